@@ -1,0 +1,99 @@
+"""HTTP as far as `fact_magics.testing.ModelServer` needs it: one request a connection, streamed answers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from fact_magics._wires import dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fact_magics._wires import Ending, Reply, Wire
+
+LARGEST_HEAD = 64 * 1024
+
+
+async def read_request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str], bytes]:
+    """Read one request: its method, its path, its headers by lower-case name, and its body."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    request_line, *lines = head.rstrip("\r\n").split("\r\n")
+    method, target, _ = request_line.split(" ", 2)
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.strip().lower()] = value.strip()
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return method, target.partition("?")[0], headers, body
+
+
+async def send_json(
+    writer: asyncio.StreamWriter, status: int, value: dict[str, Any], headers: Mapping[str, str] | None = None
+) -> None:
+    """Answer with a whole JSON body."""
+    body = dumps(value)
+    writer.write(
+        _head(
+            status, {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
+        )
+    )
+    writer.write(body)
+    await writer.drain()
+
+
+async def send_stream(writer: asyncio.StreamWriter, wire: Wire, reply: Reply, body: dict[str, Any]) -> None:
+    """Stream a reply at its pace, and end it as it says."""
+    writer.write(
+        _head(200, {"content-type": wire.content_type, "transfer-encoding": "chunked", **reply.headers})
+    )
+    if reply.ending != "complete":
+        after = len(reply.text) // 2 if reply.after is None else reply.after
+        reply = replace(reply, text=reply.text[:after])
+    clock = asyncio.get_running_loop()
+    began, tokens = clock.time(), 0
+    pending = b""
+    for frame in wire.frames(reply, body):
+        if frame.last and reply.ending != "complete":
+            break
+        if reply.pace is not None and frame.paced:
+            await asyncio.sleep(began + tokens / reply.pace - clock.time())
+            tokens += 1
+        # The last frame is sent with the end of the body, so that no client hangs up between the two.
+        if pending:
+            writer.write(_chunk(pending))
+            await writer.drain()
+        pending = frame.data
+    writer.write(_chunk(pending))
+    await _end_stream(writer, wire, reply.ending)
+
+
+async def _end_stream(writer: asyncio.StreamWriter, wire: Wire, ending: Ending) -> None:
+    if ending == "error":
+        writer.write(_chunk(wire.error_frame("Overloaded").data))
+    if ending in ("complete", "cut", "error"):
+        writer.write(b"0\r\n\r\n")
+    await writer.drain()
+    if ending == "stall":
+        await asyncio.Event().wait()
+    elif ending == "reset":
+        await asyncio.sleep(0.05)  # lets the client read what came before: a reset may overtake it
+        sock = cast("socket.socket", writer.get_extra_info("socket"))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+
+def _head(status: int, headers: Mapping[str, str]) -> bytes:
+    lines = [
+        f"HTTP/1.1 {status} Scripted",
+        "connection: close",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data) if data else b""

@@ -1,0 +1,210 @@
+"""The one owned event-loop thread, and how a cell waits for what runs on it.
+
+A notebook's own loop is busy while a cell runs, so the core lives on a loop of its own, in a daemon
+thread. A cell waits for it in one of two ways: blocked, or awaited on the kernel's loop, where clicks
+and interrupts still arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
+
+# ipykernel's SIGINT handler does not wake an idle selector, and a lock's wait should see signals on every platform.
+_HEARTBEAT_SECONDS = 0.1
+# How long a cancelled job may take to record itself and end its processes before the cell ends without it.
+_GRACE_SECONDS = 1.5
+
+
+class Job(Generic[T]):
+    """A coroutine that runs on the owned loop, seen from another thread.
+
+    Parameters
+    ----------
+    loop : asyncio.AbstractEventLoop
+        A loop that runs in another thread.
+    coroutine : coroutine
+        What to run; it starts at once.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._loop = loop
+        self._task: asyncio.Task[T] | None = None
+        self._cancel_wanted = False
+        self._finished = threading.Event()
+        self._wake: Callable[[], None] = lambda: None
+        self._lock = threading.Lock()
+        loop.call_soon_threadsafe(self._start, coroutine)
+
+    def _start(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._task = self._loop.create_task(coroutine)
+        self._task.add_done_callback(self._end)
+        if self._cancel_wanted:
+            self._task.cancel()
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        # Retrieved here so that a job nobody waits for any more leaves no "never retrieved" in a later cell.
+        if not task.cancelled():
+            task.exception()
+        self._finished.set()
+        self.notify()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the coroutine returned, raised or was cancelled."""
+        return self._finished.is_set()
+
+    def notify(self) -> None:
+        """Wake whoever waits: something can be shown. Callable from any thread."""
+        with self._lock:
+            wake = self._wake
+        wake()
+
+    def on_notify(self, wake: Callable[[], None]) -> None:
+        """Call `wake`, on the loop's thread, at every notification and at the end."""
+        with self._lock:
+            self._wake = wake
+        if self.finished:
+            wake()
+
+    def cancel(self) -> None:
+        """Ask the coroutine to stop; it still records what it did."""
+
+        def cancel() -> None:
+            self._cancel_wanted = True
+            if self._task is not None:
+                self._task.cancel()
+
+        with suppress(RuntimeError):  # the loop is closed: nothing is left to cancel
+            self._loop.call_soon_threadsafe(cancel)
+
+    def result(self) -> T:
+        """Give the result of a finished job, or raise what it raised."""
+        if self._task is None or not self.finished:
+            raise asyncio.InvalidStateError("The job is not finished.")
+        return self._task.result()
+
+    def wait(self, pump: Callable[[], None]) -> T:
+        """Block this thread until the job ends, calling `pump` whenever something can be shown.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The user interrupted; the job was cancelled, and given time to record it.
+        """
+        wake = threading.Event()
+        self.on_notify(wake.set)
+        try:
+            while not self.finished:
+                wake.wait(_HEARTBEAT_SECONDS)
+                wake.clear()
+                pump()
+        except BaseException:
+            self.cancel()
+            self._finished.wait(_GRACE_SECONDS)
+            raise
+        finally:
+            pump()
+        return self.result()
+
+    async def wait_awaited(self, pump: Callable[[], None]) -> T:
+        """Await the job on the kernel's loop, calling `pump` there whenever something can be shown.
+
+        Raises
+        ------
+        asyncio.CancelledError
+            The cell was cancelled (an interrupt, in a kernel); so was the job, which had time to record it.
+        """
+        kernel_loop = asyncio.get_running_loop()
+        wake = asyncio.Event()
+
+        def notify() -> None:
+            with suppress(RuntimeError):  # the kernel's loop is gone: it is shutting down
+                kernel_loop.call_soon_threadsafe(wake.set)
+
+        self.on_notify(notify)
+        try:
+            while not self.finished:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(wake.wait(), _HEARTBEAT_SECONDS)
+                wake.clear()
+                pump()
+        except BaseException:
+            self.cancel()
+            await self._wind_down(kernel_loop)
+            raise
+        finally:
+            pump()
+        return self.result()
+
+    async def _wind_down(self, loop: asyncio.AbstractEventLoop) -> None:
+        end = loop.time() + _GRACE_SECONDS
+        while not self.finished and loop.time() < end:
+            await asyncio.sleep(0.01)
+
+
+class LoopThread:
+    """A daemon thread that runs one event loop, started on its first use."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The running loop."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._loop,), name="fact_magics", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+    @staticmethod
+    def _run(loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Job[T]:
+        """Start a coroutine on the loop."""
+        return Job(self.loop, coroutine)
+
+    def close(self, last: Coroutine[Any, Any, None] | None = None, *, timeout_seconds: float = 2.0) -> None:
+        """Run `last`, cancel what is left, stop the loop and end the thread, within a bounded time."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is None or thread is None:
+            if last is not None:
+                last.close()
+            return
+        future = asyncio.run_coroutine_threadsafe(_wind_down(last), loop)
+        with suppress(TimeoutError, asyncio.CancelledError):
+            future.result(timeout_seconds)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout_seconds)
+        if not thread.is_alive():
+            loop.close()
+
+
+async def _wind_down(last: Coroutine[Any, Any, None] | None) -> None:
+    try:
+        if last is not None:
+            await last
+    finally:
+        here = asyncio.current_task()
+        others = [task for task in asyncio.all_tasks() if task is not here]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.get_running_loop().shutdown_asyncgens()

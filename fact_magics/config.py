@@ -1,0 +1,243 @@
+"""Settings: where each comes from, which wins, and which a found file may not give.
+
+Highest first: what the notebook set with ``%config``, the environment, the nearest ``.env`` file, the default.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dotenv import dotenv_values
+from platformdirs import user_data_path
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fact_magics.errors import SettingsError
+from fact_magics.trust import is_trusted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What decides where data and requests go: a found file may say it only once it is trusted.
+_NEEDS_TRUST = ("FACT_HOME", "DATABASE_URL", "FACT_CACHE_URL")
+_ENDPOINTS = ("_BASE_URL", "_API_BASE")
+_PROVIDER_NAMES = ("_API_KEY", "_API_VERSION", *_ENDPOINTS)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, and where each value came from.
+
+    Attributes
+    ----------
+    home : Path
+        Database and logs; ``FACT_HOME``.
+    database : str
+        ``sqlite:///PATH``; ``DATABASE_URL``. Empty: a file in `home`.
+    model : str or None
+        The model when a cell names none; ``FACT_MODEL``.
+    anthropic_api_key, anthropic_base_url
+        The endpoint is None unless it came from the same source as the key.
+    live : {"auto", "off"}
+        Whether cells show live views.
+    isolation : {"auto", "require", "process"}
+        What to do where files and network can't be enforced.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
+
+    home: Path = Field(
+        default_factory=lambda: user_data_path("fact_magics", appauthor=False), validation_alias="FACT_HOME"
+    )
+    database: str = Field(default="", validation_alias="DATABASE_URL")
+    model: str | None = Field(default=None, validation_alias="FACT_MODEL")
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
+    anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", validation_alias="LOG_LEVEL"
+    )
+    secret_key: SecretStr | None = Field(default=None, validation_alias="SECRET_KEY")
+    live: Literal["auto", "off"] = "auto"
+    isolation: Literal["auto", "require", "process"] = "auto"
+    providers: dict[str, SecretStr] = Field(default_factory=dict)
+
+    _origin: dict[str, str] = PrivateAttr(default_factory=dict)
+    _notes: list[str] = PrivateAttr(default_factory=list)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave the merging to `load_settings`, which keeps track of where each value came from."""
+        del settings_cls
+        return (init_settings,)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found and not used, one line each."""
+        return tuple(self._notes)
+
+    def origin(self, name: str) -> str:
+        """Say where a field's value came from: ``%config``, ``the environment``, a file's path, or ``default``."""
+        return self._origin.get(name, "default")
+
+    @property
+    def database_path(self) -> Path:
+        """The database file.
+
+        Raises
+        ------
+        SettingsError
+            ``DATABASE_URL`` is a SQLite URL without a path.
+        """
+        if not self.database:
+            return self.home / "fact_magics.db"
+        path = self.database.removeprefix("sqlite:///")
+        if path == self.database or not path:
+            raise SettingsError(
+                f"DATABASE_URL from {self.origin('database')} is no usable SQLite URL.",
+                hint="Write sqlite:///relative/path.db or sqlite:////absolute/path.db, or remove it.",
+            )
+        return Path(path).expanduser().absolute()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value, for redaction."""
+        held = [self.anthropic_api_key, self.secret_key]
+        held += [value for name, value in self.providers.items() if name.endswith("_API_KEY")]
+        return tuple(value.get_secret_value() for value in held if value is not None)
+
+
+def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Mapping[str, str]) -> Settings:
+    """Read the settings as they are now.
+
+    Parameters
+    ----------
+    overrides : mapping
+        What the notebook or the script set, by field name; None values count as not set.
+    directory : Path
+        The notebook's: the nearest ``.env`` file is looked for from here upward.
+    environment : mapping
+        Environment variables.
+
+    Raises
+    ------
+    SettingsError
+        A value that can't be used, with its name and where it came from.
+    """
+    fields = {str(field.validation_alias or name): name for name, field in Settings.model_fields.items()}
+    notes: list[str] = []
+    # Each name's value and its source; later sources win.
+    found: dict[str, tuple[Any, str]] = {}
+    _add(found, *_from_file(directory, _home(overrides, environment), notes))
+    _add(found, _from_environment(environment), "the environment")
+    _add(found, {_alias(name): value for name, value in overrides.items() if value is not None}, "%config")
+    _drop_foreign_database(found, notes)
+    _drop_strange_endpoints(found, notes)
+
+    values = {fields[name]: value for name, (value, _) in found.items() if name in fields}
+    values["providers"] = {
+        name: value
+        for name, (value, _) in found.items()
+        if name.endswith(_PROVIDER_NAMES) and name not in fields
+    }
+    if isinstance(values.get("log_level"), str):
+        values["log_level"] = values["log_level"].lower()
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise _unusable(error, found, {name: alias for alias, name in fields.items()}) from None
+    settings._origin.update({fields[name]: source for name, (_, source) in found.items() if name in fields})
+    settings._notes.extend(notes)
+    return settings
+
+
+def _alias(field: str) -> str:
+    return str(Settings.model_fields[field].validation_alias or field)
+
+
+def _add(found: dict[str, tuple[Any, str]], values: Mapping[str, Any], source: str) -> None:
+    found.update({name: (value, source) for name, value in values.items()})
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    named = EnvSettingsSource(Settings, env_ignore_empty=True)
+    named.env_vars = {name.lower(): value for name, value in environment.items()}
+    known = {name: value for name, value in named().items() if name not in ("live", "isolation", "providers")}
+    return {
+        **{name: value for name, value in environment.items() if name.endswith(_PROVIDER_NAMES) and value},
+        **known,
+    }
+
+
+def _home(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Path:
+    chosen = overrides.get("home") or environment.get("FACT_HOME")
+    return Path(chosen) if chosen else user_data_path("fact_magics", appauthor=False)
+
+
+def _from_file(directory: Path, home: Path, notes: list[str]) -> tuple[dict[str, str], str]:
+    path = _nearest(directory, ".env")
+    if path is None:
+        return {}, ""
+    trusted = is_trusted(path, home)
+    try:
+        # Interpolation would let the file read the environment's secrets.
+        read = dotenv_values(path, interpolate=trusted, encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        notes.append(f"{path} could not be read.")
+        return {}, ""
+    values = {name: value for name, value in read.items() if value}
+    if not trusted:
+        distrusted = [name for name in values if name in _NEEDS_TRUST or name.endswith(_ENDPOINTS)]
+        for name in distrusted:
+            del values[name]
+            key = name.removesuffix("_BASE_URL").removesuffix("_API_BASE") + "_API_KEY"
+            # The key was most likely made for that endpoint: it goes nowhere else.
+            values.pop(key, None)
+        if distrusted:
+            notes.append(f"{path} sets {', '.join(distrusted)}, which counts only after: %fact trust {path}")
+    return values, str(path)
+
+
+def _nearest(directory: Path, name: str) -> Path | None:
+    for folder in (directory, *directory.parents):
+        path = folder / name
+        if path.is_file():
+            return path
+    return None
+
+
+def _drop_foreign_database(found: dict[str, tuple[Any, str]], notes: list[str]) -> None:
+    """Leave another program's database alone: the name is a common one."""
+    url, source = found.get("DATABASE_URL", ("", ""))
+    scheme = str(url).partition(":")[0]
+    if url and not scheme.startswith("sqlite"):
+        del found["DATABASE_URL"]
+        notes.append(
+            f"DATABASE_URL from {source} is for {scheme}, not SQLite, so the default database is used."
+        )
+
+
+def _drop_strange_endpoints(found: dict[str, tuple[Any, str]], notes: list[str]) -> None:
+    """Use an endpoint only with a key from the same source."""
+    for name in [name for name in found if name.endswith(_ENDPOINTS)]:
+        key = name.removesuffix("_BASE_URL").removesuffix("_API_BASE") + "_API_KEY"
+        source = found[name][1]
+        if key in found and found[key][1] != source:
+            del found[name]
+            notes.append(f"{name} from {source} is not used: {key} comes from {found.get(key, ('', ''))[1]}.")
+
+
+def _unusable(
+    error: ValidationError, found: Mapping[str, tuple[Any, str]], aliases: Mapping[str, str]
+) -> SettingsError:
+    first = error.errors(include_input=False, include_url=False)[0]
+    field = str(first["loc"][0])
+    name = aliases.get(field, field)
+    source = found.get(name, (None, "the settings"))[1]
+    return SettingsError(f"{name} from {source} can't be used: {first['msg']}.", hint="Correct or remove it.")

@@ -1,0 +1,1 @@
+"""What cells show: live views, the records that stay, and tables."""

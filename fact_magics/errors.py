@@ -1,0 +1,148 @@
+"""What can go wrong, each as one clear line: what happened, to what, and what to do next."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from fact_magics.text import inert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class FactError(Exception):
+    """Base of every error that fact_magics raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        One sentence: what happened and to what.
+    hint : str, optional
+        What to do next. It joins the message on its line.
+    details : sequence of str, optional
+        Lines that belong under the message: one an invalid field, or a tool's own traceback.
+    """
+
+    status = "error"
+
+    def __init__(self, message: str, *, hint: str = "", details: Sequence[str] = ()) -> None:
+        self.message = message
+        self.hint = hint
+        self.details = tuple(details)
+        super().__init__(self.line)
+
+    @property
+    def line(self) -> str:
+        """The message and the hint on one line."""
+        text = f"{self.message} {self.hint}" if self.hint else self.message
+        return " ".join(text.split())
+
+    def __str__(self) -> str:
+        return "\n".join((self.line, *self.details))
+
+    def _render_traceback_(self) -> list[str]:
+        """Show the error itself where IPython would show a traceback of this package's frames."""
+        name = type(self).__name__
+        return [f"{name}: {inert(self.line)}", *(f"  {inert(line)}" for line in self.details)]
+
+
+class CellError(FactError):
+    """A cell's options, body or examples are not what the magic reads."""
+
+
+class UnknownName(FactError):
+    """A tool, version, session or notebook variable that is not there."""
+
+
+class BindingRefused(FactError):
+    """The notebook already holds something else under the tool's name."""
+
+
+class SignatureError(FactError):
+    """A tool's source does not declare a signature that can be validated and described."""
+
+
+class InvalidInput(FactError, ValueError):
+    """A tool's input does not fit its signature; one detail line a field."""
+
+    status = "invalid"
+
+
+class InvalidResult(FactError):
+    """What a tool returned does not fit its return annotation, or can't be represented."""
+
+
+class ToolFailed(FactError):
+    """A tool raised, or its process broke; the details are the tool's own frames."""
+
+
+class ToolTimedOut(FactError):
+    """A tool was stopped at its wall-clock limit."""
+
+    status = "timeout"
+
+
+class LimitReached(FactError):
+    """A tool was stopped by a limit other than wall-clock time."""
+
+    status = "limit"
+
+
+class GenerationFailed(FactError):
+    """No candidate was accepted: rejected, refused, truncated, or nothing on the shelf."""
+
+
+class ProviderError(FactError):
+    """A model could not be asked: no key, key refused, no network, overloaded, unknown model."""
+
+
+class MissingExtra(FactError):
+    """A feature whose optional dependency is not installed."""
+
+
+class SettingsError(FactError):
+    """A setting that can't be used, and where it came from."""
+
+
+class StoreError(FactError):
+    """The database can't be opened, read or written, or is from a newer version."""
+
+
+class IsolationError(FactError):
+    """The system can't isolate a tool as the settings require."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user stopped a generation or a run; it derives from `KeyboardInterrupt` so that no loop swallows it.
+
+    Parameters
+    ----------
+    message : str
+        One sentence: what was stopped and what was kept.
+    """
+
+    status = "interrupted"
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(message)
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Interrupted: {inert(self.message)}"]
+
+
+def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
+    """Name what is close to `name`, as a hint: ``Did you mean 'slugify'?``.
+
+    Returns
+    -------
+    str
+        A sentence, or an empty string where nothing is close.
+    """
+    close = get_close_matches(name, list(known), n=limit, cutoff=0.6)
+    if not close:
+        return ""
+    quoted = [repr(match) for match in close]
+    listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+    return f"Did you mean {listed}?"

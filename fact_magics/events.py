@@ -1,0 +1,116 @@
+"""What the core tells while it works: small frozen records that views, logs and scripts listen to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from fact_magics.tool import Status, ToolOutput, ToolVersion
+    from fact_magics.writing.attempt import Attempt
+    from fact_magics.writing.verdict import Verdict
+
+PhaseName = Literal["waiting", "thinking", "writing", "checking", "proving", "repairing", "queued", "running"]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseChanged:
+    """The work entered another phase; `detail` says which part of it: ``3/5``."""
+
+    name: PhaseName
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """One line that a person should see: a retry, the shelf, the model that was found."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """A candidate is asked for."""
+
+    number: int
+    of: int
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextArrived:
+    """The model wrote `text`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleProven:
+    """Example `number` of `of` was run on the candidate."""
+
+    number: int
+    of: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """A candidate was accepted, or was not, for these reasons."""
+
+    number: int
+    status: Status
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """The running tool printed `text`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationEnded:
+    """A generation came to its end; its rows are committed.
+
+    Attributes
+    ----------
+    version : ToolVersion or None
+        What was accepted, or reused.
+    attempts : tuple of Attempt
+        Empty where nothing was asked for.
+    notice : str
+        What the provider has to say about itself: ``from the shelf, no model was called``.
+    """
+
+    tool: str
+    status: Status
+    version: ToolVersion | None
+    attempts: tuple[Attempt, ...]
+    reused: bool
+    notice: str
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run came to its end; its row is committed."""
+
+    tool: str
+    output: ToolOutput
+
+
+Event = (
+    PhaseChanged
+    | Noticed
+    | AttemptStarted
+    | TextArrived
+    | ExampleProven
+    | AttemptEnded
+    | Printed
+    | GenerationEnded
+    | RunEnded
+)
+Listener = Callable[[Event], None]

@@ -1,0 +1,292 @@
+"""A run, from validated input to an output: what is run, under which key, and what came of it.
+
+Nothing here waits: these functions run on the thread that calls them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.errors import (
+    FactError,
+    InvalidInput,
+    InvalidResult,
+    LimitReached,
+    SignatureError,
+    ToolFailed,
+    ToolTimedOut,
+)
+from fact_magics.sandbox.outcome import Call, Outcome
+from fact_magics.signature import Signature, read_signature
+from fact_magics.text import one_line, shorten
+from fact_magics.tool import Status, ToolOutput, ToolVersion
+from fact_magics.values import decode, encode
+from fact_magics.writing.checks import imports_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fact_magics.store.rows import CacheEntry
+
+# An unproven tool's answer is trusted once this many runs agreed on it.
+_AGREEING_RUNS = 2
+
+
+class LoadedTool:
+    """A stored version that is ready to be run: its signature read, its key's constant part computed.
+
+    Parameters
+    ----------
+    stored : ToolVersion
+        Source and metadata.
+
+    Raises
+    ------
+    SignatureError
+        The stored source can't be read by this version of the package.
+    """
+
+    def __init__(self, stored: ToolVersion) -> None:
+        self.stored = stored
+        self.metadata = stored.metadata
+        self.signature: Signature = read_signature(stored.source, stored.metadata.name)
+
+    @cached_property
+    def imports(self) -> tuple[str, ...]:
+        """Top-level packages outside the standard library."""
+        return imports_of(self.stored.source)
+
+    @cached_property
+    def key_prefix(self) -> Any:  # noqa: ANN401 - hashlib has no public name for a hash object's type
+        """The part of every key that does not depend on the input: content, Python, packages."""
+        digest = hashlib.blake2b(digest_size=20)
+        for part in (self.stored.content_hash, sys.version, *_versions(self.imports)):
+            digest.update(part.encode() + b"\0")
+        return digest
+
+    @property
+    def cacheable(self) -> bool:
+        """Whether equal input promises an equal answer."""
+        return not self.metadata.varies and not self.metadata.permissions
+
+    def answers(self, entry: CacheEntry) -> bool:
+        """Tell whether a cache entry may answer for a run."""
+        return self.metadata.proven or entry.confirmations >= _AGREEING_RUNS
+
+
+def _versions(packages: Sequence[str]) -> list[str]:
+    if not packages:
+        return []
+    names = packages_distributions()
+    found = []
+    for package in packages:
+        for name in sorted(set(names.get(package, ()))):
+            try:
+                found.append(f"{name}=={version(name)}")
+            except PackageNotFoundError:
+                found.append(name)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run that was validated and may be made.
+
+    Attributes
+    ----------
+    arguments : bytes
+        The canonical input: what is hashed is what the tool receives.
+    key : str
+        The run's identity in the caches; empty for a tool whose answers are not kept.
+    fresh : bool
+        Run even if the answer is cached, and replace it.
+    """
+
+    tool: LoadedTool
+    arguments: bytes
+    key: str
+    timeout_seconds: float = 30.0
+    memory_mb: int = 1024
+    fresh: bool = False
+
+    @property
+    def call(self) -> Call:
+        """What the sandbox is asked."""
+        tool = self.tool
+        return Call(
+            tool.stored.source,
+            tool.metadata.name,
+            self.arguments,
+            self.timeout_seconds,
+            self.memory_mb,
+            tool.metadata.permissions,
+            tool.imports,
+        )
+
+
+def plan(
+    tool: LoadedTool,
+    parameters: Mapping[str, Any],
+    *,
+    timeout_seconds: float = 30.0,
+    memory_mb: int = 1024,
+    fresh: bool = False,
+) -> Plan:
+    """Validate a run's input and compute its key.
+
+    Raises
+    ------
+    InvalidInput
+        The input does not fit the signature; one detail line a field.
+    """
+    signature = tool.signature
+    arguments = signature.wire(signature.validate(parameters))
+    key = ""
+    if tool.cacheable:
+        digest = tool.key_prefix.copy()
+        digest.update(arguments)
+        key = digest.hexdigest()
+    return Plan(tool, arguments, key, timeout_seconds, memory_mb, fresh)
+
+
+def load(stored: ToolVersion) -> LoadedTool:
+    """Make a stored version ready, or say why it can't be.
+
+    Raises
+    ------
+    SignatureError
+        The stored source does not fit what this version reads.
+    """
+    try:
+        return LoadedTool(stored)
+    except SignatureError as error:
+        raise SignatureError(
+            f"The stored {stored.reference} can't be used: {error.message}",
+            hint=f"Generate {stored.metadata.name} again with --fresh.",
+        ) from None
+
+
+def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
+    """Answer a run from a cache entry; `started` is the `time.perf_counter` of its start."""
+    result = decode(entry.result)
+    metadata = plan.tool.metadata
+    told = {
+        "status": Status.OK.value,
+        "tool": metadata.name,
+        "version": metadata.version,
+        "tool_id": metadata.id,
+        "cached": True,
+        "cached_at": entry.created_at,
+        "age_seconds": max(0.0, time.time() - _timestamp(entry.created_at)),
+        "saved_ms": entry.duration_ms,
+        "printed": entry.printed,
+        "isolation": (),
+        "unproven": not metadata.proven,
+        "permissions": metadata.permissions,
+    }
+    return ToolOutput(True, result, (time.perf_counter() - started) * 1000, told)
+
+
+def _timestamp(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished run: what is given to the caller, and the validated result's wire (None on failure)."""
+
+    output: ToolOutput
+    wire: bytes | None
+
+
+def finished_output(plan: Plan, outcome: Outcome, started: float) -> Result:
+    """Judge what the sandbox reported: a result is only what fits the return annotation."""
+    status, value, wire = outcome.status, None, None
+    error, details = "", ()
+    name = plan.tool.metadata.name
+    if status is Status.OK and outcome.result is not None:
+        try:
+            value = plan.tool.signature.read_result(outcome.result)
+            wire = encode(value)
+        except InvalidResult as refused:
+            status, error, details = Status.ERROR, f"{name} {refused.line}", refused.details
+    else:
+        error, details = _failure(plan, outcome)
+    told: dict[str, Any] = {
+        **plan_metadata(plan.tool),
+        "status": status.value,
+        "cached": False,
+        "printed": outcome.printed,
+        "isolation": outcome.isolation,
+    }
+    if status is not Status.OK:
+        told |= {"error": error, "details": details, "limit": outcome.limit}
+        if outcome.error is not None:
+            told["error_type"] = outcome.error.type_name
+    took = (time.perf_counter() - started) * 1000
+    return Result(ToolOutput(status is Status.OK, value, took, told), wire)
+
+
+def plan_metadata(tool: LoadedTool) -> dict[str, Any]:
+    """Build the part of an output's metadata that names the tool."""
+    metadata = tool.metadata
+    return {
+        "tool": metadata.name,
+        "version": metadata.version,
+        "tool_id": metadata.id,
+        "unproven": not metadata.proven,
+        "permissions": metadata.permissions,
+    }
+
+
+def _failure(plan: Plan, outcome: Outcome) -> tuple[str, tuple[str, ...]]:
+    name = plan.tool.metadata.name
+    if outcome.status is Status.TIMEOUT:
+        return f"{name} was stopped after {plan.timeout_seconds:g} s. Raise --timeout if it needs longer.", ()
+    if outcome.status is Status.LIMIT:
+        limit = outcome.limit or "a limit"
+        hint = " Raise it with --memory." if "memory" in limit else ""
+        return f"{name} was stopped by a limit: {limit}.{hint}", ()
+    if outcome.error is None:
+        return f"{name} ended without a result.", ()
+    said = one_line(outcome.error.message, 300)
+    bare = outcome.error.type_name.rpartition(".")[2]
+    line = f"{name} raised {bare}: {said}" if said else f"{name} raised {bare}"
+    return line, tuple(shorten(outcome.error.traceback.rstrip(), 8_000).splitlines())
+
+
+def invalid_output(tool: LoadedTool, refused: InvalidInput) -> ToolOutput:
+    """Say of a run that was never made why it was not."""
+    told = {
+        **plan_metadata(tool),
+        "status": Status.INVALID.value,
+        "cached": False,
+        "printed": "",
+        "isolation": (),
+        "error": refused.line,
+        "details": refused.details,
+        "error_type": "InvalidInput",
+    }
+    return ToolOutput(False, None, 0.0, told)
+
+
+_ERRORS: dict[str, type[FactError]] = {
+    Status.INVALID: InvalidInput,
+    Status.TIMEOUT: ToolTimedOut,
+    Status.LIMIT: LimitReached,
+}
+
+
+def error_of(output: ToolOutput) -> FactError:
+    """Build the error that a failed output stands for."""
+    kind = _ERRORS.get(output.metadata.get("status", ""), ToolFailed)
+    return kind(
+        str(output.metadata.get("error", "The run failed.")), details=output.metadata.get("details", ())
+    )

@@ -1,0 +1,193 @@
+"""What is remembered of a session: rows gathered as work is done, and committed together."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.store import CacheEntry, ExecutionRow, GenerationRow, Store, new_id, utc_now
+from fact_magics.text import shorten
+from fact_magics.tool import Status
+from fact_magics.values import decode, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from fact_magics.execution import LoadedTool, Plan, Result
+    from fact_magics.tool import ToolOutput, ToolSpec
+    from fact_magics.writing.attempt import Attempt
+
+# A row is for people: the cache holds whole results.
+_DATA_LIMIT = 200_000
+
+
+class History:
+    """Rows on their way to the database.
+
+    A row is added on any thread, without waiting, as a function that builds it: an answer from memory
+    costs microseconds, and its row is written out only when it is committed.
+
+    Parameters
+    ----------
+    store : Store
+        Where the rows go.
+    session_id : str
+        Whose rows they are.
+    """
+
+    def __init__(self, store: Store, session_id: str) -> None:
+        self._store = store
+        self._session_id = session_id
+        self._pending: deque[Callable[[], ExecutionRow]] = deque()
+        self._entries: deque[CacheEntry] = deque()
+
+    @property
+    def pending(self) -> int:
+        """How many rows wait for a commit."""
+        return len(self._pending)
+
+    async def flush(self) -> None:
+        """Commit what waits, in one transaction.
+
+        Raises
+        ------
+        StoreError
+            The database can't be written; the rows wait for the next flush.
+        """
+        rows = [self._pending.popleft() for _ in range(len(self._pending))]
+        entries = [self._entries.popleft() for _ in range(len(self._entries))]
+        if not rows and not entries:
+            return
+        try:
+            await self._store.commit(executions=[build() for build in rows], cache_entries=entries)
+        except BaseException:
+            self._pending.extendleft(reversed(rows))
+            self._entries.extendleft(reversed(entries))
+            raise
+
+    def add_cached(self, planned: Plan, entry: CacheEntry, output: ToolOutput) -> None:
+        """Remember a run that a cache answered."""
+        now, took = utc_now(), output.execution_time_ms
+        self._pending.append(
+            lambda: self._row(
+                planned.tool,
+                Status.OK,
+                input_data=_input(planned.arguments),
+                output_data=_wire(entry.result),
+                printed=entry.printed,
+                cached=True,
+                cache_key=planned.key,
+                duration_ms=took,
+                executed_at=now,
+            )
+        )
+
+    def add_run(self, planned: Plan, result: Result, entry: CacheEntry | None) -> None:
+        """Remember a run that the sandbox made, and the answer that it leaves to the cache."""
+        output = result.output
+        known = output.metadata
+        row = self._row(
+            planned.tool,
+            Status(known["status"]),
+            input_data=_input(planned.arguments),
+            output_data=_wire(result.wire) if result.wire is not None else None,
+            error=known.get("error"),
+            details="\n".join(known.get("details", ())) or None,
+            printed=known["printed"],
+            cache_key=planned.key or None,
+            isolation=", ".join(known["isolation"]),
+            duration_ms=output.execution_time_ms,
+        )
+        self._pending.append(lambda: row)
+        if entry is not None:
+            self._entries.append(entry)
+
+    def add_invalid(self, tool: LoadedTool, parameters: Mapping[str, Any], output: ToolOutput) -> None:
+        """Remember a run that was refused for its input."""
+        known = output.metadata
+        try:
+            given = _text(plain(dict(parameters)))
+        except (TypeError, ValueError):
+            given = _text({name: f"a {type(value).__name__}" for name, value in parameters.items()})
+        row = self._row(
+            tool,
+            Status.INVALID,
+            input_data=given,
+            error=known["error"],
+            details="\n".join(known["details"]) or None,
+        )
+        self._pending.append(lambda: row)
+
+    def add_interrupted(self, planned: Plan, duration_ms: float) -> None:
+        """Remember a run that the user stopped."""
+        row = self._row(
+            planned.tool,
+            Status.INTERRUPTED,
+            input_data=_input(planned.arguments),
+            error="interrupted",
+            duration_ms=duration_ms,
+        )
+        self._pending.append(lambda: row)
+
+    def _row(self, tool: LoadedTool, status: Status, **values: Any) -> ExecutionRow:
+        metadata = tool.metadata
+        return ExecutionRow(
+            session_id=self._session_id,
+            tool_id=metadata.id,
+            tool_name=metadata.name,
+            tool_version=metadata.version,
+            status=status,
+            **values,
+        )
+
+    def generation_rows(
+        self, spec: ToolSpec, attempts: Sequence[Attempt], *, tool_id: str | None = None
+    ) -> list[GenerationRow]:
+        """Build the rows of a generation; `tool_id` is what its accepted attempt became."""
+        generation_id = new_id()
+        return [
+            GenerationRow(
+                generation_id=generation_id,
+                attempt=attempt.number,
+                tool_name=spec.name,
+                status=attempt.status,
+                session_id=self._session_id,
+                request_hash=spec.request_hash,
+                description=spec.description,
+                contract=spec.contract,
+                permissions=spec.permissions,
+                provider=attempt.provider,
+                model=attempt.model,
+                reason="\n".join((attempt.reason, *attempt.failures)).strip(),
+                text=attempt.text,
+                source=attempt.source,
+                input_tokens=attempt.usage.input_tokens,
+                output_tokens=attempt.usage.output_tokens,
+                cache_read_tokens=attempt.usage.cache_read_tokens,
+                cache_creation_tokens=attempt.usage.cache_creation_tokens,
+                started_at=attempt.started_at,
+                duration_ms=attempt.duration_ms,
+                tool_id=tool_id if attempt.status is Status.OK else None,
+            )
+            for attempt in attempts
+        ]
+
+    async def commit_generation(self, spec: ToolSpec, attempts: Sequence[Attempt]) -> None:
+        """Commit the attempts of a generation that accepted nothing."""
+        await self._store.commit(generations=self.generation_rows(spec, attempts))
+
+
+def _input(arguments: bytes) -> str:
+    read = decode(arguments)
+    assert isinstance(read, dict)  # noqa: S101 - `Signature.wire` writes nothing else
+    named = read["kwargs"]
+    return _text(plain({**{f"{index}": value for index, value in enumerate(read["args"])}, **named}))
+
+
+def _wire(wire: bytes) -> str:
+    return _text(plain(decode(wire)))
+
+
+def _text(data: object) -> str:
+    return shorten(json.dumps(data, ensure_ascii=False), _DATA_LIMIT)

@@ -1,0 +1,217 @@
+"""The log: JSON lines in a file of a bounded size, never in a cell, without secrets.
+
+structlog's global configuration and the standard library's loggers belong to the notebook's user; neither is
+touched.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from contextlib import suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+
+from fact_magics.clock import utc_now
+from fact_magics.redaction import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping
+    from pathlib import Path
+
+FILE_NAME = "fact_magics.log"
+
+_MAX_BYTES = 5 * 1024 * 1024
+_KEPT = 3
+_TURN_SECONDS = 60.0
+
+
+class Log:
+    """What happened, one JSON object a line. No method raises: a log that can't be written falls silent.
+
+    Made by `open_log`.
+    """
+
+    def __init__(
+        self, file: LogFile, redactor: Redactor, level: str, bound: MutableMapping[str, Any]
+    ) -> None:
+        self._file = file
+        self._redactor = redactor
+        self._level = level
+        self._bound = bound
+        self._logger = structlog.wrap_logger(
+            file,
+            processors=[
+                structlog.processors.add_log_level,
+                _timed,
+                structlog.processors.format_exc_info,
+                self._redacted,
+                structlog.processors.JSONRenderer(serializer=json.dumps, ensure_ascii=False),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
+            context_class=dict,
+            cache_logger_on_first_use=True,
+            **bound,
+        )
+
+    @property
+    def fault(self) -> str:
+        """Why nothing is written any more, in a sentence; empty while all is well."""
+        return self._file.fault
+
+    def bind(self, **fields: object) -> Log:
+        """Make a log that adds these fields to every line; it writes to the same file."""
+        return Log(self._file, self._redactor, self._level, {**self._bound, **fields})
+
+    def add_secret(self, secret: str) -> None:
+        """Register a value that must never be written."""
+        self._redactor.add(secret)
+
+    def debug(self, event: str, /, **fields: object) -> None:
+        """Write what helps to find a fault."""
+        self._write("debug", event, fields)
+
+    def info(self, event: str, /, **fields: object) -> None:
+        """Write what was done."""
+        self._write("info", event, fields)
+
+    def warning(self, event: str, /, **fields: object) -> None:
+        """Write what was not as it should be."""
+        self._write("warning", event, fields)
+
+    def error(self, event: str, /, **fields: object) -> None:
+        """Write what failed; ``exc_info=error`` adds its traceback."""
+        self._write("error", event, fields)
+
+    def close(self) -> None:
+        """Close the file; a later line opens it again."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
+        # A field is anything at all, and its repr the user's or a tool's code.
+        with suppress(Exception):
+            getattr(self._logger, level)(event, **fields)
+
+    def _redacted(self, _: object, __: str, event: MutableMapping[str, Any]) -> dict[str, object]:
+        return {self._redactor.text(name): self._redactor.value(value, name) for name, value in event.items()}
+
+
+class LogFile:
+    """A file that grows to a bound, then is set aside as ``.1``, and so on; shared with other processes.
+
+    Each line is one `write` to a descriptor in append mode, so that the lines of several kernels don't mix.
+
+    Parameters
+    ----------
+    path : Path
+        Its directory is made (0700) with the first line, the file with 0600.
+    max_bytes : int
+        Size from which it is set aside.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int = _MAX_BYTES) -> None:
+        self.path = path
+        self.fault = ""
+        self._max_bytes = max_bytes
+        self._descriptor: int | None = None
+        self._lock = Lock()
+
+    def msg(self, line: str) -> None:
+        """Append a line, as structlog asks its loggers to."""
+        if self.fault:
+            return
+        data = line.encode("utf-8", "backslashreplace") + b"\n"
+        with self._lock:
+            try:
+                os.write(self._current(), data)
+            except OSError as error:
+                self.fault = f"The log {self.path} can't be written: {error.strerror}. Nothing is logged."
+                self._close()
+
+    debug = info = warning = error = msg
+
+    def close(self) -> None:
+        """Close the file; closing twice is no error."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            with suppress(OSError):
+                os.close(self._descriptor)
+            self._descriptor = None
+
+    def _current(self) -> int:
+        if self._descriptor is not None:
+            ours = os.fstat(self._descriptor)
+            if ours.st_size < self._max_bytes and _same_file(self.path, ours):
+                return self._descriptor
+            self._close()
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            if self.path.stat().st_size >= self._max_bytes:
+                self._set_aside()
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return self._descriptor
+
+    def _set_aside(self) -> None:
+        # Only one kernel may shift the files; the others go on in the one that they have, or the new one.
+        turn = self.path.with_name(f"{self.path.name}.turn")
+        try:
+            os.close(os.open(turn, os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            with suppress(FileNotFoundError):
+                if time.time() - turn.stat().st_mtime > _TURN_SECONDS:  # its kernel was killed
+                    turn.unlink()
+            return
+        try:
+            if self.path.stat().st_size >= self._max_bytes:
+                for number in range(_KEPT, 0, -1):
+                    older = self.path.with_name(f"{self.path.name}.{number}")
+                    newer = self.path.with_name(f"{self.path.name}.{number - 1}") if number > 1 else self.path
+                    with suppress(FileNotFoundError):
+                        newer.replace(older)
+        finally:
+            turn.unlink(missing_ok=True)
+
+
+def open_log(directory: Path, level: str = "INFO", secrets: Iterable[str] = ()) -> Log:
+    """Open ``fact_magics.log`` in a directory, which is made with the first line.
+
+    Parameters
+    ----------
+    directory : Path
+        ``FACT_HOME/logs``.
+    level : str
+        ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``, in any case; anything else is taken as ``INFO``.
+    secrets : iterable of str
+        Values that must never be written.
+    """
+    return Log(LogFile(directory / FILE_NAME), Redactor(tuple(secrets)), level, {})
+
+
+def _timed(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["timestamp"] = utc_now()
+    return event
+
+
+def _number(level: str) -> int:
+    return logging.getLevelNamesMapping().get(level.strip().upper(), logging.INFO)
+
+
+def _same_file(path: Path, ours: os.stat_result) -> bool:
+    try:
+        theirs = path.stat()
+    except FileNotFoundError:
+        return False
+    return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)

@@ -1,0 +1,149 @@
+"""What every provider takes and gives: a prompt in, events out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from fact_magics.tool import ToolSpec
+
+StopReason: TypeAlias = Literal["end", "length", "refused", "cut"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of the conversation; the last one is the user's."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is asked of a model.
+
+    Attributes
+    ----------
+    system : str
+        The stable prefix that every request shares, so that providers can cache it.
+    messages : tuple of Message
+        The request, then each rejected candidate and what was wrong with it.
+    spec : ToolSpec
+        The same request as data, for a provider that is no model.
+    """
+
+    system: str
+    messages: tuple[Message, ...]
+    spec: ToolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request; None where the provider did not say.
+
+    Attributes
+    ----------
+    input_tokens : int or None
+        Read at full price: without those of the cache.
+    output_tokens : int or None
+        Written, thinking included.
+    cache_read_tokens, cache_creation_tokens : int or None
+        Read from, and written to, the provider's prompt cache.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the answer; never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """A piece of what the model says about its thinking; no part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """The request failed before any text came, and is made again after a pause.
+
+    Attributes
+    ----------
+    reason : str
+        For people: ``overloaded``, ``too many requests``, ``no connection``.
+    delay_seconds : float
+        The pause that starts with this event.
+    attempt : int
+        1 for the first retry.
+    """
+
+    reason: str
+    delay_seconds: float
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event of every stream that raised nothing.
+
+    Attributes
+    ----------
+    stop_reason : {"end", "length", "refused", "cut"}
+        Whether the model ended by itself, met the limit on its answer, declined, or the connection
+        broke in the middle. Text that came before is worth showing in each case.
+    usage : Usage
+        Tokens, as far as they are known.
+    model : str
+        The model that answered, as it names itself.
+    """
+
+    stop_reason: StopReason
+    usage: Usage
+    model: str
+
+
+ProviderEvent: TypeAlias = TextDelta | ThinkingDelta | Retrying | Finished
+
+
+class Provider(Protocol):
+    """Something that writes candidates."""
+
+    @property
+    def name(self) -> str:
+        """Who is asked: ``anthropic``, ``litellm``, ``shelf``."""
+
+    @property
+    def model(self) -> str:
+        """The model's name, as a cell's ``--model`` takes it."""
+
+    @property
+    def notice(self) -> str:
+        """One line that the cell shows about this choice; empty where there is nothing to say."""
+
+    def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
+        """Ask, and give the answer as it comes; `Finished` is last.
+
+        Leave it early only inside `contextlib.aclosing`, or by cancelling the task: both close the
+        connection at once.
+
+        Raises
+        ------
+        ProviderError
+            The model could not be asked, or its answer stalled.
+        GenerationFailed
+            A provider that is no model has nothing that fits.
+        """
+
+    async def aclose(self) -> None:
+        """Release connections. A closed provider can't be asked again."""

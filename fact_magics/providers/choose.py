@@ -1,0 +1,172 @@
+"""Which provider answers: the one that the cell or the settings name, else the best one at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from fact_magics.errors import ProviderError, did_you_mean
+from fact_magics.providers.failures import checked_url
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import SecretStr
+
+    from fact_magics.providers.base import Provider
+    from fact_magics.providers.failures import Patience
+
+DEFAULT_MODEL = "claude-sonnet-5-5"
+SHELF = "shelf"
+
+_KNOWN = (DEFAULT_MODEL, "claude-opus-5-5", "claude-haiku-5-5", SHELF)
+_PROBE_SECONDS = 0.3
+_LARGEST_LIST = 1_000_000
+
+
+class ModelSettings(Protocol):
+    """What this module reads of the settings."""
+
+    @property
+    def anthropic_api_key(self) -> SecretStr | None:
+        """Anthropic's key."""
+
+    @property
+    def anthropic_base_url(self) -> str | None:
+        """Another endpoint for it, already judged fit to be sent that key."""
+
+    @property
+    def model(self) -> str | None:
+        """The model when a cell names none."""
+
+    @property
+    def providers(self) -> Mapping[str, SecretStr]:
+        """Other providers' keys and endpoints by LiteLLM's names."""
+
+
+async def choose(settings: ModelSettings, model: str | None, *, patience: Patience | None = None) -> Provider:
+    """Return the provider for a model's name.
+
+    ``claude-…`` and ``anthropic/claude-…`` are asked of Anthropic, ``shelf`` is the shelf, any other
+    ``provider/model`` goes through LiteLLM. Without a name here or in the settings: Anthropic if its key
+    is set, else a local Ollama that answers and has a model, else the shelf.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+        Keys and endpoints.
+    model : str or None
+        What the cell names.
+    patience : Patience, optional
+        Retries and time limits of the provider.
+
+    Raises
+    ------
+    ProviderError
+        The name is none of these, or its key is missing.
+    MissingExtra
+        It needs LiteLLM, which is not installed.
+    """
+    name = (model or settings.model or "").strip()
+    if not name:
+        return await _best_at_hand(settings, patience)
+    if name == SHELF:
+        return _shelf()
+    bare = name.removeprefix("anthropic/")
+    if bare.startswith("claude-"):
+        return _anthropic(settings, bare, patience)
+    if all(name.partition("/")):
+        from fact_magics.providers.litellm import LiteLLMProvider
+
+        return LiteLLMProvider(name, settings.providers, patience=patience)
+    raise ProviderError(
+        f"{name!r} is no model's name.",
+        hint=f"{did_you_mean(name, _KNOWN)} Write claude-…, provider/model (such as openai/gpt-5), or shelf.",
+    )
+
+
+async def local_models(url: str) -> tuple[str, ...]:
+    """Return the models that the Ollama at `url` has, best suited to writing code first.
+
+    Parameters
+    ----------
+    url : str
+        Its address. It is given 0.3 s.
+
+    Returns
+    -------
+    tuple of str
+        Empty where nothing answers, or not as Ollama does.
+    """
+    try:
+        async with asyncio.timeout(_PROBE_SECONDS):
+            listed = json.loads(await _get(f"{url.rstrip('/')}/api/tags"))
+        names = [str(entry["name"]) for entry in listed["models"]]
+    except (OSError, EOFError, ValueError, LookupError, TypeError, asyncio.LimitOverrunError):
+        return ()
+    usable = [name for name in names if name.isprintable() and "embed" not in name]
+    return tuple(sorted(usable, key=lambda name: "code" not in name))
+
+
+async def _best_at_hand(settings: ModelSettings, patience: Patience | None) -> Provider:
+    if settings.anthropic_api_key is not None:
+        return _anthropic(settings, DEFAULT_MODEL, patience)
+    from fact_magics.providers.litellm import OLLAMA_URL, LiteLLMProvider, has_litellm
+
+    # Ollama is reached through LiteLLM: without it, nothing is gained by asking.
+    if has_litellm():
+        named = settings.providers.get("OLLAMA_API_BASE")
+        url = checked_url(named.get_secret_value(), "OLLAMA_API_BASE") if named else OLLAMA_URL
+        models = await local_models(url)
+        if models:
+            return LiteLLMProvider(
+                f"ollama/{models[0]}",
+                settings.providers,
+                patience=patience,
+                notice=f"no key is set, so the local Ollama's {models[0]} is asked",
+            )
+    return _shelf()
+
+
+def _anthropic(settings: ModelSettings, model: str, patience: Patience | None) -> Provider:
+    from fact_magics.providers.anthropic import AnthropicProvider
+
+    if settings.anthropic_api_key is None:
+        raise ProviderError(
+            f"{model} needs an Anthropic key and none is set.",
+            hint="Put ANTHROPIC_API_KEY in the environment or in .env, then run the cell again.",
+        )
+    return AnthropicProvider(
+        model, settings.anthropic_api_key, base_url=settings.anthropic_base_url, patience=patience
+    )
+
+
+def _shelf() -> Provider:
+    from fact_magics.providers.shelf import ShelfProvider
+
+    return ShelfProvider()
+
+
+async def _get(url: str) -> bytes:
+    """Fetch a small document without an HTTP library, whose import takes longer than the answer."""
+    parts = urlsplit(url)
+    secure = ssl.create_default_context() if parts.scheme == "https" else None
+    port = parts.port or (443 if secure else 80)
+    reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=secure)
+    try:
+        # HTTP/1.0, so that the body comes in one piece and ends with the connection.
+        writer.write(f"GET {parts.path} HTTP/1.0\r\nHost: {parts.hostname}:{port}\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.split(maxsplit=2)[1] != b"200":
+            raise ValueError("not found")
+        body = bytearray()
+        while part := await reader.read(65_536):
+            body += part
+            if len(body) > _LARGEST_LIST:
+                raise ValueError("too long for a list of models")
+        return bytes(body)
+    finally:
+        writer.close()

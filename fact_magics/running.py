@@ -1,0 +1,235 @@
+"""Runs: answered from memory on the calling thread, or on the core's loop from the database or the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from fact_magics import execution
+from fact_magics.bridge import Job
+from fact_magics.errors import FactError, Interrupted, InvalidInput
+from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
+from fact_magics.store import CacheEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fact_magics.events import Event
+    from fact_magics.execution import LoadedTool, Plan
+    from fact_magics.history import History
+    from fact_magics.logs import Log
+    from fact_magics.sandbox import Sandbox
+    from fact_magics.sandbox.outcome import Outcome
+    from fact_magics.store import MemoryCache, Store
+    from fact_magics.tool import ToolOutput
+
+
+class Runner:
+    """Makes runs.
+
+    Parameters
+    ----------
+    store, memory, history, sandbox, log
+        Those of the core that owns this.
+    loop : asyncio.AbstractEventLoop
+        The core's.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        memory: MemoryCache,
+        history: History,
+        sandbox: Sandbox,
+        log: Log,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._store = store
+        self._memory = memory
+        self._history = history
+        self._sandbox = sandbox
+        self._log = log
+        self._loop = loop
+        self._in_flight: dict[str, asyncio.Future[Outcome | None]] = {}
+
+    def refuse(self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput) -> ToolOutput:
+        """Remember a run whose input does not fit, and build its output."""
+        output = execution.invalid_output(tool, refused)
+        self._history.add_invalid(tool, parameters, output)
+        return output
+
+    def recall(self, planned: Plan) -> ToolOutput | None:
+        """Answer a run from memory, on the calling thread; its row waits for the next flush."""
+        if not planned.key or planned.fresh:
+            return None
+        started = time.perf_counter()
+        entry = self._memory.get(planned.key)
+        if entry is None or not planned.tool.answers(entry):
+            return None
+        output = execution.cached_output(planned, entry, started)
+        self._history.add_cached(planned, entry, output)
+        return output
+
+    async def execute(self, planned: Plan, emit: Listener) -> ToolOutput:
+        """Make a run: from the database, from an identical run in flight, or in the sandbox."""
+        started = time.perf_counter()
+        try:
+            output = await self._from_database(planned, started)
+            if output is None:
+                output = await self._run(planned, emit, started)
+            elif output.metadata["printed"]:
+                emit(Printed(output.metadata["printed"]))
+        except asyncio.CancelledError:
+            self._history.add_interrupted(planned, (time.perf_counter() - started) * 1000)
+            raise
+        finally:
+            await asyncio.shield(self._history.flush())
+        emit(RunEnded(planned.tool.metadata.name, output))
+        return output
+
+    async def _from_database(self, planned: Plan, started: float) -> ToolOutput | None:
+        if not planned.key or planned.fresh:
+            return None
+        entry = await self._store.cache_get(planned.key)
+        if entry is None or not planned.tool.answers(entry):
+            return None
+        self._memory.put(entry)
+        output = execution.cached_output(planned, entry, started)
+        self._history.add_cached(planned, entry, output)
+        return output
+
+    async def _run(self, planned: Plan, emit: Listener, started: float) -> ToolOutput:
+        outcome = await self._join(planned, emit)
+        if outcome is None:
+            outcome = await self._lead(planned, emit)
+        result = execution.finished_output(planned, outcome, started)
+        entry = None
+        if result.wire is not None and planned.key:
+            entry = CacheEntry(
+                key=planned.key,
+                tool_id=planned.tool.metadata.id,
+                result=result.wire,
+                printed=outcome.printed,
+                duration_ms=outcome.duration_ms,
+            )
+            if planned.tool.answers(entry):
+                self._memory.put(entry)
+            else:
+                self._memory.discard(planned.key)
+        self._history.add_run(planned, result, entry)
+        return result.output
+
+    async def _join(self, planned: Plan, emit: Listener) -> Outcome | None:
+        """Wait for an identical run in flight; None where there is none, or it was cancelled."""
+        if not planned.key or planned.fresh:
+            return None
+        while (leader := self._in_flight.get(planned.key)) is not None:
+            emit(PhaseChanged("queued", "an identical run is in flight"))
+            outcome = await asyncio.shield(leader)
+            if outcome is not None:
+                if outcome.printed:
+                    emit(Printed(outcome.printed))
+                return outcome
+        return None
+
+    async def _lead(self, planned: Plan, emit: Listener) -> Outcome:
+        """Run in the sandbox; identical runs that come meanwhile get the same outcome."""
+        done: asyncio.Future[Outcome | None] = self._loop.create_future()
+        leads = bool(planned.key) and planned.key not in self._in_flight
+        if leads:
+            self._in_flight[planned.key] = done
+        metadata = planned.tool.metadata
+        log = self._log.bind(operation="run", tool=metadata.name, tool_id=metadata.id)
+        log.info("run started", input_bytes=len(planned.arguments))
+        emit(PhaseChanged("running"))
+        outcome = None
+        try:
+            outcome = await self._sandbox.run(planned.call, lambda text: emit(Printed(text)))
+        finally:
+            if leads:
+                del self._in_flight[planned.key]
+            done.set_result(outcome)
+            if outcome is None:
+                log.info("run ended", status="interrupted")
+        log.info(
+            "run ended",
+            status=outcome.status.value,
+            output_bytes=len(outcome.result or b""),
+            duration_ms=round(outcome.duration_ms, 2),
+        )
+        return outcome
+
+    # A tool as a function: the same run, from any thread or event loop.
+
+    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any], emit: Listener) -> Any:  # noqa: ANN401
+        """Run a tool for its value, blocking a thread that is not the core's."""
+        planned = self._planned(tool, args, kwargs)
+        output = self.recall(planned)
+        if output is not None:
+            sys.stdout.write(output.metadata["printed"])
+            return _value(output)
+        with suppress(RuntimeError):
+            if asyncio.get_running_loop() is self._loop:
+                raise FactError(
+                    f"{tool.metadata.name} can't be called here without await: it would block its own event loop.",
+                    hint=f"Write: await {tool.metadata.name}.acall(…)",
+                )
+        echo = _Echo(emit)
+        job = Job(self._loop, self.execute(planned, echo.put))
+        try:
+            return _value(job.wait(echo.pump))
+        except KeyboardInterrupt:
+            raise Interrupted(f"{tool.metadata.name} was stopped and recorded as interrupted.") from None
+
+    async def acall(
+        self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any], emit: Listener
+    ) -> Any:  # noqa: ANN401
+        """Run a tool for its value, awaited on any event loop."""
+        planned = self._planned(tool, args, kwargs)
+        output = self.recall(planned)
+        if output is not None:
+            sys.stdout.write(output.metadata["printed"])
+            return _value(output)
+        echo = _Echo(emit)
+        if asyncio.get_running_loop() is self._loop:
+            output = await self.execute(planned, echo.put)
+            echo.pump()
+            return _value(output)
+        return _value(await Job(self._loop, self.execute(planned, echo.put)).wait_awaited(echo.pump))
+
+    def _planned(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
+        parameters: Mapping[str, Any] = kwargs
+        try:
+            parameters = tool.signature.bind(args, kwargs)
+            return execution.plan(tool, parameters)
+        except InvalidInput as refused:
+            self.refuse(tool, parameters, refused)
+            raise
+
+
+class _Echo:
+    """Carries what a tool prints to the thread that called it, where it belongs to the right cell."""
+
+    def __init__(self, emit: Listener) -> None:
+        self._emit = emit
+        self._printed: SimpleQueue[str] = SimpleQueue()
+
+    def put(self, event: Event) -> None:
+        self._emit(event)
+        if isinstance(event, Printed):
+            self._printed.put(event.text)
+
+    def pump(self) -> None:
+        with suppress(Empty):
+            while True:
+                sys.stdout.write(self._printed.get_nowait())
+
+
+def _value(output: ToolOutput) -> Any:  # noqa: ANN401 - the tool's own annotation says
+    if output.success:
+        return output.result
+    raise execution.error_of(output)

@@ -1,0 +1,107 @@
+"""How a child process gets its code: it reads it from stdin, so no file of this package need be readable to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# Reads eight hexadecimal digits and as many bytes of JSON: modules by name, which one is to run, and its settings.
+_PROGRAM = """
+import json, os, sys, types
+def read(size):
+    data = b""
+    while len(data) < size:
+        part = os.read(0, size - len(data))
+        if not part:
+            os._exit(0)
+        data += part
+    return data
+job = json.loads(read(int(read(8), 16)))
+modules = {}
+for name, source in job["modules"].items():
+    module = modules[name] = sys.modules["_fact_" + name] = types.ModuleType("_fact_" + name)
+    exec(compile(source, "<fact_magics " + name + ">", "exec", dont_inherit=True), module.__dict__)
+del read
+modules[job["main"]].main(job["settings"], modules)
+"""
+
+# What small tools import. Each one costs a call microseconds in fork and exit where it is there, and milliseconds
+# inside the sandbox where it is not. `_strptime` is what `datetime.strptime` imports when it is first called.
+LIGHT_MODULES = frozenset(
+    """
+    __future__ _strptime abc base64 binascii bisect calendar collections collections.abc contextlib copy csv
+    dataclasses datetime decimal enum errno fractions functools heapq io itertools json keyword math numbers
+    operator os pathlib random re resource statistics string struct sys textwrap time traceback types typing
+    unicodedata urllib urllib.parse uuid warnings zlib
+    """.split()
+)
+
+# Of megabytes each, most of it OpenSSL.
+STANDARD_MODULES = frozenset(
+    """
+    asyncio concurrent concurrent.futures difflib email glob hashlib hmac html html.parser inspect locale logging
+    pickle pprint secrets shutil sqlite3 tempfile threading xml xml.etree.ElementTree zoneinfo
+    """.split()
+)
+
+
+def preload_for(imports: Iterable[str], source: str) -> tuple[str, ...]:
+    """Choose what a zygote preloads beside the light modules, so that few kinds of zygotes serve many tools.
+
+    Parameters
+    ----------
+    imports : iterable of str
+        Top-level packages that the tool imports.
+    source : str
+        The tool; an ``async def`` in it needs asyncio, imported or not.
+    """
+    needed = set(imports) - LIGHT_MODULES
+    if "async def" in source:
+        needed.add("asyncio")
+    if not needed:
+        return ()
+    if needed <= STANDARD_MODULES:
+        return tuple(sorted(STANDARD_MODULES))
+    return tuple(sorted(needed))
+
+
+def command() -> list[str]:
+    """Build the command line of a child: this interpreter, isolated from environment and user."""
+    return [sys.executable, "-I", "-c", _PROGRAM]
+
+
+def payload(main: str, settings: Mapping[str, Any]) -> bytes:
+    """Build what such a child reads first.
+
+    Parameters
+    ----------
+    main : str
+        The module whose ``main(settings, modules)`` is to run: ``zygote`` or ``once``.
+    settings : mapping
+        JSON data.
+    """
+    names = ["values", "worker", *(("confine",) if sys.platform == "linux" else ()), "family", main]
+    job = {"modules": {name: _source(name) for name in names}, "main": main, "settings": dict(settings)}
+    data = json.dumps(job).encode()
+    return b"%08x" % len(data) + data
+
+
+@cache
+def _source(name: str) -> str:
+    here = Path(__file__).parent
+    path = here.parent / "values.py" if name == "values" else here / f"{name}.py"
+    return path.read_text(encoding="utf-8")
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write `data` to a descriptor that may take it in parts."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]

@@ -1,0 +1,141 @@
+"""What the child side asks of the Linux kernel, by ctypes: it runs inside the sandbox, on the standard library.
+
+`sandlock` has confined the zygote before any of this runs. What is added here is cheap enough for every call: a
+Landlock domain of the call's own, in which it can neither signal nor trace its siblings and the zygote, and
+writes in its scratch directory alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+
+_PR_SET_PDEATHSIG = 1
+_PR_GET_SECCOMP = 21
+_PR_SET_CHILD_SUBREAPER = 36
+_CAPABILITY_VERSION_3 = 0x20080522
+
+_SYS_CREATE_RULESET = 444  # the three calls have the same numbers on every architecture
+_SYS_ADD_RULE = 445
+_SYS_RESTRICT_SELF = 446
+_CREATE_RULESET_VERSION = 1
+_RULE_PATH_BENEATH = 1
+_SCOPES = 0b11  # abstract Unix sockets, signals
+_FIRST_ABI_WITH_REFER = 2
+_FIRST_ABI_WITH_TRUNCATE = 3
+_FIRST_ABI_WITH_SCOPES = 6
+_WRITE_FILE = 1 << 1
+_TRUNCATE = 1 << 14
+_REFER = 1 << 13
+_CHANGE_DIRECTORY = sum(1 << bit for bit in range(4, 13))  # remove, and make, every kind of file
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = (("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
+
+
+class _PathBeneath(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("access", ctypes.c_uint64), ("parent", ctypes.c_int32))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def become_subreaper() -> bool:
+    """Adopt every descendant whose parent ends, so that none can leave the family."""
+    return _prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
+
+
+def die_with_parent(signal_number: int) -> bool:
+    """Have the kernel send `signal_number` here when the thread that started this process ends."""
+    return _prctl(_PR_SET_PDEATHSIG, signal_number) == 0
+
+
+def drop_capabilities() -> bool:
+    """Give up root's powers for good: without it root could raise its hard limits again."""
+    header = struct.pack("II", _CAPABILITY_VERSION_3, 0)
+    return bool(_libc.capset(header, bytes(24)) == 0)
+
+
+def has_seccomp_filter() -> bool:
+    """Whether a seccomp filter is in force here."""
+    return _prctl(_PR_GET_SECCOMP, 0) == 2  # noqa: PLR2004
+
+
+def landlock_abi() -> int:
+    """Version of the kernel's Landlock, or 0 where there is none."""
+    return max(0, int(_libc.syscall(_SYS_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
+
+
+def can_reach(pid: int) -> bool:
+    """Whether this process may signal `pid`; a domain with signal scope may not, not even its own user's."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def enter_call_domain(writable: list[str]) -> bool:
+    """Put this process into a Landlock domain of its own; there is no way back.
+
+    Parameters
+    ----------
+    writable : list of str
+        Directories and files that stay writable, as far as the outer domain lets them be. Reading is left to
+        the outer domain.
+
+    Returns
+    -------
+    bool
+        False where the kernel has no Landlock.
+    """
+    abi = landlock_abi()
+    if not abi:
+        return False
+    in_directory = _WRITE_FILE | _CHANGE_DIRECTORY
+    on_file = _WRITE_FILE
+    if abi >= _FIRST_ABI_WITH_REFER:
+        in_directory |= _REFER
+    if abi >= _FIRST_ABI_WITH_TRUNCATE:
+        in_directory |= _TRUNCATE
+        on_file |= _TRUNCATE
+    # Older kernels refuse a structure longer than theirs only if the tail is not zero.
+    attributes = _Ruleset(in_directory, 0, _SCOPES if abi >= _FIRST_ABI_WITH_SCOPES else 0)
+    ruleset = _syscall(_SYS_CREATE_RULESET, ctypes.byref(attributes), ctypes.sizeof(attributes), 0)
+    try:
+        for path in writable:
+            _allow(ruleset, path, in_directory if os.path.isdir(path) else on_file)  # noqa: PTH112
+        _syscall(_SYS_RESTRICT_SELF, ruleset, 0)
+    finally:
+        os.close(ruleset)
+    return True
+
+
+def _allow(ruleset: int, path: str, access: int) -> None:
+    try:
+        parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return  # what can't be opened can't be written either
+    try:
+        rule = _PathBeneath(access, parent)
+        _syscall(_SYS_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), 0)
+    finally:
+        os.close(parent)
+
+
+def _syscall(number: int, *arguments: object) -> int:
+    result = int(_libc.syscall(number, *arguments))
+    if result < 0:
+        code = ctypes.get_errno() or errno.EINVAL
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def _prctl(option: int, value: int) -> int:
+    return int(_libc.prctl(option, value, 0, 0, 0))

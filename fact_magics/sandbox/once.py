@@ -1,0 +1,66 @@
+"""A fresh process for one call, where nothing better works: limits and a clean end, but no walls.
+
+It runs on the standard library alone; its source is sent there. On Linux an outer process adopts what the call
+leaves behind and ends it. The request comes on stdin, the frame goes out on stderr, and what the tool prints
+on stdout: three pipes are what every system can give a child.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
+    """Run the one call that stdin asks for; ``file_bytes``, ``open_files`` and ``path`` come with the settings."""
+    worker: Any = modules["worker"]
+    sys.path.extend(entry for entry in settings["path"] if entry not in sys.path)
+    if sys.platform == "linux":
+        _serve_inside_family(settings, modules)
+    requests, results, printed = os.dup(0), os.dup(2), os.dup(1)
+    worker.open_standard_streams(printed)
+    os.close(printed)
+    worker.set_process_limits(settings["file_bytes"], settings["open_files"])
+    worker.serve(requests, results, modules["values"])
+
+
+def _serve_inside_family(settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:
+    """Fork: the child returns to run the call, this process stays to end what is left of it."""
+    confine: Any = modules["confine"]
+    confine.become_subreaper()
+    confine.drop_capabilities()
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        confine.die_with_parent(signal.SIGKILL)
+        return
+
+    def end(*_: object) -> NoReturn:
+        modules["family"].kill_descendants(os.getpid())
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    confine.die_with_parent(signal.SIGTERM)
+    if os.getppid() != settings["parent"]:
+        end()
+    for descriptor in (0, 1, 2):
+        os.close(descriptor)  # the pipes end with the call
+    _, status = os.waitpid(child, 0)
+    modules["family"].kill_descendants(os.getpid())
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            break
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if number != signal.SIGKILL:
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)  # to end as the call ended
+    os._exit(os.WEXITSTATUS(status))

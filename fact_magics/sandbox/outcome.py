@@ -1,0 +1,93 @@
+"""What a sandbox is asked to run, and what it reports back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fact_magics.tool import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of one tool.
+
+    Attributes
+    ----------
+    source : str
+        The tool's whole source; it is executed inside the sandbox only.
+    function : str
+        The function in it to call.
+    arguments : bytes
+        Wire form of ``{"args": [...], "kwargs": {...}}``; see `fact_magics.values`.
+    timeout_seconds : float
+        Wall-clock limit.
+    memory_mb : int
+        Limit of the address space, in MiB, above what the interpreter uses.
+    permissions : tuple of str
+        Sorted grants, such as ``net:api.github.com``.
+    imports : tuple of str
+        Top-level packages that the tool imports: they choose the zygote that preloaded them.
+    """
+
+    source: str
+    function: str
+    arguments: bytes
+    timeout_seconds: float = 30.0
+    memory_mb: int = 1024
+    permissions: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolError:
+    """The exception a tool raised, as its process told it.
+
+    Attributes
+    ----------
+    type_name : str
+        Qualified name of its class; builtins are bare: ``ValueError``, ``json.decoder.JSONDecodeError``.
+    message : str
+        ``str()`` of the exception, bounded.
+    traceback : str
+        The tool's own frames, as text.
+    mro : tuple of str
+        Qualified names of its class and of what it derives from.
+    """
+
+    type_name: str
+    message: str
+    traceback: str
+    mro: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended. All of it is the tool's claim: bounded, but to be validated.
+
+    Attributes
+    ----------
+    status : Status
+        ``ok``, ``error``, ``timeout``, ``limit`` or ``interrupted``.
+    result : bytes or None
+        Wire form of what the tool returned, where it returned.
+    error : ToolError or None
+        What it raised, where it raised.
+    printed : str
+        What it printed, bounded.
+    duration_ms : float
+        From the call's start to its end.
+    limit : str or None
+        Which limit stopped it: ``memory``, ``cpu``, ``output``, ...
+    isolation : tuple of str
+        The layers that were in force.
+    """
+
+    status: Status
+    result: bytes | None
+    error: ToolError | None
+    printed: str
+    duration_ms: float
+    limit: str | None
+    isolation: tuple[str, ...]

@@ -1,0 +1,270 @@
+"""One call of one tool, inside its own process: read the request, run it, write one frame, end.
+
+This runs in the sandbox on the standard library alone; its source is sent there. Nothing that it does is
+trusted by the parent: the tool shares this process and can change all of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import linecache
+import os
+import sys
+import traceback
+from types import CoroutineType, ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from importlib.machinery import ModuleSpec
+
+    _Names = tuple[str, ...]
+
+RESULT, ERROR = b"R", b"E"
+_TEXT_LIMIT = 20_000
+_MESSAGE_LIMIT = 4_000
+_READ_SIZE = 1 << 20
+_OWN_MODULES = "_fact_"
+_NOT_FROM_INSIDE = (
+    "a tool can't call another stored tool from inside its isolation; call both from the notebook and pass the "
+    "first one's result in"
+)
+
+# Built before the tool runs: there may be no memory left to build it with when it is needed.
+_NO_MEMORY = json.dumps(
+    {"type": "MemoryError", "message": "", "traceback": "", "mro": ["MemoryError"], "limit": "memory"}
+).encode()
+
+
+class Codec(Protocol):
+    """What the worker needs of `fact_magics.values`."""
+
+    def encode(self, value: object) -> bytes:
+        """Canonical wire form of `value`."""
+
+    def decode(self, wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
+        """Inverse of `encode`."""
+
+
+class ToolImports:
+    """Finder that answers for the toolbox: a tool that imports another one learns why it can't."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+        """Refuse the toolbox; leave every other module to the finders that follow."""
+        del target
+        if name == "fact_magics.tools":
+            raise ImportError(_NOT_FROM_INSIDE, name=name)
+        if name == "fact_magics":
+            from importlib.machinery import PathFinder
+
+            if PathFinder.find_spec(name, path) is None:
+                raise ImportError(_NOT_FROM_INSIDE, name=name)
+        return None
+
+
+def serve(requests: int, results: int, codec: Codec, end: Callable[[int], NoReturn] = os._exit) -> NoReturn:
+    """Read one request, run it, write one frame, and end this process.
+
+    Parameters
+    ----------
+    requests, results : int
+        Descriptors: the request comes from the first, the frame goes to the second.
+    codec : Codec
+        The module `fact_magics.values`, loaded from its source.
+    """
+    header = json.loads(_read(requests, int.from_bytes(_read(requests, 8), "big")))
+    source = _read(requests, header["source"]).decode("utf-8", "surrogatepass")
+    arguments = _read(requests, header["arguments"])
+    set_call_limits(header)
+    kind, payload = run(source, header["function"], arguments, codec, header["result_bytes"])
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BaseException:  # noqa: BLE001, S110, PERF203 - what it prints is lost with the stream it broke
+            pass
+    frame = memoryview(kind + len(payload).to_bytes(8, "big") + payload)
+    while frame:
+        frame = frame[os.write(results, frame) :]
+    end(0)
+
+
+def run(source: str, function: str, arguments: bytes, codec: Codec, result_bytes: int) -> tuple[bytes, bytes]:
+    """Execute `source`, call `function` in it, and represent what came of it.
+
+    Returns
+    -------
+    tuple of bytes
+        `RESULT` and the wire form of the value, or `ERROR` and a JSON object with ``type``, ``message``,
+        ``traceback``, ``mro`` and ``limit``.
+    """
+    filename = f"<{function}>"
+    try:
+        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        module = ModuleType(f"{_OWN_MODULES}tool")
+        module.__file__ = filename
+        sys.modules[module.__name__] = module
+        sys.meta_path.insert(0, ToolImports)
+        exec(compile(source, filename, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
+        value = _call(module, function, arguments, codec)
+        payload = codec.encode(value)
+        if len(payload) > result_bytes:
+            return ERROR, json.dumps({"limit": "result"}).encode()
+    except BaseException as raised:  # noqa: BLE001 - whatever it raises is its answer, SystemExit too
+        return ERROR, describe(raised, filename)
+    return RESULT, payload
+
+
+def _call(module: ModuleType, function: str, arguments: bytes, codec: Codec) -> object:
+    classes = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    }
+    given: Any = codec.decode(arguments, classes=classes)
+    value = getattr(module, function)(*given["args"], **given["kwargs"])
+    if isinstance(value, CoroutineType):
+        import asyncio
+
+        return asyncio.run(value)
+    return value
+
+
+def describe(raised: BaseException, filename: str) -> bytes:
+    """Represent an exception as JSON: bounded, and with the frames of `filename` only."""
+    try:
+        kind = type(raised)
+        told = {
+            "type": _name(kind),
+            "message": _text(raised)[:_MESSAGE_LIMIT],
+            "traceback": _own_frames(raised, filename),
+            "mro": [_name(base) for base in kind.__mro__[:50] if base is not object],
+            "limit": _limit(raised),
+        }
+        return json.dumps(told).encode()
+    except BaseException:  # noqa: BLE001 - no memory, or an exception built to break this
+        return _NO_MEMORY if isinstance(raised, MemoryError) else b"{}"
+
+
+def set_call_limits(header: Mapping[str, Any]) -> None:
+    """Apply the limits that a request names: memory above what is taken, in bytes; CPU in seconds."""
+    if os.name != "posix":
+        return
+    import resource
+
+    taken = header["taken"] or _address_space()
+    if taken:
+        _limit_to(resource.RLIMIT_AS, taken + header["memory"], taken + header["memory"])
+    # At the soft limit the kernel says so by SIGXCPU, at the hard one it kills.
+    _limit_to(resource.RLIMIT_CPU, header["cpu_seconds"], header["cpu_seconds"] + 1)
+
+
+def _address_space() -> int | None:
+    try:
+        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 - pathlib is one import more in each child
+            return int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None
+
+
+def set_process_limits(file_bytes: int, open_files: int) -> None:
+    """Apply the limits that are the same for every call; no core is dumped."""
+    if os.name != "posix":
+        return
+    import resource
+
+    _limit_to(resource.RLIMIT_CORE, 0, 0)
+    _limit_to(resource.RLIMIT_FSIZE, file_bytes, file_bytes)
+    _limit_to(resource.RLIMIT_NOFILE, open_files, open_files)
+
+
+def _limit_to(kind: int, soft: int, hard: int) -> None:
+    import resource
+
+    _, ceiling = resource.getrlimit(kind)
+    if ceiling != resource.RLIM_INFINITY:
+        soft, hard = min(soft, ceiling), min(hard, ceiling)
+    try:
+        resource.setrlimit(kind, (soft, hard))
+    except (ValueError, OSError):
+        return  # macOS has no RLIMIT_AS that it honours
+
+
+def open_standard_streams(printed: int) -> None:
+    """Make `printed` stdout and stderr, and nothing stdin, for Python and for C."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
+    os.close(nothing)
+    sys.stdin = _stream(0, "r")
+    sys.stdout = sys.__stdout__ = _stream(1, "w")
+    sys.stderr = sys.__stderr__ = _stream(2, "w")
+
+
+def _stream(descriptor: int, mode: str) -> io.TextIOWrapper:
+    raw = io.FileIO(descriptor, mode, closefd=False)
+    buffer: Any = io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw)
+    return io.TextIOWrapper(buffer, "utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    buffer = bytearray()
+    while len(buffer) < size:
+        part = os.read(descriptor, min(size - len(buffer), _READ_SIZE))
+        if not part:
+            os._exit(0)  # the parent went away, or needs this process no more
+        buffer += part
+    return bytes(buffer)
+
+
+def _name(kind: type) -> str:
+    module, name = str(kind.__module__), str(kind.__qualname__)
+    return name if module == "builtins" or module.startswith(_OWN_MODULES) else f"{module}.{name}"
+
+
+def _text(raised: BaseException) -> str:
+    try:
+        return str(raised)
+    except Exception:  # noqa: BLE001 - the tool's own __str__
+        return "<its message can't be shown>"
+
+
+def _limit(raised: BaseException) -> str | None:
+    if isinstance(raised, MemoryError):
+        return "memory"
+    if isinstance(raised, OSError):
+        if raised.errno == errno.EFBIG:
+            return "file"
+        if raised.errno == errno.EAGAIN and not _can_fork():
+            return "processes"
+    return None
+
+
+def _can_fork() -> bool:
+    try:
+        child = os.fork()
+    except OSError:
+        return False
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return True
+
+
+def _own_frames(raised: BaseException, filename: str) -> str:
+    report = traceback.TracebackException.from_exception(raised)
+    waiting, seen = [report], set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.stack = traceback.StackSummary.from_list([f for f in one.stack if f.filename == filename])
+        waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
+    text = "".join(report.format())
+    if len(text) > _TEXT_LIMIT:
+        text = f"{text[: _TEXT_LIMIT // 2]}\n...\n{text[-_TEXT_LIMIT // 2 :]}"
+    return text.rstrip("\n")

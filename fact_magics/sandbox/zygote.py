@@ -1,0 +1,221 @@
+"""The zygote: a confined process that imported what calls need, and forks one child for each.
+
+It runs inside the sandbox on the standard library alone; its source is sent there. The parent speaks to it by
+lines of JSON: orders come on stdin, reports go out on stdout. The pipes of a call are FIFOs that the parent
+makes, both sides open, and the parent unlinks before the call starts: they belong to that call.
+
+A child is forked ahead, confined, and waits for its request; so the fork is no part of a call's time.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_ORDERS, _REPORTS = 0, 3
+_FIRST_FREE = 10
+
+
+class Zygote:
+    """Serve one call after the other until the parent is gone.
+
+    Parameters
+    ----------
+    settings : dict
+        ``parent`` (its process id), ``root`` (the directory of pipes and scratches), ``preload`` (module names),
+        ``writable`` (paths), ``path`` (additional entries of ``sys.path``), ``file_bytes`` and ``open_files``
+        (limits).
+    modules : dict
+        ``worker``, ``confine`` and ``values``, loaded from their sources.
+    """
+
+    def __init__(self, settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:
+        self._settings = settings
+        self._worker: Any = modules["worker"]
+        self._confine: Any = modules["confine"]
+        self._codec: Any = modules["values"]
+        self._scoped = False
+        self._call: int | None = None
+        self._child = 0
+        self._child_handle = -1
+
+    def serve(self) -> NoReturn:
+        """Prepare, say what is in force, and follow orders."""
+        os.dup2(1, _REPORTS)
+        _silence(1, 2)
+        self._settle()
+        self._preload()
+        self._report(
+            up=True,
+            landlock=self._confine.landlock_abi(),
+            seccomp=self._confine.has_seccomp_filter(),
+            scoped=self._scoped,
+            nested=self._try_domain(),
+        )
+        poll = select.poll()
+        poll.register(_ORDERS, select.POLLIN)
+        buffer = b""
+        while True:
+            if self._child:
+                poll.register(self._child_handle, select.POLLIN)
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if self._child and self._child_handle in ready:
+                poll.unregister(self._child_handle)
+                self._end_call()
+            if _ORDERS in ready:
+                received = os.read(_ORDERS, 65536)
+                if not received:
+                    self._leave()
+                *lines, buffer = (buffer + received).split(b"\n")
+                for line in lines:
+                    self._obey(json.loads(line))
+
+    def _settle(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._leave)
+        self._confine.become_subreaper()
+        self._confine.drop_capabilities()
+        self._confine.die_with_parent(signal.SIGTERM)
+        parent = self._settings["parent"]
+        self._scoped = os.getppid() == parent and not self._confine.can_reach(parent) and os.getppid() == parent
+
+    def _preload(self) -> None:
+        sys.path.extend(entry for entry in self._settings["path"] if entry not in sys.path)
+        for name in self._settings["preload"]:
+            try:
+                importlib.import_module(name)
+            except BaseException:  # noqa: BLE001, S112, PERF203 - the tool that needs it will say so itself
+                continue
+        gc.collect()
+        gc.freeze()  # a collection in a child would copy every page that it touches
+
+    def _try_domain(self) -> bool:
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if self._confine.enter_call_domain([self._settings["root"]]) else 1)
+            except BaseException:  # noqa: BLE001 - whatever happened, this child must not go on as the zygote
+                os._exit(1)
+        return os.waitpid(child, 0)[1] == 0
+
+    def _obey(self, order: dict[str, Any]) -> None:
+        if "prepare" in order:
+            self._prepare(order["prepare"])
+        elif "kill" in order and order["kill"] == self._call:
+            self._kill()
+
+    def _prepare(self, call: int) -> None:
+        pipes = [
+            os.open(f"{self._settings['root']}/{call}.{name}", mode)
+            for name, mode in (("request", os.O_RDONLY), ("result", os.O_WRONLY), ("printed", os.O_WRONLY))
+        ]
+        self._call = call
+        self._child = os.fork()
+        if self._child == 0:
+            try:
+                self._become_call(call, *pipes)
+            except BaseException:  # noqa: BLE001 - whatever happened, this child must not go on as the zygote
+                os._exit(70)
+        for descriptor in pipes:
+            os.close(descriptor)
+        self._child_handle = os.pidfd_open(self._child)
+        self._report(ready=call, pid=self._child)
+
+    def _become_call(self, call: int, requests: int, results: int, printed: int) -> NoReturn:
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._confine.die_with_parent(signal.SIGKILL)
+        self._worker.open_standard_streams(printed)
+        os.dup2(requests, _FIRST_FREE)
+        os.dup2(results, _FIRST_FREE + 1)
+        os.closerange(3, _FIRST_FREE)
+        os.closerange(_FIRST_FREE + 2, 1 << 20)
+        scratch = f"{self._settings['root']}/{call}"
+        os.chdir(scratch)
+        os.environ.update(HOME=scratch, TMPDIR=scratch)
+        _reseed()
+        self._worker.set_process_limits(self._settings["file_bytes"], self._settings["open_files"])
+        self._confine.enter_call_domain([scratch, os.devnull, *self._settings["writable"]])
+        self._worker.serve(_FIRST_FREE, _FIRST_FREE + 1, self._codec)
+
+    def _end_call(self) -> None:
+        call, self._call = self._call, None
+        _, status, usage = os.wait4(self._child, 0)
+        self._child = 0
+        if not self._has_ended():
+            if self._scoped:
+                self._kill()
+            else:
+                self._report(left=call)
+            self._reap()
+        self._report(ended=call, status=status, cpu=usage.ru_utime + usage.ru_stime)
+        os.close(self._child_handle)
+
+    def _kill(self) -> None:
+        # One call of the kernel that no fork can outrun. It reaches what Landlock lets this process reach: its
+        # descendants, as it was seen to be unable to reach the parent.
+        if self._scoped:
+            try:
+                os.kill(-1, signal.SIGKILL)
+            except ProcessLookupError:
+                return
+        elif self._child:
+            os.kill(self._child, signal.SIGKILL)
+
+    @staticmethod
+    def _has_ended() -> bool:
+        """Whether nothing of the call is left: orphans are adopted here, so no child is no descendant."""
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return True
+            if pid == 0:
+                return False
+
+    @staticmethod
+    def _reap() -> None:
+        while True:
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                return
+
+    def _leave(self, *_: object) -> NoReturn:
+        self._kill()
+        os._exit(0)
+
+    @staticmethod
+    def _report(**fields: object) -> None:
+        line = memoryview(json.dumps(fields).encode() + b"\n")
+        while line:
+            line = line[os.write(_REPORTS, line) :]
+
+
+def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
+    """Run a zygote in this process."""
+    Zygote(settings, modules).serve()
+
+
+def _silence(*descriptors: int) -> None:
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in descriptors:
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
+def _reseed() -> None:
+    """Give each call randomness of its own: numpy's global generator is copied by a fork, `random` is not."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()

@@ -1,0 +1,79 @@
+# kind: json
+# aliases: flatten_dict, flatten_dictionary, flatten_nested_dict, dotted_keys, flatten_record
+# needs: flatten, flattened, flattening, unnest, collapse, flat, dotted, dot+notation
+# needs: json, dict, dictionary, object, mapping
+# gives: flat, flattened, dotted, dot, one, single, dict, dictionary
+# unlike: list of dict, list of dictionary, list of object, list of list, dicts into one, merge
+# words: turn, convert, transform, make, nested, nesting, deeply, deep, structure, key, keys, dots, path,
+#   paths, separator, separated, notation, list, lists, index, indices, indexes, array, arrays, level,
+#   levels, data, value, response, api, arbitrary, arbitrarily, join, joined, inside, whose, document,
+#   payload, by, names, config, with
+
+from typing import Any
+
+
+def flatten_json(
+    data: dict[str, Any] | list[Any], *, sep: str = ".", keep_lists: bool = False
+) -> dict[str, Any]:
+    """Flatten nested JSON data into one dict with dotted keys.
+
+    Parameters
+    ----------
+    data : dict or list
+        What ``json.loads`` gives, nested as deep as you like.
+    sep : str
+        What stands between the parts of a key.
+    keep_lists : bool
+        Whether lists stay whole values. Without it their items get their index as a part of the key.
+
+    Returns
+    -------
+    dict
+        Every value that is no dict or list, by its path, in the order of `data`. Empty dicts and
+        lists are kept as values, so nothing is lost.
+
+    Raises
+    ------
+    ValueError
+        If two values would get the same key, or `sep` is empty.
+
+    Examples
+    --------
+    >>> flatten_json({"id": 7, "user": {"name": "Ada", "tags": ["x", "y"]}})
+    {'id': 7, 'user.name': 'Ada', 'user.tags.0': 'x', 'user.tags.1': 'y'}
+
+    >>> flatten_json({"user": {"tags": ["x", "y"]}}, sep="/", keep_lists=True)
+    {'user/tags': ['x', 'y']}
+
+    >>> flatten_json({"a": {}, "b": [], "c": None})
+    {'a': {}, 'b': [], 'c': None}
+
+    >>> flatten_json([{"a": 1}, {"a": 2}])
+    {'0.a': 1, '1.a': 2}
+
+    >>> flatten_json({"a.b": 1, "a": {"b": 2}})
+    Traceback (most recent call last):
+    ValueError: two values would get the key 'a.b'; choose another sep
+
+    Tags: json, dict, keys
+    """
+    if not sep:
+        raise ValueError("sep is empty, so keys could not be told apart")
+    flat: dict[str, Any] = {}
+    # A stack instead of recursion: no nesting is too deep.
+    waiting: list[tuple[str, Any, bool]] = [("", data, True)]
+    while waiting:
+        path, value, top = waiting.pop()
+        below: list[tuple[str, Any]] = []
+        if isinstance(value, dict):
+            below = [(str(key), item) for key, item in value.items()]
+        elif isinstance(value, list) and (top or not keep_lists):
+            below = [(str(index), item) for index, item in enumerate(value)]
+        if below:
+            prefix = "" if top else path + sep
+            waiting.extend((prefix + key, item, False) for key, item in reversed(below))
+        elif not top:
+            if path in flat:
+                raise ValueError(f"two values would get the key {path!r}; choose another sep")
+            flat[path] = value
+    return flat

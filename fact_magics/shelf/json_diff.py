@@ -1,0 +1,112 @@
+# kind: json
+# aliases: diff_json, compare_json, dict_diff, diff_dicts, compare_dicts, json_compare, json_differences
+# needs: compare, diff, difference, differences, changed, changes, differ, differs
+# needs: json, dict, dicts, dictionary, dictionaries, object, objects
+# words: two, document, documents, nested, structure, structures, data, path, paths, before, after, added,
+#   removed, change, between, old, new, value, values, key, keys, version, versions, list, deep, deeply,
+#   first, second, pointer, state, states, show, find, report, tell, recursively, recursive, item, items,
+#   each, one, other, another, what, response, responses, config, configs, every, all
+
+import json
+from difflib import SequenceMatcher
+from typing import Any
+
+
+def json_diff(before: Any, after: Any) -> list[dict[str, Any]]:
+    """List what changed between two JSON documents: what was added, removed and changed, by path.
+
+    An item put into a list, or taken out of it, is one change; those behind it have not changed.
+    As in JSON, 1 and 1.0 are the same number, true is no number, and the order of keys means nothing.
+
+    Parameters
+    ----------
+    before, after : any JSON data
+        What ``json.loads`` gives: dicts, lists, text, numbers, booleans and None.
+
+    Returns
+    -------
+    list of dict
+        ``path`` is a JSON Pointer (``/users/0/name``; the whole document is the empty text), ``change`` is
+        ``added``, ``removed`` or ``changed``, with ``before`` and ``after`` where there is one. Indexes of what
+        was removed count in `before`, all others in `after`. Empty where nothing differs.
+
+    Examples
+    --------
+    >>> json_diff({"name": "Ada", "age": 36}, {"name": "Ada", "age": 37})
+    [{'path': '/age', 'change': 'changed', 'before': 36, 'after': 37}]
+
+    >>> json_diff({"a": 1, "b": 2}, {"b": 2.0, "c": 3})
+    [{'path': '/a', 'change': 'removed', 'before': 1}, {'path': '/c', 'change': 'added', 'after': 3}]
+
+    >>> json_diff({"tags": ["x", "y"]}, {"tags": ["new", "x", "y"]})
+    [{'path': '/tags/0', 'change': 'added', 'after': 'new'}]
+
+    >>> json_diff([{"id": 1, "on": True}], [{"id": 1, "on": 1}])
+    [{'path': '/0/on', 'change': 'changed', 'before': True, 'after': 1}]
+
+    >>> json_diff({"a": [1, {"b": None}]}, {"a": [1, {"b": None}]})
+    []
+
+    Tags: json, dict, compare
+    """
+    changes: list[dict[str, Any]] = []
+    _compare("", before, after, changes)
+    return changes
+
+
+def _compare(path: str, before: Any, after: Any, changes: list[dict[str, Any]]) -> None:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in before | after:
+            below = f"{path}/{str(key).replace('~', '~0').replace('/', '~1')}"
+            if key not in after:
+                changes.append({"path": below, "change": "removed", "before": before[key]})
+            elif key not in before:
+                changes.append({"path": below, "change": "added", "after": after[key]})
+            else:
+                _compare(below, before[key], after[key], changes)
+    elif isinstance(before, list) and isinstance(after, list):
+        _compare_lists(path, before, after, changes)
+    elif _identity(before) != _identity(after):
+        changes.append({"path": path, "change": "changed", "before": before, "after": after})
+
+
+def _compare_lists(path: str, before: list[Any], after: list[Any], changes: list[dict[str, Any]]) -> None:
+    olds, news = [_identity(item) for item in before], [_identity(item) for item in after]
+    start = 0
+    while start < min(len(olds), len(news)) and olds[start] == news[start]:
+        start += 1
+    end = 0
+    while end < min(len(olds), len(news)) - start and olds[-1 - end] == news[-1 - end]:
+        end += 1
+    olds, news = olds[start : len(olds) - end], news[start : len(news) - end]
+    # Aligning takes quadratic time or worse: beyond this size, items are compared where they stand.
+    if len(olds) * len(news) > 1_000_000:
+        steps = [("replace", 0, len(olds), 0, len(news))]
+    else:
+        steps = list(SequenceMatcher(None, olds, news, autojunk=False).get_opcodes())
+    for step, old, old_end, new, new_end in steps:
+        if step == "equal":
+            continue
+        paired = min(old_end - old, new_end - new)
+        for offset in range(paired):
+            at = start + new + offset
+            _compare(f"{path}/{at}", before[start + old + offset], after[at], changes)
+        gone = range(start + old + paired, start + old_end)
+        come = range(start + new + paired, start + new_end)
+        changes += [{"path": f"{path}/{at}", "change": "removed", "before": before[at]} for at in gone]
+        changes += [{"path": f"{path}/{at}", "change": "added", "after": after[at]} for at in come]
+
+
+def _identity(value: Any) -> str:
+    """Text that is equal for equal JSON, and only then."""
+    return json.dumps(_plain(value), sort_keys=True, default=repr)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

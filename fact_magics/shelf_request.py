@@ -1,0 +1,180 @@
+"""What a request for a tool asks for, read from its words: which count, what it wants made, and what of."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Via: TypeAlias = Literal["to", "from", "of", "nothing"]
+
+_TRUTH = re.compile(
+    r"\b(?:whether|bool(?:ean)?|predicate|true (?:if|or|when|for|iff|only)|returns? (?:true|false)"
+    r"|(?:check|tell|test|determine|see|decide|verify) (?:if|that)|is (?:it|this|the|a|an)\b)",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(r"(?<!\w)(?:'[^'\n]{1,60}'|\"[^\"\n]{1,60}\"|`[^`\n]{1,60}`)(?!\w)")
+_SMALL = """
+a able about accept accepts across also an and any are argument arguments as at be been being both build but
+by call called calls can code contract could create creates creating deal dealing default did do does doesn
+don done e each eg either error errors etc every example examples exception exceptions following for from
+function functions g give given gives giving had has have he helper here how i if in input into is isn it
+its just keyword let like make makes making may me method might must my need needed needs new no nor not of
+off on one ones only onto optional optionally or our out output outputs over param parameter parameters per
+please produce produces program python raise raises raising result results return returned returning returns
+routine s script shall should so some such t take takes taking tell tells than that the their them then
+there these they thing things this those through to tool tools typeerror up us use used uses using utility
+valueerror very via want wants was way ways we were what when where which who whose will with within would
+write you your
+"""
+# Words that name another piece of work. A request that holds one is for a tool that does it.
+_DEEDS = """
+add age align animate anonymise anonymize api append apply audio authenticate authorize average backup blur
+bottom browser buy calendar camelcase capitalise capitalize censor chart check classify closest cluster
+combine compare compile compress concatenate convert copy correlation count crawl crop database dataframe
+debug decode decompress decrypt dedupe deduplicate delay delete deserialize detect diff directory divide
+download draw dump duration earliest elapsed encode encrypt epoch equal equality estimate evaluate excel
+execute export extract fake fetch file files filter find fit folder forecast forward frequency frequent
+generate geocode graph group guess hash highlight histogram html http image import infer insert install
+interpolate largest latest learn least lemmatize load login longest lookup mask maximum median melt
+merge minimum mock mode monitor most move multiply nearest newest next normalise normalize obfuscate oldest
+open optimize outlier outliers pad pandas paraphrase parquet parse patch path pay pdf photo pivot plot
+pluralize predict previous print publish quarter query random randomly rank receive recommend recursion
+redact regression remaining remind remove rename render replace reply resize restore reverse rewrite rotate
+round sample save scale schedule schema scrape search select send serialize server shift shortest show
+shuffle sign simulate smallest smooth solve sort sorted spellcheck split sql standardize store subscribe
+subtract sum summarise summarize swap timestamp timezone tokenize top total track train transcribe transform
+translate transpose trim truncate undo unflatten unsubscribe unzip update upload uppercase validate verify
+video visualise visualize watch website weekday wrap xml yaml youngest zip
+"""
+_PREPOSITIONS = frozenset(
+    {"to", "into", "as", "from", "of", "in", "for", "by", "with", "between", "on", "using", "and", "or"}
+)
+_CONTAINERS = """
+all array collection column every list lists sequence set tuple
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, read.
+
+    Attributes
+    ----------
+    stems : tuple of str
+        Every word, stemmed, in order, small ones too.
+    weights : dict of str to float
+        The words that carry meaning, stemmed, and how much each counts: 1 in the first sentence,
+        less after it and in the tool's name.
+    deeds : frozenset of str
+        Of those in the name and the first sentence, the words that name a piece of work.
+    target : frozenset of str
+        What is to come out, where the request says it ("into a list of dicts", "extract the
+        domain from"); empty where it does not.
+    of_parts : bool
+        `target` was read from "X from Y" or "X of Y", not from "to X".
+    truth : bool
+        It asks for true or false.
+    """
+
+    stems: tuple[str, ...]
+    weights: dict[str, float]
+    deeds: frozenset[str]
+    target: frozenset[str]
+    via: Via
+    truth: bool
+
+
+class Reader:
+    """Reads requests with one stemmer.
+
+    Parameters
+    ----------
+    stem : callable
+        From words to their stems, one for each, in order.
+    """
+
+    def __init__(self, stem: Callable[[list[str]], list[str]]) -> None:
+        self._stem = stem
+        self._small = frozenset(stem(words_of(_SMALL)))
+        self._deeds = frozenset(stem(words_of(_DEEDS)))
+        self._containers = frozenset(stem(words_of(_CONTAINERS)))
+
+    def read(self, name: str, description: str) -> Request:
+        """Read a request from the tool's name and its description."""
+        # What stands in quotes is an example of a value, not a word about the work.
+        first, rest = _sentences(_QUOTED.sub(" ", description))
+        name_stems = self._stem(words_of(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)))
+        first_stems, rest_stems = self._stem(words_of(first)), self._stem(words_of(rest))
+        weights: dict[str, float] = {}
+        for stems, weight in ((first_stems, 1.0), (name_stems, 0.5), (rest_stems, 0.4)):
+            for stem in stems:
+                if stem not in self._small and len(stem) > 1 and not stem.isdecimal():
+                    weights[stem] = max(weight, weights.get(stem, 0.0))
+        target, via = self._target(
+            self._stem(words_of(re.sub(r"^\s*given [^,]*,", "", first, flags=re.IGNORECASE)))
+        )
+        deeds = self._deeds & {*name_stems, *first_stems}
+        truth = bool(_TRUTH.search(first)) or bool(_TRUTH.search(rest))
+        every = (*name_stems, "·", *first_stems, "·", *rest_stems)
+        return Request(every, weights, deeds, target, via, truth)
+
+    def _target(self, stems: list[str]) -> tuple[frozenset[str], Via]:
+        for at, stem in enumerate(stems[1:], start=1):
+            before = stems[at - 1]
+            names_outcome = stem in ("to", "into", "as", "return") and before not in (
+                "such",
+                "accord",
+                "up",
+                "from",
+            )
+            following = self._segment(stems, at + 1) if names_outcome else frozenset()
+            if following and not following & self._deeds:
+                return following, "to"
+        found: set[str] = set()
+        for stem in stems[1:]:
+            if found and (stem == "from" or stem == "of"):
+                return frozenset(found), "from" if stem == "from" else "of"
+            if found and (stem in _PREPOSITIONS or stem == "return"):
+                break
+            if self._tells(stem):
+                found.add(stem)
+        return frozenset(), "nothing"
+
+    def _tells(self, stem: str) -> bool:
+        return len(stem) > 1 and not (
+            stem in _PREPOSITIONS or stem in self._small or stem in self._containers
+        )
+
+    def _segment(self, stems: list[str], start: int) -> frozenset[str]:
+        """Collect the telling words from `start` up to a preposition, reading on over "a list of"."""
+        found: set[str] = set()
+        for stem in stems[start:]:
+            if stem in _PREPOSITIONS:
+                if found and stem not in ("and", "or"):
+                    break
+            elif self._tells(stem):
+                found.add(stem)
+        return frozenset(found)
+
+
+def words_of(text: str) -> list[str]:
+    """Cut a text into words of letters and digits, after mending the spellings that this would tear apart."""
+    plain = unicodedata.normalize("NFKD", text)
+    plain = "".join(character for character in plain if not unicodedata.combining(character)).lower()
+    plain = (
+        re.sub(r"\be-?mail", "email", plain)
+        .replace("datetime.date", "date")
+        .replace("data frame", "dataframe")
+    )
+    plain = plain.replace("look up", "lookup")
+    return re.findall(r"[^\W_]+", plain)
+
+
+def _sentences(description: str) -> tuple[str, str]:
+    parts = re.split(r"(?<=[.!?;:])\s+|\n\s*\n", description.strip(), maxsplit=1)
+    return parts[0], parts[1] if len(parts) > 1 else ""

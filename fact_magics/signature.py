@@ -1,0 +1,521 @@
+"""A tool's signature: read from its source by `ast`, it validates inputs and results and describes both."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.annotations import Module, Reader
+from fact_magics.docstrings import parameter_descriptions
+from fact_magics.errors import InvalidInput, InvalidResult, SignatureError, did_you_mean
+from fact_magics.literals import source_of
+from fact_magics.schema import type_schema
+from fact_magics.showing import brief
+from fact_magics.text import plural
+from fact_magics.values import ValueTypeError, WireError, decode, encode, normalise, plain
+from fact_magics.vocabulary import NONE, Default, Scalar, Type, allows_none, shape, union
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pydantic_core import ErrorDetails, SchemaValidator
+
+_MAX_SOURCE = 1_000_000
+_KINDS = inspect._ParameterKind  # noqa: SLF001 - the one name of the enumeration that inspect offers
+_CACHES = {"functools.lru_cache", "functools.cache"}
+_PYTHON_TYPES = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes, "None": None}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a tool.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    kind : inspect._ParameterKind
+        Positional-only, positional-or-keyword or keyword-only.
+    type : Type
+        Its type.
+    default : Default or None
+        None where it is required.
+    description : str
+        From its ``Field`` or the docstring.
+    """
+
+    name: str
+    kind: inspect._ParameterKind
+    type: Type
+    default: Default | None
+    description: str
+
+    @property
+    def text(self) -> str:
+        """The parameter as in a function's header."""
+        default = f" = {self.default.source}" if self.default else ""
+        return f"{self.name}: {self.type.text}{default}"
+
+
+class _Shown:
+    """An annotation or default that `inspect` prints as it is written."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a tool takes and returns.
+
+    Attributes
+    ----------
+    name : str
+        The function.
+    parameters : tuple of Parameter
+        In order.
+    returns : Type
+        What it returns.
+    doc : str
+        Its docstring, or an empty text.
+    is_async : bool
+        Whether it is a coroutine function.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    returns: Type
+    doc: str
+    is_async: bool
+
+    @cached_property
+    def text(self) -> str:
+        """The signature on one line: ``slugify(text: str, *, sep: str = '-') -> str``."""
+        parts = []
+        previous = _KINDS.POSITIONAL_ONLY if self.parameters else None
+        for index, parameter in enumerate(self.parameters):
+            if previous == _KINDS.POSITIONAL_ONLY and parameter.kind != previous and index:
+                parts.append("/")
+            if parameter.kind == _KINDS.KEYWORD_ONLY and previous != parameter.kind:
+                parts.append("*")
+            parts.append(parameter.text)
+            previous = parameter.kind
+        if previous == _KINDS.POSITIONAL_ONLY:
+            parts.append("/")
+        return f"{self.name}({', '.join(parts)}) -> {self.returns.text}"
+
+    def inspect_signature(self) -> inspect.Signature:
+        """Give the signature as `inspect` has it; annotations outside the builtins only print themselves."""
+        parameters = []
+        for parameter in self.parameters:
+            default: Any = inspect.Parameter.empty
+            if parameter.default is not None:
+                literal = parameter.default.literal and parameter.default.value is not Ellipsis
+                default = parameter.default.value if literal else _Shown(parameter.default.source)
+            annotation = _annotation(parameter.type)
+            parameters.append(
+                inspect.Parameter(parameter.name, parameter.kind, default=default, annotation=annotation)
+            )
+        # A required parameter may follow one whose default only Field(...) knows; inspect would refuse that.
+        return inspect.Signature(
+            parameters, return_annotation=_annotation(self.returns), __validate_parameters__=False
+        )
+
+    def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """Give a call's arguments their names, by the rules of Python.
+
+        Missing and unknown names are left to `validate`.
+
+        Raises
+        ------
+        InvalidInput
+            For too many positional arguments, a name given twice, or a positional-only one given by name.
+        """
+        positional = [p.name for p in self.parameters if p.kind != _KINDS.KEYWORD_ONLY]
+        if len(args) > len(positional):
+            raise InvalidInput(
+                f"{self.name}() takes {plural(len(positional), 'positional argument')}, {len(args)} were given.",
+                hint=f"It is {self.text}.",
+            )
+        bound = dict(zip(positional, args, strict=False))
+        for name, value in kwargs.items():
+            if name in bound:
+                raise InvalidInput(f"{self.name}() got {name!r} twice.", hint="Give it once.")
+            if any(p.name == name and p.kind == _KINDS.POSITIONAL_ONLY for p in self.parameters):
+                raise InvalidInput(
+                    f"{self.name}() takes {name!r} by its position only.", hint=f"It is {self.text}."
+                )
+            bound[name] = value
+        return bound
+
+    def validate(self, parameters: Mapping[str, object]) -> dict[str, object]:
+        """Check a call's input and give it the canonical form that is hashed and passed to the tool.
+
+        Parameters
+        ----------
+        parameters : mapping of str to object
+            Arguments by name, the positional-only ones too; whatever `fact_magics.values.normalise` understands.
+
+        Returns
+        -------
+        dict
+            In the order of the signature, literal defaults filled in; others are left to the tool.
+
+        Raises
+        ------
+        InvalidInput
+            With one detail line a field: field, problem, value.
+        """
+        known = self._by_name
+        problems: dict[str, str] = {}
+        given: dict[str, object] = {}
+        for name, value in parameters.items():
+            if name not in known:
+                others = [other for other in known if other not in parameters]
+                problems[str(name)] = (
+                    f"{name}: unknown field. {did_you_mean(str(name), others or known)}".strip()
+                )
+                continue
+            try:
+                given[name] = normalise(value, where=name)
+            except ValueTypeError as error:
+                problems[name] = str(error)
+        fields = {**self._defaults, **given}
+        for name in known:
+            if name not in fields and known[name].default is None and name not in problems:
+                problems[name] = f"{name}: missing, should be {known[name].type.text}"
+        validated = self._checked(fields, problems)
+        if problems:
+            raise InvalidInput(
+                f"{self.name}() was not run: {plural(len(problems), 'field')} of its input "
+                f"{'does' if len(problems) == 1 else 'do'} not fit.",
+                hint=f"It is {self.text}.",
+                details=[
+                    problems[name] for name in (*problems.keys() - known.keys(), *known) if name in problems
+                ],
+            )
+        return {name: validated[name] for name in known if name in validated}
+
+    def _checked(self, fields: dict[str, object], problems: dict[str, str]) -> dict[str, object]:
+        from pydantic_core import ValidationError
+
+        absent = [name for name in self._by_name if name not in fields]
+        validator = self._validator if not absent else self._partial(absent)
+        try:
+            validated: dict[str, object] = validator.validate_python(fields)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_context=False)
+            counts: dict[str, int] = {}
+            for detail in details:
+                name = str(detail["loc"][0]) if detail["loc"] else self.name
+                counts[name] = counts.get(name, 0) + 1
+                problems.setdefault(name, _problem(detail, name))
+            for name, count in counts.items():
+                if count > 1:
+                    problems[name] += f" (and {count - 1} more)"
+            return {}
+        return validated
+
+    def wire(self, validated: Mapping[str, object]) -> bytes:
+        """Write what `validate` returned as the canonical ``{"args": [...], "kwargs": {...}}``.
+
+        Raises
+        ------
+        InvalidInput
+            Where a positional-only argument would have to skip one that only the tool can fill in.
+        """
+        args: list[object] = []
+        kwargs: dict[str, object] = {}
+        skipped = ""
+        for parameter in self.parameters:
+            name = parameter.name
+            if name not in validated:
+                skipped = skipped or (name if parameter.kind == _KINDS.POSITIONAL_ONLY else "")
+            elif parameter.kind != _KINDS.POSITIONAL_ONLY:
+                kwargs[name] = validated[name]
+            elif not skipped:
+                args.append(validated[name])
+            elif encode(validated[name]) != encode(self._defaults.get(name, Ellipsis_())):
+                raise InvalidInput(
+                    f"{self.name}() takes {name!r} by its position, so {skipped!r} before it must be given too.",
+                    hint=f"It is {self.text}.",
+                )
+        return encode({"args": args, "kwargs": kwargs}, where="input")
+
+    def read_result(self, wire: bytes) -> object:
+        """Read what a tool's process claims that it returned, as the return annotation says.
+
+        Raises
+        ------
+        InvalidResult
+            For bytes that are no value, and for a value that does not fit, naming the path inside it.
+        """
+        from pydantic_core import ValidationError
+
+        try:
+            value = decode(wire)
+        except WireError as error:
+            raise InvalidResult(
+                f"{self.name}() gave a result that can't be read: {error}.", hint="Return plain data."
+            ) from None
+        try:
+            return self._result_validator.validate_python(value)
+        except ValidationError as error:
+            detail = error.errors(include_url=False, include_context=False)[0]
+            raise InvalidResult(
+                f"{self.name}() returned something else than {self.returns.text}.",
+                hint="Mend the tool or its return annotation.",
+                details=[_problem(detail, "result", skip=0)],
+            ) from None
+
+    def json_schema(self) -> dict[str, Any]:
+        """Describe the input as JSON Schema, draft 2020-12."""
+        properties: dict[str, Any] = {}
+        for parameter in self.parameters:
+            schema = type_schema(parameter.type)
+            if parameter.description:
+                schema["description"] = parameter.description
+            if parameter.name in self._defaults:
+                schema["default"] = plain(self._defaults[parameter.name])
+            properties[parameter.name] = schema
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": [parameter.name for parameter in self.parameters if parameter.default is None],
+            "additionalProperties": False,
+        }
+
+    def skeleton(self) -> str:
+        """Give the body of a run to fill in: ``text = ...  # str, required``."""
+        lines = []
+        for parameter in self.parameters:
+            about = f": {parameter.description}" if parameter.description else ""
+            about = " ".join(about.split())
+            default = parameter.default
+            if default is None:
+                lines.append(f"{parameter.name} = ...  # {parameter.type.text}, required{about}")
+            elif default.literal:
+                lines.append(f"{parameter.name} = {default.source}  # {parameter.type.text}{about}")
+            else:
+                lines.append(f"# {parameter.name} = {default.source}  # {parameter.type.text}{about}")
+        return "\n".join(lines)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Parameter]:
+        return {parameter.name: parameter for parameter in self.parameters}
+
+    @cached_property
+    def _defaults(self) -> dict[str, object]:
+        return {
+            p.name: p.default.value for p in self.parameters if p.default is not None and p.default.literal
+        }
+
+    @cached_property
+    def _validator(self) -> SchemaValidator:
+        return self._partial(())
+
+    def _partial(self, absent: Sequence[str]) -> SchemaValidator:
+        from fact_magics.validation import fields_validator
+
+        types = {name: p.type for name, p in self._by_name.items() if name not in absent}
+        return fields_validator(types, "input")
+
+    @cached_property
+    def _result_validator(self) -> SchemaValidator:
+        from fact_magics.validation import validator
+
+        return validator(self.returns, "result")
+
+
+def read_signature(source: str, name: str) -> Signature:
+    """Read the signature of a tool from its source, of which nothing is evaluated.
+
+    Parameters
+    ----------
+    source : str
+        Python source that defines the function at its top level.
+    name : str
+        The function.
+
+    Raises
+    ------
+    SignatureError
+        Where there is no such function, or its signature can't be validated and described; with the line.
+    """
+    reader, node = _find(source, name)
+    _check_form(reader, node)
+    doc = ast.get_docstring(node) or ""
+    described = parameter_descriptions(doc)
+    parameters = []
+    for argument, kind, default in _arguments(reader, node):
+        if argument.annotation is None:
+            raise reader.refuse(
+                argument, f"the parameter {argument.arg} has no annotation", f"Write {argument.arg}: TYPE."
+            )
+        parameters.append(_parameter(reader, argument, kind, default, described.get(argument.arg, "")))
+    if node.returns is None:
+        raise reader.refuse(node, f"{name}() has no return annotation", "Write -> TYPE, or -> None.")
+    returns = reader.annotation(node.returns).type
+    signature = Signature(name, tuple(parameters), returns, doc, isinstance(node, ast.AsyncFunctionDef))
+    _check_patterns(signature)
+    return signature
+
+
+def signature_identity(signature: Signature) -> str:
+    """Hash what a caller sees of a signature: names, kinds, types, defaults and what is returned."""
+    seen = [
+        [
+            parameter.name,
+            parameter.kind.name,
+            shape(parameter.type),
+            None if parameter.default is None else parameter.default.source,
+        ]
+        for parameter in signature.parameters
+    ]
+    wire = encode([seen, shape(signature.returns), signature.is_async])
+    return hashlib.blake2b(wire, digest_size=16).hexdigest()
+
+
+def _find(source: str, name: str) -> tuple[Reader, ast.FunctionDef | ast.AsyncFunctionDef]:
+    if len(source) > _MAX_SOURCE:
+        raise SignatureError(f"The source of {name} has {len(source):,} characters.", hint="Write less.")
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        raise SignatureError(
+            f"Line {error.lineno or 1}: the source of {name} does not parse: {error.msg}.",
+            hint="Mend the syntax.",
+            details=[(error.text or "").strip()[:120]] if error.text else [],
+        ) from None
+    except (ValueError, RecursionError, MemoryError):
+        raise SignatureError(
+            f"The source of {name} does not parse: it holds a NUL or is nested too deep.", hint="Mend it."
+        ) from None
+    module = Module(tree)
+    node = module.functions.get(name)
+    if node is None:
+        what = "is a class" if name in module.classes else "is not a function" if module.binds(name) else ""
+        problem = f"{name} {what}" if what else f"there is no function {name}"
+        raise SignatureError(
+            f"In the tool's source {problem}.",
+            hint=did_you_mean(name, module.functions) or f"Define it at the top level: def {name}(...).",
+        )
+    return Reader(module, source), node
+
+
+def _check_form(reader: Reader, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    for decorator in node.decorator_list:
+        function = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if reader.origin(function) not in _CACHES:
+            problem = f"the decorator {source_of(decorator)} may change the signature"
+            raise reader.refuse(decorator, problem, "Remove it.")
+    if getattr(node, "type_params", None):
+        raise reader.refuse(node, f"{node.name}() is generic", "Write concrete types, or Any.")
+    for star, argument in (("*", node.args.vararg), ("**", node.args.kwarg)):
+        if argument is not None:
+            raise reader.refuse(
+                argument,
+                f"the parameter {star}{argument.arg} takes whatever comes",
+                f"Name each parameter, or take a {'list' if star == '*' else 'dict'}.",
+            )
+    for inner in _own_nodes(node):
+        if isinstance(inner, ast.Yield | ast.YieldFrom):
+            raise reader.refuse(inner, f"{node.name}() is a generator", "Return a list.")
+
+
+def _own_nodes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.AST]:
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _arguments(
+    reader: Reader, node: ast.FunctionDef | ast.AsyncFunctionDef
+) -> Iterator[tuple[ast.arg, inspect._ParameterKind, ast.expr | None]]:
+    spec = node.args
+    positional = [
+        *((argument, _KINDS.POSITIONAL_ONLY) for argument in spec.posonlyargs),
+        *((argument, _KINDS.POSITIONAL_OR_KEYWORD) for argument in spec.args),
+    ]
+    seen: set[str] = set()
+    defaults = [None] * (len(positional) - len(spec.defaults)) + [*spec.defaults]
+    keyword = zip(spec.kwonlyargs, spec.kw_defaults, strict=True)
+    listed = [
+        *((argument, kind, default) for (argument, kind), default in zip(positional, defaults, strict=True)),
+        *((argument, _KINDS.KEYWORD_ONLY, default) for argument, default in keyword),
+    ]
+    for argument, kind, default in listed:
+        if argument.arg in seen:  # ast.parse leaves this error to the compiler
+            raise reader.refuse(argument, f"the parameter {argument.arg} stands there twice", "Rename one.")
+        seen.add(argument.arg)
+        yield argument, kind, default
+
+
+def _parameter(
+    reader: Reader,
+    argument: ast.arg,
+    kind: inspect._ParameterKind,
+    default_node: ast.expr | None,
+    described: str,
+) -> Parameter:
+    assert argument.annotation is not None  # noqa: S101 - read_signature has refused the others
+    annotation = reader.annotation(argument.annotation)
+    default: Default | None = None
+    if default_node is not None:
+        field = reader.bounds(default_node)
+        if field is None:
+            default = reader.default(default_node)
+        else:
+            annotation = reader.apply(default_node, annotation, field)
+    default = default or annotation.default
+    if default is not None and default.value is Ellipsis:
+        default = None  # Field(...): required
+    type_ = annotation.type
+    if default is not None and default.literal and default.value is None and not allows_none(type_):
+        type_ = union((type_, NONE))  # `x: int = None` says so, if not in its annotation
+    return Parameter(argument.arg, kind, type_, default, annotation.description or described)
+
+
+def _check_patterns(signature: Signature) -> None:
+    """Compile regular expressions now, so that one that can't be is the writer's error and not a caller's."""
+    if not any("pattern" in str(shape(parameter.type)) for parameter in signature.parameters):
+        return
+    from pydantic_core import SchemaError
+
+    try:
+        _ = signature._validator  # noqa: SLF001 - of this module
+    except SchemaError:
+        raise SignatureError(
+            f"{signature.name}() has a pattern that can't be compiled.",
+            hint="Write it without look-around and back-references.",
+        ) from None
+
+
+def _annotation(type_: Type) -> Any:
+    if isinstance(type_, Scalar) and type_.name in _PYTHON_TYPES:
+        return _PYTHON_TYPES[type_.name]
+    return _Shown(type_.text)
+
+
+_BRANCHES = ("function-", "nullable", "chain", "union", "int", "float", "str", "[key]")
+
+
+def _problem(detail: ErrorDetails, name: str, *, skip: int = 1) -> str:
+    path = "".join("" if step == "[key]" else f"[{step!r}]" for step in detail["loc"][skip:])
+    place = f"{name}{path}"
+    if detail["type"] == "missing":
+        return f"{place}: missing"
+    if detail["type"] == "extra_forbidden":
+        return f"{place}: unknown field"
+    message = detail["msg"].removeprefix("Input ")
+    return f"{place}: {message[0].lower()}{message[1:]}, got {brief(detail['input'])}"

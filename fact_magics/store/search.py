@@ -1,0 +1,51 @@
+"""How text is prepared for the full-text index, and how what a user types becomes a query of it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# The tokenizer takes a run of these, which are written without spaces, for one word.
+_UNSPACED = re.compile(
+    "([\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f])"
+)
+_JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)")
+_INDEXED_CHARACTERS = 16_384
+
+
+def indexable(text: str | None) -> str:
+    """Prepare plain text for the index: its first 16,384 characters, without lone surrogates."""
+    return _spaced(text[:_INDEXED_CHARACTERS]) if text else ""
+
+
+def indexable_json(text: str | None) -> str:
+    r"""Prepare JSON for the index; ``"\nword"`` is a word, not ``nword``."""
+    if not text:
+        return ""
+    head = text[:_INDEXED_CHARACTERS]
+    return _spaced(_JSON_ESCAPE.sub(_unescaped, head) if "\\" in head else head)
+
+
+def match_expression(query: str) -> str | None:
+    """Ask for all words of a query, each by its beginning.
+
+    Returns
+    -------
+    str or None
+        An FTS5 query; None where the text holds no letter and no digit.
+    """
+    words = [word for word in query.split() if any(character.isalnum() for character in word)]
+    quoted = [_spaced(word).replace('"', '""') for word in words]
+    return " ".join(f'"{word}"*' for word in quoted) or None
+
+
+def _spaced(text: str) -> str:
+    if text.isascii():
+        return text
+    encodable = text.encode("utf-8", "replace").decode()
+    return _UNSPACED.sub(r" \1 ", unicodedata.normalize("NFC", encodable))
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    code = int(escape[1], 16) if escape[1] else 0x20
+    return " " if 0xD800 <= code <= 0xDFFF else chr(code)

@@ -1,0 +1,75 @@
+"""What ``--since`` reads: ISO 8601, a duration that reaches back from now, or a day's name."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from fact_magics.clock import utc_text
+from fact_magics.errors import CellError
+
+_SECONDS = {
+    "s": 1, "sec": 1, "second": 1,
+    "m": 60, "min": 60, "minute": 60,
+    "h": 3600, "hr": 3600, "hour": 3600,
+    "d": 86_400, "day": 86_400,
+    "w": 604_800, "week": 604_800,
+}  # fmt: skip
+_PART = r"\d+(?:\.\d+)?\s*[a-z]+"
+_DURATION = re.compile(rf"{_PART}(?:[\s,]*{_PART})*(?:\s+ago)?")
+_PARTS = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
+_HINT = "Write a duration such as 2h, 90 min or 3 days, today, yesterday, or an ISO date such as 2026-11-22."
+
+
+def read_since(since: str | datetime | timedelta, *, now: datetime | None = None) -> str:
+    """Turn what a user writes into the moment that it means.
+
+    Parameters
+    ----------
+    since : str, datetime or timedelta
+        ``2h``, ``1h 30m``, ``3 days``, ``2 weeks ago``, ``today``, ``yesterday``, an ISO 8601 date
+        or time; a `timedelta` reaches back from `now`. Without an offset the local zone is meant, and a
+        date means its midnight.
+    now : datetime, optional
+        Aware; the clock's, if it is not given.
+
+    Returns
+    -------
+    str
+        UTC, as the rows write it.
+
+    Raises
+    ------
+    CellError
+        The text is none of these, or lies outside the calendar.
+    """
+    moment = datetime.now(UTC) if now is None else now
+    try:
+        return utc_text(_moment(since, moment))
+    except (ValueError, OverflowError, OSError):
+        raise CellError(f"{str(since)[:80]!r} is no time that --since reads.", hint=_HINT) from None
+
+
+def _moment(since: str | datetime | timedelta, now: datetime) -> datetime:
+    if isinstance(since, timedelta):
+        return now - since
+    if isinstance(since, datetime):
+        return since.astimezone()
+    text = since.strip().lower()
+    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    if text in {"today", "yesterday"}:
+        # Without its offset until the end: the day before may have had another one.
+        return (midnight if text == "today" else midnight - timedelta(days=1)).astimezone()
+    if _DURATION.fullmatch(text):
+        return now - timedelta(seconds=_seconds(text.removesuffix("ago")))
+    return datetime.fromisoformat(since.strip()).astimezone()
+
+
+def _seconds(text: str) -> float:
+    total = 0.0
+    for amount, unit in _PARTS.findall(text):
+        known = _SECONDS.get(unit) or _SECONDS.get(unit.removesuffix("s"))
+        if known is None:
+            raise ValueError(unit)
+        total += float(amount) * known
+    return total

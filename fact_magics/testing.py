@@ -1,0 +1,423 @@
+r"""A model server on this machine, for tests and offline work: the real SDKs talk to it as to a provider.
+
+    with ModelServer() as server:
+        server.writes("def double(n: int) -> int:\n    return 2 * n\n")
+        ...  # run a notebook, a kernel or a script with server.environment() in its environment
+        assert "double" in server.requests[0].text
+
+It speaks Anthropic's Messages API, OpenAI's chat completions and Ollama's API, streams at a pace, and
+fails in the ways that providers fail. From a shell: ``python -m fact_magics.testing --script FILE.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import json
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fact_magics._wire_http import LARGEST_HEAD, read_request, send_json, send_stream
+from fact_magics._wires import WIRES, Ending, Reply, Wire, turn_text
+from fact_magics.errors import did_you_mean
+from fact_magics.providers.base import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["ModelServer", "Reply", "Request", "Usage"]
+
+_SECRET_WORDS = ("authorization", "key", "token", "secret", "cookie")
+_STEPS = ("reply", "writes", "refuses", "breaks", "fails")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asked.
+
+    Attributes
+    ----------
+    wire : str
+        ``anthropic``, ``openai`` or ``ollama``.
+    path : str
+        Of the URL.
+    headers : mapping of str to str
+        By lower-case name; values of those that hold secrets are ``[redacted]``.
+    body : mapping
+        The JSON that was sent.
+    model, system : str
+        From the body.
+    messages : tuple of (str, str)
+        Role and text of each turn, without the system prompt.
+    """
+
+    wire: str
+    path: str
+    headers: Mapping[str, str]
+    body: Mapping[str, Any]
+    model: str
+    system: str
+    messages: tuple[tuple[str, str], ...]
+    _key_digests: frozenset[str] = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The last turn: what the model is to answer."""
+        return self.messages[-1][1] if self.messages else ""
+
+    def carries(self, key: str) -> bool:
+        """Tell whether `key` was sent to authenticate this request."""
+        return _digest(key) in self._key_digests
+
+
+class ModelServer:
+    """A scripted model on a loopback port of its own, in a thread of its own.
+
+    Use it as a context manager. Replies are given in the order in which they were scripted, one a
+    request, whoever asks; a request beyond the script gets an error that says so. Scripting, reading
+    `requests` and waiting are safe from any thread.
+
+    Parameters
+    ----------
+    script : iterable of mapping, optional
+        Steps, as `play` takes them.
+    port : int, optional
+        0 lets the system choose a free one.
+    local_models : sequence of str, optional
+        What Ollama's list of models says is installed.
+
+    Attributes
+    ----------
+    url : str
+        Where it listens, without a path, such as ``http://127.0.0.1:40123``.
+    key : str
+        A made-up API key, another for each server. Any key is accepted; Anthropic's and OpenAI's
+        endpoints refuse a request without one.
+    """
+
+    def __init__(
+        self,
+        script: Iterable[Mapping[str, Any]] = (),
+        *,
+        port: int = 0,
+        local_models: Sequence[str] = ("small-coder:latest",),
+    ) -> None:
+        self.url = ""
+        self.key = f"sk-loopback-{secrets.token_hex(16)}"
+        self._port = port
+        self._local_models = tuple(local_models)
+        self._changed = threading.Condition()
+        self._script: deque[Reply] = deque()
+        self._requests: list[Request] = []
+        self._disconnects = 0
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self.play(script)
+
+    def __enter__(self) -> Self:
+        listener = socket.create_server(("127.0.0.1", self._port))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        started = threading.Event()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(listener, started)), name="ModelServer", daemon=True
+        )
+        self._thread.start()
+        started.wait()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up on every client and free the port."""
+        if self._thread is None or self._loop is None or self._stop is None:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed already
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._thread = None
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """What was asked of the model so far, oldest first."""
+        with self._changed:
+            return tuple(self._requests)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that lead a kernel or a script to this server."""
+        return {
+            "ANTHROPIC_API_KEY": self.key,
+            "ANTHROPIC_BASE_URL": self.url,
+            "OPENAI_API_KEY": self.key,
+            "OPENAI_BASE_URL": f"{self.url}/v1",
+            "OPENAI_API_BASE": f"{self.url}/v1",
+            "OLLAMA_API_BASE": self.url,
+        }
+
+    def reply(
+        self,
+        text: str,
+        *,
+        thinking: str = "",
+        pace: float | None = None,
+        chunk: int = 4,
+        usage: Usage | Mapping[str, int] | None = None,
+        stop_reason: str = "end_turn",
+    ) -> None:
+        """Answer with `text`; see `Reply` for the rest."""
+        if usage is not None and not isinstance(usage, Usage):
+            usage = Usage(**usage)
+        self._add(
+            Reply(text=text, thinking=thinking, pace=pace, chunk=chunk, usage=usage, stop_reason=stop_reason)
+        )
+
+    def writes(
+        self,
+        source: str,
+        *,
+        before: str = "",
+        after: str = "",
+        pace: float | None = None,
+        chunk: int = 4,
+        usage: Usage | Mapping[str, int] | None = None,
+    ) -> None:
+        """Answer with Python source in a fenced block, with prose `before` and `after` it."""
+        block = f"```python\n{source.strip()}\n```\n"
+        text = "\n\n".join(part for part in (before, block, after) if part)
+        self.reply(text, pace=pace, chunk=chunk, usage=usage)
+
+    def refuses(self, text: str = "") -> None:
+        """Answer with `text` and stop as a model does that declines."""
+        self.reply(text, stop_reason="refusal")
+
+    def breaks(
+        self,
+        text: str,
+        ending: Ending,
+        *,
+        after: int | None = None,
+        pace: float | None = None,
+        chunk: int = 4,
+    ) -> None:
+        """Begin to answer with `text`, and end as `Reply.ending` says, `after` so many characters."""
+        self._add(Reply(text=text, ending=ending, after=after, pace=pace, chunk=chunk))
+
+    def fails(self, status: int, message: str = "", *, retry_after: float | str | None = None) -> None:
+        """Answer with an HTTP error: 401 refuses the key, 404 the model, 529 says overloaded."""
+        headers = {} if retry_after is None else {"retry-after": str(retry_after)}
+        self._add(Reply(status=status, message=message or f"scripted error {status}", headers=headers))
+
+    def play(self, script: Iterable[Mapping[str, Any]]) -> None:
+        """Add steps, as a JSON file holds them.
+
+        Each is an object whose first key is ``reply``, ``writes``, ``refuses``, ``breaks`` or ``fails``,
+        with that method's first argument; the other keys are its other arguments:
+        ``[{"writes": "def f() -> int: ...", "pace": 200}, {"fails": 529}]``.
+
+        Raises
+        ------
+        ValueError
+            A step is none of these.
+        """
+        for number, step in enumerate(script, start=1):
+            kind, *_ = step or ("",)
+            if kind not in _STEPS:
+                raise ValueError(
+                    f"Step {number} of the script starts with {kind!r}, not with one of {', '.join(_STEPS)}. "
+                    f"{did_you_mean(str(kind), _STEPS)}"
+                )
+            options = {name: value for name, value in step.items() if name != kind}
+            try:
+                getattr(self, kind)(step[kind], **options)
+            except TypeError as error:
+                raise ValueError(f"Step {number} of the script: {error}") from error
+
+    def wait_for_request(self, count: int = 1, timeout: float = 10.0) -> bool:
+        """Wait until `count` requests have come, at most `timeout` seconds; tell whether they have."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._requests) >= count, timeout)
+
+    def wait_for_disconnect(self, timeout: float = 10.0) -> bool:
+        """Wait until a client hangs up in the middle of its answer, at most `timeout` seconds.
+
+        Returns
+        -------
+        bool
+            Whether one did; each call counts one of them.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._disconnects > 0, timeout):
+                return False
+            self._disconnects -= 1
+            return True
+
+    def _add(self, reply: Reply) -> None:
+        with self._changed:
+            self._script.append(reply)
+
+    def _next(self, request: Request) -> Reply:
+        with self._changed:
+            self._requests.append(request)
+            self._changed.notify_all()
+            if self._script:
+                return self._script.popleft()
+            asked = len(self._requests)
+        return Reply(
+            status=500,
+            message=f"ModelServer has no reply left for request {asked}; script one with server.reply(...)",
+            # Asking again would not help: the SDKs and fact_magics obey this.
+            headers={"x-should-retry": "false"},
+        )
+
+    async def _serve(self, listener: socket.socket, started: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        clients: set[asyncio.Task[None]] = set()
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(self._client(reader, writer))
+            clients.add(task)
+            task.add_done_callback(clients.discard)
+
+        server = await asyncio.start_server(accept, sock=listener, limit=LARGEST_HEAD)
+        started.set()
+        await self._stop.wait()
+        server.close()
+        for task in clients:
+            task.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            method, path, headers, body = await read_request(reader)
+            # A client sends nothing while it is answered, so whatever can be read is its hanging up.
+            hang_up = asyncio.create_task(reader.read(1))
+            answer = asyncio.create_task(self._answer(writer, method, path, headers, body))
+            try:
+                await asyncio.wait((hang_up, answer), return_when=asyncio.FIRST_COMPLETED)
+                if not answer.done():
+                    with self._changed:
+                        self._disconnects += 1
+                        self._changed.notify_all()
+            finally:
+                for task in (hang_up, answer):
+                    task.cancel()
+                await asyncio.gather(hang_up, answer, return_exceptions=True)
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
+            pass  # no request, or not one of HTTP
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _answer(
+        self, writer: asyncio.StreamWriter, method: str, path: str, headers: dict[str, str], raw: bytes
+    ) -> None:
+        wire = WIRES.get(path)
+        if method == "GET" or wire is None:
+            await send_json(writer, *self._list(method, path))
+            return
+        try:
+            body = json.loads(raw)
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            await send_json(writer, 400, wire.error(400, "the body is no JSON object"))
+            return
+        keys = _keys(headers)
+        if wire.name != "ollama" and not keys:
+            await send_json(writer, 401, wire.error(401, "no key was sent"))
+            return
+        reply = self._next(_record(wire, path, headers, body, keys))
+        if reply.status != 200:
+            await send_json(writer, reply.status, wire.error(reply.status, reply.message), reply.headers)
+        elif not wire.streams(body):
+            await send_json(writer, 200, wire.whole(reply, body), reply.headers)
+        else:
+            await send_stream(writer, wire, reply, body)
+
+    def _list(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
+        if path == "/api/tags":
+            return 200, {"models": [{"name": name, "model": name} for name in self._local_models]}
+        if path == "/api/show":
+            return 200, {"details": {"family": "loopback"}, "model_info": {}, "capabilities": ["completion"]}
+        if path == "/v1/models":
+            names = ("claude-sonnet-5-5", *self._local_models)
+            models = [
+                {"id": name, "type": "model", "object": "model", "display_name": name} for name in names
+            ]
+            return 200, {"object": "list", "data": models, "has_more": False}
+        return 404, {
+            "error": {"type": "not_found_error", "message": f"ModelServer does not serve {method} {path}"}
+        }
+
+
+def _record(
+    wire: Wire, path: str, headers: Mapping[str, str], body: dict[str, Any], keys: Iterable[str]
+) -> Request:
+    return Request(
+        wire=wire.name,
+        path=path,
+        headers={
+            name: "[redacted]" if any(word in name for word in _SECRET_WORDS) else value
+            for name, value in headers.items()
+        },
+        body=body,
+        model=str(body.get("model")),
+        system=wire.system(body),
+        messages=tuple((str(turn.get("role")), turn_text(turn)) for turn in wire.turns(body)),
+        _key_digests=frozenset(map(_digest, keys)),
+    )
+
+
+def _keys(headers: Mapping[str, str]) -> list[str]:
+    sent = (headers.get("x-api-key", ""), headers.get("authorization", "").removeprefix("Bearer"))
+    return [key.strip() for key in sent if key.strip()]
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve a script until interrupted; the first line printed is the URL."""
+    parser = argparse.ArgumentParser(prog="python -m fact_magics.testing", description=ModelServer.__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--script", type=Path, metavar="FILE", help="a JSON list of steps, as ModelServer.play takes them"
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, help="0, the default, lets the system choose a free one"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        script = json.loads(options.script.read_text("utf-8")) if options.script else []
+        server = ModelServer(script, port=options.port)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with server:
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
+        ended.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Text from models, tools and users made safe and short enough to show."""
+
+from __future__ import annotations
+
+import re
+
+# Controls (ANSI escapes begin with one) and the marks that reorder text on screen, but no tab and no line feed.
+_ACTIVE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def inert(text: str) -> str:
+    r"""Write controls, ANSI escapes and reordering marks as visible escapes: ``\x1b``, ``\u202e``."""
+    return _ACTIVE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def shorten(text: str, limit: int, *, unit: str = "characters") -> str:
+    """Cut text at `limit`, saying how much was cut."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… ({len(text) - limit:,} more {unit})"
+
+
+def one_line(text: str, limit: int = 80) -> str:
+    """Fold text onto one bounded line."""
+    folded = " ".join(text.split())
+    return inert(folded if len(folded) <= limit else folded[: limit - 1] + "…")
+
+
+def plural(number: int, noun: str) -> str:
+    """Say ``1 attempt``, ``3 attempts``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(milliseconds: float) -> str:
+    """Say how long something took: ``0.4 ms``, ``12 ms``, ``3.2 s``, ``4 min 10 s``."""
+    if milliseconds < 10:
+        return f"{milliseconds:.1f} ms"
+    if milliseconds < 1_000:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1_000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def ago(seconds: float) -> str:
+    """Say how long ago: ``just now``, ``5 min ago``, ``3 days ago``."""
+    for size, noun in ((86_400, "day"), (3_600, "hour")):
+        if seconds >= size:
+            return f"{plural(int(seconds // size), noun)} ago"
+    if seconds >= 60:
+        return f"{int(seconds // 60)} min ago"
+    return "just now" if seconds < 5 else f"{int(seconds)} s ago"

@@ -1,0 +1,238 @@
+"""The nouns: what is asked for, what is kept, what goes into a run and what comes out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Status(StrEnum):
+    """How a generation or a run ended, as the database and the history say it."""
+
+    OK = "ok"
+    ERROR = "error"
+    INVALID = "invalid"
+    TIMEOUT = "timeout"
+    LIMIT = "limit"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """An example's expected value and how the user wrote it."""
+
+    value: object
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An example's expected exception: its type's name, and its message where the user gave one."""
+
+    type_name: str
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One line of a tool's contract.
+
+    Attributes
+    ----------
+    source : str
+        The call, as written: ``slugify("Hi")``.
+    args, kwargs
+        Its literal arguments, evaluated.
+    expected : Returned or Raised
+        What the call must do.
+    line : int
+        The line of the cell's body that it starts on, counted from 1.
+    """
+
+    source: str
+    args: tuple[object, ...]
+    kwargs: Mapping[str, object]
+    expected: Returned | Raised
+    line: int
+
+    @property
+    def text(self) -> str:
+        """The example in the grammar it was read from."""
+        if isinstance(self.expected, Returned):
+            outcome = self.expected.source
+        else:
+            message = f": {self.expected.message}" if self.expected.message is not None else ""
+            outcome = f"Traceback (most recent call last):\n{self.expected.type_name}{message}"
+        first, *rest = self.source.splitlines()
+        return "\n".join([f">>> {first}", *(f"... {line}" for line in rest), outcome])
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A request for a tool: what a cell, or a script, asks for.
+
+    Attributes
+    ----------
+    name : str
+        The function to be written.
+    description : str
+        Plain language, without the examples, with ``{{name}}`` filled in.
+    examples : tuple of Example
+        The contract; empty means that the tool will be unproven.
+    permissions : tuple of str
+        Sorted grants, such as ``net:api.github.com``.
+    model : str or None
+        The model that was named, or None for the one in the settings.
+    attempts : int
+        How many candidates may be asked for.
+    timeout_seconds : float
+        Wall-clock limit of each example.
+    tags : tuple of str
+        Words to find the tool by.
+    fresh : bool
+        Ask for a new candidate even if this request has an accepted tool.
+    """
+
+    name: str
+    description: str
+    examples: tuple[Example, ...] = ()
+    permissions: tuple[str, ...] = ()
+    model: str | None = None
+    attempts: int = 3
+    timeout_seconds: float = 30.0
+    tags: tuple[str, ...] = ()
+    fresh: bool = False
+
+    @property
+    def contract(self) -> str:
+        """The examples as text, one blank line apart."""
+        return "\n\n".join(example.text for example in self.examples)
+
+    @property
+    def request_hash(self) -> str:
+        """Identity of the request: name, text, examples, permissions, and the model if one was named."""
+        parts = (self.name, self.description, self.contract, *self.permissions, self.model or "")
+        return _digest(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolMetadata:
+    """What is known about a version of a tool besides its source.
+
+    Attributes
+    ----------
+    id : str
+        Unique over all databases.
+    version : str
+        Semantic: patch for another body on the same contract, minor for another contract, major for
+        another signature.
+    contract : str
+        The examples it was proven on, in the grammar of a cell; empty for an unproven tool.
+    provider, model : str
+        Who wrote it: ``anthropic``, ``shelf``, ``hand``, and the model's name.
+    proven : bool
+        Every example of a contract that is not empty held.
+    varies : bool
+        Its answers may differ for equal input, so they are not cached unless asked.
+    created_at : str
+        UTC, ISO 8601.
+    """
+
+    id: str
+    name: str
+    version: str
+    description: str
+    contract: str
+    permissions: tuple[str, ...]
+    tags: tuple[str, ...]
+    provider: str
+    model: str
+    proven: bool
+    varies: bool
+    request_hash: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolVersion:
+    """A stored version of a tool: its source and what is known about it."""
+
+    metadata: ToolMetadata
+    source: str
+
+    @property
+    def content_hash(self) -> str:
+        """Identity of what runs: source and permissions."""
+        return content_hash(self.source, self.metadata.permissions)
+
+    @property
+    def reference(self) -> str:
+        """``NAME@VERSION``, as the cells write it."""
+        return f"{self.metadata.name}@{self.metadata.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolInput:
+    """A run to be made.
+
+    Attributes
+    ----------
+    operation : str
+        ``NAME`` or ``NAME@VERSION``.
+    parameters : mapping of str to object
+        The tool's arguments by name.
+    timeout_seconds : float
+        Wall-clock limit.
+    memory_mb : int
+        Limit of the tool's address space, in MiB, above what the interpreter uses.
+    fresh : bool
+        Run even if the answer is cached, and replace the entry.
+    """
+
+    operation: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    timeout_seconds: float = 30.0
+    memory_mb: int = 1024
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """What a run came to.
+
+    Attributes
+    ----------
+    success : bool
+        Whether the tool returned a value that fits its annotation.
+    result : object
+        That value, as plain Python data; None on failure.
+    execution_time_ms : float
+        What this answer took to get, in milliseconds; of a cached one, the look-up.
+    metadata : dict
+        ``status``, ``tool``, ``version``, ``cached``, ``printed``, ``isolation``, and on failure
+        ``error``; see the README.
+    """
+
+    success: bool
+    result: Any
+    execution_time_ms: float
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def content_hash(source: str, permissions: tuple[str, ...]) -> str:
+    """Identity of what runs: a tool's source and its permissions."""
+    return _digest((source, *sorted(permissions)))
+
+
+def _digest(parts: tuple[str, ...]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "big"))
+        digest.update(encoded)
+    return digest.hexdigest()

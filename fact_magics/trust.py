@@ -1,0 +1,60 @@
+"""Which found files a person trusts: a list of content hashes, kept in ``FACT_HOME``.
+
+A notebook's folder may come from anywhere, so a file found there may not choose where keys, requests and
+history go until the person said so; a file that changed since is no longer trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from fact_magics.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LIST = "trusted.json"
+_MAX_BYTES = 1_000_000
+
+
+def is_trusted(path: Path, home: Path) -> bool:
+    """Tell whether this file, with the content it has now, was trusted."""
+    try:
+        return _read(home).get(str(path.resolve())) == _digest(path)
+    except OSError:
+        return False
+
+
+def trust(path: Path, home: Path) -> None:
+    """Trust a file as it is now.
+
+    Raises
+    ------
+    SettingsError
+        The file can't be read, or the list can't be written.
+    """
+    try:
+        trusted = {**_read(home), str(path.resolve()): _digest(path)}
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = home / f"{_LIST}.partial"
+        partial.write_text(json.dumps(trusted, indent=1), encoding="utf-8")
+        partial.replace(home / _LIST)
+    except OSError as error:
+        raise SettingsError(
+            f"{path} can't be trusted: {error.strerror}.", hint="Give the path of a file that you can read."
+        ) from None
+
+
+def _read(home: Path) -> dict[str, str]:
+    try:
+        read = json.loads((home / _LIST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.sha256(file.read(_MAX_BYTES)).hexdigest()

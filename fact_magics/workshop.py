@@ -1,0 +1,97 @@
+"""What one load of the extension, or one import from a script, owns: a loop thread and the core on it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fact_magics.bridge import Job, LoopThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from fact_magics.config import Settings
+    from fact_magics.core import FactCore
+
+T = TypeVar("T")
+
+
+class Workshop:
+    """Opens the core on its first use, and closes everything at the end.
+
+    Parameters
+    ----------
+    overrides : callable
+        Gives what the notebook set with ``%config``, by the settings' field names.
+    notebook, kernel : str, optional
+        What the session's row says it belongs to.
+    """
+
+    def __init__(
+        self, overrides: Callable[[], Mapping[str, Any]] = dict, *, notebook: str = "", kernel: str = ""
+    ) -> None:
+        self._overrides = overrides
+        self._about = {"notebook": notebook, "kernel": kernel}
+        self._directory = Path.cwd()
+        self._thread = LoopThread()
+        self._core: FactCore | None = None
+        self._opening = threading.Lock()
+        atexit.register(self.close)
+
+    def settings(self) -> Settings:
+        """Read the settings as they are now."""
+        from fact_magics.config import load_settings
+
+        return load_settings(self._overrides(), self._directory, os.environ)
+
+    def start_ahead(self, delay_seconds: float = 0.05) -> None:
+        """Import what the first cell will need, in the background and without opening anything."""
+
+        def prepare() -> None:
+            import fact_magics.core  # noqa: F401 - imported for its time
+
+        timer = threading.Timer(delay_seconds, prepare)
+        timer.daemon = True
+        timer.start()
+
+    @property
+    def opened(self) -> FactCore | None:
+        """The core, if something has used it yet."""
+        return self._core
+
+    @property
+    def core(self) -> FactCore:
+        """The open core; its settings are those of now.
+
+        Raises
+        ------
+        SettingsError, StoreError
+            It can't be opened; nothing is left half open, and the next use tries again.
+        """
+        settings = self.settings()
+        with self._opening:
+            if self._core is None:
+                from fact_magics.core import FactCore
+
+                core = FactCore(settings, **self._about)
+                self.submit(core.__aenter__()).wait(_nothing)
+                self._core = core
+        self._core.settings = settings
+        return self._core
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Job[T]:
+        """Start a coroutine on the core's loop."""
+        return self._thread.submit(coroutine)
+
+    def close(self) -> None:
+        """Commit what is pending, end every process and the thread, within a bounded time; safe to call twice."""
+        atexit.unregister(self.close)
+        core, self._core = self._core, None
+        self._thread.close(core.aclose() if core is not None else None)
+
+
+def _nothing() -> None:
+    pass

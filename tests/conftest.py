@@ -1,0 +1,260 @@
+"""Real kernels, real processes: what the tests of every folder share."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+REPOSITORY = Path(__file__).parent.parent
+_SECRETS = ("_API_KEY", "_BASE_URL", "_API_BASE")
+
+
+@dataclass
+class Cell:
+    """What a client saw of one cell."""
+
+    status: str = ""
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    error: str = ""
+    error_name: str = ""
+    traceback: str = ""
+    execution_count: int | None = None
+
+    @property
+    def stdout(self) -> str:
+        return "".join(o["text"] for o in self.outputs if o["kind"] == "stream" and o["name"] == "stdout")
+
+    @property
+    def stderr(self) -> str:
+        return "".join(o["text"] for o in self.outputs if o["kind"] == "stream" and o["name"] == "stderr")
+
+    @property
+    def displays(self) -> list[dict[str, Any]]:
+        """What a saved notebook would hold: displays with their updates applied, and the value."""
+        return [o for o in self.outputs if o["kind"] in ("display_data", "execute_result")]
+
+    @property
+    def plain(self) -> str:
+        """All the text that the cell shows at its end."""
+        shown = [
+            o["text"] if o["kind"] == "stream" else o["data"].get("text/plain", "") for o in self.outputs
+        ]
+        return "\n".join(shown)
+
+    @property
+    def html(self) -> str:
+        return "\n".join(o["data"].get("text/html", "") for o in self.displays)
+
+
+class Kernel:
+    """A real kernel and a client that can queue cells, as a notebook's Run All does."""
+
+    def __init__(self, env: dict[str, str], cwd: Path) -> None:
+        from jupyter_client.manager import KernelManager
+
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.kernel_cmd  # noqa: B018 - resolves the kernel's specification
+        self.env, self.cwd = env, cwd
+        self.manager.start_kernel(env=env, cwd=str(cwd))
+        self._connect()
+
+    def _connect(self) -> None:
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+
+    @property
+    def pid(self) -> int:
+        return int(self.manager.provisioner.process.pid)
+
+    def send(self, code: str) -> str:
+        return str(self.client.execute(code, stop_on_error=False))
+
+    def collect(
+        self, request: str, timeout: float = 60, on_message: Callable[[dict[str, Any]], None] | None = None
+    ) -> Cell:
+        """Read messages until this request's cell is over."""
+        cell = Cell()
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                message = self.client.get_iopub_msg(timeout=max(0.1, end - time.monotonic()))
+            except queue.Empty:
+                raise TimeoutError(f"The cell did not end: {cell.outputs}") from None
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            cell.messages.append(message)
+            if on_message is not None:
+                on_message(message)
+            _take(cell, message)
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                break
+        while True:
+            reply = self.client.get_shell_msg(timeout=max(0.1, end - time.monotonic()))
+            if reply["parent_header"].get("msg_id") == request:
+                cell.status = reply["content"]["status"]
+                return cell
+
+    def run(
+        self, code: str, timeout: float = 60, on_message: Callable[[dict[str, Any]], None] | None = None
+    ) -> Cell:
+        return self.collect(self.send(code), timeout, on_message)
+
+    def queue(self, codes: list[str], timeout: float = 120) -> list[Cell]:
+        """Send all cells at once, then wait for each."""
+        requests = [self.send(code) for code in codes]
+        cells = {request: Cell() for request in requests}
+        idle: set[str] = set()
+        end = time.monotonic() + timeout
+        while len(idle) < len(requests):
+            message = self.client.get_iopub_msg(timeout=max(0.1, end - time.monotonic()))
+            parent = message["parent_header"].get("msg_id")
+            if parent in cells:
+                cells[parent].messages.append(message)
+                _take(cells[parent], message)
+                if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                    idle.add(parent)
+        answered = 0
+        while answered < len(requests):
+            reply = self.client.get_shell_msg(timeout=max(0.1, end - time.monotonic()))
+            parent = reply["parent_header"].get("msg_id")
+            if parent in cells:
+                cells[parent].status = reply["content"]["status"]
+                answered += 1
+        return [cells[request] for request in requests]
+
+    def interrupt(self) -> None:
+        self.manager.interrupt_kernel()
+
+    def restart(self) -> None:
+        self.client.stop_channels()
+        self.manager.restart_kernel(now=False)
+        self._connect()
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def descendants(self) -> list[int]:
+        return descendants(self.pid)
+
+    def close(self) -> float:
+        """Shut the kernel down as a front end does; gives the seconds it took."""
+        started = time.monotonic()
+        self.client.stop_channels()
+        with suppress(Exception):
+            self.manager.shutdown_kernel(now=False)
+        return time.monotonic() - started
+
+
+def _take(cell: Cell, message: dict[str, Any]) -> None:
+    kind, content = message["msg_type"], message["content"]
+    if kind == "stream":
+        last = cell.outputs[-1] if cell.outputs else None
+        if last and last["kind"] == "stream" and last["name"] == content["name"]:
+            last["text"] += content["text"]
+        else:
+            cell.outputs.append({"kind": "stream", "name": content["name"], "text": content["text"]})
+    elif kind in ("display_data", "execute_result"):
+        shown = content.get("transient", {}).get("display_id")
+        cell.outputs.append({"kind": kind, "data": content["data"], "display_id": shown})
+        cell.execution_count = content.get("execution_count", cell.execution_count)
+    elif kind == "update_display_data":
+        for output in cell.outputs:
+            if output.get("display_id") == content["transient"]["display_id"]:
+                output["data"] = content["data"]
+    elif kind == "error":
+        cell.error, cell.error_name = content["evalue"], content["ename"]
+        cell.traceback = "\n".join(content["traceback"])
+
+
+def descendants(pid: int) -> list[int]:
+    """List every living process below `pid`."""
+    listing = subprocess.run(
+        ["ps", "-e", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+    ).stdout
+    children: dict[int, list[int]] = {}
+    for line in listing.splitlines():
+        child, parent, state = line.split()
+        if not state.startswith("Z"):
+            children.setdefault(int(parent), []).append(int(child))
+    found, waiting = [], [pid]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "fact-home"
+
+
+@pytest.fixture
+def plain_environment(home: Path) -> dict[str, str]:
+    """An environment without keys, in which the package can be imported and keeps its data aside."""
+    env = {name: value for name, value in os.environ.items() if not name.endswith(_SECRETS)}
+    env.pop("DATABASE_URL", None)
+    return {
+        **env,
+        "FACT_HOME": str(home),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")])),
+        "IPYTHONDIR": str(home.parent / "ipython"),
+        "JUPYTER_RUNTIME_DIR": str(home.parent / "runtime"),
+    }
+
+
+@pytest.fixture(scope="session")
+def ipykernel6(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder that puts ipykernel 6 before the installed 7 on a kernel's path."""
+    prepared = os.environ.get("FACT_IPYKERNEL6")
+    if prepared:
+        return prepared
+    folder = tmp_path_factory.mktemp("ipykernel6")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
+    subprocess.run([*command, "ipykernel==6.31.0", "nest-asyncio==1.6.0"], check=True, timeout=300)
+    return str(folder)
+
+
+@pytest.fixture
+def start_kernel(
+    plain_environment: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Kernel]]:
+    """Start real kernels; each is shut down at the test's end."""
+    started: list[Kernel] = []
+
+    def start(*, version: int = 7, cwd: Path | None = None, load: bool = True, **env: str) -> Kernel:
+        environment = {**plain_environment, **env}
+        if version == 6:
+            folder = request.getfixturevalue("ipykernel6")
+            environment["PYTHONPATH"] = os.pathsep.join([folder, environment["PYTHONPATH"]])
+        kernel = Kernel(environment, cwd or tmp_path)
+        started.append(kernel)
+        if load:
+            cell = kernel.run("%load_ext fact_magics")
+            assert cell.status == "ok", cell.traceback
+        return kernel
+
+    yield start
+    for kernel in started:
+        kernel.close()
+
+
+@pytest.fixture(params=[7, 6], ids=["ipykernel7", "ipykernel6"])
+def kernel(start_kernel: Callable[..., Kernel], request: pytest.FixtureRequest) -> Kernel:
+    """A kernel with the extension loaded and no model at hand, on ipykernel 7 and on 6."""
+    return start_kernel(version=request.param)

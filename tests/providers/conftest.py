@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fact_magics.providers.base import Finished, Message, Prompt, TextDelta
+from fact_magics.providers.failures import Patience
+from fact_magics.testing import ModelServer
+from fact_magics.tool import ToolSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from fact_magics.providers.base import Provider, ProviderEvent
+
+
+@pytest.fixture
+def server() -> Iterator[ModelServer]:
+    with ModelServer() as running:
+        yield running
+
+
+@pytest.fixture
+def prompt() -> Prompt:
+    return Prompt(
+        system="You write tools.",
+        messages=(
+            Message("user", "Write slugify, für “Größe”."),
+            Message("assistant", "def slugify(): pass"),
+            Message("user", "It returned None."),
+        ),
+        spec=ToolSpec("slugify", "Turn a title into a slug."),
+    )
+
+
+@pytest.fixture
+def patience() -> Patience:
+    """Retry at once; a server that is silent for long has stalled."""
+    return Patience(first_delay_seconds=0.01, longest_delay_seconds=0.02, silence_seconds=30.0)
+
+
+class Answer:
+    """The events of one stream, taken apart."""
+
+    def __init__(self, events: list[ProviderEvent]) -> None:
+        self.events = events
+
+    @property
+    def text(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, TextDelta))
+
+    @property
+    def finished(self) -> Finished:
+        last = self.events[-1]
+        assert isinstance(last, Finished)
+        return last
+
+    def of(self, kind: type) -> list[ProviderEvent]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@pytest.fixture
+def ask(prompt: Prompt) -> Callable[..., Awaitable[Answer]]:
+    """Return a function that streams the prompt's answer, collecting into `events` even if it raises."""
+
+    async def collect(provider: Provider, events: list[ProviderEvent] | None = None) -> Answer:
+        events = [] if events is None else events
+        try:
+            async for event in provider.stream(prompt):
+                events.append(event)
+        finally:
+            await provider.aclose()
+        return Answer(events)
+
+    return collect
