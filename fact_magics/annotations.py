@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, NamedTuple
 
+from fact_magics.bounds import Bounds, bounded, read_bounds
 from fact_magics.errors import SignatureError, did_you_mean
 from fact_magics.literals import LiteralError, dotted_name, read_literal, source_of
 from fact_magics.values import ToolEnum
@@ -26,14 +27,15 @@ from fact_magics.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from fact_magics.bindings import Module
 
 _MAX_DEPTH = 20
 _TYPING = ("typing", "typing_extensions")
 
 ALLOWED = (
-    "Use str, int, float, bool, None, bytes, list, dict, tuple, set, Literal, unions, Annotated, date, datetime, "
-    "time, timedelta, Decimal, UUID, Path, Any, or an Enum, dataclass, TypedDict or NamedTuple of the tool's own."
+    "Use str, int, float, bool, None, bytes, list, dict, tuple, set, Literal, unions, Annotated, date, "
+    "datetime, time, timedelta, Decimal, UUID, Path, Any, or an Enum, dataclass, TypedDict or NamedTuple of "
+    "the tool's own."
 )
 
 _SCALARS: dict[str, Type] = {
@@ -88,28 +90,6 @@ _STREAMS = {
         "Coroutine",
     )
 }
-_BUILTINS = {"str", "int", "float", "bool", "bytes", "object", "list", "dict", "tuple", "set", "frozenset"}
-_BOUND_NAMES = {
-    "ge": "ge", "gt": "gt", "le": "le", "lt": "lt", "multiple_of": "multiple_of", "min_length": "min_length",
-    "max_length": "max_length", "pattern": "pattern", "min_items": "min_length", "max_items": "max_length",
-    "regex": "pattern",
-}  # fmt: skip
-_BOUND_CALLS = {
-    "Ge": ("ge",), "Gt": ("gt",), "Le": ("le",), "Lt": ("lt",), "MultipleOf": ("multiple_of",),
-    "MinLen": ("min_length",), "MaxLen": ("max_length",), "Len": ("min_length", "max_length"),
-}  # fmt: skip
-_ORDERED = {"int", "float", "Decimal", "date", "datetime", "time", "timedelta"}
-_COUNTED = {"int", "float", "Decimal"}
-_SIZED = (ListOf, SetOf, TupleOf, DictOf)
-_UNREAD = {"title", "alias", "examples", "strict", "frozen", "validate_default", "repr", "json_schema_extra"}
-
-
-class Bounds(NamedTuple):
-    """What ``Field(...)`` says: bounds, a default (None: none; its value Ellipsis: required), a description."""
-
-    bounds: tuple[tuple[str, object], ...] = ()
-    default: Default | None = None
-    description: str = ""
 
 
 class Annotation(NamedTuple):
@@ -118,76 +98,6 @@ class Annotation(NamedTuple):
     type: Type
     default: Default | None = None
     description: str = ""
-
-
-class Module:
-    """What the names at the top of a tool's source are bound to.
-
-    Parameters
-    ----------
-    tree : ast.Module
-        The parsed source.
-    """
-
-    def __init__(self, tree: ast.Module) -> None:
-        self.imports: dict[str, str] = {}
-        self.classes: dict[str, ast.ClassDef] = {}
-        self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
-        self.aliases: dict[str, ast.expr] = {}
-        self._kinds: tuple[dict[str, object], ...] = (
-            self.imports,
-            self.classes,
-            self.functions,
-            self.aliases,
-        )  # type: ignore[assignment]
-        for statement in _top_level(tree.body):
-            self._bind(statement)
-
-    def _bind(self, statement: ast.stmt) -> None:
-        match statement:
-            case ast.Import(names):
-                for item in names:
-                    top = item.name.partition(".")[0]
-                    self._set(self.imports, item.asname or top, item.name if item.asname else top)
-            case ast.ImportFrom(module, names):
-                for item in names:
-                    self._set(self.imports, item.asname or item.name, f"{module or ''}.{item.name}")
-            case ast.ClassDef():
-                self._set(self.classes, statement.name, statement)
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                self._set(self.functions, statement.name, statement)
-            case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, ast.expr() as value):
-                self._set(self.aliases, name, value)
-            case _ if (
-                type(statement).__name__ == "TypeAlias"
-            ):  # `type X = ...`, a statement since Python 3.12
-                self._set(self.aliases, statement.name.id, statement.value)  # type: ignore[attr-defined]
-
-    def _set(self, kind: dict[str, object] | dict[str, str], name: str, value: object) -> None:  # type: ignore[type-arg]
-        for other in self._kinds:
-            other.pop(name, None)
-        kind[name] = value  # type: ignore[assignment]
-
-    def origin(self, name: str) -> str | None:
-        """Resolve a name as written to where it comes from: ``dt.date`` to ``datetime.date``; None: unknown."""
-        first, dot, rest = name.partition(".")
-        if first in self.imports:
-            return f"{self.imports[first]}{dot}{rest}"
-        if any(first in kind for kind in self._kinds) or dot:
-            return None
-        return f"builtins.{first}" if first in _BUILTINS else None
-
-
-def _top_level(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    for statement in body:
-        match statement:
-            case ast.If() | ast.Try() | ast.With():
-                for block in ("body", "orelse", "finalbody"):
-                    yield from _top_level(getattr(statement, block, ()))
-                for handler in getattr(statement, "handlers", ()):
-                    yield from _top_level(handler.body)
-            case _:
-                yield statement
 
 
 class Reader:
@@ -228,9 +138,7 @@ class Reader:
     def _annotation(self, node: ast.expr, depth: int) -> Annotation:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return self._annotation(self._quoted(node), depth + 1)
-        if isinstance(node, ast.Subscript) and self._origin(node.value) in {
-            f"{m}.Annotated" for m in _TYPING
-        }:
+        if isinstance(node, ast.Subscript) and self.origin(node.value) in {f"{m}.Annotated" for m in _TYPING}:
             return self._annotated(node, depth)
         return Annotation(self._type(node, depth))
 
@@ -248,78 +156,17 @@ class Reader:
         parts = _parts(node.slice)
         read = self._annotation(parts[0], depth + 1)
         for extra in parts[1:]:
-            bounds = self.bounds(extra)
+            bounds = read_bounds(self, extra)
             if bounds is not None:
                 read = self.apply(extra, read, bounds)
         return read
 
     def apply(self, node: ast.expr, annotation: Annotation, bounds: Bounds) -> Annotation:
         """Add to an annotation what a ``Field(...)`` says."""
-        type_ = annotation.type
-        for name, value in bounds.bounds:
-            bounded = _bound(type_, name, value)
-            if bounded is None:
-                raise self.refuse(
-                    node, f"{name}={value!r} does not fit the type {type_.text}", "Remove it or mend it."
-                )
-            type_ = bounded
+        type_ = bounded(self, node, annotation.type, bounds)
         return Annotation(
             type_, bounds.default or annotation.default, bounds.description or annotation.description
         )
-
-    def bounds(self, node: ast.expr) -> Bounds | None:
-        """Read ``Field(...)`` or a bound of annotated_types; None for metadata that says nothing here."""
-        if not isinstance(node, ast.Call):
-            return None
-        origin = self._origin(node.func) or ""
-        names = _BOUND_CALLS.get(origin.rpartition(".")[2])
-        if origin.startswith("annotated_types.") and names is not None:
-            given = dict(zip(names, node.args, strict=False))
-            given.update({k.arg: k.value for k in node.keywords if k.arg in names})
-            return Bounds(tuple((name, self._literal(value)) for name, value in given.items()))
-        if origin in {"pydantic.Field", "pydantic.fields.Field"}:
-            return self._field(node)
-        return None
-
-    def _field(self, node: ast.Call) -> Bounds:
-        given: dict[str, ast.expr] = {"default": node.args[0]} if node.args else {}
-        for keyword in node.keywords:
-            if keyword.arg is None:
-                raise self.refuse(node, "Field(**...) can't be read", "Write its arguments out.")
-            given[keyword.arg] = keyword.value
-        found: list[tuple[str, object]] = []
-        default: Default | None = None
-        description = ""
-        for name, value in given.items():
-            if name in _BOUND_NAMES:
-                found.append((_BOUND_NAMES[name], self._literal(value)))
-            elif name == "description":
-                description = str(self._literal(value))
-            elif name == "default":
-                default = self._field_default(value)
-            elif name == "default_factory":
-                default = self._factory(value)
-            elif name not in _UNREAD:
-                raise self.refuse(
-                    value, f"Field({name}=...) can't be validated", "Check it in the tool's body instead."
-                )
-        return Bounds(tuple(found), default, description)
-
-    def _field_default(self, node: ast.expr) -> Default:
-        if isinstance(node, ast.Constant) and node.value is Ellipsis:
-            return Default("...", True, Ellipsis)
-        return Default(
-            source_of(node), True, self._literal(node)
-        )  # Python itself would pass the Field object
-
-    def _factory(self, node: ast.expr) -> Default:
-        origin = self._origin(node)
-        empty: dict[str | None, object] = {"builtins.list": [], "builtins.dict": {}, "builtins.set": set()}
-        if origin not in empty:
-            raise self.refuse(
-                node, f"the default factory {source_of(node)} can't be read", "Give a literal default."
-            )
-        return Default(f"{source_of(node)}()", True, empty[origin])
 
     def default(self, node: ast.expr) -> Default:
         """Read a default: a literal's value, else its text alone."""
@@ -337,18 +184,17 @@ class Reader:
                 read = self._type(ast.copy_location(ast.Name(owner), node), 0)
                 if isinstance(read, EnumOf) and member in dict(read.members):
                     return ToolEnum(owner, member)
-        return read_literal(node, self._literal_origin)
+        return read_literal(node, self.module.origin)
 
-    def _literal_origin(self, name: str) -> str | None:
-        return self.module.origin(name)
-
-    def _literal(self, node: ast.expr) -> object:
+    def required_literal(self, node: ast.expr) -> object:
+        """Read a literal where nothing else will do; raises `SignatureError`."""
         try:
             return self.literal(node)
         except LiteralError as error:
             raise self.refuse(node, str(error), "Write a literal value.") from None
 
-    def _origin(self, node: ast.expr) -> str | None:
+    def origin(self, node: ast.expr) -> str | None:
+        """Resolve the name that an expression is to where it comes from."""
         name = dotted_name(node)
         return None if name is None else self.module.origin(name)
 
@@ -390,12 +236,12 @@ class Reader:
         raise self._unknown(node, name, origin)
 
     def _own(self, name: str, node: ast.expr, depth: int) -> Type:
-        from fact_magics.declarations import read_class  # noqa: PLC0415 - the two read each other's types
+        from fact_magics.declarations import read_class
 
         if name in self.module.classes:
             return read_class(self, self.module.classes[name])
         value = self.module.aliases[name]
-        if isinstance(value, ast.Call) and self._origin(value.func) in {f"{m}.NewType" for m in _TYPING}:
+        if isinstance(value, ast.Call) and self.origin(value.func) in {f"{m}.NewType" for m in _TYPING}:
             value = value.args[1] if len(value.args) == 2 else value
         if not isinstance(value, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp | ast.Constant):
             raise self.refuse(node, f"{name} is no type that can be read", ALLOWED)
@@ -404,15 +250,13 @@ class Reader:
     def _unknown(self, node: ast.expr, name: str, origin: str | None) -> SignatureError:
         if origin in _STREAMS:
             return self.refuse(node, f"{name} can't leave a tool", "Return a list.")
-        if origin is None and name.partition(".")[0] not in self.module.functions:
-            known = [*self.module.imports, *self.module.classes, *self.module.aliases, *_BUILTINS]
-            hint = did_you_mean(name, known) or "Import or define it in the tool's source."
-            if name not in _UNSUPPORTED:
-                return self.refuse(node, f"the type {name} is not defined", hint)
+        if origin is None and not self.module.binds(name.partition(".")[0]) and name not in _UNSUPPORTED:
+            hint = did_you_mean(name, self.module.type_names) or "Import or define it in the tool's source."
+            return self.refuse(node, f"the type {name} is not defined", hint)
         return self.refuse(node, f"the type {name} can't be validated", ALLOWED)
 
     def _generic(self, node: ast.Subscript, value: ast.expr, parts: list[ast.expr], depth: int) -> Type:
-        origin = self._origin(value) or ""
+        origin = self.origin(value) or ""
         if origin in _CONTAINERS:
             return self._container(node, _CONTAINERS[origin], parts, depth)
         module, _, name = origin.rpartition(".")
@@ -455,7 +299,7 @@ class Reader:
                 if isinstance(inner, LiteralOf):
                     values.extend(inner.values)
                     continue
-            value = self._literal(part)
+            value = self.required_literal(part)
             if type(value) not in (str, int, bool, bytes, type(None)):
                 raise self.refuse(
                     node, f"{source_of(part)} can't be in a Literal", "Use text, numbers or bools."
@@ -504,28 +348,3 @@ def hashable(type_: Type) -> bool:
         case Bounded(base, _):
             return hashable(base)
     return True
-
-
-def _bound(type_: Type, name: str, value: object) -> Type | None:
-    """Put a bound where it fits: on the members of a union that it is about; None where there is none."""
-    if isinstance(type_, UnionOf):
-        members = [(_bound(member, name, value), member) for member in type_.members]
-        if not any(bounded for bounded, _ in members):
-            return None
-        return UnionOf(tuple(bounded or member for bounded, member in members))
-    base, bounds = (type_.base, type_.bounds) if isinstance(type_, Bounded) else (type_, ())
-    if not _fits(base, name, value):
-        return None
-    return Bounded(base, (*bounds, (name, value)))
-
-
-def _fits(base: Type, name: str, value: object) -> bool:
-    scalar = base.name if isinstance(base, Scalar) else ""
-    number = type(value) in (int, float)
-    if name in ("min_length", "max_length"):
-        return type(value) is int and value >= 0 and (scalar in ("str", "bytes") or isinstance(base, _SIZED))
-    if name == "pattern":
-        return scalar == "str" and isinstance(value, str)
-    if name == "multiple_of":
-        return scalar in _COUNTED and number and value > 0  # type: ignore[operator]
-    return scalar in _ORDERED and (type(value).__name__ == scalar or (scalar in _COUNTED and number))

@@ -70,7 +70,7 @@ class Command:
     examples: tuple[str, ...] = ()
 
     def help_text(self) -> str:
-        """The page that ``--help`` shows."""
+        """Write the page that ``--help`` shows."""
         rows = [(f"{option.name} {option.value}".strip(), option.help) for option in self.options]
         rows.append(("--help", "Show this page."))
         width = max(len(name) for name, _ in rows)
@@ -89,7 +89,7 @@ class Arguments:
     options: Mapping[str, Any]
     help: bool = False
 
-    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - an option's type is its reader's
+    def get(self, key: str, default: Any = None) -> Any:
         """Give an option's value, or `default` where it was not given."""
         return self.options.get(key, default)
 
@@ -105,7 +105,7 @@ def seconds(text: str) -> float:
 def megabytes(text: str) -> int:
     """Read a memory limit in MiB."""
     value = _number(text)
-    if value != int(value) or not 16 <= value <= 1_048_576:
+    if not value.is_integer() or not 16 <= value <= 1_048_576:
         raise ValueError("must be a whole number of MB, at least 16")
     return int(value)
 
@@ -113,7 +113,7 @@ def megabytes(text: str) -> int:
 def count(text: str) -> int:
     """Read a whole number of at least 1."""
     value = _number(text)
-    if value != int(value) or value < 1:
+    if not value.is_integer() or value < 1:
         raise ValueError("must be a whole number of at least 1")
     return int(value)
 
@@ -144,7 +144,7 @@ def _number(text: str) -> float:
 
 GENERATE = Command(
     usage="%%fact_generate NAME [options]",
-    summary="Have a tool written from the plain description in the cell's body and proven on its >>> examples.",
+    summary="Have a tool written from the cell's plain description and proven on its >>> examples.",
     positional=("NAME",),
     options=(
         Option("--model", "The model to ask: claude-…, provider/model, or shelf.", "M"),
@@ -159,7 +159,7 @@ GENERATE = Command(
 
 RUN = Command(
     usage="%%fact_run NAME[@VERSION] [options]",
-    summary="Run a tool, isolated, on the input in the cell's body: name = expression lines, or one JSON object.",
+    summary="Run a tool, isolated, on the cell's name = expression lines or its one JSON object.",
     positional=("NAME",),
     options=(
         Option("--timeout", "Wall-clock limit (30).", "S", seconds),
@@ -180,39 +180,37 @@ def read_line(line: str, command: Command) -> Arguments:
     CellError
         An unknown, repeated or unfinished option, a word too few or too many, a quote left open.
     """
-    tokens = _tokens(line, command)
+    given = _split(line, command)
     known = {option.name: option for option in command.options}
-    words: list[str] = []
+    names: list[str] = []
     options: dict[str, Any] = {}
     position = 0
-    while position < len(tokens):
-        token = tokens[position]
+    while position < len(given):
+        word = given[position]
         position += 1
-        if token in ("--help", "-h"):
+        if word in ("--help", "-h"):
             return Arguments({}, {}, help=True)
-        if not token.startswith("-") or token == "-":
-            words.append(token)
+        if not word.startswith("-") or word == "-":
+            names.append(word)
             continue
-        name, equals, text = token.partition("=")
+        name, equals, text = word.partition("=")
         option = known.get(name)
         if option is None:
             hint = did_you_mean(name, known) or f"It takes: {', '.join(known) or 'no options'}."
             raise CellError(f"{_magic(command)} has no option {name}.", hint=hint)
         if option.value and not equals:
-            if position == len(tokens):
+            if position == len(given):
                 raise CellError(f"{name} needs a value.", hint=f"Write {name} {option.value}.")
-            text = tokens[position]
+            text = given[position]
             position += 1
         elif not option.value and equals:
             raise CellError(f"{name} takes no value.", hint=f"Write {name} alone.")
         _keep(options, option, text)
-    return Arguments(_named(words, command), options)
+    return Arguments(_named(names, command), options)
 
 
-def _tokens(line: str, command: Command) -> list[str]:
-    text = line.strip()
-    if text.endswith(";"):
-        text = text[:-1]
+def _split(line: str, command: Command) -> list[str]:
+    text = line.strip().removesuffix(";")
     try:
         return shlex.split(text)
     except ValueError:
@@ -374,8 +372,8 @@ def _evaluate(assignments: list[tuple[str, ast.expr]], namespace: Mapping[str, A
     names = dict(namespace)
     values: dict[str, Any] = {}
     for name, expression in assignments:
-        code = compile(ast.Expression(expression), f"<input {name}>", "eval")
         try:
+            code = compile(ast.Expression(expression), f"<input {name}>", "eval")
             names[name] = values[name] = eval(code, names)  # noqa: S307 - the user's own cell
         except NameError as error:
             missing = error.name or ""
@@ -438,7 +436,7 @@ def _shown(name: str, namespace: Mapping[str, Any]) -> str:
     return _bounded(repr(value), "characters of a repr")
 
 
-def _frame(frame: Any) -> str:  # noqa: ANN401 - pandas and polars are not imported to name their types
+def _frame(frame: Any) -> str:
     columns = list(frame.columns)
     types = ", ".join(f"{column}: {kind}" for column, kind in zip(columns, frame.dtypes, strict=False))
     rows = frame.head(5)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# ipykernel's SIGINT handler does not wake an idle selector, and a lock's wait should see signals on every platform.
+# ipykernel's SIGINT handler does not wake an idle selector; a lock's wait should see signals everywhere.
 _HEARTBEAT_SECONDS = 0.1
 # How long a cancelled job may take to record itself and end its processes before the cell ends without it.
 _GRACE_SECONDS = 1.5
@@ -145,9 +145,18 @@ class Job(Generic[T]):
         return self.result()
 
     async def _wind_down(self, loop: asyncio.AbstractEventLoop) -> None:
-        end = loop.time() + _GRACE_SECONDS
-        while not self.finished and loop.time() < end:
-            await asyncio.sleep(0.01)
+        over = asyncio.Event()
+
+        def notify() -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(over.set)
+
+        self.on_notify(notify)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE_SECONDS):
+                while not self.finished:
+                    await over.wait()
+                    over.clear()
 
 
 class LoopThread:

@@ -1,6 +1,6 @@
 """Settings: where each comes from, which wins, and which a found file may not give.
 
-Highest first: what the notebook set with ``%config``, the environment, the nearest ``.env`` file, the default.
+Highest first: what the notebook set with ``%config``, the environment, the nearest ``.env``, the default.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dotenv import dotenv_values
 from platformdirs import user_data_path
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fact_magics.errors import SettingsError
@@ -42,6 +42,12 @@ class Settings(BaseSettings):
         Whether cells show live views.
     isolation : {"auto", "require", "process"}
         What to do where files and network can't be enforced.
+    providers : dict
+        Other providers' keys and endpoints, by their names in the environment.
+    origins : dict
+        Where each field that is no default came from.
+    notes : tuple of str
+        What was found and not used, one line each.
     """
 
     model_config = SettingsConfigDict(
@@ -63,28 +69,25 @@ class Settings(BaseSettings):
     isolation: Literal["auto", "require", "process"] = "auto"
     providers: dict[str, SecretStr] = Field(default_factory=dict)
 
-    _origin: dict[str, str] = PrivateAttr(default_factory=dict)
-    _notes: list[str] = PrivateAttr(default_factory=list)
+    origins: dict[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        **_: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Leave the merging to `load_settings`, which keeps track of where each value came from."""
-        del settings_cls
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was found and not used, one line each."""
-        return tuple(self._notes)
-
     def origin(self, name: str) -> str:
-        """Say where a field's value came from: ``%config``, ``the environment``, a file's path, or ``default``."""
-        return self._origin.get(name, "default")
+        """Say where a field's value came from: ``%config``, ``the environment``, a path, or ``default``."""
+        return self.origins.get(name, "default")
 
     @property
     def database_path(self) -> Path:
@@ -149,12 +152,13 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     if isinstance(values.get("log_level"), str):
         values["log_level"] = values["log_level"].lower()
     try:
-        settings = Settings(**values)
+        return Settings(
+            **values,
+            origins={fields[name]: source for name, (_, source) in found.items() if name in fields},
+            notes=tuple(notes),
+        )
     except ValidationError as error:
         raise _unusable(error, found, {name: alias for alias, name in fields.items()}) from None
-    settings._origin.update({fields[name]: source for name, (_, source) in found.items() if name in fields})
-    settings._notes.extend(notes)
-    return settings
 
 
 def _alias(field: str) -> str:
@@ -168,7 +172,7 @@ def _add(found: dict[str, tuple[Any, str]], values: Mapping[str, Any], source: s
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     named = EnvSettingsSource(Settings, env_ignore_empty=True)
     named.env_vars = {name.lower(): value for name, value in environment.items()}
-    known = {name: value for name, value in named().items() if name not in ("live", "isolation", "providers")}
+    known = {name: value for name, value in named().items() if name.isupper()}
     return {
         **{name: value for name, value in environment.items() if name.endswith(_PROVIDER_NAMES) and value},
         **known,

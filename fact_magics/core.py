@@ -235,10 +235,10 @@ class FactCore:
             )
         return UnknownName(f"There is no tool named {name!r}.", hint=hint)
 
-    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
-        """Run a tool for its value, blocking a thread that is not the core's; what `Tool` does when called."""
+    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a tool for its value, blocking a thread that is not the core's."""
         return self.runner.call(tool, args, kwargs, self._emitter(None))
 
-    async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool for its value, awaited on any event loop."""
         return await self.runner.acall(tool, args, kwargs, self._emitter(None))

@@ -1,4 +1,4 @@
-"""The classes that a tool defines for its own signature: enumerations, dataclasses, TypedDicts, NamedTuples."""
+"""Classes that a tool defines for its signature: enumerations, dataclasses, TypedDicts, NamedTuples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Literal
 
 from fact_magics.annotations import ALLOWED
-from fact_magics.literals import LiteralError, dotted_name, source_of
+from fact_magics.literals import LiteralError, source_of
 from fact_magics.vocabulary import ClassField, Default, EnumOf, ObjectOf, Type
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def read_class(reader: Reader, node: ast.ClassDef) -> Type:
     SignatureError
         For a class of another kind, or one whose fields or members can't be read.
     """
-    bases = [_origin(reader, base) for base in node.bases]
+    bases = [reader.origin(base) for base in node.bases]
     if any(base in _ENUMS for base in bases):
         return _enum(reader, node, bases)
     if _decoration(reader, node) is not None:
@@ -42,15 +42,10 @@ def read_class(reader: Reader, node: ast.ClassDef) -> Type:
     raise reader.refuse(node, f"the class {node.name} can't be validated", ALLOWED)
 
 
-def _origin(reader: Reader, node: ast.expr) -> str | None:
-    name = dotted_name(node)
-    return None if name is None else reader.module.origin(name)
-
-
 def _decoration(reader: Reader, node: ast.ClassDef) -> ast.expr | None:
     for decorator in node.decorator_list:
         function = decorator.func if isinstance(decorator, ast.Call) else decorator
-        if _origin(reader, function) == _DATACLASS:
+        if reader.origin(function) == _DATACLASS:
             return decorator
     return None
 
@@ -67,7 +62,7 @@ def _is_typed_dict(reader: Reader, node: ast.ClassDef) -> bool:
         if cls.name in seen:
             continue
         seen.add(cls.name)
-        if any(_origin(reader, base) in _TYPED_DICT for base in cls.bases):
+        if any(reader.origin(base) in _TYPED_DICT for base in cls.bases):
             return True
         waiting.extend(_own_bases(reader, cls))
     return False
@@ -88,7 +83,7 @@ def _inherited(
         raise reader.refuse(node, f"the class {node.name} inherits from itself", "Remove the base.")
     fields: dict[str, ClassField] = {}
     for base in reversed(node.bases):
-        if _origin(reader, base) in _TYPED_DICT or _origin(reader, base) == "builtins.object":
+        if reader.origin(base) in _TYPED_DICT or reader.origin(base) == "builtins.object":
             continue
         if not (isinstance(base, ast.Name) and base.id in reader.module.classes):
             problem = f"the class {node.name} has a base that can't be read, {source_of(base)}"
@@ -139,7 +134,7 @@ def _wrapper(reader: Reader, annotation: ast.expr) -> str:
         origin = reader.module.origin(head)
     else:
         head_node = annotation.value if isinstance(annotation, ast.Subscript) else annotation
-        origin = _origin(reader, head_node)
+        origin = reader.origin(head_node)
     module, _, name = (origin or "").rpartition(".")
     return name if module in (*_TYPING, "dataclasses") else ""
 
@@ -147,7 +142,7 @@ def _wrapper(reader: Reader, annotation: ast.expr) -> str:
 def _field_default(reader: Reader, node: ast.expr | None) -> tuple[Default | None, bool]:
     if node is None:
         return None, True
-    if isinstance(node, ast.Call) and _origin(reader, node.func) == "dataclasses.field":
+    if isinstance(node, ast.Call) and reader.origin(node.func) == "dataclasses.field":
         init = _option(node, "init", True)
         for keyword in node.keywords:
             if keyword.arg == "default":
@@ -184,8 +179,8 @@ def _member_value(
     *,
     text: bool,
 ) -> object:
-    if isinstance(value, ast.Call) and _origin(reader, value.func) == "enum.auto" and not value.args:
-        if text and any(_origin(reader, base) == "enum.StrEnum" for base in node.bases):
+    if isinstance(value, ast.Call) and reader.origin(value.func) == "enum.auto" and not value.args:
+        if text and any(reader.origin(base) == "enum.StrEnum" for base in node.bases):
             return name.lower()
         if all(type(known) is int for _, known in members):
             number = max((known for _, known in members if isinstance(known, int)), default=0) + 1

@@ -114,7 +114,7 @@ class IsolationError(FactError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped a generation or a run; it derives from `KeyboardInterrupt` so that no loop swallows it.
+    """The user stopped a generation or a run; a `KeyboardInterrupt`, so that no loop swallows it.
 
     Parameters
     ----------

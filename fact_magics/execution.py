@@ -64,7 +64,7 @@ class LoadedTool:
         return imports_of(self.stored.source)
 
     @cached_property
-    def key_prefix(self) -> Any:  # noqa: ANN401 - hashlib has no public name for a hash object's type
+    def key_prefix(self) -> Any:
         """The part of every key that does not depend on the input: content, Python, packages."""
         digest = hashlib.blake2b(digest_size=20)
         for part in (self.stored.content_hash, sys.version, *_versions(self.imports)):
@@ -209,7 +209,8 @@ class Result:
 def finished_output(plan: Plan, outcome: Outcome, started: float) -> Result:
     """Judge what the sandbox reported: a result is only what fits the return annotation."""
     status, value, wire = outcome.status, None, None
-    error, details = "", ()
+    error = ""
+    details: tuple[str, ...] = ()
     name = plan.tool.metadata.name
     if status is Status.OK and outcome.result is not None:
         try:

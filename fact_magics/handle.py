@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 class RunsTools(Protocol):
     """What a handle needs of the core."""
 
-    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool and wait for its value."""
 
-    async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool, from any event loop."""
 
 
@@ -46,11 +46,11 @@ class Tool:
         self.__module__ = "fact_magics.tools"
         self.__doc__ = loaded.signature.doc or loaded.metadata.description
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the tool's own signature says
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the tool and give its value; raises a `FactError` if it fails."""
         return self._run.call(self._loaded, args, kwargs)
 
-    async def acall(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the tool's own signature says
+    async def acall(self, *args: Any, **kwargs: Any) -> Any:
         """Run the tool without blocking the event loop that awaits it."""
         return await self._run.acall(self._loaded, args, kwargs)
 

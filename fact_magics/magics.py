@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from fact_magics.core import FactCore
     from fact_magics.display.formatters import Formatters
     from fact_magics.display.live import View
     from fact_magics.display.record import Record
-    from fact_magics.core import FactCore
     from fact_magics.execution import Plan
     from fact_magics.handle import Tool
     from fact_magics.tool import ToolOutput
@@ -80,7 +80,7 @@ class FactMagics(Magics):
         default_value=None,
         allow_none=True,
         help=(
-            "require: refuse to run unless files and network are enforced. process: where they can't be enforced, "
+            "require: refuse to run unless files and network are enforced. process: where they can't be, "
             "run what a model wrote in a plain process all the same."
         ),
     ).tag(config=True)

@@ -128,10 +128,10 @@ def _do(
     return record
 
 
-def _ask(workshop: Workshop, work: Callable[[FactCore], Any]) -> Any:  # noqa: ANN401 - what `work` awaits
+def _ask(workshop: Workshop, work: Callable[[FactCore], Any]) -> Any:
     core = workshop.core
 
-    async def ask() -> Any:  # noqa: ANN401 - the same
+    async def ask() -> Any:
         await core.history.flush()
         return await work(core)
 

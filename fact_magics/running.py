@@ -1,4 +1,4 @@
-"""Runs: answered from memory on the calling thread, or on the core's loop from the database or the sandbox."""
+"""Runs: answered from memory on the calling thread, else on the core's loop, at last by the sandbox."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class Runner:
 
     # A tool as a function: the same run, from any thread or event loop.
 
-    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any], emit: Listener) -> Any:  # noqa: ANN401
+    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any], emit: Listener) -> Any:
         """Run a tool for its value, blocking a thread that is not the core's."""
         planned = self._planned(tool, args, kwargs)
         output = self.recall(planned)
@@ -175,7 +175,7 @@ class Runner:
         with suppress(RuntimeError):
             if asyncio.get_running_loop() is self._loop:
                 raise FactError(
-                    f"{tool.metadata.name} can't be called here without await: it would block its own event loop.",
+                    f"{tool.metadata.name} can't be called here without await: it would block its own loop.",
                     hint=f"Write: await {tool.metadata.name}.acall(…)",
                 )
         echo = _Echo(emit)
@@ -187,7 +187,7 @@ class Runner:
 
     async def acall(
         self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any], emit: Listener
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         """Run a tool for its value, awaited on any event loop."""
         planned = self._planned(tool, args, kwargs)
         output = self.recall(planned)
@@ -229,7 +229,7 @@ class _Echo:
                 sys.stdout.write(self._printed.get_nowait())
 
 
-def _value(output: ToolOutput) -> Any:  # noqa: ANN401 - the tool's own annotation says
+def _value(output: ToolOutput) -> Any:
     if output.success:
         return output.result
     raise execution.error_of(output)

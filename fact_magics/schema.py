@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fact_magics.values import plain
+from fact_magics.values import ToolEnum, plain
 from fact_magics.vocabulary import (
     Bounded,
     ClassField,
@@ -87,6 +87,18 @@ def type_schema(type_: Type) -> dict[str, Any]:
             }
 
 
+def default_json(value: object, type_: Type) -> object:
+    """Give a default as the JSON that an agent would write for it."""
+    if isinstance(value, ToolEnum):
+        members = type_.members if isinstance(type_, UnionOf) else (type_,)
+        for member in members:
+            if isinstance(member, EnumOf) and member.name == value.class_name:
+                return plain(dict(member.members).get(value.member))
+    if isinstance(value, bytes):
+        return {"$bytes": plain(value)}
+    return plain(value)
+
+
 def _array(item: Type) -> dict[str, Any]:
     items = type_schema(item)
     return {"type": "array", "items": items} if items else {"type": "array"}
@@ -99,7 +111,7 @@ def _choices(values: list[object]) -> dict[str, Any]:
 def _field(field: ClassField) -> dict[str, Any]:
     schema = type_schema(field.type)
     if field.default is not None and field.default.literal:
-        schema["default"] = plain(field.default.value)
+        schema["default"] = default_json(field.default.value, field.type)
     return schema
 
 

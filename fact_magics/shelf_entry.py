@@ -41,7 +41,7 @@ class Entry:
     @cached_property
     def doc(self) -> str:
         """The docstring, cleaned."""
-        return ast.get_docstring(_function(ast.parse(self.source), self.name)) or ""
+        return ast.get_docstring(self._definition) or ""
 
     @property
     def summary(self) -> str:
@@ -57,8 +57,12 @@ class Entry:
     @cached_property
     def returns(self) -> str:
         """The return annotation, as written."""
-        annotation = _function(ast.parse(self.source), self.name).returns
+        annotation = self._definition.returns
         return ast.unparse(annotation) if annotation is not None else ""
+
+    @cached_property
+    def _definition(self) -> ast.FunctionDef:
+        return _function(ast.parse(self.source), self.name)
 
     def noted(self, key: str) -> list[list[str]]:
         """Give the values of a key: for each of its lines, the terms between the commas."""
@@ -87,7 +91,7 @@ def renamed(entry: Entry, name: str) -> str:
     """
     if name == entry.name:
         return entry.source
-    if name in _outer_names(entry.source):
+    if name in _taken(entry.source, entry.name):
         raise ValueError(f"{entry.name} uses the name {name} for something else")
     # ast counts columns in bytes of UTF-8.
     lines = [line.encode() for line in entry.source.splitlines(keepends=True)]
@@ -131,16 +135,21 @@ def _mentions(tree: ast.AST, name: str) -> Iterator[tuple[int, int]]:
             yield node.lineno, node.col_offset
 
 
-def _outer_names(source: str) -> set[str]:
-    """Every name that the module binds, or looks up in the module or among the builtins."""
+def _taken(source: str, old: str) -> set[str]:
+    """Every name that the function can't take from `old` without hiding something, or being hidden."""
     names: set[str] = set()
-    waiting = [symtable.symtable(source, "<shelf>", "exec")]
-    while waiting:
-        table = waiting.pop()
-        top = table.get_type() == "module"
-        names |= {symbol.get_name() for symbol in table.get_symbols() if top or symbol.is_global()}
-        waiting.extend(table.get_children())
+    _collect(symtable.symtable(source, "<shelf>", "exec"), old, names)
     return names
+
+
+def _collect(table: symtable.SymbolTable, old: str, names: set[str]) -> bool:
+    """Add what a scope looks up outside, and its own names if the function is needed in it or below."""
+    needed = any([_collect(child, old, names) for child in table.get_children()])
+    symbols = table.get_symbols()
+    outer = {symbol.get_name() for symbol in symbols if symbol.is_global()}
+    needed = needed or old in outer
+    names |= {symbol.get_name() for symbol in symbols} if needed or table.get_type() == "module" else outer
+    return needed
 
 
 def _function(tree: ast.Module, name: str) -> ast.FunctionDef:

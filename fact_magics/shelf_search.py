@@ -21,7 +21,6 @@ many words they share.
 from __future__ import annotations
 
 import math
-import re
 import sqlite3
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -95,12 +94,13 @@ class ShelfIndex:
         )
         # A word's stem, for the words that the entries themselves use.
         self._stemmed: dict[str, str] = {}
-        own = sorted({word for entry in entries for word in _all_words(entry)})
+        words = [_all_words(entry) for entry in entries]
+        own = sorted({word for entry_words in words for word in entry_words})
         self._stemmed = dict(zip(own, self._stems(own), strict=True))
-        self._known = [self._learn(entry) for entry in entries]
+        self._known = [self._learn(entry, own) for entry, own in zip(entries, words, strict=True)]
         self._database.executemany(
             "INSERT INTO entries(rowid, words) VALUES (?, ?)",
-            [(number, " ".join(_all_words(entry))) for number, entry in enumerate(entries)],
+            [(number, " ".join(entry_words)) for number, entry_words in enumerate(words)],
         )
         self._documents: dict[str, int] = dict(self._database.execute("SELECT term, doc FROM spread"))
         self._reader = Reader(self._stems)
@@ -117,21 +117,12 @@ class ShelfIndex:
             self._measure(vocabulary, request, name) if number in sharing else Match(vocabulary.entry, 0.0)
             for number, vocabulary in enumerate(self._known)
         ]
-        return sorted(
-            matches,
-            key=lambda match: (
-                -match.fits,
-                -match.related,
-                -match.score,
-                -_likeness(name, match.entry),
-                match.entry.name,
-            ),
-        )
+        return sorted(matches, key=lambda match: _rank(match, name))
 
     def _sharing(self, request: Request) -> set[int]:
         if not request.weights:
             return set()
-        # Stems go in as words: stemmed again they stay what they are, but for a few that would lose one more ending.
+        # A stem that is stemmed again may lose one more ending; as a prefix it still finds its words.
         query = " OR ".join(f'"{stem}"*' for stem in request.weights)
         found = self._database.execute(
             "SELECT rowid FROM entries WHERE entries MATCH ? ORDER BY rank LIMIT 50", (query,)
@@ -153,10 +144,10 @@ class ShelfIndex:
         """1 for a word of all entries, more the fewer have it, most for one that none has."""
         return 1 + math.log(len(self._known) / self._documents.get(stem, 0.5))
 
-    def _learn(self, entry: Entry) -> _Vocabulary:
+    def _learn(self, entry: Entry, words: list[str]) -> _Vocabulary:
         return _Vocabulary(
             entry,
-            frozenset(self._stems(_all_words(entry))),
+            frozenset(self._stems(words)),
             tuple(self._terms(line) for line in entry.noted("needs")),
             self._terms(term for line in entry.noted("gives") for term in line),
             tuple(tuple(self._stems(words_of(phrase))) for line in entry.noted("unlike") for phrase in line),
@@ -220,5 +211,6 @@ def _all_words(entry: Entry) -> list[str]:
     return words_of(" ".join([entry.name, entry.summary, *entry.tags, *noted]))
 
 
-def _likeness(name: str, entry: Entry) -> float:
-    return SequenceMatcher(None, re.sub("_", " ", name.lower()), entry.name.replace("_", " ")).ratio()
+def _rank(match: Match, name: str) -> tuple[float | str, ...]:
+    likeness = SequenceMatcher(None, name.lower(), match.entry.name).ratio()
+    return -match.fits, -match.related, -match.score, -likeness, match.entry.name

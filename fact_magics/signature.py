@@ -5,28 +5,29 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.annotations import Module, Reader
+from fact_magics.bounds import read_bounds
 from fact_magics.docstrings import parameter_descriptions
-from fact_magics.errors import InvalidInput, InvalidResult, SignatureError, did_you_mean
-from fact_magics.literals import source_of
-from fact_magics.schema import type_schema
+from fact_magics.errors import InvalidInput, InvalidResult, did_you_mean
+from fact_magics.functions import KINDS, arguments, check_form, find_function
+from fact_magics.schema import default_json, type_schema
 from fact_magics.showing import brief
-from fact_magics.text import plural
-from fact_magics.values import ValueTypeError, WireError, decode, encode, normalise, plain
+from fact_magics.text import one_line, plural
+from fact_magics.values import ValueTypeError, WireError, decode, encode, normalise
 from fact_magics.vocabulary import NONE, Default, Scalar, Type, allows_none, shape, union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic_core import ErrorDetails, SchemaValidator
 
-_MAX_SOURCE = 1_000_000
-_KINDS = inspect._ParameterKind  # noqa: SLF001 - the one name of the enumeration that inspect offers
-_CACHES = {"functools.lru_cache", "functools.cache"}
+    from fact_magics.annotations import Reader
+
+_HINT = 200
 _PYTHON_TYPES = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes, "None": None}
 
 
@@ -99,15 +100,15 @@ class Signature:
     def text(self) -> str:
         """The signature on one line: ``slugify(text: str, *, sep: str = '-') -> str``."""
         parts = []
-        previous = _KINDS.POSITIONAL_ONLY if self.parameters else None
+        previous = KINDS.POSITIONAL_ONLY if self.parameters else None
         for index, parameter in enumerate(self.parameters):
-            if previous == _KINDS.POSITIONAL_ONLY and parameter.kind != previous and index:
+            if previous == KINDS.POSITIONAL_ONLY and parameter.kind != previous and index:
                 parts.append("/")
-            if parameter.kind == _KINDS.KEYWORD_ONLY and previous != parameter.kind:
+            if parameter.kind == KINDS.KEYWORD_ONLY and previous != parameter.kind:
                 parts.append("*")
             parts.append(parameter.text)
             previous = parameter.kind
-        if previous == _KINDS.POSITIONAL_ONLY:
+        if previous == KINDS.POSITIONAL_ONLY:
             parts.append("/")
         return f"{self.name}({', '.join(parts)}) -> {self.returns.text}"
 
@@ -138,20 +139,18 @@ class Signature:
         InvalidInput
             For too many positional arguments, a name given twice, or a positional-only one given by name.
         """
-        positional = [p.name for p in self.parameters if p.kind != _KINDS.KEYWORD_ONLY]
+        positional = [p.name for p in self.parameters if p.kind != KINDS.KEYWORD_ONLY]
         if len(args) > len(positional):
             raise InvalidInput(
-                f"{self.name}() takes {plural(len(positional), 'positional argument')}, {len(args)} were given.",
-                hint=f"It is {self.text}.",
+                f"{self.name}() takes {plural(len(positional), 'positional argument')}, got {len(args)}.",
+                hint=self._hint,
             )
         bound = dict(zip(positional, args, strict=False))
         for name, value in kwargs.items():
             if name in bound:
                 raise InvalidInput(f"{self.name}() got {name!r} twice.", hint="Give it once.")
-            if any(p.name == name and p.kind == _KINDS.POSITIONAL_ONLY for p in self.parameters):
-                raise InvalidInput(
-                    f"{self.name}() takes {name!r} by its position only.", hint=f"It is {self.text}."
-                )
+            if any(p.name == name and p.kind == KINDS.POSITIONAL_ONLY for p in self.parameters):
+                raise InvalidInput(f"{self.name}() takes {name!r} by its position only.", hint=self._hint)
             bound[name] = value
         return bound
 
@@ -161,7 +160,7 @@ class Signature:
         Parameters
         ----------
         parameters : mapping of str to object
-            Arguments by name, the positional-only ones too; whatever `fact_magics.values.normalise` understands.
+            Arguments by name, the positional-only ones too: whatever `normalise` understands.
 
         Returns
         -------
@@ -173,55 +172,60 @@ class Signature:
         InvalidInput
             With one detail line a field: field, problem, value.
         """
+        fields = {**self._defaults, **parameters}
+        if fields.keys() <= self._by_name.keys() and self._required <= fields.keys():
+            try:
+                for name, value in parameters.items():
+                    if type(value) is not str:
+                        fields[name] = normalise(value)
+                validated: dict[str, object] = self._validator.validate_python(fields)
+            except (ValueError, ValueTypeError):  # Pydantic's ValidationError is a ValueError
+                pass
+            else:
+                return validated
+        raise self._invalid(parameters)
+
+    def _invalid(self, parameters: Mapping[str, object]) -> InvalidInput:
+        """Tell everything that is wrong with an input, a line a field."""
         known = self._by_name
         problems: dict[str, str] = {}
-        given: dict[str, object] = {}
+        fields: dict[str, object] = {}
         for name, value in parameters.items():
             if name not in known:
-                others = [other for other in known if other not in parameters]
-                problems[str(name)] = (
-                    f"{name}: unknown field. {did_you_mean(str(name), others or known)}".strip()
-                )
+                others = [other for other in known if other not in parameters] or known
+                problems[str(name)] = f"{name}: unknown field. {did_you_mean(str(name), others)}".strip()
                 continue
             try:
-                given[name] = normalise(value, where=name)
+                fields[name] = normalise(value, where=name)
             except ValueTypeError as error:
                 problems[name] = str(error)
-        fields = {**self._defaults, **given}
-        for name in known:
-            if name not in fields and known[name].default is None and name not in problems:
-                problems[name] = f"{name}: missing, should be {known[name].type.text}"
-        validated = self._checked(fields, problems)
-        if problems:
-            raise InvalidInput(
-                f"{self.name}() was not run: {plural(len(problems), 'field')} of its input "
-                f"{'does' if len(problems) == 1 else 'do'} not fit.",
-                hint=f"It is {self.text}.",
-                details=[
-                    problems[name] for name in (*problems.keys() - known.keys(), *known) if name in problems
-                ],
-            )
-        return {name: validated[name] for name in known if name in validated}
+        for name in self._required - parameters.keys():
+            problems[name] = f"{name}: missing, should be {known[name].type.text}"
+        self._find_misfits(fields, problems)
+        details = [problems[name] for name in sorted(problems, key=[*known, *problems].index)]
+        many = len(problems) != 1
+        return InvalidInput(
+            f"{self.name}() was not run: {plural(len(problems), 'field')} of its input "
+            f"{'do' if many else 'does'} not fit.",
+            hint=self._hint,
+            details=details,
+        )
 
-    def _checked(self, fields: dict[str, object], problems: dict[str, str]) -> dict[str, object]:
+    def _find_misfits(self, fields: dict[str, object], problems: dict[str, str]) -> None:
         from pydantic_core import ValidationError
 
-        absent = [name for name in self._by_name if name not in fields]
-        validator = self._validator if not absent else self._partial(absent)
         try:
-            validated: dict[str, object] = validator.validate_python(fields)
+            self._validator.validate_python(fields)
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=False)
-            counts: dict[str, int] = {}
-            for detail in details:
-                name = str(detail["loc"][0]) if detail["loc"] else self.name
-                counts[name] = counts.get(name, 0) + 1
-                problems.setdefault(name, _problem(detail, name))
-            for name, count in counts.items():
-                if count > 1:
-                    problems[name] += f" (and {count - 1} more)"
-            return {}
-        return validated
+        else:
+            return
+        counts = Counter(str(detail["loc"][0]) for detail in details)
+        for detail in details:
+            name = str(detail["loc"][0])
+            if name not in problems:
+                more = f" (and {counts[name] - 1} more)" if counts[name] > 1 else ""
+                problems[name] = _problem(detail, name) + more
 
     def wire(self, validated: Mapping[str, object]) -> bytes:
         """Write what `validate` returned as the canonical ``{"args": [...], "kwargs": {...}}``.
@@ -231,21 +235,23 @@ class Signature:
         InvalidInput
             Where a positional-only argument would have to skip one that only the tool can fill in.
         """
+        if not self._has_positional_only:
+            return b'{"args":[],"kwargs":%b}' % encode(validated, where="input")
         args: list[object] = []
         kwargs: dict[str, object] = {}
         skipped = ""
         for parameter in self.parameters:
             name = parameter.name
             if name not in validated:
-                skipped = skipped or (name if parameter.kind == _KINDS.POSITIONAL_ONLY else "")
-            elif parameter.kind != _KINDS.POSITIONAL_ONLY:
+                skipped = skipped or (name if parameter.kind == KINDS.POSITIONAL_ONLY else "")
+            elif parameter.kind != KINDS.POSITIONAL_ONLY:
                 kwargs[name] = validated[name]
             elif not skipped:
                 args.append(validated[name])
-            elif encode(validated[name]) != encode(self._defaults.get(name, Ellipsis_())):
+            elif name not in self._defaults or encode(validated[name]) != encode(self._defaults[name]):
                 raise InvalidInput(
-                    f"{self.name}() takes {name!r} by its position, so {skipped!r} before it must be given too.",
-                    hint=f"It is {self.text}.",
+                    f"{self.name}() takes {name!r} by position, so {skipped!r} must be given too.",
+                    hint=self._hint,
                 )
         return encode({"args": args, "kwargs": kwargs}, where="input")
 
@@ -283,7 +289,7 @@ class Signature:
             if parameter.description:
                 schema["description"] = parameter.description
             if parameter.name in self._defaults:
-                schema["default"] = plain(self._defaults[parameter.name])
+                schema["default"] = default_json(self._defaults[parameter.name], parameter.type)
             properties[parameter.name] = schema
         return {
             "type": "object",
@@ -307,9 +313,21 @@ class Signature:
                 lines.append(f"# {parameter.name} = {default.source}  # {parameter.type.text}{about}")
         return "\n".join(lines)
 
+    @property
+    def _hint(self) -> str:
+        return f"It is {one_line(self.text, _HINT)}."
+
     @cached_property
     def _by_name(self) -> dict[str, Parameter]:
         return {parameter.name: parameter for parameter in self.parameters}
+
+    @cached_property
+    def _required(self) -> frozenset[str]:
+        return frozenset(parameter.name for parameter in self.parameters if parameter.default is None)
+
+    @cached_property
+    def _has_positional_only(self) -> bool:
+        return any(parameter.kind == KINDS.POSITIONAL_ONLY for parameter in self.parameters)
 
     @cached_property
     def _defaults(self) -> dict[str, object]:
@@ -319,13 +337,9 @@ class Signature:
 
     @cached_property
     def _validator(self) -> SchemaValidator:
-        return self._partial(())
-
-    def _partial(self, absent: Sequence[str]) -> SchemaValidator:
         from fact_magics.validation import fields_validator
 
-        types = {name: p.type for name, p in self._by_name.items() if name not in absent}
-        return fields_validator(types, "input")
+        return fields_validator({name: parameter.type for name, parameter in self._by_name.items()}, "input")
 
     @cached_property
     def _result_validator(self) -> SchemaValidator:
@@ -349,12 +363,12 @@ def read_signature(source: str, name: str) -> Signature:
     SignatureError
         Where there is no such function, or its signature can't be validated and described; with the line.
     """
-    reader, node = _find(source, name)
-    _check_form(reader, node)
+    reader, node = find_function(source, name)
+    check_form(reader, node)
     doc = ast.get_docstring(node) or ""
     described = parameter_descriptions(doc)
     parameters = []
-    for argument, kind, default in _arguments(reader, node):
+    for argument, kind, default in arguments(reader, node):
         if argument.annotation is None:
             raise reader.refuse(
                 argument, f"the parameter {argument.arg} has no annotation", f"Write {argument.arg}: TYPE."
@@ -364,7 +378,7 @@ def read_signature(source: str, name: str) -> Signature:
         raise reader.refuse(node, f"{name}() has no return annotation", "Write -> TYPE, or -> None.")
     returns = reader.annotation(node.returns).type
     signature = Signature(name, tuple(parameters), returns, doc, isinstance(node, ast.AsyncFunctionDef))
-    _check_patterns(signature)
+    _check_constants(reader, node, signature)
     return signature
 
 
@@ -383,84 +397,6 @@ def signature_identity(signature: Signature) -> str:
     return hashlib.blake2b(wire, digest_size=16).hexdigest()
 
 
-def _find(source: str, name: str) -> tuple[Reader, ast.FunctionDef | ast.AsyncFunctionDef]:
-    if len(source) > _MAX_SOURCE:
-        raise SignatureError(f"The source of {name} has {len(source):,} characters.", hint="Write less.")
-    try:
-        tree = ast.parse(source)
-    except SyntaxError as error:
-        raise SignatureError(
-            f"Line {error.lineno or 1}: the source of {name} does not parse: {error.msg}.",
-            hint="Mend the syntax.",
-            details=[(error.text or "").strip()[:120]] if error.text else [],
-        ) from None
-    except (ValueError, RecursionError, MemoryError):
-        raise SignatureError(
-            f"The source of {name} does not parse: it holds a NUL or is nested too deep.", hint="Mend it."
-        ) from None
-    module = Module(tree)
-    node = module.functions.get(name)
-    if node is None:
-        what = "is a class" if name in module.classes else "is not a function" if module.binds(name) else ""
-        problem = f"{name} {what}" if what else f"there is no function {name}"
-        raise SignatureError(
-            f"In the tool's source {problem}.",
-            hint=did_you_mean(name, module.functions) or f"Define it at the top level: def {name}(...).",
-        )
-    return Reader(module, source), node
-
-
-def _check_form(reader: Reader, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-    for decorator in node.decorator_list:
-        function = decorator.func if isinstance(decorator, ast.Call) else decorator
-        if reader.origin(function) not in _CACHES:
-            problem = f"the decorator {source_of(decorator)} may change the signature"
-            raise reader.refuse(decorator, problem, "Remove it.")
-    if getattr(node, "type_params", None):
-        raise reader.refuse(node, f"{node.name}() is generic", "Write concrete types, or Any.")
-    for star, argument in (("*", node.args.vararg), ("**", node.args.kwarg)):
-        if argument is not None:
-            raise reader.refuse(
-                argument,
-                f"the parameter {star}{argument.arg} takes whatever comes",
-                f"Name each parameter, or take a {'list' if star == '*' else 'dict'}.",
-            )
-    for inner in _own_nodes(node):
-        if isinstance(inner, ast.Yield | ast.YieldFrom):
-            raise reader.refuse(inner, f"{node.name}() is a generator", "Return a list.")
-
-
-def _own_nodes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.AST]:
-    waiting: list[ast.AST] = list(function.body)
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            waiting.extend(ast.iter_child_nodes(node))
-
-
-def _arguments(
-    reader: Reader, node: ast.FunctionDef | ast.AsyncFunctionDef
-) -> Iterator[tuple[ast.arg, inspect._ParameterKind, ast.expr | None]]:
-    spec = node.args
-    positional = [
-        *((argument, _KINDS.POSITIONAL_ONLY) for argument in spec.posonlyargs),
-        *((argument, _KINDS.POSITIONAL_OR_KEYWORD) for argument in spec.args),
-    ]
-    seen: set[str] = set()
-    defaults = [None] * (len(positional) - len(spec.defaults)) + [*spec.defaults]
-    keyword = zip(spec.kwonlyargs, spec.kw_defaults, strict=True)
-    listed = [
-        *((argument, kind, default) for (argument, kind), default in zip(positional, defaults, strict=True)),
-        *((argument, _KINDS.KEYWORD_ONLY, default) for argument, default in keyword),
-    ]
-    for argument, kind, default in listed:
-        if argument.arg in seen:  # ast.parse leaves this error to the compiler
-            raise reader.refuse(argument, f"the parameter {argument.arg} stands there twice", "Rename one.")
-        seen.add(argument.arg)
-        yield argument, kind, default
-
-
 def _parameter(
     reader: Reader,
     argument: ast.arg,
@@ -472,7 +408,7 @@ def _parameter(
     annotation = reader.annotation(argument.annotation)
     default: Default | None = None
     if default_node is not None:
-        field = reader.bounds(default_node)
+        field = read_bounds(reader, default_node)
         if field is None:
             default = reader.default(default_node)
         else:
@@ -486,19 +422,22 @@ def _parameter(
     return Parameter(argument.arg, kind, type_, default, annotation.description or described)
 
 
-def _check_patterns(signature: Signature) -> None:
-    """Compile regular expressions now, so that one that can't be is the writer's error and not a caller's."""
-    if not any("pattern" in str(shape(parameter.type)) for parameter in signature.parameters):
-        return
-    from pydantic_core import SchemaError
+def _check_constants(reader: Reader, node: ast.AST, signature: Signature) -> None:
+    """Check patterns and literal defaults now: they are the writer's errors, and no caller's."""
+    from pydantic_core import SchemaError, ValidationError
 
     try:
-        _ = signature._validator  # noqa: SLF001 - of this module
+        signature._validator.validate_python(signature._defaults)  # noqa: SLF001 - of this module
     except SchemaError:
-        raise SignatureError(
-            f"{signature.name}() has a pattern that can't be compiled.",
-            hint="Write it without look-around and back-references.",
+        raise reader.refuse(
+            node,
+            f"{signature.name}() has a pattern that can't be compiled",
+            "Write it without look-around and back-references.",
         ) from None
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_context=False)[0]
+        problem = f"the default of {_problem(detail, str(detail['loc'][0]))}"
+        raise reader.refuse(node, problem, "Mend the default or the annotation.") from None
 
 
 def _annotation(type_: Type) -> Any:
@@ -507,15 +446,12 @@ def _annotation(type_: Type) -> Any:
     return _Shown(type_.text)
 
 
-_BRANCHES = ("function-", "nullable", "chain", "union", "int", "float", "str", "[key]")
-
-
 def _problem(detail: ErrorDetails, name: str, *, skip: int = 1) -> str:
-    path = "".join("" if step == "[key]" else f"[{step!r}]" for step in detail["loc"][skip:])
+    path = "".join("" if step == "[key]" else f"[{brief(step, 40)}]" for step in detail["loc"][skip:])
     place = f"{name}{path}"
     if detail["type"] == "missing":
         return f"{place}: missing"
     if detail["type"] == "extra_forbidden":
         return f"{place}: unknown field"
-    message = detail["msg"].removeprefix("Input ")
+    message = detail["msg"].removeprefix("Input ").replace(" after validation", "")
     return f"{place}: {message[0].lower()}{message[1:]}, got {brief(detail['input'])}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# Controls (ANSI escapes begin with one) and the marks that reorder text on screen, but no tab and no line feed.
+# Controls (ANSI escapes begin with one) and the marks that reorder text on screen, but not tab, line feed.
 _ACTIVE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )

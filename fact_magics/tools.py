@@ -20,12 +20,12 @@ _workshop: Workshop | None = None
 
 def use(workshop: Workshop | None) -> None:
     """Let the module ask this workshop; None, once it is closed."""
-    global _workshop  # noqa: PLW0603 - see above
+    global _workshop
     _workshop = workshop
 
 
 def _core_of() -> Workshop:
-    global _workshop  # noqa: PLW0603 - see above
+    global _workshop
     if _workshop is None:
         _workshop = Workshop()
     return _workshop

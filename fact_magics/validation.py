@@ -52,11 +52,14 @@ def validator(type_: Type, direction: Direction) -> SchemaValidator:
 
 
 def fields_validator(fields: dict[str, Type], direction: Direction) -> SchemaValidator:
-    """Build the validator of a mapping with these keys, all of them required and no others allowed."""
+    """Build the validator of a mapping whose keys are among these; which may be absent, the caller knows."""
     builder = _Builder(direction)
     return SchemaValidator(
         cs.typed_dict_schema(
-            {name: cs.typed_dict_field(builder.schema(type_, exact=False)) for name, type_ in fields.items()},
+            {
+                name: cs.typed_dict_field(builder.schema(type_, exact=False), required=False)
+                for name, type_ in fields.items()
+            },
             extra_behavior="forbid",
         )
     )
@@ -199,7 +202,7 @@ class _Builder:
         schema = self.schema(field.type, exact=exact)
         default = field.default
         if self._direction == "input" and default is not None and default.literal:
-            schema = cs.with_default_schema(schema, default=default.value, copy_default=True)
+            schema = cs.with_default_schema(schema, default=default.value)
             return cs.typed_dict_field(schema, required=False)
         return cs.typed_dict_field(schema, required=field.required)
 

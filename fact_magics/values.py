@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 200
 """Containers within containers; json's own recursion, at three levels for one of ours, stays in bounds."""
 
+_MAX_WIRE_DEPTH = MAX_DEPTH + 10  # a call wraps its arguments once more
 _WORD = 1 << 63
 _MAX_RANGE = 50_000_000
 _PRINTABLE_BITS = 14_000  # beyond about 4,300 digits Python refuses to print an int in decimal
@@ -327,7 +328,7 @@ def decode(wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
     except (ValueError, ArithmeticError, TypeError) as error:
         raise WireError(f"not the canonical form of a value: {error}") from None
     # Few brackets can't be deep, and counting them is far cheaper than walking the value.
-    if wire.count(b"[") + wire.count(b"{") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
+    if wire.count(b"[") + wire.count(b"{") > _MAX_WIRE_DEPTH and _deeper_than(value, _MAX_WIRE_DEPTH):
         raise WireError(f"a value nested deeper than {MAX_DEPTH} levels")
     return value
 
@@ -396,7 +397,7 @@ class _Hook:
             raise WireError(f"no class {name!r} in the tool") from None
 
 
-class _ConstructorFailed(Exception):  # noqa: N818 - it carries an error through json, and is none itself
+class _ConstructorFailed(Exception):
     def __init__(self, failure: Exception) -> None:
         super().__init__()
         self.failure = failure

@@ -87,7 +87,7 @@ class Workshop:
         return self._thread.submit(coroutine)
 
     def close(self) -> None:
-        """Commit what is pending, end every process and the thread, within a bounded time; safe to call twice."""
+        """Commit what is pending, end every process and the thread, within a bounded time."""
         atexit.unregister(self.close)
         core, self._core = self._core, None
         self._thread.close(core.aclose() if core is not None else None)

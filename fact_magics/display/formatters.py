@@ -24,7 +24,8 @@ class Formatters:
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
-        self._formatter: Any = shell.display_formatter
+        formatter: Any = shell.display_formatter
+        self._formatter = formatter
         self._shown: object = None
         for kind in (Tool, ToolOutput):
             self._formatter.mimebundle_formatter.for_type(kind, self._bundle)
@@ -41,7 +42,7 @@ class Formatters:
         self._shown = value
 
     def _skip_shown(self, value: object) -> None:
-        # A display method that returns has shown its value; one that is not implemented leaves it to the others.
+        # A display method that returns has shown its value; one not implemented leaves it to the others.
         shown, self._shown = self._shown, None
         if value is not shown:
             raise NotImplementedError

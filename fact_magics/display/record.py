@@ -195,7 +195,7 @@ def run_facts(output: ToolOutput) -> list[str]:
     return [fact for fact in facts if fact]
 
 
-def result_text(value: Any) -> str:  # noqa: ANN401 - a tool may return anything plain
+def result_text(value: Any) -> str:
     """Show a result as a notebook would, bounded."""
     try:
         shown = repr(value) if isinstance(value, str | bytes) else pformat(value, width=100, sort_dicts=False)

@@ -1,4 +1,4 @@
-"""How a child process gets its code: it reads it from stdin, so no file of this package need be readable to it."""
+"""How a child process gets its code: from stdin, so that no file of this package need be readable to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# Reads eight hexadecimal digits and as many bytes of JSON: modules by name, which one is to run, and its settings.
+# Reads eight hexadecimal digits and as many bytes of JSON: the modules, which of them to run, its settings.
 _PROGRAM = """
 import json, os, sys, types
 def read(size):
@@ -32,24 +32,22 @@ del read
 modules[job["main"]].main(job["settings"], modules)
 """
 
-# What small tools import. Each one costs a call microseconds in fork and exit where it is there, and milliseconds
+# What small tools import. Each costs a call microseconds in fork and exit where it is there, and milliseconds
 # inside the sandbox where it is not. `_strptime` is what `datetime.strptime` imports when it is first called.
-LIGHT_MODULES = frozenset(
-    """
+_LIGHT = """
     __future__ _strptime abc base64 binascii bisect calendar collections collections.abc contextlib copy csv
     dataclasses datetime decimal enum errno fractions functools heapq io itertools json keyword math numbers
     operator os pathlib random re resource statistics string struct sys textwrap time traceback types typing
     unicodedata urllib urllib.parse uuid warnings zlib
-    """.split()
-)
+"""
+LIGHT_MODULES = frozenset(_LIGHT.split())
 
 # Of megabytes each, most of it OpenSSL.
-STANDARD_MODULES = frozenset(
-    """
-    asyncio concurrent concurrent.futures difflib email glob hashlib hmac html html.parser inspect locale logging
-    pickle pprint secrets shutil sqlite3 tempfile threading xml xml.etree.ElementTree zoneinfo
-    """.split()
-)
+_STANDARD = """
+    asyncio concurrent concurrent.futures difflib email glob hashlib hmac html html.parser inspect locale
+    logging pickle pprint secrets shutil sqlite3 tempfile threading xml xml.etree.ElementTree zoneinfo
+"""
+STANDARD_MODULES = frozenset(_STANDARD.split())
 
 
 def preload_for(imports: Iterable[str], source: str) -> tuple[str, ...]:

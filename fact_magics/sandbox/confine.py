@@ -1,7 +1,7 @@
-"""What the child side asks of the Linux kernel, by ctypes: it runs inside the sandbox, on the standard library.
+"""What the child side asks of the Linux kernel, by ctypes: it runs in the sandbox, on the standard library.
 
-`sandlock` has confined the zygote before any of this runs. What is added here is cheap enough for every call: a
-Landlock domain of the call's own, in which it can neither signal nor trace its siblings and the zygote, and
+`sandlock` has confined the zygote before any of this runs. What is added here is cheap enough for every call:
+a Landlock domain of the call's own, in which it can neither signal nor trace its siblings and the zygote, and
 writes in its scratch directory alone.
 """
 
@@ -15,6 +15,7 @@ import struct
 _PR_SET_PDEATHSIG = 1
 _PR_GET_SECCOMP = 21
 _PR_SET_CHILD_SUBREAPER = 36
+_FILTERED = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _SYS_CREATE_RULESET = 444  # the three calls have the same numbers on every architecture
@@ -62,7 +63,7 @@ def drop_capabilities() -> bool:
 
 def has_seccomp_filter() -> bool:
     """Whether a seccomp filter is in force here."""
-    return _prctl(_PR_GET_SECCOMP, 0) == 2  # noqa: PLR2004
+    return _prctl(_PR_GET_SECCOMP, 0) == _FILTERED
 
 
 def landlock_abi() -> int:

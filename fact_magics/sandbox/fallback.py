@@ -21,6 +21,7 @@ from fact_magics.sandbox import boot, frames, scratch
 from fact_magics.sandbox.family import kill_descendants
 from fact_magics.sandbox.policy import Grants, Limits, module_path, zygote_environment
 from fact_magics.sandbox.printed import Printed
+from fact_magics.sandbox.watch import first_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,6 @@ _THREADS_A_CALL = 4
 _MOST_CALLS = 64
 _END_SECONDS = 0.7
 _READ_SIZE = 1 << 16
-_WATCH_SECONDS = 0.25
 
 
 class ProcessRunner:
@@ -92,11 +92,22 @@ class _Run:
         assert self._process.stderr is not None  # noqa: S101
         work = [
             self._loop.run_in_executor(self._threads, self._send),
-            self._loop.run_in_executor(self._threads, self._read, self._process.stdout.fileno(), self._take_printed),
-            self._loop.run_in_executor(self._threads, self._read, self._process.stderr.fileno(), self._take_result),
+            self._loop.run_in_executor(
+                self._threads, self._read, self._process.stdout.fileno(), self._take_printed
+            ),
+            self._loop.run_in_executor(
+                self._threads, self._read, self._process.stderr.fileno(), self._take_result
+            ),
         ]
         ended = self._loop.run_in_executor(self._threads, self._process.wait)
-        stopped = await self._watch(ended, started)
+        stopped = await first_limit(
+            ended,
+            self._stopped,
+            seconds=self._call.timeout_seconds,
+            directory=self._directory,
+            most_bytes=self._limits.scratch_bytes,
+            files=self._threads,
+        )
         await self._loop.run_in_executor(self._threads, _end, self._process)
         code = await ended
         await asyncio.gather(*work, return_exceptions=True)
@@ -111,23 +122,6 @@ class _Run:
             printed=self._printed.close(),
             duration_ms=(time.perf_counter() - started) * 1e3,
         )
-
-    async def _watch(self, ended: asyncio.Future[int], started: float) -> str | None:
-        deadline = started + self._call.timeout_seconds
-        most = self._limits.scratch_bytes
-        while True:
-            left = deadline - time.perf_counter()
-            if left <= 0:
-                return "time"
-            await asyncio.wait(
-                (ended, self._stopped), timeout=min(left, _WATCH_SECONDS), return_when=asyncio.FIRST_COMPLETED
-            )
-            if self._stopped.done():
-                return self._stopped.result()
-            if ended.done():
-                return None
-            if await self._loop.run_in_executor(self._threads, scratch.size, self._directory, most) >= most:
-                return "scratch"
 
     def _send(self) -> None:
         stdin = self._process.stdin
@@ -177,7 +171,7 @@ async def _surely(work: asyncio.Future[None]) -> None:
 
 
 def _make_directory() -> str:
-    return tempfile.mkdtemp(prefix="fact_magics-")
+    return tempfile.mkdtemp(prefix=f"fact_magics-{os.getpid()}-")
 
 
 def _spawn(directory: Path, grants: Grants) -> subprocess.Popen[bytes]:
@@ -198,7 +192,7 @@ def _spawn(directory: Path, grants: Grants) -> subprocess.Popen[bytes]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and what it started, as far as this system can find it; then close its pipes' writing side."""
+    """End a process and what it started, as far as this system can find it."""
     if process.poll() is None:
         with suppress(OSError):
             process.terminate()  # on Linux the outer process ends the call's family, then itself

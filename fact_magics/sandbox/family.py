@@ -1,4 +1,4 @@
-"""Who descends from a process, as ``/proc`` tells it, and their end. Standard library only: children use it too."""
+"""Who descends from a process, as ``/proc`` tells it, and their end; standard library only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAUSE_SECONDS = 0.002
 def kill_descendants(pid: int) -> None:
     """Kill all that descends from `pid`, which is spared: it adopts them and reaps them.
 
-    It looks again until none is found, as they may fork meanwhile. Where there is no ``/proc`` it does nothing.
+    It looks again until none is found, as they may fork meanwhile. Without a ``/proc`` it does nothing.
     """
     for _ in range(_ROUNDS):
         found = descendants(pid)

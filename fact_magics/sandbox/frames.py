@@ -108,7 +108,9 @@ def _verdict(call: Call, ending: Ending) -> tuple[Status, bytes | None, ToolErro
         return Status.ERROR, None, _broke(f"{call.function} {_how_it_ended(ending.wait_status)}"), None
     kind, payload = ending.frame[:1], ending.frame[PREFIX:]
     if int.from_bytes(ending.frame[1:PREFIX], "big") != len(payload) or kind not in (RESULT, ERROR):
-        what = "sent back bytes that are no result" if ending.frame else "ended its process before it returned"
+        what = (
+            "sent back bytes that are no result" if ending.frame else "ended its process before it returned"
+        )
         return Status.ERROR, None, _broke(f"{call.function} {what}"), None
     if kind == RESULT:
         return Status.OK, payload, None, None
@@ -145,7 +147,9 @@ def _ended_by_cpu(call: Call, ending: Ending) -> bool:
         return False
     if ending.wait_status & 0x7F == getattr(signal, "SIGXCPU", -1):
         return True
-    return ending.wait_status & 0x7F == getattr(signal, "SIGKILL", -1) and ending.cpu_seconds >= cpu_limit(call)
+    return ending.wait_status & 0x7F == getattr(signal, "SIGKILL", -1) and ending.cpu_seconds >= cpu_limit(
+        call
+    )
 
 
 def _how_it_ended(wait_status: int | None) -> str:

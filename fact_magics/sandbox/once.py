@@ -1,8 +1,8 @@
 """A fresh process for one call, where nothing better works: limits and a clean end, but no walls.
 
-It runs on the standard library alone; its source is sent there. On Linux an outer process adopts what the call
-leaves behind and ends it. The request comes on stdin, the frame goes out on stderr, and what the tool prints
-on stdout: three pipes are what every system can give a child.
+It runs on the standard library alone; its source is sent there. On Linux an outer process adopts what the
+call leaves behind and ends it. The request comes on stdin, the frame goes out on stderr, and what the tool
+prints on stdout: three pipes are what every system can give a child.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 
 def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
-    """Run the one call that stdin asks for; ``file_bytes``, ``open_files`` and ``path`` come with the settings."""
+    """Run the one call that stdin asks for; see `fact_magics.sandbox.fallback` for the settings."""
     worker: Any = modules["worker"]
     sys.path.extend(entry for entry in settings["path"] if entry not in sys.path)
     if sys.platform == "linux":
@@ -26,7 +27,8 @@ def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
     worker.open_standard_streams(printed)
     os.close(printed)
     worker.set_process_limits(settings["file_bytes"], settings["open_files"])
-    worker.serve(requests, results, modules["values"])
+    serve: Callable[..., NoReturn] = worker.serve
+    serve(requests, results, modules["values"])
 
 
 def _serve_inside_family(settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:

@@ -58,7 +58,7 @@ _NETWORK_FILES = (
 _SHARED_PREFIXES = ("/", "/usr", "/usr/local")
 _PREFIX_PARTS = ("lib", "lib64", "share", "ssl")  # of an interpreter that lives in a directory of its own
 
-# Threads of a numeric library, and allocation arenas, each reserve address space that counts against the limit.
+# Threads of a numeric library, and allocation arenas, reserve address space that counts against the limit.
 _CALM = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -163,7 +163,7 @@ def module_path() -> tuple[str, ...]:
 
 
 def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
-    """Build the whole environment of a tool: nothing of the notebook's but the time zone and what was granted."""
+    """Build a tool's whole environment: nothing of the notebook's but the time zone and what was granted."""
     kept = {"TZ": os.environ["TZ"]} if "TZ" in os.environ else {}
     return {
         "HOME": root,
@@ -224,7 +224,7 @@ def _endpoint(text: str) -> tuple[str, str]:
     host, colon, port = text.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):
         host, port = text, "*"
-    numeric = port == "*" or (port.isascii() and port.isdigit() and 0 < int(port) <= 0xFFFF)  # noqa: PLR2004
+    numeric = port == "*" or (port.isascii() and port.isdigit() and 0 < int(port) <= 0xFFFF)
     if not host or not numeric or any(character.isspace() or character == "/" for character in host):
         raise CellError(
             f"'net:{text}' names no host and port.", hint="Write net:api.example.com or net:127.0.0.1:8080."

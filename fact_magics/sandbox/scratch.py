@@ -8,6 +8,8 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+_LEAST = 4096  # an empty file is not free: there may be millions
+
 
 def size(root: Path, enough: int) -> int:
     """Add up what the files under `root` take on disk, in bytes, stopping at `enough`."""
@@ -20,7 +22,7 @@ def size(root: Path, enough: int) -> int:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
                     else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+                        total += max(_LEAST, entry.stat(follow_symlinks=False).st_blocks * 512)
     return total
 
 

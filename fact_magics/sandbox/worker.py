@@ -13,6 +13,7 @@ import linecache
 import os
 import sys
 import traceback
+from contextlib import suppress
 from types import CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -28,8 +29,8 @@ _MESSAGE_LIMIT = 4_000
 _READ_SIZE = 1 << 20
 _OWN_MODULES = "_fact_"
 _NOT_FROM_INSIDE = (
-    "a tool can't call another stored tool from inside its isolation; call both from the notebook and pass the "
-    "first one's result in"
+    "a tool can't call another stored tool from inside its isolation; call both from the notebook and pass "
+    "the first one's result in"
 )
 
 # Built before the tool runs: there may be no memory left to build it with when it is needed.
@@ -81,10 +82,8 @@ def serve(requests: int, results: int, codec: Codec, end: Callable[[int], NoRetu
     set_call_limits(header)
     kind, payload = run(source, header["function"], arguments, codec, header["result_bytes"])
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(BaseException):  # what it prints is lost with the stream that it broke
             stream.flush()
-        except BaseException:  # noqa: BLE001, S110, PERF203 - what it prints is lost with the stream it broke
-            pass
     frame = memoryview(kind + len(payload).to_bytes(8, "big") + payload)
     while frame:
         frame = frame[os.write(results, frame) :]
@@ -200,8 +199,8 @@ def open_standard_streams(printed: int) -> None:
     os.dup2(printed, 2)
     os.close(nothing)
     sys.stdin = _stream(0, "r")
-    sys.stdout = sys.__stdout__ = _stream(1, "w")
-    sys.stderr = sys.__stderr__ = _stream(2, "w")
+    sys.stdout = _stream(1, "w")
+    sys.stderr = _stream(2, "w")
 
 
 def _stream(descriptor: int, mode: str) -> io.TextIOWrapper:

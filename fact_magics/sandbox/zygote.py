@@ -19,6 +19,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 _ORDERS, _REPORTS = 0, 3
@@ -31,9 +32,9 @@ class Zygote:
     Parameters
     ----------
     settings : dict
-        ``parent`` (its process id), ``root`` (the directory of pipes and scratches), ``preload`` (module names),
-        ``writable`` (paths), ``path`` (additional entries of ``sys.path``), ``file_bytes`` and ``open_files``
-        (limits).
+        ``parent`` (its process id), ``root`` (the directory of pipes and scratches), ``preload`` (module
+        names), ``writable`` (paths), ``path`` (additional entries of ``sys.path``), ``file_bytes`` and
+        ``open_files`` (limits).
     modules : dict
         ``worker``, ``confine`` and ``values``, loaded from their sources.
     """
@@ -86,14 +87,16 @@ class Zygote:
         self._confine.drop_capabilities()
         self._confine.die_with_parent(signal.SIGTERM)
         parent = self._settings["parent"]
-        self._scoped = os.getppid() == parent and not self._confine.can_reach(parent) and os.getppid() == parent
+        self._scoped = (
+            os.getppid() == parent and not self._confine.can_reach(parent) and os.getppid() == parent
+        )
 
     def _preload(self) -> None:
         sys.path.extend(entry for entry in self._settings["path"] if entry not in sys.path)
         for name in self._settings["preload"]:
             try:
                 importlib.import_module(name)
-            except BaseException:  # noqa: BLE001, S112, PERF203 - the tool that needs it will say so itself
+            except BaseException:  # noqa: BLE001, S112 - the tool that needs it will say so itself
                 continue
         gc.collect()
         gc.freeze()  # a collection in a child would copy every page that it touches
@@ -146,7 +149,8 @@ class Zygote:
         _reseed()
         self._worker.set_process_limits(self._settings["file_bytes"], self._settings["open_files"])
         self._confine.enter_call_domain([scratch, os.devnull, *self._settings["writable"]])
-        self._worker.serve(_FIRST_FREE, _FIRST_FREE + 1, self._codec)
+        serve: Callable[..., NoReturn] = self._worker.serve
+        serve(_FIRST_FREE, _FIRST_FREE + 1, self._codec)
 
     def _end_call(self) -> None:
         call, self._call = self._call, None
@@ -162,8 +166,8 @@ class Zygote:
         os.close(self._child_handle)
 
     def _kill(self) -> None:
-        # One call of the kernel that no fork can outrun. It reaches what Landlock lets this process reach: its
-        # descendants, as it was seen to be unable to reach the parent.
+        # One call of the kernel that no fork can outrun. It reaches what Landlock lets this process reach:
+        # its descendants, as it was seen to be unable to reach the parent.
         if self._scoped:
             try:
                 os.kill(-1, signal.SIGKILL)

@@ -36,7 +36,7 @@ _UNITS = {
     "volume": (
         "1 l liter litre; 1/1000 ml milliliter millilitre cc cm3 cubic_centimeter cubic_centimetre; "
         "1/100 cl centiliter centilitre; 1/10 dl deciliter decilitre; 100 hl hectoliter hectolitre; "
-        "1e6 Ml ML megaliter megalitre; 1000 m3 cubic_meter cubic_metre; 3.785411784 gal gallon "
+        "1e6 Ml megaliter megalitre; 1000 m3 cubic_meter cubic_metre; 3.785411784 gal gallon "
         "us_gallon; 0.946352946 qt quart; 0.473176473 pt pint us_pint; 0.2365882365 cup; "
         "0.0295735295625 fl_oz fluid_ounce; 0.01478676478125 tbsp tablespoon; 0.00492892159375 tsp "
         "teaspoon; 4.54609 imperial_gallon uk_gallon; 0.56826125 imperial_pint uk_pint; 28.316846592 "

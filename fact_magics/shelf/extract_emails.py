@@ -5,7 +5,7 @@
 # needs: email, emails, mail, mails
 # needs: text, string, document, page, html, log, address, addresses, body, message, paragraph
 # gives: email, emails, mail, mails, address, addresses
-# words: out, texts, contained, mentioned, contain, appear, occur, appearance, occurrence, unstructured,
+# words: out, found, texts, contained, mentioned, contain, appear, occur, appearance, occurrence, unstructured,
 #   unique, distinct, duplicate, duplicates, once, without, order, web, source, regex, block, long, free,
 #   blob, piece, inside
 

@@ -85,7 +85,7 @@ def slugify(text: str, *, sep: str = "-", max_length: int | None = None) -> str:
     apart = unicodedata.normalize("NFKD", folded)
     bare = "".join(_digit(character) for character in apart if not unicodedata.combining(character))
     joined = re.sub("['’‘ʼ`]", "", bare.casefold().translate(_TO_LATIN))
-    words = re.findall("[a-z0-9]+", joined)
+    words: list[str] = re.findall("[a-z0-9]+", joined)
     if not words:
         raise ValueError(f"nothing in {text!r} can be written as a slug")
     if max_length is None:

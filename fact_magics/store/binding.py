@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fact_magics.errors import UnknownName
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping
 
+T = TypeVar("T")
 Bindable = str | bytes | int | float | None
 
 _HEXADECIMAL = frozenset("0123456789abcdef")
@@ -50,10 +51,16 @@ def ambiguous(prefix: str, kind: str) -> UnknownName:
     return UnknownName(f"More than one {kind} begins with {prefix!r}.", hint="Write more of its id.")
 
 
+def encodable(value: T) -> T | str:
+    """Write a text that UTF-8 can't hold with escapes; anything else is itself."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
 def _bindable(value: object) -> Bindable:
     if isinstance(value, str):
-        text = str(value)  # SQLite's adapters would otherwise be looked up for an enum
-        return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+        return encodable(str(value))  # an enum would have SQLite look for an adapter
     if isinstance(value, tuple):
         return json.dumps(value)
     if value is None or isinstance(value, (bytes, int, float)):

@@ -16,8 +16,8 @@ _SECONDS = {
     "w": 604_800, "week": 604_800,
 }  # fmt: skip
 _PART = r"\d+(?:\.\d+)?\s*[a-z]+"
-_DURATION = re.compile(rf"{_PART}(?:[\s,]*{_PART})*(?:\s+ago)?")
-_PARTS = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
+_DURATION = re.compile(rf"{_PART}(?:[\s,]*{_PART})*(?:\s+ago)?", re.ASCII)
+_PARTS = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.ASCII)
 _HINT = "Write a duration such as 2h, 90 min or 3 days, today, yesterday, or an ISO date such as 2026-11-22."
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from fact_magics.clock import utc_now
 from fact_magics.store import cache, history, sessions, tools
+from fact_magics.store.binding import encodable
 from fact_magics.store.database import Database
 from fact_magics.store.rows import CacheEntry, CacheStats, Candidate, ExecutionRow, GenerationRow, SessionRow
 from fact_magics.store.since import read_since
@@ -369,7 +370,10 @@ class Store:
         return sorted(due)
 
     async def _read(self, work: Callable[..., T], *args: object, **options: object) -> T:
-        return await self._database.read(lambda connection: work(connection, *args, **options))
+        given = [encodable(value) for value in args]
+        asked = {name: encodable(value) for name, value in options.items()}
+        return await self._database.read(lambda connection: work(connection, *given, **asked))
 
     async def _write(self, work: Callable[..., T], *args: object) -> T:
-        return await self._database.write(lambda connection: work(connection, *args))
+        given = [encodable(value) for value in args]
+        return await self._database.write(lambda connection: work(connection, *given))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.clock import utc_now
 from fact_magics.errors import StoreError, UnknownName
 from fact_magics.store import sessions
-from fact_magics.store.binding import bound, records, words
+from fact_magics.store.binding import bound, encodable, records, words
 from fact_magics.store.search import indexable, match_expression
 from fact_magics.tool import ToolMetadata, ToolVersion
 
@@ -231,7 +231,7 @@ def _next_number(connection: sqlite3.Connection, candidate: Candidate) -> tuple[
     name = candidate.name
     if current and current[2] == candidate.signature_id:
         major, minor = current[0], current[1]
-        if current[3] == bound({"contract": candidate.contract})["contract"]:
+        if current[3] == encodable(candidate.contract):
             query = "SELECT max(patch) FROM tools WHERE name = ? AND major = ? AND minor = ?"
             return major, minor, _after(connection.execute(query, (name, major, minor)))
         query = "SELECT max(minor) FROM tools WHERE name = ? AND major = ?"

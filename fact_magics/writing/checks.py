@@ -96,10 +96,11 @@ def _parse(source: str) -> tuple[ast.Module | None, str]:
 
 
 def _import_failures(tree: ast.Module) -> list[str]:
-    failures: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            failures.append(f"Line {node.lineno} imports relatively; a tool is one module on its own.")
+    failures = [
+        f"Line {node.lineno} imports relatively; a tool is one module on its own."
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
     for package in sorted(_imported(tree)):
         if package == "fact_magics":
             failures.append(

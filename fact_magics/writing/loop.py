@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+from fact_magics.clock import utc_now
 from fact_magics.errors import FactError, GenerationFailed, InvalidInput
 from fact_magics.events import (
     AttemptEnded,
@@ -78,7 +78,7 @@ async def write(
         emit(Noticed(provider.notice))
     for number in range(1, spec.attempts + 1):
         attempt = Attempt(
-            number, provider.name, provider.model, datetime.now(UTC).isoformat(timespec="milliseconds")
+            number, provider.name, provider.model, utc_now()
         )
         attempts.append(attempt)
         started = time.perf_counter()

@@ -1,7 +1,7 @@
-"""What an isolated, uncached call costs against a fresh ``python -I`` that imports the same and does the same.
+"""What an isolated, uncached call costs against a fresh ``python -I`` that imports and does the same.
 
-Run it: ``python tests/benchmarks/bench_isolation.py``. Both are measured in one run, turn by turn, so that a busy
-machine slows both; the ratio of the medians is what counts. At least 5 is promised.
+Run it: ``python tests/benchmarks/bench_isolation.py``. Both are measured in one run, turn by turn, so that a
+busy machine slows both; the ratio of the medians is what counts. At least 5 is promised.
 """
 
 from __future__ import annotations

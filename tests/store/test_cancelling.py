@@ -31,8 +31,8 @@ async def test_a_commit_cancelled_at_any_turn_leaves_no_transaction_and_takes_no
     store: Store, turns: int
 ) -> None:
     """Every row that was handed over is there: a run that was interrupted is history too."""
-    cancelled = asyncio.ensure_future(store.commit([run("cancelled") for _ in range(20)]))
-    others = [asyncio.ensure_future(store.commit([run("other")])) for _ in range(5)]
+    commits = ([run("cancelled") for _ in range(20)], *([run("other")] for _ in range(5)))
+    cancelled, *others = [asyncio.ensure_future(store.commit(rows)) for rows in commits]
     for _ in range(turns):
         await asyncio.sleep(0)
     cancelled.cancel()

@@ -6,19 +6,21 @@ import asyncio
 import json
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING
 
-from fact_magics.store import CacheEntry, Candidate, ExecutionRow, Store
+import pytest
+
+from fact_magics.errors import StoreError
+from fact_magics.store import ExecutionRow, Store
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
-Start = "Callable[..., subprocess.Popen[str]]"
+    Start = Callable[..., subprocess.Popen[str]]
 
 HAMMER = """
     import asyncio, sys
@@ -221,8 +223,9 @@ async def test_readers_do_not_wait_for_a_writer(path: Path) -> None:
     async with await Store.open(path) as store:
         blocker = sqlite3.connect(path, isolation_level=None)
         blocker.execute("BEGIN IMMEDIATE")
-        blocker.execute("INSERT INTO cache_total VALUES (NULL, 1, 1) ON CONFLICT DO NOTHING")
+        blocker.execute("UPDATE cache_total SET entries = 3")
         assert await store.history() == []
+        assert (await store.cache_stats()).entries == 0
         blocker.close()
 
 
@@ -231,9 +234,18 @@ async def _make(path: Path) -> None:
         pass
 
 
-def test_the_thread_ends_with_the_store(path: Path) -> None:
-    asyncio.run(_make(path))
-    assert [thread for thread in threading.enumerate() if "connection_worker" in thread.name] == []
+async def test_the_thread_ends_with_the_store_and_with_a_refusal(path: Path) -> None:
+    before = set(threading.enumerate())
+    async with await Store.open(path):
+        (thread,) = set(threading.enumerate()) - before
+    await asyncio.to_thread(thread.join, 30)
+    assert not thread.is_alive()
+    with pytest.raises(StoreError):
+        await Store.open(path.parent)
+    for left in set(threading.enumerate()) - before:
+        if "connection_worker" in left.name:
+            await asyncio.to_thread(left.join, 30)
+            assert not left.is_alive()
 
 
 def test_importing_the_store_imports_no_notebook_and_no_model(
@@ -242,4 +254,3 @@ def test_importing_the_store_imports_no_notebook_and_no_model(
     heavy = {"IPython", "ipywidgets", "anthropic", "litellm", "pydantic"}
     output = finish(start("import json, sys, fact_magics.store; print(json.dumps(list(sys.modules)))"))
     assert heavy.isdisjoint(json.loads(output))
-    assert sys.executable

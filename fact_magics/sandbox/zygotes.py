@@ -1,0 +1,185 @@
+"""Zygotes started ahead, and chosen by what a call may reach and imports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import tempfile
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fact_magics.errors import IsolationError
+from fact_magics.sandbox import boot, scratch
+from fact_magics.sandbox.lost import ZygoteLostError
+from fact_magics.sandbox.policy import Grants
+from fact_magics.sandbox.warden import Warden
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from fact_magics.sandbox.frames import Ending
+    from fact_magics.sandbox.outcome import Call
+    from fact_magics.sandbox.policy import Limits
+
+_PREFIX = "fact_magics-"
+_WARM = 2
+_TRIES = 3
+_BARE: tuple[Grants, tuple[str, ...]] = (Grants(), ())
+
+
+class ZygotePool:
+    """Zygotes by permissions and preloaded modules; the least recently used ones are closed."""
+
+    def __init__(self, size: int, limits: Limits, *, strict: bool) -> None:
+        self._warm = min(_WARM, size)
+        self._most = 2 * size + self._warm
+        self._limits = limits
+        self._strict = strict
+        self._wardens: dict[Warden, tuple[Grants, tuple[str, ...]]] = {}  # least recently used first
+        self._numbers = count(1)
+        self._base: Path | None = None
+        self._spawner = ThreadPoolExecutor(1, thread_name_prefix="fact-zygotes")
+        self._files = ThreadPoolExecutor(2, thread_name_prefix="fact-scratch")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._coming = 0
+        self.layers: tuple[str, ...] = ()
+
+    async def start(self) -> None:
+        """Start one zygote, which tells what is in force, and let more come."""
+        self._base = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        # Where nobody calls aclose; and what a process that was killed left behind, the next one removes.
+        self._removal = weakref.finalize(self, scratch.remove, self._base)
+        self._files.submit(_remove_abandoned, self._base.parent)
+        first = await self._spawn(*_BARE, busy=False)
+        self.layers = first.layers
+        if self._strict and "scopes" not in self.layers:
+            raise IsolationError(
+                "isolation is set to 'require', and this kernel lacks Landlock's signal scopes (Linux 6.12).",
+                hint='Write %config FactMagics.isolation = "auto" to go without.',
+            )
+        self._top_up()
+
+    async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
+        """Run one call on a zygote of its kind."""
+        grants = Grants.parse(call.permissions)
+        preload = boot.preload_for(call.imports, call.source)
+        reason = ""
+        for _ in range(_TRIES):
+            try:
+                warden = await self._take(grants, preload)
+                try:
+                    return await warden.run(call, on_printed)
+                finally:
+                    warden.busy = False
+            except ZygoteLostError as lost:  # the call had not begun
+                reason = str(lost)
+        raise IsolationError(f"The tool can't be isolated: {reason}.")
+
+    async def aclose(self) -> None:
+        """End every zygote and remove every directory."""
+        self._closed = True
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        wardens, self._wardens = list(self._wardens), {}
+        await asyncio.gather(*(warden.aclose() for warden in wardens), return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        if self._base is not None:
+            await loop.run_in_executor(self._files, self._removal)
+        self._spawner.shutdown(wait=False)
+        self._files.shutdown(wait=False)
+
+    async def _take(self, grants: Grants, preload: tuple[str, ...]) -> Warden:
+        key = (grants, preload)
+        idle = [
+            warden for warden, its in self._wardens.items() if its == key and warden.alive and not warden.busy
+        ]
+        idle.sort(key=lambda warden: warden.is_prepared)
+        if idle:
+            warden = idle[-1]
+            warden.busy = True
+            self._wardens[warden] = self._wardens.pop(warden)
+            return warden
+        self._make_room()
+        spawning = asyncio.create_task(self._spawn(grants, preload, busy=True))
+        try:
+            return await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            self._later(self._keep(spawning))
+            raise
+
+    @staticmethod
+    async def _keep(spawning: asyncio.Task[Warden]) -> None:
+        """Let a zygote whose call was cancelled while it started serve the next one."""
+        (await spawning).busy = False
+
+    async def _spawn(self, grants: Grants, preload: tuple[str, ...], *, busy: bool) -> Warden:
+        assert self._base is not None  # noqa: S101 - set by start(), which comes first
+        warden = Warden(
+            grants,
+            self._limits,
+            preload,
+            self._base / str(next(self._numbers)),
+            spawner=self._spawner,
+            files=self._files,
+            strict=self._strict,
+            on_lost=self._replace,
+        )
+        await warden.start()
+        warden.busy = busy
+        self._wardens[warden] = (grants, preload)
+        return warden
+
+    def _replace(self, warden: Warden) -> None:
+        """Forget a zygote that ended by itself, and start another one where it was one that is kept ready."""
+        if self._wardens.pop(warden, None) is not None:
+            self._later(warden.aclose())
+            self._top_up()
+
+    def _make_room(self) -> None:
+        idle = [warden for warden in self._wardens if not warden.busy]
+        for warden in idle[: max(0, len(self._wardens) + 1 - self._most)]:
+            del self._wardens[warden]
+            self._later(warden.aclose())
+
+    def _top_up(self) -> None:
+        """Keep bare zygotes ready."""
+        bare = sum(key == _BARE for key in self._wardens.values())
+        for _ in range(0 if self._closed else self._warm - bare - self._coming):
+            self._coming += 1
+            self._later(self._add_bare())
+
+    async def _add_bare(self) -> None:
+        try:
+            await self._spawn(*_BARE, busy=False)
+        finally:
+            self._coming -= 1
+
+    def _later(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # a zygote that was started ahead and failed is started again when it is needed
+
+
+def _remove_abandoned(directory: Path) -> None:
+    for path in directory.glob(f"{_PREFIX}*-*"):
+        owner = path.name.removeprefix(_PREFIX).partition("-")[0]
+        with suppress(OSError):
+            status = path.lstat()
+            if (
+                owner.isdigit()
+                and stat.S_ISDIR(status.st_mode)
+                and status.st_uid == os.getuid()
+                and not Path(f"/proc/{owner}").exists()
+            ):
+                scratch.remove(path)

@@ -1,0 +1,189 @@
+"""Whether an example holds. It is judged here, outside the process that ran the tool and knows no answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from math import isclose, isnan
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.errors import InvalidResult
+from fact_magics.showing import brief
+from fact_magics.text import one_line
+from fact_magics.tool import Raised, Returned, Status
+from fact_magics.values import ValueTypeError, encode
+
+if TYPE_CHECKING:
+    from fact_magics.sandbox.outcome import Outcome, ToolError
+    from fact_magics.signature import Signature
+    from fact_magics.tool import Example
+
+_RELATIVE = 1e-9
+_SHOWN = 300
+_MATCHED_SET = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of an example.
+
+    Attributes
+    ----------
+    holds : bool
+        Whether the tool did what it says.
+    expected, got : str
+        Both sides on a line each, bounded.
+    example : Example
+        The example.
+    """
+
+    holds: bool
+    expected: str
+    got: str
+    example: Example
+
+
+def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
+    """Judge how a call ended against what its example says.
+
+    Parameters
+    ----------
+    example : Example
+        The call and what it must do.
+    signature : Signature
+        Its return annotation tells whether a tuple and a list are the same.
+    outcome : Outcome
+        What the tool's process claims; a result is validated before it is compared.
+    """
+    expected = example.expected
+    if isinstance(expected, Raised):
+        return Verdict(
+            _raises(expected, outcome), _shown_raised(expected), _shown_end(outcome, signature), example
+        )
+    if outcome.status != Status.OK or outcome.result is None:
+        return Verdict(False, brief(expected.value, _SHOWN), _shown_end(outcome, signature), example)
+    try:
+        got = signature.read_result(outcome.result)
+    except InvalidResult as error:
+        return Verdict(False, brief(expected.value, _SHOWN), _invalid(error), example)
+    same = _same(expected.value, _as_annotated(expected, signature), got)
+    shown_expected, shown_got = brief(expected.value, _SHOWN), brief(got, _SHOWN)
+    if not same and shown_expected == shown_got:
+        shown_got = f"{shown_got} ({_first_difference(expected.value, got)})"
+    return Verdict(same, shown_expected, shown_got, example)
+
+
+def _as_annotated(expected: Returned, signature: Signature) -> object:
+    """Give the expected value the containers that the return annotation gives a result."""
+    try:
+        return signature.read_result(encode(expected.value))
+    except (InvalidResult, ValueTypeError):
+        return expected.value
+
+
+def _same(expected: Any, shaped: Any, got: Any) -> bool:
+    """Compare: containers by the shape that the annotation gives them, what is in them as it was written."""
+    kind = type(got)
+    if kind in (list, tuple):
+        return (
+            type(shaped) is kind
+            and type(expected) in (list, tuple)
+            and len(expected) == len(shaped) == len(got)
+            and all(map(_same, expected, shaped, got))
+        )
+    if kind in (set, frozenset):
+        return type(shaped) is kind and isinstance(expected, set | frozenset) and _same_sets(expected, got)
+    if kind is dict:
+        return type(expected) is dict and type(shaped) is dict and _same_dicts(expected, shaped, got)
+    return type(expected) is kind and _same_leaves(expected, got)
+
+
+def _same_leaves(expected: Any, got: Any) -> bool:
+    if type(got) is float:
+        return isclose(expected, got, rel_tol=_RELATIVE) or (isnan(expected) and isnan(got))
+    if type(got) is Decimal and (expected.is_nan() or got.is_nan()):
+        return str(expected) == str(got)
+    return bool(expected == got)
+
+
+def _same_dicts(expected: dict[Any, Any], shaped: dict[Any, Any], got: dict[Any, Any]) -> bool:
+    if not len(expected) == len(shaped) == len(got):
+        return False
+    places = {_key(key): value for key, value in got.items()}
+    as_shaped = {_key(key): value for key, value in shaped.items()}
+    return all(
+        (place := _key(key)) in places and _same(value, as_shaped.get(place, value), places[place])
+        for key, value in expected.items()
+    )
+
+
+def _key(key: object) -> bytes:
+    return encode(key)  # 1, 1.0 and True are one key to a dict, and three to an example
+
+
+def _same_sets(expected: set[Any] | frozenset[Any], got: set[Any] | frozenset[Any]) -> bool:
+    if len(expected) != len(got):
+        return False
+    unmatched = {encode(item): item for item in got}
+    missing = [item for item in expected if unmatched.pop(encode(item), _ABSENT) is _ABSENT]
+    if len(missing) > _MATCHED_SET:  # matching by closeness is quadratic
+        return False
+    left = list(unmatched.values())
+    for item in missing:
+        close = next((index for index, other in enumerate(left) if _same(item, item, other)), None)
+        if close is None:
+            return False
+        del left[close]
+    return True
+
+
+_ABSENT = object()
+
+
+def _raises(expected: Raised, outcome: Outcome) -> bool:
+    error = outcome.error
+    if outcome.status != Status.ERROR or error is None:
+        return False
+    if not any(_names(expected.type_name, name) for name in (error.type_name, *error.mro)):
+        return False
+    return expected.message is None or expected.message == error.message.strip()
+
+
+def _names(written: str, actual: str) -> bool:
+    """Whether a name as written, bare or dotted, means the class that is called `actual` in full."""
+    actual = actual.removeprefix("builtins.")
+    return actual == written.removeprefix("builtins.") or actual.endswith(f".{written}")
+
+
+def _shown_raised(expected: Raised) -> str:
+    message = f": {expected.message}" if expected.message is not None else ""
+    return one_line(f"{expected.type_name}{message}", _SHOWN)
+
+
+def _shown_error(error: ToolError) -> str:
+    return one_line(f"{error.type_name}: {error.message}" if error.message else error.type_name, _SHOWN)
+
+
+def _shown_end(outcome: Outcome, signature: Signature) -> str:
+    if outcome.error is not None:
+        return _shown_error(outcome.error)
+    if outcome.status == Status.OK and outcome.result is not None:
+        try:
+            return brief(signature.read_result(outcome.result), _SHOWN)
+        except InvalidResult as error:
+            return _invalid(error)
+    if outcome.status == Status.TIMEOUT:
+        return f"stopped at its time limit after {outcome.duration_ms / 1000:.1f} s"
+    if outcome.status == Status.LIMIT:
+        return f"stopped at its limit of {outcome.limit or 'resources'}"
+    return f"ended as {outcome.status} without a result"
+
+
+def _invalid(error: InvalidResult) -> str:
+    return one_line(" ".join((error.message, *error.details)), _SHOWN)
+
+
+def _first_difference(expected: Any, got: Any) -> str:
+    if type(expected) is not type(got):
+        return f"{type(got).__name__}, not {type(expected).__name__}"
+    return "it differs beyond what is shown"

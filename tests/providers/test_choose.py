@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass, field
+
+import pytest
+from pydantic import SecretStr
+
+from fact_magics.errors import MissingExtra, ProviderError
+from fact_magics.providers.choose import choose, local_models
+from fact_magics.testing import ModelServer
+
+
+@dataclass
+class Settings:
+    """The four settings that choosing reads."""
+
+    anthropic_api_key: SecretStr | None = None
+    anthropic_base_url: str | None = None
+    model: str | None = None
+    providers: dict[str, SecretStr] = field(default_factory=dict)
+
+
+KEY = SecretStr("sk-ant-made-up")
+
+
+@pytest.fixture
+def no_ollama(unused_tcp_port):
+    """Settings under which nothing answers where Ollama would."""
+    return {"OLLAMA_API_BASE": SecretStr(f"http://127.0.0.1:{unused_tcp_port}")}
+
+
+class TestNamed:
+    @pytest.mark.parametrize(
+        ("name", "provider", "model"),
+        [
+            ("claude-opus-5-5", "anthropic", "claude-opus-5-5"),
+            ("anthropic/claude-haiku-5-5", "anthropic", "claude-haiku-5-5"),
+            (" claude-sonnet-5-5 ", "anthropic", "claude-sonnet-5-5"),
+            ("openai/gpt-5", "litellm", "openai/gpt-5"),
+            ("ollama/qwen3-coder:30b", "litellm", "ollama/qwen3-coder:30b"),
+            ("openrouter/anthropic/claude-sonnet-5", "litellm", "openrouter/anthropic/claude-sonnet-5"),
+            ("shelf", "shelf", "shelf"),
+        ],
+    )
+    async def test_each_name_has_its_provider(self, name, provider, model):
+        """A model's name alone says who is asked."""
+        chosen = await choose(Settings(anthropic_api_key=KEY), name)
+        assert chosen.name == provider
+        if provider != "shelf":
+            assert chosen.model == model
+            assert chosen.notice == ""
+        await chosen.aclose()
+
+    async def test_the_cell_wins_over_the_settings(self):
+        """The settings' model is used when the cell names none."""
+        settings = Settings(anthropic_api_key=KEY, model="claude-haiku-5-5")
+        assert (await choose(settings, None)).model == "claude-haiku-5-5"
+        assert (await choose(settings, "claude-opus-5-5")).model == "claude-opus-5-5"
+
+    async def test_claude_without_a_key(self):
+        """A named model whose key is missing says which one to set."""
+        with pytest.raises(ProviderError, match=r"needs an Anthropic key.*ANTHROPIC_API_KEY"):
+            await choose(Settings(), "claude-opus-5-5")
+
+    @pytest.mark.parametrize(
+        ("name", "close"),
+        [
+            ("cluade-sonnet-5-5", "'claude-sonnet-5-5'"),
+            ("shelff", "'shelf'"),
+            ("gpt-5", "openai/gpt-5"),
+            ("/x", "provider/model"),
+        ],
+    )
+    async def test_an_unknown_name(self, name, close):
+        """A name of no known form is an error that lists what is close and how names look."""
+        with pytest.raises(ProviderError, match="is no model's name") as caught:
+            await choose(Settings(anthropic_api_key=KEY), name)
+        assert close in str(caught.value)
+
+
+class TestUnnamed:
+    async def test_a_key_means_anthropic(self):
+        """With a key, the default is Claude, even where a local model answers."""
+        with ModelServer() as server:
+            providers = {"OLLAMA_API_BASE": SecretStr(server.url)}
+            chosen = await choose(Settings(KEY, providers=providers), None)
+        assert (chosen.name, chosen.model, chosen.notice) == ("anthropic", "claude-sonnet-5-5", "")
+
+    async def test_a_local_ollama_is_next(self):
+        """Without a key, an Ollama that has a model is asked, and the cell says so."""
+        with ModelServer(local_models=("nomic-embed-text:latest", "llama4:8b", "qwen3-coder:30b")) as server:
+            settings = Settings(providers={"OLLAMA_API_BASE": SecretStr(server.url)})
+            chosen = await choose(settings, None)
+        assert (chosen.name, chosen.model) == ("litellm", "ollama/qwen3-coder:30b")
+        assert "qwen3-coder:30b" in chosen.notice
+        assert "no key is set" in chosen.notice
+        await chosen.aclose()
+
+    @pytest.mark.parametrize("models", [(), ("nomic-embed-text:latest",), ("two\nlines",)])
+    async def test_an_ollama_without_a_usable_model_is_passed_over(self, models):
+        """An empty Ollama leaves the shelf."""
+        with ModelServer(local_models=models) as server:
+            chosen = await choose(Settings(providers={"OLLAMA_API_BASE": SecretStr(server.url)}), None)
+        assert chosen.name == "shelf"
+
+    async def test_the_shelf_is_last(self, no_ollama):
+        """With nothing at hand, the shelf answers and says that no model was called."""
+        chosen = await choose(Settings(providers=no_ollama), None)
+        assert chosen.name == "shelf"
+        assert "no model was called" in chosen.notice
+
+
+class TestProbe:
+    async def test_nobody_listens(self, unused_tcp_port):
+        """A closed port is no models."""
+        assert await local_models(f"http://127.0.0.1:{unused_tcp_port}") == ()
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"",
+            b"garbage",
+            b"HTTP/1.1 404 Not Found\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n\r\nnot json",
+            b"HTTP/1.1 200 OK\r\n\r\n[]",
+            b'HTTP/1.1 200 OK\r\n\r\n{"models": null}',
+            b'HTTP/1.1 200 OK\r\n\r\n{"models": [1]}',
+            b'HTTP/1.1 200 OK\r\n\r\n{"models": [{}]}',
+            b"\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n" + b"x" * 100_000,
+            b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 2_000_000,
+        ],
+    )
+    async def test_something_else_listens(self, answer):
+        """Whatever answers there that is no Ollama, there are no models."""
+
+        async def other(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            writer.close()
+
+        async with await asyncio.start_server(other, "127.0.0.1", 0) as listening:
+            assert await local_models(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}") == ()
+
+    async def test_something_silent_listens(self):
+        """A port that accepts and says nothing is given up by itself."""
+        heard = asyncio.Event()
+
+        async def silent(reader, writer):
+            heard.set()
+            await reader.read()  # until the prober hangs up
+            writer.close()
+
+        async with await asyncio.start_server(silent, "127.0.0.1", 0) as listening:
+            assert await local_models(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}") == ()
+        assert heard.is_set()
+
+
+class TestWithoutLiteLLM:
+    def run(self, *names, environment=None):
+        script = """
+            import asyncio, json, sys
+            from pydantic import SecretStr
+
+            class Blocker:
+                def find_spec(self, name, path=None, target=None):
+                    if name.partition(".")[0] == "litellm":
+                        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+            sys.meta_path.insert(0, Blocker())
+            from fact_magics.errors import FactError
+            from fact_magics.providers.choose import choose
+
+            class Settings:
+                anthropic_api_key = None
+                anthropic_base_url = None
+                model = None
+                providers = {name: SecretStr(value) for name, value in json.loads(sys.argv[2]).items()}
+
+            async def main():
+                for name in json.loads(sys.argv[1]):
+                    try:
+                        print((await choose(Settings(), name)).name)
+                    except FactError as error:
+                        print(type(error).__name__, error)
+
+            asyncio.run(main())
+        """
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script), json.dumps(names), json.dumps(environment or {})],
+            env={**os.environ},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert done.stderr == ""
+        return done.stdout.splitlines()
+
+    def test_the_missing_extra_is_named(self):
+        """A model that needs LiteLLM says how to install it, in one line."""
+        (line,) = self.run("openai/gpt-5")
+        assert line.startswith(MissingExtra.__name__)
+        assert "openai/gpt-5" in line
+        assert 'pip install "fact_magics[litellm]"' in line
+
+    def test_a_local_ollama_does_not_break_the_default(self):
+        """Without LiteLLM, a running Ollama is not chosen by itself: the shelf still works."""
+        with ModelServer() as server:
+            assert self.run(None, environment={"OLLAMA_API_BASE": server.url}) == ["shelf"]

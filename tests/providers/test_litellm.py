@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+
+import pytest
+from pydantic import SecretStr
+
+from fact_magics.errors import ProviderError
+from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta, Usage
+from fact_magics.providers.litellm import LiteLLMProvider, load_litellm
+
+WIRES = {"openai/gpt-5": "openai", "ollama/small-coder": "ollama"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def litellm():
+    """Import it once, before anything is timed."""
+    return load_litellm()
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch):
+    for name in [name for name in os.environ if name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def settings(server):
+    return {
+        "OPENAI_API_KEY": SecretStr(server.key),
+        "OPENAI_BASE_URL": SecretStr(f"{server.url}/v1"),
+        "OLLAMA_API_BASE": SecretStr(server.url),
+    }
+
+
+@pytest.fixture(params=list(WIRES))
+def provider(request, settings, patience):
+    return LiteLLMProvider(request.param, settings, patience=patience)
+
+
+@pytest.fixture
+def openai(settings, patience):
+    return LiteLLMProvider("openai/gpt-5", settings, patience=patience)
+
+
+class TestAnswers:
+    async def test_text_arrives_whole(self, server, provider, ask, prompt):
+        """The text and the conversation go through unchanged, on each wire."""
+        text = "```python\ndef f() -> str:\n    return 'Größe 😀'\n```\n"
+        server.reply(text, chunk=3)
+        answer = await ask(provider)
+        assert answer.text == text
+        assert answer.finished.stop_reason == "end"
+        (request,) = server.requests
+        assert request.wire == WIRES[provider.model]
+        assert request.system == prompt.system
+        assert request.messages == tuple((turn.role, turn.text) for turn in prompt.messages)
+
+    async def test_thinking_is_no_part_of_the_text(self, server, provider, ask):
+        """What a model says about its thinking comes apart."""
+        server.reply("code", thinking="hmm")
+        answer = await ask(provider)
+        assert ("".join(event.text for event in answer.of(ThinkingDelta)), answer.text) == ("hmm", "code")
+
+    async def test_usage_without_what_the_cache_served(self, server, openai, ask):
+        """Cached input is counted apart, as Anthropic counts it."""
+        server.reply("text", usage=Usage(input_tokens=12, output_tokens=34, cache_read_tokens=56))
+        usage = (await ask(openai)).finished.usage
+        assert usage == Usage(
+            input_tokens=12, output_tokens=34, cache_read_tokens=56, cache_creation_tokens=None
+        )
+        assert server.requests[0].body["stream_options"] == {"include_usage": True}
+
+    @pytest.mark.parametrize(
+        ("said", "meant"), [("max_tokens", "length"), ("refusal", "refused"), ("end_turn", "end")]
+    )
+    async def test_stop_reasons_are_translated(self, server, openai, ask, said, meant):
+        """The four stop reasons hold here too."""
+        server.reply("text", stop_reason=said)
+        assert (await ask(openai)).finished.stop_reason == meant
+
+    async def test_any_local_server_of_the_same_wire(self, server, patience, ask, monkeypatch):
+        """Servers on this machine need no key, and no proxy gets between."""
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
+        for model in ("openai/local", "ollama/local", "hosted_vllm/local", "lm_studio/local"):
+            prefix = model.partition("/")[0].upper()
+            base = server.url if prefix == "OLLAMA" else f"{server.url}/v1"
+            server.reply(f"from {model}")
+            provider = LiteLLMProvider(model, {f"{prefix}_API_BASE": SecretStr(base)}, patience=patience)
+            assert (await ask(provider)).text == f"from {model}"
+
+
+class TestKeys:
+    async def test_the_key_goes_with_the_call_alone(self, server, openai, ask):
+        """The key reaches the server and never the environment."""
+        server.reply("text")
+        await ask(openai)
+        assert server.requests[0].carries(server.key)
+        assert server.key not in str(dict(os.environ))
+
+    async def test_a_missing_key_is_named(self, patience, ask):
+        """The provider's own name for its key is said before anything is sent."""
+        with pytest.raises(ProviderError, match=r"groq/llama needs a key.*GROQ_API_KEY"):
+            await ask(LiteLLMProvider("groq/llama", {}, patience=patience))
+
+    async def test_an_endpoint_from_elsewhere_does_not_get_the_key(self, server, patience, ask, monkeypatch):
+        """An endpoint that the settings left out is not used because LiteLLM finds it by itself."""
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        with pytest.raises(ProviderError, match=r"OPENAI_BASE_URL.*key is not"):
+            await ask(LiteLLMProvider("openai/gpt-5", {"OPENAI_API_KEY": SecretStr("k")}, patience=patience))
+        assert server.requests == ()
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 529])
+    async def test_no_error_holds_the_key(self, server, provider, ask, status):
+        """Whatever a server quotes, the key is not shown, nor does the error's past hold it."""
+        for _ in range(3):
+            server.fails(status, f"bad key {server.key}, Authorization: Bearer {server.key}")
+        with pytest.raises(ProviderError) as caught:
+            await ask(provider)
+        assert server.key not in str(caught.value) + repr(caught.value)
+        assert caught.value.__context__ is None
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        ("status", "happened"),
+        [
+            (401, "refused the key"),
+            (404, "knows no model"),
+            (400, "would not take the request"),
+            (429, "takes no more requests"),
+            (529, "is overloaded"),
+        ],
+    )
+    async def test_one_line_that_says_what_happened(self, server, provider, ask, status, happened):
+        """Each failure is one line, without LiteLLM's own names in it."""
+        for _ in range(3):
+            server.fails(status, "own words")
+        with pytest.raises(ProviderError, match=happened) as caught:
+            await ask(provider)
+        line = str(caught.value)
+        assert "own words" in line
+        assert "\n" not in line
+        assert "Exception" not in line
+        assert "litellm" not in line
+
+    async def test_retries_are_ours(self, server, provider, ask):
+        """Passing failures cost visible retries, two at most, and obey a capped retry-after."""
+        server.fails(429, retry_after=3600)
+        server.fails(529)
+        server.reply("whole")
+        answer = await ask(provider)
+        assert answer.events[:2] == [Retrying("too many requests", 0.02, 1), Retrying("overloaded", 0.02, 2)]
+        assert answer.text == "whole"
+        assert len(server.requests) == 3
+
+    async def test_a_server_that_says_not_to_retry_is_obeyed(self, server, provider, ask):
+        """An exhausted script is told at once."""
+        with pytest.raises(ProviderError, match="no reply left for request 1"):
+            await ask(provider)
+        assert len(server.requests) == 1
+
+    async def test_nobody_listens(self, patience, ask, unused_tcp_port):
+        """A closed port is retried, then told with its address."""
+        settings = {"OLLAMA_API_BASE": SecretStr(f"http://127.0.0.1:{unused_tcp_port}")}
+        with pytest.raises(ProviderError, match=f"Ollama at 127.0.0.1:{unused_tcp_port}"):
+            await ask(LiteLLMProvider("ollama/x", settings, patience=patience))
+
+    async def test_an_unknown_provider(self, patience, ask):
+        """A prefix that LiteLLM does not know lists what is close."""
+        with pytest.raises(ProviderError, match=r"no provider 'opnai'.*'openai'"):
+            await ask(LiteLLMProvider("opnai/gpt-5", {}, patience=patience))
+
+    @pytest.mark.parametrize("ending", ["dropped", "reset"])
+    async def test_text_before_a_break_is_kept(self, server, provider, ask, ending):
+        """A connection that breaks in mid-answer keeps the text, and its usage is unknown."""
+        server.breaks("0123456789", ending, after=7)
+        answer = await ask(provider)
+        assert answer.text == "0123456"
+        assert answer.finished == Finished("cut", Usage(), answer.finished.model)
+
+    async def test_a_clean_cut_keeps_the_text(self, server, provider, ask):
+        """LiteLLM takes a body that ends well for a whole answer: the text stands."""
+        server.breaks("0123456789", "cut", after=7)
+        answer = await ask(provider)
+        assert answer.text == "0123456"
+        assert isinstance(answer.finished, Finished)
+
+    async def test_a_stall_is_an_error_after_its_text(self, server, settings, patience, ask, provider):
+        """A server that falls silent is given up after the limit."""
+        impatient = LiteLLMProvider(provider.model, settings, patience=replace(patience, silence_seconds=2.0))
+        server.breaks("0123456789", "stall", after=4)
+        events = []
+        with pytest.raises(ProviderError, match="sent nothing for 2 s"):
+            await ask(impatient, events)
+        assert events == [TextDelta("0123")]
+
+    async def test_an_error_event_after_text_is_an_error(self, server, provider, ask):
+        """An error told in mid-stream is raised, not retried over shown text."""
+        server.breaks("0123456789", "error", after=4)
+        events = []
+        with pytest.raises(ProviderError, match="Overloaded"):
+            await ask(provider, events)
+        assert events == [TextDelta("0123")]
+        assert len(server.requests) == 1
+
+
+class TestLeaving:
+    async def test_cancelling_hangs_up(self, server, provider, prompt):
+        """The server sees the connection close when the consumer's task is cancelled."""
+        server.breaks("0123456789", "stall", after=4)
+        began = asyncio.Event()
+
+        async def consume():
+            async for _ in provider.stream(prompt):
+                began.set()
+
+        task = asyncio.create_task(consume())
+        await began.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(server.wait_for_disconnect)
+        await provider.aclose()
+
+    async def test_nothing_is_printed_or_registered(self, server, provider, ask, litellm, capfd):
+        """No callback is left in LiteLLM, and neither failures nor successes print anything."""
+        server.reply("text")
+        await ask(provider)
+        for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+            logging.getLogger(name).error("this would land in a cell")
+        assert capfd.readouterr() == ("", "")
+        assert not litellm.callbacks
+        assert not litellm.success_callback
+        assert not litellm.failure_callback
+
+    def test_a_process_that_used_it_ends_in_silence(self, server):
+        """Whole, broken, refused and left streams end without a word on stdout or stderr."""
+        server.reply("whole")
+        server.breaks("0123456789", "reset", after=4)
+        server.breaks("0123456789", "error", after=4)
+        server.fails(404)
+        server.breaks("0123456789", "stall", after=4)
+        script = """
+            import asyncio, gc, os
+            from contextlib import aclosing
+            from pydantic import SecretStr
+            from fact_magics.errors import ProviderError
+            from fact_magics.providers.base import Message, Prompt, TextDelta
+            from fact_magics.providers.litellm import LiteLLMProvider
+            from fact_magics.tool import ToolSpec
+
+            prompt = Prompt("s", (Message("user", "u"),), ToolSpec("f", "d"))
+            names = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
+            settings = {name: SecretStr(os.environ[name]) for name in names}
+
+            async def main():
+                provider = LiteLLMProvider("openai/gpt-5", settings)
+                for number in range(5):
+                    try:
+                        async with aclosing(provider.stream(prompt)) as events:
+                            async for event in events:
+                                if number == 4 and isinstance(event, TextDelta):
+                                    break
+                    except ProviderError:
+                        pass
+                await provider.aclose()
+
+            asyncio.run(main())
+            gc.collect()
+        """
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-W", "always::ResourceWarning", "-c", textwrap.dedent(script)],
+            env={**os.environ, **server.environment()},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        assert (done.stdout, done.stderr) == ("", "")
+        assert len(server.requests) == 5

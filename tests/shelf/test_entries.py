@@ -1,0 +1,131 @@
+"""Every tool on the shelf keeps the shelf's promises: readable, standard library only, proven on its own examples."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fact_magics.sandbox import Call, Sandbox
+from fact_magics.shelf_entry import SHELF, Entry, read_shelf, renamed
+from fact_magics.signature import read_signature
+from fact_magics.tool import Raised
+from fact_magics.writing.checks import check
+from fact_magics.writing.examples import read_body
+from fact_magics.writing.verdict import holds
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from fact_magics.tool import Example
+
+ENTRIES = {entry.name: entry for entry in read_shelf()}
+KINDS = {"text", "dates", "csv", "json", "statistics", "units", "validation"}
+
+
+def examples_of(entry: Entry, name: str) -> tuple[Example, ...]:
+    """The docstring's examples, read by the grammar of a cell."""
+    _, _, section = ast.get_docstring(ast.parse(renamed(entry, name)).body[_position(entry)]).partition("Examples\n--------\n")  # type: ignore[arg-type, union-attr]
+    return read_body(f"Described.\n\n{section.partition('Tags:')[0]}", name).examples
+
+
+def _position(entry: Entry) -> int:
+    body = ast.parse(entry.source).body
+    return next(at for at, node in enumerate(body) if isinstance(node, ast.FunctionDef) and node.name == entry.name)
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    sandbox = Sandbox(size=1)
+    await sandbox.start()
+    yield sandbox
+    await sandbox.aclose()
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+async def test_holds_its_own_examples_in_isolation(sandbox: Sandbox, name: str) -> None:
+    """Every example in the docstring holds in the real sandbox, by the verdict that accepts candidates."""
+    entry = ENTRIES[name]
+    examples = examples_of(entry, "my_tool")
+    assert len(examples) >= 4
+    checked, failures = check(renamed(entry, "my_tool"), "my_tool", examples)
+    assert failures == ()
+    assert checked is not None
+    assert not checked.varies
+    assert checked.imports == ()
+    signature = checked.signature
+    for example in examples:
+        arguments = signature.wire(signature.validate(signature.bind(example.args, example.kwargs)))
+        outcome = await sandbox.run(Call(checked.source, "my_tool", arguments))
+        verdict = holds(example, signature, outcome)
+        assert verdict.holds, f"{example.source}: {verdict.expected} != {verdict.got}"
+
+
+async def test_a_wrong_example_would_be_seen(sandbox: Sandbox) -> None:
+    """The proof above can fail: another tool's source does not hold these examples."""
+    entry = ENTRIES["format_bytes"]
+    signature = read_signature(entry.source, entry.name)
+    broken = entry.source.replace("1000 if", "1001 if")
+    verdicts = []
+    for example in examples_of(entry, entry.name):
+        arguments = signature.wire(signature.validate(signature.bind(example.args, example.kwargs)))
+        verdicts.append(holds(example, signature, await sandbox.run(Call(broken, entry.name, arguments))).holds)
+    assert not all(verdicts)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_is_readable_and_complete(name: str) -> None:
+    """One public function with a summary, the sections of a numpy docstring, tags, and one refused input or a test's False."""
+    entry = ENTRIES[name]
+    functions = [node for node in ast.parse(entry.source).body if isinstance(node, ast.FunctionDef)]
+    assert [function.name for function in functions if not function.name.startswith("_")] == [name]
+    assert entry.summary.endswith(".")
+    assert len(entry.summary) <= 110
+    assert entry.tags
+    for section in ("Parameters\n----------", "Returns\n-------", "Examples\n--------"):
+        assert section in entry.doc
+    raises = any(isinstance(example.expected, Raised) for example in examples_of(entry, name))
+    assert raises == ("Raises\n------" in entry.doc)
+    assert "```" not in entry.source
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_says_what_it_is_for(name: str) -> None:
+    """The lines for the search are there, and stay out of the text that a user gets."""
+    entry = ENTRIES[name]
+    assert {key for key, _ in entry.notes} <= {"kind", "aliases", "needs", "gives", "unlike", "words"}
+    assert entry.noted("kind")[0][0] in KINDS
+    assert entry.noted("needs")
+    assert "# needs" not in entry.source
+    assert entry.source.startswith(("import ", "from "))
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_imports_the_standard_library_only(name: str) -> None:
+    """Nothing has to be installed for a tool of the shelf."""
+    for node in ast.walk(ast.parse(ENTRIES[name].source)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert all(module.partition(".")[0] in sys.stdlib_module_names for module in names)
+
+
+def test_covers_what_notebooks_need() -> None:
+    """There are twelve tools, and each kind has one."""
+    assert len(ENTRIES) >= 12
+    assert {entry.noted("kind")[0][0] for entry in ENTRIES.values()} == KINDS
+
+
+def test_search_runs_no_tool() -> None:
+    """Reading and searching the shelf, in a new process, imports none of its files."""
+    program = (
+        "import sys\n"
+        "from fact_magics.shelf_entry import read_shelf\n"
+        "from fact_magics.shelf_search import ShelfIndex\n"
+        "ShelfIndex(read_shelf()).search('slug', 'Convert a title to a slug')\n"
+        "print([n for n, m in sys.modules.items() if '/shelf/' in (getattr(m, '__file__', '') or '')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=SHELF.parents[1])
+    assert done.stdout.strip() == "[]"

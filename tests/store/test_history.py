@@ -1,0 +1,260 @@
+"""What was run and generated, asked in every way that the history offers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fact_magics.clock import utc_text
+from fact_magics.errors import CellError, UnknownName
+from fact_magics.store import Candidate, ExecutionRow, GenerationRow, Store, new_id, utc_now
+from fact_magics.tool import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def run(**fields: object) -> ExecutionRow:
+    return ExecutionRow(**{"tool_name": "t", "status": Status.OK, **fields})  # type: ignore[arg-type]
+
+
+def attempt(**fields: object) -> GenerationRow:
+    known = {"generation_id": new_id(), "attempt": 1, "tool_name": "t", "status": Status.OK}
+    return GenerationRow(**{**known, **fields})  # type: ignore[arg-type]
+
+
+def ago(**span: float) -> str:
+    return utc_text(datetime.now(UTC) - timedelta(**span))
+
+
+class TestRows:
+    async def test_every_field_comes_back_as_it_was(
+        self, store: Store, candidate: Callable[..., Candidate]
+    ) -> None:
+        await store.start_session("5e")
+        tool = await store.accept(candidate())
+        row = ExecutionRow(
+            id="0123456789abcdef",
+            session_id="5e",
+            tool_id=tool.metadata.id,
+            tool_name="slugify",
+            tool_version="1.0.0",
+            input_data='{"text": "Zürich 🎉"}',
+            output_data='"x\\u0000y"',
+            status=Status.TIMEOUT,
+            error="It was stopped.",
+            details="line 1\nline 2",
+            printed="a\x00b\r\n",
+            cached=True,
+            cache_key="ff" * 16,
+            isolation="landlock, seccomp",
+            duration_ms=0.1 + 0.2,
+            executed_at="2026-01-02T03:04:05.678Z",
+        )
+        await store.commit([row])
+        (found,) = await store.history()
+        assert found == row
+        assert (type(found.status), type(found.cached)) == (Status, bool)
+        generation = attempt(
+            session_id="5e",
+            tool_id=tool.metadata.id,
+            permissions=("net:a.org",),
+            input_tokens=5,
+            cost_usd=0.001,
+            text="```python\n…",
+        )
+        await store.record_attempts([generation])
+        (kept,) = await store.generations()
+        assert kept == generation
+        assert kept.output_tokens is None
+
+    async def test_text_that_utf_8_can_not_hold_is_kept_as_escapes(self, store: Store) -> None:
+        await store.commit([run(printed="\udc80 lone", input_data='"\ud800"')])
+        (found,) = await store.history(search="lone")
+        assert found.printed == "\\udc80 lone"
+
+    async def test_a_large_value_is_kept_whole(self, store: Store) -> None:
+        await store.commit([run(output_data="x" * 20_000_000)])
+        (found,) = await store.history()
+        assert found.output_data == "x" * 20_000_000
+
+    async def test_nothing_to_commit_is_no_error(self, store: Store) -> None:
+        await store.commit()
+        assert await store.history() == []
+
+    def test_times_are_utc_with_milliseconds_and_z_in_every_row(self) -> None:
+        form = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+        assert all(form.fullmatch(text) for text in (utc_now(), run().executed_at, attempt().started_at))
+        assert utc_text(datetime(2026, 1, 1, 1, tzinfo=UTC)) == "2026-01-01T01:00:00.000Z"
+
+
+class TestHistory:
+    @pytest.fixture
+    async def past(self, store: Store, candidate: Callable[..., Candidate]) -> Store:
+        await store.start_session("a")
+        await store.start_session("b")
+        tool = candidate(id="71d")
+        await store.accept(tool)
+        await store.commit(
+            [
+                run(id="05", session_id="a", executed_at=ago(seconds=5), input_data='{"text": "second"}'),
+                run(id="01", session_id="a", executed_at=ago(days=3), status=Status.ERROR, error="No luck"),
+                run(
+                    id="04", session_id="b", executed_at=ago(minutes=5), tool_id="71d", output_data='"second"'
+                ),
+                run(id="02", session_id="b", executed_at=ago(days=2), tool_name="u", status=Status.LIMIT),
+                run(id="03", session_id="a", executed_at=ago(hours=5), tool_name="u", printed="café"),
+            ]
+        )
+        return store
+
+    @pytest.mark.parametrize(
+        ("asked", "found"),
+        [
+            ({}, "05 04 03 02 01"),
+            ({"limit": 2}, "05 04"),
+            ({"limit": 0}, ""),
+            ({"session_id": "a"}, "05 03 01"),
+            ({"session_id": "c"}, ""),
+            ({"session_id": "\ud800", "tool_name": "\ud800"}, ""),
+            ({"tool_name": "u"}, "03 02"),
+            ({"session_id": "a", "tool_name": "u"}, "03"),
+            ({"tool_id": "71d"}, "04"),
+            ({"status": Status.OK}, "05 04 03"),
+            ({"status": Status.ERROR}, "01"),
+            ({"status": Status.LIMIT, "session_id": "b"}, "02"),
+            ({"status": Status.LIMIT, "tool_name": "t"}, ""),
+            ({"since": "1 day"}, "05 04 03"),
+            ({"since": "10 min"}, "05 04"),
+            ({"since": timedelta(days=2.5)}, "05 04 03 02"),
+            ({"since": "3099-01-01"}, ""),
+            ({"since": "1d", "session_id": "a", "tool_name": "t"}, "05"),
+            ({"search": "second"}, "04 05"),
+            ({"search": "SEC"}, "04 05"),
+            ({"search": "second", "session_id": "a"}, "05"),
+            ({"search": "second", "since": "1 min"}, "05"),
+            ({"search": "second", "limit": 1}, "04"),
+            ({"search": "cafe"}, "03"),
+            ({"search": "luck no", "status": Status.ERROR}, "01"),
+            ({"search": "absent"}, ""),
+        ],
+    )
+    async def test_filters_narrow_each_other_and_the_latest_comes_first(
+        self, past: Store, asked: dict[str, object], found: str
+    ) -> None:
+        """A search hands out what was kept last first."""
+        rows = await past.history(**{"limit": None, **asked})  # type: ignore[arg-type]
+        assert " ".join(row.id for row in rows) == found
+
+    async def test_runs_of_one_millisecond_keep_their_order(self, store: Store) -> None:
+        rows = [run(executed_at="2026-01-01T00:00:00.000Z") for _ in range(30)]
+        await store.commit(rows)
+        assert await store.history(limit=None) == rows[::-1]
+
+    async def test_a_run_is_found_by_the_beginning_of_its_id(self, past: Store) -> None:
+        found = await past.execution("05")
+        assert found is not None
+        assert found.id == "05"
+        assert await past.execution("ff") is None
+        assert await past.execution("") is None
+        assert await past.execution("0_") is None
+        with pytest.raises(UnknownName, match="More than one run begins with '0'"):
+            await past.execution("0")
+
+    async def test_an_id_that_begins_another_is_found_by_itself(self, store: Store) -> None:
+        await store.commit([run(id="abcd"), run(id="abcdef")])
+        found = await store.execution("ABCD")
+        assert found is not None
+        assert found.id == "abcd"
+
+
+class TestSearch:
+    @pytest.mark.parametrize(
+        ("kept", "search"),
+        [
+            ('{"text": "first\\nsecond"}', "second"),
+            ('"tab\\tsecond"', "second"),
+            ('"\\u00fcber"', "über"),
+            ('"E\u0301tude"', "\u00c9tude"),
+            ('"\u00c9tude"', "E\u0301tude"),
+            ('"東京都の天気"', "天気"),
+            ('"東京都の天気"', "京都"),
+            ('"서울특별시"', "특별"),
+            ('{"price": 1234.5}', "1234"),
+            ('["a-b_c"]', "a-b_c"),
+            ('"C:\\\\new\\\\table"', "new"),
+            ('"say \\"hello\\""', '"hello"'),
+            ('"Straße"', "straße"),
+            ('{"a": 1, "b": [true, null]}', "true null"),
+        ],
+    )
+    async def test_words_are_found_in_json_as_people_read_them(
+        self, store: Store, kept: str, search: str
+    ) -> None:
+        await store.commit([run(id="01", input_data=kept), run(id="02", output_data=kept), run(id="03")])
+        assert [row.id for row in await store.history(search=search)] == ["02", "01"]
+
+    async def test_a_backslash_in_printed_text_is_no_escape(self, store: Store) -> None:
+        await store.commit([run(printed=r"C:\new\table")])
+        assert await store.history(search="new")
+        assert await store.history(search="table")
+
+    @pytest.mark.parametrize("search", ["a b", "b a", "a", "'a' b*", "(a) AND", "a\tb"])
+    async def test_all_words_must_be_there_and_none_is_an_operator(self, store: Store, search: str) -> None:
+        await store.commit([run(id="01", input_data='"a b and"'), run(id="02", input_data='"c"')])
+        assert [row.id for row in await store.history(search=search)] == ["01"]
+
+    @pytest.mark.parametrize("search", ["", "  ", "--", '"', "*", "🎉", "\ud800"])
+    async def test_a_search_without_a_word_says_so(self, store: Store, search: str) -> None:
+        with pytest.raises(CellError, match="holds nothing that the history is searched for"):
+            await store.history(search=search)
+
+
+class TestGenerations:
+    async def test_attempts_are_listed_in_order_and_found_by_a_beginning(self, store: Store) -> None:
+        rows = [
+            attempt(generation_id="ab1", attempt=number, status=status, reason="why")
+            for number, status in ((1, Status.ERROR), (2, Status.OK))
+        ]
+        await store.record_attempts(
+            [*reversed(rows), attempt(generation_id="ab2"), attempt(generation_id="ab")]
+        )
+        assert await store.attempts("ab1") == rows
+        assert len(await store.attempts("ab")) == 1
+        assert await store.attempts("cd") == await store.attempts("%") == []
+        with pytest.raises(UnknownName):
+            await store.attempts("a")
+
+    async def test_they_are_narrowed_as_runs_are(self, store: Store) -> None:
+        await store.start_session("a")
+        rows = [
+            attempt(session_id="a", started_at=ago(days=2)),
+            attempt(tool_name="u", status=Status.ERROR, started_at=ago(days=1)),
+            attempt(started_at=ago(hours=1)),
+        ]
+        await store.record_attempts(rows)
+        assert await store.generations() == rows[::-1]
+        assert await store.generations(session_id="a") == rows[:1]
+        assert await store.generations(tool_name="u", status=Status.ERROR) == rows[1:2]
+        assert await store.generations(since="2h") == rows[2:]
+        assert await store.generations(limit=1, status=Status.OK) == rows[2:]
+
+
+async def test_a_cells_rows_are_there_when_the_commit_returns_for_any_other_kernel(store: Store) -> None:
+    async with await Store.open(store.path) as other:
+        await store.commit([run(id="01")], [attempt(generation_id="02")])
+        assert await other.execution("01")
+        assert await other.attempts("02")
+
+
+async def test_many_tasks_may_ask_at_once(store: Store) -> None:
+    rows = [run() for _ in range(50)]
+    await asyncio.gather(*(store.commit([row]) for row in rows), *(store.history() for _ in range(50)))
+    found = await store.history(limit=None)
+    assert sorted(row.id for row in found) == sorted(row.id for row in rows)
+    assert replace(found[0]) == found[0]

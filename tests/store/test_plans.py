@@ -1,0 +1,222 @@
+"""Nothing that a notebook asks of the database takes longer because there is more in it."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fact_magics.store import CacheEntry, Candidate, ExecutionRow, GenerationRow, Store
+from fact_magics.tool import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+SMALL = {"cache_total"}
+# Walks an index in its order until the limit is reached: no more rows than are shown.
+ORDERED = {
+    "SCAN tool_executions USING INDEX executions_by_time",
+    "SCAN generations USING INDEX generations_by_time",
+    "SCAN sessions USING INDEX sessions_by_time",
+    "SCAN toolbox USING INDEX toolbox_by_time",
+    "SCAN cache USING COVERING INDEX cache_by_use",
+    "SCAN cache USING INDEX cache_by_use",
+}
+
+
+@pytest.fixture
+async def traced(store: Store, candidate: Callable[..., Candidate]) -> Store:
+    await store.start_session("5e")
+    await store.accept(candidate(id="71d", request_hash="r"), session_id="5e")
+    await store.commit(
+        [ExecutionRow(id="ab", tool_name="slugify", tool_id="71d", session_id="5e", status=Status.OK)],
+        [GenerationRow(generation_id="cd", attempt=1, tool_name="slugify", status=Status.OK)],
+        [CacheEntry(key="k", tool_id="71d", result=b"1")],
+    )
+    return store
+
+
+def calls(candidate: Callable[..., Candidate]) -> dict[str, Callable[[Store], Awaitable[object]]]:
+    made = candidate()
+    run = ExecutionRow(tool_name="slugify", status=Status.OK, cached=True, cache_key="k", session_id="5e")
+    attempt = GenerationRow(generation_id="ef", attempt=1, tool_name="slugify", status=Status.OK)
+    entry = CacheEntry(key="l", tool_id="71d", result=b"1", expires_at="2999")
+    return {
+        "start_session": lambda store: store.start_session("5f"),
+        "end_session": lambda store: store.end_session("5e"),
+        "session": lambda store: store.session("5"),
+        "sessions": lambda store: store.sessions(),
+        "pin": lambda store: store.pin("5e", "slugify", "71d"),
+        "pinned": lambda store: store.pinned("5e", "slugify"),
+        "accept": lambda store: store.accept(made, session_id="5e"),
+        "accept another contract": lambda store: store.accept(candidate(contract="c")),
+        "accept another signature": lambda store: store.accept(candidate(signature_id="s9")),
+        "add_version": lambda store: store.add_version(candidate().numbered("7.0.0")),
+        "get_tool": lambda store: store.get_tool("slugify"),
+        "get_tool pinned": lambda store: store.get_tool("slugify", None, "5e"),
+        "get_tool 1": lambda store: store.get_tool("slugify", "1"),
+        "get_tool 1.0": lambda store: store.get_tool("slugify", "1.0"),
+        "get_tool 1.0.0": lambda store: store.get_tool("slugify", "1.0.0"),
+        "tool_by_id": lambda store: store.tool_by_id("71d"),
+        "by_request": lambda store: store.by_request("r"),
+        "versions": lambda store: store.versions("slugify"),
+        "set_current": lambda store: store.set_current("slugify", "71d"),
+        "list_tools": lambda store: store.list_tools(),
+        "tool_names": lambda store: store.tool_names("s"),
+        "search_tools": lambda store: store.search_tools("slug"),
+        "commit": lambda store: store.commit([run], [attempt], [entry]),
+        "execution": lambda store: store.execution("a"),
+        "attempts": lambda store: store.attempts("c"),
+        "cache_get": lambda store: store.cache_get("k"),
+        "cache_delete": lambda store: store.cache_delete("k"),
+        "cache_clear": lambda store: store.cache_clear("71d"),
+        "cache_stats": lambda store: store.cache_stats(),
+        "remove_tool": lambda store: store.remove_tool("slugify"),
+    }
+
+
+FILTERS: list[dict[str, object]] = [
+    {},
+    {"session_id": "5e"},
+    {"tool_name": "slugify"},
+    {"session_id": "5e", "tool_name": "slugify"},
+    {"status": Status.ERROR},
+    {"status": Status.ERROR, "session_id": "5e"},
+    {"status": Status.ERROR, "tool_name": "slugify"},
+    {"since": "1h"},
+    {"since": "1h", "session_id": "5e"},
+    {"since": "1h", "tool_name": "slugify"},
+    {"since": "1h", "status": Status.ERROR},
+    {"since": "1h", "session_id": "5e", "tool_name": "slugify", "status": Status.ERROR},
+]
+
+
+async def plans(store: Store, call: Callable[[Store], Awaitable[object]]) -> list[tuple[str, str]]:
+    """Every statement that a call runs, and each step that SQLite plans for it."""
+    database = store._database
+    statements: list[str] = []
+    await database.read(lambda connection: connection.set_trace_callback(statements.append))
+    await call(store)
+    await database.read(lambda connection: connection.set_trace_callback(None))
+    queries = [
+        statement
+        for statement in statements
+        if re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE)\b", statement)
+        and not re.search(r"'main'\.|_(data|idx|content|docsize|config)\b", statement)  # FTS5's own
+    ]
+    assert queries
+
+    def explain(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+        steps = []
+        for query in queries:
+            blanks = (None,) * query.count("?")
+            rows = connection.execute(f"EXPLAIN QUERY PLAN {query}", blanks).fetchall()
+            steps.extend((query, row[3]) for row in rows)
+        return steps
+
+    return await database.read(explain)
+
+
+def is_bounded(query: str, step: str) -> bool:
+    if not step.startswith("SCAN"):
+        return "TEMP B-TREE" not in step or "tool_search" in query or "GROUP BY" in query
+    if step.split()[1] in SMALL or "VIRTUAL TABLE INDEX" in step:
+        return True
+    return step in ORDERED and "LIMIT" in query
+
+
+@pytest.mark.parametrize("name", list(calls(lambda *_, **__: None)))  # type: ignore[arg-type, return-value]
+async def test_no_call_scans_a_table(traced: Store, candidate: Callable[..., Candidate], name: str) -> None:
+    for query, step in await plans(traced, calls(candidate)[name]):
+        assert is_bounded(query, step), f"{step} in {query}"
+
+
+@pytest.mark.parametrize("asked", [*FILTERS, {"tool_id": "71d"}, {"tool_id": "71d", "since": "1h"}], ids=str)
+async def test_a_history_is_read_from_an_index_in_its_order(traced: Store, asked: dict[str, object]) -> None:
+    ((query, step),) = await plans(traced, lambda store: store.history(**asked))  # type: ignore[arg-type]
+    assert is_bounded(query, step)
+    if asked:
+        narrowest = [name for name in ("session_id", "tool_name", "tool_id") if name in asked]
+        assert step.startswith("SEARCH tool_executions USING INDEX"), step
+        assert all(f"{name}=?" in step for name in narrowest[:1]), step
+        assert "since" not in asked or "executed_at>?" in step, step
+        assert asked.get("status") is None or "failed" in step or len(narrowest) == 2, step
+
+
+@pytest.mark.parametrize("asked", FILTERS, ids=str)
+async def test_generations_are_read_from_an_index_in_their_order(
+    traced: Store, asked: dict[str, object]
+) -> None:
+    ((query, step),) = await plans(traced, lambda store: store.generations(**asked))  # type: ignore[arg-type]
+    assert is_bounded(query, step)
+    assert not asked or step.startswith("SEARCH generations USING INDEX"), step
+
+
+@pytest.mark.parametrize("asked", FILTERS, ids=str)
+async def test_a_search_asks_the_full_text_index_first_and_sorts_nothing(
+    traced: Store, asked: dict[str, object]
+) -> None:
+    steps = await plans(traced, lambda store: store.history(search="word", **asked))  # type: ignore[arg-type]
+    assert [step.split(" VIRTUAL")[0] for _, step in steps] == [
+        "SCAN execution_search",
+        "SEARCH tool_executions USING INTEGER PRIMARY KEY (rowid=?)",
+    ]
+    assert ":M" in steps[0][1], "the full-text index is asked for a match"
+
+
+async def test_the_check_itself_finds_a_scan(traced: Store) -> None:
+    def scan(connection: sqlite3.Connection) -> object:
+        return connection.execute("SELECT * FROM tool_executions WHERE printed = 'x'").fetchall()
+
+    steps = await plans(traced, lambda store: store._database.read(scan))
+    assert not any(is_bounded(query, step) for query, step in steps)
+
+
+async def test_work_done_does_not_grow_with_the_rows(
+    store: Store, candidate: Callable[..., Candidate]
+) -> None:
+    """Counted in SQLite's own steps, which no other load on the machine changes."""
+    await store.start_session("5e")
+    await store.accept(candidate(id="71d", request_hash="r"))
+
+    async def fill(rows: int) -> None:
+        await store.commit(
+            [
+                ExecutionRow(
+                    tool_name="slugify", tool_id="71d", session_id="5e", status=Status.OK, input_data='"a"'
+                )
+                for _ in range(rows)
+            ],
+            cache_entries=[
+                CacheEntry(key=f"{number}-{rows}", tool_id="71d", result=b"1") for number in range(rows)
+            ],
+        )
+
+    async def steps() -> int:
+        counted = [0]
+
+        def count() -> int:
+            counted[0] += 1
+            return 0
+
+        await store._database.read(lambda connection: connection.set_progress_handler(count, 10))
+        await store.history(limit=5)
+        await store.history(search="a", limit=5)
+        await store.history(session_id="5e", tool_name="slugify", limit=5)
+        await store.cache_get("0-50")
+        await store.cache_stats()
+        await store.commit(
+            [ExecutionRow(tool_name="slugify", status=Status.OK)],
+            cache_entries=[CacheEntry(key="k", tool_id="71d", result=b"1")],
+        )
+        await store.get_tool("slugify")
+        await store._database.read(lambda connection: connection.set_progress_handler(None, 0))
+        return counted[0]
+
+    await fill(50)
+    few = await steps()
+    await fill(3_000)
+    many = await steps()
+    assert 0 < many < few * 1.5
