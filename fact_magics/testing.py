@@ -22,9 +22,10 @@ import socket
 import sys
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from fact_magics._wire_http import LARGEST_HEAD, read_request, send_json, send_stream
 from fact_magics._wires import WIRES, Ending, Reply, Wire, turn_text
@@ -32,7 +33,7 @@ from fact_magics.errors import did_you_mean
 from fact_magics.providers.base import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -214,6 +215,8 @@ class ModelServer:
         chunk: int = 4,
     ) -> None:
         """Begin to answer with `text`, and end as `Reply.ending` says, `after` so many characters."""
+        if ending not in get_args(Ending):
+            raise ValueError(f"{ending!r} is no ending: {', '.join(get_args(Ending))}")
         self._add(Reply(text=text, ending=ending, after=after, pace=pace, chunk=chunk))
 
     def fails(self, status: int, message: str = "", *, retry_after: float | str | None = None) -> None:
@@ -234,7 +237,7 @@ class ModelServer:
             A step is none of these.
         """
         for number, step in enumerate(script, start=1):
-            kind, *_ = step or ("",)
+            kind = next(iter(step), "") if isinstance(step, Mapping) else step
             if kind not in _STEPS:
                 raise ValueError(
                     f"Step {number} of the script starts with {kind!r}, not with one of {', '.join(_STEPS)}. "
@@ -243,7 +246,7 @@ class ModelServer:
             options = {name: value for name, value in step.items() if name != kind}
             try:
                 getattr(self, kind)(step[kind], **options)
-            except TypeError as error:
+            except (TypeError, ValueError) as error:
                 raise ValueError(f"Step {number} of the script: {error}") from error
 
     def wait_for_request(self, count: int = 1, timeout: float = 10.0) -> bool:

@@ -67,7 +67,6 @@ class Kernel:
         from jupyter_client.manager import KernelManager
 
         self.manager = KernelManager(kernel_name="python3")
-        self.manager.kernel_cmd  # noqa: B018 - resolves the kernel's specification
         self.env, self.cwd = env, cwd
         self.manager.start_kernel(env=env, cwd=str(cwd))
         self._connect()
