@@ -50,20 +50,19 @@ class Log:
                 _timed,
                 structlog.processors.format_exc_info,
                 self._redacted,
-                structlog.processors.JSONRenderer(serializer=json.dumps, ensure_ascii=False),
+                structlog.processors.JSONRenderer(serializer=json.dumps),
             ],
             wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
             context_class=dict,
             cache_logger_on_first_use=True,
-            **bound,
-        )
+        ).bind(**bound)
 
     @property
     def fault(self) -> str:
         """Why nothing is written any more, in a sentence; empty while all is well."""
         return self._file.fault
 
-    def bind(self, **fields: object) -> Log:
+    def bind(self, /, **fields: object) -> Log:
         """Make a log that adds these fields to every line; it writes to the same file."""
         return Log(self._file, self._redactor, self._level, {**self._bound, **fields})
 
@@ -130,7 +129,7 @@ class LogFile:
         """Append a line, as structlog asks its loggers to."""
         if self.fault:
             return
-        data = line.encode("utf-8", "backslashreplace") + b"\n"
+        data = line.encode() + b"\n"
         with self._lock:
             try:
                 os.write(self._current(), data)

@@ -144,10 +144,12 @@ def _taken(source: str, old: str) -> set[str]:
 
 def _collect(table: symtable.SymbolTable, old: str, names: set[str]) -> bool:
     """Add what a scope looks up outside, and its own names if the function is needed in it or below."""
-    needed = any([_collect(child, old, names) for child in table.get_children()])
+    below = [
+        _collect(child, old, names) for child in table.get_children()
+    ]  # every scope, not up to the first
     symbols = table.get_symbols()
     outer = {symbol.get_name() for symbol in symbols if symbol.is_global()}
-    needed = needed or old in outer
+    needed = any(below) or old in outer
     names |= {symbol.get_name() for symbol in symbols} if needed or table.get_type() == "module" else outer
     return needed
 

@@ -38,9 +38,9 @@ bottom browser buy calendar camelcase capitalise capitalize censor chart check c
 combine compare compile compress concatenate convert copy correlation count crawl crop database dataframe
 debug decode decompress decrypt dedupe deduplicate delay delete deserialize detect diff directory divide
 download draw dump duration earliest elapsed encode encrypt epoch equal equality estimate evaluate excel
-execute export extract fake fetch file files filter find fit folder forecast forward frequency frequent
-generate geocode graph group guess hash highlight histogram html http image import infer insert install
-interpolate largest latest learn least lemmatize load login longest lookup mask maximum median melt
+execute exist exists export extract fake fetch file files filter find fit folder forecast forward frequency
+frequent generate geocode graph group guess hash highlight histogram html http image import infer insert
+install interpolate largest latest learn least lemmatize load login longest lookup mask maximum median melt
 merge minimum mock mode monitor most move multiply nearest newest next normalise normalize obfuscate oldest
 open optimize outlier outliers pad pandas paraphrase parquet parse patch path pay pdf photo pivot plot
 pluralize predict previous print publish quarter query random randomly rank receive recommend recursion
@@ -124,17 +124,15 @@ class Reader:
         return Request(every, weights, deeds, target, via, truth)
 
     def _target(self, stems: list[str]) -> tuple[frozenset[str], Via]:
-        for at, stem in enumerate(stems[1:], start=1):
-            before = stems[at - 1]
-            names_outcome = stem in ("to", "into", "as", "return") and before not in (
-                "such",
-                "accord",
-                "up",
-                "from",
-            )
-            following = self._segment(stems, at + 1) if names_outcome else frozenset()
-            if following and not following & self._deeds:
-                return following, "to"
+        for names_outcome in (("to", "into", "return"), ("as",)):
+            for at, stem in enumerate(stems[1:], start=1):
+                # "names as keys" after "with", and "dates as text" after "have", say what goes in.
+                if stem == "as" and not {"with", "have"}.isdisjoint(stems[:at]):
+                    continue
+                if stem in names_outcome and stems[at - 1] not in ("such", "accord", "up", "from"):
+                    following = self._segment(stems, at + 1)
+                    if following and not following & self._deeds:
+                        return following, "to"
         found: set[str] = set()
         for stem in stems[1:]:
             if found and (stem == "from" or stem == "of"):

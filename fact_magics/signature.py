@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from fact_magics.functions import KINDS, arguments, check_form, find_function
 from fact_magics.schema import default_json, type_schema
 from fact_magics.showing import brief
 from fact_magics.text import one_line, plural
-from fact_magics.values import ValueTypeError, WireError, decode, encode, normalise
+from fact_magics.values import ValueTypeError, WireError, decode, encode, encode_call, normalise
 from fact_magics.vocabulary import NONE, Default, Scalar, Type, allows_none, shape, union
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from fact_magics.annotations import Reader
 
 _HINT = 200
+_SUBJECT = re.compile(r"^\w+ should")  # Pydantic's subject, "Input" or "String", is the field here
 _PYTHON_TYPES = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes, "None": None}
 
 
@@ -236,7 +238,7 @@ class Signature:
             Where a positional-only argument would have to skip one that only the tool can fill in.
         """
         if not self._has_positional_only:
-            return b'{"args":[],"kwargs":%b}' % encode(validated, where="input")
+            return encode_call((), validated)
         args: list[object] = []
         kwargs: dict[str, object] = {}
         skipped = ""
@@ -253,7 +255,7 @@ class Signature:
                     f"{self.name}() takes {name!r} by position, so {skipped!r} must be given too.",
                     hint=self._hint,
                 )
-        return encode({"args": args, "kwargs": kwargs}, where="input")
+        return encode_call(args, kwargs)
 
     def read_result(self, wire: bytes) -> object:
         """Read what a tool's process claims that it returned, as the return annotation says.
@@ -453,5 +455,5 @@ def _problem(detail: ErrorDetails, name: str, *, skip: int = 1) -> str:
         return f"{place}: missing"
     if detail["type"] == "extra_forbidden":
         return f"{place}: unknown field"
-    message = detail["msg"].removeprefix("Input ").replace(" after validation", "")
-    return f"{place}: {message[0].lower()}{message[1:]}, got {brief(detail['input'])}"
+    message = _SUBJECT.sub("should", detail["msg"]).replace(" after validation", "")
+    return f"{place}: {message}, got {brief(detail['input'])}"

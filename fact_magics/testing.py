@@ -237,7 +237,7 @@ class ModelServer:
             A step is none of these.
         """
         for number, step in enumerate(script, start=1):
-            kind = next(iter(step), "") if isinstance(step, Mapping) else step
+            kind = next(iter(step), "") if isinstance(step, Mapping) else ""
             if kind not in _STEPS:
                 raise ValueError(
                     f"Step {number} of the script starts with {kind!r}, not with one of {', '.join(_STEPS)}. "
@@ -312,7 +312,8 @@ class ModelServer:
             answer = asyncio.create_task(self._answer(writer, method, path, headers, body))
             try:
                 await asyncio.wait((hang_up, answer), return_when=asyncio.FIRST_COMPLETED)
-                if not answer.done():
+                # A write may notice the hanging up before the read does.
+                if not answer.done() or isinstance(answer.exception(), ConnectionError):
                     with self._changed:
                         self._disconnects += 1
                         self._changed.notify_all()
@@ -410,7 +411,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         script = json.loads(options.script.read_text("utf-8")) if options.script else []
         server = ModelServer(script, port=options.port)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         parser.error(str(error))
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 MAX_DEPTH = 200
 """Containers within containers; json's own recursion, at three levels for one of ours, stays in bounds."""
 
-_MAX_WIRE_DEPTH = MAX_DEPTH + 10  # a call wraps its arguments once more
+_CALL_DEPTH = 2  # the object and the list or object in which a call wraps its arguments
+_MAX_WIRE_DEPTH = MAX_DEPTH + _CALL_DEPTH
 _WORD = 1 << 63
 _MAX_RANGE = 50_000_000
 _PRINTABLE_BITS = 14_000  # beyond about 4,300 digits Python refuses to print an int in decimal
@@ -170,10 +171,25 @@ def encode(value: object, *, where: str = "result") -> bytes:
     ValueTypeError
         For what has no canonical form, naming the path to it.
     """
-    if _is_json(value, 0):
+    return _write(value, where, 0)
+
+
+def encode_call(args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
+    """Write the canonical ``{"args": [...], "kwargs": {...}}`` of a call.
+
+    Raises
+    ------
+    ValueTypeError
+        For what has no canonical form.
+    """
+    return _write({"args": [*args], "kwargs": {**kwargs}}, "input", -_CALL_DEPTH)
+
+
+def _write(value: object, where: str, depth: int) -> bytes:
+    if _is_json(value, depth):
         lowered = value
     else:
-        value = normalise(value, where=where)
+        value = _normalised(value, where, depth)
         lowered = _lower(value, False)
     text = _ENCODER.encode(lowered)
     try:
@@ -507,10 +523,12 @@ def normalise(value: object, *, where: str = "input") -> object:
     ValueTypeError
         For what has no plain meaning, is nested beyond `MAX_DEPTH`, or contains itself.
     """
-    if _is_json(value, 0):
-        return value
+    return value if _is_json(value, 0) else _normalised(value, where, 0)
+
+
+def _normalised(value: object, where: str, depth: int) -> object:
     try:
-        return _normalise(value, 0)
+        return _normalise(value, depth)
     except ValueTypeError as error:
         error.where = where
         raise

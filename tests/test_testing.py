@@ -338,7 +338,7 @@ class TestCommand:
             assert process.stderr is not None
             assert process.stderr.read() == ""
 
-    @pytest.mark.parametrize("content", ["{not json", '[{"rite": "x"}]', '{"reply": "x"}', "[1]"])
+    @pytest.mark.parametrize("content", ["{not json", "5", '[{"rite": "x"}]', '{"reply": "x"}', "[1]"])
     def test_a_script_that_is_none(self, tmp_path, content):
         """A bad script is one line on stderr, not a traceback."""
         script = tmp_path / "script.json"

@@ -250,4 +250,4 @@ class WidgetView(_Queue):
         from fact_magics.display.record import Record
 
         tail = self._tail.rstrip()
-        self.give_way(Record(preformatted(tail), inert(tail)))
+        self.give_way(Record(preformatted(tail) if tail else "", inert(tail)))

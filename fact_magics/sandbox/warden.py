@@ -136,13 +136,17 @@ class Warden:
             try:
                 return await Run(self, call, prepared, on_printed).follow()
             finally:
-                self._preparing = asyncio.create_task(self._tidy(prepared))
+                removal = self._remove(prepared)
+                self._preparing = asyncio.create_task(self._prepare_after(removal))
+                await asyncio.wait((removal,), timeout=_END_SECONDS)
         finally:
             self.busy = False
 
     async def aclose(self) -> None:
         """End the zygote and all that descends from it, and remove its directory."""
         task, self._preparing = self._preparing, None
+        if task is not None:
+            await asyncio.wait((task,), timeout=_END_SECONDS)
         if self.alive:
             self._lose()
         if self._process is not None:
@@ -211,12 +215,19 @@ class Warden:
             return
         self._prepared = prepared
 
-    async def _tidy(self, used: Prepared) -> None:
+    def _remove(self, used: Prepared) -> asyncio.Future[None]:
+        loop = asyncio.get_running_loop()
         used.close()
         try:
             used.scratch.rmdir()
         except OSError:
-            await asyncio.get_running_loop().run_in_executor(self.files, scratch.remove, used.scratch)
+            return loop.run_in_executor(self.files, scratch.remove, used.scratch)
+        done: asyncio.Future[None] = loop.create_future()
+        done.set_result(None)
+        return done
+
+    async def _prepare_after(self, removal: asyncio.Future[None]) -> None:
+        await removal  # the next call must not find what this one wrote
         if self.alive:
             await self._prepare()
 

@@ -75,14 +75,14 @@ class Zygote:
             if _ORDERS in ready:
                 received = os.read(_ORDERS, 65536)
                 if not received:
-                    self._leave()
+                    self.leave()
                 *lines, buffer = (buffer + received).split(b"\n")
                 for line in lines:
                     self._obey(json.loads(line))
 
     def _settle(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._leave)
+        signal.signal(signal.SIGTERM, self.leave)
         self._confine.become_subreaper()
         self._confine.drop_capabilities()
         self._confine.die_with_parent(signal.SIGTERM)
@@ -118,9 +118,12 @@ class Zygote:
 
     def _prepare(self, call: int) -> None:
         pipes = [
-            os.open(f"{self._settings['root']}/{call}.{name}", mode)
+            # A parent that went away meanwhile has closed its ends: to wait for it would be to wait for ever.
+            os.open(f"{self._settings['root']}/{call}.{name}", mode | os.O_NONBLOCK)
             for name, mode in (("request", os.O_RDONLY), ("result", os.O_WRONLY), ("printed", os.O_WRONLY))
         ]
+        for descriptor in pipes:
+            os.set_blocking(descriptor, True)
         self._call = call
         self._child = os.fork()
         if self._child == 0:
@@ -195,7 +198,8 @@ class Zygote:
             except ChildProcessError:
                 return
 
-    def _leave(self, *_: object) -> NoReturn:
+    def leave(self, *_: object) -> NoReturn:
+        """End all that descends from this process, and this process."""
         self._kill()
         os._exit(0)
 
@@ -208,7 +212,11 @@ class Zygote:
 
 def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
     """Run a zygote in this process."""
-    Zygote(settings, modules).serve()
+    zygote = Zygote(settings, modules)
+    try:
+        zygote.serve()
+    finally:
+        zygote.leave()
 
 
 def _silence(*descriptors: int) -> None:

@@ -62,8 +62,8 @@ _UNITS = {
     "area": (
         "1 m2 sqm sq_m square_meter square_metre; 1000000 km2 sq_km square_kilometer "
         "square_kilometre; 1/10000 cm2 square_centimeter square_centimetre; 10000 ha hectare; "
-        "0.09290304 ft2 sqft sq_ft square_foot square_feet; 0.00064516 in2 square_inch square_inches; "
-        "0.83612736 yd2 square_yard; 4046.8564224 ac acre; 2589988.110336 mi2 sq_mi square_mile"
+        "0.09290304 ft2 sqft sq_ft square_foot square_feet; 0.00064516 in2 sq_in square_inch square_inches; "
+        "0.83612736 yd2 sq_yd square_yard; 4046.8564224 ac acre; 2589988.110336 mi2 sq_mi square_mile"
     ),
     "energy": (
         "1 J joule; 1000 kJ kilojoule; 4.184 cal calorie; 4184 kcal Cal kilocalorie; 3600 Wh "

@@ -5,9 +5,9 @@
 # needs: email, emails, mail, mails
 # needs: text, string, document, page, html, log, address, addresses, body, message, paragraph
 # gives: email, emails, mail, mails, address, addresses
-# words: out, found, texts, contained, mentioned, contain, appear, occur, appearance, occurrence, unstructured,
-#   unique, distinct, duplicate, duplicates, once, without, order, web, source, regex, block, long, free,
-#   blob, piece, inside
+# words: out, found, texts, contained, mentioned, contain, appear, occur, appearance, occurrence,
+#   unstructured, unique, distinct, duplicate, duplicates, once, without, order, web, source, regex,
+#   block, long, free, blob, piece, inside
 
 import re
 import unicodedata

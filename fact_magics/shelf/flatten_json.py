@@ -3,7 +3,8 @@
 # needs: flatten, flattened, flattening, unnest, collapse, flat, dotted, dot+notation
 # needs: json, dict, dictionary, object, mapping
 # gives: flat, flattened, dotted, dot, one, single, dict, dictionary
-# unlike: into a nested, to a nested, into nested, nest a, list of dict, list of dictionary, list of object, list of list, dicts into one, merge
+# unlike: into a nested, to a nested, into nested, nest a, list of dict, list of dictionary, list of
+#   object, list of list, dicts into one, merge
 # words: turn, convert, transform, make, nested, nesting, deeply, deep, structure, key, keys, dots, path,
 #   paths, separator, separated, notation, list, lists, index, indices, indexes, array, arrays, level,
 #   levels, data, value, response, api, arbitrary, arbitrarily, join, joined, inside, whose, document,

@@ -20,7 +20,7 @@ _MONTHS += ["november", "december"]
 _WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 _FILLERS = {"of", "the", "st", "nd", "rd", "th"}
 _TIME = re.compile(
-    r"[T\s,]+(?:at\s+)?\d{1,2}[:.h]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?\s*(?:[ap]\.?m\.?)?"
+    r"[T\s,]+(?:at\s+)?\d{1,2}[:h]\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[ap]\.?m\.?)?"
     r"\s*(?:z|utc|gmt|[a-z]{3,4}|[+-]\d{2}:?\d{2})?\s*(?:\([\w\s]+\))?$",
     re.IGNORECASE,
 )

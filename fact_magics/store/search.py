@@ -35,9 +35,7 @@ def match_expression(query: str) -> str | None:
         An FTS5 query; None where the text holds no letter and no digit.
     """
     # SQLite reads a query up to its first NUL.
-    words = [
-        word for word in query.replace("\0", " ").split() if any(character.isalnum() for character in word)
-    ]
+    words = [word for word in query.replace("\0", " ").split() if any(map(str.isalnum, word))]
     quoted = [_spaced(word).replace('"', '""') for word in words]
     return " ".join(f'"{word}"*' for word in quoted) or None
 

@@ -145,11 +145,12 @@ def get(
         return None
     digits = [int(part) for part in number.groups() if part is not None]
     conditions = ("major = ?", "minor = ?", "patch = ?")[: len(digits)]
+    highest = ("ORDER BY minor DESC, patch DESC LIMIT 1", "ORDER BY patch DESC LIMIT 1", "")[len(digits) - 1]
     query = " ".join(
         (
             "SELECT * FROM tools WHERE name = ? AND removed_at IS NULL AND",
             " AND ".join(conditions),
-            "ORDER BY major DESC, minor DESC, patch DESC LIMIT 1",
+            highest,
         )
     )
     return _first(connection.execute(query, (name, *digits)))

@@ -1,4 +1,4 @@
-"""Every tool on the shelf keeps the shelf's promises: readable, standard library only, proven on its own examples."""
+"""Every tool on the shelf keeps its promises: readable, standard library only, proven on its own examples."""
 
 from __future__ import annotations
 
@@ -28,13 +28,8 @@ KINDS = {"text", "dates", "csv", "json", "statistics", "units", "validation"}
 
 def examples_of(entry: Entry, name: str) -> tuple[Example, ...]:
     """The docstring's examples, read by the grammar of a cell."""
-    _, _, section = ast.get_docstring(ast.parse(renamed(entry, name)).body[_position(entry)]).partition("Examples\n--------\n")  # type: ignore[arg-type, union-attr]
+    _, _, section = Entry(name, renamed(entry, name), ()).doc.partition("Examples\n--------\n")
     return read_body(f"Described.\n\n{section.partition('Tags:')[0]}", name).examples
-
-
-def _position(entry: Entry) -> int:
-    body = ast.parse(entry.source).body
-    return next(at for at, node in enumerate(body) if isinstance(node, ast.FunctionDef) and node.name == entry.name)
 
 
 @pytest.fixture
@@ -72,13 +67,15 @@ async def test_a_wrong_example_would_be_seen(sandbox: Sandbox) -> None:
     verdicts = []
     for example in examples_of(entry, entry.name):
         arguments = signature.wire(signature.validate(signature.bind(example.args, example.kwargs)))
-        verdicts.append(holds(example, signature, await sandbox.run(Call(broken, entry.name, arguments))).holds)
+        verdicts.append(
+            holds(example, signature, await sandbox.run(Call(broken, entry.name, arguments))).holds
+        )
     assert not all(verdicts)
 
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_is_readable_and_complete(name: str) -> None:
-    """One public function with a summary, the sections of a numpy docstring, tags, and one refused input or a test's False."""
+    """One public function, with a summary, the sections of a numpy docstring, and tags."""
     entry = ENTRIES[name]
     functions = [node for node in ast.parse(entry.source).body if isinstance(node, ast.FunctionDef)]
     assert [function.name for function in functions if not function.name.startswith("_")] == [name]
@@ -127,5 +124,7 @@ def test_search_runs_no_tool() -> None:
         "ShelfIndex(read_shelf()).search('slug', 'Convert a title to a slug')\n"
         "print([n for n, m in sys.modules.items() if '/shelf/' in (getattr(m, '__file__', '') or '')])\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=SHELF.parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=SHELF.parents[1]
+    )
     assert done.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""The shelf answers as a provider: one honest block of code, the next candidate in a repair, or a clear abstention."""
+"""The shelf answers as a provider: one honest block of code, the next candidate, or a clear abstention."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def spec_of(name: str, body: str, permissions: tuple[str, ...] = ()) -> ToolSpec
 async def ask(provider: Provider, spec: ToolSpec, *, rejected: int = 0) -> list[ProviderEvent]:
     messages = [Message("user", "Write it.")]
     for _ in range(rejected):
-        messages += [Message("assistant", "…"), Message("user", "Not accepted:\n\n- f(1) should give 2, but gave 3\n\nAgain.")]
+        messages += [
+            Message("assistant", "…"),
+            Message("user", "Not accepted:\n\n- f(1) should give 2, but gave 3\n\nAgain."),
+        ]
     return [event async for event in provider.stream(Prompt("rules", tuple(messages), spec))]
 
 
@@ -78,7 +81,9 @@ class TestAnswer:
 
 
 class TestAbstention:
-    async def test_leads_with_three_names_and_says_how_to_connect_a_model(self, provider: ShelfProvider) -> None:
+    async def test_leads_with_three_names_and_says_how_to_connect_a_model(
+        self, provider: ShelfProvider
+    ) -> None:
         """Nothing fits: the three nearest come first, then what to do."""
         with pytest.raises(GenerationFailed) as caught:
             await ask(provider, spec_of("email_domain", "Extract the domain from an email address."))
@@ -102,7 +107,9 @@ class TestAbstention:
 
 
 class TestExamples:
-    async def test_loosely_worded_request_is_answered_when_examples_fit(self, provider: ShelfProvider) -> None:
+    async def test_loosely_worded_request_is_answered_when_examples_fit(
+        self, provider: ShelfProvider
+    ) -> None:
         """The examples will be run, so words may be missing: the call's shape is evidence."""
         body = "Convert miles to km and the like\n\n>>> to(26.2, 'miles', 'km')\n42.1648128"
         assert "shelf: convert_units" in text_of(await ask(provider, spec_of("to", body)))
@@ -118,9 +125,19 @@ class TestExamples:
             ("valid", "Validate an email address.\n\n>>> valid('a@b.org')\n'a@b.org'"),
             ("to_date", "Convert a string to a date\n\n>>> to_date('4 March 2026')\n'2026-03-04'"),
         ],
-        ids=["arity", "keyword-only", "other keyword", "argument kind", "result kind", "bool or text", "date or text"],
+        ids=[
+            "arity",
+            "keyword-only",
+            "other keyword",
+            "argument kind",
+            "result kind",
+            "bool or text",
+            "date or text",
+        ],
     )
-    async def test_calls_of_another_shape_rule_a_tool_out(self, provider: ShelfProvider, name: str, body: str) -> None:
+    async def test_calls_of_another_shape_rule_a_tool_out(
+        self, provider: ShelfProvider, name: str, body: str
+    ) -> None:
         """However well the words fit, a tool that can't be called so, or can't return that, is no answer."""
         with pytest.raises(GenerationFailed):
             await ask(provider, spec_of(name, body))
@@ -139,7 +156,7 @@ class TestExamples:
 
 class TestRepair:
     async def test_next_candidate_comes_where_there_is_one(self, provider: ShelfProvider) -> None:
-        """A rejected candidate is not offered again: another one that may hold the examples comes, then none."""
+        """A rejected candidate is not offered again: another one that may do comes, then none."""
         spec = spec_of("valid", "Validate an email address or an IBAN.\n\n>>> valid('a@b.org')\nTrue")
         models = []
         for rejected in (0, 1):
@@ -147,7 +164,9 @@ class TestRepair:
             assert isinstance(finished, Finished)
             models.append(finished.model)
         assert set(models) == {"shelf/is_valid_email", "shelf/is_valid_iban"}
-        with pytest.raises(GenerationFailed, match=f"^{models[0][6:]} and {models[1][6:]} from the shelf did not"):
+        with pytest.raises(
+            GenerationFailed, match=f"^{models[0][6:]} and {models[1][6:]} from the shelf did not"
+        ):
             await ask(provider, spec, rejected=2)
 
     async def test_exhausted_shelf_says_what_failed(self, provider: ShelfProvider) -> None:

@@ -43,7 +43,7 @@ def _other(f: object) -> int:
 
 
 def test_definition_references_and_examples_are_renamed() -> None:
-    """The def, the function's own references (behind letters of two bytes too) and the examples' calls change."""
+    """The def, the function's own references, behind letters of two bytes too, and the examples change."""
     text = renamed(Entry("count", SOURCE, ()), "zähle")
     assert "def zähle(text: str, *, count_all: bool" in text
     assert '    >>> zähle("count, é", count_all=True)' in text
@@ -56,7 +56,13 @@ def test_definition_references_and_examples_are_renamed() -> None:
 def test_everything_else_stays() -> None:
     """Comments, strings, prose, tags and longer names keep the word."""
     text = renamed(Entry("count", SOURCE, ()), "zähle")
-    for kept in ("# count is counted, count() too", '"count: é"', 'count("x") in prose', "Tags: count", 're.findall("count", é)'):
+    for kept in (
+        "# count is counted, count() too",
+        '"count: é"',
+        'count("x") in prose',
+        "Tags: count",
+        're.findall("count", é)',
+    ):
         assert kept in text
 
 
@@ -74,8 +80,10 @@ def test_a_name_that_the_tool_uses_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["text", "n", "f", "count_all"])
 def test_a_name_of_a_local_is_fine(name: str) -> None:
-    """A parameter or a local of another function does not stand in the way... unless the function needs itself there."""
-    plain = SOURCE.replace("n = count(text[1:]) if text else 0", "n = 0").replace("_other(count)", "_other(0)")
+    """A parameter or a local does not stand in the way, unless the function is needed beside it."""
+    plain = SOURCE.replace("n = count(text[1:]) if text else 0", "n = 0").replace(
+        "_other(count)", "_other(0)"
+    )
     plain = plain.replace("f is count", "f is None")
     tree = ast.parse(renamed(Entry("count", plain, ()), name))
     assert any(isinstance(node, ast.FunctionDef) and node.name == name for node in tree.body)

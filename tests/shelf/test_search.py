@@ -55,7 +55,20 @@ class TestWords:
 
     @pytest.mark.parametrize(
         "description",
-        ["", "   ", "?!", "the of and", "\0", "🙂", "日本語", '"', "slug* OR NEAR(", "a" * 100_000, "x " * 20_000, "ﷺ" * 50],
+        [
+            "",
+            "   ",
+            "?!",
+            "the of and",
+            "\0",
+            "🙂",
+            "日本語",
+            '"',
+            "slug* OR NEAR(",
+            "a" * 100_000,
+            "x " * 20_000,
+            "ﷺ" * 50,
+        ],
     )
     def test_odd_text_is_searched_without_error(self, index: ShelfIndex, description: str) -> None:
         """No text breaks the query; what says nothing finds nothing."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,7 @@ from fact_magics.store import CacheEntry, Candidate, ExecutionRow, GenerationRow
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Awaitable, Callable
 
 SMALL = {"cache_total"}
@@ -140,7 +140,7 @@ async def test_a_history_is_read_from_an_index_in_its_order(traced: Store, asked
     if asked:
         narrowest = [name for name in ("session_id", "tool_name", "tool_id") if name in asked]
         assert step.startswith("SEARCH tool_executions USING INDEX"), step
-        assert all(f"{name}=?" in step for name in narrowest[:1]), step
+        assert not narrowest or any(f"{name}=?" in step for name in narrowest), step
         assert "since" not in asked or "executed_at>?" in step, step
         assert asked.get("status") is None or "failed" in step or len(narrowest) == 2, step
 
@@ -178,21 +178,15 @@ async def test_work_done_does_not_grow_with_the_rows(
     store: Store, candidate: Callable[..., Candidate]
 ) -> None:
     """Counted in SQLite's own steps, which no other load on the machine changes."""
+    slugify = {"tool_name": "slugify", "tool_id": "71d", "session_id": "5e", "status": Status.OK}
     await store.start_session("5e")
     await store.accept(candidate(id="71d", request_hash="r"))
 
     async def fill(rows: int) -> None:
-        await store.commit(
-            [
-                ExecutionRow(
-                    tool_name="slugify", tool_id="71d", session_id="5e", status=Status.OK, input_data='"a"'
-                )
-                for _ in range(rows)
-            ],
-            cache_entries=[
-                CacheEntry(key=f"{number}-{rows}", tool_id="71d", result=b"1") for number in range(rows)
-            ],
-        )
+        runs = [ExecutionRow(**slugify, input_data='"a"') for _ in range(rows)]  # type: ignore[arg-type]
+        keys = [f"{number}-{rows}" for number in range(rows)]
+        answers = [CacheEntry(key=key, tool_id="71d", result=b"1") for key in keys]
+        await store.commit(runs, cache_entries=answers)
 
     async def steps() -> int:
         counted = [0]

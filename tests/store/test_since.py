@@ -71,9 +71,26 @@ def test_yesterdays_midnight_is_right_when_the_clocks_change(now: tuple[int, int
 
 @pytest.mark.parametrize(
     "written",
-    ["", " ", "soon", "3", "h", "2 fortnights", "2h ago ago", "-2h", "2h -1h", "2026-13-01", "2026-11-20T25:00",
-     "99999999999 days", "9" * 400 + "d", "1e3s", "2h; DROP TABLE tools", "\ud800", "١h", "0001-01-01", timedelta.max],
-)  # fmt: skip
+    [
+        *(
+            "",
+            " ",
+            "soon",
+            "3",
+            "h",
+            "2 fortnights",
+            "2h ago ago",
+            "-2h",
+            "2h -1h",
+            "1e3s",
+            "\u0661h",
+            "\ud800",
+        ),
+        *("\ud800", "2026-13-01", "2026-11-20T25:00", "0001-01-01", "99999999999 days", "9" * 400 + "d"),
+        "2h; DROP TABLE tools",
+        timedelta.max,
+    ],
+)
 def test_anything_else_is_one_line_that_names_what_can_be_written(written: str | timedelta) -> None:
     with pytest.raises(CellError) as caught:
         read_since(written, now=NOW)

@@ -1,0 +1,151 @@
+"""Stopping work in a real kernel: each cell ends soon, is recorded, leaves nothing behind, and the next works."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+# Two seconds are promised; the rest is what a busy machine adds to the messages.
+PROMPTLY = 2.0
+
+TOOLS = {
+    "sleeping": "import time\n\ndef wait(n: int) -> int:\n    time.sleep(n)\n    return n\n",
+    "busy": "def wait(n: int) -> int:\n    while n:\n        pass\n    return n\n",
+    "stubborn": (
+        "import signal, subprocess, sys, time\n\n"
+        "def wait(n: int) -> int:\n"
+        "    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    if n:\n"
+        '        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)\n'
+        "        time.sleep(n)\n"
+        "    return n\n"
+    ),
+}
+
+each_kernel = pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
+
+
+def interrupt_when_running(kernel, code: str, ready=lambda: True, after: float = 1.0):
+    """Run a cell, interrupt it once it is `ready`, and give it with the seconds from then to its end."""
+    request = kernel.send(code)
+    assert ready()
+    time.sleep(after)
+    kernel.interrupt()
+    started = time.monotonic()
+    cell = kernel.collect(request, timeout=20)
+    return cell, time.monotonic() - started
+
+
+def rows(kernel, options: str = "") -> list[dict]:
+    return json.loads(kernel.run(f"%fact history --json {options}").stdout)
+
+
+def tool_processes(kernel) -> set[int]:
+    return set(kernel.descendants())
+
+
+@each_kernel
+@pytest.mark.parametrize("kind", TOOLS)
+def test_an_interrupted_run_ends_is_recorded_and_leaves_no_process(modelled, server, kind):
+    server.writes(TOOLS[kind])
+    assert modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n").status == "ok"
+    modelled.run("%%fact_run wait --fresh\nn = 0")
+    before = tool_processes(modelled)
+
+    cell, seconds = interrupt_when_running(modelled, "%%fact_run wait\nn = 60")
+
+    assert cell.status == "error"
+    assert cell.error_name == "Interrupted"
+    assert "wait was stopped" in cell.error
+    assert seconds < PROMPTLY
+    assert [row["status"] for row in rows(modelled, "--tool wait -n 1")] == ["interrupted"]
+    # A zygote that was lost with its call may have been replaced; nothing may be left besides.
+    assert len(tool_processes(modelled)) <= len(before) + 1
+    assert modelled.run("1 + 1").plain == "2"
+    assert "0" in modelled.run("%%fact_run wait --fresh\nn = 0").plain
+
+
+@each_kernel
+def test_an_interrupted_generation_keeps_what_was_written(modelled, server, shout, shout_cell):
+    server.writes("# " + "slow " * 2000 + "\n" + shout, pace=50)
+
+    cell, seconds = interrupt_when_running(modelled, shout_cell, server.wait_for_request)
+
+    assert cell.error_name == "Interrupted"
+    assert seconds < PROMPTLY
+    assert server.wait_for_disconnect()
+    assert "slow slow" in cell.plain
+    [row] = rows(modelled)
+    assert (row["kind"], row["status"]) == ("generation", "interrupted")
+    assert "slow slow" in row["text"]
+    assert modelled.run("'shout' in globals()").plain == "False"
+    server.writes(shout)
+    assert modelled.run(shout_cell).status == "ok"
+
+
+@each_kernel
+def test_an_interrupt_while_examples_are_proven(modelled, server):
+    server.writes("import time\n\ndef nap(n: int) -> int:\n    time.sleep(n)\n    return n\n")
+
+    cell, seconds = interrupt_when_running(
+        modelled, "%%fact_generate nap\nSleep.\n\n>>> nap(50)\n50\n", server.wait_for_request
+    )
+
+    assert cell.error_name == "Interrupted"
+    assert seconds < PROMPTLY
+    assert [row["status"] for row in rows(modelled)] == ["interrupted"]
+    assert modelled.run("%fact tools --json").stdout.strip() == "[]"
+
+
+@each_kernel
+def test_a_plain_call_can_be_interrupted(modelled, server):
+    server.writes(TOOLS["sleeping"])
+    modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n")
+
+    loop = "for i in range(9):\n    try:\n        wait(60)\n    except Exception:\n        pass"
+    cell, seconds = interrupt_when_running(modelled, loop)
+
+    assert cell.error_name == "Interrupted"
+    assert seconds < PROMPTLY
+    assert rows(modelled, "--tool wait -n 1")[0]["status"] == "interrupted"
+
+
+@each_kernel
+def test_the_user_s_own_expression_can_be_interrupted(modelled, server, shout, shout_cell):
+    server.writes(shout)
+    modelled.run(shout_cell)
+    modelled.run("import time\ndef slow():\n    time.sleep(30)\n    return 'x'")
+
+    cell, seconds = interrupt_when_running(modelled, "%%fact_run shout\ntext = slow()")
+
+    assert cell.status == "error"
+    assert seconds < PROMPTLY
+    assert modelled.run("1 + 1").plain == "2"
+
+
+@each_kernel
+def test_under_another_magic_an_interrupt_works_too(modelled, server):
+    server.writes(TOOLS["sleeping"])
+    modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n")
+
+    cell, seconds = interrupt_when_running(modelled, "%%time\n%%fact_run wait\nn = 60")
+
+    assert seconds < PROMPTLY
+    assert cell.error_name == "Interrupted" or "Interrupted" in cell.plain + cell.stderr
+    assert rows(modelled, "--tool wait -n 1")[0]["status"] == "interrupted"
+
+
+@each_kernel
+def test_queued_cells_after_an_interrupt_are_not_run_with_stop_on_error(modelled, server):
+    server.writes(TOOLS["sleeping"])
+    modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n")
+    request = modelled.client.execute("%%fact_run wait\nn = 60", stop_on_error=True)
+    modelled.client.execute("ran = True", stop_on_error=True)
+    time.sleep(1.5)
+    modelled.interrupt()
+    assert modelled.collect(request).error_name == "Interrupted"
+    time.sleep(0.5)
+    assert modelled.run("'ran' in globals()").plain == "False"

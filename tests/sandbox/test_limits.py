@@ -1,0 +1,143 @@
+"""Limits end a call well: the status, which limit, and what was printed until then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fact_magics.tool import Status
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.mark.parametrize("body", ["while True: pass", "time.sleep(60)", "signal.pause()"])
+async def test_wall_time(bench: Bench, body: str) -> None:
+    """A tool that computes, sleeps or waits too long is stopped, and what it printed is kept."""
+    source = f"import time, signal\ndef tool():\n    print('begun')\n    {body}"
+    outcome = await bench.run(source, timeout_seconds=0.5)
+    assert (outcome.status, outcome.limit, outcome.printed) == (Status.TIMEOUT, "time 0.5 s", "begun\n")
+    assert outcome.result is None
+
+
+async def test_a_tool_that_stops_itself_is_stopped(bench: Bench) -> None:
+    """SIGSTOP and ignored signals don't keep a process."""
+    source = """
+        import os, signal
+        def tool():
+            for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(one, signal.SIG_IGN)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        """
+    assert (await bench.run(source, timeout_seconds=0.5)).status is Status.TIMEOUT
+
+
+async def test_processor_time(bench: Bench) -> None:
+    """Threads that burn several processors meet the CPU limit before the wall time."""
+    source = """
+        import signal, resource
+        def tool():
+            soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+            resource.setrlimit(resource.RLIMIT_CPU, (1, hard))
+            print('burning')
+            while True: pass
+        """
+    outcome = await bench.run(source, timeout_seconds=20)
+    assert (outcome.status, outcome.limit, outcome.printed) == (Status.LIMIT, "CPU 21 s", "burning\n")
+
+
+@pytest.mark.parametrize(
+    "body", ["bytearray(300 << 20)", "[bytearray(1 << 20) for _ in range(300)]", "'x' * (1 << 40)"]
+)
+async def test_memory(bench: Bench, body: str) -> None:
+    """Memory is limited above what the interpreter takes, and the limit is named with its value."""
+    outcome = await bench.run(f"def tool():\n    print('begun')\n    return {body}", memory_mb=200)
+    assert (outcome.status, outcome.limit, outcome.printed) == (Status.LIMIT, "memory 200 MB", "begun\n")
+    assert await bench.value("def tool():\n    return len(bytearray(150 << 20))", memory_mb=200) == 150 << 20
+
+
+async def test_memory_in_numpy(bench: Bench) -> None:
+    """A preloaded library does not count against the limit, what it allocates does."""
+    source = "import numpy as np\ndef tool(n):\n    return float(np.ones(n << 17).sum())"
+    assert await bench.value(source, 50, memory_mb=100, imports=("numpy",)) == 50 << 17
+    outcome = await bench.run(source, 200, memory_mb=100, imports=("numpy",))
+    assert (outcome.status, outcome.limit) == (Status.LIMIT, "memory 100 MB")
+
+
+async def test_the_result(bench: Bench) -> None:
+    """A result beyond the limit is no result."""
+    outcome = await bench.run("def tool():\n    return 'x' * (33 << 20)")
+    assert (outcome.status, outcome.limit, outcome.result) == (Status.LIMIT, "result 32 MB", None)
+
+
+async def test_printed_text_is_cut_with_a_note(bench: Bench) -> None:
+    """What exceeds the bound is counted, not kept, and the tool goes on."""
+    pieces: list[str] = []
+    outcome = await bench.run(
+        "def tool():\n    print('é' * 100_000)\n    return 1", on_printed=pieces.append
+    )
+    assert outcome.status is Status.OK
+    assert outcome.printed.startswith("é" * 10_000 + "\n… ")
+    assert "180,001 more bytes" in outcome.printed
+    assert "".join(pieces) == outcome.printed
+
+
+async def test_a_flood_of_printed_text_is_stopped(bench: Bench) -> None:
+    """A tool that never stops printing is stopped, long before its time is up."""
+    outcome = await bench.run("def tool():\n    while True: print('x' * 1000)", timeout_seconds=60)
+    assert (outcome.status, outcome.limit) == (Status.LIMIT, "printed output 4 MB")
+    assert len(outcome.printed) < 11_000
+
+
+async def test_one_large_file(bench: Bench) -> None:
+    """A file beyond the limit can't be written."""
+    source = "def tool():\n    with open('big', 'wb') as f:\n        for _ in range(12): f.write(bytes(1 << 20))"
+    outcome = await bench.run(source)
+    assert (outcome.status, outcome.limit) == (Status.LIMIT, "file size 8 MB")
+
+
+async def test_many_files(bench: Bench) -> None:
+    """All of the scratch directory has a limit too, whatever the files' names and depth."""
+    source = """
+        import os, time
+        def tool():
+            for n in range(6):
+                os.makedirs(f'{n}/.deep', exist_ok=True)
+                open(f'{n}/.deep/file', 'wb').write(os.urandom(4 << 20))
+            time.sleep(30)
+        """
+    outcome = await bench.run(source, timeout_seconds=30)
+    assert (outcome.status, outcome.limit) == (Status.LIMIT, "scratch directory 16 MB")
+
+
+async def test_processes(bench: Bench) -> None:
+    """A fork bomb runs into the cap on processes, says so, and leaves nothing behind."""
+    source = """
+        import os, time
+        def tool():
+            for _ in range(100):
+                if os.fork() == 0:
+                    time.sleep(60)
+        """
+    outcome = await bench.run(source)
+    assert (outcome.status, outcome.limit) == (Status.LIMIT, "processes 16")
+
+
+@pytest.mark.parametrize("kind", ["AS", "CPU", "FSIZE", "NOFILE", "CORE"])
+async def test_limits_cant_be_raised(bench: Bench, kind: str) -> None:
+    """Hard limits hold for root as well: its powers are gone."""
+    source = f"""
+        import resource as r
+        def tool():
+            r.setrlimit(r.RLIMIT_{kind}, (r.RLIM_INFINITY, r.RLIM_INFINITY))
+        """
+    assert await bench.error(source) == "ValueError: not allowed to raise maximum limit"
+
+
+async def test_descriptors(bench: Bench) -> None:
+    """Open files are limited."""
+    assert "Too many open files" in await bench.error(
+        "def tool():\n    return len([open('/dev/null') for _ in range(1000)])"
+    )
