@@ -209,7 +209,10 @@ class TestRefusedSources:
             ("class N(M): ...\ndef f(x: N) -> int: ...", "the class N can't be validated"),
             ("@dataclass\nclass N(M): ...\ndef f(x: N) -> int: ...", "a base that can't be read"),
             ("@dataclass\nclass N(N): ...\ndef f(x: N) -> int: ...", "inherits from itself"),
-            ("@dataclass\nclass N:\n    def __init__(self): 0\ndef f(x: N) -> int: ...", "constructor of its own"),
+            (
+                "@dataclass\nclass N:\n    def __init__(self): ...\ndef f(x: N) -> int: ...",
+                "constructor of its own",
+            ),
             ("class E(Enum):\n    A = object()\ndef f(x: E) -> int: ...", "a value that can't be read"),
             ("class E(Enum): ...\ndef f(x: E) -> int: ...", "no members"),
             ("def f(x: str = Field(pattern='(?=a)')) -> int: ...", "pattern that can't be compiled"),

@@ -183,7 +183,6 @@ class TestIdentity:
         sets = [set(order) for order in itertools.permutations([0, 8, 16, 24])]
         assert len({tuple(items) for items in sets}) > 1
         assert len({encode(items) for items in sets}) == 1
-        assert encode(grown) == encode({16, 8, 0})
 
     def test_the_order_of_a_dict_counts(self):
         assert encode({"a": 1, "b": 2}) != encode({"b": 2, "a": 1})
@@ -275,7 +274,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("value", "problem"),
         [
-            ({"rows": [1, 2, 3, (item for item in "a")]}, 'result["rows"][3]: a generator can\'t leave the tool; return a '),
+            (
+                {"rows": [1, 2, 3, (item for item in "a")]},
+                'result["rows"][3]: a generator can\'t leave the tool; return a list',
+            ),
             (iter([1]), "an iterator (list_iterator)"),
             (lambda: 1, "the function <lambda>"),
             ([json], "result[0]: the module json"),

@@ -197,14 +197,14 @@ class TestRefused:
             with pytest.raises(StoreError, match=r"is damaged.*\.recover"):
                 await store.history(limit=None)
 
-    def as_a_stranger(self, path: Path, prelude: str = "") -> str:
+    def as_a_stranger(self, path: Path) -> str:
         """Open a database as a user without rights; root has every right, so it becomes another first."""
-        script = f"""
-            import asyncio, os, sys, selectors
+        # All that is imported later too: the stranger may not be able to read the interpreter's files.
+        script = """
+            import asyncio, os, selectors, sys, urllib.parse
             from pathlib import Path
             from fact_magics.errors import StoreError
             from fact_magics.store import Store
-            {prelude}
             if os.geteuid() == 0:
                 os.setuid(65534)
             try:
