@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fact_magics.bounds import Bounds, bounded, read_bounds
 from fact_magics.errors import SignatureError, did_you_mean
 from fact_magics.literals import LiteralError, dotted_name, read_literal, source_of
+from fact_magics.text import one_line
 from fact_magics.values import ToolEnum
 from fact_magics.vocabulary import (
     ANY,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from fact_magics.bindings import Module
 
 _MAX_DEPTH = 20
+_MAX_PARTS = 2_000
 _TYPING = ("typing", "typing_extensions")
 
 ALLOWED = (
@@ -116,12 +118,14 @@ class Reader:
         self._lines = source.splitlines()
         self._open: list[str] = []  # aliases and classes being read: a second visit is recursion
         self._read: dict[str, Type] = {}
+        self._costs: dict[str, int] = {}
+        self._cost = 0
         self._line = 0
 
     def refuse(self, node: ast.AST, problem: str, hint: str) -> SignatureError:
         """Build the error for what stands at `node`."""
         line = getattr(node, "lineno", 0) or self._line
-        shown = self._lines[line - 1].strip()[:120] if 0 < line <= len(self._lines) else ""
+        shown = one_line(self._lines[line - 1], 120) if 0 < line <= len(self._lines) else ""
         return SignatureError(f"Line {line}: {problem}.", hint=hint, details=[shown] if shown else [])
 
     def annotation(self, node: ast.expr) -> Annotation:
@@ -201,13 +205,14 @@ class Reader:
     def _type(self, node: ast.expr, depth: int) -> Type:
         if depth > _MAX_DEPTH:
             raise self.refuse(node, "the annotation is nested too deep", "Use Any inside it.")
+        self._spend(node, 1)
         match node:
             case ast.Constant(None):
                 return NONE
             case ast.Constant(str()):
                 return self._annotation(node, depth).type
-            case ast.BinOp(left, ast.BitOr(), right):
-                return union((self._type(left, depth + 1), self._type(right, depth + 1)))
+            case ast.BinOp(_, ast.BitOr(), _):
+                return union(tuple(self._type(member, depth + 1) for member in _alternatives(node)))
             case ast.Name() | ast.Attribute():
                 return self._named(node, depth)
             case ast.Subscript(value, arguments):
@@ -218,13 +223,16 @@ class Reader:
         name = dotted_name(node) or ""
         module = self.module
         if name in self._read:
+            self._spend(node, self._costs[name])
             return self._read[name]
         if name in module.classes or name in module.aliases:
             if name in self._open:
                 raise self.refuse(node, f"the type {name} contains itself", "Use Any for its inner values.")
             self._open.append(name)
+            before = self._cost
             try:
                 self._read[name] = self._own(name, node, depth)
+                self._costs[name] = self._cost - before
             finally:
                 self._open.pop()
             return self._read[name]
@@ -234,6 +242,12 @@ class Reader:
         if origin in _CONTAINERS:
             return _container(_CONTAINERS[origin], [])
         raise self._unknown(node, name, origin)
+
+    def _spend(self, node: ast.AST, cost: int) -> None:
+        # Aliases of aliases grow without bound when they are written out, as every schema of them is.
+        self._cost += cost
+        if self._cost > _MAX_PARTS:
+            raise self.refuse(node, "the types of the signature are too large", "Use Any inside them.")
 
     def _own(self, name: str, node: ast.expr, depth: int) -> Type:
         from fact_magics.declarations import read_class
@@ -319,6 +333,14 @@ _UNSUPPORTED = {
     "Exception",
     "iter",
 }
+
+
+def _alternatives(node: ast.expr) -> list[ast.expr]:
+    members: list[ast.expr] = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        members.append(node.right)
+        node = node.left
+    return [node, *reversed(members)]
 
 
 def _parts(node: ast.expr) -> list[ast.expr]:

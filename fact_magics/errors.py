@@ -55,6 +55,10 @@ class UnknownName(FactError):
     """A tool, version, session or notebook variable that is not there."""
 
 
+class ToolImportError(UnknownName, ImportError):
+    """``from fact_magics.tools import NAME`` of a tool that is not there."""
+
+
 class BindingRefused(FactError):
     """The notebook already holds something else under the tool's name."""
 

@@ -10,6 +10,7 @@ from fact_magics.annotations import Reader
 from fact_magics.bindings import Module
 from fact_magics.errors import SignatureError, did_you_mean
 from fact_magics.literals import source_of
+from fact_magics.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,18 +33,17 @@ def find_function(source: str, name: str) -> tuple[Reader, Function]:
     if len(source) > _MAX_SOURCE:
         raise SignatureError(f"The source of {name} has {len(source):,} characters.", hint="Write less.")
     try:
-        tree = ast.parse(source)
+        module = Module(ast.parse(source))
     except SyntaxError as error:
         raise SignatureError(
-            f"Line {error.lineno or 1}: the source of {name} does not parse: {error.msg}.",
+            f"Line {error.lineno or 1}: the source of {name} does not parse: {one_line(error.msg, 120)}.",
             hint="Mend the syntax.",
-            details=[(error.text or "").strip()[:120]] if error.text else [],
+            details=[one_line(error.text, 120)] if error.text else [],
         ) from None
     except (ValueError, RecursionError, MemoryError):
         raise SignatureError(
             f"The source of {name} does not parse: it holds a NUL or is nested too deep.", hint="Mend it."
         ) from None
-    module = Module(tree)
     node = module.functions.get(name)
     if node is None:
         what = "is a class" if name in module.classes else "is not a function" if module.binds(name) else ""

@@ -190,4 +190,7 @@ def _wire(wire: bytes) -> str:
 
 
 def _text(data: object) -> str:
-    return shorten(json.dumps(data, ensure_ascii=False), _DATA_LIMIT)
+    text = json.dumps(data, ensure_ascii=False)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        text = json.dumps(data)  # lone surrogates have no UTF-8, so no database takes them
+    return shorten(text, _DATA_LIMIT)

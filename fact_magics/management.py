@@ -139,7 +139,7 @@ def _ask(workshop: Workshop, work: Callable[[FactCore], Any]) -> Any:
 
 
 def _state(arguments: Arguments, workshop: Workshop) -> tuple[Record, Any]:
-    from fact_magics.providers.choose import choose
+    from fact_magics.providers.choose import SHELF, choose
 
     del arguments
     core = workshop.core
@@ -155,8 +155,10 @@ def _state(arguments: Arguments, workshop: Workshop) -> tuple[Record, Any]:
         why = f"named by {settings.origin('model')}"
     elif settings.anthropic_api_key is not None:
         why = f"the default; the Anthropic key is from {settings.origin('anthropic_api_key')}"
+    elif chosen == SHELF:
+        why = "no key is set and no local Ollama answers; set ANTHROPIC_API_KEY to ask a model"
     else:
-        why = notice or "the best at hand"
+        why = notice
     layers = core.sandbox.layers()
     state = {
         "fact_magics": __version__,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.bounds import read_bounds
 from fact_magics.docstrings import parameter_descriptions
-from fact_magics.errors import InvalidInput, InvalidResult, did_you_mean
+from fact_magics.errors import InvalidInput, InvalidResult, SignatureError, did_you_mean
 from fact_magics.functions import KINDS, arguments, check_form, find_function
 from fact_magics.schema import default_json, type_schema
 from fact_magics.showing import brief
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails, SchemaValidator
 
     from fact_magics.annotations import Reader
+    from fact_magics.functions import Function
 
 _HINT = 200
 _SUBJECT = re.compile(r"^\w+ should")  # Pydantic's subject, "Input" or "String", is the field here
@@ -195,7 +196,8 @@ class Signature:
         for name, value in parameters.items():
             if name not in known:
                 others = [other for other in known if other not in parameters] or known
-                problems[str(name)] = f"{name}: unknown field. {did_you_mean(str(name), others)}".strip()
+                shown = one_line(str(name), 60)
+                problems[shown] = f"{shown}: unknown field. {did_you_mean(str(name), others)}".strip()
                 continue
             try:
                 fields[name] = normalise(value, where=name)
@@ -365,7 +367,13 @@ def read_signature(source: str, name: str) -> Signature:
     SignatureError
         Where there is no such function, or its signature can't be validated and described; with the line.
     """
-    reader, node = find_function(source, name)
+    try:
+        return _read(*find_function(source, name), name)
+    except RecursionError:
+        raise SignatureError(f"The source of {name} is nested too deep.", hint="Write it flatter.") from None
+
+
+def _read(reader: Reader, node: Function, name: str) -> Signature:
     check_form(reader, node)
     doc = ast.get_docstring(node) or ""
     described = parameter_descriptions(doc)
@@ -456,4 +464,4 @@ def _problem(detail: ErrorDetails, name: str, *, skip: int = 1) -> str:
     if detail["type"] == "extra_forbidden":
         return f"{place}: unknown field"
     message = _SUBJECT.sub("should", detail["msg"]).replace(" after validation", "")
-    return f"{place}: {message}, got {brief(detail['input'])}"
+    return f"{place}: {one_line(message, 160)}, got {brief(detail['input'])}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fact_magics.errors import FactError, UnknownName
+from fact_magics.errors import FactError, ToolImportError, UnknownName
 from fact_magics.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def __getattr__(name: str) -> Tool:
     try:
         return workshop.submit(core.tool(name)).wait(lambda: None)
     except UnknownName as error:
-        # `from … import` turns this into an ImportError whose message names the tool.
-        raise AttributeError(error.line) from None
+        # No AttributeError: `from … import` would replace its message with one that names a path.
+        raise ToolImportError(error.message, hint=error.hint) from None
 
 
 def __dir__() -> list[str]:

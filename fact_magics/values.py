@@ -182,7 +182,7 @@ def encode_call(args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
     ValueTypeError
         For what has no canonical form.
     """
-    return _write({"args": [*args], "kwargs": {**kwargs}}, "input", -_CALL_DEPTH)
+    return _write({"args": list(args), "kwargs": dict(kwargs)}, "input", -_CALL_DEPTH)
 
 
 def _write(value: object, where: str, depth: int) -> bytes:
@@ -639,6 +639,16 @@ def _normalise_foreign(value: Any, depth: int) -> object:
         return ToolObject(value.class_name, _normalise_dict(value.fields, depth))  # type: ignore[arg-type]
     if isinstance(value, type):
         raise ValueTypeError(f"the class {value.__name__}", "an instance's data")
+    try:
+        return _from_object(value, depth)
+    except (ValueTypeError, RecursionError, MemoryError):
+        raise
+    except Exception as error:  # its class's own code ran, and may raise anything
+        problem = f"a {type(value).__name__} that fails when it is read ({type(error).__name__})"
+        raise ValueTypeError(problem) from error
+
+
+def _from_object(value: Any, depth: int) -> object:
     for base in type(value).__mro__:
         library = base.__module__.partition(".")[0] if isinstance(base.__module__, str) else ""
         convert = _LIBRARIES.get(library)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,9 +203,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "fact-home"
 
 
-@pytest.fixture
-def plain_environment(home: Path) -> dict[str, str]:
-    """An environment without keys, in which the package can be imported and keeps its data aside."""
+def _environment(home: Path) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.endswith(_SECRETS)}
     env.pop("DATABASE_URL", None)
     return {
@@ -215,6 +213,12 @@ def plain_environment(home: Path) -> dict[str, str]:
         "IPYTHONDIR": str(home.parent / "ipython"),
         "JUPYTER_RUNTIME_DIR": str(home.parent / "runtime"),
     }
+
+
+@pytest.fixture
+def plain_environment(home: Path) -> dict[str, str]:
+    """An environment without keys, in which the package can be imported and keeps its data aside."""
+    return _environment(home)
 
 
 @pytest.fixture(scope="session")
@@ -229,28 +233,48 @@ def ipykernel6(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-@pytest.fixture
-def start_kernel(
-    plain_environment: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+@contextmanager
+def _kernels(
+    base: dict[str, str], folder: Path, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Kernel]]:
-    """Start real kernels; each is shut down at the test's end."""
     started: list[Kernel] = []
 
     def start(*, version: int = 7, cwd: Path | None = None, load: bool = True, **env: str) -> Kernel:
-        environment = {**plain_environment, **env}
+        environment = {**base, **env}
         if version == 6:
-            folder = request.getfixturevalue("ipykernel6")
-            environment["PYTHONPATH"] = os.pathsep.join([folder, environment["PYTHONPATH"]])
-        kernel = Kernel(environment, cwd or tmp_path)
+            older = request.getfixturevalue("ipykernel6")
+            environment["PYTHONPATH"] = os.pathsep.join([older, environment["PYTHONPATH"]])
+        kernel = Kernel(environment, cwd or folder)
         started.append(kernel)
         if load:
             cell = kernel.run("%load_ext fact_magics")
             assert cell.status == "ok", cell.traceback
         return kernel
 
-    yield start
-    for kernel in started:
-        kernel.close()
+    try:
+        yield start
+    finally:
+        for kernel in started:
+            kernel.close()
+
+
+@pytest.fixture
+def start_kernel(
+    plain_environment: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Kernel]]:
+    """Start real kernels; each is shut down at the test's end."""
+    with _kernels(plain_environment, tmp_path, request) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_module_kernel(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Kernel]]:
+    """Start kernels that the tests of a module share, on a FACT_HOME of their own."""
+    folder = tmp_path_factory.mktemp("module")
+    with _kernels(_environment(folder / "fact-home"), folder, request) as start:
+        yield start
 
 
 @pytest.fixture(params=[7, 6], ids=["ipykernel7", "ipykernel6"])

@@ -74,6 +74,10 @@ class Pair(NamedTuple):
 """
 
 
+LAUGHS = "A1 = int\n" + "".join(f"A{i + 1} = tuple[{f'A{i}, ' * 9}int]\n" for i in range(1, 15))
+LAUGHS += f"def f({', '.join(f'x{i}: A{i}' for i in range(1, 16))}) -> int: ..."
+
+
 def read(declaration: str, *, name: str = "f") -> Signature:
     return read_signature(f"{HEADER}\n{declaration}", name)
 
@@ -123,6 +127,7 @@ class TestReading:
             ("Union[int, str, None]", "int | str | None"),
             ("int | (str | None)", "int | str | None"),
             ("int | int", "int"),
+            (" | ".join(["int", "str", "None"] * 40), "int | str | None"),
             ("Number", "int | float"),
             ("UserId", "int"),
             ("dt.datetime", "datetime"),
@@ -230,6 +235,9 @@ class TestRefusedSources:
             (f"def f(x: {'list[' * 60}int{']' * 60}) -> int: ...", "nested too deep"),
             (f"def f(x: '{'list[' * 60}int{']' * 60}') -> int: ...", "nested too deep"),
             (f"x = {'-' * 100_000}1\ndef f() -> int: ...", "does not parse"),
+            (LAUGHS, "too large"),
+            ("if a: pass\n" + "elif b: pass\n" * 3_000 + "def f() -> int: ...", "nested too deep"),
+            ("def f(x: str = Field(pattern='(a{1000}){1000}')) -> int: ...", "can't be compiled"),
             ("\0", "does not parse"),
             ("x = " + "9" * 5_000, "does not parse"),
         ],
@@ -464,6 +472,14 @@ class TestCalls:
             "txet: unknown field. Did you mean 'text'?",
         )
         assert signature.text in caught.value.line
+
+    def test_a_hostile_name_of_a_field_stays_on_its_line(self):
+        with pytest.raises(InvalidInput) as caught:
+            read("def f() -> None: ...").validate({"a\nb\x1b[31m" * 1_000: 1})
+        (line,) = caught.value.details
+        assert len(line) < 120
+        assert "\n" not in line
+        assert "\x1b" not in line
 
     def test_order_and_spelling_of_a_call_do_not_change_its_wire(self):
         signature = read("def f(a: int, b: float = 1, *, c: str = 'x') -> str: ...")

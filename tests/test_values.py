@@ -320,6 +320,14 @@ class TestRefusals:
         with pytest.raises(ValueTypeError, match=r"rows\[0\]: a generator can't enter a tool; pass a list"):
             normalise([(item for item in "a")], where="rows")
 
+    def test_an_object_that_raises_when_it_is_read_is_refused_by_name(self):
+        class Array:
+            def tolist(self) -> list[int]:
+                raise RuntimeError("no")
+
+        with pytest.raises(ValueTypeError, match=r"a Array that fails when it is read \(RuntimeError\)"):
+            encode([Array()])
+
     def test_a_long_path_is_cut_in_the_middle(self):
         value: object = 1j
         for _ in range(50):

@@ -52,9 +52,14 @@ def folded(summary: str | Html, content: Html, *, is_open: bool = False) -> Html
     return Html(f"<details{opened}><summary>{text(summary)}</summary>{content}</details>")
 
 
+def _cell_style(cell: str, style: str) -> str:
+    # A short cell beside a long one would be broken after each word.
+    return f"{style};white-space:nowrap" if not isinstance(cell, Html) and len(cell) <= 20 else style
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str | Html]]) -> Html:
     """Show rows under column headings, left-aligned."""
     left = "text-align:left;vertical-align:top"
     heading = element("tr", *(element("th", name, style=left, scope="col") for name in head))
-    body = [element("tr", *(element("td", cell, style=left) for cell in row)) for row in rows]
+    body = [element("tr", *(element("td", cell, style=_cell_style(cell, left)) for cell in row)) for row in rows]
     return element("table", element("thead", heading), element("tbody", *body))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _RESULT_LIMIT = 10_000
 _PRINTED_LIMIT = 20_000
+_SCROLLED = "max-height:24em;overflow:auto"
 _MARKS = {True: "✓", False: "✗"}
 
 
@@ -71,7 +72,7 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
         else Html(""),
         folded(
             f"Source, {plural(len(source.splitlines()), 'line')}",
-            preformatted(source, code=True),
+            preformatted(source, code=True, style=_SCROLLED),
             is_open=True,
         )
         if source
@@ -92,7 +93,7 @@ def _proof(metadata: ToolMetadata) -> str:
 def _provenance(ended: GenerationEnded) -> list[str]:
     facts = []
     if ended.reused and ended.version is not None:
-        facts.append(f"reused, no model was called; written by {writer(ended.version.metadata)}")
+        facts.append(f"the accepted tool of this very request ({writer(ended.version.metadata)}), no model was called")
         return [*facts, duration(ended.duration_ms)]
     if ended.notice:
         facts.append(ended.notice)
@@ -114,10 +115,10 @@ def _provenance(ended: GenerationEnded) -> list[str]:
 
 
 def writer(metadata: ToolMetadata) -> str:
-    """Say who wrote a version."""
+    """Say where a version came from: a model, the shelf, or a person."""
     if metadata.provider == "shelf":
-        return "nobody here: it is from the shelf"
-    return metadata.model
+        return "from the shelf"
+    return f"written by {metadata.model}"
 
 
 def _verdict_table(verdicts: Sequence[Verdict]) -> Html:
@@ -207,7 +208,7 @@ def result_text(value: Any) -> str:
 def tool_record(version: ToolVersion, signature: str) -> Record:
     """Show a tool: signature, documentation, version, permissions, proof, with its source folded."""
     metadata = version.metadata
-    facts = [_proof(metadata), f"written by {writer(metadata)}", f"made {metadata.created_at[:10]}"]
+    facts = [_proof(metadata), writer(metadata), f"made {metadata.created_at[:10]}"]
     if metadata.permissions:
         facts.append(f"allowed: {', '.join(metadata.permissions)}")
     if metadata.varies:

@@ -107,7 +107,8 @@ def _verdict(call: Call, ending: Ending) -> tuple[Status, bytes | None, ToolErro
             return Status.LIMIT, None, None, "cpu"
         return Status.ERROR, None, _broke(f"{call.function} {_how_it_ended(ending.wait_status)}"), None
     kind, payload = ending.frame[:1], ending.frame[PREFIX:]
-    if int.from_bytes(ending.frame[1:PREFIX], "big") != len(payload) or kind not in (RESULT, ERROR):
+    whole = len(ending.frame) >= PREFIX and int.from_bytes(ending.frame[1:PREFIX], "big") == len(payload)
+    if not whole or kind not in (RESULT, ERROR):
         what = (
             "sent back bytes that are no result" if ending.frame else "ended its process before it returned"
         )

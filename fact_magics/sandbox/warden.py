@@ -131,7 +131,10 @@ class Warden:
             if self._preparing is not None:
                 await asyncio.shield(self._preparing)
             prepared, self._prepared = self._prepared, None
-            if prepared is None or not self.alive:
+            if prepared is None or _has_ended(self._handle) or _has_ended(prepared.handle):
+                self._lose()
+                if prepared is not None:
+                    prepared.close()
                 raise ZygoteLostError("an isolated process ended before a call began")
             try:
                 return await Run(self, call, prepared, on_printed).follow()
@@ -282,6 +285,13 @@ class Warden:
         self._on_lost(self)
 
 
+def _has_ended(handle: int, seconds: float = 0.0) -> bool:
+    """Whether the process of a pidfd has ended, or ends within that time."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 def _layers(up: dict[str, Any]) -> tuple[str, ...]:
     layers = ["landlock"] if up.get("landlock") else []
     layers += ["seccomp"] if up.get("seccomp") else []
@@ -298,7 +308,7 @@ def _end(process: Any, pid: int, handle: int) -> None:
     with suppress(OSError):
         process.stdin.close()
     if handle >= 0:
-        if not select.select((handle,), (), (), _END_SECONDS)[0]:
+        if not _has_ended(handle, _END_SECONDS):
             kill_descendants(pid)
         os.close(handle)
     with suppress(OSError, RuntimeError):

@@ -84,9 +84,10 @@ def serve(requests: int, results: int, codec: Codec, end: Callable[[int], NoRetu
     for stream in (sys.stdout, sys.stderr):
         with suppress(BaseException):  # what it prints is lost with the stream that it broke
             stream.flush()
-    frame = memoryview(kind + len(payload).to_bytes(8, "big") + payload)
-    while frame:
-        frame = frame[os.write(results, frame) :]
+    for part in (kind + len(payload).to_bytes(8, "big"), payload):  # apart: a copy might find no memory
+        rest = memoryview(part)
+        while rest:
+            rest = rest[os.write(results, rest) :]
     end(0)
 
 

@@ -1,7 +1,7 @@
 """The body of a cell that asks for a tool: plain language, and the examples that are its contract.
 
-An example is ``>>> NAME(literal, ...)``, continued by ``...`` lines, and below it one literal, or a traceback's
-header and an exception. A blank line or the next ``>>>`` ends it.
+An example is ``>>> NAME(literal, ...)``, continued by ``...`` lines, and below it one literal, or the
+header of a traceback and an exception. A blank line or the next ``>>>`` ends it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,3 +45,56 @@ def shout() -> str:
 @pytest.fixture
 def shout_cell() -> str:
     return '%%fact_generate shout\nWrite text loudly.\n\n>>> shout("hi")\n\'HI!\'\n'
+
+
+@dataclass
+class Desk:
+    """A kernel, the model that it asks, and the database that it fills; tests share one, under names of their own."""
+
+    kernel: Any
+    server: ModelServer
+
+    @property
+    def home(self) -> Path:
+        return Path(self.kernel.env["FACT_HOME"])
+
+    def run(self, code: str, **options: Any) -> Any:
+        return self.kernel.run(code, **options)
+
+    def write(self, name: str, *sources: str, examples: str = "", options: str = "", text: str = "") -> Any:
+        """Script the model's answers, and run the cell that asks for the tool."""
+        for source in sources:
+            self.server.writes(source)
+        return self.run(f"%%fact_generate {name} {options}\n{text or f'Write {name}.'}\n\n{examples}")
+
+    def value(self, expression: str) -> Any:
+        """What an expression comes to in the kernel, as JSON carries it."""
+        cell = self.run(f"import json as _json\nprint(_json.dumps({expression}))")
+        assert cell.status == "ok", cell.traceback
+        return json.loads(cell.stdout)
+
+    def history(self, options: str = "") -> list[dict[str, Any]]:
+        return json.loads(self.run(f"%fact history --json {options}").stdout)
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Ask the database file as any SQLite client does."""
+        with closing(sqlite3.connect(self.home / "fact_magics.db")) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each table has that a cell could add to."""
+        tables = ("tools", "generations", "tool_executions", "cache")
+        return {table: self.query(f"SELECT count(*) FROM {table}")[0][0] for table in tables}  # noqa: S608
+
+
+@pytest.fixture(scope="module")
+def module_desk(start_module_kernel: Callable) -> Iterator[Desk]:
+    with ModelServer() as running:
+        yield Desk(start_module_kernel(**running.environment()), running)
+
+
+@pytest.fixture
+def desk(module_desk: Desk) -> Desk:
+    """The module's kernel, with no answer left over from a test that failed."""
+    module_desk.server._script.clear()
+    return module_desk

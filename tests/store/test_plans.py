@@ -82,6 +82,7 @@ FILTERS: list[dict[str, object]] = [
     {"session_id": "5e"},
     {"tool_name": "slugify"},
     {"session_id": "5e", "tool_name": "slugify"},
+    {"since": "1h", "session_id": "5e", "tool_name": "slugify"},
     {"status": Status.ERROR},
     {"status": Status.ERROR, "session_id": "5e"},
     {"status": Status.ERROR, "tool_name": "slugify"},
@@ -133,6 +134,15 @@ async def test_no_call_scans_a_table(traced: Store, candidate: Callable[..., Can
         assert is_bounded(query, step), f"{step} in {query}"
 
 
+async def test_eviction_walks_the_order_of_use(traced: Store) -> None:
+    traced._cache_max_bytes = 300
+    answer = CacheEntry(key="l", tool_id="71d", result=b"1")
+    steps = await plans(traced, lambda store: store.cache_put(answer))
+    assert "SCAN cache USING INDEX cache_by_use" in [step for _, step in steps]
+    assert all(is_bounded(query, step) for query, step in steps)
+    assert await traced.cache_get("k") is None
+
+
 @pytest.mark.parametrize("asked", [*FILTERS, {"tool_id": "71d"}, {"tool_id": "71d", "since": "1h"}], ids=str)
 async def test_a_history_is_read_from_an_index_in_its_order(traced: Store, asked: dict[str, object]) -> None:
     ((query, step),) = await plans(traced, lambda store: store.history(**asked))  # type: ignore[arg-type]
@@ -141,6 +151,8 @@ async def test_a_history_is_read_from_an_index_in_its_order(traced: Store, asked
         narrowest = [name for name in ("session_id", "tool_name", "tool_id") if name in asked]
         assert step.startswith("SEARCH tool_executions USING INDEX"), step
         assert not narrowest or any(f"{name}=?" in step for name in narrowest), step
+        if {"session_id", "tool_name"} <= asked.keys() and "status" not in asked:
+            assert "(session_id=? AND tool_name=?" in step, step
         assert "since" not in asked or "executed_at>?" in step, step
         assert asked.get("status") is None or "failed" in step or len(narrowest) == 2, step
 

@@ -1,0 +1,332 @@
+"""The end of a call is the end of all that it started, however it ends; and of the sandbox likewise."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fact_magics.sandbox import Call, Limits, Sandbox
+from fact_magics.sandbox.family import descendants
+from fact_magics.tool import Status
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NOTHING = b'{"args":[],"kwargs":{}}'
+SLEEP = "import time\ndef tool():\n    print('begun')\n    time.sleep(60)"
+
+# Marks each process by a name that ps shows, so that a test can count them from outside.
+STRAYS = """
+import ctypes, os, signal, time
+def name(): ctypes.CDLL(None).prctl(15, b'STRAY', 0, 0, 0)
+def stray(act):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            name()
+            for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT): signal.signal(one, signal.SIG_IGN)
+            print('up', flush=True)
+            act()
+            while True: time.sleep(60)
+        os._exit(0)
+def stop(): os.kill(os.getpid(), signal.SIGSTOP)
+def burn():
+    while True: pass
+def chain():
+    while True:
+        if os.fork(): os._exit(0)
+def start():
+    for act in (int, stop, burn, chain): stray(act)
+    time.sleep(.2)
+"""
+
+
+def named(mark: str) -> int:
+    """Count living processes of that name under this one, adopted ones included."""
+    count = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                name, _, rest = (entry / "stat").read_text().partition(") ")
+            except OSError:
+                continue
+            count += name.endswith(f"({mark}") and rest[0] not in "ZX"
+    return count
+
+
+async def until(condition: object, seconds: float = 5.0) -> bool:
+    """Wait until a condition holds; what is expected is that it does, not when."""
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.02)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("return 1", Status.OK),
+        ("raise ValueError", Status.ERROR),
+        ("os._exit(3)", Status.ERROR),
+        ("time.sleep(60)", Status.TIMEOUT),
+        ("os.kill(os.getpid(), signal.SIGSTOP)", Status.TIMEOUT),
+    ],
+)
+async def test_strays_end_with_their_call(bench: Bench, end: str, status: Status) -> None:
+    """Daemons in sessions of their own, deaf, stopped, busy or forking for ever, are gone with the outcome."""
+    outcome = await bench.run(f"{STRAYS}\ndef tool():\n    start()\n    {end}", timeout_seconds=3)
+    assert outcome.status is status
+    assert outcome.printed.count("up") == 4
+    assert named("STRAY") == 0
+    assert await bench.value("def tool():\n    return 1") == 1
+
+
+async def test_strays_end_without_walls_too(unwalled: Bench) -> None:
+    """Fresh processes adopt and end what their call leaves behind; a chain of forks is beyond them."""
+    source = f"{STRAYS}\ndef tool():\n    for act in (int, stop, burn): stray(act)\n    time.sleep(.2)\n    "
+    for end, status in (("return 1", Status.OK), ("time.sleep(60)", Status.TIMEOUT)):
+        outcome = await unwalled.run(source + end, timeout_seconds=3)
+        assert outcome.status is status
+        assert outcome.printed.count("up") == 3
+        assert named("STRAY") == 0
+
+
+@pytest.mark.parametrize("mode", ["require", "process"])
+async def test_cancelling_ends_everything(bench: Bench, unwalled: Bench, mode: str) -> None:
+    """A cancelled run kills what the call started before it raises."""
+    using = bench if mode == "require" else unwalled
+    up = asyncio.Event()
+    source = f"{STRAYS}\ndef tool():\n    stray(int)\n    stray(stop)\n    time.sleep(.2)\n    print('begun')\n    burn()"
+    running = asyncio.create_task(
+        using.run(source, on_printed=lambda text: "begun" in text and up.set(), timeout_seconds=60)
+    )
+    await up.wait()
+    assert named("STRAY") == 2
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert named("STRAY") == 0
+    assert await using.value("def tool():\n    return 1") == 1
+
+
+async def test_cancelling_while_waiting_for_a_turn(bench: Bench) -> None:
+    """A call that waits in the queue, or for its zygote, can be cancelled; those that run go on."""
+    running = [asyncio.create_task(bench.value("import time\ndef tool():\n    time.sleep(.5)\n    return 1")) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    queued = asyncio.create_task(bench.run("def tool(): pass"))
+    await asyncio.sleep(0.05)
+    queued.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await queued
+    assert await asyncio.gather(*running) == [1, 1]
+    starting = asyncio.create_task(bench.run("def tool(): pass", imports=("wave",)))
+    await asyncio.sleep(0.05)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert await bench.value("import wave\ndef tool():\n    return 1", imports=("wave",)) == 1
+
+
+async def test_calls_at_a_time_are_bounded(bench: Bench) -> None:
+    """Ten calls on a sandbox of two run two at a time, and all of them come back."""
+    source = "import time\ndef tool(n):\n    print('+', flush=True)\n    time.sleep(.1)\n    return n"
+    at_once = most = 0
+
+    async def one(number: int) -> int:
+        nonlocal at_once, most
+
+        def begun(_: str) -> None:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+
+        outcome = await bench.run(source, number, on_printed=begun)
+        at_once -= 1
+        return int(outcome.result or b"-1")
+
+    assert await asyncio.gather(*(one(n) for n in range(10))) == list(range(10))
+    assert most == 2
+
+
+async def test_many_calls_leave_nothing_behind() -> None:
+    """Two hundred calls of several kinds leave no process, descriptor, directory nor thread."""
+    sandbox = Sandbox(mode="require", size=2)
+    await sandbox.start()
+    call = Call("import os\ndef tool():\n    open('f', 'w').close()\n    os.fork()\n    return 1", "tool", NOTHING)
+    for _ in range(20):
+        await sandbox.run(call)
+    processes, descriptors = len(descendants(os.getpid())), len(os.listdir("/proc/self/fd"))
+    base = next(path for path in Path("/tmp").glob(f"fact_magics-{os.getpid()}-*") if len(list(path.iterdir())) == 2)  # noqa: S108
+    entries = len(list(base.rglob("*")))
+    for _ in range(100):
+        await asyncio.gather(sandbox.run(call), sandbox.run(call))
+    assert await until(lambda: len(descendants(os.getpid())) <= processes)
+    assert await until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors)
+    assert await until(lambda: len(list(base.rglob("*"))) <= entries)
+    await sandbox.aclose()
+    assert not base.exists()
+
+
+async def test_a_zygote_that_dies_is_replaced() -> None:
+    """Killed from outside while it is idle, or while it works, it is started again, and the next call works."""
+    sandbox = Sandbox(mode="require", size=1)
+    await sandbox.start()
+    good = Call("def tool():\n    return 1", "tool", NOTHING)
+    assert (await sandbox.run(good)).status is Status.OK
+    before = set(descendants(os.getpid()))
+    for pid in before:
+        with_ppid_here = f" {os.getpid()} " in Path(f"/proc/{pid}/stat").read_text()
+        if with_ppid_here:
+            os.kill(pid, signal.SIGKILL)
+    assert (await sandbox.run(good)).status is Status.OK
+
+    begun = asyncio.Event()
+    running = asyncio.create_task(sandbox.run(Call(SLEEP, "tool", NOTHING), lambda _: begun.set()))
+    await begun.wait()
+    for pid in descendants(os.getpid()):
+        if f" {os.getpid()} " in Path(f"/proc/{pid}/stat").read_text():
+            os.kill(pid, signal.SIGKILL)
+    outcome = await running
+    assert outcome.status is Status.ERROR
+    assert outcome.error is not None
+    assert "was lost" in outcome.error.message
+    assert outcome.printed == "begun\n"
+    assert (await sandbox.run(good)).status is Status.OK
+    await sandbox.aclose()
+    assert await until(lambda: not descendants(os.getpid()))
+
+
+async def test_closing_ends_what_runs() -> None:
+    """A sandbox that is closed while a call runs ends it, and can be used again afterwards."""
+    sandbox = Sandbox(mode="require", size=2)
+    begun = asyncio.Event()
+    running = asyncio.create_task(sandbox.run(Call(SLEEP, "tool", NOTHING), lambda _: begun.set()))
+    await begun.wait()
+    await sandbox.aclose()
+    outcome = await asyncio.wait_for(running, 5)
+    assert outcome.status is Status.ERROR
+    assert (await sandbox.run(Call("def tool():\n    return 1", "tool", NOTHING))).result == b"1"
+    await sandbox.aclose()
+    await sandbox.aclose()
+
+
+async def test_least_recently_used_zygotes_are_closed() -> None:
+    """Many kinds of tools don't keep a process each."""
+    sandbox = Sandbox(mode="require", size=1, limits=Limits())
+    for module in ("wave", "shelve", "mailbox", "chunk", "cmd", "code", "colorsys"):
+        source = f"import {module}\ndef tool():\n    return 1"
+        assert (await sandbox.run(Call(source, "tool", NOTHING, imports=(module,)))).result == b"1"
+    assert len(sandbox._engine._wardens) <= 3  # type: ignore[union-attr]
+    await sandbox.aclose()
+
+
+OWNER = """
+import asyncio, os, sys, time
+from fact_magics.sandbox import Call, Sandbox
+from fact_magics.sandbox.family import descendants
+async def main():
+    sandbox = Sandbox(mode="require", size=2)
+    call = Call('''STRAYS
+def tool():
+    stray(int)
+    stray(burn)
+    time.sleep(.2)
+    print("begun")
+    time.sleep(60)''', "tool", b'{"args":[],"kwargs":{}}')
+    begun = asyncio.Event()
+    running = asyncio.create_task(sandbox.run(call, lambda text: "begun" in text and begun.set()))
+    await begun.wait()
+    print(*descendants(os.getpid()), flush=True)
+    END
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("end", ["await asyncio.sleep(60)", "sys.exit(0)", "os._exit(0)"])
+async def test_nothing_survives_an_owner_that_does_not_close(end: str, tmp_path: Path) -> None:
+    """Killed by SIGKILL, gone in the midst of it, or leaving in good order: the kernel's end is the zygotes' end."""
+    program = OWNER.replace("STRAYS", STRAYS).replace("END", end)
+    owner = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
+    assert owner.stdout is not None
+    pids = [int(pid) for pid in (await asyncio.to_thread(owner.stdout.readline)).split()]
+    assert len(pids) >= 4
+    if "sleep" in end:
+        owner.kill()
+    await asyncio.to_thread(owner.wait, 10)
+    owner.stdout.close()
+    assert await until(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()])
+    assert named("STRAY") == 0
+
+
+async def test_what_a_killed_owner_left_on_disk_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Directories of processes that live stay, those of dead ones go."""
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    dead, alive, other = (tmp_path / f"fact_magics-{name}" for name in (f"{done.pid}-a", f"{os.getpid()}-b", "mine"))
+    for path in (dead, alive, other):
+        (path / "sub").mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    sandbox = Sandbox(mode="require", size=1)
+    await sandbox.start()
+    await sandbox.aclose()
+    assert not dead.exists()
+    assert alive.exists()
+    assert other.exists()
+
+
+async def test_an_unprivileged_user_gets_the_same(tmp_path: Path) -> None:
+    """As ``nobody`` the same layers are in force, and a stray ends with its call."""
+    if os.getuid():
+        pytest.skip("only root can become another user; the whole suite runs unprivileged already")
+    python = "/usr/bin/python3"
+    version = subprocess.run([python, "-c", "import sys; print(sys.version_info >= (3, 11))"], capture_output=True, text=True)
+    if version.stdout.strip() != "True":
+        pytest.skip("no interpreter here that nobody may run and that is new enough")
+    program = textwrap.dedent("""
+        import asyncio, sys
+        sys.path[:0] = PATH
+        from fact_magics.sandbox import Call, Sandbox
+        async def main():
+            sandbox = Sandbox(mode="require", size=1)
+            stray = Call('''STRAYS
+        def tool():
+            start()
+            return open("/etc/passwd").read()''', "tool", b'{"args":[],"kwargs":{}}')
+            outcome = await sandbox.run(stray)
+            print(outcome.error.type_name, outcome.printed.count("up"), *outcome.isolation)
+            await sandbox.aclose()
+        asyncio.run(main())
+        """).replace("STRAYS", STRAYS.replace("\n", "\n")).replace(
+        "PATH", repr([str(Path(__file__).parents[2]), *(entry for entry in sys.path if "site-packages" in entry)])
+    )
+    (tmp_path / "home").mkdir()
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [python, "-c", program],
+        user="nobody",
+        group="nogroup",
+        extra_groups=[],
+        env={"HOME": "/", "PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+    assert done.stdout.split() == ["PermissionError", "4", "landlock", "seccomp", "scopes", "rlimits", "fork"], done.stderr
+    assert named("STRAY") == 0

@@ -1,0 +1,182 @@
+"""The parts that need no process: permissions, readable paths, printed text, scratch directories, verdicts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from fact_magics.errors import CellError, IsolationError
+from fact_magics.sandbox import Call, Grants, Limits, Sandbox, boot, policy, scratch
+from fact_magics.sandbox.frames import Ending, judge
+from fact_magics.sandbox.printed import Printed
+from fact_magics.tool import Status
+
+
+class TestGrants:
+    def test_permissions_are_parsed_and_sorted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Paths become real, a port that is not named is any port, variables carry their value."""
+        monkeypatch.setenv("TOKEN", "value")
+        link = tmp_path / "link"
+        link.symlink_to(tmp_path)
+        grants = Grants.parse(("net:b.example:443", "net:a.example", "net:::1", f"read:{link}", "env:TOKEN", "env:NONE"))
+        assert grants.net == (("[::1]", "*"), ("a.example", "*"), ("b.example", "443"))
+        assert grants.read == (os.path.realpath(tmp_path),)
+        assert grants.env == (("TOKEN", "value"),)
+        assert "value" not in repr(grants)
+
+    @pytest.mark.parametrize("text", ["", "net", "read:", "read:a\0b", "net:http://x", "net:x:0", "net:x:y", "exec:x"])
+    def test_what_is_no_permission_is_shown(self, text: str) -> None:
+        """The error names the text; nothing is guessed."""
+        with pytest.raises(CellError, match="permission|host"):
+            Grants.parse((text,))
+
+
+class TestReadable:
+    def test_no_directory_of_the_users_is_readable(self) -> None:
+        """Neither home nor root nor the working directory nor a prefix is granted as a whole."""
+        paths = policy.readable_paths()
+        for path in ("/", str(Path.home()), str(Path.cwd()), sys.prefix, sys.base_prefix, "/etc", "/proc", "/tmp", "/usr"):  # noqa: S108
+            assert path not in paths
+
+    def test_the_interpreter_and_its_packages_are(self) -> None:
+        """What an import needs is there."""
+        paths = policy.readable_paths()
+        for needed in (sys.executable, os.__file__, pytest.__file__):
+            assert any(needed == path or needed.startswith(f"{path}/") for path in paths)
+
+    def test_the_environment_holds_nothing_of_the_notebooks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Only the time zone passes, and what was granted."""
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
+        monkeypatch.setenv("TZ", "Europe/Berlin")
+        environment = policy.zygote_environment(Grants(env=(("A", "b"),)), "/scratch")
+        assert "secret" not in environment.values()
+        assert (environment["TZ"], environment["A"], environment["HOME"]) == ("Europe/Berlin", "b", "/scratch")
+
+
+class TestPreload:
+    def test_light_imports_need_no_zygote_of_their_own(self) -> None:
+        """Light modules, others of the standard library, and packages make three kinds."""
+        assert boot.preload_for(("json", "re"), "") == ()
+        assert boot.preload_for(("json", "sqlite3"), "") == boot.preload_for(("hashlib",), "")
+        assert boot.preload_for(("json", "numpy"), "") == ("numpy",)
+        assert "asyncio" in boot.preload_for((), "async def tool(): ...")
+
+
+class TestPrinted:
+    def test_characters_split_between_reads_arrive_whole(self) -> None:
+        """A character of three bytes that comes in three reads is one character; what is no text is replaced."""
+        seen: list[str] = []
+        printed = Printed(100, seen.append)
+        for byte in "€".encode():
+            printed.feed(bytes([byte]))
+        printed.feed(b"\xff")
+        printed.feed("€".encode()[:2])
+        assert printed.close() == "€��" == "".join(seen)
+
+    def test_the_note_counts_bytes(self) -> None:
+        """What is beyond the bound is counted to the byte, also within one read."""
+        printed = Printed(4)
+        printed.feed(b"abcdefgh")
+        printed.feed(b"ij")
+        assert printed.close() == "abcd\n… 6 more bytes were printed and are cut here.\n"
+        assert printed.total == 10
+
+    def test_exactly_full_is_not_cut(self) -> None:
+        """Output that just fits carries no note."""
+        printed = Printed(4)
+        printed.feed(b"abcd")
+        assert printed.close() == "abcd"
+
+
+class TestScratch:
+    def test_removal_follows_no_link_and_stops_at_no_mode(self, tmp_path: Path) -> None:
+        """Links go, their targets stay; directories without permissions go; depth beyond PATH_MAX goes."""
+        kept = tmp_path / "kept"
+        kept.write_text("kept")
+        root = tmp_path / "scratch"
+        (root / "closed").mkdir(parents=True)
+        (root / "closed" / "file").write_text("x")
+        (root / "link").symlink_to(kept)
+        (root / "directory").symlink_to(tmp_path)
+        os.mkfifo(root / "pipe")
+        (root / "closed").chmod(0)
+        here = os.open(root, os.O_RDONLY)
+        for _ in range(600):
+            os.mkdir("a" * 20, dir_fd=here)
+            deeper = os.open("a" * 20, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = deeper
+        os.close(here)
+        scratch.remove(root)
+        assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+        assert kept.read_text() == "kept"
+
+    def test_size_counts_blocks_and_even_empty_files(self, tmp_path: Path) -> None:
+        """Sparse files cost what they take, a million empty ones are not free."""
+        (tmp_path / "sparse").touch()
+        os.truncate(tmp_path / "sparse", 1 << 30)
+        assert scratch.size(tmp_path, 1 << 40) < 1 << 20
+        (tmp_path / "full").write_bytes(b"x" * 100_000)
+        assert scratch.size(tmp_path, 1 << 40) >= 100_000
+        for number in range(100):
+            (tmp_path / str(number)).touch()
+        assert scratch.size(tmp_path, 1 << 40) >= 500_000
+
+
+class TestJudge:
+    call = Call("", "tool", b"", memory_mb=7)
+
+    def verdict(self, frame: bytes, status: int | None = 0) -> tuple[Status, bytes | None, str | None]:
+        ending = Ending(frame=frame, wait_status=status, cpu_seconds=0.0, stopped=None, printed="", duration_ms=1.0)
+        outcome = judge(self.call, ending, Limits(), ())
+        return outcome.status, outcome.result, outcome.limit
+
+    def frame(self, kind: bytes, payload: bytes) -> bytes:
+        return kind + len(payload).to_bytes(8, "big") + payload
+
+    def test_a_whole_frame_is_taken(self) -> None:
+        """The payload passes as it is, unread."""
+        assert self.verdict(self.frame(b"R", b"\xff\x00")) == (Status.OK, b"\xff\x00", None)
+
+    @pytest.mark.parametrize("frame", [b"", b"R", b"R" + bytes(8) + b"x", b"X" + bytes(8), b"R" + b"\xff" * 8])
+    def test_any_other_is_an_error(self, frame: bytes) -> None:
+        """Too short, too long, of no known kind."""
+        assert self.verdict(frame) == (Status.ERROR, None, None)
+
+    def test_a_good_frame_from_a_process_that_crashed_does_not_count(self) -> None:
+        """The result comes from a process that ended well, or not at all."""
+        assert self.verdict(self.frame(b"R", b"1"), status=11)[0] is Status.ERROR
+        assert self.verdict(self.frame(b"R", b"1"), status=None)[0] is Status.ERROR
+
+    @pytest.mark.parametrize("payload", [b"[]", b"null", b'{"type": 1}', b'{"limit": "time"}', b'{"limit": ["memory"]}'])
+    def test_errors_of_the_wrong_form_are_errors_still(self, payload: bytes) -> None:
+        """A tool can't claim a timeout, nor break the parent by odd types."""
+        assert self.verdict(self.frame(b"E", payload)) == (Status.ERROR, None, None)
+
+    def test_a_claimed_limit_names_our_value(self) -> None:
+        """The text of a limit is written here, not there."""
+        assert self.verdict(self.frame(b"E", b'{"limit": "memory"}')) == (Status.LIMIT, None, "memory 7 MB")
+
+
+async def test_a_system_that_enforces_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where sandlock can't start, nothing runs, and the error says what to set and what that gives up."""
+    monkeypatch.setitem(sys.modules, "sandlock", None)
+    sandbox = Sandbox(mode="auto")
+    for _ in range(2):
+        with pytest.raises(IsolationError, match=r'isolation = "process".*within their reach'):
+            await sandbox.run(Call("def tool(): pass", "tool", b'{"args":[],"kwargs":{}}'))
+    await sandbox.aclose()
+    assert sandbox.layers() == ()
+
+
+async def test_starting_twice_and_closing_unused() -> None:
+    """Both do nothing, and a sandbox that was never used closes at once."""
+    await Sandbox().aclose()
+    sandbox = Sandbox(mode="process")
+    await sandbox.start()
+    await sandbox.start()
+    assert sandbox.layers() == ("process", "rlimits")
+    await sandbox.aclose()
