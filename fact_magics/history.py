@@ -61,7 +61,8 @@ class History:
             return
         try:
             await self._store.commit(executions=[build() for build in rows], cache_entries=entries)
-        except BaseException:
+        except Exception:
+            # A cancelled commit is not among these: the store carries it out all the same.
             self._pending.extendleft(reversed(rows))
             self._entries.extendleft(reversed(entries))
             raise

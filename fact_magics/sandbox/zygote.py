@@ -85,6 +85,7 @@ class Zygote:
         signal.signal(signal.SIGTERM, self.leave)
         self._confine.become_subreaper()
         self._confine.drop_capabilities()
+        self._confine.refuse_what_the_supervisor_keeps()
         self._confine.die_with_parent(signal.SIGTERM)
         parent = self._settings["parent"]
         self._scoped = (
@@ -137,7 +138,6 @@ class Zygote:
         self._report(ready=call, pid=self._child)
 
     def _become_call(self, call: int, requests: int, results: int, printed: int) -> NoReturn:
-        os.setsid()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._confine.die_with_parent(signal.SIGKILL)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fact_magics.sandbox import Call
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ def pipes():
         ("os.write(pipes()[-1], b'garbage'); os._exit(0)", "sent back bytes that are no result"),
         ("os.write(pipes()[-1], b'garbage')", "sent back bytes that are no result"),
         ("os.write(pipes()[-1], b'R' + b'\\xff' * 8)", "sent back bytes that are no result"),
-        ("os.write(pipes()[-1], b'R' + bytes(7) + b'\\x09x'); os._exit(0)", "sent back bytes that are no result"),
+        (
+            "os.write(pipes()[-1], b'R' + bytes(7) + b'\\x09x'); os._exit(0)",
+            "sent back bytes that are no result",
+        ),
         (
             "os.write(pipes()[-1], b'E' + (200000).to_bytes(8, 'big') + b'[' * 200000); os._exit(0)",
             "could not say how",
@@ -121,8 +125,6 @@ async def test_sources_that_dont_run(bench: Bench, source: str) -> None:
 
 async def test_arguments_that_are_no_wire(bench: Bench) -> None:
     """Bytes that are no canonical form never reach the tool."""
-    from fact_magics.sandbox import Call
-
     outcome = await bench.sandbox.run(Call("def tool():\n    print('ran')", "tool", b'{"args":['))
     assert (outcome.status, outcome.printed) == (Status.ERROR, "")
 

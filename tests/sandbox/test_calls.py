@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from fact_magics.sandbox import Call
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -32,7 +35,10 @@ async def test_source_with_surrogates_and_nul_in_a_string(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("async def tool():\n    import asyncio\n    await asyncio.sleep(0)\n    return 'awaited'", "awaited"),
+        (
+            "async def tool():\n    import asyncio\n    await asyncio.sleep(0)\n    return 'awaited'",
+            "awaited",
+        ),
         (
             """
             import threading
@@ -101,7 +107,10 @@ async def test_source_with_surrogates_and_nul_in_a_string(bench: Bench) -> None:
             """,
             {"x": 1, "colour": "red"},
         ),
-        ("import pathlib, os\ndef tool():\n    return pathlib.Path.home() == pathlib.Path(os.getcwd())", True),
+        (
+            "import pathlib, os\ndef tool():\n    return pathlib.Path.home() == pathlib.Path(os.getcwd())",
+            True,
+        ),
         ("import sys\ndef tool():\n    return sys.stdin.read()", ""),
         ("import os\ndef tool():\n    return (os.cpu_count() or 0) > 0", True),
         ("from datetime import datetime\ndef tool():\n    return datetime.strptime('2026', '%Y').year", 2026),
@@ -146,9 +155,9 @@ async def test_large_arguments_arrive_whole(bench: Bench) -> None:
 
 async def test_classes_of_the_tool_arrive_as_its_own(bench: Bench) -> None:
     """A dataclass that the tool defines is rebuilt from its fields inside."""
-    source = "import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\ndef tool(p):\n    return p.x + 1"
-    from fact_magics.sandbox import Call
-
+    source = (
+        "import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\ndef tool(p):\n    return p.x + 1"
+    )
     wire = b'{"args":[{"$object":["P",{"x":41}]}],"kwargs":{}}'
     outcome = await bench.sandbox.run(Call(source, "tool", wire))
     assert outcome.result == b"42"
@@ -156,8 +165,6 @@ async def test_classes_of_the_tool_arrive_as_its_own(bench: Bench) -> None:
 
 async def test_printed_text_streams_before_the_end(bench: Bench) -> None:
     """Each piece arrives while the tool still runs, stdout and stderr in order, from C as well."""
-    import asyncio
-
     first = asyncio.Event()
     pieces: list[str] = []
 
@@ -264,9 +271,7 @@ async def test_numpys_global_randomness_differs_between_calls(bench: Bench) -> N
 
 
 async def test_the_scratch_directory_is_gone_after_the_call(bench: Bench) -> None:
-    """Whatever was written, linked, or made unreadable, is removed with its directory, and links are not followed."""
-    from pathlib import Path
-
+    """Whatever was written, linked, or made unreadable, goes with its directory; links are not followed."""
     source = """
         import os
         def tool():

@@ -30,13 +30,18 @@ SLEEP = "import time\ndef tool():\n    print('begun')\n    time.sleep(60)"
 STRAYS = """
 import ctypes, os, signal, time
 def name(): ctypes.CDLL(None).prctl(15, b'STRAY', 0, 0, 0)
+ready = os.pipe()
 def stray(act):
-    if os.fork() == 0:
-        os.setsid()
+    if os.fork():
+        os.read(ready[0], 1)
+    else:
+        try: os.setsid()
+        except PermissionError: pass
         if os.fork() == 0:
             name()
             for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT): signal.signal(one, signal.SIG_IGN)
-            print('up', flush=True)
+            os.write(1, b'up\n')
+            os.write(ready[1], b'x')
             act()
             while True: time.sleep(60)
         os._exit(0)
@@ -48,7 +53,6 @@ def chain():
         if os.fork(): os._exit(0)
 def start():
     for act in (int, stop, burn, chain): stray(act)
-    time.sleep(.2)
 """
 
 
@@ -63,6 +67,11 @@ def named(mark: str) -> int:
                 continue
             count += name.endswith(f"({mark}") and rest[0] not in "ZX"
     return count
+
+
+def open_descriptors() -> int:
+    """Count this process's descriptors."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def until(condition: object, seconds: float = 5.0) -> bool:
@@ -86,7 +95,7 @@ async def until(condition: object, seconds: float = 5.0) -> bool:
     ],
 )
 async def test_strays_end_with_their_call(bench: Bench, end: str, status: Status) -> None:
-    """Daemons in sessions of their own, deaf, stopped, busy or forking for ever, are gone with the outcome."""
+    """Daemons that are deaf, stopped, busy or forking for ever, are gone with the outcome."""
     outcome = await bench.run(f"{STRAYS}\ndef tool():\n    start()\n    {end}", timeout_seconds=3)
     assert outcome.status is status
     assert outcome.printed.count("up") == 4
@@ -96,7 +105,7 @@ async def test_strays_end_with_their_call(bench: Bench, end: str, status: Status
 
 async def test_strays_end_without_walls_too(unwalled: Bench) -> None:
     """Fresh processes adopt and end what their call leaves behind; a chain of forks is beyond them."""
-    source = f"{STRAYS}\ndef tool():\n    for act in (int, stop, burn): stray(act)\n    time.sleep(.2)\n    "
+    source = f"{STRAYS}\ndef tool():\n    for act in (int, stop, burn): stray(act)\n    "
     for end, status in (("return 1", Status.OK), ("time.sleep(60)", Status.TIMEOUT)):
         outcome = await unwalled.run(source + end, timeout_seconds=3)
         assert outcome.status is status
@@ -109,7 +118,7 @@ async def test_cancelling_ends_everything(bench: Bench, unwalled: Bench, mode: s
     """A cancelled run kills what the call started before it raises."""
     using = bench if mode == "require" else unwalled
     up = asyncio.Event()
-    source = f"{STRAYS}\ndef tool():\n    stray(int)\n    stray(stop)\n    time.sleep(.2)\n    print('begun')\n    burn()"
+    source = f"{STRAYS}\ndef tool():\n    stray(int)\n    stray(stop)\n    print('begun')\n    burn()"
     running = asyncio.create_task(
         using.run(source, on_printed=lambda text: "begun" in text and up.set(), timeout_seconds=60)
     )
@@ -124,7 +133,10 @@ async def test_cancelling_ends_everything(bench: Bench, unwalled: Bench, mode: s
 
 async def test_cancelling_while_waiting_for_a_turn(bench: Bench) -> None:
     """A call that waits in the queue, or for its zygote, can be cancelled; those that run go on."""
-    running = [asyncio.create_task(bench.value("import time\ndef tool():\n    time.sleep(.5)\n    return 1")) for _ in range(2)]
+    running = [
+        asyncio.create_task(bench.value("import time\ndef tool():\n    time.sleep(.5)\n    return 1"))
+        for _ in range(2)
+    ]
     await asyncio.sleep(0.1)
     queued = asyncio.create_task(bench.run("def tool(): pass"))
     await asyncio.sleep(0.05)
@@ -141,47 +153,51 @@ async def test_cancelling_while_waiting_for_a_turn(bench: Bench) -> None:
 
 
 async def test_calls_at_a_time_are_bounded(bench: Bench) -> None:
-    """Ten calls on a sandbox of two run two at a time, and all of them come back."""
-    source = "import time\ndef tool(n):\n    print('+', flush=True)\n    time.sleep(.1)\n    return n"
-    at_once = most = 0
+    """A sandbox of two runs two calls at a time; the third begins when one of them ends."""
 
-    async def one(number: int) -> int:
-        nonlocal at_once, most
+    def start() -> tuple[asyncio.Task[object], asyncio.Event]:
+        begun = asyncio.Event()
+        return asyncio.create_task(
+            bench.run(SLEEP, on_printed=lambda _: begun.set(), timeout_seconds=60)
+        ), begun
 
-        def begun(_: str) -> None:
-            nonlocal at_once, most
-            at_once += 1
-            most = max(most, at_once)
-
-        outcome = await bench.run(source, number, on_printed=begun)
-        at_once -= 1
-        return int(outcome.result or b"-1")
-
-    assert await asyncio.gather(*(one(n) for n in range(10))) == list(range(10))
-    assert most == 2
+    calls = [start() for _ in range(3)]
+    await asyncio.gather(calls[0][1].wait(), calls[1][1].wait())
+    await asyncio.sleep(0.3)
+    assert not calls[2][1].is_set()
+    calls[0][0].cancel()
+    await calls[2][1].wait()
+    for running, _ in calls:
+        running.cancel()
+    await asyncio.wait([running for running, _ in calls])
+    source = "def tool(n):\n    return n"
+    assert await asyncio.gather(*(bench.value(source, n) for n in range(20))) == list(range(20))
 
 
 async def test_many_calls_leave_nothing_behind() -> None:
     """Two hundred calls of several kinds leave no process, descriptor, directory nor thread."""
     sandbox = Sandbox(mode="require", size=2)
     await sandbox.start()
-    call = Call("import os\ndef tool():\n    open('f', 'w').close()\n    os.fork()\n    return 1", "tool", NOTHING)
+    call = Call(
+        "import os\ndef tool():\n    open('f', 'w').close()\n    os.fork()\n    return 1", "tool", NOTHING
+    )
     for _ in range(20):
         await sandbox.run(call)
-    processes, descriptors = len(descendants(os.getpid())), len(os.listdir("/proc/self/fd"))
-    base = next(path for path in Path("/tmp").glob(f"fact_magics-{os.getpid()}-*") if len(list(path.iterdir())) == 2)  # noqa: S108
+    processes, descriptors = len(descendants(os.getpid())), open_descriptors()
+    base = sandbox._engine._base  # type: ignore[union-attr]
+    assert await until(lambda: all(warden.is_prepared for warden in sandbox._engine._wardens))  # type: ignore[union-attr]
     entries = len(list(base.rglob("*")))
     for _ in range(100):
         await asyncio.gather(sandbox.run(call), sandbox.run(call))
     assert await until(lambda: len(descendants(os.getpid())) <= processes)
-    assert await until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors)
+    assert await until(lambda: open_descriptors() <= descriptors)
     assert await until(lambda: len(list(base.rglob("*"))) <= entries)
     await sandbox.aclose()
     assert not base.exists()
 
 
 async def test_a_zygote_that_dies_is_replaced() -> None:
-    """Killed from outside while it is idle, or while it works, it is started again, and the next call works."""
+    """Killed from outside while it is idle, or while it works, it is replaced, and the next call works."""
     sandbox = Sandbox(mode="require", size=1)
     await sandbox.start()
     good = Call("def tool():\n    return 1", "tool", NOTHING)
@@ -243,7 +259,6 @@ async def main():
 def tool():
     stray(int)
     stray(burn)
-    time.sleep(.2)
     print("begun")
     time.sleep(60)''', "tool", b'{"args":[],"kwargs":{}}')
     begun = asyncio.Event()
@@ -257,10 +272,13 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("end", ["await asyncio.sleep(60)", "sys.exit(0)", "os._exit(0)"])
 async def test_nothing_survives_an_owner_that_does_not_close(end: str, tmp_path: Path) -> None:
-    """Killed by SIGKILL, gone in the midst of it, or leaving in good order: the kernel's end is the zygotes' end."""
+    """Killed by SIGKILL, gone in the midst of it, or leaving in good order: its end is the zygotes' end."""
     program = OWNER.replace("STRAYS", STRAYS).replace("END", end)
     owner = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     assert owner.stdout is not None
     pids = [int(pid) for pid in (await asyncio.to_thread(owner.stdout.readline)).split()]
@@ -279,7 +297,9 @@ async def test_what_a_killed_owner_left_on_disk_is_removed_by_the_next(
     """Directories of processes that live stay, those of dead ones go."""
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
-    dead, alive, other = (tmp_path / f"fact_magics-{name}" for name in (f"{done.pid}-a", f"{os.getpid()}-b", "mine"))
+    dead, alive, other = (
+        tmp_path / f"fact_magics-{name}" for name in (f"{done.pid}-a", f"{os.getpid()}-b", "mine")
+    )
     for path in (dead, alive, other):
         (path / "sub").mkdir(parents=True)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -296,10 +316,13 @@ async def test_an_unprivileged_user_gets_the_same(tmp_path: Path) -> None:
     if os.getuid():
         pytest.skip("only root can become another user; the whole suite runs unprivileged already")
     python = "/usr/bin/python3"
-    version = subprocess.run([python, "-c", "import sys; print(sys.version_info >= (3, 11))"], capture_output=True, text=True)
+    version = subprocess.run(
+        [python, "-c", "import sys; print(sys.version_info >= (3, 11))"], capture_output=True, text=True
+    )
     if version.stdout.strip() != "True":
         pytest.skip("no interpreter here that nobody may run and that is new enough")
-    program = textwrap.dedent("""
+    program = (
+        textwrap.dedent("""
         import asyncio, sys
         sys.path[:0] = PATH
         from fact_magics.sandbox import Call, Sandbox
@@ -313,8 +336,14 @@ async def test_an_unprivileged_user_gets_the_same(tmp_path: Path) -> None:
             print(outcome.error.type_name, outcome.printed.count("up"), *outcome.isolation)
             await sandbox.aclose()
         asyncio.run(main())
-        """).replace("STRAYS", STRAYS.replace("\n", "\n")).replace(
-        "PATH", repr([str(Path(__file__).parents[2]), *(entry for entry in sys.path if "site-packages" in entry)])
+        """)
+        .replace("STRAYS", STRAYS.replace("\n", "\n"))
+        .replace(
+            "PATH",
+            repr(
+                [str(Path(__file__).parents[2]), *(entry for entry in sys.path if "site-packages" in entry)]
+            ),
+        )
     )
     (tmp_path / "home").mkdir()
     done = await asyncio.to_thread(
@@ -328,5 +357,13 @@ async def test_an_unprivileged_user_gets_the_same(tmp_path: Path) -> None:
         text=True,
         cwd="/",
     )
-    assert done.stdout.split() == ["PermissionError", "4", "landlock", "seccomp", "scopes", "rlimits", "fork"], done.stderr
+    assert done.stdout.split() == [
+        "PermissionError",
+        "4",
+        "landlock",
+        "seccomp",
+        "scopes",
+        "rlimits",
+        "fork",
+    ], done.stderr
     assert named("STRAY") == 0

@@ -75,9 +75,7 @@ async def test_the_result(bench: Bench) -> None:
 async def test_printed_text_is_cut_with_a_note(bench: Bench) -> None:
     """What exceeds the bound is counted, not kept, and the tool goes on."""
     pieces: list[str] = []
-    outcome = await bench.run(
-        "def tool():\n    print('é' * 100_000)\n    return 1", on_printed=pieces.append
-    )
+    outcome = await bench.run("def tool():\n    print('é' * 100_000)\n    return 1", on_printed=pieces.append)
     assert outcome.status is Status.OK
     assert outcome.printed.startswith("é" * 10_000 + "\n… ")
     assert "180,001 more bytes" in outcome.printed
@@ -93,7 +91,9 @@ async def test_a_flood_of_printed_text_is_stopped(bench: Bench) -> None:
 
 async def test_one_large_file(bench: Bench) -> None:
     """A file beyond the limit can't be written."""
-    source = "def tool():\n    with open('big', 'wb') as f:\n        for _ in range(12): f.write(bytes(1 << 20))"
+    source = (
+        "def tool():\n    with open('big', 'wb') as f:\n        for _ in range(12): f.write(bytes(1 << 20))"
+    )
     outcome = await bench.run(source)
     assert (outcome.status, outcome.limit) == (Status.LIMIT, "file size 8 MB")
 

