@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.store import CacheEntry, ExecutionRow, GenerationRow, Store, new_id, utc_now
+from fact_magics.clock import utc_text
+from fact_magics.store import CacheEntry, ExecutionRow, GenerationRow, Store, new_id
 from fact_magics.text import shorten
 from fact_magics.tool import Status
 from fact_magics.values import decode, plain
@@ -67,21 +71,21 @@ class History:
             self._entries.extendleft(reversed(entries))
             raise
 
-    def add_cached(self, planned: Plan, entry: CacheEntry, output: ToolOutput) -> None:
+    def add_cached(self, planned: Plan, entry: CacheEntry, took_ms: float) -> None:
         """Remember a run that a cache answered."""
-        now, took = utc_now(), output.execution_time_ms
-        self._pending.append(
-            lambda: self._row(
-                planned.tool,
-                Status.OK,
-                input_data=_input(planned.arguments),
-                output_data=_wire(entry.result),
-                printed=entry.printed,
-                cached=True,
-                cache_key=planned.key,
-                duration_ms=took,
-                executed_at=now,
-            )
+        self._pending.append(partial(self._cached_row, planned, entry, took_ms, time.time()))
+
+    def _cached_row(self, planned: Plan, entry: CacheEntry, took_ms: float, when: float) -> ExecutionRow:
+        return self._row(
+            planned.tool,
+            Status.OK,
+            input_data=_input(planned.arguments),
+            output_data=_wire(entry.result),
+            printed=entry.printed,
+            cached=True,
+            cache_key=planned.key,
+            duration_ms=took_ms,
+            executed_at=utc_text(datetime.fromtimestamp(when, UTC)),
         )
 
     def add_run(self, planned: Plan, result: Result, entry: CacheEntry | None) -> None:

@@ -91,9 +91,7 @@ class FactMagics(Magics):
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self._shell: Any = shell
-        kernel = (
-            type(shell.kernel).__module__.partition(".")[0] if getattr(shell, "kernel", None) else "ipython"
-        )
+        kernel = type(getattr(shell, "kernel", None) or shell).__module__.partition(".")[0]
         self.workshop = Workshop(
             self._overrides, notebook=os.environ.get("JPY_SESSION_NAME", ""), kernel=kernel
         )
@@ -392,11 +390,12 @@ def unload(shell: InteractiveShell) -> None:
     magics.close()
     tools.use(None)
     manager: Any = shell.magics_manager
+    configurables: list[Any] = shell.configurables
     del manager.registry["FactMagics"]
     for kind, names in magics.magics.items():
         for name in names:
             manager.magics[kind].pop(name, None)
-    shell.configurables.remove(magics)
+    configurables.remove(magics)
 
 
 def _loaded(shell: InteractiveShell) -> FactMagics | None:

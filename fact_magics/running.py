@@ -71,7 +71,7 @@ class Runner:
         if entry is None or not planned.tool.answers(entry):
             return None
         output = execution.cached_output(planned, entry, started)
-        self._history.add_cached(planned, entry, output)
+        self._history.add_cached(planned, entry, output.execution_time_ms)
         return output
 
     async def execute(self, planned: Plan, emit: Listener) -> ToolOutput:
@@ -99,7 +99,7 @@ class Runner:
             return None
         self._memory.put(entry)
         output = execution.cached_output(planned, entry, started)
-        self._history.add_cached(planned, entry, output)
+        self._history.add_cached(planned, entry, output.execution_time_ms)
         return output
 
     async def _run(self, planned: Plan, emit: Listener, started: float) -> ToolOutput:

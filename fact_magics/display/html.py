@@ -61,5 +61,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str | Html]]) -> Html:
     """Show rows under column headings, left-aligned."""
     left = "text-align:left;vertical-align:top"
     heading = element("tr", *(element("th", name, style=left, scope="col") for name in head))
-    body = [element("tr", *(element("td", cell, style=_cell_style(cell, left)) for cell in row)) for row in rows]
+    body = [
+        element("tr", *(element("td", cell, style=_cell_style(cell, left)) for cell in row)) for row in rows
+    ]
     return element("table", element("thead", heading), element("tbody", *body))

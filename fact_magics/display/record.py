@@ -93,7 +93,9 @@ def _proof(metadata: ToolMetadata) -> str:
 def _provenance(ended: GenerationEnded) -> list[str]:
     facts = []
     if ended.reused and ended.version is not None:
-        facts.append(f"the accepted tool of this very request ({writer(ended.version.metadata)}), no model was called")
+        facts.append(
+            f"the accepted tool of this very request ({writer(ended.version.metadata)}), no model was called"
+        )
         return [*facts, duration(ended.duration_ms)]
     if ended.notice:
         facts.append(ended.notice)

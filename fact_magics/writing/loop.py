@@ -77,9 +77,7 @@ async def write(
     if provider.notice:
         emit(Noticed(provider.notice))
     for number in range(1, spec.attempts + 1):
-        attempt = Attempt(
-            number, provider.name, provider.model, utc_now()
-        )
+        attempt = Attempt(number, provider.name, provider.model, utc_now())
         attempts.append(attempt)
         started = time.perf_counter()
         emit(AttemptStarted(number, spec.attempts, provider.name, provider.model))

@@ -87,7 +87,7 @@ ENDINGS = {
         "cut off",
         "a remark",
     ),
-    "clean_end_of_file": (lambda s, n: s.breaks(HALF.format(name=n), "cut", after=60), "cut off", "a rem"),
+    "clean_end_of_file": (lambda s, n: s.breaks(HALF.format(name=n), "cut", after=75), "cut off", "a rem"),
     "end_of_file_after_the_block": (
         lambda s, n: s.breaks(HALF.format(name=n), "cut", after=len(HALF.format(name=n))),
         "cut off",
@@ -132,7 +132,7 @@ def test_what_is_not_accepted_ends_in_one_line_is_shown_and_recorded_and_changes
 def test_a_connection_that_breaks_is_one_clear_line_and_keeps_what_was_written(desk, ending):
     name = f"broken_{ending}"
     for _ in range(4):
-        desk.server.breaks(HALF.format(name=name), ending, after=60)
+        desk.server.breaks(HALF.format(name=name), ending, after=75)
 
     cell = write(desk, name, options="--attempts 1")
 
@@ -306,16 +306,16 @@ def test_expected_values_never_enter_the_process_that_runs_the_tool(desk):
     source = (
         "import gc, os, sys\n\n"
         "def spy(n: int) -> bool:\n"
-        "    needle = 'xylo' + 'phone-7731'\n"
+        "    needle = 'xylo' + str(n) * 2 + 'phone'\n"
         "    places = [repr(sys.argv), repr(dict(os.environ))]\n"
-        "    places += [repr(o) for o in gc.get_objects() if isinstance(o, (str, bytes, list, dict, tuple))]\n"
+        "    places += [repr(o) for o in gc.get_objects() if isinstance(o, (str, bytes, list, tuple))]\n"
         "    try:\n"
         "        places.append(open('/proc/self/cmdline').read())\n"
         "    except OSError:\n"
         "        pass\n"
-        "    return any(needle in place for place in places if place is not needle)\n"
+        "    return any(needle in place for place in places)\n"
     )
-    cell = desk.write("spy", source, examples=">>> spy(1)\n'xylophone-7731'\n", options="--attempts 1")
+    cell = desk.write("spy", source, examples=">>> spy(7)\n'xylo77phone'\n", options="--attempts 1")
     assert cell.error_name == "GenerationFailed"
     assert "False" in cell.error  # it ran, and found nothing
 

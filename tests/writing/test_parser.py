@@ -32,7 +32,9 @@ def fenced(code: str, mark: str = "```", info: str = "python") -> str:
         "<think>def f(): maybe\n```python\ndef f(): pass\n```\n</think>" + fenced(CODE),
         CODE,
         "Sure.\n\n" + CODE + "\nThat doubles the number.",
-        fenced("\n".join([">>> def f(x: int) -> int:", '...     """Double."""', "...     return x * 2"]) + "\n"),
+        fenced(
+            "\n".join([">>> def f(x: int) -> int:", '...     """Double."""', "...     return x * 2"]) + "\n"
+        ),
         fenced(CODE.replace('"""', "\u201d\u201d\u201d").replace("\u201d\u201d\u201d", '"""')),
     ],
 )
@@ -58,8 +60,10 @@ def test_smart_quotes_are_mended_only_where_the_code_does_not_parse():
 
 
 def test_helpers_in_a_block_of_their_own_are_kept():
-    text = fenced("def _double(x: int) -> int:\n    return x * 2\n") + "Then:\n" + fenced(
-        "def f(x: int) -> int:\n    return _double(x)\n"
+    text = (
+        fenced("def _double(x: int) -> int:\n    return x * 2\n")
+        + "Then:\n"
+        + fenced("def f(x: int) -> int:\n    return _double(x)\n")
     )
     namespace: dict = {}
     exec(extract(text, "f").source, namespace)  # noqa: S102 - the source stands above
