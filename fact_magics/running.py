@@ -14,6 +14,7 @@ from fact_magics.bridge import Job
 from fact_magics.errors import FactError, Interrupted, InvalidInput
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
 from fact_magics.store import CacheEntry
+from fact_magics.values import decode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,15 +65,19 @@ class Runner:
 
     def recall(self, planned: Plan) -> ToolOutput | None:
         """Answer a run from memory, on the calling thread; its row waits for the next flush."""
-        if not planned.key or planned.fresh:
-            return None
         started = time.perf_counter()
-        entry = self._memory.get(planned.key)
-        if entry is None or not planned.tool.answers(entry):
+        entry = self._in_memory(planned)
+        if entry is None:
             return None
         output = execution.cached_output(planned, entry, started)
         self._history.add_cached(planned, entry, output.execution_time_ms)
         return output
+
+    def _in_memory(self, planned: Plan) -> CacheEntry | None:
+        if not planned.key or planned.fresh:
+            return None
+        entry = self._memory.get(planned.key)
+        return entry if entry is not None and planned.tool.answers(entry) else None
 
     async def execute(self, planned: Plan, emit: Listener) -> ToolOutput:
         """Make a run: from the database, from an identical run in flight, or in the sandbox."""
@@ -168,10 +173,9 @@ class Runner:
     def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any], emit: Listener) -> Any:
         """Run a tool for its value, blocking a thread that is not the core's."""
         planned = self._planned(tool, args, kwargs)
-        output = self.recall(planned)
-        if output is not None:
-            sys.stdout.write(output.metadata["printed"])
-            return _value(output)
+        entry = self._in_memory(planned)
+        if entry is not None:
+            return self._answer(planned, entry)
         with suppress(RuntimeError):
             if asyncio.get_running_loop() is self._loop:
                 raise FactError(
@@ -190,16 +194,24 @@ class Runner:
     ) -> Any:
         """Run a tool for its value, awaited on any event loop."""
         planned = self._planned(tool, args, kwargs)
-        output = self.recall(planned)
-        if output is not None:
-            sys.stdout.write(output.metadata["printed"])
-            return _value(output)
+        entry = self._in_memory(planned)
+        if entry is not None:
+            return self._answer(planned, entry)
         echo = _Echo(emit)
         if asyncio.get_running_loop() is self._loop:
             output = await self.execute(planned, echo.put)
             echo.pump()
             return _value(output)
         return _value(await Job(self._loop, self.execute(planned, echo.put)).wait_awaited(echo.pump))
+
+    def _answer(self, planned: Plan, entry: CacheEntry) -> Any:
+        """Give the value alone: for a call in a loop, a `ToolOutput` would cost as much as all the rest."""
+        started = time.perf_counter()
+        value = decode(entry.result)
+        self._history.add_cached(planned, entry, (time.perf_counter() - started) * 1000)
+        if entry.printed:
+            sys.stdout.write(entry.printed)
+        return value
 
     def _planned(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
         parameters: Mapping[str, Any] = kwargs

@@ -142,7 +142,7 @@ class Signature:
         InvalidInput
             For too many positional arguments, a name given twice, or a positional-only one given by name.
         """
-        positional = [p.name for p in self.parameters if p.kind != KINDS.KEYWORD_ONLY]
+        positional = self._positional
         if len(args) > len(positional):
             raise InvalidInput(
                 f"{self.name}() takes {plural(len(positional), 'positional argument')}, got {len(args)}.",
@@ -152,7 +152,7 @@ class Signature:
         for name, value in kwargs.items():
             if name in bound:
                 raise InvalidInput(f"{self.name}() got {name!r} twice.", hint="Give it once.")
-            if any(p.name == name and p.kind == KINDS.POSITIONAL_ONLY for p in self.parameters):
+            if name in self._positional_only:
                 raise InvalidInput(f"{self.name}() takes {name!r} by its position only.", hint=self._hint)
             bound[name] = value
         return bound
@@ -239,7 +239,7 @@ class Signature:
         InvalidInput
             Where a positional-only argument would have to skip one that only the tool can fill in.
         """
-        if not self._has_positional_only:
+        if not self._positional_only:
             return encode_call((), validated)
         args: list[object] = []
         kwargs: dict[str, object] = {}
@@ -330,8 +330,12 @@ class Signature:
         return frozenset(parameter.name for parameter in self.parameters if parameter.default is None)
 
     @cached_property
-    def _has_positional_only(self) -> bool:
-        return any(parameter.kind == KINDS.POSITIONAL_ONLY for parameter in self.parameters)
+    def _positional(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.parameters if p.kind != KINDS.KEYWORD_ONLY)
+
+    @cached_property
+    def _positional_only(self) -> frozenset[str]:
+        return frozenset(p.name for p in self.parameters if p.kind == KINDS.POSITIONAL_ONLY)
 
     @cached_property
     def _defaults(self) -> dict[str, object]:

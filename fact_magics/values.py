@@ -182,6 +182,8 @@ def encode_call(args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
     ValueTypeError
         For what has no canonical form.
     """
+    if not args:
+        return b'{"args":[],"kwargs":%b}' % _write(dict(kwargs), "input", 1 - _CALL_DEPTH)
     return _write({"args": list(args), "kwargs": dict(kwargs)}, "input", -_CALL_DEPTH)
 
 
@@ -191,17 +193,30 @@ def _write(value: object, where: str, depth: int) -> bytes:
     else:
         value = _normalised(value, where, depth)
         lowered = _lower(value, False)
-    text = _ENCODER.encode(lowered)
+    text = _to_json(lowered)
     try:
         return text.encode()
     except UnicodeEncodeError:
         if _SURROGATE_PAIR.search(text):
             lowered = _lower(value, True)
-        return _ASCII_ENCODER.encode(lowered).encode()
+        return _to_ascii_json(lowered).encode()
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
-_ASCII_ENCODER = json.JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":"))
+def _writer(*, ensure_ascii: bool) -> Callable[[object], str]:
+    encoder = json.JSONEncoder(
+        ensure_ascii=ensure_ascii, allow_nan=False, check_circular=False, separators=(",", ":")
+    )
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    # `encode` makes this anew each time, which takes as long as writing the input of a usual call.
+    text = json.encoder.encode_basestring_ascii if ensure_ascii else json.encoder.encode_basestring
+    write = make(None, encoder.default, text, None, ":", ",", False, False, False)
+    return lambda value: "".join(write(value, 0))
+
+
+_to_json = _writer(ensure_ascii=False)
+_to_ascii_json = _writer(ensure_ascii=True)
 _NONE = type(None)
 _TEXTUAL = frozenset({str, bool, _NONE})
 _INTS = {int}
@@ -278,7 +293,7 @@ def _is_special(key: object, escaped: bool) -> bool:
 
 
 def _lower_set(items: Iterable[object], escaped: bool) -> list[object]:
-    return sorted(_lower_items(items, escaped), key=_ENCODER.encode)
+    return sorted(_lower_items(items, escaped), key=_to_json)
 
 
 def _lower_float(value: float) -> object:
@@ -334,7 +349,10 @@ def decode(wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
         For bytes that are not in the canonical form, or are nested beyond `MAX_DEPTH`.
     """
     try:
-        value = _decoder(wire, classes).decode(wire.decode("utf-8"))
+        text = wire.decode("utf-8")
+        value, end = _decoder(wire, classes).raw_decode(text)
+        if end != len(text):
+            raise WireError("not the canonical form of a value: something follows it")
     except WireError:
         raise
     except _ConstructorFailed as error:
@@ -835,7 +853,7 @@ def _plain(value: Any) -> object:
     if kind is list or kind is tuple:
         return [*map(_plain, value)]
     if kind is set or kind is frozenset:
-        return sorted(map(_plain, value), key=_ENCODER.encode)
+        return sorted(map(_plain, value), key=_to_json)
     if kind is dict:
         return _plain_dict(value)
     if kind is ToolObject:
@@ -845,7 +863,7 @@ def _plain(value: Any) -> object:
 
 def _plain_dict(value: dict[Any, Any]) -> object:
     keys, items = [*map(_plain, value.keys())], [*map(_plain, value.values())]
-    names = [key if isinstance(key, str) else _ENCODER.encode(key) for key in keys]
+    names = [key if isinstance(key, str) else _to_json(key) for key in keys]
     if len(set(names)) == len(names):
         return dict(zip(names, items, strict=True))
     return [*map(list, zip(keys, items, strict=True))]

@@ -31,13 +31,13 @@ def text(value: str | Html) -> Html:
 def element(tag: str, *children: str | Html, style: str = "", **attributes: str) -> Html:
     """Build an element; attribute values are escaped, and an underscore in a name becomes a dash."""
     given = {**({"style": style} if style else {}), **attributes}
-    written = "".join(f' {name.replace("_", "-")}="{escape(value)}"' for name, value in given.items())
+    written = "".join(f' {name.replace("_", "-")}="{text(value)}"' for name, value in given.items())
     return Html(f"<{tag}{written}>{''.join(text(child) for child in children)}</{tag}>")
 
 
 def join(children: Iterable[str | Html], between: str = "") -> Html:
     """Put pieces beside each other."""
-    return Html(escape(between).join(text(child) for child in children))
+    return Html(text(between).join(text(child) for child in children))
 
 
 def preformatted(content: str, *, code: bool = False, style: str = "") -> Html:

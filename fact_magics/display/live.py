@@ -174,6 +174,7 @@ class WidgetView(_Queue):
         self._characters = 0
         self._tail = ""
         self._lines: deque[str] = deque(maxlen=20)
+        self._missed = False
 
     def pump(self) -> None:
         """Take what has arrived, and show it if it is time to."""
@@ -197,13 +198,15 @@ class WidgetView(_Queue):
             case AttemptStarted(number, of, _, model):
                 self._model = model
                 self._tail = ""
+                self._missed = False
                 if number > 1:
                     self._lines.append(f"attempt {number} of {of}")
             case ExampleProven(verdict=verdict):
                 mark = "✓" if verdict.holds else "✗"
+                self._missed = self._missed or not verdict.holds
                 got = "" if verdict.holds else f": got {verdict.got}, expected {verdict.expected}"
                 self._lines.append(one_line(f"{mark} {verdict.example.source}{got}", 200))
-            case AttemptEnded(_, status, failures) if status is not Status.OK:
+            case AttemptEnded(_, status, failures) if status is not Status.OK and not self._missed:
                 self._lines.extend(one_line(f"✗ {failure}", 200) for failure in failures[:5])
             case Noticed(text):
                 self._lines.append(one_line(text, 200))
@@ -224,7 +227,8 @@ class WidgetView(_Queue):
         facts = [fact for fact in (self._model, self._phase, f"{seconds:.0f} s") if fact]
         if self._characters:
             facts.append(f"{self._characters:,} characters")
-        tail = "\n".join(self._tail.split("\n")[-_TAIL_LINES:])
+        lines = [line for line in self._tail.split("\n") if not line.startswith("```")]
+        tail = "\n".join(lines[-_TAIL_LINES:])
         pieces = [
             element("p", element("strong", self._title), " · ", " · ".join(facts), aria_live="polite"),
             preformatted(tail, code=True, style="max-height:30em;overflow:auto;line-height:1.3")

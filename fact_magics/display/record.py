@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pprint import pformat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fact_magics.display import html
 from fact_magics.display.html import Html, element, folded, join, preformatted
@@ -12,14 +12,17 @@ from fact_magics.text import ago, duration, inert, plural, shorten
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fact_magics.events import GenerationEnded
     from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion
     from fact_magics.writing.verdict import Verdict
 
+T = TypeVar("T")
+
 _RESULT_LIMIT = 10_000
 _PRINTED_LIMIT = 20_000
+_RESULT_ITEMS = 2_000
 _SCROLLED = "max-height:24em;overflow:auto"
 _MARKS = {True: "✓", False: "✗"}
 
@@ -199,12 +202,41 @@ def run_facts(output: ToolOutput) -> list[str]:
 
 
 def result_text(value: Any) -> str:
-    """Show a result as a notebook would, bounded."""
+    """Show a result as a notebook would, bounded; what is left out costs nothing to show."""
+    head = _Head(_RESULT_ITEMS)
+    copied = head.of(value)
     try:
-        shown = repr(value) if isinstance(value, str | bytes) else pformat(value, width=100, sort_dicts=False)
+        shown = (
+            repr(copied) if isinstance(copied, str | bytes) else pformat(copied, width=100, sort_dicts=False)
+        )
     except (RecursionError, ValueError) as error:
         return f"a {type(value).__name__} that can't be shown: {error}"
-    return shorten(shown, _RESULT_LIMIT)
+    text = shorten(shown, _RESULT_LIMIT)
+    return f"{text}\n… the beginning of {plural(len(value), 'item')}" if head.cut else text
+
+
+class _Head:
+    """Copies the beginning of a value: so many leaves at most, whatever its size."""
+
+    def __init__(self, leaves: int) -> None:
+        self._left = leaves
+        self.cut = False
+
+    def of(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self.of(item) for key, item in self._first(value.items())}
+        if isinstance(value, list | tuple | set | frozenset):
+            kept = [self.of(item) for item in self._first(value)]
+            return kept if isinstance(value, list) else type(value)(kept)
+        self._left -= 1
+        return value
+
+    def _first(self, items: Iterable[T]) -> Iterator[T]:
+        for item in items:
+            if self._left <= 0:
+                self.cut = True
+                return
+            yield item
 
 
 def tool_record(version: ToolVersion, signature: str) -> Record:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.display.html import element, table
 from fact_magics.display.record import Record
-from fact_magics.text import one_line
+from fact_magics.text import inert, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Table:
         """Build what the cell shows."""
         cells = [tuple(one_line(cell, self.widest) for cell in row) for row in self.rows]
         page = element("div", element("p", self.title), table(self.head, cells) if cells else "")
-        return Record(page, "\n".join([self.title, *_plain(self.head, cells)]))
+        return Record(page, inert("\n".join([self.title, *_plain(self.head, cells)])))
 
 
 def _plain(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
