@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+STOPPED = (KeyboardInterrupt, asyncio.CancelledError)
+"""What waiting for a job raises when the user interrupts the cell."""
+
 # ipykernel's SIGINT handler does not wake an idle selector; a lock's wait should see signals everywhere.
 _HEARTBEAT_SECONDS = 0.1
 # How long a cancelled job may take to record itself and end its processes before the cell ends without it.

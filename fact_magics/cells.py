@@ -60,16 +60,18 @@ class CellEntry:
         first = next(
             (i for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")), None
         )
-        if first is None or not lines[first].startswith("%%"):
+        if first is None or not lines[first].lstrip().startswith("%%"):
             return lines
-        head, body = lines[first], "".join(lines[first + 1 :])
-        name, _, line = head[2:].strip().partition(" ")
-        if head.startswith(_PREFIX):
-            if self._awaits(name):
-                return [f"await {self._target}.cell({name!r}, {line!r}, {body!r})\n"]
-        elif _PREFIX not in body:
+        head = lines[first].lstrip()
+        indent = lines[first][: -len(head)]
+        body = "".join(following.removeprefix(indent) for following in lines[first + 1 :])
+        name, _, line = head[2:].rstrip().partition(" ")
+        # `%%name?` asks for help, which IPython gives.
+        if not name.isidentifier() or (not head.startswith(_PREFIX) and _PREFIX not in body):
             return lines
-        # Under another magic: carried whole too, because the inner cell comes round again.
+        if self._awaits(name):
+            return [f"await {self._target}.cell({name!r}, {line!r}, {body!r})\n"]
+        # Also under another magic, carried whole: the inner cell comes round again.
         return [f"get_ipython().run_cell_magic({name!r}, {line!r}, {body!r})\n"]
 
     def _awaits(self, name: str) -> bool:

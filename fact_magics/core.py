@@ -61,6 +61,7 @@ class FactCore:
         self.memory = MemoryCache()
         self._about = {"notebook": notebook, "kernel": kernel, "python": sys.version.split()[0]}
         self._listeners: list[Listener] = []
+        self._emit = self._emitter(None)
         self._loaded: OrderedDict[str, LoadedTool] = OrderedDict()
         self._pinned: dict[str, LoadedTool] = {}
 
@@ -76,11 +77,29 @@ class FactCore:
                 self.store, self.memory, self.history, self.sandbox, self.log, asyncio.get_running_loop()
             )
             await self.store.start_session(self.session_id, **self._about)
-            await self.sandbox.start()
+            # Ahead of the first run, which is told if this system can't isolate.
+            self._warming = asyncio.create_task(self._warm())
         except BaseException:
             await self.store.aclose()
             raise
         return self
+
+    async def _warm(self) -> None:
+        with suppress(FactError):
+            await self.sandbox.start()
+
+    async def configure(self, settings: Settings) -> None:
+        """Take over changed settings; where data are kept stays as it was when the core was opened."""
+        if settings.isolation != self.settings.isolation:
+            await self._warming
+            await self.sandbox.use(settings.isolation)
+            self._warming = asyncio.create_task(self._warm())
+        self.settings = settings
+
+    async def layers(self) -> tuple[str, ...]:
+        """Name the isolation layers in force; empty where a tool that a model wrote can't be run."""
+        await self._warming
+        return self.sandbox.layers()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -90,6 +109,7 @@ class FactCore:
     async def aclose(self) -> None:
         """Commit what is pending, end every process, close the database."""
         try:
+            await self._warming
             await self.sandbox.aclose()
             with suppress(FactError):
                 await self.history.flush()
@@ -237,8 +257,8 @@ class FactCore:
 
     def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool for its value, blocking a thread that is not the core's."""
-        return self.runner.call(tool, args, kwargs, self._emitter(None))
+        return self.runner.call(tool, args, kwargs, self._emit)
 
     async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool for its value, awaited on any event loop."""
-        return await self.runner.acall(tool, args, kwargs, self._emitter(None))
+        return await self.runner.acall(tool, args, kwargs, self._emit)

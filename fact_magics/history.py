@@ -6,7 +6,6 @@ import json
 import time
 from collections import deque
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.clock import utc_text
@@ -16,11 +15,14 @@ from fact_magics.tool import Status
 from fact_magics.values import decode, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from fact_magics.execution import LoadedTool, Plan, Result
     from fact_magics.tool import ToolOutput, ToolSpec
     from fact_magics.writing.attempt import Attempt
+
+    # An answer from memory: the run, its entry, the milliseconds that it took, and `time.time` of it.
+    _Cached = tuple[Plan, CacheEntry, float, float]
 
 # A row is for people: the cache holds whole results.
 _DATA_LIMIT = 200_000
@@ -29,8 +31,8 @@ _DATA_LIMIT = 200_000
 class History:
     """Rows on their way to the database.
 
-    A row is added on any thread, without waiting, as a function that builds it: an answer from memory
-    costs microseconds, and its row is written out only when it is committed.
+    A row is added on any thread, without waiting. That of an answer from memory is only noted, because the
+    answer costs microseconds, and built when it is committed.
 
     Parameters
     ----------
@@ -43,7 +45,7 @@ class History:
     def __init__(self, store: Store, session_id: str) -> None:
         self._store = store
         self._session_id = session_id
-        self._pending: deque[Callable[[], ExecutionRow]] = deque()
+        self._pending: deque[ExecutionRow | _Cached] = deque()
         self._entries: deque[CacheEntry] = deque()
 
     @property
@@ -64,7 +66,7 @@ class History:
         if not rows and not entries:
             return
         try:
-            await self._store.commit(executions=[build() for build in rows], cache_entries=entries)
+            await self._store.commit(executions=[self._built(row) for row in rows], cache_entries=entries)
         except Exception:
             # A cancelled commit is not among these: the store carries it out all the same.
             self._pending.extendleft(reversed(rows))
@@ -73,7 +75,10 @@ class History:
 
     def add_cached(self, planned: Plan, entry: CacheEntry, took_ms: float) -> None:
         """Remember a run that a cache answered."""
-        self._pending.append(partial(self._cached_row, planned, entry, took_ms, time.time()))
+        self._pending.append((planned, entry, took_ms, time.time()))
+
+    def _built(self, row: ExecutionRow | _Cached) -> ExecutionRow:
+        return self._cached_row(*row) if isinstance(row, tuple) else row
 
     def _cached_row(self, planned: Plan, entry: CacheEntry, took_ms: float, when: float) -> ExecutionRow:
         return self._row(
@@ -104,7 +109,7 @@ class History:
             isolation=", ".join(known["isolation"]),
             duration_ms=output.execution_time_ms,
         )
-        self._pending.append(lambda: row)
+        self._pending.append(row)
         if entry is not None:
             self._entries.append(entry)
 
@@ -122,7 +127,7 @@ class History:
             error=known["error"],
             details="\n".join(known["details"]) or None,
         )
-        self._pending.append(lambda: row)
+        self._pending.append(row)
 
     def add_interrupted(self, planned: Plan, duration_ms: float) -> None:
         """Remember a run that the user stopped."""
@@ -133,7 +138,7 @@ class History:
             error="interrupted",
             duration_ms=duration_ms,
         )
-        self._pending.append(lambda: row)
+        self._pending.append(row)
 
     def _row(self, tool: LoadedTool, status: Status, **values: Any) -> ExecutionRow:
         metadata = tool.metadata

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import os
 import signal
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Enum, Unicode
+from traitlets import Enum, Unicode, observe
 
 from fact_magics import tools
 from fact_magics.arguments import (
@@ -101,6 +100,13 @@ class FactMagics(Magics):
         self._formatters: Formatters | None = None
         shell.events.register("post_execute", self._commit_pending)
 
+    @observe("isolation")
+    def _isolate(self, change: object) -> None:
+        """Let a changed isolation count from the next run on; a run does not read the settings again."""
+        del change
+        if self.workshop.opened is not None:
+            self.workshop.core  # noqa: B018 - takes over the settings
+
     def _overrides(self) -> dict[str, Any]:
         # A trait that was never set has no say: its default would hide the environment's.
         return {name: getattr(self, name) for name in ("model", "live", "isolation", "log_level")}
@@ -158,10 +164,12 @@ class FactMagics(Magics):
         work = self._prepare(name, line, body)
         if not isinstance(work, _Work):
             return work
+        from fact_magics.bridge import STOPPED
+
         job = self.workshop.submit(work.start())
         try:
             result = job.wait(work.view.pump)
-        except (KeyboardInterrupt, asyncio.CancelledError):
+        except STOPPED:
             work.fail()
             raise Interrupted(work.interrupted) from None
         except FactError:
@@ -175,10 +183,12 @@ class FactMagics(Magics):
             work = self._prepare(name, line, body)
         if not isinstance(work, _Work):
             return work
+        from fact_magics.bridge import STOPPED
+
         job = self.workshop.submit(work.start())
         try:
             result = await job.wait_awaited(work.view.pump)
-        except (KeyboardInterrupt, asyncio.CancelledError):
+        except STOPPED:
             work.fail()
             raise Interrupted(work.interrupted) from None
         except FactError:
@@ -341,7 +351,7 @@ class FactMagics(Magics):
         """Let a run's value show itself, unless a view stands in its place."""
         from fact_magics.display.record import run_record
 
-        if view.give_way(run_record(output, streamed=view.streams)):
+        if view.stands and view.give_way(run_record(output, streamed=view.streams)):
             self.formatters.silence_once(output)
 
     @staticmethod

@@ -138,6 +138,9 @@ def _ask(workshop: Workshop, work: Callable[[FactCore], Any]) -> Any:
     return workshop.submit(ask()).wait(lambda: None)
 
 
+_NO_ISOLATION = 'this system can\'t enforce it; see %config FactMagics.isolation = "process"'
+
+
 def _state(arguments: Arguments, workshop: Workshop) -> tuple[Record, Any]:
     from fact_magics.providers.choose import SHELF, choose
 
@@ -159,7 +162,7 @@ def _state(arguments: Arguments, workshop: Workshop) -> tuple[Record, Any]:
         why = "no key is set and no local Ollama answers; set ANTHROPIC_API_KEY to ask a model"
     else:
         why = notice
-    layers = core.sandbox.layers()
+    layers = workshop.submit(core.layers()).wait(lambda: None)
     state = {
         "fact_magics": __version__,
         "model": chosen,
@@ -173,7 +176,7 @@ def _state(arguments: Arguments, workshop: Workshop) -> tuple[Record, Any]:
     memory = core.memory.stats()
     rows = [
         ("Model", f"{chosen} ({why})"),
-        ("Isolation", ", ".join(layers) or "none"),
+        ("Isolation", ", ".join(layers) or f"none: {_NO_ISOLATION}"),
         ("Database", str(core.store.path)),
         ("Cache", f"{plural(memory.entries, 'answer')} in memory, {memory.bytes:,} bytes, over the database"),
         ("Session", core.session_id),

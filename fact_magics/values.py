@@ -351,8 +351,6 @@ def decode(wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
     try:
         text = wire.decode("utf-8")
         value, end = _decoder(wire, classes).raw_decode(text)
-        if end != len(text):
-            raise WireError("not the canonical form of a value: something follows it")
     except WireError:
         raise
     except _ConstructorFailed as error:
@@ -361,10 +359,16 @@ def decode(wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
         raise WireError(f"a value nested deeper than {MAX_DEPTH} levels") from None
     except (ValueError, ArithmeticError, TypeError) as error:
         raise WireError(f"not the canonical form of a value: {error}") from None
-    # Few brackets can't be deep, and counting them is far cheaper than walking the value.
-    if wire.count(b"[") + wire.count(b"{") > _MAX_WIRE_DEPTH and _deeper_than(value, _MAX_WIRE_DEPTH):
+    if end != len(text):
+        raise WireError("not the canonical form of a value: something follows it")
+    if len(wire) > _MAX_WIRE_DEPTH and _may_be_deep(wire) and _deeper_than(value, _MAX_WIRE_DEPTH):
         raise WireError(f"a value nested deeper than {MAX_DEPTH} levels")
     return value
+
+
+def _may_be_deep(wire: bytes) -> bool:
+    # Few brackets can't be deep, and counting them is far cheaper than walking the value.
+    return wire.count(b"[") + wire.count(b"{") > _MAX_WIRE_DEPTH
 
 
 def _decoder(wire: bytes, classes: Mapping[str, type] | None) -> json.JSONDecoder:

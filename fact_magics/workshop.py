@@ -8,11 +8,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fact_magics.bridge import Job, LoopThread
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
+    from fact_magics.bridge import Job, LoopThread
     from fact_magics.config import Settings
     from fact_magics.core import FactCore
 
@@ -36,7 +35,7 @@ class Workshop:
         self._overrides = overrides
         self._about = {"notebook": notebook, "kernel": kernel}
         self._directory = Path.cwd()
-        self._thread = LoopThread()
+        self._thread: LoopThread | None = None
         self._core: FactCore | None = None
         self._opening = threading.Lock()
         atexit.register(self.close)
@@ -74,23 +73,30 @@ class Workshop:
         settings = self.settings()
         with self._opening:
             if self._core is None:
+                # Not before: asyncio alone takes half of the time that loading the extension may.
+                from fact_magics.bridge import LoopThread
                 from fact_magics.core import FactCore
 
+                self._thread = self._thread or LoopThread()
                 core = FactCore(settings, **self._about)
                 self.submit(core.__aenter__()).wait(_nothing)
                 self._core = core
-        self._core.settings = settings
+        if settings != self._core.settings:
+            self.submit(self._core.configure(settings)).wait(_nothing)
         return self._core
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Job[T]:
-        """Start a coroutine on the core's loop."""
+        """Start a coroutine on the core's loop; the core was opened before."""
+        assert self._thread is not None  # noqa: S101 - there is nothing to run before a core is open
         return self._thread.submit(coroutine)
 
     def close(self) -> None:
         """Commit what is pending, end every process and the thread, within a bounded time."""
         atexit.unregister(self.close)
         core, self._core = self._core, None
-        self._thread.close(core.aclose() if core is not None else None)
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close(core.aclose() if core is not None else None)
 
 
 def _nothing() -> None:

@@ -49,10 +49,13 @@ class View(Protocol):
         The last event, once it has arrived.
     streams : bool
         What has arrived stays where it was shown, so that the record need not repeat it.
+    stands : bool
+        Something was shown, or is for the view to show, in whose place the record goes.
     """
 
     ended: Any
     streams: bool
+    stands: bool
 
     def put(self, event: Event) -> None:
         """Take an event; callable from any thread."""
@@ -71,6 +74,7 @@ class _Queue:
     """The events that have arrived and were not shown yet."""
 
     streams = False
+    stands = False
 
     def __init__(self) -> None:
         self._events: SimpleQueue[Event] = SimpleQueue()
@@ -113,6 +117,7 @@ class TerminalView(_Queue):
     """Prints text as it arrives, where there is no front end but a terminal."""
 
     streams = True
+    stands = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -218,6 +223,7 @@ class WidgetView(_Queue):
             from ipywidgets import HTML
 
             self._widget = HTML(markup)
+            self.stands = True
             self._handle = display(self._widget, display_id=True)
         else:
             self._widget.value = markup
@@ -247,6 +253,7 @@ class WidgetView(_Queue):
         self._handle.update(record.bundle, raw=True)
         self._widget.close()
         self._widget = None
+        self.stands = False
         return True
 
     def close(self) -> None:

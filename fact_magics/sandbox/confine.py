@@ -86,9 +86,9 @@ def landlock_abi() -> int:
 def refuse_what_the_supervisor_keeps() -> bool:
     """Refuse the few system calls by which a process inside could use up the notebook's own descriptors.
 
-    For each process that leaves its session or group, sandlock 0.9.0 keeps a pidfd in the supervising process,
-    the notebook's, until the sandbox ends; and a socket for each netlink socket inside. A bare fork(2), which no
-    library uses, it does not count against the cap on processes.
+    For each process that leaves its session or group, sandlock 0.9.0 keeps a pidfd in the process that
+    supervises it, the notebook's, until the sandbox ends; and a socket for each netlink socket inside. A
+    bare fork(2), which no library uses, it does not count against the cap on processes.
 
     Returns
     -------

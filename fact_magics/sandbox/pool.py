@@ -68,6 +68,11 @@ class Sandbox:
         """
         await self._started()
 
+    async def use(self, mode: Mode) -> None:
+        """Isolate as another mode says, from the next call on."""
+        await self.aclose()
+        self._mode = mode
+
     def layers(self) -> tuple[str, ...]:
         """Name the layers in force, such as ``landlock``, ``seccomp``, ``scopes``, ``rlimits``, ``fork``.
 

@@ -92,7 +92,13 @@ class Prepared:
 
 
 class Run:
-    """Follow one call on a prepared child."""
+    """Follow one call on a prepared child.
+
+    Attributes
+    ----------
+    clean : bool
+        Whether the call ended by itself and left no process behind.
+    """
 
     def __init__(
         self, zygote: Zygote, call: Call, prepared: Prepared, on_printed: Callable[[str], None] | None
@@ -106,6 +112,7 @@ class Run:
         self._unsent = memoryview(b"")
         self._stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
+        self.clean = False
 
     async def follow(self) -> frames.Ending:
         """Send the request and wait: when this returns, or is cancelled, nothing of the call is left."""
@@ -135,6 +142,7 @@ class Run:
             self._forget()
         if ended.done() and ended.exception() is None:
             report = ended.result()
+            self.clean = stopped is None and report.get("clean") is True
         duration = (time.perf_counter() - started) * 1e3
         while self._read_results():
             pass

@@ -136,9 +136,14 @@ class Warden:
                 if prepared is not None:
                     prepared.close()
                 raise ZygoteLostError("an isolated process ended before a call began")
+            run = Run(self, call, prepared, on_printed)
             try:
-                return await Run(self, call, prepared, on_printed).follow()
+                return await run.follow()
             finally:
+                if not run.clean:
+                    # sandlock 0.9.0 goes on to count, against the cap on processes, some that were killed. Such a
+                    # zygote has served its last call.
+                    self._lose()
                 removal = self._remove(prepared)
                 self._preparing = asyncio.create_task(self._prepare_after(removal))
                 await asyncio.wait((removal,), timeout=_END_SECONDS)

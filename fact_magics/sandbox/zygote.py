@@ -159,13 +159,14 @@ class Zygote:
         call, self._call = self._call, None
         _, status, usage = os.wait4(self._child, 0)
         self._child = 0
-        if not self._has_ended():
+        clean = self._has_ended()
+        if not clean:
             if self._scoped:
                 self._kill()
             else:
                 self._report(left=call)
             self._reap()
-        self._report(ended=call, status=status, cpu=usage.ru_utime + usage.ru_stime)
+        self._report(ended=call, status=status, cpu=usage.ru_utime + usage.ru_stime, clean=clean)
         os.close(self._child_handle)
 
     def _kill(self) -> None:

@@ -22,7 +22,7 @@ PROMISED = 1.3
 ROUNDS = 400
 SIZES = {"a word": 1, "10 KB": 1_000}
 
-HIT = "%%fact_run repeat\ntext = {text!r}"
+HIT = "%%fact_run repeat\ntext = given"
 SHOWN = """
 class Shown:
     def _repr_mimebundle_(self, include=None, exclude=None):
@@ -45,20 +45,20 @@ def measure(rounds: int = ROUNDS) -> list[Line]:
         with kernel(env) as running:
             running.run("%load_ext fact_magics")
             for size, characters in SIZES.items():
-                hit = HIT.format(text="fact " * characters)
-                running.run(hit)
-                _, bundle = running.run(hit)
+                running.run(f"given = {'fact ' * characters!r}")
+                running.run(HIT)
+                _, bundle = running.run(HIT)
                 if "cached" not in bundle["text/plain"]:
                     raise SystemExit(f"the second run was not cached: {bundle}")
                 running.run(SHOWN.format(bundle=bundle))
                 for _ in range(20):
-                    running.run(hit)
+                    running.run(HIT)
                     running.run("shown")
                 before = rows(path)
                 ours: list[float] = []
                 theirs: list[float] = []
                 for turn in range(rounds):
-                    ours.append(running.run(hit)[0])
+                    ours.append(running.run(HIT)[0])
                     if turn % 50 == 0 and rows(path) != before + turn + 1:
                         raise SystemExit("a cell ended before its row was committed")
                     theirs.append(running.run("shown")[0])

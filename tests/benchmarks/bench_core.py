@@ -2,7 +2,10 @@
 
 Run it: ``python tests/benchmarks/bench_core.py``. Two ways lead to an answer from memory: a tool called as a
 function, which gives the value, and a plan that is recalled, which gives the `ToolOutput` of a cell. Each is timed
-in short batches, turn by turn with validation alone, which is then taken off. At most 10 µs is promised.
+turn by turn with validation alone, which is then taken off. At most 10 µs is promised.
+
+A promise in microseconds is about this code, not about what else a machine does: a round's time is that of its
+fastest batch, as `timeit` has it, and the median of the rounds counts. The median of all batches stands beside it.
 """
 
 from __future__ import annotations
@@ -24,17 +27,40 @@ if TYPE_CHECKING:
     from fact_magics.handle import Tool
 
 PROMISED_MICROSECONDS = 10.0
-ROUNDS = 300
-CALLS = 100
+ROUNDS = 100
+BATCHES = 7
+CALLS = 30
 INPUT = {"text": "Some Title", "times": 3}
 
 
-def batch(call: Callable[[], object]) -> float:
-    """Time one call, in microseconds, as the mean of a short batch."""
-    started = time.perf_counter()
-    for _ in range(CALLS):
-        call()
-    return (time.perf_counter() - started) / CALLS * 1e6
+class Timed:
+    """Something that is called in short batches; times are microseconds a call."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self._rounds: list[list[float]] = [[]]
+
+    def batch(self) -> None:
+        """Time one batch."""
+        call = self._call
+        started = time.perf_counter()
+        for _ in range(CALLS):
+            call()
+        self._rounds[-1].append((time.perf_counter() - started) / CALLS * 1e6)
+
+    def end_round(self) -> None:
+        """Begin another round."""
+        self._rounds.append([])
+
+    @property
+    def fastest(self) -> float:
+        """The median of the rounds' fastest batches."""
+        return median([min(batches) for batches in self._rounds if batches])
+
+    @property
+    def usual(self) -> float:
+        """The median of all batches."""
+        return median([time for batches in self._rounds for time in batches])
 
 
 async def compare(opened: FactCore, tool: Tool, rounds: int) -> list[Line]:
@@ -57,23 +83,29 @@ async def compare(opened: FactCore, tool: Tool, rounds: int) -> list[Line]:
             raise SystemExit("an answer was not in memory")
         return output
 
-    ways = {"a cached call in the core": call, "a cached plan in the core": recall}
-    taken: dict[str, list[float]] = {name: [] for name in ways}
-    alone: list[float] = []
+    ways = {"a cached call in the core": Timed(call), "a cached plan in the core": Timed(recall)}
+    alone = Timed(validate)
     gc.collect()
     for _ in range(rounds):
-        alone.append(batch(validate))
-        for name, way in ways.items():
-            taken[name].append(batch(way))
-        if opened.history.pending != len(ways) * CALLS:
+        for _ in range(BATCHES):
+            for timed in (alone, *ways.values()):
+                timed.batch()
+        if opened.history.pending != len(ways) * BATCHES * CALLS:
             raise SystemExit("a cached run left no row")
         await opened.history.flush()
-    lines = []
-    for name, times in taken.items():
-        above = median(times) - median(alone)
-        measured = f"median µs: run {median(times):.2f}, validation alone {median(alone):.2f}, {rounds} rounds"
-        lines.append(at_most(name, PROMISED_MICROSECONDS, above, "µs", measured))
-    return lines
+        for timed in (alone, *ways.values()):
+            timed.end_round()
+    return [
+        at_most(
+            name,
+            PROMISED_MICROSECONDS,
+            timed.fastest - alone.fastest,
+            "µs",
+            f"µs: run {timed.fastest:.2f}, validation alone {alone.fastest:.2f}, {rounds} rounds; "
+            f"median of all batches {timed.usual:.2f} and {alone.usual:.2f}",
+        )
+        for name, timed in ways.items()
+    ]
 
 
 async def main(rounds: int) -> list[Line]:

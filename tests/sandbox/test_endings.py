@@ -40,7 +40,7 @@ def stray(act):
         if os.fork() == 0:
             name()
             for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT): signal.signal(one, signal.SIG_IGN)
-            os.write(1, b'up\n')
+            os.write(1, b'up ')
             os.write(ready[1], b'x')
             act()
             while True: time.sleep(60)

@@ -18,6 +18,7 @@ from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from conftest import Bench
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

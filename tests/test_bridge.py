@@ -1,0 +1,197 @@
+"""The owned loop thread: results, errors, notifications and interrupts cross it; it ends when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+
+import pytest
+
+from fact_magics.bridge import Job, LoopThread
+
+
+@pytest.fixture
+def thread():
+    owned = LoopThread()
+    yield owned
+    owned.close()
+
+
+async def after(seconds, value):
+    await asyncio.sleep(seconds)
+    return value
+
+
+async def raises(error):
+    await asyncio.sleep(0)
+    raise error
+
+
+def nothing() -> None:
+    pass
+
+
+def names() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "fact_magics"]
+
+
+def test_no_thread_is_started_before_it_is_needed():
+    owned = LoopThread()
+    assert names() == []
+    owned.close()
+    assert names() == []
+
+
+def test_a_blocked_thread_gets_the_result_and_the_error(thread):
+    assert thread.submit(after(0.01, 5)).wait(nothing) == 5
+    with pytest.raises(KeyError):
+        thread.submit(raises(KeyError("x"))).wait(nothing)
+
+
+async def test_a_loop_gets_the_result_and_the_error_and_stays_alive_meanwhile(thread):
+    ticks = 0
+
+    async def tick():
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0.01)
+
+    ticking = asyncio.create_task(tick())
+    assert await thread.submit(after(0.3, 5)).wait_awaited(nothing) == 5
+    ticking.cancel()
+    assert ticks > 5
+    with pytest.raises(KeyError):
+        await thread.submit(raises(KeyError("x"))).wait_awaited(nothing)
+
+
+def test_the_pump_runs_in_the_waiting_thread_and_at_the_end(thread):
+    where = set()
+    thread.submit(after(0.05, None)).wait(lambda: where.add(threading.get_ident()))
+    assert where == {threading.get_ident()}
+
+
+def test_a_job_that_is_long_done_is_not_waited_for(thread):
+    job = thread.submit(after(0, 1))
+    while not job.finished:
+        time.sleep(0.01)
+    assert job.wait(nothing) == 1
+
+
+def test_an_interrupt_cancels_the_job_which_still_records_itself(thread):
+    recorded = []
+
+    async def work():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.05)
+            recorded.append("interrupted")
+            raise
+
+    threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        thread.submit(work()).wait(nothing)
+    assert recorded == ["interrupted"]
+
+
+async def test_cancelling_the_cell_cancels_the_job_which_still_records_itself(thread):
+    recorded = []
+
+    async def work():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+            recorded.append("interrupted")
+
+    cell = asyncio.create_task(thread.submit(work()).wait_awaited(nothing))
+    await asyncio.sleep(0.1)
+    cell.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cell
+    assert recorded == ["interrupted"]
+
+
+async def test_a_job_that_won_t_stop_does_not_hold_the_cell(thread):
+    release = threading.Event()
+
+    async def stubborn():
+        while not release.is_set():
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                continue
+
+    cell = asyncio.create_task(thread.submit(stubborn()).wait_awaited(nothing))
+    await asyncio.sleep(0.1)
+    cell.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(cell, 30)
+    release.set()
+
+
+def test_cancelling_at_once_never_starts_the_work(thread):
+    started = []
+
+    async def work():
+        started.append(1)
+
+    gate = threading.Event()
+    thread.loop.call_soon_threadsafe(gate.wait)
+    job = thread.submit(work())
+    job.cancel()
+    gate.set()
+    with pytest.raises((asyncio.CancelledError, KeyboardInterrupt)):
+        job.wait(nothing)
+
+
+def test_closing_runs_the_last_work_cancels_the_rest_and_ends_the_thread():
+    owned = LoopThread()
+    ended = []
+
+    async def forever():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("cancelled")
+
+    async def last():
+        ended.append("last")
+
+    job = owned.submit(forever())
+    owned.submit(after(0, None)).wait(nothing)
+    owned.close(last())
+    assert ended == ["last", "cancelled"]
+    assert names() == []
+    assert job.finished
+    owned.close()
+
+
+def test_closing_is_bounded_when_the_last_work_hangs():
+    owned = LoopThread()
+    owned.submit(after(0, None)).wait(nothing)
+    owned.close(after(60, None), timeout_seconds=0.2)
+    assert names() == []
+
+
+def test_a_closed_thread_starts_again_when_it_is_used():
+    owned = LoopThread()
+    owned.submit(after(0, 1)).wait(nothing)
+    owned.close()
+    assert owned.submit(after(0, 2)).wait(nothing) == 2
+    owned.close()
+
+
+def test_an_error_that_nobody_waited_for_is_not_reported_later(thread, recwarn, capsys):
+    import gc
+
+    job: Job[None] | None = thread.submit(raises(ValueError("nobody asked")))
+    while job is not None and not job.finished:
+        time.sleep(0.01)
+    job = None
+    gc.collect()
+    thread.submit(after(0.05, None)).wait(nothing)
+    assert "never retrieved" not in capsys.readouterr().err

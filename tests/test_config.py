@@ -1,0 +1,159 @@
+"""Settings: which source wins, what a found file may not say, and that keys never show."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from fact_magics import load_settings
+from fact_magics.errors import SettingsError
+from fact_magics.trust import trust
+
+KEY = "sk-ant-RECOGNISABLE-4711"
+
+
+def read(folder: Path, environment=None, **overrides):
+    environment = {"FACT_HOME": str(folder / "home"), **(environment or {})}
+    return load_settings(overrides, folder, environment)
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / ".env"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_the_highest_source_wins(tmp_path):
+    write(tmp_path, "FACT_MODEL=from-file\nLOG_LEVEL=debug\n")
+    assert read(tmp_path).model == "from-file"
+    assert read(tmp_path, {"FACT_MODEL": "from-environment"}).model == "from-environment"
+    chosen = read(tmp_path, {"FACT_MODEL": "from-environment"}, model="from-config")
+    assert chosen.model == "from-config"
+    assert chosen.log_level == "debug"
+    assert chosen.origin("model") == "%config"
+    assert chosen.origin("log_level") == str(tmp_path / ".env")
+    assert chosen.origin("live") == "default"
+    assert read(tmp_path, {"FACT_MODEL": "from-environment"}).origin("model") == "the environment"
+
+
+def test_a_config_that_was_never_set_hides_nothing(tmp_path):
+    assert read(tmp_path, {"FACT_MODEL": "m"}, model=None).model == "m"
+
+
+def test_an_empty_variable_is_no_value(tmp_path):
+    assert read(tmp_path, {"FACT_MODEL": "", "ANTHROPIC_API_KEY": ""}).model is None
+    assert read(tmp_path, {"ANTHROPIC_API_KEY": ""}).anthropic_api_key is None
+
+
+def test_the_nearest_file_counts_from_the_directory_upward(tmp_path):
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    write(tmp_path, "FACT_MODEL=far\nLOG_LEVEL=debug\n")
+    assert read(deep).model == "far"
+    write(tmp_path / "a", "FACT_MODEL=near\n")
+    assert read(deep).model == "near"
+    assert read(deep).log_level == "info"  # the nearest file, not a mixture
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["FACT_HOME=/tmp/elsewhere", "DATABASE_URL=sqlite:////tmp/elsewhere.db", "ANTHROPIC_BASE_URL=http://evil.example"],
+)
+def test_a_found_file_may_not_say_where_data_goes_until_it_is_trusted(tmp_path, line):
+    file = write(tmp_path, f"{line}\nFACT_MODEL=fine\n")
+    before = read(tmp_path)
+    assert before.model == "fine"
+    assert before.home == tmp_path / "home"
+    assert before.database == ""
+    assert before.anthropic_base_url is None
+    assert any(line.partition("=")[0] in note and "trust" in note for note in before.notes)
+
+    trust(file, tmp_path / "home")
+    after = read(tmp_path)
+    assert after.notes == ()
+    assert line.partition("=")[2] in (str(after.home), after.database, after.anthropic_base_url) or (
+        line.startswith("FACT_HOME") and after.home == tmp_path / "home"  # the environment's is higher
+    )
+    file.write_text(file.read_text() + "# changed\n")
+    assert any("trust" in note for note in read(tmp_path).notes)
+
+
+def test_an_endpoint_is_used_only_with_a_key_from_the_same_source(tmp_path):
+    environment = {"ANTHROPIC_API_KEY": KEY}
+    trust(write(tmp_path, "ANTHROPIC_BASE_URL=http://evil.example\n"), tmp_path / "home")
+    found = read(tmp_path, environment)
+    assert found.anthropic_base_url is None
+    assert found.anthropic_api_key.get_secret_value() == KEY
+    assert any("ANTHROPIC_BASE_URL" in note for note in found.notes)
+
+    trust(write(tmp_path, f"ANTHROPIC_BASE_URL=http://mine.example\nANTHROPIC_API_KEY={KEY}\n"), tmp_path / "home")
+    assert read(tmp_path).anthropic_base_url == "http://mine.example"
+    # The environment's key wins over the file's, and so the file's endpoint is out.
+    mixed = read(tmp_path, {"ANTHROPIC_API_KEY": "sk-other"})
+    assert mixed.anthropic_api_key.get_secret_value() == "sk-other"
+    assert mixed.anthropic_base_url is None
+    whole = read(tmp_path, {"ANTHROPIC_API_KEY": "sk-other", "ANTHROPIC_BASE_URL": "http://env.example"})
+    assert whole.anthropic_base_url == "http://env.example"
+
+
+def test_the_same_rule_holds_for_every_provider(tmp_path):
+    trust(write(tmp_path, "GROQ_API_BASE=http://evil.example\n"), tmp_path / "home")
+    found = read(tmp_path, {"GROQ_API_KEY": KEY})
+    assert "GROQ_API_BASE" not in found.providers
+    assert found.providers["GROQ_API_KEY"].get_secret_value() == KEY
+
+
+def test_an_untrusted_file_can_t_read_the_environment_s_secrets(tmp_path):
+    write(tmp_path, "FACT_MODEL=${SECRET_KEY}\n")
+    assert read(tmp_path, {"SECRET_KEY": KEY}).model == "${SECRET_KEY}"
+
+
+@pytest.mark.parametrize("show", [repr, str, lambda s: str(s.model_dump()), lambda s: s.model_dump_json(), vars])
+def test_keys_never_show(tmp_path, show):
+    found = read(tmp_path, {"ANTHROPIC_API_KEY": KEY, "GROQ_API_KEY": KEY, "SECRET_KEY": KEY})
+    assert KEY not in str(show(found))
+    assert set(found.secrets) == {KEY}
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [({"LOG_LEVEL": "loud"}, "LOG_LEVEL"), ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL")],
+)
+def test_a_value_that_can_t_be_used_is_one_line_with_its_name_and_source(tmp_path, environment, name):
+    with pytest.raises(SettingsError) as caught:
+        _ = read(tmp_path, {**environment, "ANTHROPIC_API_KEY": KEY}).database_path
+    assert name in str(caught.value)
+    assert "the environment" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert KEY not in str(caught.value)
+
+
+def test_another_program_s_database_is_left_alone(tmp_path):
+    found = read(tmp_path, {"DATABASE_URL": "postgres://user:hunter2@host/db"})
+    assert found.database_path == tmp_path / "home" / "fact_magics.db"
+    assert any("postgres" in note for note in found.notes)
+    assert "hunter2" not in str(found.notes)
+
+
+def test_database_urls_name_files(tmp_path):
+    assert read(tmp_path).database_path == tmp_path / "home" / "fact_magics.db"
+    assert read(tmp_path, {"DATABASE_URL": "sqlite:////abs/a.db"}).database_path == Path("/abs/a.db")
+    assert read(tmp_path, {"DATABASE_URL": "sqlite:///rel/a.db"}).database_path == Path("rel/a.db").absolute()
+
+
+def test_log_levels_are_read_in_any_case(tmp_path):
+    assert read(tmp_path, {"LOG_LEVEL": "WARNING"}).log_level == "warning"
+
+
+def test_a_file_that_can_t_be_read_is_a_note_and_no_error(tmp_path):
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00FACT_MODEL")
+    assert any("could not be read" in note for note in read(tmp_path).notes)
+
+
+def test_settings_can_t_be_changed_and_don_t_leak_by_pickling_errors(tmp_path):
+    found = read(tmp_path, {"ANTHROPIC_API_KEY": KEY})
+    with pytest.raises(Exception, match="frozen"):
+        found.model = "other"
+    assert pickle.loads(pickle.dumps(found)).anthropic_api_key.get_secret_value() == KEY  # noqa: S301

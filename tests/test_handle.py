@@ -1,0 +1,106 @@
+"""`Tool`: what Python, a person and an agent see of it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fact_magics import FactCore, ToolSpec, load_settings
+from fact_magics.errors import FactError, InvalidInput, ToolFailed
+from fact_magics.testing import ModelServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SOURCE = '''
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+
+def price(
+    amount: Annotated[float, Field(ge=0, description="Before tax.")],
+    /,
+    country: Literal["BE", "NL"] = "BE",
+    *,
+    copy: bool = False,
+    tags: list[str] | None = None,
+) -> dict[str, float]:
+    """Add the tax of a country.
+
+    Parameters
+    ----------
+    amount : float
+        Before tax.
+    """
+    if amount == 13:
+        raise ValueError("unlucky")
+    return {"price": amount * (1.21 if country == "BE" else 1.2)}
+'''
+
+
+@pytest.fixture
+async def price(home: Path):
+    with ModelServer() as server:
+        environment = {"FACT_HOME": str(home), **server.environment()}
+        async with FactCore(load_settings({}, home.parent, environment)) as core:
+            server.writes(SOURCE)
+            yield await core.generate(ToolSpec("price", "Add tax."))
+
+
+async def test_it_has_the_signature_and_the_documentation_of_the_function(price):
+    signature = inspect.signature(price)
+    kinds = {name: parameter.kind.name for name, parameter in signature.parameters.items()}
+    assert kinds == {
+        "amount": "POSITIONAL_ONLY",
+        "country": "POSITIONAL_OR_KEYWORD",
+        "copy": "KEYWORD_ONLY",
+        "tags": "KEYWORD_ONLY",
+    }
+    assert signature.parameters["country"].default == "BE"
+    assert price.__name__ == "price"
+    assert inspect.getdoc(price).startswith("Add the tax of a country.")
+    assert "price(amount" in repr(price)
+    assert "1.0.0" in repr(price)
+    assert "unproven" in repr(price)
+    assert "\n" not in repr(price)
+
+
+async def test_it_is_called_by_the_rules_of_python(price):
+    assert await price.acall(100) == {"price": 121.0}
+    assert await price.acall(100, "NL", copy=True) == {"price": 120.0}
+    for args, kwargs in [((), {}), ((1, "BE", True), {}), ((1,), {"nope": 1}), ((), {"amount": 1}), ((-1,), {}),
+                         ((True,), {}), ((1, "FR"), {})]:  # fmt: skip
+        with pytest.raises(InvalidInput):
+            await price.acall(*args, **kwargs)
+    with pytest.raises(ToolFailed, match="price raised ValueError: unlucky"):
+        await price.acall(13)
+
+
+async def test_blocking_its_own_loop_is_an_error_and_no_deadlock(price):
+    with pytest.raises(FactError, match="await price.acall"):
+        price(7)
+
+
+async def test_its_schema_is_json_and_says_what_is_required(price):
+    schema = price.json_schema()
+    assert json.loads(json.dumps(schema)) == schema
+    assert schema["type"] == "object"
+    assert schema["additionalProperties"] is False
+    assert schema["required"] == ["amount"]
+    assert schema["properties"]["country"]["enum"] == ["BE", "NL"]
+    assert schema["properties"]["amount"]["minimum"] == 0
+    assert schema["properties"]["amount"]["description"] == "Before tax."
+
+
+async def test_it_defines_itself_for_agents(price):
+    anthropic, openai = price.to_anthropic(), price.to_openai()
+    assert anthropic["name"] == "price"
+    assert anthropic["description"].startswith("Add the tax of a country.")
+    assert anthropic["input_schema"] == price.json_schema()
+    assert openai["type"] == "function"
+    assert openai["function"]["name"] == "price"
+    assert openai["function"]["parameters"] == price.json_schema()
