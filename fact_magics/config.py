@@ -48,6 +48,8 @@ class Settings(BaseSettings):
         Where each field that is no default came from.
     notes : tuple of str
         What was found and not used, one line each.
+    withheld : tuple of str
+        Keys of a found file that are not used because the file also chooses where they go.
     """
 
     model_config = SettingsConfigDict(
@@ -71,6 +73,7 @@ class Settings(BaseSettings):
 
     origins: dict[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
 
     @classmethod
     def settings_customise_sources(
@@ -135,9 +138,10 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     """
     fields = {str(field.validation_alias or name): name for name, field in Settings.model_fields.items()}
     notes: list[str] = []
+    withheld: list[str] = []
     # Each name's value and its source; later sources win.
     found: dict[str, tuple[Any, str]] = {}
-    _add(found, *_from_file(directory, _home(overrides, environment), notes))
+    _add(found, *_from_file(directory, _home(overrides, environment), notes, withheld))
     _add(found, _from_environment(environment), "the environment")
     _add(found, {_alias(name): value for name, value in overrides.items() if value is not None}, "%config")
     _drop_foreign_database(found, notes)
@@ -156,6 +160,7 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
             **values,
             origins={fields[name]: source for name, (_, source) in found.items() if name in fields},
             notes=tuple(notes),
+            withheld=tuple(name for name in withheld if name not in found),
         )
     except ValidationError as error:
         raise _unusable(error, found, {name: alias for alias, name in fields.items()}) from None
@@ -171,7 +176,7 @@ def _add(found: dict[str, tuple[Any, str]], values: Mapping[str, Any], source: s
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     named = EnvSettingsSource(Settings, env_ignore_empty=True)
-    named.env_vars = {name.lower(): value for name, value in environment.items()}
+    named.env_vars = {name.lower(): value for name, value in environment.items() if value}
     known = {name: value for name, value in named().items() if name.isupper()}
     return {
         **{name: value for name, value in environment.items() if name.endswith(_PROVIDER_NAMES) and value},
@@ -184,7 +189,9 @@ def _home(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Path:
     return Path(chosen) if chosen else user_data_path("fact_magics", appauthor=False)
 
 
-def _from_file(directory: Path, home: Path, notes: list[str]) -> tuple[dict[str, str], str]:
+def _from_file(
+    directory: Path, home: Path, notes: list[str], withheld: list[str]
+) -> tuple[dict[str, str], str]:
     path = _nearest(directory, ".env")
     if path is None:
         return {}, ""
@@ -202,7 +209,8 @@ def _from_file(directory: Path, home: Path, notes: list[str]) -> tuple[dict[str,
             del values[name]
             key = name.removesuffix("_BASE_URL").removesuffix("_API_BASE") + "_API_KEY"
             # The key was most likely made for that endpoint: it goes nowhere else.
-            values.pop(key, None)
+            if values.pop(key, None):
+                withheld.append(key)
         if distrusted:
             notes.append(f"{path} sets {', '.join(distrusted)}, which counts only after: %fact trust {path}")
     return values, str(path)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fact_magics.arguments import tool_name
-from fact_magics.errors import FactError
+from fact_magics.errors import FactError, ProviderError
 from fact_magics.events import GenerationEnded, Listener
 from fact_magics.providers.choose import choose
 from fact_magics.signature import signature_identity
@@ -62,6 +62,7 @@ class Generator:
             took = (time.perf_counter() - started) * 1000
             emit(GenerationEnded(spec.name, Status.OK, known, (), True, "", took))
             return known
+        _refuse_to_guess(spec, settings)
         provider = await choose(settings, spec.model)
         try:
             return await self._ask(spec, provider, emit, started)
@@ -112,6 +113,16 @@ class Generator:
         )
         rows = self._history.generation_rows(spec, attempts, tool_id=candidate.id)
         return await self._store.accept(candidate, session_id=self._session_id, generations=rows)
+
+
+def _refuse_to_guess(spec: ToolSpec, settings: Settings) -> None:
+    """Ask for trust where the model that is meant has a key in a file that is not trusted."""
+    model = spec.model or settings.model or "claude-"
+    if settings.withheld and "ANTHROPIC_API_KEY" in settings.withheld and model.startswith(("claude-", "anthropic/")):
+        raise ProviderError(
+            "The Anthropic key was found in a file that also says where to send it.",
+            hint=f"{settings.notes[0]}; or write --model shelf to go on without a model.",
+        )
 
 
 def _with_examples(spec: ToolSpec) -> ToolSpec:

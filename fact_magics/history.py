@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fact_magics.clock import utc_text
 from fact_magics.store import CacheEntry, ExecutionRow, GenerationRow, Store, new_id
@@ -15,7 +16,7 @@ from fact_magics.tool import Status
 from fact_magics.values import decode, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from fact_magics.execution import LoadedTool, Plan, Result
     from fact_magics.tool import ToolOutput, ToolSpec
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     # An answer from memory: the run, its entry, the milliseconds that it took, and `time.time` of it.
     _Cached = tuple[Plan, CacheEntry, float, float]
+
+T = TypeVar("T")
 
 # A row is for people: the cache holds whole results.
 _DATA_LIMIT = 200_000
@@ -61,12 +64,19 @@ class History:
         StoreError
             The database can't be written; the rows wait for the next flush.
         """
-        rows = [self._pending.popleft() for _ in range(len(self._pending))]
-        entries = [self._entries.popleft() for _ in range(len(self._entries))]
-        if not rows and not entries:
-            return
+        with self._taken() as (rows, entries):
+            await self._store.commit(executions=rows, cache_entries=entries)
+
+    def flush_blocking(self) -> None:
+        """Commit what waits as `flush` does, from a thread that has no loop and waits for it."""
+        with self._taken() as (rows, entries):
+            self._store.commit_blocking(rows, entries)
+
+    @contextmanager
+    def _taken(self) -> Iterator[tuple[list[ExecutionRow], list[CacheEntry]]]:
+        rows, entries = _all_of(self._pending), _all_of(self._entries)
         try:
-            await self._store.commit(executions=[self._built(row) for row in rows], cache_entries=entries)
+            yield [self._built(row) for row in rows], entries
         except Exception:
             # A cancelled commit is not among these: the store carries it out all the same.
             self._pending.extendleft(reversed(rows))
@@ -186,6 +196,14 @@ class History:
     async def commit_generation(self, spec: ToolSpec, attempts: Sequence[Attempt]) -> None:
         """Commit the attempts of a generation that accepted nothing."""
         await self._store.commit(generations=self.generation_rows(spec, attempts))
+
+
+def _all_of(waiting: deque[T]) -> list[T]:
+    taken: list[T] = []
+    with suppress(IndexError):  # another thread may take some of them
+        while waiting:
+            taken.append(waiting.popleft())
+    return taken
 
 
 def _input(arguments: bytes) -> str:

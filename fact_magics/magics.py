@@ -132,7 +132,7 @@ class FactMagics(Magics):
         """At a cell's end, commit the rows of the answers that it took from memory."""
         core = self.workshop.opened
         if core is not None and core.history.pending:
-            self.workshop.submit(core.history.flush()).wait(_nothing)
+            core.history.flush_blocking()
 
     # The two ways that a cell comes in.
 
@@ -302,7 +302,7 @@ class FactMagics(Magics):
             if known is None:
                 return self._running(core, planned, arguments, view)
             output = known
-        self.workshop.submit(core.history.flush()).wait(_nothing)
+        core.history.flush_blocking()
         return self._finish_run(output, view, arguments)
 
     def _running(self, core: FactCore, planned: Plan, arguments: Arguments, view: View) -> _Work:

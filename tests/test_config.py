@@ -59,7 +59,11 @@ def test_the_nearest_file_counts_from_the_directory_upward(tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    ["FACT_HOME=/tmp/elsewhere", "DATABASE_URL=sqlite:////tmp/elsewhere.db", "ANTHROPIC_BASE_URL=http://evil.example"],
+    [
+        "FACT_HOME=/tmp/elsewhere",
+        "DATABASE_URL=sqlite:////tmp/elsewhere.db",
+        "ANTHROPIC_BASE_URL=http://evil.example",
+    ],
 )
 def test_a_found_file_may_not_say_where_data_goes_until_it_is_trusted(tmp_path, line):
     file = write(tmp_path, f"{line}\nFACT_MODEL=fine\n")
@@ -88,7 +92,10 @@ def test_an_endpoint_is_used_only_with_a_key_from_the_same_source(tmp_path):
     assert found.anthropic_api_key.get_secret_value() == KEY
     assert any("ANTHROPIC_BASE_URL" in note for note in found.notes)
 
-    trust(write(tmp_path, f"ANTHROPIC_BASE_URL=http://mine.example\nANTHROPIC_API_KEY={KEY}\n"), tmp_path / "home")
+    trust(
+        write(tmp_path, f"ANTHROPIC_BASE_URL=http://mine.example\nANTHROPIC_API_KEY={KEY}\n"),
+        tmp_path / "home",
+    )
     assert read(tmp_path).anthropic_base_url == "http://mine.example"
     # The environment's key wins over the file's, and so the file's endpoint is out.
     mixed = read(tmp_path, {"ANTHROPIC_API_KEY": "sk-other"})
@@ -110,7 +117,9 @@ def test_an_untrusted_file_can_t_read_the_environment_s_secrets(tmp_path):
     assert read(tmp_path, {"SECRET_KEY": KEY}).model == "${SECRET_KEY}"
 
 
-@pytest.mark.parametrize("show", [repr, str, lambda s: str(s.model_dump()), lambda s: s.model_dump_json(), vars])
+@pytest.mark.parametrize(
+    "show", [repr, str, lambda s: str(s.model_dump()), lambda s: s.model_dump_json(), vars]
+)
 def test_keys_never_show(tmp_path, show):
     found = read(tmp_path, {"ANTHROPIC_API_KEY": KEY, "GROQ_API_KEY": KEY, "SECRET_KEY": KEY})
     assert KEY not in str(show(found))

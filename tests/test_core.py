@@ -178,7 +178,9 @@ async def test_a_cancelled_run_is_recorded_as_interrupted(core, server):
 async def test_identical_runs_in_flight_are_one_run_and_a_cancelled_leader_leaves_the_others(core, server):
     source = "import os, time\n\ndef who(n: float) -> int:\n    time.sleep(n)\n    return getattr(os, 'get' + 'pid')()\n"
     server.writes(source)
-    await core.generate(ToolSpec("who", "Who.\n\n>>> who(-1.0)\nTraceback (most recent call last):\nValueError\n"))
+    await core.generate(
+        ToolSpec("who", "Who.\n\n>>> who(-1.0)\nTraceback (most recent call last):\nValueError\n")
+    )
     request = ToolInput("who", {"n": 0.4})
     outputs = await asyncio.gather(*(core.execute_tool(request) for _ in range(6)))
     assert len({output.result for output in outputs}) == 1

@@ -83,7 +83,12 @@ def test_the_module_lists_the_toolbox_and_pretends_nothing(script):
 def test_importing_the_module_alone_opens_nothing(plain_environment, home, tmp_path):
     code = "import fact_magics.tools, threading; print(threading.active_count())"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=plain_environment, cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env=plain_environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip() == "1"
     assert not home.exists()

@@ -141,8 +141,8 @@ class Warden:
                 return await run.follow()
             finally:
                 if not run.clean:
-                    # sandlock 0.9.0 goes on to count, against the cap on processes, some that were killed. Such a
-                    # zygote has served its last call.
+                    # sandlock 0.9.0 goes on to count, against the cap on processes, some that were killed. So
+                    # this zygote has served its last call.
                     self._lose()
                 removal = self._remove(prepared)
                 self._preparing = asyncio.create_task(self._prepare_after(removal))

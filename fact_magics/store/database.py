@@ -7,6 +7,7 @@ import random
 import sqlite3
 import stat
 import time
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -16,7 +17,7 @@ from fact_magics.store.schema import APPLICATION_ID, MIGRATIONS
 from fact_magics.store.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -82,13 +83,23 @@ class Database:
         """
         return await self._run(partial(_patiently, work=partial(_transact, work=work)))
 
+    def write_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a transaction as `write` does, from a thread that has no loop and waits for it."""
+        with self._faults_told():
+            return self._worker.run_blocking(partial(_patiently, work=partial(_transact, work=work)))
+
     async def aclose(self) -> None:
         """Close the file after what was queued; closing twice is no error."""
         await self._worker.close()
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
+        with self._faults_told():
             return await self._worker.run(work)
+
+    @contextmanager
+    def _faults_told(self) -> Iterator[None]:
+        try:
+            yield
         except ValueError:
             if self._worker.is_open:
                 raise

@@ -233,8 +233,22 @@ class Store:
         cache_entries: Sequence[CacheEntry] = (),
     ) -> None:
         """Keep the rows of a cell, all or none."""
-        if not (executions or generations or cache_entries):
-            return
+        if executions or generations or cache_entries:
+            await self._database.write(self._kept(executions, generations, cache_entries))
+
+    def commit_blocking(
+        self, executions: Sequence[ExecutionRow] = (), cache_entries: Sequence[CacheEntry] = ()
+    ) -> None:
+        """Keep the rows of a cell, all or none, from a thread that has no loop and waits for it."""
+        if executions or cache_entries:
+            self._database.write_blocking(self._kept(executions, (), cache_entries))
+
+    def _kept(
+        self,
+        executions: Sequence[ExecutionRow],
+        generations: Sequence[GenerationRow],
+        cache_entries: Sequence[CacheEntry],
+    ) -> Callable[[sqlite3.Connection], None]:
         now = utc_now()
         used = self._stale(row.cache_key for row in executions if row.cached)
         max_bytes = self._cache_max_bytes
@@ -248,7 +262,7 @@ class Store:
             for entry in cache_entries:
                 cache.put(connection, entry, now, max_bytes)
 
-        await self._database.write(work)
+        return work
 
     async def record_executions(self, rows: Sequence[ExecutionRow]) -> None:
         """Keep runs, all or none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+# A lock's wait should see signals everywhere.
+_HEARTBEAT_SECONDS = 0.1
 
 
 class Worker(aiosqlite.Connection):
@@ -73,6 +77,35 @@ class Worker(aiosqlite.Connection):
 
         self._tx.put_nowait((None, job))
         return await future
+
+    def run_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` as `run` does, and block the calling thread, which is no loop's, meanwhile.
+
+        A loop between the two threads would double the hops, which for one row cost more than its commit.
+
+        Raises
+        ------
+        ValueError
+            The connection is closed.
+        """
+        if not self.is_open:
+            raise ValueError("Connection closed")
+        connection = self._conn
+        future: Future[T] = Future()
+
+        def job() -> None:
+            try:
+                future.set_result(work(connection))
+            except Exception as error:  # noqa: BLE001 - carried to whoever waits, as a future does
+                future.set_exception(error)
+
+        self._tx.put_nowait((None, job))
+        while self._thread.is_alive() and not future.done():
+            with suppress(TimeoutError):
+                future.exception(_HEARTBEAT_SECONDS)
+        if not future.done():
+            raise ValueError("Connection closed")
+        return future.result()
 
     async def close(self) -> None:
         """Close the file after what was queued, and end the thread; closing twice is no error."""

@@ -44,7 +44,7 @@ def shout() -> str:
 
 @pytest.fixture
 def shout_cell() -> str:
-    return '%%fact_generate shout\nWrite text loudly.\n\n>>> shout("hi")\n\'HI!\'\n'
+    return "%%fact_generate shout\nWrite text loudly.\n\n>>> shout(\"hi\")\n'HI!'\n"
 
 
 @dataclass

@@ -88,7 +88,8 @@ def test_an_example_outside_the_grammar_is_shown_with_its_line(desk, what):
 
 
 @pytest.mark.parametrize(
-    ("expected", "part"), [("", "value"), ("x", "literal"), ("2\n3", ""), ("Traceback (most recent call last):", "exception")]
+    ("expected", "part"),
+    [("", "value"), ("x", "literal"), ("2\n3", ""), ("Traceback (most recent call last):", "exception")],
 )
 def test_an_example_without_a_readable_expectation_is_refused(desk, expected, part):
     before = desk.counts()
@@ -232,7 +233,12 @@ def test_a_database_that_can_t_be_used_is_one_line_and_stays_as_it_was(start_ker
     before = file.read_bytes() if file.exists() else b""
     kernel = start_kernel(**env)
 
-    for code in ("%fact", "%%fact_generate slugify\nTurn a title into a URL slug.", "%%fact_run x\ny = 1", "%fact history"):
+    for code in (
+        "%fact",
+        "%%fact_generate slugify\nTurn a title into a URL slug.",
+        "%%fact_run x\ny = 1",
+        "%fact history",
+    ):
         cell = kernel.run(code)
         assert cell.status == "error", code
         assert cell.error_name in ("StoreError", "SettingsError"), cell.traceback

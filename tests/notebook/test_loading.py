@@ -11,7 +11,13 @@ HEAVY = ("anthropic", "pydantic", "litellm", "ipywidgets", "aiosqlite", "structl
 
 def python(code: str, env: dict[str, str], cwd) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd=cwd, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code],
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -89,7 +95,7 @@ def test_ipython_in_a_terminal_streams_plain_text_can_be_interrupted_and_exits(
     source = "def slowly(n: int) -> int:\n" + "    # a remark\n" * 40 + "    return n\n"
     server.writes(source, pace=40, chunk=12)
     terminal.child.sendline(
-        "get_ipython().run_cell(\"%%fact_generate slowly\\nSlowly.\\n\\n>>> slowly(1)\\n1\\n\");"
+        'get_ipython().run_cell("%%fact_generate slowly\\nSlowly.\\n\\n>>> slowly(1)\\n1\\n");'
     )
     terminal.child.expect("a remark")  # long before the end
     assert terminal.child.expect(["return n", "a remark"]) == 1

@@ -13,7 +13,10 @@ def stocked(module_desk):
     desk = module_desk
     half = "def half(n: int) -> float:\n    '''Halve a number.'''\n    print('halving')\n    return n / 2\n"
     assert desk.write("half", half, examples=">>> half(2)\n1.0\n", options="--tag arithmetic").status == "ok"
-    assert desk.write("shelve", "def shelve(n: int) -> int:\n    '''Put it away.'''\n    return 1 // n\n").status == "ok"
+    assert (
+        desk.write("shelve", "def shelve(n: int) -> int:\n    '''Put it away.'''\n    return 1 // n\n").status
+        == "ok"
+    )
     desk.run("%%fact_run half\nn = 7")
     desk.run("%%fact_run half\nn = 7")
     desk.run("%%fact_run shelve\nn = 0")
@@ -82,7 +85,6 @@ def test_show_shows_a_tool_whole(desk):
     assert data["signature"] == "half(n: int) -> float"
     assert data["schema"]["properties"]["n"]["type"] == "integer"
     assert data["contract"] == ">>> half(2)\n1.0"
-
 
 
 def test_history_lists_this_session_newest_first(desk):
@@ -166,9 +168,7 @@ def test_managing_changes_nothing(desk):
 
 
 def test_the_documented_columns_are_there(desk):
-    [columns] = desk.query(
-        "SELECT group_concat(name) FROM pragma_table_info('tool_executions')"
-    )
+    [columns] = desk.query("SELECT group_concat(name) FROM pragma_table_info('tool_executions')")
     for name in ("id", "session_id", "tool_id", "tool_name", "tool_version", "input_data", "output_data",
                  "status", "error", "cached", "duration_ms", "executed_at"):  # fmt: skip
         assert name in columns[0].split(",")

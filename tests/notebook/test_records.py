@@ -8,8 +8,14 @@ from html.parser import HTMLParser
 import pytest
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31mred\x1b]8;;http://evil\x07\u202ereversed"
-LONG = "def slowly(n: int) -> int:\n" + "".join(f"    # line {i} of a long remark\n" for i in range(60)) + "    return n\n"
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31mred\x1b]8;;http://evil\x07\u202ereversed"
+)
+LONG = (
+    "def slowly(n: int) -> int:\n"
+    + "".join(f"    # line {i} of a long remark\n" for i in range(60))
+    + "    return n\n"
+)
 
 
 class _Tags(HTMLParser):
@@ -30,7 +36,24 @@ def tags(html: str):
 def assert_inert(cell):
     """No markup and no control of a model's or a tool's is left in what the cell shows."""
     for tag, attributes in tags(cell.html):
-        assert tag in {"div", "p", "strong", "pre", "code", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "small", "span", "em"}, tag
+        assert tag in {
+            "div",
+            "p",
+            "strong",
+            "pre",
+            "code",
+            "table",
+            "thead",
+            "tbody",
+            "tr",
+            "th",
+            "td",
+            "details",
+            "summary",
+            "small",
+            "span",
+            "em",
+        }, tag
         assert not any(name.startswith("on") or name in ("src", "href") for name in attributes)
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e]", cell.plain + cell.html)
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e]", cell.traceback)
@@ -41,12 +64,23 @@ def test_a_generation_shows_one_record_in_html_and_in_plain_text(desk):
     [display] = cell.displays
     assert set(display["data"]) == {"text/html", "text/plain"}
     for text in display["data"].values():
-        for part in ("shown", "1.0.0", "claude-sonnet-5-5", "tokens", "1 attempt", "return n", "✓", "shown(3)"):
+        for part in (
+            "shown",
+            "1.0.0",
+            "claude-sonnet-5-5",
+            "tokens",
+            "1 attempt",
+            "return n",
+            "✓",
+            "shown(3)",
+        ):
             assert part in text
 
 
 def test_a_run_shows_one_record_and_out_holds_the_value(desk):
-    desk.write("say", "def say(n: int) -> int:\n    print('said', n)\n    return n\n", examples=">>> say(0)\n0\n")
+    desk.write(
+        "say", "def say(n: int) -> int:\n    print('said', n)\n    return n\n", examples=">>> say(0)\n0\n"
+    )
     for code in ("%%fact_run say\nn = 3", "%%fact_run say\nn = 3"):
         cell = desk.run(code)
         [display] = cell.displays
@@ -79,7 +113,9 @@ def test_streamed_or_not_the_final_outputs_hold_no_widget_and_one_record(desk, p
     assert WIDGET not in display["data"]
     assert "line 59 of a long remark" in display["data"]["text/plain"]
     if pace:
-        assert any(WIDGET in m["content"].get("data", {}) for m in cell.messages if m["msg_type"] == "display_data")
+        assert any(
+            WIDGET in m["content"].get("data", {}) for m in cell.messages if m["msg_type"] == "display_data"
+        )
         assert any(m["msg_type"] == "comm_close" for m in cell.messages)
 
 
@@ -151,7 +187,9 @@ def test_with_live_off_there_is_no_widget_at_all(desk):
 
 
 def test_a_generation_that_fails_leaves_one_record_and_no_widget(desk):
-    desk.server.writes(LONG.replace("slowly", "failing").replace("return n", "return n + 1"), pace=60, chunk=12)
+    desk.server.writes(
+        LONG.replace("slowly", "failing").replace("return n", "return n + 1"), pace=60, chunk=12
+    )
     cell = desk.write("failing", examples=">>> failing(1)\n1\n", options="--attempts 1")
     assert cell.status == "error"
     [display] = cell.displays
@@ -175,7 +213,10 @@ def test_a_run_that_fails_after_printing_for_long_leaves_one_record_and_no_widge
 
 
 def test_hostile_text_of_a_model_is_inert(desk):
-    desk.server.reply(f"{HOSTILE}\n```python\ndef evil(n: int) -> int:\n    '''{HOSTILE}'''\n    return n\n```\n{HOSTILE}", pace=30)
+    desk.server.reply(
+        f"{HOSTILE}\n```python\ndef evil(n: int) -> int:\n    '''{HOSTILE}'''\n    return n\n```\n{HOSTILE}",
+        pace=30,
+    )
     cell = desk.write("evil", examples=">>> evil(1)\n1\n")
     assert_inert(cell)
     for text in live_texts(cell):
@@ -213,10 +254,18 @@ def test_hostile_text_of_a_tool_is_inert(desk):
 def test_hostile_text_in_a_request_and_in_input_is_inert(desk):
     desk.run(f"hostile = {HOSTILE!r}")
     source = "def mirror(text: str) -> str:\n    return text\n"
-    cell = desk.write("mirror", source, text="Mirror {{hostile}}.", examples=f">>> mirror({HOSTILE!r})\n{HOSTILE!r}\n")
+    cell = desk.write(
+        "mirror", source, text="Mirror {{hostile}}.", examples=f">>> mirror({HOSTILE!r})\n{HOSTILE!r}\n"
+    )
     assert cell.status == "ok", cell.traceback
     assert_inert(cell)
-    for code in ("%%fact_run mirror\ntext = hostile", "%%fact_run mirror\ntext = [hostile]", "mirror", "%fact history", "%fact show mirror"):
+    for code in (
+        "%%fact_run mirror\ntext = hostile",
+        "%%fact_run mirror\ntext = [hostile]",
+        "mirror",
+        "%fact history",
+        "%fact show mirror",
+    ):
         assert_inert(desk.run(code))
     generation = next(row for row in desk.history("--tool mirror") if row["kind"] == "generation")
     assert_inert(desk.run(f"%fact show {generation['generation_id']}"))
@@ -225,7 +274,9 @@ def test_hostile_text_in_a_request_and_in_input_is_inert(desk):
 
 
 def test_a_result_too_big_to_show_is_cut_with_a_note_and_the_value_is_whole(desk):
-    desk.write("many", "def many(n: int) -> list[int]:\n    return list(range(n))\n", examples=">>> many(1)\n[0]\n")
+    desk.write(
+        "many", "def many(n: int) -> list[int]:\n    return list(range(n))\n", examples=">>> many(1)\n[0]\n"
+    )
     cell = desk.run("%%fact_run many --into whole\nn = 300_000")
     assert len(cell.displays[0]["data"]["text/plain"]) < 30_000
     assert "more characters" in cell.plain

@@ -155,7 +155,10 @@ def test_positional_only_and_keyword_only_parameters_work_in_cells_and_calls(des
     for wrong in ("only(a=1, c=2)", "only(1, 'b', 2)", "only(1)", "only(1, c=2, e=3)", "only(1, 2, c=3)"):
         cell = desk.run(wrong)
         assert cell.error_name == "InvalidInput", wrong
-        assert desk.run(f"try:\n    {wrong}\nexcept ValueError as e:\n    print(type(e).__name__)").stdout == "InvalidInput\n"
+        assert (
+            desk.run(f"try:\n    {wrong}\nexcept ValueError as e:\n    print(type(e).__name__)").stdout
+            == "InvalidInput\n"
+        )
 
 
 # Answers
@@ -164,7 +167,12 @@ def test_positional_only_and_keyword_only_parameters_work_in_cells_and_calls(des
 def test_the_value_is_a_tool_output_shown_as_its_result(desk):
     cell = desk.run("%%fact_run total\nvalues = [1, 2, 3.5]")
     assert "6.5" in cell.plain
-    assert desk.value("[type(_).__name__, _.success, _.result, _.execution_time_ms > 0]") == ["ToolOutput", True, 6.5, True]
+    assert desk.value("[type(_).__name__, _.success, _.result, _.execution_time_ms > 0]") == [
+        "ToolOutput",
+        True,
+        6.5,
+        True,
+    ]
 
 
 def test_an_identical_run_is_answered_from_the_cache_printed_text_included(desk):
@@ -195,7 +203,8 @@ def test_fresh_runs_anyway_and_replaces_the_entry(desk):
         examples=">>> stamp(0)\n0\n",
     )
     first, cached, fresh, after = (
-        desk.value("got") for options in ("", "", "--fresh", "")
+        desk.value("got")
+        for options in ("", "", "--fresh", "")
         if desk.run(f"%%fact_run stamp {options} --into got\nn = 1").status == "ok"
     )
     assert first == cached
@@ -204,7 +213,13 @@ def test_fresh_runs_anyway_and_replaces_the_entry(desk):
 
 
 def test_one_and_one_point_nought_and_true_are_apart_where_the_annotation_keeps_them_apart(desk):
-    for value, shown in {"1": "[1, None]", "1.0": "[1.0, None]", "True": "[True, None]", "-0.0": "[-0.0, None]", "0.0": "[0.0, None]"}.items():
+    for value, shown in {
+        "1": "[1, None]",
+        "1.0": "[1.0, None]",
+        "True": "[True, None]",
+        "-0.0": "[-0.0, None]",
+        "0.0": "[0.0, None]",
+    }.items():
         assert desk.run(f"%%fact_run echo\nvalue = {value}").plain.splitlines()[0] == shown
 
 
@@ -290,13 +305,19 @@ def test_timeouts_and_memory_limits_have_their_own_errors_and_statuses(desk):
         examples=">>> hog(0)\n0\n",
     )
     assert desk.run("%%fact_run hog --memory 64\nmb = 300").status == "error"
-    assert desk.query("SELECT status FROM tool_executions WHERE tool_name = 'hog' ORDER BY rowid DESC")[0][0] in ("limit", "error")
+    assert desk.query("SELECT status FROM tool_executions WHERE tool_name = 'hog' ORDER BY rowid DESC")[0][
+        0
+    ] in ("limit", "error")
     assert desk.run("%%fact_run hog --memory 1024\nmb = 300").status == "ok"
     assert runs(desk, "rest")[-1] == ("timeout", 0)
 
 
 def test_a_process_that_dies_is_one_clear_line(desk):
-    desk.write("dies", "import os\n\ndef dies(n: int) -> int:\n    os._exit(3) if n else None\n    return n\n", examples=">>> dies(0)\n0\n")
+    desk.write(
+        "dies",
+        "import os\n\ndef dies(n: int) -> int:\n    os._exit(3) if n else None\n    return n\n",
+        examples=">>> dies(0)\n0\n",
+    )
     cell = desk.run("%%fact_run dies\nn = 1")
     assert cell.error_name in ("ToolFailed", "LimitReached")
     assert len(cell.error.splitlines()) == 1
@@ -304,7 +325,9 @@ def test_a_process_that_dies_is_one_clear_line(desk):
 
 
 def test_a_result_that_does_not_fit_the_annotation_fails(desk):
-    desk.write("liar", "def liar(n: int) -> int:\n    return n if n else 'nought'\n", examples=">>> liar(1)\n1\n")
+    desk.write(
+        "liar", "def liar(n: int) -> int:\n    return n if n else 'nought'\n", examples=">>> liar(1)\n1\n"
+    )
     cell = desk.run("%%fact_run liar\nn = 0")
     assert cell.status == "error"
     assert "nought" in cell.error
@@ -364,7 +387,11 @@ def test_a_trailing_semicolon_and_a_trailing_blank_are_no_part_of_the_line(desk)
 def test_help_lists_every_option(desk, magic):
     text = desk.run(f"{magic} --help\n").stdout
     common = ["--timeout", "--fresh", "--help"]
-    own = ["--memory", "--no-raise", "--into"] if magic == "%%fact_run" else ["--model", "--attempts", "--tag", "--replace"]
+    own = (
+        ["--memory", "--no-raise", "--into"]
+        if magic == "%%fact_run"
+        else ["--model", "--attempts", "--tag", "--replace"]
+    )
     assert all(option in text for option in common + own)
 
 
@@ -407,10 +434,14 @@ def test_a_call_that_fails_raises_for_python(desk):
 
 
 def test_stored_tools_are_importable_and_listed(desk):
-    cell = desk.run("from fact_magics.tools import total as imported\nimport fact_magics.tools\nimported([4])")
+    cell = desk.run(
+        "from fact_magics.tools import total as imported\nimport fact_magics.tools\nimported([4])"
+    )
     assert cell.status == "ok", cell.traceback
     assert desk.value("'total' in dir(fact_magics.tools)") is True
-    missing = desk.run("try:\n    from fact_magics.tools import totle\nexcept ImportError as e:\n    print(e)")
+    missing = desk.run(
+        "try:\n    from fact_magics.tools import totle\nexcept ImportError as e:\n    print(e)"
+    )
     assert "total" in missing.stdout
 
 

@@ -17,7 +17,12 @@ def everything_under(folder: Path) -> str:
 
 def test_a_key_is_in_no_output_no_log_and_no_database(start_kernel, server, home, shout, shout_cell):
     kernel = start_kernel(
-        **{**server.environment(), "ANTHROPIC_API_KEY": KEY, "GROQ_API_KEY": OTHER, "SECRET_KEY": f"{OTHER}-sign"},
+        **{
+            **server.environment(),
+            "ANTHROPIC_API_KEY": KEY,
+            "GROQ_API_KEY": OTHER,
+            "SECRET_KEY": f"{OTHER}-sign",
+        },
         LOG_LEVEL="debug",
     )
     cells = []
@@ -36,13 +41,15 @@ def test_a_key_is_in_no_output_no_log_and_no_database(start_kernel, server, home
     server.fails(400, f"bad request with {KEY} and {OTHER}")
     run(shout_cell.replace("loudly", "quite loudly"))
     server.breaks(f"the key is {KEY}", "error")
-    run(shout_cell.replace("loudly", "too loudly") .replace("shout\n", "shout --attempts 1\n", 1))
+    run(shout_cell.replace("loudly", "too loudly").replace("shout\n", "shout --attempts 1\n", 1))
     run("%fact")
     run("%fact --json")
     run("%fact history --json")
     run("%config FactMagics")
     run("shout.stored")
-    run("import fact_magics\nfact_magics.load_settings({}, __import__('pathlib').Path('.'), __import__('os').environ)")
+    run(
+        "import fact_magics\nfact_magics.load_settings({}, __import__('pathlib').Path('.'), __import__('os').environ)"
+    )
     run("%%fact_generate x --model groq/llama\nWrite.")
 
     shown = json.dumps([cell.messages for cell in cells], default=str)
@@ -72,7 +79,9 @@ def test_a_tool_s_process_has_no_key(modelled, server):
     assert modelled.run("look(2)").plain == "[]"
 
 
-def test_the_log_holds_the_start_and_the_end_of_each_execution_as_json(modelled, server, home, shout, shout_cell):
+def test_the_log_holds_the_start_and_the_end_of_each_execution_as_json(
+    modelled, server, home, shout, shout_cell
+):
     server.writes(shout)
     modelled.run(shout_cell)
     modelled.run("%%fact_run shout\ntext = 'a'")
@@ -93,7 +102,9 @@ def test_the_log_holds_the_start_and_the_end_of_each_execution_as_json(modelled,
     assert runs[1]["output_bytes"] > 0
     assert runs[1]["duration_ms"] > 0
     assert runs[1]["status"] == "ok"
-    assert [line["status"] for line in lines if line.get("tool") == "bad" and line["event"] == "run ended"] == ["error"]
+    assert [
+        line["status"] for line in lines if line.get("tool") == "bad" and line["event"] == "run ended"
+    ] == ["error"]
     generations = [line for line in lines if line.get("operation") == "generate"]
     assert [line["event"] for line in generations[:2]] == ["generation started", "generation ended"]
     assert "error" in {line.get("status") for line in generations}
@@ -102,7 +113,9 @@ def test_the_log_holds_the_start_and_the_end_of_each_execution_as_json(modelled,
     assert "run started" not in failed.plain
 
 
-def test_a_found_file_s_key_goes_nowhere_but_home_until_the_file_is_trusted(start_kernel, server, tmp_path, shout, shout_cell):
+def test_a_found_file_s_key_goes_nowhere_but_home_until_the_file_is_trusted(
+    start_kernel, server, tmp_path, shout, shout_cell
+):
     folder = tmp_path / "cloned"
     folder.mkdir()
     (folder / ".env").write_text(f"ANTHROPIC_BASE_URL={server.url}\n")

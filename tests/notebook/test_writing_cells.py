@@ -41,7 +41,9 @@ def test_the_failures_of_a_wrong_candidate_go_back_to_the_model(desk):
     assert first.system == second.system  # the prefix that a provider caches
     assert "Attempt 1: mended(2) should give 4, but gave 6" in cell.plain
     assert "2 attempts" in cell.plain
-    rows = desk.query("SELECT attempt, status, tool_id FROM generations WHERE tool_name = 'mended' ORDER BY attempt")
+    rows = desk.query(
+        "SELECT attempt, status, tool_id FROM generations WHERE tool_name = 'mended' ORDER BY attempt"
+    )
     [(version,)] = desk.query("SELECT id FROM tools WHERE name = 'mended'")
     assert rows == [(1, "error", None), (2, "ok", version)]
     assert desk.value("mended(5)") == 10
@@ -49,7 +51,13 @@ def test_the_failures_of_a_wrong_candidate_go_back_to_the_model(desk):
 
 def test_a_candidate_that_fails_the_checks_is_not_run_and_is_mended(desk):
     before = len(desk.server.requests)
-    cell = write(desk, "checked", "def {name}(n):\n    return 2 * n\n", "def other(n: int) -> int:\n    return n\n", GOOD)
+    cell = write(
+        desk,
+        "checked",
+        "def {name}(n):\n    return 2 * n\n",
+        "def other(n: int) -> int:\n    return n\n",
+        GOOD,
+    )
     assert cell.status == "ok"
     assert "annotat" in desk.server.requests[before + 1].text
     assert "no function named checked" in desk.server.requests[before + 2].text
@@ -69,7 +77,11 @@ def test_attempts_bounds_how_often_the_model_is_asked(desk):
 
 HALF = "```python\ndef {name}(n: int) -> int:\n    # a remark of some length\n    return 2 * n\n```\n"
 ENDINGS = {
-    "prose": (lambda s, n: s.reply("I would rather talk about the weather."), "no Python code", "the weather"),
+    "prose": (
+        lambda s, n: s.reply("I would rather talk about the weather."),
+        "no Python code",
+        "the weather",
+    ),
     "empty": (lambda s, n: s.reply(""), "empty", ""),
     "refused": (lambda s, n: s.refuses("I can't help with that"), "declined", "I can't help with that"),
     "refused_with_code": (
@@ -98,7 +110,11 @@ ENDINGS = {
         "no function named",
         "strange",
     ),
-    "no_python": (lambda s, n: s.writes(f"def {n}(n: int) -> int:\n    return 2 *\n"), "does not parse", "2 *"),
+    "no_python": (
+        lambda s, n: s.writes(f"def {n}(n: int) -> int:\n    return 2 *\n"),
+        "does not parse",
+        "2 *",
+    ),
 }
 
 
@@ -173,7 +189,10 @@ def test_fresh_asks_again_and_makes_a_new_version(desk):
     write(desk, "renewed", GOOD)
     cell = write(desk, "renewed", "def {name}(n: int) -> int:\n    return n + n\n", options="--fresh")
     assert cell.status == "ok"
-    assert desk.value("[renewed.version, renewed.source]") == ["1.0.1", "def renewed(n: int) -> int:\n    return n + n\n"]
+    assert desk.value("[renewed.version, renewed.source]") == [
+        "1.0.1",
+        "def renewed(n: int) -> int:\n    return n + n\n",
+    ]
 
 
 def test_versions_are_semantic_and_can_be_named(desk):
@@ -267,7 +286,9 @@ def test_the_stable_prefix_is_marked_for_the_provider_s_cache(desk):
 
 
 def test_variables_are_put_into_the_text_and_only_as_bare_names(desk):
-    desk.run("import pandas as pd\nunits = 'metres {{secret}}'\nframe = pd.DataFrame({'town': ['Ghent'], 'people': [265000]})")
+    desk.run(
+        "import pandas as pd\nunits = 'metres {{secret}}'\nframe = pd.DataFrame({'town': ['Ghent'], 'people': [265000]})"
+    )
     desk.run("numbers = list(range(10_000))")
     text = "Use {{units}} and {{ frame }} and {{numbers}}; keep {single} and {} as they are."
     assert write(desk, "filled", GOOD, text=text).status == "ok"

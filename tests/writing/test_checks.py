@@ -1,0 +1,130 @@
+"""What a candidate's text must pass before anything of it runs, and what is read from it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from fact_magics.writing.checks import check, imports_of, varies
+from fact_magics.writing.examples import read_body
+
+GOOD = "def f(n: int) -> int:\n    return n\n"
+
+
+def failures(source: str, examples: str = "") -> str:
+    checked, found = check(source, "f", read_body(examples, "f").examples)
+    assert (checked is None) == bool(found)
+    return "\n".join(found)
+
+
+def test_a_good_candidate_passes_with_its_signature_and_imports():
+    checked, found = check("import json\nimport numpy as np\nfrom pandas.core import x\n" + GOOD, "f")
+    assert found == ()
+    assert checked.signature.text == "f(n: int) -> int"
+    assert checked.imports == ("numpy", "pandas")
+    assert not checked.varies
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("def f(n: int) -> int\n    return n", "Line 1 does not parse"),
+        ("def f(n: int) -> int:\n\treturn n\n        return 1", "does not parse"),
+        ("\0", "does not parse"),
+        ("(" * 400 + ")" * 400 + "\n" + GOOD, "does not parse"),
+        ("x = '" + "x" * 250_000 + "'\n" + GOOD, "characters long"),
+        ("from . import helper\n" + GOOD, "relatively"),
+        ("import fact_magics\n" + GOOD, "another stored tool"),
+        ("from fact_magics.tools import g\n" + GOOD, "another stored tool"),
+        ("import no_such_package_here\n" + GOOD, "not installed"),
+        ("def g(n: int) -> int:\n    import no_such_package_here\n\n" + GOOD, "not installed"),
+        ("def f(n: int) -> int:\n    return int(input())\n", "keyboard"),
+        ("def f(n: int) -> int:\n    exit()\n", "ends its process"),
+        ("def f(n: int) -> int:\n    breakpoint()\n", "debugger"),
+        ("def f(*n: int) -> int:\n    return 1\n", "*"),
+        ("def f(**n: int) -> int:\n    return 1\n", "*"),
+        ("def f(n) -> int:\n    return 1\n", "n"),
+        ("def f(n: int):\n    return 1\n", "return"),
+        ("f = lambda n: n\n", "f"),
+        ("class f:\n    pass\n", "f"),
+        ("def f(n: open) -> int:\n    return 1\n", "open"),
+        ("return 1\n" + GOOD, "does not parse"),
+        ("async def f(n: int) -> int:\n    yield n\n", ""),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_sentence(source, told):
+    said = failures(source)
+    assert said
+    assert told in said
+    assert all(len(line) < 1_000 for line in said.splitlines())
+
+
+def test_examples_that_don_t_fit_the_signature_are_told_before_anything_runs():
+    assert "f(1, 2)" in failures(GOOD, ">>> f(1, 2)\n3\n")
+
+
+def test_nothing_of_the_source_is_run_and_no_parent_package_is_imported(tmp_path, monkeypatch):
+    package = tmp_path / "trap_package"
+    package.mkdir()
+    (package / "__init__.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    (package / "inner.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    source = f"import trap_package.inner\nopen({str(tmp_path / 'ran')!r}, 'w')\ndef f(n: int = (open('x'), 1)[1]) -> int:\n    return n\n"
+    check(source, "f")
+    check("import trap_package.inner\n" + GOOD, "f")
+    assert not (tmp_path / "ran").exists()
+    assert "trap_package" not in sys.modules
+    assert not Path("x").exists()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time\nx = time.time()",
+        "from time import time\nx = time()",
+        "import time as t\nx = t.time_ns()",
+        "import random\nx = random.choice([1])",
+        "from random import choice\nx = choice([1])",
+        "import uuid\nx = uuid.uuid4()",
+        "from uuid import uuid4\nx = uuid4()",
+        "import secrets\nx = secrets.token_hex()",
+        "from datetime import datetime\nx = datetime.now()",
+        "from datetime import date\nx = date.today()",
+        "import datetime\nx = datetime.datetime.utcnow()",
+        "import datetime as dt\nx = dt.date.today()",
+        "from datetime import datetime as D\nx = D.now()",
+        "import os\nx = os.urandom(3)",
+        "from os import urandom\nx = urandom(3)",
+        "import numpy as np\nx = np.random.rand()",
+        "import numpy.random as npr\nx = npr.rand()",
+        "from numpy import random\nx = random.rand()",
+        "import random as r\nf = r.random",
+    ],
+)
+def test_a_source_that_reads_the_clock_or_randomness_varies(source):
+    assert varies(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import json\nx = json.dumps(1)",
+        "import time\ntime.sleep(1)",
+        "from uuid import UUID\nx = UUID('1' * 32)",
+        "import random\nx = random.Random(7)",
+        "from datetime import datetime\nx = datetime.fromisoformat('2024-01-01')",
+        "x = 'time.time() and random'",
+        "def f(random: int) -> int:\n    return random",
+    ],
+)
+def test_a_source_that_only_names_them_does_not(source):
+    assert not varies(source)
+
+
+def test_imports_are_top_level_packages_outside_the_standard_library():
+    assert imports_of("import os.path, json, numpy.linalg\nfrom pandas import x\nfrom . import y") == (
+        "numpy",
+        "pandas",
+    )

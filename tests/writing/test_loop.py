@@ -1,0 +1,176 @@
+"""Write, prove, repair: the real provider over the wire, and the real sandbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fact_magics.errors import GenerationFailed, ProviderError
+from fact_magics.events import AttemptEnded, AttemptStarted, ExampleProven, PhaseChanged, TextArrived
+from fact_magics.providers.anthropic import AnthropicProvider
+from fact_magics.sandbox import Sandbox
+from fact_magics.testing import ModelServer
+from fact_magics.tool import Status, ToolSpec
+from fact_magics.writing.examples import read_body
+from fact_magics.writing.loop import write
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+BODY = "Double a number.\n\n>>> double(2)\n4\n\n>>> double(-1)\nTraceback (most recent call last):\nValueError: no\n"
+GOOD = "def double(n: int) -> int:\n    if n < 0:\n        raise ValueError('no')\n    return 2 * n\n"
+
+
+@pytest.fixture
+def server() -> Iterator[ModelServer]:
+    with ModelServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def ask(server: ModelServer) -> AsyncIterator:
+    from pydantic import SecretStr
+
+    provider = AnthropicProvider("claude-sonnet-5-5", SecretStr(server.key), base_url=server.url)
+    sandbox = Sandbox()
+    await sandbox.start()
+    try:
+
+        async def run(body: str = BODY, **options):
+            read = read_body(body, "double")
+            spec = ToolSpec("double", read.description, read.examples, **options)
+            events, attempts = [], []
+            try:
+                accepted = await write(spec, provider, sandbox, events.append, attempts)
+            except (GenerationFailed, ProviderError) as error:
+                return error, events, attempts
+            return accepted, events, attempts
+
+        yield run
+    finally:
+        await sandbox.aclose()
+        await provider.aclose()
+
+
+async def test_a_candidate_whose_every_example_holds_is_accepted(ask, server):
+    server.writes(GOOD)
+    accepted, events, attempts = await ask()
+    assert accepted.candidate.source == GOOD
+    assert [verdict.holds for verdict in accepted.attempt.verdicts] == [True, True]
+    assert [attempt.status for attempt in attempts] == [Status.OK]
+    phases = [event.name for event in events if isinstance(event, PhaseChanged)]
+    assert phases == ["waiting", "writing", "checking", "proving", "proving"]
+    assert "".join(event.text for event in events if isinstance(event, TextArrived)) == attempts[0].text
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (GOOD.replace("2 *", "3 *"), "double(2) should give 4, but gave 6"),
+        (GOOD.replace("'no'", "'never'"), "double(-1) should give ValueError: no"),
+        (GOOD.replace("ValueError", "KeyError"), "double(-1) should give ValueError: no"),
+        (GOOD.replace("2 * n", "2.0 * n"), "double(2) should give 4"),
+        (GOOD.replace("2 * n", "str(n)"), "double(2) should give 4"),
+        (GOOD.replace("n: int) ->", "n) ->"), "annotat"),
+        (GOOD.replace("n: int", "*n: int"), "*"),
+        (GOOD.replace("n: int", "a: int, b: int"), "does not fit"),
+        ("import nonexistent_package_xyz\n\n" + GOOD, "nonexistent_package_xyz, which is not installed"),
+        (GOOD.replace("double", "treble"), "no function named double"),
+        (GOOD.replace("2 * n", "2 *"), "does not parse"),
+        ("raise RuntimeError('at import')\n\n" + GOOD, "at import"),
+        (GOOD.replace("return 2 * n", "input(); return 2 * n"), "keyboard"),
+        ("import os\n\n" + GOOD.replace("2 * n", "os._exit(0)"), "double(2) should give 4"),
+        (GOOD.replace("int:", "'Frame':", 1), "Frame"),
+    ],
+)
+async def test_what_is_wrong_with_a_candidate_is_told_and_it_is_mended(ask, server, source, told):
+    server.writes(source)
+    server.writes(GOOD)
+    accepted, events, attempts = await ask()
+    assert not isinstance(accepted, Exception), accepted
+    assert accepted.attempt.number == 2
+    assert [attempt.status for attempt in attempts] == [Status.ERROR, Status.OK]
+    assert any(told in failure for failure in attempts[0].failures), attempts[0].failures
+    assert told in server.requests[1].text
+    assert server.requests[1].messages[1] == ("assistant", attempts[0].text.strip())
+    assert [event.number for event in events if isinstance(event, AttemptStarted)] == [1, 2]
+    assert [event.status for event in events if isinstance(event, AttemptEnded)] == [Status.ERROR, Status.OK]
+
+
+async def test_a_candidate_that_hangs_is_told_so_and_the_other_examples_are_not_waited_for(ask, server):
+    server.writes(GOOD.replace("return 2 * n", "while True: pass"))
+    server.writes(GOOD)
+    accepted, events, attempts = await ask(timeout_seconds=0.5)
+    assert accepted.attempt.number == 2
+    assert len(attempts[0].verdicts) == 1
+    assert len([event for event in events if isinstance(event, ExampleProven)]) == 3
+
+
+async def test_no_more_is_asked_than_attempts(ask, server):
+    for _ in range(3):
+        server.writes(GOOD.replace("2 *", "3 *"))
+    error, _, attempts = await ask(attempts=2)
+    assert isinstance(error, GenerationFailed)
+    assert len(server.requests) == len(attempts) == 2
+    assert "2 attempts" in error.line
+    assert error.details == ("double(2) should give 4, but gave 6",)
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (lambda s: s.refuses("I can't"), "refused"),
+        (lambda s: s.reply(f"```python\n{GOOD}", stop_reason="max_tokens"), "cut"),
+        (lambda s: s.breaks(f"```python\n{GOOD}```\n", "cut"), "cut"),
+        (lambda s: s.reply(f"```python\n{GOOD[:40]}"), "cut"),
+    ],
+)
+async def test_a_refusal_and_a_cut_end_the_work_at_once_with_the_text_kept(ask, server, script, reason):
+    script(server)
+    server.writes(GOOD)
+    error, _, [attempt] = await ask()
+    assert isinstance(error, GenerationFailed)
+    assert len(server.requests) == 1
+    assert attempt.reason == reason
+    assert attempt.status is Status.ERROR
+    assert attempt.text
+    assert len(error.line.splitlines()) == 1
+
+
+async def test_expected_values_are_not_told_to_the_process_but_to_the_model_only(ask, server):
+    spying = "import sys\n\ndef double(n: int) -> int:\n    return 4 if '4' in repr(sys.argv) else 0\n"
+    server.writes(spying)
+    error, _, _ = await ask(attempts=1)
+    assert "1 of 2" in str(error) or "2 of 2" in str(error)
+    assert "4" in server.requests[0].text
+
+
+async def test_a_tool_that_gives_two_answers_for_one_input_is_marked(ask, server):
+    server.writes(
+        "import os\n\ndef double(n: int) -> float:\n    return 4.0 + getattr(os, 'get' + 'pid')() * 1e-15\n"
+    )
+    accepted, _, _ = await ask("Double.\n\n>>> double(2)\n4.0\n")
+    assert accepted.candidate.varies
+
+
+async def test_without_examples_the_module_must_at_least_be_executable(ask, server):
+    server.writes("1 / 0\n\n" + GOOD)
+    server.writes(GOOD)
+    accepted, _, attempts = await ask("Double a number.")
+    assert "ZeroDivisionError" in attempts[0].failures[0]
+    assert accepted.attempt.number == 2
+
+
+async def test_an_example_that_the_signature_refuses_holds_when_it_expects_that(ask, server):
+    server.writes(GOOD)
+    body = "Double.\n\n>>> double('x')\nTraceback (most recent call last):\nValueError\n\n>>> double(1)\n2\n"
+    accepted, _, _ = await ask(body)
+    assert [verdict.holds for verdict in accepted.attempt.verdicts] == [True, True]
+
+
+async def test_usage_is_kept_an_attempt(ask, server):
+    server.writes(GOOD.replace("2 *", "3 *"), usage={"input_tokens": 10, "output_tokens": 5})
+    server.writes(GOOD, usage={"input_tokens": 20, "output_tokens": 6})
+    _, _, attempts = await ask()
+    assert [(a.usage.input_tokens, a.usage.output_tokens) for a in attempts] == [(10, 5), (20, 6)]
