@@ -61,7 +61,6 @@ class FactCore:
         self.memory = MemoryCache()
         self._about = {"notebook": notebook, "kernel": kernel, "python": sys.version.split()[0]}
         self._listeners: list[Listener] = []
-        self._emit = self._emitter(None)
         self._loaded: OrderedDict[str, LoadedTool] = OrderedDict()
         self._pinned: dict[str, LoadedTool] = {}
 
@@ -74,7 +73,13 @@ class FactCore:
             self.history = History(self.store, self.session_id)
             self.generator = Generator(self.store, self.history, self.sandbox, self.log, self.session_id)
             self.runner = Runner(
-                self.store, self.memory, self.history, self.sandbox, self.log, asyncio.get_running_loop()
+                self.store,
+                self.memory,
+                self.history,
+                self.sandbox,
+                self.log,
+                asyncio.get_running_loop(),
+                self._emitter(None),
             )
             await self.store.start_session(self.session_id, **self._about)
             # Ahead of the first run, which is told if this system can't isolate.
@@ -219,18 +224,18 @@ class FactCore:
         stored = await self.store.get_tool(name, wanted)
         if stored is None:
             raise await self._unknown(name, wanted)
-        return Tool(self._load(stored), self)
+        return Tool(self._load(stored), self.runner)
 
     def pinned(self, name: str) -> Tool | None:
         """Give what this session runs under a bare name, if it has run or bound it; waits for nothing."""
         loaded = self._pinned.get(name)
-        return Tool(loaded, self) if loaded else None
+        return Tool(loaded, self.runner) if loaded else None
 
     async def _hold(self, version: ToolVersion) -> Tool:
         loaded = self._load(version)
         self._pinned[version.metadata.name] = loaded
         await self.store.pin(self.session_id, version.metadata.name, version.metadata.id)
-        return Tool(loaded, self)
+        return Tool(loaded, self.runner)
 
     def _load(self, stored: ToolVersion) -> LoadedTool:
         key = stored.metadata.id
@@ -254,11 +259,3 @@ class FactCore:
                 or f"%fact tools lists what there is; %%fact_generate {name} writes it."
             )
         return UnknownName(f"There is no tool named {name!r}.", hint=hint)
-
-    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a tool for its value, blocking a thread that is not the core's."""
-        return self.runner.call(tool, args, kwargs, self._emit)
-
-    async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a tool for its value, awaited on any event loop."""
-        return await self.runner.acall(tool, args, kwargs, self._emit)

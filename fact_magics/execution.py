@@ -26,7 +26,7 @@ from fact_magics.errors import (
 from fact_magics.sandbox.outcome import Call, Outcome
 from fact_magics.signature import Signature, read_signature
 from fact_magics.text import one_line, shorten
-from fact_magics.tool import Status, ToolOutput, ToolVersion
+from fact_magics.tool import SHELF, Status, ToolOutput, ToolVersion
 from fact_magics.values import decode, encode
 from fact_magics.writing.checks import imports_of
 
@@ -141,6 +141,7 @@ class Plan(NamedTuple):
             self.memory_mb,
             tool.metadata.permissions,
             tool.imports,
+            verified=tool.metadata.provider == SHELF,
         )
 
 
@@ -254,6 +255,10 @@ def _failure(plan: Plan, outcome: Outcome) -> tuple[str, tuple[str, ...]]:
     if outcome.error is None:
         return f"{name} ended without a result.", ()
     said = one_line(outcome.error.message, 300)
+    if outcome.error.type_name == "ProcessBroke":
+        return f"{name} broke the process it ran in: {said}", ()
+    if outcome.error.type_name == "ValueTypeError":
+        return f"{name} returned what can't leave it: {said}", ()
     bare = outcome.error.type_name.rpartition(".")[2]
     line = f"{name} raised {bare}: {said}" if said else f"{name} raised {bare}"
     return line, tuple(shorten(outcome.error.traceback.rstrip(), 8_000).splitlines())

@@ -16,7 +16,7 @@ from fact_magics.display.record import Record, tool_record
 from fact_magics.display.table import Table
 from fact_magics.errors import CellError, UnknownName, did_you_mean
 from fact_magics.text import ago, duration, inert, plural
-from fact_magics.tool import Status
+from fact_magics.tool import SHELF, Status
 from fact_magics.trust import trust
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ _NO_ISOLATION = 'this system can\'t enforce it; see %config FactMagics.isolation
 
 
 def _state(arguments: Arguments, workshop: Workshop) -> tuple[Record, Any]:
-    from fact_magics.providers.choose import SHELF, choose
+    from fact_magics.providers.choose import choose
 
     del arguments
     core = workshop.core

@@ -38,6 +38,8 @@ class Runner:
         Those of the core that owns this.
     loop : asyncio.AbstractEventLoop
         The core's.
+    emit : callable
+        Gets the events of tools that are called as functions.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Runner:
         sandbox: Sandbox,
         log: Log,
         loop: asyncio.AbstractEventLoop,
+        emit: Listener,
     ) -> None:
         self._store = store
         self._memory = memory
@@ -55,6 +58,7 @@ class Runner:
         self._sandbox = sandbox
         self._log = log
         self._loop = loop
+        self._emit = emit
         self._in_flight: dict[str, asyncio.Future[Outcome | None]] = {}
 
     def refuse(self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput) -> ToolOutput:
@@ -170,7 +174,7 @@ class Runner:
 
     # A tool as a function: the same run, from any thread or event loop.
 
-    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any], emit: Listener) -> Any:
+    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool for its value, blocking a thread that is not the core's."""
         planned = self._planned(tool, args, kwargs)
         entry = self._in_memory(planned)
@@ -182,22 +186,20 @@ class Runner:
                     f"{tool.metadata.name} can't be called here without await: it would block its own loop.",
                     hint=f"Write: await {tool.metadata.name}.acall(…)",
                 )
-        echo = _Echo(emit)
+        echo = _Echo(self._emit)
         job = Job(self._loop, self.execute(planned, echo.put))
         try:
             return _value(job.wait(echo.pump))
         except KeyboardInterrupt:
             raise Interrupted(f"{tool.metadata.name} was stopped and recorded as interrupted.") from None
 
-    async def acall(
-        self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any], emit: Listener
-    ) -> Any:
+    async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool for its value, awaited on any event loop."""
         planned = self._planned(tool, args, kwargs)
         entry = self._in_memory(planned)
         if entry is not None:
             return self._answer(planned, entry)
-        echo = _Echo(emit)
+        echo = _Echo(self._emit)
         if asyncio.get_running_loop() is self._loop:
             output = await self.execute(planned, echo.put)
             echo.pump()

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+SHELF = "shelf"
+"""The provider of the tools that ship with fact_magics."""
+
+
 class Status(StrEnum):
     """How a generation or a run ended, as the database and the history say it."""
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from fact_magics.errors import ProviderError, did_you_mean
 from fact_magics.providers.failures import checked_url
+from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from fact_magics.providers.failures import Patience
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
-SHELF = "shelf"
 
 _KNOWN = (DEFAULT_MODEL, "claude-opus-5-5", "claude-haiku-5-5", SHELF)
 _PROBE_SECONDS = 0.3

@@ -29,6 +29,8 @@ class Call:
         Sorted grants, such as ``net:api.github.com``.
     imports : tuple of str
         Top-level packages that the tool imports: they choose the zygote that preloaded them.
+    verified : bool
+        The source ships with fact_magics, so that it may also run where files and network can't be enforced.
     """
 
     source: str
@@ -38,6 +40,7 @@ class Call:
     memory_mb: int = 1024
     permissions: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
+    verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ class Sandbox:
     Parameters
     ----------
     mode : {"auto", "require", "process"}
-        ``auto`` enforces files and network by the kernel, and refuses where it can't; ``require`` refuses a
+        ``auto`` enforces files and network by the kernel, and refuses where it can't, all but the tools that
+        ship with fact_magics; ``require`` refuses a
         kernel that lacks any layer; ``process`` settles for fresh processes with limits.
     size : int, optional
         Calls at a time; the default is the number of cores.
@@ -56,6 +57,7 @@ class Sandbox:
         self._limits = limits or Limits()
         self._turns = asyncio.Semaphore(self._size)
         self._engine: _Engine | None = None
+        self._plain: _Engine | None = None
         self._starting: asyncio.Task[_Engine] | None = None
 
     async def start(self) -> None:
@@ -102,7 +104,7 @@ class Sandbox:
         CellError
             If a permission is malformed.
         """
-        engine = await self._started()
+        engine = await self._engine_for(call)
         async with self._turns:
             ending = await engine.run(call, on_printed)
         return frames.judge(call, ending, self._limits, engine.layers)
@@ -112,9 +114,22 @@ class Sandbox:
         starting, self._starting = self._starting, None
         if starting is not None:
             await asyncio.gather(starting, return_exceptions=True)
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            await engine.aclose()
+        engines = (self._engine, self._plain)
+        self._engine = self._plain = None
+        for engine in engines:
+            if engine is not None:
+                await engine.aclose()
+
+    async def _engine_for(self, call: Call) -> _Engine:
+        if call.verified and self._plain is not None:
+            return self._plain
+        try:
+            return await self._started()
+        except IsolationError:
+            if not call.verified or self._mode != "auto":
+                raise
+            self._plain = ProcessRunner(self._limits)
+            return self._plain
 
     async def _started(self) -> _Engine:
         if self._engine is not None:

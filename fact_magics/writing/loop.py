@@ -27,7 +27,7 @@ from fact_magics.providers.base import (
     ThinkingDelta,
 )
 from fact_magics.sandbox.outcome import Call, Outcome, ToolError
-from fact_magics.tool import Returned, Status
+from fact_magics.tool import SHELF, Returned, Status
 from fact_magics.writing import prompt
 from fact_magics.writing.attempt import Attempt
 from fact_magics.writing.checks import Checked, check
@@ -189,14 +189,14 @@ async def _prove(
     steady = True
     for number, example in enumerate(spec.examples, start=1):
         emit(PhaseChanged("proving", f"{number}/{total}"))
-        outcome = await _run_example(candidate, spec, example, sandbox)
+        outcome = await _run_example(candidate, spec, example, sandbox, attempt)
         verdict = holds(example, candidate.signature, outcome)
         attempt.verdicts.append(verdict)
         emit(ExampleProven(number, total, verdict))
         if outcome.status in (Status.TIMEOUT, Status.LIMIT):
             break  # the others would most likely take as long
         if number == 1 and isinstance(example.expected, Returned) and verdict.holds:
-            again = await _run_example(candidate, spec, example, sandbox)
+            again = await _run_example(candidate, spec, example, sandbox, attempt)
             steady = again.result == outcome.result
     failed = [verdict for verdict in attempt.verdicts if not verdict.holds]
     if failed:
@@ -211,10 +211,8 @@ async def _prove(
 async def _loads(candidate: Checked, spec: ToolSpec, sandbox: Runs, attempt: Attempt) -> Checked | None:
     """Without examples, at least see that the module can be executed."""
     probe = f"{candidate.source}\n\ndef _loads() -> None:\n    pass\n"
-    outcome = await sandbox.run(
-        Call(probe, "_loads", b'{"args":[],"kwargs":{}}', spec.timeout_seconds, permissions=spec.permissions,
-             imports=candidate.imports)
-    )  # fmt: skip
+    loads = replace(candidate, source=probe)
+    outcome = await sandbox.run(_call(loads, "_loads", b'{"args":[],"kwargs":{}}', spec, attempt))
     if outcome.status is Status.OK:
         return candidate
     said = (
@@ -226,7 +224,9 @@ async def _loads(candidate: Checked, spec: ToolSpec, sandbox: Runs, attempt: Att
     return None
 
 
-async def _run_example(candidate: Checked, spec: ToolSpec, example: Example, sandbox: Runs) -> Outcome:
+async def _run_example(
+    candidate: Checked, spec: ToolSpec, example: Example, sandbox: Runs, attempt: Attempt
+) -> Outcome:
     signature = candidate.signature
     try:
         arguments = signature.wire(signature.validate(signature.bind(example.args, example.kwargs)))
@@ -234,10 +234,19 @@ async def _run_example(candidate: Checked, spec: ToolSpec, example: Example, san
         # A caller would get this error, which is a ValueError, before the tool runs.
         told = ToolError("ValueError", str(error), "", ("ValueError", "TypeError", "Exception"))
         return Outcome(Status.ERROR, None, told, "", 0.0, None, ())
-    return await sandbox.run(
-        Call(candidate.source, spec.name, arguments, spec.timeout_seconds, permissions=spec.permissions,
-             imports=candidate.imports)
-    )  # fmt: skip
+    return await sandbox.run(_call(candidate, spec.name, arguments, spec, attempt))
+
+
+def _call(candidate: Checked, function: str, arguments: bytes, spec: ToolSpec, attempt: Attempt) -> Call:
+    return Call(
+        candidate.source,
+        function,
+        arguments,
+        spec.timeout_seconds,
+        permissions=spec.permissions,
+        imports=candidate.imports,
+        verified=attempt.provider == SHELF,
+    )
 
 
 def _rejected(spec: ToolSpec, attempts: list[Attempt]) -> GenerationFailed:

@@ -57,8 +57,8 @@ def test_every_option_and_subcommand_it_names_exists():
 
     commands = (GENERATE, RUN, *(command for command, _ in SUBCOMMANDS.values()))
     known = {option.name for made in commands for option in made.options}
-    tools = {"--allow-root", "--constraint", "--editable", "--quiet", "--help"}
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known | tools
+    tools = {"--allow-root", "--LabApp.default_url", "--constraint", "--editable", "--quiet", "--help"}
+    assert set(re.findall(r"(?<![\w-])--[A-Za-z][A-Za-z._-]+", README)) <= known | tools
     assert set(re.findall(r"%fact ([a-z]+)", README)) <= set(SUBCOMMANDS)
 
 
