@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -203,6 +203,7 @@ def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
     return ToolOutput(True, result, (time.perf_counter() - started) * 1000, told)
 
 
+@lru_cache(maxsize=1024)
 def _timestamp(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 

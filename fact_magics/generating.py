@@ -118,7 +118,8 @@ class Generator:
 def _refuse_to_guess(spec: ToolSpec, settings: Settings) -> None:
     """Ask for trust where the model that is meant has a key in a file that is not trusted."""
     model = spec.model or settings.model or "claude-"
-    if settings.withheld and "ANTHROPIC_API_KEY" in settings.withheld and model.startswith(("claude-", "anthropic/")):
+    meant = model.startswith(("claude-", "anthropic/"))
+    if meant and "ANTHROPIC_API_KEY" in settings.withheld:
         raise ProviderError(
             "The Anthropic key was found in a file that also says where to send it.",
             hint=f"{settings.notes[0]}; or write --model shelf to go on without a model.",

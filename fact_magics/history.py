@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 # A row is for people: the cache holds whole results.
 _DATA_LIMIT = 200_000
+# While the database can't be written, so many rows wait for it.
+_WAITING_LIMIT = 10_000
 
 
 class History:
@@ -79,7 +81,7 @@ class History:
             yield [self._built(row) for row in rows], entries
         except Exception:
             # A cancelled commit is not among these: the store carries it out all the same.
-            self._pending.extendleft(reversed(rows))
+            self._pending.extendleft(reversed(rows[-_WAITING_LIMIT:]))
             self._entries.extendleft(reversed(entries))
             raise
 
@@ -179,7 +181,7 @@ class History:
                 permissions=spec.permissions,
                 provider=attempt.provider,
                 model=attempt.model,
-                reason="\n".join((attempt.reason, *attempt.failures)).strip(),
+                reason=attempt.reason,
                 text=attempt.text,
                 source=attempt.source,
                 input_tokens=attempt.usage.input_tokens,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from fact_magics.arguments import (
     tool_name,
 )
 from fact_magics.cells import CellEntry
-from fact_magics.errors import BindingRefused, CellError, FactError, Interrupted, InvalidInput
+from fact_magics.errors import BindingRefused, CellError, FactError, Interrupted, InvalidInput, StoreError
 from fact_magics.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -131,8 +132,8 @@ class FactMagics(Magics):
     def _commit_pending(self) -> None:
         """At a cell's end, commit the rows of the answers that it took from memory."""
         core = self.workshop.opened
-        if core is not None and core.history.pending:
-            core.history.flush_blocking()
+        if core is not None and core.history.pending and (warning := _flush(core)):
+            sys.stderr.write(warning + "\n")
 
     # The two ways that a cell comes in.
 
@@ -302,7 +303,8 @@ class FactMagics(Magics):
             if known is None:
                 return self._running(core, planned, arguments, view)
             output = known
-        core.history.flush_blocking()
+        if warning := _flush(core):
+            output.metadata["warning"] = warning
         return self._finish_run(output, view, arguments)
 
     def _running(self, core: FactCore, planned: Plan, arguments: Arguments, view: View) -> _Work:
@@ -359,6 +361,15 @@ class FactMagics(Magics):
         from IPython.display import display
 
         display(record.bundle, raw=True)
+
+
+def _flush(core: FactCore) -> str:
+    """Commit what waits; a failure costs the rows' place in the history, not the cell."""
+    try:
+        core.history.flush_blocking()
+    except StoreError as unkept:
+        return f"Not recorded yet: {unkept.line}"
+    return ""
 
 
 def _nothing() -> None:

@@ -54,7 +54,7 @@ def _status(text: str) -> Status:
     try:
         return Status(text)
     except ValueError:
-        hint = did_you_mean(text, list(Status)) or f"It is one of {', '.join(Status)}."
+        hint = did_you_mean(text, [status.value for status in Status]) or f"It is one of {', '.join(Status)}."
         raise ValueError(f"is no status. {hint}") from None
 
 
@@ -343,7 +343,7 @@ def _generation_cells(row: GenerationRow) -> tuple[str, ...]:
     mark = "✓ ok" if row.status is Status.OK else f"✗ {row.status}"
     what = f"written by {row.model}, attempt {row.attempt}"
     if row.status is not Status.OK:
-        what += f": {_short(row.reason)}"
+        what = f"asked {row.model}, attempt {row.attempt}: {_short(row.reason)}".rstrip(": ")
     return row.generation_id[:8], _when(row.started_at), mark, row.tool_name, what, duration(row.duration_ms)
 
 

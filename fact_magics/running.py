@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics import execution
 from fact_magics.bridge import Job
-from fact_magics.errors import FactError, Interrupted, InvalidInput
+from fact_magics.errors import FactError, Interrupted, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
 from fact_magics.store import CacheEntry
 from fact_magics.values import decode
@@ -94,9 +94,13 @@ class Runner:
                 emit(Printed(output.metadata["printed"]))
         except asyncio.CancelledError:
             self._history.add_interrupted(planned, (time.perf_counter() - started) * 1000)
-            raise
-        finally:
             await asyncio.shield(self._history.flush())
+            raise
+        try:
+            await asyncio.shield(self._history.flush())
+        except StoreError as unkept:
+            # An answer is not lost because its row is.
+            output.metadata["warning"] = unkept.line
         emit(RunEnded(planned.tool.metadata.name, output))
         return output
 

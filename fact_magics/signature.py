@@ -149,9 +149,6 @@ class Signature:
                 hint=self._hint,
             )
         bound = dict(zip(positional, args, strict=False))
-        if bound.keys().isdisjoint(kwargs) and not self._positional_only:
-            bound.update(kwargs)
-            return bound
         for name, value in kwargs.items():
             if name in bound:
                 raise InvalidInput(f"{self.name}() got {name!r} twice.", hint="Give it once.")

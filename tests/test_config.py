@@ -166,3 +166,20 @@ def test_settings_can_t_be_changed_and_don_t_leak_by_pickling_errors(tmp_path):
     with pytest.raises(Exception, match="frozen"):
         found.model = "other"
     assert pickle.loads(pickle.dumps(found)).anthropic_api_key.get_secret_value() == KEY  # noqa: S301
+
+
+async def test_a_key_beside_an_untrusted_endpoint_asks_for_trust_before_anything_is_sent(tmp_path):
+    """The request would go to the shelf in silence, or the key to an endpoint it was not made for."""
+    from fact_magics.core import FactCore
+    from fact_magics.errors import ProviderError
+    from fact_magics.tool import ToolSpec
+
+    folder = tmp_path / "cloned"
+    folder.mkdir()
+    (folder / ".env").write_text("ANTHROPIC_API_KEY=sk-theirs\nANTHROPIC_BASE_URL=http://127.0.0.1:9\n")
+    settings = load_settings({}, folder, {"FACT_HOME": str(tmp_path / "home")})
+    async with FactCore(settings) as core:
+        with pytest.raises(ProviderError, match=r"%fact trust .*\.env"):
+            await core.generate(ToolSpec("slugify", "Turn a title into a URL slug."))
+        tool = await core.generate(ToolSpec("slugify", "Turn a title into a URL slug.", model="shelf"))
+        assert await tool.acall("A b") == "a-b"

@@ -81,7 +81,7 @@ async def test_it_is_called_by_the_rules_of_python(price):
 
 
 async def test_blocking_its_own_loop_is_an_error_and_no_deadlock(price):
-    with pytest.raises(FactError, match="await price.acall"):
+    with pytest.raises(FactError, match=r"await price\.acall"):
         price(7)
 
 

@@ -196,6 +196,8 @@ def run_facts(output: ToolOutput) -> list[str]:
         facts.append(f"isolation: {', '.join(layers)}")
     if known.get("unproven"):
         facts.append("unproven tool")
+    if known.get("warning"):
+        facts.append(str(known["warning"]))
     if known.get("permissions"):
         facts.append(f"allowed: {', '.join(known['permissions'])}")
     return [fact for fact in facts if fact]

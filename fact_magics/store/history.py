@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _GENERATION_FIELDS = tuple(field.name for field in fields(GenerationRow))
 _EXECUTION_FIELDS = tuple(field.name for field in fields(ExecutionRow))
 _NO_LIMIT = -1
+# An answer from the cache is indexed whole with the run that made it. Again with each cached run, the words
+# of a long one took longer than the rest of its cell.
+_CACHED_CHARACTERS = 1_024
 
 
 def add_generation(connection: sqlite3.Connection, row: GenerationRow) -> None:
@@ -58,14 +61,13 @@ def add_execution(connection: sqlite3.Connection, row: ExecutionRow) -> None:
     )
     if not kept.rowcount:
         return
+    given, answered = row.input_data or "", row.output_data or ""
+    notes = "\n".join(filter(None, (row.error, row.printed)))
+    if row.cached:
+        given, answered, notes = (text[:_CACHED_CHARACTERS] for text in (given, answered, notes))
     connection.execute(
         "INSERT INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
-        (
-            kept.lastrowid,
-            indexable_json(row.input_data),
-            indexable_json(row.output_data),
-            indexable("\n".join(filter(None, (row.error, row.printed)))),
-        ),
+        (kept.lastrowid, indexable_json(given), indexable_json(answered), indexable(notes)),
     )
 
 

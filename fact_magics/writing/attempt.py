@@ -21,7 +21,7 @@ class Attempt:
     status : Status
         ``ok`` for an accepted candidate, ``interrupted`` until it has ended, ``error`` otherwise.
     reason : str
-        Why it was not accepted, for people: ``rejected``, ``refused``, ``cut``, or an error's line.
+        Why it was not accepted, for people; empty for an accepted one.
     text, source : str
         What the model wrote, and the module that was found in it.
     """

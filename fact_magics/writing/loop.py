@@ -27,6 +27,7 @@ from fact_magics.providers.base import (
     ThinkingDelta,
 )
 from fact_magics.sandbox.outcome import Call, Outcome, ToolError
+from fact_magics.text import one_line
 from fact_magics.tool import SHELF, Returned, Status
 from fact_magics.writing import prompt
 from fact_magics.writing.attempt import Attempt
@@ -85,7 +86,7 @@ async def write(
             conversation = Prompt(prompt.RULES, tuple(messages), spec)
             candidate = await _attempt(conversation, provider, sandbox, emit, attempt)
         except FactError as error:
-            attempt.status, attempt.reason = Status.ERROR, attempt.reason or error.line
+            attempt.status, attempt.reason = Status.ERROR, error.line
             raise
         finally:
             attempt.duration_ms = (time.perf_counter() - started) * 1000
@@ -117,9 +118,9 @@ async def _attempt(
         if candidate is not None:
             candidate = await _prove(candidate, spec, sandbox, emit, attempt)
         if candidate is not None:
-            attempt.status, attempt.reason = Status.OK, "accepted"
+            attempt.status = Status.OK
             return candidate
-    attempt.status, attempt.reason = Status.ERROR, "rejected"
+    attempt.status, attempt.reason = Status.ERROR, "; ".join(attempt.failures)
     return None
 
 
@@ -165,14 +166,12 @@ async def _listen(conversation: Prompt, provider: Provider, emit: Listener, atte
 
 def _stop_unless_whole(spec: ToolSpec, attempt: Attempt, stop: str, *, cut: bool) -> None:
     if stop == "refused":
-        attempt.reason = "refused"
-        said = " ".join(attempt.text.split())[:200]
+        said = one_line(attempt.text, 200).rstrip(".")
         raise GenerationFailed(
             f"{attempt.model} declined to write {spec.name}{f': {said}' if said else ''}.",
             hint="Reword the description, or name another model with --model.",
         )
     if cut or stop in ("length", "cut"):
-        attempt.reason = "cut"
         why = "its length limit was reached" if stop == "length" else "the stream ended early"
         raise GenerationFailed(
             f"The text of {spec.name} was cut off: {why} after {len(attempt.text)} characters.",

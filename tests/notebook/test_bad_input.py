@@ -24,7 +24,7 @@ def desk(stocked):
 def one_line(cell) -> str:
     """The error, once it is sure that it is one line of a known kind, without frames of this package."""
     assert cell.status == "error", cell.plain
-    assert cell.error_name in ("CellError", "UnknownName", "BindingRefused", "SettingsError")
+    assert cell.error_name in ("CellError", "UnknownName", "BindingRefused", "SettingsError", "ProviderError")
     assert "File " not in cell.traceback
     assert "fact_magics/" not in cell.traceback
     assert cell.displays == []
@@ -168,7 +168,6 @@ FACT = {
     "%fact history --status fine": "ok, error, invalid",
     "%fact history --status erorr": "Did you mean 'error'",
     "%fact history --since lately": "since",
-    "%fact history --session nosuch": "nosuch",
     "%fact trust /nowhere/.env": "/nowhere/.env",
 }
 
@@ -241,7 +240,7 @@ def test_a_database_that_can_t_be_used_is_one_line_and_stays_as_it_was(start_ker
     ):
         cell = kernel.run(code)
         assert cell.status == "error", code
-        assert cell.error_name in ("StoreError", "SettingsError"), cell.traceback
+        assert cell.error_name in ("StoreError", "SettingsError", "ProviderError"), cell.traceback
         assert len(cell.error.splitlines()) == 1
         assert "Traceback" not in cell.traceback
 

@@ -19,7 +19,10 @@ TOOLS = {
         "    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "    if n:\n"
-        '        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)\n'
+        "        try:\n"
+        '            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)\n'
+        "        except OSError:\n"
+        "            pass\n"
         "        time.sleep(n)\n"
         "    return n\n"
     ),

@@ -18,7 +18,9 @@ def unenforced(start_kernel, server, plain_environment, tmp_path):
 
 
 def test_a_shelf_tool_runs_in_a_plain_process_and_says_so(unenforced):
-    cell = unenforced.run("%%fact_generate slugify --model shelf\nTurn a title into a URL slug.\n\n>>> slugify('A b')\n'a-b'\n")
+    cell = unenforced.run(
+        "%%fact_generate slugify --model shelf\nTurn a title into a URL slug.\n\n>>> slugify('A b')\n'a-b'\n"
+    )
     assert cell.status == "ok", cell.traceback
     ran = unenforced.run("%%fact_run slugify\ntext = 'C d'")
     assert "'c-d'" in ran.plain

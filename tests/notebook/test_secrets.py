@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEY = "sk-ant-api03-RECOGNISABLE-7f3a9c0d2e4b-planted"
 OTHER = "gsk_RECOGNISABLE-other-91b2planted"

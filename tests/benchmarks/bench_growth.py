@@ -1,0 +1,169 @@
+"""That nothing takes longer because there is more in the database: a hit, a miss, the history.
+
+Run it: ``python tests/benchmarks/bench_growth.py``. The same is asked of an empty database and of one with 50,000
+runs, answers and, of the toolbox, a tenth as many tools, turn by turn. At most 1.5 times is allowed: what grows with
+the logarithm is within it, what grows with the number is far above.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from figures import Line, at_most, median, own_home, show
+from toolbox import candidate, core, stock
+
+from fact_magics import execution
+from fact_magics.config import load_settings
+from fact_magics.store import CacheEntry, ExecutionRow, Store
+from fact_magics.tool import Status, ToolInput
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from fact_magics.core import FactCore
+
+ALLOWED = 1.5
+ROWS = 50_000
+ROUNDS = 150
+_BATCH = 1_000
+
+
+async def fill(env: dict[str, str], rows: int) -> None:
+    """Put runs, answers and tools into a database, as many sessions before would have left them."""
+    path = load_settings({}, Path(env["FACT_HOME"]), env).database_path
+    async with await Store.open(path) as store:
+        tool = await store.get_tool("repeat")
+        if tool is None:
+            raise SystemExit("the tool is not in the database")
+        made = candidate()
+        for number in range(rows // 10):
+            await store.accept(replace(made, id=f"{number:016x}", name=f"repeat_{number}"))
+        for first in range(0, rows, _BATCH):
+            numbers = range(first, first + _BATCH)
+            session = f"{first:016x}"
+            await store.start_session(session)
+            await store.commit(
+                [
+                    ExecutionRow(
+                        session_id=session,
+                        tool_id=tool.metadata.id,
+                        tool_name="repeat",
+                        tool_version="1.0.0",
+                        input_data=f'{{"text": "word{number}", "times": 3}}',
+                        output_data=f'"word{number}"',
+                        status=Status.OK,
+                    )
+                    for number in numbers
+                ],
+                cache_entries=[
+                    CacheEntry(key=f"{number:040x}", tool_id=tool.metadata.id, result=b'"word"')
+                    for number in numbers
+                ],
+            )
+
+
+class Asked:
+    """What is asked of one database; each gives what is awaited."""
+
+    def __init__(self, opened: FactCore) -> None:
+        self._core = opened
+        self._miss = 0
+
+    def _run(self, text: str) -> Awaitable[Any]:
+        return self._core.execute_tool(ToolInput("repeat", {"text": text}))
+
+    def hit(self) -> Awaitable[Any]:
+        """From memory, its row committed."""
+        return self._run("known")
+
+    async def stored_hit(self) -> None:
+        """From the database, its row committed."""
+        self._core.memory.clear()
+        await self._run("known")
+
+    def miss(self) -> Awaitable[Any]:
+        """From the sandbox; answer and row committed."""
+        self._miss += 1
+        return self._run(f"new {self._miss}")
+
+    def plan(self) -> Awaitable[Any]:
+        """Look for an answer that is not there."""
+        tool = self._core.pinned("repeat")
+        if tool is None:
+            raise SystemExit("the tool is not pinned")
+        self._miss += 1
+        key = execution.plan(tool.loaded, {"text": f"unknown {self._miss}"}).key
+        return self._core.store.cache_get(key)
+
+    def history(self) -> Awaitable[Any]:
+        """What ``%fact history`` lists."""
+        return self._core.store.history(session_id=self._core.session_id, limit=20)
+
+    def all_history(self) -> Awaitable[Any]:
+        """What ``%fact history --session all --tool repeat`` lists."""
+        return self._core.store.history(tool_name="repeat", limit=20)
+
+    def search(self) -> Awaitable[Any]:
+        """What ``%fact history --search known`` lists."""
+        return self._core.store.history(search="known", limit=20)
+
+    def tools(self) -> Awaitable[Any]:
+        """What ``%fact tools`` lists."""
+        return self._core.store.list_tools(limit=1)
+
+
+QUESTIONS = {
+    "a hit": Asked.hit,
+    "a hit in the database": Asked.stored_hit,
+    "a miss in the sandbox": Asked.miss,
+    "an answer that is not there": Asked.plan,
+    "%fact history": Asked.history,
+    "%fact history --session all": Asked.all_history,
+    "%fact history --search": Asked.search,
+    "%fact tools": Asked.tools,
+}
+
+
+async def timed(question: Callable[[Asked], Awaitable[Any]], asked: Asked) -> float:
+    """Ask; milliseconds."""
+    started = time.perf_counter()
+    await question(asked)
+    return (time.perf_counter() - started) * 1e3
+
+
+async def main(rounds: int, rows: int) -> list[Line]:
+    """Open both databases and ask them in turn."""
+    async with AsyncExitStack() as stack:
+        empty, full = (stack.enter_context(own_home()) for _ in range(2))
+        for env in (empty, full):
+            await stock(env)
+        await fill(full, rows)
+        both = [Asked(await stack.enter_async_context(core(env))) for env in (empty, full)]
+        for asked in both:
+            for _ in range(25):  # so many that both list a full page
+                await asked.hit()
+                await asked.miss()
+        lines = []
+        for name, question in QUESTIONS.items():
+            taken: tuple[list[float], list[float]] = ([], [])
+            for _ in range(rounds):
+                for times, asked in zip(taken, both, strict=True):
+                    times.append(await timed(question, asked))
+            small, large = map(median, taken)
+            measured = f"median ms: empty {small:.2f}, {rows:,} rows {large:.2f}"
+            lines.append(at_most(name, ALLOWED, large / small, "×", measured))
+        return lines
+
+
+def measure(rounds: int = ROUNDS, rows: int = ROWS) -> list[Line]:
+    """Measure every question."""
+    return asyncio.run(main(rounds, rows))
+
+
+if __name__ == "__main__":
+    raise SystemExit(show(measure()))

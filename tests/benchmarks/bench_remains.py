@@ -1,0 +1,143 @@
+"""What is left behind: by isolated calls, by an open database at the kernel's exit, by answers in memory.
+
+Run it: ``python tests/benchmarks/bench_remains.py``. After 500 isolated calls there must be no process, descriptor
+or scratch directory more than after the first ones, and no more memory than a few kilobytes a call; a kernel must
+exit within a second with its database open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+import tempfile
+import tracemalloc
+from pathlib import Path
+
+from figures import Line, at_most, median, own_home, show
+from kernels import kernel
+from toolbox import REPEAT, stock
+
+from fact_magics import values
+from fact_magics.sandbox import Call, Sandbox
+from fact_magics.store import CacheEntry, MemoryCache
+from fact_magics.tool import Status
+
+EXIT_SECONDS = 1.0
+CALLS = 500
+KILOBYTES_A_CALL = 4.0
+ANSWERS = 10_000
+EXITS = 5
+
+
+def descendants() -> int:
+    """Count the living processes below this one."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if fields[0] != "Z":
+                parents[int(folder.name)] = int(fields[1])
+    below = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in below} - below:
+        below |= more
+    return len(below) - 1
+
+
+def resident_kilobytes() -> int:
+    """Tell this process's resident memory."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+
+
+def counts() -> dict[str, int]:
+    """Count what a call could leave behind."""
+    gc.collect()
+    scratch = list(Path(tempfile.gettempdir()).rglob("*"))
+    return {
+        "processes": descendants(),
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+        "scratch files": len(scratch),
+    }
+
+
+async def after_calls(calls: int) -> list[Line]:
+    """Make isolated calls and count before and after."""
+    sandbox = Sandbox(size=2)
+    await sandbox.start()
+    try:
+        for number in range(20):
+            await call(sandbox, number)
+        await asyncio.sleep(0.5)
+        before, memory = counts(), resident_kilobytes()
+        for number in range(calls):
+            await call(sandbox, number)
+        await asyncio.sleep(0.5)
+        after, grown = counts(), resident_kilobytes() - memory
+    finally:
+        await sandbox.aclose()
+    name = f"after {calls} isolated calls"
+    lines = [
+        at_most(f"{what}, {name}", 0, after[what] - before[what], "", f"{before[what]} before, {after[what]} after")
+        for what in before
+    ]
+    measured = f"resident: {memory:,} KB before, {grown:+,} KB after"
+    return [*lines, at_most(f"memory, {name}", KILOBYTES_A_CALL, grown / calls, "KB", measured)]
+
+
+async def call(sandbox: Sandbox, number: int) -> None:
+    """Run a small tool."""
+    arguments = values.encode_call((), {"text": f"word {number}"})
+    outcome = await sandbox.run(Call(REPEAT, "repeat", arguments))
+    if outcome.status is not Status.OK:
+        raise SystemExit(f"an isolated call failed: {outcome}")
+
+
+def cached_answers(answers: int) -> Line:
+    """Measure what answers of about 1 KB take in memory, against what the cache counts."""
+    cache = MemoryCache()
+    gc.collect()
+    tracemalloc.start()
+    for number in range(answers):
+        result = values.encode(f"{number:08} " + "x" * 1_000)
+        cache.put(CacheEntry(key=f"{number:040x}", tool_id="t", result=result))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    counted = cache.stats().bytes
+    measured = f"{taken / 1e6:.1f} MB taken, {counted / 1e6:.1f} MB counted"
+    return at_most(f"memory of {answers:,} cached answers", 1.5, taken / counted, "×", measured)
+
+
+def kernel_exit(rounds: int) -> Line:
+    """Time a kernel's exit, asked for as a front end does, with the database open."""
+    taken = []
+    with own_home() as env:
+        asyncio.run(stock(env))
+        for number in range(rounds):
+            with kernel(env) as running:
+                running.run("%load_ext fact_magics")
+                running.run(f"%%fact_run repeat\ntext = 'a' * {number + 1}")
+                taken.append(running.close())
+    measured = f"{min(taken):.2f} to {max(taken):.2f} s, {rounds} kernels"
+    return at_most("kernel exit, database open", EXIT_SECONDS, median(taken), "s", measured)
+
+
+def measure(calls: int = CALLS, answers: int = ANSWERS, exits: int = EXITS) -> list[Line]:
+    """Measure everything; what needs /proc only where there is one."""
+    lines = [cached_answers(answers), kernel_exit(exits)]
+    if sys.platform == "linux":
+        with tempfile.TemporaryDirectory(prefix="fact-bench-") as folder:
+            before, tempfile.tempdir = tempfile.tempdir, folder
+            try:
+                lines += asyncio.run(after_calls(calls))
+            finally:
+                tempfile.tempdir = before
+    return lines
+
+
+if __name__ == "__main__":
+    raise SystemExit(show(measure()))
