@@ -229,7 +229,10 @@ def _keep(options: dict[str, Any], option: Option, text: str) -> None:
     try:
         value = option.read(text)
     except ValueError as error:
-        raise CellError(f"{option.name} {text!r} {error}.") from None
+        problem = str(error)
+        raise CellError(
+            f"{option.name} {text!r} {problem}{'' if problem.endswith(('.', '?')) else '.'}"
+        ) from None
     if option.repeatable:
         options.setdefault(option.key, []).append(value)
     else:

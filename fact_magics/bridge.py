@@ -11,6 +11,7 @@ import asyncio
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -87,6 +88,10 @@ class Job(Generic[T]):
 
         with suppress(RuntimeError):  # the loop is closed: nothing is left to cancel
             self._loop.call_soon_threadsafe(cancel)
+
+    def join(self, timeout_seconds: float) -> None:
+        """Block this thread until the job ends, at most so long."""
+        self._finished.wait(timeout_seconds)
 
     def result(self) -> T:
         """Give the result of a finished job, or raise what it raised."""
@@ -168,6 +173,7 @@ class LoopThread:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._jobs: WeakSet[Job[Any]] = WeakSet()
         self._lock = threading.Lock()
 
     @property
@@ -189,10 +195,12 @@ class LoopThread:
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Job[T]:
         """Start a coroutine on the loop."""
-        return Job(self.loop, coroutine)
+        job = Job(self.loop, coroutine)
+        self._jobs.add(job)
+        return job
 
     def close(self, last: Coroutine[Any, Any, None] | None = None, *, timeout_seconds: float = 2.0) -> None:
-        """Run `last`, cancel what is left, stop the loop and end the thread, within a bounded time."""
+        """Cancel the jobs, run `last`, stop the loop and end the thread, within a bounded time."""
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
@@ -200,6 +208,11 @@ class LoopThread:
             if last is not None:
                 last.close()
             return
+        unfinished = [job for job in self._jobs if not job.finished]
+        for job in unfinished:
+            job.cancel()
+        for job in unfinished:
+            job.join(_GRACE_SECONDS)
         future = asyncio.run_coroutine_threadsafe(_wind_down(last), loop)
         with suppress(TimeoutError, asyncio.CancelledError):
             future.result(timeout_seconds)

@@ -8,7 +8,7 @@ import sys
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from fact_magics import execution
 from fact_magics.arguments import split_reference
@@ -113,12 +113,13 @@ class FactCore:
 
     async def aclose(self) -> None:
         """Commit what is pending, end every process, close the database."""
+        self.runner.close()
         try:
-            await self._warming
-            await self.sandbox.aclose()
             with suppress(FactError):
                 await self.history.flush()
                 await self.store.end_session(self.session_id)
+            await self._warming
+            await self.sandbox.aclose()
         finally:
             await self.store.aclose()
             self.log.close()

@@ -35,11 +35,16 @@ class FactError(Exception):
     @property
     def line(self) -> str:
         """The message and the hint on one line."""
-        text = f"{self.message} {self.hint}" if self.hint else self.message
-        return " ".join(text.split())
+        message = " ".join(self.message.split())
+        if message.endswith("..") and not message.endswith("..."):
+            message = message[:-1]
+        if not self.hint:
+            return message
+        stop = "" if message.endswith((".", "!", "?", "…")) else "."
+        return f"{message}{stop} {' '.join(self.hint.split())}"
 
     def __str__(self) -> str:
-        return "\n".join((self.line, *self.details))
+        return inert("\n".join((self.line, *self.details)))
 
     def _render_traceback_(self) -> list[str]:
         """Show the error itself where IPython would show a traceback of this package's frames."""

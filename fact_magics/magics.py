@@ -99,7 +99,7 @@ class FactMagics(Magics):
             shell, ("fact_generate", "fact_run"), "get_ipython().magics_manager.registry['FactMagics']"
         )
         self._formatters: Formatters | None = None
-        shell.events.register("post_execute", self._commit_pending)
+        shell.events.register("post_execute", self._end_of_cell)
 
     @observe("isolation")
     def _isolate(self, change: object) -> None:
@@ -114,7 +114,7 @@ class FactMagics(Magics):
 
     def close(self) -> None:
         """Remove everything from the shell and close the workshop."""
-        self._shell.events.unregister("post_execute", self._commit_pending)
+        self._shell.events.unregister("post_execute", self._end_of_cell)
         self.entry.remove()
         if self._formatters is not None:
             self._formatters.remove()
@@ -129,8 +129,10 @@ class FactMagics(Magics):
             self._formatters = Formatters(self._shell)
         return self._formatters
 
-    def _commit_pending(self) -> None:
+    def _end_of_cell(self) -> None:
         """At a cell's end, commit the rows of the answers that it took from memory."""
+        if self._formatters is not None:
+            self._formatters.silence_once(None)
         core = self.workshop.opened
         if core is not None and core.history.pending and (warning := _flush(core)):
             sys.stderr.write(warning + "\n")
@@ -222,7 +224,7 @@ class FactMagics(Magics):
         core = self.workshop.core
         spec = ToolSpec(
             name,
-            fill_variables(body.description, self._shell.user_ns),
+            fill_variables(body.description, self._own_names()),
             body.examples,
             model=arguments.get("model"),
             attempts=arguments.get("attempts", 3),
@@ -239,7 +241,9 @@ class FactMagics(Magics):
 
         def fail() -> None:
             # Before anything was written, the one line of the error says it all.
-            if view.ended is not None and any(attempt.text for attempt in view.ended.attempts):
+            view.pump()
+            ended = view.ended
+            if ended is not None and (view.stands or any(attempt.text for attempt in ended.attempts)):
                 self._show(view, self._generation_record(view), None)
             else:
                 view.close()
@@ -256,6 +260,13 @@ class FactMagics(Magics):
         from fact_magics.display.record import generation_record
 
         return generation_record(view.ended, streamed=view.streams)
+
+    def _own_names(self) -> dict[str, Any]:
+        """Give the notebook's variables without those that IPython put there."""
+        put: dict[str, Any] = self._shell.user_ns_hidden
+        return {
+            name: value for name, value in self._shell.user_ns.items() if put.get(name, self) is not value
+        }
 
     def _refuse_loss(self, name: str, *, replace: bool) -> None:
         from fact_magics.handle import Tool
@@ -322,12 +333,11 @@ class FactMagics(Magics):
         from fact_magics.display.record import run_record
 
         if not output.success and not arguments.get("no_raise"):
-            if output.metadata["printed"]:
-                self._show(view, run_record(output, streamed=view.streams), None)
-            else:
-                view.close()
+            view.pump()
+            if output.metadata["printed"] or view.stands:
+                self._show(view, run_record(output, streamed=view.streams, raised=True), None)
             raise execution.error_of(output)
-        if "into" in arguments.options:
+        if output.success and "into" in arguments.options:
             self._bind(arguments.options["into"], output.result)
         self._show_unless_displayed(view, output)
         return output

@@ -296,7 +296,7 @@ def _history(arguments: Arguments, workshop: Workshop) -> tuple[Record, Any]:
 
     async def find(core: FactCore) -> tuple[list[ExecutionRow], list[GenerationRow]]:
         chosen = {
-            "session_id": None if session == "all" else session or core.session_id,
+            "session_id": None if session == "all" else await _session_id(core, session),
             "tool_name": arguments.get("tool"),
             "status": arguments.get("status"),
             "since": arguments.get("since"),
@@ -322,6 +322,15 @@ def _history(arguments: Arguments, workshop: Workshop) -> tuple[Record, Any]:
         title = "No row matches."
     head = ("Id", "When", "", "Tool", "Input → output", "Took")
     return Table(title, head, tuple(cells for _, cells, _ in listed)).record(), data
+
+
+async def _session_id(core: FactCore, wanted: str | None) -> str:
+    if wanted is None:
+        return core.session_id
+    known = await core.store.session(wanted)
+    if known is None:
+        raise UnknownName(f"There is no session {wanted!r}.", hint="Write --session all for every one.")
+    return known.id
 
 
 def _run_cells(row: ExecutionRow) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from fact_magics.bridge import Job
 from fact_magics.errors import FactError, Interrupted, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
 from fact_magics.store import CacheEntry
+from fact_magics.text import printable
 from fact_magics.values import decode
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ class Runner:
         self._loop = loop
         self._emit = emit
         self._in_flight: dict[str, asyncio.Future[Outcome | None]] = {}
+        self._closed = False
+
+    def close(self) -> None:
+        """Refuse what is called from now on: the handles of a closed core may live on in a notebook."""
+        self._closed = True
 
     def refuse(self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput) -> ToolOutput:
         """Remember a run whose input does not fit, and build its output."""
@@ -220,6 +226,11 @@ class Runner:
         return value
 
     def _planned(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
+        if self._closed:
+            raise FactError(
+                f"This {tool.metadata.name} belongs to a workshop that was closed.",
+                hint=f"Bind it anew: from fact_magics.tools import {tool.metadata.name}",
+            )
         parameters: Mapping[str, Any] = kwargs
         try:
             parameters = tool.signature.bind(args, kwargs)
@@ -244,7 +255,7 @@ class _Echo:
     def pump(self) -> None:
         with suppress(Empty):
             while True:
-                sys.stdout.write(self._printed.get_nowait())
+                sys.stdout.write(printable(self._printed.get_nowait()))
 
 
 def _value(output: ToolOutput) -> Any:

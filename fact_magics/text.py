@@ -10,9 +10,23 @@ _ACTIVE = re.compile(
 )
 
 
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+_ASCII_ESCAPES = {code: _escaped(chr(code)) for code in range(128) if _ACTIVE.match(chr(code))}
+
+
 def inert(text: str) -> str:
     r"""Write controls, ANSI escapes and reordering marks as visible escapes: ``\x1b``, ``\u202e``."""
-    return _ACTIVE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+    if text.isascii():  # for which `translate` is eight times as fast
+        return text.translate(_ASCII_ESCAPES)
+    return _ACTIVE.sub(lambda match: _escaped(match[0]), text)
+
+
+def printable(text: str) -> str:
+    """Make printed text inert but for carriage returns, by which progress bars are drawn."""
+    return "\r".join(inert(part) for part in text.split("\r"))
 
 
 def shorten(text: str, limit: int, *, unit: str = "characters") -> str:

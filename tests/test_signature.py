@@ -629,8 +629,8 @@ def f(
         }
 
     def test_google_and_rest_docstrings_are_understood(self):
-        google = 'def f(a: int, b: int) -> int:\n    """Do.\n\n    Args:\n        a (int): First\n            of two.\n        b: Second.\n\n    Returns:\n        int: x\n    """'  # noqa: E501
-        rest = 'def f(a: int, b: int) -> int:\n    """Do.\n\n    :param a: First\n        of two.\n    :param int b: Second.\n    :returns: x\n    """'  # noqa: E501
+        google = 'def f(a: int, b: int) -> int:\n    """Do.\n\n    Args:\n        a (int): First\n            of two.\n        b: Second.\n\n    Returns:\n        int: x\n    """'
+        rest = 'def f(a: int, b: int) -> int:\n    """Do.\n\n    :param a: First\n        of two.\n    :param int b: Second.\n    :returns: x\n    """'
         for source in (google, rest):
             first, second = read(source).parameters
             assert (first.description, second.description) == ("First of two.", "Second.")

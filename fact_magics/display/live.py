@@ -25,7 +25,7 @@ from fact_magics.events import (
     RunEnded,
     TextArrived,
 )
-from fact_magics.text import inert, one_line
+from fact_magics.text import inert, one_line, printable
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class TerminalView(_Queue):
     def _print(self, event: Event) -> None:
         match event:
             case TextArrived(text) | Printed(text):
-                sys.stdout.write(inert(text))
+                sys.stdout.write(printable(text))
                 self._open_line = not text.endswith("\n")
             case Noticed(text):
                 self._line(text)
@@ -260,5 +260,6 @@ class WidgetView(_Queue):
         """Leave the last lines of what was printed, as text."""
         from fact_magics.display.record import Record
 
-        tail = self._tail.rstrip()
-        self.give_way(Record(preformatted(tail) if tail else "", inert(tail)))
+        self.pump()
+        left = self._tail.rstrip() or f"{self._title} · stopped"
+        self.give_way(Record(preformatted(left), inert(left)))

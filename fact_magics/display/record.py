@@ -148,13 +148,15 @@ def _verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
     return lines
 
 
-def run_record(output: ToolOutput, *, streamed: bool = False) -> Record:
+def run_record(output: ToolOutput, *, streamed: bool = False, raised: bool = False) -> Record:
     """Show a run: result, printed text, time, cached or not, isolation in force.
 
     Parameters
     ----------
     streamed : bool
         What the tool printed stands above already, in plain text.
+    raised : bool
+        The error itself is shown by who raises it.
     """
     facts = run_facts(output)
     printed = shorten(str(output.metadata.get("printed", "")), _PRINTED_LIMIT)
@@ -167,8 +169,8 @@ def run_record(output: ToolOutput, *, streamed: bool = False) -> Record:
         shown = result_text(output.result)
         pieces.append(preformatted(shown))
         lines.append(shown)
-    else:
-        error = str(output.metadata.get("error", "failed"))
+    elif not raised:
+        error = "\n".join((str(output.metadata.get("error", "failed")), *output.metadata.get("details", ())))
         pieces.append(preformatted(error))
         lines.append(error)
     pieces.append(element("p", element("small", *facts_line(output, facts))))
@@ -191,6 +193,8 @@ def run_facts(output: ToolOutput) -> list[str]:
         facts += ["cached", ago(float(known.get("age_seconds", 0.0)))]
         facts.append(f"saved {duration(float(known.get('saved_ms', 0.0)))}")
     else:
+        if known.get("status") == Status.INVALID:
+            return [fact for fact in facts if fact]
         facts.append(duration(output.execution_time_ms))
         layers = known.get("isolation") or ("none",)
         facts.append(f"isolation: {', '.join(layers)}")

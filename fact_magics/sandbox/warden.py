@@ -14,6 +14,7 @@ from fact_magics.sandbox.family import kill_descendants
 from fact_magics.sandbox.lost import ZygoteLostError
 from fact_magics.sandbox.policy import module_path, sandlock_policy
 from fact_magics.sandbox.running import Prepared, Run
+from fact_magics.sandbox.threads import run_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,14 +160,13 @@ class Warden:
             self._lose()
         if self._process is not None:
             process, self._process = self._process, None
-            loop = asyncio.get_running_loop()
-            await asyncio.shield(loop.run_in_executor(self._spawner, _end, process, self._pid, self._handle))
+            await asyncio.shield(run_in(self._spawner, _end, process, self._pid, self._handle))
         if task is not None:
             await asyncio.gather(task, return_exceptions=True)
         if self._prepared is not None:
             self._prepared.close()
             self._prepared = None
-        await asyncio.get_running_loop().run_in_executor(self.files, scratch.remove, self._root)
+        await run_in(self.files, scratch.remove, self._root)
 
     def order(self, **order: object) -> None:
         """Send the zygote one order."""

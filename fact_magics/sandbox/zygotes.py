@@ -17,6 +17,7 @@ from fact_magics.errors import IsolationError
 from fact_magics.sandbox import boot, scratch
 from fact_magics.sandbox.lost import ZygoteLostError
 from fact_magics.sandbox.policy import Grants
+from fact_magics.sandbox.threads import run_in
 from fact_magics.sandbox.warden import Warden
 
 if TYPE_CHECKING:
@@ -88,9 +89,8 @@ class ZygotePool:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         wardens, self._wardens = list(self._wardens), {}
         await asyncio.gather(*(warden.aclose() for warden in wardens), return_exceptions=True)
-        loop = asyncio.get_running_loop()
         if self._base is not None:
-            await loop.run_in_executor(self._files, self._removal)
+            await run_in(self._files, self._removal)
         self._spawner.shutdown(wait=False)
         self._files.shutdown(wait=False)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import InvalidInput, SignatureError
 from fact_magics.signature import Signature, read_signature
+from fact_magics.text import one_line
 
 if TYPE_CHECKING:
     from fact_magics.tool import Example
@@ -27,7 +28,15 @@ _VARYING_CALLS = frozenset(
     }
 )  # fmt: skip
 # `from uuid import UUID` only names a type.
-_STEADY_NAMES = frozenset({("uuid", "UUID"), ("uuid", "uuid3"), ("uuid", "uuid5"), ("random", "Random")})
+_STEADY_NAMES = frozenset(
+    {
+        ("uuid", "UUID"),
+        ("uuid", "uuid3"),
+        ("uuid", "uuid5"),
+        ("random", "Random"),
+        *(("uuid", f"NAMESPACE_{kind}") for kind in ("DNS", "URL", "OID", "X500")),
+    }
+)
 _UNUSABLE = {
     "input": "reads from the keyboard, which a tool has not",
     "exit": "ends its process",
@@ -88,7 +97,7 @@ def _parse(source: str) -> tuple[ast.Module | None, str]:
         tree = ast.parse(source)
         compile(tree, "<candidate>", "exec", dont_inherit=True)
     except SyntaxError as error:
-        shown = (error.text or "").strip()
+        shown = one_line(error.text or "", 120)
         return None, f"Line {error.lineno} does not parse: {error.msg}: {shown}"
     except (ValueError, RecursionError, MemoryError) as error:
         return None, f"The module does not parse: {error or type(error).__name__}."
@@ -160,7 +169,8 @@ def varies(source: str) -> bool:
     original = _aliases(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
-            names = {(node.module, alias.name) for alias in node.names}
+            parent, _, last = node.module.rpartition(".")
+            names = {(parent, last), *((last, alias.name) for alias in node.names)}
         elif isinstance(node, ast.Attribute):
             owner = node.value
             base = (

@@ -82,7 +82,13 @@ async def after_calls(calls: int) -> list[Line]:
         await sandbox.aclose()
     name = f"after {calls} isolated calls"
     lines = [
-        at_most(f"{what}, {name}", 0, after[what] - before[what], "", f"{before[what]} before, {after[what]} after")
+        at_most(
+            f"{what}, {name}",
+            0,
+            after[what] - before[what],
+            "",
+            f"{before[what]} before, {after[what]} after",
+        )
         for what in before
     ]
     measured = f"resident: {memory:,} KB before, {grown:+,} KB after"

@@ -31,7 +31,7 @@ class Line:
     figure : float
         What the promise is about.
     unit : str
-        ``ms``, ``µs``, ``×``.
+        ``ms``, ``µs``, ``x``.
     holds : bool
         Whether the figure is within the promise.
     """

@@ -1,0 +1,45 @@
+"""The benchmarks work; what they measure is for whoever runs them, on a machine that does nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROMISES = (
+    "%load_ext in an interpreter",
+    "%load_ext in a kernel",
+    "a cached call in the core",
+    "a cached plan in the core",
+    "a cached run's cell",
+    "an isolated run, bare",
+    "a hit",
+    "a miss in the sandbox",
+    "%fact history",
+    "memory of 100 cached answers",
+    "kernel exit, database open",
+)
+
+
+@pytest.fixture(scope="module")
+def printed() -> Iterator[str]:
+    script = Path(__file__).with_name("run.py")
+    done = subprocess.run(
+        [sys.executable, str(script), "--quick"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield done.stdout
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("promise", PROMISES)
+def test_every_promise_gets_a_line_with_a_figure_and_a_verdict(printed: str, promise: str) -> None:
+    lines = [line for line in printed.splitlines() if line.startswith(promise)]
+    assert lines, printed
+    assert all("holds" in line or "DOES NOT HOLD" in line for line in lines)
