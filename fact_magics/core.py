@@ -113,8 +113,8 @@ class FactCore:
 
     async def aclose(self) -> None:
         """Commit what is pending, end every process, close the database."""
-        self.runner.close()
         try:
+            await self.runner.aclose()
             with suppress(FactError):
                 await self.history.flush()
                 await self.store.end_session(self.session_id)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class RunsTools(Protocol):
-    """What a handle needs of the core."""
+    """What a handle needs of the core: its runner."""
 
     def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool and wait for its value."""

@@ -61,11 +61,16 @@ class Runner:
         self._loop = loop
         self._emit = emit
         self._in_flight: dict[str, asyncio.Future[Outcome | None]] = {}
+        self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    def close(self) -> None:
-        """Refuse what is called from now on: the handles of a closed core may live on in a notebook."""
+    async def aclose(self) -> None:
+        """Stop and record what runs, and refuse what is called from now on: handles outlive their core."""
         self._closed = True
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     def refuse(self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput) -> ToolOutput:
         """Remember a run whose input does not fit, and build its output."""
@@ -92,6 +97,9 @@ class Runner:
     async def execute(self, planned: Plan, emit: Listener) -> ToolOutput:
         """Make a run: from the database, from an identical run in flight, or in the sandbox."""
         started = time.perf_counter()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs on a loop is in one
+        self._running.add(task)
         try:
             output = await self._from_database(planned, started)
             if output is None:
@@ -102,6 +110,8 @@ class Runner:
             self._history.add_interrupted(planned, (time.perf_counter() - started) * 1000)
             await asyncio.shield(self._history.flush())
             raise
+        finally:
+            self._running.discard(task)
         try:
             await asyncio.shield(self._history.flush())
         except StoreError as unkept:

@@ -21,7 +21,7 @@ import pandas as pd
 import pydantic
 import pytest
 
-import fact_magics.values
+from fact_magics.sandbox import boot
 from fact_magics.values import (
     MAX_DEPTH,
     ToolEnum,
@@ -427,12 +427,18 @@ class TestPlain:
         assert plain([Array()]) == ["<Array>"]
 
 
-def test_the_file_alone_loads_with_the_standard_library_in_an_isolated_interpreter():
-    source = Path(fact_magics.values.__file__).read_text("utf-8")
-    script = (
-        "import sys; ns = {'__name__': 'values'}; exec(sys.stdin.read(), ns); print(ns['encode']((1, {2})))"
+def test_what_the_sandbox_is_sent_of_it_loads_with_the_standard_library_in_an_isolated_interpreter():
+    modules = {name: boot._source(name) for name in boot._CODEC}
+    modules["probe"] = (
+        "import sys\n"
+        "def main(settings, modules):\n"
+        "    print(modules['values.wire'].encode((1, {2})), [m for m in sys.modules if 'fact_magics' in m])\n"
     )
+    job = json.dumps({"modules": modules, "main": "probe", "settings": {}}).encode()
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", script], input=source, capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-S", "-c", boot._PROGRAM],
+        input=b"%08x" % len(job) + job,
+        capture_output=True,
+        check=True,
     )
-    assert done.stdout.strip() == repr(encode((1, {2})))
+    assert done.stdout.decode().strip() == f"{encode((1, {2}))!r} []"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from fact_magics.errors import ProviderError
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta, Usage
 from fact_magics.providers.failures import (
     Patience,
@@ -21,9 +19,8 @@ from fact_magics.providers.failures import (
     failure_unknown,
     is_loopback,
     quote,
-    read_retry_after,
-    with_retries,
 )
+from fact_magics.providers.remote import RemoteProvider
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -58,7 +55,7 @@ _STATUS_OF_TYPE = {
 }
 
 
-class AnthropicProvider:
+class AnthropicProvider(RemoteProvider):
     """Streams candidates from the Messages API.
 
     Parameters
@@ -92,21 +89,12 @@ class AnthropicProvider:
         patience: Patience | None = None,
         notice: str = "",
     ) -> None:
-        self.model = model
-        self.notice = notice
+        super().__init__(model, patience, notice)
         self._key = checked_key(key.get_secret_value(), "ANTHROPIC_API_KEY")
         self._base_url = checked_url(base_url, "ANTHROPIC_BASE_URL") if base_url else PUBLIC_URL
-        self._patience = patience or Patience()
         self._client: AsyncAnthropic | None = None
-        self._closed = False
 
-    def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
-        """Ask, and give the answer as it comes; see `Provider.stream`."""
-        return with_retries(lambda: self._attempt(prompt), self._explain, self._patience)
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        self._closed = True
+    async def _disconnect(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -139,8 +127,7 @@ class AnthropicProvider:
         yield answer.finished()
 
     def _open(self) -> AsyncAnthropic:
-        if self._closed:
-            raise ProviderError("This connection to Anthropic was closed.", hint="Run the cell again.")
+        self._check_open(_SERVICE)
         if self._client is None:
             import anthropic
             import httpx2
@@ -183,15 +170,14 @@ class AnthropicProvider:
         status = error.status_code
         if status < 400:
             status = _STATUS_OF_TYPE.get(error.type or "", 500)
-        failure = failure_of_status(
+        return failure_of_status(
             status,
             model=self.model,
             service=_SERVICE,
             key_name="ANTHROPIC_API_KEY",
             said=quote(error.api_message, [self._key]),
-            retry_after=read_retry_after(headers.get("retry-after"), time.time()),
+            headers=headers,
         )
-        return failure.final() if headers.get("x-should-retry") == "false" else failure
 
 
 _COUNTS = ("output_tokens", "input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")

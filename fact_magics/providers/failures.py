@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import time
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from fact_magics.providers.base import Retrying, TextDelta
 from fact_magics.text import inert
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 
     from fact_magics.providers.base import ProviderEvent
 
@@ -104,10 +105,6 @@ class Failure:
     can_retry: bool = False
     retry_after: float | None = None
 
-    def final(self) -> Failure:
-        """Return the same failure, not to be retried."""
-        return replace(self, can_retry=False)
-
 
 async def with_retries(
     attempt: Callable[[], AsyncGenerator[ProviderEvent, None]],
@@ -149,8 +146,8 @@ def failure_of_status(
     model: str,
     service: str,
     key_name: str,
-    said: str = "",
-    retry_after: float | None = None,
+    said: str,
+    headers: Mapping[str, str],
 ) -> Failure:
     """Explain an HTTP error status, or the same told inside a stream.
 
@@ -162,9 +159,10 @@ def failure_of_status(
         What was asked, of whom, and the setting that holds its key.
     said : str
         The server's own words, already passed through `quote`.
-    retry_after : float, optional
-        The pause that the server asked for, in seconds.
+    headers : mapping of str to str
+        Of the response, by lower-case name: how long to wait, and whether asking again makes sense.
     """
+    retry_after = read_retry_after(headers.get("retry-after"), time.time())
     known = _REFUSALS.get(status)
     if known is None and status >= 500:
         known = (f"server error {status}", f"{{service}} failed (HTTP {status}).", _LATER)
@@ -180,7 +178,8 @@ def failure_of_status(
     if said:
         parts.append(f"It said: “{said}”.")
     error = ProviderError(" ".join(parts), hint=hint.format(**names))
-    return Failure(error, reason, can_retry=status in (408, 429) or status >= 500, retry_after=retry_after)
+    can_retry = (status in (408, 429) or status >= 500) and headers.get("x-should-retry") != "false"
+    return Failure(error, reason, can_retry, retry_after)
 
 
 def failure_to_connect(*, service: str, url: str) -> Failure:

@@ -8,7 +8,6 @@ import importlib.util
 import logging
 import os
 import re
-import time
 from contextlib import aclosing
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -26,9 +25,8 @@ from fact_magics.providers.failures import (
     failure_unknown,
     is_loopback,
     quote,
-    read_retry_after,
-    with_retries,
 )
+from fact_magics.providers.remote import RemoteProvider
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -55,7 +53,7 @@ _SERVICES = {"openai": "OpenAI", "ollama_chat": "Ollama", "azure": "Azure", "gem
 _OWN_HANDLER = ("ollama_chat", "hosted_vllm")
 
 
-class LiteLLMProvider:
+class LiteLLMProvider(RemoteProvider):
     """Streams candidates from any ``provider/model`` that LiteLLM can reach.
 
     LiteLLM reports a stream that was cut as ended by the model, with token counts of its own making, so
@@ -92,20 +90,11 @@ class LiteLLMProvider:
         notice: str = "",
     ) -> None:
         require_litellm(model)
-        self.model = model
-        self.notice = notice
+        super().__init__(model, patience, notice)
         self._settings = settings
-        self._patience = patience or Patience()
         self._route: _Route | None = None
-        self._closed = False
 
-    def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
-        """Ask, and give the answer as it comes; see `Provider.stream`."""
-        return with_retries(lambda: self._attempt(prompt), self._explain, self._patience)
-
-    async def aclose(self) -> None:
-        """Close the connections that are this provider's own."""
-        self._closed = True
+    async def _disconnect(self) -> None:
         route, self._route = self._route, None
         if route is not None and route.http_client is not None:
             await route.http_client.aclose()
@@ -149,8 +138,7 @@ class LiteLLMProvider:
         yield answer.finished()
 
     def _open(self, litellm: ModuleType) -> _Route:
-        if self._closed:
-            raise ProviderError(f"This connection to {self.model} was closed.", hint="Run the cell again.")
+        self._check_open(self.model)
         if self._route is None:
             self._route = _Route(litellm, self.model, self._settings, self._patience)
         return self._route
@@ -171,15 +159,14 @@ class LiteLLMProvider:
         if not isinstance(status, int):
             return failure_unknown(error, model=self.model, said=said)
         headers = getattr(error, "litellm_response_headers", None) or {}
-        failure = failure_of_status(
+        return failure_of_status(
             status,
             model=self.model,
             service=service,
             key_name=self._route.key_name if self._route else "its key",
             said=said,
-            retry_after=read_retry_after(headers.get("retry-after"), time.time()),
+            headers=headers,
         )
-        return failure.final() if headers.get("x-should-retry") == "false" else failure
 
 
 class _Route:
@@ -338,13 +325,6 @@ def _provider_of(litellm: ModuleType, model: str) -> str:
         f"LiteLLM knows no provider {prefix!r}.",
         hint=did_you_mean(prefix, known) or "Name a model as provider/model, such as openai/gpt-5.",
     )
-
-
-def _first_key(settings: Mapping[str, SecretStr], names: tuple[str, ...]) -> str | None:
-    for name in names:
-        if name in settings:
-            return checked_key(settings[name].get_secret_value(), name)
-    return None
 
 
 def _endpoint(prefix: str, settings: Mapping[str, SecretStr], key: str | None) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Reads eight hexadecimal digits and as many bytes of JSON: the modules, which of them to run, its settings.
 _PROGRAM = """
 import json, os, sys, types
+from importlib.machinery import ModuleSpec
 def read(size):
     data = b""
     while len(data) < size:
@@ -27,10 +28,14 @@ job = json.loads(read(int(read(8), 16)))
 modules = {}
 for name, source in job["modules"].items():
     module = modules[name] = sys.modules["_fact_" + name] = types.ModuleType("_fact_" + name)
+    module.__spec__ = ModuleSpec(module.__name__, None)
     exec(compile(source, "<fact_magics " + name + ">", "exec", dont_inherit=True), module.__dict__)
 del read
 modules[job["main"]].main(job["settings"], modules)
 """
+
+# What a child needs of `fact_magics.values`, each after what it imports.
+_CODEC = ("values.forms", "values.foreign", "values.wire")
 
 # What small tools import. Each costs a call microseconds in fork and exit where it is there, and milliseconds
 # inside the sandbox where it is not. `_strptime` is what `datetime.strptime` imports when it is first called.
@@ -85,7 +90,7 @@ def payload(main: str, settings: Mapping[str, Any]) -> bytes:
     settings : mapping
         JSON data.
     """
-    names = ["values", "worker", *(("confine",) if sys.platform == "linux" else ()), "family", main]
+    names = [*_CODEC, "worker", *(("confine",) if sys.platform == "linux" else ()), "family", main]
     job = {"modules": {name: _source(name) for name in names}, "main": main, "settings": dict(settings)}
     data = json.dumps(job).encode()
     return b"%08x" % len(data) + data
@@ -94,7 +99,7 @@ def payload(main: str, settings: Mapping[str, Any]) -> bytes:
 @cache
 def _source(name: str) -> str:
     here = Path(__file__).parent
-    path = here.parent / "values.py" if name == "values" else here / f"{name}.py"
+    path = here.parent / f"{name.replace('.', '/')}.py" if name in _CODEC else here / f"{name}.py"
     return path.read_text(encoding="utf-8")
 
 

@@ -28,7 +28,7 @@ def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
     os.close(printed)
     worker.set_process_limits(settings["file_bytes"], settings["open_files"])
     serve: Callable[..., NoReturn] = worker.serve
-    serve(requests, results, modules["values"])
+    serve(requests, results, modules["values.wire"])
 
 
 def _serve_inside_family(settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:

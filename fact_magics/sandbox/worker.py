@@ -40,7 +40,7 @@ _NO_MEMORY = json.dumps(
 
 
 class Codec(Protocol):
-    """What the worker needs of `fact_magics.values`."""
+    """What the worker needs of `fact_magics.values.wire`."""
 
     def encode(self, value: object) -> bytes:
         """Canonical wire form of `value`."""
@@ -74,7 +74,7 @@ def serve(requests: int, results: int, codec: Codec, end: Callable[[int], NoRetu
     requests, results : int
         Descriptors: the request comes from the first, the frame goes to the second.
     codec : Codec
-        The module `fact_magics.values`, loaded from its source.
+        The module `fact_magics.values.wire`, loaded from its source.
     """
     header = json.loads(_read(requests, int.from_bytes(_read(requests, 8), "big")))
     source = _read(requests, header["source"]).decode("utf-8", "surrogatepass")

@@ -36,14 +36,14 @@ class Zygote:
         names), ``writable`` (paths), ``path`` (additional entries of ``sys.path``), ``file_bytes`` and
         ``open_files`` (limits).
     modules : dict
-        ``worker``, ``confine`` and ``values``, loaded from their sources.
+        ``worker``, ``confine`` and ``values.wire``, loaded from their sources.
     """
 
     def __init__(self, settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:
         self._settings = settings
         self._worker: Any = modules["worker"]
         self._confine: Any = modules["confine"]
-        self._codec: Any = modules["values"]
+        self._codec: Any = modules["values.wire"]
         self._scoped = False
         self._call: int | None = None
         self._child = 0

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fact_magics.errors import CellError
-from fact_magics.literals import SPELLINGS, LiteralError, dotted_name, read_literal, source_of
 from fact_magics.text import one_line
 from fact_magics.tool import Example, Raised, Returned
+from fact_magics.values.literals import SPELLINGS, LiteralError, dotted_name, read_literal, source_of
 
 _PROMPT = re.compile(r"^\s*>>>(?: |$)")
 _ANY_PROMPT = re.compile(r"^\s*>>>")

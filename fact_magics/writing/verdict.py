@@ -8,10 +8,10 @@ from math import isclose, isnan
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import InvalidResult
-from fact_magics.showing import brief
 from fact_magics.text import one_line
 from fact_magics.tool import Raised, Returned, Status
 from fact_magics.values import ValueTypeError, encode
+from fact_magics.values.showing import brief
 
 if TYPE_CHECKING:
     from fact_magics.sandbox.outcome import Outcome, ToolError

@@ -45,7 +45,7 @@ class Line:
 
     def __str__(self) -> str:
         verdict = "holds" if self.holds else "DOES NOT HOLD"
-        return f"{self.name:<34} {self.promised:<9} {self.figure:8.2f} {self.unit:<3} {verdict:<14} {self.measured}"
+        return f"{self.name:<42} {self.promised:<9} {self.figure:8.2f} {self.unit:<3} {verdict:<14} {self.measured}"
 
 
 def at_most(name: str, limit: float, figure: float, unit: str, measured: str) -> Line:

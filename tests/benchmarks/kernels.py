@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from subprocess import DEVNULL
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.manager import KernelManager
@@ -17,7 +18,7 @@ class Kernel:
 
     def __init__(self, env: dict[str, str]) -> None:
         self.manager = KernelManager(kernel_name="python3")
-        self.manager.start_kernel(env=env, cwd=env["FACT_HOME"])
+        self.manager.start_kernel(env=env, cwd=env["FACT_HOME"], stderr=DEVNULL)
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)

@@ -5,12 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PROMISES = (
     "%load_ext in an interpreter",
@@ -28,13 +24,13 @@ PROMISES = (
 
 
 @pytest.fixture(scope="module")
-def printed() -> Iterator[str]:
+def printed() -> str:
     script = Path(__file__).with_name("run.py")
     done = subprocess.run(
         [sys.executable, str(script), "--quick"], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    yield done.stdout
+    return done.stdout
 
 
 @pytest.mark.kernel

@@ -116,6 +116,7 @@ def test_ipython_in_a_terminal_streams_plain_text_can_be_interrupted_and_exits(
     assert "Traceback" not in terminal.run("%%fact_run nap\nn = 'x'")
     terminal.child.sendline("exit")
     terminal.child.expect(__import__("pexpect").EOF, timeout=20)
+    assert "Traceback" not in terminal.child.before
     terminal.child.wait()
     assert terminal.child.exitstatus == 0
 

@@ -189,15 +189,16 @@ def test_unloading_takes_everything_away_and_reloading_brings_it_back(modelled, 
 
 
 def test_a_session_s_row_says_what_it_was(start_kernel, server, home):
-    kernel = start_kernel(**server.environment(), JPY_SESSION_NAME="/work/some notebook.ipynb")
+    kernel = start_kernel(**server.environment(), JPY_SESSION_NAME="/books/some notebook.ipynb")
     greet(kernel, server, OLD)
     kernel.close()
     with sqlite3.connect(home / "fact_magics.db") as connection:
         connection.row_factory = sqlite3.Row
         [row] = [dict(row) for row in connection.execute("SELECT * FROM sessions")]
     connection.close()
-    assert row["notebook"] == "/work/some notebook.ipynb"
+    assert row["notebook"] == "/books/some notebook.ipynb"
     assert row["started_at"].endswith("Z")
+    assert row["ended_at"] > row["started_at"]
 
 
 def test_rows_are_committed_before_the_cell_ends(modelled, server, home):
@@ -211,4 +212,32 @@ def test_rows_are_committed_before_the_cell_ends(modelled, server, home):
         ):  # fmt: skip
             modelled.run(code)
             assert connection.execute(count).fetchone()[0] == number + (number > 3)
+    connection.close()
+
+
+def test_a_handle_that_outlived_its_workshop_says_how_to_bind_it_anew(modelled, server):
+    greet(modelled, server, OLD)
+    modelled.run("%reload_ext fact_magics")
+    cell = modelled.run("greet('someone new')")
+    assert cell.error_name == "FactError"
+    assert "from fact_magics.tools import greet" in cell.error
+    assert modelled.run("from fact_magics.tools import greet\ngreet('someone new')").status == "ok"
+
+
+def test_a_record_that_was_shown_by_one_cell_is_shown_again_by_the_next(modelled, server):
+    greet(modelled, server, OLD)
+    modelled.run("get_ipython().run_cell_magic('fact_run', 'greet', \"name = 'x'\")\nNone")
+    modelled.run("shown = get_ipython().run_cell_magic('fact_run', 'greet', \"name = 'x'\")")
+    assert "cached" in modelled.run("shown").plain
+    assert "greet" in modelled.run("greet").plain
+
+
+def test_a_run_that_the_end_of_the_kernel_stopped_is_recorded(modelled, server, home):
+    server.writes("import time\n\ndef nap(n: int) -> int:\n    time.sleep(n)\n    return n\n")
+    assert modelled.run("%%fact_generate nap\nSleep.\n\n>>> nap(0)\n0\n").status == "ok"
+    modelled.run("import threading\nthreading.Thread(target=nap, args=(60,), daemon=True).start()")
+    modelled.run("import time; time.sleep(0.5)")
+    modelled.close()
+    with sqlite3.connect(home / "fact_magics.db") as connection:
+        assert connection.execute("SELECT status FROM tool_executions").fetchall() == [("interrupted",)]
     connection.close()

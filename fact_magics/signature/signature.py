@@ -1,8 +1,7 @@
-"""A tool's signature: read from its source by `ast`, it validates inputs and results and describes both."""
+"""A tool's signature as data that validates inputs and results, and describes both."""
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import inspect
 import re
@@ -11,68 +10,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.bounds import read_bounds
-from fact_magics.docstrings import parameter_descriptions
-from fact_magics.errors import InvalidInput, InvalidResult, SignatureError, did_you_mean
-from fact_magics.functions import KINDS, arguments, check_form, find_function
-from fact_magics.schema import default_json, type_schema
-from fact_magics.showing import brief
+from fact_magics.errors import InvalidInput, InvalidResult, did_you_mean
+from fact_magics.signature.parameters import KINDS, Parameter, python_annotation
+from fact_magics.signature.schema import default_json, type_schema
+from fact_magics.signature.vocabulary import Type, shape
 from fact_magics.text import one_line, plural
 from fact_magics.values import ValueTypeError, WireError, decode, encode, encode_call, normalise
-from fact_magics.vocabulary import NONE, Default, Scalar, Type, allows_none, shape, union
+from fact_magics.values.showing import brief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pydantic_core import ErrorDetails, SchemaValidator
 
-    from fact_magics.annotations import Reader
-    from fact_magics.functions import Function
 
 _HINT = 200
 _SUBJECT = re.compile(r"^\w+ should")  # Pydantic's subject, "Input" or "String", is the field here
-_PYTHON_TYPES = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes, "None": None}
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter of a tool.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    kind : inspect._ParameterKind
-        Positional-only, positional-or-keyword or keyword-only.
-    type : Type
-        Its type.
-    default : Default or None
-        None where it is required.
-    description : str
-        From its ``Field`` or the docstring.
-    """
-
-    name: str
-    kind: inspect._ParameterKind
-    type: Type
-    default: Default | None
-    description: str
-
-    @property
-    def text(self) -> str:
-        """The parameter as in a function's header."""
-        default = f" = {self.default.source}" if self.default else ""
-        return f"{self.name}: {self.type.text}{default}"
-
-
-class _Shown:
-    """An annotation or default that `inspect` prints as it is written."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return self._text
 
 
 @dataclass(frozen=True)
@@ -117,19 +70,11 @@ class Signature:
 
     def inspect_signature(self) -> inspect.Signature:
         """Give the signature as `inspect` has it; annotations outside the builtins only print themselves."""
-        parameters = []
-        for parameter in self.parameters:
-            default: Any = inspect.Parameter.empty
-            if parameter.default is not None:
-                literal = parameter.default.literal and parameter.default.value is not Ellipsis
-                default = parameter.default.value if literal else _Shown(parameter.default.source)
-            annotation = _annotation(parameter.type)
-            parameters.append(
-                inspect.Parameter(parameter.name, parameter.kind, default=default, annotation=annotation)
-            )
         # A required parameter may follow one whose default only Field(...) knows; inspect would refuse that.
         return inspect.Signature(
-            parameters, return_annotation=_annotation(self.returns), __validate_parameters__=False
+            [parameter.inspected() for parameter in self.parameters],
+            return_annotation=python_annotation(self.returns),
+            __validate_parameters__=False,
         )
 
     def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
@@ -317,6 +262,29 @@ class Signature:
                 lines.append(f"# {parameter.name} = {default.source}  # {parameter.type.text}{about}")
         return "\n".join(lines)
 
+    def constant_fault(self) -> tuple[str, str] | None:
+        """Find what is wrong with patterns and literal defaults: the writer's errors, and no caller's.
+
+        Returns
+        -------
+        (str, str) or None
+            The problem and what to do about it.
+        """
+        from pydantic_core import SchemaError, ValidationError
+
+        try:
+            self._validator.validate_python(self._defaults)
+        except SchemaError:
+            return (
+                f"{self.name}() has a pattern that can't be compiled",
+                "Write it without look-around and back-references.",
+            )
+        except ValidationError as error:
+            detail = error.errors(include_url=False, include_context=False)[0]
+            problem = f"the default of {_problem(detail, str(detail['loc'][0]))}"
+            return problem, "Mend the default or the annotation."
+        return None
+
     @property
     def _hint(self) -> str:
         return f"It is {one_line(self.text, _HINT)}."
@@ -345,55 +313,15 @@ class Signature:
 
     @cached_property
     def _validator(self) -> SchemaValidator:
-        from fact_magics.validation import fields_validator
+        from fact_magics.signature.validation import fields_validator
 
         return fields_validator({name: parameter.type for name, parameter in self._by_name.items()}, "input")
 
     @cached_property
     def _result_validator(self) -> SchemaValidator:
-        from fact_magics.validation import validator
+        from fact_magics.signature.validation import validator
 
         return validator(self.returns, "result")
-
-
-def read_signature(source: str, name: str) -> Signature:
-    """Read the signature of a tool from its source, of which nothing is evaluated.
-
-    Parameters
-    ----------
-    source : str
-        Python source that defines the function at its top level.
-    name : str
-        The function.
-
-    Raises
-    ------
-    SignatureError
-        Where there is no such function, or its signature can't be validated and described; with the line.
-    """
-    try:
-        return _read(*find_function(source, name), name)
-    except RecursionError:
-        raise SignatureError(f"The source of {name} is nested too deep.", hint="Write it flatter.") from None
-
-
-def _read(reader: Reader, node: Function, name: str) -> Signature:
-    check_form(reader, node)
-    doc = ast.get_docstring(node) or ""
-    described = parameter_descriptions(doc)
-    parameters = []
-    for argument, kind, default in arguments(reader, node):
-        if argument.annotation is None:
-            raise reader.refuse(
-                argument, f"the parameter {argument.arg} has no annotation", f"Write {argument.arg}: TYPE."
-            )
-        parameters.append(_parameter(reader, argument, kind, default, described.get(argument.arg, "")))
-    if node.returns is None:
-        raise reader.refuse(node, f"{name}() has no return annotation", "Write -> TYPE, or -> None.")
-    returns = reader.annotation(node.returns).type
-    signature = Signature(name, tuple(parameters), returns, doc, isinstance(node, ast.AsyncFunctionDef))
-    _check_constants(reader, node, signature)
-    return signature
 
 
 def signature_identity(signature: Signature) -> str:
@@ -409,55 +337,6 @@ def signature_identity(signature: Signature) -> str:
     ]
     wire = encode([seen, shape(signature.returns), signature.is_async])
     return hashlib.blake2b(wire, digest_size=16).hexdigest()
-
-
-def _parameter(
-    reader: Reader,
-    argument: ast.arg,
-    kind: inspect._ParameterKind,
-    default_node: ast.expr | None,
-    described: str,
-) -> Parameter:
-    assert argument.annotation is not None  # noqa: S101 - read_signature has refused the others
-    annotation = reader.annotation(argument.annotation)
-    default: Default | None = None
-    if default_node is not None:
-        field = read_bounds(reader, default_node)
-        if field is None:
-            default = reader.default(default_node)
-        else:
-            annotation = reader.apply(default_node, annotation, field)
-    default = default or annotation.default
-    if default is not None and default.value is Ellipsis:
-        default = None  # Field(...): required
-    type_ = annotation.type
-    if default is not None and default.literal and default.value is None and not allows_none(type_):
-        type_ = union((type_, NONE))  # `x: int = None` says so, if not in its annotation
-    return Parameter(argument.arg, kind, type_, default, annotation.description or described)
-
-
-def _check_constants(reader: Reader, node: ast.AST, signature: Signature) -> None:
-    """Check patterns and literal defaults now: they are the writer's errors, and no caller's."""
-    from pydantic_core import SchemaError, ValidationError
-
-    try:
-        signature._validator.validate_python(signature._defaults)  # noqa: SLF001 - of this module
-    except SchemaError:
-        raise reader.refuse(
-            node,
-            f"{signature.name}() has a pattern that can't be compiled",
-            "Write it without look-around and back-references.",
-        ) from None
-    except ValidationError as error:
-        detail = error.errors(include_url=False, include_context=False)[0]
-        problem = f"the default of {_problem(detail, str(detail['loc'][0]))}"
-        raise reader.refuse(node, problem, "Mend the default or the annotation.") from None
-
-
-def _annotation(type_: Type) -> Any:
-    if isinstance(type_, Scalar) and type_.name in _PYTHON_TYPES:
-        return _PYTHON_TYPES[type_.name]
-    return _Shown(type_.text)
 
 
 def _problem(detail: ErrorDetails, name: str, *, skip: int = 1) -> str:

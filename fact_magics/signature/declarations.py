@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Literal
 
-from fact_magics.annotations import ALLOWED
-from fact_magics.literals import LiteralError, source_of
-from fact_magics.vocabulary import ClassField, Default, EnumOf, ObjectOf, Type
+from fact_magics.signature.vocabulary import ALLOWED, ClassField, Default, EnumOf, ObjectOf, Type
+from fact_magics.values.literals import LiteralError, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fact_magics.annotations import Reader
+    from fact_magics.signature.reader import Reader
 
 _TYPING = ("typing", "typing_extensions")
 _ENUMS = {"enum.Enum", "enum.IntEnum", "enum.StrEnum"}

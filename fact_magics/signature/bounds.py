@@ -5,11 +5,21 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, NamedTuple
 
-from fact_magics.literals import source_of
-from fact_magics.vocabulary import Bounded, Default, DictOf, ListOf, Scalar, SetOf, TupleOf, Type, UnionOf
+from fact_magics.signature.vocabulary import (
+    Bounded,
+    Default,
+    DictOf,
+    ListOf,
+    Scalar,
+    SetOf,
+    TupleOf,
+    Type,
+    UnionOf,
+)
+from fact_magics.values.literals import source_of
 
 if TYPE_CHECKING:
-    from fact_magics.annotations import Reader
+    from fact_magics.signature.reader import Reader
 
 _BOUND_NAMES = {
     "ge": "ge", "gt": "gt", "le": "le", "lt": "lt", "multiple_of": "multiple_of", "min_length": "min_length",

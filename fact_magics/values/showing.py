@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from fact_magics.text import inert
-from fact_magics.values import ToolObject
+from fact_magics.values.forms import ToolEnum, ToolObject
 
 _ITEMS = 8
 _DEPTH = 4
@@ -64,4 +64,4 @@ def _brief(value: Any, limit: int, depth: int) -> str:
     return f"{opening}{body}{closing}"
 
 
-_TRUSTED = {"builtins", "datetime", "decimal", "uuid", "pathlib", "pathlib._local", "fact_magics.values"}
+_TRUSTED = {"builtins", "datetime", "decimal", "uuid", "pathlib", "pathlib._local", ToolEnum.__module__}

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from fact_magics.bounds import Bounds, bounded, read_bounds
-from fact_magics.errors import SignatureError, did_you_mean
-from fact_magics.literals import LiteralError, dotted_name, read_literal, source_of
-from fact_magics.text import one_line
-from fact_magics.values import ToolEnum
-from fact_magics.vocabulary import (
+from fact_magics.errors import did_you_mean
+from fact_magics.signature.bounds import Bounds, bounded, read_bounds
+from fact_magics.signature.declarations import read_class
+from fact_magics.signature.reader import Annotation, Reader
+from fact_magics.signature.vocabulary import (
+    ALLOWED,
     ANY,
     NONE,
     Bounded,
-    Default,
     DictOf,
     EnumOf,
     ListOf,
@@ -26,19 +25,16 @@ from fact_magics.vocabulary import (
     UnionOf,
     union,
 )
+from fact_magics.values import ToolEnum
+from fact_magics.values.literals import dotted_name, read_literal, source_of
 
 if TYPE_CHECKING:
-    from fact_magics.bindings import Module
+    from fact_magics.errors import SignatureError
+    from fact_magics.signature.bindings import Module
 
 _MAX_DEPTH = 20
 _MAX_PARTS = 2_000
 _TYPING = ("typing", "typing_extensions")
-
-ALLOWED = (
-    "Use str, int, float, bool, None, bytes, list, dict, tuple, set, Literal, unions, Annotated, date, "
-    "datetime, time, timedelta, Decimal, UUID, Path, Any, or an Enum, dataclass, TypedDict or NamedTuple of "
-    "the tool's own."
-)
 
 _SCALARS: dict[str, Type] = {
     "builtins.str": Scalar("str"),
@@ -94,48 +90,18 @@ _STREAMS = {
 }
 
 
-class Annotation(NamedTuple):
-    """An annotation that was read: its type, and what its ``Annotated`` adds."""
-
-    type: Type
-    default: Default | None = None
-    description: str = ""
-
-
-class Reader:
-    """Reads the annotations and defaults of one tool.
-
-    Parameters
-    ----------
-    module : Module
-        What the names in its source mean.
-    source : str
-        The source, for the lines that errors show.
-    """
+class AnnotationReader(Reader):
+    """Reads the annotations of one tool, and the types, bounds and literals in them."""
 
     def __init__(self, module: Module, source: str) -> None:
-        self.module = module
-        self._lines = source.splitlines()
+        super().__init__(module, source)
         self._open: list[str] = []  # aliases and classes being read: a second visit is recursion
         self._read: dict[str, Type] = {}
         self._costs: dict[str, int] = {}
         self._cost = 0
-        self._line = 0
-
-    def refuse(self, node: ast.AST, problem: str, hint: str) -> SignatureError:
-        """Build the error for what stands at `node`."""
-        line = getattr(node, "lineno", 0) or self._line
-        shown = one_line(self._lines[line - 1], 120) if 0 < line <= len(self._lines) else ""
-        return SignatureError(f"Line {line}: {problem}.", hint=hint, details=[shown] if shown else [])
 
     def annotation(self, node: ast.expr) -> Annotation:
-        """Read a whole annotation, with what ``Annotated`` adds to it.
-
-        Raises
-        ------
-        SignatureError
-            For what is outside the vocabulary.
-        """
+        """Read a whole annotation; see `Reader.annotation`."""
         self._line = node.lineno
         return self._annotation(node, 0)
 
@@ -172,15 +138,8 @@ class Reader:
             type_, bounds.default or annotation.default, bounds.description or annotation.description
         )
 
-    def default(self, node: ast.expr) -> Default:
-        """Read a default: a literal's value, else its text alone."""
-        try:
-            return Default(source_of(node), True, self.literal(node))
-        except LiteralError:
-            return Default(source_of(node), False)
-
     def literal(self, node: ast.expr) -> object:
-        """Read a literal, a member of the tool's own enumerations among them; raises `LiteralError`."""
+        """Read a literal; see `Reader.literal`."""
         name = dotted_name(node)
         if name is not None and name.count(".") == 1:
             owner, member = name.split(".")
@@ -189,18 +148,6 @@ class Reader:
                 if isinstance(read, EnumOf) and member in dict(read.members):
                     return ToolEnum(owner, member)
         return read_literal(node, self.module.origin)
-
-    def required_literal(self, node: ast.expr) -> object:
-        """Read a literal where nothing else will do; raises `SignatureError`."""
-        try:
-            return self.literal(node)
-        except LiteralError as error:
-            raise self.refuse(node, str(error), "Write a literal value.") from None
-
-    def origin(self, node: ast.expr) -> str | None:
-        """Resolve the name that an expression is to where it comes from."""
-        name = dotted_name(node)
-        return None if name is None else self.module.origin(name)
 
     def _type(self, node: ast.expr, depth: int) -> Type:
         if depth > _MAX_DEPTH:
@@ -250,8 +197,6 @@ class Reader:
             raise self.refuse(node, "the types of the signature are too large", "Use Any inside them.")
 
     def _own(self, name: str, node: ast.expr, depth: int) -> Type:
-        from fact_magics.declarations import read_class
-
         if name in self.module.classes:
             return read_class(self, self.module.classes[name])
         value = self.module.aliases[name]

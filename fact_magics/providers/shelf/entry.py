@@ -1,7 +1,7 @@
 """A tool on the shelf: its text, what it says of itself, and its text under another name.
 
 An entry's file starts with comment lines for the search, ``# key: value``, continued by ``#   more``;
-after the first empty line comes the tool. `shelf_search` says what the keys mean.
+after the first empty line comes the tool. `search` says what the keys mean.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SHELF = Path(__file__).with_name("shelf")
+SHELF = Path(__file__).parents[2] / "shelf"
 
 
 @dataclass(frozen=True)

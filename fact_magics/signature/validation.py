@@ -20,8 +20,7 @@ from uuid import UUID
 from pydantic_core import PydanticCustomError, SchemaValidator
 from pydantic_core import core_schema as cs
 
-from fact_magics.values import ToolEnum, ToolObject
-from fact_magics.vocabulary import (
+from fact_magics.signature.vocabulary import (
     NONE,
     Bounded,
     ClassField,
@@ -36,6 +35,7 @@ from fact_magics.vocabulary import (
     Type,
     UnionOf,
 )
+from fact_magics.values import ToolEnum, ToolObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable

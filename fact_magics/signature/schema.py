@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fact_magics.values import ToolEnum, plain
-from fact_magics.vocabulary import (
+from fact_magics.signature.vocabulary import (
     Bounded,
     ClassField,
     DictOf,
@@ -19,6 +18,7 @@ from fact_magics.vocabulary import (
     Type,
     UnionOf,
 )
+from fact_magics.values import ToolEnum, plain
 
 _SCALARS: dict[str, dict[str, Any]] = {
     "Any": {},

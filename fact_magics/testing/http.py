@@ -8,12 +8,12 @@ import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from fact_magics._wires import dumps
+from fact_magics.testing.wires import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fact_magics._wires import Ending, Reply, Wire
+    from fact_magics.testing.wires import Ending, Reply, Wire
 
 LARGEST_HEAD = 64 * 1024
 

@@ -26,12 +26,12 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
-from fact_magics.shelf_request import Reader, Request, words_of
+from fact_magics.providers.shelf.request import Reader, Request, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from fact_magics.shelf_entry import Entry
+    from fact_magics.providers.shelf.entry import Entry
 
 # Nothing proves a tool without examples, so nearly every word has to be accounted for.
 UNPROVEN_THRESHOLD = 0.75

@@ -202,6 +202,13 @@ Type = Scalar | ListOf | SetOf | TupleOf | DictOf | LiteralOf | UnionOf | Bounde
 ANY = Scalar("Any")
 NONE = Scalar("None")
 
+ALLOWED = (
+    "Use str, int, float, bool, None, bytes, list, dict, tuple, set, Literal, unions, Annotated, date, "
+    "datetime, time, timedelta, Decimal, UUID, Path, Any, or an Enum, dataclass, TypedDict or NamedTuple of "
+    "the tool's own."
+)
+"""The vocabulary in a sentence, for whoever wrote something else."""
+
 
 def _generic(name: str, item: Type) -> str:
     return name if item == ANY else f"{name}[{item.text}]"

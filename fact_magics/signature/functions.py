@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from typing import TYPE_CHECKING
 
-from fact_magics.annotations import Reader
-from fact_magics.bindings import Module
 from fact_magics.errors import SignatureError, did_you_mean
-from fact_magics.literals import source_of
+from fact_magics.signature.annotations import AnnotationReader
+from fact_magics.signature.bindings import Module
+from fact_magics.signature.parameters import KINDS
 from fact_magics.text import one_line
+from fact_magics.values.literals import source_of
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Iterator
+
+    from fact_magics.signature.reader import Reader
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-KINDS = inspect._ParameterKind  # noqa: SLF001 - the one name of the enumeration that inspect offers
 _CACHES = {"functools.lru_cache", "functools.cache"}
 _MAX_SOURCE = 1_000_000
 
 
-def find_function(source: str, name: str) -> tuple[Reader, Function]:
+def find_function(source: str, name: str) -> tuple[AnnotationReader, Function]:
     """Parse a source and find a function at its top level, with a reader for its annotations.
 
     Raises
@@ -52,7 +54,7 @@ def find_function(source: str, name: str) -> tuple[Reader, Function]:
             f"In the tool's source {problem}.",
             hint=did_you_mean(name, module.functions) or f"Define it at the top level: def {name}(...).",
         )
-    return Reader(module, source), node
+    return AnnotationReader(module, source), node
 
 
 def check_form(reader: Reader, node: Function) -> None:

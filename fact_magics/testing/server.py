@@ -1,43 +1,28 @@
-r"""A model server on this machine, for tests and offline work: the real SDKs talk to it as to a provider.
-
-    with ModelServer() as server:
-        server.writes("def double(n: int) -> int:\n    return 2 * n\n")
-        ...  # run a notebook, a kernel or a script with server.environment() in its environment
-        assert "double" in server.requests[0].text
-
-It speaks Anthropic's Messages API, OpenAI's chat completions and Ollama's API, streams at a pace, and
-fails in the ways that providers fail. From a shell: ``python -m fact_magics.testing --script FILE.json``.
-"""
+"""The scripted server: what it was asked, what it answers, and its thread."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import hashlib
 import json
 import secrets
-import signal
 import socket
-import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from fact_magics._wire_http import LARGEST_HEAD, read_request, send_json, send_stream
-from fact_magics._wires import WIRES, Ending, Reply, Wire, turn_text
 from fact_magics.errors import did_you_mean
 from fact_magics.providers.base import Usage
+from fact_magics.testing.http import LARGEST_HEAD, read_request, send_json, send_stream
+from fact_magics.testing.wires import WIRES, Ending, Reply, Wire, turn_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
     from typing import Self
-
-__all__ = ["ModelServer", "Reply", "Request", "Usage"]
 
 _SECRET_WORDS = ("authorization", "key", "token", "secret", "cookie")
 _STEPS = ("reply", "writes", "refuses", "breaks", "fails")
@@ -395,33 +380,3 @@ def _keys(headers: Mapping[str, str]) -> list[str]:
 
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve a script until interrupted; the first line printed is the URL."""
-    parser = argparse.ArgumentParser(prog="python -m fact_magics.testing", description=ModelServer.__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        "--script", type=Path, metavar="FILE", help="a JSON list of steps, as ModelServer.play takes them"
-    )
-    parser.add_argument(
-        "--port", type=int, default=0, help="0, the default, lets the system choose a free one"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        script = json.loads(options.script.read_text("utf-8")) if options.script else []
-        server = ModelServer(script, port=options.port)
-    except (OSError, ValueError, TypeError) as error:
-        parser.error(str(error))
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    with server:
-        sys.stdout.write(f"{server.url}\n")
-        sys.stdout.flush()
-        ended.wait()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,46 @@
+"""The command line: ``python -m fact_magics.testing --script FILE.json``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fact_magics.testing import ModelServer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve a script until interrupted; the first line printed is the URL."""
+    parser = argparse.ArgumentParser(prog="python -m fact_magics.testing", description=ModelServer.__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--script", type=Path, metavar="FILE", help="a JSON list of steps, as ModelServer.play takes them"
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, help="0, the default, lets the system choose a free one"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        script = json.loads(options.script.read_text("utf-8")) if options.script else []
+        server = ModelServer(script, port=options.port)
+    except (OSError, ValueError, TypeError) as error:
+        parser.error(str(error))
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with server:
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
+        ended.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

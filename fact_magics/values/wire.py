@@ -1,0 +1,357 @@
+"""The wire form of values: written for keys, for the sandbox and for the history, and read back.
+
+It is UTF-8 JSON. What JSON has no word for is an object with one key that starts with ``$``; a dict whose own
+keys start so is written as ``$dict``, so nothing is ambiguous.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from itertools import repeat
+from math import isfinite, isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import UUID
+
+from .foreign import normalise_at
+from .forms import INTS, MAX_DEPTH, TEXTUAL, WORD, ToolEnum, ToolObject, WireError, is_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+_CALL_DEPTH = 2  # the object and the list or object in which a call wraps its arguments
+_MAX_WIRE_DEPTH = MAX_DEPTH + _CALL_DEPTH
+_SHOWN = 40
+
+# Written as ASCII escapes, as text with surrogates must be, such a pair would be read back as one character.
+_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+
+def encode(value: object, *, where: str = "result") -> bytes:
+    """Write a value in its canonical form.
+
+    Parameters
+    ----------
+    value : object
+        Plain Python data, or a foreign object that `normalise` understands.
+    where : str
+        What an error calls the value.
+
+    Returns
+    -------
+    bytes
+        UTF-8 JSON, without spaces. Equal bytes mean the same value: ``1``, ``1.0`` and ``True``, ``-0.0`` and
+        ``0.0``, NFC and NFD, and dicts in another order all differ; sets in another order do not.
+
+    Raises
+    ------
+    ValueTypeError
+        For what has no canonical form, naming the path to it.
+    """
+    return _write(value, where, 0)
+
+
+def encode_call(args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
+    """Write the canonical ``{"args": [...], "kwargs": {...}}`` of a call.
+
+    Raises
+    ------
+    ValueTypeError
+        For what has no canonical form.
+    """
+    if not args:
+        return b'{"args":[],"kwargs":%b}' % _write(dict(kwargs), "input", 1 - _CALL_DEPTH)
+    return _write({"args": list(args), "kwargs": dict(kwargs)}, "input", -_CALL_DEPTH)
+
+
+def _write(value: object, where: str, depth: int) -> bytes:
+    if is_json(value, depth):
+        lowered = value
+    else:
+        value = normalise_at(value, where, depth)
+        lowered = _lower(value, False)
+    text = to_json(lowered)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        if _SURROGATE_PAIR.search(text):
+            lowered = _lower(value, True)
+        return _to_ascii_json(lowered).encode()
+
+
+def _writer(*, ensure_ascii: bool) -> Callable[[object], str]:
+    encoder = json.JSONEncoder(
+        ensure_ascii=ensure_ascii, allow_nan=False, check_circular=False, separators=(",", ":")
+    )
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    # `encode` makes this anew each time, which takes as long as writing the input of a usual call.
+    text = json.encoder.encode_basestring_ascii if ensure_ascii else json.encoder.encode_basestring
+    write = make(None, encoder.default, text, None, ":", ",", False, False, False)
+    return lambda value: "".join(write(value, 0))
+
+
+to_json = _writer(ensure_ascii=False)
+_to_ascii_json = _writer(ensure_ascii=True)
+
+
+def _lower(value: Any, escaped: bool) -> object:
+    """Turn a normalised value into JSON with ``$`` objects; `escaped` protects pairs of surrogates."""
+    kind = type(value)
+    if kind is str:
+        if escaped and _SURROGATE_PAIR.search(value):
+            return {"$str": base64_text(value.encode("utf-8", "surrogatepass"))}
+        return value
+    if kind is list:
+        return _lower_items(value, escaped)
+    if kind is dict:
+        return _lower_dict(value, escaped)
+    if kind in TEXTUAL:
+        return value
+    return _LOWER[kind](value, escaped)
+
+
+def _lower_items(items: Iterable[object], escaped: bool) -> list[object]:
+    return [
+        *map(_lower, items, repeat(escaped))
+    ]  # no comprehension: on 3.11 it costs deep values a frame each
+
+
+def _lower_dict(value: dict[object, object], escaped: bool) -> object:
+    keys, items = [*value], _lower_items(value.values(), escaped)
+    if not any(map(_is_special, keys, repeat(escaped))):
+        return dict(zip(keys, items, strict=True))
+    return {"$dict": [*map(list, zip(_lower_items(keys, escaped), items, strict=True))]}
+
+
+def _is_special(key: object, escaped: bool) -> bool:
+    if type(key) is not str:
+        return True
+    return key[:1] == "$" or (escaped and _SURROGATE_PAIR.search(key) is not None)
+
+
+def _lower_set(items: Iterable[object], escaped: bool) -> list[object]:
+    return sorted(_lower_items(items, escaped), key=to_json)
+
+
+def _lower_float(value: float) -> object:
+    if isfinite(value):
+        return value
+    return {"$float": "nan" if isnan(value) else "inf" if value > 0 else "-inf"}
+
+
+def _lower_object(value: ToolObject, escaped: bool) -> object:
+    return {"$object": [value.class_name, _lower_dict(value.fields, escaped)]}  # type: ignore[arg-type]
+
+
+def base64_text(data: bytes) -> str:
+    """Write bytes as base64, on one line."""
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
+
+
+_LOWER: dict[type, Callable[[Any, bool], object]] = {
+    int: lambda value, _: value if -WORD <= value < WORD else {"$int": hex(value)},
+    float: lambda value, _: _lower_float(value),
+    tuple: lambda value, escaped: {"$tuple": _lower_items(value, escaped)},
+    set: lambda value, escaped: {"$set": _lower_set(value, escaped)},
+    frozenset: lambda value, escaped: {"$frozenset": _lower_set(value, escaped)},
+    bytes: lambda value, _: {"$bytes": base64_text(value)},
+    date: lambda value, _: {"$date": value.isoformat()},
+    datetime: lambda value, _: {"$datetime": value.isoformat()},
+    time: lambda value, _: {"$time": value.isoformat()},
+    timedelta: lambda value, _: {"$timedelta": [value.days, value.seconds, value.microseconds]},
+    Decimal: lambda value, _: {"$decimal": str(value)},
+    UUID: lambda value, _: {"$uuid": str(value)},
+    type(Path()): lambda value, escaped: {"$path": _lower(str(value), escaped)},
+    ToolObject: _lower_object,
+    ToolEnum: lambda value, _: {"$enum": [value.class_name, value.member]},
+}
+
+
+def decode(wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
+    """Read a value from its canonical form; nothing is evaluated or imported.
+
+    Parameters
+    ----------
+    wire : bytes
+        What `encode` wrote, or what a tool's process claims to be so.
+    classes : mapping of str to type, optional
+        The tool's own classes, by name, of which to make instances. Without it they stay `ToolObject` and
+        `ToolEnum`.
+
+    Raises
+    ------
+    WireError
+        For bytes that are not in the canonical form, or are nested beyond `MAX_DEPTH`.
+    """
+    try:
+        text = wire.decode("utf-8")
+        value, end = _decoder(wire, classes).raw_decode(text)
+    except WireError:
+        raise
+    except _ConstructorFailed as error:
+        raise error.failure from None
+    except RecursionError:
+        raise WireError(f"a value nested deeper than {MAX_DEPTH} levels") from None
+    except (ValueError, ArithmeticError, TypeError) as error:
+        raise WireError(f"not the canonical form of a value: {error}") from None
+    if end != len(text):
+        raise WireError("not the canonical form of a value: something follows it")
+    if len(wire) > _MAX_WIRE_DEPTH and _may_be_deep(wire) and _deeper_than(value, _MAX_WIRE_DEPTH):
+        raise WireError(f"a value nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def _may_be_deep(wire: bytes) -> bool:
+    # Few brackets can't be deep, and counting them is far cheaper than walking the value.
+    return wire.count(b"[") + wire.count(b"{") > _MAX_WIRE_DEPTH
+
+
+def _decoder(wire: bytes, classes: Mapping[str, type] | None) -> json.JSONDecoder:
+    if b'"$' not in wire and b"\\u0024" not in wire:
+        return _PLAIN_DECODER
+    if classes is None:
+        return _TAGGED_DECODER
+    return json.JSONDecoder(object_hook=_Hook(classes), parse_constant=_refuse_constant)
+
+
+class _Hook:
+    """What json calls with each object, innermost first."""
+
+    __slots__ = ("_classes",)
+
+    def __init__(self, classes: Mapping[str, type] | None) -> None:
+        self._classes = classes
+
+    def __call__(self, fields: dict[str, Any]) -> object:
+        tag = next(iter(fields), "")
+        if not tag.startswith("$"):
+            for key in fields:
+                if key.startswith("$"):
+                    raise WireError(f"an object that mixes {key!r} with other keys")
+            return fields
+        if len(fields) > 1:
+            raise WireError(f"an object that mixes {tag!r} with other keys")
+        payload = fields[tag]
+        if tag == "$object":
+            return self._object(payload)
+        if tag == "$enum":
+            return self._member(payload)
+        try:
+            expected, read = _READ[tag]
+        except KeyError:
+            raise WireError(f"an unknown form {tag!r}") from None
+        if type(payload) is not expected:
+            raise WireError(f"{tag!r} with {type(payload).__name__} in it")
+        return read(payload)
+
+    def _object(self, payload: object) -> object:
+        match payload:
+            case [str(name), dict(fields)] if all(type(key) is str for key in fields):
+                cls = self._class(name)
+                return ToolObject(name, fields) if cls is None else _construct(cls, fields)
+        raise WireError("'$object' that is no name with fields")
+
+    def _member(self, payload: object) -> object:
+        match payload:
+            case [str(name), str(member)]:
+                cls: Any = self._class(name)
+                if cls is None:
+                    return ToolEnum(name, member)
+                if member in getattr(cls, "__members__", ()):
+                    return cls[member]
+        raise WireError("'$enum' that is no name with a member")
+
+    def _class(self, name: str) -> type | None:
+        if self._classes is None:
+            return None
+        try:
+            return self._classes[name]
+        except KeyError:
+            raise WireError(f"no class {name!r} in the tool") from None
+
+
+class _ConstructorFailed(Exception):
+    def __init__(self, failure: Exception) -> None:
+        super().__init__()
+        self.failure = failure
+
+
+def _construct(cls: type, fields: dict[str, object]) -> object:
+    try:
+        return cls(**fields)
+    except Exception as error:
+        raise _ConstructorFailed(error) from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise WireError(f"a bare {name}")
+
+
+def _read_float(text: str) -> float:
+    if text not in ("nan", "inf", "-inf"):
+        raise WireError(f"'$float' with {text[:_SHOWN]!r}")
+    return float(text)
+
+
+def _read_dict(pairs: list[object]) -> dict[object, object]:
+    read: dict[object, object] = {}
+    for pair in pairs:
+        if type(pair) is not list or len(pair) != 2:
+            raise WireError("'$dict' with something else than pairs")
+        read[pair[0]] = pair[1]
+    return read
+
+
+def _read_timedelta(parts: list[Any]) -> timedelta:
+    if len(parts) != 3 or set(map(type, parts)) != INTS:
+        raise WireError("'$timedelta' that is not three integers")
+    return timedelta(*parts)
+
+
+def _read_bytes(text: str) -> bytes:
+    return binascii.a2b_base64(text, strict_mode=True) if text else b""
+
+
+_PLAIN_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_TAGGED_DECODER = json.JSONDecoder(object_hook=_Hook(None), parse_constant=_refuse_constant)
+_READ: dict[str, tuple[type, Callable[[Any], object]]] = {
+    "$str": (str, lambda text: _read_bytes(text).decode("utf-8", "surrogatepass")),
+    "$int": (str, lambda text: int(text, 16)),
+    "$float": (str, _read_float),
+    "$tuple": (list, tuple),
+    "$set": (list, set),
+    "$frozenset": (list, frozenset),
+    "$dict": (list, _read_dict),
+    "$bytes": (str, _read_bytes),
+    "$date": (str, date.fromisoformat),
+    "$datetime": (str, datetime.fromisoformat),
+    "$time": (str, time.fromisoformat),
+    "$timedelta": (list, _read_timedelta),
+    "$decimal": (str, Decimal),
+    "$uuid": (str, UUID),
+    "$path": (str, Path),
+}
+
+
+def _deeper_than(value: object, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit + 1):
+        below: list[object] = []
+        for item in level:
+            if type(item) is dict:
+                below.extend(item.keys())
+                below.extend(item.values())
+            elif isinstance(item, list | tuple | set | frozenset):
+                below.extend(item)
+            elif type(item) is ToolObject:
+                below.append(item.fields)
+        if not below:
+            return False
+        level = below
+    return True
