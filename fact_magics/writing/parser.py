@@ -16,6 +16,9 @@ Problem = Literal["empty", "no-code", "cut", "no-function"]
 
 _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)$")
 _THINKING = re.compile(r"<(think|thinking)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+# A model's text is hostile: what is tried again and again is bounded.
+_MOST_BLOCKS = 50
+_MOST_FENCES = 40
 _PYTHON_INFO = ("", "python", "python3", "py", "py3")
 _SMART = str.maketrans({"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'", "\u00a0": " "})
 
@@ -79,36 +82,34 @@ def _clean(text: str) -> str:
 
 
 def _blocks(text: str) -> list[_Block]:
-    blocks: list[_Block] = []
     lines = text.split("\n")
-    position = 0
-    while position < len(lines):
-        opening = _FENCE.match(lines[position])
-        position += 1
-        if not opening:
+    fences = [(index, match) for index, line in enumerate(lines) if (match := _FENCE.match(line))]
+    blocks: list[_Block] = []
+    end = -1
+    for position, (start, opening) in enumerate(fences):
+        if start <= end:
             continue
-        end, closed = _closing(lines, position, opening["marks"])
+        if len(blocks) == _MOST_BLOCKS:
+            break
+        end, closed = _closing(lines, start + 1, opening["marks"], fences[position + 1 :][:_MOST_FENCES])
         indent = opening["indent"]
-        body = [line.removeprefix(indent) for line in lines[position:end]]
+        body = [line.removeprefix(indent) for line in lines[start + 1 : end]]
         info = opening["info"].strip().split(" ")[0].strip("{}.").lower()
         blocks.append(_Block(info, "\n".join(body) + "\n", closed))
-        position = end + 1
     return blocks
 
 
-def _closing(lines: list[str], start: int, marks: str) -> tuple[int, bool]:
+def _closing(
+    lines: list[str], start: int, marks: str, following: list[tuple[int, re.Match[str]]]
+) -> tuple[int, bool]:
     """Find where a block ends: at the first closing fence that stands outside a string literal."""
-    fences = [
-        index
-        for index in range(start, len(lines))
-        if (match := _FENCE.match(lines[index]))
-        and match["marks"].startswith(marks)
-        and not match["info"].strip()
+    closing = [
+        index for index, match in following if match["marks"].startswith(marks) and not match["info"].strip()
     ]
-    for index in fences[:40]:
+    for index in closing:
         if _parses("\n".join(lines[start:index])):
             return index, True
-    return (fences[0], True) if fences else (len(lines), False)
+    return (closing[0], True) if closing else (len(lines), False)
 
 
 def _unfenced(text: str, name: str) -> Extracted:
