@@ -232,7 +232,7 @@ class Runner:
         value = decode(entry.result)
         self._history.add_cached(planned, entry, (time.perf_counter() - started) * 1000)
         if entry.printed:
-            sys.stdout.write(entry.printed)
+            sys.stdout.write(printable(entry.printed))
         return value
 
     def _planned(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:

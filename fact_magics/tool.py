@@ -205,9 +205,11 @@ class ToolInput:
     fresh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToolOutput:
     """What a run came to.
+
+    Not frozen, because one is made for every answer from memory, and a frozen one costs a microsecond more.
 
     Attributes
     ----------

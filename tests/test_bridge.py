@@ -148,7 +148,7 @@ def test_cancelling_at_once_never_starts_the_work(thread):
         job.wait(nothing)
 
 
-def test_closing_runs_the_last_work_cancels_the_rest_and_ends_the_thread():
+def test_closing_cancels_the_jobs_runs_the_last_work_and_ends_the_thread():
     owned = LoopThread()
     ended = []
 
@@ -164,7 +164,7 @@ def test_closing_runs_the_last_work_cancels_the_rest_and_ends_the_thread():
     job = owned.submit(forever())
     owned.submit(after(0, None)).wait(nothing)
     owned.close(last())
-    assert ended == ["last", "cancelled"]
+    assert ended == ["cancelled", "last"]
     assert names() == []
     assert job.finished
     owned.close()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pprint import pformat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fact_magics.display import html
 from fact_magics.display.html import Html, element, folded, join, preformatted
+from fact_magics.display.layout import layout
 from fact_magics.text import ago, duration, inert, plural, shorten
 from fact_magics.tool import Status
 
@@ -212,9 +212,7 @@ def result_text(value: Any) -> str:
     head = _Head(_RESULT_ITEMS)
     copied = head.of(value)
     try:
-        shown = (
-            repr(copied) if isinstance(copied, str | bytes) else pformat(copied, width=100, sort_dicts=False)
-        )
+        shown = layout(copied)
     except (RecursionError, ValueError) as error:
         return f"a {type(value).__name__} that can't be shown: {error}"
     text = shorten(shown, _RESULT_LIMIT)
