@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PROMISED = 1.3
 ROUNDS = 400
-SIZES = {"a word": 1, "1 KB": 70, "10 KB": 700}
+SIZES = {"a word": 1, "1 KB": 70}
 
 HIT = "%%fact_run repeat\ntext = given"
 SHOWN = """
