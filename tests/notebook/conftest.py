@@ -23,10 +23,33 @@ def server() -> Iterator[ModelServer]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def kernels_by_version() -> dict[int, Any]:
+    """The module's kernels: starting one takes seconds, beginning anew in it does not."""
+    return {}
+
+
 @pytest.fixture
-def modelled(start_kernel: Callable, server: ModelServer, request: pytest.FixtureRequest):
-    """A kernel whose model is the server, on the ipykernel that the test names, else on 7."""
-    return start_kernel(version=getattr(request, "param", 7), **server.environment())
+def modelled(
+    start_module_kernel: Callable,
+    kernels_by_version: dict[int, Any],
+    server: ModelServer,
+    home: Path,
+    request: pytest.FixtureRequest,
+) -> Any:
+    """A kernel whose model is the server, with an empty FACT_HOME, on the ipykernel that the test names, else on 7."""
+    version = getattr(request, "param", 7)
+    kernel = kernels_by_version.get(version)
+    if kernel is None or not kernel.manager.is_alive():
+        kernel = kernels_by_version[version] = start_module_kernel(version=version)
+    own = {"FACT_HOME": str(home), **server.environment()}
+    begun = kernel.run(
+        f"%reset -f\nimport os\nos.environ.update({own!r})\nos.chdir({str(home.parent)!r})\n"
+        "%reload_ext fact_magics\ndel os"
+    )
+    assert begun.status == "ok", begun.traceback
+    kernel.env = {**kernel.env, **own}
+    return kernel
 
 
 EACH_KERNEL = pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
