@@ -260,7 +260,7 @@ def tool_name(text: str) -> str:
     Raises
     ------
     CellError
-        It is no identifier, a keyword, private, or a builtin that the notebook needs.
+        It is no identifier, a keyword or private.
     """
     try:
         identifier(text)
@@ -333,8 +333,8 @@ def _read_json(body: str) -> dict[str, Any]:
             f"The body is no JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
             hint="Mend it there, or write name = expression lines.",
         ) from None
-    except RecursionError:
-        raise CellError("The body's JSON is nested too deeply.", hint="Pass it by a variable.") from None
+    except (RecursionError, ValueError) as error:
+        raise CellError(f"The body's JSON can't be read: {error}.", hint="Pass it by a variable.") from None
     return dict(value)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dotenv import dotenv_values
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fact_magics.errors import SettingsError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # What decides where data and requests go: a found file may say it only once it is trusted.
 _NEEDS_TRUST = ("FACT_HOME", "DATABASE_URL", "FACT_CACHE_URL")
 _ENDPOINTS = ("_BASE_URL", "_API_BASE")
+# Ollama takes no key, and Anthropic one of this name only.
+_KEYLESS = ("OLLAMA", "ANTHROPIC")
 _PROVIDER_NAMES = ("_API_KEY", "_API_VERSION", *_ENDPOINTS)
 
 
@@ -74,6 +76,11 @@ class Settings(BaseSettings):
     origins: dict[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
 
     @classmethod
     def settings_customise_sources(
@@ -141,7 +148,7 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     withheld: list[str] = []
     # Each name's value and its source; later sources win.
     found: dict[str, tuple[Any, str]] = {}
-    _add(found, *_from_file(directory, _home(overrides, environment), notes, withheld))
+    _add(found, *_from_file(directory, own_home(overrides, environment), notes, withheld))
     _add(found, _from_environment(environment), "the environment")
     _add(found, {_alias(name): value for name, value in overrides.items() if value is not None}, "%config")
     _drop_foreign_database(found, notes)
@@ -184,9 +191,11 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _home(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Path:
+def own_home(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Path:
+    """Find the home that no found file has a say in: where the list of trusted files is kept."""
     chosen = overrides.get("home") or environment.get("FACT_HOME")
-    return Path(chosen) if chosen else user_data_path("fact_magics", appauthor=False)
+    home = Path(chosen) if chosen else user_data_path("fact_magics", appauthor=False)
+    return home.expanduser().absolute()
 
 
 def _from_file(
@@ -202,7 +211,15 @@ def _from_file(
     except (OSError, UnicodeDecodeError):
         notes.append(f"{path} could not be read.")
         return {}, ""
-    values = {name: value for name, value in read.items() if value}
+    # Only what has a name in the environment: how tools are isolated is the notebook's to say.
+    known = {
+        str(field.validation_alias) for field in Settings.model_fields.values() if field.validation_alias
+    }
+    values = {
+        name: value
+        for name, value in read.items()
+        if value and (name in known or name.endswith(_PROVIDER_NAMES))
+    }
     if not trusted:
         distrusted = [name for name in values if name in _NEEDS_TRUST or name.endswith(_ENDPOINTS)]
         for name in distrusted:
@@ -242,7 +259,11 @@ def _drop_strange_endpoints(found: dict[str, tuple[Any, str]], notes: list[str])
         source = found[name][1]
         if key in found and found[key][1] != source:
             del found[name]
-            notes.append(f"{name} from {source} is not used: {key} comes from {found.get(key, ('', ''))[1]}.")
+            notes.append(f"{name} from {source} is not used: {key} comes from {found[key][1]}.")
+        elif key not in found and source != "the environment" and not name.startswith(_KEYLESS):
+            # The provider may take its key under another name, and from another source.
+            del found[name]
+            notes.append(f"{name} from {source} is not used: the file holds no {key}.")
 
 
 def _unusable(

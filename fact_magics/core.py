@@ -99,6 +99,8 @@ class FactCore:
             await self._warming
             await self.sandbox.use(settings.isolation)
             self._warming = asyncio.create_task(self._warm())
+        for secret in settings.secrets:
+            self.log.add_secret(secret)
         self.settings = settings
 
     async def layers(self) -> tuple[str, ...]:
@@ -160,7 +162,7 @@ class FactCore:
             The name or an example can't be read.
         """
         version = await self.generator.generate(spec, self.settings, self._emitter(listener))
-        return await self._hold(version)
+        return self._hold(version)
 
     async def execute_tool(self, request: ToolInput, listener: Listener | None = None) -> ToolOutput:
         """Run a tool; never raises for what the tool does, nor for input that does not fit.
@@ -182,8 +184,11 @@ class FactCore:
         except InvalidInput as refused:
             output = self.runner.refuse(tool, request.parameters, refused)
         else:
-            output = self.runner.recall(planned) or await self.execute(planned, listener)
-        await self.history.flush()
+            recalled = self.runner.recall(planned)
+            if recalled is None:
+                return await self.execute(planned, listener)
+            output = recalled
+        await self.runner.settle(output)
         return output
 
     async def execute(self, planned: Plan, listener: Listener | None = None) -> ToolOutput:
@@ -213,9 +218,10 @@ class FactCore:
             There is no such tool, or no such version of it.
         """
         tool = await self.look_up(reference)
-        return (
-            await self._hold(tool.stored) if reference == tool.name and not self.pinned(reference) else tool
-        )
+        if reference != tool.name or self.pinned(reference):
+            return tool
+        await self.store.pin(self.session_id, tool.name, tool.id)
+        return self._hold(tool.stored)
 
     async def look_up(self, reference: str) -> Tool:
         """Find a tool as `tool` does, without pinning it."""
@@ -232,10 +238,9 @@ class FactCore:
         loaded = self._pinned.get(name)
         return Tool(loaded, self.runner) if loaded else None
 
-    async def _hold(self, version: ToolVersion) -> Tool:
+    def _hold(self, version: ToolVersion) -> Tool:
         loaded = self._load(version)
         self._pinned[version.metadata.name] = loaded
-        await self.store.pin(self.session_id, version.metadata.name, version.metadata.id)
         return Tool(loaded, self.runner)
 
     def _load(self, stored: ToolVersion) -> LoadedTool:

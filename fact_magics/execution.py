@@ -6,6 +6,7 @@ Nothing here waits: these functions run on the thread that calls them.
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -23,12 +24,14 @@ from fact_magics.errors import (
     ToolFailed,
     ToolTimedOut,
 )
+from fact_magics.providers.shelf.entry import is_shipped
 from fact_magics.sandbox.outcome import Call, Outcome
 from fact_magics.signature import Signature, read_signature
 from fact_magics.text import one_line, shorten
 from fact_magics.tool import SHELF, Status, ToolOutput, ToolVersion
 from fact_magics.values import decode, encode
 from fact_magics.writing.checks import imports_of
+from fact_magics.writing.purity import is_self_contained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 # An unproven tool's answer is trusted once this many runs agreed on it.
 _AGREEING_RUNS = 2
+_PATH = re.compile(r"\bPath\b")
 
 
 class LoadedTool:
@@ -65,16 +69,28 @@ class LoadedTool:
 
     @cached_property
     def key_prefix(self) -> Any:
-        """The part of every key that does not depend on the input: content, Python, packages."""
+        """The part of every key that does not depend on the input: name, content, Python, packages."""
         digest = hashlib.blake2b(digest_size=20)
-        for part in (self.stored.content_hash, sys.version, *_versions(self.imports)):
+        for part in (self.metadata.name, self.stored.content_hash, sys.version, *_versions(self.imports)):
             digest.update(part.encode() + b"\0")
         return digest
 
     @cached_property
     def cacheable(self) -> bool:
         """Whether equal input promises an equal answer."""
-        return not self.metadata.varies and not self.metadata.permissions
+        # What a path leads to is no part of the key.
+        reads = any(_PATH.search(parameter.type.text) for parameter in self.signature.parameters)
+        return not self.metadata.varies and not self.metadata.permissions and not reads
+
+    def keeps(self, outcome: Outcome) -> bool:
+        """Tell whether an outcome may answer later runs: nothing but the input can have decided it."""
+        return "landlock" in outcome.isolation or self.verified or is_self_contained(self.stored.source)
+
+    @cached_property
+    def verified(self) -> bool:
+        """Whether the source is one that ships with fact_magics, whatever its row says."""
+        metadata = self.metadata
+        return metadata.provider == SHELF and is_shipped(self.stored.source, metadata.model, metadata.name)
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -141,7 +157,7 @@ class Plan(NamedTuple):
             self.memory_mb,
             tool.metadata.permissions,
             tool.imports,
-            verified=tool.metadata.provider == SHELF,
+            verified=tool.verified,
         )
 
 

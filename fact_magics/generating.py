@@ -7,9 +7,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fact_magics import execution
 from fact_magics.arguments import tool_name
-from fact_magics.errors import FactError, ProviderError
-from fact_magics.events import GenerationEnded, Listener
+from fact_magics.errors import FactError, ProviderError, SignatureError, StoreError
+from fact_magics.events import GenerationEnded, Listener, Noticed
 from fact_magics.providers.choose import choose
 from fact_magics.signature import signature_identity
 from fact_magics.store import Candidate
@@ -57,7 +58,7 @@ class Generator:
         tool_name(spec.name)
         spec = _with_examples(spec)
         started = time.perf_counter()
-        if not spec.fresh and (known := await self._store.by_request(spec.request_hash)):
+        if not spec.fresh and (known := await self._known(spec)):
             await self._store.set_current(spec.name, known.metadata.id, session_id=self._session_id)
             took = (time.perf_counter() - started) * 1000
             emit(GenerationEnded(spec.name, Status.OK, known, (), True, "", took))
@@ -69,6 +70,17 @@ class Generator:
         finally:
             await provider.aclose()
 
+    async def _known(self, spec: ToolSpec) -> ToolVersion | None:
+        """Find the accepted version of a request, if this package can still read it."""
+        known = await self._store.by_request(spec.request_hash)
+        if known is None:
+            return None
+        try:
+            execution.load(known)
+        except SignatureError:
+            return None
+        return known
+
     async def _ask(self, spec: ToolSpec, provider: Provider, emit: Listener, started: float) -> ToolVersion:
         log = self._log.bind(
             operation="generate", tool=spec.name, provider=provider.name, model=provider.model
@@ -79,20 +91,32 @@ class Generator:
         status = Status.INTERRUPTED
         try:
             accepted = await write(spec, provider, self._sandbox, emit, attempts)
-            version = await asyncio.shield(self._keep(spec, accepted, attempts))
+            keeping = asyncio.ensure_future(self._keep(spec, accepted, attempts))
+            try:
+                version = await asyncio.shield(keeping)
+            except asyncio.CancelledError:
+                # The transaction is on its way: what it leaves in the database is what is told.
+                version = await keeping
             status = Status.OK
         except FactError:
             status = Status.ERROR
             raise
         finally:
             if version is None and attempts:
-                await asyncio.shield(self._history.commit_generation(spec, attempts))
+                await self._remember(spec, attempts, emit)
             took = (time.perf_counter() - started) * 1000
             log.info(
                 "generation ended", status=status.value, attempts=len(attempts), duration_ms=round(took, 1)
             )
             emit(GenerationEnded(spec.name, status, version, tuple(attempts), False, provider.notice, took))
         return version
+
+    async def _remember(self, spec: ToolSpec, attempts: list[Attempt], emit: Listener) -> None:
+        try:
+            await asyncio.shield(self._history.commit_generation(spec, attempts))
+        except StoreError as unkept:
+            # What is shown of the attempts must not be lost with their rows.
+            emit(Noticed(f"Not recorded: {unkept.line}"))
 
     async def _keep(self, spec: ToolSpec, accepted: Accepted, attempts: list[Attempt]) -> ToolVersion:
         checked, attempt = accepted.candidate, accepted.attempt
@@ -128,7 +152,7 @@ def _refuse_to_guess(spec: ToolSpec, settings: Settings) -> None:
 
 def _with_examples(spec: ToolSpec) -> ToolSpec:
     """Read the examples that a script left in its description, as a cell's are read."""
-    if spec.examples or ">>>" not in spec.description:
+    if spec.examples or spec.examples_read or ">>>" not in spec.description:
         return spec
     body = read_body(spec.description, spec.name)
     return replace(spec, description=body.description, examples=body.examples)

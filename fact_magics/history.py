@@ -141,13 +141,13 @@ class History:
         )
         self._pending.append(row)
 
-    def add_interrupted(self, planned: Plan, duration_ms: float) -> None:
-        """Remember a run that the user stopped."""
+    def add_ended(self, planned: Plan, status: Status, error: str, duration_ms: float) -> None:
+        """Remember a run that came to no outcome: the user stopped it, or it could not be isolated."""
         row = self._row(
             planned.tool,
-            Status.INTERRUPTED,
+            status,
             input_data=_input(planned.arguments),
-            error="interrupted",
+            error=error,
             duration_ms=duration_ms,
         )
         self._pending.append(row)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Enum, Unicode, observe
 
-from fact_magics import tools
 from fact_magics.arguments import (
     GENERATE,
     RUN,
@@ -25,8 +24,9 @@ from fact_magics.arguments import (
     tool_name,
 )
 from fact_magics.cells import CellEntry
-from fact_magics.errors import BindingRefused, CellError, FactError, Interrupted, InvalidInput, StoreError
-from fact_magics.workshop import Workshop
+from fact_magics.errors import BindingRefused, CellError, Interrupted, InvalidInput, StoreError
+from fact_magics.text import inert
+from fact_magics.workshop import Workshop, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -167,17 +167,8 @@ class FactMagics(Magics):
         work = self._prepare(name, line, body)
         if not isinstance(work, _Work):
             return work
-        from fact_magics.bridge import STOPPED
-
-        job = self.workshop.submit(work.start())
-        try:
-            result = job.wait(work.view.pump)
-        except STOPPED:
-            work.fail()
-            raise Interrupted(work.interrupted) from None
-        except FactError:
-            work.fail()
-            raise
+        with _told(work):
+            result = self.workshop.submit(work.start()).wait(work.view.pump)
         return work.finish(result)
 
     async def cell(self, name: str, line: str, body: str) -> object:
@@ -186,17 +177,8 @@ class FactMagics(Magics):
             work = self._prepare(name, line, body)
         if not isinstance(work, _Work):
             return work
-        from fact_magics.bridge import STOPPED
-
-        job = self.workshop.submit(work.start())
-        try:
-            result = await job.wait_awaited(work.view.pump)
-        except STOPPED:
-            work.fail()
-            raise Interrupted(work.interrupted) from None
-        except FactError:
-            work.fail()
-            raise
+        with _told(work):
+            result = await self.workshop.submit(work.start()).wait_awaited(work.view.pump)
         return work.finish(result)
 
     def _prepare(self, name: str, line: str, body: str) -> _Work | object:
@@ -231,6 +213,7 @@ class FactMagics(Magics):
             timeout_seconds=arguments.get("timeout", 30.0),
             tags=tuple(arguments.get("tag", ())),
             fresh=bool(arguments.get("fresh")),
+            examples_read=True,
         )
         view = self._view(name)
 
@@ -253,7 +236,7 @@ class FactMagics(Magics):
             view,
             finish,
             fail,
-            f"Writing {name} was stopped. What was written is recorded; nothing was bound or changed.",
+            f"Writing {name} was stopped. What was written is recorded; nothing was bound.",
         )
 
     def _generation_record(self, view: View) -> Record:
@@ -296,7 +279,7 @@ class FactMagics(Magics):
         loaded = tool.loaded
         parameters = read_run_body(body, self._shell.user_ns)
         if not body.strip() and loaded.signature.parameters:
-            print(loaded.signature.skeleton())  # noqa: T201 - lines to copy into the cell
+            print(inert(loaded.signature.skeleton()))  # noqa: T201 - lines to copy into the cell
             return None
         view = self._view(loaded.metadata.name)
         try:
@@ -387,6 +370,21 @@ def _nothing() -> None:
 
 
 @contextmanager
+def _told(work: _Work) -> Iterator[None]:
+    """Show what is left of work that fails, and say in one line that it was stopped."""
+    from fact_magics.bridge import STOPPED
+
+    try:
+        yield
+    except STOPPED:
+        work.fail()
+        raise Interrupted(work.interrupted) from None
+    except Exception:
+        work.fail()
+        raise
+
+
+@contextmanager
 def _interruptible() -> Iterator[None]:
     """Let an interrupt reach the user's own expressions.
 
@@ -409,7 +407,7 @@ def load(shell: InteractiveShell) -> None:
         return
     magics = FactMagics(shell)
     shell.register_magics(magics)
-    tools.use(magics.workshop)
+    use(magics.workshop)
     magics.workshop.start_ahead()
 
 
@@ -419,7 +417,7 @@ def unload(shell: InteractiveShell) -> None:
     if magics is None:
         return
     magics.close()
-    tools.use(None)
+    use(None)
     manager: Any = shell.magics_manager
     configurables: list[Any] = shell.configurables
     del manager.registry["FactMagics"]

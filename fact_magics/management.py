@@ -14,7 +14,7 @@ from fact_magics.arguments import Arguments, Command, Option, count, read_line
 from fact_magics.display.html import element
 from fact_magics.display.record import Record, tool_record
 from fact_magics.display.table import Table
-from fact_magics.errors import CellError, UnknownName, did_you_mean
+from fact_magics.errors import CellError, FactError, UnknownName, did_you_mean
 from fact_magics.text import ago, duration, inert, plural
 from fact_magics.tool import SHELF, Status
 from fact_magics.trust import trust
@@ -124,7 +124,7 @@ def _do(
         return "\n".join((FACT.help_text(), "", "Subcommands, each with --help", *subcommands))
     record, data = work(arguments, workshop)
     if arguments.get("json"):
-        return json.dumps(data, indent=2, ensure_ascii=False, default=str)
+        return json.dumps(data, indent=2, default=str)
     return record
 
 
@@ -153,8 +153,13 @@ def _state(arguments: Arguments, workshop: Workshop) -> tuple[Record, Any]:
         await provider.aclose()
         return provider.model, provider.notice
 
-    chosen, notice = workshop.submit(model()).wait(lambda: None)
-    if settings.model:
+    try:
+        chosen, notice = workshop.submit(model()).wait(lambda: None)
+    except FactError as error:
+        chosen, notice = settings.model or "none", error.line
+    if notice and chosen != SHELF:
+        why = notice
+    elif settings.model:
         why = f"named by {settings.origin('model')}"
     elif settings.anthropic_api_key is not None:
         why = f"the default; the Anthropic key is from {settings.origin('anthropic_api_key')}"
@@ -217,8 +222,11 @@ def _show(arguments: Arguments, workshop: Workshop) -> tuple[Record, Any]:
         unknown: UnknownName | None = None
         try:
             return await core.look_up(wanted)
-        except (UnknownName, CellError) as error:
-            unknown = error if isinstance(error, UnknownName) else None
+        except CellError:
+            if "@" in wanted:
+                raise
+        except UnknownName as error:
+            unknown = error
         if (row := await core.store.execution(wanted)) is not None:
             return row
         if attempts := await core.store.attempts(wanted):
@@ -371,7 +379,7 @@ def _write_out(path: Path, data: list[dict[str, Any]]) -> Record:
 
 def _trust(arguments: Arguments, workshop: Workshop) -> tuple[Record, Any]:
     path = Path(arguments.words["PATH"]).expanduser()
-    trust(path, workshop.settings().home)
+    trust(path, workshop.trust_home())
     return _page("Trusted", [("File", str(path.resolve())), ("Until", "its content changes")]), {
         "trusted": str(path)
     }

@@ -15,6 +15,7 @@ from fact_magics.errors import FactError, Interrupted, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
 from fact_magics.store import CacheEntry
 from fact_magics.text import printable
+from fact_magics.tool import Status
 from fact_magics.values import decode
 
 if TYPE_CHECKING:
@@ -106,19 +107,25 @@ class Runner:
                 output = await self._run(planned, emit, started)
             elif output.metadata["printed"]:
                 emit(Printed(output.metadata["printed"]))
-        except asyncio.CancelledError:
-            self._history.add_interrupted(planned, (time.perf_counter() - started) * 1000)
-            await asyncio.shield(self._history.flush())
+        except (asyncio.CancelledError, FactError) as ended:
+            status = Status.INTERRUPTED if isinstance(ended, asyncio.CancelledError) else Status.ERROR
+            took = (time.perf_counter() - started) * 1000
+            self._history.add_ended(planned, status, str(ended) or "interrupted", took)
+            with suppress(StoreError):
+                await asyncio.shield(self._history.flush())
             raise
         finally:
             self._running.discard(task)
+        await self.settle(output)
+        emit(RunEnded(planned.tool.metadata.name, output))
+        return output
+
+    async def settle(self, output: ToolOutput) -> None:
+        """Commit what waits; an answer is not lost because its row is."""
         try:
             await asyncio.shield(self._history.flush())
         except StoreError as unkept:
-            # An answer is not lost because its row is.
-            output.metadata["warning"] = unkept.line
-        emit(RunEnded(planned.tool.metadata.name, output))
-        return output
+            output.metadata["warning"] = f"Not recorded yet: {unkept.line}"
 
     async def _from_database(self, planned: Plan, started: float) -> ToolOutput | None:
         if not planned.key or planned.fresh:
@@ -132,12 +139,12 @@ class Runner:
         return output
 
     async def _run(self, planned: Plan, emit: Listener, started: float) -> ToolOutput:
-        outcome = await self._join(planned, emit)
-        if outcome is None:
-            outcome = await self._lead(planned, emit)
+        joined = await self._join(planned, emit)
+        outcome = joined or await self._lead(planned, emit)
         result = execution.finished_output(planned, outcome, started)
         entry = None
-        if result.wire is not None and planned.key:
+        # One run confirms an answer once, however many waited for it.
+        if result.wire is not None and planned.key and joined is None and planned.tool.keeps(outcome):
             entry = CacheEntry(
                 key=planned.key,
                 tool_id=planned.tool.metadata.id,
@@ -153,13 +160,18 @@ class Runner:
         return result.output
 
     async def _join(self, planned: Plan, emit: Listener) -> Outcome | None:
-        """Wait for an identical run in flight; None where there is none, or it was cancelled."""
+        """Wait for an identical run in flight; None where there is none, or it ended in no answer.
+
+        Its failure is its own: it may have had less time or memory.
+        """
         if not planned.key or planned.fresh:
             return None
         while (leader := self._in_flight.get(planned.key)) is not None:
             emit(PhaseChanged("queued", "an identical run is in flight"))
             outcome = await asyncio.shield(leader)
             if outcome is not None:
+                if outcome.status is not Status.OK:
+                    return None
                 if outcome.printed:
                     emit(Printed(outcome.printed))
                 return outcome
@@ -183,7 +195,7 @@ class Runner:
                 del self._in_flight[planned.key]
             done.set_result(outcome)
             if outcome is None:
-                log.info("run ended", status="interrupted")
+                log.warning("run ended", status="not run to its end")
         log.info(
             "run ended",
             status=outcome.status.value,

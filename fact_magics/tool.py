@@ -100,6 +100,8 @@ class ToolSpec:
         Words to find the tool by.
     fresh : bool
         Ask for a new candidate even if this request has an accepted tool.
+    examples_read : bool
+        What looks like an example in the description is none: it came out of a variable.
     """
 
     name: str
@@ -111,6 +113,7 @@ class ToolSpec:
     timeout_seconds: float = 30.0
     tags: tuple[str, ...] = ()
     fresh: bool = False
+    examples_read: bool = False
 
     @property
     def contract(self) -> str:
@@ -221,7 +224,7 @@ class ToolOutput:
         What this answer took to get, in milliseconds; of a cached one, the look-up.
     metadata : dict
         ``status``, ``tool``, ``version``, ``cached``, ``printed``, ``isolation``, and on failure
-        ``error``; see the README.
+        ``error``, ``details`` and ``limit``.
     """
 
     success: bool

@@ -6,6 +6,7 @@ history go until the person said so; a file that changed since is no longer trus
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from typing import TYPE_CHECKING
@@ -57,4 +58,7 @@ def _read(home: Path) -> dict[str, str]:
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.sha256(file.read(_MAX_BYTES)).hexdigest()
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise OSError(errno.EFBIG, "it is larger than a settings file can be")
+    return hashlib.sha256(content).hexdigest()

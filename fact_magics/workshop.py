@@ -46,6 +46,12 @@ class Workshop:
 
         return load_settings(self._overrides(), self._directory, os.environ)
 
+    def trust_home(self) -> Path:
+        """Find where the list of trusted files is kept."""
+        from fact_magics.config import own_home
+
+        return own_home(self._overrides(), os.environ)
+
     def start_ahead(self, delay_seconds: float = 0.05) -> None:
         """Import what the first cell will need, in the background and without opening anything."""
 
@@ -97,6 +103,24 @@ class Workshop:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.close(core.aclose() if core is not None else None)
+
+
+# The one process-wide default: ``fact_magics.tools`` is a module, which nobody hands an owner.
+_current: Workshop | None = None
+
+
+def use(workshop: Workshop | None) -> None:
+    """Let ``fact_magics.tools`` ask this workshop; None, once it is closed."""
+    global _current
+    _current = workshop
+
+
+def current() -> Workshop:
+    """Give the workshop that ``fact_magics.tools`` asks: the loaded extension's, or one of its own."""
+    global _current
+    if _current is None:
+        _current = Workshop()
+    return _current
 
 
 def _nothing() -> None:

@@ -585,6 +585,27 @@ class TestResults:
         with pytest.raises(InvalidResult):
             returning("dict[str, Any]").read_result(wire)
 
+    @pytest.mark.parametrize(
+        "wire",
+        [
+            b'{"$object":["A",{}]}',
+            b'[{"$enum":["A","B"]}]',
+            b'{"$dict":[[{"$enum":["A","B"]},1]]}',
+            b'{"\\u0024object":["A",{}]}',
+            b"[" * 201 + b"]" * 201,
+            b"[" * 201 + b"1" + b"]" * 201,
+            b'{"$tuple":[' * 201 + b"]}" * 201,
+        ],
+    )
+    def test_what_only_travels_into_a_tool_never_leaves_it(self, wire):
+        decode(wire)
+        with pytest.raises(InvalidResult):
+            returning("Any").read_result(wire)
+
+    @pytest.mark.parametrize("wire", [b"[" * 200 + b"]" * 200, b'{"$tuple":[' * 200 + b"1" + b"]}" * 200])
+    def test_the_deepest_result_can_be_written_again(self, wire):
+        assert encode(returning("Any").read_result(wire)) == wire
+
 
 class TestDescriptions:
     NUMPY = '''

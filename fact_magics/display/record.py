@@ -90,7 +90,8 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
 def _proof(metadata: ToolMetadata) -> str:
     if not metadata.proven:
         return "unproven (no examples)"
-    return f"proven on {plural(metadata.contract.count('>>> '), 'example')}"
+    examples = sum(line.startswith(">>> ") for line in metadata.contract.splitlines())
+    return f"proven on {plural(examples, 'example')}"
 
 
 def _provenance(ended: GenerationEnded) -> list[str]:

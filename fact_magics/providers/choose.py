@@ -71,6 +71,11 @@ async def choose(settings: ModelSettings, model: str | None, *, patience: Patien
         It needs LiteLLM, which is not installed.
     """
     name = (model or settings.model or "").strip()
+    # Some providers take a URL for a model's name, and would send it their key.
+    if "://" in name:
+        raise ProviderError(
+            f"{name!r} is an address, no model's name.", hint="Write claude-…, provider/model, or shelf."
+        )
     if not name:
         return await _best_at_hand(settings, patience)
     if name == SHELF:

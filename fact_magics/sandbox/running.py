@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import signal
 import time
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 _END_SECONDS = 0.6
 _READ_SIZE = 1 << 16
-_PIPE_SIZE = 1 << 20
 
 
 class Zygote(Protocol):
@@ -64,23 +62,6 @@ class Prepared:
                 with suppress(OSError):
                     os.close(descriptor)
         self.requests = self.results = self.printed = self.handle = -1
-
-    @classmethod
-    def make(cls, root: Path, number: int) -> Prepared:
-        """Make the scratch directory and the pipes of call `number`, and open the parent's ends."""
-        directory = root / str(number)
-        directory.mkdir(mode=0o700)
-        ends: list[int] = []
-        # Opened for both, the request's end needs no reader yet; the other two don't wait for a writer.
-        for name, mode in (("request", os.O_RDWR), ("result", os.O_RDONLY), ("printed", os.O_RDONLY)):
-            path = root / f"{number}.{name}"
-            os.mkfifo(path, 0o600)
-            end = os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC)
-            with suppress(OSError):
-                fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
-            ends.append(end)
-        requests, results, printed = ends
-        return cls(number, requests, results, printed, directory)
 
     def take_over(self, pid: int) -> None:
         """Note the child that holds the other ends, and unlink the pipes: nobody else can open them."""

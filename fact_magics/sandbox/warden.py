@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import select
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _BOOT_SECONDS = 60.0  # a preload of a large library may take a while
 _END_SECONDS = 0.6
 _READ_SIZE = 1 << 16
+_PIPE_SIZE = 1 << 20
 _REPORT_LIMIT = 1 << 16
 
 
@@ -51,6 +53,11 @@ class Warden:
         Refuse a kernel without signal scopes.
     on_lost : callable
         Called once, when the zygote has come to an end.
+
+    Attributes
+    ----------
+    fault : str
+        Why the system let no child be prepared, where that ended the zygote.
     """
 
     def __init__(
@@ -81,6 +88,7 @@ class Warden:
         self._waiting: dict[tuple[str, object], asyncio.Future[dict[str, Any]]] = {}
         self._prepared: Prepared | None = None
         self._preparing: asyncio.Task[None] | None = None
+        self.fault = ""
         self.alive = False
         self.busy = False
         self.layers: tuple[str, ...] = ()
@@ -136,7 +144,7 @@ class Warden:
                 self._lose()
                 if prepared is not None:
                     prepared.close()
-                raise ZygoteLostError("an isolated process ended before a call began")
+                raise ZygoteLostError(self.fault or "an isolated process ended before a call began")
             run = Run(self, call, prepared, on_printed)
             try:
                 return await run.follow()
@@ -211,13 +219,16 @@ class Warden:
         """Have the zygote fork the next call's child."""
         self._numbers += 1
         number = self._numbers
-        prepared = Prepared.make(self._root, number)
+        prepared = Prepared(number, -1, -1, -1, self._root / str(number))
         try:
+            _open(prepared)
             ready = self._expect("ready", number)
             self.order(prepare=number)
             async with asyncio.timeout(_BOOT_SECONDS):
                 prepared.take_over(int((await ready)["pid"]))
-        except (ZygoteLostError, TimeoutError, OSError):
+        except (ZygoteLostError, OSError) as cause:
+            if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
+                self.fault = f"no call can be prepared: {cause}"
             prepared.close()
             self._lose()
             return
@@ -288,6 +299,24 @@ class Warden:
                 future.exception()  # one that nobody waits for any more is no error
         self._waiting.clear()
         self._on_lost(self)
+
+
+def _open(prepared: Prepared) -> None:
+    """Make the scratch directory and the pipes of a call, and open what `close` closes, even if one fails."""
+    prepared.scratch.mkdir(mode=0o700)
+    # Opened for both, the request's end needs no reader yet; the other two don't wait for a writer.
+    prepared.requests = _open_pipe(prepared, "request", os.O_RDWR)
+    prepared.results = _open_pipe(prepared, "result", os.O_RDONLY)
+    prepared.printed = _open_pipe(prepared, "printed", os.O_RDONLY)
+
+
+def _open_pipe(prepared: Prepared, name: str, mode: int) -> int:
+    path = prepared.scratch.with_name(f"{prepared.number}.{name}")
+    os.mkfifo(path, 0o600)
+    end = os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC)
+    with suppress(OSError):
+        fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+    return end
 
 
 def _has_ended(handle: int, seconds: float = 0.0) -> bool:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 _PREFIX = "fact_magics-"
 _WARM = 2
 _TRIES = 3
+_USE_PROCESS = (
+    'Write %config FactMagics.isolation = "process" to run tools in processes of their own: with limits, but '
+    "with your files and the network within their reach."
+)
 _BARE: tuple[Grants, tuple[str, ...]] = (Grants(), ())
 
 
@@ -53,7 +57,13 @@ class ZygotePool:
 
     async def start(self) -> None:
         """Start one zygote, which tells what is in force, and let more come."""
-        self._base = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        try:
+            self._base = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        except OSError as cause:
+            raise IsolationError(
+                f"Tools can't be isolated without a directory for temporary files: {cause}.",
+                hint="Make room for one, or name another place in the environment variable TMPDIR.",
+            ) from cause
         # Where nobody calls aclose; and what a process that was killed left behind, the next one removes.
         self._removal = weakref.finalize(self, scratch.remove, self._base)
         self._files.submit(_remove_abandoned, self._base.parent)
@@ -80,7 +90,7 @@ class ZygotePool:
                     warden.busy = False
             except ZygoteLostError as lost:  # the call had not begun
                 reason = str(lost)
-        raise IsolationError(f"The tool can't be isolated: {reason}.")
+        raise IsolationError(f"The tool can't be isolated: {reason}.", hint=_USE_PROCESS)
 
     async def aclose(self) -> None:
         """End every zygote and remove every directory."""
@@ -139,7 +149,8 @@ class ZygotePool:
         """Forget a zygote that ended by itself, and start another one where it was one that is kept ready."""
         if self._wardens.pop(warden, None) is not None:
             self._later(warden.aclose())
-            self._top_up()
+            if not warden.fault:  # another one would meet the same, and end the same, without end
+                self._top_up()
 
     def _make_room(self) -> None:
         idle = [warden for warden in self._wardens if not warden.busy]

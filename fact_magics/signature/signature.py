@@ -15,7 +15,7 @@ from fact_magics.signature.parameters import KINDS, Parameter, python_annotation
 from fact_magics.signature.schema import default_json, type_schema
 from fact_magics.signature.vocabulary import Type, shape
 from fact_magics.text import one_line, plural
-from fact_magics.values import ValueTypeError, WireError, decode, encode, encode_call, normalise
+from fact_magics.values import ValueTypeError, WireError, decode_result, encode, encode_call, normalise
 from fact_magics.values.showing import brief
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class Signature:
         from pydantic_core import ValidationError
 
         try:
-            value = decode(wire)
+            value = decode_result(wire)
         except WireError as error:
             raise InvalidResult(
                 f"{self.name}() gave a result that can't be read: {error}.", hint="Return plain data."

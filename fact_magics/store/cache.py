@@ -96,7 +96,10 @@ def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> None:
     oldest = "SELECT key, size FROM cache ORDER BY used_at LIMIT ?"
     excess = total(connection)[1] - max_bytes
     while excess > 0:
-        for key, size in connection.execute(oldest, (_SWEPT_AT_ONCE,)).fetchall():
+        rows = connection.execute(oldest, (_SWEPT_AT_ONCE,)).fetchall()
+        if not rows:  # the total is not what the rows add up to
+            break
+        for key, size in rows:
             delete(connection, key)
             excess -= size
             if excess <= 0:

@@ -7,7 +7,7 @@ for people and `showing` on one line, `literals` reads them from Python source.
 from fact_magics.values.foreign import normalise
 from fact_magics.values.forms import MAX_DEPTH, ToolEnum, ToolObject, ValueTypeError, WireError
 from fact_magics.values.plain import iso_duration, plain
-from fact_magics.values.wire import decode, encode, encode_call
+from fact_magics.values.wire import decode, decode_result, encode, encode_call
 
 __all__ = [
     "MAX_DEPTH",
@@ -16,6 +16,7 @@ __all__ = [
     "ValueTypeError",
     "WireError",
     "decode",
+    "decode_result",
     "encode",
     "encode_call",
     "iso_duration",

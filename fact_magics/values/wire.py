@@ -189,9 +189,26 @@ def decode(wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
     WireError
         For bytes that are not in the canonical form, or are nested beyond `MAX_DEPTH`.
     """
+    tagged = _TAGGED_DECODER if classes is None else _decoder(_Hook(classes))
+    return _read(wire, tagged, _MAX_WIRE_DEPTH)
+
+
+def decode_result(wire: bytes) -> object:
+    """Read what a tool's process claims to have returned: only what `encode` takes again.
+
+    Raises
+    ------
+    WireError
+        As `decode`, and for the forms that only travel into a tool.
+    """
+    return _read(wire, _RESULT_DECODER, MAX_DEPTH)
+
+
+def _read(wire: bytes, tagged: json.JSONDecoder, max_depth: int) -> object:
+    plain = b'"$' not in wire and b"\\u0024" not in wire
     try:
         text = wire.decode("utf-8")
-        value, end = _decoder(wire, classes).raw_decode(text)
+        value, end = (_PLAIN_DECODER if plain else tagged).raw_decode(text)
     except WireError:
         raise
     except _ConstructorFailed as error:
@@ -202,22 +219,14 @@ def decode(wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
         raise WireError(f"not the canonical form of a value: {error}") from None
     if end != len(text):
         raise WireError("not the canonical form of a value: something follows it")
-    if len(wire) > _MAX_WIRE_DEPTH and _may_be_deep(wire) and _deeper_than(value, _MAX_WIRE_DEPTH):
+    if len(wire) > max_depth and _may_be_deep(wire, max_depth) and _deeper_than(value, max_depth):
         raise WireError(f"a value nested deeper than {MAX_DEPTH} levels")
     return value
 
 
-def _may_be_deep(wire: bytes) -> bool:
+def _may_be_deep(wire: bytes, limit: int) -> bool:
     # Few brackets can't be deep, and counting them is far cheaper than walking the value.
-    return wire.count(b"[") + wire.count(b"{") > _MAX_WIRE_DEPTH
-
-
-def _decoder(wire: bytes, classes: Mapping[str, type] | None) -> json.JSONDecoder:
-    if b'"$' not in wire and b"\\u0024" not in wire:
-        return _PLAIN_DECODER
-    if classes is None:
-        return _TAGGED_DECODER
-    return json.JSONDecoder(object_hook=_Hook(classes), parse_constant=_refuse_constant)
+    return wire.count(b"[") + wire.count(b"{") > limit
 
 
 class _Hook:
@@ -276,6 +285,18 @@ class _Hook:
             raise WireError(f"no class {name!r} in the tool") from None
 
 
+class _ResultHook(_Hook):
+    """The same for a result, in which nothing is of a class of the tool."""
+
+    __slots__ = ()
+
+    def _object(self, payload: object) -> object:  # noqa: ARG002 - whatever is in it
+        raise WireError("'$object' only travels into a tool")
+
+    def _member(self, payload: object) -> object:  # noqa: ARG002 - whatever is in it
+        raise WireError("'$enum' only travels into a tool")
+
+
 class _ConstructorFailed(Exception):
     def __init__(self, failure: Exception) -> None:
         super().__init__()
@@ -318,8 +339,13 @@ def _read_bytes(text: str) -> bytes:
     return binascii.a2b_base64(text, strict_mode=True) if text else b""
 
 
-_PLAIN_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
-_TAGGED_DECODER = json.JSONDecoder(object_hook=_Hook(None), parse_constant=_refuse_constant)
+def _decoder(hook: _Hook | None) -> json.JSONDecoder:
+    return json.JSONDecoder(object_hook=hook, parse_constant=_refuse_constant)
+
+
+_PLAIN_DECODER = _decoder(None)
+_TAGGED_DECODER = _decoder(_Hook(None))
+_RESULT_DECODER = _decoder(_ResultHook(None))
 _READ: dict[str, tuple[type, Callable[[Any], object]]] = {
     "$str": (str, lambda text: _read_bytes(text).decode("utf-8", "surrogatepass")),
     "$int": (str, lambda text: int(text, 16)),
@@ -343,6 +369,7 @@ def _deeper_than(value: object, limit: int) -> bool:
     level = [value]
     for _ in range(limit + 1):
         below: list[object] = []
+        empty = True  # a container with nothing in it is a level too, as it is for `encode`
         for item in level:
             if type(item) is dict:
                 below.extend(item.keys())
@@ -350,8 +377,11 @@ def _deeper_than(value: object, limit: int) -> bool:
             elif isinstance(item, list | tuple | set | frozenset):
                 below.extend(item)
             elif type(item) is ToolObject:
-                below.append(item.fields)
-        if not below:
+                below.extend(item.fields.values())
+            else:
+                continue
+            empty = False
+        if empty:
             return False
         level = below
     return True

@@ -17,23 +17,37 @@ if TYPE_CHECKING:
 
 _MAX_SOURCE = 200_000
 
-# Modules and attributes whose answers differ between two equal calls.
-_VARYING_MODULES = frozenset({"random", "secrets", "uuid"})
+# Modules and attributes whose answers differ between two equal calls, or with the machine's time zone.
+_VARYING_MODULES = frozenset({"random", "secrets", "uuid", "tempfile"})
+_VARYING_STARS = _VARYING_MODULES | {"time", "os", "email.utils"}
 _VARYING_CALLS = frozenset(
     {
-        ("time", "time"), ("time", "time_ns"), ("time", "monotonic"), ("time", "perf_counter"),
-        ("time", "localtime"), ("time", "gmtime"), ("time", "ctime"), ("time", "strftime"),
-        ("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"),
-        ("os", "urandom"), ("os", "getpid"), ("os", "times"), ("numpy", "random"),
+        ("time", "time"), ("time", "gmtime"), ("time", "ctime"), ("time", "asctime"),
+        ("time", "strftime"), ("time", "mktime"), ("os", "times"), ("numpy", "random"),
+        ("utils", "formatdate"), ("utils", "make_msgid"),
     }
 )  # fmt: skip
-# `from uuid import UUID` only names a type.
+# Names that mean this on whatever they are read from: an owner may be an alias of an alias.
+_VARYING_NAMES = frozenset(
+    {
+        "now", "today", "utcnow", "localtime", "time_ns", "monotonic", "monotonic_ns",
+        "perf_counter", "perf_counter_ns", "process_time", "process_time_ns", "thread_time",
+        "thread_time_ns", "clock_gettime", "clock_gettime_ns", "urandom", "getrandom", "getpid", "getppid",
+    }
+)  # fmt: skip
+# The hash of a string differs between processes, an id between objects.
+_VARYING_BUILTINS = frozenset({"hash", "id"})
+# Given "now" or "today", these read the clock.
+_READING_NOW = frozenset({"datetime64", "Timestamp", "to_datetime", "Period", "DatetimeIndex"})
+# These are steady by themselves: a type, a function of its arguments, a file without a name.
 _STEADY_NAMES = frozenset(
     {
         ("uuid", "UUID"),
         ("uuid", "uuid3"),
         ("uuid", "uuid5"),
         ("random", "Random"),
+        ("tempfile", "TemporaryFile"),
+        ("tempfile", "SpooledTemporaryFile"),
         *(("uuid", f"NAMESPACE_{kind}") for kind in ("DNS", "URL", "OID", "X500")),
     }
 )
@@ -167,32 +181,89 @@ def varies(source: str) -> bool:
     """Tell whether a module reads the clock, randomness or anything else that differs between equal calls."""
     tree = ast.parse(source)
     original = _aliases(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            parent, _, last = node.module.rpartition(".")
-            names = {(parent, last), *((last, alias.name) for alias in node.names)}
-        elif isinstance(node, ast.Attribute):
-            owner = node.value
-            base = (
-                original.get(owner.id, owner.id)
-                if isinstance(owner, ast.Name)
-                else getattr(owner, "attr", "")
-            )
-            names = {(base, node.attr)}
-        else:
-            continue
-        if names & _VARYING_CALLS:
-            return True
-        if any(module in _VARYING_MODULES for module, _ in names - _STEADY_NAMES):
-            return True
-    return False
+    builtin = _VARYING_BUILTINS - _bound(tree)
+    return any(_node_varies(node, original, builtin) for node in ast.walk(tree))
+
+
+def _node_varies(node: ast.AST, original: dict[str, str], builtin: frozenset[str]) -> bool:
+    if isinstance(node, ast.Import):
+        return any(f"{alias.name}.".startswith("numpy.random.") for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        return _import_varies(node)
+    if isinstance(node, ast.Attribute):
+        return _names_vary({(_last_name(node.value, original), node.attr)})
+    if isinstance(node, ast.Call):
+        return _call_varies(node, _last_name(node.func, original))
+    return isinstance(node, ast.Name) and node.id in builtin
+
+
+def _import_varies(node: ast.ImportFrom) -> bool:
+    module = node.module or ""
+    names = {alias.name for alias in node.names}
+    if f"{module}.".startswith("numpy.random.") or ("*" in names and module in _VARYING_STARS):
+        return True
+    last = module.rpartition(".")[2]
+    return _names_vary({(last, name) for name in names})
+
+
+def _names_vary(names: set[tuple[str, str]]) -> bool:
+    return any(
+        pair in _VARYING_CALLS or pair[1] in _VARYING_NAMES or pair[0] in _VARYING_MODULES
+        for pair in names - _STEADY_NAMES
+    )
+
+
+def _call_varies(node: ast.Call, called: str) -> bool:
+    values = [*node.args, *(keyword.value for keyword in node.keywords)]
+    given = [value for value in values if not (isinstance(value, ast.Constant) and value.value is None)]
+    if called in ("Random", "astimezone"):
+        return not given
+    if called == "fromtimestamp":
+        return len(given) < 2
+    return called in _READING_NOW and any(
+        isinstance(value, ast.Constant) and value.value in ("now", "today") for value in given
+    )
+
+
+def _last_name(node: ast.expr, original: dict[str, str]) -> str:
+    if isinstance(node, ast.Name):
+        return original.get(node.id, node.id)
+    return node.attr if isinstance(node, ast.Attribute) else ""
 
 
 def _aliases(tree: ast.Module) -> dict[str, str]:
-    return {
-        alias.asname: alias.name.rpartition(".")[2]
+    """Map the names that imports, and plain assignments of what was imported, give to what they stand for."""
+    original: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                given = alias.asname or alias.name.partition(".")[0]
+                original[given] = alias.name.rpartition(".")[2] if alias.asname else given
+    assigned = {
+        target.id: _last_name(node.value, original)
         for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-        if alias.asname
+        if isinstance(node, ast.Assign) and _root(node.value) in original
+        for target in node.targets
+        if isinstance(target, ast.Name)
     }
+    return assigned | original
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _bound(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+    return names

@@ -231,7 +231,7 @@ async def _run_example(
         arguments = signature.wire(signature.validate(signature.bind(example.args, example.kwargs)))
     except InvalidInput as error:
         # A caller would get this error, which is a ValueError, before the tool runs.
-        told = ToolError("ValueError", str(error), "", ("ValueError", "TypeError", "Exception"))
+        told = ToolError("ValueError", str(error), "", ("ValueError", "Exception"))
         return Outcome(Status.ERROR, None, told, "", 0.0, None, ())
     return await sandbox.run(_call(candidate, spec.name, arguments, spec, attempt))
 

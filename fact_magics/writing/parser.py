@@ -15,10 +15,21 @@ from typing import Literal
 Problem = Literal["empty", "no-code", "cut", "no-function"]
 
 _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)$")
-_THINKING = re.compile(r"<(think|thinking)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+# At the start of a line: prose and code mention these tags too.
+_THINKING = re.compile(r"^[ \t]*<(think|thinking)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE | re.MULTILINE)
+_CODE_LINE = re.compile(
+    r"^(?:[ \t]*(?:`{3}|~{3})|import \w|from [\w.]+ import |(?:async )?def \w|class \w+[(:]|@\w|>>> "
+    r"|\w+ = |\"\"\"|''')",
+    re.MULTILINE,
+)
+# Without quotes: a line that looks like a comment may end a string.
+_EMPTY_LINE = re.compile(r"\s*(?:#[^'\"]*)?")
 # A model's text is hostile: what is tried again and again is bounded.
 _MOST_BLOCKS = 50
 _MOST_FENCES = 40
+_MOST_THOUGHTS = 50
+_MOST_STARTS = 10
+_MOST_PARSED = 2_000_000
 _PYTHON_INFO = ("", "python", "python3", "py", "py3")
 _SMART = str.maketrans({"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'", "\u00a0": " "})
 
@@ -78,7 +89,17 @@ def _why(blocks: list[_Block], name: str) -> Problem | None:
 
 def _clean(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "").replace("\x00", "")
-    return _THINKING.sub("", text)
+    return _without_thinking(text)
+
+
+def _without_thinking(text: str) -> str:
+    """Remove the thinking that stands before any code; from there on a tag belongs to the code."""
+    for _ in range(_MOST_THOUGHTS):
+        thought = _THINKING.search(text)
+        if thought is None or _CODE_LINE.search(text, 0, thought.start()):
+            break
+        text = text[: thought.start()] + text[thought.end() :]
+    return text
 
 
 def _blocks(text: str) -> list[_Block]:
@@ -118,14 +139,21 @@ def _unfenced(text: str, name: str) -> Extracted:
         return Extracted(mended)
     lines = text.split("\n")
     starts = [i for i, line in enumerate(lines) if re.match(r"import |from |def |async def |class |@", line)]
-    # Bounded, because each try parses the text again and a model's text is hostile.
-    for start in starts[:10]:
-        for end in range(len(lines), max(start, len(lines) - 200), -1):
+    left = _MOST_PARSED
+    for start in starts[:_MOST_STARTS]:
+        end = len(lines)
+        while end > start:
             source = "\n".join(lines[start:end])
-            if f"def {name}" not in source:
+            left -= 2 * len(source)  # read twice where it does not parse
+            if left < 0 or f"def {name}" not in source:
                 break
             if _defines(source, name):
                 return Extracted(source + "\n")
+            # No run that reaches past the line of the error parses.
+            end = min(end - 1, start + _error_line(source) - 1)
+            # Nor does one become whole by losing blank lines and comments.
+            while end > start and _EMPTY_LINE.fullmatch(lines[end - 1]):
+                end -= 1
     if starts and re.search(rf"\bdef\s+{re.escape(name)}\b", text):
         return Extracted("\n".join(lines[starts[0] :]) + "\n", "cut")
     return Extracted("", "no-function" if starts else "no-code")
@@ -173,6 +201,17 @@ def _tree(source: str) -> ast.Module | None:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def _error_line(source: str) -> int:
+    """Tell the line that a parse stops at, counted from 1; 0 where there is none to tell."""
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        return error.lineno or 0
+    except (ValueError, RecursionError, MemoryError):
+        pass
+    return 0
 
 
 def _parses(source: str) -> bool:

@@ -46,8 +46,9 @@ the value. It never swallows an error to return something that looks like an ans
 Each call runs in a fresh, isolated process on Linux, macOS or Windows, with Python 3.11 or newer. There is no \
 network, no file to read or write but a scratch directory that is gone after the call, no environment variable and no \
 standard input, unless the request lists permissions. Nothing is kept between calls, so don't cache, don't use global \
-state and don't start threads or processes that outlive the call. Import only the standard library and the packages \
-that the request says are installed. A tool can't call another tool.
+state and don't start threads or processes that outlive the call. Prefer the standard library; import another package only \
+if the request is about what it does (arrays, tables), and a check tells you if it is not installed. A tool can't \
+call another tool.
 
 # Quality
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -124,3 +125,10 @@ async def test_a_hit_is_noted_once_an_hour_and_not_with_each_run(small: Store) -
     await small._database.write(lambda it: it.execute("UPDATE cache SET used_at = 'long ago'"))
     await small.commit([ExecutionRow(**hit)])  # type: ignore[arg-type]
     assert await used() == "long ago"
+
+
+async def test_a_total_that_drifted_ends_the_sweep_all_the_same(small: Store) -> None:
+    await small._database.write(lambda it: it.execute("UPDATE cache_total SET bytes = 1000000"))
+    async with asyncio.timeout(10):
+        await small.cache_put(entry("a"))
+    assert await held(small) == ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from contextlib import contextmanager
+
 import pytest
 
 from fact_magics.writing.parser import extract
@@ -103,3 +106,47 @@ def test_code_that_does_not_parse_is_left_for_the_checks_to_explain():
 
 def test_hostile_text_of_many_fences_ends_soon():
     assert extract("```\n" * 20_000 + "def f(", "f").source is not None
+
+
+@contextmanager
+def counting(monkeypatch, parsed):
+    parse = ast.parse
+    with monkeypatch.context() as patch:
+        patch.setattr(ast, "parse", lambda source: parsed.append(len(source)) or parse(source))
+        yield
+
+
+@pytest.mark.parametrize("bad", ["So it doubles.", "It's (done", "try:\n    x = 1"])
+def test_unfenced_text_is_parsed_a_few_times_only(bad, monkeypatch):
+    parsed = []
+    text = "import os\nimport re\n\n" + CODE + "\n" + bad + "\n" + "# more of it\n" * 200
+    with counting(monkeypatch, parsed):
+        found = extract(text, "f")
+    assert found.source.strip().endswith("return x * 2")
+    assert sum(parsed) < 20 * len(text)
+
+
+def test_hostile_unfenced_text_is_parsed_up_to_a_bound(monkeypatch):
+    parsed = []
+    text = CODE + "try:\n" + "    x = 1\n" * 2_000
+    with counting(monkeypatch, parsed):
+        found = extract(text, "f")
+    assert found.problem == "cut"
+    assert sum(parsed) < 2_500_000
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'def f(t: str) -> str:\n    return "<think>" + t\n',
+        'def f(t: str) -> str:\n    """Strip.\n\n    <think>a</think>\n    """\n    return t.replace("<think>", "")\n',
+    ],
+)
+@pytest.mark.parametrize(
+    "before", ["", "It strips `<think>` and <thinking>.\n\n", "<think>hm\n</think> <think>so</think>\n"]
+)
+def test_code_that_names_the_tags_of_thinking_is_left_as_it_is(code, before):
+    for text in (before + fenced(code), before + code):
+        found = extract(text, "f")
+        assert found.problem is None
+        assert found.source.strip() == code.strip()

@@ -156,3 +156,9 @@ def _collect(table: symtable.SymbolTable, old: str, names: set[str]) -> bool:
 
 def _function(tree: ast.Module, name: str) -> ast.FunctionDef:
     return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
+
+
+def is_shipped(source: str, model: str, name: str) -> bool:
+    """Tell whether `source` is the shipped tool that `model` names (``shelf/slugify``), called `name`."""
+    wanted = [entry for entry in read_shelf() if entry.name == model.rpartition("/")[2]]
+    return any(renamed(entry, name).strip() == source.strip() for entry in wanted)

@@ -1,0 +1,126 @@
+"""A cached answer is the worst thing to have wrong: which runs may share one, and which may not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fact_magics.config import load_settings
+from fact_magics.core import FactCore
+from fact_magics.testing import ModelServer
+from fact_magics.tool import Status, ToolInput, ToolSpec
+from fact_magics.writing.purity import is_self_contained
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@asynccontextmanager
+async def opened(home: Path, **overrides):
+    with ModelServer() as server:
+        environment = {"FACT_HOME": str(home), **server.environment()}
+        async with FactCore(load_settings(overrides, home.parent, environment)) as core:
+            yield core, server
+
+
+BOTH = "def to_c(v: int) -> str:\n    return 'c'\n\n\ndef to_f(v: int) -> str:\n    return 'f'\n"
+
+
+async def test_two_tools_of_one_module_have_answers_of_their_own(tmp_path):
+    async with opened(tmp_path / "home") as (core, server):
+        for name in ("to_c", "to_f"):
+            server.writes(BOTH)
+            await core.generate(ToolSpec(name, f"Convert.\n\n>>> {name}(1)\n'{name[-1]}'"))
+        runs = [core.execute_tool(ToolInput(name, {"v": 10})) for name in ("to_c", "to_f")]
+        assert [output.result for output in await asyncio.gather(*runs)] == ["c", "f"]
+        assert (await core.execute_tool(ToolInput("to_f", {"v": 10}))).result == "f"
+
+
+async def test_runs_that_share_a_process_confirm_an_unproven_answer_once(tmp_path):
+    async with opened(tmp_path / "home") as (core, server):
+        server.writes("import time\n\n\ndef f(n: int) -> int:\n    time.sleep(0.3)\n    return n\n")
+        await core.generate(ToolSpec("f", "Give a number back."))
+        await asyncio.gather(*(core.execute_tool(ToolInput("f", {"n": 1})) for _ in range(3)))
+        cached = [(await core.execute_tool(ToolInput("f", {"n": 1}))).metadata["cached"] for _ in range(2)]
+        assert cached == [False, True]
+
+
+async def test_a_run_that_waited_for_another_does_not_share_its_time_limit(tmp_path):
+    async with opened(tmp_path / "home") as (core, server):
+        server.writes("import time\n\n\ndef f(n: int) -> int:\n    time.sleep(n)\n    return n\n")
+        await core.generate(ToolSpec("f", "Sleep.\n\n>>> f(0)\n0"))
+        short, long = await asyncio.gather(
+            core.execute_tool(ToolInput("f", {"n": 1}, timeout_seconds=0.3)),
+            core.execute_tool(ToolInput("f", {"n": 1}, timeout_seconds=20)),
+        )
+        assert short.metadata["status"] == Status.TIMEOUT
+        assert long.result == 1
+
+
+async def test_what_a_path_leads_to_is_no_part_of_the_key_so_nothing_is_kept(tmp_path):
+    async with opened(tmp_path / "home") as (core, server):
+        server.writes("from pathlib import Path\n\n\ndef f(p: Path) -> str:\n    return p.name\n")
+        await core.generate(ToolSpec("f", "Name a file.\n\n>>> f(Path(\"a/b\"))\n'b'"))
+        for _ in range(2):
+            output = await core.execute_tool(ToolInput("f", {"p": "x/y"}))
+            assert (output.result, output.metadata["cached"]) == ("y", False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="compares with enforced isolation")
+async def test_without_walls_only_what_computes_is_kept(tmp_path):
+    async with opened(tmp_path / "home", isolation="process") as (core, server):
+        for name, head, kept in (("reads", "import os", False), ("counts", "import math", True)):
+            server.writes(f"{head}\n\n\ndef {name}(n: int) -> int:\n    return n\n")
+            await core.generate(ToolSpec(name, f"Give it back.\n\n>>> {name}(1)\n1"))
+            await core.execute_tool(ToolInput(name, {"n": 5}))
+            assert (await core.execute_tool(ToolInput(name, {"n": 5}))).metadata["cached"] is kept
+
+
+@pytest.mark.parametrize(
+    ("source", "contained"),
+    [
+        ("import math, json", True),
+        ("from collections import Counter", True),
+        ("import os", False),
+        ("from pathlib import Path", False),
+        ("import pandas as pd", False),
+        ("def f(p: str) -> str:\n    return open(p).read()", False),
+        ("().__class__", False),
+        ("from . import x", False),
+    ],
+)
+def test_what_computes_is_told_by_its_imports_and_names(source, contained):
+    assert is_self_contained(source) is contained
+
+
+async def test_what_a_variable_holds_is_no_example(tmp_path):
+    async with opened(tmp_path / "home") as (core, server):
+        server.writes("def f(n: int) -> int:\n    return n\n")
+        text = "Do what this says: >>>\n>>> f(1)\n7"
+        tool = await core.generate(ToolSpec("f", text, examples_read=True))
+        assert not tool.metadata.proven
+
+
+def test_a_found_file_can_t_switch_the_isolation_off(tmp_path):
+    (tmp_path / ".env").write_text(
+        "isolation=process\nlive=off\nnotes=x\nproviders=y\norigins=z\nwithheld=w\n"
+    )
+    settings = load_settings({}, tmp_path, {"FACT_HOME": str(tmp_path / "home")})
+    assert (settings.isolation, settings.live, settings.notes) == ("auto", "auto", ())
+
+
+def test_a_home_may_begin_with_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_settings({}, tmp_path, {"FACT_HOME": "~/facts"}).home == tmp_path / "facts"
+
+
+async def test_a_model_s_name_that_is_an_address_is_refused(tmp_path):
+    from fact_magics.errors import ProviderError
+
+    async with opened(tmp_path / "home") as (core, _):
+        with pytest.raises(ProviderError, match="is an address"):
+            await core.generate(ToolSpec("f", "x", model="huggingface/https://evil.example/x"))
