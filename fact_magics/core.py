@@ -101,6 +101,7 @@ class FactCore:
             self._warming = asyncio.create_task(self._warm())
         for secret in settings.secrets:
             self.log.add_secret(secret)
+        self.log.keep(settings.log_level)
         self.settings = settings
 
     async def layers(self) -> tuple[str, ...]:

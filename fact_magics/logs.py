@@ -41,10 +41,14 @@ class Log:
     ) -> None:
         self._file = file
         self._redactor = redactor
-        self._level = level
         self._bound = bound
+        self.keep(level)
+
+    def keep(self, level: str) -> None:
+        """Write lines of this level and above, from now on and in what is bound from now on."""
+        self._level = level
         self._logger = structlog.wrap_logger(
-            file,
+            self._file,
             processors=[
                 structlog.processors.add_log_level,
                 _timed,
@@ -55,7 +59,7 @@ class Log:
             wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
             context_class=dict,
             cache_logger_on_first_use=True,
-        ).bind(**bound)
+        ).bind(**self._bound)
 
     @property
     def fault(self) -> str:

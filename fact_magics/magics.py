@@ -101,9 +101,9 @@ class FactMagics(Magics):
         self._formatters: Formatters | None = None
         shell.events.register("post_execute", self._end_of_cell)
 
-    @observe("isolation")
-    def _isolate(self, change: object) -> None:
-        """Let a changed isolation count from the next run on; a run does not read the settings again."""
+    @observe("isolation", "log_level")
+    def _take_over(self, change: object) -> None:
+        """Let a change count from the next run on; a run does not read the settings again."""
         del change
         if self.workshop.opened is not None:
             self.workshop.core  # noqa: B018 - takes over the settings

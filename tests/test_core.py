@@ -250,3 +250,17 @@ def test_a_script_without_ipython_does_the_whole_job(home, plain_environment, tm
         "['description', 'input_schema', 'name'] ['function', 'type']",
         "False False False",
     ]
+
+
+async def test_a_changed_log_level_and_a_new_key_reach_the_open_log(tmp_path):
+    settings = load_settings({"log_level": "error"}, tmp_path, {"FACT_HOME": str(tmp_path / "home")})
+    async with FactCore(settings) as core:
+        core.log.info("unheard")
+        told = {"FACT_HOME": str(tmp_path / "home"), "ANTHROPIC_API_KEY": "sk-a-key-set-later"}
+        await core.configure(load_settings({"log_level": "info"}, tmp_path, told))
+        core.log.info("heard", text="it is sk-a-key-set-later")
+    [file] = (tmp_path / "home" / "logs").glob("*.log")
+    written = file.read_text()
+    assert "unheard" not in written
+    assert '"heard"' in written
+    assert "sk-a-key-set-later" not in written
