@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 REPOSITORY = Path(__file__).parent.parent
+_SLOW = ("tests/test_quality", "tests/readme/", "tests/benchmarks/", "tests/notebook")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: next((i for i, part in enumerate(_SLOW) if part in item.nodeid), len(_SLOW)))
+
+
 _SECRETS = ("_API_KEY", "_BASE_URL", "_API_BASE")
 
 

@@ -93,6 +93,8 @@ def test_a_restart_keeps_tools_history_and_cache(modelled, server):
     modelled.restart()
 
     assert gone(pids) == []
+    own = {name: modelled.env[name] for name in ("FACT_HOME", *server.environment())}
+    modelled.run(f"import os\nos.environ.update({own!r})")
     assert modelled.run("%load_ext fact_magics").status == "ok"
     assert "cached" in modelled.run("%%fact_run greet\nname = 'x'").plain
     assert modelled.run("%fact history --json").stdout.count('"kind"') == 1  # a session of its own
