@@ -67,7 +67,7 @@ class View(Protocol):
         """End the view; tell whether `record` is shown now (else the caller shows it)."""
 
     def close(self) -> None:
-        """End the view with nothing in its place."""
+        """End the view with no record: what was streamed stays, or one line that says it was stopped."""
 
 
 class _Queue:
