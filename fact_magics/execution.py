@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 # An unproven tool's answer is trusted once this many runs agreed on it.
 _AGREEING_RUNS = 2
+# Values that compare by what they are, once their types are compared too; zeros of two signs don't.
+_COMPARABLE = frozenset({str, int, bool, float, type(None)})
+_SHORT_BYTES = 1024
+_REMEMBERED = 256
 _PATH = re.compile(r"\bPath\b")
 
 
@@ -61,14 +65,48 @@ class LoadedTool:
         self.stored = stored
         self.metadata = stored.metadata
         self.signature: Signature = read_signature(stored.source, stored.metadata.name)
+        self._identities: dict[object, tuple[bytes, str]] = {}
 
     @cached_property
     def imports(self) -> tuple[str, ...]:
         """Top-level packages outside the standard library."""
         return imports_of(self.stored.source)
 
+    def identify(self, validated: Mapping[str, object]) -> tuple[bytes, str]:
+        """Write a validated input in its canonical form, and hash it.
+
+        A short input that was met before is not written and hashed again: for an answer from memory, that
+        would be most of the work.
+
+        Returns
+        -------
+        (bytes, str)
+            The canonical input, and the run's key; an empty one where answers are not kept.
+        """
+        values = validated.values()
+        kinds = (*map(type, values),)
+        if not _COMPARABLE.issuperset(kinds) or (float in kinds and 0.0 in values):
+            return self._identity(validated)
+        seen = (kinds, *validated.items())
+        identity = self._identities.get(seen)
+        if identity is None:
+            identity = self._identity(validated)
+            if len(identity[0]) <= _SHORT_BYTES:
+                if len(self._identities) >= _REMEMBERED:
+                    self._identities.clear()
+                self._identities[seen] = identity
+        return identity
+
+    def _identity(self, validated: Mapping[str, object]) -> tuple[bytes, str]:
+        arguments = self.signature.wire(validated)
+        if not self.cacheable:
+            return arguments, ""
+        digest = self._key_prefix.copy()
+        digest.update(arguments)
+        return arguments, digest.hexdigest()
+
     @cached_property
-    def key_prefix(self) -> Any:
+    def _key_prefix(self) -> Any:
         """The part of every key that does not depend on the input: name, content, Python, packages."""
         digest = hashlib.blake2b(digest_size=20)
         for part in (self.metadata.name, self.stored.content_hash, sys.version, *_versions(self.imports)):
@@ -176,13 +214,7 @@ def plan(
     InvalidInput
         The input does not fit the signature; one detail line a field.
     """
-    signature = tool.signature
-    arguments = signature.wire(signature.validate(parameters))
-    key = ""
-    if tool.cacheable:
-        digest = tool.key_prefix.copy()
-        digest.update(arguments)
-        key = digest.hexdigest()
+    arguments, key = tool.identify(tool.signature.validate(parameters))
     return Plan(tool, arguments, key, timeout_seconds, memory_mb, fresh)
 
 
@@ -203,9 +235,22 @@ def load(stored: ToolVersion) -> LoadedTool:
         ) from None
 
 
+def read_answer(entry: CacheEntry) -> Any:
+    """Read the value of a cache entry; only one that can't be changed is the same object for everyone."""
+    wire = entry.result
+    if len(wire) > _SHORT_BYTES or wire[0] in b"[{":
+        return decode(wire)
+    return _read_scalar(wire)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_scalar(wire: bytes) -> Any:
+    return decode(wire)
+
+
 def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
     """Answer a run from a cache entry; `started` is the `time.perf_counter` of its start."""
-    result = decode(entry.result)
+    result = read_answer(entry)
     told = {
         **plan.tool.about,
         "status": "ok",

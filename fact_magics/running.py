@@ -16,7 +16,6 @@ from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
 from fact_magics.store import CacheEntry
 from fact_magics.text import printable
 from fact_magics.tool import Status
-from fact_magics.values import decode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -241,7 +240,7 @@ class Runner:
     def _answer(self, planned: Plan, entry: CacheEntry) -> Any:
         """Give the value alone: for a call in a loop, a `ToolOutput` would cost as much as all the rest."""
         started = time.perf_counter()
-        value = decode(entry.result)
+        value = execution.read_answer(entry)
         self._history.add_cached(planned, entry, (time.perf_counter() - started) * 1000)
         if entry.printed:
             sys.stdout.write(printable(entry.printed))

@@ -124,3 +124,52 @@ async def test_a_model_s_name_that_is_an_address_is_refused(tmp_path):
     async with opened(tmp_path / "home") as (core, _):
         with pytest.raises(ProviderError, match="is an address"):
             await core.generate(ToolSpec("f", "x", model="huggingface/https://evil.example/x"))
+
+
+LOOKALIKES = [
+    1,
+    1.0,
+    True,
+    0,
+    0.0,
+    -0.0,
+    False,
+    None,
+    "1",
+    "",
+    float("nan"),
+    1 << 70,
+    [1],
+    [True],
+    [0.0],
+    [-0.0],
+]
+
+
+async def test_values_that_compare_as_equal_have_answers_of_their_own(tmp_path):
+    async with opened(tmp_path / "home") as (core, server):
+        server.writes("from typing import Any\n\n\ndef f(v: Any) -> str:\n    return repr(v)\n")
+        await core.generate(ToolSpec("f", "Show a value.\n\n>>> f(1)\n'1'"))
+        tool = await core.tool("f")
+        for _ in range(3):
+            assert [await tool.acall(value) for value in LOOKALIKES] == [repr(value) for value in LOOKALIKES]
+
+
+async def test_nobody_changes_the_answer_that_another_is_given(tmp_path):
+    async with opened(tmp_path / "home") as (core, server):
+        server.writes("def f(n: int) -> list[int]:\n    return [n]\n")
+        await core.generate(ToolSpec("f", "Wrap.\n\n>>> f(1)\n[1]"))
+        tool = await core.tool("f")
+        for _ in range(3):
+            answer = await tool.acall(1)
+            assert answer == [1]
+            answer.append(2)
+
+
+async def test_more_inputs_than_are_remembered_keep_their_answers(tmp_path):
+    async with opened(tmp_path / "home") as (core, server):
+        server.writes("def f(n: int) -> int:\n    return n + 1\n")
+        await core.generate(ToolSpec("f", "Add one.\n\n>>> f(1)\n2"))
+        tool = await core.tool("f")
+        for _ in range(2):
+            assert [await tool.acall(n) for n in range(300)] == list(range(1, 301))

@@ -94,12 +94,12 @@ class Signature:
                 hint=self._hint,
             )
         bound = dict(zip(positional, args, strict=False))
-        for name, value in kwargs.items():
+        for name in kwargs:
             if name in bound:
                 raise InvalidInput(f"{self.name}() got {name!r} twice.", hint="Give it once.")
             if name in self._positional_only:
                 raise InvalidInput(f"{self.name}() takes {name!r} by its position only.", hint=self._hint)
-            bound[name] = value
+        bound.update(kwargs)
         return bound
 
     def validate(self, parameters: Mapping[str, object]) -> dict[str, object]:
