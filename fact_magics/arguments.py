@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import CellError, UnknownName, did_you_mean
+from fact_magics.silence import line_is_silenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,11 +84,12 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """A line that was read: its words by name, and its options by key."""
+    """A line that was read: its words by name, its options by key; and whether a ``;`` asks for silence."""
 
     words: Mapping[str, str]
     options: Mapping[str, Any]
     help: bool = False
+    silent: bool = False
 
     def get(self, key: str, default: Any = None) -> Any:
         """Give an option's value, or `default` where it was not given."""
@@ -135,6 +137,15 @@ def identifier(text: str) -> str:
     return text
 
 
+ALLOW = Option(
+    "--allow",
+    "Let the tool reach net:HOST[:PORT], read:PATH, write:PATH or env:NAME; repeatable.",
+    "PERMISSION",
+    repeatable=True,
+)
+YES_REALLY = Option("--yes-really", "Allow even what is dangerous, such as a home directory or a key.")
+
+
 def _number(text: str) -> float:
     try:
         return float(text)
@@ -149,12 +160,29 @@ GENERATE = Command(
     options=(
         Option("--model", "The model to ask: claude-…, provider/model, or shelf.", "M"),
         Option("--attempts", "How many candidates may be asked for (3).", "N", attempts),
+        ALLOW,
+        YES_REALLY,
         Option("--timeout", "Wall-clock limit of each example (30).", "S", seconds),
         Option("--tag", "A word to find the tool by; repeatable.", "T", repeatable=True),
         Option("--fresh", "Ask again, even if this request has an accepted tool."),
         Option("--replace", "Bind the name even if the notebook holds something else under it."),
     ),
-    examples=("%%fact_generate slugify", "%%fact_generate slugify --model claude-sonnet-5-5 --attempts 5"),
+    examples=(
+        "%%fact_generate slugify",
+        "%%fact_generate slugify --model claude-sonnet-5-5 --attempts 5",
+        "%%fact_generate stars --allow net:api.github.com:443",
+    ),
+)
+
+EDIT = Command(
+    usage="%%fact_edit NAME [options]",
+    summary="Take the cell's Python source as a tool's next version, proven on the contract that it has.",
+    positional=("NAME",),
+    options=(
+        Option("--timeout", "Wall-clock limit of each example (30).", "S", seconds),
+        Option("--replace", "Bind the name even if the notebook holds something else under it."),
+    ),
+    examples=("%%fact_edit slugify", "%fact insert slugify  puts such a cell below, with the source in it"),
 )
 
 RUN = Command(
@@ -164,11 +192,18 @@ RUN = Command(
     options=(
         Option("--timeout", "Wall-clock limit (30).", "S", seconds),
         Option("--memory", "Memory limit in MB (1024).", "MB", megabytes),
+        ALLOW,
+        YES_REALLY,
         Option("--fresh", "Run even if the answer is cached, and replace it."),
         Option("--no-raise", "Give a ToolOutput with success=False instead of failing the cell."),
         Option("--into", "Bind the result's value to this name.", "VAR", identifier),
+        Option("--in-kernel", "Run unisolated in the notebook's own process, on its live objects."),
     ),
-    examples=("%%fact_run slugify", "%%fact_run slugify@1 --timeout 5 --into slug"),
+    examples=(
+        "%%fact_run slugify",
+        "%%fact_run slugify@1 --timeout 5 --into slug",
+        "%%fact_run summarize --allow read:data",
+    ),
 )
 
 
@@ -206,7 +241,7 @@ def read_line(line: str, command: Command) -> Arguments:
         elif not option.value and equals:
             raise CellError(f"{name} takes no value.", hint=f"Write {name} alone.")
         _keep(options, option, text)
-    return Arguments(_named(names, command), options)
+    return Arguments(_named(names, command), options, silent=line_is_silenced(line))
 
 
 def _split(line: str, command: Command) -> list[str]:

@@ -8,10 +8,13 @@ and interrupts still arrive.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
+
+from fact_magics.errors import FactError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -25,6 +28,27 @@ STOPPED = (KeyboardInterrupt, asyncio.CancelledError)
 _HEARTBEAT_SECONDS = 0.1
 # How long a cancelled job may take to record itself and end its processes before the cell ends without it.
 _GRACE_SECONDS = 1.5
+
+
+def refuse_fork(process: int) -> None:
+    """Refuse to ask a thread that only another process has: nobody would ever answer.
+
+    Parameters
+    ----------
+    process : int
+        The id of the process that started the thread.
+
+    Raises
+    ------
+    FactError
+        This process was forked from that one.
+    """
+    if os.getpid() != process:
+        raise FactError(
+            "A tool was called in a forked process, which has none of the threads that run tools.",
+            hint="Use threads, for each run has a process of its own anyway; or processes that are spawned: "
+            'multiprocessing.get_context("spawn").',
+        )
 
 
 class Job(Generic[T]):
@@ -174,6 +198,7 @@ class LoopThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._jobs: WeakSet[Job[Any]] = WeakSet()
+        self._process = os.getpid()
         self._lock = threading.Lock()
 
     @property
@@ -195,6 +220,11 @@ class LoopThread:
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Job[T]:
         """Start a coroutine on the loop."""
+        try:
+            refuse_fork(self._process)
+        except FactError:
+            coroutine.close()
+            raise
         job = Job(self.loop, coroutine)
         self._jobs.add(job)
         return job

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _PREFIX = "%%fact_"
+_BLOCKING = "get_ipython().run_cell_magic("
+# Stands before a prompt in a string while IPython strips those of what was pasted.
+_SHIELD = "\ue000"
 
 
 class CellEntry:
@@ -32,15 +35,17 @@ class CellEntry:
     def __init__(self, shell: InteractiveShell, awaitable: tuple[str, ...], target: str) -> None:
         self._shell: Any = shell
         self._awaitable = awaitable
-        self._target = target
+        self._awaited = f"await {target}.cell("
         self._executing = 0
         shell.input_transformers_cleanup.insert(0, self._transform)
+        shell.input_transformers_cleanup.append(_unshield)
         shell.events.register("pre_execute", self._begin)
         shell.events.register("post_execute", self._end)
 
     def remove(self) -> None:
         """Leave IPython as it was."""
         self._shell.input_transformers_cleanup.remove(self._transform)
+        self._shell.input_transformers_cleanup.remove(_unshield)
         self._shell.events.unregister("pre_execute", self._begin)
         self._shell.events.unregister("post_execute", self._end)
 
@@ -61,7 +66,7 @@ class CellEntry:
             (i for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")), None
         )
         if first is None or not lines[first].lstrip().startswith("%%"):
-            return lines
+            return lines if first is None else _shield(lines, first)
         head = lines[first].lstrip()
         indent = lines[first][: -len(head)]
         body = "".join(following.removeprefix(indent) for following in lines[first + 1 :])
@@ -69,10 +74,32 @@ class CellEntry:
         # `%%name?` asks for help, which IPython gives.
         if not name.isidentifier() or (not head.startswith(_PREFIX) and _PREFIX not in body):
             return lines
-        if self._awaits(name):
-            return [f"await {self._target}.cell({name!r}, {line!r}, {body!r})\n"]
+        if head.startswith(_PREFIX):
+            body = body or "\n"  # IPython refuses a magic's body without a character
         # Also under another magic, carried whole: the inner cell comes round again.
-        return [f"get_ipython().run_cell_magic({name!r}, {line!r}, {body!r})\n"]
+        call = self._awaited if self._awaits(name) else _BLOCKING
+        return [f"{call}{name!r}, {line!r}, {body!r})\n"]
+
+    def remember(self) -> None:
+        """Keep the cell that is being awaited in ``In`` as the magic that it is, as IPython keeps others.
+
+        What takes a cell from there, ``exec(In[n])``, ``%macro``, ``%save``, runs it where nobody awaits.
+        """
+        cells: list[str] = self._shell.history_manager.input_hist_parsed
+        if cells and cells[-1].startswith(self._awaited):
+            cells[-1] = _BLOCKING + cells[-1].removeprefix(self._awaited)
 
     def _awaits(self, name: str) -> bool:
         return name in self._awaitable and not self._executing and self.in_kernel and self._shell.autoawait
+
+
+def _shield(lines: list[str], first: int) -> list[str]:
+    """Keep the examples in the strings of a script, which passes them to ``run_cell_magic``."""
+    pasted = lines[first].lstrip().startswith(">>>")
+    if pasted or not any("fact_generate" in line for line in lines):
+        return lines
+    return [f"{_SHIELD}{line}" if line.lstrip().startswith((">>>", "...")) else line for line in lines]
+
+
+def _unshield(lines: list[str]) -> list[str]:
+    return [line.removeprefix(_SHIELD) for line in lines]

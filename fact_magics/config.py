@@ -1,26 +1,33 @@
 """Settings: where each comes from, which wins, and which a found file may not give.
 
-Highest first: what the notebook set with ``%config``, the environment, the nearest ``.env``, the default.
+Highest first: what the notebook set with ``%config``, the environment, the nearest ``.env``, the nearest
+``config.yaml`` in LiteLLM's form, the default.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dotenv import dotenv_values
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from fact_magics.config_file import Deployment, read_config_file, trust_command
 from fact_magics.errors import SettingsError
-from fact_magics.trust import is_trusted
+from fact_magics.text import inert
+from fact_magics.trust import LARGEST_BYTES, is_trusted, read_found
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What decides where data and requests go: a found file may say it only once it is trusted.
-_NEEDS_TRUST = ("FACT_HOME", "DATABASE_URL", "FACT_CACHE_URL")
+# What decides where data and requests go, and whose signature is believed: a found file may say it only once
+# it is trusted.
+_NEEDS_TRUST = ("FACT_HOME", "DATABASE_URL", "FACT_CACHE_URL", "SECRET_KEY")
 _ENDPOINTS = ("_BASE_URL", "_API_BASE")
 # Ollama takes no key, and Anthropic one of this name only.
 _KEYLESS = ("OLLAMA", "ANTHROPIC")
@@ -44,8 +51,13 @@ class Settings(BaseSettings):
         Whether cells show live views.
     isolation : {"auto", "require", "process"}
         What to do where files and network can't be enforced.
+    limits : dict
+        Limits of a run besides its time and memory: ``processes``, ``threads``, ``open_files`` (counts),
+        ``disk_mb``, ``file_mb``, ``printed_mb``, ``result_mb``. Those that are not named keep their defaults.
     providers : dict
         Other providers' keys and endpoints, by their names in the environment.
+    models : tuple of Deployment
+        The models that a ``config.yaml`` names.
     origins : dict
         Where each field that is no default came from.
     notes : tuple of str
@@ -71,7 +83,9 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(default=None, validation_alias="SECRET_KEY")
     live: Literal["auto", "off"] = "auto"
     isolation: Literal["auto", "require", "process"] = "auto"
+    limits: dict[str, Any] = Field(default_factory=dict)
     providers: dict[str, SecretStr] = Field(default_factory=dict)
+    models: tuple[Deployment, ...] = ()
 
     origins: dict[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -81,6 +95,17 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
+
+    @field_validator("limits")
+    @classmethod
+    def _known(cls, limits: dict[str, Any]) -> dict[str, Any]:
+        from fact_magics.sandbox.limits import read_limits
+
+        try:
+            read_limits(limits)
+        except ValueError as error:
+            raise PydanticCustomError("limits", "{problem}", {"problem": str(error)}) from None
+        return limits
 
     @classmethod
     def settings_customise_sources(
@@ -123,6 +148,7 @@ class Settings(BaseSettings):
         """Every secret value, for redaction."""
         held = [self.anthropic_api_key, self.secret_key]
         held += [value for name, value in self.providers.items() if name.endswith("_API_KEY")]
+        held += [model.key for model in self.models]
         return tuple(value.get_secret_value() for value in held if value is not None)
 
 
@@ -134,7 +160,7 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     overrides : mapping
         What the notebook or the script set, by field name; None values count as not set.
     directory : Path
-        The notebook's: the nearest ``.env`` file is looked for from here upward.
+        The notebook's: the nearest ``.env`` and ``config.yaml`` are looked for from here upward.
     environment : mapping
         Environment variables.
 
@@ -148,13 +174,19 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     withheld: list[str] = []
     # Each name's value and its source; later sources win.
     found: dict[str, tuple[Any, str]] = {}
-    _add(found, *_from_file(directory, own_home(overrides, environment), notes, withheld))
+    home = own_home(overrides, environment)
+    file = read_config_file(directory, home, environment)
+    if file.default is not None:
+        _add(found, {"FACT_MODEL": file.default}, file.path)
+    _add(found, *_from_file(directory, home, notes, withheld))
+    notes += file.notes
     _add(found, _from_environment(environment), "the environment")
     _add(found, {_alias(name): value for name, value in overrides.items() if value is not None}, "%config")
     _drop_foreign_database(found, notes)
     _drop_strange_endpoints(found, notes)
 
     values = {fields[name]: value for name, (value, _) in found.items() if name in fields}
+    values["models"] = file.deployments
     values["providers"] = {
         name: value
         for name, (value, _) in found.items()
@@ -183,7 +215,11 @@ def _add(found: dict[str, tuple[Any, str]], values: Mapping[str, Any], source: s
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     named = EnvSettingsSource(Settings, env_ignore_empty=True)
-    named.env_vars = {name.lower(): value for name, value in environment.items() if value}
+    # Only these names: a variable that happens to be called as another field is somebody else's.
+    aliases = {str(field.validation_alias) for field in Settings.model_fields.values()}
+    named.env_vars = {
+        name.lower(): value for name, value in environment.items() if value and name.upper() in aliases
+    }
     known = {name: value for name, value in named().items() if name.isupper()}
     return {
         **{name: value for name, value in environment.items() if name.endswith(_PROVIDER_NAMES) and value},
@@ -204,13 +240,19 @@ def _from_file(
     path = _nearest(directory, ".env")
     if path is None:
         return {}, ""
-    trusted = is_trusted(path, home)
+    shown = inert(str(path))
     try:
-        # Interpolation would let the file read the environment's secrets.
-        read = dotenv_values(path, interpolate=trusted, encoding="utf-8")
+        content = read_found(path) or b""
+        text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError):
-        notes.append(f"{path} could not be read.")
+        notes.append(f"{shown} could not be read.")
         return {}, ""
+    if len(content) > LARGEST_BYTES:
+        notes.append(f"{shown} is not used: it is larger than {LARGEST_BYTES:,} bytes.")
+        return {}, ""
+    trusted = is_trusted(path, home, content)
+    # Interpolation would let the file read the environment's secrets.
+    read = dotenv_values(stream=StringIO(text), interpolate=trusted)
     # Only what has a name in the environment: how tools are isolated is the notebook's to say.
     known = {
         str(field.validation_alias) for field in Settings.model_fields.values() if field.validation_alias
@@ -229,15 +271,17 @@ def _from_file(
             if values.pop(key, None):
                 withheld.append(key)
         if distrusted:
-            notes.append(f"{path} sets {', '.join(distrusted)}, which counts only after: %fact trust {path}")
+            command = trust_command(path)
+            notes.append(f"{shown} sets {', '.join(distrusted)}, which counts only after: {command}")
     return values, str(path)
 
 
 def _nearest(directory: Path, name: str) -> Path | None:
     for folder in (directory, *directory.parents):
         path = folder / name
-        if path.is_file():
-            return path
+        with suppress(OSError):  # a directory that can't be looked into holds nothing of ours
+            if path.is_file():
+                return path
     return None
 
 

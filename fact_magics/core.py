@@ -5,34 +5,33 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections import OrderedDict
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from fact_magics import execution
-from fact_magics.arguments import split_reference
-from fact_magics.config import Settings, load_settings
-from fact_magics.errors import FactError, InvalidInput, UnknownName, did_you_mean
+from fact_magics.config import Settings, load_settings, own_home
+from fact_magics.errors import FactError, InvalidInput
+from fact_magics.files import InputFiles
 from fact_magics.generating import Generator
-from fact_magics.handle import Tool
 from fact_magics.history import History
 from fact_magics.logs import open_log
+from fact_magics.permissions import Protected
 from fact_magics.running import Runner
 from fact_magics.sandbox import Sandbox
+from fact_magics.sandbox.limits import read_limits
 from fact_magics.store import MemoryCache, Store, new_id
+from fact_magics.toolbox import Toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from fact_magics.events import Event, Listener
-    from fact_magics.execution import LoadedTool, Plan
+    from fact_magics.execution import Plan
+    from fact_magics.handle import Tool
     from fact_magics.store import ExecutionRow
-    from fact_magics.tool import ToolInput, ToolOutput, ToolSpec, ToolVersion
-
-# Signatures and validators of the versions used last; each is some kilobytes.
-_LOADED_LIMIT = 512
+    from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
 
 
 class FactCore:
@@ -45,6 +44,8 @@ class FactCore:
         A later assignment to `settings` counts from the next generation on.
     notebook, kernel : str, optional
         What the session's row says it belongs to.
+    directory : Path, optional
+        Where relative paths in permissions and inputs start; the working directory of now if none is given.
 
     Examples
     --------
@@ -55,32 +56,43 @@ class FactCore:
             output = await core.execute_tool(ToolInput("slugify", {"text": "Some Title"}))
     """
 
-    def __init__(self, settings: Settings | None = None, *, notebook: str = "", kernel: str = "") -> None:
-        self.settings = settings or load_settings({}, Path.cwd(), os.environ)
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        notebook: str = "",
+        kernel: str = "",
+        directory: Path | None = None,
+    ) -> None:
+        self.directory = (directory or Path.cwd()).absolute()
+        self.settings = settings or load_settings({}, self.directory, os.environ)
         self.session_id = new_id()
         self.memory = MemoryCache()
         self._about = {"notebook": notebook, "kernel": kernel, "python": sys.version.split()[0]}
         self._listeners: list[Listener] = []
-        self._loaded: OrderedDict[str, LoadedTool] = OrderedDict()
-        self._pinned: dict[str, LoadedTool] = {}
 
     async def __aenter__(self) -> Self:
         settings = self.settings
         self.store = await Store.open(settings.database_path)
         try:
             self.log = open_log(settings.home / "logs", settings.log_level, settings.secrets)
-            self.sandbox = Sandbox(mode=settings.isolation)
+            self.sandbox = Sandbox(mode=settings.isolation, limits=read_limits(settings.limits))
             self.history = History(self.store, self.session_id)
-            self.generator = Generator(self.store, self.history, self.sandbox, self.log, self.session_id)
+            self.files = InputFiles(self._protected(settings))
+            self.generator = Generator(
+                self.store, self.history, self.sandbox, self.files, self.log, self.session_id
+            )
             self.runner = Runner(
                 self.store,
                 self.memory,
                 self.history,
                 self.sandbox,
+                self.files,
                 self.log,
                 asyncio.get_running_loop(),
                 self._emitter(None),
             )
+            self.toolbox = Toolbox(self.store, self.session_id, self.runner)
             await self.store.start_session(self.session_id, **self._about)
             # Ahead of the first run, which is told if this system can't isolate.
             self._warming = asyncio.create_task(self._warm())
@@ -95,14 +107,19 @@ class FactCore:
 
     async def configure(self, settings: Settings) -> None:
         """Take over changed settings; where data are kept stays as it was when the core was opened."""
-        if settings.isolation != self.settings.isolation:
+        known = self.settings
+        if (settings.isolation, settings.limits) != (known.isolation, known.limits):
             await self._warming
-            await self.sandbox.use(settings.isolation)
+            await self.sandbox.use(settings.isolation, read_limits(settings.limits))
             self._warming = asyncio.create_task(self._warm())
         for secret in settings.secrets:
             self.log.add_secret(secret)
         self.log.keep(settings.log_level)
+        self.files.protected = self._protected(settings)
         self.settings = settings
+
+    def _protected(self, settings: Settings) -> Protected:
+        return Protected(self.directory, settings.home, self.store.path, own_home({}, os.environ))
 
     async def layers(self) -> tuple[str, ...]:
         """Name the isolation layers in force; empty where a tool that a model wrote can't be run."""
@@ -160,10 +177,91 @@ class FactCore:
         GenerationFailed, ProviderError
             Nothing was accepted; every attempt is recorded, and nothing else changed.
         CellError
-            The name or an example can't be read.
+            The name or an example can't be read; a permission is malformed, dangerous, or grants nothing.
         """
         version = await self.generator.generate(spec, self.settings, self._emitter(listener))
-        return self._hold(version)
+        return self.toolbox.hold(version)
+
+    async def edit_tool(
+        self, name: str, source: str, *, timeout_seconds: float = 30.0, listener: Listener | None = None
+    ) -> Tool:
+        """Take a source written by hand as a tool's next version, proven on the contract that it has.
+
+        Parameters
+        ----------
+        timeout_seconds : float
+            Wall-clock limit of each example.
+
+        Raises
+        ------
+        GenerationFailed
+            It was not accepted; the attempt is recorded, and nothing else changed.
+        UnknownName
+            There is no such tool.
+        """
+        current = await self.toolbox.stored(name)
+        version = await self.generator.edit(current, source, timeout_seconds, self._emitter(listener))
+        return self.toolbox.hold(version)
+
+    async def export_tool(self, reference: str) -> str:
+        """Write a tool as the text of a file that `import_tool` reads, signed if a ``SECRET_KEY`` is set.
+
+        Raises
+        ------
+        UnknownName
+            There is no such tool, or no such version of it.
+        TransferRefused
+            It is too large for a file, or no text.
+        """
+        from fact_magics import portable
+
+        found = await self.toolbox.stored(reference)
+        stored = await self.store.tool_by_id(found.metadata.id)
+        return portable.write(stored or found, self.settings.secret_key)
+
+    async def import_tool(
+        self,
+        text: str,
+        *,
+        permissions: Sequence[str] = (),
+        yes_really: bool = False,
+        unsigned: bool = False,
+        timeout_seconds: float = 30.0,
+        listener: Listener | None = None,
+    ) -> Tool:
+        """Take a tool in from a file's text, proven here on its own contract, as its name's next version.
+
+        Parameters
+        ----------
+        permissions : sequence of str
+            What it is granted: all that it asks for, and nothing else.
+        yes_really : bool
+            Dangerous ones among them are meant.
+        unsigned : bool
+            Where a ``SECRET_KEY`` is set, a file without a signature will do.
+        timeout_seconds : float
+            Wall-clock limit of each example.
+
+        Raises
+        ------
+        TransferRefused
+            It is no tool's file, from a newer version, changed, not signed with this key, or does not do here
+            what it promises; nothing has changed.
+        CellError
+            A permission that it asks for was not granted, or can't be.
+        """
+        from fact_magics import portable
+        from fact_magics.importing import Consent, Importer
+
+        importer = Importer(self.store, self.sandbox, self.files, self.log, self.session_id)
+        version = await importer.take_in(
+            portable.read(text),
+            Consent(tuple(permissions), yes_really, unsigned),
+            self.settings.secret_key,
+            timeout_seconds,
+            self._emitter(listener),
+        )
+        return self.toolbox.hold(version)
 
     async def execute_tool(self, request: ToolInput, listener: Listener | None = None) -> ToolOutput:
         """Run a tool; never raises for what the tool does, nor for input that does not fit.
@@ -172,16 +270,24 @@ class FactCore:
         ------
         UnknownName
             There is no such tool.
+        CellError
+            A permission is malformed, dangerous, or grants nothing.
+        IsolationError
+            The run can't be isolated as the settings require, or be granted what it is permitted.
         """
         tool = (await self.tool(request.operation)).loaded
+        plan = partial(
+            self.runner.plan,
+            tool,
+            request.parameters,
+            timeout_seconds=request.timeout_seconds,
+            memory_mb=request.memory_mb,
+            fresh=request.fresh,
+            permissions=request.permissions,
+            yes_really=request.yes_really,
+        )
         try:
-            planned = execution.plan(
-                tool,
-                request.parameters,
-                timeout_seconds=request.timeout_seconds,
-                memory_mb=request.memory_mb,
-                fresh=request.fresh,
-            )
+            planned = await asyncio.to_thread(plan) if tool.takes_paths else plan()
         except InvalidInput as refused:
             output = self.runner.refuse(tool, request.parameters, refused)
         else:
@@ -218,51 +324,12 @@ class FactCore:
         UnknownName
             There is no such tool, or no such version of it.
         """
-        tool = await self.look_up(reference)
-        if reference != tool.name or self.pinned(reference):
-            return tool
-        await self.store.pin(self.session_id, tool.name, tool.id)
-        return self._hold(tool.stored)
+        return await self.toolbox.use(reference)
 
     async def look_up(self, reference: str) -> Tool:
         """Find a tool as `tool` does, without pinning it."""
-        if (pinned := self.pinned(reference)) is not None:
-            return pinned
-        name, wanted = split_reference(reference)
-        stored = await self.store.get_tool(name, wanted)
-        if stored is None:
-            raise await self._unknown(name, wanted)
-        return Tool(self._load(stored), self.runner)
+        return await self.toolbox.look_up(reference)
 
     def pinned(self, name: str) -> Tool | None:
         """Give what this session runs under a bare name, if it has run or bound it; waits for nothing."""
-        loaded = self._pinned.get(name)
-        return Tool(loaded, self.runner) if loaded else None
-
-    def _hold(self, version: ToolVersion) -> Tool:
-        loaded = self._load(version)
-        self._pinned[version.metadata.name] = loaded
-        return Tool(loaded, self.runner)
-
-    def _load(self, stored: ToolVersion) -> LoadedTool:
-        key = stored.metadata.id
-        loaded = self._loaded.get(key)
-        if loaded is None:
-            loaded = self._loaded[key] = execution.load(stored)
-            if len(self._loaded) > _LOADED_LIMIT:
-                self._loaded.popitem(last=False)
-        return loaded
-
-    async def _unknown(self, name: str, wanted: str | None) -> UnknownName:
-        if wanted is not None and (versions := await self.store.versions(name)):
-            listed = ", ".join(known.metadata.version for known in versions[:8])
-            return UnknownName(f"{name} has no version {wanted}.", hint=f"It has {listed}.")
-        names = await self.store.tool_names()
-        if not names:
-            hint = f"Nothing is stored yet: write it with %%fact_generate {name}."
-        else:
-            hint = (
-                did_you_mean(name, names)
-                or f"%fact tools lists what there is; %%fact_generate {name} writes it."
-            )
-        return UnknownName(f"There is no tool named {name!r}.", hint=hint)
+        return self.toolbox.pinned(name)

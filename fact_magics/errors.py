@@ -118,6 +118,10 @@ class StoreError(FactError):
     """The database can't be opened, read or written, or is from a newer version."""
 
 
+class TransferRefused(FactError):
+    """A tool can't go into a file, or not come out of it: foreign, changed, newer, unsigned, unproven."""
+
+
 class IsolationError(FactError):
     """The system can't isolate a tool as the settings require."""
 

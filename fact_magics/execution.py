@@ -24,10 +24,12 @@ from fact_magics.errors import (
     ToolFailed,
     ToolTimedOut,
 )
+from fact_magics.failure import failure
+from fact_magics.files import takes_paths
 from fact_magics.providers.shelf.entry import is_shipped
+from fact_magics.sandbox.boot import CONNECTOR, connector_source
 from fact_magics.sandbox.outcome import Call, Outcome
 from fact_magics.signature import Signature, read_signature
-from fact_magics.text import one_line, shorten
 from fact_magics.tool import SHELF, Status, ToolOutput, ToolVersion
 from fact_magics.values import decode, encode
 from fact_magics.writing.checks import imports_of
@@ -36,6 +38,8 @@ from fact_magics.writing.purity import is_self_contained
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fact_magics.files import InputFile, InputFiles
+    from fact_magics.permissions import Protected
     from fact_magics.store.rows import CacheEntry
 
 # An unproven tool's answer is trusted once this many runs agreed on it.
@@ -44,7 +48,8 @@ _AGREEING_RUNS = 2
 _COMPARABLE = frozenset({str, int, bool, float, type(None)})
 _SHORT_BYTES = 1024
 _REMEMBERED = 256
-_PATH = re.compile(r"\bPath\b")
+# What a tool may learn of a file that its content does not decide.
+_MORE_THAN_CONTENT = re.compile(r"\b(?:st_(?!size\b)\w+|get[acm]time|samefile|owner)\b")
 
 
 class LoadedTool:
@@ -72,7 +77,7 @@ class LoadedTool:
         """Top-level packages outside the standard library."""
         return imports_of(self.stored.source)
 
-    def identify(self, validated: Mapping[str, object]) -> tuple[bytes, str]:
+    def identify(self, validated: Mapping[str, object], files: Sequence[InputFile] = ()) -> tuple[bytes, str]:
         """Write a validated input in its canonical form, and hash it.
 
         A short input that was met before is not written and hashed again: for an answer from memory, that
@@ -86,7 +91,7 @@ class LoadedTool:
         values = validated.values()
         kinds = (*map(type, values),)
         if not _COMPARABLE.issuperset(kinds) or (float in kinds and 0.0 in values):
-            return self._identity(validated)
+            return self._identity(validated, files)
         seen = (kinds, *validated.items())
         identity = self._identities.get(seen)
         if identity is None:
@@ -97,12 +102,16 @@ class LoadedTool:
                 self._identities[seen] = identity
         return identity
 
-    def _identity(self, validated: Mapping[str, object]) -> tuple[bytes, str]:
+    def _identity(
+        self, validated: Mapping[str, object], files: Sequence[InputFile] = ()
+    ) -> tuple[bytes, str]:
         arguments = self.signature.wire(validated)
         if not self.cacheable:
             return arguments, ""
         digest = self._key_prefix.copy()
         digest.update(arguments)
+        for file in files:  # the input names them; what they lead to, and hold, it does not
+            digest.update(b"\0%b\0%b" % (file.real.encode("utf-8", "surrogateescape"), file.digest))
         return arguments, digest.hexdigest()
 
     @cached_property
@@ -116,9 +125,19 @@ class LoadedTool:
     @cached_property
     def cacheable(self) -> bool:
         """Whether equal input promises an equal answer."""
-        # What a path leads to is no part of the key.
-        reads = any(_PATH.search(parameter.type.text) for parameter in self.signature.parameters)
-        return not self.metadata.varies and not self.metadata.permissions and not reads
+        if self.metadata.varies or self.metadata.permissions:
+            return False
+        return not (self.takes_paths and _MORE_THAN_CONTENT.search(self.stored.source))
+
+    @cached_property
+    def takes_paths(self) -> bool:
+        """Whether an input may name files, which its runs are then granted to read."""
+        return takes_paths(self.signature)
+
+    @cached_property
+    def reaches_out(self) -> bool:
+        """Whether its runs are granted more than their input."""
+        return bool(self.metadata.permissions) or self.takes_paths
 
     def keeps(self, outcome: Outcome) -> bool:
         """Tell whether an outcome may answer later runs: nothing but the input can have decided it."""
@@ -152,6 +171,8 @@ def _versions(packages: Sequence[str]) -> list[str]:
         return []
     names = packages_distributions()
     found = []
+    if CONNECTOR in packages:
+        found.append(hashlib.blake2b(connector_source().encode(), digest_size=20).hexdigest())
     for package in packages:
         for name in sorted(set(names.get(package, ()))):
             try:
@@ -174,6 +195,10 @@ class Plan(NamedTuple):
         The run's identity in the caches; empty for a tool whose answers are not kept.
     fresh : bool
         Run even if the answer is cached, and replace it.
+    permissions : tuple of str
+        What it is granted, sorted: the tool's own and this run's.
+    files : tuple of InputFile
+        What it may read besides, because it was passed.
     """
 
     tool: LoadedTool
@@ -182,6 +207,8 @@ class Plan(NamedTuple):
     timeout_seconds: float = 30.0
     memory_mb: int = 1024
     fresh: bool = False
+    permissions: tuple[str, ...] = ()
+    files: tuple[InputFile, ...] = ()
 
     @property
     def call(self) -> Call:
@@ -193,7 +220,7 @@ class Plan(NamedTuple):
             self.arguments,
             self.timeout_seconds,
             self.memory_mb,
-            tool.metadata.permissions,
+            (*self.permissions, *(file.permission for file in self.files)),
             tool.imports,
             verified=tool.verified,
         )
@@ -206,16 +233,35 @@ def plan(
     timeout_seconds: float = 30.0,
     memory_mb: int = 1024,
     fresh: bool = False,
+    permissions: tuple[str, ...] = (),
+    files: InputFiles | None = None,
 ) -> Plan:
     """Validate a run's input and compute its key.
+
+    Parameters
+    ----------
+    permissions : tuple of str
+        What this run alone is granted, checked and in canonical form.
+    files : InputFiles, optional
+        Finds the files that the input names, and reads them; without it, none is granted.
 
     Raises
     ------
     InvalidInput
-        The input does not fit the signature; one detail line a field.
+        The input does not fit the signature, or a file can't be passed; one detail line a field.
     """
-    arguments, key = tool.identify(tool.signature.validate(parameters))
-    return Plan(tool, arguments, key, timeout_seconds, memory_mb, fresh)
+    validated = tool.signature.validate(parameters)
+    if not permissions and not tool.reaches_out:
+        arguments, key = tool.identify(validated)
+        return Plan(tool, arguments, key, timeout_seconds, memory_mb, fresh)
+    own = tool.metadata.permissions
+    granted = tuple(sorted({*own, *permissions})) if permissions else own
+    keyed = tool.cacheable and not permissions and (files is not None or not tool.takes_paths)
+    taken: tuple[InputFile, ...] = ()
+    if tool.takes_paths and files is not None:
+        validated, taken = files.take(tool.metadata.name, validated, granted, digests=keyed)
+    arguments, key = tool.identify(validated, taken)
+    return Plan(tool, arguments, key if keyed else "", timeout_seconds, memory_mb, fresh, granted, taken)
 
 
 def load(stored: ToolVersion) -> LoadedTool:
@@ -277,8 +323,16 @@ class Result:
     wire: bytes | None
 
 
-def finished_output(plan: Plan, outcome: Outcome, started: float) -> Result:
-    """Judge what the sandbox reported: a result is only what fits the return annotation."""
+def finished_output(plan: Plan, outcome: Outcome, started: float, protected: Protected) -> Result:
+    """Judge what the sandbox reported: a result is only what fits the return annotation.
+
+    Parameters
+    ----------
+    started : float
+        The `time.perf_counter` of the run's start.
+    protected : Protected
+        What no hint at a permission may call harmless.
+    """
     status, value, wire = outcome.status, None, None
     error = ""
     details: tuple[str, ...] = ()
@@ -290,11 +344,12 @@ def finished_output(plan: Plan, outcome: Outcome, started: float) -> Result:
         except InvalidResult as refused:
             status, error, details = Status.ERROR, f"{name} {refused.line}", refused.details
     else:
-        error, details = _failure(plan, outcome)
+        error, details = failure(name, outcome, plan.call.permissions, protected)
     told: dict[str, Any] = {
         **plan.tool.about,
         "status": status.value,
         "cached": False,
+        "permissions": plan.permissions,
         "printed": outcome.printed,
         "isolation": outcome.isolation,
     }
@@ -304,26 +359,6 @@ def finished_output(plan: Plan, outcome: Outcome, started: float) -> Result:
             told["error_type"] = outcome.error.type_name
     took = (time.perf_counter() - started) * 1000
     return Result(ToolOutput(status is Status.OK, value, took, told), wire)
-
-
-def _failure(plan: Plan, outcome: Outcome) -> tuple[str, tuple[str, ...]]:
-    name = plan.tool.metadata.name
-    if outcome.status is Status.TIMEOUT:
-        return f"{name} was stopped after {plan.timeout_seconds:g} s. Raise --timeout if it needs longer.", ()
-    if outcome.status is Status.LIMIT:
-        limit = outcome.limit or "a limit"
-        hint = " Raise it with --memory." if "memory" in limit else ""
-        return f"{name} was stopped by a limit: {limit}.{hint}", ()
-    if outcome.error is None:
-        return f"{name} ended without a result.", ()
-    said = one_line(outcome.error.message, 300)
-    if outcome.error.type_name == "ProcessBroke":
-        return f"{name} broke the process it ran in: {said}", ()
-    if outcome.error.type_name == "ValueTypeError":
-        return f"{name} returned what can't leave it: {said}", ()
-    bare = outcome.error.type_name.rpartition(".")[2]
-    line = f"{name} raised {bare}: {said}" if said else f"{name} raised {bare}"
-    return line, tuple(shorten(outcome.error.traceback.rstrip(), 8_000).splitlines())
 
 
 def invalid_output(tool: LoadedTool, refused: InvalidInput) -> ToolOutput:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     import inspect
@@ -45,6 +45,8 @@ class Tool:
         self.__name__ = self.__qualname__ = loaded.metadata.name
         self.__module__ = "fact_magics.tools"
         self.__doc__ = loaded.signature.doc or loaded.metadata.description
+        if loaded.metadata.permissions:
+            self.__doc__ += f"\n\nAllowed: {', '.join(loaded.metadata.permissions)}"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the tool and give its value; raises a `FactError` if it fails."""
@@ -98,9 +100,29 @@ class Tool:
         """Its signature as Python writes it."""
         return self._loaded.signature.text
 
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, Tool) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What a process that unpickles it needs is its own core's handle of the same version.
+        from fact_magics.tools import _unpickled
+
+        return _unpickled, (self.stored.reference, self.id)
+
     def __repr__(self) -> str:
         proof = "proven" if self.metadata.proven else "unproven"
-        return f"<Tool {self.text} · {self.version} · {proof}>"
+        permissions = self.metadata.permissions
+        allowed = f" · allowed: {', '.join(permissions)}" if permissions else ""
+        return f"<Tool {self.text} · {self.version} · {proof}{allowed}>"
 
     def json_schema(self) -> dict[str, Any]:
         """Describe its parameters as JSON Schema (draft 2020-12)."""

@@ -101,6 +101,7 @@ class History:
             printed=entry.printed,
             cached=True,
             cache_key=planned.key,
+            permissions=planned.permissions,
             duration_ms=took_ms,
             executed_at=utc_text(datetime.fromtimestamp(when, UTC)),
         )
@@ -119,6 +120,7 @@ class History:
             printed=known["printed"],
             cache_key=planned.key or None,
             isolation=", ".join(known["isolation"]),
+            permissions=planned.permissions,
             duration_ms=output.execution_time_ms,
         )
         self._pending.append(row)
@@ -148,6 +150,7 @@ class History:
             status,
             input_data=_input(planned.arguments),
             error=error,
+            permissions=planned.permissions,
             duration_ms=duration_ms,
         )
         self._pending.append(row)

@@ -2,67 +2,50 @@
 
 from __future__ import annotations
 
-import builtins
 import os
-import signal
 import sys
-import threading
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Enum, Unicode, observe
+from traitlets import Dict, Enum, TraitError, Unicode, observe, validate
 
-from fact_magics.arguments import (
-    GENERATE,
-    RUN,
-    Arguments,
-    fill_variables,
-    read_line,
-    read_run_body,
-    tool_name,
-)
+from fact_magics.arguments import EDIT, GENERATE, RUN, Arguments, read_line
 from fact_magics.cells import CellEntry
-from fact_magics.errors import BindingRefused, CellError, Interrupted, InvalidInput, StoreError
-from fact_magics.text import inert
+from fact_magics.cellwork import Here, Work, silenced, stoppable, told
+from fact_magics.completion import Completion
+from fact_magics.display.presenter import Presenter
+from fact_magics.inspection import Inspection
+from fact_magics.interrupts import interruptible
+from fact_magics.preparing import Preparer, flush
+from fact_magics.silence import line_is_silenced, silenced_description, silenced_input
 from fact_magics.workshop import Workshop, use
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from fact_magics.core import FactCore
-    from fact_magics.display.formatters import Formatters
-    from fact_magics.display.live import View
-    from fact_magics.display.record import Record
-    from fact_magics.execution import Plan
-    from fact_magics.handle import Tool
-    from fact_magics.tool import ToolOutput
+
+Magic = TypeVar("Magic")
+_ENDINGS = {"fact_generate": silenced_description, "fact_run": silenced_input}
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What a cell waits for, and what it does then.
+def _explained_by(page: Callable[[], str]) -> Callable[[Magic], Magic]:
+    """Have IPython's ``?`` show a page: it asks for one before it reads the docstring."""
 
-    Attributes
-    ----------
-    start : callable
-        Makes the coroutine that runs on the core's loop.
-    finish : callable
-        Takes its result to the cell's value; runs in the cell's thread.
-    fail : callable
-        Shows what is left of work that failed or was interrupted.
-    interrupted : str
-        The line that an interrupted cell shows.
-    """
+    def explained(magic: Magic) -> Magic:
+        function: Any = magic
+        function.getdoc = page
+        return magic
 
-    start: Callable[[], Coroutine[Any, Any, Any]]
-    view: View
-    finish: Callable[[Any], Any]
-    fail: Callable[[], None]
-    interrupted: str
+    return explained
+
+
+def _fact_help() -> str:
+    from fact_magics.management import help_text
+
+    return help_text()
 
 
 @magics_class
@@ -84,6 +67,14 @@ class FactMagics(Magics):
             "run what a model wrote in a plain process all the same."
         ),
     ).tag(config=True)
+    limits = Dict(
+        default_value=None,
+        allow_none=True,
+        help=(
+            'Limits of a run besides --timeout and --memory. By default: {"processes": 64, "threads": 1024, '
+            '"disk_mb": 1024, "file_mb": 512, "printed_mb": 64, "result_mb": 64, "open_files": 256}.'
+        ),
+    ).tag(config=True)
     log_level = Enum(
         ["debug", "info", "warning", "error"], default_value=None, allow_none=True, help="What the log keeps."
     ).tag(config=True)
@@ -96,12 +87,28 @@ class FactMagics(Magics):
             self._overrides, notebook=os.environ.get("JPY_SESSION_NAME", ""), kernel=kernel
         )
         self.entry = CellEntry(
-            shell, ("fact_generate", "fact_run"), "get_ipython().magics_manager.registry['FactMagics']"
+            shell,
+            ("fact_generate", "fact_edit", "fact_run"),
+            "get_ipython().magics_manager.registry['FactMagics']",
         )
-        self._formatters: Formatters | None = None
+        self._completion = Completion(shell, self.workshop)
+        self._inspection = Inspection(shell)
+        self._presenter = Presenter(shell, in_kernel=self.entry.in_kernel, live=lambda: str(self.live))
+        self._preparer = Preparer(shell, self.workshop, self._presenter)
         shell.events.register("post_execute", self._end_of_cell)
 
-    @observe("isolation", "log_level")
+    @validate("limits")
+    def _refuse_unknown(self, proposal: dict[str, Any]) -> dict[str, Any] | None:
+        from fact_magics.sandbox.limits import read_limits
+
+        given: dict[str, Any] | None = proposal["value"]
+        try:
+            read_limits(given or {})
+        except ValueError as error:
+            raise TraitError(f"FactMagics.limits stays as it was: {error}.") from None
+        return given
+
+    @observe("isolation", "limits", "log_level")
     def _take_over(self, change: object) -> None:
         """Let a change count from the next run on; a run does not read the settings again."""
         del change
@@ -110,295 +117,113 @@ class FactMagics(Magics):
 
     def _overrides(self) -> dict[str, Any]:
         # A trait that was never set has no say: its default would hide the environment's.
-        return {name: getattr(self, name) for name in ("model", "live", "isolation", "log_level")}
+        return {name: getattr(self, name) for name in ("model", "live", "isolation", "limits", "log_level")}
 
     def close(self) -> None:
         """Remove everything from the shell and close the workshop."""
         self._shell.events.unregister("post_execute", self._end_of_cell)
         self.entry.remove()
-        if self._formatters is not None:
-            self._formatters.remove()
+        self._completion.remove()
+        self._inspection.remove()
+        self._presenter.close()
         self.workshop.close()
-
-    @property
-    def formatters(self) -> Formatters:
-        """IPython's formatters for tools and outputs, registered on their first need."""
-        if self._formatters is None:
-            from fact_magics.display.formatters import Formatters
-
-            self._formatters = Formatters(self._shell)
-        return self._formatters
 
     def _end_of_cell(self) -> None:
         """At a cell's end, commit the rows of the answers that it took from memory."""
-        if self._formatters is not None:
-            self._formatters.silence_once(None)
+        self._presenter.end_cell()
         core = self.workshop.opened
-        if core is not None and core.history.pending and (warning := _flush(core)):
+        if core is not None and core.history.pending and (warning := flush(core)):
             sys.stderr.write(warning + "\n")
 
     # The two ways that a cell comes in.
 
+    @_explained_by(GENERATE.help_text)
     @no_var_expand
     @cell_magic
     def fact_generate(self, line: str, cell: str) -> object:
         """Have a tool written from a plain description and proven on its examples; see ``--help``."""
         return self._blocking("fact_generate", line, cell)
 
+    @_explained_by(EDIT.help_text)
+    @no_var_expand
+    @cell_magic
+    def fact_edit(self, line: str, cell: str) -> object:
+        """Take Python source written by hand as a tool's next version; see ``--help``."""
+        return self._blocking("fact_edit", line, cell)
+
+    @_explained_by(RUN.help_text)
     @no_var_expand
     @cell_magic
     def fact_run(self, line: str, cell: str) -> object:
         """Run a tool, isolated, on validated input, cached; see ``--help``."""
         return self._blocking("fact_run", line, cell)
 
+    @_explained_by(_fact_help)
     @no_var_expand
     @line_magic
-    def fact(self, line: str) -> None:
-        """Show the state, the tools and the history; see ``--help``."""
+    def fact(self, line: str) -> object:
+        """Show the state, the tools and the history, move and exchange tools; see ``--help``."""
+        from fact_magics.display.live import MutedView, SilentView
+        from fact_magics.display.notebook import ShellNotebook
+        from fact_magics.display.record import Record, run_record
         from fact_magics.management import manage
 
-        shown = manage(line, self.workshop)
+        silent = line_is_silenced(line)
+        line = line.strip().removesuffix(";")
+        shown = manage(line, self.workshop, ShellNotebook(self._shell))
         if isinstance(shown, str):
             print(shown)  # noqa: T201 - JSON and help are for copying
+        elif isinstance(shown, Record):
+            if not silent:
+                self._presenter.display(shown)
         else:
-            self._display(shown)
+            self._presenter.formatters  # noqa: B018 - registers them
+            view = MutedView(line) if silent else SilentView(line)
+            output = self._preparer.finish_run(shown, view, Arguments({}, {}))
+            self._presenter.show(view, run_record(output), output)
+            return None if silent else output
+        return None
 
     def _blocking(self, name: str, line: str, body: str) -> object:
         work = self._prepare(name, line, body)
-        if not isinstance(work, _Work):
+        if isinstance(work, Here):
+            from IPython.core.async_helpers import get_asyncio_loop
+
+            return work.finish(work.run.run(get_asyncio_loop))
+        if not isinstance(work, Work):
             return work
-        with _told(work):
+        with told(work):
             result = self.workshop.submit(work.start()).wait(work.view.pump)
         return work.finish(result)
 
     async def cell(self, name: str, line: str, body: str) -> object:
         """Do a cell's work, awaited on the kernel's loop."""
-        with _interruptible():
+        self.entry.remember()
+        with interruptible():
             work = self._prepare(name, line, body)
-        if not isinstance(work, _Work):
+        if isinstance(work, Here):
+            return work.finish(await work.run.arun())
+        if not isinstance(work, Work):
             return work
-        with _told(work):
+        with told(work), stoppable(work.view):
             result = await self.workshop.submit(work.start()).wait_awaited(work.view.pump)
         return work.finish(result)
 
-    def _prepare(self, name: str, line: str, body: str) -> _Work | object:
-        command = GENERATE if name == "fact_generate" else RUN
+    def _prepare(self, name: str, line: str, body: str) -> Work | Here | object:
+        command, prepare = {
+            "fact_generate": (GENERATE, self._preparer.generation),
+            "fact_edit": (EDIT, self._preparer.edit),
+            "fact_run": (RUN, self._preparer.run),
+        }[name]
         arguments = read_line(line, command)
         if arguments.help:
             print(command.help_text())  # noqa: T201 - help is text
             return None
-        return self._generation(arguments, body) if command is GENERATE else self._run(arguments, body)
-
-    # %%fact_generate
-
-    def _generation(self, arguments: Arguments, cell: str) -> _Work:
-        from fact_magics.tool import ToolSpec
-        from fact_magics.writing.examples import read_body
-
-        name = tool_name(arguments.words["NAME"])
-        if not cell.strip():
-            raise CellError(
-                f"The cell has no body, so there is nothing to write {name} from.",
-                hint="Describe the tool in plain words under the first line, with >>> examples of it.",
-            )
-        body = read_body(cell, name)
-        self._refuse_loss(name, replace=bool(arguments.get("replace")))
-        core = self.workshop.core
-        spec = ToolSpec(
-            name,
-            fill_variables(body.description, self._own_names()),
-            body.examples,
-            model=arguments.get("model"),
-            attempts=arguments.get("attempts", 3),
-            timeout_seconds=arguments.get("timeout", 30.0),
-            tags=tuple(arguments.get("tag", ())),
-            fresh=bool(arguments.get("fresh")),
-            examples_read=True,
-        )
-        view = self._view(name)
-
-        def finish(tool: Tool) -> Tool:
-            self._bind(name, tool)
-            self._show(view, self._generation_record(view), tool)
-            return tool
-
-        def fail() -> None:
-            # Before anything was written, the one line of the error says it all.
-            view.pump()
-            ended = view.ended
-            if ended is not None and (view.stands or any(attempt.text for attempt in ended.attempts)):
-                self._show(view, self._generation_record(view), None)
-            else:
-                view.close()
-
-        return _Work(
-            lambda: core.generate(spec, view.put),
-            view,
-            finish,
-            fail,
-            f"Writing {name} was stopped. What was written is recorded; nothing was bound.",
-        )
-
-    def _generation_record(self, view: View) -> Record:
-        from fact_magics.display.record import generation_record
-
-        return generation_record(view.ended, streamed=view.streams)
-
-    def _own_names(self) -> dict[str, Any]:
-        """Give the notebook's variables without those that IPython put there."""
-        put: dict[str, Any] = self._shell.user_ns_hidden
-        return {
-            name: value for name, value in self._shell.user_ns.items() if put.get(name, self) is not value
-        }
-
-    def _refuse_loss(self, name: str, *, replace: bool) -> None:
-        from fact_magics.handle import Tool
-
-        if replace:
-            return
-        missing = object()
-        bound = self._shell.user_ns.get(name, getattr(builtins, name, missing))
-        if bound is missing or isinstance(bound, Tool):
-            return
-        raise BindingRefused(
-            f"The notebook already holds a {type(bound).__name__} named {name!r}.",
-            hint="Add --replace to bind the tool in its place, or choose another name.",
-        )
-
-    def _bind(self, name: str, value: object) -> None:
-        self._shell.push({name: value})
-
-    # %%fact_run
-
-    def _run(self, arguments: Arguments, body: str) -> _Work | object:
-        from fact_magics import execution
-
-        reference = arguments.words["NAME"]
-        core = self.workshop.opened or self.workshop.core
-        tool = core.pinned(reference) or self.workshop.submit(core.tool(reference)).wait(_nothing)
-        loaded = tool.loaded
-        parameters = read_run_body(body, self._shell.user_ns)
-        if not body.strip() and loaded.signature.parameters:
-            print(inert(loaded.signature.skeleton()))  # noqa: T201 - lines to copy into the cell
-            return None
-        view = self._view(loaded.metadata.name)
-        try:
-            planned = execution.plan(
-                loaded,
-                parameters,
-                timeout_seconds=arguments.get("timeout", 30.0),
-                memory_mb=arguments.get("memory", 1024),
-                fresh=bool(arguments.get("fresh")),
-            )
-        except InvalidInput as refused:
-            output = core.runner.refuse(loaded, parameters, refused)
-        else:
-            known = core.runner.recall(planned)
-            if known is None:
-                return self._running(core, planned, arguments, view)
-            output = known
-        if warning := _flush(core):
-            output.metadata["warning"] = warning
-        return self._finish_run(output, view, arguments)
-
-    def _running(self, core: FactCore, planned: Plan, arguments: Arguments, view: View) -> _Work:
-        name = planned.tool.metadata.name
-        return _Work(
-            lambda: core.execute(planned, view.put),
-            view,
-            lambda output: self._finish_run(output, view, arguments),
-            view.close,
-            f"{name} was stopped with everything it started; the run is recorded as interrupted.",
-        )
-
-    def _finish_run(self, output: ToolOutput, view: View, arguments: Arguments) -> ToolOutput:
-        from fact_magics import execution
-        from fact_magics.display.record import run_record
-
-        if not output.success and not arguments.get("no_raise"):
-            view.pump()
-            if output.metadata["printed"] or view.stands:
-                self._show(view, run_record(output, streamed=view.streams, raised=True), None)
-            raise execution.error_of(output)
-        if output.success and "into" in arguments.options:
-            self._bind(arguments.options["into"], output.result)
-        self._show_unless_displayed(view, output)
-        return output
-
-    # What is shown.
-
-    def _view(self, title: str) -> View:
-        from fact_magics.display.live import SilentView, TerminalView, WidgetView
-
-        self.formatters  # noqa: B018 - registers them
-        captured = type(self._shell.display_pub).__name__ == "CapturingDisplayPublisher"
-        if captured or self.live == "off":
-            return SilentView()
-        return WidgetView(title) if self.entry.in_kernel else TerminalView()
-
-    def _show(self, view: View, record: Record, value: object) -> None:
-        """Show a record once: where the view stood, or here; `value` is what the cell would show again."""
-        if not view.give_way(record):
-            self._display(record)
-        self.formatters.silence_once(value)
-
-    def _show_unless_displayed(self, view: View, output: ToolOutput) -> None:
-        """Let a run's value show itself, unless a view stands in its place."""
-        from fact_magics.display.record import run_record
-
-        if view.stands and view.give_way(run_record(output, streamed=view.streams)):
-            self.formatters.silence_once(output)
-
-    @staticmethod
-    def _display(record: Record) -> None:
-        from IPython.display import display
-
-        display(record.bundle, raw=True)
-
-
-def _flush(core: FactCore) -> str:
-    """Commit what waits; a failure costs the rows' place in the history, not the cell."""
-    try:
-        core.history.flush_blocking()
-    except StoreError as unkept:
-        return f"Not recorded yet: {unkept.line}"
-    return ""
-
-
-def _nothing() -> None:
-    pass
-
-
-@contextmanager
-def _told(work: _Work) -> Iterator[None]:
-    """Show what is left of work that fails, and say in one line that it was stopped."""
-    from fact_magics.bridge import STOPPED
-
-    try:
-        yield
-    except STOPPED:
-        work.fail()
-        raise Interrupted(work.interrupted) from None
-    except Exception:
-        work.fail()
-        raise
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let an interrupt reach the user's own expressions.
-
-    While a kernel awaits a cell, its SIGINT handler only sets a future, which code that keeps the loop
-    busy never sees.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+        if name in _ENDINGS:
+            body, ended = _ENDINGS[name](body)
+            arguments = replace(arguments, silent=arguments.silent or ended)
+        work = prepare(arguments, body)
+        return silenced(work) if arguments.silent else work
 
 
 def load(shell: InteractiveShell) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from contextlib import suppress
@@ -10,18 +11,20 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from fact_magics import execution
-from fact_magics.bridge import Job
+from fact_magics.bridge import Job, refuse_fork
 from fact_magics.errors import FactError, Interrupted, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
+from fact_magics.permissions import granted, refuse_dangerous
 from fact_magics.store import CacheEntry
 from fact_magics.text import printable
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from fact_magics.events import Event
     from fact_magics.execution import LoadedTool, Plan
+    from fact_magics.files import InputFiles
     from fact_magics.history import History
     from fact_magics.logs import Log
     from fact_magics.sandbox import Sandbox
@@ -35,7 +38,7 @@ class Runner:
 
     Parameters
     ----------
-    store, memory, history, sandbox, log
+    store, memory, history, sandbox, files, log
         Those of the core that owns this.
     loop : asyncio.AbstractEventLoop
         The core's.
@@ -49,6 +52,7 @@ class Runner:
         memory: MemoryCache,
         history: History,
         sandbox: Sandbox,
+        files: InputFiles,
         log: Log,
         loop: asyncio.AbstractEventLoop,
         emit: Listener,
@@ -57,12 +61,14 @@ class Runner:
         self._memory = memory
         self._history = history
         self._sandbox = sandbox
+        self._files = files
         self._log = log
         self._loop = loop
         self._emit = emit
         self._in_flight: dict[str, asyncio.Future[Outcome | None]] = {}
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
+        self._process = os.getpid()
 
     async def aclose(self) -> None:
         """Stop and record what runs, and refuse what is called from now on: handles outlive their core."""
@@ -71,6 +77,40 @@ class Runner:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+    def plan(
+        self,
+        tool: LoadedTool,
+        parameters: Mapping[str, Any],
+        *,
+        permissions: Iterable[str] = (),
+        yes_really: bool = False,
+        **options: Any,
+    ) -> Plan:
+        """Validate a run's input, see what it is granted, and compute its key; files that it names are read.
+
+        Parameters
+        ----------
+        permissions : iterable of str
+            What this run alone is granted, as it was written.
+        yes_really : bool
+            Whether dangerous ones among them were confirmed.
+        **options
+            Those of `execution.plan`: ``timeout_seconds``, ``memory_mb``, ``fresh``.
+
+        Raises
+        ------
+        InvalidInput
+            The input does not fit the signature, or a file can't be passed; one detail line a field.
+        CellError
+            A permission is malformed, dangerous, or grants nothing.
+        """
+        protected = self._files.protected
+        own = granted(permissions, protected, confirmed=yes_really) if permissions else ()
+        if tool.metadata.permissions:
+            # Confirmed when it was accepted; but what is never granted may have moved to such a place since.
+            refuse_dangerous(tool.metadata.permissions, protected, confirmed=True)
+        return execution.plan(tool, parameters, permissions=own, files=self._files, **options)
 
     def refuse(self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput) -> ToolOutput:
         """Remember a run whose input does not fit, and build its output."""
@@ -140,10 +180,14 @@ class Runner:
     async def _run(self, planned: Plan, emit: Listener, started: float) -> ToolOutput:
         joined = await self._join(planned, emit)
         outcome = joined or await self._lead(planned, emit)
-        result = execution.finished_output(planned, outcome, started)
+        result = execution.finished_output(planned, outcome, started, self._files.protected)
         entry = None
         # One run confirms an answer once, however many waited for it.
-        if result.wire is not None and planned.key and joined is None and planned.tool.keeps(outcome):
+        keeps = bool(planned.key) and joined is None and planned.tool.keeps(outcome)
+        if keeps and planned.files and not await asyncio.to_thread(self._files.are_unchanged, planned.files):
+            keeps = False
+            result.output.metadata["warning"] = "a file changed during the run, so its answer is not kept"
+        if keeps and result.wire is not None:
             entry = CacheEntry(
                 key=planned.key,
                 tool_id=planned.tool.metadata.id,
@@ -217,6 +261,7 @@ class Runner:
                     f"{tool.metadata.name} can't be called here without await: it would block its own loop.",
                     hint=f"Write: await {tool.metadata.name}.acall(…)",
                 )
+        refuse_fork(self._process)
         echo = _Echo(self._emit)
         job = Job(self._loop, self.execute(planned, echo.put))
         try:
@@ -226,10 +271,15 @@ class Runner:
 
     async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool for its value, awaited on any event loop."""
-        planned = self._planned(tool, args, kwargs)
+        if tool.takes_paths:
+            # Reading them would keep the loop from everything else.
+            planned = await asyncio.to_thread(self._planned, tool, args, kwargs)
+        else:
+            planned = self._planned(tool, args, kwargs)
         entry = self._in_memory(planned)
         if entry is not None:
             return self._answer(planned, entry)
+        refuse_fork(self._process)
         echo = _Echo(self._emit)
         if asyncio.get_running_loop() is self._loop:
             output = await self.execute(planned, echo.put)
@@ -255,7 +305,7 @@ class Runner:
         parameters: Mapping[str, Any] = kwargs
         try:
             parameters = tool.signature.bind(args, kwargs)
-            return execution.plan(tool, parameters)
+            return self.plan(tool, parameters) if tool.reaches_out else execution.plan(tool, parameters)
         except InvalidInput as refused:
             self.refuse(tool, parameters, refused)
             raise

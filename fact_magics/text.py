@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
-# Controls (ANSI escapes begin with one) and the marks that reorder text on screen, but not tab, line feed.
+# Controls (ANSI escapes begin with one), marks that reorder text on screen, break lines, or carry letters that
+# are seen by models alone; but not tab, line feed, and what joins letters.
 _ACTIVE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200e\u200f\u2028-\u202e\u2061-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
 
@@ -34,6 +36,14 @@ def shorten(text: str, limit: int, *, unit: str = "characters") -> str:
     if len(text) <= limit:
         return text
     return f"{text[:limit]}… ({len(text) - limit:,} more {unit})"
+
+
+def shorten_middle(text: str, limit: int) -> str:
+    """Cut text at `limit` between its first three quarters and its end, saying how much was cut."""
+    if len(text) <= limit:
+        return text
+    tail = limit // 4
+    return f"{text[: limit - tail]}\n… ({len(text) - limit:,} more characters) …\n{text[-tail:]}"
 
 
 def one_line(text: str, limit: int = 80) -> str:

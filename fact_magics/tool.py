@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 SHELF = "shelf"
 """The provider of the tools that ship with fact_magics."""
 
+HAND = "hand"
+"""The provider of what a person wrote in a cell."""
+
+IMPORTED = "import"
+"""The provider of what came out of a file; its model is what the file claims, and nobody checked that."""
+
 
 class Status(StrEnum):
     """How a generation or a run ended, as the database and the history say it."""
@@ -89,7 +95,7 @@ class ToolSpec:
     examples : tuple of Example
         The contract; empty means that the tool will be unproven.
     permissions : tuple of str
-        Sorted grants, such as ``net:api.github.com``.
+        What it is granted, such as ``net:api.github.com``; the core writes them in canonical form and sorted.
     model : str or None
         The model that was named, or None for the one in the settings.
     attempts : int
@@ -102,6 +108,8 @@ class ToolSpec:
         Ask for a new candidate even if this request has an accepted tool.
     examples_read : bool
         What looks like an example in the description is none: it came out of a variable.
+    yes_really : bool
+        Dangerous permissions are meant; no part of the request's identity.
     """
 
     name: str
@@ -114,6 +122,7 @@ class ToolSpec:
     tags: tuple[str, ...] = ()
     fresh: bool = False
     examples_read: bool = False
+    yes_really: bool = False
 
     @property
     def contract(self) -> str:
@@ -141,7 +150,7 @@ class ToolMetadata:
     contract : str
         The examples it was proven on, in the grammar of a cell; empty for an unproven tool.
     provider, model : str
-        Who wrote it: ``anthropic``, ``shelf``, ``hand``, and the model's name.
+        Who wrote it: ``anthropic``, ``shelf``, ``hand``, ``import``, and the model's name.
     proven : bool
         Every example of a contract that is not empty held.
     varies : bool
@@ -199,6 +208,10 @@ class ToolInput:
         Limit of the tool's address space, in MiB, above what the interpreter uses.
     fresh : bool
         Run even if the answer is cached, and replace the entry.
+    permissions : tuple of str
+        What this run is granted beside what its tool is; its answer neither comes from the cache nor is kept.
+    yes_really : bool
+        Dangerous permissions among them are meant.
     """
 
     operation: str
@@ -206,6 +219,8 @@ class ToolInput:
     timeout_seconds: float = 30.0
     memory_mb: int = 1024
     fresh: bool = False
+    permissions: tuple[str, ...] = ()
+    yes_really: bool = False
 
 
 @dataclass(slots=True)
@@ -223,14 +238,27 @@ class ToolOutput:
     execution_time_ms : float
         What this answer took to get, in milliseconds; of a cached one, the look-up.
     metadata : dict
-        ``status``, ``tool``, ``version``, ``cached``, ``printed``, ``isolation``, and on failure
-        ``error``, ``details`` and ``limit``.
+        ``status``, ``tool``, ``version``, ``cached``, ``permissions``, ``printed``, ``isolation``, and on
+        failure ``error``, ``details`` and ``limit``.
     """
 
     success: bool
     result: Any
     execution_time_ms: float
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        from fact_magics.text import one_line
+        from fact_magics.values.showing import brief
+
+        known = self.metadata
+        facts = (
+            f"{known.get('tool', '')} {known.get('version', '')}".strip(),
+            str(known.get("status", "ok" if self.success else "error")),
+            "cached" if known.get("cached") else "",
+            brief(self.result) if self.success else one_line(str(known.get("error", ""))),
+        )
+        return f"<ToolOutput {' · '.join(fact for fact in facts if fact)}>"
 
 
 def content_hash(source: str, permissions: tuple[str, ...]) -> str:

@@ -6,6 +6,8 @@ import of a name, from the settings of the environment.
 
 # Every public name of this module is a tool's: what it needs itself begins with an underscore.
 from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+from typing import NoReturn as _NoReturn
 
 from fact_magics.errors import FactError as _FactError
 from fact_magics.errors import ToolImportError as _ToolImportError
@@ -19,18 +21,61 @@ if _TYPE_CHECKING:
 def __getattr__(name: str) -> "_Tool":
     if name.startswith("_"):
         raise AttributeError(name)
-    workshop = _current()
-    core = workshop.core
     try:
-        return workshop.submit(core.tool(name)).wait(lambda: None)
+        return _stored(name)
     except _UnknownName as error:
         # No AttributeError: `from … import` would replace its message with one that names a path.
         raise _ToolImportError(error.message, hint=error.hint) from None
 
 
 def __dir__() -> list[str]:
+    # Whoever lists the names, as Tab does, has not asked for a database to be made.
+    import sqlite3
+
+    from fact_magics.store.glance import names
+
     try:
-        workshop = _current()
-        return sorted(workshop.submit(workshop.core.store.tool_names()).wait(lambda: None))
-    except _FactError:
+        return names(_current().database_path)
+    except (_FactError, sqlite3.Error, OSError, LookupError):
         return []
+
+
+def _stored(reference: str) -> "_Tool":
+    workshop = _current()
+    core = workshop.core
+    return workshop.submit(core.tool(reference)).wait(lambda: None)
+
+
+class _Unavailable:
+    """A tool that came out of a pickle where it can't run.
+
+    To raise while it is unpickled would end a pool's process, or hang the pool, with no word to the caller.
+    """
+
+    def __init__(self, reference: str, error: _FactError) -> None:
+        self._reference = reference
+        self._error = error
+
+    def __call__(self, *_args: _Any, **_kwargs: _Any) -> _NoReturn:
+        raise self._error
+
+    async def acall(self, *_args: _Any, **_kwargs: _Any) -> _NoReturn:
+        raise self._error
+
+    def __repr__(self) -> str:
+        return f"<Tool {self._reference} · can't run here>"
+
+
+def _unpickled(reference: str, tool_id: str) -> "_Tool | _Unavailable":
+    """Find a pickled tool again: the very version, in the toolbox of the process that unpickles it."""
+    try:
+        found = _stored(reference)
+    except _FactError as error:
+        return _Unavailable(reference, error)
+    if found.id != tool_id:
+        other = _FactError(
+            f"{reference} was pickled from another toolbox; here its name and version are another tool's.",
+            hint="Set the same FACT_HOME there, or %fact export it and import it.",
+        )
+        return _Unavailable(reference, other)
+    return found

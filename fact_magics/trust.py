@@ -16,14 +16,36 @@ from fact_magics.errors import SettingsError
 if TYPE_CHECKING:
     from pathlib import Path
 
+LARGEST_BYTES = 1_000_000
+"""No settings file is larger."""
+
 _LIST = "trusted.json"
-_MAX_BYTES = 1_000_000
 
 
-def is_trusted(path: Path, home: Path) -> bool:
-    """Tell whether this file, with the content it has now, was trusted."""
+def read_found(path: Path) -> bytes | None:
+    """Read a file that may be there, once, so that what is judged is what is used.
+
+    Returns
+    -------
+    bytes or None
+        None where there is no regular file; of one that is too large, one byte more than `LARGEST_BYTES`.
+
+    Raises
+    ------
+    OSError
+        It can't be read.
+    """
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return file.read(LARGEST_BYTES + 1)
+
+
+def is_trusted(path: Path, home: Path, content: bytes | None = None) -> bool:
+    """Tell whether this file was trusted with the content that it has, or that was read from it."""
     try:
-        return _read(home).get(str(path.resolve())) == _digest(path)
+        known = _read(home).get(str(path.resolve()))
+        return known is not None and known == _digest(_content(path) if content is None else content)
     except OSError:
         return False
 
@@ -37,7 +59,7 @@ def trust(path: Path, home: Path) -> None:
         The file can't be read, or the list can't be written.
     """
     try:
-        trusted = {**_read(home), str(path.resolve()): _digest(path)}
+        trusted = {**_read(home), str(path.resolve()): _digest(_content(path))}
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = home / f"{_LIST}.partial"
         partial.write_text(json.dumps(trusted, indent=1), encoding="utf-8")
@@ -56,9 +78,12 @@ def _read(home: Path) -> dict[str, str]:
     return read if isinstance(read, dict) else {}
 
 
-def _digest(path: Path) -> str:
+def _content(path: Path) -> bytes:
     with path.open("rb") as file:
-        content = file.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
+        return file.read(LARGEST_BYTES + 1)
+
+
+def _digest(content: bytes) -> str:
+    if len(content) > LARGEST_BYTES:
         raise OSError(errno.EFBIG, "it is larger than a settings file can be")
     return hashlib.sha256(content).hexdigest()

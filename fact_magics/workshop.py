@@ -46,6 +46,11 @@ class Workshop:
 
         return load_settings(self._overrides(), self._directory, os.environ)
 
+    @property
+    def database_path(self) -> Path:
+        """Where the database is, or will be made."""
+        return (self._core.settings if self._core is not None else self.settings()).database_path
+
     def trust_home(self) -> Path:
         """Find where the list of trusted files is kept."""
         from fact_magics.config import own_home
@@ -84,7 +89,7 @@ class Workshop:
                 from fact_magics.core import FactCore
 
                 self._thread = self._thread or LoopThread()
-                core = FactCore(settings, **self._about)
+                core = FactCore(settings, directory=self._directory, **self._about)
                 self.submit(core.__aenter__()).wait(_nothing)
                 self._core = core
         if settings != self._core.settings:

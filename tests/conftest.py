@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,25 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parent.parent
 _SLOW = ("tests/test_quality", "tests/readme/", "tests/benchmarks/", "tests/notebook")
+
+
+# What needs a kernel, a browser, a terminal, or packages that are heavier than those of the core.
+_NOT_FAST = (
+    "benchmarks", "browser", "notebook", "notebooks", "readme", "terminal", "test_quality.py",
+    "display/test_exports.py", "providers/test_litellm.py",
+)  # fmt: skip
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests that need nothing heavy be run alone, as on the other Pythons."""
+    parser.addoption("--fast", action="store_true", help="leave out kernels, browsers, terminals and LiteLLM")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``--fast``, don't even import the others."""
+    if not config.getoption("--fast") or not collection_path.is_relative_to(REPOSITORY / "tests"):
+        return None
+    return collection_path.relative_to(REPOSITORY / "tests").as_posix() in _NOT_FAST or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -88,8 +108,19 @@ class Kernel:
     def pid(self) -> int:
         return int(self.manager.provisioner.process.pid)
 
-    def send(self, code: str) -> str:
-        return str(self.client.execute(code, stop_on_error=False))
+    def send(self, code: str, *, browser: bool = False, stop_on_error: bool = False) -> str:
+        """Ask for a cell; as a browser does, whose requests are numbered by UUIDs, or as Python clients do."""
+        if not browser:
+            return str(self.client.execute(code, stop_on_error=stop_on_error))
+        content = {"code": code, "silent": False, "store_history": True, "stop_on_error": stop_on_error}
+        return self.post("execute_request", content)
+
+    def post(self, kind: str, content: dict[str, Any]) -> str:
+        """Send a message as a browser does; gives its id."""
+        message = self.client.session.msg(kind, content)
+        message["header"]["msg_id"] = message["msg_id"] = str(uuid.uuid4())
+        self.client.shell_channel.send(message)
+        return str(message["msg_id"])
 
     def collect(
         self, request: str, timeout: float = 60, on_message: Callable[[dict[str, Any]], None] | None = None
@@ -117,9 +148,14 @@ class Kernel:
                 return cell
 
     def run(
-        self, code: str, timeout: float = 60, on_message: Callable[[dict[str, Any]], None] | None = None
+        self,
+        code: str,
+        timeout: float = 60,
+        on_message: Callable[[dict[str, Any]], None] | None = None,
+        *,
+        browser: bool = False,
     ) -> Cell:
-        return self.collect(self.send(code), timeout, on_message)
+        return self.collect(self.send(code, browser=browser), timeout, on_message)
 
     def queue(self, codes: list[str], timeout: float = 120) -> list[Cell]:
         """Send all cells at once, then wait for each."""

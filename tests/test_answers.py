@@ -61,15 +61,6 @@ async def test_a_run_that_waited_for_another_does_not_share_its_time_limit(tmp_p
         assert long.result == 1
 
 
-async def test_what_a_path_leads_to_is_no_part_of_the_key_so_nothing_is_kept(tmp_path):
-    async with opened(tmp_path / "home") as (core, server):
-        server.writes("from pathlib import Path\n\n\ndef f(p: Path) -> str:\n    return p.name\n")
-        await core.generate(ToolSpec("f", "Name a file.\n\n>>> f(Path(\"a/b\"))\n'b'"))
-        for _ in range(2):
-            output = await core.execute_tool(ToolInput("f", {"p": "x/y"}))
-            assert (output.result, output.metadata["cached"]) == ("y", False)
-
-
 @pytest.mark.skipif(os.name != "posix", reason="compares with enforced isolation")
 async def test_without_walls_only_what_computes_is_kept(tmp_path):
     async with opened(tmp_path / "home", isolation="process") as (core, server):

@@ -63,6 +63,7 @@ def test_the_nearest_file_counts_from_the_directory_upward(tmp_path):
         "FACT_HOME=/tmp/elsewhere",
         "DATABASE_URL=sqlite:////tmp/elsewhere.db",
         "ANTHROPIC_BASE_URL=http://evil.example",
+        "SECRET_KEY=whose-signatures-would-be-believed",
     ],
 )
 def test_a_found_file_may_not_say_where_data_goes_until_it_is_trusted(tmp_path, line):
@@ -72,12 +73,14 @@ def test_a_found_file_may_not_say_where_data_goes_until_it_is_trusted(tmp_path, 
     assert before.home == tmp_path / "home"
     assert before.database == ""
     assert before.anthropic_base_url is None
+    assert before.secret_key is None
     assert any(line.partition("=")[0] in note and "trust" in note for note in before.notes)
 
     trust(file, tmp_path / "home")
     after = read(tmp_path)
     assert after.notes == ()
-    assert line.partition("=")[2] in (str(after.home), after.database, after.anthropic_base_url) or (
+    signs = after.secret_key and after.secret_key.get_secret_value()
+    assert line.partition("=")[2] in (str(after.home), after.database, after.anthropic_base_url, signs) or (
         line.startswith("FACT_HOME") and after.home == tmp_path / "home"  # the environment's is higher
     )
     file.write_text(file.read_text() + "# changed\n")
@@ -161,6 +164,21 @@ def test_a_file_that_can_t_be_read_is_a_note_and_no_error(tmp_path):
     assert any("could not be read" in note for note in read(tmp_path).notes)
 
 
+def test_a_file_that_is_larger_than_settings_are_is_a_note_and_no_error(tmp_path):
+    write(tmp_path, "FACT_MODEL=m\n" + "#" * 1_000_000)
+    found = read(tmp_path)
+    assert found.model is None
+    assert any("larger than 1,000,000 bytes" in note for note in found.notes)
+
+
+def test_the_line_that_trusts_a_file_can_be_typed_whatever_its_path(tmp_path):
+    folder = tmp_path / "my notes; $(x)"
+    folder.mkdir()
+    file = write(folder, "ANTHROPIC_BASE_URL=http://evil.example\n")
+    (note,) = read(folder, {"FACT_HOME": str(tmp_path / "home")}).notes
+    assert note.endswith(f"%fact trust '{file}'")
+
+
 def test_settings_can_t_be_changed_and_don_t_leak_by_pickling_errors(tmp_path):
     found = read(tmp_path, {"ANTHROPIC_API_KEY": KEY})
     with pytest.raises(Exception, match="frozen"):
@@ -183,3 +201,15 @@ async def test_a_key_beside_an_untrusted_endpoint_asks_for_trust_before_anything
             await core.generate(ToolSpec("slugify", "Turn a title into a URL slug."))
         tool = await core.generate(ToolSpec("slugify", "Turn a title into a URL slug.", model="shelf"))
         assert await tool.acall("A b") == "a-b"
+
+
+def test_limits_come_from_the_notebook_alone_and_are_checked(tmp_path):
+    """A file in a cloned repository, or a variable that is called so by chance, has no say in them."""
+    (tmp_path / ".env").write_text('LIMITS={"processes": 9000}\nlimits={}\n')
+    assert load_settings({}, tmp_path, {"LIMITS": "none", "PROVIDERS": "x", "NOTES": "y"}).limits == {}
+    assert load_settings({"limits": {"processes": 128}}, tmp_path, {}).limits == {"processes": 128}
+    for wrong in ({"procs": 1}, {"processes": 0}, {"disk_mb": "much"}, "all"):
+        with pytest.raises(SettingsError) as refused:
+            load_settings({"limits": wrong}, tmp_path, {})
+        assert refused.value.line.startswith("limits from %config can't be used: ")
+        assert "\n" not in str(refused.value)

@@ -1,44 +1,55 @@
-"""Plain data as text: on one line where it fits, else an item a line; ten times as fast as `pprint`."""
+"""A value as plain text: on one line where it fits, else an item a line."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fact_magics.display.outline import WIDTH
+from fact_magics.display.words import key_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_WIDTH = 100
-_BRACKETS: dict[type, str] = {list: "[]", tuple: "()", set: "{}", dict: "{}"}
+    from fact_magics.display.outline import Node
 
 
-def layout(value: Any, indent: int = 0) -> str:
-    """Write a value as Python would, with strings left whole.
+def layout(node: Node, indent: int = 0) -> str:
+    """Write an outlined value as Python would, with strings left whole; what is left out is counted.
 
     Parameters
     ----------
-    value : object
-        Plain data: what a tool returned.
+    node : Node
+        What `outline` gives.
     indent : int
         Columns that its lines after the first are moved by.
-
-    Raises
-    ------
-    RecursionError
-        It is nested too deeply.
     """
-    written = repr(value)
-    brackets = _BRACKETS.get(type(value))
-    if brackets is None or not value or len(written) <= _WIDTH - indent:
-        return written
+    if node.text is not None:
+        return node.text
     inner = indent + 1
-    if isinstance(value, dict):
-        items = [f"{key!r}: {layout(item, inner)}" for key, item in value.items()]
+    if node.kind is dict:
+        items = [f"{key_word(key)}: {layout(item, inner)}" for key, item in node.items]
     else:
-        items = [layout(item, inner) for item in value]
-        if all(len(item) <= _WIDTH // 4 and "\n" not in item for item in items):
-            items = _filled(items, _WIDTH - inner)
-    comma = "," if isinstance(value, tuple) and len(value) == 1 else ""
-    return f"{brackets[0]}{(',' + chr(10) + ' ' * inner).join(items)}{comma}{brackets[1]}"
+        items = [layout(item, inner) for _, item in node.items]
+        if is_filled(node):
+            items = _filled(items, WIDTH - inner)
+    if node.left:
+        items.append(left_out(node))
+    comma = "," if node.kind is tuple and len(node.value) == 1 else ""
+    opening, closing = node.brackets
+    return f"{opening}{(',' + chr(10) + ' ' * inner).join(items)}{comma}{closing}"
+
+
+def left_out(node: Node) -> str:
+    """Say how many items of a container are left out."""
+    more = " more" if node.items else ""
+    return f"… {node.left:,}{more} {'item' if node.left == 1 else 'items'}"
+
+
+def is_filled(node: Node) -> bool:
+    """Tell whether a container's items are so short that a line holds several."""
+    return node.kind is not dict and all(
+        item.text is not None and len(item.text) <= WIDTH // 4 for _, item in node.items
+    )
 
 
 def _filled(items: Iterable[str], width: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a cell shows while work goes on, until its record takes the place.
+"""What a cell shows while work goes on, until its record takes the place: the views that need no widget.
 
 Events arrive on the core's thread and are only queued there; everything that reaches the front end is
 sent from the cell's own thread, while the cell runs.
@@ -8,36 +8,26 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fact_magics.display import html
-from fact_magics.display.html import Html, element, preformatted
+from fact_magics.display.record import stopped_record
 from fact_magics.events import (
     AttemptEnded,
-    AttemptStarted,
-    ExampleProven,
     GenerationEnded,
     Noticed,
-    PhaseChanged,
     Printed,
     RunEnded,
     TextArrived,
 )
-from fact_magics.text import inert, one_line, printable
+from fact_magics.text import inert, printable
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fact_magics.display.record import Record
     from fact_magics.events import Event
-
-# Ten updates a second look alive; each is bounded, so that the whole costs no more than the time it takes.
-_UPDATE_SECONDS = 0.1
-# What ends sooner goes straight to its record.
-_APPEAR_SECONDS = 0.1
-_TAIL_CHARACTERS = 6_000
-_TAIL_LINES = 40
 
 
 class View(Protocol):
@@ -63,27 +53,46 @@ class View(Protocol):
     def pump(self) -> None:
         """Show what has arrived; called in the cell's thread."""
 
+    def offer_stop(self, stop: Callable[[], None]) -> None:
+        """Let the view show a way to stop the work, if it has one; `stop` is callable from any thread."""
+
     def give_way(self, record: Record) -> bool:
         """End the view; tell whether `record` is shown now (else the caller shows it)."""
 
     def close(self) -> None:
-        """End the view with no record: what was streamed stays, or one line that says it was stopped."""
+        """End the view with no record: what was printed stays, and that it was stopped."""
 
 
-class _Queue:
-    """The events that have arrived and were not shown yet."""
+class Arrivals:
+    """The events that have arrived, and what every view does with them.
+
+    Parameters
+    ----------
+    title : str
+        What goes on: ``slugify``.
+    """
 
     streams = False
     stands = False
 
-    def __init__(self) -> None:
-        self._events: SimpleQueue[Event] = SimpleQueue()
+    def __init__(self, title: str) -> None:
+        self.title = title
         self.ended: Any = None
+        self.printed: list[str] = []
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """How long the work has gone on."""
+        return time.perf_counter() - self._started
 
     def put(self, event: Event) -> None:
+        """Take an event; callable from any thread."""
         self._events.put(event)
 
     def arrived(self) -> list[Event]:
+        """Give the events that have arrived since this was asked last."""
         events: list[Event] = []
         while True:
             try:
@@ -92,11 +101,17 @@ class _Queue:
                 return events
             if isinstance(event, GenerationEnded | RunEnded):
                 self.ended = event
+            elif isinstance(event, Printed):
+                self.printed.append(event.text)
             events.append(event)
 
+    def offer_stop(self, stop: Callable[[], None]) -> None:
+        """Leave stopping to the front end's own ways."""
+        del stop
 
-class SilentView(_Queue):
-    """Shows nothing: views are off, or the cell's output is being captured."""
+
+class SilentView(Arrivals):
+    """Shows nothing before the record: views are off, the output is captured, or there is nobody to watch."""
 
     def pump(self) -> None:
         """Take the events, and show none of them."""
@@ -109,18 +124,36 @@ class SilentView(_Queue):
         return False
 
     def close(self) -> None:
+        """Leave what was printed, if anything was."""
+        self.arrived()
+        if self.printed:
+            from IPython.display import display
+
+            display(stopped_record(self.title, "".join(self.printed), self.seconds).bundle, raw=True)
+
+
+class MutedView(SilentView):
+    """Shows nothing at all, as a cell asks that ends in ``;``."""
+
+    def give_way(self, record: Record) -> bool:
+        """Take the record for shown."""
+        del record
+        self.arrived()
+        return True
+
+    def close(self) -> None:
         """Take the last events."""
         self.arrived()
 
 
-class TerminalView(_Queue):
+class TerminalView(Arrivals):
     """Prints text as it arrives, where there is no front end but a terminal."""
 
     streams = True
     stands = True
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
         self._open_line = False
 
     def pump(self) -> None:
@@ -155,111 +188,3 @@ class TerminalView(_Queue):
         self.pump()
         if self._open_line:
             self._line("")
-
-
-class WidgetView(_Queue):
-    """A widget that shows the last lines, the phase and the verdicts, ten times a second at most.
-
-    Parameters
-    ----------
-    title : str
-        What goes on: ``slugify``.
-    """
-
-    def __init__(self, title: str) -> None:
-        super().__init__()
-        self._title = title
-        self._started = time.perf_counter()
-        self._updated = 0.0
-        self._widget: Any = None
-        self._handle: Any = None
-        self._dirty = False
-        self._phase = ""
-        self._model = ""
-        self._characters = 0
-        self._tail = ""
-        self._lines: deque[str] = deque(maxlen=20)
-        self._missed = False
-
-    def pump(self) -> None:
-        """Take what has arrived, and show it if it is time to."""
-        for event in self.arrived():
-            self._take(event)
-            self._dirty = True
-        now = time.perf_counter()
-        if self.ended or now - self._started < _APPEAR_SECONDS or now - self._updated < _UPDATE_SECONDS:
-            return
-        if self._dirty or now - self._updated >= 1:
-            self._updated, self._dirty = now, False
-            self._show()
-
-    def _take(self, event: Event) -> None:
-        match event:
-            case TextArrived(text) | Printed(text):
-                self._characters += len(text)
-                self._tail = (self._tail + text)[-_TAIL_CHARACTERS:]
-            case PhaseChanged(name, detail):
-                self._phase = f"{name} {detail}".strip()
-            case AttemptStarted(number, of, _, model):
-                self._model = model
-                self._tail = ""
-                self._missed = False
-                if number > 1:
-                    self._lines.append(f"attempt {number} of {of}")
-            case ExampleProven(verdict=verdict):
-                mark = "✓" if verdict.holds else "✗"
-                self._missed = self._missed or not verdict.holds
-                got = "" if verdict.holds else f": got {verdict.got}, expected {verdict.expected}"
-                self._lines.append(one_line(f"{mark} {verdict.example.source}{got}", 200))
-            case AttemptEnded(_, status, failures) if status is not Status.OK and not self._missed:
-                self._lines.extend(one_line(f"✗ {failure}", 200) for failure in failures[:5])
-            case Noticed(text):
-                self._lines.append(one_line(text, 200))
-
-    def _show(self) -> None:
-        markup = self._markup()
-        if self._widget is None:
-            from IPython.display import display
-            from ipywidgets import HTML
-
-            self._widget = HTML(markup)
-            self.stands = True
-            self._handle = display(self._widget, display_id=True)
-        else:
-            self._widget.value = markup
-
-    def _markup(self) -> str:
-        seconds = time.perf_counter() - self._started
-        facts = [fact for fact in (self._model, self._phase, f"{seconds:.0f} s") if fact]
-        if self._characters:
-            facts.append(f"{self._characters:,} characters")
-        lines = [line for line in self._tail.split("\n") if not line.startswith("```")]
-        tail = "\n".join(lines[-_TAIL_LINES:])
-        pieces = [
-            element("p", element("strong", self._title), " · ", " · ".join(facts), aria_live="polite"),
-            preformatted(tail, code=True, style="max-height:30em;overflow:auto;line-height:1.3")
-            if tail
-            else Html(""),
-            preformatted("\n".join(self._lines), style="line-height:1.3") if self._lines else Html(""),
-        ]
-        return html.join(pieces)
-
-    def give_way(self, record: Record) -> bool:
-        """Put the record where the widget was, and close the widget."""
-        for event in self.arrived():
-            self._take(event)
-        if self._widget is None:
-            return False
-        self._handle.update(record.bundle, raw=True)
-        self._widget.close()
-        self._widget = None
-        self.stands = False
-        return True
-
-    def close(self) -> None:
-        """Leave the last lines of what was printed, as text."""
-        from fact_magics.display.record import Record
-
-        self.pump()
-        left = self._tail.rstrip() or f"{self._title} · stopped"
-        self.give_way(Record(preformatted(left), inert(left)))

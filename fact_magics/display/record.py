@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from fact_magics.display import html
-from fact_magics.display.html import Html, element, folded, join, preformatted
-from fact_magics.display.layout import layout
-from fact_magics.text import ago, duration, inert, plural, shorten
-from fact_magics.tool import Status
+from fact_magics.display.grid import Cell, Grid, facts_table
+from fact_magics.display.highlight import highlighted
+from fact_magics.display.html import Html, element, folded, join, preformatted, text
+from fact_magics.display.result import SCROLLED, show
+from fact_magics.display.screen import Screen, draws
+from fact_magics.text import ago, duration, inert, plural, shorten, shorten_middle
+from fact_magics.tool import HAND, IMPORTED, SHELF, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from fact_magics.events import GenerationEnded
     from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion
     from fact_magics.writing.verdict import Verdict
 
-T = TypeVar("T")
-
-_RESULT_LIMIT = 10_000
 _PRINTED_LIMIT = 20_000
-_RESULT_ITEMS = 2_000
-_SCROLLED = "max-height:24em;overflow:auto"
+_VERDICT_LIMIT = 300
+_TALL_LINES = 30
+_NOTHING_ALLOWED = "nothing: no network, no files, no environment variables"
+_PARAGRAPH = "margin:0.3em 0"
 _MARKS = {True: "✓", False: "✗"}
 
 
@@ -42,8 +45,14 @@ class Record:
 
     @property
     def bundle(self) -> dict[str, str]:
-        """The record as a MIME bundle."""
-        return {"text/html": self.html, "text/plain": self.plain}
+        """The record as a MIME bundle.
+
+        No Markdown is in it: whatever can show Markdown prefers HTML to it (nbconvert also where it writes
+        Markdown), but for VS Code with a screen reader, to which the headings of real tables are of more use.
+        """
+        # Notebooks set what stands between dollar signs as mathematics; here it may be two prices.
+        markup = f'<div class="mathjax_ignore tex2jax_ignore">{self.html}</div>'
+        return {"text/html": markup, "text/plain": self.plain}
 
 
 def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Record:
@@ -64,27 +73,53 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
         source = (last.source or last.text) if last else ""
         state = "interrupted" if ended.status is Status.INTERRUPTED else "not accepted"
     facts = [state, *_provenance(ended)]
+    if version is not None and version.metadata.permissions:
+        facts.append(f"allowed: {', '.join(version.metadata.permissions)}")
     verdicts = last.verdicts if last else ()
     rejected = [attempt for attempt in ended.attempts if attempt.failures]
     reasons = [f"Attempt {attempt.number}: {failure}" for attempt in rejected for failure in attempt.failures]
     pieces = [
-        element("p", element("strong", title), " · ", " · ".join(facts)),
+        _heading(title, facts),
         _verdict_table(verdicts),
-        html.table(("What was sent back to the model",), [(reason,) for reason in reasons])
-        if reasons
-        else Html(""),
-        folded(
-            f"Source, {plural(len(source.splitlines()), 'line')}",
-            preformatted(source, code=True, style=_SCROLLED),
-            is_open=True,
-        )
-        if source
-        else Html(""),
+        _list(_told(ended), reasons) if reasons else Html(""),
+        # What was written by hand stands in the cell, above this.
+        _source(source, is_open=not _by_hand(ended)) if source else Html(""),
     ]
     lines = [f"{title} · {' · '.join(facts)}", *_verdict_lines(verdicts), *reasons]
     if source and (ended.reused or not streamed):
         lines += ["", source.rstrip()]
     return Record(element("div", *pieces), inert("\n".join(lines)))
+
+
+def _heading(title: str, facts: Sequence[str]) -> Html:
+    return element("p", element("strong", title), " · ", " · ".join(facts), style=_PARAGRAPH)
+
+
+def _list(title: str, items: Iterable[str]) -> Html:
+    lines = (element("li", item, style="white-space:pre-wrap") for item in items)
+    return element("div", element("p", title, ":", style=_PARAGRAPH), element("ul", *lines, style=_PARAGRAPH))
+
+
+def _source(source: str, *, is_open: bool = False) -> Html:
+    summary = f"Source, {plural(len(source.splitlines()), 'line')}"
+    return folded(summary, _code(source), is_open=is_open)
+
+
+def _code(source: str) -> Html:
+    return preformatted(highlighted(source), code=True, style=SCROLLED)
+
+
+def _paragraphs(prose: str) -> list[Html]:
+    style = f"{_PARAGRAPH};white-space:pre-wrap"
+    return [element("p", part, style=style) for part in re.split(r"\n[ \t]*\n", prose.strip("\n")) if part]
+
+
+def _told(ended: GenerationEnded) -> str:
+    return "What was wrong" if _by_hand(ended) else "What was sent back to the model"
+
+
+def _by_hand(ended: GenerationEnded) -> bool:
+    return bool(ended.attempts) and ended.attempts[-1].provider == HAND
 
 
 def _proof(metadata: ToolMetadata) -> str:
@@ -97,15 +132,15 @@ def _proof(metadata: ToolMetadata) -> str:
 def _provenance(ended: GenerationEnded) -> list[str]:
     facts = []
     if ended.reused and ended.version is not None:
-        facts.append(
-            f"the accepted tool of this very request ({writer(ended.version.metadata)}), no model was called"
-        )
+        whose = f"the accepted tool of this very request ({writer(ended.version.metadata)})"
+        facts.append(ended.notice or f"{whose}, no model was called")
         return [*facts, duration(ended.duration_ms)]
     if ended.notice:
         facts.append(ended.notice)
     if ended.attempts:
         last = ended.attempts[-1]
-        facts += [last.model, duration(ended.duration_ms)]
+        author = "written by hand" if last.provider == HAND else last.model
+        facts += [author, duration(ended.duration_ms)]
         known = [attempt.usage for attempt in ended.attempts if attempt.usage.output_tokens is not None]
         if known:
             read = sum(
@@ -121,24 +156,30 @@ def _provenance(ended: GenerationEnded) -> list[str]:
 
 
 def writer(metadata: ToolMetadata) -> str:
-    """Say where a version came from: a model, the shelf, or a person."""
-    if metadata.provider == "shelf":
+    """Say where a version came from: a model, the shelf, a file, or a person."""
+    if metadata.provider == SHELF:
         return "from the shelf"
+    if metadata.provider == IMPORTED:
+        return f"imported, written by {metadata.model or 'nobody'}, it says"
     return f"written by {metadata.model}"
 
 
 def _verdict_table(verdicts: Sequence[Verdict]) -> Html:
     if not verdicts:
         return Html("")
-    rows = [
-        (_MARKS[verdict.holds], element("code", verdict.example.source), *_outcome(verdict))
+    rows: list[list[str | Cell]] = [
+        [
+            f"{_MARKS[verdict.holds]} {'holds' if verdict.holds else 'fails'}",
+            *map(_code_cell, (verdict.example.source, verdict.expected, verdict.got)),
+        ]
         for verdict in verdicts
     ]
-    return html.table(("", "Example", "Expected", "Got"), rows)
+    return Grid(("Verdict", "Example", "Expected", "Got"), rows).html()
 
 
-def _outcome(verdict: Verdict) -> tuple[Html, Html]:
-    return element("code", shorten(verdict.expected, 300)), element("code", shorten(verdict.got, 300))
+def _code_cell(source: str) -> Cell:
+    source = shorten(source, _VERDICT_LIMIT)
+    return Cell(source, element("code", source))
 
 
 def _verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
@@ -160,28 +201,58 @@ def run_record(output: ToolOutput, *, streamed: bool = False, raised: bool = Fal
         The error itself is shown by who raises it.
     """
     facts = run_facts(output)
-    printed = shorten(str(output.metadata.get("printed", "")), _PRINTED_LIMIT)
+    printed = str(output.metadata.get("printed", ""))
     pieces, lines = [], []
     if printed:
-        pieces.append(folded("Printed", preformatted(printed), is_open=True))
+        markup, plain = printed_text(printed)
+        pieces.append(folded("Printed", markup, is_open=True))
         if output.metadata.get("cached") or not streamed:
-            lines.append(printed.rstrip("\n"))
+            lines.append(plain)
     if output.success:
-        shown = result_text(output.result)
-        pieces.append(preformatted(shown))
-        lines.append(shown)
+        shown = show(output.result)
+        pieces.append(shown.html)
+        lines.append(shown.plain)
     elif not raised:
         error = "\n".join((str(output.metadata.get("error", "failed")), *output.metadata.get("details", ())))
         pieces.append(preformatted(error))
         lines.append(error)
-    pieces.append(element("p", element("small", *facts_line(output, facts))))
-    lines.append(f"{output.metadata.get('tool', '')} · {' · '.join(facts)}")
-    return Record(element("div", *pieces), inert("\n".join(lines)))
+    name, rest = str(output.metadata.get("tool", "")), " · ".join(facts)
+    pieces.append(_foot(name, rest))
+    lines.append(f"{name} · {rest}")
+    return Record(f"<div>{''.join(pieces)}</div>", inert("\n".join(lines)))
 
 
-def facts_line(output: ToolOutput, facts: Sequence[str]) -> list[Html]:
-    """Build the line under a result."""
-    return [element("strong", str(output.metadata.get("tool", ""))), join([" · ", " · ".join(facts)])]
+def _foot(name: str, facts: str) -> Html:
+    written = f"<small><strong>{text(name)}</strong> · {text(facts)}</small>"
+    return Html(f'<p style="{_PARAGRAPH}">{written}</p>')
+
+
+def stopped_record(title: str, printed: str, seconds: float) -> Record:
+    """Show a run that was stopped: what it had printed, and when it was stopped."""
+    facts = f"interrupted · {duration(1000 * seconds)}"
+    line = _foot(title, facts)
+    markup, plain = printed_text(printed)
+    lines = [plain, f"{title} · {facts}"] if plain else [f"{title} · {facts}"]
+    return Record(element("div", markup if plain else Html(""), line), inert("\n".join(lines)))
+
+
+def printed_text(printed: str) -> tuple[Html, str]:
+    """Show printed text as a terminal would have left it, bounded; gives markup and plain text."""
+    if not draws(printed):
+        cut = shorten_middle(printed, _PRINTED_LIMIT)  # its end may say how much more was printed
+        return preformatted(cut, style=_tall(cut)), cut.rstrip("\n")
+    screen = Screen(_PRINTED_LIMIT)
+    screen.write(printed)
+    lines = list(screen.lines())
+    plain = "\n".join("".join(run for _, run in line) for line in lines)
+    note = shorten(plain, _PRINTED_LIMIT)[_PRINTED_LIMIT:]
+    coloured = html.coloured(lines, _PRINTED_LIMIT)
+    shown = plain[:_PRINTED_LIMIT].rstrip("\n") + note
+    return preformatted(join([coloured, note]), style=_tall(shown)), shown
+
+
+def _tall(shown: str) -> str:
+    return SCROLLED if shown.count("\n") > _TALL_LINES else ""
 
 
 def run_facts(output: ToolOutput) -> list[str]:
@@ -208,58 +279,37 @@ def run_facts(output: ToolOutput) -> list[str]:
     return [fact for fact in facts if fact]
 
 
-def result_text(value: Any) -> str:
-    """Show a result as a notebook would, bounded; what is left out costs nothing to show."""
-    head = _Head(_RESULT_ITEMS)
-    copied = head.of(value)
-    try:
-        shown = layout(copied)
-    except (RecursionError, ValueError) as error:
-        return f"a {type(value).__name__} that can't be shown: {error}"
-    text = shorten(shown, _RESULT_LIMIT)
-    return f"{text}\n… the beginning of {plural(len(value), 'item')}" if head.cut else text
+def tool_record(version: ToolVersion, signature: str, *, uses: str = "") -> Record:
+    """Show a tool: signature, documentation, version, permissions, proof, uses, with its source folded.
 
-
-class _Head:
-    """Copies the beginning of a value: so many leaves at most, whatever its size."""
-
-    def __init__(self, leaves: int) -> None:
-        self._left = leaves
-        self.cut = False
-
-    def of(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: self.of(item) for key, item in self._first(value.items())}
-        if isinstance(value, list | tuple | set | frozenset):
-            kept = [self.of(item) for item in self._first(value)]
-            return kept if isinstance(value, list) else type(value)(kept)
-        self._left -= 1
-        return value
-
-    def _first(self, items: Iterable[T]) -> Iterator[T]:
-        for item in items:
-            if self._left <= 0:
-                self.cut = True
-                return
-            yield item
-
-
-def tool_record(version: ToolVersion, signature: str) -> Record:
-    """Show a tool: signature, documentation, version, permissions, proof, with its source folded."""
+    Parameters
+    ----------
+    signature : str
+        As Python writes it.
+    uses : str
+        How often it ran, where that is known.
+    """
     metadata = version.metadata
-    facts = [_proof(metadata), writer(metadata), f"made {metadata.created_at[:10]}"]
-    if metadata.permissions:
-        facts.append(f"allowed: {', '.join(metadata.permissions)}")
-    if metadata.varies:
-        facts.append("answers vary, so they are not cached")
-    pieces = [
-        element("p", element("strong", f"{metadata.name} {metadata.version}"), " · ", " · ".join(facts)),
-        preformatted(signature, code=True),
-        element("p", metadata.description),
-        folded("Examples", preformatted(metadata.contract, code=True)) if metadata.contract else Html(""),
-        folded("Source", preformatted(version.source, code=True)),
+    title = f"{metadata.name} {metadata.version}"
+    state = [_proof(metadata), writer(metadata), f"made {metadata.created_at[:10]}"]
+    facts = [
+        ("Allowed", ", ".join(metadata.permissions) or _NOTHING_ALLOWED),
+        ("Answers", "vary, so they are not cached" if metadata.varies else ""),
+        ("Tags", ", ".join(metadata.tags)),
+        ("Uses", uses),
     ]
-    lines = [signature, f"{metadata.name} {metadata.version} · {' · '.join(facts)}", "", metadata.description]
+    facts = [(name, said) for name, said in facts if said]
+    pieces = [
+        _heading(title, state),
+        _code(signature),
+        *_paragraphs(metadata.description),
+        facts_table(facts),
+        folded("Examples", _code(metadata.contract)) if metadata.contract else Html(""),
+        _source(version.source),
+    ]
+    lines = [signature, f"{title} · {' · '.join(state)}"]
+    lines += [f"{name}: {said}" for name, said in facts]
+    lines += ["", metadata.description]
     if metadata.contract:
         lines += ["", metadata.contract]
     lines += ["", version.source.rstrip()]

@@ -1,11 +1,12 @@
-"""Tables of ``%fact``: HTML with a plain-text twin, or JSON."""
+"""Tables of ``%fact``: HTML with a plain-text twin."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fact_magics.display.html import element, table
+from fact_magics.display.grid import Cell, Grid
+from fact_magics.display.html import Html, element
 from fact_magics.display.record import Record
 from fact_magics.text import inert, one_line
 
@@ -23,29 +24,40 @@ class Table:
         What is listed, and how much of it.
     head : tuple of str
         Column names.
-    rows : tuple of tuple of str
-        Short texts, as many as there are columns.
+    rows : sequence of sequence of (str or Cell)
+        As many cells as there are columns; texts are short, the cells those of `fact_magics.display.cells`.
     widest : int
-        Cells are cut at so many characters.
+        Texts are cut at so many characters.
+    numbers : tuple of str
+        The columns that hold numbers, by their names; they are right-aligned.
+    optional : tuple of str
+        The columns that are left out where none of their cells holds anything.
     """
 
     title: str
     head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: Sequence[Sequence[str | Cell]]
     widest: int = 120
+    numbers: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
     def record(self) -> Record:
         """Build what the cell shows."""
-        cells = [tuple(one_line(cell, self.widest) for cell in row) for row in self.rows]
-        page = element("div", element("p", self.title), table(self.head, cells) if cells else "")
-        return Record(page, inert("\n".join([self.title, *_plain(self.head, cells)])))
+        if not self.rows:
+            return Record(element("div", element("p", self.title)), inert(self.title))
+        kept = [
+            column
+            for column, name in enumerate(self.head)
+            if name not in self.optional or any(row[column] for row in self.rows)
+        ]
+        head = tuple(self.head[column] for column in kept)
+        grid = Grid(
+            head,
+            [[self._short(row[column]) for column in kept] for row in self.rows],
+            caption=self.title,
+            numbers=frozenset(column for column, name in enumerate(head) if name in self.numbers),
+        )
+        return Record(Html(f"<div>{grid.html()}</div>"), inert("\n".join((self.title, *grid.plain()))))
 
-
-def _plain(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    if not rows:
-        return []
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
-    ]
+    def _short(self, cell: str | Cell) -> str | Cell:
+        return cell if isinstance(cell, Cell) else one_line(cell, self.widest)

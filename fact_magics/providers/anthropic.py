@@ -71,6 +71,8 @@ class AnthropicProvider(RemoteProvider):
         Retries and time limits.
     notice : str, optional
         What the cell says about this choice.
+    told_in : str, optional
+        Where key and endpoint stand, if that is an entry of a file and not their usual variables.
 
     Raises
     ------
@@ -88,10 +90,13 @@ class AnthropicProvider(RemoteProvider):
         base_url: str | None = None,
         patience: Patience | None = None,
         notice: str = "",
+        told_in: str = "",
     ) -> None:
         super().__init__(model, patience, notice)
-        self._key = checked_key(key.get_secret_value(), "ANTHROPIC_API_KEY")
-        self._base_url = checked_url(base_url, "ANTHROPIC_BASE_URL") if base_url else PUBLIC_URL
+        self._key_name = f"The api_key in {told_in}" if told_in else "ANTHROPIC_API_KEY"
+        self._url_name = f"The api_base in {told_in}" if told_in else "ANTHROPIC_BASE_URL"
+        self._key = checked_key(key.get_secret_value(), self._key_name)
+        self._base_url = checked_url(base_url, self._url_name) if base_url else PUBLIC_URL
         self._client: AsyncAnthropic | None = None
 
     async def _disconnect(self) -> None:
@@ -163,7 +168,7 @@ class AnthropicProvider(RemoteProvider):
         return failure_unknown(error, model=self.model, said=quote(error, [self._key]))
 
     def _not_understood(self) -> Failure:
-        return failure_of_protocol(service=_SERVICE, url=self._base_url, setting="ANTHROPIC_BASE_URL")
+        return failure_of_protocol(service=_SERVICE, url=self._base_url, setting=self._url_name)
 
     def _explain_status(self, error: Any) -> Failure:
         headers = error.response.headers
@@ -174,7 +179,7 @@ class AnthropicProvider(RemoteProvider):
             status,
             model=self.model,
             service=_SERVICE,
-            key_name="ANTHROPIC_API_KEY",
+            key_name=self._key_name,
             said=quote(error.api_message, [self._key]),
             headers=headers,
         )

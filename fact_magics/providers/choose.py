@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
+from fact_magics.config_file import has_own_meaning
 from fact_magics.errors import ProviderError, did_you_mean
-from fact_magics.providers.failures import checked_url
+from fact_magics.providers.failures import NO_KEY, Patience, checked_url
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from pydantic import SecretStr
-
+    from fact_magics.config_file import Deployment
     from fact_magics.providers.base import Provider
-    from fact_magics.providers.failures import Patience
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 
@@ -46,13 +48,18 @@ class ModelSettings(Protocol):
     def providers(self) -> Mapping[str, SecretStr]:
         """Other providers' keys and endpoints by LiteLLM's names."""
 
+    @property
+    def models(self) -> Sequence[Deployment]:
+        """Models under names of the person's own."""
+
 
 async def choose(settings: ModelSettings, model: str | None, *, patience: Patience | None = None) -> Provider:
     """Return the provider for a model's name.
 
-    ``claude-…`` and ``anthropic/claude-…`` are asked of Anthropic, ``shelf`` is the shelf, any other
-    ``provider/model`` goes through LiteLLM. Without a name here or in the settings: Anthropic if its key
-    is set, else a local Ollama that answers and has a model, else the shelf.
+    ``shelf`` is the shelf; a name of the person's own is the model that it stands for; ``claude-…`` and
+    ``anthropic/claude-…`` are asked of Anthropic, and any other ``provider/model`` through LiteLLM. Without a
+    name here or in the settings: Anthropic if its key is set, else a local Ollama that answers and has a
+    model, else the shelf.
 
     Parameters
     ----------
@@ -71,15 +78,18 @@ async def choose(settings: ModelSettings, model: str | None, *, patience: Patien
         It needs LiteLLM, which is not installed.
     """
     name = (model or settings.model or "").strip()
+    if not name:
+        return await _best_at_hand(settings, patience)
+    if name == SHELF:
+        return _shelf()
+    own = next((known for known in settings.models if known.name == name), None)
+    if own is not None and not (own.problem and has_own_meaning(name)):
+        return _deployed(settings, own, patience)
     # Some providers take a URL for a model's name, and would send it their key.
     if "://" in name:
         raise ProviderError(
             f"{name!r} is an address, no model's name.", hint="Write claude-…, provider/model, or shelf."
         )
-    if not name:
-        return await _best_at_hand(settings, patience)
-    if name == SHELF:
-        return _shelf()
     bare = name.removeprefix("anthropic/")
     if bare.startswith("claude-"):
         return _anthropic(settings, bare, patience)
@@ -89,8 +99,16 @@ async def choose(settings: ModelSettings, model: str | None, *, patience: Patien
         return LiteLLMProvider(name, settings.providers, patience=patience)
     raise ProviderError(
         f"{name!r} is no model's name.",
-        hint=f"{did_you_mean(name, _KNOWN)} Write claude-…, provider/model (such as openai/gpt-5), or shelf.",
+        hint=f"{did_you_mean(name, known_models(settings))} "
+        "Write claude-…, provider/model (such as openai/gpt-5), or shelf.",
     )
+
+
+def known_models(settings: ModelSettings) -> tuple[str, ...]:
+    """Name the models that are worth offering: the settings' own, Anthropic's current ones, the shelf."""
+    own = (settings.model,) if settings.model else ()
+    named = (model.name for model in settings.models if not model.problem)
+    return tuple(dict.fromkeys((*own, *named, *_KNOWN)))
 
 
 async def local_models(url: str) -> tuple[str, ...]:
@@ -119,6 +137,9 @@ async def local_models(url: str) -> tuple[str, ...]:
 async def _best_at_hand(settings: ModelSettings, patience: Patience | None) -> Provider:
     if settings.anthropic_api_key is not None:
         return _anthropic(settings, DEFAULT_MODEL, patience)
+    if settings.models and settings.models[0].problem:
+        # A model is meant, and to go on without it in silence would be a guess.
+        raise _unusable(settings.models[0])
     from fact_magics.providers.litellm import OLLAMA_URL, LiteLLMProvider, has_litellm
 
     # Ollama is reached through LiteLLM: without it, nothing is gained by asking.
@@ -147,6 +168,33 @@ def _anthropic(settings: ModelSettings, model: str, patience: Patience | None) -
     return AnthropicProvider(
         model, settings.anthropic_api_key, base_url=settings.anthropic_base_url, patience=patience
     )
+
+
+def _deployed(settings: ModelSettings, own: Deployment, patience: Patience | None) -> Provider:
+    """Ask a model that has a name of the person's own, by its own key and endpoint where it has them."""
+    if own.problem:
+        raise _unusable(own)
+    if own.timeout_seconds is not None:
+        patience = replace(patience or Patience(), silence_seconds=own.timeout_seconds)
+    bare = own.model.removeprefix("anthropic/")
+    if not bare.startswith("claude-"):
+        from fact_magics.providers.litellm import LiteLLMProvider
+
+        return LiteLLMProvider(own.model, settings.providers, own=own, patience=patience)
+    if own.key is None and own.endpoint is None:
+        return _anthropic(settings, bare, patience)
+    from fact_magics.providers.anthropic import AnthropicProvider
+
+    # LiteLLM's addresses may name the path that the SDK adds by itself.
+    url = (own.endpoint or "").rstrip("/").removesuffix("/v1/messages")
+    where = f"the entry {own.name} of {own.source}"
+    return AnthropicProvider(
+        bare, own.key or SecretStr(NO_KEY), base_url=url or None, patience=patience, told_in=where
+    )
+
+
+def _unusable(own: Deployment) -> ProviderError:
+    return ProviderError(own.problem, hint=own.hint)
 
 
 def _shelf() -> Provider:

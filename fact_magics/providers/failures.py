@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from fact_magics.providers.base import ProviderEvent
 
+NO_KEY = "none-needed"
+"""Sent where no key is: clients want one, and would look for it in the environment."""
+
 _LONGEST_QUOTE = 300
 _KEY_LIKE = re.compile(
     r"\b[Bb]earer\s+\S+"

@@ -12,9 +12,12 @@ from contextlib import aclosing
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from fact_magics.errors import MissingExtra, ProviderError, did_you_mean
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta, Usage
 from fact_magics.providers.failures import (
+    NO_KEY,
     Failure,
     Patience,
     checked_key,
@@ -32,8 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping
     from types import ModuleType
 
-    from pydantic import SecretStr
-
+    from fact_magics.config_file import Deployment
     from fact_magics.providers.base import Prompt, ProviderEvent, StopReason
 
 OLLAMA_URL = "http://127.0.0.1:11434"
@@ -49,6 +51,11 @@ _KEY_NAMES = {
 _INSTALL = 'Run: pip install "fact_magics[litellm]"'
 _PREFIX_OF_MESSAGE = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?:: | - ))+")
 _SERVICES = {"openai": "OpenAI", "ollama_chat": "Ollama", "azure": "Azure", "gemini": "Gemini"}
+# They sign in with what the environment or the machine's account holds, whatever key they are given.
+_SIGN_BY_THE_ENVIRONMENT = (
+    "vertex_ai", "bedrock", "sagemaker", "amazon_", "aws_", "watsonx", "oci", "sap", "gigachat", "snowflake",
+    "databricks", "github", "chatgpt", "gdc",
+)  # fmt: skip
 # Whose requests LiteLLM makes with its own HTTP handler; the other local ones go through OpenAI's client.
 _OWN_HANDLER = ("ollama_chat", "hosted_vllm")
 
@@ -72,6 +79,8 @@ class LiteLLMProvider(RemoteProvider):
         Retries and time limits.
     notice : str, optional
         What the cell says about this choice.
+    own : Deployment, optional
+        Where it has a key or an endpoint, these are used and none of `settings`.
 
     Raises
     ------
@@ -88,10 +97,12 @@ class LiteLLMProvider(RemoteProvider):
         *,
         patience: Patience | None = None,
         notice: str = "",
+        own: Deployment | None = None,
     ) -> None:
         require_litellm(model)
         super().__init__(model, patience, notice)
         self._settings = settings
+        self._own = own if own is not None and (own.key is not None or own.endpoint is not None) else None
         self._route: _Route | None = None
 
     async def _disconnect(self) -> None:
@@ -140,7 +151,7 @@ class LiteLLMProvider(RemoteProvider):
     def _open(self, litellm: ModuleType) -> _Route:
         self._check_open(self.model)
         if self._route is None:
-            self._route = _Route(litellm, self.model, self._settings, self._patience)
+            self._route = _Route(litellm, self.model, self._settings, self._own, self._patience)
         return self._route
 
     def _explain(self, error: Exception) -> Failure:
@@ -151,9 +162,10 @@ class LiteLLMProvider(RemoteProvider):
             return failure_by_silence(service=service, seconds=self._patience.silence_seconds)
         if lost is not None:
             return failure_to_connect(service=service, url=url)
+        held = [*self._settings.values(), *([self._own.key] if self._own and self._own.key else [])]
         said = quote(
             _PREFIX_OF_MESSAGE.sub("", str(getattr(error, "message", error))),
-            [secret.get_secret_value() for secret in self._settings.values()],
+            [secret.get_secret_value() for secret in held],
         )
         status = getattr(error, "status_code", None)
         if not isinstance(status, int):
@@ -183,7 +195,12 @@ class _Route:
     """
 
     def __init__(
-        self, litellm: ModuleType, model: str, settings: Mapping[str, SecretStr], patience: Patience
+        self,
+        litellm: ModuleType,
+        model: str,
+        settings: Mapping[str, SecretStr],
+        own: Deployment | None,
+        patience: Patience,
     ) -> None:
         if model.startswith("ollama/"):
             # LiteLLM's ollama/ flattens the conversation to one string, without the model's own template.
@@ -193,13 +210,17 @@ class _Route:
         prefix = "OLLAMA" if self._provider == "ollama_chat" else re.sub(r"\W", "_", self._provider).upper()
         key_names = _KEY_NAMES.get(self._provider, (f"{prefix}_API_KEY",))
         self.key_name = key_names[0]
+        if own is not None:
+            _check_it_takes_the_key(self._provider, own)
+            self.key_name = f"the api_key in the entry {own.name} of {own.source}"
+            settings = _settings_of(own, prefix)
         key = next(
             (checked_key(settings[name].get_secret_value(), name) for name in key_names if name in settings),
             None,
         )
         self.url = _endpoint(prefix, settings, key) or (OLLAMA_URL if prefix == "OLLAMA" else "")
-        if key is None and is_loopback(self.url):
-            key = "none-needed"  # OpenAI's client wants one, servers on this machine seldom do
+        if key is None and (is_loopback(self.url) or (own is not None and self.url)):
+            key = NO_KEY  # OpenAI's client wants one, servers on this machine seldom do
         if key is None:
             _check_no_key_needed(litellm, model, key_names)
         self.arguments: dict[str, Any] = {"model": model, "api_key": key, "api_base": self.url or None}
@@ -325,6 +346,21 @@ def _provider_of(litellm: ModuleType, model: str) -> str:
         f"LiteLLM knows no provider {prefix!r}.",
         hint=did_you_mean(prefix, known) or "Name a model as provider/model, such as openai/gpt-5.",
     )
+
+
+def _settings_of(own: Deployment, prefix: str) -> dict[str, SecretStr]:
+    """Give an entry's key, endpoint and version the names that they have in the environment."""
+    told = {"API_BASE": own.endpoint, "API_VERSION": own.version}
+    named = {f"{prefix}_{name}": SecretStr(text) for name, text in told.items() if text}
+    return named if own.key is None else {**named, f"{prefix}_API_KEY": own.key}
+
+
+def _check_it_takes_the_key(provider: str, own: Deployment) -> None:
+    if own.endpoint is not None and provider.startswith(_SIGN_BY_THE_ENVIRONMENT):
+        raise ProviderError(
+            f"{own.name} has its own endpoint, where {provider} would sign in by this user's own account.",
+            hint=f"Remove its api_base from {own.source}, or reach it by another provider.",
+        )
 
 
 def _endpoint(prefix: str, settings: Mapping[str, SecretStr], key: str | None) -> str:

@@ -36,6 +36,10 @@ modules[job["main"]].main(job["settings"], modules)
 
 # What a child needs of `fact_magics.values`, each after what it imports.
 _CODEC = ("values.forms", "values.foreign", "values.wire")
+_PACKAGE = Path(__file__).parent.parent
+
+CONNECTOR = "fact_magics.http"
+"""The one module of this package that a tool may import: its source is sent, and executed if a tool asks."""
 
 # What small tools import. Each costs a call microseconds in fork and exit where it is there, and milliseconds
 # inside the sandbox where it is not. `_strptime` is what `datetime.strptime` imports when it is first called.
@@ -90,17 +94,27 @@ def payload(main: str, settings: Mapping[str, Any]) -> bytes:
     settings : mapping
         JSON data.
     """
-    names = [*_CODEC, "worker", *(("confine",) if sys.platform == "linux" else ()), "family", main]
-    job = {"modules": {name: _source(name) for name in names}, "main": main, "settings": dict(settings)}
+    system = ("confine", "seccomp", "family") if sys.platform == "linux" else ()
+    names = [*_CODEC, "worker", "denied", *system, main]
+    job = {
+        "modules": {name: _source(name) for name in names},
+        "main": main,
+        "settings": {**settings, "importable": {CONNECTOR: connector_source()}},
+    }
     data = json.dumps(job).encode()
     return b"%08x" % len(data) + data
 
 
 @cache
+def connector_source() -> str:
+    """Read the source of `CONNECTOR`, which is a part of every tool that imports it."""
+    return (_PACKAGE / "http.py").read_text(encoding="utf-8")
+
+
+@cache
 def _source(name: str) -> str:
-    here = Path(__file__).parent
-    path = here.parent / f"{name.replace('.', '/')}.py" if name in _CODEC else here / f"{name}.py"
-    return path.read_text(encoding="utf-8")
+    folder = _PACKAGE if name in _CODEC else _PACKAGE / "sandbox"
+    return (folder / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
 
 
 def write_all(descriptor: int, data: bytes) -> None:

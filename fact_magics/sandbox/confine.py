@@ -33,18 +33,6 @@ _REFER = 1 << 13
 _CHANGE_DIRECTORY = sum(1 << bit for bit in range(4, 13))  # remove, and make, every kind of file
 
 
-_PR_SET_SECCOMP = 22
-_LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
-_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
-_AF_NETLINK = 16
-# The audit number of the architecture; socket; and setpgid, setsid, fork.
-_NUMBERS = {"x86_64": (0xC000003E, 41, (109, 112, 57)), "aarch64": (0xC00000B7, 198, (154, 157))}
-
-
-class _Filter(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
-
-
 class _Ruleset(ctypes.Structure):
     _fields_ = (("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
 
@@ -81,44 +69,6 @@ def has_seccomp_filter() -> bool:
 def landlock_abi() -> int:
     """Version of the kernel's Landlock, or 0 where there is none."""
     return max(0, int(_libc.syscall(_SYS_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
-
-
-def refuse_what_the_supervisor_keeps() -> bool:
-    """Refuse the few system calls by which a process inside could use up the notebook's own descriptors.
-
-    For each process that leaves its session or group, sandlock 0.9.0 keeps a pidfd in the process that
-    supervises it, the notebook's, until the sandbox ends; and a socket for each netlink socket inside. A
-    bare fork(2), which no library uses, it does not count against the cap on processes.
-
-    Returns
-    -------
-    bool
-        False on an architecture that is not known here, or where the filter can't be installed.
-    """
-    known = _NUMBERS.get(os.uname().machine)
-    if known is None:
-        return False
-    architecture, socket_call, refused = known
-    program = [
-        (_LOAD, 0, 0, 4),
-        (_JUMP_IF_EQUAL, 1, 0, architecture),
-        (_RETURN, 0, 0, _ALLOW),
-        (_LOAD, 0, 0, 0),
-        *(
-            step
-            for number in refused
-            for step in ((_JUMP_IF_EQUAL, 0, 1, number), (_RETURN, 0, 0, _REFUSE | errno.EPERM))
-        ),
-        (_JUMP_IF_EQUAL, 0, 3, socket_call),
-        (_LOAD, 0, 0, 16),  # the first argument's low half: the family
-        (_JUMP_IF_EQUAL, 0, 1, _AF_NETLINK),
-        (_RETURN, 0, 0, _REFUSE | errno.EAFNOSUPPORT),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
-    code = b"".join(struct.pack("HBBI", *step) for step in program)
-    instructions = ctypes.create_string_buffer(code, len(code))
-    filter_ = _Filter(len(program), ctypes.addressof(instructions))
-    return int(_libc.prctl(_PR_SET_SECCOMP, _FILTERED, ctypes.byref(filter_), 0, 0)) == 0
 
 
 def can_reach(pid: int) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.sandbox import boot, frames, scratch
 from fact_magics.sandbox.family import kill_descendants
+from fact_magics.sandbox.meter import Meter
 from fact_magics.sandbox.policy import Grants, Limits, module_path, zygote_environment
 from fact_magics.sandbox.printed import Printed
 from fact_magics.sandbox.watch import first_limit
@@ -104,8 +105,9 @@ class _Run:
             ended,
             self._stopped,
             seconds=self._call.timeout_seconds,
-            directory=self._directory,
-            most_bytes=self._limits.scratch_bytes,
+            measure=Meter(
+                self._process.pid, self._directory, frames.memory_limit(self._call), self._limits
+            ).exceeded,
             files=self._threads,
         )
         await self._loop.run_in_executor(self._threads, _end, self._process)
@@ -115,7 +117,7 @@ class _Run:
         if stopped is None and self._stopped.done():
             stopped = self._stopped.result()
         return frames.Ending(
-            frame=bytes(self._frame),
+            frame=self._frame,
             wait_status=-code if code < 0 else code << 8,
             cpu_seconds=0.0,
             stopped=stopped,

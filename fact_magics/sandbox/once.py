@@ -21,14 +21,17 @@ def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
     """Run the one call that stdin asks for; see `fact_magics.sandbox.fallback` for the settings."""
     worker: Any = modules["worker"]
     sys.path.extend(entry for entry in settings["path"] if entry not in sys.path)
+    sys.meta_path.insert(0, worker.ToolImports(settings["importable"]))
     if sys.platform == "linux":
         _serve_inside_family(settings, modules)
     requests, results, printed = os.dup(0), os.dup(2), os.dup(1)
     worker.open_standard_streams(printed)
+    worker.flush_before_the_end()
     os.close(printed)
     worker.set_process_limits(settings["file_bytes"], settings["open_files"])
     serve: Callable[..., NoReturn] = worker.serve
-    serve(requests, results, modules["values.wire"])
+    witness = modules["denied"].Witness(os.curdir, walled=False)
+    serve(requests, results, modules["values.wire"], witness)
 
 
 def _serve_inside_family(settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:

@@ -57,12 +57,17 @@ class ToolError:
         The tool's own frames, as text.
     mro : tuple of str
         Qualified names of its class and of what it derives from.
+    denied : (str, str) or None
+        What the tool lacked, as its process told it: a kind of permission (``net``, ``read``, ``write``,
+        ``env``), ``host`` for one that is not named, or of what none allows (``program``, ``listen``,
+        ``udp``, ``semaphore``), and its target. It has the form of such a claim, and no more is known.
     """
 
     type_name: str
     message: str
     traceback: str
     mro: tuple[str, ...]
+    denied: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +87,13 @@ class Outcome:
     duration_ms : float
         From the call's start to its end.
     limit : str or None
-        Which limit stopped it: ``memory``, ``cpu``, ``output``, ...
+        Which limit stopped it, with its value: ``memory 1024 MB``.
     isolation : tuple of str
         The layers that were in force.
+    used : str
+        What it used of a limit that stopped it, where that is known: ``70 MB``.
+    hint : str
+        One sentence on how to raise that limit.
     """
 
     status: Status
@@ -94,3 +103,5 @@ class Outcome:
     duration_ms: float
     limit: str | None
     isolation: tuple[str, ...]
+    used: str = ""
+    hint: str = ""

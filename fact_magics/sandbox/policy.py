@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 import sysconfig
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.errors import CellError
+from fact_magics.errors import IsolationError
+from fact_magics.permissions import KINDS, Permission, places, read_permission
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-KINDS = ("net", "read", "write", "env")
 
 _MIB = 1 << 20
 
@@ -49,12 +50,26 @@ _NETWORK_FILES = (
     "/etc/resolv.conf",
     "/etc/gai.conf",
     "/etc/services",
-    "/etc/ssl",
-    "/etc/pki",
-    "/etc/ca-certificates",
+    # Certificates where distributions keep them; never the directory above, where private keys are.
+    "/etc/ssl/certs",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/certs",
+    "/etc/pki/tls/cert.pem",
+    "/etc/pki/tls/openssl.cnf",
+    "/etc/pki/ca-trust/extracted",
+    "/etc/ca-certificates/extracted",
     "/usr/share/ca-certificates",
+    "/usr/share/pki",
     "/usr/local/share/ca-certificates",
+    "/var/lib/ca-certificates",
 )
+# Where this user says that the certificates are, such as a company's own.
+_CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+# Addresses are looked up when a zygote starts; the services that many use change theirs within the hour.
+_NAMES_KEPT_SECONDS = 600
+_ROOT = Path(os.sep)
 _SHARED_PREFIXES = ("/", "/usr", "/usr/local")
 _PREFIX_PARTS = ("lib", "lib64", "share", "ssl")  # of an interpreter that lives in a directory of its own
 
@@ -77,7 +92,7 @@ class Limits:
     result_bytes, printed_bytes, printed_kept, file_bytes, scratch_bytes : int
         The largest result; how much may be printed, and how much of it is kept; the largest file; all of the
         scratch directory.
-    open_files, processes : int
+    open_files, processes, threads : int
         Of one process, and of all that a call starts.
     """
 
@@ -88,11 +103,12 @@ class Limits:
     scratch_bytes: int = 1024 * _MIB
     open_files: int = 256
     processes: int = 64
+    threads: int = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """Permissions, parsed.
+    """Permissions, as the sandbox enforces them; calls with equal grants may share a zygote.
 
     Attributes
     ----------
@@ -102,37 +118,70 @@ class Grants:
         Host and port; the port is ``*`` where none was named.
     env : tuple of tuple of str
         Name and present value of each variable that is set.
+    things : tuple of tuple of int
+        Device and inode of what is at each path: the kernel grants that, and not what took its name since.
+    period : int
+        Counts the times that hosts' names are looked up anew; 0 where no host is named.
     """
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     net: tuple[tuple[str, str], ...] = ()
     env: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # values may be secret
+    things: tuple[tuple[int, int], ...] = ()
+    period: int = 0
 
     @classmethod
     def parse(cls, permissions: Iterable[str]) -> Grants:
-        """Read ``net:HOST[:PORT]``, ``read:PATH``, ``write:PATH`` and ``env:NAME``.
+        """Take permissions as they are to be enforced now.
 
         Raises
         ------
         CellError
-            If one is malformed; the error shows it.
+            One is malformed.
+        IsolationError
+            What may be written is not there, or a path leads elsewhere since it was granted.
         """
-        parts: dict[str, list[str]] = {kind: [] for kind in KINDS}
-        for permission in permissions:
-            kind, colon, what = permission.partition(":")
-            if kind not in parts or not colon or not what.strip() or "\0" in what:
-                raise CellError(
-                    f"{permission!r} is no permission.",
-                    hint="Write net:HOST[:PORT], read:PATH, write:PATH or env:NAME.",
-                )
-            parts[kind].append(what.strip())
+        parts: dict[str, list[Permission]] = {kind: [] for kind in KINDS}
+        for text in permissions:
+            permission = read_permission(text, _ROOT)
+            parts[permission.kind].append(permission)
+            if permission.kind in ("read", "write"):
+                _refuse_another_place(text, permission)
+        read, write = (tuple(sorted(p.target for p in parts[kind])) for kind in ("read", "write"))
+        net = tuple(sorted(permission.endpoint for permission in parts["net"]))
+        names = [permission.target for permission in parts["env"]]
         return cls(
-            read=tuple(sorted(_real(path) for path in parts["read"])),
-            write=tuple(sorted(_real(path) for path in parts["write"])),
-            net=tuple(sorted(_endpoint(text) for text in parts["net"])),
-            env=tuple(sorted((name, os.environ[name]) for name in parts["env"] if name in os.environ)),
+            read=read,
+            write=write,
+            net=net,
+            env=tuple(sorted((name, os.environ[name]) for name in names if name in os.environ)),
+            things=tuple(_thing(path) for path in (*read, *write)),
+            period=int(time.monotonic() // _NAMES_KEPT_SECONDS) + 1 if net else 0,
         )
+
+
+def _refuse_another_place(text: str, permission: Permission) -> None:
+    # What was granted is the place itself: nobody agreed to what a link that was put there since leads to.
+    given = Path(text.partition(":")[2])
+    if given.is_absolute() and str(given) != permission.target:
+        raise IsolationError(
+            f"{text} can't be granted: it leads to {permission.target} now.",
+            hint="Grant that path itself, if the tool should have it.",
+        )
+    if permission.kind == "write" and (missing := places.missing(Path(permission.target))):
+        raise IsolationError(
+            f"{text} can't be granted: {missing}.",
+            hint="Make it first, or grant a directory that exists: nothing is made unasked.",
+        )
+
+
+def _thing(path: str) -> tuple[int, int]:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_dev, status.st_ino)
 
 
 def readable_paths() -> tuple[str, ...]:
@@ -154,7 +203,7 @@ def readable_paths() -> tuple[str, ...]:
     library = sysconfig.get_config_var("LIBDIR")
     if library and str(library).rstrip("/") not in _SHARED_PREFIXES:
         paths.add(str(library))
-    return tuple(sorted(path for path in paths if path and Path(path).exists()))
+    return tuple(sorted(path for path in paths if path and _exists(path)))
 
 
 def module_path() -> tuple[str, ...]:
@@ -163,8 +212,9 @@ def module_path() -> tuple[str, ...]:
 
 
 def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
-    """Build a tool's whole environment: nothing of the notebook's but the time zone and what was granted."""
-    kept = {"TZ": os.environ["TZ"]} if "TZ" in os.environ else {}
+    """Build a tool's whole environment: of the notebook's, time zone, certificates, and what was granted."""
+    passed = ("TZ", *(_CERTIFICATE_VARIABLES if grants.net else ()))
+    kept = {name: os.environ[name] for name in passed if name in os.environ}
     return {
         "HOME": root,
         "TMPDIR": root,
@@ -195,10 +245,10 @@ def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) 
     """
     from sandlock import Protection
 
-    readable = (*readable_paths(), *(_NETWORK_FILES if grants.net else ()), *grants.read)
+    readable = (*readable_paths(), *(_network_files() if grants.net else ()), *grants.read)
     return {
-        "fs_readable": [path for path in readable if Path(path).exists()],
-        "fs_writable": [root, os.devnull, *(path for path in grants.write if Path(path).exists())],
+        "fs_readable": [path for path in readable if not places.missing(Path(path))],
+        "fs_writable": [root, os.devnull, *(path for path in grants.write if not places.missing(Path(path)))],
         "net_allow": [f"tcp://{host}:{port}" for host, port in grants.net],
         "clean_env": True,
         "env": zygote_environment(grants, root),
@@ -211,22 +261,17 @@ def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) 
     }
 
 
+def _network_files() -> tuple[str, ...]:
+    compiled_in = ssl.get_default_verify_paths()
+    named = (os.environ.get(name, "") for name in _CERTIFICATE_VARIABLES)
+    return (*_NETWORK_FILES, compiled_in.openssl_cafile, compiled_in.openssl_capath, *filter(None, named))
+
+
+def _exists(path: str) -> bool:
+    # `Path.exists` raises where a directory on the way may not be entered.
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def _package_directories() -> list[str]:
     names = ("site-packages", "dist-packages")
-    return [entry for entry in sys.path if Path(entry).name in names and Path(entry).is_dir()]
-
-
-def _real(path: str) -> str:
-    return os.path.realpath(Path(path).expanduser())
-
-
-def _endpoint(text: str) -> tuple[str, str]:
-    host, colon, port = text.rpartition(":")
-    if not colon or (":" in host and not host.endswith("]")):
-        host, port = text, "*"
-    numeric = port == "*" or (port.isascii() and port.isdigit() and 0 < int(port) <= 0xFFFF)
-    if not host or not numeric or any(character.isspace() or character == "/" for character in host):
-        raise CellError(
-            f"'net:{text}' names no host and port.", hint="Write net:api.example.com or net:127.0.0.1:8080."
-        )
-    return (f"[{host}]" if ":" in host and not host.startswith("[") else host), port
+    return [entry for entry in sys.path if Path(entry).name in names and _exists(entry)]

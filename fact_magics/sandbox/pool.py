@@ -11,10 +11,11 @@ from fact_magics.errors import IsolationError
 from fact_magics.sandbox import frames
 from fact_magics.sandbox.fallback import ProcessRunner
 from fact_magics.sandbox.lost import ZygoteLostError
-from fact_magics.sandbox.policy import Limits
+from fact_magics.sandbox.names import check_names
+from fact_magics.sandbox.policy import Grants, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from fact_magics.sandbox.outcome import Call, Outcome
 
@@ -70,10 +71,10 @@ class Sandbox:
         """
         await self._started()
 
-    async def use(self, mode: Mode) -> None:
-        """Isolate as another mode says, from the next call on."""
+    async def use(self, mode: Mode, limits: Limits) -> None:
+        """Isolate by another mode or within other limits, from the next call on."""
         await self.aclose()
-        self._mode = mode
+        self._mode, self._limits = mode, limits
 
     def layers(self) -> tuple[str, ...]:
         """Name the layers in force, such as ``landlock``, ``seccomp``, ``scopes``, ``rlimits``, ``fork``.
@@ -84,6 +85,18 @@ class Sandbox:
             Empty before the sandbox has started.
         """
         return self._engine.layers if self._engine is not None else ()
+
+    async def check(self, permissions: Iterable[str]) -> None:
+        """See, before anything is paid for, whether permissions can be granted here and now.
+
+        Raises
+        ------
+        IsolationError
+            What may be written is not there, or a host has no address.
+        """
+        grants = Grants.parse(permissions)
+        if self._mode != "process":
+            await check_names(grants.net)
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None = None) -> Outcome:
         """Run one call and tell how it ended; what the tool does is never raised.
@@ -100,14 +113,14 @@ class Sandbox:
         Raises
         ------
         IsolationError
-            If this system can't isolate as the mode requires.
+            If this system can't isolate as the mode requires, or grant what is permitted.
         CellError
             If a permission is malformed.
         """
-        engine = await self._engine_for(call)
+        engine, limits = await self._engine_for(call), self._limits
         async with self._turns:
             ending = await engine.run(call, on_printed)
-        return frames.judge(call, ending, self._limits, engine.layers)
+        return frames.judge(call, ending, limits, engine.layers)
 
     async def aclose(self) -> None:
         """End every process and remove every directory; the sandbox can be started again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from io import StringIO
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class Printed:
         self._room = kept
         self._on_text = on_text
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._parts: list[str] = []
+        # One buffer: a tool may print each character by itself, and a string for each is fifty bytes.
+        self._kept = StringIO(newline="")
         self._cut = 0
         self.total = 0
 
@@ -33,27 +35,33 @@ class Printed:
         self.total += len(data)
         if self._room:
             self._take(self._decoder.decode(data))
-        else:
-            self._cut += len(data)
+        elif data:
+            self._count(len(data))
 
     def close(self) -> str:
         """Say what was cut, if anything was, and return all that is kept."""
         if self._room:
             self._take(self._decoder.decode(b"", final=True))
         if self._cut:
-            self._show(f"\n… {self._cut:,} more bytes were printed and are cut here.\n")
+            self._show(f" {self._cut:,} more bytes were printed and are cut here.\n")
             self._cut = 0
-        return "".join(self._parts)
+        return self._kept.getvalue()
 
     def _take(self, text: str) -> None:
         shown = text[: self._room]
         self._room -= len(shown)
-        self._cut += len(text[len(shown) :].encode("utf-8", "replace"))
         self._show(shown)
+        if len(shown) < len(text):
+            self._count(len(text[len(shown) :].encode("utf-8", "replace")))
+
+    def _count(self, size: int) -> None:
+        if not self._cut:
+            self._show("\n…")  # at once: who watches is to know why nothing more comes
+        self._cut += size
 
     def _show(self, text: str) -> None:
         if not text:
             return
-        self._parts.append(text)
+        self._kept.write(text)
         if self._on_text is not None:
             self._on_text(text)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fact_magics.sandbox import frames
+from fact_magics.sandbox.meter import Meter
 from fact_magics.sandbox.printed import Printed
 from fact_magics.sandbox.watch import first_limit
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from fact_magics.sandbox.policy import Limits
 
 _END_SECONDS = 0.6
+_FLUSH_SECONDS = 0.05
 _READ_SIZE = 1 << 16
+_MOST_LEFT = 64  # reads: more than a pipe holds, should something be writing still
 
 
 class Zygote(Protocol):
@@ -31,6 +34,10 @@ class Zygote(Protocol):
 
     limits: Limits
     files: Executor
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
 
     def order(self, **order: object) -> None:
         """Send the zygote one order."""
@@ -106,16 +113,18 @@ class Run:
         self._send()
         report: dict[str, Any] | None = None
         stopped: str | None = None
+        memory = frames.memory_limit(self._call)
         try:
             try:
                 stopped = await first_limit(
                     ended,
                     self._stopped,
                     seconds=self._call.timeout_seconds,
-                    directory=prepared.scratch,
-                    most_bytes=self._limits.scratch_bytes,
+                    measure=Meter(self._zygote.pid, prepared.scratch, memory, self._limits).exceeded,
                     files=self._zygote.files,
                 )
+                if stopped is not None:
+                    await self._let_flush(ended)
             finally:
                 if not ended.done():
                     await self._kill(ended)
@@ -125,20 +134,26 @@ class Run:
             report = ended.result()
             self.clean = stopped is None and report.get("clean") is True
         duration = (time.perf_counter() - started) * 1e3
-        while self._read_results():
-            pass
-        while self._read_printed():
-            pass
+        for read in (self._read_results, self._read_printed):
+            for _ in range(_MOST_LEFT):
+                if not read():
+                    break
         if stopped is None and self._stopped.done():
             stopped = self._stopped.result()
         return frames.Ending(
-            frame=bytes(self._frame),
+            frame=self._frame,
             wait_status=None if report is None else int(report["status"]),
             cpu_seconds=0.0 if report is None else float(report["cpu"]),
             stopped=stopped,
             printed=self._printed.close(),
             duration_ms=duration,
         )
+
+    async def _let_flush(self, ended: asyncio.Future[dict[str, Any]]) -> None:
+        """Give the call a moment in which to print half a line that waits for its end."""
+        with suppress(OSError):
+            signal.pidfd_send_signal(self._prepared.handle, signal.SIGTERM)
+        await asyncio.wait((ended,), timeout=_FLUSH_SECONDS)
 
     async def _kill(self, ended: asyncio.Future[dict[str, Any]]) -> None:
         """End all that the call started, even while this task is being cancelled again and again."""

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from functools import partial
 from itertools import count
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-_LEAST = 4096  # an empty file is not free: there may be millions
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_LONG = 2_000  # bytes of a path
+_LEAST = 4096  # an empty file or directory is not free: there may be millions
 
 
 def size(root: Path, enough: int) -> int:
@@ -21,38 +27,63 @@ def size(root: Path, enough: int) -> int:
                 with suppress(OSError):
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-                    else:
-                        total += max(_LEAST, entry.stat(follow_symlinks=False).st_blocks * 512)
+                    total += max(_LEAST, entry.stat(follow_symlinks=False).st_blocks * 512)
     return total
 
 
 def remove(root: Path) -> None:
     """Remove `root` and all in it: no link is followed, no depth is too deep, no mode keeps it.
 
-    Directories are moved up before they are emptied, so that no path grows beyond what the system takes.
+    Directories whose paths grow long are moved up before they are emptied, as systems take paths of some
+    thousand bytes only.
     """
     with suppress(OSError):
         root.rmdir()
         return
     numbers = count()
-    waiting = [root]
-    emptied: list[Path] = []
+    waiting = [str(root)]
+    found: list[str] = []
     while waiting:
         directory = waiting.pop()
-        emptied.append(directory)
-        with suppress(OSError):
-            directory.chmod(stat.S_IRWXU)
-        with suppress(OSError), os.scandir(directory) as entries:
-            for entry in list(entries):
-                with suppress(OSError):
-                    if not entry.is_dir(follow_symlinks=False):
-                        Path(entry.path).unlink()
-                        continue
+        found.append(directory)
+        for entry in _entries(directory):
+            with suppress(OSError):
+                if not entry.is_dir(follow_symlinks=False):
+                    _open_up_for(os.unlink, entry.path, directory)
+                    continue
+                below = entry.path
+                if len(below) > _LONG:
+                    below = f"{root}.gone-{next(numbers)}"
                     # A directory is moved only by who may write in it: its parent entry changes.
-                    Path(entry.path).chmod(stat.S_IRWXU)
-                    moved = root.with_name(f"{root.name}.gone-{next(numbers)}")
-                    Path(entry.path).rename(moved)
-                    waiting.append(moved)
-    for directory in emptied:
+                    os.chmod(entry.path, stat.S_IRWXU)  # noqa: PTH101
+                    _open_up_for(partial(os.rename, dst=below), entry.path, directory)
+                waiting.append(below)
+    for directory in reversed(found):
         with suppress(OSError):
-            directory.rmdir()
+            if directory.startswith(f"{root}{os.sep}"):
+                _open_up_for(os.rmdir, directory, os.path.dirname(directory))  # noqa: PTH120
+            else:
+                os.rmdir(directory)  # noqa: PTH106 - of the directory that they are in, the mode is not ours
+
+
+def _entries(directory: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except PermissionError:
+        with suppress(OSError):
+            os.chmod(directory, stat.S_IRWXU)  # noqa: PTH101
+            with os.scandir(directory) as entries:
+                return list(entries)
+    except OSError:
+        pass
+    return []
+
+
+def _open_up_for(act: Callable[[str], object], path: str, directory: str) -> None:
+    """Act on an entry of a directory, whose mode may forbid it."""
+    try:
+        act(path)
+    except PermissionError:
+        os.chmod(directory, stat.S_IRWXU)  # noqa: PTH101
+        act(path)

@@ -8,6 +8,7 @@ import json
 import os
 import select
 from contextlib import suppress
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.sandbox import boot, scratch
@@ -94,6 +95,11 @@ class Warden:
         self.layers: tuple[str, ...] = ()
 
     @property
+    def pid(self) -> int:
+        """Its process; 0 before it was started."""
+        return self._pid
+
+    @property
     def is_prepared(self) -> bool:
         """Whether a child waits, so that a call would start at once."""
         return self.alive and self._prepared is not None and self._prepared.pid != 0
@@ -119,6 +125,7 @@ class Warden:
         try:
             async with asyncio.timeout(_BOOT_SECONDS):
                 self.layers = _layers(await up)
+            _insist_on_walls(self.layers)
         except TimeoutError:
             await self.aclose()
             raise ZygoteLostError("an isolated process did not start within a minute") from None
@@ -326,6 +333,12 @@ def _has_ended(handle: int, seconds: float = 0.0) -> bool:
     return bool(poll.poll(seconds * 1000))
 
 
+def _insist_on_walls(layers: tuple[str, ...]) -> None:
+    missing = [layer for layer in ("landlock", "seccomp") if layer not in layers]
+    if missing:
+        raise ZygoteLostError(f"without {' and '.join(missing)} in force, files and network are open")
+
+
 def _layers(up: dict[str, Any]) -> tuple[str, ...]:
     layers = ["landlock"] if up.get("landlock") else []
     layers += ["seccomp"] if up.get("seccomp") else []
@@ -347,7 +360,25 @@ def _end(process: Any, pid: int, handle: int) -> None:
         os.close(handle)
     with suppress(OSError, RuntimeError):
         process.kill()
-    with suppress(OSError, RuntimeError):
-        process.wait(timeout=_END_SECONDS)
+    _reap(process)
     with suppress(OSError):
         process.stdout.close()
+
+
+def _reap(process: Any) -> None:
+    """Wait for what sandlock keeps of a process that was killed, but not for long.
+
+    It connects on behalf of those inside, and waits for a host that does not answer even when they are gone:
+    for minutes, whatever timeout is given. That host may keep a thread, but not the next zygote.
+    """
+    try:
+        waiting = Thread(target=_wait, args=(process,), name="fact-reaper", daemon=True)
+        waiting.start()
+        waiting.join(_END_SECONDS)
+    except RuntimeError:  # while the interpreter ends, no thread can be started
+        _wait(process)
+
+
+def _wait(process: Any) -> None:
+    with suppress(OSError, RuntimeError):
+        process.wait(timeout=_END_SECONDS)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.sandbox import scratch
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Executor
-    from pathlib import Path
 
 _MEASURE_SECONDS = 0.25
 
@@ -19,8 +17,7 @@ async def first_limit(
     stopped: asyncio.Future[str],
     *,
     seconds: float,
-    directory: Path,
-    most_bytes: int,
+    measure: Callable[[], str | None],
     files: Executor,
 ) -> str | None:
     """Wait until the call ended, or until it has to be stopped.
@@ -33,20 +30,20 @@ async def first_limit(
         Set to the name of a limit by who reads the call's pipes.
     seconds : float
         Wall time from now.
-    directory : Path
-        The scratch directory, measured a few times a second; it may take `most_bytes` on disk.
+    measure : callable
+        Called a few times a second; names the limit that what the call takes exceeds, or gives None.
     files : Executor
-        Where it is measured.
+        Where it is called.
 
     Returns
     -------
     str or None
-        ``time``, ``scratch`` or what `stopped` was set to; None if the call ended.
+        ``time``, what `measure` named or what `stopped` was set to; None if the call ended.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     measured = loop.time()
-    measuring: asyncio.Future[int] | None = None
+    measuring: asyncio.Future[str | None] | None = None
     while True:
         now = loop.time()
         if ended.done():
@@ -56,11 +53,11 @@ async def first_limit(
         if now >= deadline:
             return "time"
         if measuring is not None and measuring.done():
-            if measuring.result() >= most_bytes:
-                return "scratch"
+            if (limit := measuring.result()) is not None:
+                return limit
             measuring, measured = None, now
         if measuring is None and now >= measured + _MEASURE_SECONDS:
-            measuring = loop.run_in_executor(files, scratch.size, directory, most_bytes)
+            measuring = loop.run_in_executor(files, measure)
         waited = [ended, stopped] if measuring is None else [ended, stopped, measuring]
         pause = (
             deadline - now

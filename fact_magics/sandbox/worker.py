@@ -11,6 +11,7 @@ import io
 import json
 import linecache
 import os
+import signal
 import sys
 import traceback
 from contextlib import suppress
@@ -26,17 +27,43 @@ if TYPE_CHECKING:
 RESULT, ERROR = b"R", b"E"
 _TEXT_LIMIT = 20_000
 _MESSAGE_LIMIT = 4_000
+_NAME_LIMIT = 300
+_BASES_LIMIT = 50
 _READ_SIZE = 1 << 20
 _OWN_MODULES = "_fact_"
+_PACKAGE = "fact_magics"
 _NOT_FROM_INSIDE = (
     "a tool can't call another stored tool from inside its isolation; call both from the notebook and pass "
     "the first one's result in"
 )
 
+_LIMITS_BY_ERROR = {errno.EFBIG: "file", errno.EMFILE: "open files", errno.ENOMEM: "memory"}
+
 # Built before the tool runs: there may be no memory left to build it with when it is needed.
 _NO_MEMORY = json.dumps(
     {"type": "MemoryError", "message": "", "traceback": "", "mro": ["MemoryError"], "limit": "memory"}
 ).encode()
+
+
+# Taken before the tool runs, which may put others in their places.
+_dumps = json.dumps
+_fork, _leave, _wait, _write = getattr(os, "fork", None), os._exit, os.waitpid, os.write
+_getpid, _kill, _signal = os.getpid, os.kill, signal.signal
+_TracebackException, _StackSummary = traceback.TracebackException, traceback.StackSummary
+# As a class's metaclass can't tell them.
+_module_of, _name_of, _bases_of = (
+    type.__dict__[attribute].__get__ for attribute in ("__module__", "__qualname__", "__mro__")
+)
+
+
+class Witness(Protocol):
+    """What the worker needs of `fact_magics.sandbox.denied`."""
+
+    def watch(self) -> None:
+        """Remember from now on what the call tries."""
+
+    def claim(self, raised: BaseException) -> tuple[str, str] | None:
+        """Name what was denied, if an error comes from that."""
 
 
 class Codec(Protocol):
@@ -50,23 +77,55 @@ class Codec(Protocol):
 
 
 class ToolImports:
-    """Finder that answers for the toolbox: a tool that imports another one learns why it can't."""
+    """Finder that answers for this package: what a tool may import of it, and why the rest is not there.
+
+    Parameters
+    ----------
+    sources : mapping of str to str
+        The modules that a tool may import, by their whole names.
+    """
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        self._sources = sources
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: object = None
+    ) -> ModuleSpec | None:
+        """Find a module of this package; leave every other one to the finders that follow."""
+        del path, target
+        if name != _PACKAGE and not name.startswith(f"{_PACKAGE}."):
+            return None
+        if name != _PACKAGE and name not in self._sources:
+            raise ImportError(_NOT_FROM_INSIDE, name=name)
+        from importlib.machinery import ModuleSpec
+
+        loader: Any = self
+        return ModuleSpec(name, loader, is_package=name == _PACKAGE)
 
     @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
-        """Refuse the toolbox; leave every other module to the finders that follow."""
-        del target
-        if name == "fact_magics.tools":
-            raise ImportError(_NOT_FROM_INSIDE, name=name)
-        if name == "fact_magics":
-            from importlib.machinery import PathFinder
+    def create_module(spec: ModuleSpec) -> None:
+        """Leave it to Python to make the module."""
+        del spec
 
-            if PathFinder.find_spec(name, path) is None:
-                raise ImportError(_NOT_FROM_INSIDE, name=name)
-        return None
+    def exec_module(self, module: ModuleType) -> None:
+        """Fill a module; the package itself is empty, and says so to whoever looks for more in it."""
+        name = module.__name__
+        if name == _PACKAGE:
+            vars(module)["__getattr__"] = _refuse
+        else:
+            code = compile(self._sources[name], f"<{name}>", "exec", dont_inherit=True)
+            exec(code, module.__dict__)  # noqa: S102 - a source of this package
 
 
-def serve(requests: int, results: int, codec: Codec, end: Callable[[int], NoReturn] = os._exit) -> NoReturn:
+def _refuse(name: str) -> NoReturn:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise ImportError(_NOT_FROM_INSIDE, name=f"{_PACKAGE}.{name}")
+
+
+def serve(
+    requests: int, results: int, codec: Codec, witness: Witness, end: Callable[[int], NoReturn] = os._exit
+) -> NoReturn:
     """Read one request, run it, write one frame, and end this process.
 
     Parameters
@@ -75,30 +134,34 @@ def serve(requests: int, results: int, codec: Codec, end: Callable[[int], NoRetu
         Descriptors: the request comes from the first, the frame goes to the second.
     codec : Codec
         The module `fact_magics.values.wire`, loaded from its source.
+    witness : Witness
+        Names what the call was denied.
     """
     header = json.loads(_read(requests, int.from_bytes(_read(requests, 8), "big")))
     source = _read(requests, header["source"]).decode("utf-8", "surrogatepass")
     arguments = _read(requests, header["arguments"])
     set_call_limits(header)
-    kind, payload = run(source, header["function"], arguments, codec, header["result_bytes"])
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(BaseException):  # what it prints is lost with the stream that it broke
-            stream.flush()
+    if header["watched"]:
+        witness.watch()
+    kind, payload = run(source, header["function"], arguments, codec, witness, header["result_bytes"])
+    _flush()
     for part in (kind + len(payload).to_bytes(8, "big"), payload):  # apart: a copy might find no memory
         rest = memoryview(part)
         while rest:
-            rest = rest[os.write(results, rest) :]
+            rest = rest[_write(results, rest) :]
     end(0)
 
 
-def run(source: str, function: str, arguments: bytes, codec: Codec, result_bytes: int) -> tuple[bytes, bytes]:
+def run(
+    source: str, function: str, arguments: bytes, codec: Codec, witness: Witness, result_bytes: int
+) -> tuple[bytes, bytes]:
     """Execute `source`, call `function` in it, and represent what came of it.
 
     Returns
     -------
     tuple of bytes
         `RESULT` and the wire form of the value, or `ERROR` and a JSON object with ``type``, ``message``,
-        ``traceback``, ``mro`` and ``limit``.
+        ``traceback``, ``mro``, ``limit``, ``used`` (bytes of a result beyond its limit) and ``denied``.
     """
     filename = f"<{function}>"
     try:
@@ -106,14 +169,13 @@ def run(source: str, function: str, arguments: bytes, codec: Codec, result_bytes
         module = ModuleType(f"{_OWN_MODULES}tool")
         module.__file__ = filename
         sys.modules[module.__name__] = module
-        sys.meta_path.insert(0, ToolImports)
         exec(compile(source, filename, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
         value = _call(module, function, arguments, codec)
         payload = codec.encode(value)
         if len(payload) > result_bytes:
-            return ERROR, json.dumps({"limit": "result"}).encode()
+            return ERROR, _dumps({"limit": "result", "used": len(payload)}).encode()
     except BaseException as raised:  # noqa: BLE001 - whatever it raises is its answer, SystemExit too
-        return ERROR, describe(raised, filename)
+        return ERROR, describe(raised, filename, witness)
     return RESULT, payload
 
 
@@ -132,19 +194,24 @@ def _call(module: ModuleType, function: str, arguments: bytes, codec: Codec) -> 
     return value
 
 
-def describe(raised: BaseException, filename: str) -> bytes:
+def describe(raised: BaseException, filename: str, witness: Witness) -> bytes:
     """Represent an exception as JSON: bounded, and with the frames of `filename` only."""
     try:
         kind = type(raised)
-        told = {
+        told: dict[str, Any] = {
             "type": _name(kind),
-            "message": _text(raised)[:_MESSAGE_LIMIT],
-            "traceback": _own_frames(raised, filename),
-            "mro": [_name(base) for base in kind.__mro__[:50] if base is not object],
+            "message": _text(raised),
+            "traceback": "",
+            "mro": [_name(base) for base in _bases_of(kind)[:_BASES_LIMIT] if base is not object],
             "limit": _limit(raised),
         }
-        return json.dumps(told).encode()
-    except BaseException:  # noqa: BLE001 - no memory, or an exception built to break this
+        # What fails on an odd exception, or for want of memory, is left out.
+        with suppress(BaseException):
+            told["traceback"] = _own_frames(raised, filename)
+        with suppress(BaseException):
+            told["denied"] = witness.claim(raised)
+        return _dumps(told).encode()
+    except BaseException:  # noqa: BLE001 - no memory, or nothing works any more in this process
         return _NO_MEMORY if isinstance(raised, MemoryError) else b"{}"
 
 
@@ -210,6 +277,28 @@ def _stream(descriptor: int, mode: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(buffer, "utf-8", errors="backslashreplace", line_buffering=True)
 
 
+def flush_before_the_end() -> None:
+    """Have half a line printed that waits for its end when this process is stopped at a limit.
+
+    Code that Python does not get a word in is killed a moment later, and keeps it.
+    """
+    for name in ("SIGTERM", "SIGXCPU"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _flush_and_end)
+
+
+def _flush_and_end(number: int, _: object) -> None:
+    _flush()
+    _signal(number, signal.SIG_DFL)
+    _kill(_getpid(), number)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BaseException):  # what it prints is lost with the stream that it broke
+            stream.flush()
+
+
 def _read(descriptor: int, size: int) -> bytes:
     buffer = bytearray()
     while len(buffer) < size:
@@ -221,14 +310,16 @@ def _read(descriptor: int, size: int) -> bytes:
 
 
 def _name(kind: type) -> str:
-    module, name = str(kind.__module__), str(kind.__qualname__)
-    return name if module == "builtins" or module.startswith(_OWN_MODULES) else f"{module}.{name}"
+    module, name = _module_of(kind), str(_name_of(kind))
+    if isinstance(module, str) and module != "builtins" and not module.startswith(_OWN_MODULES):
+        name = f"{module}.{name}"
+    return name[:_NAME_LIMIT]
 
 
 def _text(raised: BaseException) -> str:
     try:
-        return str(raised)
-    except Exception:  # noqa: BLE001 - the tool's own __str__
+        return str(raised)[:_MESSAGE_LIMIT]
+    except BaseException:  # noqa: BLE001 - the tool's own __str__
         return "<its message can't be shown>"
 
 
@@ -236,34 +327,37 @@ def _limit(raised: BaseException) -> str | None:
     if isinstance(raised, MemoryError):
         return "memory"
     if isinstance(raised, OSError):
-        if raised.errno == errno.EFBIG:
-            return "file"
         if raised.errno == errno.EAGAIN and not _can_fork():
             return "processes"
+        return _LIMITS_BY_ERROR.get(raised.errno or 0)
+    if isinstance(raised, RuntimeError) and raised.args == ("can't start new thread",):
+        return "memory" if _can_fork() else "processes"  # each thread takes address space for its stack
     return None
 
 
 def _can_fork() -> bool:
+    if _fork is None:
+        return True
     try:
-        child = os.fork()
+        child = _fork()
     except OSError:
         return False
     if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
+        _leave(0)
+    _wait(child, 0)
     return True
 
 
 def _own_frames(raised: BaseException, filename: str) -> str:
-    report = traceback.TracebackException.from_exception(raised)
+    report = _TracebackException.from_exception(raised)
     waiting, seen = [report], set()
     while waiting:
         one = waiting.pop()
         if id(one) in seen:
             continue
         seen.add(id(one))
-        one.stack = traceback.StackSummary.from_list([f for f in one.stack if f.filename == filename])
-        waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
+        one.stack = _StackSummary.from_list([f for f in one.stack if f.filename == filename])
+        waiting += [other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other]
     text = "".join(report.format())
     if len(text) > _TEXT_LIMIT:
         text = f"{text[: _TEXT_LIMIT // 2]}\n...\n{text[-_TEXT_LIMIT // 2 :]}"

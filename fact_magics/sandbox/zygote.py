@@ -33,18 +33,21 @@ class Zygote:
     ----------
     settings : dict
         ``parent`` (its process id), ``root`` (the directory of pipes and scratches), ``preload`` (module
-        names), ``writable`` (paths), ``path`` (additional entries of ``sys.path``), ``file_bytes`` and
-        ``open_files`` (limits).
+        names), ``writable`` (paths), ``path`` (additional entries of ``sys.path``), ``importable`` (sources
+        of what calls may import of this package), ``file_bytes`` and ``open_files`` (limits).
     modules : dict
-        ``worker``, ``confine`` and ``values.wire``, loaded from their sources.
+        ``worker``, ``denied``, ``confine``, ``seccomp`` and ``values.wire``, loaded from their sources.
     """
 
     def __init__(self, settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:
         self._settings = settings
         self._worker: Any = modules["worker"]
         self._confine: Any = modules["confine"]
+        self._seccomp: Any = modules["seccomp"]
+        self._denied: Any = modules["denied"]
         self._codec: Any = modules["values.wire"]
         self._scoped = False
+        self._filtered = False
         self._call: int | None = None
         self._child = 0
         self._child_handle = -1
@@ -58,7 +61,7 @@ class Zygote:
         self._report(
             up=True,
             landlock=self._confine.landlock_abi(),
-            seccomp=self._confine.has_seccomp_filter(),
+            seccomp=self._filtered,
             scoped=self._scoped,
             nested=self._try_domain(),
         )
@@ -85,7 +88,8 @@ class Zygote:
         signal.signal(signal.SIGTERM, self.leave)
         self._confine.become_subreaper()
         self._confine.drop_capabilities()
-        self._confine.refuse_what_the_supervisor_keeps()
+        # Sandlock's filter is looked for first: with ours in force there is one in any case.
+        self._filtered = self._confine.has_seccomp_filter() and self._seccomp.refuse_needless_calls()
         self._confine.die_with_parent(signal.SIGTERM)
         parent = self._settings["parent"]
         self._scoped = (
@@ -94,6 +98,7 @@ class Zygote:
 
     def _preload(self) -> None:
         sys.path.extend(entry for entry in self._settings["path"] if entry not in sys.path)
+        sys.meta_path.insert(0, self._worker.ToolImports(self._settings["importable"]))
         for name in self._settings["preload"]:
             try:
                 importlib.import_module(name)
@@ -138,8 +143,8 @@ class Zygote:
         self._report(ready=call, pid=self._child)
 
     def _become_call(self, call: int, requests: int, results: int, printed: int) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._worker.flush_before_the_end()
         self._confine.die_with_parent(signal.SIGKILL)
         self._worker.open_standard_streams(printed)
         os.dup2(requests, _FIRST_FREE)
@@ -153,7 +158,7 @@ class Zygote:
         self._worker.set_process_limits(self._settings["file_bytes"], self._settings["open_files"])
         self._confine.enter_call_domain([scratch, os.devnull, *self._settings["writable"]])
         serve: Callable[..., NoReturn] = self._worker.serve
-        serve(_FIRST_FREE, _FIRST_FREE + 1, self._codec)
+        serve(_FIRST_FREE, _FIRST_FREE + 1, self._codec, self._denied.Witness(scratch))
 
     def _end_call(self) -> None:
         call, self._call = self._call, None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import boot, scratch
 from fact_magics.sandbox.lost import ZygoteLostError
+from fact_magics.sandbox.names import check_names
 from fact_magics.sandbox.policy import Grants
 from fact_magics.sandbox.threads import run_in
 from fact_magics.sandbox.warden import Warden
@@ -130,6 +131,7 @@ class ZygotePool:
 
     async def _spawn(self, grants: Grants, preload: tuple[str, ...], *, busy: bool) -> Warden:
         assert self._base is not None  # noqa: S101 - set by start(), which comes first
+        await check_names(grants.net)
         warden = Warden(
             grants,
             self._limits,
@@ -154,6 +156,7 @@ class ZygotePool:
 
     def _make_room(self) -> None:
         idle = [warden for warden in self._wardens if not warden.busy]
+        idle.sort(key=lambda warden: self._wardens[warden] == _BARE)  # those that most tools use go last
         for warden in idle[: max(0, len(self._wardens) + 1 - self._most)]:
             del self._wardens[warden]
             self._later(warden.aclose())

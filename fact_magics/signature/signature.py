@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import re
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.errors import InvalidInput, InvalidResult, did_you_mean
 from fact_magics.signature.parameters import KINDS, Parameter, python_annotation
 from fact_magics.signature.schema import default_json, type_schema
-from fact_magics.signature.vocabulary import Type, shape
+from fact_magics.signature.vocabulary import Default, Type, shape
 from fact_magics.text import one_line, plural
 from fact_magics.values import ValueTypeError, WireError, decode_result, encode, encode_call, normalise
 from fact_magics.values.showing import brief
@@ -248,7 +249,10 @@ class Signature:
         }
 
     def skeleton(self) -> str:
-        """Give the body of a run to fill in: ``text = ...  # str, required``."""
+        """Give the body of a run to fill in: ``text = ...  # str, required``.
+
+        A default that a notebook would not read as the same value is commented out.
+        """
         lines = []
         for parameter in self.parameters:
             about = f": {parameter.description}" if parameter.description else ""
@@ -256,7 +260,7 @@ class Signature:
             default = parameter.default
             if default is None:
                 lines.append(f"{parameter.name} = ...  # {parameter.type.text}, required{about}")
-            elif default.literal:
+            elif _reads_back(default):
                 lines.append(f"{parameter.name} = {default.source}  # {parameter.type.text}{about}")
             else:
                 lines.append(f"# {parameter.name} = {default.source}  # {parameter.type.text}{about}")
@@ -337,6 +341,15 @@ def signature_identity(signature: Signature) -> str:
     ]
     wire = encode([seen, shape(signature.returns), signature.is_async])
     return hashlib.blake2b(wire, digest_size=16).hexdigest()
+
+
+def _reads_back(default: Default) -> bool:
+    """Whether a default's source, which is shown on one line and cut, still is its value."""
+    try:
+        value = ast.literal_eval(default.source)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return False
+    return default.literal and type(value) is type(default.value) and bool(value == default.value)
 
 
 def _problem(detail: ErrorDetails, name: str, *, skip: int = 1) -> str:

@@ -50,10 +50,10 @@ def add_execution(connection: sqlite3.Connection, row: ExecutionRow) -> None:
         """
         INSERT INTO tool_executions (
             id, session_id, tool_id, tool_name, tool_version, input_data, output_data, status, error, details,
-            printed, cached, cache_key, isolation, duration_ms, executed_at
+            printed, cached, cache_key, isolation, permissions, duration_ms, executed_at
         ) VALUES (
             :id, :session_id, :tool_id, :tool_name, :tool_version, :input_data, :output_data, :status, :error,
-            :details, :printed, :cached, :cache_key, :isolation, :duration_ms, :executed_at
+            :details, :printed, :cached, :cache_key, :isolation, :permissions, :duration_ms, :executed_at
         )
         ON CONFLICT (id) DO NOTHING
         """,
@@ -195,7 +195,11 @@ def _executions(cursor: sqlite3.Cursor) -> list[ExecutionRow]:
 
 def _execution(record: dict[str, Any]) -> ExecutionRow:
     del record["seq"]
-    record.update(status=Status(record["status"]), cached=bool(record["cached"]))
+    record.update(
+        status=Status(record["status"]),
+        cached=bool(record["cached"]),
+        permissions=words(record["permissions"]),
+    )
     return ExecutionRow(**record)
 
 

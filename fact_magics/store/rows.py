@@ -154,6 +154,8 @@ class ExecutionRow:
         The answer came from the cache stored under `cache_key`.
     isolation : str
         The layers in force, joined by a comma and a space.
+    permissions : tuple of str
+        All that the run was granted, by its tool and by its cell.
     """
 
     id: str = field(default_factory=new_id)
@@ -170,6 +172,7 @@ class ExecutionRow:
     cached: bool = False
     cache_key: str | None = None
     isolation: str = ""
+    permissions: tuple[str, ...] = ()
     duration_ms: float = 0.0
     executed_at: str = field(default_factory=utc_now)
 

@@ -199,4 +199,13 @@ _CACHE = (
 
 INITIAL = (*_SESSIONS, *_TOOLS, *_GENERATIONS, *_EXECUTIONS, *_CACHE)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (INITIAL,)
+# What a run was granted, as JSON; before, that was what its tool was granted.
+_PERMISSIONS_OF_RUNS = (
+    "ALTER TABLE tool_executions ADD COLUMN permissions TEXT NOT NULL DEFAULT '[]'",
+    """
+    UPDATE tool_executions SET permissions = (SELECT permissions FROM tools WHERE id = tool_id)
+    WHERE tool_id IN (SELECT id FROM tools WHERE permissions <> '[]') AND status <> 'invalid'
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (INITIAL, _PERMISSIONS_OF_RUNS)

@@ -194,6 +194,12 @@ class Store:
         """Find the version that was accepted last for a request."""
         return await self._read(tools.by_request, request_hash)
 
+    async def same_version(
+        self, name: str, source: str, contract: str, permissions: tuple[str, ...]
+    ) -> ToolVersion | None:
+        """Find the version that was kept last with this very source, contract and permissions."""
+        return await self._read(tools.same, name, source, contract, permissions)
+
     async def versions(self, name: str) -> list[ToolVersion]:
         """List the versions of a name, the highest first."""
         return await self._read(tools.versions, name)

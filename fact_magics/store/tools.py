@@ -167,6 +167,19 @@ def by_request(connection: sqlite3.Connection, request_hash: str) -> ToolVersion
     return _first(connection.execute(query, (request_hash,))) if request_hash else None
 
 
+def same(
+    connection: sqlite3.Connection, name: str, source: str, contract: str, permissions: tuple[str, ...]
+) -> ToolVersion | None:
+    """Find the version that was kept last with this very source, contract and permissions."""
+    query = """
+        SELECT * FROM tools WHERE name = :name AND removed_at IS NULL
+        AND source = :source AND contract = :contract AND permissions = :permissions
+        ORDER BY seq DESC LIMIT 1
+    """
+    wanted = {"name": name, "source": source, "contract": contract, "permissions": permissions}
+    return _first(connection.execute(query, bound(wanted)))
+
+
 def versions(connection: sqlite3.Connection, name: str) -> list[ToolVersion]:
     """List the versions of a name, the highest first."""
     query = """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import json
 import re
+from collections import Counter
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import repeat
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 _CALL_DEPTH = 2  # the object and the list or object in which a call wraps its arguments
 _MAX_WIRE_DEPTH = MAX_DEPTH + _CALL_DEPTH
 _SHOWN = 40
+# Keys of one hash are compared with each other, each with all: a tool may choose as many as it likes.
+_MOST_OF_ONE_HASH = 100
+# Even an empty list takes as much memory as 25 bytes of text.
+_MOST_CONTAINERS = 4_000_000
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 
 # Written as ASCII escapes, as text with surrogates must be, such a pair would be read back as one character.
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
@@ -201,6 +207,8 @@ def decode_result(wire: bytes) -> object:
     WireError
         As `decode`, and for the forms that only travel into a tool.
     """
+    if _containers(wire) > _MOST_CONTAINERS and _containers(_STRING.sub(b"", wire)) > _MOST_CONTAINERS:
+        raise WireError(f"more than {_MOST_CONTAINERS:,} lists and objects")
     return _read(wire, _RESULT_DECODER, MAX_DEPTH)
 
 
@@ -226,7 +234,11 @@ def _read(wire: bytes, tagged: json.JSONDecoder, max_depth: int) -> object:
 
 def _may_be_deep(wire: bytes, limit: int) -> bool:
     # Few brackets can't be deep, and counting them is far cheaper than walking the value.
-    return wire.count(b"[") + wire.count(b"{") > limit
+    return _containers(wire) > limit
+
+
+def _containers(wire: bytes) -> int:
+    return wire.count(b"[") + wire.count(b"{")
 
 
 class _Hook:
@@ -321,12 +333,22 @@ def _read_float(text: str) -> float:
 
 
 def _read_dict(pairs: list[object]) -> dict[object, object]:
-    read: dict[object, object] = {}
     for pair in pairs:
         if type(pair) is not list or len(pair) != 2:
             raise WireError("'$dict' with something else than pairs")
-        read[pair[0]] = pair[1]
-    return read
+    known: list[Any] = pairs
+    _refuse_one_hash([key for key, _ in known])
+    return dict(known)
+
+
+def _read_set(items: list[object]) -> set[object]:
+    _refuse_one_hash(items)
+    return set(items)
+
+
+def _refuse_one_hash(keys: list[object]) -> None:
+    if len(keys) > _MOST_OF_ONE_HASH and max(Counter(map(hash, keys)).values()) > _MOST_OF_ONE_HASH:
+        raise WireError(f"more than {_MOST_OF_ONE_HASH} keys of one hash")
 
 
 def _read_timedelta(parts: list[Any]) -> timedelta:
@@ -351,8 +373,8 @@ _READ: dict[str, tuple[type, Callable[[Any], object]]] = {
     "$int": (str, lambda text: int(text, 16)),
     "$float": (str, _read_float),
     "$tuple": (list, tuple),
-    "$set": (list, set),
-    "$frozenset": (list, frozenset),
+    "$set": (list, _read_set),
+    "$frozenset": (list, lambda items: frozenset(_read_set(items))),
     "$dict": (list, _read_dict),
     "$bytes": (str, _read_bytes),
     "$date": (str, date.fromisoformat),

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import InvalidInput, SignatureError
+from fact_magics.sandbox.boot import CONNECTOR
 from fact_magics.signature import Signature, read_signature
 from fact_magics.text import one_line
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from fact_magics.tool import Example
 
 _MAX_SOURCE = 200_000
+_OWN_PACKAGE = "fact_magics"
+_CONNECTOR_NAMES = ("HTTPConnector", "HTTPError")
+_CONNECTOR_NEEDS = "aiohttp"
 
 # Modules and attributes whose answers differ between two equal calls, or with the machine's time zone.
 _VARYING_MODULES = frozenset({"random", "secrets", "uuid", "tempfile"})
@@ -70,7 +74,7 @@ class Checked:
     signature : Signature
         What its function takes and returns.
     imports : tuple of str
-        Sorted top-level packages outside the standard library.
+        Sorted top-level packages outside the standard library; see `imports_of`.
     varies : bool
         Its source reads the clock, randomness or the like.
     """
@@ -125,10 +129,16 @@ def _import_failures(tree: ast.Module) -> list[str]:
         if isinstance(node, ast.ImportFrom) and node.level
     ]
     for package in sorted(_imported(tree)):
-        if package == "fact_magics":
+        if package == _OWN_PACKAGE:
             failures.append(
-                "It imports fact_magics; a tool can't call another stored tool. Put what it needs in it."
+                "It imports fact_magics; a tool can't call another stored tool. Put what it needs in it. "
+                f"What may be imported from there: from {CONNECTOR} import {', '.join(_CONNECTOR_NAMES)}"
             )
+        elif package == CONNECTOR:
+            if not has_connector():
+                failures.append(
+                    f"It imports {CONNECTOR}, which needs {_CONNECTOR_NEEDS}, and that is not installed here."
+                )
         elif package not in sys.stdlib_module_names and not _installed(package):
             failures.append(
                 f"It imports {package}, which is not installed here. Use the standard library instead."
@@ -155,8 +165,12 @@ def _shape_failures(signature: Signature, examples: tuple[Example, ...]) -> list
 
 
 def imports_of(source: str) -> tuple[str, ...]:
-    """List the top-level packages outside the standard library that a module imports, sorted."""
-    return tuple(sorted(_imported(ast.parse(source)) - sys.stdlib_module_names))
+    """List the top-level packages outside the standard library that a module imports, sorted.
+
+    The HTTP connector of this package is listed by its whole name, with the package that it needs.
+    """
+    found = _imported(ast.parse(source)) - sys.stdlib_module_names
+    return tuple(sorted(found | {_CONNECTOR_NEEDS} if CONNECTOR in found else found))
 
 
 def _imported(tree: ast.Module) -> set[str]:
@@ -165,8 +179,14 @@ def _imported(tree: ast.Module) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.partition(".")[0])
+            own = node.module == CONNECTOR and {alias.name for alias in node.names} <= set(_CONNECTOR_NAMES)
+            found.add(CONNECTOR if own else node.module.partition(".")[0])
     return found
+
+
+def has_connector() -> bool:
+    """Tell whether a tool can import this package's HTTP connector here."""
+    return _installed(_CONNECTOR_NEEDS)
 
 
 def _installed(package: str) -> bool:

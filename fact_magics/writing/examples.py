@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from fact_magics.errors import CellError
@@ -67,7 +68,37 @@ def read_body(body: str, name: str) -> Body:
     if len(body) > _MAX_BODY:
         raise CellError(f"The cell has {len(body):,} characters.", hint="Describe the tool in fewer.")
     text, blocks = _split(body)
+    if not blocks:
+        _refuse_lost_prompts(text, name)
     return Body(text, tuple(_example(block, name) for block in blocks))
+
+
+def _refuse_lost_prompts(text: str, name: str) -> None:
+    """Refuse what was an example before IPython took the prompts out, as it does with a whole script."""
+    lines = text.split("\n")
+    for number, (line, following) in enumerate(pairwise(map(str.strip, lines)), start=1):
+        if line.startswith(f"{name}(") and _is_call(line) and _is_outcome(following):
+            raise _refuse(
+                number,
+                line,
+                "this looks like an example that lost its >>>",
+                "Write it; from a script, which IPython takes the prompts out of, it only comes through "
+                "if the extension was loaded before: ipython --ext fact_magics SCRIPT.",
+            )
+
+
+def _is_call(text: str) -> bool:
+    try:
+        return isinstance(ast.parse(text, mode="eval").body, ast.Call)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+
+
+def _is_outcome(text: str) -> bool:
+    try:
+        return bool(_TRACEBACK.match(text)) or isinstance(ast.literal_eval(text), object)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError):
+        return False
 
 
 def _split(body: str) -> tuple[str, list[_Block]]:

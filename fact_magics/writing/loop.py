@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.clock import utc_now
-from fact_magics.errors import FactError, GenerationFailed, InvalidInput
+from fact_magics.errors import FactError, GenerationFailed
 from fact_magics.events import (
     AttemptEnded,
     AttemptStarted,
-    ExampleProven,
     Listener,
     Noticed,
     PhaseChanged,
@@ -26,27 +26,23 @@ from fact_magics.providers.base import (
     TextDelta,
     ThinkingDelta,
 )
-from fact_magics.sandbox.outcome import Call, Outcome, ToolError
-from fact_magics.text import one_line
-from fact_magics.tool import SHELF, Returned, Status
+from fact_magics.text import one_line, plural
+from fact_magics.tool import Status
 from fact_magics.writing import prompt
 from fact_magics.writing.attempt import Attempt
-from fact_magics.writing.checks import Checked, check
 from fact_magics.writing.parser import extract
-from fact_magics.writing.verdict import holds
+from fact_magics.writing.proof import prove, shortcomings
 
 if TYPE_CHECKING:
-    from fact_magics.tool import Example, ToolSpec
+    from collections.abc import Iterator
+
+    from fact_magics.files import InputFiles
+    from fact_magics.tool import ToolSpec
+    from fact_magics.writing.checks import Checked
+    from fact_magics.writing.proof import Runs
 
 # A model may think aloud without end; a tool is never this long.
 _MAX_TEXT = 1_000_000
-
-
-class Runs(Protocol):
-    """What proves a candidate: the sandbox, seen from here."""
-
-    async def run(self, call: Call) -> Outcome:
-        """Run one call in isolation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +53,20 @@ class Accepted:
     attempt: Attempt
 
 
+class Author(NamedTuple):
+    """Who wrote a candidate, as the history says it."""
+
+    provider: str
+    model: str
+
+
 async def write(
-    spec: ToolSpec, provider: Provider, sandbox: Runs, emit: Listener, attempts: list[Attempt]
+    spec: ToolSpec,
+    provider: Provider,
+    sandbox: Runs,
+    emit: Listener,
+    attempts: list[Attempt],
+    files: InputFiles | None = None,
 ) -> Accepted:
     """Ask for candidates until one is accepted.
 
@@ -66,6 +74,8 @@ async def write(
     ----------
     attempts : list of Attempt
         Filled as the work goes on, so that the caller can record it however this ends.
+    files : InputFiles, optional
+        Finds the files that examples pass as paths; without it, none may be read.
 
     Raises
     ------
@@ -80,16 +90,10 @@ async def write(
     for number in range(1, spec.attempts + 1):
         attempt = Attempt(number, provider.name, provider.model, utc_now())
         attempts.append(attempt)
-        started = time.perf_counter()
         emit(AttemptStarted(number, spec.attempts, provider.name, provider.model))
-        try:
+        with _told(attempt):
             conversation = Prompt(prompt.RULES, tuple(messages), spec)
-            candidate = await _attempt(conversation, provider, sandbox, emit, attempt)
-        except FactError as error:
-            attempt.status, attempt.reason = Status.ERROR, error.line
-            raise
-        finally:
-            attempt.duration_ms = (time.perf_counter() - started) * 1000
+            candidate = await _attempt(conversation, provider, sandbox, emit, attempt, files)
         emit(AttemptEnded(number, attempt.status, attempt.failures))
         if candidate is not None:
             return Accepted(candidate, attempt)
@@ -102,25 +106,67 @@ async def write(
     raise _rejected(spec, attempts)
 
 
+async def submit(
+    source: str,
+    spec: ToolSpec,
+    author: Author,
+    sandbox: Runs,
+    emit: Listener,
+    attempts: list[Attempt],
+    files: InputFiles | None = None,
+) -> Accepted | None:
+    """Take a source that is written already as the one candidate.
+
+    Parameters
+    ----------
+    attempts : list of Attempt
+        Gets the one attempt, so that the caller can record it however this ends.
+
+    Returns
+    -------
+    Accepted or None
+        None where it was not accepted; `shortcomings` of the attempt says why.
+    """
+    attempt = Attempt(1, author.provider, author.model, utc_now(), text=source, source=source)
+    attempts.append(attempt)
+    emit(AttemptStarted(1, 1, author.provider, author.model))
+    with _told(attempt):
+        candidate = await prove(source, spec, sandbox, emit, attempt, files)
+    emit(AttemptEnded(1, attempt.status, attempt.failures))
+    return Accepted(candidate, attempt) if candidate is not None else None
+
+
+@contextmanager
+def _told(attempt: Attempt) -> Iterator[None]:
+    """Tell an attempt how long its work took, and what ended it."""
+    started = time.perf_counter()
+    try:
+        yield
+    except FactError as error:
+        attempt.status, attempt.reason = Status.ERROR, error.line
+        raise
+    finally:
+        attempt.duration_ms = (time.perf_counter() - started) * 1000
+
+
 async def _attempt(
-    conversation: Prompt, provider: Provider, sandbox: Runs, emit: Listener, attempt: Attempt
+    conversation: Prompt,
+    provider: Provider,
+    sandbox: Runs,
+    emit: Listener,
+    attempt: Attempt,
+    files: InputFiles | None,
 ) -> Checked | None:
     spec = conversation.spec
     stop = await _listen(conversation, provider, emit, attempt)
     extracted = extract(attempt.text, spec.name)
     attempt.source = extracted.source
     _stop_unless_whole(spec, attempt, stop, cut=extracted.problem == "cut")
+    if extracted.problem is None:
+        return await prove(extracted.source, spec, sandbox, emit, attempt, files)
     emit(PhaseChanged("checking"))
-    if extracted.problem is not None:
-        attempt.failures = (_PROBLEMS[extracted.problem].format(name=spec.name),)
-    else:
-        candidate, attempt.failures = check(extracted.source, spec.name, spec.examples)
-        if candidate is not None:
-            candidate = await _prove(candidate, spec, sandbox, emit, attempt)
-        if candidate is not None:
-            attempt.status = Status.OK
-            return candidate
-    attempt.status, attempt.reason = Status.ERROR, "; ".join(attempt.failures)
+    attempt.failures = (_PROBLEMS[extracted.problem].format(name=spec.name),)
+    attempt.status, attempt.reason = Status.ERROR, attempt.failures[0]
     return None
 
 
@@ -179,83 +225,10 @@ def _stop_unless_whole(spec: ToolSpec, attempt: Attempt, stop: str, *, cut: bool
         )
 
 
-async def _prove(
-    candidate: Checked, spec: ToolSpec, sandbox: Runs, emit: Listener, attempt: Attempt
-) -> Checked | None:
-    total = len(spec.examples)
-    if not total:
-        return await _loads(candidate, spec, sandbox, attempt)
-    steady = True
-    for number, example in enumerate(spec.examples, start=1):
-        emit(PhaseChanged("proving", f"{number}/{total}"))
-        outcome = await _run_example(candidate, spec, example, sandbox, attempt)
-        verdict = holds(example, candidate.signature, outcome)
-        attempt.verdicts.append(verdict)
-        emit(ExampleProven(number, total, verdict))
-        if outcome.status in (Status.TIMEOUT, Status.LIMIT):
-            break  # the others would most likely take as long
-        if number == 1 and isinstance(example.expected, Returned) and verdict.holds:
-            again = await _run_example(candidate, spec, example, sandbox, attempt)
-            steady = again.result == outcome.result
-    failed = [verdict for verdict in attempt.verdicts if not verdict.holds]
-    if failed:
-        attempt.failures = tuple(
-            f"{verdict.example.source} should give {verdict.expected}, but gave {verdict.got}"
-            for verdict in failed
-        )
-        return None
-    return candidate if steady else replace(candidate, varies=True)
-
-
-async def _loads(candidate: Checked, spec: ToolSpec, sandbox: Runs, attempt: Attempt) -> Checked | None:
-    """Without examples, at least see that the module can be executed."""
-    probe = f"{candidate.source}\n\ndef _loads() -> None:\n    pass\n"
-    loads = replace(candidate, source=probe)
-    outcome = await sandbox.run(_call(loads, "_loads", b'{"args":[],"kwargs":{}}', spec, attempt))
-    if outcome.status is Status.OK:
-        return candidate
-    said = (
-        f"{outcome.error.type_name}: {outcome.error.message}"
-        if outcome.error
-        else f"{outcome.limit} was reached"
-    )
-    attempt.failures = (f"The module can't be executed: {said}",)
-    return None
-
-
-async def _run_example(
-    candidate: Checked, spec: ToolSpec, example: Example, sandbox: Runs, attempt: Attempt
-) -> Outcome:
-    signature = candidate.signature
-    try:
-        arguments = signature.wire(signature.validate(signature.bind(example.args, example.kwargs)))
-    except InvalidInput as error:
-        # A caller would get this error, which is a ValueError, before the tool runs.
-        told = ToolError("ValueError", str(error), "", ("ValueError", "Exception"))
-        return Outcome(Status.ERROR, None, told, "", 0.0, None, ())
-    return await sandbox.run(_call(candidate, spec.name, arguments, spec, attempt))
-
-
-def _call(candidate: Checked, function: str, arguments: bytes, spec: ToolSpec, attempt: Attempt) -> Call:
-    return Call(
-        candidate.source,
-        function,
-        arguments,
-        spec.timeout_seconds,
-        permissions=spec.permissions,
-        imports=candidate.imports,
-        verified=attempt.provider == SHELF,
-    )
-
-
 def _rejected(spec: ToolSpec, attempts: list[Attempt]) -> GenerationFailed:
-    last = attempts[-1]
-    tried = "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
-    missed = sum(not verdict.holds for verdict in last.verdicts)
-    why = f"{missed} of {len(spec.examples)} examples failed" if missed else last.failures[0]
-    details = last.failures if missed else last.failures[1:]
+    why, details = shortcomings(spec, attempts[-1])
     return GenerationFailed(
-        f"No version of {spec.name} was accepted in {tried}: {why.rstrip('.')}.",
+        f"No version of {spec.name} was accepted in {plural(len(attempts), 'attempt')}: {why}.",
         hint="Reword the description, correct an example, or raise --attempts.",
         details=details,
     )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fact_magics.writing.checks import has_connector
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -45,7 +47,8 @@ the value. It never swallows an error to return something that looks like an ans
 
 Each call runs in a fresh, isolated process on Linux, macOS or Windows, with Python 3.11 or newer. There is no \
 network, no file to read or write but a scratch directory that is gone after the call, no environment variable and no \
-standard input, unless the request lists permissions. Nothing is kept between calls, so don't cache, don't use global \
+standard input, unless the request lists permissions; a file that is passed as a pathlib.Path argument may be read, \
+and nothing beside it (a path that is only taken apart, and need not exist, is a str). Nothing is kept between calls, so don't cache, don't use global \
 state and don't start threads or processes that outlive the call. Prefer the standard library; import another package only \
 if the request is about what it does (arrays, tables), and a check tells you if it is not installed. A tool can't \
 call another tool.
@@ -64,6 +67,13 @@ in one fenced block. The examples are right by definition: never special-case th
 they are examples of. If an example contradicts the description, follow the example.
 """
 
+# A part of such a request alone: in the rules it would change what every other request shares.
+_NETWORK = """\
+To fetch JSON from there, write an async tool with the connector that comes with fact_magics: \
+`from fact_magics.http import HTTPConnector, HTTPError`, then `async with HTTPConnector() as http:` and \
+`data = await http.fetch_data(url, headers=None)`, which gives the parsed JSON or raises HTTPError with `.status`. \
+Anything else over the network: the standard library."""
+
 
 def request_text(spec: ToolSpec) -> str:
     """Say what is asked for, as the first message of a conversation."""
@@ -71,7 +81,9 @@ def request_text(spec: ToolSpec) -> str:
     if spec.contract:
         parts += ["", "Every one of these examples must hold:", "", spec.contract]
     if spec.permissions:
-        parts += ["", f"The tool is granted: {', '.join(spec.permissions)}."]
+        parts += ["", f"The tool is granted, and nothing else: {', '.join(spec.permissions)}."]
+    if any(permission.startswith("net:") for permission in spec.permissions) and has_connector():
+        parts += ["", _NETWORK]
     return "\n".join(parts)
 
 

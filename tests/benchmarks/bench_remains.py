@@ -1,8 +1,9 @@
 """What is left behind: by isolated calls, by an open database at the kernel's exit, by answers in memory.
 
 Run it: ``python tests/benchmarks/bench_remains.py``. After 500 isolated calls there must be no process, descriptor
-or scratch directory more than after the first ones, and no more memory than a few kilobytes a call; a kernel must
-exit within a second with its database open.
+or scratch directory more than after the first ones, and no more memory than a few kilobytes a call; the same holds
+after 100 calls that fail, by errors, crashes and every limit. A kernel must exit within a second with its database
+open.
 """
 
 from __future__ import annotations
@@ -14,19 +15,27 @@ import sys
 import tempfile
 import tracemalloc
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from figures import Line, at_most, median, own_home, show
 from kernels import kernel
 from toolbox import REPEAT, stock
 
 from fact_magics import values
-from fact_magics.sandbox import Call, Sandbox
+from fact_magics.sandbox import Call, Limits, Sandbox
 from fact_magics.store import CacheEntry, MemoryCache
 from fact_magics.tool import Status
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
 EXIT_SECONDS = 1.0
+REST_SECONDS = 1.5  # until the zygotes are back that failing calls took with them
 CALLS = 500
+FAILING = 100
 KILOBYTES_A_CALL = 4.0
+# A failing call takes its zygote with it, and of each sandlock keeps some.
+KILOBYTES_A_FAILURE = 16.0
 ANSWERS = 10_000
 EXITS = 5
 
@@ -65,22 +74,25 @@ def counts() -> dict[str, int]:
     }
 
 
-async def after_calls(calls: int) -> list[Line]:
-    """Make isolated calls and count before and after."""
-    sandbox = Sandbox(size=2)
+async def after_calls(
+    calls: int, call: Callable[[Sandbox, int], Awaitable[None]], what_kind: str, first: int
+) -> list[Line]:
+    """Make isolated calls and count before and after; `first` of them come before the counting."""
+    limits = Limits(printed_bytes=1 << 20, result_bytes=1 << 20, file_bytes=1 << 20, processes=8, threads=50)
+    sandbox = Sandbox(size=2, limits=limits)
     await sandbox.start()
     try:
-        for number in range(20):
+        for number in range(first):
             await call(sandbox, number)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(REST_SECONDS)
         before, memory = counts(), resident_kilobytes()
         for number in range(calls):
             await call(sandbox, number)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(REST_SECONDS)
         after, grown = counts(), resident_kilobytes() - memory
     finally:
         await sandbox.aclose()
-    name = f"after {calls} isolated calls"
+    name = f"after {calls} {what_kind} calls"
     lines = [
         at_most(
             f"{what}, {name}",
@@ -92,15 +104,47 @@ async def after_calls(calls: int) -> list[Line]:
         for what in before
     ]
     measured = f"resident: {memory:,} KB before, {grown:+,} KB after"
-    return [*lines, at_most(f"memory, {name}", KILOBYTES_A_CALL, grown / calls, "KB", measured)]
+    most = KILOBYTES_A_CALL if call is good_call else KILOBYTES_A_FAILURE
+    return [*lines, at_most(f"memory, {name}", most, grown / calls, "KB", measured)]
 
 
-async def call(sandbox: Sandbox, number: int) -> None:
+async def good_call(sandbox: Sandbox, number: int) -> None:
     """Run a small tool."""
     arguments = values.encode_call((), {"text": f"word {number}"})
     outcome = await sandbox.run(Call(REPEAT, "repeat", arguments))
     if outcome.status is not Status.OK:
         raise SystemExit(f"an isolated call failed: {outcome}")
+
+
+# How calls fail: an error, crashes, and each limit.
+FAILURES = (
+    "raise ValueError",
+    "os._exit(1)",
+    "os.kill(os.getpid(), 9)",
+    "os.kill(os.getpid(), 19)",
+    "time.sleep(60)",
+    "return 'x' * (2 << 20)",
+    "print('x' * (2 << 20))\n    time.sleep(60)",
+    "return bytearray(300 << 20)",
+    "open('f', 'wb').write(bytes(2 << 20))",
+    "[os.fork() or time.sleep(60) for _ in range(20)]",
+    "if os.fork(): return 1\n    os.fork()\n    time.sleep(60)",
+    "for n in range(500): open(str(n), 'w').close()\n    open('/etc/passwd')",
+)
+
+
+async def failing_call(sandbox: Sandbox, number: int) -> None:
+    """Run a tool that fails, each in another way; every seventh is cancelled."""
+    body = FAILURES[number % len(FAILURES)]
+    source = f"import os, time\ndef tool():\n    {body}\n"
+    wire = values.encode_call((), {})
+    running = asyncio.ensure_future(
+        sandbox.run(Call(source, "tool", wire, timeout_seconds=0.2, memory_mb=200))
+    )
+    if number % 7 == 6:
+        await asyncio.sleep(0.05)
+        running.cancel()
+    await asyncio.wait((running,))
 
 
 def cached_answers(answers: int) -> Line:
@@ -139,7 +183,9 @@ def measure(calls: int = CALLS, answers: int = ANSWERS, exits: int = EXITS) -> l
         with tempfile.TemporaryDirectory(prefix="fact-bench-") as folder:
             before, tempfile.tempdir = tempfile.tempdir, folder
             try:
-                lines += asyncio.run(after_calls(calls))
+                lines += asyncio.run(after_calls(calls, good_call, "isolated", 20))
+                failing = min(calls, FAILING)
+                lines += asyncio.run(after_calls(failing, failing_call, "failing", min(calls, len(FAILURES))))
             finally:
                 tempfile.tempdir = before
     return lines

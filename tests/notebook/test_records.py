@@ -43,6 +43,7 @@ def assert_inert(cell):
             "pre",
             "code",
             "table",
+            "caption",
             "thead",
             "tbody",
             "tr",
@@ -53,6 +54,9 @@ def assert_inert(cell):
             "small",
             "span",
             "em",
+            "ul",
+            "li",
+            "time",
         }, tag
         assert not any(name.startswith("on") or name in ("src", "href") for name in attributes)
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e]", cell.plain + cell.html)
@@ -64,17 +68,10 @@ def test_a_generation_shows_one_record_in_html_and_in_plain_text(desk):
     [display] = cell.displays
     assert set(display["data"]) == {"text/html", "text/plain"}
     for text in display["data"].values():
-        for part in (
-            "shown",
-            "1.0.0",
-            "claude-sonnet-5-5",
-            "tokens",
-            "1 attempt",
-            "return n",
-            "✓",
-            "shown(3)",
-        ):
+        for part in ("shown", "1.0.0", "claude-sonnet-5-5", "tokens", "1 attempt", "✓", "shown(3)"):
             assert part in text
+    assert "return n" in display["data"]["text/plain"]
+    assert "<strong>return</strong> n" in display["data"]["text/html"]
 
 
 def test_a_run_shows_one_record_and_out_holds_the_value(desk):
@@ -91,6 +88,64 @@ def test_a_run_shows_one_record_and_out_holds_the_value(desk):
             assert "1.0.0" in text
             assert "cached" in text or "isolation" in text
     assert desk.value("[_.result, Out[max(Out)].result, type(_).__name__]") == [3, 3, "ToolOutput"]
+
+
+SHAPES = """
+import base64
+
+
+def shaped(kind: str) -> dict[str, list[int]] | list[dict[str, int | None]] | bytes | str:
+    if kind == "tree":
+        return {"few": [1, 2], "many": list(range(5000))}
+    if kind == "rows":
+        return [{"n": n, "square": n * n if n % 2 else None} for n in range(300)]
+    if kind == "picture":
+        pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+        return base64.b64decode(pixel)
+    if kind == "drawing":
+        return "<svg width='9' height='8'><script>alert(1)</script></svg>"
+    return "two\\nlines"
+"""
+
+
+def test_a_result_is_shown_as_what_it_is_and_out_holds_all_of_it(desk):
+    assert desk.write("shaped", SHAPES, examples=">>> shaped('')\n'two\\nlines'\n").status == "ok"
+    shown = {}
+    for kind in ("tree", "rows", "picture", "drawing", "text"):
+        [display] = desk.run(f"%%fact_run shaped\nkind = {kind!r}").displays
+        found = tags(display["data"]["text/html"])
+        shown[kind] = {tag for tag, _ in found}, display["data"]["text/plain"]
+        for tag, attributes in found:
+            assert tag not in ("svg", "script", "iframe", "a")
+            assert not any(name.startswith("on") for name in attributes)
+            assert attributes.get("src", "data:image/").startswith("data:image/")
+        if kind == "rows":
+            assert desk.value("len(_.result)") == 300
+    assert {"details", "summary", "ul", "li"} <= shown["tree"][0]
+    assert "… 4,800 more items" in shown["tree"][1]
+    assert {"table", "caption", "th"} <= shown["rows"][0]
+    assert "\n 1       1\n 2    None\n" in shown["rows"][1]
+    assert "the first 20 of 300 rows" in shown["rows"][1]
+    assert "img" in shown["picture"][0]
+    assert shown["picture"][1].startswith("PNG picture · 1 by 1 pixels · 70 bytes\n")
+    assert {"img", "details"} <= shown["drawing"][0]
+    assert shown["text"][1].startswith("two\nlines\n")
+
+
+def test_tools_and_outputs_within_other_values_are_one_line_each(desk):
+    desk.write("inner", "def inner(n: int) -> int:\n    return n\n", examples=">>> inner(0)\n0\n")
+    desk.run("%%fact_run inner\nn = 5")
+    assert desk.run("{'of': inner, 'came': _}").plain == (
+        "{'of': <Tool inner(n: int) -> int · 1.0.0 · proven>,\n 'came': <ToolOutput inner 1.0.0 · ok · 5>}"
+    )
+
+
+def test_a_tool_that_is_shown_tells_how_often_it_ran(desk):
+    desk.write("used", "def used(n: int) -> int:\n    return n\n", examples=">>> used(0)\n0\n")
+    assert "Uses: none yet" in desk.run("%fact show used").plain
+    for n in (1, 2, 1):
+        desk.run(f"%%fact_run used\nn = {n}")
+    assert "Uses: 3 runs, the last " in desk.run("%fact show used").plain
 
 
 def test_the_value_shown_again_later_shows_the_record(desk):
@@ -112,78 +167,6 @@ def test_streamed_or_not_the_final_outputs_hold_no_widget_and_one_record(desk, p
     [display] = cell.displays
     assert WIDGET not in display["data"]
     assert "line 59 of a long remark" in display["data"]["text/plain"]
-    if pace:
-        assert any(
-            WIDGET in m["content"].get("data", {}) for m in cell.messages if m["msg_type"] == "display_data"
-        )
-        assert any(m["msg_type"] == "comm_close" for m in cell.messages)
-
-
-def live_texts(cell) -> list[str]:
-    """What the live view showed, update by update."""
-    texts = []
-    for message in cell.messages:
-        data = message["content"].get("data", {})
-        state = data.get("state", {}) if isinstance(data, dict) else {}
-        if message["msg_type"] in ("comm_open", "comm_msg") and isinstance(state.get("value"), str):
-            texts.append(state["value"])
-    return texts
-
-
-@pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
-def test_the_model_s_text_is_visible_and_grows_while_it_is_being_written(modelled, server):
-    server.writes(LONG, pace=40, chunk=12)
-    seen_before_the_end = []
-
-    def watch(message):
-        state = message["content"].get("data", {})
-        if message["msg_type"] in ("comm_open", "comm_msg") and "remark" in str(state):
-            seen_before_the_end.append("return n" in str(state))
-
-    cell = modelled.run("%%fact_generate slowly\nSlowly.\n\n>>> slowly(1)\n1\n", on_message=watch)
-
-    assert cell.status == "ok"
-    assert seen_before_the_end.count(False) >= 5
-    texts = [text for text in live_texts(cell) if "remark" in text]
-    highest = [max(int(n) for n in re.findall(r"line (\d+)", text)) for text in texts]
-    assert highest == sorted(highest)
-    assert len(set(highest)) >= 5
-    # The whole text is not sent over and over: ten bounded updates a second at most.
-    assert sum(len(text) for text in texts) < 20 * len(texts) * 400
-    [display] = cell.displays
-    assert WIDGET not in display["data"]
-
-    server.writes(
-        "import time\n\ndef ticks(n: int) -> int:\n    for i in range(n):\n"
-        "        print('tick', i, flush=True)\n        time.sleep(0.3)\n    return n\n"
-    )
-    modelled.run("%%fact_generate ticks\nTick.\n\n>>> ticks(0)\n0\n")
-    cell = modelled.run("%%fact_run ticks\nn = 5")
-    texts = [text for text in live_texts(cell) if "tick" in text]
-    assert any("tick 0" in text and "tick 4" not in text for text in texts)
-    [display] = cell.displays
-    assert "tick 4" in display["data"]["text/plain"]
-    assert modelled.run("[type(_).__name__, _.result]").plain == "['ToolOutput', 5]"
-
-    # A plain call streams to its own cell's stdout.
-    first = []
-    cell = modelled.run(
-        "ticks(4); print('done')",
-        on_message=lambda m: first.append(m["content"]["text"]) if m["msg_type"] == "stream" else None,
-    )
-    assert "tick 0" in first[0]
-    assert "tick 3" not in first[0]
-    assert cell.stdout.endswith("tick 3\ndone\n")
-
-
-def test_with_live_off_there_is_no_widget_at_all(desk):
-    desk.run("%config FactMagics.live = 'off'")
-    desk.server.writes(LONG.replace("slowly", "quiet"), pace=60, chunk=12)
-    cell = desk.write("quiet", examples=">>> quiet(1)\n1\n")
-    desk.run("%config FactMagics.live = 'auto'")
-    assert cell.status == "ok"
-    assert not any(m["msg_type"].startswith("comm") for m in cell.messages)
-    assert len(cell.displays) == 1
 
 
 def test_a_generation_that_fails_leaves_one_record_and_no_widget(desk):
@@ -219,9 +202,6 @@ def test_hostile_text_of_a_model_is_inert(desk):
     )
     cell = desk.write("evil", examples=">>> evil(1)\n1\n")
     assert_inert(cell)
-    for text in live_texts(cell):
-        assert "<script>" not in text
-        assert "\x1b" not in text
     for code in ("evil", "%fact show evil", "%fact tools", "%fact history"):
         assert_inert(desk.run(code))
     desk.server.reply(f"{HOSTILE} I won't.")
@@ -279,7 +259,7 @@ def test_a_result_too_big_to_show_is_cut_with_a_note_and_the_value_is_whole(desk
     )
     cell = desk.run("%%fact_run many --into whole\nn = 300_000")
     assert len(cell.displays[0]["data"]["text/plain"]) < 30_000
-    assert "more characters" in cell.plain
+    assert "… 299,800 more items]" in cell.plain
     assert desk.value("[len(whole), len(_.result) if hasattr(_, 'result') else 0]")[0] == 300_000
 
 

@@ -355,7 +355,7 @@ def test_into_binds_the_result_s_value(desk):
         ("total --into class", "keyword"),
         ("total --fresh=yes", "takes no value"),
         ("total --tiemout 3", "Did you mean '--timeout'"),
-        ("total --allow net:x", "no option --allow"),
+        ("total --alow net:x", "no option --alow"),
         ("total extra", "does not read 'extra'"),
         ("", "needs NAME"),
         ("'total", "quote is left open"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
@@ -15,15 +16,19 @@ from fact_magics.errors import MissingExtra, ProviderError
 from fact_magics.providers.choose import choose, local_models
 from fact_magics.testing import ModelServer
 
+if TYPE_CHECKING:
+    from fact_magics.config_file import Deployment
+
 
 @dataclass
 class Settings:
-    """The four settings that choosing reads."""
+    """The settings that choosing reads."""
 
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str | None = None
     model: str | None = None
     providers: dict[str, SecretStr] = field(default_factory=dict)
+    models: tuple[Deployment, ...] = ()
 
 
 KEY = SecretStr("sk-ant-made-up")
@@ -181,6 +186,7 @@ class TestWithoutLiteLLM:
                 anthropic_api_key = None
                 anthropic_base_url = None
                 model = None
+                models = ()
                 providers = {name: SecretStr(value) for name, value in json.loads(sys.argv[2]).items()}
 
             async def main():

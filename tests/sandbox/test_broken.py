@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,20 @@ def pipes():
             if stat.S_ISFIFO(os.fstat(fd).st_mode): found.append(fd)
         except OSError: pass
     return found
+def frame(payload, kind=b'R'):
+    return kind + len(payload).to_bytes(8, 'big') + payload
+def send(data):
+    while data: data = data[os.write(pipes()[-1], data):]
+def by_thread():
+    import threading
+    thread = threading.Thread(target=send, args=(frame(b'7'),))
+    thread.start()
+    thread.join()
+def by_child():
+    if os.fork() == 0:
+        send(frame(b'7'))
+        os._exit(0)
+    os.wait()
 """
 
 
@@ -51,6 +66,21 @@ def pipes():
         ),
         ("os.write(pipes()[-1], b'E' + bytes(7) + b'\\x02{}'); os._exit(0)", "could not say how"),
         ("os.write(pipes()[-1], b'E' + bytes(7) + b'\\x02\\xff\\xfe'); os._exit(0)", "could not say how"),
+        # Ahead of the function's end, by whomever it is written: two frames are none.
+        ("os.write(pipes()[-1], frame(b'7')); return 8", "sent back bytes that are no result"),
+        ("os.write(pipes()[-1], frame(b'7')); raise ValueError", "sent back bytes that are no result"),
+        ("os.write(pipes()[-1], frame(b'7') * 2); os._exit(0)", "sent back bytes that are no result"),
+        ("os.write(pipes()[-1], frame(b'7')[:-1]); os._exit(0)", "sent back bytes that are no result"),
+        ("os.write(pipes()[-1], frame(b'7', b'r')); os._exit(0)", "sent back bytes that are no result"),
+        ("by_thread(); return 8", "sent back bytes that are no result"),
+        ("by_child(); return 8", "sent back bytes that are no result"),
+        ("by_child(); os._exit(4)", "ended its process (exit code 4)"),
+        ("by_child(); os.kill(os.getpid(), 9)", "was killed (SIGKILL)"),
+        (
+            """os.write(pipes()[-1], frame(b'{"type": "E", "message": [1]}', b'E')); os._exit(0)""",
+            "could not say how",
+        ),
+        ("big = frame(b'[' + b'[],' * 400_000 + b'0]', b'E'); send(big); os._exit(0)", "could not say how"),
     ],
 )
 async def test_broken_workers(bench: Bench, body: str, message: str) -> None:
@@ -79,33 +109,149 @@ async def test_an_endless_frame_is_cut(bench: Bench) -> None:
     assert (outcome.status, outcome.limit) == (Status.LIMIT, "result 32 MB")
 
 
+async def test_an_error_that_is_too_long_to_be_one_does_not_fill_the_notebook(bench: Bench) -> None:
+    """What is parsed of a claim is bounded before it is parsed: a list of lists takes twenty times its text."""
+    source = (
+        f"{FIND_PIPE}\ndef tool():\n    send(frame(b'[' + b'[],' * 8_000_000 + b'0]', b'E')); os._exit(0)"
+    )
+    tracemalloc.start()
+    try:
+        outcome = await bench.run(source, timeout_seconds=60)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert outcome.error is not None
+    assert "could not say how" in outcome.error.message
+    assert most < 128 << 20
+
+
 @pytest.mark.parametrize(
     "breaking",
     [
         "import json; json.dumps = json.loads = None",
-        "import builtins; builtins.len = builtins.isinstance = None",
+        "import json; json.dumps = lambda *a, **k: b'[]'",
+        "import json.encoder; json.encoder.c_make_encoder = json.encoder.encode_basestring = None",
         "import sys; sys.modules.clear()",
+        "import sys; sys.meta_path.clear(); sys.path.clear()",
         "import sys; sys.stdout = sys.stderr = None",
-        "import os; os.write = os._exit = None",
-        "import traceback; traceback.TracebackException = None",
+        "import sys; sys.stdout.close(); sys.stderr.close()",
+        "import sys; sys.setrecursionlimit(60)",
+        "import os; os.write = os._exit = os.fork = None",
+        "import os; os.environ.clear()",
+        "import traceback; traceback.TracebackException = traceback.StackSummary = None",
+        "import linecache; linecache.cache = None",
+        "import gc; gc.disable(); gc.freeze()",
+        "import signal; [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 13, 15)]",
+        "import sys; sys.excepthook = sys.unraisablehook = None",
     ],
 )
 async def test_monkeypatching_hurts_the_tool_alone(bench: Bench, breaking: str) -> None:
-    """Broken libraries give an answer or an error, and the next call finds them whole."""
-    outcome = await bench.run(f"def tool():\n    {breaking}\n    raise ValueError('x')", timeout_seconds=5)
-    assert outcome.status is Status.ERROR
+    """What is replaced in its own process keeps neither a value nor an error from being the right one."""
+    assert await bench.value(f"def tool():\n    {breaking}\n    return {{'x': [1, None, 'y']}}") == {
+        "x": [1, None, "y"]
+    }
+    error = await bench.error(f"def tool():\n    {breaking}\n    raise ValueError('x')")
+    assert error == "ValueError: x"
     assert await bench.value("import json\ndef tool():\n    return json.loads('[1]')") == [1]
+
+
+@pytest.mark.parametrize(
+    "breaking",
+    [
+        "import builtins; builtins.len = builtins.isinstance = builtins.str = None",
+        "import builtins; builtins.__dict__.clear()",
+        "import sys; [vars(m).clear() for m in list(sys.modules.values()) if m is not sys]",
+        "import gc; [setattr(f, '__code__', idle.__code__) for f in gc.get_objects() if suits(f)]",
+        "import sys; sys.settrace(lambda *a: 1 / 0)",
+        "import ctypes; ctypes.memset(id(int), 0, 64)",
+        "import ctypes; ctypes.memset(id(type), 0, 400)",
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (1, 1))",
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))",
+    ],
+)
+@pytest.mark.parametrize("end", ["raise ValueError('x')", "return 1"])
+async def test_a_process_that_is_broken_for_good_ends_as_an_error_or_as_it_says(
+    bench: Bench, breaking: str, end: str
+) -> None:
+    """Whatever is left of it, an outcome comes in time, of one line, and the next call is whole."""
+    helpers = (
+        "def idle(*a, **k): pass\n"
+        "def suits(f): return type(f).__name__ == 'function' and not f.__closure__ and f is not tool\n"
+    )
+    outcome = await bench.run(f"{helpers}def tool():\n    {breaking}\n    {end}", timeout_seconds=5)
+    assert outcome.status in (Status.ERROR, Status.LIMIT, Status.OK)
+    if outcome.status is Status.OK:
+        assert (end, outcome.result) == ("return 1", b"1")
+    elif outcome.status is Status.ERROR:
+        assert outcome.error is not None
+        assert "\n" not in outcome.error.message
+    assert await bench.value("def tool():\n    return len([1])") == 1
 
 
 async def test_hostile_exceptions(bench: Bench) -> None:
     """An exception whose text can't be made, or is endless, is told as far as it goes."""
-    source = """
-        class Bad(Exception):
-            def __str__(self): raise RuntimeError
-        def tool(): raise Bad
-        """
-    assert await bench.error(source) == "Bad: <its message can't be shown>"
+    for text in (
+        "raise RuntimeError",
+        "raise SystemExit",
+        "raise KeyboardInterrupt",
+        "return 3",
+        "return str(self)",
+    ):
+        source = f"class Bad(Exception):\n    def __str__(self): {text}\ndef tool(): raise Bad"
+        assert await bench.error(source) == "Bad: <its message can't be shown>"
     assert len(await bench.error("def tool(): raise ValueError('x' * 10_000_000)")) < 10_000
+    long = "class Bad(Exception):\n    def __str__(self): return 'x' * 100_000_000\ndef tool(): raise Bad"
+    for memory_mb in (150, 1024):
+        error = await bench.error(long, memory_mb=memory_mb)
+        assert error.startswith("Bad: x" if memory_mb > 150 else "Bad: ")
+        assert len(error) < 10_000
+    endless = "class Bad(Exception):\n    def __str__(self):\n        while True: pass\ndef tool(): raise Bad"
+    outcome = await bench.run(endless, timeout_seconds=0.5)
+    assert (outcome.status, outcome.limit) == (Status.TIMEOUT, "time 0.5 s")
+
+
+@pytest.mark.parametrize(
+    ("making", "name"),
+    [
+        ("type('Two\\nLines', (Exception,), {})", "Two\nLines"),
+        ("type('x' * 10_000_000, (Exception,), {})", "x" * 300),
+        ("type('\\x1b[2JClear', (Exception,), {})", "\x1b[2JClear"),
+        ("type('N', (Exception,), {'__module__': 3})", "N"),
+        ("type('N', (Exception,), {'__module__': 'a.b'})", "a.b.N"),
+        ("Sly('N', (Exception,), {})", "N"),
+        ("type('N', (Liar,), {})", "N"),
+    ],
+)
+async def test_hostile_classes(bench: Bench, making: str, name: str) -> None:
+    """A class is named by what the interpreter knows of it, whatever it says itself; the name is bounded."""
+    source = f"""
+        class Sly(type):
+            def __getattribute__(cls, name): raise SystemExit
+        class Liar(Exception):
+            __cause__ = __context__ = __traceback__ = property(lambda self: 1 / 0)
+        Liar.__module__ = 'builtins'
+        def tool(): raise {making}('said')
+        """
+    outcome = await bench.run(source)
+    assert outcome.error is not None
+    assert (outcome.error.type_name, outcome.error.message) == (name, "said")
+    assert "Exception" in outcome.error.mro
+    assert len(outcome.error.mro) < 10
+
+
+async def test_chains_of_exceptions_are_followed_a_little(bench: Bench) -> None:
+    """Ten thousand causes, or a circle of them, are told in bounded text and time."""
+    source = """
+        def tool(circle):
+            error = first = ValueError('first')
+            for number in range(10_000):
+                error.__cause__ = ValueError(number)
+                error = error.__cause__
+            if circle: error.__context__ = first
+            raise first
+        """
+    for circle in (False, True):
+        assert await bench.error(source, circle) == "ValueError: first"
 
 
 @pytest.mark.parametrize(

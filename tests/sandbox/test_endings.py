@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -113,6 +114,64 @@ async def test_strays_end_with_their_call(bench: Bench, end: str, status: Status
     assert await bench.value("def tool():\n    return 1") == 1
 
 
+# Started in ways of which libraries know nothing; each says that it is up before its call goes on.
+RARE = {
+    "clone with the caller's parent": "clone(0x8000 | 17)",
+    "clone with no signal at its end": "clone(0)",
+    "clone with another signal at its end": "clone(10)",
+    "a reaper of its own": "libc.prctl(36, 1, 0, 0, 0); stray(int)",
+    "a child that blocks every signal": "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()); stray(int)",
+    "a child that is not to end with its parent": "libc.prctl(1, 0, 0, 0, 0); stray(int)",
+    "another program": "execute()",
+    "as many as there may be": "fill()",
+}
+BY_RARE_CALLS = """
+import sys
+libc = ctypes.CDLL(None)
+def clone(flags):
+    if libc.syscall(56 if os.uname().machine == "x86_64" else 220, flags, 0, 0, 0, 0):
+        os.read(ready[0], 1)
+    else:
+        name()
+        os.write(1, b"up ")
+        os.write(ready[1], b"x")
+        while True: time.sleep(60)
+def execute():
+    program = "import ctypes, time; ctypes.CDLL(None).prctl(15, b'STRAY', 0, 0, 0); print('up', flush=True); time.sleep(60)"
+    if os.fork() == 0:
+        os.dup2(ready[1], 1)
+        os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", program])
+    os.write(1, os.read(ready[0], 2))
+def fill():
+    try:
+        while True:
+            if os.fork() == 0:
+                name()
+                os.write(1, b"up ")
+                while True: time.sleep(60)
+    except BlockingIOError: pass
+"""
+
+
+@pytest.mark.parametrize("how", RARE)
+async def test_strays_end_however_they_were_started(bench: Bench, how: str) -> None:
+    """Neither a parent, a signal at its end nor a reaper that it chose keeps a process alive."""
+    source = f"{STRAYS}{BY_RARE_CALLS}\ndef tool():\n    {RARE[how]}\n    return 1"
+    outcome = await bench.run(source, timeout_seconds=10)
+    assert outcome.status is Status.OK, outcome
+    assert "up" in outcome.printed
+    assert named("STRAY") == 0
+    assert await bench.value("def tool():\n    return 1") == 1
+
+
+async def test_a_process_that_waits_for_its_child_in_the_kernel_ends(bench: Bench) -> None:
+    """After vfork(2) the caller can't even be interrupted until its child is gone."""
+    source = f"{STRAYS}\ndef tool():\n    name()\n    print('up')\n    ctypes.CDLL(None).vfork()\n    time.sleep(60)"
+    outcome = await bench.run(source, timeout_seconds=0.5)
+    assert (outcome.status, outcome.printed) == (Status.TIMEOUT, "up\n")
+    assert named("STRAY") == 0
+
+
 async def test_strays_end_without_walls_too(unwalled: Bench) -> None:
     """Fresh processes adopt and end what their call leaves behind; a chain of forks is beyond them."""
     source = f"{STRAYS}\ndef tool():\n    for act in (int, stop, burn): stray(act)\n    "
@@ -160,6 +219,24 @@ async def test_cancelling_while_waiting_for_a_turn(bench: Bench) -> None:
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert await bench.value("import wave\ndef tool():\n    return 1", imports=("wave",)) == 1
+
+
+async def test_a_host_that_does_not_answer_holds_nothing_up(bench: Bench) -> None:
+    """A call that waits for a connection ends with its time; neither it nor its zygote keeps the next ones."""
+    full = socket.create_server(("127.0.0.1", 0), backlog=0)
+    port = full.getsockname()[1]
+    waiting = [socket.socket() for _ in range(3)]
+    for one in waiting:
+        one.setblocking(False)
+        one.connect_ex(("127.0.0.1", port))
+    source = f"import socket\ndef tool():\n    socket.socket().connect(('127.0.0.1', {port}))"
+    for _ in range(2):
+        call = bench.run(source, permissions=(f"net:127.0.0.1:{port}",), timeout_seconds=0.5)
+        outcome = await asyncio.wait_for(call, 30)
+        assert outcome.status is Status.TIMEOUT
+        assert await asyncio.wait_for(bench.value("import wave\ndef tool():\n    return 1"), 30) == 1
+    for one in (*waiting, full):
+        one.close()
 
 
 async def test_calls_at_a_time_are_bounded(bench: Bench) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from fact_magics.sandbox import Limits
+from fact_magics.sandbox.limits import read_limits
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -137,7 +142,121 @@ async def test_limits_cant_be_raised(bench: Bench, kind: str) -> None:
 
 
 async def test_descriptors(bench: Bench) -> None:
-    """Open files are limited."""
-    assert "Too many open files" in await bench.error(
-        "def tool():\n    return len([open('/dev/null') for _ in range(1000)])"
+    """Open files are limited, and what was printed until then is kept."""
+    outcome = await bench.run(
+        "def tool():\n    print('begun')\n    return len([open('/dev/null') for _ in range(1000)])"
     )
+    assert (outcome.status, outcome.limit, outcome.printed) == (Status.LIMIT, "open files 256", "begun\n")
+
+
+async def test_threads_that_find_no_room(bench: Bench) -> None:
+    """Each thread's stack is address space: what ends a call with too many of them is its memory."""
+    source = """
+        import threading, time
+        def tool():
+            for _ in range(200): threading.Thread(target=time.sleep, args=(30,)).start()
+        """
+    outcome = await bench.run(source, memory_mb=100)
+    assert (outcome.status, outcome.limit) == (Status.LIMIT, "memory 100 MB")
+
+
+@pytest.mark.parametrize(
+    ("body", "limit", "hint"),
+    [
+        ("while True: pass", "time 0.5 s", "Raise it with --timeout."),
+        ("bytearray(300 << 20)", "memory 200 MB", "Raise it with --memory."),
+        ("print('x' * (5 << 20))", "printed output 4 MB", '"printed_mb": 8'),
+        ("return 'x' * (33 << 20)", "result 32 MB", '"result_mb": 64'),
+        ("open('big', 'wb').write(bytes(9 << 20))", "file size 8 MB", '"file_mb": 16'),
+        ("[open('/dev/null') for _ in range(300)]", "open files 256", '"open_files": 512'),
+        ("while True: os.fork() or time.sleep(9)", "processes 16", '"processes": 32'),
+    ],
+)
+async def test_each_limit_says_how_to_raise_it(
+    bench: Bench, limits: Limits, body: str, limit: str, hint: str
+) -> None:
+    """By an option where there is one, else by the setting, beside those that were set already."""
+    seconds = 0.5 if "pass" in body else 20
+    outcome = await bench.run(
+        f"import os, time\ndef tool():\n    {body}", timeout_seconds=seconds, memory_mb=200
+    )
+    assert outcome.limit == limit
+    assert hint in outcome.hint
+    if "limits" in outcome.hint:
+        given = json.loads(outcome.hint.partition(" = ")[2].rstrip("."))
+        raised = read_limits(given)
+        kept = replace(raised, printed_kept=limits.printed_kept)  # which is no setting
+        assert sum(getattr(kept, f.name) != getattr(limits, f.name) for f in fields(Limits)) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "limit"),
+    [
+        ("while True: pass", "time 1 s"),
+        ("bytearray(300 << 20)", "memory 200 MB"),
+        ("print('x' * (5 << 20))", "printed output 4 MB"),
+        ("return 'x' * (33 << 20)", "result 32 MB"),
+        ("open('big', 'wb').write(bytes(9 << 20))", "file size 8 MB"),
+        ("[open('/dev/null') for _ in range(300)]", "open files 256"),
+    ],
+)
+async def test_limits_hold_without_walls_as_well(unwalled: Bench, body: str, limit: str) -> None:
+    """A plain process has them too, and what it printed until then is kept."""
+    seconds = 1 if "pass" in body else 20
+    source = f"def tool():\n    print('begun')\n    {body}"
+    outcome = await unwalled.run(source, timeout_seconds=seconds, memory_mb=200)
+    assert (outcome.limit, outcome.printed[:6]) == (limit, "begun\n")
+    assert outcome.hint
+
+
+async def test_what_was_used_is_said_where_it_is_known(bench: Bench) -> None:
+    """The size of a result that was too large; of a time limit, how much of it was computed."""
+    large = await bench.run("def tool():\n    return 'x' * (40 << 20)")
+    assert large.used == "40 MB"
+    slept = await bench.run("import time\ndef tool():\n    time.sleep(9)", timeout_seconds=0.5)
+    assert slept.used == "0.0 s of processor time"
+    burned = await bench.run("def tool():\n    while True: pass", timeout_seconds=1)
+    assert 0.0 < float(burned.used.partition(" ")[0]) <= 1.5
+
+
+@pytest.mark.parametrize(
+    "body", ["while True: pass", "time.sleep(60)", "open('big', 'wb').write(bytes(9 << 20))"]
+)
+async def test_half_a_line_is_shown_too(bench: Bench, body: str) -> None:
+    """What was printed without a line's end is not lost with the process that is stopped."""
+    source = f"import time\ndef tool():\n    print('50 %', end=' ')\n    {body}"
+    assert (await bench.run(source, timeout_seconds=0.5)).printed == "50 % "
+
+
+async def test_half_a_line_survives_the_processor_limit(bench: Bench) -> None:
+    """There the kernel stops the process, which has a second for it."""
+    source = """
+        import resource
+        def tool():
+            print('50 %', end='')
+            resource.setrlimit(resource.RLIMIT_CPU, (1, 2))
+            while True: pass
+        """
+    outcome = await bench.run(source, timeout_seconds=20)
+    assert (outcome.limit, outcome.printed) == ("CPU 21 s", "50 %")
+
+
+async def test_tiny_writes_and_endless_lines_stay_within_bounds(bench: Bench) -> None:
+    """However it is printed, as much is kept, the rest is counted, and the note says so at once."""
+    tiny = "import os\ndef tool():\n    for _ in range(20_000): os.write(1, b'x')\n    return 1"
+    pieces: list[str] = []
+    outcome = await bench.run(tiny, on_printed=pieces.append)
+    assert outcome.printed == "x" * 10_000 + "\n… 10,000 more bytes were printed and are cut here.\n"
+    assert "".join(pieces) == outcome.printed
+    seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def watch(text: str) -> None:
+        if "…" in text and not seen.done():
+            seen.set_result(None)
+
+    waiting = "import sys, time\ndef tool():\n    sys.stdout.write('x' * 20_000)\n    time.sleep(60)"
+    running = asyncio.create_task(bench.run(waiting, on_printed=watch, timeout_seconds=60))
+    await asyncio.wait_for(seen, 30)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running

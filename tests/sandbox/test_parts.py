@@ -17,15 +17,14 @@ from fact_magics.tool import Status
 
 class TestGrants:
     def test_permissions_are_parsed_and_sorted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Paths become real, a port that is not named is any port, variables carry their value."""
+        """A port that is not named is any port, variables carry their value, paths what is there."""
         monkeypatch.setenv("TOKEN", "value")
-        link = tmp_path / "link"
-        link.symlink_to(tmp_path)
         grants = Grants.parse(
-            ("net:b.example:443", "net:a.example", "net:::1", f"read:{link}", "env:TOKEN", "env:NONE")
+            ("net:b.example:443", "net:a.example", "net:[::1]", f"read:{tmp_path}", "env:TOKEN", "env:NONE")
         )
         assert grants.net == (("[::1]", "*"), ("a.example", "*"), ("b.example", "443"))
         assert grants.read == (os.path.realpath(tmp_path),)
+        assert grants.things == ((tmp_path.stat().st_dev, tmp_path.stat().st_ino),)
         assert grants.env == (("TOKEN", "value"),)
         assert "value" not in repr(grants)
 
@@ -34,8 +33,31 @@ class TestGrants:
     )
     def test_what_is_no_permission_is_shown(self, text: str) -> None:
         """The error names the text; nothing is guessed."""
-        with pytest.raises(CellError, match=r"permission|host"):
+        with pytest.raises(CellError, match=r"permission|host|port|path"):
             Grants.parse((text,))
+
+    def test_another_file_under_the_name_is_another_grant(self, tmp_path: Path) -> None:
+        """What replaced a file since is not reached by a zygote that was granted the one before."""
+        path = tmp_path / "data.csv"
+        path.write_text("1")
+        before = Grants.parse((f"read:{path}",))
+        assert Grants.parse((f"read:{path}",)) == before
+        (tmp_path / "new.csv").write_text("2")
+        (tmp_path / "new.csv").replace(path)
+        assert Grants.parse((f"read:{path}",)) != before
+
+    def test_a_path_that_leads_elsewhere_since_is_refused(self, tmp_path: Path) -> None:
+        """Nobody agreed to what a link that was put in its place leads to."""
+        (tmp_path / "secret").mkdir()
+        (tmp_path / "data").symlink_to(tmp_path / "secret")
+        with pytest.raises(IsolationError, match=r"leads to .*/secret now"):
+            Grants.parse((f"read:{tmp_path}/data",))
+
+    def test_what_may_be_written_has_to_be_there(self, tmp_path: Path) -> None:
+        """One line says so; nothing is made."""
+        with pytest.raises(IsolationError, match=r"there is no .*/out"):
+            Grants.parse((f"write:{tmp_path}/out",))
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestReadable:
@@ -120,6 +142,9 @@ class TestScratch:
         (root / "directory").symlink_to(tmp_path)
         os.mkfifo(root / "pipe")
         (root / "closed").chmod(0)
+        (root / "read only" / "below").mkdir(parents=True)
+        (root / "read only").chmod(0o500)
+        (root / "\udcff\n").touch()
         here = os.open(root, os.O_RDONLY)
         for _ in range(600):
             os.mkdir("a" * 20, dir_fd=here)
@@ -141,6 +166,9 @@ class TestScratch:
         for number in range(100):
             (tmp_path / str(number)).touch()
         assert scratch.size(tmp_path, 1 << 40) >= 500_000
+        for number in range(100):
+            (tmp_path / f"directory {number}").mkdir()
+        assert scratch.size(tmp_path, 1 << 40) >= 900_000
 
 
 class TestJudge:

@@ -1,0 +1,274 @@
+"""What a terminal would show of printed text: carriage returns, colours, the moves of progress bars.
+
+Only what such output is made of is obeyed; every other control is dropped or written out, so that nothing
+that a tool prints can do more than colour its own text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import TYPE_CHECKING
+
+from fact_magics.text import inert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Run = tuple[str, str]
+"""Text of one look: its style (``b``, ``c1``, ``g4`` and so on, by spaces), and the text."""
+
+# A longer line is folded, so that no single line can make a browser slow.
+_WIDTH = 1_000
+_CONTROL = re.compile(
+    r"(?P<move>[\n\r\x08])"
+    r"|\x1b\[(?P<numbers>[0-9;:]{0,64})(?P<final>[A-Za-z@`~])"
+    # Private modes (a hidden cursor), titles, links, character sets: nothing that could be shown here.
+    r"|\x1b\[[<-?][0-9;:]{0,64}[A-Za-z@`~]|\x1b\][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|\x1b[=>78]"
+)
+# What may still go on with what arrives next.
+_BEGUN = re.compile(r"\x1b(?:\[[<-?]?[0-9;:]{0,64}|\][^\x07\x1b]{0,2000}\x1b?|[()])?\Z")
+_ACTED_ON = re.compile("[\r\x08\x1b]")
+_LEVELS = (0, 95, 135, 175, 215, 255)
+
+
+class _Row:
+    """One line: runs of text, and whether the next row goes on with it."""
+
+    __slots__ = ("folded", "runs", "width")
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self.width = 0
+        self.folded = False
+
+    def put(self, column: int, style: str, text: str) -> None:
+        """Write over what stands at `column`; blanks fill what lies between the line's end and it."""
+        tail = list(self._from(column + len(text))) if column < self.width else ()
+        self.cut(column)
+        if column > self.width:
+            self._append("", " " * (column - self.width))
+        self._append(style, text)
+        for run in tail:
+            self._append(*run)
+
+    def cut(self, column: int) -> None:
+        """Remove what stands at `column` and after it."""
+        while self.width > column:
+            style, text = self.runs.pop()
+            self.width -= len(text)
+            if self.width < column:
+                self._append(style, text[: column - self.width])
+
+    def _from(self, column: int) -> Iterator[Run]:
+        for style, text in self.runs:
+            if column < len(text):
+                yield style, text[max(column, 0) :]
+            column -= len(text)
+
+    def _append(self, style: str, text: str) -> None:
+        self.width += len(text)
+        if self.runs and self.runs[-1][0] == style:
+            text = self.runs.pop()[1] + text
+        self.runs.append((style, text))
+
+    @property
+    def text(self) -> str:
+        return "".join(text for _, text in self.runs)
+
+
+class Screen:
+    """The last lines of what was printed.
+
+    Parameters
+    ----------
+    kept : int
+        Rows that are kept; older ones are dropped, and counted.
+
+    Attributes
+    ----------
+    dropped : int
+        Rows that are gone; the first one kept has this number.
+    """
+
+    def __init__(self, kept: int = 2_000) -> None:
+        self._kept = kept
+        self._rows: deque[_Row] = deque([_Row()])
+        self._row = self._column = 0  # the cursor; rows count from the first one kept
+        self._look = _Look()
+        self._begun = ""
+        self._changed: set[int] = {0}
+        self.dropped = 0
+
+    @property
+    def end(self) -> int:
+        """The number after the last row's."""
+        return self.dropped + len(self._rows)
+
+    def write(self, text: str) -> None:
+        """Take what was printed; a control that has only begun waits for the rest of it."""
+        text = self._begun + text
+        begun = _BEGUN.search(text, max(0, len(text) - 2_100))
+        self._begun = begun[0] if begun else ""
+        text = text[: len(text) - len(self._begun)]
+        at = 0
+        for control in _CONTROL.finditer(text):
+            self._put(text[at : control.start()])
+            at = control.end()
+            if control["move"]:
+                self._move(control["move"])
+            elif control["final"]:
+                self._obey(control["numbers"], control["final"])
+        self._put(text[at:])
+
+    def changes(self) -> dict[int, list[Run]]:
+        """Give the rows that changed since this was asked last, by their numbers."""
+        changed, self._changed = self._changed, set()
+        return {
+            number: self._rows[number - self.dropped].runs
+            for number in sorted(changed)
+            if self.dropped <= number < self.end
+        }
+
+    def lines(self) -> Iterator[list[Run]]:
+        """Give every line that is kept, whole where it was folded; the last is empty after a line feed."""
+        line: list[Run] = []
+        for row in self._rows:
+            line = line + row.runs
+            if not row.folded:
+                yield line
+                line = []
+
+    def _put(self, text: str) -> None:
+        text = inert(text)
+        while text:
+            if self._column >= _WIDTH:
+                self._rows[self._row].folded = True
+                self._feed()
+            piece = text[: _WIDTH - self._column]
+            self._rows[self._row].put(self._column, self._look.style, piece)
+            self._changed.add(self.dropped + self._row)
+            self._column += len(piece)
+            text = text[len(piece) :]
+
+    def _move(self, move: str) -> None:
+        if move == "\n":
+            self._rows[self._row].folded = False
+            self._feed()
+        elif move == "\r":
+            self._column = 0
+        else:
+            self._column = max(0, self._column - 1)
+
+    def _feed(self) -> None:
+        self._row += 1
+        self._column = 0
+        if self._row == len(self._rows):
+            self._rows.append(_Row())
+            self._changed.add(self.dropped + self._row)
+        if len(self._rows) > self._kept:
+            self._rows.popleft()
+            self._row -= 1
+            self.dropped += 1
+
+    def _obey(self, numbers: str, final: str) -> None:
+        if final == "m":
+            self._look.change(numbers)
+            return
+        first = re.match("[0-9]{0,6}", numbers)
+        number = int(first[0]) if first and first[0] else None
+        steps = min(number or 1, _WIDTH)
+        if final == "A":
+            self._row = max(0, self._row - steps)
+        elif final == "B":
+            self._row = min(len(self._rows) - 1, self._row + steps)
+        elif final == "C":
+            self._column = min(_WIDTH - 1, self._column + steps)
+        elif final == "D":
+            self._column = max(0, self._column - steps)
+        elif final == "G":
+            self._column = steps - 1
+        elif final == "K":
+            self._erase(number or 0)
+        elif final == "J" and not number:
+            self._erase(0)
+            while len(self._rows) > self._row + 1:
+                self._rows.pop()
+
+    def _erase(self, what: int) -> None:
+        """Erase to the line's end, from its beginning, or all of it."""
+        row = self._rows[self._row]
+        if what == 1:
+            row.put(0, "", " " * min(self._column + 1, row.width))
+        else:
+            row.cut(self._column if what == 0 else 0)
+        self._changed.add(self.dropped + self._row)
+
+
+class _Look:
+    """Which colours and weights the text that comes next has."""
+
+    def __init__(self) -> None:
+        self._marks: set[str] = set()
+        self._colours: dict[str, int] = {}
+        self.style = ""
+
+    def change(self, numbers: str) -> None:
+        codes = [int(code[:6] or 0) for code in re.split("[;:]", numbers)]
+        while codes:
+            self._take(codes.pop(0), codes)
+        colours = (f"{ground}{number}" for ground, number in sorted(self._colours.items()))
+        self.style = " ".join((*sorted(self._marks), *colours))
+
+    def _take(self, code: int, following: list[int]) -> None:
+        if code == 0:
+            self._marks.clear()
+            self._colours.clear()
+        elif code in _MARKS:
+            self._marks.add(_MARKS[code])
+        elif code in _UNMARKED:
+            self._marks -= _UNMARKED[code]
+        elif code in (39, 49):
+            self._colours.pop(_GROUNDS[code // 10], None)
+        elif code in (38, 48):
+            if (found := _extended(following)) is not None:
+                self._colours[_GROUNDS[code // 10]] = found
+        elif code // 10 in _GROUNDS and code % 10 < 8:
+            self._colours[_GROUNDS[code // 10]] = code % 10 + (8 if code >= 90 else 0)
+
+
+_MARKS: Mapping[int, str] = {1: "b", 2: "d", 3: "i", 4: "u"}
+_UNMARKED: Mapping[int, frozenset[str]] = {22: frozenset("bd"), 23: frozenset("i"), 24: frozenset("u")}
+_GROUNDS: Mapping[int, str] = {3: "c", 9: "c", 4: "g", 10: "g"}
+
+
+def _extended(codes: list[int]) -> int | None:
+    """Take a colour of 256, or of red, green and blue, as the nearest of the sixteen that themes know."""
+    kind = codes.pop(0) if codes else 0
+    if kind == 5 and codes:
+        number = codes.pop(0)
+        if number < 16:
+            return number
+        if number >= 232:
+            return _nearest((8 + 10 * (number - 232),) * 3)
+        cube = number - 16
+        return _nearest((_LEVELS[cube // 36 % 6], _LEVELS[cube // 6 % 6], _LEVELS[cube % 6]))
+    if kind == 2 and len(codes) >= 3:
+        red, green, blue = codes[:3]
+        del codes[:3]
+        return _nearest((red, green, blue))
+    codes.clear()  # what follows is a part of this, and no code of its own
+    return None
+
+
+def _nearest(colour: tuple[int, int, int]) -> int:
+    if 60 < max(colour) < 160 and max(colour) - min(colour) < 30:
+        return 8  # grey, which is bright black
+    threshold = max(96, max(colour) * 2 // 3)
+    number = sum(bit for bit, part in zip((1, 2, 4), colour, strict=True) if part >= threshold)
+    return number + (8 if max(colour) > 190 else 0)
+
+
+def draws(text: str) -> bool:
+    """Tell whether text does more than stand in lines."""
+    return _ACTED_ON.search(text) is not None

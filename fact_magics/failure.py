@@ -1,0 +1,145 @@
+"""The one line of a run that failed: what happened, and what to do next."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from fact_magics.errors import FactError
+from fact_magics.permissions import covers, danger, read_permission
+from fact_magics.permissions.grammar import ANY_PORT, Kind, Permission
+from fact_magics.text import inert, one_line, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fact_magics.permissions import Protected
+    from fact_magics.sandbox.outcome import Outcome
+
+_MESSAGE_LIMIT = 300
+_NAME_LIMIT = 100
+_TRACEBACK_LIMIT = 8_000
+_USUAL_PORTS = ("80", "443")
+_ACTS = {"net": "reach", "read": "read", "write": "write to", "env": "see the variable"}
+
+# What no permission allows, and what does the same.
+_IMPOSSIBLE = {
+    "host": "A tool finds only the hosts that it was allowed. To allow one: --allow net:{target}",
+    "program": (
+        "A tool can't start programs, such as {target}: do it in Python, or start it in the notebook and "
+        "pass in what comes out."
+    ),
+    "listen": "A tool can't be connected to: let it connect to others, or listen in the notebook.",
+    "udp": "A tool reaches others by TCP alone.",
+    "semaphore": "A tool's processes can't share memory: use threads, or no pool at all.",
+}
+
+
+def failure(
+    name: str, outcome: Outcome, permissions: Iterable[str], protected: Protected
+) -> tuple[str, tuple[str, ...]]:
+    """Say why a call did not end well.
+
+    Parameters
+    ----------
+    name : str
+        The tool's.
+    outcome : Outcome
+        What the sandbox reported, of another status than ``ok``.
+    permissions : iterable of str
+        What the call was granted.
+    protected : Protected
+        What no hint may call harmless.
+
+    Returns
+    -------
+    str
+        One line.
+    tuple of str
+        The tool's own traceback, line by line.
+    """
+    if outcome.limit is not None:
+        used = f" ({outcome.used} used)" if outcome.used else ""
+        return f"{name} was stopped by a limit: {outcome.limit}{used}. {outcome.hint}".rstrip(), ()
+    error = outcome.error
+    if error is None:
+        return f"{name} ended without a result.", ()
+    said = one_line(error.message, _MESSAGE_LIMIT)
+    if error.type_name == "ProcessBroke":
+        return f"{name} broke the process it ran in: {said}", ()
+    if error.type_name == "ValueTypeError":
+        return f"{name} returned what can't leave it: {said}", ()
+    bare = one_line(error.type_name.rpartition(".")[2], _NAME_LIMIT) or "an exception"
+    line = f"{name} raised {bare}: {said}" if said else f"{name} raised {bare}"
+    if hint := denial_hint(error.denied, permissions, protected):
+        line = f"{line}{'' if line.endswith(('.', '!', '?', '…')) else '.'} {hint}"
+    return line, tuple(shorten(error.traceback.rstrip(), _TRACEBACK_LIMIT).splitlines())
+
+
+def denial_hint(denied: tuple[str, str] | None, permissions: Iterable[str], protected: Protected) -> str:
+    """Name the permission that would probably allow what a tool was denied.
+
+    Parameters
+    ----------
+    denied : (str, str) or None
+        The claim of the tool's process: a kind and a target.
+    permissions : iterable of str
+        What the call was granted.
+    protected : Protected
+        What belongs to fact_magics and the notebook.
+
+    Returns
+    -------
+    str
+        One or two sentences; empty where no permission would help. One that is dangerous is not proposed: the
+        reason is given instead.
+    """
+    if denied is None:
+        return ""
+    kind, target = denied
+    if kind in _IMPOSSIBLE:
+        return _IMPOSSIBLE[kind].format(target=one_line(target, _NAME_LIMIT))
+    permission = _read(kind, target, protected.directory)
+    if permission is None or _holds(permission, permissions):
+        return ""
+    if kind == "env" and permission.target not in os.environ:
+        return f"The notebook has no variable {permission.target} either: set it in os.environ, and allow it."
+    doubt = danger(permission, protected)
+    if kind == "net" and doubt is None:
+        permission = _without_usual_port(permission, protected)
+    what = f"It may not {_ACTS[kind]} {permission.target}"
+    if doubt is not None:
+        judged = "That can't be allowed" if doubt.never else "To allow that is not advisable"
+        return f"{what}. {judged}: {doubt.reason}."
+    return f"{what}. To allow it: --allow {shlex.quote(permission.text)}"
+
+
+def _without_usual_port(permission: Permission, protected: Protected) -> Permission:
+    host, port = permission.endpoint
+    bare = Permission("net", host)
+    return bare if port in _USUAL_PORTS and danger(bare, protected) is None else permission
+
+
+def _read(kind: str, target: str, directory: Path) -> Permission | None:
+    """Take a claim by the grammar of permissions; None for what is none, or would be read as another one."""
+    if kind not in get_args(Kind) or (kind in ("read", "write") and not Path(target).is_absolute()):
+        return None
+    try:
+        permission = read_permission(f"{kind}:{target}", directory)
+    except FactError:
+        return None
+    return permission if inert(permission.text) == permission.text else None
+
+
+def _holds(permission: Permission, permissions: Iterable[str]) -> bool:
+    """Tell whether a permission was granted: then it was something else that failed."""
+    if permission.kind in ("read", "write"):
+        granted = [text for text in permissions if permission.kind == "read" or text.startswith("write:")]
+        return covers(granted, Path(permission.target))
+    if permission.kind == "env":
+        return permission.text in permissions
+    host, port = permission.endpoint
+    wanted = {f"net:{host}", f"net:{host}:{port}"} if port != ANY_PORT else {f"net:{host}"}
+    return not wanted.isdisjoint(permissions)

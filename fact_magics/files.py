@@ -1,0 +1,322 @@
+"""The files that are passed as ``Path`` parameters: found, refused or granted, known by their content.
+
+A path in an input is a name; what a tool reads is what is there when it runs. So the content joins the run's
+key, and an answer is kept only if the file is the same after the run as it was before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+from fact_magics.errors import CellError, InvalidInput
+from fact_magics.permissions import Permission, Protected, covers, danger
+from fact_magics.signature.vocabulary import (
+    Bounded,
+    DictOf,
+    ListOf,
+    ObjectOf,
+    Scalar,
+    SetOf,
+    TupleOf,
+    Type,
+    UnionOf,
+)
+from fact_magics.text import one_line, plural
+from fact_magics.tool import Returned
+from fact_magics.values import ToolObject
+from fact_magics.values.showing import brief
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from fact_magics.signature import Signature
+    from fact_magics.tool import Example
+
+    # Device, inode, size, and nanoseconds of the last changes of content and of anything.
+    _State = tuple[int, int, int, int, int]
+
+# Two changes within a tick of the file system's clock can leave one time; its ticks are 2 s at most (FAT).
+_TICK_NS = 2_000_000_000
+_REMEMBERED = 1_024
+_MOST_FILES = 1_000
+_MOST_PROBLEMS = 10
+_BUFFER = 1 << 20
+_KIND = type(Path())
+# A pipe that takes the file's name meanwhile would be waited for.
+_READING = (
+    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+)
+
+
+class InputFile(NamedTuple):
+    """A file that a run may read because it was passed as an argument.
+
+    Attributes
+    ----------
+    path : str
+        As the tool gets it: absolute, its links not followed.
+    real : str
+        What it leads to.
+    state : tuple of int
+        What tells that the file was changed: device, inode, size, times of the last changes.
+    digest : bytes
+        Of its content; empty where the run's answer is not kept anyway.
+    settled : bool
+        It was last changed so long before it was read that any later change shows in `state`.
+    """
+
+    path: str
+    real: str
+    state: _State
+    digest: bytes
+    settled: bool
+
+    @property
+    def permission(self) -> str:
+        """What its run is granted."""
+        return Permission("read", self.real).text
+
+
+def takes_paths(signature: Signature) -> bool:
+    """Tell whether an input of the signature may hold a path."""
+    return any(_mentions_path(parameter.type) for parameter in signature.parameters)
+
+
+def _mentions_path(type_: Type) -> bool:
+    match type_:
+        case Scalar(name):
+            return name == "Path"
+        case ListOf(item) | SetOf(item, _):
+            return _mentions_path(item)
+        case TupleOf(items, _) | UnionOf(items):
+            return any(map(_mentions_path, items))
+        case DictOf(key, value):
+            return _mentions_path(key) or _mentions_path(value)
+        case Bounded(base, _):
+            return _mentions_path(base)
+        case ObjectOf(_, _, fields):
+            return any(_mentions_path(field.type) for field in fields)
+    return False
+
+
+class InputFiles:
+    """Finds the files of inputs, and remembers the digests of those that did not change.
+
+    Callable from any thread.
+
+    Parameters
+    ----------
+    protected : Protected
+        What no file may be passed of without a permission; relative paths start in its `directory`.
+    """
+
+    def __init__(self, protected: Protected) -> None:
+        self.protected = protected
+        self._digests: OrderedDict[tuple[str, _State], bytes] = OrderedDict()
+        self._lock = Lock()
+
+    def take(
+        self, name: str, validated: Mapping[str, object], permissions: tuple[str, ...], *, digests: bool
+    ) -> tuple[dict[str, object], tuple[InputFile, ...]]:
+        """Find the files that a validated input names.
+
+        Parameters
+        ----------
+        name : str
+            The tool, for messages.
+        permissions : tuple of str
+            What is granted beside: a path that one of these covers may be missing, or a directory, and is no
+            input file.
+        digests : bool
+            Whether contents are to be read. That takes time: not on an event loop.
+
+        Returns
+        -------
+        (dict, tuple of InputFile)
+            The input with every path absolute, and the files, each once.
+
+        Raises
+        ------
+        InvalidInput
+            With one detail line a path that is no file that can be read, or one that needs a permission.
+        """
+        found: dict[str, InputFile] = {}
+        problems: list[str] = []
+
+        def take_path(path: Path, place: str) -> Path:
+            if "\0" in str(path):
+                problems.append(f"{place}: {_shown(str(path))} is no path")
+                return path
+            full = self.protected.directory / _expanded(path)
+            real = Path(os.path.realpath(full))
+            if str(full) in found or covers(permissions, real):
+                return full
+            try:
+                found[str(full)] = self._find(str(full), real, digests=digests)
+            except _UnfitError as unfit:
+                problems.append(f"{place}: {unfit}")
+            return full
+
+        taken = {field: _replaced(value, field, take_path) for field, value in validated.items()}
+        if len(found) > _MOST_FILES:
+            problems = [f"{len(found):,} files are too many; add --allow read:DIR for their directory"]
+        if problems:
+            more = len(problems) - _MOST_PROBLEMS
+            listed = problems[:_MOST_PROBLEMS] + ([f"… and {more:,} more"] if more > 0 else [])
+            raise InvalidInput(
+                f"{name}() was not run: {plural(len(problems), 'path')} of its input can't be passed.",
+                hint="A Path parameter lets the tool read the file that is passed, and nothing else.",
+                details=listed,
+            )
+        return taken, tuple(found.values())
+
+    def refuse_unfit(self, examples: Iterable[Example], permissions: tuple[str, ...]) -> None:
+        """Refuse examples that no tool could hold, because a path in their call can't be passed.
+
+        Raises
+        ------
+        CellError
+            With the example, and what is wrong with the path.
+        """
+        for example in examples:
+            if not isinstance(example.expected, Returned):
+                continue
+            given = {**{f"{index}": value for index, value in enumerate(example.args)}, **example.kwargs}
+            try:
+                self.take("", given, permissions, digests=False)
+            except InvalidInput as unfit:
+                problem = unfit.details[0].partition(": ")[2]
+                raise CellError(
+                    f"The example {one_line(example.source)} can't be run: {problem}.",
+                    hint=f"Paths start in {self.protected.directory}.",
+                ) from None
+
+    def are_unchanged(self, files: Iterable[InputFile]) -> bool:
+        """Tell whether files are what they were when they were taken; may read them again."""
+        for file in files:
+            try:
+                if os.path.realpath(file.path) != file.real or _state(Path(file.real).stat()) != file.state:
+                    return False
+                if not file.settled and _read(file.real)[1] != file.digest:
+                    return False
+            except (OSError, _UnfitError):
+                return False
+        return True
+
+    def _find(self, path: str, real: Path, *, digests: bool) -> InputFile:
+        try:
+            status = real.stat()
+        except OSError as error:
+            raise _UnfitError(_unreadable(path, error)) from None
+        if stat.S_ISDIR(status.st_mode):
+            raise _UnfitError(
+                f"{_shown(path)} is a directory; add --allow read:{_shown(path)} to grant all of it"
+            )
+        if not stat.S_ISREG(status.st_mode):
+            raise _UnfitError(f"{_shown(path)} is no regular file")
+        state = _state(status)
+        with self._lock:
+            known = self._digests.get((str(real), state))
+            if known is not None:
+                self._digests.move_to_end((str(real), state))
+                return InputFile(path, str(real), state, known, settled=True)
+        self._refuse_dangerous(path, real)
+        if not digests:
+            if not os.access(real, os.R_OK):
+                raise _UnfitError(f"{_shown(path)} can't be read: permission denied")
+            return InputFile(path, str(real), state, b"", settled=True)
+        begun = time.time_ns()
+        try:
+            state, digest = _read(str(real))
+        except OSError as error:
+            raise _UnfitError(_unreadable(path, error)) from None
+        settled = max(state[3:]) <= begun - _TICK_NS
+        if settled:
+            self._remember((str(real), state), digest)
+        return InputFile(path, str(real), state, digest, settled)
+
+    def _refuse_dangerous(self, path: str, real: Path) -> None:
+        permission = Permission("read", str(real))
+        found = danger(permission, self.protected)
+        if found is None:
+            return
+        if found.never:
+            raise _UnfitError(f"{_shown(path)} can't be passed: {found.reason}")
+        raise _UnfitError(
+            f"{_shown(path)} is dangerous to pass: {found.reason}; if the tool must have it, add "
+            f"--allow {_shown(permission.text)} --yes-really"
+        )
+
+    def _remember(self, key: tuple[str, _State], digest: bytes) -> None:
+        with self._lock:
+            self._digests[key] = digest
+            if len(self._digests) > _REMEMBERED:
+                self._digests.popitem(last=False)
+
+
+class _UnfitError(Exception):
+    """A path that is not passed, and why."""
+
+
+def _replaced(value: object, place: str, take: Callable[[Path, str], Path]) -> object:
+    """Copy a validated value with each path in it replaced by what `take` makes of it."""
+    match value:
+        case Path():
+            return take(value, place) if type(value) is _KIND else value
+        case list() | tuple():
+            items = [_replaced(item, f"{place}[{index}]", take) for index, item in enumerate(value)]
+            return items if type(value) is list else tuple(items)
+        case set() | frozenset():
+            return type(value)(_replaced(item, f"{place}[{brief(item, 40)}]", take) for item in value)
+        case dict():
+            return {
+                _replaced(key, place, take): _replaced(item, f"{place}[{brief(key, 40)}]", take)
+                for key, item in value.items()
+            }
+        case ToolObject():
+            fields = {
+                name: _replaced(item, f"{place}[{name!r}]", take) for name, item in value.fields.items()
+            }
+            return ToolObject(value.class_name, fields)
+    return value
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # nobody of that name: then it is the name of a file
+        return path
+
+
+def _read(real: str) -> tuple[_State, bytes]:
+    """Digest a file's content; gives the state that it had before."""
+    with os.fdopen(os.open(real, _READING), "rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise _UnfitError(f"{_shown(real)} is no regular file")
+        digest = hashlib.blake2b(digest_size=20)
+        buffer = memoryview(bytearray(_BUFFER))
+        while size := file.readinto(buffer):
+            digest.update(buffer[:size])
+    return _state(status), digest.digest()
+
+
+def _state(status: os.stat_result) -> _State:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _unreadable(path: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"no such file: {_shown(path)}"
+    return f"{_shown(path)} can't be read: {(error.strerror or str(error)).lower()}"
+
+
+def _shown(text: str) -> str:
+    return one_line(text, 300)

@@ -1,0 +1,108 @@
+"""What a subcommand has at hand: the core, and the notebook that the line stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+
+from fact_magics.arguments import Arguments, Option
+from fact_magics.errors import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from pathlib import Path
+
+    from fact_magics.config import Settings
+    from fact_magics.core import FactCore
+    from fact_magics.display.record import Record
+    from fact_magics.handle import Tool
+    from fact_magics.tool import ToolOutput
+    from fact_magics.workshop import Workshop
+
+T = TypeVar("T")
+
+JSON = Option("--json", "Print JSON instead of a table.")
+
+
+class Notebook(Protocol):
+    """What a subcommand may do to the notebook that it was written in."""
+
+    def show(self, record: Record) -> None:
+        """Show a record in the cell, before what the subcommand itself comes to."""
+
+    def put_cell(self, text: str) -> None:
+        """Put a cell with this text below."""
+
+    def rebind(self, tool: Tool) -> bool:
+        """Bind a tool's name anew, if it holds another version of it; tells whether it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a subcommand comes to.
+
+    Attributes
+    ----------
+    record : Record
+        What the cell shows.
+    data : object
+        The same for ``--json``.
+    value : ToolOutput or None
+        A run, which is the cell's value and shows itself.
+    """
+
+    record: Record
+    data: Any
+    value: ToolOutput | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The core and the notebook, for one line."""
+
+    workshop: Workshop
+    notebook: Notebook
+
+    @property
+    def core(self) -> FactCore:
+        """The open core."""
+        return self.workshop.core
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of now."""
+        return self.core.settings
+
+    @property
+    def directory(self) -> Path:
+        """The notebook's."""
+        return self.core.directory
+
+    def ask(self, work: Callable[[FactCore], Awaitable[T]], *, stopped: str = "%fact was stopped.") -> T:
+        """Do what takes the core's loop, and wait for it; the history is complete before.
+
+        Raises
+        ------
+        Interrupted
+            The user stopped it; `stopped` says in a line what became of it.
+        """
+        from fact_magics.bridge import STOPPED
+
+        core = self.core
+
+        async def ask() -> T:
+            await core.history.flush()
+            return await work(core)
+
+        try:
+            return self.workshop.submit(ask()).wait(_nothing)
+        except STOPPED:
+            raise Interrupted(stopped) from None
+
+
+Work: TypeAlias = Callable[[Arguments, Desk], Answer]
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,22 @@
+"""What a tool may be granted: how a permission is written, which ones are dangerous, and what is refused.
+
+Nothing here enforces anything: that is the sandbox's work, which reads permissions by the same grammar.
+"""
+
+from fact_magics.permissions.dangers import Danger, Protected, danger
+from fact_magics.permissions.grammar import KINDS, Permission, read_permission
+from fact_magics.permissions.granting import covers, granted, normalised, refuse_dangerous, refuse_missing
+
+__all__ = [
+    "KINDS",
+    "Danger",
+    "Permission",
+    "Protected",
+    "covers",
+    "danger",
+    "granted",
+    "normalised",
+    "read_permission",
+    "refuse_dangerous",
+    "refuse_missing",
+]

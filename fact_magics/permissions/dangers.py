@@ -1,0 +1,196 @@
+"""Which permissions are refused outright, and which need a second word from the user."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fact_magics.permissions import places
+from fact_magics.permissions.grammar import ANY_PORT
+
+if TYPE_CHECKING:
+    from fact_magics.permissions.grammar import Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """Why a permission should not simply be granted.
+
+    Attributes
+    ----------
+    reason : str
+        The end of a sentence about what is granted: ``it holds the keys of this user``.
+    never : bool
+        Nobody can confirm it.
+    """
+
+    reason: str
+    never: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """What belongs to fact_magics and to the notebook itself.
+
+    Attributes
+    ----------
+    directory : Path
+        The notebook's or the script's: relative paths start there, and it imports from there.
+    home, database : Path
+        Where data are kept, and the database file.
+    trusted : Path
+        The directory of the list of trusted files.
+    """
+
+    directory: Path
+    home: Path
+    database: Path
+    trusted: Path
+
+    @property
+    def kept(self) -> tuple[Path, ...]:
+        """Real paths of what no tool may write: a directory with all in it, or a file and its companions."""
+        database = places.real(self.database)
+        companions = [
+            database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm", "-journal")
+        ]
+        return (places.real(self.home), places.real(self.trusted), database, *companions)
+
+
+def danger(permission: Permission, protected: Protected) -> Danger | None:
+    """Judge a permission.
+
+    Returns
+    -------
+    Danger or None
+        None for one that may simply be granted.
+    """
+    refused = refusal(permission, protected)
+    if refused:
+        return Danger(refused, never=True)
+    doubt = _doubt(permission, protected)
+    return Danger(doubt) if doubt else None
+
+
+def refusal(permission: Permission, protected: Protected) -> str:
+    """Say why a permission is never granted; empty for one that may be."""
+    if permission.kind == "net":
+        return ""
+    if permission.kind == "env":
+        return "it signs what this FACT_HOME exports" if permission.target.upper() == "SECRET_KEY" else ""
+    path, writes = Path(permission.target), permission.kind == "write"
+    if writes and any(places.overlap(path, kept) for kept in protected.kept):
+        return "what fact_magics keeps (tools, history, cache, trusted files) is there"
+    return places.untouchable(path, writes=writes)
+
+
+def _doubt(permission: Permission, protected: Protected) -> str:
+    if permission.kind == "net":
+        return endpoint_doubt(*permission.endpoint)
+    if permission.kind == "env":
+        return _variable_doubt(permission.target)
+    path = Path(permission.target)
+    if permission.kind == "write" and (reason := places.executed(path, protected.directory)):
+        return reason
+    # What may be written may be read too.
+    if reason := places.secret(path):
+        return reason
+    kept = any(places.overlap(path, place) for place in protected.kept)
+    return "what fact_magics keeps (tools, history, cache) is there" if kept else ""
+
+
+_METADATA = "it hands out the keys of this cloud machine"
+_METADATA_NAMES = frozenset(
+    {
+        "metadata", "metadata.google.internal", "metadata.goog", "metadata.azure.internal",
+        "metadata.azure.com", "metadata.tencentyun.com", "instance-data", "instance-data.ec2.internal",
+    }
+)  # fmt: skip
+_METADATA_ADDRESSES = frozenset(
+    map(ip_address, ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
+)
+_THIS_MACHINE = "every service of this machine would be in reach, this notebook's server among them"
+_OWN_NAMES = frozenset(
+    {
+        "localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback",
+        "host.docker.internal", "gateway.docker.internal", "host.containers.internal",
+    }
+)  # fmt: skip
+
+
+def endpoint_doubt(host: str, port: str) -> str:
+    """Say why an endpoint should not simply be granted; empty where it may be.
+
+    Parameters
+    ----------
+    host : str
+        A name or an address, an IPv6 one in brackets.
+    port : str
+        A number or `ANY_PORT`.
+    """
+    address = read_address(host)
+    if host in _METADATA_NAMES or (address is not None and _gives_keys(address)):
+        return _METADATA
+    if port != ANY_PORT:
+        return ""
+    return _THIS_MACHINE if (_is_own_name(host) if address is None else _is_own(address)) else ""
+
+
+def read_address(host: str) -> IPv4Address | IPv6Address | None:
+    """Read an address as the endpoint that it leads to; None for a name."""
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _gives_keys(address: IPv4Address | IPv6Address) -> bool:
+    return address.is_link_local or address in _METADATA_ADDRESSES
+
+
+def _is_own_name(host: str) -> bool:
+    own = socket.gethostname().lower()
+    return host in _OWN_NAMES or host.endswith(".localhost") or host in (own, own.partition(".")[0])
+
+
+def _is_own(address: IPv4Address | IPv6Address) -> bool:
+    if address.is_loopback or address.is_unspecified:
+        return True
+    family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))  # only an address of this machine can be bound; nothing is sent
+    except OSError:
+        return False
+    return True
+
+
+_SAYS_SO = "its name says that it holds a secret"
+_TELLING_TEXTS = ("APIKEY", "CREDENTIAL", "PASSPHRASE", "PASSWD", "PASSWORD", "SECRET", "TOKEN")
+_TELLING_WORDS = frozenset(
+    {"AUTH", "COOKIE", "CREDS", "DSN", "JWT", "KEY", "KEYS", "PASS", "PAT", "PRIVATE", "PW", "PWD"}
+)
+_PLAIN_NAMES = frozenset({"PWD", "OLDPWD"})
+_SETTINGS = frozenset({"DATABASE_URL", "FACT_CACHE_URL", "CONNECTION_STRING"})
+_PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
+
+
+def _variable_doubt(name: str) -> str:
+    upper = name.upper()
+    if upper in _PLAIN_NAMES:
+        return ""
+    if (
+        any(text in upper for text in _TELLING_TEXTS)
+        or not _TELLING_WORDS.isdisjoint(upper.split("_"))
+        or upper in _SETTINGS
+        or upper.endswith("CONNECTION_STRING")
+    ):
+        return _SAYS_SO
+    return "its value holds a password" if _PASSWORD_IN_URL.search(os.environ.get(name, "")) else ""

@@ -1,0 +1,153 @@
+"""How a permission is written: ``net:HOST[:PORT]``, ``read:PATH``, ``write:PATH``, ``env:NAME``."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Literal, get_args
+
+from fact_magics.errors import CellError, did_you_mean
+from fact_magics.text import one_line
+
+Kind = Literal["net", "read", "write", "env"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+ANY_PORT = "*"
+"""The port of an endpoint that names none: every port."""
+
+_FORMS = "Write net:HOST[:PORT], read:PATH, write:PATH or env:NAME."
+_HOST_FORMS = "Write net:api.example.com, net:127.0.0.1:8080 or net:[2001:db8::1]:443."
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_HOST = 253
+_SHOWN = 120
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Permission:
+    """One thing that a tool is let at, in its canonical form.
+
+    Attributes
+    ----------
+    kind : {"net", "read", "write", "env"}
+        What is done with it.
+    target : str
+        A host with or without a port, an absolute real path, or a variable's name.
+    """
+
+    kind: Kind
+    target: str
+
+    @property
+    def text(self) -> str:
+        """The permission as it is written: two that grant the same are the same text."""
+        return f"{self.kind}:{self.target}"
+
+    @property
+    def endpoint(self) -> tuple[str, str]:
+        """Host and port of a ``net`` permission; an IPv6 address is in brackets, no port is `ANY_PORT`."""
+        host, colon, port = self.target.rpartition(":")
+        return (host, port) if colon and not port.endswith("]") else (self.target, ANY_PORT)
+
+
+def read_permission(text: str, directory: Path) -> Permission:
+    """Read a permission into its canonical form.
+
+    Hosts are lower-cased. Paths are taken from `directory` where they are relative, ``~`` is the user's home,
+    and links are followed: what is granted is the place itself, whoever moves the link later.
+
+    Parameters
+    ----------
+    text : str
+        As a person writes it.
+    directory : Path
+        The notebook's or the script's, absolute.
+
+    Raises
+    ------
+    CellError
+        It is malformed; the hint says what to write.
+    """
+    kind, colon, target = text.partition(":")
+    if kind not in KINDS or not colon or not target.strip():
+        raise _no_permission(text, kind)
+    if kind == "net":
+        return Permission("net", _endpoint(target))
+    if kind == "env":
+        if not _VARIABLE.fullmatch(target):
+            raise _malformed(text, "names no environment variable", "Write env:NAME, one for each variable.")
+        return Permission("env", target)
+    if "\0" in target:
+        raise _malformed(text, "is no path", "Write the path of a file or directory.")
+    try:
+        place = os.path.realpath(directory / Path(target).expanduser())
+    except RuntimeError:
+        raise _malformed(text, "names no user's home", "Write the path from the root: /home/….") from None
+    return Permission("read", place) if kind == "read" else Permission("write", place)
+
+
+def _no_permission(text: str, kind: str) -> CellError:
+    if kind.lower() in ("http", "https"):
+        return _malformed(text, "is no permission", "Write the host alone: net:api.example.com.")
+    return _malformed(text, "is no permission", f"{did_you_mean(kind, KINDS)} {_FORMS}".strip())
+
+
+def _malformed(text: str, problem: str, hint: str) -> CellError:
+    return CellError(f"{one_line(text, _SHOWN)!r} {problem}.", hint=hint)
+
+
+def _endpoint(target: str) -> str:
+    text = f"net:{target}"
+    lowered = target.lower()
+    if "/" in lowered:
+        host = re.sub(r"^[a-z0-9+.-]*:?//", "", lowered).partition("/")[0]
+        raise _malformed(text, "is no host", f"Write the host alone: net:{one_line(host, _SHOWN)}.")
+    if "*" in lowered:
+        raise _malformed(text, "names more than one host", "Name each host in an --allow of its own.")
+    if lowered.startswith("["):
+        inner, bracket, rest = lowered[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise _malformed(text, "names no host", _HOST_FORMS)
+        host, colon, port = _ipv6(text, inner), rest[:1], rest[1:]
+    elif lowered.count(":") > 1:
+        raise _malformed(text, "names no host", f"An IPv6 address stands in brackets. {_HOST_FORMS}")
+    else:
+        name, colon, port = lowered.partition(":")
+        host = _host(text, name)
+    if not colon:
+        return host
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 0xFFFF):
+        raise _malformed(text, "names no port", "Write a port from 1 to 65535, or none for all of them.")
+    return f"{host}:{int(port)}"
+
+
+def _ipv6(text: str, inner: str) -> str:
+    try:
+        address = IPv6Address(inner)
+    except AddressValueError:
+        raise _malformed(text, "names no IPv6 address", _HOST_FORMS) from None
+    if address.scope_id is not None:
+        raise _malformed(text, "names a link of this machine", _HOST_FORMS)
+    return f"[{address}]"
+
+
+def _host(text: str, name: str) -> str:
+    if not name.isascii():
+        raise _malformed(
+            text, "is not written in ASCII", "Write the form that starts with xn-- (its Punycode)."
+        )
+    name = name.removesuffix(".")
+    labels = name.split(".")
+    if _NUMERIC.fullmatch(labels[-1]):
+        # Resolvers read 127.1, 0x7f.1 and 2130706433 as addresses too, each in a way of its own.
+        try:
+            return str(IPv4Address(name))
+        except AddressValueError:
+            raise _malformed(text, "names no IPv4 address", _HOST_FORMS) from None
+    if len(name) > _LONGEST_HOST or not all(map(_LABEL.fullmatch, labels)):
+        raise _malformed(text, "names no host", _HOST_FORMS)
+    return name

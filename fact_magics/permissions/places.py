@@ -1,0 +1,265 @@
+"""Places in the file system that matter to a person who grants one: what is secret, and what is executed.
+
+Every path here is absolute and real. What is named after its place in a home is looked for anywhere: there
+are other people's homes, containers' and copies.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_ENTRIES_LOOKED_AT = 5_000
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def _runs(text: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(place.split("/")) for place in text.split())
+
+
+# Directories, and files without a usual ending, that hold credentials or what was typed; each as the parts of
+# a path that follow one another.
+_KEY_PLACES = _runs("""
+    .anthropic .aws .azure .claude .codex .databricks .docker .gnupg .huggingface .ipython .jupyter .kaggle
+    .kube .mozilla .oci .openai .password-store .snowflake .ssh .terraform.d .thunderbird
+    .cache/huggingface/token .cargo/credentials.toml .config/anthropic .config/BraveSoftware .config/chromium
+    .config/containers .config/doctl .config/gcloud .config/gh .config/git .config/glab-cli
+    .config/google-chrome .config/hub .config/op .config/rclone .local/share/jupyter/runtime
+    .local/share/keyrings
+""")
+_KEY_NAMES = _words(
+    """
+    .ICEauthority .Xauthority .bash_history .boto .databrickscfg .dockercfg .env .envrc .git-credentials
+    .htpasswd .my.cnf .mylogin.cnf .mysql_history .netrc .node_repl_history .npmrc .pgpass .psql_history
+    .pypirc .python_history .s3cfg .sh_history .sqlite_history .vault-token .yarnrc.yml .zsh_history _netrc
+    client_secret.json credentials credentials.json credentials.toml credentials.yaml credentials.yml
+    id_dsa id_ecdsa id_ecdsa_sk id_ed25519 id_ed25519_sk id_rsa kubeconfig secret.json secrets.json
+    secrets.toml secrets.yaml secrets.yml service-account.json service_account.json terraform.tfstate
+    token.json wallet.dat
+    """
+)
+_KEY_ENDINGS = _words(".env .jks .kdbx .key .keystore .keytab .ovpn .p12 .pem .pfx .ppk")
+_KEY_DIRECTORIES = (".aws", ".gnupg", ".kube", ".ssh")
+_TEMPLATE_ENDINGS = (".example", ".sample", ".template", ".dist", ".defaults")
+_SYSTEM_KEYS = _words(
+    """
+    /etc/NetworkManager/system-connections /etc/docker /etc/gshadow /etc/gshadow- /etc/krb5.keytab
+    /etc/kubernetes /etc/letsencrypt /etc/openvpn /etc/pki/tls/private /etc/shadow /etc/shadow- /etc/ssh
+    /etc/ssl/private /etc/sudoers /etc/sudoers.d /etc/wireguard /etc/wpa_supplicant /run/credentials
+    /run/secrets /run/user /var/backups /var/lib/docker /var/lib/kubelet /var/mail
+"""
+)
+_HOMES_OF_ALL = {Path("/home"), Path("/Users"), Path("/var/home")}
+
+# What shells, editors, Python, Jupyter, git and the desktop run by themselves.
+_STARTUP_PLACES = _runs("""
+    .conda .emacs.d .git .hg .ipython .jupyter .pip .ssh .vim .vscode __pycache__ dist-packages
+    site-packages .config/autostart .config/environment.d .config/fish .config/git .config/nvim .config/pip
+    .config/systemd .local/bin .local/lib .local/share/applications .local/share/fish .local/share/jupyter
+    .local/share/systemd
+""")
+_STARTUP_NAMES = _words(
+    """
+    .Renviron .Rprofile .bash_aliases .bash_login .bash_logout .bash_profile .bashrc .condarc .cshrc .emacs
+    .env .envrc .exrc .gdbinit .gitconfig .gvimrc .inputrc .kshrc .login .npmrc .pam_environment .pdbrc
+    .profile .pythonrc .pythonstartup .screenrc .tcshrc .tmux.conf .vimrc .xinitrc .xprofile .xsession
+    .xsessionrc .zlogin .zlogout .zprofile .zshenv .zshrc Makefile pyvenv.cfg
+    """
+)
+_CODE_ENDINGS = _words(
+    """
+    .bash .bat .cmd .desktop .dll .dylib .exe .fish .ipynb .pth .ps1 .py .pyc .pyd .pyw .service .sh .so .zsh
+    """
+)
+_SYSTEM_CODE = _words(
+    """
+    /bin /boot /etc /lib /lib32 /lib64 /nix /opt /run /sbin /snap /usr /var/lib /var/spool
+"""
+)
+_PREFIX_PARTS = ("bin", "etc", "include", "lib", "lib64", "Lib", "pyvenv.cfg", "Scripts", "share")
+_STARTUP_VARIABLES = (
+    "BASH_ENV", "ENV", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_CONFIG_PATH", "JUPYTER_DATA_DIR",
+    "JUPYTER_PATH", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE", "XDG_CONFIG_HOME",
+)  # fmt: skip
+
+_KERNELS_OWN = {
+    "/proc": "it shows what other processes hold",
+    "/sys": "it is the kernel's own",
+}
+_RAW_MEMORY = (Path("/dev/mem"), Path("/dev/kmem"), Path("/dev/port"), Path("/dev/kmsg"))
+_REPOSITORIES = (".git", ".hg", ".vscode")
+_SCRATCH = "the scratch files of other calls are there"
+_SCRATCH_PREFIX = "fact_magics-"
+
+
+def real(path: str | Path) -> Path:
+    """Follow every link of a path; what is not there is taken as it is written."""
+    return Path(os.path.realpath(path))
+
+
+def overlap(path: Path, place: Path) -> bool:
+    """Tell whether one of two paths is the other, or inside of it."""
+    return path.is_relative_to(place) or place.is_relative_to(path)
+
+
+def missing(path: Path) -> str:
+    """Say that nothing is at a place, or nothing that this user can see; empty where something is."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return f"there is no {path}"
+    except OSError as error:
+        return f"{path} can't be looked at ({(error.strerror or str(error)).lower()})"
+    return ""
+
+
+def untouchable(path: Path, *, writes: bool) -> str:
+    """Say why a place is never granted; empty where it may be."""
+    for place, reason in _KERNELS_OWN.items():
+        if path.is_relative_to(place):
+            return reason
+    temporary = real(tempfile.gettempdir())
+    if (writes and temporary.is_relative_to(path)) or _in_scratch(path, temporary):
+        return _SCRATCH
+    if path == Path("/dev") or path in _RAW_MEMORY:
+        return "it is this machine's memory and devices"
+    mode = _mode(path)
+    if stat.S_ISBLK(mode):
+        return "it is a whole disk"
+    return "it is a socket, and who listens there would act for the tool" if stat.S_ISSOCK(mode) else ""
+
+
+def secret(path: Path) -> str:
+    """Say what that is not for everyone is at a place; empty where nothing is known to be."""
+    if path == Path(path.anchor):
+        return "it is everything on this machine"
+    if {path, path.parent} & _HOMES_OF_ALL or any(home.is_relative_to(path) for home in _homes()):
+        return "it is a whole home directory, with the keys and passwords in it"
+    found = _named(path, _KEY_PLACES) or _at(path, _SYSTEM_KEYS)
+    if found:
+        return f"{found} holds keys, passwords, or what was typed"
+    found = path.name if _is_secret(path.name) else _first_child(path, _is_secret_entry)
+    if found:
+        return f"{found} looks like keys or passwords"
+    if path.is_relative_to("/dev") and not path.is_relative_to("/dev/shm"):  # noqa: S108 - nothing is made there
+        return "it is a device"
+    if real(tempfile.gettempdir()).is_relative_to(path):
+        return _SCRATCH
+    return "it holds the keys of running kernels" if _at(path, _listed("JUPYTER_RUNTIME_DIR")) else ""
+
+
+def executed(path: Path, directory: Path) -> str:
+    """Say what that is run by this user is at a place; empty where nothing is known to be.
+
+    Parameters
+    ----------
+    directory : Path
+        The notebook's.
+    """
+    if found := _named(path, _STARTUP_PLACES):
+        return f"programs of yours run what is in {found}"
+    if path.name in _STARTUP_NAMES or _is_code(path.name) or _is_program(path):
+        return f"{path.name} is run, or tells programs what to run"
+    # A directory below one of these is a place for data, unless there are modules in it.
+    if any(real(entry).is_relative_to(path) for entry in (str(directory), *sys.path)):
+        return "this notebook imports modules from there"
+    if found := _at(path, (*_program_places(), *_SYSTEM_CODE)):
+        return f"programs are run from {found}"
+    found = _first_child(path, lambda name: name in _REPOSITORIES or _is_code(name))
+    return f"{found} is in it, and is run or tells programs what to run" if found else ""
+
+
+def _in_scratch(path: Path, temporary: Path) -> bool:
+    if not path.is_relative_to(temporary):
+        return False
+    below = path.relative_to(temporary).parts
+    return bool(below) and below[0].startswith(_SCRATCH_PREFIX)
+
+
+def _homes() -> set[Path]:
+    found = {os.path.expandvars("$HOME"), "/root"}
+    try:
+        import pwd
+
+        found.add(pwd.getpwuid(os.getuid()).pw_dir)
+    except (ImportError, KeyError, AttributeError):  # no such system, or a user without an entry
+        found.add(str(Path.home()))
+    return {real(home) for home in found if Path(home).is_absolute() and Path(home) != Path("/")}
+
+
+def _named(path: Path, places: tuple[tuple[str, ...], ...]) -> str:
+    """Find a place that the path is in, whatever it is below, or that may be in the path."""
+    parts = path.parts
+    for run in places:
+        size = len(run)
+        inside = any(parts[start : start + size] == run for start in range(len(parts) - size + 1))
+        if inside or any(parts[-cut:] == run[:cut] for cut in range(1, size)):
+            return "/".join(run)
+    return ""
+
+
+def _at(path: Path, places: Iterable[str]) -> str:
+    return next((place for place in places if overlap(path, real(place))), "")
+
+
+def _is_secret(name: str) -> bool:
+    if name.endswith(_TEMPLATE_ENDINGS):
+        return False
+    return name in _KEY_NAMES or name.startswith(".env.") or Path(name).suffix.lower() in _KEY_ENDINGS
+
+
+def _is_secret_entry(name: str) -> bool:
+    return name in _KEY_DIRECTORIES or _is_secret(name)
+
+
+def _is_code(name: str) -> bool:
+    return Path(name).suffix.lower() in _CODE_ENDINGS
+
+
+def _is_program(path: Path) -> bool:
+    mode = _mode(path)
+    return stat.S_ISREG(mode) and bool(mode & 0o111)
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
+
+
+def _program_places() -> list[str]:
+    # Never a prefix as a whole: `python -m venv .` makes one of somebody's project.
+    prefixes = {sys.prefix, sys.exec_prefix, sys.base_prefix}
+    return [
+        *_listed("PATH", *_STARTUP_VARIABLES),
+        *(f"{prefix}/{part}" for prefix in prefixes for part in _PREFIX_PARTS),
+    ]
+
+
+def _listed(*variables: str) -> list[str]:
+    """List the absolute paths in environment variables."""
+    entries = [entry for name in variables for entry in os.environ.get(name, "").split(os.pathsep)]
+    return [entry for entry in entries if Path(entry).is_absolute()]
+
+
+def _first_child(path: Path, wanted: Callable[[str], bool]) -> str:
+    """Name an entry of a directory, if one of those that can be looked at in no time is wanted."""
+    try:
+        with os.scandir(path) as entries:
+            return next(
+                (entry.name for entry in islice(entries, _ENTRIES_LOOKED_AT) if wanted(entry.name)), ""
+            )
+    except OSError:
+        return ""

@@ -1,0 +1,357 @@
+"""A tool as a file that travels: a Python module, under a block of comments that says everything about it.
+
+The block has the form of inline script metadata, with TOML inside, so that people and programs can read it::
+
+    # /// fact-tool
+    # format = 1
+    # name = "slugify"
+    # ...
+    # ///
+
+    def slugify(text: str) -> str:
+
+Below it, after one empty line, stands the source as it is stored, to the last byte. What the block says is a
+claim: the digest at its end shows that nothing was changed by accident, and the signature, where there is
+one, that whoever wrote it had the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fact_magics import __version__
+from fact_magics.errors import TransferRefused
+from fact_magics.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pydantic import SecretStr
+
+    from fact_magics.tool import ToolVersion
+
+FORMAT = 1
+MAX_BYTES = 1_000_000
+
+_OPENING = "# /// fact-tool\n"
+_CLOSING = "# ///"
+# The one line that no later format may change, so that an old reader can tell a new file from a broken one.
+_FORMAT_LINE = re.compile(r"format = ([0-9]{1,9})")
+
+# tomllib takes quadratic time and memory for a dotted key, so it is shown nothing but the lines that are
+# written here. Possessive, for the same reason: there is nothing to try again.
+_STRING = r'"(?:[^"\\]|\\.)*+"'
+_LINE = re.compile(rf"|\[[a-z]+\]|[a-z_]+ = (?:{_STRING}|\[(?:{_STRING}(?:, )?)*+\]|[0-9]{{1,9}}|true|false)")
+_LONG_STRING = re.compile(r"contract = ('''|\"\"\")")
+
+_NOT_OURS = "The file is no tool that %fact export wrote"
+_EXPORT = "Give the path of a file that %fact export wrote."
+_SIGNED = b"fact_magics tool file\0"
+
+_Number = Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class _Provenance(_Table):
+    provider: str
+    model: str
+    created_at: str
+    fact_magics: str
+
+
+class _Proof(_Table):
+    examples: int
+    proven: bool
+
+
+class _Seal(_Table):
+    digest: str
+    signature: str = ""
+
+
+class _Block(_Table):
+    format: int
+    name: str
+    version: _Number
+    description: str
+    permissions: list[str]
+    tags: list[str]
+    contract: str
+    provenance: _Provenance
+    proof: _Proof
+    seal: _Seal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolFile:
+    """What a file says of a tool.
+
+    Attributes
+    ----------
+    name, version, description, permissions, tags, contract
+        As of a stored version.
+    provider, model, created_at : str
+        Who is said to have written it, and when.
+    fact_magics : str
+        The version of this package that wrote the file.
+    examples : int
+        On how many it is said to have been proven.
+    proven : bool
+        Whether it is said to have been proven.
+    source : str
+        The module, exactly as it was stored where it comes from.
+    signature : str
+        Empty in a file that nobody signed; `is_signed_by` checks it.
+    """
+
+    name: str
+    version: str
+    description: str
+    permissions: tuple[str, ...]
+    tags: tuple[str, ...]
+    contract: str
+    provider: str
+    model: str
+    created_at: str
+    fact_magics: str
+    examples: int
+    proven: bool
+    source: str
+    signature: str = ""
+    _text: str = field(default="", repr=False, compare=False)
+
+    def is_signed_by(self, key: SecretStr) -> bool:
+        """Tell whether whoever signed the file had this key, in a time that does not depend on the answer."""
+        return hmac.compare_digest(_signature(self._text, key).encode(), self.signature.encode())
+
+
+def write(version: ToolVersion, key: SecretStr | None = None) -> str:
+    """Write a stored version as a file.
+
+    Parameters
+    ----------
+    version : ToolVersion
+        What is written: all of it but its id and what belongs to this database.
+    key : SecretStr, optional
+        Signs the file.
+
+    Returns
+    -------
+    str
+        To be encoded as UTF-8, its line ends left alone.
+
+    Raises
+    ------
+    TransferRefused
+        It can't be written as text, or is larger than what is read again.
+    """
+    known = version.metadata
+    examples = sum(line.startswith(">>> ") for line in known.contract.split("\n"))
+    lines = [
+        f"format = {FORMAT}",
+        f"name = {_string(known.name)}",
+        f"version = {_string(known.version)}",
+        f"description = {_string(known.description)}",
+        f"permissions = {_strings(known.permissions)}",
+        f"tags = {_strings(known.tags)}",
+        *_long_string("contract", known.contract),
+        "",
+        "[provenance]",
+        f"provider = {_string(known.provider)}",
+        f"model = {_string(known.model)}",
+        f"created_at = {_string(known.created_at)}",
+        f"fact_magics = {_string(__version__)}",
+        "",
+        "[proof]",
+        f"examples = {examples}",
+        f"proven = {'true' if known.proven else 'false'}",
+        "",
+        "[seal]",
+    ]
+    try:
+        lines.append(f"digest = {_string(_digest(_assembled(lines, version.source)))}")
+    except UnicodeEncodeError:
+        raise TransferRefused(
+            f"{version.reference} holds a lone surrogate, which no text file can hold.",
+            hint="Write the character as an escape in its source.",
+        ) from None
+    text = _assembled(lines, version.source)
+    if key is not None:
+        lines.append(f"signature = {_string(_signature(text, key))}")
+        text = _assembled(lines, version.source)
+    if (size := len(text.encode())) > MAX_BYTES:
+        raise TransferRefused(
+            f"{version.reference} would be a file of {size:,} bytes, and {MAX_BYTES:,} can be read again.",
+            hint="Let its examples read shorter values.",
+        )
+    return text
+
+
+def decode(data: bytes) -> str:
+    """Take a file's bytes as text.
+
+    Raises
+    ------
+    TransferRefused
+        They are too many, or no text.
+    """
+    if len(data) > MAX_BYTES:
+        raise TransferRefused(f"The file is larger than {MAX_BYTES:,} bytes, so it is no tool.", hint=_EXPORT)
+    if b"\0" in data:
+        raise TransferRefused("The file is binary, so it is no tool.", hint=_EXPORT)
+    try:
+        text = data.decode("utf-8-sig")  # some editors put a mark before it
+    except UnicodeDecodeError:
+        raise TransferRefused("The file is not UTF-8, so it is no tool.", hint=_EXPORT) from None
+    if text.partition("\n")[0].endswith("\r"):
+        # A checkout may convert line ends: the digest tells whether they were all that was converted.
+        text = text.replace("\r\n", "\n")
+    return text
+
+
+def read(text: str) -> ToolFile:
+    """Read what `write` wrote; nothing of the tool is run.
+
+    Raises
+    ------
+    TransferRefused
+        It is something else, from a newer version, or was changed since it was written.
+    """
+    lines, source = _taken_apart(text)
+    form = _FORMAT_LINE.fullmatch(lines[0])
+    if form is None or form[1] == "0":
+        raise TransferRefused(f"{_NOT_OURS}: its block does not begin with a format.", hint=_EXPORT)
+    if int(form[1]) > FORMAT:
+        raise TransferRefused(
+            f"The file was written by a newer fact_magics (format {int(form[1])}; this one reads {FORMAT}).",
+            hint="Install a newer fact_magics to import it.",
+        )
+    block = _block(lines)
+    seal = block.seal
+    if seal.signature:
+        lines.pop()
+    signed = _assembled(lines, source)
+    if _digest(_assembled(lines[:-1], source)) != seal.digest:
+        raise TransferRefused(
+            f"The file of {one_line(block.name, 60)!r} was changed after it was exported.",
+            hint="Take it as %fact export wrote it; to change the tool, import that, then use %%fact_edit.",
+        )
+    about = block.provenance
+    return ToolFile(
+        name=block.name,
+        version=block.version,
+        description=block.description,
+        permissions=tuple(block.permissions),
+        tags=tuple(block.tags),
+        contract=block.contract.removesuffix("\n"),
+        provider=about.provider,
+        model=about.model,
+        created_at=about.created_at,
+        fact_magics=about.fact_magics,
+        examples=block.proof.examples,
+        proven=block.proof.proven,
+        source=source,
+        signature=seal.signature,
+        _text=signed,
+    )
+
+
+def _taken_apart(text: str) -> tuple[list[str], str]:
+    if not text.startswith(_OPENING):
+        raise TransferRefused(f"{_NOT_OURS}: it does not begin with {_OPENING.strip()!r}.", hint=_EXPORT)
+    head, closed, rest = text.removeprefix(_OPENING).partition(f"\n{_CLOSING}\n")
+    if not closed or not rest.startswith("\n"):
+        raise TransferRefused("The file is cut off: its block has no end.", hint=_EXPORT)
+    lines = head.split("\n")
+    if not all(line == "#" or line.startswith("# ") for line in lines):
+        raise TransferRefused(f"{_NOT_OURS}: its block holds what is no comment.", hint=_EXPORT)
+    return [line[2:] for line in lines], rest[1:]
+
+
+def _assembled(lines: Iterable[str], source: str) -> str:
+    block = "".join(f"# {line}\n" if line else "#\n" for line in lines)
+    return f"{_OPENING}{block}{_CLOSING}\n\n{source}"
+
+
+def _block(lines: Sequence[str]) -> _Block:
+    _refuse_other_lines(lines)
+    sealed = [line.partition(" = ")[0] for line in lines[-2:]]
+    if sealed != ["digest", "signature"] and sealed[-1] != "digest":
+        raise TransferRefused(f"{_NOT_OURS}: its block does not end with a digest.", hint=_EXPORT)
+    try:
+        read: dict[str, Any] = tomllib.loads("\n".join(lines))
+        return _Block.model_validate(read)
+    except tomllib.TOMLDecodeError as error:
+        raise TransferRefused(f"{_NOT_OURS}: {one_line(str(error), 120)}.", hint=_EXPORT) from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = one_line(".".join(map(str, first["loc"])), 60)
+        raise TransferRefused(f"{_NOT_OURS}: {where}: {first['msg']}.", hint=_EXPORT) from None
+
+
+def _refuse_other_lines(lines: Sequence[str]) -> None:
+    quotes = ""
+    for number, line in enumerate(lines, start=2):
+        if quotes and line == quotes:
+            quotes = ""
+        elif opened := None if quotes else _LONG_STRING.fullmatch(line):
+            quotes = opened[1]
+        elif quotes in line if quotes else not _LINE.fullmatch(line):
+            raise TransferRefused(f"{_NOT_OURS}: its line {number} is none of a block's.", hint=_EXPORT)
+    if quotes:
+        raise TransferRefused(f"{_NOT_OURS}: its contract has no end.", hint=_EXPORT)
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _signature(text: str, key: SecretStr) -> str:
+    secret = key.get_secret_value().encode("utf-8", "surrogatepass")
+    return f"hmac-sha256:{hmac.new(secret, _SIGNED + text.encode(), hashlib.sha256).hexdigest()}"
+
+
+# TOML, as far as it is needed.
+
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _escaped(character: str) -> str:
+    """Escape what a line can't hold, and what can't be seen or would reorder it on the screen."""
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isprintable() or "\ud800" <= character <= "\udfff":
+        return character  # TOML has no escape for a surrogate, and UTF-8 no form: it is refused as it stands
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def _string(text: str) -> str:
+    return f'"{"".join(map(_escaped, text))}"'
+
+
+def _strings(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(_string, texts))}]"
+
+
+def _long_string(name: str, text: str) -> list[str]:
+    if not text:
+        return [f'{name} = ""']
+    lines = text.split("\n")
+    as_it_is = all(line.replace("\t", " ").isprintable() and line != "///" for line in lines)
+    if as_it_is and "'''" not in text:
+        return [f"{name} = '''", *lines, "'''"]
+    escaped = ["".join(map(_escaped, line)) for line in lines]
+    # This line alone would close the block.
+    escaped = ["\\u002f//" if line == "///" else line for line in escaped]
+    return [f'{name} = """', *escaped, '"""']

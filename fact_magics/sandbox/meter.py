@@ -1,0 +1,146 @@
+"""What all processes of a call take together, as ``/proc`` tells it: the kernel limits each of them alone.
+
+It runs in the parent, a few times a second. A call that forks, that deletes files and keeps them open, or
+that starts threads without end would otherwise take as much as there is.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fact_magics.sandbox import scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fact_magics.sandbox.policy import Limits
+
+_BLOCK = 512
+_DELETED = b" (deleted)"
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Measure a call against the limits that hold for all of it.
+
+    Attributes
+    ----------
+    root : int
+        The process whose descendants are the call; it is not measured itself.
+    directory : Path
+        The scratch directory.
+    memory : int
+        Bytes that the descendants may take together, above what each shares with `root`.
+    limits : Limits
+        Of disk and threads.
+    """
+
+    root: int
+    directory: Path
+    memory: int
+    limits: Limits
+
+    def exceeded(self) -> str | None:
+        """Name the first limit that is exceeded: ``scratch``, ``threads`` or ``memory``; None if none is."""
+        on_disk = scratch.size(self.directory, self.limits.scratch_bytes)
+        if on_disk >= self.limits.scratch_bytes:
+            return "scratch"
+        members = []
+        threads = 0
+        for pid, its_threads in _family(self.root):
+            threads += its_threads
+            if threads > self.limits.threads:
+                return "threads"
+            members.append(pid)
+        if on_disk + self._deleted(members) >= self.limits.scratch_bytes:
+            return "scratch"
+        return "memory" if self._memory_is_exceeded(members) else None
+
+    def _memory_is_exceeded(self, members: list[int]) -> bool:
+        shared = _resident(self.root)
+        if sum(max(0, _resident(pid) - shared) for pid in members) <= self.memory:
+            return False
+        # What they share was counted for each. To tell it apart costs the kernel more, so only now.
+        return sum(max(0, _proportional(pid) - shared) for pid in members) > self.memory
+
+    def _deleted(self, members: list[int]) -> int:
+        """Add up the files that are kept without a name: open, mapped, or on their way through a socket."""
+        sizes: dict[tuple[int, int], int] = {}
+        unseen = 0
+        for pid in members:
+            for descriptor in _entries(f"/proc/{pid}/fd"):
+                with suppress(OSError):
+                    status = os.stat(f"/proc/{pid}/fd/{descriptor}")  # noqa: PTH116 - hundreds of them
+                    if stat.S_ISSOCK(status.st_mode):
+                        unseen += _in_flight(pid, descriptor)
+                    elif stat.S_ISREG(status.st_mode) and not status.st_nlink:
+                        sizes[status.st_dev, status.st_ino] = status.st_blocks * _BLOCK
+        known = {inode for _, inode in sizes}
+        mapped = {inode for pid in members for inode in self._mapped(pid)} - known
+        return sum(sizes.values()) + (unseen + len(mapped)) * self.limits.file_bytes
+
+    def _mapped(self, pid: int) -> Iterator[int]:
+        mark = os.fsencode(self.directory)
+        for line in _read(f"/proc/{pid}/maps").splitlines():
+            if line.endswith(_DELETED) and mark in line:
+                yield int(line.split(None, 5)[4])
+
+
+def _family(root: int) -> Iterator[tuple[int, int]]:
+    """Give each descendant of `root`, and how many threads it has."""
+    waiting = _children(root)
+    while waiting:
+        pid = waiting.pop()
+        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        if len(fields) < 18:
+            continue
+        yield pid, int(fields[17])
+        waiting += _children(pid)
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for thread in _entries(f"/proc/{pid}/task"):
+        found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+    return found
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory that no file backs, swapped out or not."""
+    return _kilobytes(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:", b"VmSwap:")) * 1024
+
+
+def _proportional(pid: int) -> int:
+    """Do the same, each page divided by the number of processes that share it."""
+    return _kilobytes(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:", b"SwapPss:")) * 1024
+
+
+def _kilobytes(path: str, names: tuple[bytes, ...]) -> int:
+    return sum(int(line.split()[1]) for line in _read(path).splitlines() if line.startswith(names))
+
+
+def _in_flight(pid: int, descriptor: str) -> int:
+    """Count the descriptors that were sent through a socket and not received."""
+    for line in _read(f"/proc/{pid}/fdinfo/{descriptor}").splitlines():
+        if line.startswith(b"scm_fds:"):
+            return int(line.split()[1])
+    return 0
+
+
+def _entries(path: str) -> list[str]:
+    try:
+        return os.listdir(path)  # noqa: PTH208 - names alone
+    except OSError:
+        return []
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""

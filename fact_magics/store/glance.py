@@ -1,0 +1,82 @@
+"""A look into the database for someone who won't wait, as Tab does: nothing is made, kept open or changed.
+
+Each question comes over a connection of its own that can only read, and raises (`sqlite3.Error`, `OSError`,
+`LookupError`) where there is no file, it can't be read, or its tables are those of another version.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from fact_magics.store import tools
+from fact_magics.store.binding import words
+from fact_magics.tool import SHELF
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LOCK_SECONDS = 0.1
+# So many rows at most are looked at: a glance takes as long in a large database as in a small one.
+_LATEST = 500
+_RUNS = 20
+
+
+def names(path: Path, prefix: str = "") -> list[str]:
+    """List the toolbox's names that begin so."""
+    with _opened(path) as connection:
+        return tools.names(connection, prefix, _LATEST)
+
+
+def versions(path: Path, name: str) -> list[str]:
+    """List the numbers of a tool's versions, the highest first."""
+    query = """
+        SELECT version FROM tools WHERE name = ? AND removed_at IS NULL
+        ORDER BY major DESC, minor DESC, patch DESC LIMIT ?
+    """
+    with _opened(path) as connection:
+        return [row[0] for row in connection.execute(query, (name, _LATEST))]
+
+
+def source(path: Path, name: str, version: str | None) -> str:
+    """Give the source of a version; an empty text where there is none."""
+    with _opened(path) as connection:
+        found = tools.get(connection, name, version, None)
+    return found.source if found else ""
+
+
+def tags(path: Path) -> list[str]:
+    """List the words by which the tools that became current last can be found."""
+    query = """
+        SELECT tools.tags FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id
+        ORDER BY toolbox.updated_at DESC LIMIT ?
+    """
+    with _opened(path) as connection:
+        return sorted({tag for row in connection.execute(query, (_LATEST,)) for tag in words(row[0])})
+
+
+def models(path: Path) -> list[str]:
+    """List the models that were asked last, the latest first; the shelf's entries are none."""
+    query = "SELECT provider, model FROM generations ORDER BY started_at DESC LIMIT ?"
+    with _opened(path) as connection:
+        asked = connection.execute(query, (_LATEST,)).fetchall()
+    return list(dict.fromkeys(model for provider, model in asked if provider != SHELF))
+
+
+def runs(path: Path) -> list[str]:
+    """List the beginnings of the ids of what ran last, the latest first."""
+    query = "SELECT substr(id, 1, 8) FROM tool_executions ORDER BY executed_at DESC LIMIT ?"
+    with _opened(path) as connection:
+        return [row[0] for row in connection.execute(query, (_RUNS,))]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    wal = path.with_name(f"{path.name}-wal")
+    # Without a -wal nobody writes, and SQLite need not make the file by which readers and writers agree.
+    immutable = "" if wal.exists() and wal.stat().st_size else "&immutable=1"
+    address = f"{path.as_uri()}?mode=ro{immutable}"
+    with closing(sqlite3.connect(address, uri=True, timeout=_LOCK_SECONDS)) as connection:
+        yield connection

@@ -1,0 +1,11 @@
+"""Fill the disk with names of nothing."""
+
+import os
+import time
+
+
+def tool(world):
+    for number in range(2000):
+        os.mkdir(str(number))
+    time.sleep(0.6)
+    return "filled"

@@ -1,0 +1,7 @@
+"""Delete a file."""
+
+import os
+
+
+def tool(world):
+    os.unlink(f"{world['folder']}/secret.txt")

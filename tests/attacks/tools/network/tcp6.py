@@ -1,0 +1,8 @@
+"""Do the same by the other protocol."""
+
+import socket
+
+
+def tool(world):
+    with socket.create_connection(("::1", world["tcp6"]), timeout=2) as connection:
+        connection.sendall(b"hello")

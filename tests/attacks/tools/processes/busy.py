@@ -1,0 +1,6 @@
+"""Compute without end."""
+
+
+def tool(world):
+    while True:
+        pass

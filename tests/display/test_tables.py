@@ -1,0 +1,138 @@
+"""The tables of ``%fact``, their cells, and their plain twins."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from fact_magics.display import cells
+from fact_magics.display.grid import columns, facts_table
+from fact_magics.display.table import Table
+from fact_magics.tool import Status
+
+NOON = "2026-11-22T12:00:00.000Z"
+NOW = datetime(2026, 11, 22, 12, 5, tzinfo=UTC).timestamp()
+
+
+def test_a_table_has_headings_a_caption_and_a_plain_twin_in_columns(parse):
+    table = Table(
+        "2 rows", ("A", "Long head", "Took"), (("1", "x", "9 ms"), ("22", "y", "12 ms")), numbers=("Took",)
+    )
+    record = table.record()
+    assert record.plain.splitlines() == [
+        "2 rows",
+        "A   Long head   Took",
+        "1   x           9 ms",
+        "22  y          12 ms",
+    ]
+    [built] = parse(record.html).all("table")
+    assert built.all("caption")[0].text == "2 rows"
+    assert [(head.text, head.attributes["scope"]) for head in built.all("th")] == [
+        ("A", "col"),
+        ("Long head", "col"),
+        ("Took", "col"),
+    ]
+    assert built.rows[1:] == [["1", "x", "9 ms"], ["22", "y", "12 ms"]]
+    assert ["text-align:right" in cell.attributes["style"] for cell in built.all("td")] == [
+        False,
+        False,
+        True,
+    ] * 2
+
+
+def test_a_table_that_is_too_wide_scrolls_by_itself(parse):
+    page = parse(Table("t", tuple("abcdefghij"), [["x" * 100] * 10]).record().html)
+    [scrolled] = [div for div in page.all("div") if "overflow-x:auto" in div.attributes.get("style", "")]
+    assert scrolled.all("table")
+
+
+def test_a_table_without_rows_is_its_title():
+    record = Table("No tool matches.", ("Tool",), ()).record()
+    assert record.plain == "No tool matches."
+    assert "<table" not in record.html
+
+
+def test_a_column_that_may_be_left_out_is_there_only_when_it_says_something():
+    def head(*rows):
+        return (
+            Table("t", ("Tool", "Allowed", "Took"), rows, numbers=("Took",), optional=("Allowed",))
+            .record()
+            .plain
+        )
+
+    assert head(("a", "", "1 ms"), ("b", "", "20 ms")).splitlines()[1:] == [
+        "Tool   Took",
+        "a      1 ms",
+        "b     20 ms",
+    ]
+    assert "Allowed" in head(("a", "", "1 ms"), ("b", "net:x", "2 ms"))
+
+
+def test_long_and_broken_text_is_folded_onto_one_line():
+    [_, _, row] = Table("t", ("A",), [["one\ntwo\x1b" + "x" * 500]], widest=20).record().plain.splitlines()
+    assert row == "one two\\x1bxxxxxxxxxxx…"
+
+
+def test_a_time_is_told_as_how_long_ago_and_keeps_itself(parse):
+    cell = cells.when(NOON, NOW)
+    assert cell.plain == "5 min ago"
+    [time] = parse(cell.html).all("time")
+    assert time.text == "5 min ago"
+    assert time.attributes == {"datetime": NOON, "title": "2026-11-22 12:00:00 UTC"}
+
+
+@pytest.mark.parametrize(
+    ("status", "cached", "shown"),
+    [
+        (Status.OK, False, "✓ ok"),
+        (Status.OK, True, "✓ ok · cached"),
+        (Status.TIMEOUT, False, "✗ timeout"),
+        (Status.INTERRUPTED, False, "■ interrupted"),
+    ],
+)
+def test_a_status_is_a_mark_and_a_word(parse, status, cached, shown):
+    cell = cells.status(status, cached=cached)
+    assert cell.plain == shown == parse(cell.html).text
+
+
+class TestMiddle:
+    def test_what_fits_stays_as_it_is_on_one_line(self):
+        assert cells.middle("a\n  b", 10) == "a b"
+        assert cells.middle("x" * 10, 10) == "x" * 10
+
+    @pytest.mark.parametrize("length", [11, 50, 5_000_000])
+    def test_the_beginning_and_the_end_are_kept(self, length):
+        assert cells.middle("a" * (length - 5) + "bcdef", 10) == "aaaaaa…def"
+
+    def test_controls_are_written_out(self):
+        assert cells.middle("\x1b[0m\u202e", 40) == "\\x1b[0m\\u202e"
+
+
+def test_input_and_output_are_both_seen_however_long(parse):
+    cell = cells.in_and_out('{"text": "' + "x" * 9_000 + '"}', "[" + "1, " * 9_000 + "2]")
+    given, came = cell.plain.split(" → ")
+    assert given.startswith('{"text": "xx')
+    assert given.endswith('x"}')
+    assert came.startswith("[1, 1,")
+    assert came.endswith("1, 2]")
+    assert [code.text for code in parse(cell.html).all("code")] == [given, came]
+    assert parse(cell.html).text == cell.plain
+
+
+def test_an_error_is_told_in_words_and_nothing_by_nothing(parse):
+    cell = cells.in_and_out('{"n": 0}', "f raised ValueError: <no>", is_data=False)
+    assert cell.plain == '{"n": 0} → f raised ValueError: <no>'
+    assert [code.text for code in parse(cell.html).all("code")] == ['{"n": 0}']
+    assert cells.in_and_out(None, None).plain == " → "
+
+
+def test_facts_have_their_names_as_the_rows_headings(parse):
+    [table] = parse(facts_table([("Model", "a <b>"), ("Cache", "2 answers")])).all("table")
+    assert table.rows == [["Model", "a <b>"], ["Cache", "2 answers"]]
+    assert [head.attributes["scope"] for head in table.all("th")] == ["row", "row"]
+
+
+@pytest.mark.parametrize(("text", "width"), [("abc", 3), ("日本", 4), ("e\u0301", 1), ("é", 1), ("", 0)])
+def test_the_columns_of_wide_letters_and_marks_are_counted(text, width):
+    assert columns(text) == width

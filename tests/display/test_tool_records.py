@@ -1,0 +1,122 @@
+"""The records of tools and of generations."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from fact_magics.display.record import generation_record, tool_record
+from fact_magics.events import GenerationEnded
+from fact_magics.tool import Example, Raised, Returned, Status, ToolMetadata, ToolVersion
+from fact_magics.writing.attempt import Attempt
+from fact_magics.writing.verdict import Verdict
+
+SOURCE = 'def half(n: int) -> float:\n    """Halve a number."""\n\n    return n / 2\n'
+GOOD = Verdict(True, "1.0", "1.0", Example("half(2)", (2,), {}, Returned(1.0, "1.0"), 1))
+BAD = Verdict(False, "ValueError", "0.0", Example("half(0)", (0,), {}, Raised("ValueError"), 4))
+
+
+def version(**known) -> ToolVersion:
+    told = {
+        "id": "1", "name": "half", "version": "1.2.0", "description": "Halve a number.\n\nExactly.",
+        "contract": ">>> half(2)\n1.0", "permissions": (), "tags": (), "provider": "anthropic",
+        "model": "claude-sonnet-5-5", "proven": True, "varies": False, "request_hash": "",
+        "created_at": "2026-11-22T09:00:00.000Z", **known,
+    }  # fmt: skip
+    return ToolVersion(ToolMetadata(**told), SOURCE)
+
+
+def attempt(number: int, status: Status, verdicts: list[Verdict], *failures: str) -> Attempt:
+    return Attempt(
+        number,
+        "anthropic",
+        "claude-sonnet-5-5",
+        "2026-11-22T09:00:00.000Z",
+        status,
+        source=SOURCE,
+        verdicts=verdicts,
+        failures=failures,
+    )
+
+
+class TestToolRecord:
+    def test_it_shows_signature_documentation_version_proof_permissions_and_uses(self, parse):
+        record = tool_record(
+            version(permissions=("net:api.github.com:443",), tags=("math", "half"), varies=True),
+            "half(n: int) -> float",
+            uses="3 runs, the last 5 min ago",
+        )
+        for text in (parse(record.html).text, record.plain):
+            for part in (
+                "half(n: int) -> float",
+                "Halve a number.",
+                "half 1.2.0",
+                "proven on 1 example",
+                "net:api.github.com:443",
+                "math, half",
+                "vary, so they are not cached",
+                "3 runs, the last 5 min ago",
+                "claude-sonnet-5-5",
+                "2026-11-22",
+            ):
+                assert part in text
+
+    def test_its_source_and_its_examples_are_folded_and_whole(self, parse):
+        folded = parse(tool_record(version(), "half(n: int) -> float").html).all("details")
+        assert [details.all("summary")[0].text for details in folded] == ["Examples", "Source, 4 lines"]
+        assert not any("open" in details.attributes for details in folded)
+        assert [details.all("pre")[0].text for details in folded] == [">>> half(2)\n1.0", SOURCE]
+        assert tool_record(version(), "").plain.endswith(SOURCE.rstrip())
+
+    def test_that_nothing_is_allowed_is_said_too(self, parse):
+        record = tool_record(version(), "half(n: int) -> float")
+        assert ["Allowed", "nothing: no network, no files, no environment variables"] in parse(
+            record.html
+        ).all("table")[0].rows
+        assert "Uses" not in record.plain
+
+    def test_its_paragraphs_stay_apart_where_styles_are_stripped(self, parse):
+        paragraphs = [element.text for element in parse(tool_record(version(), "").html).all("p")]
+        assert paragraphs[1:] == ["Halve a number.", "Exactly."]
+
+
+class TestGenerationRecord:
+    def test_each_example_has_its_verdict_in_a_table(self, parse):
+        ended = GenerationEnded(
+            "half", Status.OK, version(), (attempt(1, Status.OK, [GOOD]),), False, "", 5_000
+        )
+        [table] = parse(generation_record(ended).html).all("table")
+        assert table.rows == [["Verdict", "Example", "Expected", "Got"], ["✓ holds", "half(2)", "1.0", "1.0"]]
+        assert "✓ half(2) → 1.0" in generation_record(ended).plain
+
+    def test_a_rejected_one_says_why_and_shows_what_was_written(self, parse):
+        failed = attempt(1, Status.ERROR, [GOOD, BAD], "half(0) gave 0.0,\nbut it must raise ValueError")
+        ended = GenerationEnded("half", Status.ERROR, None, (failed,), False, "", 5_000)
+        record = generation_record(ended)
+        page = parse(record.html)
+        assert ["✗ fails", "half(0)", "ValueError", "0.0"] in page.all("table")[0].rows
+        assert [line.text for line in page.all("li")] == [
+            "Attempt 1: half(0) gave 0.0,\nbut it must raise ValueError"
+        ]
+        assert page.all("details")[0].all("pre")[0].text == SOURCE
+        for part in (
+            "not accepted",
+            "✗ half(0) → 0.0, expected ValueError",
+            "Attempt 1: half(0) gave 0.0",
+            "return n / 2",
+        ):
+            assert part in record.plain
+
+    @pytest.mark.parametrize("streamed", [True, False])
+    def test_the_source_that_stands_above_already_is_not_repeated_in_plain_text(self, streamed):
+        ended = GenerationEnded(
+            "half", Status.OK, version(), (attempt(1, Status.OK, [GOOD]),), False, "", 5_000
+        )
+        assert ("return n / 2" in generation_record(ended, streamed=streamed).plain) is not streamed
+
+    def test_markup_holds_no_blank_line(self):
+        ended = GenerationEnded(
+            "half", Status.OK, version(), (attempt(1, Status.OK, [GOOD]),), False, "", 5_000
+        )
+        assert not re.search(r"\n[ \t]*\n", generation_record(ended).html)

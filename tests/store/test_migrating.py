@@ -1,0 +1,99 @@
+"""Databases of earlier versions, brought up to date in place with all that is in them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fact_magics.store import ExecutionRow, Store
+from fact_magics.store.database import Database
+from fact_magics.store.schema import MIGRATIONS
+from fact_magics.tool import Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TOOL = """
+    INSERT INTO tools (id, name, version, major, minor, patch, source, signature_id, description, contract,
+        permissions, tags, provider, model, proven, varies, request_hash, session_id, created_at)
+    VALUES (?, ?, '1.0.0', 1, 0, 0, 'def f(): ...', 's', '', '', ?, '[]', 'p', 'm', 1, 0, '', '5e', '2026-01-01')
+"""
+_RUN = """
+    INSERT INTO tool_executions (id, session_id, tool_id, tool_name, tool_version, input_data, output_data, status,
+        error, details, printed, cached, cache_key, isolation, duration_ms, executed_at)
+    VALUES (?, '5e', ?, ?, '1.0.0', '{"n": 1}', '2', ?, NULL, NULL, 'hi', 0, NULL, 'landlock', 1.5, ?)
+"""
+
+
+@pytest.fixture
+async def first_schema(path: Path) -> Path:
+    """A file as the first release left it: two tools, one of them with a permission, and runs of both."""
+    database = await Database.open(path, migrations=MIGRATIONS[:1])
+    await database.aclose()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        connection.execute("INSERT INTO sessions VALUES ('5e', 'a.ipynb', 'k', '3.11', '2026-01-01', NULL)")
+        connection.execute(_TOOL, ("a1", "plain", "[]"))
+        connection.execute(_TOOL, ("b2", "fetch", json.dumps(["net:a.org", "read:/x"])))
+        connection.execute(_RUN, ("01", "a1", "plain", "ok", "2026-01-02"))
+        connection.execute(_RUN, ("02", "b2", "fetch", "ok", "2026-01-03"))
+        connection.execute(_RUN, ("03", "b2", "fetch", "error", "2026-01-04"))
+        connection.execute(_RUN, ("04", "b2", "fetch", "invalid", "2026-01-05"))
+        connection.execute(_RUN, ("05", None, "gone", "invalid", "2026-01-06"))
+    return path
+
+
+async def test_runs_of_the_first_schema_tell_what_their_tool_was_granted(first_schema: Path) -> None:
+    async with await Store.open(first_schema) as store:
+        runs = {row.id: row for row in await store.history()}
+    granted = ("net:a.org", "read:/x")
+    assert {key: row.permissions for key, row in runs.items()} == {
+        "01": (),
+        "02": granted,
+        "03": granted,
+        "04": (),
+        "05": (),
+    }
+    assert (runs["01"].input_data, runs["01"].printed, runs["01"].isolation) == ('{"n": 1}', "hi", "landlock")
+
+
+async def test_new_rows_stand_beside_the_old_ones(first_schema: Path) -> None:
+    row = ExecutionRow(tool_name="plain", tool_id="a1", status=Status.OK, permissions=("env:A", "read:/ü"))
+    async with await Store.open(first_schema) as store:
+        await store.commit(executions=[row])
+        assert await store.execution(row.id) == row
+        assert len(await store.history()) == 6
+    async with await Store.open(first_schema) as store:
+        assert await store.execution(row.id) == row
+    with closing(sqlite3.connect(first_schema)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        found = connection.execute("SELECT permissions FROM tool_executions WHERE id = ?", (row.id,))
+        assert json.loads(found.fetchone()[0]) == ["env:A", "read:/ü"]
+
+
+async def test_an_older_release_refuses_the_file_from_then_on(first_schema: Path) -> None:
+    """It would write rows that say nothing of their permissions."""
+    async with await Store.open(first_schema):
+        pass
+    with pytest.raises(Exception, match="newer fact_magics"):
+        await Database.open(first_schema, migrations=MIGRATIONS[:1])
+
+
+async def test_a_migrated_file_is_what_a_new_one_is(first_schema: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new.db"
+    for path in (first_schema, new):
+        async with await Store.open(path):
+            pass
+
+    def columns(path: Path) -> dict[str, list[tuple[object, ...]]]:
+        with closing(sqlite3.connect(path)) as connection:
+            names = [
+                row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            ]
+            return {name: connection.execute(f"PRAGMA table_info({name})").fetchall() for name in names}
+
+    assert columns(first_schema) == columns(new)
