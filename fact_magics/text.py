@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-# Controls (ANSI escapes begin with one), marks that reorder text on screen, break lines, or carry letters that
-# are seen by models alone; but not tab, line feed, and what joins letters.
+# Controls (ANSI escapes begin with one), marks that reorder text on screen, break lines, or carry letters
+# that models alone see; but not tab, line feed, and what joins letters.
 _ACTIVE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200e\u200f\u2028-\u202e\u2061-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"

@@ -25,8 +25,8 @@ _SLOW = ("tests/test_quality", "tests/readme/", "tests/benchmarks/", "tests/note
 
 # What needs a kernel, a browser, a terminal, or packages that are heavier than those of the core.
 _NOT_FAST = (
-    "benchmarks", "browser", "notebook", "notebooks", "readme", "terminal", "test_quality.py",
-    "display/test_exports.py", "providers/test_litellm.py",
+    "benchmarks", "browser", "notebook", "notebooks", "readme", "terminal", "attacks/test_unprivileged.py",
+    "display/test_exports.py", "providers/test_litellm.py", "test_hostile_repository.py", "test_quality.py",
 )  # fmt: skip
 
 

@@ -37,8 +37,7 @@ def without_scopes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def degraded(*args: Any, **options: Any) -> Mapping[str, Any]:
         left_out = [Protection.SIGNAL_SCOPE, Protection.ABSTRACT_UNIX_SOCKET_SCOPE]
-        policy = {**real(*args, **options), "disable": left_out, "allow_degraded": []}
-        return policy
+        return {**real(*args, **options), "disable": left_out, "allow_degraded": []}
 
     monkeypatch.setattr(warden, "sandlock_policy", degraded)
 
