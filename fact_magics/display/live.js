@@ -3,7 +3,7 @@
 // Whatever a model or a tool wrote enters the page as text, never as markup. What is shown grows at its end, in
 // lines of bounded length and number, so that a page stays as quick after a megabyte as it was before.
 
-const TICK = 100; // milliseconds: each repaint costs the page some of them
+const TICK = 200; // milliseconds: each repaint of a notebook costs the page five of them
 const LONGEST = 1000; // characters; a longer line is continued on the next
 const MOST = 2000; // lines
 

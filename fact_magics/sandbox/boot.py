@@ -94,7 +94,7 @@ def payload(main: str, settings: Mapping[str, Any]) -> bytes:
     settings : mapping
         JSON data.
     """
-    system = ("confine", "seccomp", "family") if sys.platform == "linux" else ()
+    system = ("confine", "seccomp", "connecting", "family") if sys.platform == "linux" else ()
     names = [*_CODEC, "worker", "denied", *system, main]
     job = {
         "modules": {name: _source(name) for name in names},

@@ -213,6 +213,7 @@ class Warden:
             "root": root,
             "preload": [*sorted(boot.LIGHT_MODULES), *self._preload],
             "writable": list(self._grants.write),
+            "connects": bool(self._grants.net),
             "path": module_path(),
             "file_bytes": self.limits.file_bytes,
             "open_files": self.limits.open_files,

@@ -33,10 +33,12 @@ class Zygote:
     ----------
     settings : dict
         ``parent`` (its process id), ``root`` (the directory of pipes and scratches), ``preload`` (module
-        names), ``writable`` (paths), ``path`` (additional entries of ``sys.path``), ``importable`` (sources
-        of what calls may import of this package), ``file_bytes`` and ``open_files`` (limits).
+        names), ``writable`` (paths), ``connects`` (whether calls may), ``path`` (additional entries of
+        ``sys.path``), ``importable`` (sources of what calls may import of this package), ``file_bytes`` and
+        ``open_files`` (limits).
     modules : dict
-        ``worker``, ``denied``, ``confine``, ``seccomp`` and ``values.wire``, loaded from their sources.
+        ``worker``, ``denied``, ``confine``, ``seccomp``, ``connecting`` and ``values.wire``, loaded from
+        their sources.
     """
 
     def __init__(self, settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:
@@ -44,6 +46,7 @@ class Zygote:
         self._worker: Any = modules["worker"]
         self._confine: Any = modules["confine"]
         self._seccomp: Any = modules["seccomp"]
+        self._connecting: Any = modules["connecting"]
         self._denied: Any = modules["denied"]
         self._codec: Any = modules["values.wire"]
         self._scoped = False
@@ -104,6 +107,8 @@ class Zygote:
                 importlib.import_module(name)
             except BaseException:  # noqa: BLE001, S112 - the tool that needs it will say so itself
                 continue
+        if self._settings["connects"]:
+            self._connecting.wait_outside()
         gc.collect()
         gc.freeze()  # a collection in a child would copy every page that it touches
 

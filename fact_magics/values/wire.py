@@ -31,7 +31,8 @@ _SHOWN = 40
 _MOST_OF_ONE_HASH = 100
 # Even an empty list takes as much memory as 25 bytes of text.
 _MOST_CONTAINERS = 4_000_000
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+# One that does not end reaches to the end, so that each is looked through once.
+_STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
 
 # Written as ASCII escapes, as text with surrogates must be, such a pair would be read back as one character.
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 _MARK = "FACT_MAGICS_ATTACK"
 _MOST_OUTPUT = 16 * MIB
+_FLOOD = 4 * MIB
 
 
 @dataclass
@@ -73,6 +74,7 @@ import json, os, sys
 job = json.load(os.fdopen(3))
 expected = os.environ["MY_KEY"]
 told = {}
+os.write(job["out"], b" ")  # it begins
 try:
     for source in job["sources"]:
         module = {"__name__": "tool"}
@@ -135,9 +137,14 @@ class World:
         for listening in self._listening.values():
             listening.close()
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What an attacker may know: where everything is."""
+    def facts(self, *, patience: float) -> dict[str, Any]:
+        """Tell what an attacker may know: where everything is.
+
+        Parameters
+        ----------
+        patience : float
+            Seconds for which it holds what it took: in the sandbox, until that is seen.
+        """
         ports = {name: self._listening[name].getsockname()[1] for name in ("tcp", "tcp6", "udp")}
         assert self._sentinel is not None
         return {
@@ -149,6 +156,7 @@ class World:
             "abstract": f"\0{self._name}",
             "descriptor": self.descriptor,
             "name": self._name,
+            "patience": patience,
             **ports,
         }
 
@@ -258,8 +266,11 @@ class Careless:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def run(self, *sources: str, args: Sequence[object] = (), seconds: float = 10.0) -> Seen:
-        """Run tools, one after the other, to their end; what takes longer is asked to end, and then ended."""
+    def run(self, *sources: str, args: Sequence[object] = (), seconds: float = 30.0) -> Seen:
+        """Run tools, one after the other, to their end.
+
+        What takes longer, or prints more than anybody reads, is asked to end, and then ended.
+        """
         mark = secrets.token_hex(8)
         scratch = tempfile.mkdtemp(prefix="attack-")
         job_in, job_out = os.pipe()
@@ -277,9 +288,11 @@ class Careless:
         os.close(result_out)
         parts: list[bytes] = []
         results: list[bytes] = []
+        begun, flooded = os.eventfd(0), os.eventfd(0)
+        assert process.stdout is not None
         readers = [
-            threading.Thread(target=_read_all, args=(process.stdout.fileno(), parts)),  # type: ignore[union-attr]
-            threading.Thread(target=_read_all, args=(result_in, results)),
+            threading.Thread(target=_read_all, args=(process.stdout.fileno(), parts, flooded, _FLOOD)),
+            threading.Thread(target=_read_all, args=(result_in, results, begun, 1)),
         ]
         for reader in readers:
             reader.start()
@@ -287,9 +300,10 @@ class Careless:
             json.dump({"sources": sources, "args": args, "out": result_out}, job)
         seen = Seen()
         try:
-            if not _ends(process, seconds):
+            _ends(process, 60, begun)
+            if not _ends(process, seconds, flooded):
                 process.terminate()
-                seen.hung = not _ends(process, 0.2)
+                seen.hung = not _ends(process, 0.3)
                 process.kill()
             process.wait()
             seen.survivors = len(_marked(mark))
@@ -299,8 +313,9 @@ class Careless:
                     os.kill(pid, signal.SIGKILL)
             for reader in readers:
                 reader.join()
-            process.stdout.close()  # type: ignore[union-attr]
-            os.close(result_in)
+            process.stdout.close()
+            for descriptor in (result_in, begun, flooded):
+                os.close(descriptor)
             shutil.rmtree(scratch, ignore_errors=True)
         seen.printed = b"".join(parts).decode("utf-8", "replace")
         try:
@@ -312,18 +327,21 @@ class Careless:
         return seen
 
 
-def _ends(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Wait for a process's end; `Popen.wait` with a timeout looks again every 50 ms."""
+def _ends(process: subprocess.Popen[bytes], seconds: float, *events: int) -> bool:
+    """Wait for a process's end, or for an event; `Popen.wait` with a timeout looks again every 50 ms."""
     handle = os.pidfd_open(process.pid)
     try:
-        return bool(select.select([handle], [], [], seconds)[0])
+        return handle in select.select([handle, *events], [], [], seconds)[0]
     finally:
         os.close(handle)
 
 
-def _read_all(descriptor: int, parts: list[bytes]) -> None:
+def _read_all(descriptor: int, parts: list[bytes], event: int, at: int) -> None:
+    """Read to the end, keep the beginning, and tell when so many bytes were read."""
     size = 0
     while data := os.read(descriptor, 1 << 16):
+        if size < at <= size + len(data):
+            os.eventfd_write(event, 1)
         size += len(data)
         if size <= _MOST_OUTPUT:
             parts.append(data)

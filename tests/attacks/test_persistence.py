@@ -162,7 +162,7 @@ def tool(body: str) -> str:
 @pytest.fixture
 def name(world: World) -> Iterator[str]:
     """The name under which things are left, which are removed before the sandbox's turn and at the end."""
-    given = str(world.facts["name"])
+    given = str(world.facts(patience=0)["name"])
     yield given
     remove(given)
 
@@ -186,11 +186,11 @@ async def test_what_is_left_is_found_by_a_careless_program_and_not_in_the_sandbo
     what: str, world: World, careless: Careless, walled: Walled, name: str
 ) -> None:
     leave, find = (tool(body) for body in LEFT[what])
-    seen = careless.run(leave, find, args=[world.facts])
+    seen = careless.run(leave, find, args=[world.facts(patience=0)])
     assert seen.value, seen
     remove(name)
 
-    left = await walled.run(leave, world.facts)
-    found = await walled.run(find, world.facts)
+    left = await walled.run(leave, world.facts(patience=0))
+    found = await walled.run(find, world.facts(patience=0))
     assert not found.value, (left, found)
     assert (await walled.run("def tool():\n    return 1")).value == 1

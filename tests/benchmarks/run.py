@@ -17,6 +17,7 @@ import bench_growth
 import bench_isolation
 import bench_load
 import bench_remains
+import bench_stream
 from figures import show
 
 
@@ -31,6 +32,7 @@ def main() -> int:
         "Its cell, row committed": lambda: bench_cell.measure(*([3] if quick else [])),
         "An isolated run": lambda: asyncio.run(bench_isolation.measure(*([2] if quick else []))),
         "A full database": lambda: bench_growth.measure(*([2, 1_000] if quick else [])),
+        "A live view": lambda: bench_stream.measure(*([1, 100] if quick else [])),
         "What is left behind": lambda: bench_remains.measure(*([5, 100, 1] if quick else [])),
     }
     code = 0

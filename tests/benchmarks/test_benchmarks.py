@@ -18,6 +18,8 @@ PROMISES = (
     "a hit",
     "a miss in the sandbox",
     "%fact history",
+    "showing a stream, kernel CPU",
+    "showing a stream, bytes sent",
     "memory of 100 cached answers",
     "kernel exit, database open",
 )

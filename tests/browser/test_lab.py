@@ -133,7 +133,11 @@ class TestTheWholeStory:
 
 
 class TestStop:
-    CELLS = ("%load_ext fact_magics", GENERATE.replace("weigh", "measure"), *(f"after_{n} = 1" for n in range(40)))
+    CELLS = (
+        "%load_ext fact_magics",
+        GENERATE.replace("weigh", "measure"),
+        *(f"after_{n} = 1" for n in range(40)),
+    )
 
     def test_a_click_stops_the_cell_and_those_queued_behind_it_and_keeps_what_was_written(
         self, open_notebook, site, pictures
@@ -145,7 +149,9 @@ class TestStop:
         site.server.breaks(text, "stall", after=len(text), pace=100, chunk=8)
         front = open_notebook("stop.ipynb", self.CELLS, scheme="dark")
         page = front.page
-        page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+        page.evaluate(
+            "window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+        )
         page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
         front.run_all()
 
@@ -177,7 +183,9 @@ class TestStop:
         assert "proven on 2 examples" in json.dumps(self.outputs(page))
 
     def outputs(self, page):
-        return page.evaluate("window.jupyterapp.shell.currentWidget.content.widgets[1].model.outputs.toJSON()")
+        return page.evaluate(
+            "window.jupyterapp.shell.currentWidget.content.widgets[1].model.outputs.toJSON()"
+        )
 
     def assert_readable(self, page):
         earlier = page.locator(".fact-earlier")
@@ -218,7 +226,7 @@ def luminance(colour):
 
 class TestHostileText:
     ATTACK = (
-        "<script>window.owned=1</script><img src=x onerror=\"window.owned=2\"><svg onload=window.owned=3>"
+        '<script>window.owned=1</script><img src=x onerror="window.owned=2"><svg onload=window.owned=3>'
         "[x](javascript:window.owned=4)\x1b[31mred\x1b]8;;javascript:window.owned=5\x07link\x1b[2J\u202egnp.exe"
     )
 
@@ -239,8 +247,6 @@ class TestHostileText:
         site.server.reply("```python\nx = '" + "y" * 1_000_000 + "'\n```\n", chunk=10_000, pace=60)
         cells = [
             "%load_ext fact_magics",
-            f"try:\n    get_ipython().run_cell_magic('fact_generate', 'evil --attempts 1', {attack + chr(10)!r})\n"
-            "except Exception as error:\n    print(type(error).__name__)",
             f"%%fact_generate evil --attempts 1\n{attack}\n\n>>> evil(1)\n{attack!r}\n",
             "%%fact_generate rude\nRude.\n\n>>> rude(0)\n{}\n",
             "%%fact_run rude\nn = 1",
@@ -249,7 +255,7 @@ class TestHostileText:
             "%%fact_generate big --attempts 1\nBig.\n\n>>> big(1)\n1\n",
             "%fact history",
         ]
-        return open_notebook("hostile.ipynb", [cells[0], *cells[2:]])
+        return open_notebook("hostile.ipynb", cells)
 
     def test_nothing_that_is_shown_runs_and_the_page_stays_small_enough_to_answer(self, attacked, pictures):
         """Cell by cell, since most of them fail."""
@@ -257,7 +263,9 @@ class TestHostileText:
         count = page.evaluate("window.jupyterapp.shell.currentWidget.content.widgets.length")
         seen = []
         for number in range(count):
-            page.evaluate("n => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", number)
+            page.evaluate(
+                "n => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", number
+            )
             attacked.command("notebook:run-cell")
             page.wait_for_function(
                 "n => { const cell = window.jupyterapp.shell.currentWidget.content.widgets[n];"

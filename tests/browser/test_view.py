@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import random
-import re
 from pathlib import Path
 
 import pytest
@@ -87,7 +85,10 @@ def write(page, text, number=0):
 
 
 def settled(page):
-    page.wait_for_function("() => { const last = window.shown; window.shown = document.body.innerHTML; return last === shown; }", polling=250)
+    page.wait_for_function(
+        "() => { const last = window.shown; window.shown = document.body.innerHTML; return last === shown; }",
+        polling=250,
+    )
 
 
 def lines(page, kind=""):
@@ -133,7 +134,7 @@ class TestWriting:
 
     @pytest.mark.parametrize("seed", range(5))
     def test_what_arrives_in_pieces_shows_the_same_and_only_ever_grows(self, show, seed):
-        cut = random.Random(seed)
+        cut = random.Random(seed)  # noqa: S311 - pieces of any size do
         page = show("writing", p0=[["text", ""]])
         page.evaluate(
             """() => {
@@ -160,7 +161,7 @@ class TestBounds:
     def test_a_megabyte_on_one_line_becomes_short_lines_and_few_of_them(self, show):
         page = show("writing", p0=[["text", "```python\nx = '" + "y" * 1_000_000]])
         settled(page)
-        assert page.evaluate("Math.max(...[...document.querySelectorAll('.fact-pane > span')].map(s => s.textContent.length))") <= 1000
+        assert max(map(len, lines(page))) <= 1_000
         page.evaluate("change({ p1: [['text', 'z'.repeat(3_000_000)]] })")
         settled(page)
         assert page.evaluate("document.querySelectorAll('#view *').length") < 5000
@@ -170,9 +171,160 @@ class TestBounds:
         rows = {f"r{n}": [["", f"row {n}"]] for n in range(5)}
         page = show("running", kept=5, first=0, end=5, changed=[0, 1, 2, 3, 4], **rows)
         assert lines(page) == [f"row {n}" for n in range(5)]
-        page.evaluate("change({ first: 3, end: 8, changed: [5, 6, 7], r0: [['', 'row 5']], r1: [['', 'row 6']], r2: [['', 'row 7']] })")
+        page.evaluate(
+            "change({ first: 3, end: 8, changed: [5, 6, 7], r0: [['', 'row 5']], r1: [['', 'row 6']], r2: [['', 'row 7']] })"
+        )
         assert lines(page) == ["… 3 lines before these", *(f"row {n}" for n in range(3, 8))]
-        page.evaluate("change({ first: 100, end: 102, changed: [100, 101], r0: [['', 'a']], r1: [['', 'b']] })")
+        page.evaluate(
+            "change({ first: 100, end: 102, changed: [100, 101], r0: [['', 'a']], r1: [['', 'b']] })"
+        )
         assert lines(page) == ["… 100 lines before these", "a", "b"]
         page.evaluate("change({ end: 101, changed: [] })")
         assert lines(page) == ["… 100 lines before these", "a"]
+
+
+class TestGeneration:
+    def attempts(self, show, **state):
+        return show(
+            "writing",
+            p0=[
+                ["examples", ["weigh('a')", "weigh('')"], 3],
+                ["attempt", 1, 3, "claude"],
+                ["phase", "writing", ""],
+                ["text", "```python\ndef weigh(): pass\n```\n"],
+                ["phase", "proving", "1/3"],
+                ["example", 1, True, "1", "1"],
+                ["phase", "proving", "2/3"],
+            ],
+            **state,
+        )
+
+    def test_each_example_turns_as_it_is_proven_with_what_it_gave(self, show):
+        page = self.attempts(show)
+        settled(page)
+        listed = page.locator(".fact-examples > li")
+        assert listed.all_text_contents() == ["✓ weigh('a') → 1", "○ weigh('')", "and 1 more"]
+        assert page.locator(".fact-phase").text_content() == "proving 2/3"
+        page.evaluate("change({ p1: [['example', 2, false, '0', '2'], ['example', 3, false, '', '']] })")
+        assert listed.nth(1).text_content() == "✗ weigh('') gave 0, expected 2"
+
+    def test_an_attempt_that_failed_is_folded_and_can_be_read(self, show):
+        page = self.attempts(show)
+        page.evaluate(
+            "change({ p1: [['example', 2, false, '0', '2'], ['failed', []], ['phase', 'repairing', '1/2']] })"
+        )
+        page.evaluate("change({ p2: [['attempt', 2, 3, 'opus'], ['phase', 'waiting', '']] })")
+        settled(page)
+        earlier = page.locator(".fact-earlier")
+        assert earlier.locator("summary").text_content() == "Attempt 1: 1 of 3 examples failed"
+        assert not earlier.locator(".fact-pane").is_visible()
+        earlier.locator("summary").click()
+        assert earlier.locator(".fact-pane").is_visible()
+        assert page.locator(".fact-head").inner_text().split()[:3] == ["weigh", "opus", "waiting"]
+        page.evaluate(
+            "change({ p3: [['text', 'x = 1'], ['failed', ['no function']], ['note', 'asking again']] })"
+        )
+        assert page.locator(".fact-live > .fact-attempt .fact-notes > li").all_text_contents() == [
+            "✗ no function",
+            "· asking again",
+        ]
+        page.evaluate("change({ p4: [['attempt', 3, 3, 'opus']] })")
+        assert page.locator(".fact-earlier > summary").all_text_contents()[1] == "Attempt 2: not accepted"
+
+    def test_tokens_and_seconds_are_counted(self, show):
+        page = show("writing", seconds=61.5, p0=[["text", "x" * 400]])
+        settled(page)
+        age, count = page.locator(".fact-time").all_text_contents()
+        assert age.startswith("1 min ")
+        assert count == "≈ 100 tokens"
+
+    def test_someone_who_comes_late_sees_all_of_it(self, show):
+        page = self.attempts(show, p1=[["text", "and more"]], p2=[["phase", "checking", ""]])
+        settled(page)
+        assert lines(page) == ["def weigh(): pass", "and more"]
+        assert page.locator(".fact-phase").text_content() == "checking"
+
+
+class TestRun:
+    def test_rows_are_coloured_and_change_in_place(self, show):
+        rows = {"r0": [["", "a "], ["b c1", "red"], ["g4", "on blue"]], "r1": []}
+        page = show("running", kept=10, first=0, end=2, changed=[0, 1], phase=["running", ""], **rows)
+        styles = page.locator(".fact-row > span").evaluate_all(
+            "nodes => nodes.map(n => [n.style.color, n.style.background, getComputedStyle(n).fontWeight])"
+        )
+        assert styles == [
+            ["", "", "400"],
+            ["rgb(210, 60, 55)", "", "700"],
+            ["rgb(255, 255, 255)", "rgb(38, 118, 217)", "400"],
+        ]
+        page.evaluate("change({ changed: [0], r0: [['', 'again']] })")
+        assert lines(page) == ["again", ""]
+
+    def test_the_box_follows_its_end_unless_someone_scrolled_up(self, show):
+        many = {f"r{n}": [["", f"row {n}"]] for n in range(100)}
+        page = show("running", kept=200, first=0, end=100, changed=list(range(100)), **many)
+        box = page.locator(".fact-pane")
+        at = "node => [node.scrollTop, node.scrollHeight - node.clientHeight]"
+        top, most = box.evaluate(at)
+        assert top == most > 500
+        box.hover()
+        page.mouse.wheel(0, -300)
+        page.wait_for_function("top => document.querySelector('.fact-pane').scrollTop < top - 100", arg=top)
+        before, _ = box.evaluate(at)
+        page.evaluate("change({ end: 101, changed: [100], r100: [['', 'more']] })")
+        assert box.evaluate(at)[0] == before
+        page.mouse.wheel(0, 3000)
+        page.wait_for_function("top => document.querySelector('.fact-pane').scrollTop >= top", arg=top)
+        page.evaluate("change({ end: 102, changed: [101], r101: [['', 'and more']] })")
+        top, most = box.evaluate(at)
+        assert top == most
+
+
+class TestStop:
+    def test_there_is_no_button_before_the_kernel_has_heard_the_view(self, show):
+        page = show("running", asks=True)
+        assert page.locator("button").count() == 0
+        assert page.evaluate("sent") == ["ready"]
+        page.evaluate("change({ stop: true })")
+        page.locator("button").click()
+        assert page.evaluate("sent") == ["ready", "stop"]
+        assert page.locator("button").is_disabled()
+        assert page.locator("button").text_content() == "Stopping"
+
+    def test_a_view_that_is_not_asked_says_nothing(self, show):
+        assert show("running").evaluate("sent") == []
+
+
+class TestHostileText:
+    ATTACK = "<img src=x onerror='window.owned=1'><script>window.owned=2</script>[a](javascript:owned)"
+
+    def test_nothing_that_it_is_given_becomes_markup(self, show):
+        hostile = self.ATTACK
+        page = show(
+            "writing",
+            title=hostile,
+            p0=[
+                ["examples", [hostile], 1],
+                ["attempt", 1, 3, hostile],
+                ["phase", hostile, hostile],
+                ["note", hostile],
+                ["text", f"{hostile}\n```python\n# {hostile}\n'{hostile}'\n{hostile}"],
+                ["example", 1, False, hostile, hostile],
+                ["failed", [hostile]],
+                ["attempt", 2, 3, hostile],
+            ],
+        )
+        settled(page)
+        assert page.locator("#view img, #view script, #view a").count() == 0
+        assert page.evaluate("window.owned") is None
+        assert page.locator("#view").inner_text().count("<script>") >= 3
+        page = show("running", title=hostile, kept=9, first=0, end=1, changed=[0], r0=[["c1", hostile]])
+        assert page.locator("#view img, #view script, #view a").count() == 0
+        assert lines(page) == [hostile]
+
+    def test_a_style_that_is_no_style_does_nothing(self, show):
+        style = "x' onclick='window.owned=1 c999999 g-1 __proto__"
+        page = show("running", kept=9, first=0, end=1, changed=[0], r0=[[style, "text"]])
+        page.locator(".fact-row > span").click()
+        assert page.evaluate("window.owned") is None
+        assert lines(page) == ["text"]

@@ -77,7 +77,9 @@ def assert_closed(kernel, view):
 
 
 @each_kernel
-def test_a_generation_s_text_phases_and_verdicts_arrive_while_it_goes_on_and_end_in_one_record(modelled, server):
+def test_a_generation_s_text_phases_and_verdicts_arrive_while_it_goes_on_and_end_in_one_record(
+    modelled, server
+):
     server.writes(LONG.replace("return n", "return n + 1"), pace=60, chunk=16, before="Here it is.")
     server.writes(LONG, pace=60, chunk=16)
     seen: list[int] = []
@@ -88,7 +90,9 @@ def test_a_generation_s_text_phases_and_verdicts_arrive_while_it_goes_on_and_end
         seen.append(len(view.text))
 
     cell = modelled.run(
-        "%%fact_generate slowly\nSlowly.\n\n>>> slowly(1)\n1\n\n>>> slowly(2)\n2\n", on_message=watch, browser=True
+        "%%fact_generate slowly\nSlowly.\n\n>>> slowly(1)\n1\n\n>>> slowly(2)\n2\n",
+        on_message=watch,
+        browser=True,
     )
 
     assert cell.status == "ok", cell.traceback
@@ -118,7 +122,7 @@ def test_printed_text_arrives_as_a_terminal_would_show_it(modelled, server):
     cell, view = browse(modelled, "%%fact_run bar\nn = 8")
     assert cell.status == "ok", cell.traceback
     assert view.rows == ["7 of 8 #######", "over", ""]
-    assert [["", "7 of 8 "], ["c2", "#######"]] == view.state["r0"]
+    assert view.state["r0"] == [["", "7 of 8 "], ["c2", "#######"]]
     assert view.state["r1"] == [["b", "over"]]
     assert view.updates >= 4
     assert_closed(modelled, view)
@@ -208,7 +212,9 @@ class TestStop:
     def test_a_click_stops_a_run_as_an_interrupt_does(self, modelled, server):
         server.writes(WAIT)
         modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n")
-        cell, view, seconds = self.click(modelled, "%%fact_run wait\nn = 60", lambda view: "begun" in view.rows)
+        cell, view, seconds = self.click(
+            modelled, "%%fact_run wait\nn = 60", lambda view: "begun" in view.rows
+        )
         assert cell.error_name == "Interrupted"
         assert "wait was stopped" in cell.error
         assert seconds < 2
@@ -224,7 +230,9 @@ class TestStop:
     def test_a_click_stops_a_generation_and_keeps_what_was_written(self, modelled, server, shout):
         server.writes("# " + "slow " * 2000 + "\n" + shout, pace=50)
         cell, view, seconds = self.click(
-            modelled, "%%fact_generate shout\nShout.\n\n>>> shout('a')\n'A!'\n", lambda view: "slow slow" in view.text
+            modelled,
+            "%%fact_generate shout\nShout.\n\n>>> shout('a')\n'A!'\n",
+            lambda view: "slow slow" in view.text,
         )
         assert cell.error_name == "Interrupted"
         assert seconds < 2
@@ -270,24 +278,23 @@ class TestStop:
     def test_a_browser_that_was_loaded_anew_gets_all_that_was_shown(self, modelled, server):
         server.writes(TICKS)
         modelled.run(MADE)
-        view, whole = Watched(), []
-
-        def watch(message):
-            view(message)
-            if view.updates == 3:
-                view.updates += 1
-                modelled.post("comm_msg", {"comm_id": view.comm, "data": {"method": "request_state"}})
-            elif message["msg_type"] == "comm_msg" and "_esm" in message["content"]["data"]["state"]:
-                whole.append(message["content"]["data"]["state"])
-
-        modelled.run("%%fact_run ticks\nn = 8", on_message=watch, browser=True)
-        # The answer belongs to the browser's request, not to the cell: it is in the state of the next ones.
-        assert_closed(modelled, view)
-        assert view.rows[:2] == ["tick 0", "tick 1"]
+        first, second = Watched(), Watched()
+        request = modelled.send("%%fact_run ticks\nn = 15", browser=True)
+        while "tick 2" not in first.rows:
+            first(modelled.client.get_iopub_msg(timeout=20))
+        second.comm = first.comm
+        modelled.post("comm_msg", {"comm_id": first.comm, "data": {"method": "request_state"}})
+        while "_esm" not in second.state:
+            second(modelled.client.get_iopub_msg(timeout=20))
+        assert second.rows[:3] == ["tick 0", "tick 1", "tick 2"]
+        assert (second.state["title"], second.state["kind"]) == ("ticks", "running")
+        assert modelled.collect(request).status == "ok"
 
 
 def test_hostile_text_reaches_the_view_as_plain_json_without_controls(modelled, server):
-    server.reply(f"{HOSTILE}\n```python\n# {HOSTILE}\ndef evil(n: int) -> str:\n    return ''\n```\n", pace=30)
+    server.reply(
+        f"{HOSTILE}\n```python\n# {HOSTILE}\ndef evil(n: int) -> str:\n    return ''\n```\n", pace=30
+    )
     cell, view = browse(modelled, f"%%fact_generate evil --attempts 1\nx\n\n>>> evil(1)\n{HOSTILE!r}\n")
     assert cell.error_name == "GenerationFailed"
     assert "<script>alert(1)</script>" in view.text
@@ -333,7 +340,9 @@ class TestWithoutAFrontEnd:
             "%%fact_run ticks\nn = 3",
         ]
         kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
-        return new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata={"kernelspec": kernelspec})
+        return new_notebook(
+            cells=[new_code_cell(cell) for cell in cells], metadata={"kernelspec": kernelspec}
+        )
 
     def test_nbclient_leaves_records_and_no_widget_state(self, plain_environment, server, tmp_path):
         from nbclient import NotebookClient
@@ -354,7 +363,11 @@ class TestWithoutAFrontEnd:
         """The views are open, and nobody speaks for them."""
         server.writes(LONG, pace=60, chunk=16)
         server.writes(TICKS)
-        for code in ("%%fact_generate slowly\nSlowly.\n\n>>> slowly(1)\n1\n", MADE, "%%fact_run ticks\nn = 3"):
+        for code in (
+            "%%fact_generate slowly\nSlowly.\n\n>>> slowly(1)\n1\n",
+            MADE,
+            "%%fact_run ticks\nn = 3",
+        ):
             cell, _ = browse(modelled, code)
             assert cell.status == "ok"
             assert len(cell.displays) == 1

@@ -239,6 +239,35 @@ async def test_a_host_that_does_not_answer_holds_nothing_up(bench: Bench) -> Non
         one.close()
 
 
+async def test_a_thread_that_waits_for_a_host_holds_no_other_up(bench: Bench) -> None:
+    """One of several hosts that does not answer costs what comes from it, and nothing else."""
+    full = socket.create_server(("127.0.0.1", 0), backlog=0)
+    answering = socket.create_server(("127.0.0.1", 0))
+    waiting = [socket.socket() for _ in range(3)]
+    for one in waiting:
+        one.setblocking(False)
+        one.connect_ex(full.getsockname())
+    source = """
+        import socket, threading, time
+        def tool(dead, alive):
+            def connect():
+                socket.socket().connect(('127.0.0.1', dead))
+            threading.Thread(target=connect, daemon=True).start()
+            time.sleep(0.2)
+            connection = socket.create_connection(('127.0.0.1', alive))
+            open('file', 'w').close()
+            codes = [socket.socket().connect_ex(('127.0.0.1', 1))]
+            try: socket.socket().connect(('127.0.0.1', 1))
+            except ConnectionRefusedError as error: codes.append(error.errno)
+            return [connection.gettimeout(), codes[0] == codes[1] > 0]
+        """
+    ports = [one.getsockname()[1] for one in (full, answering)]
+    permissions = tuple(f"net:127.0.0.1:{port}" for port in (*ports, 1))
+    assert await bench.value(source, *ports, permissions=permissions, timeout_seconds=30) == [None, True]
+    for one in (*waiting, full, answering):
+        one.close()
+
+
 async def test_calls_at_a_time_are_bounded(bench: Bench) -> None:
     """A sandbox of two runs two calls at a time; the third begins when one of them ends."""
 

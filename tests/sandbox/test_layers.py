@@ -75,7 +75,9 @@ async def test_without_scopes_calls_run_and_say_so() -> None:
             assert not sleepers()
         refused = await sandbox.run(Call("def tool():\n    open('/etc/passwd')", "tool", NOTHING))
         assert refused.status is Status.ERROR
-        late = await sandbox.run(Call("def tool():\n    while True: pass", "tool", NOTHING, timeout_seconds=0.3))
+        late = await sandbox.run(
+            Call("def tool():\n    while True: pass", "tool", NOTHING, timeout_seconds=0.3)
+        )
         assert late.status is Status.TIMEOUT
     finally:
         await sandbox.aclose()

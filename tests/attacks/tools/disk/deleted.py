@@ -12,5 +12,5 @@ def tool(world):
         os.unlink("file")
         kept[-1].write(b"x" * (1 << 20))
         kept[-1].flush()
-    time.sleep(0.6)
+    time.sleep(world["patience"])
     return "filled"

@@ -7,5 +7,5 @@ import time
 def tool(world):
     for number in range(2000):
         os.mkdir(str(number))
-    time.sleep(0.6)
+    time.sleep(world["patience"])
     return "filled"

@@ -13,5 +13,5 @@ def tool(world):
         os.write(descriptor, b"x" * (1 << 20))
         socket.send_fds(one, [b"x"], [descriptor])
         os.close(descriptor)
-    time.sleep(0.6)
+    time.sleep(world["patience"])
     return "filled"

@@ -7,5 +7,5 @@ def tool(world):
     for number in range(12):
         with open(f"file-{number}", "wb") as file:
             file.write(b"x" * (1 << 20))
-    time.sleep(0.6)
+    time.sleep(world["patience"])
     return "filled"

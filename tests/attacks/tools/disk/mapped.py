@@ -14,5 +14,5 @@ def tool(world):
         os.write(descriptor, b"x" * (1 << 20))
         libc.mmap(None, ctypes.c_size_t(4096), 1, 1, descriptor, ctypes.c_long(0))
         os.close(descriptor)
-    time.sleep(0.6)
+    time.sleep(world["patience"])
     return "filled"

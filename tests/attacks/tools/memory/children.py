@@ -8,6 +8,6 @@ def tool(world):
     for _ in range(6):
         if os.fork() == 0:
             kept = bytearray(b"x") * (50 << 20)
-            time.sleep(0.6)
+            time.sleep(world["patience"])
             os._exit(bool(len(kept) != 50 << 20))
     return [os.wait()[1] for _ in range(6)]

@@ -1,13 +1,9 @@
 """Take the stack, until the interpreter itself falls."""
 
-import sys
-
 
 def tool(world):
-    sys.setrecursionlimit(1 << 30)
-
-    class Deep:
-        def __repr__(self):
-            return repr(self)
-
-    return repr(Deep())
+    # Python counts how deep its own calls are, and since 3.12 most of C's; not these.
+    items = iter(())
+    for _ in range(1_000_000):
+        items = filter(None, items)
+    return next(items, None)

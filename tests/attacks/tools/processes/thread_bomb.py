@@ -8,6 +8,6 @@ threading.stack_size(32768)
 
 def tool(world):
     for _ in range(400):
-        threading.Thread(target=time.sleep, args=(1,), daemon=True).start()
-    time.sleep(0.6)
-    return threading.active_count()
+        threading.Thread(target=time.sleep, args=(20,), daemon=True).start()
+    time.sleep(world["patience"])
+    return threading.active_count() > 300
