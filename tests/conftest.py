@@ -23,6 +23,13 @@ REPOSITORY = Path(__file__).parent.parent
 _SLOW = ("tests/test_quality", "tests/readme/", "tests/benchmarks/", "tests/notebook")
 
 
+# What goes through the same code as other tests, in more ways than a run between two edits can wait for.
+_THOROUGH = (
+    "tests/attacks/test_unprivileged", "tests/browser/", "tests/display/test_exports", "tests/notebook/test_habits",
+    "tests/notebook/test_in_kernel", "tests/notebook/test_limits", "tests/notebook/test_live_views",
+    "tests/notebook/test_travelling", "tests/test_hostile_repository",
+)  # fmt: skip
+
 # What needs a kernel, a browser, a terminal, or packages that are heavier than those of the core.
 _NOT_FAST = (
     "benchmarks", "browser", "notebook", "notebooks", "readme", "terminal", "attacks/test_unprivileged.py",
@@ -42,8 +49,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return collection_path.relative_to(REPOSITORY / "tests").as_posix() in _NOT_FAST or None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that no worker is left alone with it at the end."""
+    for item in items:
+        if item.nodeid.startswith(_THOROUGH):
+            item.add_marker("thorough")
     items.sort(key=lambda item: next((i for i, part in enumerate(_SLOW) if part in item.nodeid), len(_SLOW)))
 
 

@@ -395,7 +395,7 @@ class Run {
     for (const [, ground, number] of style.matchAll(/\b([cg])(\d+)/g)) {
       const colour = COLOURS[number % 8];
       if (ground === "g") node.style.cssText = `background:${colour};color:#fff`;
-      else if (number % 8 % 7) node.style.color = colour;
+      else if (number % 8 % 7) node.style.color = `var(--fact-c${number % 8}, ${colour})`;
     }
     return node;
   }

@@ -306,11 +306,12 @@ class Careless:
                 seen.hung = not _ends(process, 0.3)
                 process.kill()
             process.wait()
-            seen.survivors = len(_marked(mark))
         finally:
-            for pid in _marked(mark):
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
+            while found := _marked(mark):
+                seen.survivors = max(seen.survivors, len(found))
+                for pid in found:
+                    with contextlib.suppress(OSError):
+                        os.kill(pid, signal.SIGKILL)
             for reader in readers:
                 reader.join()
             process.stdout.close()

@@ -338,7 +338,7 @@ async def test_closing_ends_what_runs() -> None:
 async def test_least_recently_used_zygotes_are_closed() -> None:
     """Many kinds of tools don't keep a process each."""
     sandbox = Sandbox(mode="require", size=1, limits=Limits())
-    for module in ("wave", "shelve", "mailbox", "chunk", "cmd", "code", "colorsys"):
+    for module in ("wave", "shelve", "mailbox", "sched", "cmd", "code", "colorsys"):
         source = f"import {module}\ndef tool():\n    return 1"
         assert (await sandbox.run(Call(source, "tool", NOTHING, imports=(module,)))).result == b"1"
     assert len(sandbox._engine._wardens) <= 3  # type: ignore[union-attr]
