@@ -16,7 +16,7 @@ GENERATE = "%%fact_generate weigh\nWeigh a number.\n\n>>> weigh(1)\n1\n\n>>> wei
 BAR = (
     "import time\n\ndef bar(n: int) -> int:\n    for i in range(n):\n"
     "        print(f'\\r{i + 1} of {n} \\x1b[32m' + '#' * (i + 1) + '\\x1b[0m', end='', flush=True)\n"
-    "        time.sleep(0.25)\n    print('\\n\\x1b[1;31mover\\x1b[0m')\n    return n\n"
+    "        time.sleep(0.15)\n    print('\\n\\x1b[1;31mover\\x1b[0m')\n    return n\n"
 )
 BAR_CELL = "%%fact_generate bar\nDraw a bar.\n\n>>> bar(0)\n0\n"
 # What a live view shows is gone when its record comes, so the page itself keeps what it saw of it.

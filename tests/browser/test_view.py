@@ -254,7 +254,7 @@ class TestRun:
         )
         assert styles == [
             ["", "", "400"],
-            ["rgb(210, 60, 55)", "", "700"],
+            ["var(--fact-c1, #d23c37)", "", "700"],
             ["rgb(255, 255, 255)", "rgb(38, 118, 217)", "400"],
         ]
         page.evaluate("change({ changed: [0], r0: [['', 'again']] })")
