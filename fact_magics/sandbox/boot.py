@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import shutil
 import sys
+import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +37,11 @@ for name, source in job["modules"].items():
 del read
 modules[job["main"]].main(job["settings"], modules)
 """
+
+_REPLACE = "import json, os, sys; os.execve(sys.argv[2], sys.argv[2:], json.loads(sys.argv[1]))"
+
+ENV_PROGRAM = shutil.which("env", path=os.defpath)
+"""The system's ``env``, in which a command gets an environment; it starts sooner than an interpreter."""
 
 # What a child needs of `fact_magics.values`, each after what it imports.
 _CODEC = ("values.forms", "values.foreign", "values.wire")
@@ -84,6 +93,17 @@ def command() -> list[str]:
     return [sys.executable, "-I", "-c", _PROGRAM]
 
 
+def scrubbed(command: list[str], environment: Mapping[str, str]) -> list[str]:
+    """Build a command line that starts `command` with this environment alone.
+
+    An environment can't be changed safely between a fork and its exec, where sandlock would do it: a thread
+    that was changing `os.environ` when the fork came leaves the C library's lock taken in the child for good.
+    """
+    if ENV_PROGRAM and "=" not in command[0]:
+        return [ENV_PROGRAM, "-i", *(f"{name}={value}" for name, value in environment.items()), *command]
+    return [sys.executable, "-I", "-S", "-c", _REPLACE, json.dumps(dict(environment)), *command]
+
+
 def payload(main: str, settings: Mapping[str, Any]) -> bytes:
     """Build what such a child reads first.
 
@@ -122,3 +142,22 @@ def write_all(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
+
+
+def write_in_time(descriptor: int, data: bytes, seconds: float) -> None:
+    """Write `data` to a non-blocking descriptor.
+
+    Raises
+    ------
+    TimeoutError
+        It was not taken in time.
+    """
+    end = time.monotonic() + seconds
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    rest = memoryview(data)
+    while rest:
+        if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+            raise TimeoutError("a process did not take what it was sent")
+        with suppress(BlockingIOError):
+            rest = rest[os.write(descriptor, rest) :]

@@ -177,7 +177,7 @@ def _make_directory() -> str:
 
 
 def _spawn(directory: Path, grants: Grants) -> subprocess.Popen[bytes]:
-    environment = zygote_environment(grants, str(directory))
+    environment = {**zygote_environment(grants, str(directory)), **dict(grants.env)}
     if os.name == "nt":
         # Without it the interpreter has no source of randomness and no sockets.
         environment["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import IsolationError
 from fact_magics.permissions import KINDS, Permission, places, read_permission
+from fact_magics.sandbox import boot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -193,8 +194,8 @@ def readable_paths() -> tuple[str, ...]:
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     paths.update(sysconfig.get_path(name) for name in names)
     paths.update(_package_directories())
-    executable = Path(sys.executable)
-    paths.update((str(executable), str(executable.resolve())))
+    for program in filter(None, (sys.executable, boot.ENV_PROGRAM)):
+        paths.update((program, str(Path(program).resolve())))
     if sys.prefix != sys.base_prefix:
         paths.add(f"{sys.prefix}/pyvenv.cfg")
         paths.add(f"{sys.prefix}/share")
@@ -212,7 +213,7 @@ def module_path() -> tuple[str, ...]:
 
 
 def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
-    """Build a tool's whole environment: of the notebook's, time zone, certificates, and what was granted."""
+    """Build a tool's environment but for what was granted: of the notebook's, time zone and certificates."""
     passed = ("TZ", *(_CERTIFICATE_VARIABLES if grants.net else ()))
     kept = {name: os.environ[name] for name in passed if name in os.environ}
     return {
@@ -225,7 +226,6 @@ def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
         "LOGNAME": "tool",
         **kept,
         **_CALM,
-        **dict(grants.env),
     }
 
 
@@ -250,8 +250,6 @@ def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) 
         "fs_readable": [path for path in readable if not places.missing(Path(path))],
         "fs_writable": [root, os.devnull, *(path for path in grants.write if not places.missing(Path(path)))],
         "net_allow": [f"tcp://{host}:{port}" for host, port in grants.net],
-        "clean_env": True,
-        "env": zygote_environment(grants, root),
         "cwd": root,
         # The zygote is one, and so is the child that waits.
         "max_processes": limits.processes + 2,

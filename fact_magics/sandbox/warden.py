@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.sandbox import boot, scratch
 from fact_magics.sandbox.family import kill_descendants
 from fact_magics.sandbox.lost import ZygoteLostError
-from fact_magics.sandbox.policy import module_path, sandlock_policy
+from fact_magics.sandbox.policy import module_path, sandlock_policy, zygote_environment
 from fact_magics.sandbox.running import Prepared, Run
 from fact_magics.sandbox.threads import run_in
 
@@ -205,8 +205,9 @@ class Warden:
         self._root.mkdir(mode=0o700)
         root = str(self._root)
         policy = sandlock_policy(self._grants, root, self.limits, strict=self._strict)
+        command = boot.scrubbed(boot.command(), zygote_environment(self._grants, root))
         process = Sandbox(**policy).popen(
-            boot.command(), stdin=StdioMode.PIPED, stdout=StdioMode.PIPED, stderr=StdioMode.NULL
+            command, stdin=StdioMode.PIPED, stdout=StdioMode.PIPED, stderr=StdioMode.NULL
         )
         settings = {
             "parent": os.getpid(),
@@ -214,14 +215,15 @@ class Warden:
             "preload": [*sorted(boot.LIGHT_MODULES), *self._preload],
             "writable": list(self._grants.write),
             "connects": bool(self._grants.net),
+            "environment": dict(self._grants.env),  # may be secret, and command lines can be read by anybody
             "path": module_path(),
             "file_bytes": self.limits.file_bytes,
             "open_files": self.limits.open_files,
         }
         self._process, self._pid = process, process.pid
         self._handle = os.pidfd_open(self._pid)
-        boot.write_all(process.stdin.fileno(), boot.payload("zygote", settings))
         os.set_blocking(process.stdin.fileno(), False)
+        boot.write_in_time(process.stdin.fileno(), boot.payload("zygote", settings), _BOOT_SECONDS)
 
     async def _prepare(self) -> None:
         """Have the zygote fork the next call's child."""

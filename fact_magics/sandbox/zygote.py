@@ -33,9 +33,9 @@ class Zygote:
     ----------
     settings : dict
         ``parent`` (its process id), ``root`` (the directory of pipes and scratches), ``preload`` (module
-        names), ``writable`` (paths), ``connects`` (whether calls may), ``path`` (additional entries of
-        ``sys.path``), ``importable`` (sources of what calls may import of this package), ``file_bytes`` and
-        ``open_files`` (limits).
+        names), ``writable`` (paths), ``connects`` (whether calls may), ``environment`` (granted variables),
+        ``path`` (additional entries of ``sys.path``), ``importable`` (sources of what calls may import of
+        this package), ``file_bytes`` and ``open_files`` (limits).
     modules : dict
         ``worker``, ``denied``, ``confine``, ``seccomp``, ``connecting`` and ``values.wire``, loaded from
         their sources.
@@ -100,6 +100,7 @@ class Zygote:
         )
 
     def _preload(self) -> None:
+        os.environ.update(self._settings["environment"])
         sys.path.extend(entry for entry in self._settings["path"] if entry not in sys.path)
         sys.meta_path.insert(0, self._worker.ToolImports(self._settings["importable"]))
         for name in self._settings["preload"]:
