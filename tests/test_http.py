@@ -25,7 +25,7 @@ import pytest_asyncio
 
 from fact_magics import execution, values
 from fact_magics.http import HTTPConnector, HTTPError
-from fact_magics.sandbox import Call, Grants, Outcome, Sandbox, ToolError, boot, policy
+from fact_magics.sandbox import Call, Grants, Outcome, Sandbox, ToolError, boot, library, policy
 from fact_magics.tool import Status, ToolSpec
 from fact_magics.writing.checks import check, imports_of
 from fact_magics.writing.prompt import request_text
@@ -908,8 +908,8 @@ class TestWriting:
 
     def test_it_is_imported_before_a_call_and_by_such_tools_alone(self):
         source = "from fact_magics.http import HTTPConnector" + self.GOOD
-        assert boot.preload_for(imports_of(source), source) == ("aiohttp", "asyncio", "fact_magics.http")
-        assert "aiohttp" not in boot.preload_for(imports_of(self.GOOD), self.GOOD)
+        assert library.preload_for(imports_of(source), source) == ("aiohttp", "asyncio", "fact_magics.http")
+        assert "aiohttp" not in library.preload_for(imports_of(self.GOOD), self.GOOD)
 
     def test_a_run_s_key_follows_the_connector_s_source(self):
         """An answer that an older connector gave is not the newer one's."""

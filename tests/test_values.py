@@ -8,6 +8,7 @@ import dataclasses
 import enum
 import itertools
 import json
+import marshal
 import math
 import subprocess
 import sys
@@ -428,16 +429,16 @@ class TestPlain:
 
 
 def test_what_the_sandbox_is_sent_of_it_loads_with_the_standard_library_in_an_isolated_interpreter():
-    modules = {name: boot._source(name) for name in boot._CODEC}
-    modules["probe"] = (
+    probe = (
         "import sys\n"
         "def main(settings, modules):\n"
         "    print(modules['values.wire'].encode((1, {2})), [m for m in sys.modules if 'fact_magics' in m])\n"
     )
-    job = json.dumps({"modules": modules, "main": "probe", "settings": {}}).encode()
+    modules = {name: boot._package_code(name) for name in boot._CODEC}
+    modules["probe"] = marshal.dumps(compile(probe, "probe", "exec"))
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", boot._PROGRAM],
-        input=b"%08x" % len(job) + job,
+        input=boot._framed(({}, modules)) + boot._framed(("probe", {})),
         capture_output=True,
         check=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import select
 import shutil
@@ -10,32 +11,47 @@ import sys
 import time
 from contextlib import suppress
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from fact_magics.sandbox.library import STANDARD_MODULES, byte_code, library_modules
 
-# Reads eight hexadecimal digits and as many bytes of JSON: the modules, which of them to run, its settings.
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Reads twice eight hexadecimal digits and as many bytes that `marshal` wrote: first byte code, by module, of
+# the standard library and of this package; then which module of the latter is to run, and its settings.
 _PROGRAM = """
-import json, os, sys, types
-from importlib.machinery import ModuleSpec
-def read(size):
-    data = b""
-    while len(data) < size:
-        part = os.read(0, size - len(data))
-        if not part:
+import marshal, os, sys
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import spec_from_file_location
+def receive():
+    parts, size = [], 8
+    while size:
+        parts.append(os.read(0, size))
+        size -= len(parts[-1])
+        if not parts[-1]:
             os._exit(0)
-        data += part
-    return data
-job = json.loads(read(int(read(8), 16)))
+        if len(parts) == 1:
+            size, parts[0] = int(parts[0], 16), b""
+    return marshal.loads(b"".join(parts))
+class Sent(SourceFileLoader):
+    def get_code(self, name):
+        return marshal.loads(library[name][1])
+class Library:
+    def find_spec(self, name, path=None, target=None):
+        if name in library:
+            return spec_from_file_location(name, library[name][0], loader=Sent(name, library[name][0]))
+library, package = receive()
+sys.meta_path.insert(sys.meta_path.index(PathFinder), Library())
 modules = {}
-for name, source in job["modules"].items():
-    module = modules[name] = sys.modules["_fact_" + name] = types.ModuleType("_fact_" + name)
+for name, code in package.items():
+    module = modules[name] = sys.modules["_fact_" + name] = type(sys)("_fact_" + name)
     module.__spec__ = ModuleSpec(module.__name__, None)
-    exec(compile(source, "<fact_magics " + name + ">", "exec", dont_inherit=True), module.__dict__)
-del read
-modules[job["main"]].main(job["settings"], modules)
+    exec(marshal.loads(code), module.__dict__)
+main, settings = receive()
+modules[main].main(settings, modules)
 """
 
 _REPLACE = "import json, os, sys; os.execve(sys.argv[2], sys.argv[2:], json.loads(sys.argv[1]))"
@@ -49,43 +65,6 @@ _PACKAGE = Path(__file__).parent.parent
 
 CONNECTOR = "fact_magics.http"
 """The one module of this package that a tool may import: its source is sent, and executed if a tool asks."""
-
-# What small tools import. Each costs a call microseconds in fork and exit where it is there, and milliseconds
-# inside the sandbox where it is not. `_strptime` is what `datetime.strptime` imports when it is first called.
-_LIGHT = """
-    __future__ _strptime abc base64 binascii bisect calendar collections collections.abc contextlib copy csv
-    dataclasses datetime decimal enum errno fractions functools heapq io itertools json keyword math numbers
-    operator os pathlib random re resource statistics string struct sys textwrap time traceback types typing
-    unicodedata urllib urllib.parse uuid warnings zlib
-"""
-LIGHT_MODULES = frozenset(_LIGHT.split())
-
-# Of megabytes each, most of it OpenSSL.
-_STANDARD = """
-    asyncio concurrent concurrent.futures difflib email glob hashlib hmac html html.parser inspect locale
-    logging pickle pprint secrets shutil sqlite3 tempfile threading xml xml.etree.ElementTree zoneinfo
-"""
-STANDARD_MODULES = frozenset(_STANDARD.split())
-
-
-def preload_for(imports: Iterable[str], source: str) -> tuple[str, ...]:
-    """Choose what a zygote preloads beside the light modules, so that few kinds of zygotes serve many tools.
-
-    Parameters
-    ----------
-    imports : iterable of str
-        Top-level packages that the tool imports.
-    source : str
-        The tool; an ``async def`` in it needs asyncio, imported or not.
-    """
-    needed = set(imports) - LIGHT_MODULES
-    if "async def" in source:
-        needed.add("asyncio")
-    if not needed:
-        return ()
-    if needed <= STANDARD_MODULES:
-        return tuple(sorted(STANDARD_MODULES))
-    return tuple(sorted(needed))
 
 
 def command() -> list[str]:
@@ -112,29 +91,35 @@ def payload(main: str, settings: Mapping[str, Any]) -> bytes:
     main : str
         The module whose ``main(settings, modules)`` is to run: ``zygote`` or ``once``.
     settings : mapping
-        JSON data.
+        Plain values, containers of them, and bytes.
     """
+    standard = not STANDARD_MODULES.isdisjoint(settings.get("preload", ()))
+    told = (main, {**settings, "importable": {CONNECTOR: connector_source()}})
+    return _code(main, standard) + _framed(told)
+
+
+def _framed(data: tuple[Any, ...]) -> bytes:
+    written = marshal.dumps(data)
+    return b"%08x" % len(written) + written
+
+
+@cache
+def _code(main: str, standard: bool) -> bytes:
     system = ("confine", "seccomp", "connecting", "family") if sys.platform == "linux" else ()
-    names = [*_CODEC, "worker", "denied", *system, main]
-    job = {
-        "modules": {name: _source(name) for name in names},
-        "main": main,
-        "settings": {**settings, "importable": {CONNECTOR: connector_source()}},
-    }
-    data = json.dumps(job).encode()
-    return b"%08x" % len(data) + data
+    package = {name: _package_code(name) for name in (*_CODEC, "worker", "denied", *system, main)}
+    return _framed((byte_code(library_modules(standard=standard)), package))
+
+
+def _package_code(name: str) -> bytes:
+    folder = _PACKAGE if name in _CODEC else _PACKAGE / "sandbox"
+    source = str(folder / f"{name.replace('.', '/')}.py")
+    return marshal.dumps(SourceFileLoader(name, source).get_code(name))
 
 
 @cache
 def connector_source() -> str:
     """Read the source of `CONNECTOR`, which is a part of every tool that imports it."""
     return (_PACKAGE / "http.py").read_text(encoding="utf-8")
-
-
-@cache
-def _source(name: str) -> str:
-    folder = _PACKAGE if name in _CODEC else _PACKAGE / "sandbox"
-    return (folder / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -7,32 +7,38 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fact_magics.errors import IsolationError
 from fact_magics.sandbox import boot, frames, scratch
 from fact_magics.sandbox.family import kill_descendants
+from fact_magics.sandbox.lost import shortage_hint
 from fact_magics.sandbox.meter import Meter
 from fact_magics.sandbox.policy import Grants, Limits, module_path, zygote_environment
 from fact_magics.sandbox.printed import Printed
+from fact_magics.sandbox.threads import run_in
 from fact_magics.sandbox.watch import first_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from fact_magics.sandbox.outcome import Call
 
 _THREADS_A_CALL = 4
 _MOST_CALLS = 64
 _END_SECONDS = 0.7
+_LOOK_MILLISECONDS = 100
 _READ_SIZE = 1 << 16
+_LOST = "lost"
 
 
 class ProcessRunner:
@@ -41,28 +47,46 @@ class ProcessRunner:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._threads = ThreadPoolExecutor(_THREADS_A_CALL * _MOST_CALLS, thread_name_prefix="fact-process")
+        self._runs: set[_Run] = set()
+        self._closed = False
         self.layers: tuple[str, ...] = ("process", "rlimits") if os.name == "posix" else ("process",)
 
     async def start(self) -> None:
         """Do nothing: no process is started ahead."""
 
     async def aclose(self) -> None:
-        """Let the threads end; no process outlives its call."""
+        """End what runs, and let the threads end."""
+        self._closed = True
+        running = list(self._runs)
+        for run in running:
+            run.lose()
+        await asyncio.gather(*(run.over.wait() for run in running))
         self._threads.shutdown(wait=False)
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending:
         """Run one call to its end."""
-        loop = asyncio.get_running_loop()
+        if self._closed:
+            raise IsolationError("The tool was not run: its sandbox was closed.", hint="Run it again.")
         grants = Grants.parse(call.permissions)
-        directory = Path(await loop.run_in_executor(self._threads, _make_directory))
+        run = _Run(self._limits, call, self._threads, on_printed)
+        self._runs.add(run)
         try:
-            process = await loop.run_in_executor(self._threads, _spawn, directory, grants)
-            try:
-                return await _Run(self._limits, call, process, self._threads, directory, on_printed).follow()
-            finally:
-                await _surely(loop.run_in_executor(self._threads, _end, process))
+            async with self._process(grants) as (process, directory):
+                return await run.follow(process, directory)
         finally:
-            await _surely(loop.run_in_executor(self._threads, scratch.remove, directory))
+            self._runs.discard(run)
+            run.over.set()
+
+    @asynccontextmanager
+    async def _process(self, grants: Grants) -> AsyncIterator[tuple[subprocess.Popen[bytes], Path]]:
+        """Start a process, and end it whatever happens, even while this task is being cancelled."""
+        starting = asyncio.ensure_future(run_in(self._threads, _start, grants))
+        try:
+            await _surely(starting)
+            yield starting.result()
+        finally:
+            if starting.exception() is None:
+                await _surely(asyncio.ensure_future(run_in(self._threads, _clean_up, *starting.result())))
 
 
 class _Run:
@@ -72,62 +96,68 @@ class _Run:
         self,
         limits: Limits,
         call: Call,
-        process: subprocess.Popen[bytes],
         threads: ThreadPoolExecutor,
-        directory: Path,
         on_printed: Callable[[str], None] | None,
     ) -> None:
         self._limits = limits
         self._call = call
-        self._process = process
         self._threads = threads
-        self._directory = directory
         self._printed = Printed(limits.printed_kept, on_printed)
         self._frame = bytearray()
         self._loop = asyncio.get_running_loop()
         self._stopped: asyncio.Future[str] = self._loop.create_future()
+        self._ended = False
+        self.over = asyncio.Event()
 
-    async def follow(self) -> frames.Ending:
+    def lose(self) -> None:
+        """End the call, whose sandbox is being closed."""
+        if not self._stopped.done():
+            self._stopped.set_result(_LOST)
+
+    async def follow(self, process: subprocess.Popen[bytes], directory: Path) -> frames.Ending:
+        """Send the request, and wait for the end or a limit."""
         started = time.perf_counter()
-        assert self._process.stdout is not None  # noqa: S101
-        assert self._process.stderr is not None  # noqa: S101
-        work = [
-            self._loop.run_in_executor(self._threads, self._send),
-            self._loop.run_in_executor(
-                self._threads, self._read, self._process.stdout.fileno(), self._take_printed
-            ),
-            self._loop.run_in_executor(
-                self._threads, self._read, self._process.stderr.fileno(), self._take_result
-            ),
-        ]
-        ended = self._loop.run_in_executor(self._threads, self._process.wait)
-        stopped = await first_limit(
-            ended,
-            self._stopped,
-            seconds=self._call.timeout_seconds,
-            measure=Meter(
-                self._process.pid, self._directory, frames.memory_limit(self._call), self._limits
-            ).exceeded,
-            files=self._threads,
-        )
-        await self._loop.run_in_executor(self._threads, _end, self._process)
-        code = await ended
-        await asyncio.gather(*work, return_exceptions=True)
-        await asyncio.sleep(0)  # what the readers handed over last
-        if stopped is None and self._stopped.done():
-            stopped = self._stopped.result()
+        try:
+            code, stopped = await self._follow(process, directory)
+        finally:
+            self._ended = True
+        lost = stopped == _LOST
         return frames.Ending(
             frame=self._frame,
-            wait_status=-code if code < 0 else code << 8,
+            wait_status=None if lost else -code if code < 0 else code << 8,
             cpu_seconds=0.0,
-            stopped=stopped,
+            stopped=None if lost else stopped,
             printed=self._printed.close(),
             duration_ms=(time.perf_counter() - started) * 1e3,
         )
 
-    def _send(self) -> None:
-        stdin = self._process.stdin
-        assert stdin is not None  # noqa: S101
+    async def _follow(self, process: subprocess.Popen[bytes], directory: Path) -> tuple[int, str | None]:
+        stdin, stdout, stderr = (
+            pipe.fileno() for pipe in (process.stdin, process.stdout, process.stderr) if pipe
+        )
+        pipes = asyncio.gather(
+            self._loop.run_in_executor(self._threads, self._send, stdin),
+            self._loop.run_in_executor(self._threads, self._read, stdout, self._take_printed),
+            self._loop.run_in_executor(self._threads, self._read, stderr, self._take_result),
+            return_exceptions=True,
+        )
+        ended = self._loop.run_in_executor(self._threads, process.wait)
+        stopped = await first_limit(
+            ended,
+            self._stopped,
+            seconds=self._call.timeout_seconds,
+            measure=Meter(process.pid, directory, frames.memory_limit(self._call), self._limits).exceeded,
+            files=self._threads,
+        )
+        await self._loop.run_in_executor(self._threads, _end, process)
+        code = await ended
+        # What escaped this system may hold the pipes, or fill them, for as long as it likes.
+        await asyncio.wait((pipes,), timeout=_END_SECONDS)
+        if stopped is None and self._stopped.done():
+            stopped = self._stopped.result()
+        return code, stopped
+
+    def _send(self, descriptor: int) -> None:
         settings = {
             "parent": os.getpid(),
             "path": module_path(),
@@ -135,14 +165,28 @@ class _Run:
             "open_files": self._limits.open_files,
         }
         with suppress(OSError, ValueError):
-            boot.write_all(stdin.fileno(), boot.payload("once", settings))
-            boot.write_all(stdin.fileno(), frames.request(self._call, self._limits, None))
+            boot.write_all(descriptor, boot.payload("once", settings))
+            boot.write_all(descriptor, frames.request(self._call, self._limits, None))
 
     def _read(self, descriptor: int, take: Callable[[bytes], None]) -> None:
-        while data := os.read(descriptor, _READ_SIZE):
+        while self._waits_for(descriptor) and (data := os.read(descriptor, _READ_SIZE)):
             # One piece at a time: a thread that reads faster than the loop takes would fill the memory.
-            done = asyncio.run_coroutine_threadsafe(_hand_over(take, data), self._loop)
-            done.result()
+            asyncio.run_coroutine_threadsafe(self._hand_over(take, data), self._loop).result()
+
+    def _waits_for(self, descriptor: int) -> bool:
+        """Wait until there is something to read, or the end of it; False once the call has ended."""
+        if not hasattr(select, "poll"):
+            return True  # to read is to wait
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while not self._ended:
+            if poll.poll(_LOOK_MILLISECONDS):
+                return True
+        return False
+
+    async def _hand_over(self, take: Callable[[bytes], None], data: bytes) -> None:
+        if not self._ended:
+            take(data)
 
     def _take_printed(self, data: bytes) -> None:
         self._printed.feed(data)
@@ -156,11 +200,7 @@ class _Run:
             self._stopped.set_result("result")
 
 
-async def _hand_over(take: Callable[[bytes], None], data: bytes) -> None:
-    take(data)
-
-
-async def _surely(work: asyncio.Future[None]) -> None:
+async def _surely(work: asyncio.Future[Any]) -> None:
     """Wait for `work` even while this task is being cancelled."""
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
@@ -172,8 +212,17 @@ async def _surely(work: asyncio.Future[None]) -> None:
         raise cancelled
 
 
-def _make_directory() -> str:
-    return tempfile.mkdtemp(prefix=f"fact_magics-{os.getpid()}-")
+def _start(grants: Grants) -> tuple[subprocess.Popen[bytes], Path]:
+    directory: Path | None = None
+    try:
+        directory = Path(tempfile.mkdtemp(prefix=f"fact_magics-{os.getpid()}-"))
+        return _spawn(directory, grants), directory
+    except OSError as cause:
+        if directory is not None:
+            scratch.remove(directory)
+        raise IsolationError(
+            f"No process can be started for the tool: {cause}.", hint=shortage_hint(cause) or "Try again."
+        ) from cause
 
 
 def _spawn(directory: Path, grants: Grants) -> subprocess.Popen[bytes]:
@@ -209,6 +258,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    if process.stdin is not None:
-        with suppress(OSError):
-            process.stdin.close()
+
+
+def _clean_up(process: subprocess.Popen[bytes], directory: Path) -> None:
+    _end(process)
+    scratch.remove(directory)

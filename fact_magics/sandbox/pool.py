@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import frames
 from fact_magics.sandbox.fallback import ProcessRunner
-from fact_magics.sandbox.lost import ZygoteLostError
+from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError
 from fact_magics.sandbox.names import check_names
 from fact_magics.sandbox.policy import Grants, Limits
 
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from fact_magics.sandbox.outcome import Call, Outcome
 
 Mode = Literal["auto", "require", "process"]
-
-_USE_PROCESS = (
-    'Write %config FactMagics.isolation = "process" to run tools in processes of their own: with limits, but '
-    "with your files and the network within their reach."
-)
 
 
 class _Engine(Protocol):
@@ -53,13 +48,9 @@ class Sandbox:
     """
 
     def __init__(self, *, mode: Mode = "auto", size: int | None = None, limits: Limits | None = None) -> None:
-        self._mode: Mode = mode
         self._size = max(1, size or _cores())
-        self._limits = limits or Limits()
-        self._turns = asyncio.Semaphore(self._size)
-        self._engine: _Engine | None = None
-        self._plain: _Engine | None = None
-        self._starting: asyncio.Task[_Engine] | None = None
+        self._engines = _Engines(mode, self._size, limits or Limits())
+        self._retiring: dict[asyncio.Task[None], _Engines] = {}
 
     async def start(self) -> None:
         """Start what calls need ahead of them; a second time it does nothing.
@@ -69,12 +60,14 @@ class Sandbox:
         IsolationError
             If this system can't isolate as the mode requires.
         """
-        await self._started()
+        await self._engines.start()
 
     async def use(self, mode: Mode, limits: Limits) -> None:
-        """Isolate by another mode or within other limits, from the next call on."""
-        await self.aclose()
-        self._mode, self._limits = mode, limits
+        """Isolate by another mode or within other limits, from the next call on; those before are let end."""
+        retired, self._engines = self._engines, _Engines(mode, self._size, limits)
+        retiring = asyncio.create_task(retired.retire())
+        self._retiring[retiring] = retired
+        retiring.add_done_callback(self._retiring.pop)
 
     def layers(self) -> tuple[str, ...]:
         """Name the layers in force, such as ``landlock``, ``seccomp``, ``scopes``, ``rlimits``, ``fork``.
@@ -84,7 +77,7 @@ class Sandbox:
         tuple of str
             Empty before the sandbox has started.
         """
-        return self._engine.layers if self._engine is not None else ()
+        return self._engines.main.layers if self._engines.main is not None else ()
 
     async def check(self, permissions: Iterable[str]) -> None:
         """See, before anything is paid for, whether permissions can be granted here and now.
@@ -95,7 +88,7 @@ class Sandbox:
             What may be written is not there, or a host has no address.
         """
         grants = Grants.parse(permissions)
-        if self._mode != "process":
+        if self._engines.mode != "process":
             await check_names(grants.net)
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None = None) -> Outcome:
@@ -117,57 +110,93 @@ class Sandbox:
         CellError
             If a permission is malformed.
         """
-        engine, limits = await self._engine_for(call), self._limits
-        async with self._turns:
-            ending = await engine.run(call, on_printed)
-        return frames.judge(call, ending, limits, engine.layers)
+        return await self._engines.run(call, on_printed)
 
     async def aclose(self) -> None:
         """End every process and remove every directory; the sandbox can be started again."""
+        await asyncio.gather(*(engines.aclose() for engines in (self._engines, *self._retiring.values())))
+        await asyncio.gather(*self._retiring)
+
+
+class _Engines:
+    """What runs calls in one mode and within one set of limits, and the queue in front of it.
+
+    Attributes
+    ----------
+    mode : {"auto", "require", "process"}
+        See `Sandbox`.
+    main : _Engine or None
+        What was started; None before that.
+    """
+
+    def __init__(self, mode: Mode, size: int, limits: Limits) -> None:
+        self.mode: Mode = mode
+        self.main: _Engine | None = None
+        self._size = size
+        self._limits = limits
+        self._turns = asyncio.Semaphore(size)
+        self._plain: _Engine | None = None
+        self._starting: asyncio.Task[_Engine] | None = None
+
+    async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Outcome:
+        async with self._turns:
+            engine = await self._engine_for(call)
+            ending = await engine.run(call, on_printed)
+        return frames.judge(call, ending, self._limits, engine.layers)
+
+    async def retire(self) -> None:
+        """Close, once every call that is under way or waits for its turn has come to its end."""
+        for _ in range(self._size):
+            await self._turns.acquire()
+        await self.aclose()
+
+    async def aclose(self) -> None:
         starting, self._starting = self._starting, None
         if starting is not None:
             await asyncio.gather(starting, return_exceptions=True)
-        engines = (self._engine, self._plain)
-        self._engine = self._plain = None
+        engines = (self.main, self._plain)
+        self.main = self._plain = None
         for engine in engines:
             if engine is not None:
                 await engine.aclose()
+
+    async def start(self) -> _Engine:
+        if self.main is not None:
+            return self.main
+        if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
+            self._starting = asyncio.create_task(self._start_main())
+        return await asyncio.shield(self._starting)
 
     async def _engine_for(self, call: Call) -> _Engine:
         if call.verified and self._plain is not None:
             return self._plain
         try:
-            return await self._started()
+            return await self.start()
         except IsolationError:
-            if not call.verified or self._mode != "auto":
+            if not call.verified or self.mode != "auto":
                 raise
             self._plain = ProcessRunner(self._limits)
             return self._plain
 
-    async def _started(self) -> _Engine:
-        if self._engine is not None:
-            return self._engine
-        if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
-            self._starting = asyncio.create_task(self._start_engine())
-        return await asyncio.shield(self._starting)
-
-    async def _start_engine(self) -> _Engine:
+    async def _start_main(self) -> _Engine:
         engine: _Engine
-        if self._mode == "process":
+        if self.mode == "process":
             engine = ProcessRunner(self._limits)
         else:
-            engine = _zygote_pool(self._size, self._limits, strict=self._mode == "require")
+            engine = _zygote_pool(self._size, self._limits, strict=self.mode == "require")
         try:
             await engine.start()
         except ZygoteLostError as lost:
             await engine.aclose()
+            if lost.hint:
+                raise IsolationError(f"Tools can't be isolated: {lost}.", hint=lost.hint) from lost
             raise IsolationError(
-                f"This system can't enforce which files and hosts a tool reaches ({lost}).", hint=_USE_PROCESS
+                f"This system can't enforce which files and hosts a tool reaches ({lost}).", hint=USE_PROCESS
             ) from lost
         except BaseException:
             await engine.aclose()
             raise
-        self._engine = engine
+        self.main = engine
         return engine
 
 
@@ -175,7 +204,7 @@ def _zygote_pool(size: int, limits: Limits, *, strict: bool) -> _Engine:
     if sys.platform != "linux":
         raise IsolationError(
             "Only Linux can enforce which files and hosts a tool reaches, and this system is not Linux.",
-            hint=_USE_PROCESS,
+            hint=USE_PROCESS,
         )
     from fact_magics.sandbox.zygotes import ZygotePool
 

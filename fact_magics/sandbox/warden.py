@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.sandbox import boot, scratch
 from fact_magics.sandbox.family import kill_descendants
-from fact_magics.sandbox.lost import ZygoteLostError
+from fact_magics.sandbox.library import LIGHT_MODULES
+from fact_magics.sandbox.lost import ZygoteLostError, shortage_hint
 from fact_magics.sandbox.policy import module_path, sandlock_policy, zygote_environment
 from fact_magics.sandbox.running import Prepared, Run
 from fact_magics.sandbox.threads import run_in
@@ -32,6 +33,7 @@ _END_SECONDS = 0.6
 _READ_SIZE = 1 << 16
 _PIPE_SIZE = 1 << 20
 _REPORT_LIMIT = 1 << 16
+_STARTING_TAKES = 24  # descriptors, while it lasts
 
 
 class Warden:
@@ -57,8 +59,8 @@ class Warden:
 
     Attributes
     ----------
-    fault : str
-        Why the system let no child be prepared, where that ended the zygote.
+    worked : bool
+        Whether a child was ever prepared.
     """
 
     def __init__(
@@ -89,7 +91,8 @@ class Warden:
         self._waiting: dict[tuple[str, object], asyncio.Future[dict[str, Any]]] = {}
         self._prepared: Prepared | None = None
         self._preparing: asyncio.Task[None] | None = None
-        self.fault = ""
+        self._fault: ZygoteLostError | None = None
+        self.worked = False
         self.alive = False
         self.busy = False
         self.layers: tuple[str, ...] = ()
@@ -117,7 +120,10 @@ class Warden:
             await loop.run_in_executor(self._spawner, self._spawn)
         except (ImportError, OSError, RuntimeError, ValueError) as cause:
             await self.aclose()
-            raise ZygoteLostError(f"sandlock can't start a process here: {cause}") from cause
+            # Sandlock does not say which call of the system failed.
+            reason = (_lack_of_descriptors() if isinstance(cause, RuntimeError) else None) or cause
+            told = f"sandlock can't start a process here: {reason}"
+            raise ZygoteLostError(told, shortage_hint(reason)) from cause
         self.alive = True
         os.set_blocking(self._process.stdout.fileno(), False)
         up = self._expect("up", True)
@@ -147,11 +153,13 @@ class Warden:
             if self._preparing is not None:
                 await asyncio.shield(self._preparing)
             prepared, self._prepared = self._prepared, None
-            if prepared is None or _has_ended(self._handle) or _has_ended(prepared.handle):
+            # Systems clear their directory for temporary files of what is old.
+            is_whole = prepared is not None and prepared.scratch.is_dir()
+            if prepared is None or not is_whole or _has_ended(self._handle) or _has_ended(prepared.handle):
                 self._lose()
                 if prepared is not None:
                     prepared.close()
-                raise ZygoteLostError(self.fault or "an isolated process ended before a call began")
+                raise self._fault or ZygoteLostError("an isolated process ended before a call began")
             run = Run(self, call, prepared, on_printed)
             try:
                 return await run.follow()
@@ -212,7 +220,7 @@ class Warden:
         settings = {
             "parent": os.getpid(),
             "root": root,
-            "preload": [*sorted(boot.LIGHT_MODULES), *self._preload],
+            "preload": [*sorted(LIGHT_MODULES), *self._preload],
             "writable": list(self._grants.write),
             "connects": bool(self._grants.net),
             "environment": dict(self._grants.env),  # may be secret, and command lines can be read by anybody
@@ -238,11 +246,12 @@ class Warden:
                 prepared.take_over(int((await ready)["pid"]))
         except (ZygoteLostError, OSError) as cause:
             if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
-                self.fault = f"no call can be prepared: {cause}"
+                self._fault = ZygoteLostError(f"no call can be prepared: {cause}", shortage_hint(cause))
             prepared.close()
             self._lose()
             return
         self._prepared = prepared
+        self.worked = True
 
     def _remove(self, used: Prepared) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
@@ -293,8 +302,13 @@ class Warden:
         if kind == "left":
             kill_descendants(self._pid)
             return
-        future = self._waiting.pop((kind, value), None)
-        if future is not None and not future.done():
+        refused = kind == "refused"
+        future = self._waiting.pop(("ready" if refused else kind, value), None)
+        if future is None or future.done():
+            return
+        if refused:
+            future.set_exception(OSError(report.get("errno"), os.strerror(report.get("errno") or 0)))
+        else:
             future.set_result(report)
 
     def _lose(self) -> None:
@@ -334,6 +348,20 @@ def _has_ended(handle: int, seconds: float = 0.0) -> bool:
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     return bool(poll.poll(seconds * 1000))
+
+
+def _lack_of_descriptors() -> OSError | None:
+    """See whether as many descriptors as it takes to start a process can be opened here."""
+    held: list[int] = []
+    try:
+        while len(held) < _STARTING_TAKES:
+            held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return OSError(error.errno, error.strerror)
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+    return None
 
 
 def _insist_on_walls(layers: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ A child is forked ahead, confined, and waits for its request; so the fork is no 
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
 import json
@@ -129,15 +130,13 @@ class Zygote:
             self._kill()
 
     def _prepare(self, call: int) -> None:
-        pipes = [
-            # A parent that went away meanwhile has closed its ends: to wait for it would be to wait for ever.
-            os.open(f"{self._settings['root']}/{call}.{name}", mode | os.O_NONBLOCK)
-            for name, mode in (("request", os.O_RDONLY), ("result", os.O_WRONLY), ("printed", os.O_WRONLY))
-        ]
-        for descriptor in pipes:
-            os.set_blocking(descriptor, True)
-        self._call = call
-        self._child = os.fork()
+        try:
+            pipes = self._open_pipes(call)
+            self._call = call
+            self._child = os.fork()
+        except OSError as error:
+            self._report(refused=call, errno=error.errno)
+            self.leave()
         if self._child == 0:
             try:
                 self._become_call(call, *pipes)
@@ -148,11 +147,23 @@ class Zygote:
         self._child_handle = os.pidfd_open(self._child)
         self._report(ready=call, pid=self._child)
 
+    def _open_pipes(self, call: int) -> list[int]:
+        pipes = [
+            # A parent that went away meanwhile has closed its ends: to wait for it would be to wait for ever.
+            os.open(f"{self._settings['root']}/{call}.{name}", mode | os.O_NONBLOCK)
+            for name, mode in (("request", os.O_RDONLY), ("result", os.O_WRONLY), ("printed", os.O_WRONLY))
+        ]
+        for descriptor in pipes:
+            os.set_blocking(descriptor, True)
+        return pipes
+
     def _become_call(self, call: int, requests: int, results: int, printed: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._worker.flush_before_the_end()
         self._confine.die_with_parent(signal.SIGKILL)
         self._worker.open_standard_streams(printed)
+        # Out of the way first: where imported modules hold descriptors, one may be in the other's place.
+        requests, results = (fcntl.fcntl(one, fcntl.F_DUPFD, _FIRST_FREE + 2) for one in (requests, results))
         os.dup2(requests, _FIRST_FREE)
         os.dup2(results, _FIRST_FREE + 1)
         os.closerange(3, _FIRST_FREE)

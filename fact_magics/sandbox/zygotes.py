@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import IsolationError
-from fact_magics.sandbox import boot, scratch
-from fact_magics.sandbox.lost import ZygoteLostError
+from fact_magics.sandbox import scratch
+from fact_magics.sandbox.library import preload_for
+from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError
 from fact_magics.sandbox.names import check_names
 from fact_magics.sandbox.policy import Grants
 from fact_magics.sandbox.threads import run_in
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 _PREFIX = "fact_magics-"
 _WARM = 2
 _TRIES = 3
-_USE_PROCESS = (
-    'Write %config FactMagics.isolation = "process" to run tools in processes of their own: with limits, but '
-    "with your files and the network within their reach."
-)
 _BARE: tuple[Grants, tuple[str, ...]] = (Grants(), ())
 
 
@@ -58,15 +55,7 @@ class ZygotePool:
 
     async def start(self) -> None:
         """Start one zygote, which tells what is in force, and let more come."""
-        try:
-            self._base = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-        except OSError as cause:
-            raise IsolationError(
-                f"Tools can't be isolated without a directory for temporary files: {cause}.",
-                hint="Make room for one, or name another place in the environment variable TMPDIR.",
-            ) from cause
-        # Where nobody calls aclose; and what a process that was killed left behind, the next one removes.
-        self._removal = weakref.finalize(self, scratch.remove, self._base)
+        self._base = self._make_base()
         self._files.submit(_remove_abandoned, self._base.parent)
         first = await self._spawn(*_BARE, busy=False)
         self.layers = first.layers
@@ -77,12 +66,25 @@ class ZygotePool:
             )
         self._top_up()
 
+    def _make_base(self) -> Path:
+        """Make the directory of all zygotes' directories."""
+        try:
+            base = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        except OSError as cause:
+            raise IsolationError(
+                f"Tools can't be isolated without a directory for temporary files: {cause}.",
+                hint="Make room for one, or name another place in the environment variable TMPDIR.",
+            ) from cause
+        # Where nobody calls aclose; and what a process that was killed left behind, the next one removes.
+        self._removal = weakref.finalize(self, _remove_own, base, os.getpid())
+        return base
+
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
         """Run one call on a zygote of its kind."""
         grants = Grants.parse(call.permissions)
-        preload = boot.preload_for(call.imports, call.source)
-        reason = ""
-        for _ in range(_TRIES):
+        preload = preload_for(call.imports, call.source)
+        tries = _TRIES
+        while True:
             try:
                 warden = await self._take(grants, preload)
                 try:
@@ -90,8 +92,10 @@ class ZygotePool:
                 finally:
                     warden.busy = False
             except ZygoteLostError as lost:  # the call had not begun
-                reason = str(lost)
-        raise IsolationError(f"The tool can't be isolated: {reason}.", hint=_USE_PROCESS)
+                tries -= 1
+                if not tries:
+                    hint = lost.hint or USE_PROCESS
+                    raise IsolationError(f"The tool can't be isolated: {lost}.", hint=hint) from lost
 
     async def aclose(self) -> None:
         """End every zygote and remove every directory."""
@@ -131,6 +135,10 @@ class ZygotePool:
 
     async def _spawn(self, grants: Grants, preload: tuple[str, ...], *, busy: bool) -> Warden:
         assert self._base is not None  # noqa: S101 - set by start(), which comes first
+        self._refuse_if_closed()
+        if not self._base.is_dir():  # systems clear their directory for temporary files of what is old
+            self._removal.detach()
+            self._base = self._make_base()
         await check_names(grants.net)
         warden = Warden(
             grants,
@@ -143,15 +151,22 @@ class ZygotePool:
             on_lost=self._replace,
         )
         await warden.start()
+        if self._closed:  # by now, nobody would end it
+            await warden.aclose()
+            self._refuse_if_closed()
         warden.busy = busy
         self._wardens[warden] = (grants, preload)
         return warden
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise IsolationError("The tool was not run: its sandbox was closed.", hint="Run it again.")
 
     def _replace(self, warden: Warden) -> None:
         """Forget a zygote that ended by itself, and start another one where it was one that is kept ready."""
         if self._wardens.pop(warden, None) is not None:
             self._later(warden.aclose())
-            if not warden.fault:  # another one would meet the same, and end the same, without end
+            if warden.worked:  # else another one would most likely end as this one did, without end
                 self._top_up()
 
     def _make_room(self) -> None:
@@ -183,6 +198,12 @@ class ZygotePool:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # a zygote that was started ahead and failed is started again when it is needed
+
+
+def _remove_own(directory: Path, owner: int) -> None:
+    """Remove the directory of this process: a fork of it, which ends as it would, has no part in that."""
+    if os.getpid() == owner:
+        scratch.remove(directory)
 
 
 def _remove_abandoned(directory: Path) -> None:

@@ -285,6 +285,7 @@ async def test_the_scratch_directory_is_gone_after_the_call(bench: Bench) -> Non
             return os.environ['HOME']
         """
     directory = Path(await bench.value(source))
-    assert not directory.exists()
-    assert not list(directory.parent.glob(f"{directory.name}.*"))
+    async with asyncio.timeout(20):  # what takes longer to remove is not waited for by the call
+        while directory.exists() or list(directory.parent.glob(f"{directory.name}.*")):
+            await asyncio.sleep(0.02)
     assert Path("/etc/hosts").exists()

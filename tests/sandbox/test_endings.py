@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fact_magics.errors import IsolationError
 from fact_magics.sandbox import Call, Limits, Sandbox
 from fact_magics.sandbox.family import descendants
 from fact_magics.tool import Status
@@ -182,6 +183,22 @@ async def test_strays_end_without_walls_too(unwalled: Bench) -> None:
         assert named("STRAY") == 0
 
 
+async def test_what_escapes_a_plain_process_holds_nothing_up(unwalled: Bench) -> None:
+    """It may end who would have ended it, and keep the pipes of its call; its outcome comes nevertheless."""
+    source = f"""{STRAYS}
+def tool():
+    stray(lambda: print(os.getpid(), flush=True))
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+"""
+    outcome = await asyncio.wait_for(unwalled.run(source, timeout_seconds=10), 30)
+    assert outcome.status is Status.ERROR
+    (escaped,) = (int(line) for line in outcome.printed.removeprefix("up ").split())
+    assert state(escaped) not in "ZX"
+    os.kill(escaped, signal.SIGKILL)
+    assert await unwalled.value("def tool():\n    return 1") == 1
+
+
 @pytest.mark.parametrize("mode", ["require", "process"])
 async def test_cancelling_ends_everything(bench: Bench, unwalled: Bench, mode: str) -> None:
     """A cancelled run kills what the call started before it raises."""
@@ -294,7 +311,7 @@ async def test_a_zygote_that_dies_is_replaced() -> None:
     """Killed from outside while it is idle, or while it works, it is replaced, and the next call works."""
     sandbox = Sandbox(mode="require", size=1)
     await sandbox.start()
-    pool: Any = sandbox._engine
+    pool: Any = sandbox._engines.main
     good = Call("def tool():\n    return 1", "tool", NOTHING)
     assert (await sandbox.run(good)).status is Status.OK
 
@@ -321,18 +338,59 @@ async def test_a_zygote_that_dies_is_replaced() -> None:
     assert await until(lambda: not processes_of(pool))
 
 
-async def test_closing_ends_what_runs() -> None:
+@pytest.mark.parametrize("mode", ["require", "process"])
+async def test_closing_ends_what_runs(mode: Any) -> None:
     """A sandbox that is closed while a call runs ends it, and can be used again afterwards."""
-    sandbox = Sandbox(mode="require", size=2)
+    sandbox = Sandbox(mode=mode, size=2)
     begun = asyncio.Event()
     running = asyncio.create_task(sandbox.run(Call(SLEEP, "tool", NOTHING), lambda _: begun.set()))
     await begun.wait()
     await sandbox.aclose()
     outcome = await asyncio.wait_for(running, 5)
     assert outcome.status is Status.ERROR
+    assert outcome.error is not None
+    assert "was lost" in outcome.error.message
     assert (await sandbox.run(Call("def tool():\n    return 1", "tool", NOTHING))).result == b"1"
     await sandbox.aclose()
     await sandbox.aclose()
+
+
+async def test_closing_ends_what_is_being_started() -> None:
+    """A call whose zygote is still on its way is refused in one line, and the zygote does not arrive."""
+    sandbox = Sandbox(mode="require", size=2)
+    await sandbox.start()
+    pool: Any = sandbox._engines.main
+    call = Call("def tool():\n    return 1", "tool", NOTHING, imports=("wave",))
+    starting = asyncio.create_task(sandbox.run(call))
+    await asyncio.sleep(0.01)
+    await sandbox.aclose()
+    with pytest.raises(IsolationError, match="its sandbox was closed"):
+        await starting
+    assert await until(lambda: not processes_of(pool))
+    assert not pool._wardens
+
+
+@pytest.mark.parametrize("mode", ["require", "process"])
+async def test_changed_settings_hold_from_the_next_call_on(mode: Any) -> None:
+    """A call that runs, and one that waits for its turn, end as they began; then their zygotes go."""
+    sandbox = Sandbox(mode=mode, size=1)
+    begun = asyncio.Event()
+    source = "import time\ndef tool():\n    print('begun', flush=True)\n    time.sleep(.2)\n    return 1"
+    call = Call(source, "tool", NOTHING)
+    running = asyncio.create_task(sandbox.run(call, lambda _: begun.set()))
+    await begun.wait()
+    waiting = asyncio.create_task(sandbox.run(call))
+    await asyncio.sleep(0)
+    before, pool = sandbox.layers(), sandbox._engines.main
+    await sandbox.use("process", Limits(result_bytes=3))
+    changed = await sandbox.run(Call("def tool():\n    return 'long'", "tool", NOTHING))
+    assert (changed.status, changed.isolation) == (Status.LIMIT, ("process", "rlimits"))
+    for outcome in await asyncio.gather(running, waiting):
+        assert (outcome.result, outcome.isolation) == (b"1", before)
+    if mode == "require":
+        assert await until(lambda: not processes_of(pool))
+    await sandbox.aclose()
+    assert not sandbox._retiring
 
 
 async def test_least_recently_used_zygotes_are_closed() -> None:
@@ -341,7 +399,8 @@ async def test_least_recently_used_zygotes_are_closed() -> None:
     for module in ("wave", "shelve", "mailbox", "sched", "cmd", "code", "colorsys"):
         source = f"import {module}\ndef tool():\n    return 1"
         assert (await sandbox.run(Call(source, "tool", NOTHING, imports=(module,)))).result == b"1"
-    assert len(sandbox._engine._wardens) <= 3  # type: ignore[union-attr]
+    pool: Any = sandbox._engines.main
+    assert len(pool._wardens) <= 3
     await sandbox.aclose()
 
 
@@ -385,6 +444,23 @@ async def test_nothing_survives_an_owner_that_does_not_close(end: str, tmp_path:
     owner.stdout.close()
     assert await until(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()])
     assert named("STRAY") == 0
+
+
+async def test_a_fork_of_the_owner_that_ends_leaves_its_directory() -> None:
+    """What a process does at its end, a fork of it does at its own."""
+    sandbox = Sandbox(mode="require", size=1)
+    await sandbox.start()
+    pool: Any = sandbox._engines.main
+    child = os.fork()
+    if child == 0:
+        try:
+            pool._removal()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert pool._base.is_dir()
+    await sandbox.aclose()
+    assert not pool._base.exists()
 
 
 async def test_what_a_killed_owner_left_on_disk_is_removed_by_the_next(

@@ -5,21 +5,34 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fact_magics.errors import IsolationError
-from fact_magics.sandbox import Call, Sandbox
+from fact_magics.sandbox import Call, Sandbox, warden
 
-CALL = Call("def tool():\n    return 1", "tool", b'{"args":[],"kwargs":{}}')
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fact_magics.sandbox.running import Prepared
+
+NOTHING = b'{"args":[],"kwargs":{}}'
+CALL = Call("def tool():\n    return 1", "tool", NOTHING)
 
 
-def fail(*_: object, **__: object) -> Any:
-    """Find the disk full."""
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def failing(number: int) -> Callable[..., Any]:
+    """Make a function that finds the system short of something."""
+
+    def fail(*_: object, **__: object) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    return fail
 
 
 async def run_some(sandbox: Sandbox) -> None:
@@ -31,24 +44,25 @@ async def run_some(sandbox: Sandbox) -> None:
 async def test_a_call_that_cant_be_prepared_costs_the_zygote_and_not_the_next_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The refusal names its cause and a next step, leaves no descriptor, and is over when its cause is."""
+    """The refusal names its cause and what helps, not less isolation; it leaves nothing, and is over with its cause."""
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     make = os.mkfifo
 
     def make_some(path: Path, mode: int) -> None:
         if path.suffix == ".printed":
-            fail()
+            failing(errno.ENOSPC)()
         make(path, mode)
 
     sandbox = Sandbox(mode="auto", size=1)
     await sandbox.run(CALL)
-    pool: Any = sandbox._engine
+    pool: Any = sandbox._engines.main
     with monkeypatch.context() as patched:
         patched.setattr(os, "mkfifo", make_some)
         with pytest.raises(IsolationError, match="No space left on device") as refused:
             await run_some(sandbox)
         assert "\n" not in refused.value.line
-        assert "FactMagics.isolation" in refused.value.hint
+        assert "TMPDIR" in refused.value.hint
+        assert "isolation" not in refused.value.hint
         while pool._tasks:
             await asyncio.gather(*pool._tasks, return_exceptions=True)
         assert not pool._wardens
@@ -57,9 +71,80 @@ async def test_a_call_that_cant_be_prepared_costs_the_zygote_and_not_the_next_ca
     assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors
 
 
+async def test_zygotes_that_can_prepare_no_call_are_not_started_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What keeps one from it would keep the next one too; the reason that it gives is told."""
+    real = warden._open
+    started: list[Path] = []
+
+    def open_half(prepared: Prepared) -> None:
+        started.append(prepared.scratch.parent)
+        real(prepared)
+        prepared.scratch.with_name(f"{prepared.number}.printed").unlink()
+
+    monkeypatch.setattr(warden, "_open", open_half)
+    sandbox = Sandbox(mode="require", size=1)
+    await sandbox.start()
+    pool: Any = sandbox._engines.main
+    while pool._tasks and len(started) < 5:
+        await asyncio.sleep(0.01)
+    assert len(started) < 5
+    with pytest.raises(IsolationError, match="no call can be prepared: .*No such file"):
+        await sandbox.run(CALL)
+    await sandbox.aclose()
+
+
 async def test_no_room_for_a_directory_is_told_with_a_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's own error does not get out raw."""
-    monkeypatch.setattr(tempfile, "mkdtemp", fail)
+    monkeypatch.setattr(tempfile, "mkdtemp", failing(errno.ENOSPC))
     with pytest.raises(IsolationError, match="No space left on device") as refused:
         await Sandbox(mode="require", size=1).start()
     assert "TMPDIR" in refused.value.hint
+    with pytest.raises(IsolationError, match="No space left on device") as refused:
+        await Sandbox(mode="process", size=1).run(CALL)
+    assert "TMPDIR" in refused.value.hint
+
+
+async def test_no_descriptor_for_a_plain_process_is_told_and_leaves_no_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(subprocess, "Popen", failing(errno.EMFILE))
+    with pytest.raises(IsolationError, match="Too many open files") as refused:
+        await Sandbox(mode="process", size=1).run(CALL)
+    assert "Close files" in refused.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_no_descriptor_for_sandlock_is_told_though_it_does_not_say_so() -> None:
+    """To settle for less isolation would help nothing, and is not proposed."""
+    sandbox = Sandbox(mode="require", size=1)
+    await sandbox.run(CALL)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(lowest := os.open(os.devnull, os.O_RDONLY))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 3, hard))
+    try:
+        with pytest.raises(IsolationError, match="Too many open files") as refused:
+            await sandbox.run(Call(CALL.source, "tool", NOTHING, imports=("wave",)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert "Close files" in refused.value.hint
+    assert (await sandbox.run(CALL)).result == b"1"
+    await sandbox.aclose()
+
+
+@pytest.mark.parametrize("what", ["all", "scratch"])
+async def test_what_the_system_cleared_away_is_made_again(what: str) -> None:
+    """A kernel may live longer than what lies in its directory for temporary files."""
+    sandbox = Sandbox(mode="require", size=1)
+    await sandbox.run(CALL)
+    pool: Any = sandbox._engines.main
+    while pool._tasks or not all(warden.is_prepared for warden in pool._wardens):
+        await asyncio.sleep(0.01)
+    for directory in [pool._base] if what == "all" else pool._base.glob("*/*"):
+        shutil.rmtree(directory)
+    writes = Call("def tool():\n    open('f', 'w').close()\n    return 1", "tool", NOTHING)
+    assert [(await sandbox.run(writes)).result for _ in range(3)] == [b"1"] * 3
+    await sandbox.aclose()
+    assert not pool._base.exists()

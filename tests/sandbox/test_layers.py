@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fact_magics.errors import IsolationError
-from fact_magics.sandbox import Call, Sandbox, boot, warden
+from fact_magics.sandbox import Call, Sandbox, boot, seccomp, warden
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 NOTHING = b'{"args":[],"kwargs":{}}'
 STRAY = """
@@ -43,12 +44,17 @@ def without_scopes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def without_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_filter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As on a processor whose system calls have other numbers: the filter says that it can't be installed."""
-    real = boot._source
-    changed = real("seccomp").replace('"x86_64"', '"other"').replace('"aarch64"', '"another"')
-    assert changed != real("seccomp")
-    monkeypatch.setattr(boot, "_source", lambda name: changed if name == "seccomp" else real(name))
+    real = boot._package_code
+    source = Path(seccomp.__file__).read_text(encoding="utf-8")
+    changed = source.replace('"x86_64"', '"other"').replace('"aarch64"', '"another"')
+    assert changed != source
+    code = marshal.dumps(compile(changed, "seccomp", "exec", dont_inherit=True))
+    monkeypatch.setattr(boot, "_package_code", lambda name: code if name == "seccomp" else real(name))
+    boot._code.cache_clear()
+    yield
+    boot._code.cache_clear()
 
 
 def sleepers() -> list[int]:

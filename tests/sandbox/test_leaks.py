@@ -42,7 +42,7 @@ async def test_many_calls_leave_nothing_behind() -> None:
     descriptors, threads = open_descriptors(), threading.active_count()
     sandbox = Sandbox(mode="require", size=2)
     await sandbox.start()
-    pool: Any = sandbox._engine
+    pool: Any = sandbox._engines.main
     clean = Call("def tool():\n    open('f', 'w').close()\n    return 1", "tool", NOTHING)
     stray = Call(
         "import os, time\ndef tool():\n    if not os.fork(): time.sleep(60)\n    return 1", "tool", NOTHING

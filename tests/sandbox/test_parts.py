@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fact_magics.errors import CellError, IsolationError
-from fact_magics.sandbox import Call, Grants, Limits, Sandbox, boot, policy, scratch
+from fact_magics.sandbox import Call, Grants, Limits, Sandbox, library, policy, scratch
 from fact_magics.sandbox.frames import Ending, judge
 from fact_magics.sandbox.printed import Printed
 from fact_magics.tool import Status
@@ -98,10 +98,10 @@ class TestReadable:
 class TestPreload:
     def test_light_imports_need_no_zygote_of_their_own(self) -> None:
         """Light modules, others of the standard library, and packages make three kinds."""
-        assert boot.preload_for(("json", "re"), "") == ()
-        assert boot.preload_for(("json", "sqlite3"), "") == boot.preload_for(("hashlib",), "")
-        assert boot.preload_for(("json", "numpy"), "") == ("numpy",)
-        assert "asyncio" in boot.preload_for((), "async def tool(): ...")
+        assert library.preload_for(("json", "re"), "") == ()
+        assert library.preload_for(("json", "sqlite3"), "") == library.preload_for(("hashlib",), "")
+        assert library.preload_for(("json", "numpy"), "") == ("numpy",)
+        assert "asyncio" in library.preload_for((), "async def tool(): ...")
 
 
 class TestPrinted:

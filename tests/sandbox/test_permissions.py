@@ -419,7 +419,7 @@ class TestAskedFor:
 
 async def test_zygotes_of_granted_files_leave_the_bare_ones_alone(bench: Bench, folder: Path) -> None:
     """A tool that is given file after file does not cost the others the zygotes that wait for them."""
-    pool = bench.sandbox._engine
+    pool = bench.sandbox._engines.main
     assert await bench.value("def tool():\n    return 1") == 1
     source = "def tool(path):\n    return open(path).read()"
     for number in range(8):
