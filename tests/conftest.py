@@ -25,21 +25,29 @@ _SLOW = ("tests/test_quality", "tests/readme/", "tests/benchmarks/", "tests/note
 
 # What goes through the same code as other tests, in more ways than a run between two edits can wait for.
 _THOROUGH = (
-    "tests/attacks/test_unprivileged", "tests/browser/", "tests/display/test_exports", "tests/notebook/test_habits",
-    "tests/notebook/test_in_kernel", "tests/notebook/test_limits", "tests/notebook/test_live_views",
-    "tests/notebook/test_travelling", "tests/test_hostile_repository",
+    "tests/attacks/test_unprivileged", "tests/benchmarks/", "tests/browser/", "tests/display/test_exports",
+    "tests/notebook/test_habits", "tests/notebook/test_in_kernel", "tests/notebook/test_limits",
+    "tests/notebook/test_live_views", "tests/notebook/test_travelling", "tests/terminal/",
+    "tests/test_hostile_repository",
 )  # fmt: skip
 
-# What needs a kernel, a browser, a terminal, or packages that are heavier than those of the core.
+# What starts kernels, browsers, terminals or many processes, or needs packages that are heavier than the core's.
 _NOT_FAST = (
-    "benchmarks", "browser", "notebook", "notebooks", "readme", "terminal", "attacks/test_unprivileged.py",
-    "display/test_exports.py", "providers/test_litellm.py", "test_hostile_repository.py", "test_quality.py",
+    "attacks", "benchmarks", "browser", "notebook", "notebooks", "providers", "readme", "shelf", "terminal",
+    "display/test_exports.py", "sandbox/test_broken.py", "sandbox/test_claims.py", "sandbox/test_denied.py",
+    "sandbox/test_endings.py", "sandbox/test_full.py", "sandbox/test_leaks.py", "sandbox/test_limits.py",
+    "sandbox/test_permissions.py", "sandbox/test_walls.py", "store/test_opening.py", "store/test_processes.py",
+    "test_answers.py", "test_config_file.py", "test_hostile_repository.py", "test_http.py", "test_imports.py",
+    "test_paths.py", "test_quality.py", "test_testing.py", "test_tools_module.py", "test_toolbox.py",
+    "writing/test_loop.py",
 )  # fmt: skip
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the tests that need nothing heavy be run alone, as on the other Pythons."""
-    parser.addoption("--fast", action="store_true", help="leave out kernels, browsers, terminals and LiteLLM")
+    """Let the fast tests be run alone, as on the other Pythons."""
+    parser.addoption(
+        "--fast", action="store_true", help="leave out kernels, browsers, and what starts many processes"
+    )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -47,6 +55,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if not config.getoption("--fast") or not collection_path.is_relative_to(REPOSITORY / "tests"):
         return None
     return collection_path.relative_to(REPOSITORY / "tests").as_posix() in _NOT_FAST or None
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Start more workers than there are cores: kernels and processes are mostly waited for."""
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,7 +13,8 @@ from contextlib import suppress
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import CodeType
+from typing import TYPE_CHECKING, Any, cast
 
 from fact_magics.sandbox.library import STANDARD_MODULES, byte_code, library_modules
 
@@ -113,7 +114,14 @@ def _code(main: str, standard: bool) -> bytes:
 def _package_code(name: str) -> bytes:
     folder = _PACKAGE if name in _CODEC else _PACKAGE / "sandbox"
     source = str(folder / f"{name.replace('.', '/')}.py")
-    return marshal.dumps(SourceFileLoader(name, source).get_code(name))
+    code = cast(CodeType, SourceFileLoader(name, source).get_code(name))
+    return marshal.dumps(_renamed(code, f"<fact_magics {name}>"))
+
+
+def _renamed(code: CodeType, filename: str) -> CodeType:
+    """Name a file that nobody tries to open where a traceback is told."""
+    inner = (_renamed(held, filename) if isinstance(held, CodeType) else held for held in code.co_consts)
+    return code.replace(co_filename=filename, co_consts=tuple(inner))
 
 
 @cache

@@ -207,9 +207,9 @@ def describe(raised: BaseException, filename: str, witness: Witness) -> bytes:
         }
         # What fails on an odd exception, or for want of memory, is left out.
         with suppress(BaseException):
-            told["traceback"] = _own_frames(raised, filename)
+            told["denied"] = witness.claim(raised)  # first: a traceback is written with a look into files
         with suppress(BaseException):
-            told["denied"] = witness.claim(raised)
+            told["traceback"] = _own_frames(raised, filename)
         return _dumps(told).encode()
     except BaseException:  # noqa: BLE001 - no memory, or nothing works any more in this process
         return _NO_MEMORY if isinstance(raised, MemoryError) else b"{}"

@@ -34,7 +34,8 @@ class Zygote:
     ----------
     settings : dict
         ``parent`` (its process id), ``root`` (the directory of pipes and scratches), ``preload`` (module
-        names), ``writable`` (paths), ``connects`` (whether calls may), ``environment`` (granted variables),
+        names), ``writable`` (paths), ``connects`` (whether calls may), ``names`` (of granted hosts),
+        ``environment`` (granted variables),
         ``path`` (additional entries of ``sys.path``), ``importable`` (sources of what calls may import of
         this package), ``file_bytes`` and ``open_files`` (limits).
     modules : dict
@@ -68,6 +69,7 @@ class Zygote:
             seccomp=self._filtered,
             scoped=self._scoped,
             nested=self._try_domain(),
+            pinned=self._pinned(),
         )
         poll = select.poll()
         poll.register(_ORDERS, select.POLLIN)
@@ -113,6 +115,19 @@ class Zygote:
             self._connecting.wait_outside()
         gc.collect()
         gc.freeze()  # a collection in a child would copy every page that it touches
+
+    def _pinned(self) -> dict[str, list[str]]:
+        """Tell where the granted names lead in here: to what they meant when the sandbox was made."""
+        pinned: dict[str, list[str]] = {}
+        for name in self._settings["names"]:
+            import socket
+
+            try:
+                found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            except OSError:  # then they lead nowhere
+                found = []
+            pinned[name] = sorted({str(address[0]) for *_, address in found})
+        return pinned
 
     def _try_domain(self) -> bool:
         child = os.fork()

@@ -90,7 +90,7 @@ async def test_zygotes_that_can_prepare_no_call_are_not_started_without_end(
     while pool._tasks and len(started) < 5:
         await asyncio.sleep(0.01)
     assert len(started) < 5
-    with pytest.raises(IsolationError, match="no call can be prepared: .*No such file"):
+    with pytest.raises(IsolationError, match=r"no call can be prepared: .*No such file"):
         await sandbox.run(CALL)
     await sandbox.aclose()
 
