@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     models : tuple of Deployment
         The models that a ``config.yaml`` names.
     origins : dict
-        Where each field that is no default came from.
+        Where each field that is no default came from, and each of `providers` by its name.
     notes : tuple of str
         What was found and not used, one line each.
     withheld : tuple of str
@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     def origin(self, name: str) -> str:
-        """Say where a field's value came from: ``%config``, ``the environment``, a path, or ``default``."""
+        """Say where a value came from: ``%config``, ``the environment``, a path, or ``default``."""
         return self.origins.get(name, "default")
 
     @property
@@ -197,7 +197,7 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     try:
         return Settings(
             **values,
-            origins={fields[name]: source for name, (_, source) in found.items() if name in fields},
+            origins={fields.get(name, name): source for name, (_, source) in found.items()},
             notes=tuple(notes),
             withheld=tuple(name for name in withheld if name not in found),
         )

@@ -64,6 +64,8 @@ class Deployment:
         How long it may be silent.
     problem, hint : str
         Why it can't be asked, and what to do about that; empty where it can.
+    missing : str
+        The variable that is not set, if that is the problem; else it is that the file is not trusted.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Deployment:
     timeout_seconds: float | None = None
     problem: str = ""
     hint: str = ""
+    missing: str = ""
 
 
 class ConfigFile(NamedTuple):
@@ -204,7 +207,13 @@ def _deployments(entry: Any, source: str, environment: Mapping[str, str] | None)
             problem = f"{name} takes its {key} from {variable}, which is not set."
             return [
                 Deployment(
-                    name, "", source, secret, problem=problem, hint=f"Set it, or change {inert(source)}."
+                    name,
+                    literal.get("model", ""),
+                    source,
+                    secret,
+                    problem=problem,
+                    hint=f"Set it, or change {inert(source)}.",
+                    missing=variable,
                 )
             ]
         literal[key] = value

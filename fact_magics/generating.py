@@ -84,7 +84,7 @@ class Generator:
             emit(GenerationEnded(spec.name, Status.OK, known, (), True, "", took))
             return known
         await self._refuse_ungrantable(spec)
-        _refuse_to_guess(spec, settings)
+        refuse_to_guess(spec.model, settings)
         provider = await choose(settings, spec.model)
         try:
             return await self._ask(spec, provider, emit, started)
@@ -250,9 +250,15 @@ def _spec_of(version: ToolVersion, timeout_seconds: float) -> ToolSpec:
     )
 
 
-def _refuse_to_guess(spec: ToolSpec, settings: Settings) -> None:
-    """Ask for trust where the model that is meant has a key in a file that is not trusted."""
-    model = spec.model or settings.model or "claude-"
+def refuse_to_guess(model: str | None, settings: Settings) -> None:
+    """Ask for trust where the model that is meant has a key in a file that is not trusted.
+
+    Raises
+    ------
+    ProviderError
+        It has; `model` is what the cell names.
+    """
+    model = model or settings.model or "claude-"
     meant = model.startswith(("claude-", "anthropic/"))
     if meant and "ANTHROPIC_API_KEY" in settings.withheld:
         raise ProviderError(

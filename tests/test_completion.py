@@ -212,6 +212,10 @@ class TestTheFactLine:
         assert shown[:2] == ["add", "slug"]
         assert [len(run) for run in shown[2:]] == [8]  # what ran
 
+    def test_models_and_its_check_are_offered(self, tab):
+        assert tab("%fact mod‸") == ["models"]
+        assert tab("%fact models --ch‸") == ["--check"]
+
     def test_paths_are_offered_where_a_file_is_read(self, tab, tmp_path):
         (tmp_path / "mine.env").touch()
         assert "mine.env" in tab("%fact trust ‸")

@@ -314,6 +314,28 @@ class TestOllama:
         assert (whole["response"], whole["done"]) == ("Bye", True)
 
 
+class TestStrict:
+    def test_every_key_but_its_own_is_refused(self):
+        """A strict server takes no key for another, where it answers and where it lists; Ollama has none."""
+        with ModelServer(strict=True) as server:
+            server.reply("Hi")
+            for path in ("/v1/messages", "/v1/chat/completions"):
+                status, _, body = post(server, path, message(), {"x-api-key": "another"})
+                assert status == 401
+                assert b"the key is not this server's" in body
+            assert server.requests == ()
+            assert post(server, "/v1/messages", message())[0] == 200
+            found = {}
+            for key in (server.key, "another"):
+                connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=20)
+                connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {key}"})
+                found[key] = connection.getresponse().status
+                connection.close()
+            assert found == {server.key: 200, "another": 401}
+            server.reply("Hi")
+            assert post(server, "/api/chat", {"model": "m", "messages": []}, {})[0] == 200
+
+
 class TestCommand:
     def test_another_process(self, tmp_path):
         """The command prints its URL, plays the script and ends on a signal."""

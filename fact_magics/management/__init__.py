@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.arguments import Command, read_line
 from fact_magics.errors import CellError, did_you_mean
-from fact_magics.management import changing, listing, rerunning, state, travelling
+from fact_magics.management import changing, listing, models, rerunning, state, travelling
 from fact_magics.management.desk import Desk, Notebook
 from fact_magics.management.state import FACT
 
@@ -23,6 +23,7 @@ _SUBCOMMANDS: dict[str, tuple[Command, Work]] = {
     "tools": (listing.TOOLS, listing.list_tools),
     "show": (listing.SHOW, listing.show),
     "history": (listing.HISTORY, listing.list_history),
+    "models": (models.MODELS, models.list_models),
     "rerun": (rerunning.RERUN, rerunning.rerun),
     "insert": (changing.INSERT, changing.insert),
     "rollback": (changing.ROLLBACK, changing.roll_back),
@@ -47,7 +48,7 @@ def manage(line: str, workshop: Workshop, notebook: Notebook) -> Record | ToolOu
         The line can't be read, names what is not there, or asks for what can't be done.
     """
     work: Work
-    word, _, rest = line.strip().partition(" ")
+    word, rest = (*line.split(maxsplit=1), "", "")[:2]
     if not word or word.startswith("-"):
         command, work, rest = FACT, state.show_state, line
     elif word in _SUBCOMMANDS:

@@ -88,7 +88,12 @@ async def _which(core: FactCore, name: str) -> CellError:
 
 def remove(arguments: Arguments, desk: Desk) -> Answer:
     """Take a name out of the toolbox."""
-    name = arguments.words["NAME"]
+    name, version = split_reference(arguments.words["NAME"])
+    if version is not None:
+        raise CellError(
+            f"%fact remove takes out {name} as a whole, not one version of it.",
+            hint=f"Write %fact remove {name}; or %fact rollback {name} V to go back to another version.",
+        )
     if not arguments.get("yes"):
         versions = desk.ask(lambda core: core.store.versions(name))
         if not versions:

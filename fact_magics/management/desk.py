@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from fact_magics.arguments import Arguments, Option
-from fact_magics.errors import Interrupted
+from fact_magics.errors import CellError, Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-    from pathlib import Path
+    from collections.abc import Awaitable, Coroutine
 
     from fact_magics.config import Settings
     from fact_magics.core import FactCore
@@ -77,7 +78,24 @@ class Desk:
     @property
     def directory(self) -> Path:
         """The notebook's."""
-        return self.core.directory
+        return self.workshop.directory
+
+    def path(self, text: str) -> Path:
+        """Take a path as the notebook means it: from its directory on, unless it says where it begins.
+
+        Raises
+        ------
+        CellError
+            No file can be named so, or ``~name`` names no user.
+        """
+        try:
+            path = Path(text).expanduser()
+            is_path = b"\0" not in os.fsencode(path)
+        except (ValueError, RuntimeError):
+            is_path = False
+        if not is_path:
+            raise CellError(f"{text!r} is no path here.", hint="Give the path of a file.")
+        return self.directory / path
 
     def ask(self, work: Callable[[FactCore], Awaitable[T]], *, stopped: str = "%fact was stopped.") -> T:
         """Do what takes the core's loop, and wait for it; the history is complete before.
@@ -87,16 +105,26 @@ class Desk:
         Interrupted
             The user stopped it; `stopped` says in a line what became of it.
         """
-        from fact_magics.bridge import STOPPED
-
         core = self.core
 
         async def ask() -> T:
             await core.history.flush()
             return await work(core)
 
+        return self.wait(ask(), stopped=stopped)
+
+    def wait(self, coroutine: Coroutine[Any, Any, T], *, stopped: str = "%fact was stopped.") -> T:
+        """Wait for a coroutine on the core's loop; the core was opened before.
+
+        Raises
+        ------
+        Interrupted
+            As `ask`.
+        """
+        from fact_magics.bridge import STOPPED
+
         try:
-            return self.workshop.submit(ask()).wait(_nothing)
+            return self.workshop.submit(coroutine).wait(_nothing)
         except STOPPED:
             raise Interrupted(stopped) from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.arguments import Arguments, Command, Option, count
@@ -19,13 +18,17 @@ from fact_magics.text import duration, plural
 from fact_magics.tool import HAND, IMPORTED, Status
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fact_magics.core import FactCore
     from fact_magics.display.grid import Cell
     from fact_magics.display.record import Record
     from fact_magics.store import ExecutionRow, GenerationRow
-    from fact_magics.tool import ToolMetadata
+    from fact_magics.tool import ToolMetadata, ToolVersion
 
-# So many of a tool's runs are counted, at most; and a reason is cut at so many characters.
+# So many tools and rows are listed, so many of a tool's runs counted; a reason is cut at so many characters.
+_TOOLS = 100
+_ROWS = 20
 _COUNTED = 50
 _REASON = 80
 
@@ -56,7 +59,7 @@ HISTORY = Command(
     usage="%fact history [options]",
     summary="List the runs and generations of this session, newest first.",
     options=(
-        Option("-n", "How many rows (20).", "N", count),
+        Option("-n", f"How many rows ({_ROWS}; with --to, all).", "N", count),
         Option("--tool", "Only this tool's.", "NAME"),
         Option(
             "--status",
@@ -68,6 +71,7 @@ HISTORY = Command(
         Option("--since", "A time, or how long ago: 2h, 3 days, 2026-01-31.", "T"),
         Option("--session", "all, or a session's id, instead of this session.", "all|ID"),
         Option("--to", "Write the rows to this file as JSON.", "FILE"),
+        Option("--replace", "Write over a file that is something else."),
         JSON,
     ),
     examples=(
@@ -81,7 +85,14 @@ HISTORY = Command(
 def list_tools(arguments: Arguments, desk: Desk) -> Answer:
     """List the current versions, all or those that words find."""
     search = arguments.get("search")
-    found = desk.ask(lambda core: core.store.search_tools(search) if search else core.store.list_tools())
+
+    async def find(core: FactCore) -> list[ToolVersion]:
+        if search:
+            return await core.store.search_tools(search, _TOOLS + 1)
+        return await core.store.list_tools(_TOOLS + 1)
+
+    found = desk.ask(find)
+    listed = found[:_TOOLS]
     rows = [
         (
             tool.metadata.name,
@@ -92,14 +103,16 @@ def list_tools(arguments: Arguments, desk: Desk) -> Answer:
             cells.when(tool.metadata.created_at),
             tool.metadata.description,
         )
-        for tool in found
+        for tool in listed
     ]
-    if rows:
+    if len(found) > _TOOLS:
+        title = f"The {'best' if search else 'latest'} {_TOOLS} tools; there are more, for --search to find"
+    elif rows:
         title = plural(len(rows), "tool")
     else:
         title = f"No tool matches {search!r}." if search else "No tools yet. Write one: %%fact_generate NAME"
     head = ("Tool", "Version", "Proof", "Allowed", "Written by", "Made", "What it does")
-    data = [{**asdict(tool.metadata), "source": tool.source} for tool in found]
+    data = [{**asdict(tool.metadata), "source": tool.source} for tool in listed]
     return Answer(Table(title, head, rows, optional=("Allowed",)).record(), data)
 
 
@@ -133,20 +146,19 @@ def _uses(runs: list[ExecutionRow]) -> str:
 
 
 async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[GenerationRow]:
-    unknown: UnknownName | None = None
     try:
         return await core.look_up(wanted)
-    except CellError:
-        if "@" in wanted:
+    except (CellError, UnknownName):
+        if "@" in wanted:  # which no row's id holds
             raise
-    except UnknownName as error:
-        unknown = error
     if (row := await core.store.execution(wanted)) is not None:
         return row
     if attempts := await core.store.attempts(wanted):
         return attempts
-    raise unknown or UnknownName(
-        f"There is no tool and no row {wanted!r}.", hint="%fact history lists the rows."
+    close = did_you_mean(wanted, await core.store.tool_names())
+    raise UnknownName(
+        f"There is no tool and no row {wanted!r}.",
+        hint=close or "%fact tools and %fact history list what there is.",
     )
 
 
@@ -186,7 +198,8 @@ def _generation_page(attempts: list[GenerationRow]) -> Record:
 
 def list_history(arguments: Arguments, desk: Desk) -> Answer:
     """List runs and generations, or write them to a file."""
-    limit = arguments.get("n", 20)
+    to = arguments.get("to")
+    limit = arguments.get("n", None if to else _ROWS)
     session = arguments.get("session")
 
     async def find(core: FactCore) -> tuple[list[ExecutionRow], list[GenerationRow]]:
@@ -195,26 +208,33 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
             "tool_name": arguments.get("tool"),
             "status": arguments.get("status"),
             "since": arguments.get("since"),
-            "limit": limit,
+            "limit": None if limit is None else limit + 1,
         }
         runs = await core.store.history(**chosen, search=arguments.get("search"))
         generations = [] if arguments.get("search") else await core.store.generations(**chosen)
         return runs, generations
 
     runs, generations = desk.ask(find)
-    listed: list[tuple[str, tuple[str | Cell, ...], dict[str, Any]]] = [
+    found: list[tuple[str, tuple[str | Cell, ...], dict[str, Any]]] = [
         (row.executed_at, _run_cells(row), {"kind": "run", **asdict(row)}) for row in runs
     ]
-    listed += [
+    found += [
         (row.started_at, _generation_cells(row), {"kind": "generation", **asdict(row)}) for row in generations
     ]
-    listed = sorted(listed, key=lambda item: item[0], reverse=True)[:limit]
+    found.sort(key=lambda item: item[0], reverse=True)
+    listed = found[:limit]
     data = [row for _, _, row in listed]
-    if path := arguments.get("to"):
-        return Answer(_write_out(Path(path), data), data)
-    title = plural(len(listed), "row") if listed else "Nothing has run yet in this session."
-    if not listed and len(arguments.options) > 0:
-        title = "No row matches."
+    if to:
+        path = desk.path(to)
+        if not arguments.get("replace"):
+            _refuse_loss(path)
+        return Answer(_write_out(path, data), data)
+    if len(listed) < len(found):
+        title = f"The latest {plural(len(listed), 'row')}; there are more: -n N lists N of them"
+    elif listed:
+        title = plural(len(listed), "row")
+    else:
+        title = "No row matches." if arguments.options else "Nothing has run yet in this session."
     head = ("Id", "When", "Status", "Tool", "Input → output", "Took")
     rows = [row for _, row, _ in listed]
     return Answer(Table(title, head, rows, numbers=("Took",)).record(), data)
@@ -259,9 +279,26 @@ def _generation_cells(row: GenerationRow) -> tuple[str | Cell, ...]:
     )
 
 
+# What every file begins with that rows were written to.
+_BEGINNING = b'[\n  {\n    "kind": "'
+
+
+def _refuse_loss(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            there = file.read(len(_BEGINNING))
+    except OSError:  # it is not there, or else can't be written either
+        return
+    if there not in (_BEGINNING, b"[]", b""):
+        raise CellError(
+            f"{path} exists, and holds no rows of a history.",
+            hint="Name another file, or add --replace to write over it.",
+        )
+
+
 def _write_out(path: Path, data: list[dict[str, Any]]) -> Record:
     try:
-        path.expanduser().write_text(json.dumps(data, indent=2, ensure_ascii=False), encoding="utf-8")
+        path.write_text(json.dumps(data, indent=2, ensure_ascii=False), encoding="utf-8")
     except OSError as error:
         raise CellError(f"{path} can't be written: {error.strerror}.", hint="Name another file.") from None
     return page("History", [("Written", f"{plural(len(data), 'row')} to {path}")])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fact_magics.display.grid import facts_table
 from fact_magics.display.html import Html, element, folded, preformatted
 from fact_magics.display.record import Record
+from fact_magics.display.result import SCROLLED, scrolled
 from fact_magics.text import inert
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def page(title: str, facts: Facts, *, code: Facts = ()) -> Record:
         "div",
         element("p", element("strong", title), style="margin:0.3em 0"),
         facts_table((name, _shown(text)) for name, text in facts) if facts else Html(""),
-        *(folded(name, preformatted(text, code=True)) for name, text in code),
+        *(folded(name, preformatted(text, code=True, style=SCROLLED)) for name, text in code),
     )
     width = max((len(name) for name, _ in facts), default=0)
     lines = [title]
@@ -45,4 +46,4 @@ def page(title: str, facts: Facts, *, code: Facts = ()) -> Record:
 
 def _shown(text: str) -> str | Html:
     """Give data and what has several lines the look of code."""
-    return preformatted(text) if "\n" in text or text[0] in '{["' else text
+    return preformatted(text, style=scrolled(text)) if "\n" in text or text[0] in '{["' else text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fact_magics import __version__
@@ -39,8 +38,8 @@ def show_state(arguments: Arguments, desk: Desk) -> Answer:
     del arguments
     core = desk.core
     settings = core.settings
-    chosen, why = _model(desk, settings)
-    layers = desk.workshop.submit(core.layers()).wait(lambda: None)
+    chosen, why = desk.wait(model_in_use(settings))
+    layers = desk.wait(core.layers())
     memory = core.memory.stats()
     state = {
         "fact_magics": __version__,
@@ -63,17 +62,16 @@ def show_state(arguments: Arguments, desk: Desk) -> Answer:
     return Answer(page(f"fact_magics {__version__}", rows), state)
 
 
-def _model(desk: Desk, settings: Settings) -> tuple[str, str]:
-    """Tell which model is in use, and why."""
+async def model_in_use(settings: Settings) -> tuple[str, str]:
+    """Tell which model is asked where a cell names none, and why; ``none`` where that would be a guess."""
+    from fact_magics.generating import refuse_to_guess
     from fact_magics.providers.choose import choose
 
-    async def model() -> tuple[str, str]:
+    try:
+        refuse_to_guess(None, settings)
         provider = await choose(settings, None)
         await provider.aclose()
-        return provider.model, provider.notice
-
-    try:
-        chosen, notice = desk.workshop.submit(model()).wait(lambda: None)
+        chosen, notice = provider.model, provider.notice
     except FactError as error:
         chosen, notice = settings.model or "none", error.line
     if notice and chosen != SHELF:
@@ -89,7 +87,7 @@ def _model(desk: Desk, settings: Settings) -> tuple[str, str]:
 
 def trust_file(arguments: Arguments, desk: Desk) -> Answer:
     """Trust a found file as it is now."""
-    path = Path(arguments.words["PATH"]).expanduser()
+    path = desk.path(arguments.words["PATH"])
     trust(path, desk.workshop.trust_home())
     record = page("Trusted", [("File", str(path.resolve())), ("Until", "its content changes")])
     return Answer(record, {"trusted": str(path)})

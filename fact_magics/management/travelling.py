@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import shlex
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fact_magics import portable
@@ -20,6 +19,8 @@ from fact_magics.tool import IMPORTED
 from fact_magics.writing.checks import check
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fact_magics.config import Settings
     from fact_magics.core import FactCore
     from fact_magics.events import Event
@@ -63,7 +64,7 @@ def export(arguments: Arguments, desk: Desk) -> Answer:
     reference = arguments.words["NAME"]
     text = desk.ask(lambda core: core.export_tool(reference))
     file = portable.read(text)
-    path = _target(arguments.get("to"), file.name, desk.directory)
+    path = _target(desk, arguments.get("to"), file.name)
     if not arguments.get("replace"):
         _refuse_loss(path, file)
     _write(path, text)
@@ -82,8 +83,8 @@ def export(arguments: Arguments, desk: Desk) -> Answer:
     return Answer(page(f"{file.name} {file.version}", facts), data)
 
 
-def _target(wanted: str | None, name: str, directory: Path) -> Path:
-    path = directory / Path(wanted or f"{name}.fact.py").expanduser()
+def _target(desk: Desk, wanted: str | None, name: str) -> Path:
+    path = desk.path(wanted or f"{name}.fact.py")
     return path / f"{name}.fact.py" if path.is_dir() else path
 
 
@@ -119,7 +120,7 @@ def _write(path: Path, text: str) -> None:
 
 def import_(arguments: Arguments, desk: Desk) -> Answer:
     """Show what a file holds, prove it here, and keep it."""
-    path = desk.directory / Path(arguments.words["FILE"]).expanduser()
+    path = desk.path(arguments.words["FILE"])
     try:
         text = portable.decode(_read(path))
     except FileNotFoundError:

@@ -104,15 +104,20 @@ class AnthropicProvider(RemoteProvider):
         if client is not None:
             await client.close()
 
+    async def open(self) -> None:
+        """Import the SDK and make its client; nothing is sent."""
+        # It takes most of a second, which the loop's other work need not wait for.
+        await asyncio.to_thread(import_module, "anthropic.resources.messages")
+        self._open()
+
     async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
-        # Importing the SDK takes most of a second, which the loop's other work need not wait for.
-        await asyncio.to_thread(import_module, "anthropic")
+        await self.open()
         import httpx2
 
         answer = _Answer(self.model)
         stream = await self._open().messages.create(
             model=self.model,
-            max_tokens=MAX_TOKENS,
+            max_tokens=prompt.max_tokens or MAX_TOKENS,
             system=_system(prompt.system),
             messages=_messages(prompt),
             stream=True,

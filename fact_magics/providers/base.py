@@ -33,11 +33,14 @@ class Prompt:
         The request, then each rejected candidate and what was wrong with it.
     spec : ToolSpec
         The same request as data, for a provider that is no model.
+    max_tokens : int or None
+        No longer answer is wanted; None for as long as a tool may be.
     """
 
     system: str
     messages: tuple[Message, ...]
     spec: ToolSpec
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

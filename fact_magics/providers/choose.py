@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from fact_magics.config_file import has_own_meaning
 from fact_magics.errors import ProviderError, did_you_mean
 from fact_magics.providers.failures import NO_KEY, Patience, checked_url
+from fact_magics.providers.route import OLLAMA_URL
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 
-_KNOWN = (DEFAULT_MODEL, "claude-opus-5-5", "claude-haiku-5-5", SHELF)
+CLAUDE_MODELS = (DEFAULT_MODEL, "claude-opus-5-5", "claude-haiku-5-5")
+"""Anthropic's current ones."""
+
 _PROBE_SECONDS = 0.3
 _LARGEST_LIST = 1_000_000
 
@@ -108,7 +111,19 @@ def known_models(settings: ModelSettings) -> tuple[str, ...]:
     """Name the models that are worth offering: the settings' own, Anthropic's current ones, the shelf."""
     own = (settings.model,) if settings.model else ()
     named = (model.name for model in settings.models if not model.problem)
-    return tuple(dict.fromkeys((*own, *named, *_KNOWN)))
+    return tuple(dict.fromkeys((*own, *named, *CLAUDE_MODELS, SHELF)))
+
+
+def ollama_url(settings: ModelSettings) -> str:
+    """Give the address at which a local Ollama is looked for.
+
+    Raises
+    ------
+    ProviderError
+        ``OLLAMA_API_BASE`` is no address.
+    """
+    named = settings.providers.get("OLLAMA_API_BASE")
+    return checked_url(named.get_secret_value(), "OLLAMA_API_BASE") if named else OLLAMA_URL
 
 
 async def local_models(url: str) -> tuple[str, ...]:
@@ -140,13 +155,11 @@ async def _best_at_hand(settings: ModelSettings, patience: Patience | None) -> P
     if settings.models and settings.models[0].problem:
         # A model is meant, and to go on without it in silence would be a guess.
         raise _unusable(settings.models[0])
-    from fact_magics.providers.litellm import OLLAMA_URL, LiteLLMProvider, has_litellm
+    from fact_magics.providers.litellm import LiteLLMProvider, has_litellm
 
     # Ollama is reached through LiteLLM: without it, nothing is gained by asking.
     if has_litellm():
-        named = settings.providers.get("OLLAMA_API_BASE")
-        url = checked_url(named.get_secret_value(), "OLLAMA_API_BASE") if named else OLLAMA_URL
-        models = await local_models(url)
+        models = await local_models(ollama_url(settings))
         if models:
             return LiteLLMProvider(
                 f"ollama/{models[0]}",

@@ -192,7 +192,7 @@ def failure_to_connect(*, service: str, url: str) -> Failure:
         if is_loopback(url)
         else "Check the network connection and the proxy settings, then run the cell again."
     )
-    error = ProviderError(f"No connection to {service} at {_host(url)}.", hint=hint)
+    error = ProviderError(f"No connection to {service} at {host_of(url) or 'its address'}.", hint=hint)
     return Failure(error, "no connection", can_retry=True)
 
 
@@ -204,7 +204,7 @@ def failure_by_silence(*, service: str, seconds: float) -> Failure:
 
 def failure_of_protocol(*, service: str, url: str, setting: str) -> Failure:
     """Explain an answer that is not in the provider's protocol: a login page, another service."""
-    happened = f"What {_host(url)} sent is no answer of {service}."
+    happened = f"What {host_of(url) or 'its address'} sent is no answer of {service}."
     return Failure(ProviderError(happened, hint=f"Check the address in {setting}."), "not understood")
 
 
@@ -262,6 +262,11 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def host_of(url: str) -> str:
+    """Give the host and port of an address, without the user and password that it may hold."""
+    return _parts(url).netloc.rpartition("@")[2]
+
+
 def checked_url(url: str, setting: str) -> str:
     """Return `url` without the blanks around it, once it is an address that can be asked.
 
@@ -303,8 +308,3 @@ def _parts(url: str) -> SplitResult:
         return urlsplit(url)
     except ValueError:
         return urlsplit("")
-
-
-def _host(url: str) -> str:
-    # Without the user and password that a URL may hold.
-    return _parts(url).netloc.rpartition("@")[2] or "its address"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.util
 import logging
 import os
@@ -12,17 +11,14 @@ from contextlib import aclosing
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
-from fact_magics.errors import MissingExtra, ProviderError, did_you_mean
+from fact_magics.errors import FactError, MissingExtra
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta, Usage
 from fact_magics.providers.failures import (
     NO_KEY,
     Failure,
     Patience,
-    checked_key,
-    checked_url,
     failure_by_silence,
+    failure_of_protocol,
     failure_of_status,
     failure_to_connect,
     failure_unknown,
@@ -30,34 +26,22 @@ from fact_magics.providers.failures import (
     quote,
 )
 from fact_magics.providers.remote import RemoteProvider
+from fact_magics.providers.route import Route
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping
     from types import ModuleType
 
+    from pydantic import SecretStr
+
     from fact_magics.config_file import Deployment
     from fact_magics.providers.base import Prompt, ProviderEvent, StopReason
 
-OLLAMA_URL = "http://127.0.0.1:11434"
-
 _STOP_REASONS: dict[str, StopReason] = {"length": "length", "content_filter": "refused"}
-# The names that differ from PROVIDER_API_KEY.
-_KEY_NAMES = {
-    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-    "together_ai": ("TOGETHERAI_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHER_API_KEY"),
-    "fireworks_ai": ("FIREWORKS_AI_API_KEY", "FIREWORKS_API_KEY"),
-    "perplexity": ("PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"),
-}
 _INSTALL = 'Run: pip install "fact_magics[litellm]"'
+# Answers of an address that keeps no list of models.
+_NO_LIST = (404, 405, 501)
 _PREFIX_OF_MESSAGE = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?:: | - ))+")
-_SERVICES = {"openai": "OpenAI", "ollama_chat": "Ollama", "azure": "Azure", "gemini": "Gemini"}
-# They sign in with what the environment or the machine's account holds, whatever key they are given.
-_SIGN_BY_THE_ENVIRONMENT = (
-    "vertex_ai", "bedrock", "sagemaker", "amazon_", "aws_", "watsonx", "oci", "sap", "gigachat", "snowflake",
-    "databricks", "github", "chatgpt", "gdc",
-)  # fmt: skip
-# Whose requests LiteLLM makes with its own HTTP handler; the other local ones go through OpenAI's client.
-_OWN_HANDLER = ("ollama_chat", "hosted_vllm")
 
 
 class LiteLLMProvider(RemoteProvider):
@@ -103,7 +87,60 @@ class LiteLLMProvider(RemoteProvider):
         super().__init__(model, patience, notice)
         self._settings = settings
         self._own = own if own is not None and (own.key is not None or own.endpoint is not None) else None
-        self._route: _Route | None = None
+        self._route: Route | None = None
+
+    async def count_models(self) -> int | None:
+        """Ask for the provider's own list of models, which is free, and proves a key that it takes to see it.
+
+        Returns
+        -------
+        int or None
+            How many there are; None where the provider keeps no list in OpenAI's form, or shows it to
+            anyone.
+
+        Raises
+        ------
+        ProviderError, MissingExtra
+            The list can't be had: as `stream` explains it.
+        """
+        try:
+            return await self._count_models()
+        except FactError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in `with_retries`
+            failure = self._explain(error)
+        raise failure.error
+
+    async def open(self) -> None:
+        """Import LiteLLM and find out where the model is asked; nothing is sent."""
+        self._open(await asyncio.to_thread(load_litellm))
+
+    async def _count_models(self) -> int | None:
+        route = self._open(await asyncio.to_thread(load_litellm))
+        url = route.list_url
+        if not url:
+            return None
+        import httpx
+
+        key, limit = route.arguments["api_key"], self._patience
+        timeout = httpx.Timeout(limit.silence_seconds, connect=limit.connect_seconds)
+        # A redirect is not followed: the key is for this address.
+        async with httpx.AsyncClient(timeout=timeout, trust_env=not is_loopback(url)) as client:
+            asked = (client.get(url, headers={"authorization": f"Bearer {sent}"}) for sent in (key, NO_KEY))
+            try:
+                listed, to_anyone = await asyncio.gather(*asked)
+            except (httpx.NetworkError, httpx.ConnectTimeout):
+                lost = failure_to_connect(service=route.service, url=url)
+                raise lost.error from None
+        if listed.status_code in _NO_LIST:
+            return None
+        if not listed.is_success:
+            raise self._explain_status(listed.status_code, _said(listed), listed.headers).error
+        try:
+            count = len(listed.json()["data"])
+        except (ValueError, LookupError, TypeError):
+            raise failure_of_protocol(service=route.service, url=url, setting=route.url_name).error from None
+        return None if to_anyone.is_success and key != NO_KEY else count
 
     async def _disconnect(self) -> None:
         route, self._route = self._route, None
@@ -125,6 +162,7 @@ class LiteLLMProvider(RemoteProvider):
                     stream_options={"include_usage": True},
                     # Its own limit only backs up the one above, which tells a stall from other failures.
                     timeout=silence * 2,
+                    max_tokens=_longest(litellm, self.model, prompt),
                     max_retries=0,
                     num_retries=0,
                     **route.arguments,
@@ -148,10 +186,10 @@ class LiteLLMProvider(RemoteProvider):
             answer.stop_reason = "cut"
         yield answer.finished()
 
-    def _open(self, litellm: ModuleType) -> _Route:
+    def _open(self, litellm: ModuleType) -> Route:
         self._check_open(self.model)
         if self._route is None:
-            self._route = _Route(litellm, self.model, self._settings, self._own, self._patience)
+            self._route = Route(litellm, self.model, self._settings, self._own, self._patience)
         return self._route
 
     def _explain(self, error: Exception) -> Failure:
@@ -162,91 +200,25 @@ class LiteLLMProvider(RemoteProvider):
             return failure_by_silence(service=service, seconds=self._patience.silence_seconds)
         if lost is not None:
             return failure_to_connect(service=service, url=url)
-        held = [*self._settings.values(), *([self._own.key] if self._own and self._own.key else [])]
-        said = quote(
-            _PREFIX_OF_MESSAGE.sub("", str(getattr(error, "message", error))),
-            [secret.get_secret_value() for secret in held],
-        )
+        said = _PREFIX_OF_MESSAGE.sub("", str(getattr(error, "message", error)))
         status = getattr(error, "status_code", None)
         if not isinstance(status, int):
-            return failure_unknown(error, model=self.model, said=said)
-        headers = getattr(error, "litellm_response_headers", None) or {}
+            return failure_unknown(error, model=self.model, said=self._quoted(said))
+        return self._explain_status(status, said, getattr(error, "litellm_response_headers", None) or {})
+
+    def _explain_status(self, status: int, said: str, headers: Mapping[str, str]) -> Failure:
         return failure_of_status(
             status,
             model=self.model,
-            service=service,
+            service=self._route.service if self._route else "LiteLLM",
             key_name=self._route.key_name if self._route else "its key",
-            said=said,
+            said=self._quoted(said),
             headers=headers,
         )
 
-
-class _Route:
-    """Where a model's requests go, with what key, and through which client.
-
-    Attributes
-    ----------
-    service, url, key_name : str
-        Who is asked, where (empty where only LiteLLM knows), and the setting of its key.
-    arguments : dict
-        What `litellm.acompletion` is told about it.
-    http_client
-        The client to close, where it is ours.
-    """
-
-    def __init__(
-        self,
-        litellm: ModuleType,
-        model: str,
-        settings: Mapping[str, SecretStr],
-        own: Deployment | None,
-        patience: Patience,
-    ) -> None:
-        if model.startswith("ollama/"):
-            # LiteLLM's ollama/ flattens the conversation to one string, without the model's own template.
-            model = f"ollama_chat/{model.removeprefix('ollama/')}"
-        self._provider = _provider_of(litellm, model)
-        self.service = _SERVICES.get(self._provider, self._provider)
-        prefix = "OLLAMA" if self._provider == "ollama_chat" else re.sub(r"\W", "_", self._provider).upper()
-        key_names = _KEY_NAMES.get(self._provider, (f"{prefix}_API_KEY",))
-        self.key_name = key_names[0]
-        if own is not None:
-            _check_it_takes_the_key(self._provider, own)
-            self.key_name = f"the api_key in the entry {own.name} of {own.source}"
-            settings = _settings_of(own, prefix)
-        key = next(
-            (checked_key(settings[name].get_secret_value(), name) for name in key_names if name in settings),
-            None,
-        )
-        self.url = _endpoint(prefix, settings, key) or (OLLAMA_URL if prefix == "OLLAMA" else "")
-        if key is None and (is_loopback(self.url) or (own is not None and self.url)):
-            key = NO_KEY  # OpenAI's client wants one, servers on this machine seldom do
-        if key is None:
-            _check_no_key_needed(litellm, model, key_names)
-        self.arguments: dict[str, Any] = {"model": model, "api_key": key, "api_base": self.url or None}
-        if f"{prefix}_API_VERSION" in settings:
-            self.arguments["api_version"] = settings[f"{prefix}_API_VERSION"].get_secret_value()
-        self.http_client: Any = None
-        if is_loopback(self.url):
-            self._open_own_client(key or "", patience)
-
-    def _open_own_client(self, key: str, patience: Patience) -> None:
-        """Reach this machine past the environment's proxies, which LiteLLM's own clients would ask."""
-        import httpx
-
-        timeout = httpx.Timeout(patience.silence_seconds * 2, connect=patience.connect_seconds)
-        if self._provider in _OWN_HANDLER:
-            from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
-
-            handler = AsyncHTTPHandler(timeout=timeout, transport=httpx.AsyncHTTPTransport())
-            self.arguments["client"], self.http_client = handler, handler.client
-        else:
-            from openai import AsyncOpenAI
-
-            self.http_client = httpx.AsyncClient(timeout=timeout, trust_env=False)
-            self.arguments["client"] = AsyncOpenAI(
-                api_key=key, base_url=self.url, http_client=self.http_client, timeout=timeout, max_retries=0
-            )
+    def _quoted(self, said: str) -> str:
+        held = [*self._settings.values(), *([self._own.key] if self._own and self._own.key else [])]
+        return quote(said, [secret.get_secret_value() for secret in held])
 
 
 class _Answer:
@@ -254,13 +226,17 @@ class _Answer:
 
     def __init__(self, model: str) -> None:
         self.model = model
+        self._prefix = f"{model.partition('/')[0]}/"
         self.has_text = False
         self.stop_reason: StopReason = "end"
         self.usage = Usage()
 
     def read(self, chunk: Any) -> Iterator[TextDelta | ThinkingDelta]:
         """Take in one chunk; yield the text that it brings."""
-        self.model = getattr(chunk, "model", None) or self.model
+        if answered := getattr(chunk, "model", None):
+            # Under its own name alone, nobody could ask it again: the provider is part of what cells name.
+            bare = str(answered).removeprefix(self._prefix).removeprefix("ollama_chat/")
+            self.model = f"{self._prefix}{bare}"
         if getattr(chunk, "usage", None) is not None:
             self.usage = _usage(chunk.usage)
         for choice in chunk.choices:
@@ -333,60 +309,18 @@ def _silence(logger: logging.Logger) -> None:
         logger.addHandler(logging.NullHandler())
 
 
-def _provider_of(litellm: ModuleType, model: str) -> str:
-    with contextlib.suppress(
-        Exception
-    ):  # it raises a bad request with a page of advice, and sometimes its own bugs
-        provider = litellm.get_llm_provider(model)[1]
-        if provider:
-            return str(provider)
-    prefix = model.partition("/")[0]
-    known = [str(getattr(provider, "value", provider)) for provider in litellm.provider_list]
-    raise ProviderError(
-        f"LiteLLM knows no provider {prefix!r}.",
-        hint=did_you_mean(prefix, known) or "Name a model as provider/model, such as openai/gpt-5.",
-    )
+def _said(answer: Any) -> str:
+    """Find the words in the body of an error, which most providers put where OpenAI does."""
+    try:
+        return str(answer.json()["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        return str(answer.text)
 
 
-def _settings_of(own: Deployment, prefix: str) -> dict[str, SecretStr]:
-    """Give an entry's key, endpoint and version the names that they have in the environment."""
-    told = {"API_BASE": own.endpoint, "API_VERSION": own.version}
-    named = {f"{prefix}_{name}": SecretStr(text) for name, text in told.items() if text}
-    return named if own.key is None else {**named, f"{prefix}_API_KEY": own.key}
-
-
-def _check_it_takes_the_key(provider: str, own: Deployment) -> None:
-    if own.endpoint is not None and provider.startswith(_SIGN_BY_THE_ENVIRONMENT):
-        raise ProviderError(
-            f"{own.name} has its own endpoint, where {provider} would sign in by this user's own account.",
-            hint=f"Remove its api_base from {own.source}, or reach it by another provider.",
-        )
-
-
-def _endpoint(prefix: str, settings: Mapping[str, SecretStr], key: str | None) -> str:
-    names = (f"{prefix}_API_BASE", f"{prefix}_BASE_URL")
-    for name in names:
-        if name in settings:
-            return checked_url(settings[name].get_secret_value(), name)
-    for name in names:
-        # LiteLLM would read it by itself; the settings left it out because its key comes from elsewhere.
-        if key is not None and os.environ.get(name):
-            raise ProviderError(
-                f"{name} is in the environment but its key is not, so the key is not sent there.",
-                hint=f"Set both in one place, or remove {name}.",
-            )
-    return ""
-
-
-def _check_no_key_needed(litellm: ModuleType, model: str, names: tuple[str, ...]) -> None:
-    missing = litellm.validate_environment(model)["missing_keys"]
-    wanted = [name for name in missing if name.endswith("_API_KEY")]
-    if wanted:
-        name = next((name for name in names if name in wanted), wanted[0])
-        raise ProviderError(
-            f"{model} needs a key and none is set.",
-            hint=f"Put {name} in the environment or in .env, then run the cell again.",
-        )
+def _longest(litellm: ModuleType, model: str, prompt: Prompt) -> int | None:
+    # OpenAI refuses a request whose thinking finds no room below the limit, instead of cutting its answer.
+    unlimited = prompt.max_tokens is None or litellm.supports_reasoning(model)
+    return None if unlimited else prompt.max_tokens
 
 
 def _usage(usage: Any) -> Usage:

@@ -38,6 +38,16 @@ class RemoteProvider(ABC):
         """Ask, and give the answer as it comes; see `Provider.stream`."""
         return with_retries(lambda: self._attempt(prompt), self._explain, self._patience)
 
+    @abstractmethod
+    async def open(self) -> None:
+        """Make ready to ask, as the first request does by itself; nothing is sent.
+
+        Raises
+        ------
+        ProviderError, MissingExtra
+            It can't be asked: no key, no such provider, a library that can't be imported.
+        """
+
     async def aclose(self) -> None:
         """Close the connections that are this provider's own."""
         self._closed = True

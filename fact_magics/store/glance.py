@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fact_magics.store import tools
 from fact_magics.store.binding import words
-from fact_magics.tool import SHELF
+from fact_magics.tool import HAND, IMPORTED, SHELF, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,12 +58,45 @@ def tags(path: Path) -> list[str]:
         return sorted({tag for row in connection.execute(query, (_LATEST,)) for tag in words(row[0])})
 
 
-def models(path: Path) -> list[str]:
-    """List the models that were asked last, the latest first; the shelf's entries are none."""
-    query = "SELECT provider, model FROM generations ORDER BY started_at DESC LIMIT ?"
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """What the latest attempts of generations tell of a model.
+
+    Attributes
+    ----------
+    provider, model : str
+        As the attempts name them; an entry of the shelf counts as the shelf.
+    last_used : str
+        UTC ISO 8601.
+    attempts, accepted : int
+        How many there were, and how many of them became a version.
+    """
+
+    provider: str
+    model: str
+    last_used: str
+    attempts: int
+    accepted: int
+
+
+def model_uses(path: Path) -> list[ModelUse]:
+    """List what the 500 latest attempts were asked of, the latest first; what people wrote is not asked."""
+    query = "SELECT provider, model, status, started_at FROM generations ORDER BY started_at DESC LIMIT ?"
+    found: dict[tuple[str, str], ModelUse] = {}
     with _opened(path) as connection:
-        asked = connection.execute(query, (_LATEST,)).fetchall()
-    return list(dict.fromkeys(model for provider, model in asked if provider != SHELF))
+        for provider, model, status, started_at in connection.execute(query, (_LATEST,)):
+            if provider in (HAND, IMPORTED):
+                continue
+            key = (provider, SHELF if provider == SHELF else model)
+            use = found.get(key, ModelUse(*key, started_at, 0, 0))
+            accepted = use.accepted + (status == Status.OK)
+            found[key] = replace(use, attempts=use.attempts + 1, accepted=accepted)
+    return list(found.values())
+
+
+def models(path: Path) -> list[str]:
+    """List the models that were asked last, the latest first; the shelf is none."""
+    return list(dict.fromkeys(use.model for use in model_uses(path) if use.provider != SHELF))
 
 
 def runs(path: Path) -> list[str]:

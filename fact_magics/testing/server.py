@@ -82,14 +82,16 @@ class ModelServer:
         0 lets the system choose a free one.
     local_models : sequence of str, optional
         What Ollama's list of models says is installed.
+    strict : bool
+        Refuse every key but `key`, also for Anthropic's and OpenAI's list of models.
 
     Attributes
     ----------
     url : str
         Where it listens, without a path, such as ``http://127.0.0.1:40123``.
     key : str
-        A made-up API key, another for each server. Any key is accepted; Anthropic's and OpenAI's
-        endpoints refuse a request without one.
+        A made-up API key, another for each server. Any key is accepted, unless the server is strict;
+        Anthropic's and OpenAI's endpoints refuse a request without one.
     """
 
     def __init__(
@@ -98,11 +100,13 @@ class ModelServer:
         *,
         port: int = 0,
         local_models: Sequence[str] = ("small-coder:latest",),
+        strict: bool = False,
     ) -> None:
         self.url = ""
         self.key = f"sk-loopback-{secrets.token_hex(16)}"
         self._port = port
         self._local_models = tuple(local_models)
+        self._strict = strict
         self._changed = threading.Condition()
         self._script: deque[Reply] = deque()
         self._requests: list[Request] = []
@@ -317,8 +321,11 @@ class ModelServer:
         self, writer: asyncio.StreamWriter, method: str, path: str, headers: dict[str, str], raw: bytes
     ) -> None:
         wire = WIRES.get(path)
+        keys = _keys(headers)
         if method == "GET" or wire is None:
-            await send_json(writer, *self._list(method, path))
+            refused = self._strict and path == "/v1/models" and self.key not in keys
+            error = WIRES["/v1/chat/completions"].error(401, "the key is not this server's")
+            await send_json(writer, *((401, error) if refused else self._list(method, path)))
             return
         try:
             body = json.loads(raw)
@@ -327,9 +334,9 @@ class ModelServer:
         if not isinstance(body, dict):
             await send_json(writer, 400, wire.error(400, "the body is no JSON object"))
             return
-        keys = _keys(headers)
-        if wire.name != "ollama" and not keys:
-            await send_json(writer, 401, wire.error(401, "no key was sent"))
+        if wire.name != "ollama" and (not keys or (self._strict and self.key not in keys)):
+            said = "the key is not this server's" if keys else "no key was sent"
+            await send_json(writer, 401, wire.error(401, said))
             return
         reply = self._next(_record(wire, path, headers, body, keys))
         if reply.status != 200:

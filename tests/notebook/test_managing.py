@@ -52,7 +52,18 @@ def test_state_names_the_model_that_config_sets_and_why(desk):
     assert "%config" in plain
 
 
-@pytest.mark.parametrize("line", ["", "tools", "show", "history", "trust"])
+def test_models_lists_what_can_be_named_and_how_it_went(desk):
+    cell = desk.run("%fact models")
+    for text in (cell.plain, cell.html):
+        assert "claude-opus-5-5" in text
+        assert "2 of 3" in text  # half and shelve were accepted, never was not
+        assert desk.server.key not in text
+    rows = json.loads(desk.run("%fact models --json").stdout)["models"]
+    [default] = [row for row in rows if row["is_default"]]
+    assert (default["name"], default["setting"]) == ("claude-sonnet-5-5", "ANTHROPIC_API_KEY")
+
+
+@pytest.mark.parametrize("line", ["", "tools", "show", "history", "models", "trust"])
 def test_each_subcommand_has_help(desk, line):
     text = desk.run(f"%fact {line} --help").stdout
     assert text.startswith("%fact")

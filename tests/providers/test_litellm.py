@@ -11,9 +11,13 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
+from fact_magics import load_settings
 from fact_magics.errors import ProviderError
 from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta, Usage
+from fact_magics.providers.catalogue import WELL_KNOWN, catalogue
+from fact_magics.providers.checking import check
 from fact_magics.providers.litellm import LiteLLMProvider, load_litellm
+from fact_magics.testing import ModelServer
 
 WIRES = {"openai/gpt-5": "openai", "ollama/small-coder": "ollama"}
 
@@ -286,3 +290,104 @@ class TestLeaving:
         )
         assert (done.stdout, done.stderr) == ("", "")
         assert len(server.requests) == 5
+
+
+class TestNames:
+    async def test_an_answer_is_named_as_a_cell_would_name_the_model(self, server, provider, ask):
+        """What the history holds can be asked again: the provider is part of it."""
+        server.reply("text")
+        assert (await ask(provider)).finished.model == provider.model
+
+
+class TestChecking:
+    """What `%fact models --check` asks."""
+
+    @pytest.fixture
+    def strict(self):
+        with ModelServer(strict=True) as running:
+            yield running
+
+    def listing(self, strict, key="", model="openai/…"):
+        settings = {
+            "OPENAI_API_KEY": SecretStr(key or strict.key),
+            "OPENAI_BASE_URL": SecretStr(f"{strict.url}/v1"),
+        }
+        return LiteLLMProvider(model, settings)
+
+    async def test_the_answer_is_one_token_long_but_of_models_that_think_first(
+        self, server, settings, patience, prompt
+    ):
+        """Those refuse a limit under which they can't finish thinking."""
+        for model, sent in (("openai/gpt-4o", 1), ("openai/gpt-5", None)):
+            server.reply("text")
+            provider = LiteLLMProvider(model, settings, patience=patience)
+            events = [event async for event in provider.stream(replace(prompt, max_tokens=1))]
+            await provider.aclose()
+            body = server.requests[-1].body
+            assert (body.get("max_tokens"), body.get("max_completion_tokens")) in ((sent, None), (None, sent))
+            assert isinstance(events[-1], Finished)
+
+    async def test_a_provider_s_list_proves_a_key(self, strict):
+        """It is asked with the key, and once more without it, where it must not be shown."""
+        provider = self.listing(strict)
+        assert await provider.count_models() == 2
+        await provider.aclose()
+
+    async def test_a_list_that_anyone_may_see_proves_nothing(self, server):
+        provider = self.listing(server)
+        assert await provider.count_models() is None
+        await provider.aclose()
+
+    async def test_a_wrong_key_is_told_by_the_words_of_the_others(self, strict):
+        provider = self.listing(strict, key="sk-wrong-and-RECOGNISABLE")
+        with pytest.raises(ProviderError, match="OpenAI refused the key") as caught:
+            await provider.count_models()
+        assert "the key is not this server's" in str(caught.value)
+        assert "RECOGNISABLE" not in str(caught.value)
+        await provider.aclose()
+
+    async def test_a_server_that_keeps_no_list_proves_nothing(self, strict):
+        provider = LiteLLMProvider(
+            "openai/…", {"OPENAI_API_KEY": SecretStr("k"), "OPENAI_BASE_URL": SecretStr(strict.url)}
+        )
+        assert await provider.count_models() is None
+        await provider.aclose()
+
+    async def test_a_server_that_is_gone_is_unreachable(self, strict):
+        strict.close()
+        provider = self.listing(strict)
+        with pytest.raises(ProviderError, match="No connection to OpenAI"):
+            await provider.count_models()
+        await provider.aclose()
+
+    async def test_models_and_lists_are_checked_together(self, strict, tmp_path):
+        """The whole way: settings, catalogue, the wire."""
+        strict.reply("Hi")
+        environment = {
+            "FACT_HOME": str(tmp_path),
+            "FACT_MODEL": "openai/gpt-4o",
+            "OPENAI_API_KEY": strict.key,
+            "OPENAI_BASE_URL": f"{strict.url}/v1",
+        }
+        known = load_settings({}, tmp_path, environment)
+        found = await check(known, catalogue(known))
+        assert {name: (one.works, one.said) for name, one in found.items()} == {
+            "openai/gpt-4o": (True, ""),
+            "openai/…": (True, "2 models"),
+        }
+        assert all(request.carries(strict.key) for request in strict.requests)
+
+    async def test_a_key_is_not_sent_to_an_endpoint_from_elsewhere(self, strict, tmp_path, monkeypatch):
+        """The rule of generations holds for checks: here the endpoint is the environment's, the key a file's."""
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{strict.url}/v1")
+        (tmp_path / ".env").write_text("OPENAI_API_KEY=k\nFACT_MODEL=openai/gpt-4o\n")
+        environment = {"FACT_HOME": str(tmp_path / "home"), "OPENAI_BASE_URL": f"{strict.url}/v1"}
+        known = load_settings({}, tmp_path, environment)
+        found = await check(known, catalogue(known))
+        assert [one.works for one in found.values()] == [False, False]
+        assert all("so the key is not sent there" in one.said for one in found.values())
+        assert strict.requests == ()
+
+    def test_the_providers_that_are_listed_by_their_keys_are_litellm_s(self, litellm):
+        known = {str(getattr(provider, "value", provider)) for provider in litellm.provider_list}
+        assert set(WELL_KNOWN) <= known

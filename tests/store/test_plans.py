@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fact_magics.store import CacheEntry, Candidate, ExecutionRow, GenerationRow, Store
+from fact_magics.store import CacheEntry, Candidate, ExecutionRow, GenerationRow, Store, glance
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
 
 SMALL = {"cache_total"}
 # Walks an index in its order until the limit is reached: no more rows than are shown.
@@ -176,6 +178,27 @@ async def test_a_search_asks_the_full_text_index_first_and_sorts_nothing(
         "SEARCH tool_executions USING INTEGER PRIMARY KEY (rowid=?)",
     ]
     assert ":M" in steps[0][1], "the full-text index is asked for a match"
+
+
+async def test_what_was_asked_of_which_model_is_read_from_the_latest_attempts(
+    traced: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+    opened = glance._opened
+
+    @contextmanager
+    def observed(path: Path) -> Iterator[sqlite3.Connection]:
+        with opened(path) as connection:
+            connection.set_trace_callback(statements.append)
+            yield connection
+
+    monkeypatch.setattr(glance, "_opened", observed)
+    assert [use.attempts for use in glance.model_uses(traced.path)] == [1]
+    [query] = statements
+    again = lambda known: known.execute(query).fetchall()  # noqa: E731
+    steps = await plans(traced, lambda store: store._database.read(again))
+    assert [step for _, step in steps] == ["SCAN generations USING INDEX generations_by_time"]
+    assert "LIMIT 500" in query
 
 
 async def test_the_check_itself_finds_a_scan(traced: Store) -> None:

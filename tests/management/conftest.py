@@ -1,0 +1,123 @@
+"""``%fact`` lines without a kernel: a workshop, and a notebook that writes down what is done to it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fact_magics.management import manage
+from fact_magics.signature import read_signature, signature_identity
+from fact_magics.store import Candidate, ExecutionRow
+from fact_magics.tool import Status
+from fact_magics.workshop import Workshop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from fact_magics.display.record import Record
+    from fact_magics.handle import Tool
+
+_OF_THE_USER = ("_API_KEY", "_BASE_URL", "_API_BASE")
+_SETTINGS = ("DATABASE_URL", "FACT_MODEL", "SECRET_KEY")
+
+
+@dataclass
+class Paper:
+    """A notebook that nobody looks at."""
+
+    shown: list[Record] = field(default_factory=list)
+    cells: list[str] = field(default_factory=list)
+
+    def show(self, record: Record) -> None:
+        self.shown.append(record)
+
+    def put_cell(self, text: str) -> None:
+        self.cells.append(text)
+
+    def rebind(self, tool: Tool) -> bool:
+        del tool
+        return False
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The notebook's directory, beside a FACT_HOME that is not there yet, without anyone's keys."""
+    for name in list(os.environ):
+        if name.endswith(_OF_THE_USER) or name in _SETTINGS:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("FACT_HOME", str(tmp_path / "home"))
+    made = tmp_path / "notebooks"
+    made.mkdir()
+    monkeypatch.chdir(made)
+    return made
+
+
+@pytest.fixture
+def workshop(folder: Path) -> Iterator[Workshop]:
+    made = Workshop(lambda: {"isolation": "process"})  # which starts nothing ahead
+    assert made.directory == folder
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def notebook() -> Paper:
+    return Paper()
+
+
+@pytest.fixture
+def fact(workshop: Workshop, notebook: Paper) -> Callable[[str], Any]:
+    """Give what a line shows; what it prints as JSON, read."""
+
+    def ask(line: str) -> Any:
+        answer = manage(line, workshop, notebook)
+        return json.loads(answer) if isinstance(answer, str) and "--json" in line.split() else answer
+
+    return ask
+
+
+@pytest.fixture
+def keep_tools(workshop: Workshop) -> Callable[..., None]:
+    """Store tools as generations do."""
+
+    def keep(*names: str) -> None:
+        store = workshop.core.store
+
+        async def accept() -> None:
+            for name in names:
+                source = f"def {name}(n: int) -> int:\n    return 2 * n\n"
+                identity = signature_identity(read_signature(source, name))
+                candidate = Candidate(name=name, source=source, signature_id=identity, description="Twice.")
+                await store.accept(candidate)
+
+        workshop.submit(accept()).wait(lambda: None)
+
+    return keep
+
+
+@pytest.fixture
+def keep_runs(workshop: Workshop) -> Callable[..., None]:
+    """Store runs of this session, the last one with the highest number."""
+
+    def keep(tool: str, count: int, **known: Any) -> None:
+        core = workshop.core
+        rows = [
+            ExecutionRow(
+                session_id=core.session_id,
+                tool_name=tool,
+                status=Status.OK,
+                input_data=f'{{"n": {number}}}',
+                output_data=str(2 * number),
+                executed_at=f"2026-01-01T00:00:00.{number:03}Z",
+                **known,
+            )
+            for number in range(count)
+        ]
+        workshop.submit(core.store.commit(executions=rows)).wait(lambda: None)
+
+    return keep

@@ -1,0 +1,62 @@
+"""Where files are found, and what an interrupt does to a line."""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from fact_magics.errors import CellError, Interrupted
+from fact_magics.management import state
+from fact_magics.management.desk import Desk
+
+
+def test_what_can_t_be_a_path_is_one_line(fact, keep_tools):
+    keep_tools("twice")
+    for line in ("export twice --to", "import", "trust", "history --to"):
+        for text in ("~nobody-of-that-name/x", "a\0b", "\ud800"):
+            with pytest.raises(CellError, match="is no path here"):
+                fact(f"{line} {text}")
+
+
+def test_paths_start_at_the_notebook_s_directory_wherever_it_has_gone(
+    fact, keep_tools, folder, tmp_path, monkeypatch
+):
+    keep_tools("twice")
+    monkeypatch.chdir(tmp_path)
+    fact("export twice")
+    fact("history --to rows.json")
+    assert {path.name for path in folder.iterdir()} == {"twice.fact.py", "rows.json"}
+    (folder / ".env").write_text("FACT_MODEL=shelf\n")
+    assert str(folder / ".env") in fact("trust .env").plain
+
+
+def test_a_path_from_the_root_or_from_home_is_taken_as_it_is(workshop, notebook, folder, monkeypatch):
+    monkeypatch.setenv("HOME", "/somewhere")
+    desk = Desk(workshop, notebook)
+    paths = [desk.path(text) for text in ("/x/y", "~/y", "y")]
+    assert paths == [Path("/x/y"), Path("/somewhere/y"), folder / "y"]
+
+
+def test_a_file_is_trusted_before_anything_is_opened(fact, workshop, folder):
+    (folder / ".env").write_text("FACT_MODEL=shelf\n")
+    fact("trust .env")
+    assert workshop.opened is None
+
+
+def test_an_interrupt_of_the_state_is_one_line(fact, workshop, monkeypatch):
+    """A local Ollama may take its time to answer."""
+    begun = threading.Event()
+
+    async def never(_settings):
+        begun.set()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(state, "model_in_use", never)
+    workshop.core  # noqa: B018 - opened before
+    threading.Thread(target=lambda: begun.wait() and _thread.interrupt_main()).start()
+    with pytest.raises(Interrupted, match="was stopped"):
+        fact("")

@@ -1,0 +1,90 @@
+"""What is listed, and that a list says when there is more."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fact_magics.errors import CellError, UnknownName
+
+
+def test_a_list_of_tools_that_is_cut_says_so(fact, keep_tools):
+    keep_tools(*(f"tool_{number}" for number in range(101)))
+    assert fact("tools").plain.startswith("The latest 100 tools; there are more, for --search to find")
+    assert len(fact("tools --json")) == 100
+    assert fact("tools --search tool_100").plain.startswith("1 tool")
+    assert fact("tools --search twice").plain.startswith("The best 100 tools; there are more, ")
+
+
+def test_a_history_that_is_cut_says_so(fact, keep_tools, keep_runs):
+    keep_tools("twice")
+    keep_runs("twice", 21)
+    cut = fact("history").plain
+    assert cut.startswith("The latest 20 rows; there are more: -n N")
+    assert '{"n": 20} → 40' in cut
+    assert '{"n": 0} → 0' not in cut
+    assert fact("history -n 1").plain.startswith("The latest 1 row;")
+    assert fact("history -n 21").plain.startswith("21 rows")
+
+
+def test_a_file_gets_all_rows_unless_so_many_are_asked_for(fact, keep_runs, folder):
+    keep_runs("twice", 30)
+    assert "30 rows" in fact("history --to all.json").plain
+    assert len(json.loads((folder / "all.json").read_text())) == 30
+    assert "7 rows" in fact("history --to some.json -n 7").plain
+
+
+def test_a_file_that_is_something_else_is_not_lost(fact, keep_runs, folder):
+    file = folder / "rows.json"
+    file.write_text("mine")
+    with pytest.raises(CellError, match="--replace"):
+        fact("history --to rows.json")
+    assert file.read_text() == "mine"
+    for expected in (0, 3, 6):  # written over, and written again
+        fact("history --to rows.json --replace" if expected == 0 else "history --to rows.json")
+        assert len(json.loads(file.read_text())) == expected
+        keep_runs("twice", 3)
+
+
+def test_what_is_neither_a_tool_nor_a_row_is_said_to_be_neither(fact, keep_tools):
+    keep_tools("twice")
+    with pytest.raises(UnknownName) as caught:
+        fact("show deadbeef")
+    assert (
+        caught.value.line
+        == "There is no tool and no row 'deadbeef'. %fact tools and %fact history list what there is."
+    )
+    with pytest.raises(UnknownName, match="Did you mean 'twice'"):
+        fact("show twise")
+    with pytest.raises(UnknownName, match="twice has no version 9"):
+        fact("show twice@9")
+
+
+def test_a_row_with_much_in_it_scrolls_by_itself(fact, keep_runs):
+    keep_runs("twice", 1, printed="tick\n" * 500)
+    [row] = fact("history --json")
+    page = fact(f"show {row['id']}")
+    assert page.html.count("overflow:auto") == 1
+    assert page.plain.count("tick") == 500
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("history -n 1e30", "-n '1e30' must be at most"),
+        ("history --since 3 days", "a value with blanks in it goes between quotes"),
+        ("history --to ~nobody-of-that-name/x.json", "is no path here"),
+        ("tools\t--jsn", "Did you mean '--json'"),
+        ("rerun", "%fact rerun needs ID."),
+        ("rerun 1 --fresh", "%fact rerun has no option --fresh."),
+        ("import", "%fact import needs FILE."),
+        ("trust a b", "%fact trust does not read 'b'."),
+        ("show", "%fact show needs NAME|ID."),
+    ],
+)
+def test_a_line_that_can_t_be_read_is_one_clear_line(fact, line, told):
+    with pytest.raises(CellError) as caught:
+        fact(line)
+    assert told in caught.value.line
+    assert "\n" not in str(caught.value)
