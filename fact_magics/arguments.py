@@ -1,19 +1,22 @@
-"""The grammars of the cells' first lines and of a run's body; nothing here knows IPython."""
+"""The grammar of the magics' lines; nothing here knows IPython."""
 
 from __future__ import annotations
 
-import ast
-import json
 import keyword
 import shlex
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.errors import CellError, UnknownName, did_you_mean
+from fact_magics.errors import CellError, did_you_mean
 from fact_magics.silence import line_is_silenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+
+# What a database still counts.
+_MOST = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def megabytes(text: str) -> int:
     """Read a memory limit in MiB."""
     value = _number(text)
     if not value.is_integer() or not 16 <= value <= 1_048_576:
-        raise ValueError("must be a whole number of MB, at least 16")
+        raise ValueError("must be a whole number of MB, at least 16 and at most 1048576")
     return int(value)
 
 
@@ -117,6 +120,8 @@ def count(text: str) -> int:
     value = _number(text)
     if not value.is_integer() or value < 1:
         raise ValueError("must be a whole number of at least 1")
+    if value > _MOST:
+        raise ValueError(f"must be at most {_MOST:,}")
     return int(value)
 
 
@@ -281,12 +286,16 @@ def _named(words: Sequence[str], command: Command) -> dict[str, str]:
         raise CellError(f"{_magic(command)} needs {names[len(words)]}.", hint=f"Write: {command.usage}")
     if len(words) > len(names):
         extra = " ".join(words[len(names) :])
-        raise CellError(f"{_magic(command)} does not read {extra!r}.", hint=f"Write: {command.usage}")
+        raise CellError(
+            f"{_magic(command)} does not read {extra!r}.",
+            hint=f"Write: {command.usage}; a value with blanks in it goes between quotes.",
+        )
     return dict(zip(names, words, strict=False))
 
 
 def _magic(command: Command) -> str:
-    return command.usage.split(" [")[0].split(" NAME")[0]
+    """Give what the usage begins with: ``%%fact_run``, ``%fact show``."""
+    return " ".join(takewhile(lambda word: word[0] == "%" or word[0].islower(), command.usage.split()))
 
 
 def tool_name(text: str) -> str:
@@ -325,164 +334,3 @@ def split_reference(text: str) -> tuple[str, str | None]:
     if at and not (len(parts) <= 3 and all(part.isascii() and part.isdigit() for part in parts)):
         raise CellError(f"{version!r} is no version.", hint=f"Write {name}@1, {name}@1.2 or {name}@1.2.3.")
     return name, version or None
-
-
-def read_run_body(body: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """Evaluate a run's body: ``name = expression`` statements in order, or one JSON object.
-
-    Parameters
-    ----------
-    body : str
-        The cell's text below its first line.
-    namespace : mapping
-        The notebook's names; it is not changed.
-
-    Returns
-    -------
-    dict
-        The tool's arguments by name; empty for an empty body.
-
-    Raises
-    ------
-    CellError
-        Another kind of statement, a name given twice, or text that does not parse, with its position.
-    """
-    if body.lstrip().startswith("{"):
-        return _read_json(body)
-    return _evaluate(_read_assignments(body), namespace)
-
-
-def _read_json(body: str) -> dict[str, Any]:
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        read = dict(items)
-        if len(read) < len(items):
-            names = [name for name, _ in items]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise CellError(f"The JSON object gives {twice!r} twice.", hint="Give it once.")
-        return read
-
-    try:
-        value = json.loads(body, object_pairs_hook=pairs)
-    except json.JSONDecodeError as error:
-        raise CellError(
-            f"The body is no JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
-            hint="Mend it there, or write name = expression lines.",
-        ) from None
-    except (RecursionError, ValueError) as error:
-        raise CellError(f"The body's JSON can't be read: {error}.", hint="Pass it by a variable.") from None
-    return dict(value)
-
-
-def _read_assignments(body: str) -> list[tuple[str, ast.expr]]:
-    try:
-        tree = ast.parse(body)
-    except SyntaxError as error:
-        raise CellError(
-            f"The body does not parse: {error.msg} at line {error.lineno}, column {error.offset}.",
-            hint="Write name = expression lines, or one JSON object.",
-        ) from None
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise CellError(f"The body does not parse: {error}.", hint="Write name = expression lines.") from None
-    lines = body.splitlines()
-    read: list[tuple[str, ast.expr]] = []
-    for statement in tree.body:
-        if not (
-            isinstance(statement, ast.Assign)
-            and len(statement.targets) == 1
-            and isinstance(statement.targets[0], ast.Name)
-        ):
-            shown = lines[statement.lineno - 1].strip()
-            raise CellError(
-                f"Line {statement.lineno} of the body is no name = expression: {shown}",
-                hint="A run's body only gives the tool its input; put other code in a cell of its own.",
-            )
-        name = statement.targets[0].id
-        if any(name == given for given, _ in read):
-            raise CellError(
-                f"Line {statement.lineno} of the body gives {name!r} again.", hint="Give it once."
-            )
-        read.append((name, statement.value))
-    return read
-
-
-def _evaluate(assignments: list[tuple[str, ast.expr]], namespace: Mapping[str, Any]) -> dict[str, Any]:
-    # One merged dictionary: with separate locals a comprehension does not see earlier names on Python 3.11.
-    names = dict(namespace)
-    values: dict[str, Any] = {}
-    for name, expression in assignments:
-        try:
-            code = compile(ast.Expression(expression), f"<input {name}>", "eval")
-            names[name] = values[name] = eval(code, names)  # noqa: S307 - the user's own cell
-        except NameError as error:
-            missing = error.name or ""
-            raise CellError(
-                f"The value of {name!r} could not be computed: {error}.",
-                hint=did_you_mean(missing, (key for key in names if not key.startswith("_"))),
-            ) from error
-        except Exception as error:
-            raise CellError(
-                f"The value of {name!r} could not be computed: {type(error).__name__}: {error}",
-                hint=f"Line {expression.lineno} of the body raised it.",
-            ) from error
-    return values
-
-
-_OPEN, _CLOSE = "{{", "}}"
-_VARIABLE_LIMIT = 4_000
-
-
-def fill_variables(text: str, namespace: Mapping[str, Any]) -> str:
-    """Put notebook variables in the place of ``{{name}}``; single braces are left alone.
-
-    A string goes in as it is, a DataFrame as its columns, types and first rows, anything else as its repr,
-    each bounded, with a note of what was cut.
-
-    Raises
-    ------
-    CellError
-        What stands between the braces is no bare name.
-    UnknownName
-        The notebook has no such variable.
-    """
-    parts: list[str] = []
-    rest = text
-    while True:
-        before, opened, after = rest.partition(_OPEN)
-        name, closed, remaining = after.partition(_CLOSE)
-        if not (opened and closed):
-            return "".join((*parts, rest))
-        parts += [before, _shown(name.strip(), namespace)]
-        rest = remaining
-
-
-def _shown(name: str, namespace: Mapping[str, Any]) -> str:
-    if not name.isidentifier():
-        raise CellError(
-            f"{{{{{name[:60]}}}}} is no bare variable name.",
-            hint="Assign the value to a variable in a cell above, and name that.",
-        )
-    if name not in namespace:
-        known = [key for key in namespace if not key.startswith("_")]
-        hint = did_you_mean(name, known) or "Run the cell that defines it first."
-        raise UnknownName(f"{{{{{name}}}}} names no variable of this notebook.", hint=hint)
-    value = namespace[name]
-    if isinstance(value, str):
-        return _bounded(value, "characters of text")
-    kind = type(value)
-    if kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] in ("pandas", "polars"):
-        return _bounded(_frame(value), "characters of a table")
-    return _bounded(repr(value), "characters of a repr")
-
-
-def _frame(frame: Any) -> str:
-    columns = list(frame.columns)
-    types = ", ".join(f"{column}: {kind}" for column, kind in zip(columns, frame.dtypes, strict=False))
-    rows = frame.head(5)
-    shown = rows.to_string(index=False) if hasattr(rows, "to_string") else str(rows)
-    return f"A table of {len(frame)} rows. Columns: {types}. First rows:\n{shown}"
-
-
-def _bounded(text: str, what: str) -> str:
-    if len(text) <= _VARIABLE_LIMIT:
-        return text
-    return f"{text[:_VARIABLE_LIMIT]}… ({len(text) - _VARIABLE_LIMIT} more {what} were cut)"

@@ -67,8 +67,7 @@ class Job(Generic[T]):
         self._task: asyncio.Task[T] | None = None
         self._cancel_wanted = False
         self._finished = threading.Event()
-        self._wake: Callable[[], None] = lambda: None
-        self._lock = threading.Lock()
+        self._at_end: Callable[[], None] = lambda: None
         loop.call_soon_threadsafe(self._start, coroutine)
 
     def _start(self, coroutine: Coroutine[Any, Any, T]) -> None:
@@ -82,25 +81,12 @@ class Job(Generic[T]):
         if not task.cancelled():
             task.exception()
         self._finished.set()
-        self.notify()
+        self._at_end()
 
     @property
     def finished(self) -> bool:
         """Whether the coroutine returned, raised or was cancelled."""
         return self._finished.is_set()
-
-    def notify(self) -> None:
-        """Wake whoever waits: something can be shown. Callable from any thread."""
-        with self._lock:
-            wake = self._wake
-        wake()
-
-    def on_notify(self, wake: Callable[[], None]) -> None:
-        """Call `wake`, on the loop's thread, at every notification and at the end."""
-        with self._lock:
-            self._wake = wake
-        if self.finished:
-            wake()
 
     def cancel(self) -> None:
         """Ask the coroutine to stop; it still records what it did."""
@@ -124,19 +110,15 @@ class Job(Generic[T]):
         return self._task.result()
 
     def wait(self, pump: Callable[[], None]) -> T:
-        """Block this thread until the job ends, calling `pump` whenever something can be shown.
+        """Block this thread until the job ends, calling `pump` ten times a second and at the end.
 
         Raises
         ------
         KeyboardInterrupt
             The user interrupted; the job was cancelled, and given time to record it.
         """
-        wake = threading.Event()
-        self.on_notify(wake.set)
         try:
-            while not self.finished:
-                wake.wait(_HEARTBEAT_SECONDS)
-                wake.clear()
+            while not self._finished.wait(_HEARTBEAT_SECONDS):
                 pump()
         except BaseException:
             self.cancel()
@@ -147,7 +129,7 @@ class Job(Generic[T]):
         return self.result()
 
     async def wait_awaited(self, pump: Callable[[], None]) -> T:
-        """Await the job on the kernel's loop, calling `pump` there whenever something can be shown.
+        """Await the job on the kernel's loop, calling `pump` there ten times a second and at the end.
 
         Raises
         ------
@@ -155,40 +137,27 @@ class Job(Generic[T]):
             The cell was cancelled (an interrupt, in a kernel); so was the job, which had time to record it.
         """
         kernel_loop = asyncio.get_running_loop()
-        wake = asyncio.Event()
+        ended = asyncio.Event()
 
-        def notify() -> None:
+        def wake() -> None:
             with suppress(RuntimeError):  # the kernel's loop is gone: it is shutting down
-                kernel_loop.call_soon_threadsafe(wake.set)
+                kernel_loop.call_soon_threadsafe(ended.set)
 
-        self.on_notify(notify)
+        self._at_end = wake  # before it is asked whether that end has come already
         try:
             while not self.finished:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(wake.wait(), _HEARTBEAT_SECONDS)
-                wake.clear()
+                    await asyncio.wait_for(ended.wait(), _HEARTBEAT_SECONDS)
                 pump()
         except BaseException:
             self.cancel()
-            await self._wind_down(kernel_loop)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GRACE_SECONDS):
+                    await ended.wait()
             raise
         finally:
             pump()
         return self.result()
-
-    async def _wind_down(self, loop: asyncio.AbstractEventLoop) -> None:
-        over = asyncio.Event()
-
-        def notify() -> None:
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(over.set)
-
-        self.on_notify(notify)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE_SECONDS):
-                while not self.finished:
-                    await over.wait()
-                    over.clear()
 
 
 class LoopThread:
@@ -226,7 +195,8 @@ class LoopThread:
             coroutine.close()
             raise
         job = Job(self.loop, coroutine)
-        self._jobs.add(job)
+        with self._lock:
+            self._jobs.add(job)
         return job
 
     def close(self, last: Coroutine[Any, Any, None] | None = None, *, timeout_seconds: float = 2.0) -> None:
@@ -234,11 +204,11 @@ class LoopThread:
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
+            unfinished = [job for job in self._jobs if not job.finished]
         if loop is None or thread is None:
             if last is not None:
                 last.close()
             return
-        unfinished = [job for job in self._jobs if not job.finished]
         for job in unfinished:
             job.cancel()
         for job in unfinished:

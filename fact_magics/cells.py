@@ -8,15 +8,27 @@ same body goes to the blocking magic.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+Transform = TypeVar("Transform")
 
 _PREFIX = "%%fact_"
 _BLOCKING = "get_ipython().run_cell_magic("
 # Stands before a prompt in a string while IPython strips those of what was pasted.
 _SHIELD = "\ue000"
+
+
+def _only_where_it_runs(transform: Transform) -> Transform:
+    """Spare a transformer the question whether a cell is complete, as prompts ask it at every Enter.
+
+    IPython takes a cell magic for complete at a blank line, as long as it still is one.
+    """
+    function: Any = transform
+    function.has_side_effects = True
+    return transform
 
 
 class CellEntry:
@@ -29,13 +41,15 @@ class CellEntry:
     awaitable : tuple of str
         The cell magics that have an awaited form.
     target : str
-        An expression, in the notebook's namespace, whose ``cell(name, line, body)`` is awaited.
+        An expression, in the notebook's namespace, whose ``cell(name, line, body)`` is awaited, and whose
+        ``refuse(name)`` says what is wrong with the name of a magic that is not there.
     """
 
     def __init__(self, shell: InteractiveShell, awaitable: tuple[str, ...], target: str) -> None:
         self._shell: Any = shell
         self._awaitable = awaitable
         self._awaited = f"await {target}.cell("
+        self._refused = f"{target}.refuse("
         self._executing = 0
         shell.input_transformers_cleanup.insert(0, self._transform)
         shell.input_transformers_cleanup.append(_unshield)
@@ -61,6 +75,7 @@ class CellEntry:
         """Whether a Jupyter kernel, whose loop can await a cell, runs this shell."""
         return getattr(self._shell, "kernel", None) is not None
 
+    @_only_where_it_runs
     def _transform(self, lines: list[str]) -> list[str]:
         first = next(
             (i for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")), None
@@ -75,6 +90,8 @@ class CellEntry:
         if not name.isidentifier() or (not head.startswith(_PREFIX) and _PREFIX not in body):
             return lines
         if head.startswith(_PREFIX):
+            if name not in self._shell.magics_manager.magics["cell"]:
+                return [f"{self._refused}{name!r})\n"]
             body = body or "\n"  # IPython refuses a magic's body without a character
         # Also under another magic, carried whole: the inner cell comes round again.
         call = self._awaited if self._awaits(name) else _BLOCKING

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from fact_magics.display.live import View
     from fact_magics.in_kernel import KernelRun
-    from fact_magics.tool import ToolOutput
+    from fact_magics.tool import Status, ToolOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Work:
     finish : callable
         Takes its result to the cell's value; runs in the cell's thread.
     fail : callable
-        Shows what is left of work that failed or was interrupted.
+        Shows what is left of work that failed or was interrupted, which is said.
     interrupted : str
         The line that an interrupted cell shows.
     """
@@ -35,7 +35,7 @@ class Work:
     start: Callable[[], Coroutine[Any, Any, Any]]
     view: View
     finish: Callable[[Any], Any]
-    fail: Callable[[], None]
+    fail: Callable[[Status], None]
     interrupted: str
 
 
@@ -62,14 +62,15 @@ def silenced(work: Work | Here | object) -> Work | Here | None:
 def told(work: Work) -> Iterator[None]:
     """Show what is left of work that fails, and say in one line that it was stopped."""
     from fact_magics.bridge import STOPPED
+    from fact_magics.tool import Status
 
     try:
         yield
     except STOPPED:
-        work.fail()
+        work.fail(Status.INTERRUPTED)
         raise Interrupted(work.interrupted) from None
     except Exception:
-        work.fail()
+        work.fail(Status.ERROR)
         raise
 
 

@@ -36,8 +36,8 @@ class FactError(Exception):
     def line(self) -> str:
         """The message and the hint on one line."""
         message = " ".join(self.message.split())
-        if message.endswith("..") and not message.endswith("..."):
-            message = message[:-1]
+        if message.endswith(("..", "?.", "!.", "….")) and not message.endswith("..."):
+            message = message[:-1]  # what was quoted at its end has a stop of its own
         if not self.hint:
             return message
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
@@ -48,8 +48,11 @@ class FactError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Show the error itself where IPython would show a traceback of this package's frames."""
+        from fact_magics.callsites import call_sites
+
         name = type(self).__name__
-        return [f"{name}: {inert(self.line)}", *(f"  {inert(line)}" for line in self.details)]
+        lines = [*map(inert, self.details), *call_sites(self.__traceback__)]
+        return [f"{name}: {inert(self.line)}", *(f"  {line}" for line in lines)]
 
 
 class CellError(FactError):

@@ -259,7 +259,7 @@ def plan(
     keyed = tool.cacheable and not permissions and (files is not None or not tool.takes_paths)
     taken: tuple[InputFile, ...] = ()
     if tool.takes_paths and files is not None:
-        validated, taken = files.take(tool.metadata.name, validated, granted, digests=keyed)
+        validated, taken = files.take(tool.metadata.name, validated, parameters, granted, digests=keyed)
     arguments, key = tool.identify(validated, taken)
     return Plan(tool, arguments, key if keyed else "", timeout_seconds, memory_mb, fresh, granted, taken)
 

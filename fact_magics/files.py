@@ -11,12 +11,14 @@ import os
 import stat
 import time
 from collections import OrderedDict
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import CellError, InvalidInput
-from fact_magics.permissions import Permission, Protected, covers, danger
+from fact_magics.permissions import Permission, Protected, covers, danger, places
 from fact_magics.signature.vocabulary import (
     Bounded,
     DictOf,
@@ -30,11 +32,11 @@ from fact_magics.signature.vocabulary import (
 )
 from fact_magics.text import one_line, plural
 from fact_magics.tool import Returned
-from fact_magics.values import ToolObject
+from fact_magics.values import ToolObject, normalise
 from fact_magics.values.showing import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from fact_magics.signature import Signature
     from fact_magics.tool import Example
@@ -123,7 +125,13 @@ class InputFiles:
         self._lock = Lock()
 
     def take(
-        self, name: str, validated: Mapping[str, object], permissions: tuple[str, ...], *, digests: bool
+        self,
+        name: str,
+        validated: Mapping[str, object],
+        given: Mapping[str, object],
+        permissions: tuple[str, ...],
+        *,
+        digests: bool,
     ) -> tuple[dict[str, object], tuple[InputFile, ...]]:
         """Find the files that a validated input names.
 
@@ -131,6 +139,9 @@ class InputFiles:
         ----------
         name : str
             The tool, for messages.
+        given : mapping
+            The input before it was validated. A path that is not in it is a default of the tool's, which
+            nobody passed: it is no input file.
         permissions : tuple of str
             What is granted beside: a path that one of these covers may be missing, or a directory, and is no
             input file.
@@ -140,7 +151,7 @@ class InputFiles:
         Returns
         -------
         (dict, tuple of InputFile)
-            The input with every path absolute, and the files, each once.
+            The input with every path absolute, without defaults that name nothing, and the files, each once.
 
         Raises
         ------
@@ -150,13 +161,20 @@ class InputFiles:
         found: dict[str, InputFile] = {}
         problems: list[str] = []
 
-        def take_path(path: Path, place: str) -> Path:
-            if "\0" in str(path):
+        def take_path(passed: Callable[[], frozenset[Path]], path: Path, place: str) -> Path:
+            if not places.is_possible(str(path)):
                 problems.append(f"{place}: {_shown(str(path))} is no path")
                 return path
             full = self.protected.directory / _expanded(path)
             real = Path(os.path.realpath(full))
             if str(full) in found or covers(permissions, real):
+                return full
+            if path not in passed():
+                if places.missing(real):
+                    raise _LeftToToolError
+                problems.append(
+                    f"{place}: {_shown(str(path))} is the tool's default; pass it to let it be read"
+                )
                 return full
             try:
                 found[str(full)] = self._find(str(full), real, digests=digests)
@@ -164,7 +182,11 @@ class InputFiles:
                 problems.append(f"{place}: {unfit}")
             return full
 
-        taken = {field: _replaced(value, field, take_path) for field, value in validated.items()}
+        taken = {}
+        for field, value in validated.items():
+            passed = cache(partial(_paths_in, given.get(field)))
+            with suppress(_LeftToToolError):
+                taken[field] = _replaced(value, field, partial(take_path, passed))
         if len(found) > _MOST_FILES:
             problems = [f"{len(found):,} files are too many; add --allow read:DIR for their directory"]
         if problems:
@@ -190,7 +212,7 @@ class InputFiles:
                 continue
             given = {**{f"{index}": value for index, value in enumerate(example.args)}, **example.kwargs}
             try:
-                self.take("", given, permissions, digests=False)
+                self.take("", given, given, permissions, digests=False)
             except InvalidInput as unfit:
                 problem = unfit.details[0].partition(": ")[2]
                 raise CellError(
@@ -265,6 +287,28 @@ class _UnfitError(Exception):
     """A path that is not passed, and why."""
 
 
+class _LeftToToolError(Exception):
+    """A default that nobody passed: the tool fills it in, as it does those that only it can tell."""
+
+
+def _paths_in(given: object) -> frozenset[Path]:
+    return frozenset(map(Path, _texts(normalise(given))))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Give each text in a normalised value, and each path as one."""
+    match value:
+        case str() | Path():
+            yield str(value)
+        case list() | tuple() | set() | frozenset():
+            for item in value:
+                yield from _texts(item)
+        case dict():
+            yield from _texts([*value, *value.values()])
+        case ToolObject():
+            yield from _texts(list(value.fields.values()))
+
+
 def _replaced(value: object, place: str, take: Callable[[Path, str], Path]) -> object:
     """Copy a validated value with each path in it replaced by what `take` makes of it."""
     match value:
@@ -281,9 +325,10 @@ def _replaced(value: object, place: str, take: Callable[[Path, str], Path]) -> o
                 for key, item in value.items()
             }
         case ToolObject():
-            fields = {
-                name: _replaced(item, f"{place}[{name!r}]", take) for name, item in value.fields.items()
-            }
+            fields = {}
+            for name, item in value.fields.items():
+                with suppress(_LeftToToolError):
+                    fields[name] = _replaced(item, f"{place}[{name!r}]", take)
             return ToolObject(value.class_name, fields)
     return value
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from fact_magics.text import inert
+
 if TYPE_CHECKING:
     import inspect
 
@@ -44,9 +46,10 @@ class Tool:
         self._run = run
         self.__name__ = self.__qualname__ = loaded.metadata.name
         self.__module__ = "fact_magics.tools"
-        self.__doc__ = loaded.signature.doc or loaded.metadata.description
+        doc = loaded.signature.doc or loaded.metadata.description
         if loaded.metadata.permissions:
-            self.__doc__ += f"\n\nAllowed: {', '.join(loaded.metadata.permissions)}"
+            doc += f"\n\nAllowed: {', '.join(loaded.metadata.permissions)}"
+        self.__doc__ = inert(doc)  # what `help` prints
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the tool and give its value; raises a `FactError` if it fails."""

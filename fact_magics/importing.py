@@ -12,6 +12,7 @@ from fact_magics.arguments import tool_name
 from fact_magics.errors import CellError, FactError, TransferRefused, did_you_mean
 from fact_magics.events import GenerationEnded, Listener
 from fact_magics.generating import candidate_of
+from fact_magics.history import History
 from fact_magics.permissions import granted, normalised
 from fact_magics.providers.shelf.entry import is_shipped
 from fact_magics.text import one_line
@@ -71,6 +72,7 @@ class Importer:
         self._files = files
         self._log = log
         self._session_id = session_id
+        self._history = History(store, session_id)
 
     async def take_in(
         self,
@@ -82,7 +84,8 @@ class Importer:
     ) -> ToolVersion:
         """Prove a file's tool on its own contract, and keep it as the next version of its name.
 
-        The very tool that is stored already makes no new version: that one becomes the current one.
+        The very tool that is stored already makes no new version: that one becomes the current one. What is
+        kept is recorded as an attempt that was accepted; of what is not, nothing is.
 
         Parameters
         ----------
@@ -141,7 +144,9 @@ class Importer:
     async def _keep(self, spec: ToolSpec, accepted: Accepted) -> ToolVersion:
         attempt = accepted.attempt
         candidate = candidate_of(spec, accepted.candidate, attempt.provider, attempt.model)
-        keeping = asyncio.ensure_future(self._store.accept(candidate, session_id=self._session_id))
+        rows = self._history.generation_rows(spec, [attempt], tool_id=candidate.id)
+        accepting = self._store.accept(candidate, session_id=self._session_id, generations=rows)
+        keeping = asyncio.ensure_future(accepting)
         try:
             return await asyncio.shield(keeping)
         except asyncio.CancelledError:

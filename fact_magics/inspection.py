@@ -63,7 +63,7 @@ class Inspection:
         sections = [("Signature", self._code(tool.text, kind)), ("Version", _text(inert(facts), kind))]
         if whole:
             return [*sections, ("Source", self._code(inert(tool.source), kind))]
-        return [*sections, ("Docstring", _text(inert(tool.__doc__ or ""), kind))]
+        return [*sections, ("Docstring", _text(tool.__doc__ or "", kind))]
 
     def _code(self, source: str, kind: str) -> str:
         if kind == "text/plain":

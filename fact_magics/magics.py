@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Dict, Enum, TraitError, Unicode, observe, validate
@@ -15,6 +15,7 @@ from fact_magics.cells import CellEntry
 from fact_magics.cellwork import Here, Work, silenced, stoppable, told
 from fact_magics.completion import Completion
 from fact_magics.display.presenter import Presenter
+from fact_magics.errors import CellError, Interrupted, SettingsError, did_you_mean
 from fact_magics.inspection import Inspection
 from fact_magics.interrupts import interruptible
 from fact_magics.preparing import Preparer, flush
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 Magic = TypeVar("Magic")
+_CELLS = ("fact_generate", "fact_edit", "fact_run")
 _ENDINGS = {"fact_generate": silenced_description, "fact_run": silenced_input}
 
 
@@ -80,7 +82,14 @@ class FactMagics(Magics):
     ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell) -> None:
-        super().__init__(shell)
+        try:
+            super().__init__(shell)
+        except TraitError as error:  # also of what %config refused: IPython keeps it for the next load
+            raise SettingsError(
+                str(error),
+                hint="Mend it in ipython_config.py; what %config set is dropped by "
+                "get_ipython().config.FactMagics.clear().",
+            ) from None
         self._shell: Any = shell
         kernel = type(getattr(shell, "kernel", None) or shell).__module__.partition(".")[0]
         self.workshop = Workshop(
@@ -88,7 +97,7 @@ class FactMagics(Magics):
         )
         self.entry = CellEntry(
             shell,
-            ("fact_generate", "fact_edit", "fact_run"),
+            _CELLS,
             "get_ipython().magics_manager.registry['FactMagics']",
         )
         self._completion = Completion(shell, self.workshop)
@@ -177,7 +186,6 @@ class FactMagics(Magics):
             if not silent:
                 self._presenter.display(shown)
         else:
-            self._presenter.formatters  # noqa: B018 - registers them
             view = MutedView(line) if silent else SilentView(line)
             output = self._preparer.finish_run(shown, view, Arguments({}, {}))
             self._presenter.show(view, run_record(output), output)
@@ -209,6 +217,17 @@ class FactMagics(Magics):
             result = await self.workshop.submit(work.start()).wait_awaited(work.view.pump)
         return work.finish(result)
 
+    def refuse(self, name: str) -> NoReturn:
+        """Name what is close to a cell magic that is not there."""
+        from fact_magics.management import commands
+
+        known = [*(f"%%{magic}" for magic in _CELLS), *(f"%fact {word}" for word in commands() if word)]
+        hint = (
+            did_you_mean(f"%%{name}", known, limit=1)
+            or f"There are {', '.join(f'%%{magic}' for magic in _CELLS)}."
+        )
+        raise CellError(f"There is no cell magic %%{name}.", hint=hint)
+
     def _prepare(self, name: str, line: str, body: str) -> Work | Here | object:
         command, prepare = {
             "fact_generate": (GENERATE, self._preparer.generation),
@@ -222,7 +241,10 @@ class FactMagics(Magics):
         if name in _ENDINGS:
             body, ended = _ENDINGS[name](body)
             arguments = replace(arguments, silent=arguments.silent or ended)
-        work = prepare(arguments, body)
+        try:
+            work = prepare(arguments, body)
+        except KeyboardInterrupt:
+            raise Interrupted("The cell was stopped before its work began; nothing was run.") from None
         return silenced(work) if arguments.silent else work
 
 

@@ -55,6 +55,8 @@ _NOT_OURS = "The file is no tool that %fact export wrote"
 _EXPORT = "Give the path of a file that %fact export wrote."
 _SIGNED = b"fact_magics tool file\0"
 
+# All of them are shown, in a line to be written again.
+_Few = Annotated[list[str], Field(max_length=100)]
 _Number = Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")]
 
 
@@ -84,8 +86,8 @@ class _Block(_Table):
     name: str
     version: _Number
     description: str
-    permissions: list[str]
-    tags: list[str]
+    permissions: _Few
+    tags: _Few
     contract: str
     provenance: _Provenance
     proof: _Proof

@@ -7,7 +7,8 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.arguments import Arguments, fill_variables, read_run_body, tool_name
+from fact_magics.arguments import Arguments, tool_name
+from fact_magics.bodies import fill_variables, read_run_body
 from fact_magics.cellwork import Here, Work
 from fact_magics.errors import BindingRefused, CellError, InvalidInput, StoreError
 from fact_magics.text import inert
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from fact_magics.display.record import Record
     from fact_magics.execution import LoadedTool, Plan
     from fact_magics.handle import Tool
-    from fact_magics.tool import ToolOutput
+    from fact_magics.tool import Status, ToolOutput
     from fact_magics.workshop import Workshop
 
 
@@ -107,14 +108,14 @@ class Preparer:
             self._presenter.show(view, self._generation_record(view), tool)
             return tool
 
-        def fail() -> None:
+        def fail(status: Status) -> None:
             # Before anything was written, the one line of the error says it all.
             view.pump()
             ended = view.ended
             if ended is not None and (view.stands or any(attempt.text for attempt in ended.attempts)):
                 self._presenter.show(view, self._generation_record(view), None)
             else:
-                view.close()
+                view.close(status)
 
         return Work(start, view, finish, fail, stopped)
 
@@ -140,7 +141,7 @@ class Preparer:
         if bound is missing or isinstance(bound, Tool):
             return
         raise BindingRefused(
-            f"The notebook already holds a {type(bound).__name__} named {name!r}.",
+            f"{name!r} is something else in this notebook already, of type {type(bound).__name__}.",
             hint="Add --replace to bind the tool in its place, or choose another name.",
         )
 
@@ -223,7 +224,6 @@ class Preparer:
             output.metadata["warning"] = warning
         streamed = replace(output, metadata={**output.metadata, "printed": ""})
         self.finish_run(streamed, SilentView(""), arguments)
-        self._presenter.formatters  # noqa: B018 - registers them
         if output.metadata["printed"] and not arguments.silent:
             # What it printed stands above already.
             self._presenter.display(run_record(streamed))

@@ -39,7 +39,7 @@ class Toolbox:
         self._session_id = session_id
         self._runner = runner
         self._loaded: OrderedDict[str, LoadedTool] = OrderedDict()
-        self._pinned: dict[str, LoadedTool] = {}
+        self._pinned: dict[str, Tool] = {}
 
     async def use(self, reference: str) -> Tool:
         """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``; the first use of a bare name pins its version.
@@ -71,14 +71,12 @@ class Toolbox:
 
     def pinned(self, name: str) -> Tool | None:
         """Give what this session runs under a bare name, if it has run or bound it; waits for nothing."""
-        loaded = self._pinned.get(name)
-        return Tool(loaded, self._runner) if loaded else None
+        return self._pinned.get(name)
 
     def hold(self, version: ToolVersion) -> Tool:
         """Let the bare name mean this version from now on."""
-        loaded = self._load(version)
-        self._pinned[version.metadata.name] = loaded
-        return Tool(loaded, self._runner)
+        tool = self._pinned[version.metadata.name] = self.give(version)
+        return tool
 
     def give(self, version: ToolVersion) -> Tool:
         """Make a stored version callable.

@@ -45,7 +45,7 @@ def is_trusted(path: Path, home: Path, content: bytes | None = None) -> bool:
     """Tell whether this file was trusted with the content that it has, or that was read from it."""
     try:
         known = _read(home).get(str(path.resolve()))
-        return known is not None and known == _digest(_content(path) if content is None else content)
+        return known is not None and known == _digest(_read_all(path) if content is None else content)
     except OSError:
         return False
 
@@ -59,7 +59,7 @@ def trust(path: Path, home: Path) -> None:
         The file can't be read, or the list can't be written.
     """
     try:
-        trusted = {**_read(home), str(path.resolve()): _digest(_content(path))}
+        trusted = {**_read(home), str(path.resolve()): _digest(_read_all(path))}
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = home / f"{_LIST}.partial"
         partial.write_text(json.dumps(trusted, indent=1), encoding="utf-8")
@@ -78,9 +78,11 @@ def _read(home: Path) -> dict[str, str]:
     return read if isinstance(read, dict) else {}
 
 
-def _content(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(LARGEST_BYTES + 1)
+def _read_all(path: Path) -> bytes:
+    content = read_found(path)
+    if content is None:
+        raise FileNotFoundError(errno.ENOENT, "there is no such file")
+    return content
 
 
 def _digest(content: bytes) -> str:

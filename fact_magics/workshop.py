@@ -27,6 +27,11 @@ class Workshop:
         Gives what the notebook set with ``%config``, by the settings' field names.
     notebook, kernel : str, optional
         What the session's row says it belongs to.
+
+    Attributes
+    ----------
+    directory : Path
+        Where relative paths start: the working directory of when it was made, which is the notebook's.
     """
 
     def __init__(
@@ -34,7 +39,7 @@ class Workshop:
     ) -> None:
         self._overrides = overrides
         self._about = {"notebook": notebook, "kernel": kernel}
-        self._directory = Path.cwd()
+        self.directory = Path.cwd()
         self._thread: LoopThread | None = None
         self._core: FactCore | None = None
         self._opening = threading.Lock()
@@ -44,7 +49,7 @@ class Workshop:
         """Read the settings as they are now."""
         from fact_magics.config import load_settings
 
-        return load_settings(self._overrides(), self._directory, os.environ)
+        return load_settings(self._overrides(), self.directory, os.environ)
 
     @property
     def database_path(self) -> Path:
@@ -89,7 +94,7 @@ class Workshop:
                 from fact_magics.core import FactCore
 
                 self._thread = self._thread or LoopThread()
-                core = FactCore(settings, directory=self._directory, **self._about)
+                core = FactCore(settings, directory=self.directory, **self._about)
                 self.submit(core.__aenter__()).wait(_nothing)
                 self._core = core
         if settings != self._core.settings:

@@ -1,4 +1,4 @@
-"""The owned loop thread: results, errors, notifications and interrupts cross it; it ends when it is told to."""
+"""The owned loop thread: results, errors and interrupts cross it; it ends when it is told to."""
 
 from __future__ import annotations
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fact_magics import FactCore, ToolSpec, load_settings
+from fact_magics import FactCore, Tool, ToolSpec, execution, load_settings
 from fact_magics.errors import FactError, InvalidInput, ToolFailed
 from fact_magics.testing import ModelServer
+from fact_magics.tool import ToolMetadata, ToolVersion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,3 +105,11 @@ async def test_it_defines_itself_for_agents(price):
     assert openai["type"] == "function"
     assert openai["function"]["name"] == "price"
     assert openai["function"]["parameters"] == price.json_schema()
+
+
+def test_what_help_prints_of_a_hostile_docstring_is_inert():
+    source = 'def f(n: int) -> int:\n    """Red \\x1b[31m, \\u202ebackwards."""\n    return n\n'
+    metadata = ToolMetadata("1", "f", "1.0.0", "", "", (), (), "", "", False, False, "", "")
+    tool = Tool(execution.load(ToolVersion(metadata, source)), None)  # type: ignore[arg-type]  # nothing is run
+    assert inspect.getdoc(tool) == r"Red \x1b[31m, \u202ebackwards."
+    assert "\x1b" in tool.to_openai()["function"]["description"]  # an agent gets what the model wrote

@@ -106,6 +106,14 @@ async def test_who_wrote_it_is_a_claim_and_stays_one_however_often_it_travels(co
     assert (again.metadata.provider, again.metadata.model) == ("import", "anthropic/claude-sonnet-5-5")
 
 
+async def test_what_is_kept_is_recorded_as_what_was_accepted(core):
+    tool = await core.import_tool(file())
+    [row] = await core.store.generations()
+    assert (row.tool_id, row.status, row.session_id) == (tool.id, "ok", core.session_id)
+    assert (row.provider, row.model) == ("import", "anthropic/claude-sonnet-5-5")
+    assert (row.source, row.contract) == (SOURCE, CONTRACT)
+
+
 async def test_it_is_proven_here_and_the_views_are_told(core):
     heard: list[object] = []
     tool = await core.import_tool(file(), listener=heard.append)

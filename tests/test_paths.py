@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fact_magics import FactCore, ToolInput, ToolSpec, files, load_settings
-from fact_magics.errors import CellError, InvalidInput
+from fact_magics.errors import CellError, GenerationFailed, InvalidInput
 from fact_magics.events import Printed
 from fact_magics.files import InputFiles
 from fact_magics.permissions import Protected
@@ -186,27 +186,29 @@ class TestDigests:
     def inputs(self, home: Path, folder: Path) -> InputFiles:
         return InputFiles(Protected(folder, home, home / "facts.db", home))
 
+    @staticmethod
+    def pass_words(inputs: InputFiles, path: str = "words.txt") -> files.InputFile:
+        given = {"path": Path(path)}
+        (taken,) = inputs.take("f", given, given, (), digests=True)[1]
+        return taken
+
     def test_that_of_a_file_that_rests_is_remembered_and_that_of_a_new_one_is_not(
         self, inputs: InputFiles, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A change that follows another within a tick of the clock leaves no other time."""
-
-        def take() -> files.InputFile:
-            return inputs.take("f", {"path": Path("words.txt")}, (), digests=True)[1][0]
-
-        new = take()
+        new = self.pass_words(inputs)
         assert (new.settled, len(inputs._digests)) == (False, 0)
         monkeypatch.setattr(files, "_TICK_NS", -60 * 10**9)  # as if it had been changed a minute ago
-        rested = take()
+        rested = self.pass_words(inputs)
         assert (rested.settled, rested.digest, len(inputs._digests)) == (True, new.digest, 1)
         inputs._digests = OrderedDict.fromkeys(inputs._digests, b"remembered")
-        assert take().digest == b"remembered"
+        assert self.pass_words(inputs).digest == b"remembered"
 
     def test_a_change_that_left_no_trace_is_found_in_a_new_file(
         self, inputs: InputFiles, folder: Path
     ) -> None:
         """Same size, same times, other content: only reading tells, and a new file is read again."""
-        _, (before,) = inputs.take("f", {"path": Path("words.txt")}, (), digests=True)
+        before = self.pass_words(inputs)
         assert inputs.are_unchanged([before])
         (folder / "words.txt").write_text("one two THREE")
         now = files._state((folder / "words.txt").stat())
@@ -218,7 +220,7 @@ class TestDigests:
         self, inputs: InputFiles, folder: Path
     ) -> None:
         (folder / "link").symlink_to("words.txt")
-        _, (linked,) = inputs.take("f", {"path": Path("link")}, (), digests=True)
+        linked = self.pass_words(inputs, "link")
         assert inputs.are_unchanged([linked])
         (folder / "link").unlink()
         (folder / "link").symlink_to("/etc/hosts")
@@ -231,9 +233,68 @@ class TestDigests:
         for number in range(1_001):
             paths.append(folder / str(number))
             paths[-1].touch()
-        assert len(inputs.take("f", {"paths": paths[1:]}, (), digests=False)[1]) == 1_000
+        fewer, all_of_them = {"paths": paths[1:]}, {"paths": paths}
+        assert len(inputs.take("f", fewer, fewer, (), digests=False)[1]) == 1_000
         with pytest.raises(InvalidInput, match="1,001 files are too many; add --allow read:DIR"):
-            inputs.take("f", {"paths": paths}, (), digests=False)
+            inputs.take("f", all_of_them, all_of_them, (), digests=False)
+
+
+class TestDefaults:
+    """What stands in a tool's source was not passed: it would let whoever wrote the tool choose what it reads."""
+
+    PEEK = (
+        "from dataclasses import dataclass\nfrom pathlib import Path\n\n@dataclass\nclass Job:\n"
+        "    times: int = 1\n    source: Path = Path('PLACE')\n\n"
+        "def peek(job: Job | None = None, *, extra: Path = Path('PLACE')) -> str:\n"
+        "    return str(job.source if job else extra)\n"
+    )
+
+    async def peek(self, core: FactCore, server: ModelServer, place: str) -> None:
+        await write(core, server, self.PEEK.replace("PLACE", place))
+
+    @pytest.mark.parametrize(
+        ("given", "field"), [({}, "extra"), ({"job": {"times": 2}, "extra": "words.txt"}, "job['source']")]
+    )
+    async def test_a_file_that_only_the_tool_names_is_not_read(
+        self, core: FactCore, server: ModelServer, run: Any, folder: Path, given: Any, field: str
+    ) -> None:
+        (folder / "diary.txt").write_text("private")
+        await self.peek(core, server, "diary.txt")
+        output = await run("peek", given)
+        assert output.metadata["details"] == (
+            f"{field}: diary.txt is the tool's default; pass it to let it be read",
+        )
+
+    async def test_the_same_file_is_read_where_it_is_passed(
+        self, core: FactCore, server: ModelServer, run: Any, folder: Path
+    ) -> None:
+        await self.peek(core, server, "words.txt")
+        path = f"{folder}/words.txt"
+        assert (await run("peek", {"extra": "./words.txt"})).result == path
+        given = {"job": {"source": Path("words.txt")}, "extra": "words.txt"}
+        assert (await run("peek", given)).result == path
+
+    async def test_the_same_file_is_read_where_it_is_granted(
+        self, core: FactCore, server: ModelServer, run: Any, folder: Path
+    ) -> None:
+        await self.peek(core, server, "words.txt")
+        output = await run("peek", {}, permissions=("read:words.txt",))
+        assert output.result == f"{folder}/words.txt"
+
+    async def test_one_that_names_nothing_is_left_to_the_tool(
+        self, core: FactCore, server: ModelServer, run: Any
+    ) -> None:
+        await self.peek(core, server, "new.txt")
+        assert (await run("peek", {})).result == "new.txt"
+        assert (await run("peek", {"job": {"times": 2}})).result == "new.txt"
+
+    async def test_a_candidate_is_not_let_at_its_own_either(
+        self, core: FactCore, server: ModelServer
+    ) -> None:
+        source = self.PEEK.replace("PLACE", "words.txt").replace("str(", "Path.read_text(")
+        server.writes(source)
+        with pytest.raises(GenerationFailed, match="is the tool's default"):
+            await core.generate(ToolSpec("peek", "Peek.\n\n>>> peek()\n'one two three'\n", attempts=1))
 
 
 class TestWhileItRuns:
@@ -353,6 +414,7 @@ class TestRefused:
             (".", r"path: {folder} is a directory; add --allow read:{folder} to grant all of it"),
             ("pipe", r"path: {folder}/pipe is no regular file"),
             ("a\0b", r"path: "),
+            ("a\ud800b", r"path: "),
             ("/dev/null", r"path: /dev/null is no regular file"),
             (
                 ".env",

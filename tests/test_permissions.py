@@ -100,7 +100,9 @@ class TestGrammar:
             ("net:host:65536", "port from 1 to 65535"),
             ("net:host:http", "port from 1 to 65535"),
             ("net:host:", "port from 1 to 65535"),
-            ("net:host:80,443", "port from 1 to 65535"),
+            ("net:host:80,443", "Name each host"),
+            ("net:a.example,b.example", "Name each host"),
+            ("net:a.example:443,b.example:443", "Name each host"),
             ("net:host:٨٠", "port from 1 to 65535"),
             ("net:a b", "net:api.example.com"),
             ("net: host", "net:api.example.com"),
@@ -128,6 +130,7 @@ class TestGrammar:
             ("env:*", "one for each variable"),
             ("env:1A", "one for each variable"),
             ("read:/a\0b", "path of a file"),
+            ("read:/a\ud800b", "path of a file"),
             ("read:~nobody-of-that-name/x", "from the root"),
         ],
     )
@@ -269,6 +272,7 @@ class TestConfirm:
             "read:keys/vault.kdbx",
             "read:credentials.json",
             "read:/dev/ttyUSB0",
+            "read:/dev/shm",
             "read:~/.local/share/fact_magics/logs/fact.jsonl",
             "read:~/.local/share/fact_magics",
             "read:~/databases/facts.db",
@@ -350,7 +354,10 @@ class TestConfirm:
         (data / inside).touch()
         assert inside in judged(protected, "read:data")
 
-    @pytest.mark.parametrize("inside", ["tool.py", "notebook.ipynb", "run.sh", ".git", "x.pth"])
+    @pytest.mark.parametrize(
+        "inside",
+        ["tool.py", "notebook.ipynb", "run.sh", ".git", "x.pth", ".venv", "Makefile", "pyproject.toml"],
+    )
     def test_writing_a_directory_with_programs_in_it(self, protected: Protected, inside: str) -> None:
         out = protected.directory / "out"
         out.mkdir()
@@ -397,6 +404,7 @@ class TestHarmless:
             "read:data",
             "read:/data/2024",
             "read:/etc/hosts",
+            "read:/dev/shm/mine",
             "read:/usr/share/dict/words",
             "read:keyboard.txt",
             "read:.env.example",
@@ -463,3 +471,13 @@ class TestGranted:
     def test_what_is_never_granted_is_told_before_what_could_be_confirmed(self, protected: Protected) -> None:
         with pytest.raises(CellError, match="can't be granted"):
             granted(("read:/etc", "read:/proc"), protected, confirmed=False)
+
+    @pytest.mark.parametrize(
+        ("text", "hint"), [("env:SECRET_KEY", "a key of its own"), ("read:/proc", "something narrower")]
+    )
+    def test_what_is_never_granted_is_told_with_what_to_do_instead(
+        self, protected: Protected, text: str, hint: str
+    ) -> None:
+        with pytest.raises(CellError, match="can't be granted") as refused:
+            granted((text,), protected, confirmed=True)
+        assert hint in refused.value.hint

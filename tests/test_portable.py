@@ -246,6 +246,11 @@ class TestRefusal:
     def test_a_foreign_or_broken_file_is_refused_in_one_line(self, text):
         refused(text)
 
+    def test_one_that_asks_for_more_than_a_person_can_read_is_refused(self):
+        many = tuple(f"net:{number}.example" for number in range(101))
+        assert "permissions: List should have at most 100" in refused(portable.write(tool(permissions=many)))
+        assert again(tool(permissions=many[1:])).permissions == many[1:]
+
     @pytest.mark.parametrize(
         ("data", "told"),
         [

@@ -38,8 +38,7 @@ def status(ended: Status, *, cached: bool = False) -> Cell:
 
 def code(text: str | None, limit: int = 80) -> Cell:
     """Show a piece of code or data on one line, cut in the middle."""
-    line = middle(text or "", limit)
-    return Cell(line, element("code", line) if line else Html(""))
+    return Cell.code(middle(text or "", limit))
 
 
 def in_and_out(given: str | None, came: str | None, *, is_data: bool = True) -> Cell:

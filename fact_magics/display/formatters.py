@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.display.record import run_record, tool_record
-from fact_magics.handle import Tool
-from fact_magics.tool import ToolOutput
-
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from fact_magics.display.record import Record
+    from fact_magics.handle import Tool
+    from fact_magics.tool import ToolOutput
+
+# By their names: an import of them is no part of loading the extension.
+_SHOWN = ("fact_magics.handle.Tool", "fact_magics.tool.ToolOutput")
 
 
 class Formatters:
@@ -27,13 +28,13 @@ class Formatters:
         formatter: Any = shell.display_formatter
         self._formatter = formatter
         self._shown: object = None
-        for kind in (Tool, ToolOutput):
+        for kind in _SHOWN:
             self._formatter.mimebundle_formatter.for_type(kind, self._bundle)
             self._formatter.ipython_display_formatter.for_type(kind, self._skip_shown)
 
     def remove(self) -> None:
         """Leave IPython as it was."""
-        for kind in (Tool, ToolOutput):
+        for kind in _SHOWN:
             self._formatter.mimebundle_formatter.pop(kind, None)
             self._formatter.ipython_display_formatter.pop(kind, None)
 
@@ -55,6 +56,9 @@ class Formatters:
 
 def record_of(value: Tool | ToolOutput) -> Record:
     """Build the record that a value shows."""
+    from fact_magics.display.record import run_record, tool_record
+    from fact_magics.tool import ToolOutput
+
     if isinstance(value, ToolOutput):
         return run_record(value)
     return tool_record(value.stored, value.text)

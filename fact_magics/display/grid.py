@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from fact_magics.display.html import Html, text, texts
+from fact_magics.display.html import Html, element, text, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,6 +38,12 @@ class Cell:
 
     plain: str
     html: Html
+
+    @classmethod
+    def code(cls, source: str) -> Cell:
+        """Show code on one line, unless it is long: JupyterLab would break it after each word."""
+        style = "white-space:pre" if len(source) <= _UNBROKEN else ""
+        return cls(source, element("code", source, style=style) if source else Html(""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,9 @@ def join(children: Iterable[str | Html], between: str = "") -> Html:
 
 
 # Half as bright as white, so that each is readable on a light page and on a dark one.
-_COLOURS = ("#767676", "#d23c37", "#21863a", "#9a6f00", "#2676d9", "#b045a8", "#0f7f86", "#767676")
+_COLOURS = ("#767676", "#d23c37", "#21863a", "#9a6f00", "#2170d0", "#b045a8", "#0f7f86", "#767676")
+# Drawn nearer to the text around it, which is readable; the first one is for where the second is struck.
+_READABLE = "color:{0};color:color-mix(in srgb,{0} 70%,currentcolor)"
 _MARKS = {
     "b": "font-weight:bold",
     "d": "opacity:0.7",
@@ -101,7 +103,7 @@ def _css(style: str) -> str:
         return _MARKS[style]
     ground, number = style[0], int(style[1:]) % 8
     if ground == "c":
-        return f"color:{_COLOURS[number]}" if number not in (0, 7) else ""
+        return _READABLE.format(_COLOURS[number]) if number not in (0, 7) else ""
     return f"background-color:{_COLOURS[number]};color:#fff"
 
 

@@ -8,7 +8,7 @@ const LONGEST = 1000; // characters; a longer line is continued on the next
 const MOST = 2000; // lines
 
 // Half as bright as white, so that each is readable on a light page and on a dark one.
-const COLOURS = ["#767676", "#d23c37", "#21863a", "#9a6f00", "#2676d9", "#b045a8", "#0f7f86", "#767676"];
+const COLOURS = ["#767676", "#d23c37", "#21863a", "#9a6f00", "#2170d0", "#b045a8", "#0f7f86", "#767676"];
 
 function make(tag, name = "", text = "") {
   const node = document.createElement(tag);

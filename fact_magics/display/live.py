@@ -59,8 +59,8 @@ class View(Protocol):
     def give_way(self, record: Record) -> bool:
         """End the view; tell whether `record` is shown now (else the caller shows it)."""
 
-    def close(self) -> None:
-        """End the view with no record: what was printed stays, and that it was stopped."""
+    def close(self, ended: Status = Status.INTERRUPTED) -> None:
+        """End the view of work that came to no outcome: what was printed stays, and how it `ended`."""
 
 
 class Arrivals:
@@ -123,13 +123,14 @@ class SilentView(Arrivals):
         self.arrived()
         return False
 
-    def close(self) -> None:
+    def close(self, ended: Status = Status.INTERRUPTED) -> None:
         """Leave what was printed, if anything was."""
         self.arrived()
         if self.printed:
             from IPython.display import display
 
-            display(stopped_record(self.title, "".join(self.printed), self.seconds).bundle, raw=True)
+            record = stopped_record(self.title, "".join(self.printed), self.seconds, ended)
+            display(record.bundle, raw=True)
 
 
 class MutedView(SilentView):
@@ -141,8 +142,9 @@ class MutedView(SilentView):
         self.arrived()
         return True
 
-    def close(self) -> None:
+    def close(self, ended: Status = Status.INTERRUPTED) -> None:
         """Take the last events."""
+        del ended
         self.arrived()
 
 
@@ -183,8 +185,9 @@ class TerminalView(Arrivals):
         sys.stdout.write(record.plain + "\n")
         return True
 
-    def close(self) -> None:
+    def close(self, ended: Status = Status.INTERRUPTED) -> None:
         """Finish the open line."""
+        del ended
         self.pump()
         if self._open_line:
             self._line("")

@@ -148,7 +148,8 @@ class _Outliner:
 
     def _first(self, value: Any, kind: type, limit: int) -> Any:
         if kind in _SETS and len(value) <= _ITEMS:
-            with suppress(TypeError):  # items of kinds that have no order among them
+            # Items that have no order among them: of several kinds, or decimals that are no number.
+            with suppress(TypeError, ArithmeticError):
                 value = sorted(value)
         return islice(value, min(limit, self._left))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.display.formatters import Formatters
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fact_magics.arguments import Arguments
-    from fact_magics.display.formatters import Formatters
     from fact_magics.display.live import View
     from fact_magics.display.record import Record
     from fact_magics.tool import Example, ToolOutput
@@ -31,32 +32,20 @@ class Presenter:
         self._shell = shell
         self._in_kernel = in_kernel
         self._live = live
-        self._formatters: Formatters | None = None
-
-    @property
-    def formatters(self) -> Formatters:
-        """IPython's formatters for tools and outputs, registered on their first need."""
-        if self._formatters is None:
-            from fact_magics.display.formatters import Formatters
-
-            self._formatters = Formatters(self._shell)
-        return self._formatters
+        self.formatters = Formatters(shell)
 
     def end_cell(self) -> None:
         """Forget what this cell has shown already: shown again, it shows itself."""
-        if self._formatters is not None:
-            self._formatters.silence_once(None)
+        self.formatters.silence_once(None)
 
     def close(self) -> None:
         """Remove the formatters."""
-        if self._formatters is not None:
-            self._formatters.remove()
+        self.formatters.remove()
 
     def view(self, arguments: Arguments, title: str, examples: Sequence[Example] | None = None) -> View:
         """Choose what shows the work: of writing, where `examples` are given, or of running."""
         from fact_magics.display.live import MutedView, SilentView, TerminalView
 
-        self.formatters  # noqa: B018 - registers them
         if arguments.silent:
             return MutedView(title)
         captured = type(self._shell.display_pub).__name__ == "CapturingDisplayPublisher"

@@ -10,7 +10,7 @@ from fact_magics.display import html
 from fact_magics.display.grid import Cell, Grid, facts_table
 from fact_magics.display.highlight import highlighted
 from fact_magics.display.html import Html, element, folded, join, preformatted, text
-from fact_magics.display.result import SCROLLED, show
+from fact_magics.display.result import SCROLLED, scrolled, show
 from fact_magics.display.screen import Screen, draws
 from fact_magics.text import ago, duration, inert, plural, shorten, shorten_middle
 from fact_magics.tool import HAND, IMPORTED, SHELF, Status
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _PRINTED_LIMIT = 20_000
 _VERDICT_LIMIT = 300
-_TALL_LINES = 30
 _NOTHING_ALLOWED = "nothing: no network, no files, no environment variables"
 _PARAGRAPH = "margin:0.3em 0"
 _MARKS = {True: "✓", False: "✗"}
@@ -67,10 +66,12 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
     version = ended.version
     if version is not None:
         title, source = f"{version.metadata.name} {version.metadata.version}", version.source
+        what = "Source"
         state = _proof(version.metadata)
     else:
         title = ended.tool
         source = (last.source or last.text) if last else ""
+        what = "Source" if last and last.source else "What was written"
         state = "interrupted" if ended.status is Status.INTERRUPTED else "not accepted"
     facts = [state, *_provenance(ended)]
     if version is not None and version.metadata.permissions:
@@ -83,7 +84,7 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
         _verdict_table(verdicts),
         _list(_told(ended), reasons) if reasons else Html(""),
         # What was written by hand stands in the cell, above this.
-        _source(source, is_open=not _by_hand(ended)) if source else Html(""),
+        _source(source, what, is_open=not _by_hand(ended)) if source else Html(""),
     ]
     lines = [f"{title} · {' · '.join(facts)}", *_verdict_lines(verdicts), *reasons]
     if source and (ended.reused or not streamed):
@@ -100,8 +101,8 @@ def _list(title: str, items: Iterable[str]) -> Html:
     return element("div", element("p", title, ":", style=_PARAGRAPH), element("ul", *lines, style=_PARAGRAPH))
 
 
-def _source(source: str, *, is_open: bool = False) -> Html:
-    summary = f"Source, {plural(len(source.splitlines()), 'line')}"
+def _source(source: str, what: str = "Source", *, is_open: bool = False) -> Html:
+    summary = f"{what}, {plural(len(source.splitlines()), 'line')}"
     return folded(summary, _code(source), is_open=is_open)
 
 
@@ -115,7 +116,8 @@ def _paragraphs(prose: str) -> list[Html]:
 
 
 def _told(ended: GenerationEnded) -> str:
-    return "What was wrong" if _by_hand(ended) else "What was sent back to the model"
+    no_model = ended.attempts[-1].provider in (HAND, SHELF)
+    return "What was wrong" if no_model else "What was sent back to the model"
 
 
 def _by_hand(ended: GenerationEnded) -> bool:
@@ -178,8 +180,7 @@ def _verdict_table(verdicts: Sequence[Verdict]) -> Html:
 
 
 def _code_cell(source: str) -> Cell:
-    source = shorten(source, _VERDICT_LIMIT)
-    return Cell(source, element("code", source))
+    return Cell.code(shorten(source, _VERDICT_LIMIT))
 
 
 def _verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
@@ -227,9 +228,9 @@ def _foot(name: str, facts: str) -> Html:
     return Html(f'<p style="{_PARAGRAPH}">{written}</p>')
 
 
-def stopped_record(title: str, printed: str, seconds: float) -> Record:
-    """Show a run that was stopped: what it had printed, and when it was stopped."""
-    facts = f"interrupted · {duration(1000 * seconds)}"
+def stopped_record(title: str, printed: str, seconds: float, ended: Status = Status.INTERRUPTED) -> Record:
+    """Show a run that came to no outcome: what it had printed, how it ended and when."""
+    facts = f"{ended} · {duration(1000 * seconds)}"
     line = _foot(title, facts)
     markup, plain = printed_text(printed)
     lines = [plain, f"{title} · {facts}"] if plain else [f"{title} · {facts}"]
@@ -240,7 +241,7 @@ def printed_text(printed: str) -> tuple[Html, str]:
     """Show printed text as a terminal would have left it, bounded; gives markup and plain text."""
     if not draws(printed):
         cut = shorten_middle(printed, _PRINTED_LIMIT)  # its end may say how much more was printed
-        return preformatted(cut, style=_tall(cut)), cut.rstrip("\n")
+        return preformatted(cut, style=scrolled(cut)), cut.rstrip("\n")
     screen = Screen(_PRINTED_LIMIT)
     screen.write(printed)
     lines = list(screen.lines())
@@ -248,11 +249,7 @@ def printed_text(printed: str) -> tuple[Html, str]:
     note = shorten(plain, _PRINTED_LIMIT)[_PRINTED_LIMIT:]
     coloured = html.coloured(lines, _PRINTED_LIMIT)
     shown = plain[:_PRINTED_LIMIT].rstrip("\n") + note
-    return preformatted(join([coloured, note]), style=_tall(shown)), shown
-
-
-def _tall(shown: str) -> str:
-    return SCROLLED if shown.count("\n") > _TALL_LINES else ""
+    return preformatted(join([coloured, note]), style=scrolled(shown)), shown
 
 
 def run_facts(output: ToolOutput) -> list[str]:

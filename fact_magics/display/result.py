@@ -24,6 +24,11 @@ SCROLLED = "max-height:30em;overflow:auto"
 """The style of what may be so long that it gets a scroll bar of its own."""
 
 
+def scrolled(shown: str) -> str:
+    """Give `SCROLLED` where text is tall, and else no style."""
+    return SCROLLED if len(shown) > _TALL_CHARACTERS or shown.count("\n") > _TALL else ""
+
+
 class Shown(NamedTuple):
     """A value, twice.
 
@@ -64,7 +69,7 @@ def show(value: Any) -> Shown:
 
 def _line(line: str) -> Shown:
     line = inert(line)
-    return Shown(preformatted(line, style=SCROLLED if len(line) > _TALL_CHARACTERS else ""), line)
+    return Shown(preformatted(line, style=scrolled(line)), line)
 
 
 def _table(node: Node) -> Shown:
@@ -77,8 +82,7 @@ def _text(value: str) -> Shown:
     if "\n" not in value[:_CHARACTERS].strip("\n") and found is None:
         return _line(word(value, _CHARACTERS))
     shown = _beginning(value)
-    tall = shown.count("\n") > _TALL
-    markup = preformatted(shown, style=SCROLLED if tall else "")
+    markup = preformatted(shown, style=scrolled(shown))
     if found is None:
         return Shown(markup, inert(shown))
     source = folded(f"Source · {plural(len(value), 'character')}", markup)

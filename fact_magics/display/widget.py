@@ -126,11 +126,11 @@ class WidgetView(Arrivals):
         self.stands = False
         return True
 
-    def close(self) -> None:
-        """Leave what was printed, and that it was stopped."""
+    def close(self, ended: Status = Status.INTERRUPTED) -> None:
+        """Leave what was printed, and how the work ended."""
         self.pump()
         if self._channel is not None:
-            self.give_way(stopped_record(self.title, "".join(self.printed), self.seconds))
+            self.give_way(stopped_record(self.title, "".join(self.printed), self.seconds, ended))
 
 
 class WritingView(WidgetView):

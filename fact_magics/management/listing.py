@@ -264,6 +264,8 @@ def _run_cells(row: ExecutionRow) -> tuple[str | Cell, ...]:
 def _generation_cells(row: GenerationRow) -> tuple[str | Cell, ...]:
     if row.provider == HAND:
         what = "written by hand"
+    elif row.provider == IMPORTED:
+        what = f"imported: {row.model}"
     else:
         done = "written by" if row.status is Status.OK else "asked"
         what = f"{done} {row.model}, attempt {row.attempt}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from fact_magics.errors import CellError, did_you_mean
+from fact_magics.permissions import places
 from fact_magics.text import one_line
 
 Kind = Literal["net", "read", "write", "env"]
@@ -81,7 +82,7 @@ def read_permission(text: str, directory: Path) -> Permission:
         if not _VARIABLE.fullmatch(target):
             raise _malformed(text, "names no environment variable", "Write env:NAME, one for each variable.")
         return Permission("env", target)
-    if "\0" in target:
+    if not places.is_possible(target):
         raise _malformed(text, "is no path", "Write the path of a file or directory.")
     try:
         place = os.path.realpath(directory / Path(target).expanduser())
@@ -106,7 +107,7 @@ def _endpoint(target: str) -> str:
     if "/" in lowered:
         host = re.sub(r"^[a-z0-9+.-]*:?//", "", lowered).partition("/")[0]
         raise _malformed(text, "is no host", f"Write the host alone: net:{one_line(host, _SHOWN)}.")
-    if "*" in lowered:
+    if "*" in lowered or "," in lowered:
         raise _malformed(text, "names more than one host", "Name each host in an --allow of its own.")
     if lowered.startswith("["):
         inner, bracket, rest = lowered[1:].partition("]")

@@ -64,7 +64,9 @@ def refuse_dangerous(permissions: Iterable[str], protected: Protected, *, confir
         if reason := refusal(permission, protected):
             raise CellError(
                 f"{permission.text} can't be granted: {reason}.",
-                hint="Name something narrower." if permission.kind != "env" else "",
+                hint="Name something narrower."
+                if permission.kind != "env"
+                else "Give the tool a key of its own, under another name.",
             )
     for permission in () if confirmed else read:
         if (found := danger(permission, protected)) is not None:

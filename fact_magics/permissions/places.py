@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 import tempfile
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +75,8 @@ _STARTUP_NAMES = _words(
     .Renviron .Rprofile .bash_aliases .bash_login .bash_logout .bash_profile .bashrc .condarc .cshrc .emacs
     .env .envrc .exrc .gdbinit .gitconfig .gvimrc .inputrc .kshrc .login .npmrc .pam_environment .pdbrc
     .profile .pythonrc .pythonstartup .screenrc .tcshrc .tmux.conf .vimrc .xinitrc .xprofile .xsession
-    .xsessionrc .zlogin .zlogout .zprofile .zshenv .zshrc Makefile pyvenv.cfg
+    .pre-commit-config.yaml .xsessionrc .zlogin .zlogout .zprofile .zshenv .zshrc Dockerfile Jenkinsfile
+    Makefile package.json pyproject.toml pyvenv.cfg setup.cfg tox.ini
     """
 )
 _CODE_ENDINGS = _words(
@@ -98,9 +100,20 @@ _KERNELS_OWN = {
     "/sys": "it is the kernel's own",
 }
 _RAW_MEMORY = (Path("/dev/mem"), Path("/dev/kmem"), Path("/dev/port"), Path("/dev/kmsg"))
-_REPOSITORIES = (".git", ".hg", ".vscode")
+# What is run where it lies below a directory, whoever wrote it.
+_RUN_BELOW = (
+    ".devcontainer", ".git", ".github", ".hg", ".idea", ".tox", ".venv", ".vscode", "node_modules", "venv"
+)  # fmt: skip
 _SCRATCH = "the scratch files of other calls are there"
 _SCRATCH_PREFIX = "fact_magics-"
+
+
+def is_possible(path: str) -> bool:
+    """Tell whether there can be anything of such a path: no NUL, and nothing without bytes."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def real(path: str | Path) -> Path:
@@ -152,7 +165,10 @@ def secret(path: Path) -> str:
     found = path.name if _is_secret(path.name) else _first_child(path, _is_secret_entry)
     if found:
         return f"{found} looks like keys or passwords"
-    if path.is_relative_to("/dev") and not path.is_relative_to("/dev/shm"):  # noqa: S108 - nothing is made there
+    shared_memory = Path("/dev/shm")  # noqa: S108 - nothing is made there
+    if path == shared_memory:
+        return "other programs share their memory there"
+    if path.is_relative_to("/dev") and not path.is_relative_to(shared_memory):
         return "it is a device"
     if real(tempfile.gettempdir()).is_relative_to(path):
         return _SCRATCH
@@ -176,7 +192,7 @@ def executed(path: Path, directory: Path) -> str:
         return "this notebook imports modules from there"
     if found := _at(path, (*_program_places(), *_SYSTEM_CODE)):
         return f"programs are run from {found}"
-    found = _first_child(path, lambda name: name in _REPOSITORIES or _is_code(name))
+    found = _first_child(path, lambda name: name in _RUN_BELOW or name in _STARTUP_NAMES or _is_code(name))
     return f"{found} is in it, and is run or tells programs what to run" if found else ""
 
 
@@ -210,7 +226,19 @@ def _named(path: Path, places: tuple[tuple[str, ...], ...]) -> str:
 
 
 def _at(path: Path, places: Iterable[str]) -> str:
-    return next((place for place in places if overlap(path, real(place))), "")
+    above = {path, *path.parents}
+    for place in places:
+        itself, around = _lineage(place)
+        if itself in above or path in around:
+            return place
+    return ""
+
+
+@lru_cache(maxsize=256)
+def _lineage(place: str) -> tuple[Path, frozenset[Path]]:
+    """Follow a place once: thousands of files may be passed to one run."""
+    itself = real(place)
+    return itself, frozenset(itself.parents)
 
 
 def _is_secret(name: str) -> bool:

@@ -17,6 +17,8 @@ _SHORTAGES = {
     errno.ENFILE: _DESCRIPTORS,
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
+    errno.EROFS: _ROOM,
+    errno.EOPNOTSUPP: _ROOM,
     errno.EAGAIN: _OTHERS,
     errno.ENOMEM: _OTHERS,
 }

@@ -32,20 +32,38 @@ async def check_names(endpoints: Iterable[tuple[str, str]]) -> None:
     IsolationError
         A host has no address, or one that was not agreed to.
     """
-    for host, port in endpoints:
-        if read_address(host) is not None:
-            continue
-        text = f"net:{host}" if port == ANY_PORT else f"net:{host}:{port}"
-        for address in await _addresses(host, text):
-            doubt = endpoint_doubt(address, port)
-            if doubt and not endpoint_doubt(host, port):
-                raise IsolationError(
-                    f"{text} can't be granted: {host} leads to {address}, and {doubt}.",
-                    hint="Name a port, or grant the address itself with --yes-really.",
-                )
+    for name, port in named_hosts(endpoints):
+        refuse_detour(name, port, await _addresses(name, port))
 
 
-async def _addresses(host: str, text: str) -> list[str]:
+def named_hosts(endpoints: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """List those endpoints whose host is a name, not an address."""
+    return [(host, port) for host, port in endpoints if read_address(host) is None]
+
+
+def refuse_detour(name: str, port: str, addresses: Iterable[str]) -> None:
+    """Refuse a name that leads where the grant of its address would have needed a word of its own.
+
+    Raises
+    ------
+    IsolationError
+        With the address, and the reason.
+    """
+    if endpoint_doubt(name, port):
+        return  # it was given
+    for address in addresses:
+        if doubt := endpoint_doubt(address, port):
+            raise IsolationError(
+                f"{_text(name, port)} can't be granted: {name} leads to {address}, and {doubt}.",
+                hint="Name a port, or grant the address itself with --yes-really.",
+            )
+
+
+def _text(name: str, port: str) -> str:
+    return f"net:{name}" if port == ANY_PORT else f"net:{name}:{port}"
+
+
+async def _addresses(host: str, port: str) -> list[str]:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_LOOKUP_SECONDS):
@@ -57,6 +75,6 @@ async def _addresses(host: str, text: str) -> list[str]:
     else:
         return sorted({str(address[0]) for *_, address in found})
     raise IsolationError(
-        f"{text} can't be granted: {host} has no address here ({reason}).",
+        f"{_text(host, port)} can't be granted: {host} has no address here ({reason}).",
         hint="Correct the name, or see to the network.",
     )

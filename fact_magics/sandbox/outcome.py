@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fact_magics.errors import CellError
+
 if TYPE_CHECKING:
     from fact_magics.tool import Status
+
+_LONGEST_SECONDS = 86_400
+_MOST_MB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +27,20 @@ class Call:
     arguments : bytes
         Wire form of ``{"args": [...], "kwargs": {...}}``; see `fact_magics.values`.
     timeout_seconds : float
-        Wall-clock limit.
+        Wall-clock limit, of a day at most.
     memory_mb : int
-        Limit of the address space, in MiB, above what the interpreter uses.
+        Limit of the address space, in MiB, above what the interpreter uses; a TiB at most.
     permissions : tuple of str
         Sorted grants, such as ``net:api.github.com``.
     imports : tuple of str
         Top-level packages that the tool imports: they choose the zygote that preloaded them.
     verified : bool
         The source ships with fact_magics, so that it may also run where files and network can't be enforced.
+
+    Raises
+    ------
+    CellError
+        A limit is none.
     """
 
     source: str
@@ -41,6 +51,18 @@ class Call:
     permissions: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     verified: bool = False
+
+    def __post_init__(self) -> None:
+        seconds, memory = self.timeout_seconds, self.memory_mb
+        if not (isinstance(seconds, int | float) and 0 < seconds <= _LONGEST_SECONDS):
+            raise CellError(
+                f"A timeout of {seconds!r:.40} seconds is none.",
+                hint=f"Give a number up to {_LONGEST_SECONDS}.",
+            )
+        if not (isinstance(memory, int) and 0 < memory <= _MOST_MB):
+            raise CellError(
+                f"A memory limit of {memory!r:.40} MB is none.", hint=f"Give a whole number up to {_MOST_MB}."
+            )
 
 
 @dataclass(frozen=True, slots=True)

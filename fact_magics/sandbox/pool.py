@@ -39,8 +39,8 @@ class Sandbox:
     ----------
     mode : {"auto", "require", "process"}
         ``auto`` enforces files and network by the kernel, and refuses where it can't, all but the tools that
-        ship with fact_magics; ``require`` refuses a
-        kernel that lacks any layer; ``process`` settles for fresh processes with limits.
+        ship with fact_magics; ``require`` refuses a kernel that lacks any layer; ``process`` settles for
+        fresh processes with limits.
     size : int, optional
         Calls at a time; the default is the number of cores.
     limits : Limits, optional

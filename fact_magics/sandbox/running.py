@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import time
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _END_SECONDS = 0.6
 _FLUSH_SECONDS = 0.05
 _READ_SIZE = 1 << 16
+_PIPE_SIZE = 1 << 20
 _MOST_LEFT = 64  # reads: more than a pipe holds, should something be writing still
 
 
@@ -54,13 +56,29 @@ class Prepared:
     """A child that waits for its request, and the parent's ends of its pipes."""
 
     number: int
-    requests: int
-    results: int
-    printed: int
     scratch: Path
+    requests: int = -1
+    results: int = -1
+    printed: int = -1
     pid: int = 0
     handle: int = -1
     taken: int | None = None
+
+    def open(self) -> None:
+        """Make the scratch directory and the pipes, and open what `close` closes, even if one fails."""
+        self.scratch.mkdir(mode=0o700)
+        # Opened for both, the request's end needs no reader yet; the other two don't wait for a writer.
+        self.requests = self._open_pipe("request", os.O_RDWR)
+        self.results = self._open_pipe("result", os.O_RDONLY)
+        self.printed = self._open_pipe("printed", os.O_RDONLY)
+
+    def _open_pipe(self, name: str, mode: int) -> int:
+        path = self.scratch.with_name(f"{self.number}.{name}")
+        os.mkfifo(path, 0o600)
+        end = os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC)
+        with suppress(OSError):
+            fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+        return end
 
     def close(self) -> None:
         """Close the parent's ends."""

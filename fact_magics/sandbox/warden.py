@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import select
@@ -15,6 +14,7 @@ from fact_magics.sandbox import boot, scratch
 from fact_magics.sandbox.family import kill_descendants
 from fact_magics.sandbox.library import LIGHT_MODULES
 from fact_magics.sandbox.lost import ZygoteLostError, shortage_hint
+from fact_magics.sandbox.names import named_hosts, refuse_detour
 from fact_magics.sandbox.policy import module_path, sandlock_policy, zygote_environment
 from fact_magics.sandbox.running import Prepared, Run
 from fact_magics.sandbox.threads import run_in
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _BOOT_SECONDS = 60.0  # a preload of a large library may take a while
 _END_SECONDS = 0.6
 _READ_SIZE = 1 << 16
-_PIPE_SIZE = 1 << 20
 _REPORT_LIMIT = 1 << 16
 _STARTING_TAKES = 24  # descriptors, while it lasts
 
@@ -114,6 +113,8 @@ class Warden:
         ------
         ZygoteLostError
             If it can't be started here.
+        IsolationError
+            If a granted name leads where it may not.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -122,16 +123,21 @@ class Warden:
             await self.aclose()
             # Sandlock does not say which call of the system failed.
             reason = (_lack_of_descriptors() if isinstance(cause, RuntimeError) else None) or cause
-            told = f"sandlock can't start a process here: {reason}"
-            raise ZygoteLostError(told, shortage_hint(reason)) from cause
+            raise ZygoteLostError(
+                f"sandlock can't start a process here: {reason}", shortage_hint(reason)
+            ) from cause
         self.alive = True
         os.set_blocking(self._process.stdout.fileno(), False)
         up = self._expect("up", True)
         loop.add_reader(self._process.stdout.fileno(), self._read_reports)
         try:
             async with asyncio.timeout(_BOOT_SECONDS):
-                self.layers = _layers(await up)
+                told = await up
+            self.layers = _layers(told)
             _insist_on_walls(self.layers)
+            # Sandlock looked the names up by itself, and their owner may have answered otherwise.
+            for name, port in named_hosts(self._grants.net):
+                refuse_detour(name, port, told["pinned"][name])
         except TimeoutError:
             await self.aclose()
             raise ZygoteLostError("an isolated process did not start within a minute") from None
@@ -171,6 +177,8 @@ class Warden:
                 removal = self._remove(prepared)
                 self._preparing = asyncio.create_task(self._prepare_after(removal))
                 await asyncio.wait((removal,), timeout=_END_SECONDS)
+                if not removal.done():  # no other call is to wait for that
+                    self._lose()
         finally:
             self.busy = False
 
@@ -223,6 +231,7 @@ class Warden:
             "preload": [*sorted(LIGHT_MODULES), *self._preload],
             "writable": list(self._grants.write),
             "connects": bool(self._grants.net),
+            "names": [name for name, _ in named_hosts(self._grants.net)],
             "environment": dict(self._grants.env),  # may be secret, and command lines can be read by anybody
             "path": module_path(),
             "file_bytes": self.limits.file_bytes,
@@ -237,9 +246,9 @@ class Warden:
         """Have the zygote fork the next call's child."""
         self._numbers += 1
         number = self._numbers
-        prepared = Prepared(number, -1, -1, -1, self._root / str(number))
+        prepared = Prepared(number, self._root / str(number))
         try:
-            _open(prepared)
+            prepared.open()
             ready = self._expect("ready", number)
             self.order(prepare=number)
             async with asyncio.timeout(_BOOT_SECONDS):
@@ -323,24 +332,6 @@ class Warden:
                 future.exception()  # one that nobody waits for any more is no error
         self._waiting.clear()
         self._on_lost(self)
-
-
-def _open(prepared: Prepared) -> None:
-    """Make the scratch directory and the pipes of a call, and open what `close` closes, even if one fails."""
-    prepared.scratch.mkdir(mode=0o700)
-    # Opened for both, the request's end needs no reader yet; the other two don't wait for a writer.
-    prepared.requests = _open_pipe(prepared, "request", os.O_RDWR)
-    prepared.results = _open_pipe(prepared, "result", os.O_RDONLY)
-    prepared.printed = _open_pipe(prepared, "printed", os.O_RDONLY)
-
-
-def _open_pipe(prepared: Prepared, name: str, mode: int) -> int:
-    path = prepared.scratch.with_name(f"{prepared.number}.{name}")
-    os.mkfifo(path, 0o600)
-    end = os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC)
-    with suppress(OSError):
-        fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
-    return end
 
 
 def _has_ended(handle: int, seconds: float = 0.0) -> bool:

@@ -119,9 +119,11 @@ class Zygote:
     def _pinned(self) -> dict[str, list[str]]:
         """Tell where the granted names lead in here: to what they meant when the sandbox was made."""
         pinned: dict[str, list[str]] = {}
-        for name in self._settings["names"]:
-            import socket
+        if not self._settings["names"]:
+            return pinned
+        import socket
 
+        for name in self._settings["names"]:
             try:
                 found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
             except OSError:  # then they lead nowhere

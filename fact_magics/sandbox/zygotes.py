@@ -47,7 +47,8 @@ class ZygotePool:
         self._numbers = count(1)
         self._base: Path | None = None
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="fact-zygotes")
-        self._files = ThreadPoolExecutor(2, thread_name_prefix="fact-scratch")
+        # What a call left is removed, however long that takes, while others are measured.
+        self._files = ThreadPoolExecutor(self._most + size, thread_name_prefix="fact-scratch")
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._coming = 0

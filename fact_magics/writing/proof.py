@@ -149,9 +149,10 @@ async def _run_example(
     signature = candidate.signature
     passed: tuple[InputFile, ...] = ()
     try:
-        validated = signature.validate(signature.bind(example.args, example.kwargs))
+        given = signature.bind(example.args, example.kwargs)
+        validated = signature.validate(given)
         if files is not None and takes_paths(signature):
-            validated, passed = files.take(spec.name, validated, spec.permissions, digests=False)
+            validated, passed = files.take(spec.name, validated, given, spec.permissions, digests=False)
         arguments = signature.wire(validated)
     except InvalidInput as error:
         # A caller would get this error, which is a ValueError, before the tool runs.

@@ -7,12 +7,18 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
 
 import nbformat
 import pytest
@@ -24,10 +30,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 REPOSITORY = Path(__file__).parent.parent.parent
+PAGE = Path(__file__).with_name("page.js")
+TIMEOUT = 60_000  # milliseconds; a page that hangs fails, a busy machine does not
 _CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 _SECRETS = ("_API_KEY", "_BASE_URL", "_API_BASE")
-TIMEOUT = 60_000  # milliseconds; a page that hangs fails, a busy machine does not
+_PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+_SETTINGS = {
+    # Nobody is asked for news.
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    # All the state of widgets that can be found is saved, which it is not by default: there is to be none.
+    "@jupyter-widgets/jupyterlab-manager/plugin": {"saveState": True},
+}
 
 
 def _missing(reason: str) -> None:
@@ -36,9 +50,9 @@ def _missing(reason: str) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Headless Chromium, as the system has it."""
+@contextmanager
+def launched() -> Iterator[Any]:
+    """Launch headless Chromium, as the system has it."""
     chromium = os.environ.get("FACT_CHROMIUM") or next(filter(None, map(shutil.which, _CHROMIUMS)), None)
     if chromium is None:
         _missing("no Chromium is installed")
@@ -46,68 +60,94 @@ def browser() -> Iterator[Any]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         _missing("playwright is not installed")
-    for package in ("jupyterlab", "notebook"):
-        if shutil.which(f"jupyter-{'lab' if package == 'jupyterlab' else package}", path=_path()) is None:
-            _missing(f"{package} is not installed")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
         yield opened
         opened.close()
 
 
-def _path() -> str:
-    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+# A module's, not the session's: while playwright is at work, no test beside it can have an event loop.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """The one browser of a module."""
+    with launched() as opened:
+        yield opened
 
 
 @dataclass
 class Site:
-    """A Jupyter server, the model that its kernels ask, and its notebooks' folder."""
+    """A Jupyter server, a model that its kernel named "modelled" asks, and the notebooks' folder.
+
+    Other kernels have no key, and so ask the shelf.
+    """
 
     url: str
     folder: Path
     server: ModelServer
+    kernel: str = ""
 
-    def write(self, name: str, cells: Sequence[str]) -> None:
-        """Put a notebook there, with an empty FACT_HOME of its own."""
-        kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-        code = [new_code_cell(cell) for cell in cells]
+    def __post_init__(self) -> None:
+        self.kernel = self._post("kernels", {"name": "modelled"})["id"]
+
+    def write(self, name: str, cells: Sequence[str], *, goes_on: bool = False) -> None:
+        """Put a notebook there that uses the one modelled kernel; it may go on after a cell that fails."""
+        kernel = {"display_name": "Modelled", "language": "python", "name": "modelled"}
+        metadata = {"tags": ["raises-exception"]} if goes_on else {}
+        code = [new_code_cell(cell, metadata=metadata) for cell in cells]
         nbformat.write(new_notebook(cells=code, metadata={"kernelspec": kernel}), self.folder / name)
+        self._post(
+            "sessions", {"path": name, "name": name, "type": "notebook", "kernel": {"id": self.kernel}}
+        )
 
-    def read(self, name: str) -> Any:
-        return nbformat.read(self.folder / name, as_version=4)
+    def copy(self, path: Path) -> Any:
+        """Put a copy of a notebook there, without its outputs; gives what it was."""
+        given = nbformat.read(path, as_version=4)
+        emptied = deepcopy(given)
+        for cell in emptied.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        nbformat.write(emptied, self.folder / path.name)
+        return given
+
+    def _post(self, what: str, content: dict[str, Any]) -> Any:
+        body = json.dumps(content).encode()
+        with urlopen(Request(f"{self.url}/api/{what}", body), timeout=60) as answer:  # noqa: S310 - the server is ours
+            return json.load(answer)
 
 
-@pytest.fixture(scope="module")
-def saves_state() -> bool:
-    """Whether the widgets' manager saves the state of widgets, which it does not by itself."""
-    return False
-
-
-@pytest.fixture(scope="module")
-def site(browser: Any, saves_state: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One server for both front ends, on a folder and a FACT_HOME of its own."""
-    folder = tmp_path_factory.mktemp("site")
+@contextmanager
+def serving(folder: Path) -> Iterator[Site]:
+    """Serve JupyterLab and Notebook 7 from a folder, with a FACT_HOME in it."""
     notebooks = folder / "notebooks"
     notebooks.mkdir()
+    for plugin, settings in _SETTINGS.items():
+        file = folder / "settings" / f"{plugin}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(settings), "utf-8")
     with ModelServer() as model:
+        kernel = folder / "data" / "kernels" / "modelled" / "kernel.json"
+        kernel.parent.mkdir(parents=True)
+        launched = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        described = {"argv": launched, "display_name": "Modelled", "language": "python"}
+        kernel.write_text(json.dumps({**described, "env": model.environment()}), "utf-8")
         env = {name: value for name, value in os.environ.items() if not name.endswith(_SECRETS)}
         env |= {
             "HOME": str(folder / "home"),
             "JUPYTER_CONFIG_DIR": str(folder / "config"),
             "JUPYTER_DATA_DIR": str(folder / "data"),
             "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-            "JUPYTERLAB_SETTINGS_DIR": str(_settings(folder / "settings", saves_state=saves_state)),
+            "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
             "IPYTHONDIR": str(folder / "ipython"),
             "FACT_HOME": str(folder / "fact"),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")])),
-            "PATH": _path(),
-            **model.environment(),
+            "PATH": _PATH,
         }
         command = [
             *(sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", "--port=0"),
             *("--IdentityProvider.token=", "--ServerApp.password=", "--ServerApp.disable_check_xsrf=True"),
             *("--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True"),
-            f"--ServerApp.root_dir={notebooks}",
+            *("--LabApp.extension_manager=readonly", f"--ServerApp.root_dir={notebooks}"),
         ]
         process = subprocess.Popen(command, env=env, cwd=folder, stderr=subprocess.PIPE, text=True)
         try:
@@ -117,136 +157,175 @@ def site(browser: Any, saves_state: bool, tmp_path_factory: pytest.TempPathFacto
             process.wait(timeout=30)
 
 
-def _settings(folder: Path, *, saves_state: bool) -> Path:
-    """Ask nobody for news."""
-    for plugin, settings in (
-        ("@jupyterlab/apputils-extension/notification", {"fetchNews": "false", "checkForUpdates": False}),
-        ("@jupyter-widgets/jupyterlab-manager/plugin", {"saveState": saves_state}),
-    ):
-        file = folder / f"{plugin}.jupyterlab-settings"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(settings), "utf-8")
-    return folder
-
-
 def _address(process: subprocess.Popen[str]) -> str:
+    """Wait until a server says where it is, and is there."""
     told = []
     assert process.stderr is not None
     for line in process.stderr:
         told.append(line)
-        found = re.search(r"(http://(?:localhost|127\.0\.0\.1):\d+)/lab", line)
-        if found:
+        if found := re.search(r"(http://127\.0\.0\.1:(\d+))/lab", line):
             threading.Thread(target=process.stderr.read, daemon=True).start()
-            return found[1]
+            while process.poll() is None:
+                with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", int(found[2]))):
+                    return found[1]
+                time.sleep(0.02)
     raise AssertionError("".join(told))
-
-
-_READY = """() => {
-  const app = window.jupyterapp;
-  const panel = app && app.shell.currentWidget;
-  const session = panel && panel.context && panel.context.sessionContext.session;
-  return Boolean(session && session.kernel && session.kernel.status === 'idle');
-}"""
 
 
 @dataclass
 class Front:
-    """A notebook that is open in a browser.
+    """A window of JupyterLab or Notebook 7, and the notebook that it shows.
 
     Attributes
     ----------
     complaints : list of str
-        Errors of the page, and what its console called an error or a warning of ours.
+        Errors of the page, and what its console called an error.
     """
 
     page: Any
     site: Site
-    name: str
     complaints: list[str] = field(default_factory=list)
+    ran: int = 0
 
-    def command(self, name: str) -> None:
-        """Do what a menu entry does, without waiting for its end."""
-        self.page.evaluate("name => { window.jupyterapp.commands.execute(name); }", name)
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(TIMEOUT)
+        self.page.add_init_script(path=PAGE)
+        self.page.on("pageerror", self._note)
+        self.page.on("console", self._listen)
+        self.page.on("dialog", lambda dialog: self.complaints.append(f"a dialog: {dialog.message}"))
 
-    def run_all(self) -> None:
-        self.command("notebook:run-all-cells")
+    def _note(self, error: Any) -> None:
+        places = re.findall(r"https?://\S+|blob:\S+", error.stack or "")
+        # Notebook 7 stumbles over settings of JupyterLab's that it does not have; no code but its own is in that.
+        if not places or not all("/static/notebook/" in place for place in places):
+            self.complaints.append(f"page error: {error.stack or error}")
 
-    def idle(self) -> None:
-        self.page.wait_for_function(_READY, timeout=TIMEOUT)
+    def _listen(self, message: Any) -> None:
+        if message.type == "error" and "favicon" not in message.text:
+            self.complaints.append(f"console: {message.text} {message.location}")
 
-    def done(self, cells: int) -> None:
-        """Wait until so many cells have run, and the kernel is idle."""
-        self.page.wait_for_function(
-            "n => window.jupyterapp.shell.currentWidget.content.widgets.slice(0, n)"
-            ".every(cell => cell.model.executionCount)",
-            arg=cells,
-            timeout=TIMEOUT,
-        )
+    def start(self) -> None:
+        """Load JupyterLab without a notebook."""
+        self.page.goto(f"{self.site.url}/lab?reset")
+        self.page.wait_for_function("window.jupyterapp?.shell")
+
+    def load(self, path: str) -> None:
+        """Load a page that shows a notebook."""
+        self.page.goto(f"{self.site.url}/{path}")
         self.idle()
 
-    def outputs(self, cell: int) -> Any:
-        return self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-Cell-outputWrapper")
+    def open(self, name: str) -> None:
+        """Show a notebook in JupyterLab; another that is open is closed, as it is."""
+        self.page.evaluate("path => inPage.open(path)", name)
+        self.idle()
 
-    def save(self) -> None:
-        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
+    def save(self) -> Any:
+        """Save the notebook; gives what is in the file."""
+        return nbformat.read(self.site.folder / self.page.evaluate("inPage.save()"), as_version=4)
 
-    def evaluate(self, script: str) -> Any:
-        return self.page.evaluate(script)
+    def run_all(self) -> None:
+        """Run All, watched."""
+        self.page.evaluate("inPage.watch()")
+        self.ran = max((count or 0 for count in self.counts()), default=0)
+        self.page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def done(self) -> None:
+        """Wait until all cells have run since Run All, and the kernel is idle."""
+        self.page.wait_for_function("count => inPage.ran(count)", arg=self.ran)
+        self.idle()
+
+    def idle(self) -> None:
+        self.page.wait_for_function("inPage.ready()")
+
+    def saw(self) -> Any:
+        """What the page saw of live views since Run All."""
+        return self.page.evaluate("inPage.saw")
+
+    def counts(self) -> list[int | None]:
+        """The execution counts of the code cells."""
+        return list(self.page.evaluate("inPage.counts()"))
+
+    def scroll(self, cell: int) -> None:
+        self.page.evaluate("cell => inPage.scroll(cell)", cell)
+
+    def shown(self) -> str:
+        """The text of all outputs."""
+        return "\n".join(self.page.locator(".jp-OutputArea-output").all_text_contents())
+
+    def faint(self, selector: str) -> dict[str, float]:
+        """Pieces of text that are hard to read."""
+        # Where a theme was just chosen, nothing is visible for a moment.
+        found = self.page.wait_for_function(
+            "selector => (([count, faint]) => count && faint)(inPage.faint(selector))", arg=selector
+        )
+        return dict(found.json_value())
+
+    def theme(self, name: str) -> None:
+        """Choose one of JupyterLab's themes."""
+        self.page.evaluate(
+            "theme => jupyterapp.commands.execute('apputils:change-theme', { theme })", f"JupyterLab {name}"
+        )
+        self.page.wait_for_selector(
+            f"body[data-jp-theme-light={str(name == 'Light').lower()}]", state="attached"
+        )
 
 
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Where screenshots go: FACT_SCREENSHOTS, or the test's own folder."""
-    folder = Path(os.environ.get("FACT_SCREENSHOTS") or tmp_path)
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots go: FACT_SCREENSHOTS, or a folder of pytest's."""
+    folder = Path(os.environ.get("FACT_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
+@pytest.fixture(scope="module")
+def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The one server of a module."""
+    del browser  # without which none is started
+    for package in ("jupyterlab", "notebook", "anywidget"):
+        if find_spec(package) is None:
+            _missing(f"{package} is not installed")
+    with serving(tmp_path_factory.mktemp("site")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def open_window(browser: Any, site: Site) -> Iterator[Callable[[], Front]]:
+    """Open windows that share a cache."""
+    context = browser.new_context(viewport={"width": 1000, "height": 900})
+    yield lambda: Front(context.new_page(), site)
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def lab_window(open_window: Callable[[], Front]) -> Front:
+    """JupyterLab, loaded once for all tests that use it."""
+    front = open_window()
+    front.start()
+    return front
+
+
+@pytest.fixture(scope="module")
+def classic_window(open_window: Callable[[], Front]) -> Front:
+    """Notebook 7, which shows one notebook a page."""
+    return open_window()
+
+
 @pytest.fixture
-def open_notebook(browser: Any, site: Site, pictures: Path) -> Iterator[Callable[..., Front]]:
-    """Open notebooks, each in a new page; what the page complains of fails the test."""
-    fronts: list[Front] = []
-    site.server._script.clear()  # what a test before left over
-
-    def start(
-        name: str,
-        cells: Sequence[str] | None = None,
-        *,
-        app: str = "",
-        wait: bool = True,
-        scheme: str = "light",
-    ) -> Front:
-        if cells is not None:
-            site.write(name, cells)
-        context = browser.new_context(viewport={"width": 1000, "height": 900}, color_scheme=scheme)
-        page = context.new_page()
-        page.set_default_timeout(TIMEOUT)
-        front = Front(page, site, name)
-        fronts.append(front)
-        page.on("pageerror", lambda error: _note(front, error))
-        page.on("console", lambda message: _listen(front, message))
-        page.on("dialog", lambda dialog: front.complaints.append(f"a dialog: {dialog.message}"))
-        # A workspace of its own: JupyterLab would open what was open in the last page as well.
-        page.goto(f"{site.url}/{app or f'lab/workspaces/{Path(name).stem}/tree'}/{name}")
-        if wait:
-            front.idle()
-        return front
-
-    yield start
-    for front in fronts:
-        front.page.screenshot(path=pictures / f"last-{Path(front.name).stem}.png")
-        front.page.context.close()
-    complaints = [complaint for front in fronts for complaint in front.complaints]
-    assert not complaints, json.dumps(complaints, indent=1)
+def lab(lab_window: Front, pictures: Path, request: pytest.FixtureRequest) -> Iterator[Front]:
+    """JupyterLab; what the page complains of fails the test."""
+    yield from _watched(lab_window, pictures / f"{request.node.name}.png")
 
 
-def _note(front: Front, error: Any) -> None:
-    places = re.findall(r"https?://\S+|blob:\S+", error.stack or "")
-    # Notebook 7 stumbles over settings of JupyterLab's that it does not have; no code but its own is in that.
-    if not places or not all("/static/notebook/" in place for place in places):
-        front.complaints.append(f"page error: {error.stack or error}")
+@pytest.fixture
+def classic(classic_window: Front, pictures: Path, request: pytest.FixtureRequest) -> Iterator[Front]:
+    """Notebook 7; what the page complains of fails the test."""
+    yield from _watched(classic_window, pictures / f"{request.node.name}.png")
 
 
-def _listen(front: Front, message: Any) -> None:
-    if message.type == "error" and "favicon" not in message.text:
-        front.complaints.append(f"console: {message.text} {message.location}")
+def _watched(front: Front, picture: Path) -> Iterator[Front]:
+    front.complaints.clear()
+    front.site.server._script.clear()  # what a test before left over
+    yield front
+    front.page.screenshot(path=picture)
+    assert not front.complaints, json.dumps(front.complaints, indent=1)

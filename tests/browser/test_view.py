@@ -14,6 +14,8 @@ HERE = Path(fact_magics.display.__file__).parent
 START = """async ([code, style, state]) => {
   document.head.innerHTML = '';
   document.body.innerHTML = '<div id=view style="width: 700px"></div>';
+  document.body.style.cssText = '';
+  delete document.body.dataset.jpThemeLight;
   const sheet = document.createElement('style');
   sheet.textContent = style;
   document.head.append(sheet);
@@ -58,7 +60,9 @@ def blank(browser):
     page = browser.new_context(viewport={"width": 800, "height": 600}).new_page()
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.add_init_script(path=Path(__file__).with_name("page.js"))
     page.goto("about:blank")
+    page.clock.install()
     yield page
     page.context.close()
 
@@ -85,10 +89,8 @@ def write(page, text, number=0):
 
 
 def settled(page):
-    page.wait_for_function(
-        "() => { const last = window.shown; window.shown = document.body.innerHTML; return last === shown; }",
-        polling=250,
-    )
+    """Let it play out all that it was given, by the page's own clock."""
+    page.clock.run_for(3_000)
 
 
 def lines(page, kind=""):
@@ -148,7 +150,7 @@ class TestWriting:
         while at < len(CODE):
             size = cut.choice([1, 2, 3, 7, 30])
             write(page, CODE[at : at + size], number)
-            page.wait_for_timeout(cut.choice([0, 0, 0, 120]))
+            page.clock.run_for(cut.choice([0, 0, 0, 120]))
             at, number = at + size, number + 1
         settled(page)
         assert lines(page)[:3] == ["Here is *prose* with `ticks`.", "", "@cached"]
@@ -255,10 +257,27 @@ class TestRun:
         assert styles == [
             ["", "", "400"],
             ["var(--fact-c1, #d23c37)", "", "700"],
-            ["rgb(255, 255, 255)", "rgb(38, 118, 217)", "400"],
+            ["rgb(255, 255, 255)", "rgb(33, 112, 208)", "400"],
         ]
         page.evaluate("change({ changed: [0], r0: [['', 'again']] })")
         assert lines(page) == ["again", ""]
+
+    @pytest.mark.parametrize(
+        ("light", "ground", "text"), [("true", "#f5f5f5", "#212121"), ("false", "#212121", "#fff")]
+    )
+    def test_every_colour_is_readable_on_a_light_ground_and_on_a_dark_one(self, show, light, ground, text):
+        rows = {f"r{n}": [["", "plain "], [f"c{n}", f"c{n}"], [f"g{n}", f"g{n}"]] for n in range(16)}
+        page = show(
+            "running", kept=20, first=0, end=16, changed=list(range(16)), phase=["running", ""], **rows
+        )
+        page.evaluate(
+            """([light, ground, text]) => {
+              document.body.dataset.jpThemeLight = light;
+              document.body.style.cssText = `background:${ground};--jp-content-font-color1:${text}`;
+            }""",
+            [light, ground, text],
+        )
+        assert page.evaluate("inPage.faint('.fact-live')") == [3 * 16 + 3, {}]
 
     def test_the_box_follows_its_end_unless_someone_scrolled_up(self, show):
         many = {f"r{n}": [["", f"row {n}"]] for n in range(100)}

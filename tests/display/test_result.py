@@ -97,6 +97,10 @@ class TestSingleValues:
         assert [element.tag for element in parse(result.html).all()] == ["pre"]
         assert parse(result.html).text == shown
 
+    def test_items_that_have_no_order_are_shown_as_they_come(self):
+        for value in ({1, "a"}, {Decimal(1), Decimal("NaN")}):
+            assert sorted(show(value).plain.strip("{}").split(", ")) == sorted(map(repr, value))
+
     def test_bytes_are_shown_by_their_beginning_and_their_size(self):
         assert show(b"\x01\x02" * 4_000).plain == f"{bytes([1, 2] * 8)!r}… (8.0 kB)"
 

@@ -96,10 +96,13 @@ class TestColours:
     def test_in_markup_they_are_styles_of_spans_and_nothing_else(self):
         lines = shown("\x1b[31;1m<b>&\x1b[0m \x1b[42mon\x1b[0m")
         assert coloured(lines, 100) == (
-            '<span style="font-weight:bold;color:#d23c37">&lt;b&gt;&amp;</span> '
+            '<span style="font-weight:bold;color:#d23c37;color:color-mix(in srgb,#d23c37 70%,currentcolor)">&lt;b&gt;&amp;</span> '
             '<span style="background-color:#21863a;color:#fff">on</span>'
         )
-        assert coloured(lines, 2) == '<span style="font-weight:bold;color:#d23c37">&lt;b</span>'
+        assert (
+            coloured(lines, 2)
+            == '<span style="font-weight:bold;color:#d23c37;color:color-mix(in srgb,#d23c37 70%,currentcolor)">&lt;b</span>'
+        )
 
 
 class TestHostile:
@@ -174,7 +177,10 @@ class TestInRecords:
             "".join(f"\r{n}% \x1b[32m{'#' * n}\x1b[0m" for n in range(10)) + "\ndone\n"
         )
         assert text == "9% #########\ndone"
-        assert '9% <span style="color:#21863a">#########</span>\ndone' in markup
+        assert (
+            '9% <span style="color:#21863a;color:color-mix(in srgb,#21863a 70%,currentcolor)">#########</span>\ndone'
+            in markup
+        )
         assert "8%" not in markup
 
     def test_what_is_too_long_is_cut_with_a_note_in_both_forms(self):

@@ -76,6 +76,7 @@ class TestExport:
         assert desk.run("from fact_magics.tools import travels\ntravels(21)").plain == "42"
         assert "imported" in desk.run("%fact show travels").plain
         assert "imported" in desk.run("%fact tools").plain
+        assert "imported: " in desk.run("%fact history --tool travels").plain
         assert "travels@2.0.0 already" in desk.run("%fact import travels.fact.py").plain
 
     def test_a_version_a_place_and_json(self, desk, folder):

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fact_magics.errors import IsolationError
-from fact_magics.sandbox import Call, Limits, Sandbox
+from fact_magics.sandbox import Call, Limits, Sandbox, scratch
 from fact_magics.sandbox.family import descendants
 from fact_magics.tool import Status
 
@@ -391,6 +392,31 @@ async def test_changed_settings_hold_from_the_next_call_on(mode: Any) -> None:
         assert await until(lambda: not processes_of(pool))
     await sandbox.aclose()
     assert not sandbox._retiring
+
+
+async def test_what_takes_long_to_remove_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that leave millions of files cost the next ones neither their zygotes nor their limits."""
+    removed = threading.Event()
+    real = scratch.remove
+
+    def remove_late(root: Path) -> None:
+        removed.wait()
+        real(root)
+
+    sandbox = Sandbox(mode="require", size=1, limits=Limits(scratch_bytes=1 << 20))
+    await sandbox.start()
+    monkeypatch.setattr("fact_magics.sandbox.warden._END_SECONDS", 0.05)
+    monkeypatch.setattr(scratch, "remove", remove_late)
+    try:
+        leaves = Call("def tool():\n    open('f', 'w').close()\n    return 1", "tool", NOTHING)
+        for _ in range(2):
+            assert (await asyncio.wait_for(sandbox.run(leaves), 20)).result == b"1"
+        fills = "import time\ndef tool():\n    open('f', 'wb').write(bytes(2 << 20))\n    time.sleep(20)"
+        outcome = await sandbox.run(Call(fills, "tool", NOTHING, timeout_seconds=10))
+        assert outcome.limit == "scratch directory 1 MB"
+    finally:
+        removed.set()
+        await sandbox.aclose()
 
 
 async def test_least_recently_used_zygotes_are_closed() -> None:

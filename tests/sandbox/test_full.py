@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fact_magics.errors import IsolationError
-from fact_magics.sandbox import Call, Sandbox, warden
+from fact_magics.sandbox import Call, Sandbox
+from fact_magics.sandbox.running import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from fact_magics.sandbox.running import Prepared
 
 NOTHING = b'{"args":[],"kwargs":{}}'
 CALL = Call("def tool():\n    return 1", "tool", NOTHING)
@@ -75,7 +74,7 @@ async def test_zygotes_that_can_prepare_no_call_are_not_started_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What keeps one from it would keep the next one too; the reason that it gives is told."""
-    real = warden._open
+    real = Prepared.open
     started: list[Path] = []
 
     def open_half(prepared: Prepared) -> None:
@@ -83,7 +82,7 @@ async def test_zygotes_that_can_prepare_no_call_are_not_started_without_end(
         real(prepared)
         prepared.scratch.with_name(f"{prepared.number}.printed").unlink()
 
-    monkeypatch.setattr(warden, "_open", open_half)
+    monkeypatch.setattr(Prepared, "open", open_half)
     sandbox = Sandbox(mode="require", size=1)
     await sandbox.start()
     pool: Any = sandbox._engines.main

@@ -10,6 +10,8 @@ from uuid import UUID
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Bench
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -407,6 +409,19 @@ async def test_what_cant_work_is_refused_in_one_clear_line(bench: Bench, what: s
     told = await bench.error(source)
     assert line in told
     assert "\n" not in told.strip()
+
+
+async def test_a_package_may_hold_descriptors_once_it_is_imported(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many: here those of a call's own pipes come to where the others are to be."""
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    holds = "import os\nheld = []\nwhile not held or held[-1] < 8:\n    held.append(os.open(os.devnull, os.O_RDONLY))\n"
+    (installed / "holds_descriptors.py").write_text(holds)
+    monkeypatch.syspath_prepend(installed)
+    source = "import holds_descriptors\ndef tool():\n    return holds_descriptors.held[-1]"
+    assert await bench.value(source, imports=("holds_descriptors",)) == 8
 
 
 async def test_twenty_megabytes_come_back_whole(bench: Bench) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -210,6 +212,26 @@ class TestJudge:
     def test_a_claimed_limit_names_our_value(self) -> None:
         """The text of a limit is written here, not there."""
         assert self.verdict(self.frame(b"E", b'{"limit": "memory"}')) == (Status.LIMIT, None, "memory 7 MB")
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"timeout_seconds": math.inf}, "timeout of inf seconds"),
+        ({"timeout_seconds": math.nan}, "timeout of nan seconds"),
+        ({"timeout_seconds": 0}, "timeout of 0 seconds"),
+        ({"timeout_seconds": 1e19}, r"timeout of 1e\+19 seconds"),
+        ({"timeout_seconds": "5"}, "timeout of '5' seconds"),
+        ({"memory_mb": -1}, "memory limit of -1 MB"),
+        ({"memory_mb": 1.5}, r"memory limit of 1\.5 MB"),
+        ({"memory_mb": 10**14}, "memory limit of 1000"),
+    ],
+)
+def test_limits_that_no_system_has_are_refused_with_what_to_give(limits: Any, told: str) -> None:
+    """From a cell they are read as numbers; from a script they come as they are."""
+    with pytest.raises(CellError, match=told) as refused:
+        Call("", "tool", b"", **limits)
+    assert "number up to" in refused.value.hint
 
 
 async def test_a_system_that_enforces_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,6 +187,20 @@ class TestNet:
             await check_names([("localhost", "*")])
         await check_names([("localhost", "8080")])
 
+    async def test_a_name_that_led_elsewhere_when_it_was_looked_up_is_none_either(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Sandlock asks again, and whoever owns a name may answer each time as he likes."""
+
+        async def far_away(*_: str) -> list[str]:
+            return ["93.184.216.34"]
+
+        monkeypatch.setattr("fact_magics.permissions.dangers._OWN_NAMES", frozenset())
+        monkeypatch.setattr("fact_magics.sandbox.names._addresses", far_away)
+        with pytest.raises(IsolationError, match=r"^net:localhost can't be granted: localhost leads to 127"):
+            await bench.run("def tool():\n    return 1", permissions=("net:localhost",))
+        assert await bench.value("def tool():\n    return 1", permissions=("net:localhost:8080",)) == 1
+
 
 class TestRead:
     @WAYS

@@ -181,7 +181,7 @@ def test_a_notebook_runs_cell_by_cell(script, server):
     assert "got 5" in written
 
 
-def test_at_the_prompt_tab_completes_and_an_empty_cell_is_filled(ipython, server):
+def test_at_the_prompt_tab_completes_and_a_cell_ends_at_a_blank_line(ipython, server):
     """A real prompt, with its line editor."""
     server.writes("def greet(name: str) -> str:\n    return name\n")
     child = ipython("--ext=fact_magics", term="xterm")
@@ -203,5 +203,9 @@ def test_at_the_prompt_tab_completes_and_an_empty_cell_is_filled(ipython, server
     child.send("\r")
     child.send("greet('Ann')\r")
     shows("'Ann'")
+    child.send("%%fact_run greet\r")
+    child.send("name = 'B' + 'ob'\r")
+    child.send("\r\r")  # as for every magic's cell
+    shows("'Bob'")
     child.send("exit\r")
     assert ended(child)[1] == 0

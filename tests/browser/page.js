@@ -1,0 +1,125 @@
+// What the tests do in a page: `inPage`, which is there from its beginning.
+
+const rgba = (colour) => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+  canvas.fillStyle = colour;
+  canvas.fillRect(0, 0, 1, 1);
+  const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+  return [r, g, b, a / 255];
+};
+const over = ([r, g, b, a], under) => [r, g, b].map((part, i) => part * a + under[i] * (1 - a));
+
+// What is behind text, where layers that let something through are laid upon each other.
+const behind = (node) => {
+  if (!node) return [255, 255, 255];
+  const colour = rgba(getComputedStyle(node).backgroundColor);
+  return colour[3] === 1 ? colour.slice(0, 3) : over(colour, behind(node.parentElement));
+};
+const opacity = (node) => (node ? getComputedStyle(node).opacity * opacity(node.parentElement) : 1);
+
+// Relative luminance as WCAG defines it.
+const luminance = (colour) => {
+  const [r, g, b] = colour
+    .map((part) => part / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+
+window.inPage = {
+  get notebook() {
+    return jupyterapp.shell.currentWidget.content;
+  },
+
+  get code() {
+    return this.notebook.widgets.map(({ model }) => model).filter(({ type }) => type === "code");
+  },
+
+  ready() {
+    const panel = window.jupyterapp?.shell.currentWidget;
+    return panel?.context?.sessionContext.session?.kernel?.status === "idle";
+  },
+
+  // Another notebook that is open is closed, as it is.
+  async open(path) {
+    const { shell, commands, restored } = jupyterapp;
+    await restored;
+    const others = [...shell.widgets("main")];
+    await commands.execute("docmanager:open", { path });
+    for (const panel of others) if (panel !== shell.currentWidget) panel.dispose();
+    shell.collapseLeft();
+  },
+
+  async save() {
+    const { context } = jupyterapp.shell.currentWidget;
+    await context.save();
+    return context.path;
+  },
+
+  scroll(cell) {
+    this.notebook.scrollToItem(cell, "start");
+  },
+
+  counts() {
+    return this.code.map(({ executionCount }) => executionCount);
+  },
+
+  // One that fails, and was not to, ends the waiting for those behind it.
+  ran(count) {
+    for (const model of this.code) {
+      const error = model.outputs.toJSON().find((output) => output.output_type === "error");
+      const expected = model.getMetadata("tags")?.includes("raises-exception");
+      if (error && !expected && model.executionCount > count) throw new Error(error.traceback.join("\n"));
+    }
+    return this.code.every((model) => !model.sharedModel.source || model.executionCount > count);
+  },
+
+  // What a live view shows is gone when its record comes, so it is kept as it is seen.
+  watch() {
+    this.observer?.disconnect();
+    const saw = { views: 0, lengths: [], phases: [], rows: [], tallest: 0, keywords: 0, nodes: 0 };
+    this.saw = saw;
+    const note = (list, text) => list.includes(text) || list.push(text);
+    let last = null;
+    let pane = null;
+    this.observer = new MutationObserver(() => {
+      const live = document.querySelector(".fact-live");
+      if (last && !live) saw.gone = performance.now();
+      if (live && live !== last) saw.views += 1;
+      last = live;
+      if (!live) return;
+      saw.nodes = Math.max(saw.nodes, document.querySelectorAll(".jp-OutputArea-output *").length);
+      saw.keywords = Math.max(saw.keywords, live.querySelectorAll(".fact-keyword").length);
+      note(saw.phases, live.querySelector(".fact-phase").textContent);
+      for (const row of live.querySelectorAll(".fact-row")) note(saw.rows, row.textContent);
+      pane ??= live.querySelector(".fact-attempt > .fact-pane"); // the first attempt's
+      if (!pane?.isConnected) return;
+      const length = pane.textContent.length;
+      if (saw.lengths.at(-1) !== length) saw.lengths.push(length);
+      saw.tallest = Math.max(saw.tallest, pane.clientHeight);
+    });
+    this.observer.observe(document.body, { subtree: true, childList: true, characterData: true });
+    document.addEventListener("click", () => (saw.clicked = performance.now()), { capture: true });
+  },
+
+  // Visible pieces of text whose luminance is less than 4.5 times that of what is behind, or it of theirs.
+  faint(selector) {
+    const faint = {};
+    let count = 0;
+    for (const root of document.querySelectorAll(selector)) {
+      const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+      while (walker.nextNode()) {
+        const text = walker.currentNode.textContent.trim();
+        const node = walker.currentNode.parentElement;
+        if (!text || !node.checkVisibility()) continue;
+        count += 1;
+        const ground = behind(node);
+        const [r, g, b, a] = rgba(getComputedStyle(node).color);
+        const shown = luminance(over([r, g, b, a * opacity(node)], ground));
+        const [dark, light] = [shown, luminance(ground)].sort((one, other) => one - other);
+        const ratio = (light + 0.05) / (dark + 0.05);
+        if (ratio < 4.5) faint[text.slice(0, 40)] = ratio;
+      }
+    }
+    return [count, faint];
+  },
+};

@@ -1,0 +1,312 @@
+"""What a person sees: while a cell works, when it has ended, and when the notebook is opened again."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+TUTORIALS = Path(__file__).parent.parent.parent / "notebooks"
+SOURCE = (
+    'def weigh(n: int) -> int:\n    """Weigh a number.\n\n    In `ticks` and **stars**.\n    """\n'
+    + "".join(f"    part_{i} = len('text {i}') * {i}  # remark number {i}\n" for i in range(30))
+    + "    return n\n"
+)
+GENERATE = "%%fact_generate weigh\nWeigh a number.\n\n>>> weigh(1)\n1\n\n>>> weigh(2)\n2\n"
+BAR = (
+    "import time\n\ndef bar(n: int) -> int:\n    for i in range(n):\n"
+    "        print(f'\\r{i + 1} of {n} \\x1b[32m' + '#' * (i + 1) + '\\x1b[0m', end='', flush=True)\n"
+    "        time.sleep(0.1)\n    print('\\n\\x1b[1;31mover\\x1b[0m \\x1b[33mand \\x1b[34mdone \\x1b[35mwith\\x1b[36m it\\x1b[0m')\n"
+    "    return n\n"
+)
+COUNT = (
+    "import time\n\ndef count_up(n: int) -> int:\n"
+    + "".join(f"    # remark number {i}\n" for i in range(20))
+    + "    for i in range(n):\n"
+    "        print('counted', i, flush=True)\n        time.sleep(0.2)\n    return n\n"
+)
+ATTACK = (
+    '<script>window.owned=1</script><img src=x onerror="window.owned=2"><svg onload=window.owned=3>'
+    "[x](javascript:window.owned=4)\x1b[31mred\x1b]8;;javascript:window.owned=5\x07link\x1b[2J\u202egnp.exe"
+)
+OUTPUT = ".jp-OutputArea-output"
+WINDOW = {"width": 1000, "height": 900}
+RECORD = f"{OUTPUT}.jp-RenderedHTMLCommon"
+ERRORS = re.compile("Error displaying widget|model not found|Loading widget", re.IGNORECASE)
+
+
+def saved_without_widgets(front):
+    """Save; the widgets' manager was told to save all the state that it can find."""
+    end = time.monotonic() + 10
+    while True:
+        saved = front.save()
+        states = [state["state"] for state in saved.metadata.get("widgets", {}).values()]
+        # The model of a view that ended before its code was loaded is closed when it must have been.
+        if states in ([], [{}]) or time.monotonic() > end:
+            break
+    assert states in ([], [{}])
+    for cell in saved.cells:
+        for output in cell.get("outputs", ()):
+            assert set(output.get("data", {})) <= {"text/html", "text/plain"}
+    return saved
+
+
+def assert_grew(saw):
+    """Text that streamed was shown as it came, and nothing of it was taken back."""
+    assert len(saw["lengths"]) > 6
+    assert saw["lengths"] == sorted(saw["lengths"])
+    assert saw["keywords"]
+    assert "writing" in saw["phases"]
+
+
+def stop(front):
+    """Click the button; gives the seconds until the record stood there."""
+    front.page.locator("button.fact-stop").click()
+    front.page.wait_for_selector(".fact-live", state="detached")
+    saw = front.saw()
+    return (saw["gone"] - saw["clicked"]) / 1000
+
+
+class TestJupyterLab:
+    CELLS = (
+        "%load_ext fact_magics",
+        GENERATE,
+        "%%fact_generate bar\nDraw a bar.\n\n>>> bar(0)\n0\n",
+        "%%fact_run bar --fresh\nn = 12",
+        "%%fact_run bar\nn = 2",
+        "",
+    )
+
+    def test_text_grows_then_one_record_stays_after_saving_running_again_and_reloading(
+        self, lab, site, pictures
+    ):
+        """One notebook from its first run to a reader who does not trust it."""
+        site.server.writes(SOURCE, before="First thoughts.", pace=80, chunk=8)
+        site.server.writes(BAR)
+        site.write("story.ipynb", self.CELLS)
+        lab.open("story.ipynb")
+        lab.run_all()
+        lab.done()
+        saw = lab.saw()
+        assert_grew(saw)
+        assert 100 < saw["tallest"] < 450
+        assert "running" in saw["phases"]
+        assert len([row for row in saw["rows"] if "#" in row]) >= 3
+        self.assert_lasting(lab)
+        assert "✓" in lab.shown()
+        lab.page.screenshot(path=pictures / "records.png")
+        first = saved_without_widgets(lab)
+
+        lab.run_all()
+        lab.done()
+        assert lab.saw()["views"]
+        self.assert_completes(lab, pictures)
+        again = saved_without_widgets(lab)
+        assert [len(cell.outputs) for cell in again.cells[1:]] == [1, 1, 1, 1, 0]
+        # The tool is known by now, which is said in other words.
+        assert len(json.dumps(again)) < 1.2 * len(json.dumps(first))
+
+        lab.page.reload()
+        lab.open("story.ipynb")
+        assert lab.page.evaluate("inPage.code[1].trusted")
+        self.assert_lasting(lab)
+        assert not lab.faint(RECORD)
+        lab.theme("Dark")
+        assert not lab.faint(RECORD)
+        lab.page.screenshot(path=pictures / "dark records.png")
+        lab.theme("Light")
+
+        again.cells[0].source += "  # by someone else"
+        (site.folder / "untrusted.ipynb").write_text(json.dumps(again), "utf-8")
+        lab.open("untrusted.ipynb")
+        assert not lab.page.evaluate("inPage.code[1].trusted")
+        self.assert_lasting(lab)
+        assert not lab.faint(RECORD)
+        lab.page.screenshot(path=pictures / "untrusted.png")
+
+    def assert_lasting(self, lab):
+        lab.page.wait_for_selector("text=proven on 2 examples")
+        assert lab.page.locator(".fact-live").count() == 0
+        shown = lab.shown()
+        assert not ERRORS.search(shown)
+        for part in ("weigh 1.0.0", "12 of 12 ############", "over and done with it", "return n"):
+            assert part in shown
+        assert "11 of 12" not in shown
+
+    def assert_completes(self, lab, pictures):
+        """Tab, pressed in the last cell, which is empty before and after."""
+        keyboard = lab.page.keyboard
+        lab.page.locator(".jp-Notebook .jp-Cell .cm-content").last.click()
+        for typed, offered in (("%%fact_run ba", ["bar"]), (" --in", ["--in-kernel", "--into"])):
+            keyboard.type(typed)
+            keyboard.press("Tab")
+            lab.page.wait_for_selector(f".jp-Completer-match >> text={offered[-1]}")
+            assert lab.page.locator(".jp-Completer-match").all_text_contents() == offered
+            lab.page.screenshot(path=pictures / f"completion of {typed.strip()}.png")
+            keyboard.press("Enter")
+            lab.page.wait_for_selector(".jp-Completer", state="hidden")
+        source = lab.page.evaluate("inPage.notebook.activeCell.model.sharedModel.source")
+        assert source == "%%fact_run bar --in-kernel"
+        keyboard.press("Control+a")
+        keyboard.press("Delete")
+        keyboard.press("Escape")
+
+    def test_a_click_stops_the_cell_and_those_queued_behind_it_and_keeps_what_was_written(
+        self, lab, site, pictures
+    ):
+        """In the dark theme, where all of it has to be readable as well."""
+        source = SOURCE.replace("weigh", "measure")
+        site.server.writes(source.replace("return n", "return n + 1"), before="First thoughts.")
+        text = f"That was wrong.\n\n```python\n{source}"
+        site.server.breaks(text, "stall", after=len(text), pace=150, chunk=8)
+        after = [f"after_{n} = 1" for n in range(40)]
+        site.write("stop.ipynb", ["%load_ext fact_magics", GENERATE.replace("weigh", "measure"), *after])
+        asked = len(site.server.requests)
+        lab.open("stop.ipynb")
+        lab.theme("Dark")
+        page = lab.page
+        lab.run_all()
+
+        # Run All went on to the last cell: the view is made when someone comes back to it, and has all of the text.
+        assert site.server.wait_for_request(asked + 2, 60)
+        lab.scroll(1)
+        page.wait_for_selector(".fact-earlier")
+        page.wait_for_selector(".fact-live > .fact-attempt .fact-code >> text=remark number 29")
+        assert "That was wrong." in page.locator(".fact-live > .fact-attempt").text_content()
+        self.assert_told(page)
+        assert not lab.faint(".fact-live")
+        page.screenshot(path=pictures / "dark.png")
+        assert stop(lab) < 1
+        page.wait_for_selector("text=Writing measure was stopped")
+        lab.idle()
+        assert site.server.wait_for_disconnect()
+        shown = lab.shown()
+        assert "interrupted" in shown
+        assert "remark number 29" in shown
+        assert not lab.faint(RECORD)
+        page.screenshot(path=pictures / "stopped.png")
+        lab.theme("Light")
+        assert set(lab.counts()[2:]) == {None}
+        # The kernel goes on.
+        site.server.writes(source)
+        lab.run_all()
+        lab.done()
+        assert "proven on 2 examples" in lab.shown()
+
+    def assert_told(self, page):
+        earlier = page.locator(".fact-earlier")
+        assert "Attempt 1: 2 of 2 examples failed" in earlier.inner_text()
+        earlier.locator("summary").click()
+        assert "measure(1) gave 2, expected 1" in earlier.inner_text()
+        assert "✗" in earlier.inner_text()
+        assert page.locator(".fact-phase").inner_text() == "writing"
+        assert page.locator(".fact-phase").get_attribute("aria-live") == "polite"
+        assert page.locator(".fact-live [aria-live]").count() == 1
+        assert re.search(r"≈ \d+ tokens", page.locator(".fact-head").inner_text())
+
+    @pytest.mark.parametrize("name", ["01_first_tool"])
+    def test_run_all_of_a_tutorial_shows_what_was_saved_with_it_in_both_themes(
+        self, lab, site, pictures, name
+    ):
+        """Without a key, and in the kernel that the notebook names."""
+        saved = site.copy(TUTORIALS / f"{name}.ipynb")
+        kinds = [[output.output_type for output in cell.get("outputs", ())] for cell in saved.cells]
+        lab.open(f"{name}.ipynb")
+        lab.run_all()
+        lab.done()
+        made = saved_without_widgets(lab)
+        assert [[output.output_type for output in cell.get("outputs", ())] for cell in made.cells] == kinds
+        shown = lab.shown()
+        for part in ("proven on 2 examples", "cached", "the-hitchhikers-guide-to-the-galaxy"):
+            assert part in shown
+        call = lab.page.locator(f'{RECORD} td > code >> text=slugify("Héllo, Wörld!")').first
+        assert call.evaluate("node => node.getClientRects().length") == 1  # what is short is not broken
+        lab.scroll(0)
+        lab.page.set_viewport_size({**WINDOW, "height": 4000})
+        for theme in ("Dark", "Light"):
+            lab.theme(theme)
+            assert not lab.faint(RECORD)
+            lab.page.screenshot(path=pictures / f"tutorial {theme.lower()}.png")
+        lab.page.set_viewport_size(WINDOW)
+
+    def test_nothing_hostile_that_is_shown_runs_and_the_page_stays_small_enough_to_answer(
+        self, lab, site, pictures
+    ):
+        """In descriptions, models' answers, names, printed text, results, errors and the history."""
+        site.server.reply(
+            f"{ATTACK}\n\n<b onmouseover='window.owned=6'>\n```python\n# {ATTACK}\n"
+            f"def evil(n: int) -> str:\n    '''{ATTACK}'''\n    return ''\n```\n{ATTACK}\n",
+            pace=60,
+            chunk=16,
+        )
+        site.server.writes(
+            "import time\n\ndef rude(n: int) -> dict:\n"
+            f"    text = {ATTACK!r}\n    print(text, flush=True)\n    print('z' * 300_000, flush=True)\n"
+            "    time.sleep(0.5 * n)\n    if n > 1:\n        raise ValueError(text)\n    return {text: [text]} if n else {}\n"
+        )
+        site.server.reply("```python\nx = '" + "y" * 1_000_000 + "'\n```\n", chunk=10_000, pace=80)
+        cells = [
+            "%load_ext fact_magics",
+            f"%%fact_generate evil --attempts 1\n{ATTACK}\n\n>>> evil(1)\n{ATTACK!r}\n",
+            "%%fact_generate rude\nRude.\n\n>>> rude(0)\n{}\n",
+            "%%fact_run rude\nn = 1",
+            "%%fact_run rude\nn = 2",
+            "%%fact_run '<img src=x onerror=window.owned=7>'\nn = 1",
+            "%%fact_generate big --attempts 1\nBig.\n\n>>> big(1)\n1\n",
+            "%fact history",
+        ]
+        site.write("hostile.ipynb", cells, goes_on=True)
+        lab.open("hostile.ipynb")
+        lab.run_all()
+        lab.done()
+        page = lab.page
+        saw = lab.saw()
+        assert saw["views"] >= 4
+        assert saw["nodes"] < 20_000
+        assert page.evaluate("window.owned") is None
+        assert page.locator(f"{OUTPUT} img, {OUTPUT} script, {OUTPUT} a[href^=javascript]").count() == 0
+        shown = lab.shown()
+        assert "<script>window.owned=1</script>" in shown
+        assert "\u202e" not in shown
+        page.screenshot(path=pictures / "hostile.png")
+
+
+class TestNotebook7:
+    CELLS = (
+        "%load_ext fact_magics",
+        "%%fact_generate count_up\nCount slowly.\n\n>>> count_up(0)\n0\n",
+        "%%fact_run count_up\nn = 600",
+        "after = 1",
+    )
+
+    def test_text_grows_a_click_stops_the_run_and_what_is_saved_reads_the_same_when_it_is_loaded(
+        self, classic, site, pictures
+    ):
+        """From Run All to a page that was loaded anew."""
+        site.server.writes(COUNT, pace=60)
+        site.write("classic.ipynb", self.CELLS)
+        classic.load("notebooks/classic.ipynb")
+        page = classic.page
+        classic.run_all()
+        page.wait_for_selector(".fact-row >> text=counted 3")
+        assert page.locator(".fact-phase").inner_text() == "running"
+        assert not classic.faint(".fact-live")
+        classic.scroll(2)
+        page.screenshot(path=pictures / "notebook.png")
+        assert stop(classic) < 1
+        assert_grew(classic.saw())
+        page.wait_for_selector("text=count_up was stopped")
+        classic.idle()
+        assert classic.counts()[3] is None
+
+        saved_without_widgets(classic)
+        page.reload()
+        classic.idle()
+        shown = classic.shown()
+        assert not ERRORS.search(page.inner_text("body"))
+        for part in ("proven on 1 example", "counted 3", "interrupted", "count_up was stopped"):
+            assert part in shown
+        assert not classic.faint(RECORD)

@@ -1,0 +1,111 @@
+"""What stands below a cell's first line: a run's input, and the variables in a description."""
+
+from __future__ import annotations
+
+import ast
+from types import SimpleNamespace
+
+import pytest
+
+from fact_magics.bodies import fill_variables, read_run_body
+from fact_magics.errors import CellError, UnknownName
+
+
+class TestRunBody:
+    def test_later_statements_see_earlier_names(self):
+        assert read_run_body("a = 1\nb = [a + i for i in range(n)]", {"n": 2}) == {"a": 1, "b": [1, 2]}
+
+    def test_nothing_is_bound_in_the_notebook(self):
+        namespace = {"x": 1}
+        read_run_body("x = 2\ny = 3", namespace)
+        assert namespace == {"x": 1}
+
+    def test_comprehensions_see_the_body_s_own_names(self):
+        assert read_run_body("a = 2\nb = {k: a for k in 'xy'}", {})["b"] == {"x": 2, "y": 2}
+
+    def test_one_json_object(self):
+        assert read_run_body('  {"a": [1, null], "b": {"c": true}}', {}) == {"a": [1, None], "b": {"c": True}}
+
+    def test_an_empty_body_gives_nothing(self):
+        assert read_run_body("  \n# only a comment\n", {}) == {}
+
+    @pytest.mark.parametrize(
+        ("body", "told"),
+        [
+            ("print(1)", "Line 1 of the body is no name = expression: print(1)"),
+            ("a = 1\nimport os", "Line 2"),
+            ("a = b = 1", "a = b = 1"),
+            ("a, b = 1, 2", "a, b = 1, 2"),
+            ("a.b = 1", "a.b = 1"),
+            ("a += 1", "a += 1"),
+            ("a: int = 1", "a: int = 1"),
+            ("a = 1\na = 2", "gives 'a' again"),
+            ("a = (1", "does not parse"),
+            ("a = \x00", "does not parse"),
+            ('{"a": }', "line 1, column 7"),
+            ('{"a": 1, "a": 2}', "gives 'a' twice"),
+            ('{"a": 1} x', "Extra data"),
+            ("a = await f()", "'await' outside function. Compute it in a cell above"),
+            ("a = ast.literal_eval('(')", "Line 1 of the body raised it"),
+            ("a = 1\f\nimport os", "is no name = expression: import os"),
+            (f"print('{'x' * 9999}')", "…"),
+            (f"a = float('{'x' * 9999}')", "…"),
+            ("a = 1/0", "ZeroDivisionError"),
+        ],
+    )
+    def test_anything_else_is_one_clear_line(self, body, told):
+        with pytest.raises(CellError) as caught:
+            read_run_body(body, {"ast": ast})
+        assert told in caught.value.line
+        assert len(caught.value.line) < 600
+
+    def test_an_unknown_name_lists_close_ones(self):
+        with pytest.raises(CellError, match="Did you mean 'titles'"):
+            read_run_body("a = title", {"titles": []})
+
+
+class TestVariables:
+    def test_a_string_goes_in_as_it_is_and_the_rest_as_its_repr(self):
+        assert fill_variables("{{ a }} and {{b}}", {"a": "x", "b": [1]}) == "x and [1]"
+
+    def test_single_braces_are_left_alone(self):
+        assert fill_variables('{"a": 1} {b} }} {', {}) == '{"a": 1} {b} }} {'
+
+    def test_what_was_put_in_is_not_read_again(self):
+        assert fill_variables("{{a}}", {"a": "{{b}}"}) == "{{b}}"
+
+    def test_long_values_are_cut_with_a_note(self):
+        filled = fill_variables("{{a}}", {"a": "x" * 5000})
+        assert len(filled) < 4100
+        assert "1000 more characters of text were cut" in filled
+
+    def test_a_table_goes_in_as_columns_types_and_first_rows(self):
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame({"city": ["Rome", "Oslo"] * 10, "n": range(20)})
+        filled = fill_variables("{{frame}}", {"frame": frame})
+        assert "20 rows" in filled
+        assert "n: int64" in filled
+        assert filled.count("Rome") == 3
+
+    @pytest.mark.parametrize("name", ["a.b", "a()", "a[0]", "1"])
+    def test_only_a_bare_name_is_taken(self, name):
+        namespace = {"a": SimpleNamespace(b=1)}
+        with pytest.raises(CellError, match="no bare variable name"):
+            fill_variables(f"{{{{{name}}}}}", namespace)
+
+    def test_an_unknown_name_lists_close_ones(self):
+        with pytest.raises(UnknownName, match="Did you mean 'sample'"):
+            fill_variables("{{sampel}}", {"sample": 1})
+
+    def test_what_can_t_be_written_out_is_one_clear_line(self):
+        class Broken:
+            def __repr__(self) -> str:
+                raise RuntimeError("no repr")
+
+        with pytest.raises(CellError, match="is a Broken that can't be written out: RuntimeError: no repr"):
+            fill_variables("{{a}}", {"a": Broken()})
+
+    def test_braces_that_are_meant_come_out_of_a_variable(self):
+        with pytest.raises(UnknownName, match="name a variable that holds them"):
+            fill_variables("Fill {{ placeholder }}.", {"text": "{{ placeholder }}"})
+        assert fill_variables("Fill {{text}}.", {"text": "{{ placeholder }}"}) == "Fill {{ placeholder }}."

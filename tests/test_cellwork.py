@@ -1,0 +1,48 @@
+"""What is left in a cell of work that came to no outcome."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from fact_magics.cellwork import Work, told
+from fact_magics.display.live import SilentView
+from fact_magics.errors import Interrupted, IsolationError
+from fact_magics.events import Printed
+
+
+@pytest.fixture
+def view() -> SilentView:
+    shown = SilentView("wait")
+    shown.put(Printed("tick\n"))
+    return shown
+
+
+def work(view: SilentView, fail=None) -> Work:
+    return Work(
+        lambda: asyncio.sleep(0), view, lambda result: result, fail or view.close, "wait was stopped."
+    )
+
+
+@pytest.mark.parametrize("stopped", [KeyboardInterrupt, asyncio.CancelledError])
+def test_stopped_work_says_so_in_its_record_and_in_its_error(view, capsys, stopped):
+    with pytest.raises(Interrupted, match="wait was stopped"), told(work(view)):
+        raise stopped
+    assert "wait · interrupted" in capsys.readouterr().out
+
+
+def test_work_that_could_not_be_done_is_not_said_to_be_interrupted(view, capsys):
+    with pytest.raises(IsolationError), told(work(view)):
+        raise IsolationError("The tool can't be isolated.")
+    shown = capsys.readouterr().out
+    assert "wait · error" in shown
+    assert "interrupted" not in shown
+
+
+def test_work_that_is_done_leaves_its_record_to_its_end(view, capsys):
+    ended = []
+    with told(work(view, ended.append)):
+        pass
+    assert ended == []
+    assert capsys.readouterr().out == ""

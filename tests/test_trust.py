@@ -1,0 +1,47 @@
+"""What can be trusted: a file, as it is now."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fact_magics.errors import SettingsError
+from fact_magics.trust import is_trusted, trust
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def test_a_file_is_trusted_until_its_content_changes(tmp_path: Path, home: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("A=1\n")
+    assert not is_trusted(file, home)
+    trust(file, home)
+    assert is_trusted(file, home)
+    file.write_text("A=2\n")
+    assert not is_trusted(file, home)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory", "nothing", "too large"])
+def test_what_is_no_file_of_settings_is_refused_and_not_waited_for(
+    tmp_path: Path, home: Path, kind: str
+) -> None:
+    path = tmp_path / ".env"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "too large":
+        path.write_bytes(bytes(1_000_001))
+    with pytest.raises(SettingsError, match="can't be trusted") as refused:
+        trust(path, home)
+    assert len(str(refused.value).splitlines()) == 1
+    assert not is_trusted(path, home)
+    assert not home.exists()
