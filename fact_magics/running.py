@@ -229,10 +229,13 @@ class Runner:
         metadata = planned.tool.metadata
         log = self._log.bind(operation="run", tool=metadata.name, tool_id=metadata.id)
         log.info("run started", input_bytes=len(planned.arguments))
-        emit(PhaseChanged("running"))
         outcome = None
         try:
-            outcome = await self._sandbox.run(planned.call, lambda text: emit(Printed(text)))
+            outcome = await self._sandbox.run(
+                planned.call,
+                on_printed=lambda text: emit(Printed(text)),
+                on_turn=lambda: emit(PhaseChanged("running")),
+            )
         finally:
             if leads:
                 del self._in_flight[planned.key]

@@ -75,7 +75,7 @@ class Grid:
             for name, align in zip(self.head, aligned, strict=True)
         )
         short = [f'<td {align};white-space:nowrap">' for align in aligned]
-        long = [f'<td {align};min-width:16em">' for align in aligned]
+        long = [f'<td {align};min-width:16em;overflow-wrap:anywhere">' for align in aligned]
         lines = []
         for row in self.rows:
             cells = [

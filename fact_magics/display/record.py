@@ -82,7 +82,7 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
     pieces = [
         _heading(title, facts),
         _verdict_table(verdicts),
-        _list(_told(ended), reasons) if reasons else Html(""),
+        _list("What was wrong", reasons) if reasons else Html(""),
         # What was written by hand stands in the cell, above this.
         _source(source, what, is_open=not _by_hand(ended)) if source else Html(""),
     ]
@@ -113,11 +113,6 @@ def _code(source: str) -> Html:
 def _paragraphs(prose: str) -> list[Html]:
     style = f"{_PARAGRAPH};white-space:pre-wrap"
     return [element("p", part, style=style) for part in re.split(r"\n[ \t]*\n", prose.strip("\n")) if part]
-
-
-def _told(ended: GenerationEnded) -> str:
-    no_model = ended.attempts[-1].provider in (HAND, SHELF)
-    return "What was wrong" if no_model else "What was sent back to the model"
 
 
 def _by_hand(ended: GenerationEnded) -> bool:

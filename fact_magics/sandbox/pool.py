@@ -91,7 +91,12 @@ class Sandbox:
         if self._engines.mode != "process":
             await check_names(grants.net)
 
-    async def run(self, call: Call, on_printed: Callable[[str], None] | None = None) -> Outcome:
+    async def run(
+        self,
+        call: Call,
+        on_printed: Callable[[str], None] | None = None,
+        on_turn: Callable[[], None] | None = None,
+    ) -> Outcome:
         """Run one call and tell how it ended; what the tool does is never raised.
 
         When this returns, everything that the call started is gone. A cancelled run kills all of it first.
@@ -102,6 +107,8 @@ class Sandbox:
             What to run.
         on_printed : callable, optional
             Called on this loop with text as the tool prints it.
+        on_turn : callable, optional
+            Called on this loop when the call is the next one to run.
 
         Raises
         ------
@@ -110,7 +117,7 @@ class Sandbox:
         CellError
             If a permission is malformed.
         """
-        return await self._engines.run(call, on_printed)
+        return await self._engines.run(call, on_printed, on_turn)
 
     async def aclose(self) -> None:
         """End every process and remove every directory; the sandbox can be started again."""
@@ -138,8 +145,12 @@ class _Engines:
         self._plain: _Engine | None = None
         self._starting: asyncio.Task[_Engine] | None = None
 
-    async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Outcome:
+    async def run(
+        self, call: Call, on_printed: Callable[[str], None] | None, on_turn: Callable[[], None] | None
+    ) -> Outcome:
         async with self._turns:
+            if on_turn is not None:
+                on_turn()
             engine = await self._engine_for(call)
             ending = await engine.run(call, on_printed)
         return frames.judge(call, ending, self._limits, engine.layers)

@@ -24,6 +24,8 @@ from fact_magics.tool import Status
 if TYPE_CHECKING:
     from conftest import Bench
 
+    from fact_magics.sandbox import Outcome
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NOTHING = b'{"args":[],"kwargs":{}}'
@@ -237,6 +239,31 @@ async def test_cancelling_while_waiting_for_a_turn(bench: Bench) -> None:
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert await bench.value("import wave\ndef tool():\n    return 1", imports=("wave",)) == 1
+
+
+async def test_a_call_is_told_when_its_turn_comes(bench: Bench) -> None:
+    """More calls than the sandbox has places for wait, and only then begin."""
+    turns: list[int] = []
+    up = [asyncio.Event() for _ in range(2)]
+    source = "import time\ndef tool():\n    print('up', flush=True)\n    time.sleep(60)"
+
+    def call(number: int) -> asyncio.Task[Outcome]:
+        made = Call(source, "tool", b'{"args":[],"kwargs":{}}', timeout_seconds=60)
+        run = bench.sandbox.run(made, lambda _: up[number % 2].set(), lambda: turns.append(number))
+        return asyncio.create_task(run)
+
+    first, second = call(0), call(1)
+    await asyncio.gather(*(event.wait() for event in up))
+    third = call(2)
+    up[0].clear()
+    await asyncio.sleep(0.05)
+    assert turns == [0, 1]
+    first.cancel()
+    await up[0].wait()
+    assert turns == [0, 1, 2]
+    for running in (second, third):
+        running.cancel()
+    await asyncio.gather(first, second, third, return_exceptions=True)
 
 
 async def test_a_host_that_does_not_answer_holds_nothing_up(bench: Bench) -> None:
