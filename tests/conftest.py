@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 REPOSITORY = Path(__file__).parent.parent
-_SLOW = ("tests/test_quality", "tests/readme/", "tests/benchmarks/", "tests/notebook")
+_SLOW = (
+    "tests/browser/test_apps",
+    "tests/readme/",
+    "tests/test_quality",
+    "tests/notebook",
+    "tests/benchmarks/",
+)
 
 
 # What goes through the same code as other tests, in more ways than a run between two edits can wait for.
 _THOROUGH = (
-    "tests/attacks/test_unprivileged", "tests/benchmarks/", "tests/browser/", "tests/display/test_exports",
+    "tests/attacks/test_unprivileged", "tests/benchmarks/", "tests/display/test_exports",
     "tests/notebook/test_habits", "tests/notebook/test_in_kernel", "tests/notebook/test_limits",
     "tests/notebook/test_live_views", "tests/notebook/test_travelling", "tests/terminal/",
     "tests/test_hostile_repository",
