@@ -167,6 +167,7 @@ class _Known:
         answers: list[Sequence[str]] = []
 
         def run() -> None:
+            self._workshop.wait_for_imports()
             # Whatever is wrong, the next cell says it.
             with suppress(Exception):
                 answers.append(work())

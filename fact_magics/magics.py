@@ -108,6 +108,8 @@ class FactMagics(Magics):
 
     @validate("limits")
     def _refuse_unknown(self, proposal: dict[str, Any]) -> dict[str, Any] | None:
+        if hasattr(self, "workshop"):  # it is not there yet while the extension is loaded
+            self.workshop.wait_for_imports()
         from fact_magics.sandbox.limits import read_limits
 
         given: dict[str, Any] | None = proposal["value"]
@@ -172,6 +174,7 @@ class FactMagics(Magics):
     @line_magic
     def fact(self, line: str) -> object:
         """Show the state, the tools and the history, move and exchange tools; see ``--help``."""
+        self.workshop.wait_for_imports()
         from fact_magics.display.live import MutedView, SilentView
         from fact_magics.display.notebook import ShellNotebook
         from fact_magics.display.record import Record, run_record
@@ -238,6 +241,7 @@ class FactMagics(Magics):
         if arguments.help:
             print(command.help_text())  # noqa: T201 - help is text
             return None
+        self.workshop.wait_for_imports()
         if name in _ENDINGS:
             body, ended = _ENDINGS[name](body)
             arguments = replace(arguments, silent=arguments.silent or ended)

@@ -32,10 +32,12 @@ def __dir__() -> list[str]:
     # Whoever lists the names, as Tab does, has not asked for a database to be made.
     import sqlite3
 
+    workshop = _current()
+    workshop.wait_for_imports()
     from fact_magics.store.glance import names
 
     try:
-        return names(_current().database_path)
+        return names(workshop.database_path)
     except (_FactError, sqlite3.Error, OSError, LookupError):
         return []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,10 +44,12 @@ class Workshop:
         self._thread: LoopThread | None = None
         self._core: FactCore | None = None
         self._opening = threading.Lock()
+        self._ahead: threading.Timer | None = None
         atexit.register(self.close)
 
     def settings(self) -> Settings:
         """Read the settings as they are now."""
+        self.wait_for_imports()
         from fact_magics.config import load_settings
 
         return load_settings(self._overrides(), self.directory, os.environ)
@@ -58,19 +61,27 @@ class Workshop:
 
     def trust_home(self) -> Path:
         """Find where the list of trusted files is kept."""
+        self.wait_for_imports()
         from fact_magics.config import own_home
 
         return own_home(self._overrides(), os.environ)
 
     def start_ahead(self, delay_seconds: float = 0.05) -> None:
         """Import what the first cell will need, in the background and without opening anything."""
+        self._ahead = threading.Timer(delay_seconds, import_module, ("fact_magics.core",))
+        self._ahead.daemon = True
+        self._ahead.start()
 
-        def prepare() -> None:
-            import fact_magics.core  # noqa: F401 - imported for its time
+    def wait_for_imports(self) -> None:
+        """Let what is imported ahead come to its end, or not begin.
 
-        timer = threading.Timer(delay_seconds, prepare)
-        timer.daemon = True
-        timer.start()
+        Two threads that import modules of one package at the same moment can be given half of one.
+        """
+        ahead = self._ahead
+        if ahead is not None:
+            ahead.cancel()
+            ahead.join()
+            self._ahead = None
 
     @property
     def opened(self) -> FactCore | None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 HEAVY = ("anthropic", "pydantic", "litellm", "ipywidgets", "aiosqlite", "structlog", "httpx2", "sqlite3")
 
 
@@ -41,6 +43,47 @@ def test_loading_opens_nothing(plain_environment, home, tmp_path):
     )
     assert python(code, plain_environment, tmp_path).strip() == "[]"
     assert not home.exists()
+
+
+# Each module of the package takes a while, as on a machine with more to do, and notes who imports it, and when.
+WATCHED = """
+import importlib.machinery, threading, time
+loader, seen = importlib.machinery.SourceFileLoader, []
+load = loader.exec_module
+def slowly(self, module):
+    if not module.__name__.startswith("fact_magics."):
+        return load(self, module)
+    thread = threading.current_thread()
+    who = "main" if thread is threading.main_thread() else "ahead" if isinstance(thread, threading.Timer) else ""
+    seen.append((time.monotonic(), who, module.__name__))
+    time.sleep(0.01)
+    load(self, module)
+    seen.append((time.monotonic(), who, module.__name__))
+loader.exec_module = slowly
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "fact_magics")
+del seen[:]
+time.sleep(0.2)
+"""
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "shell.run_line_magic('config', 'FactMagics.limits = {\"processes\": 8}')",
+        "assert shell.run_cell('%%fact_generate slugify\\nTurn a title into a URL slug.').success",
+    ],
+)
+def test_what_is_imported_ahead_is_not_imported_at_the_same_time_by_the_first_cell(
+    plain_environment, tmp_path, first
+):
+    """Threads that import modules of one package at once may find each other's half made."""
+    code = (
+        f"{WATCHED}\n{first}\nahead = [at for at, who, _ in seen if who == 'ahead']\nprint()\n"
+        "print(len(ahead) > 20, {name for at, who, name in seen if who == 'main' and ahead[0] < at < ahead[-1]})"
+    )
+    assert python(code, plain_environment, tmp_path).splitlines()[-1] == "True set()"
 
 
 def test_importing_the_package_imports_no_ipython(plain_environment, tmp_path):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -100,8 +101,7 @@ def test_the_first_command_opens_the_tutorial_from_nothing(tmp_path):
         base, _, query = url.partition("/lab/tree/notebooks/01_first_tool.ipynb")
         assert query, url
         contents = f"{base}/api/contents/notebooks/01_first_tool.ipynb{query}"
-        with urllib.request.urlopen(contents) as answer:  # noqa: S310 - loopback
-            assert b"Your first tool" in answer.read()
+        assert b"Your first tool" in _fetched(contents)
         probe = [
             str(copy / ".venv/bin/python"),
             "-m",
@@ -124,6 +124,19 @@ def test_the_first_command_opens_the_tutorial_from_nothing(tmp_path):
     finally:
         os.killpg(lab.pid, signal.SIGTERM)
         lab.wait(timeout=30)
+
+
+def _fetched(url: str) -> bytes:
+    end = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url) as answer:  # noqa: S310 - loopback
+                return answer.read()
+        except urllib.error.URLError as error:
+            # The address is printed before it is served.
+            if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 def _path_without_environments() -> str:
