@@ -37,13 +37,16 @@ _THOROUGH = (
     "tests/test_hostile_repository",
 )  # fmt: skip
 
+# What takes long and is tried on ipykernel 7 in any case.
+_ONCE = ("tests/notebook/test_sessions", "tests/notebook/test_interrupts")
+
 # What starts kernels, browsers, terminals or many processes, or needs packages that are heavier than the core's.
 _NOT_FAST = (
-    "attacks", "benchmarks", "browser", "notebook", "notebooks", "providers", "readme", "shelf", "terminal",
+    "attacks", "benchmarks", "browser", "management", "notebook", "notebooks", "providers", "readme", "shelf", "terminal",
     "display/test_exports.py", "sandbox/test_broken.py", "sandbox/test_claims.py", "sandbox/test_denied.py",
     "sandbox/test_endings.py", "sandbox/test_full.py", "sandbox/test_leaks.py", "sandbox/test_limits.py",
     "sandbox/test_permissions.py", "sandbox/test_walls.py", "store/test_opening.py", "store/test_processes.py",
-    "test_answers.py", "test_config_file.py", "test_hostile_repository.py", "test_http.py", "test_imports.py",
+    "test_answers.py", "test_completion.py", "test_config_file.py", "test_handle.py", "test_hostile_repository.py", "test_http.py", "test_imports.py",
     "test_paths.py", "test_quality.py", "test_testing.py", "test_tools_module.py", "test_toolbox.py",
     "writing/test_loop.py",
 )  # fmt: skip
@@ -72,7 +75,8 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that no worker is left alone with it at the end."""
     for item in items:
-        if item.nodeid.startswith(_THOROUGH):
+        again = item.nodeid.startswith(_ONCE) and "ipykernel6" in item.nodeid
+        if again or item.nodeid.startswith(_THOROUGH):
             item.add_marker("thorough")
     items.sort(key=lambda item: next((i for i, part in enumerate(_SLOW) if part in item.nodeid), len(_SLOW)))
 
