@@ -28,7 +28,6 @@ _SLOW = (
     "tests/benchmarks/",
 )
 
-
 # What goes through the same code as other tests, in more ways than a run between two edits can wait for.
 _THOROUGH = (
     "tests/attacks/test_unprivileged", "tests/benchmarks/", "tests/display/test_exports",
@@ -42,13 +41,13 @@ _ONCE = ("tests/notebook/test_sessions", "tests/notebook/test_interrupts")
 
 # What starts kernels, browsers, terminals or many processes, or needs packages that are heavier than the core's.
 _NOT_FAST = (
-    "attacks", "benchmarks", "browser", "management", "notebook", "notebooks", "providers", "readme", "shelf", "terminal",
-    "display/test_exports.py", "sandbox/test_broken.py", "sandbox/test_claims.py", "sandbox/test_denied.py",
-    "sandbox/test_endings.py", "sandbox/test_full.py", "sandbox/test_leaks.py", "sandbox/test_limits.py",
-    "sandbox/test_permissions.py", "sandbox/test_walls.py", "store/test_opening.py", "store/test_processes.py",
-    "test_answers.py", "test_completion.py", "test_config_file.py", "test_handle.py", "test_hostile_repository.py", "test_http.py", "test_imports.py",
-    "test_paths.py", "test_quality.py", "test_testing.py", "test_tools_module.py", "test_toolbox.py",
-    "writing/test_loop.py",
+    "attacks", "benchmarks", "browser", "management", "notebook", "notebooks", "providers", "readme", "shelf",
+    "terminal", "display/test_exports.py", "sandbox/test_broken.py", "sandbox/test_claims.py",
+    "sandbox/test_denied.py", "sandbox/test_endings.py", "sandbox/test_full.py", "sandbox/test_leaks.py",
+    "sandbox/test_limits.py", "sandbox/test_permissions.py", "sandbox/test_walls.py", "store/test_opening.py",
+    "store/test_processes.py", "test_answers.py", "test_completion.py", "test_config_file.py", "test_handle.py",
+    "test_hostile_repository.py", "test_http.py", "test_imports.py", "test_paths.py", "test_quality.py",
+    "test_testing.py", "test_tools_module.py", "test_toolbox.py", "writing/test_loop.py",
 )  # fmt: skip
 
 
