@@ -307,7 +307,8 @@ class Careless:
                 process.kill()
             process.wait()
         finally:
-            while found := _marked(mark):
+            # A process that forked and left while the list was read is in the next one.
+            while found := _marked(mark) or _marked(mark):
                 seen.survivors = max(seen.survivors, len(found))
                 for pid in found:
                     with contextlib.suppress(OSError):
