@@ -116,10 +116,19 @@ async def test_no_descriptor_for_a_plain_process_is_told_and_leaves_no_directory
     assert list(tmp_path.iterdir()) == []
 
 
+async def at_rest(sandbox: Sandbox) -> Any:
+    """Wait until nothing is started or prepared any more, and give what serves the calls."""
+    pool: Any = sandbox._engines.main
+    while pool._tasks or not all(warden.is_prepared for warden in pool._wardens):
+        await asyncio.sleep(0.01)
+    return pool
+
+
 async def test_no_descriptor_for_sandlock_is_told_though_it_does_not_say_so() -> None:
     """To settle for less isolation would help nothing, and is not proposed."""
     sandbox = Sandbox(mode="require", size=1)
     await sandbox.run(CALL)
+    await at_rest(sandbox)  # nothing gives a descriptor back once they are counted
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     os.close(lowest := os.open(os.devnull, os.O_RDONLY))
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 3, hard))
@@ -138,9 +147,7 @@ async def test_what_the_system_cleared_away_is_made_again(what: str) -> None:
     """A kernel may live longer than what lies in its directory for temporary files."""
     sandbox = Sandbox(mode="require", size=1)
     await sandbox.run(CALL)
-    pool: Any = sandbox._engines.main
-    while pool._tasks or not all(warden.is_prepared for warden in pool._wardens):
-        await asyncio.sleep(0.01)
+    pool = await at_rest(sandbox)
     for directory in [pool._base] if what == "all" else pool._base.glob("*/*"):
         shutil.rmtree(directory)
     writes = Call("def tool():\n    open('f', 'w').close()\n    return 1", "tool", NOTHING)
