@@ -16,7 +16,7 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, cast
 
-from fact_magics.sandbox.library import STANDARD_MODULES, byte_code, library_modules
+from fact_magics.sandbox.library import byte_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +84,7 @@ def scrubbed(command: list[str], environment: Mapping[str, str]) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", _REPLACE, json.dumps(dict(environment)), *command]
 
 
-def payload(main: str, settings: Mapping[str, Any]) -> bytes:
+def payload(main: str, settings: Mapping[str, Any], library: tuple[str, ...] = ()) -> bytes:
     """Build what such a child reads first.
 
     Parameters
@@ -93,10 +93,11 @@ def payload(main: str, settings: Mapping[str, Any]) -> bytes:
         The module whose ``main(settings, modules)`` is to run: ``zygote`` or ``once``.
     settings : mapping
         Plain values, containers of them, and bytes.
+    library : tuple of str
+        Modules of the standard library to send too, for where it costs more to open them.
     """
-    standard = not STANDARD_MODULES.isdisjoint(settings.get("preload", ()))
     told = (main, {**settings, "importable": {CONNECTOR: connector_source()}})
-    return _code(main, standard) + _framed(told)
+    return _code(main, library) + _framed(told)
 
 
 def _framed(data: tuple[Any, ...]) -> bytes:
@@ -105,10 +106,10 @@ def _framed(data: tuple[Any, ...]) -> bytes:
 
 
 @cache
-def _code(main: str, standard: bool) -> bytes:
+def _code(main: str, library: tuple[str, ...]) -> bytes:
     system = ("confine", "seccomp", "connecting", "family") if sys.platform == "linux" else ()
     package = {name: _package_code(name) for name in (*_CODEC, "worker", "denied", *system, main)}
-    return _framed((byte_code(library_modules(standard=standard)), package))
+    return _framed((byte_code(library), package))
 
 
 def _package_code(name: str) -> bytes:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import boot, frames, scratch
 from fact_magics.sandbox.family import kill_descendants
-from fact_magics.sandbox.lost import shortage_hint
+from fact_magics.sandbox.lost import closed, shortage_hint
 from fact_magics.sandbox.meter import Meter
 from fact_magics.sandbox.policy import Grants, Limits, module_path, zygote_environment
 from fact_magics.sandbox.printed import Printed
@@ -66,7 +66,7 @@ class ProcessRunner:
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending:
         """Run one call to its end."""
         if self._closed:
-            raise IsolationError("The tool was not run: its sandbox was closed.", hint="Run it again.")
+            raise closed()
         grants = Grants.parse(call.permissions)
         run = _Run(self._limits, call, self._threads, on_printed)
         self._runs.add(run)

@@ -73,10 +73,12 @@ def preload_for(imports: Iterable[str], source: str) -> tuple[str, ...]:
     return tuple(sorted(needed))
 
 
-def library_modules(*, standard: bool) -> tuple[str, ...]:
-    """List what a zygote loads of the standard library, with or without the larger ones."""
+def library_modules(preload: Iterable[str]) -> tuple[str, ...]:
+    """List what a zygote that preloads these modules beside the light ones loads of the standard library."""
     light = (*LIGHT_MODULES, *_BELOW_LIGHT.split())
-    return (*light, *STANDARD_MODULES, *_BELOW_STANDARD.split()) if standard else light
+    if STANDARD_MODULES.isdisjoint(preload):
+        return light
+    return (*light, *STANDARD_MODULES, *_BELOW_STANDARD.split())
 
 
 def byte_code(modules: Iterable[str]) -> dict[str, tuple[str, bytes]]:

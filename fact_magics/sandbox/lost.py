@@ -1,8 +1,10 @@
-"""The one error that passes between the parts of the parent's side; it never leaves the sandbox."""
+"""Why a call could not begin: the error between the parts of the parent's side, and what a person is told."""
 
 from __future__ import annotations
 
 import errno
+
+from fact_magics.errors import IsolationError
 
 USE_PROCESS = (
     'Write %config FactMagics.isolation = "process" to run tools in processes of their own: with limits, but '
@@ -36,6 +38,11 @@ class ZygoteLostError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+def closed() -> IsolationError:
+    """Make the error of a call that came when its sandbox was closed already."""
+    return IsolationError("The tool was not run: its sandbox was closed.", hint="Run it again.")
 
 
 def shortage_hint(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.sandbox import boot, scratch
 from fact_magics.sandbox.family import kill_descendants
-from fact_magics.sandbox.library import LIGHT_MODULES
+from fact_magics.sandbox.library import LIGHT_MODULES, library_modules
 from fact_magics.sandbox.lost import ZygoteLostError, shortage_hint
 from fact_magics.sandbox.names import named_hosts, refuse_detour
 from fact_magics.sandbox.policy import module_path, sandlock_policy, zygote_environment
@@ -240,7 +240,11 @@ class Warden:
         self._process, self._pid = process, process.pid
         self._handle = os.pidfd_open(self._pid)
         os.set_blocking(process.stdin.fileno(), False)
-        boot.write_in_time(process.stdin.fileno(), boot.payload("zygote", settings), _BOOT_SECONDS)
+        boot.write_in_time(
+            process.stdin.fileno(),
+            boot.payload("zygote", settings, library_modules(self._preload)),
+            _BOOT_SECONDS,
+        )
 
     async def _prepare(self) -> None:
         """Have the zygote fork the next call's child."""

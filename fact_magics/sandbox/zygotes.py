@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import scratch
 from fact_magics.sandbox.library import preload_for
-from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError
+from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError, closed
 from fact_magics.sandbox.names import check_names
 from fact_magics.sandbox.policy import Grants
 from fact_magics.sandbox.threads import run_in
@@ -161,7 +161,7 @@ class ZygotePool:
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
-            raise IsolationError("The tool was not run: its sandbox was closed.", hint="Run it again.")
+            raise closed()
 
     def _replace(self, warden: Warden) -> None:
         """Forget a zygote that ended by itself, and start another one where it was one that is kept ready."""
