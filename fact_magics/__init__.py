@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from fact_magics.config import Settings, load_settings
     from fact_magics.core import FactCore
+    from fact_magics.core.handle import Tool
     from fact_magics.errors import FactError
-    from fact_magics.handle import Tool
     from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
 
 __version__ = "0.1.0"
@@ -38,7 +38,7 @@ _HOMES = {
     "FactCore": "core",
     "FactError": "errors",
     "Settings": "config",
-    "Tool": "handle",
+    "Tool": "core.handle",
     "ToolInput": "tool",
     "ToolOutput": "tool",
     "ToolSpec": "tool",
@@ -54,13 +54,13 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Load the magics; called by ``%load_ext fact_magics``."""
-    from fact_magics.magics import load
+    from fact_magics.notebook.magics import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Remove the magics and close what they opened; called by ``%unload_ext fact_magics``."""
-    from fact_magics.magics import unload
+    from fact_magics.notebook.magics import unload
 
     unload(shell)

@@ -13,7 +13,7 @@ from fact_magics.text import one_line
 if TYPE_CHECKING:
     from types import TracebackType
 
-_CALLED = str(Path(__file__).with_name("handle.py"))
+_CALLED = str(Path(__file__).with_name("core") / "handle.py")
 _LIBRARIES = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
 _SITES = 8
 _LINE_LIMIT = 120

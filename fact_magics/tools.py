@@ -12,10 +12,10 @@ from typing import NoReturn as _NoReturn
 from fact_magics.errors import FactError as _FactError
 from fact_magics.errors import ToolImportError as _ToolImportError
 from fact_magics.errors import UnknownName as _UnknownName
-from fact_magics.workshop import current as _current
+from fact_magics.session import current as _current
 
 if _TYPE_CHECKING:
-    from fact_magics.handle import Tool as _Tool
+    from fact_magics.core.handle import Tool as _Tool
 
 
 def __getattr__(name: str) -> "_Tool":

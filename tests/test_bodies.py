@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from fact_magics.bodies import fill_variables, read_run_body
 from fact_magics.errors import CellError, UnknownName
+from fact_magics.notebook.bodies import fill_variables, read_run_body
 
 
 class TestRunBody:

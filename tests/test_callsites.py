@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fact_magics import FactCore, execution, load_settings
-from fact_magics.handle import Tool
+from fact_magics import FactCore, load_settings
+from fact_magics.core import execution
+from fact_magics.core.handle import Tool
 from fact_magics.tool import ToolMetadata, ToolVersion
 
 if TYPE_CHECKING:

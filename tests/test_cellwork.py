@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from fact_magics.cellwork import Work, told
 from fact_magics.display.live import SilentView
 from fact_magics.errors import Interrupted, IsolationError
 from fact_magics.events import Printed
+from fact_magics.notebook.work import Work, told
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fact_magics import load_settings
+from fact_magics.config.trust import trust
 from fact_magics.errors import SettingsError
-from fact_magics.trust import trust
 
 KEY = "sk-ant-RECOGNISABLE-4711"
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fact_magics import FactCore, ToolSpec, load_settings
+from fact_magics.config.trust import trust
 from fact_magics.errors import ProviderError
 from fact_magics.providers.choose import choose, known_models
 from fact_magics.testing import ModelServer
-from fact_magics.trust import trust
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fact_magics.failure import denial_hint, failure
 from fact_magics.permissions import Protected, danger, read_permission
+from fact_magics.sandbox.failure import denial_hint, failure
 from fact_magics.sandbox.outcome import Outcome, ToolError
 from fact_magics.tool import Status
 

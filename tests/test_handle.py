@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fact_magics import FactCore, Tool, ToolSpec, execution, load_settings
+from fact_magics import FactCore, Tool, ToolSpec, load_settings
+from fact_magics.core import execution
 from fact_magics.errors import FactError, InvalidInput, ToolFailed
 from fact_magics.testing import ModelServer
 from fact_magics.tool import ToolMetadata, ToolVersion

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from fact_magics import execution, values
+from fact_magics import values
+from fact_magics.core import execution
 from fact_magics.http import HTTPConnector, HTTPError
 from fact_magics.sandbox import Call, Grants, Outcome, Sandbox, ToolError, boot, library, policy
 from fact_magics.tool import Status, ToolSpec

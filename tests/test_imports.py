@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from fact_magics import FactCore, ToolInput, load_settings, portable
+from fact_magics import FactCore, ToolInput, load_settings
+from fact_magics.core import portable
 from fact_magics.errors import CellError, FactError, TransferRefused
 from fact_magics.events import ExampleProven, GenerationEnded
-from fact_magics.providers.shelf.entry import SHELF as SHELF_DIRECTORY
+from fact_magics.shelf.entry import SHELF as SHELF_DIRECTORY
 from fact_magics.tool import ToolMetadata, ToolVersion
 
 if TYPE_CHECKING:

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fact_magics import FactCore, ToolInput, ToolSpec, files, load_settings
+from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
+from fact_magics.core import files
+from fact_magics.core.files import InputFiles
 from fact_magics.errors import CellError, GenerationFailed, InvalidInput
 from fact_magics.events import Printed
-from fact_magics.files import InputFiles
 from fact_magics.permissions import Protected
 from fact_magics.testing import ModelServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from fact_magics.handle import Tool
+    from fact_magics.core.handle import Tool
     from fact_magics.tool import ToolOutput
 
 COUNT = (

@@ -10,7 +10,7 @@ import re
 import pytest
 from pydantic import SecretStr
 
-from fact_magics import portable
+from fact_magics.core import portable
 from fact_magics.errors import TransferRefused
 from fact_magics.tool import ToolMetadata, ToolVersion
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fact_magics.config.trust import is_trusted, trust
 from fact_magics.errors import SettingsError
-from fact_magics.trust import is_trusted, trust
 
 if TYPE_CHECKING:
     from pathlib import Path

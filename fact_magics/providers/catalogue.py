@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
-from fact_magics.config_file import has_own_meaning
+from fact_magics.config.model_list import has_own_meaning
 from fact_magics.providers.choose import CLAUDE_MODELS, ModelSettings
 from fact_magics.providers.failures import host_of, is_loopback
 from fact_magics.providers.litellm import has_litellm
@@ -16,7 +16,7 @@ from fact_magics.tool import SHELF
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from fact_magics.config_file import Deployment
+    from fact_magics.config.model_list import Deployment
 
 ANY = "…"
 """Stands, after a provider's slash, for all the names that the provider knows."""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from fact_magics.config_file import has_own_meaning
+from fact_magics.config.model_list import has_own_meaning
 from fact_magics.errors import ProviderError, did_you_mean
 from fact_magics.providers.failures import NO_KEY, Patience, checked_url
 from fact_magics.providers.route import OLLAMA_URL
@@ -20,7 +20,7 @@ from fact_magics.tool import SHELF
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fact_magics.config_file import Deployment
+    from fact_magics.config.model_list import Deployment
     from fact_magics.providers.base import Provider
 
 DEFAULT_MODEL = "claude-sonnet-5-5"

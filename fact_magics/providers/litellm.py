@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from fact_magics.config_file import Deployment
+    from fact_magics.config.model_list import Deployment
     from fact_magics.providers.base import Prompt, ProviderEvent, StopReason
 
 _STOP_REASONS: dict[str, StopReason] = {"length": "length", "content_filter": "refused"}

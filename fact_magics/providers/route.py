@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
-    from fact_magics.config_file import Deployment
+    from fact_magics.config.model_list import Deployment
 
 OLLAMA_URL = "http://127.0.0.1:11434"
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import boot, frames, scratch
-from fact_magics.sandbox.family import kill_descendants
+from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.lost import closed, shortage_hint
 from fact_magics.sandbox.meter import Meter
 from fact_magics.sandbox.policy import Grants, Limits, module_path, zygote_environment

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.sandbox.child.worker import ERROR, RESULT
 from fact_magics.sandbox.limits import describe, megabytes
 from fact_magics.sandbox.outcome import Call, Outcome, ToolError
-from fact_magics.sandbox.worker import ERROR, RESULT
 from fact_magics.text import inert
 from fact_magics.tool import Status
 

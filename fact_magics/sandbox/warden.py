@@ -11,7 +11,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.sandbox import boot, scratch
-from fact_magics.sandbox.family import kill_descendants
+from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.library import LIGHT_MODULES, library_modules
 from fact_magics.sandbox.lost import ZygoteLostError, shortage_hint
 from fact_magics.sandbox.names import named_hosts, refuse_detour

@@ -36,7 +36,7 @@ from fact_magics.writing.proof import prove, shortcomings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fact_magics.files import InputFiles
+    from fact_magics.core.files import InputFiles
     from fact_magics.tool import ToolSpec
     from fact_magics.writing.checks import Checked
     from fact_magics.writing.proof import Runs

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from fact_magics.core.files import takes_paths
 from fact_magics.errors import InvalidInput
 from fact_magics.events import ExampleProven, Listener, PhaseChanged
-from fact_magics.failure import denial_hint
-from fact_magics.files import takes_paths
+from fact_magics.sandbox.failure import denial_hint
 from fact_magics.sandbox.outcome import Call, Outcome, ToolError
 from fact_magics.text import one_line
 from fact_magics.tool import SHELF, Returned, Status
@@ -16,7 +16,7 @@ from fact_magics.writing.checks import Checked, check
 from fact_magics.writing.verdict import Verdict, holds
 
 if TYPE_CHECKING:
-    from fact_magics.files import InputFile, InputFiles
+    from fact_magics.core.files import InputFile, InputFiles
     from fact_magics.tool import Example, ToolSpec
     from fact_magics.writing.attempt import Attempt
 

@@ -26,7 +26,7 @@ import pytest_asyncio
 
 from fact_magics import values
 from fact_magics.sandbox import Call, Limits, Outcome, Sandbox
-from fact_magics.sandbox.family import descendants
+from fact_magics.sandbox.child.family import descendants
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 from figures import Line, at_most, median, own_home, show
 from toolbox import core, stock
 
-from fact_magics import execution
+from fact_magics.core import execution
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fact_magics.core import FactCore
-    from fact_magics.handle import Tool
+    from fact_magics.core.handle import Tool
 
 PROMISED_MICROSECONDS = 10.0
 ROUNDS = 100

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from figures import Line, at_most, median, own_home, show
 from toolbox import candidate, core, stock
 
-from fact_magics import execution
 from fact_magics.config import load_settings
+from fact_magics.core import execution
 from fact_magics.store import CacheEntry, ExecutionRow, Store
 from fact_magics.tool import Status, ToolInput
 

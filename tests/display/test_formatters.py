@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fact_magics import execution
-from fact_magics.handle import Tool
+from fact_magics.core import execution
+from fact_magics.core.handle import Tool
 from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion
 
 METADATA = ToolMetadata(

@@ -8,7 +8,7 @@ import pytest
 
 from fact_magics.display.highlight import highlighted
 
-SHELF = sorted((Path(__file__).parents[2] / "fact_magics" / "shelf").glob("*.py"))
+SHELF = sorted((Path(__file__).parents[2] / "fact_magics" / "shelf" / "tools").glob("*.py"))
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fact_magics.management import manage
+from fact_magics.notebook.commands import manage
+from fact_magics.session import Workshop
 from fact_magics.signature import read_signature, signature_identity
 from fact_magics.store import Candidate, ExecutionRow
 from fact_magics.tool import Status
-from fact_magics.workshop import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from fact_magics.core.handle import Tool
     from fact_magics.display.record import Record
-    from fact_magics.handle import Tool
 
 _OF_THE_USER = ("_API_KEY", "_BASE_URL", "_API_BASE")
 _SETTINGS = ("DATABASE_URL", "FACT_MODEL", "SECRET_KEY")

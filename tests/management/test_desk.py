@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from fact_magics.errors import CellError, Interrupted
-from fact_magics.management import state
-from fact_magics.management.desk import Desk
+from fact_magics.notebook.commands import state
+from fact_magics.notebook.commands.desk import Desk
 
 
 def test_what_can_t_be_a_path_is_one_line(fact, keep_tools):

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fact_magics.config.trust import trust
 from fact_magics.errors import CellError, Interrupted
 from fact_magics.store import GenerationRow
 from fact_magics.testing import ModelServer
 from fact_magics.tool import Status
-from fact_magics.trust import trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -502,8 +502,8 @@ def test_litellm_is_not_imported_to_list_models(folder):
     """The real one, where it is installed; and no SDK either."""
     script = """
         import sys
-        from fact_magics.management import manage
-        from fact_magics.workshop import Workshop
+        from fact_magics.notebook.commands import manage
+        from fact_magics.session import Workshop
 
         workshop = Workshop()
         assert "openai/…" in manage("models", workshop, None).plain

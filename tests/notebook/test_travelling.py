@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from fact_magics import portable
+from fact_magics.core import portable
 from fact_magics.tool import ToolMetadata, ToolVersion
 
 KEY = "RECOGNISABLE-secret-9f27c1"

@@ -17,7 +17,7 @@ from fact_magics.providers.choose import choose, local_models
 from fact_magics.testing import ModelServer
 
 if TYPE_CHECKING:
-    from fact_magics.config_file import Deployment
+    from fact_magics.config.model_list import Deployment
 
 
 @dataclass

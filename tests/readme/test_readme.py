@@ -53,8 +53,8 @@ def test_the_script_runs_without_a_notebook(plain_environment, tmp_path):
 
 
 def test_every_option_and_subcommand_it_names_exists():
-    from fact_magics.arguments import EDIT, GENERATE, RUN
-    from fact_magics.management import _SUBCOMMANDS as SUBCOMMANDS
+    from fact_magics.notebook.arguments import EDIT, GENERATE, RUN
+    from fact_magics.notebook.commands import _SUBCOMMANDS as SUBCOMMANDS
 
     commands = (EDIT, GENERATE, RUN, *(command for command, _ in SUBCOMMANDS.values()))
     known = {option.name for made in commands for option in made.options}

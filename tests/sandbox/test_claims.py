@@ -12,7 +12,7 @@ import pytest
 
 from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
 from fact_magics.sandbox import Call, Sandbox
-from fact_magics.sandbox.family import descendants
+from fact_magics.sandbox.child.family import descendants
 from fact_magics.testing import ModelServer
 from fact_magics.tool import Status
 from fact_magics.values import encode

@@ -18,7 +18,7 @@ import pytest
 
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import Call, Limits, Sandbox, scratch
-from fact_magics.sandbox.family import descendants
+from fact_magics.sandbox.child.family import descendants
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -460,7 +460,7 @@ async def test_least_recently_used_zygotes_are_closed() -> None:
 OWNER = """
 import asyncio, os, sys, time
 from fact_magics.sandbox import Call, Sandbox
-from fact_magics.sandbox.family import descendants
+from fact_magics.sandbox.child.family import descendants
 async def main():
     sandbox = Sandbox(mode="require", size=2)
     call = Call('''STRAYS

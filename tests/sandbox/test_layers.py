@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fact_magics.errors import IsolationError
-from fact_magics.sandbox import Call, Sandbox, boot, seccomp, warden
+from fact_magics.sandbox import Call, Sandbox, boot, warden
+from fact_magics.sandbox.child import seccomp
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fact_magics.sandbox import Call, Sandbox
-from fact_magics.sandbox.family import descendants
+from fact_magics.sandbox.child.family import descendants
 
 NOTHING = b'{"args":[],"kwargs":{}}'
 

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from fact_magics.sandbox import seccomp
+from fact_magics.sandbox.child import seccomp
 
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 ALLOWED, KILLED = 0x7FFF0000, 0x80000000

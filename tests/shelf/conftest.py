@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fact_magics.providers.shelf.entry import SHELF, Entry, read_shelf
-from fact_magics.providers.shelf.search import ShelfIndex
+from fact_magics.shelf.entry import SHELF, Entry, read_shelf
+from fact_magics.shelf.search import ShelfIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fact_magics.providers.shelf.entry import SHELF, Entry, read_shelf, renamed
 from fact_magics.sandbox import Call, Sandbox
+from fact_magics.shelf.entry import SHELF, Entry, read_shelf, renamed
 from fact_magics.signature import read_signature
 from fact_magics.tool import Raised
 from fact_magics.writing.checks import check
@@ -119,10 +119,10 @@ def test_search_runs_no_tool() -> None:
     """Reading and searching the shelf, in a new process, imports none of its files."""
     program = (
         "import sys\n"
-        "from fact_magics.providers.shelf.entry import read_shelf\n"
-        "from fact_magics.providers.shelf.search import ShelfIndex\n"
+        "from fact_magics.shelf.entry import read_shelf\n"
+        "from fact_magics.shelf.search import ShelfIndex\n"
         "ShelfIndex(read_shelf()).search('slug', 'Convert a title to a slug')\n"
-        "print([n for n, m in sys.modules.items() if 'fact_magics/shelf/' in (getattr(m, '__file__', '') or '')])\n"
+        "print([n for n, m in sys.modules.items() if 'fact_magics/shelf/tools/' in (getattr(m, '__file__', '') or '')])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=SHELF.parents[1]

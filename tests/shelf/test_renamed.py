@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fact_magics.providers.shelf.entry import Entry, renamed
+from fact_magics.shelf.entry import Entry, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

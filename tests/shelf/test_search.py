@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fact_magics.providers.shelf.search import UNPROVEN_THRESHOLD, ShelfIndex
+from fact_magics.shelf.search import UNPROVEN_THRESHOLD, ShelfIndex
 
 if TYPE_CHECKING:
-    from fact_magics.providers.shelf.entry import Entry
+    from fact_magics.shelf.entry import Entry
 
 REQUESTS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_name("requests.toml").read_text("utf-8"))
 WANTED = [(tool, request) for tool, requests in REQUESTS.items() if tool != "shelf" for request in requests]

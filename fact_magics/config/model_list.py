@@ -1,0 +1,315 @@
+"""``config.yaml`` in LiteLLM's form: models under names of a person's own, with their keys and endpoints.
+
+Many projects have a file of this name, so one without a ``model_list`` of LiteLLM's kind is none of ours. Of
+what LiteLLM's proxy would do with the rest of the file (callbacks, databases, variables, included files,
+Python modules to import), nothing is done.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import SecretStr
+
+from fact_magics.config.trust import LARGEST_BYTES, is_trusted, read_found
+from fact_magics.text import inert, plural
+from fact_magics.tool import SHELF
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+CONFIG_FILE = "config.yaml"
+
+_KEY = "model_list"
+# At the start of a line, or in braces: that some other text holds the words makes no file ours.
+_MARK = re.compile(rb"""(?:^|[{,])[ \t]*["']?model_list["']?[ \t]*:""", re.MULTILINE)
+_REFERENCE = "os.environ/"
+_MOST_EVENTS = 20_000
+_DEEPEST = 40
+_LONGEST = 1_000
+_LONGEST_NAME = 100
+_NAMES_SHOWN = 5
+_LONGEST_TIMEOUT = 86_400.0
+_NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
+_PLAIN_TAGS = frozenset(
+    {"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A model under a name of the person's own: one entry of a ``model_list``.
+
+    Attributes
+    ----------
+    name : str
+        What ``--model`` and ``FACT_MODEL`` say.
+    model : str
+        What is asked, by LiteLLM's name; empty where it is not known yet.
+    source : str
+        The file.
+    key : SecretStr or None
+        Its own key.
+    endpoint : str or None
+        Its own address; it may be sent `key` and no other.
+    version : str or None
+        Of the endpoint's API.
+    timeout_seconds : float or None
+        How long it may be silent.
+    problem, hint : str
+        Why it can't be asked, and what to do about that; empty where it can.
+    missing : str
+        The variable that is not set, if that is the problem; else it is that the file is not trusted.
+    """
+
+    name: str
+    model: str
+    source: str
+    key: SecretStr | None = None
+    endpoint: str | None = field(default=None, repr=False)  # there may be a password in it
+    version: str | None = None
+    timeout_seconds: float | None = None
+    problem: str = ""
+    hint: str = ""
+    missing: str = ""
+
+
+class ConfigFile(NamedTuple):
+    """What was found.
+
+    Attributes
+    ----------
+    path : str
+        The file; empty where there is none.
+    deployments : tuple of Deployment
+        Its models, in its order.
+    notes : tuple of str
+        What of it does not count, and why, on one line.
+    """
+
+    path: str = ""
+    deployments: tuple[Deployment, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def default(self) -> str | None:
+        """The name of its first model, if that can be asked."""
+        first = next(iter(self.deployments), None)
+        return first.name if first is not None and not first.problem else None
+
+
+class _Unusable(Exception):
+    """A file or an entry that can't be used; the message is the end of a sentence about it."""
+
+
+def read_config_file(directory: Path, home: Path, environment: Mapping[str, str]) -> ConfigFile:
+    """Read the nearest ``config.yaml`` with a ``model_list``, from `directory` upward.
+
+    Parameters
+    ----------
+    directory : Path
+        The notebook's.
+    home : Path
+        Where the list of trusted files is kept.
+    environment : mapping
+        Variables to which a trusted file may refer as ``os.environ/NAME``.
+
+    Returns
+    -------
+    ConfigFile
+        Whatever the file holds, nothing is raised.
+    """
+    for folder in (directory, *directory.parents):
+        path = folder / CONFIG_FILE
+        try:
+            content = read_found(path)
+        except OSError:
+            continue  # nobody can tell whether it was meant for this
+        if content is None or not _MARK.search(content):
+            continue
+        shown = inert(str(path))
+        try:
+            entries = _entries(content)
+        except _Unusable as problem:
+            return ConfigFile(str(path), (), (f"{shown} is not used: it {problem}.",))
+        if entries is not None:
+            return _read(entries, path, environment, trusted=is_trusted(path, home, content))
+    return ConfigFile()
+
+
+def _read(entries: Iterable[Any], path: Path, environment: Mapping[str, str], *, trusted: bool) -> ConfigFile:
+    found: list[Deployment] = []
+    problems: list[str] = []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            found += _deployments(entry, str(path), None if not trusted else environment)
+        except _Unusable as problem:
+            problems.append(f"entry {number} of its model_list {problem}")
+    notes: list[str] = []
+    if waiting := [deployment.name for deployment in found if not trusted and deployment.problem]:
+        more = len(waiting) - _NAMES_SHOWN
+        named = ", ".join((*waiting[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
+        notes.append(f"what it says of {named} counts only after: {trust_command(path)}")
+    if problems:
+        rest = f" (and {plural(len(problems) - 1, 'other')})" if len(problems) > 1 else ""
+        notes.append(f"{problems[0]}{rest}, and is left out")
+    told = (f"{inert(str(path))}: {'; '.join(notes)}",) if notes else ()
+    return ConfigFile(str(path), tuple(found), told)
+
+
+def trust_command(path: Path) -> str:
+    """Write the line that lets a found file decide where keys and requests go."""
+    return f"%fact trust {shlex.quote(inert(str(path)))}"
+
+
+def has_own_meaning(name: str) -> bool:
+    """Tell whether a name says by itself which model is asked, without a file."""
+    return name == SHELF or name.startswith("claude-") or all(name.partition("/"))
+
+
+def _deployments(entry: Any, source: str, environment: Mapping[str, str] | None) -> list[Deployment]:
+    """Read an entry: no deployment of what is a pattern for names, else one.
+
+    Without an environment the file is not trusted. What could then send a key or a request elsewhere waits:
+    an endpoint, a variable, and a name that means a model already.
+    """
+    name = _text(entry, "model_name", _LONGEST_NAME)
+    params = _field(entry, "litellm_params")
+    if not isinstance(params, dict):
+        raise _Unusable("has no litellm_params")
+    told = {key: _text(params, key) for key in ("model", "api_key", "api_base", "base_url", "api_version")}
+    if name is None or told["model"] is None:
+        raise _Unusable("has no model_name" if name is None else "has no litellm_params.model")
+    if "*" in name or "*" in told["model"]:
+        return []
+    if name == SHELF:
+        raise _Unusable(f"takes the name {SHELF}, which is the shelf's")
+    timeout = _seconds(params)
+    literal = {key: text for key, text in told.items() if text and not text.startswith(_REFERENCE)}
+    secret = SecretStr(literal["api_key"]) if "api_key" in literal else None
+    endpoint = told["api_base"] or told["base_url"]
+    references = {
+        key: text.removeprefix(_REFERENCE) for key, text in told.items() if text and key not in literal
+    }
+    if environment is None and (references or endpoint or has_own_meaning(name)):
+        problem = f"{name} stands in {inert(source)}, which is not trusted to say where keys and requests go."
+        hint = f"To trust it as it is: %fact trust {shlex.quote(inert(source))}"
+        return [Deployment(name, literal.get("model", ""), source, secret, problem=problem, hint=hint)]
+    for key, variable in references.items():
+        value = (environment or {}).get(variable)
+        if not value:
+            problem = f"{name} takes its {key} from {variable}, which is not set."
+            return [
+                Deployment(
+                    name,
+                    literal.get("model", ""),
+                    source,
+                    secret,
+                    problem=problem,
+                    hint=f"Set it, or change {inert(source)}.",
+                    missing=variable,
+                )
+            ]
+        literal[key] = value
+    if "://" in literal["model"]:
+        raise _Unusable("has an address for its litellm_params.model")
+    return [
+        Deployment(
+            name,
+            literal["model"],
+            source,
+            SecretStr(literal["api_key"]) if "api_key" in literal else None,
+            literal.get("api_base") or literal.get("base_url"),
+            literal.get("api_version"),
+            timeout,
+        )
+    ]
+
+
+def _field(mapping: Any, name: str) -> Any:
+    """Give a field of a mapping, or of the one that it merges by ``<<``."""
+    if not isinstance(mapping, dict):
+        raise _Unusable("is no mapping")
+    merged = mapping.get("<<")
+    return mapping.get(name, merged.get(name) if isinstance(merged, dict) else None)
+
+
+def _text(mapping: Any, name: str, longest: int = _LONGEST) -> str | None:
+    value = _field(mapping, name)
+    if value is None or (isinstance(value, str) and value.strip() in _NOTHING):
+        return None
+    if not isinstance(value, str) or len(value) > longest or not value.isprintable():
+        raise _Unusable(f"has a value for {name} that is no short text")
+    return value.strip()
+
+
+def _seconds(params: dict[Any, Any]) -> float | None:
+    text = _text(params, "timeout")
+    if text is None:
+        return None
+    with suppress(ValueError):
+        seconds = float(text)
+        if math.isfinite(seconds) and 0 < seconds <= _LONGEST_TIMEOUT:
+            return seconds
+    raise _Unusable("has a timeout that is no number of seconds")
+
+
+def _entries(content: bytes) -> list[Any] | None:
+    """Parse a file; None for one that is not LiteLLM's."""
+    if len(content) > LARGEST_BYTES:
+        raise _Unusable(f"is larger than {LARGEST_BYTES:,} bytes")
+    import yaml
+
+    # Texts alone: no dates where a version was meant, and nothing that a tag or a merge could set off.
+    loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    try:
+        text = content.decode("utf-8")
+        _refuse_bombs(yaml.parse(text, Loader=loader))
+        document = yaml.load(text, Loader=loader)  # noqa: S506 - it makes texts, lists and mappings, no objects
+    except _Unusable:
+        raise
+    except Exception as error:  # noqa: BLE001 - the parser's errors quote the file, and some are its own bugs
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f" (line {mark.line + 1})"
+        raise _Unusable(f"can't be read as YAML{where}") from None
+    entries = document.get(_KEY) if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not any(
+        isinstance(entry, dict) and ("litellm_params" in entry or "model_name" in entry) for entry in entries
+    ):
+        return None
+    return entries
+
+
+def _refuse_bombs(events: Iterable[Any]) -> None:
+    """Read a document's events up to a bound, counting each alias as all that it stands for."""
+    from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent
+
+    size = 0
+    sizes: dict[str, int] = {}
+    within: list[tuple[str | None, int]] = []
+    for event in events:
+        size += 1
+        anchor = getattr(event, "anchor", None)
+        line = f"line {event.start_mark.line + 1}"
+        if isinstance(event, AliasEvent):
+            if anchor not in sizes:
+                raise _Unusable(f"has an alias of what is not complete ({line})")
+            size += sizes[anchor]
+        elif isinstance(event, CollectionStartEvent):
+            within.append((anchor, size))
+        elif isinstance(event, CollectionEndEvent):
+            begun, start = within.pop()
+            if begun is not None:
+                sizes[begun] = size - start
+        elif anchor is not None:
+            sizes[anchor] = 1
+        if getattr(event, "tag", None) not in (None, *_PLAIN_TAGS):
+            raise _Unusable(f"has a tag, which would stand for an object ({line})")
+        if size > _MOST_EVENTS or len(within) > _DEEPEST:
+            raise _Unusable("is larger than a list of models can be, once its aliases are filled in")

@@ -1,0 +1,145 @@
+"""`Tool`: what a notebook holds, calls, looks at and hands to an agent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from fact_magics.text import inert
+
+if TYPE_CHECKING:
+    import inspect
+
+    from fact_magics.core.execution import LoadedTool
+    from fact_magics.tool import ToolMetadata, ToolVersion
+
+
+class RunsTools(Protocol):
+    """What a handle needs of the core: its runner."""
+
+    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a tool and wait for its value."""
+
+    async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a tool, from any event loop."""
+
+
+class Tool:
+    """A stored tool as a function: validated, isolated, cached, and kept in the history.
+
+    Parameters
+    ----------
+    loaded : LoadedTool
+        The version that this handle runs, always.
+    run : RunsTools
+        The core that runs it.
+
+    Examples
+    --------
+    >>> slugify("Some Title")  # doctest: +SKIP
+    'some-title'
+    >>> await slugify.acall("Some Title")  # doctest: +SKIP
+    'some-title'
+    """
+
+    def __init__(self, loaded: LoadedTool, run: RunsTools) -> None:
+        self._loaded = loaded
+        self._run = run
+        self.__name__ = self.__qualname__ = loaded.metadata.name
+        self.__module__ = "fact_magics.tools"
+        doc = loaded.signature.doc or loaded.metadata.description
+        if loaded.metadata.permissions:
+            doc += f"\n\nAllowed: {', '.join(loaded.metadata.permissions)}"
+        self.__doc__ = inert(doc)  # what `help` prints
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the tool and give its value; raises a `FactError` if it fails."""
+        return self._run.call(self._loaded, args, kwargs)
+
+    async def acall(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the tool without blocking the event loop that awaits it."""
+        return await self._run.acall(self._loaded, args, kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return self._loaded.signature.inspect_signature()
+
+    @property
+    def loaded(self) -> LoadedTool:
+        """The version, ready to run."""
+        return self._loaded
+
+    @property
+    def stored(self) -> ToolVersion:
+        """The version as it is stored."""
+        return self._loaded.stored
+
+    @property
+    def metadata(self) -> ToolMetadata:
+        """What is known about it."""
+        return self._loaded.metadata
+
+    @property
+    def id(self) -> str:
+        """Its id in the database."""
+        return self._loaded.metadata.id
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._loaded.metadata.name
+
+    @property
+    def version(self) -> str:
+        """Its semantic version."""
+        return self._loaded.metadata.version
+
+    @property
+    def source(self) -> str:
+        """Its source."""
+        return self._loaded.stored.source
+
+    @property
+    def text(self) -> str:
+        """Its signature as Python writes it."""
+        return self._loaded.signature.text
+
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, Tool) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What a process that unpickles it needs is its own core's handle of the same version.
+        from fact_magics.tools import _unpickled
+
+        return _unpickled, (self.stored.reference, self.id)
+
+    def __repr__(self) -> str:
+        proof = "proven" if self.metadata.proven else "unproven"
+        permissions = self.metadata.permissions
+        allowed = f" · allowed: {', '.join(permissions)}" if permissions else ""
+        return f"<Tool {self.text} · {self.version} · {proof}{allowed}>"
+
+    def json_schema(self) -> dict[str, Any]:
+        """Describe its parameters as JSON Schema (draft 2020-12)."""
+        return self._loaded.signature.json_schema()
+
+    def to_anthropic(self) -> dict[str, Any]:
+        """Define it as a tool of Anthropic's Messages API."""
+        return {"name": self.name, "description": self._description, "input_schema": self.json_schema()}
+
+    def to_openai(self) -> dict[str, Any]:
+        """Define it as a function tool of OpenAI's chat API."""
+        function = {"name": self.name, "description": self._description, "parameters": self.json_schema()}
+        return {"type": "function", "function": function}
+
+    @property
+    def _description(self) -> str:
+        return (self._loaded.signature.doc or self.metadata.description or self.name).strip()

@@ -1,0 +1,252 @@
+"""A tool out of a file: what it is said to be is checked, what it promises is proven again, here."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fact_magics.core.generating import candidate_of
+from fact_magics.core.recording import History
+from fact_magics.errors import CellError, FactError, TransferRefused, did_you_mean
+from fact_magics.events import GenerationEnded, Listener
+from fact_magics.notebook.arguments import tool_name
+from fact_magics.permissions import granted, normalised
+from fact_magics.shelf.entry import is_shipped
+from fact_magics.text import one_line
+from fact_magics.tool import IMPORTED, SHELF, Status, ToolSpec, ToolVersion
+from fact_magics.writing.examples import read_body
+from fact_magics.writing.loop import Author, submit
+from fact_magics.writing.proof import shortcomings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pydantic import SecretStr
+
+    from fact_magics.core.files import InputFiles
+    from fact_magics.core.portable import ToolFile
+    from fact_magics.logs import Log
+    from fact_magics.sandbox import Sandbox
+    from fact_magics.store import Store
+    from fact_magics.writing.attempt import Attempt
+    from fact_magics.writing.loop import Accepted
+
+_CLAIM_LIMIT = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What the user says to an import.
+
+    Attributes
+    ----------
+    permissions : tuple of str
+        Granted, as they were written: all that the file asks for, and no other.
+    yes_really : bool
+        Dangerous ones are meant.
+    unsigned : bool
+        A file without a signature will do.
+    """
+
+    permissions: tuple[str, ...] = ()
+    yes_really: bool = False
+    unsigned: bool = False
+
+
+class Importer:
+    """Takes tools in from files.
+
+    Parameters
+    ----------
+    store, sandbox, files, log, session_id
+        Those of the core that owns this.
+    """
+
+    def __init__(self, store: Store, sandbox: Sandbox, files: InputFiles, log: Log, session_id: str) -> None:
+        self._store = store
+        self._sandbox = sandbox
+        self._files = files
+        self._log = log
+        self._session_id = session_id
+        self._history = History(store, session_id)
+
+    async def take_in(
+        self,
+        file: ToolFile,
+        consent: Consent,
+        key: SecretStr | None,
+        timeout_seconds: float,
+        emit: Listener,
+    ) -> ToolVersion:
+        """Prove a file's tool on its own contract, and keep it as the next version of its name.
+
+        The very tool that is stored already makes no new version: that one becomes the current one. What is
+        kept is recorded as an attempt that was accepted; of what is not, nothing is.
+
+        Parameters
+        ----------
+        key : SecretStr, optional
+            That of these settings; without one, no signature is checked.
+        timeout_seconds : float
+            Wall-clock limit of each example.
+
+        Raises
+        ------
+        TransferRefused
+            Its signature, its contract, or what it does here; nothing has changed.
+        CellError
+            A permission that it asks for was not granted, or can't be.
+        IsolationError
+            A permission can't be granted here and now.
+        """
+        started = time.perf_counter()
+        tool_name(file.name)
+        refuse_unsigned(file, key, unsigned=consent.unsigned)
+        protected = self._files.protected
+        refuse_ungranted(file, consent, protected.directory)
+        permissions = granted(file.permissions, protected, confirmed=consent.yes_really)
+        spec = _spec_of(file, timeout_seconds, permissions)
+        log = self._log.bind(operation="import", tool=file.name, signed=bool(file.signature))
+        same = await self._store.same_version(file.name, file.source, spec.contract, spec.permissions)
+        if same is not None:
+            await self._store.set_current(file.name, same.metadata.id, session_id=self._session_id)
+            notice = f"this very tool is {same.reference} already, so no new version was made"
+            took = (time.perf_counter() - started) * 1000
+            emit(GenerationEnded(file.name, Status.OK, same, (), True, notice, took))
+            return same
+        await self._sandbox.check(spec.permissions)
+        # An example may name a file of this machine, which its run may then read: one that could carry away
+        # what it reads must be granted that by a person.
+        files = None if spec.permissions else self._files
+        attempts: list[Attempt] = []
+        version: ToolVersion | None = None
+        status = Status.INTERRUPTED
+        try:
+            author = author_of(file, spec.permissions)
+            accepted = await submit(file.source, spec, author, self._sandbox, emit, attempts, files)
+            if accepted is None:
+                raise _unproven(spec, attempts[-1])
+            version = await self._keep(spec, accepted)
+            status = Status.OK
+        except FactError:
+            status = Status.ERROR
+            raise
+        finally:
+            took = (time.perf_counter() - started) * 1000
+            log.info("import ended", status=status.value, duration_ms=round(took, 1))
+            emit(GenerationEnded(file.name, status, version, tuple(attempts), False, "", took))
+        return version
+
+    async def _keep(self, spec: ToolSpec, accepted: Accepted) -> ToolVersion:
+        attempt = accepted.attempt
+        candidate = candidate_of(spec, accepted.candidate, attempt.provider, attempt.model)
+        rows = self._history.generation_rows(spec, [attempt], tool_id=candidate.id)
+        accepting = self._store.accept(candidate, session_id=self._session_id, generations=rows)
+        keeping = asyncio.ensure_future(accepting)
+        try:
+            return await asyncio.shield(keeping)
+        except asyncio.CancelledError:
+            # The transaction is on its way: what it leaves in the database is what is told.
+            return await keeping
+
+
+def refuse_unsigned(file: ToolFile, key: SecretStr | None, *, unsigned: bool) -> None:
+    """Refuse a file that the key of these settings did not sign.
+
+    Raises
+    ------
+    TransferRefused
+        With one line: it bears no signature, or another one.
+    """
+    if key is None:
+        return
+    if not file.signature:
+        if unsigned:
+            return
+        raise TransferRefused(
+            f"The file of {file.name} is not signed, and a SECRET_KEY is set here.",
+            hint="Add --unsigned to import it all the same.",
+        )
+    if not file.is_signed_by(key):
+        raise TransferRefused(
+            f"The file of {file.name} bears a signature, but not one of this SECRET_KEY.",
+            hint="Set the key that it was signed with, or have it exported again.",
+        )
+
+
+def author_of(file: ToolFile, permissions: Sequence[str] = ()) -> Author:
+    """Tell who wrote a file's tool, as far as that can be known here: most of it is a claim."""
+    if file.provider == SHELF and not permissions and _is_shipped(file):
+        return Author(SHELF, file.model)
+    claims_provider = file.provider in (IMPORTED, file.model) or file.model.startswith(f"{file.provider}/")
+    claim = file.model if claims_provider else f"{file.provider}/{file.model}"
+    return Author(IMPORTED, one_line(claim, _CLAIM_LIMIT))
+
+
+def _is_shipped(file: ToolFile) -> bool:
+    try:
+        return is_shipped(file.source, file.model, file.name)
+    except ValueError:  # the shelf's tool could never bear that name
+        return False
+
+
+def refuse_ungranted(file: ToolFile, consent: Consent, directory: Path, *, command: str = "") -> None:
+    """Refuse a file that asks for more than it was granted, or was granted more than it asks for.
+
+    Parameters
+    ----------
+    directory : Path
+        Where relative paths start.
+    command : str
+        What the user wrote, to be written again with what is missing.
+
+    Raises
+    ------
+    CellError
+        With the line to write.
+    """
+    asked = normalised(file.permissions, directory)
+    given = normalised(consent.permissions, directory)
+    if missing := [permission for permission in asked if permission not in given]:
+        options = " ".join(f"--allow {shlex.quote(permission)}" for permission in missing)
+        raise CellError(
+            f"{file.name} asks for what it was not granted: {', '.join(missing)}.",
+            hint=f"If it may have that, {f'write: {command}' if command else 'add:'} {options}",
+        )
+    if unasked := [permission for permission in given if permission not in asked]:
+        raise CellError(
+            f"{file.name} does not ask for {unasked[0]}.",
+            hint=did_you_mean(unasked[0], asked) or "Leave that --allow out.",
+        )
+
+
+def _spec_of(file: ToolFile, timeout_seconds: float, permissions: tuple[str, ...]) -> ToolSpec:
+    try:
+        examples = read_body(file.contract, file.name).examples
+    except CellError as error:
+        raise TransferRefused(
+            f"The contract of {file.name} can't be read: {error.message}",
+            hint="It may be from another version of fact_magics.",
+            details=error.details,
+        ) from None
+    return ToolSpec(
+        file.name,
+        one_line(file.description, 1_000),
+        examples,
+        permissions=permissions,
+        timeout_seconds=timeout_seconds,
+        tags=file.tags,
+    )
+
+
+def _unproven(spec: ToolSpec, attempt: Attempt) -> TransferRefused:
+    why, details = shortcomings(spec, attempt)
+    return TransferRefused(
+        f"{spec.name} does not do here what its file promises: {why}.",
+        hint="Nothing was imported.",
+        details=details,
+    )

@@ -1,0 +1,229 @@
+"""What is remembered of a session: rows gathered as work is done, and committed together."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fact_magics.clock import utc_text
+from fact_magics.store import CacheEntry, ExecutionRow, GenerationRow, Store, new_id
+from fact_magics.text import shorten
+from fact_magics.tool import Status
+from fact_magics.values import decode, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from fact_magics.core.execution import LoadedTool, Plan, Result
+    from fact_magics.tool import ToolOutput, ToolSpec
+    from fact_magics.writing.attempt import Attempt
+
+    # An answer from memory: the run, its entry, the milliseconds that it took, and `time.time` of it.
+    _Cached = tuple[Plan, CacheEntry, float, float]
+
+T = TypeVar("T")
+
+# A row is for people: the cache holds whole results.
+_DATA_LIMIT = 200_000
+# While the database can't be written, so many rows wait for it.
+_WAITING_LIMIT = 10_000
+
+
+class History:
+    """Rows on their way to the database.
+
+    A row is added on any thread, without waiting. That of an answer from memory is only noted, because the
+    answer costs microseconds, and built when it is committed.
+
+    Parameters
+    ----------
+    store : Store
+        Where the rows go.
+    session_id : str
+        Whose rows they are.
+    """
+
+    def __init__(self, store: Store, session_id: str) -> None:
+        self._store = store
+        self._session_id = session_id
+        self._pending: deque[ExecutionRow | _Cached] = deque()
+        self._entries: deque[CacheEntry] = deque()
+
+    @property
+    def pending(self) -> int:
+        """How many rows wait for a commit."""
+        return len(self._pending)
+
+    async def flush(self) -> None:
+        """Commit what waits, in one transaction.
+
+        Raises
+        ------
+        StoreError
+            The database can't be written; the rows wait for the next flush.
+        """
+        with self._taken() as (rows, entries):
+            await self._store.commit(executions=rows, cache_entries=entries)
+
+    def flush_blocking(self) -> None:
+        """Commit what waits as `flush` does, from a thread that has no loop and waits for it."""
+        with self._taken() as (rows, entries):
+            self._store.commit_blocking(rows, entries)
+
+    @contextmanager
+    def _taken(self) -> Iterator[tuple[list[ExecutionRow], list[CacheEntry]]]:
+        rows, entries = _all_of(self._pending), _all_of(self._entries)
+        try:
+            yield [self._built(row) for row in rows], entries
+        except Exception:
+            # A cancelled commit is not among these: the store carries it out all the same.
+            self._pending.extendleft(reversed(rows[-_WAITING_LIMIT:]))
+            self._entries.extendleft(reversed(entries))
+            raise
+
+    def add_cached(self, planned: Plan, entry: CacheEntry, took_ms: float) -> None:
+        """Remember a run that a cache answered."""
+        self._pending.append((planned, entry, took_ms, time.time()))
+
+    def _built(self, row: ExecutionRow | _Cached) -> ExecutionRow:
+        return self._cached_row(*row) if isinstance(row, tuple) else row
+
+    def _cached_row(self, planned: Plan, entry: CacheEntry, took_ms: float, when: float) -> ExecutionRow:
+        return self._row(
+            planned.tool,
+            Status.OK,
+            input_data=_input(planned.arguments),
+            output_data=_wire(entry.result),
+            printed=entry.printed,
+            cached=True,
+            cache_key=planned.key,
+            permissions=planned.permissions,
+            duration_ms=took_ms,
+            executed_at=utc_text(datetime.fromtimestamp(when, UTC)),
+        )
+
+    def add_run(self, planned: Plan, result: Result, entry: CacheEntry | None) -> None:
+        """Remember a run that the sandbox made, and the answer that it leaves to the cache."""
+        output = result.output
+        known = output.metadata
+        row = self._row(
+            planned.tool,
+            Status(known["status"]),
+            input_data=_input(planned.arguments),
+            output_data=_wire(result.wire) if result.wire is not None else None,
+            error=known.get("error"),
+            details="\n".join(known.get("details", ())) or None,
+            printed=known["printed"],
+            cache_key=planned.key or None,
+            isolation=", ".join(known["isolation"]),
+            permissions=planned.permissions,
+            duration_ms=output.execution_time_ms,
+        )
+        self._pending.append(row)
+        if entry is not None:
+            self._entries.append(entry)
+
+    def add_invalid(self, tool: LoadedTool, parameters: Mapping[str, Any], output: ToolOutput) -> None:
+        """Remember a run that was refused for its input."""
+        known = output.metadata
+        try:
+            given = _text(plain(dict(parameters)))
+        except (TypeError, ValueError):
+            given = _text({name: f"a {type(value).__name__}" for name, value in parameters.items()})
+        row = self._row(
+            tool,
+            Status.INVALID,
+            input_data=given,
+            error=known["error"],
+            details="\n".join(known["details"]) or None,
+        )
+        self._pending.append(row)
+
+    def add_ended(self, planned: Plan, status: Status, error: str, duration_ms: float) -> None:
+        """Remember a run that came to no outcome: the user stopped it, or it could not be isolated."""
+        row = self._row(
+            planned.tool,
+            status,
+            input_data=_input(planned.arguments),
+            error=error,
+            permissions=planned.permissions,
+            duration_ms=duration_ms,
+        )
+        self._pending.append(row)
+
+    def _row(self, tool: LoadedTool, status: Status, **values: Any) -> ExecutionRow:
+        metadata = tool.metadata
+        return ExecutionRow(
+            session_id=self._session_id,
+            tool_id=metadata.id,
+            tool_name=metadata.name,
+            tool_version=metadata.version,
+            status=status,
+            **values,
+        )
+
+    def generation_rows(
+        self, spec: ToolSpec, attempts: Sequence[Attempt], *, tool_id: str | None = None
+    ) -> list[GenerationRow]:
+        """Build the rows of a generation; `tool_id` is what its accepted attempt became."""
+        generation_id = new_id()
+        return [
+            GenerationRow(
+                generation_id=generation_id,
+                attempt=attempt.number,
+                tool_name=spec.name,
+                status=attempt.status,
+                session_id=self._session_id,
+                request_hash=spec.request_hash,
+                description=spec.description,
+                contract=spec.contract,
+                permissions=spec.permissions,
+                provider=attempt.provider,
+                model=attempt.model,
+                reason=attempt.reason,
+                text=attempt.text,
+                source=attempt.source,
+                input_tokens=attempt.usage.input_tokens,
+                output_tokens=attempt.usage.output_tokens,
+                cache_read_tokens=attempt.usage.cache_read_tokens,
+                cache_creation_tokens=attempt.usage.cache_creation_tokens,
+                started_at=attempt.started_at,
+                duration_ms=attempt.duration_ms,
+                tool_id=tool_id if attempt.status is Status.OK else None,
+            )
+            for attempt in attempts
+        ]
+
+    async def commit_generation(self, spec: ToolSpec, attempts: Sequence[Attempt]) -> None:
+        """Commit the attempts of a generation that accepted nothing."""
+        await self._store.commit(generations=self.generation_rows(spec, attempts))
+
+
+def _all_of(waiting: deque[T]) -> list[T]:
+    taken: list[T] = []
+    with suppress(IndexError):  # another thread may take some of them
+        while waiting:
+            taken.append(waiting.popleft())
+    return taken
+
+
+def _input(arguments: bytes) -> str:
+    read = decode(arguments)
+    assert isinstance(read, dict)  # noqa: S101 - `Signature.wire` writes nothing else
+    named = read["kwargs"]
+    return _text(plain({**{f"{index}": value for index, value in enumerate(read["args"])}, **named}))
+
+
+def _wire(wire: bytes) -> str:
+    return _text(plain(decode(wire)))
+
+
+def _text(data: object) -> str:
+    text = json.dumps(data, ensure_ascii=False)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        text = json.dumps(data)  # lone surrogates have no UTF-8, so no database takes them
+    return shorten(text, _DATA_LIMIT)

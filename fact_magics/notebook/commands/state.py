@@ -1,0 +1,93 @@
+"""``%fact`` alone, and which found files it is told to trust."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from fact_magics import __version__
+from fact_magics.config.trust import trust
+from fact_magics.errors import FactError
+from fact_magics.notebook.arguments import Arguments, Command
+from fact_magics.notebook.commands.desk import JSON, Answer, Desk
+from fact_magics.notebook.commands.pages import page
+from fact_magics.text import plural
+from fact_magics.tool import SHELF
+
+if TYPE_CHECKING:
+    from fact_magics.config import Settings
+
+FACT = Command(
+    usage="%fact [SUBCOMMAND]",
+    summary="Show the state; or, with a subcommand, list, show, move and exchange what is kept.",
+    options=(JSON,),
+    examples=("%fact", "%fact tools", "%fact show slugify", "%fact history --tool slugify -n 5"),
+)
+TRUST = Command(
+    usage="%fact trust PATH",
+    summary="Let a found .env or config.yaml say where keys, requests, history and caches go, as it is now.",
+    positional=("PATH",),
+    examples=("%fact trust .env", "%fact trust config.yaml"),
+)
+
+_NO_ISOLATION = 'this system can\'t enforce it; see %config FactMagics.isolation = "process"'
+
+
+def show_state(arguments: Arguments, desk: Desk) -> Answer:
+    """Show which model, isolation, database, cache and session are in use."""
+    del arguments
+    core = desk.core
+    settings = core.settings
+    chosen, why = desk.wait(model_in_use(settings))
+    layers = desk.wait(core.layers())
+    memory = core.memory.stats()
+    state = {
+        "fact_magics": __version__,
+        "model": chosen,
+        "why": why,
+        "isolation": list(layers) or ["none"],
+        "database": str(core.store.path),
+        "cache": asdict(memory),
+        "session": core.session_id,
+        "notes": list(settings.notes),
+    }
+    rows = [
+        ("Model", f"{chosen} ({why})"),
+        ("Isolation", ", ".join(layers) or f"none: {_NO_ISOLATION}"),
+        ("Database", str(core.store.path)),
+        ("Cache", f"{plural(memory.entries, 'answer')} in memory, {memory.bytes:,} bytes, over the database"),
+        ("Session", core.session_id),
+        *(("Note", note) for note in settings.notes),
+    ]
+    return Answer(page(f"fact_magics {__version__}", rows), state)
+
+
+async def model_in_use(settings: Settings) -> tuple[str, str]:
+    """Tell which model is asked where a cell names none, and why; ``none`` where that would be a guess."""
+    from fact_magics.core.generating import refuse_to_guess
+    from fact_magics.providers.choose import choose
+
+    try:
+        refuse_to_guess(None, settings)
+        provider = await choose(settings, None)
+        await provider.aclose()
+        chosen, notice = provider.model, provider.notice
+    except FactError as error:
+        chosen, notice = settings.model or "none", error.line
+    if notice and chosen != SHELF:
+        return chosen, notice
+    if settings.model:
+        return chosen, f"named by {settings.origin('model')}"
+    if settings.anthropic_api_key is not None:
+        return chosen, f"the default; the Anthropic key is from {settings.origin('anthropic_api_key')}"
+    if chosen == SHELF:
+        return chosen, "no key is set and no local Ollama answers; set ANTHROPIC_API_KEY to ask a model"
+    return chosen, notice
+
+
+def trust_file(arguments: Arguments, desk: Desk) -> Answer:
+    """Trust a found file as it is now."""
+    path = desk.path(arguments.words["PATH"])
+    trust(path, desk.workshop.trust_home())
+    record = page("Trusted", [("File", str(path.resolve())), ("Until", "its content changes")])
+    return Answer(record, {"trusted": str(path)})

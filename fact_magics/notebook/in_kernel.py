@@ -1,0 +1,360 @@
+"""``--in-kernel``: a run in the notebook's own process, on its live objects, which nothing isolates."""
+
+from __future__ import annotations
+
+import asyncio
+import linecache
+import sys
+import time
+import traceback
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from types import CoroutineType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.core import execution
+from fact_magics.errors import Interrupted, IsolationError
+from fact_magics.notebook.interrupts import handled_by, interruptible
+from fact_magics.sandbox.outcome import Outcome, ToolError
+from fact_magics.sandbox.policy import Limits
+from fact_magics.sandbox.printed import Printed
+from fact_magics.signature.parameters import KINDS
+from fact_magics.signature.vocabulary import ANY
+from fact_magics.tool import Status
+from fact_magics.values import ValueTypeError, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from types import FrameType
+    from typing import TextIO
+
+    from fact_magics.core import FactCore
+    from fact_magics.core.execution import LoadedTool
+    from fact_magics.tool import ToolOutput
+
+ISOLATION = ("none", "in kernel")
+"""What such a run says where others name the layers that isolate them."""
+
+_MESSAGE_LIMIT = 4_000
+_TRACEBACK_LIMIT = 20_000
+# How long a coroutine that was cancelled may take to end before the cell ends without it.
+_GRACE_SECONDS = 1.5
+# What a record can hold as it is; anything else is named.
+_KEPT = (str, int, float, bool, type(None), list, tuple, dict, set, frozenset)
+
+
+def unkept(options: Mapping[str, Any]) -> str:
+    """Say which options of a cell are not kept, because nothing but the user limits such a run."""
+    given = [f"--{name}" for name in ("timeout", "memory", "allow") if name in options]
+    if not given:
+        return ""
+    return (
+        f"{' and '.join(given)} can't be kept in the kernel: nothing limits or stops a tool there, "
+        "but you can interrupt the cell."
+    )
+
+
+class _Stopped(Exception):
+    """The user stopped a coroutine; no KeyboardInterrupt, which would end the loop of the kernel as well."""
+
+
+class _Escaped(Exception):
+    """What a coroutine raised that would end the loop of the kernel."""
+
+    def __init__(self, raised: BaseException) -> None:
+        self.raised = raised
+
+
+@dataclass(slots=True)
+class _Ending:
+    """What came of a call: a value, an error, or an interrupt."""
+
+    started: float = field(default_factory=time.perf_counter)
+    value: Any = None
+    error: ToolError | None = None
+    interrupted: bool = False
+
+
+class KernelRun:
+    """One run of a tool in this process, on the thread that asks for it; it runs once.
+
+    Parameters
+    ----------
+    core : FactCore
+        Remembers it.
+    tool : LoadedTool
+        What to run.
+    parameters : mapping of str to object
+        Its arguments by name. Those whose parameters are annotated ``Any`` reach the tool as they are; the
+        others are validated and made canonical, as for every run.
+    echo : bool
+        Whether what it prints is shown as it comes; it is recorded anyway.
+
+    Raises
+    ------
+    IsolationError
+        The settings require isolation.
+    InvalidInput
+        The input does not fit the signature.
+    """
+
+    def __init__(
+        self, core: FactCore, tool: LoadedTool, parameters: Mapping[str, object], *, echo: bool = True
+    ) -> None:
+        name = tool.metadata.name
+        if core.settings.isolation == "require":
+            raise IsolationError(
+                f"{name} was not run: --in-kernel isolates nothing, and isolation is required.",
+                hint='Leave it out, or set %config FactMagics.isolation = "auto".',
+            )
+        signature = tool.signature
+        takes_any = [parameter.name for parameter in signature.parameters if parameter.type == ANY]
+        self._live = {name: parameters[name] for name in takes_any if name in parameters}
+        validated = signature.validate({**parameters, **dict.fromkeys(self._live)})
+        named = {name: _named(value) for name, value in self._live.items()}
+        self._core = core
+        self._tool = tool
+        self._echo = echo
+        self._arguments = signature.wire(validated)
+        self._planned = execution.Plan(
+            tool, signature.wire({**validated, **named}), "", permissions=tool.metadata.permissions
+        )
+        self._file = f"<{name}>"
+        self._printed = Printed(Limits().printed_kept)
+
+    def run(self, shell_loop: Callable[[], asyncio.AbstractEventLoop]) -> ToolOutput:
+        """Run the tool. A coroutine runs on this thread's running loop, or else on `shell_loop`.
+
+        Raises
+        ------
+        Interrupted
+            The user stopped it, which is recorded.
+        """
+        with self._taken_down() as ending:
+            value = self._call()
+            ending.value = _run_on(shell_loop, self._wait(value)) if _is_coroutine(value) else value
+        return self._conclude(ending)
+
+    async def arun(self) -> ToolOutput:
+        """Run the tool. A coroutine is awaited on the loop that runs this.
+
+        Raises
+        ------
+        Interrupted
+            The user stopped it, which is recorded.
+        """
+        with self._taken_down() as ending:
+            with interruptible():
+                value = self._call()
+            ending.value = await self._wait(value) if _is_coroutine(value) else value
+        return self._conclude(ending)
+
+    def _call(self) -> Any:
+        """Execute the source, and call the tool; gives its value, or its coroutine."""
+        source, name = self._tool.stored.source, self._tool.metadata.name
+        linecache.cache[self._file] = (len(source), None, source.splitlines(keepends=True), self._file)
+        module = ModuleType(f"_fact_tool_{name}")
+        module.__file__ = self._file
+        sys.modules[module.__name__] = module  # dataclasses look there for their names
+        exec(compile(source, self._file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - asked for
+        classes = {
+            name: value
+            for name, value in vars(module).items()
+            if isinstance(value, type) and value.__module__ == module.__name__
+        }
+        given: Any = decode(self._arguments, classes=classes)
+        args, kwargs = given["args"], given["kwargs"]
+        by_position = [
+            parameter.name
+            for parameter in self._tool.signature.parameters
+            if parameter.kind == KINDS.POSITIONAL_ONLY
+        ]
+        for parameter, value in self._live.items():
+            if parameter in kwargs:
+                kwargs[parameter] = value
+            else:
+                args[by_position.index(parameter)] = value
+        return getattr(module, name)(*args, **kwargs)
+
+    async def _wait(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(_contained(coroutine))
+        stopped = False
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            nonlocal stopped
+            del number
+            stopped = True
+            inside = self._is_running(frame)
+            if not (inside and asyncio.current_task(loop) is task):
+                loop.call_soon_threadsafe(task.cancel)  # wakes a loop that waits
+            if inside:
+                # Ends a step that keeps the loop busy; the loop takes it for a cancellation.
+                raise asyncio.CancelledError
+
+        with handled_by(stop):
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError:
+                task.cancel()
+                await asyncio.wait({task}, timeout=_GRACE_SECONDS)
+                raise _Stopped from None
+        if stopped:
+            raise _Stopped
+        return task.result()
+
+    def _is_running(self, frame: FrameType | None) -> bool:
+        while frame is not None:
+            if frame.f_code.co_filename == self._file:
+                return True
+            frame = frame.f_back
+        return False
+
+    @contextmanager
+    def _taken_down(self) -> Iterator[_Ending]:
+        """Record what is printed, and how it ends."""
+        metadata = self._tool.metadata
+        log = self._core.log.bind(operation="run", tool=metadata.name, tool_id=metadata.id)
+        log.info("run started", isolation=", ".join(ISOLATION))
+        ending = _Ending()
+        out = _Tee(sys.stdout, self._printed, echo=self._echo)
+        err = _Tee(sys.stderr, self._printed, echo=self._echo)
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                yield ending
+            except GeneratorExit:  # the kernel goes away
+                raise
+            except (KeyboardInterrupt, _Stopped):
+                ending.interrupted = True
+            except _Escaped as escaped:
+                ending.interrupted = isinstance(escaped.raised, KeyboardInterrupt)
+                ending.error = self._describe(escaped.raised)
+            except BaseException as raised:  # noqa: BLE001 - whatever it raises is its answer, SystemExit too
+                ending.error = self._describe(raised)
+
+    def _conclude(self, ending: _Ending) -> ToolOutput:
+        """Judge and remember what came of it."""
+        metadata = self._tool.metadata
+        returns_any = self._tool.signature.returns == ANY
+        wire = None
+        if ending.error is None and not ending.interrupted:
+            try:
+                wire = encode(_named(ending.value) if returns_any else ending.value)
+            except ValueTypeError as error:
+                ending.error = ToolError("ValueTypeError", str(error), "", ())
+        status = Status.OK if wire is not None else Status.ERROR
+        outcome = Outcome(
+            status=Status.INTERRUPTED if ending.interrupted else status,
+            result=wire,
+            error=None if ending.interrupted else ending.error,
+            printed=self._printed.close(),
+            duration_ms=(time.perf_counter() - ending.started) * 1000,
+            limit=None,
+            isolation=ISOLATION,
+        )
+        core = self._core
+        result = execution.finished_output(self._planned, outcome, ending.started, core.files.protected)
+        output = result.output
+        if output.success and returns_any:
+            output.result = ending.value
+        if ending.interrupted:
+            output.metadata["error"] = "interrupted"
+        core.history.add_run(self._planned, result, None)
+        log = core.log.bind(operation="run", tool=metadata.name, tool_id=metadata.id)
+        log.info("run ended", status=output.metadata["status"], duration_ms=round(outcome.duration_ms, 2))
+        if ending.interrupted:
+            raise Interrupted(f"{metadata.name} was stopped; the run is recorded as interrupted.")
+        return output
+
+    def _describe(self, raised: BaseException) -> ToolError:
+        """Tell an exception, with the tool's own frames only."""
+        report = traceback.TracebackException.from_exception(raised)
+        waiting, seen = [report], set()
+        while waiting:
+            one = waiting.pop()
+            if id(one) in seen:
+                continue
+            seen.add(id(one))
+            own = [frame for frame in one.stack if frame.filename == self._file]
+            one.stack = traceback.StackSummary.from_list(own)
+            others = (one.__cause__, one.__context__, *(one.exceptions or ()))
+            waiting += [other for other in others if other is not None]
+        kind = type(raised)
+        try:
+            message = str(raised)
+        except Exception:  # noqa: BLE001 - the tool's own __str__
+            message = "<its message can't be shown>"
+        text = "".join(report.format()).rstrip("\n")
+        return ToolError(
+            kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
+            message[:_MESSAGE_LIMIT],
+            text[-_TRACEBACK_LIMIT:],
+            (),
+        )
+
+
+class _Tee:
+    """A stream that writes to another one, and records what is written.
+
+    Parameters
+    ----------
+    stream : text stream
+        What it stands for in everything else.
+    """
+
+    def __init__(self, stream: TextIO, printed: Printed, *, echo: bool) -> None:
+        self._stream = stream
+        self._printed = printed
+        self._echo = echo
+
+    def write(self, text: str) -> int:
+        self._printed.feed(text.encode("utf-8", "replace"))
+        return self._stream.write(text) if self._echo else len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _is_coroutine(value: object) -> bool:
+    return isinstance(value, CoroutineType)
+
+
+async def _contained(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await coroutine
+    except (KeyboardInterrupt, SystemExit) as raised:
+        raise _Escaped(raised) from None
+
+
+def _run_on(shell_loop: Callable[[], asyncio.AbstractEventLoop], coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end, also inside a loop that is running: the kernel's."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return shell_loop().run_until_complete(coroutine)
+    import nest_asyncio2
+
+    try:
+        nest_asyncio2.apply(loop)
+    except ValueError:
+        coroutine.close()
+        raise RuntimeError(
+            "this kernel's event loop can't be nested: run the cell without another magic above it"
+        ) from None
+    return loop.run_until_complete(coroutine)
+
+
+def _named(value: object) -> object:
+    """Give what a record can hold of a live object: itself where it is plain data, or else its kind."""
+    if isinstance(value, _KEPT):
+        try:
+            encode(value)
+        except (ValueTypeError, RecursionError):
+            pass
+        else:
+            return value
+    return f"a live {type(value).__name__}"

@@ -1,0 +1,77 @@
+"""What ``tool?`` and ``tool??`` show: what a function shows, not what the class of the handle would."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from fact_magics.core.handle import Tool
+
+    Section = tuple[str, str]
+
+_KINDS = ("text/plain", "text/html")
+
+
+class Inspection:
+    """Answers for tools where IPython describes an object.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        Whose inspector is extended until `remove`.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._inspector: Any = shell.inspector
+        before = getattr(self._inspector, "mime_hooks", None)
+        if before is None:  # before IPython 8.22
+            self._hooks: dict[str, Any] = {}
+            return
+        self._others = {kind: before[kind] for kind in _KINDS if kind in before}
+        self._hooks = {kind: self._hook(kind) for kind in _KINDS}
+        self._inspector.mime_hooks = {**before, **self._hooks}
+
+    def remove(self) -> None:
+        """Leave IPython as it was."""
+        if self._hooks:
+            hooks = self._inspector.mime_hooks.items()
+            kept = {kind: hook for kind, hook in hooks if hook is not self._hooks.get(kind)}
+            self._inspector.mime_hooks = {**self._others, **kept}
+
+    def _hook(self, kind: str) -> Callable[[Any], Any]:
+        def describe(asked: Any) -> list[Section] | None:
+            # A notebook that holds a tool has imported this; nothing else has to.
+            handle = sys.modules.get("fact_magics.core.handle")
+            if handle is None or not isinstance(asked.obj, handle.Tool):
+                other = self._others.get(kind)
+                return other(asked) if other is not None else None
+            return self._sections(asked.obj, kind, whole=bool(asked.detail_level))
+
+        return describe
+
+    def _sections(self, tool: Tool, kind: str, *, whole: bool) -> list[Section]:
+        from fact_magics.text import inert
+
+        facts = f"{tool.version} · {'proven' if tool.metadata.proven else 'unproven'}"
+        if tool.metadata.permissions:
+            facts += f" · allowed: {', '.join(tool.metadata.permissions)}"
+        sections = [("Signature", self._code(tool.text, kind)), ("Version", _text(inert(facts), kind))]
+        if whole:
+            return [*sections, ("Source", self._code(inert(tool.source), kind))]
+        return [*sections, ("Docstring", _text(tool.__doc__ or "", kind))]
+
+    def _code(self, source: str, kind: str) -> str:
+        if kind == "text/plain":
+            return str(self._inspector.format(source))
+        return _text(source, kind)
+
+
+def _text(text: str, kind: str) -> str:
+    from html import escape
+
+    return text if kind == "text/plain" else f"<pre>{escape(text)}</pre>"

@@ -1,0 +1,283 @@
+"""The magics: parse, hand over to the core, show."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from traitlets import Dict, Enum, TraitError, Unicode, observe, validate
+
+from fact_magics.errors import CellError, Interrupted, SettingsError, did_you_mean
+from fact_magics.notebook.arguments import EDIT, GENERATE, RUN, Arguments, read_line
+from fact_magics.notebook.completion import Completion
+from fact_magics.notebook.inspection import Inspection
+from fact_magics.notebook.interrupts import interruptible
+from fact_magics.notebook.preparing import Preparer, flush
+from fact_magics.notebook.presenter import Presenter
+from fact_magics.notebook.silence import line_is_silenced, silenced_description, silenced_input
+from fact_magics.notebook.transform import CellEntry
+from fact_magics.notebook.work import Here, Work, silenced, stoppable, told
+from fact_magics.session import Workshop, use
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+Magic = TypeVar("Magic")
+_CELLS = ("fact_generate", "fact_edit", "fact_run")
+_ENDINGS = {"fact_generate": silenced_description, "fact_run": silenced_input}
+
+
+def _explained_by(page: Callable[[], str]) -> Callable[[Magic], Magic]:
+    """Have IPython's ``?`` show a page: it asks for one before it reads the docstring."""
+
+    def explained(magic: Magic) -> Magic:
+        function: Any = magic
+        function.getdoc = page
+        return magic
+
+    return explained
+
+
+def _fact_help() -> str:
+    from fact_magics.notebook.commands import help_text
+
+    return help_text()
+
+
+@magics_class
+class FactMagics(Magics):
+    """``%%fact_generate``, ``%%fact_run`` and ``%fact``; its traits are what ``%config FactMagics`` sets."""
+
+    model = Unicode(None, allow_none=True, help="The model that is asked when a cell names none.").tag(
+        config=True
+    )
+    live = Enum(
+        ["auto", "off"], default_value="auto", help="auto: live views while work goes on. off: records only."
+    ).tag(config=True)
+    isolation = Enum(
+        ["auto", "require", "process"],
+        default_value=None,
+        allow_none=True,
+        help=(
+            "require: refuse to run unless files and network are enforced. process: where they can't be, "
+            "run what a model wrote in a plain process all the same."
+        ),
+    ).tag(config=True)
+    limits = Dict(
+        default_value=None,
+        allow_none=True,
+        help=(
+            'Limits of a run besides --timeout and --memory. By default: {"processes": 64, "threads": 1024, '
+            '"disk_mb": 1024, "file_mb": 512, "printed_mb": 64, "result_mb": 64, "open_files": 256}.'
+        ),
+    ).tag(config=True)
+    log_level = Enum(
+        ["debug", "info", "warning", "error"], default_value=None, allow_none=True, help="What the log keeps."
+    ).tag(config=True)
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        try:
+            super().__init__(shell)
+        except TraitError as error:  # also of what %config refused: IPython keeps it for the next load
+            raise SettingsError(
+                str(error),
+                hint="Mend it in ipython_config.py; what %config set is dropped by "
+                "get_ipython().config.FactMagics.clear().",
+            ) from None
+        self._shell: Any = shell
+        kernel = type(getattr(shell, "kernel", None) or shell).__module__.partition(".")[0]
+        self.workshop = Workshop(
+            self._overrides, notebook=os.environ.get("JPY_SESSION_NAME", ""), kernel=kernel
+        )
+        self.entry = CellEntry(
+            shell,
+            _CELLS,
+            "get_ipython().magics_manager.registry['FactMagics']",
+        )
+        self._completion = Completion(shell, self.workshop)
+        self._inspection = Inspection(shell)
+        self._presenter = Presenter(shell, in_kernel=self.entry.in_kernel, live=lambda: str(self.live))
+        self._preparer = Preparer(shell, self.workshop, self._presenter)
+        shell.events.register("post_execute", self._end_of_cell)
+
+    @validate("limits")
+    def _refuse_unknown(self, proposal: dict[str, Any]) -> dict[str, Any] | None:
+        if hasattr(self, "workshop"):  # it is not there yet while the extension is loaded
+            self.workshop.wait_for_imports()
+        from fact_magics.sandbox.limits import read_limits
+
+        given: dict[str, Any] | None = proposal["value"]
+        try:
+            read_limits(given or {})
+        except ValueError as error:
+            raise TraitError(f"FactMagics.limits stays as it was: {error}.") from None
+        return given
+
+    @observe("isolation", "limits", "log_level")
+    def _take_over(self, change: object) -> None:
+        """Let a change count from the next run on; a run does not read the settings again."""
+        del change
+        if self.workshop.opened is not None:
+            self.workshop.core  # noqa: B018 - takes over the settings
+
+    def _overrides(self) -> dict[str, Any]:
+        # A trait that was never set has no say: its default would hide the environment's.
+        return {name: getattr(self, name) for name in ("model", "live", "isolation", "limits", "log_level")}
+
+    def close(self) -> None:
+        """Remove everything from the shell and close the workshop."""
+        self._shell.events.unregister("post_execute", self._end_of_cell)
+        self.entry.remove()
+        self._completion.remove()
+        self._inspection.remove()
+        self._presenter.close()
+        self.workshop.close()
+
+    def _end_of_cell(self) -> None:
+        """At a cell's end, commit the rows of the answers that it took from memory."""
+        self._presenter.end_cell()
+        core = self.workshop.opened
+        if core is not None and core.history.pending and (warning := flush(core)):
+            sys.stderr.write(warning + "\n")
+
+    # The two ways that a cell comes in.
+
+    @_explained_by(GENERATE.help_text)
+    @no_var_expand
+    @cell_magic
+    def fact_generate(self, line: str, cell: str) -> object:
+        """Have a tool written from a plain description and proven on its examples; see ``--help``."""
+        return self._blocking("fact_generate", line, cell)
+
+    @_explained_by(EDIT.help_text)
+    @no_var_expand
+    @cell_magic
+    def fact_edit(self, line: str, cell: str) -> object:
+        """Take Python source written by hand as a tool's next version; see ``--help``."""
+        return self._blocking("fact_edit", line, cell)
+
+    @_explained_by(RUN.help_text)
+    @no_var_expand
+    @cell_magic
+    def fact_run(self, line: str, cell: str) -> object:
+        """Run a tool, isolated, on validated input, cached; see ``--help``."""
+        return self._blocking("fact_run", line, cell)
+
+    @_explained_by(_fact_help)
+    @no_var_expand
+    @line_magic
+    def fact(self, line: str) -> object:
+        """Show the state, the tools and the history, move and exchange tools; see ``--help``."""
+        self.workshop.wait_for_imports()
+        from fact_magics.display.live import MutedView, SilentView
+        from fact_magics.display.record import Record, run_record
+        from fact_magics.notebook.commands import manage
+        from fact_magics.notebook.shell import ShellNotebook
+
+        silent = line_is_silenced(line)
+        line = line.strip().removesuffix(";")
+        shown = manage(line, self.workshop, ShellNotebook(self._shell))
+        if isinstance(shown, str):
+            print(shown)  # noqa: T201 - JSON and help are for copying
+        elif isinstance(shown, Record):
+            if not silent:
+                self._presenter.display(shown)
+        else:
+            view = MutedView(line) if silent else SilentView(line)
+            output = self._preparer.finish_run(shown, view, Arguments({}, {}))
+            self._presenter.show(view, run_record(output), output)
+            return None if silent else output
+        return None
+
+    def _blocking(self, name: str, line: str, body: str) -> object:
+        work = self._prepare(name, line, body)
+        if isinstance(work, Here):
+            from IPython.core.async_helpers import get_asyncio_loop
+
+            return work.finish(work.run.run(get_asyncio_loop))
+        if not isinstance(work, Work):
+            return work
+        with told(work):
+            result = self.workshop.submit(work.start()).wait(work.view.pump)
+        return work.finish(result)
+
+    async def cell(self, name: str, line: str, body: str) -> object:
+        """Do a cell's work, awaited on the kernel's loop."""
+        self.entry.remember()
+        with interruptible():
+            work = self._prepare(name, line, body)
+        if isinstance(work, Here):
+            return work.finish(await work.run.arun())
+        if not isinstance(work, Work):
+            return work
+        with told(work), stoppable(work.view):
+            result = await self.workshop.submit(work.start()).wait_awaited(work.view.pump)
+        return work.finish(result)
+
+    def refuse(self, name: str) -> NoReturn:
+        """Name what is close to a cell magic that is not there."""
+        from fact_magics.notebook.commands import commands
+
+        known = [*(f"%%{magic}" for magic in _CELLS), *(f"%fact {word}" for word in commands() if word)]
+        hint = (
+            did_you_mean(f"%%{name}", known, limit=1)
+            or f"There are {', '.join(f'%%{magic}' for magic in _CELLS)}."
+        )
+        raise CellError(f"There is no cell magic %%{name}.", hint=hint)
+
+    def _prepare(self, name: str, line: str, body: str) -> Work | Here | object:
+        command, prepare = {
+            "fact_generate": (GENERATE, self._preparer.generation),
+            "fact_edit": (EDIT, self._preparer.edit),
+            "fact_run": (RUN, self._preparer.run),
+        }[name]
+        arguments = read_line(line, command)
+        if arguments.help:
+            print(command.help_text())  # noqa: T201 - help is text
+            return None
+        self.workshop.wait_for_imports()
+        if name in _ENDINGS:
+            body, ended = _ENDINGS[name](body)
+            arguments = replace(arguments, silent=arguments.silent or ended)
+        try:
+            work = prepare(arguments, body)
+        except KeyboardInterrupt:
+            raise Interrupted("The cell was stopped before its work began; nothing was run.") from None
+        return silenced(work) if arguments.silent else work
+
+
+def load(shell: InteractiveShell) -> None:
+    """Put the magics into a shell, once."""
+    if _loaded(shell) is not None:
+        return
+    magics = FactMagics(shell)
+    shell.register_magics(magics)
+    use(magics.workshop)
+    magics.workshop.start_ahead()
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take the magics out of a shell and close what they opened."""
+    magics = _loaded(shell)
+    if magics is None:
+        return
+    magics.close()
+    use(None)
+    manager: Any = shell.magics_manager
+    configurables: list[Any] = shell.configurables
+    del manager.registry["FactMagics"]
+    for kind, names in magics.magics.items():
+        for name in names:
+            manager.magics[kind].pop(name, None)
+    configurables.remove(magics)
+
+
+def _loaded(shell: InteractiveShell) -> FactMagics | None:
+    found = shell.magics_manager.registry.get("FactMagics")
+    return found if isinstance(found, FactMagics) else None

@@ -1,0 +1,97 @@
+"""What a cell of ours waits for: the work that was prepared, and what is done at its end."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.errors import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    from fact_magics.display.live import View
+    from fact_magics.notebook.in_kernel import KernelRun
+    from fact_magics.tool import Status, ToolOutput
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a cell waits for, and what it does then.
+
+    Attributes
+    ----------
+    start : callable
+        Makes the coroutine that runs on the core's loop.
+    finish : callable
+        Takes its result to the cell's value; runs in the cell's thread.
+    fail : callable
+        Shows what is left of work that failed or was interrupted, which is said.
+    interrupted : str
+        The line that an interrupted cell shows.
+    """
+
+    start: Callable[[], Coroutine[Any, Any, Any]]
+    view: View
+    finish: Callable[[Any], Any]
+    fail: Callable[[Status], None]
+    interrupted: str
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What runs in the cell's own thread, and what the cell does then."""
+
+    run: KernelRun
+    finish: Callable[[ToolOutput], Any]
+
+
+def silenced(work: Work | Here | object) -> Work | Here | None:
+    """Do the work, and give the cell no value, which would show itself."""
+    if not isinstance(work, Work | Here):
+        return None
+
+    def finish(result: Any) -> None:
+        work.finish(result)
+
+    return replace(work, finish=finish)
+
+
+@contextmanager
+def told(work: Work) -> Iterator[None]:
+    """Show what is left of work that fails, and say in one line that it was stopped."""
+    from fact_magics.bridge import STOPPED
+    from fact_magics.tool import Status
+
+    try:
+        yield
+    except STOPPED:
+        work.fail(Status.INTERRUPTED)
+        raise Interrupted(work.interrupted) from None
+    except Exception:
+        work.fail(Status.ERROR)
+        raise
+
+
+@contextmanager
+def stoppable(view: View) -> Iterator[None]:
+    """While a cell waits, let its view stop it just as an interrupt would."""
+    import asyncio
+
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    waiting = True
+
+    def stop() -> None:
+        # Asked for in time, it may still come when the cell is past its work.
+        if waiting and task is not None:
+            task.cancel()
+
+    def stop_from_any_thread() -> None:
+        loop.call_soon_threadsafe(stop)
+
+    view.offer_stop(stop_from_any_thread)
+    try:
+        yield
+    finally:
+        waiting = False

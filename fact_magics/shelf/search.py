@@ -1,0 +1,216 @@
+"""Find the tool on the shelf that a request asks for, or none.
+
+An SQLite FTS5 index in memory, with Porter's stemmer, gives the entries that share words with the
+request; each is then measured on an absolute scale, so that a threshold means something: the share
+of the request's telling words, weighed by their rarity on the shelf, that the entry covers. What an
+entry says of itself:
+
+``needs``
+    A request must hold a term of each such line; ``a+b`` asks for both words.
+``gives``
+    What comes out. A request that names its outcome must name one of these.
+``unlike``
+    Phrases that say that something else is meant.
+``words``, ``aliases``
+    Words that a request for this tool may also hold, and names that others give it.
+
+A request that holds a word for other work than the entry's ("sort", "send") is not for it, however
+many words they share.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
+
+from fact_magics.shelf.request import Reader, Request, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fact_magics.shelf.entry import Entry
+
+# Nothing proves a tool without examples, so nearly every word has to be accounted for.
+UNPROVEN_THRESHOLD = 0.75
+# With examples the tool is run on them before it is accepted.
+PROVEN_THRESHOLD = 0.5
+
+_NAME_BONUS = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How well an entry answers a request.
+
+    Attributes
+    ----------
+    entry : Entry
+        The tool.
+    score : float
+        0 to 1: the share of the request that it covers.
+    fits : bool
+        It has all that the entry needs, and nothing in it says that another tool is meant.
+    related : bool
+        It is about the same thing, and asks for no other work: enough where examples will tell.
+    """
+
+    entry: Entry
+    score: float
+    fits: bool = False
+    related: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Vocabulary:
+    entry: Entry
+    words: frozenset[str]
+    needs: tuple[tuple[frozenset[str], ...], ...]
+    gives: tuple[frozenset[str], ...]
+    unlike: tuple[tuple[str, ...], ...]
+    aliases: frozenset[str]
+    is_test: bool
+
+
+class ShelfIndex:
+    """The shelf, indexed in memory.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        What stands on it.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        # The index is made on the thread that first asks and may be closed from another.
+        self._database = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._database.executescript(
+            "CREATE VIRTUAL TABLE entries USING fts5(words, tokenize='porter unicode61');"
+            "CREATE VIRTUAL TABLE scratch USING fts5(words, tokenize='porter unicode61');"
+            "CREATE VIRTUAL TABLE stems USING fts5vocab(scratch, 'instance');"
+            "CREATE VIRTUAL TABLE spread USING fts5vocab(entries, 'row');"
+        )
+        # A word's stem, for the words that the entries themselves use.
+        self._stemmed: dict[str, str] = {}
+        words = [_all_words(entry) for entry in entries]
+        own = sorted({word for entry_words in words for word in entry_words})
+        self._stemmed = dict(zip(own, self._stems(own), strict=True))
+        self._known = [self._learn(entry, own) for entry, own in zip(entries, words, strict=True)]
+        self._database.executemany(
+            "INSERT INTO entries(rowid, words) VALUES (?, ?)",
+            [(number, " ".join(entry_words)) for number, entry_words in enumerate(words)],
+        )
+        self._documents: dict[str, int] = dict(self._database.execute("SELECT term, doc FROM spread"))
+        self._reader = Reader(self._stems)
+
+    def close(self) -> None:
+        """Let the memory go."""
+        self._database.close()
+
+    def search(self, name: str, description: str) -> list[Match]:
+        """Measure the entries against a request, best first; those that share no word come last, by name."""
+        request = self._reader.read(name, description)
+        sharing = self._sharing(request)
+        matches = [
+            self._measure(vocabulary, request, name) if number in sharing else Match(vocabulary.entry, 0.0)
+            for number, vocabulary in enumerate(self._known)
+        ]
+        return sorted(matches, key=lambda match: _rank(match, name))
+
+    def _sharing(self, request: Request) -> set[int]:
+        if not request.weights:
+            return set()
+        # A stem that is stemmed again may lose one more ending; as a prefix it still finds its words.
+        query = " OR ".join(f'"{stem}"*' for stem in request.weights)
+        found = self._database.execute(
+            "SELECT rowid FROM entries WHERE entries MATCH ? ORDER BY rank LIMIT 50", (query,)
+        )
+        return {number for (number,) in found}
+
+    def _measure(self, vocabulary: _Vocabulary, request: Request, name: str) -> Match:
+        total = covered = 0.0
+        for stem, share in request.weights.items():
+            weight = share * self._rarity(stem)
+            total += weight
+            covered += weight if stem in vocabulary.words else 0.0
+        score = covered / total if total else 0.0
+        if name.lower() in vocabulary.aliases:
+            score = min(1.0, score + _NAME_BONUS)
+        return Match(vocabulary.entry, score, _fits(vocabulary, request), _related(vocabulary, request))
+
+    def _rarity(self, stem: str) -> float:
+        """1 for a word of all entries, more the fewer have it, most for one that none has."""
+        return 1 + math.log(len(self._known) / self._documents.get(stem, 0.5))
+
+    def _learn(self, entry: Entry, words: list[str]) -> _Vocabulary:
+        return _Vocabulary(
+            entry,
+            frozenset(self._stems(words)),
+            tuple(self._terms(line) for line in entry.noted("needs")),
+            self._terms(term for line in entry.noted("gives") for term in line),
+            tuple(tuple(self._stems(words_of(phrase))) for line in entry.noted("unlike") for phrase in line),
+            frozenset({entry.name, *(alias for line in entry.noted("aliases") for alias in line)}),
+            entry.returns == "bool",
+        )
+
+    def _terms(self, terms: Iterable[str]) -> tuple[frozenset[str], ...]:
+        return tuple(frozenset(self._stems(words_of(term))) for term in terms)
+
+    def _stems(self, words: Sequence[str]) -> list[str]:
+        unknown = sorted({word for word in words if word not in self._stemmed})
+        found = dict(zip(unknown, unknown, strict=True))
+        self._database.execute("BEGIN")
+        self._database.executemany(
+            "INSERT INTO scratch(rowid, words) VALUES (?, ?)",
+            [(number, word) for number, word in enumerate(unknown)],
+        )
+        for number, stem in self._database.execute("SELECT doc, term FROM stems"):
+            found[unknown[number]] = stem
+        self._database.execute("ROLLBACK")
+        return [self._stemmed.get(word) or found[word] for word in words]
+
+
+def _related(vocabulary: _Vocabulary, request: Request) -> bool:
+    """Whether it is about the same thing, and asks for no other work."""
+    present = frozenset(request.stems)
+    met = [any(term <= present for term in line) for line in vocabulary.needs]
+    return (
+        any(met) and not request.deeds - vocabulary.words and not (request.truth and not vocabulary.is_test)
+    )
+
+
+def _fits(vocabulary: _Vocabulary, request: Request) -> bool:
+    present = frozenset(request.stems)
+    if not all(any(term <= present for term in line) for line in vocabulary.needs):
+        return False
+    if any(_holds(request.stems, phrase) for phrase in vocabulary.unlike):
+        return False
+    return _related(vocabulary, request) and _outcome_fits(vocabulary, request)
+
+
+def _outcome_fits(vocabulary: _Vocabulary, request: Request) -> bool:
+    if vocabulary.is_test and request.via == "from":
+        return False
+    if not vocabulary.gives or not request.target:
+        return True
+    if request.via != "to" and not request.target <= vocabulary.words:
+        return False
+    return any(term <= request.target for term in vocabulary.gives)
+
+
+def _holds(stems: Sequence[str], phrase: Sequence[str]) -> bool:
+    return any(tuple(stems[at : at + len(phrase)]) == tuple(phrase) for at in range(len(stems)))
+
+
+def _all_words(entry: Entry) -> list[str]:
+    noted = [
+        term for key in ("aliases", "needs", "gives", "words") for line in entry.noted(key) for term in line
+    ]
+    return words_of(" ".join([entry.name, entry.summary, *entry.tags, *noted]))
+
+
+def _rank(match: Match, name: str) -> tuple[float | str, ...]:
+    likeness = SequenceMatcher(None, name.lower(), match.entry.name).ratio()
+    return -match.fits, -match.related, -match.score, -likeness, match.entry.name
