@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from fact_magics.tool import Status, ToolOutput, ToolVersion
-    from fact_magics.writing.attempt import Attempt
-    from fact_magics.writing.verdict import Verdict
+    from fact_magics.tool import Attempt, Status, ToolOutput, ToolVersion, Verdict
 
 PhaseName = Literal["waiting", "thinking", "writing", "checking", "proving", "repairing", "queued", "running"]
 

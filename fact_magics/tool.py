@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import keyword
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from fact_magics.errors import CellError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,6 +140,74 @@ class ToolSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of an example.
+
+    Attributes
+    ----------
+    holds : bool
+        Whether the tool did what it says.
+    expected, got : str
+        Both sides on a line each, bounded.
+    example : Example
+        The example.
+    """
+
+    holds: bool
+    expected: str
+    got: str
+    example: Example
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request; None where the provider did not say.
+
+    Attributes
+    ----------
+    input_tokens : int or None
+        Read at full price: without those of the cache.
+    output_tokens : int or None
+        Written, thinking included.
+    cache_read_tokens, cache_creation_tokens : int or None
+        Read from, and written to, the provider's prompt cache.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One candidate: what was written, and what became of it.
+
+    Attributes
+    ----------
+    status : Status
+        ``ok`` for an accepted candidate, ``interrupted`` until it has ended, ``error`` otherwise.
+    reason : str
+        Why it was not accepted, for people; empty for an accepted one.
+    text, source : str
+        What the model wrote, and the module that was found in it.
+    """
+
+    number: int
+    provider: str
+    model: str
+    started_at: str
+    status: Status = Status.INTERRUPTED
+    reason: str = ""
+    text: str = ""
+    source: str = ""
+    usage: Usage = field(default_factory=Usage)
+    verdicts: list[Verdict] = field(default_factory=list)
+    failures: tuple[str, ...] = ()
+    duration_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ToolMetadata:
     """What is known about a version of a tool besides its source.
 
@@ -259,6 +330,53 @@ class ToolOutput:
             brief(self.result) if self.success else one_line(str(known.get("error", ""))),
         )
         return f"<ToolOutput {' · '.join(fact for fact in facts if fact)}>"
+
+
+def identifier(text: str) -> str:
+    """Read a Python name that is free to be bound."""
+    if not text.isidentifier():
+        raise ValueError("is no Python identifier")
+    if keyword.iskeyword(text) or keyword.issoftkeyword(text):
+        raise ValueError("is a Python keyword")
+    return text
+
+
+def tool_name(text: str) -> str:
+    """Check the name of a tool to be written.
+
+    Raises
+    ------
+    CellError
+        It is no identifier, a keyword or private.
+    """
+    try:
+        identifier(text)
+    except ValueError as error:
+        raise CellError(
+            f"{text!r} {error}.", hint="Name the tool as you would a function: slugify, parse_date."
+        ) from None
+    if text.startswith("_"):
+        raise CellError(
+            f"{text!r} begins with an underscore, which notebooks keep for themselves.", hint="Drop it."
+        )
+    return text
+
+
+def split_reference(text: str) -> tuple[str, str | None]:
+    """Split ``NAME@VERSION`` into its name and its version (None where there is none).
+
+    Raises
+    ------
+    CellError
+        The name is no identifier or the version is not ``1``, ``1.2`` or ``1.2.3``.
+    """
+    name, at, version = text.partition("@")
+    if not name.isidentifier():
+        raise CellError(f"{name!r} is no tool's name.", hint="Write NAME or NAME@VERSION.")
+    parts = version.split(".")
+    if at and not (len(parts) <= 3 and all(part.isascii() and part.isdigit() for part in parts)):
+        raise CellError(f"{version!r} is no version.", hint=f"Write {name}@1, {name}@1.2 or {name}@1.2.3.")
+    return name, version or None
 
 
 def content_hash(source: str, permissions: tuple[str, ...]) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fact_magics import FactCore, load_settings
-from fact_magics.core import execution
 from fact_magics.core.handle import Tool
+from fact_magics.core.loaded import load
 from fact_magics.tool import ToolMetadata, ToolVersion
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ async def half(tmp_path: Path) -> AsyncIterator[Tool]:
     environment = {"FACT_HOME": str(tmp_path / "home")}
     async with FactCore(load_settings({"isolation": "process"}, tmp_path, environment)) as core:
         metadata = ToolMetadata("1", "half", "1.0.0", "", "", (), (), "", "", False, False, "", "")
-        yield Tool(execution.load(ToolVersion(metadata, SOURCE)), core.runner)
+        yield Tool(load(ToolVersion(metadata, SOURCE)), core.runner)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fact_magics import FactCore, Tool, ToolSpec, load_settings
-from fact_magics.core import execution
+from fact_magics.core.loaded import load
 from fact_magics.errors import FactError, InvalidInput, ToolFailed
 from fact_magics.testing import ModelServer
 from fact_magics.tool import ToolMetadata, ToolVersion
@@ -111,6 +111,6 @@ async def test_it_defines_itself_for_agents(price):
 def test_what_help_prints_of_a_hostile_docstring_is_inert():
     source = 'def f(n: int) -> int:\n    """Red \\x1b[31m, \\u202ebackwards."""\n    return n\n'
     metadata = ToolMetadata("1", "f", "1.0.0", "", "", (), (), "", "", False, False, "", "")
-    tool = Tool(execution.load(ToolVersion(metadata, source)), None)  # type: ignore[arg-type]  # nothing is run
+    tool = Tool(load(ToolVersion(metadata, source)), None)  # type: ignore[arg-type]  # nothing is run
     assert inspect.getdoc(tool) == r"Red \x1b[31m, \u202ebackwards."
     assert "\x1b" in tool.to_openai()["function"]["description"]  # an agent gets what the model wrote

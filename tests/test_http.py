@@ -24,7 +24,7 @@ import pytest
 import pytest_asyncio
 
 from fact_magics import values
-from fact_magics.core import execution
+from fact_magics.core.loaded import _versions
 from fact_magics.http import HTTPConnector, HTTPError
 from fact_magics.sandbox import Call, Grants, Outcome, Sandbox, ToolError, boot, library, policy
 from fact_magics.tool import Status, ToolSpec
@@ -915,10 +915,10 @@ class TestWriting:
     def test_a_run_s_key_follows_the_connector_s_source(self):
         """An answer that an older connector gave is not the newer one's."""
         source = (Path(__file__).parent.parent / "fact_magics" / "http.py").read_bytes()
-        versions = execution._versions(("aiohttp", boot.CONNECTOR))
+        versions = _versions(("aiohttp", boot.CONNECTOR))
         assert hashlib.blake2b(source, digest_size=20).hexdigest() in versions
         assert any(version.startswith("aiohttp==") for version in versions)
-        assert execution._versions(("aiohttp",)) == [v for v in versions if v.startswith("aiohttp==")]
+        assert _versions(("aiohttp",)) == [v for v in versions if v.startswith("aiohttp==")]
 
     def test_the_user_s_certificates_are_named_to_tools_with_a_network_alone(self, monkeypatch):
         monkeypatch.setenv("SSL_CERT_FILE", "/certificates.pem")

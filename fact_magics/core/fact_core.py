@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from fact_magics.core.execution import Plan
     from fact_magics.core.handle import Tool
+    from fact_magics.core.plan import Plan
     from fact_magics.events import Event, Listener
     from fact_magics.store import ExecutionRow
     from fact_magics.tool import ToolInput, ToolOutput, ToolSpec

@@ -7,15 +7,14 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.core import execution
+from fact_magics.core.loaded import load
 from fact_magics.errors import FactError, GenerationFailed, ProviderError, SignatureError, StoreError
 from fact_magics.events import GenerationEnded, Listener, Noticed
-from fact_magics.notebook.arguments import tool_name
 from fact_magics.permissions import normalised, refuse_dangerous, refuse_missing
 from fact_magics.providers.choose import choose
 from fact_magics.signature import signature_identity
 from fact_magics.store import Candidate
-from fact_magics.tool import HAND, Status, ToolSpec, ToolVersion
+from fact_magics.tool import HAND, Status, ToolSpec, ToolVersion, tool_name
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, submit, write
 from fact_magics.writing.proof import shortcomings
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from fact_magics.providers.base import Provider
     from fact_magics.sandbox import Sandbox
     from fact_magics.store import Store
-    from fact_magics.writing.attempt import Attempt
+    from fact_magics.tool import Attempt
     from fact_magics.writing.checks import Checked
     from fact_magics.writing.loop import Accepted
 
@@ -104,7 +103,7 @@ class Generator:
         if known is None:
             return None
         try:
-            execution.load(known)
+            load(known)
         except SignatureError:
             return None
         return known

@@ -9,7 +9,7 @@ from fact_magics.text import inert
 if TYPE_CHECKING:
     import inspect
 
-    from fact_magics.core.execution import LoadedTool
+    from fact_magics.core.loaded import LoadedTool
     from fact_magics.tool import ToolMetadata, ToolVersion
 
 

@@ -12,11 +12,10 @@ from fact_magics.core.generating import candidate_of
 from fact_magics.core.recording import History
 from fact_magics.errors import CellError, FactError, TransferRefused, did_you_mean
 from fact_magics.events import GenerationEnded, Listener
-from fact_magics.notebook.arguments import tool_name
 from fact_magics.permissions import granted, normalised
 from fact_magics.shelf.entry import is_shipped
 from fact_magics.text import one_line
-from fact_magics.tool import IMPORTED, SHELF, Status, ToolSpec, ToolVersion
+from fact_magics.tool import IMPORTED, SHELF, Status, ToolSpec, ToolVersion, tool_name
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, submit
 from fact_magics.writing.proof import shortcomings
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from fact_magics.logs import Log
     from fact_magics.sandbox import Sandbox
     from fact_magics.store import Store
-    from fact_magics.writing.attempt import Attempt
+    from fact_magics.tool import Attempt
     from fact_magics.writing.loop import Accepted
 
 _CLAIM_LIMIT = 120

@@ -18,9 +18,10 @@ from fact_magics.values import decode, plain
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from fact_magics.core.execution import LoadedTool, Plan, Result
-    from fact_magics.tool import ToolOutput, ToolSpec
-    from fact_magics.writing.attempt import Attempt
+    from fact_magics.core.loaded import LoadedTool
+    from fact_magics.core.outputs import Result
+    from fact_magics.core.plan import Plan
+    from fact_magics.tool import Attempt, ToolOutput, ToolSpec
 
     # An answer from memory: the run, its entry, the milliseconds that it took, and `time.time` of it.
     _Cached = tuple[Plan, CacheEntry, float, float]

@@ -11,7 +11,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.bridge import Job, refuse_fork
-from fact_magics.core import execution
+from fact_magics.core.outputs import cached_output, error_of, finished_output, invalid_output, read_answer
+from fact_magics.core.plan import plan
 from fact_magics.errors import FactError, Interrupted, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
 from fact_magics.permissions import granted, refuse_dangerous
@@ -22,8 +23,9 @@ from fact_magics.tool import Status
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fact_magics.core.execution import LoadedTool, Plan
     from fact_magics.core.files import InputFiles
+    from fact_magics.core.loaded import LoadedTool
+    from fact_magics.core.plan import Plan
     from fact_magics.core.recording import History
     from fact_magics.events import Event
     from fact_magics.logs import Log
@@ -96,7 +98,7 @@ class Runner:
         yes_really : bool
             Whether dangerous ones among them were confirmed.
         **options
-            Those of `execution.plan`: ``timeout_seconds``, ``memory_mb``, ``fresh``.
+            Those of `plan`: ``timeout_seconds``, ``memory_mb``, ``fresh``.
 
         Raises
         ------
@@ -110,11 +112,11 @@ class Runner:
         if tool.metadata.permissions:
             # Confirmed when it was accepted; but what is never granted may have moved to such a place since.
             refuse_dangerous(tool.metadata.permissions, protected, confirmed=True)
-        return execution.plan(tool, parameters, permissions=own, files=self._files, **options)
+        return plan(tool, parameters, permissions=own, files=self._files, **options)
 
     def refuse(self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput) -> ToolOutput:
         """Remember a run whose input does not fit, and build its output."""
-        output = execution.invalid_output(tool, refused)
+        output = invalid_output(tool, refused)
         self._history.add_invalid(tool, parameters, output)
         return output
 
@@ -124,7 +126,7 @@ class Runner:
         entry = self._in_memory(planned)
         if entry is None:
             return None
-        output = execution.cached_output(planned, entry, started)
+        output = cached_output(planned, entry, started)
         self._history.add_cached(planned, entry, output.execution_time_ms)
         return output
 
@@ -173,14 +175,14 @@ class Runner:
         if entry is None or not planned.tool.answers(entry):
             return None
         self._memory.put(entry)
-        output = execution.cached_output(planned, entry, started)
+        output = cached_output(planned, entry, started)
         self._history.add_cached(planned, entry, output.execution_time_ms)
         return output
 
     async def _run(self, planned: Plan, emit: Listener, started: float) -> ToolOutput:
         joined = await self._join(planned, emit)
         outcome = joined or await self._lead(planned, emit)
-        result = execution.finished_output(planned, outcome, started, self._files.protected)
+        result = finished_output(planned, outcome, started, self._files.protected)
         entry = None
         # One run confirms an answer once, however many waited for it.
         keeps = bool(planned.key) and joined is None and planned.tool.keeps(outcome)
@@ -293,7 +295,7 @@ class Runner:
     def _answer(self, planned: Plan, entry: CacheEntry) -> Any:
         """Give the value alone: for a call in a loop, a `ToolOutput` would cost as much as all the rest."""
         started = time.perf_counter()
-        value = execution.read_answer(entry)
+        value = read_answer(entry)
         self._history.add_cached(planned, entry, (time.perf_counter() - started) * 1000)
         if entry.printed:
             sys.stdout.write(printable(entry.printed))
@@ -308,7 +310,7 @@ class Runner:
         parameters: Mapping[str, Any] = kwargs
         try:
             parameters = tool.signature.bind(args, kwargs)
-            return self.plan(tool, parameters) if tool.reaches_out else execution.plan(tool, parameters)
+            return self.plan(tool, parameters) if tool.reaches_out else plan(tool, parameters)
         except InvalidInput as refused:
             self.refuse(tool, parameters, refused)
             raise
@@ -335,4 +337,4 @@ class _Echo:
 def _value(output: ToolOutput) -> Any:
     if output.success:
         return output.result
-    raise execution.error_of(output)
+    raise error_of(output)

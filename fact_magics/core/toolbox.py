@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from fact_magics.core import execution
 from fact_magics.core.handle import Tool
+from fact_magics.core.loaded import load
 from fact_magics.errors import UnknownName, did_you_mean
-from fact_magics.notebook.arguments import split_reference
+from fact_magics.tool import split_reference
 
 if TYPE_CHECKING:
-    from fact_magics.core.execution import LoadedTool
+    from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.running import Runner
     from fact_magics.store import Store
     from fact_magics.tool import ToolVersion
@@ -123,7 +123,7 @@ class Toolbox:
         key = stored.metadata.id
         loaded = self._loaded.get(key)
         if loaded is None:
-            loaded = self._loaded[key] = execution.load(stored)
+            loaded = self._loaded[key] = load(stored)
             if len(self._loaded) > _LOADED_LIMIT:
                 self._loaded.popitem(last=False)
         return loaded

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from fact_magics.events import GenerationEnded
-    from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion
-    from fact_magics.writing.verdict import Verdict
+    from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion, Verdict
 
 _PRINTED_LIMIT = 20_000
 _VERDICT_LIMIT = 300

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import shlex
 from dataclasses import dataclass
 from itertools import takewhile
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import CellError, did_you_mean
 from fact_magics.notebook.silence import line_is_silenced
+from fact_magics.tool import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -131,15 +131,6 @@ def attempts(text: str) -> int:
     if value > 10:
         raise ValueError("must be a whole number from 1 to 10")
     return value
-
-
-def identifier(text: str) -> str:
-    """Read a Python name that is free to be bound."""
-    if not text.isidentifier():
-        raise ValueError("is no Python identifier")
-    if keyword.iskeyword(text) or keyword.issoftkeyword(text):
-        raise ValueError("is a Python keyword")
-    return text
 
 
 ALLOW = Option(
@@ -296,41 +287,3 @@ def _named(words: Sequence[str], command: Command) -> dict[str, str]:
 def _magic(command: Command) -> str:
     """Give what the usage begins with: ``%%fact_run``, ``%fact show``."""
     return " ".join(takewhile(lambda word: word[0] == "%" or word[0].islower(), command.usage.split()))
-
-
-def tool_name(text: str) -> str:
-    """Check the name of a tool to be written.
-
-    Raises
-    ------
-    CellError
-        It is no identifier, a keyword or private.
-    """
-    try:
-        identifier(text)
-    except ValueError as error:
-        raise CellError(
-            f"{text!r} {error}.", hint="Name the tool as you would a function: slugify, parse_date."
-        ) from None
-    if text.startswith("_"):
-        raise CellError(
-            f"{text!r} begins with an underscore, which notebooks keep for themselves.", hint="Drop it."
-        )
-    return text
-
-
-def split_reference(text: str) -> tuple[str, str | None]:
-    """Split ``NAME@VERSION`` into its name and its version (None where there is none).
-
-    Raises
-    ------
-    CellError
-        The name is no identifier or the version is not ``1``, ``1.2`` or ``1.2.3``.
-    """
-    name, at, version = text.partition("@")
-    if not name.isidentifier():
-        raise CellError(f"{name!r} is no tool's name.", hint="Write NAME or NAME@VERSION.")
-    parts = version.split(".")
-    if at and not (len(parts) <= 3 and all(part.isascii() and part.isdigit() for part in parts)):
-        raise CellError(f"{version!r} is no version.", hint=f"Write {name}@1, {name}@1.2 or {name}@1.2.3.")
-    return name, version or None

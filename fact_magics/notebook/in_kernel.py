@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from types import CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.core import execution
+from fact_magics.core.outputs import finished_output
+from fact_magics.core.plan import Plan
 from fact_magics.errors import Interrupted, IsolationError
 from fact_magics.notebook.interrupts import handled_by, interruptible
 from fact_magics.sandbox.outcome import Outcome, ToolError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from fact_magics.core import FactCore
-    from fact_magics.core.execution import LoadedTool
+    from fact_magics.core.loaded import LoadedTool
     from fact_magics.tool import ToolOutput
 
 ISOLATION = ("none", "in kernel")
@@ -116,7 +117,7 @@ class KernelRun:
         self._tool = tool
         self._echo = echo
         self._arguments = signature.wire(validated)
-        self._planned = execution.Plan(
+        self._planned = Plan(
             tool, signature.wire({**validated, **named}), "", permissions=tool.metadata.permissions
         )
         self._file = f"<{name}>"
@@ -253,7 +254,7 @@ class KernelRun:
             isolation=ISOLATION,
         )
         core = self._core
-        result = execution.finished_output(self._planned, outcome, ending.started, core.files.protected)
+        result = finished_output(self._planned, outcome, ending.started, core.files.protected)
         output = result.output
         if output.success and returns_any:
             output.result = ending.value

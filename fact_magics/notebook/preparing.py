@@ -8,19 +8,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import BindingRefused, CellError, InvalidInput, StoreError
-from fact_magics.notebook.arguments import Arguments, tool_name
 from fact_magics.notebook.bodies import fill_variables, read_run_body
 from fact_magics.notebook.work import Here, Work
 from fact_magics.text import inert
+from fact_magics.tool import tool_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from fact_magics.core import FactCore
-    from fact_magics.core.execution import LoadedTool, Plan
     from fact_magics.core.handle import Tool
+    from fact_magics.core.loaded import LoadedTool
+    from fact_magics.core.plan import Plan
     from fact_magics.display.live import View
     from fact_magics.display.record import Record
+    from fact_magics.notebook.arguments import Arguments
     from fact_magics.notebook.presenter import Presenter
     from fact_magics.session import Workshop
     from fact_magics.tool import Status, ToolOutput
@@ -232,14 +234,14 @@ class Preparer:
 
     def finish_run(self, output: ToolOutput, view: View, arguments: Arguments) -> ToolOutput:
         """Show a run's output and bind its result, or raise the error that it stands for."""
-        from fact_magics.core import execution
+        from fact_magics.core.outputs import error_of
         from fact_magics.display.record import run_record
 
         if not output.success and not arguments.get("no_raise"):
             view.pump()
             if output.metadata["printed"] or view.stands:
                 self._presenter.show(view, run_record(output, streamed=view.streams, raised=True), None)
-            raise execution.error_of(output)
+            raise error_of(output)
         if output.success and "into" in arguments.options:
             self._bind(arguments.options["into"], output.result)
         self._presenter.show_unless_displayed(view, output)

@@ -7,7 +7,7 @@ import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta, Usage
+from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import (
     Patience,
     checked_key,
@@ -21,6 +21,7 @@ from fact_magics.providers.failures import (
     quote,
 )
 from fact_magics.providers.remote import RemoteProvider
+from fact_magics.tool import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

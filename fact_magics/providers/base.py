@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from fact_magics.tool import ToolSpec
+    from fact_magics.tool import ToolSpec, Usage
 
 StopReason: TypeAlias = Literal["end", "length", "refused", "cut"]
 
@@ -41,26 +41,6 @@ class Prompt:
     messages: tuple[Message, ...]
     spec: ToolSpec
     max_tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens of one request; None where the provider did not say.
-
-    Attributes
-    ----------
-    input_tokens : int or None
-        Read at full price: without those of the cache.
-    output_tokens : int or None
-        Written, thinking included.
-    cache_read_tokens, cache_creation_tokens : int or None
-        Read from, and written to, the provider's prompt cache.
-    """
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_tokens: int | None = None
-    cache_creation_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

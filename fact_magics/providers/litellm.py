@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import FactError, MissingExtra
-from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta, Usage
+from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import (
     NO_KEY,
     Failure,
@@ -27,6 +27,7 @@ from fact_magics.providers.failures import (
 )
 from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.route import Route
+from fact_magics.tool import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping

@@ -115,7 +115,7 @@ def _code(main: str, library: tuple[str, ...]) -> bytes:
 def _package_code(name: str) -> bytes:
     folder = _PACKAGE if name in _CODEC else _PACKAGE / "sandbox" / "child"
     source = str(folder / f"{name.replace('.', '/')}.py")
-    code = cast(CodeType, SourceFileLoader(name, source).get_code(name))
+    code = cast("CodeType", SourceFileLoader(name, source).get_code(name))
     return marshal.dumps(_renamed(code, f"<fact_magics {name}>"))
 
 

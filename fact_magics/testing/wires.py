@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from fact_magics.providers.base import Usage
+from fact_magics.tool import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

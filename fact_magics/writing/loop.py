@@ -27,9 +27,8 @@ from fact_magics.providers.base import (
     ThinkingDelta,
 )
 from fact_magics.text import one_line, plural
-from fact_magics.tool import Status
+from fact_magics.tool import Attempt, Status
 from fact_magics.writing import prompt
-from fact_magics.writing.attempt import Attempt
 from fact_magics.writing.parser import extract
 from fact_magics.writing.proof import prove, shortcomings
 

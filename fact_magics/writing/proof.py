@@ -11,14 +11,13 @@ from fact_magics.events import ExampleProven, Listener, PhaseChanged
 from fact_magics.sandbox.failure import denial_hint
 from fact_magics.sandbox.outcome import Call, Outcome, ToolError
 from fact_magics.text import one_line
-from fact_magics.tool import SHELF, Returned, Status
+from fact_magics.tool import SHELF, Returned, Status, Verdict
 from fact_magics.writing.checks import Checked, check
-from fact_magics.writing.verdict import Verdict, holds
+from fact_magics.writing.verdict import holds
 
 if TYPE_CHECKING:
     from fact_magics.core.files import InputFile, InputFiles
-    from fact_magics.tool import Example, ToolSpec
-    from fact_magics.writing.attempt import Attempt
+    from fact_magics.tool import Attempt, Example, ToolSpec
 
 # Of what an example gave, where the permission that it lacked stands beside it.
 _BESIDE_HINT = 160

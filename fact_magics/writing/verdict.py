@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from math import isclose, isnan
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import InvalidResult
 from fact_magics.text import one_line
-from fact_magics.tool import Raised, Returned, Status
+from fact_magics.tool import Raised, Returned, Status, Verdict
 from fact_magics.values import ValueTypeError, encode
 from fact_magics.values.showing import brief
 
@@ -21,26 +20,6 @@ if TYPE_CHECKING:
 _RELATIVE = 1e-9
 _SHOWN = 300
 _MATCHED_SET = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of an example.
-
-    Attributes
-    ----------
-    holds : bool
-        Whether the tool did what it says.
-    expected, got : str
-        Both sides on a line each, bounded.
-    example : Example
-        The example.
-    """
-
-    holds: bool
-    expected: str
-    got: str
-    example: Example
 
 
 def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from figures import Line, at_most, median, own_home, show
 from toolbox import core, stock
 
-from fact_magics.core import execution
+from fact_magics.core.plan import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ async def compare(opened: FactCore, tool: Tool, rounds: int) -> list[Line]:
         return tool(INPUT["text"], times=INPUT["times"])
 
     def recall() -> object:
-        output = opened.runner.recall(execution.plan(loaded, INPUT))
+        output = opened.runner.recall(plan(loaded, INPUT))
         if output is None:
             raise SystemExit("an answer was not in memory")
         return output

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fact_magics.core import execution
 from fact_magics.core.handle import Tool
+from fact_magics.core.loaded import load
 from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion
 
 METADATA = ToolMetadata(
@@ -28,7 +28,7 @@ def shell() -> object:
 @pytest.fixture
 def tool() -> Tool:
     version = ToolVersion(METADATA, "def half(n: int) -> float:\n    return n / 2\n")
-    return Tool(execution.load(version), None)  # type: ignore[arg-type]  # nothing is run
+    return Tool(load(version), None)  # type: ignore[arg-type]  # nothing is run
 
 
 def test_a_tool_that_was_imported_shows_its_record_before_any_cell_of_ours_ran(shell, tool):

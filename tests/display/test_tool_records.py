@@ -8,9 +8,7 @@ import pytest
 
 from fact_magics.display.record import generation_record, tool_record
 from fact_magics.events import GenerationEnded
-from fact_magics.tool import Example, Raised, Returned, Status, ToolMetadata, ToolVersion
-from fact_magics.writing.attempt import Attempt
-from fact_magics.writing.verdict import Verdict
+from fact_magics.tool import Attempt, Example, Raised, Returned, Status, ToolMetadata, ToolVersion, Verdict
 
 SOURCE = 'def half(n: int) -> float:\n    """Halve a number."""\n\n    return n / 2\n'
 GOOD = Verdict(True, "1.0", "1.0", Example("half(2)", (2,), {}, Returned(1.0, "1.0"), 1))

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from fact_magics.errors import ProviderError
 from fact_magics.providers.anthropic import AnthropicProvider
-from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta, Usage
+from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta
+from fact_magics.tool import Usage
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ from pydantic import SecretStr
 
 from fact_magics import load_settings
 from fact_magics.errors import ProviderError
-from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta, Usage
+from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta
 from fact_magics.providers.catalogue import WELL_KNOWN, catalogue
 from fact_magics.providers.checking import check
 from fact_magics.providers.litellm import LiteLLMProvider, load_litellm
 from fact_magics.testing import ModelServer
+from fact_magics.tool import Usage
 
 WIRES = {"openai/gpt-5": "openai", "ollama/small-coder": "ollama"}
 

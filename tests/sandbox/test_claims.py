@@ -14,9 +14,8 @@ from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
 from fact_magics.sandbox import Call, Sandbox
 from fact_magics.sandbox.child.family import descendants
 from fact_magics.testing import ModelServer
-from fact_magics.tool import Status
+from fact_magics.tool import Attempt, Status
 from fact_magics.values import encode
-from fact_magics.writing.attempt import Attempt
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.proof import prove
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError
-from fact_magics.notebook.arguments import Arguments, Command, Option, split_reference
+from fact_magics.notebook.arguments import Arguments, Command, Option
 from fact_magics.notebook.commands.desk import JSON, Answer, Desk
 from fact_magics.notebook.commands.pages import page
 from fact_magics.text import plural
+from fact_magics.tool import split_reference
 
 if TYPE_CHECKING:
     from fact_magics.core import FactCore

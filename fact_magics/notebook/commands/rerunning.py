@@ -16,7 +16,8 @@ from fact_magics.values import plain
 
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
-    from fact_magics.core.execution import LoadedTool, Plan
+    from fact_magics.core.loaded import LoadedTool
+    from fact_magics.core.plan import Plan
     from fact_magics.store import ExecutionRow
     from fact_magics.tool import ToolOutput
 

@@ -1,0 +1,184 @@
+"""A stored version of a tool, made ready to run: its signature, imports and cache identity."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.core.files import takes_paths
+from fact_magics.errors import (
+    SignatureError,
+)
+from fact_magics.sandbox.boot import CONNECTOR, connector_source
+from fact_magics.shelf.entry import is_shipped
+from fact_magics.signature import Signature, read_signature
+from fact_magics.tool import SHELF, ToolVersion
+from fact_magics.writing.checks import imports_of
+from fact_magics.writing.purity import is_self_contained
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fact_magics.core.files import InputFile
+    from fact_magics.sandbox.outcome import Outcome
+    from fact_magics.store.rows import CacheEntry
+
+# An unproven tool's answer is trusted once this many runs agreed on it.
+_AGREEING_RUNS = 2
+# Values that compare by what they are, once their types are compared too; zeros of two signs don't.
+_COMPARABLE = frozenset({str, int, bool, float, type(None)})
+_SHORT_BYTES = 1024
+_REMEMBERED = 256
+# What a tool may learn of a file that its content does not decide.
+_MORE_THAN_CONTENT = re.compile(r"\b(?:st_(?!size\b)\w+|get[acm]time|samefile|owner)\b")
+
+
+class LoadedTool:
+    """A stored version that is ready to be run: its signature read, its key's constant part computed.
+
+    Parameters
+    ----------
+    stored : ToolVersion
+        Source and metadata.
+
+    Raises
+    ------
+    SignatureError
+        The stored source can't be read by this version of the package.
+    """
+
+    def __init__(self, stored: ToolVersion) -> None:
+        self.stored = stored
+        self.metadata = stored.metadata
+        self.signature: Signature = read_signature(stored.source, stored.metadata.name)
+        self._identities: dict[object, tuple[bytes, str]] = {}
+
+    @cached_property
+    def imports(self) -> tuple[str, ...]:
+        """Top-level packages outside the standard library."""
+        return imports_of(self.stored.source)
+
+    def identify(self, validated: Mapping[str, object], files: Sequence[InputFile] = ()) -> tuple[bytes, str]:
+        """Write a validated input in its canonical form, and hash it.
+
+        A short input that was met before is not written and hashed again: for an answer from memory, that
+        would be most of the work.
+
+        Returns
+        -------
+        (bytes, str)
+            The canonical input, and the run's key; an empty one where answers are not kept.
+        """
+        values = validated.values()
+        kinds = (*map(type, values),)
+        if not _COMPARABLE.issuperset(kinds) or (float in kinds and 0.0 in values):
+            return self._identity(validated, files)
+        seen = (kinds, *validated.items())
+        identity = self._identities.get(seen)
+        if identity is None:
+            identity = self._identity(validated)
+            if len(identity[0]) <= _SHORT_BYTES:
+                if len(self._identities) >= _REMEMBERED:
+                    self._identities.clear()
+                self._identities[seen] = identity
+        return identity
+
+    def _identity(
+        self, validated: Mapping[str, object], files: Sequence[InputFile] = ()
+    ) -> tuple[bytes, str]:
+        arguments = self.signature.wire(validated)
+        if not self.cacheable:
+            return arguments, ""
+        digest = self._key_prefix.copy()
+        digest.update(arguments)
+        for file in files:  # the input names them; what they lead to, and hold, it does not
+            digest.update(b"\0%b\0%b" % (file.real.encode("utf-8", "surrogateescape"), file.digest))
+        return arguments, digest.hexdigest()
+
+    @cached_property
+    def _key_prefix(self) -> Any:
+        """The part of every key that does not depend on the input: name, content, Python, packages."""
+        digest = hashlib.blake2b(digest_size=20)
+        for part in (self.metadata.name, self.stored.content_hash, sys.version, *_versions(self.imports)):
+            digest.update(part.encode() + b"\0")
+        return digest
+
+    @cached_property
+    def cacheable(self) -> bool:
+        """Whether equal input promises an equal answer."""
+        if self.metadata.varies or self.metadata.permissions:
+            return False
+        return not (self.takes_paths and _MORE_THAN_CONTENT.search(self.stored.source))
+
+    @cached_property
+    def takes_paths(self) -> bool:
+        """Whether an input may name files, which its runs are then granted to read."""
+        return takes_paths(self.signature)
+
+    @cached_property
+    def reaches_out(self) -> bool:
+        """Whether its runs are granted more than their input."""
+        return bool(self.metadata.permissions) or self.takes_paths
+
+    def keeps(self, outcome: Outcome) -> bool:
+        """Tell whether an outcome may answer later runs: nothing but the input can have decided it."""
+        return "landlock" in outcome.isolation or self.verified or is_self_contained(self.stored.source)
+
+    @cached_property
+    def verified(self) -> bool:
+        """Whether the source is one that ships with fact_magics, whatever its row says."""
+        metadata = self.metadata
+        return metadata.provider == SHELF and is_shipped(self.stored.source, metadata.model, metadata.name)
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """The part of an output's metadata that names the tool; copied into each."""
+        metadata = self.metadata
+        return {
+            "tool": metadata.name,
+            "version": metadata.version,
+            "tool_id": metadata.id,
+            "unproven": not metadata.proven,
+            "permissions": metadata.permissions,
+        }
+
+    def answers(self, entry: CacheEntry) -> bool:
+        """Tell whether a cache entry may answer for a run."""
+        return self.metadata.proven or entry.confirmations >= _AGREEING_RUNS
+
+
+def _versions(packages: Sequence[str]) -> list[str]:
+    if not packages:
+        return []
+    names = packages_distributions()
+    found = []
+    if CONNECTOR in packages:
+        found.append(hashlib.blake2b(connector_source().encode(), digest_size=20).hexdigest())
+    for package in packages:
+        for name in sorted(set(names.get(package, ()))):
+            try:
+                found.append(f"{name}=={version(name)}")
+            except PackageNotFoundError:
+                found.append(name)
+    return found
+
+
+def load(stored: ToolVersion) -> LoadedTool:
+    """Make a stored version ready, or say why it can't be.
+
+    Raises
+    ------
+    SignatureError
+        The stored source does not fit what this version reads.
+    """
+    try:
+        return LoadedTool(stored)
+    except SignatureError as error:
+        raise SignatureError(
+            f"The stored {stored.reference} can't be used: {error.message}",
+            hint=f"Generate {stored.metadata.name} again with --fresh.",
+        ) from None

@@ -1,0 +1,141 @@
+"""The output of a run: of an answer from the cache, of a finished run, of a refused input."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.errors import (
+    FactError,
+    InvalidInput,
+    InvalidResult,
+    LimitReached,
+    ToolFailed,
+    ToolTimedOut,
+)
+from fact_magics.sandbox.failure import failure
+from fact_magics.tool import Status, ToolOutput
+from fact_magics.values import decode, encode
+
+if TYPE_CHECKING:
+    from fact_magics.core.loaded import LoadedTool
+    from fact_magics.core.plan import Plan
+    from fact_magics.permissions import Protected
+    from fact_magics.sandbox.outcome import Outcome
+    from fact_magics.store.rows import CacheEntry
+
+_SHORT_BYTES = 1024
+_REMEMBERED = 256
+
+
+def read_answer(entry: CacheEntry) -> Any:
+    """Read the value of a cache entry; only one that can't be changed is the same object for everyone."""
+    wire = entry.result
+    if len(wire) > _SHORT_BYTES or wire[0] in b"[{":
+        return decode(wire)
+    return _read_scalar(wire)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_scalar(wire: bytes) -> Any:
+    return decode(wire)
+
+
+def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
+    """Answer a run from a cache entry; `started` is the `time.perf_counter` of its start."""
+    result = read_answer(entry)
+    told = {
+        **plan.tool.about,
+        "status": "ok",
+        "cached": True,
+        "cached_at": entry.created_at,
+        "age_seconds": max(0.0, time.time() - _timestamp(entry.created_at)),
+        "saved_ms": entry.duration_ms,
+        "printed": entry.printed,
+        "isolation": (),
+    }
+    return ToolOutput(True, result, (time.perf_counter() - started) * 1000, told)
+
+
+@lru_cache(maxsize=1024)
+def _timestamp(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished run: what is given to the caller, and the validated result's wire (None on failure)."""
+
+    output: ToolOutput
+    wire: bytes | None
+
+
+def finished_output(plan: Plan, outcome: Outcome, started: float, protected: Protected) -> Result:
+    """Judge what the sandbox reported: a result is only what fits the return annotation.
+
+    Parameters
+    ----------
+    started : float
+        The `time.perf_counter` of the run's start.
+    protected : Protected
+        What no hint at a permission may call harmless.
+    """
+    status, value, wire = outcome.status, None, None
+    error = ""
+    details: tuple[str, ...] = ()
+    name = plan.tool.metadata.name
+    if status is Status.OK and outcome.result is not None:
+        try:
+            value = plan.tool.signature.read_result(outcome.result)
+            wire = encode(value)
+        except InvalidResult as refused:
+            status, error, details = Status.ERROR, f"{name} {refused.line}", refused.details
+    else:
+        error, details = failure(name, outcome, plan.call.permissions, protected)
+    told: dict[str, Any] = {
+        **plan.tool.about,
+        "status": status.value,
+        "cached": False,
+        "permissions": plan.permissions,
+        "printed": outcome.printed,
+        "isolation": outcome.isolation,
+    }
+    if status is not Status.OK:
+        told |= {"error": error, "details": details, "limit": outcome.limit}
+        if outcome.error is not None:
+            told["error_type"] = outcome.error.type_name
+    took = (time.perf_counter() - started) * 1000
+    return Result(ToolOutput(status is Status.OK, value, took, told), wire)
+
+
+def invalid_output(tool: LoadedTool, refused: InvalidInput) -> ToolOutput:
+    """Say of a run that was never made why it was not."""
+    told = {
+        **tool.about,
+        "status": Status.INVALID.value,
+        "cached": False,
+        "printed": "",
+        "isolation": (),
+        "error": refused.line,
+        "details": refused.details,
+        "error_type": "InvalidInput",
+    }
+    return ToolOutput(False, None, 0.0, told)
+
+
+_ERRORS: dict[str, type[FactError]] = {
+    Status.INVALID: InvalidInput,
+    Status.TIMEOUT: ToolTimedOut,
+    Status.LIMIT: LimitReached,
+}
+
+
+def error_of(output: ToolOutput) -> FactError:
+    """Build the error that a failed output stands for."""
+    kind = _ERRORS.get(output.metadata.get("status", ""), ToolFailed)
+    return kind(
+        str(output.metadata.get("error", "The run failed.")), details=output.metadata.get("details", ())
+    )
