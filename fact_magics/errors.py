@@ -5,10 +5,14 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from fact_magics.text import inert
+from fact_magics.text import inert, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from types import TracebackType
+
+_SITES = 8
+_LINE_LIMIT = 120
 
 
 class FactError(Exception):
@@ -48,8 +52,6 @@ class FactError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Show the error itself where IPython would show a traceback of this package's frames."""
-        from fact_magics.callsites import call_sites
-
         name = type(self).__name__
         lines = [*map(inert, self.details), *call_sites(self.__traceback__)]
         return [f"{name}: {inert(self.line)}", *(f"  {line}" for line in lines)]
@@ -162,3 +164,32 @@ def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
     quoted = [repr(match) for match in close]
     listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
     return f"Did you mean {listed}?"
+
+
+def call_sites(traceback: TracebackType | None) -> list[str]:
+    """List the lines of the person's own code that led to a tool's call, the outermost first.
+
+    Returns
+    -------
+    list of str
+        The last few; empty where no tool was called as a function, or the cell is nothing but that call.
+    """
+    # Only a failure needs these, which loading the extension has no time for.
+    import linecache
+    import sysconfig
+    from pathlib import Path
+    from traceback import extract_tb
+
+    tool_module = str(Path(__file__).with_name("core") / "handle.py")
+    libraries = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
+    frames = extract_tb(traceback)
+    called = next((at for at, frame in enumerate(frames) if frame.filename == tool_module), 0)
+    # Compiled code, and that which other magics execute, has no lines to show.
+    own = [frame for frame in frames[:called] if frame.line and not frame.filename.startswith(libraries)]
+    if len(own) == 1 and len(linecache.getlines(own[0].filename)) == 1:
+        return []
+    return [
+        f"at line {frame.lineno}{'' if frame.name.startswith('<') else f' in {frame.name}'}: "
+        f"{one_line(str(frame.line), _LINE_LIMIT)}"
+        for frame in own[-_SITES:]
+    ]

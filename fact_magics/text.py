@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 # Controls (ANSI escapes begin with one), marks that reorder text on screen, break lines, or carry letters
 # that models alone see; but not tab, line feed, and what joins letters.
@@ -77,3 +78,19 @@ def ago(seconds: float) -> str:
     if seconds >= 60:
         return f"{int(seconds // 60)} min ago"
     return "just now" if seconds < 5 else f"{int(seconds)} s ago"
+
+
+def utc_now() -> str:
+    """Tell the time as every row writes it: ``2026-11-22T09:28:00.123Z``."""
+    return utc_text(datetime.now(UTC))
+
+
+def utc_text(moment: datetime) -> str:
+    """Write an aware `datetime` so that texts sort as the moments do.
+
+    Parameters
+    ----------
+    moment : datetime
+        Aware, of any time zone.
+    """
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

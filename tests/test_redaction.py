@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fact_magics.redaction import MASK, Redactor
+from fact_magics.logs import MASK, Redactor
 
 SHAPES = [
     "sk-ant-api03-" + "aB3_-" * 8,

@@ -9,9 +9,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fact_magics.clock import utc_text
 from fact_magics.store import CacheEntry, ExecutionRow, GenerationRow, Store, new_id
-from fact_magics.text import shorten
+from fact_magics.text import shorten, utc_text
 from fact_magics.tool import Status
 from fact_magics.values import decode, plain
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fact_magics.clock import utc_now
 from fact_magics.store.memory import MemoryCache
 from fact_magics.store.rows import (
     CacheEntry,
@@ -15,6 +14,7 @@ from fact_magics.store.rows import (
 )
 from fact_magics.store.since import read_since
 from fact_magics.store.store import Store
+from fact_magics.text import utc_now
 
 __all__ = [
     "CacheEntry",

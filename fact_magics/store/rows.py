@@ -1,4 +1,4 @@
-"""The rows of the database as frozen dataclasses; every time is UTC ISO 8601 (`fact_magics.clock`)."""
+"""The rows of the database as frozen dataclasses; every time is UTC ISO 8601 (`fact_magics.text.utc_now`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 
-from fact_magics.clock import utc_now
+from fact_magics.text import utc_now
 from fact_magics.tool import Status, ToolMetadata, ToolVersion
 
 # What an entry costs besides its payload: the row or object, its key, its place in the index.

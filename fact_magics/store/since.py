@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from fact_magics.clock import utc_text
 from fact_magics.errors import CellError
+from fact_magics.text import utc_text
 
 _SECONDS = {
     "s": 1, "sec": 1, "second": 1,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from fact_magics.clock import utc_now
 from fact_magics.store import cache, history, sessions, tools
 from fact_magics.store.binding import encodable
 from fact_magics.store.database import Database
 from fact_magics.store.rows import CacheEntry, CacheStats, Candidate, ExecutionRow, GenerationRow, SessionRow
 from fact_magics.store.since import read_since
+from fact_magics.text import utc_now
 
 if TYPE_CHECKING:
     import sqlite3

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.clock import utc_now
 from fact_magics.errors import StoreError, UnknownName
 from fact_magics.store import sessions
 from fact_magics.store.binding import bound, encodable, records, words
 from fact_magics.store.search import indexable, match_expression
+from fact_magics.text import utc_now
 from fact_magics.tool import ToolMetadata, ToolVersion
 
 if TYPE_CHECKING:

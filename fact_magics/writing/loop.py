@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from fact_magics.clock import utc_now
 from fact_magics.errors import FactError, GenerationFailed
 from fact_magics.events import (
     AttemptEnded,
@@ -26,7 +25,7 @@ from fact_magics.providers.base import (
     TextDelta,
     ThinkingDelta,
 )
-from fact_magics.text import one_line, plural
+from fact_magics.text import one_line, plural, utc_now
 from fact_magics.tool import Attempt, Status
 from fact_magics.writing import prompt
 from fact_magics.writing.parser import extract

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fact_magics.clock import utc_text
 from fact_magics.errors import StoreError
 from fact_magics.store import CacheEntry, Candidate, ExecutionRow, Store
+from fact_magics.text import utc_text
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fact_magics.clock import utc_text
 from fact_magics.errors import CellError, UnknownName
 from fact_magics.store import Candidate, ExecutionRow, GenerationRow, Store, new_id, utc_now
+from fact_magics.text import utc_text
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
