@@ -41,7 +41,7 @@ class Toolbox:
         self._loaded: OrderedDict[str, LoadedTool] = OrderedDict()
         self._pinned: dict[str, Tool] = {}
 
-    async def use(self, reference: str) -> Tool:
+    async def resolve(self, reference: str) -> Tool:
         """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``; the first use of a bare name pins its version.
 
         Raises
@@ -56,7 +56,7 @@ class Toolbox:
         return self.hold(tool.stored)
 
     async def look_up(self, reference: str) -> Tool:
-        """Find a tool as `use` does, without pinning it."""
+        """Find a tool as `resolve` does, without pinning it."""
         return self.pinned(reference) or self.give(await self.stored(reference))
 
     async def stored(self, reference: str) -> ToolVersion:
@@ -87,6 +87,19 @@ class Toolbox:
             The stored source can't be read by this version of the package.
         """
         return Tool(self._load(version), self._runner)
+
+    async def versions(self, name: str) -> list[ToolVersion]:
+        """List the versions of a name, the highest first.
+
+        Raises
+        ------
+        UnknownName
+            There is no such tool.
+        """
+        found = await self._store.versions(name)
+        if not found:
+            raise await self._unknown(name, None)
+        return found
 
     async def roll_back(self, name: str, wanted: str) -> Tool:
         """Make another version the current one, of the toolbox and of this session.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from fact_magics.notebook.offers import Offers
-    from fact_magics.session import Workshop
+    from fact_magics.session import Session
 
 # Tab is pressed in the middle of a thought: what takes longer is not offered.
 _PATIENCE_SECONDS = 0.2
@@ -41,13 +41,13 @@ class Completion:
     ----------
     shell : InteractiveShell
         Whose completer is extended until `remove`.
-    workshop : Workshop
+    session : Session
         Knows where the tools are.
     """
 
-    def __init__(self, shell: InteractiveShell, workshop: Workshop) -> None:
+    def __init__(self, shell: InteractiveShell, session: Session) -> None:
         self._shell: Any = shell
-        self._known = _Known(shell, workshop)
+        self._known = _Known(shell, session)
         matcher: Any = context_matcher(priority=_PRIORITY, identifier="fact_magics")
         self._matcher = matcher(lambda context: self._match(context))
         self._matchers: list[Any] = self._shell.Completer.custom_matchers
@@ -106,46 +106,46 @@ class Completion:
 class _Known:
     """Asks for names, each time for a moment at most."""
 
-    def __init__(self, shell: InteractiveShell, workshop: Workshop) -> None:
+    def __init__(self, shell: InteractiveShell, session: Session) -> None:
         self._shell: Any = shell
-        self._workshop = workshop
+        self._session = session
         self._asking: threading.Thread | None = None
 
     def tools(self, prefix: str) -> Sequence[str]:
-        return self._soon(lambda: _glance().names(self._workshop.database_path, prefix))
+        return self._soon(lambda: _glance().names(self._session.database_path, prefix))
 
     def versions(self, name: str) -> Sequence[str]:
-        return self._soon(lambda: _glance().versions(self._workshop.database_path, name))
+        return self._soon(lambda: _glance().versions(self._session.database_path, name))
 
     def fields(self, reference: str) -> Sequence[str]:
         def ask() -> Sequence[str]:
             from fact_magics.signature import read_signature
 
             name, _, version = reference.partition("@")
-            core = self._workshop.opened
+            core = self._session.opened
             pinned = core.pinned(reference) if core is not None else None
             if pinned is not None:
                 signature = pinned.loaded.signature
             else:
-                path = self._workshop.database_path
+                path = self._session.database_path
                 signature = read_signature(_glance().source(path, name, version or None), name)
             return [parameter.name for parameter in signature.parameters]
 
         return self._soon(ask)
 
     def tags(self) -> Sequence[str]:
-        return self._soon(lambda: _glance().tags(self._workshop.database_path))
+        return self._soon(lambda: _glance().tags(self._session.database_path))
 
     def runs(self) -> Sequence[str]:
-        return self._soon(lambda: _glance().runs(self._workshop.database_path))
+        return self._soon(lambda: _glance().runs(self._session.database_path))
 
     def models(self) -> Sequence[str]:
         def named() -> Sequence[str]:
             from fact_magics.providers.choose import known_models
 
-            return known_models(self._workshop.settings())
+            return known_models(self._session.settings())
 
-        asked = self._soon(lambda: _glance().models(self._workshop.database_path))
+        asked = self._soon(lambda: _glance().models(self._session.database_path))
         return tuple(dict.fromkeys((*self._soon(named), *asked)))
 
     def variables(self) -> Sequence[str]:
@@ -167,7 +167,7 @@ class _Known:
         answers: list[Sequence[str]] = []
 
         def run() -> None:
-            self._workshop.wait_for_imports()
+            self._session.wait_for_imports()
             # Whatever is wrong, the next cell says it.
             with suppress(Exception):
                 answers.append(work())

@@ -503,9 +503,9 @@ def test_litellm_is_not_imported_to_list_models(folder):
     script = """
         import sys
         from fact_magics.notebook.commands import manage
-        from fact_magics.session import Workshop
+        from fact_magics.session import Session
 
-        workshop = Workshop()
+        workshop = Session()
         assert "openai/…" in manage("models", workshop, None).plain
         workshop.close()
         assert not {"litellm", "openai", "anthropic"} & sys.modules.keys(), sorted(sys.modules)

@@ -14,7 +14,7 @@ from fact_magics.notebook.commands.state import FACT
 if TYPE_CHECKING:
     from fact_magics.display.record import Record
     from fact_magics.notebook.commands.desk import Work
-    from fact_magics.session import Workshop
+    from fact_magics.session import Session
     from fact_magics.tool import ToolOutput
 
 __all__ = ["FACT", "Notebook", "commands", "help_text", "manage"]
@@ -34,7 +34,7 @@ _SUBCOMMANDS: dict[str, tuple[Command, Work]] = {
 }
 
 
-def manage(line: str, workshop: Workshop, notebook: Notebook) -> Record | ToolOutput | str:
+def manage(line: str, session: Session, notebook: Notebook) -> Record | ToolOutput | str:
     """Do what a ``%fact`` line asks for.
 
     Returns
@@ -59,7 +59,7 @@ def manage(line: str, workshop: Workshop, notebook: Notebook) -> Record | ToolOu
     arguments = read_line(rest, command)
     if arguments.help:
         return help_text() if command is FACT else command.help_text()
-    answer = work(arguments, Desk(workshop, notebook))
+    answer = work(arguments, Desk(session, notebook))
     if arguments.get("json"):
         return json.dumps(answer.data, indent=2, default=str)
     return answer.value or answer.record

@@ -43,7 +43,7 @@ _LISTED = 8
 
 def insert(arguments: Arguments, desk: Desk) -> Answer:
     """Put a ``%%fact_edit`` cell with a version's source below."""
-    found = desk.ask(lambda core: core.toolbox.stored(arguments.words["NAME"]))
+    found = desk.ask(lambda core: core.stored(arguments.words["NAME"]))
     desk.notebook.put_cell(f"%%fact_edit {found.metadata.name}\n{found.source.rstrip()}\n")
     facts = [
         ("Below", f"a cell with its source; run it to make it the next version of {found.metadata.name}")
@@ -57,10 +57,10 @@ def roll_back(arguments: Arguments, desk: Desk) -> Answer:
     wanted = arguments.words.get("V", wanted)
 
     async def move(core: FactCore) -> tuple[ToolVersion | None, Tool]:
-        before = await core.store.get_tool(name)
+        before = await core.current(name)
         if wanted is None:
             raise await _which(core, name)
-        return before, await core.toolbox.roll_back(name, wanted)
+        return before, await core.roll_back(name, wanted)
 
     before, tool = desk.ask(move)
     bound = desk.notebook.rebind(tool)
@@ -80,9 +80,7 @@ def roll_back(arguments: Arguments, desk: Desk) -> Answer:
 
 
 async def _which(core: FactCore, name: str) -> CellError:
-    versions = await core.store.versions(name)
-    if not versions:
-        await core.toolbox.stored(name)  # says what there is instead
+    versions = await core.versions(name)
     listed = ", ".join(known.metadata.version for known in versions[:_LISTED])
     return CellError(f"%fact rollback needs to know which version of {name}.", hint=f"It has {listed}.")
 
@@ -96,14 +94,12 @@ def remove(arguments: Arguments, desk: Desk) -> Answer:
             hint=f"Write %fact remove {name}; or %fact rollback {name} V to go back to another version.",
         )
     if not arguments.get("yes"):
-        versions = desk.ask(lambda core: core.store.versions(name))
-        if not versions:
-            desk.ask(lambda core: core.toolbox.stored(name))
+        versions = desk.ask(lambda core: core.versions(name))
         raise CellError(
             f"{name} has {plural(len(versions), 'version')}, which would be taken out of the toolbox.",
             hint="Add --yes to do it. The history stays.",
         )
-    removed = desk.ask(lambda core: core.toolbox.remove(name))
+    removed = desk.ask(lambda core: core.remove_tool(name))
     facts = [
         ("Removed", f"{plural(removed, 'version')} of {name}"),
         ("Kept", "the history; and what notebooks hold of it goes on working until they are closed"),

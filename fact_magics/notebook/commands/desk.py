@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fact_magics.core import FactCore
     from fact_magics.core.handle import Tool
     from fact_magics.display.record import Record
-    from fact_magics.session import Workshop
+    from fact_magics.session import Session
     from fact_magics.tool import ToolOutput
 
 T = TypeVar("T")
@@ -62,13 +62,13 @@ class Answer:
 class Desk:
     """The core and the notebook, for one line."""
 
-    workshop: Workshop
+    session: Session
     notebook: Notebook
 
     @property
     def core(self) -> FactCore:
         """The open core."""
-        return self.workshop.core
+        return self.session.core
 
     @property
     def settings(self) -> Settings:
@@ -78,7 +78,7 @@ class Desk:
     @property
     def directory(self) -> Path:
         """The notebook's."""
-        return self.workshop.directory
+        return self.session.directory
 
     def path(self, text: str) -> Path:
         """Take a path as the notebook means it: from its directory on, unless it says where it begins.
@@ -108,7 +108,7 @@ class Desk:
         core = self.core
 
         async def ask() -> T:
-            await core.history.flush()
+            await core.flush()
             return await work(core)
 
         return self.wait(ask(), stopped=stopped)
@@ -124,7 +124,7 @@ class Desk:
         from fact_magics.bridge import STOPPED
 
         try:
-            return self.workshop.submit(coroutine).wait(_nothing)
+            return self.session.submit(coroutine).wait(_nothing)
         except STOPPED:
             raise Interrupted(stopped) from None
 

@@ -87,9 +87,7 @@ def list_tools(arguments: Arguments, desk: Desk) -> Answer:
     search = arguments.get("search")
 
     async def find(core: FactCore) -> list[ToolVersion]:
-        if search:
-            return await core.store.search_tools(search, _TOOLS + 1)
-        return await core.store.list_tools(_TOOLS + 1)
+        return await core.list_tools(search or "", _TOOLS + 1)
 
     found = desk.ask(find)
     listed = found[:_TOOLS]
@@ -131,7 +129,7 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
             "source": found.source,
             "schema": found.json_schema(),
         }
-        runs = desk.ask(lambda core: core.store.history(tool_id=found.id, limit=_COUNTED + 1))
+        runs = desk.ask(lambda core: core.list_runs(tool_id=found.id, limit=_COUNTED + 1))
         return Answer(tool_record(found.stored, found.text, uses=_uses(runs)), data)
     if isinstance(found, list):
         return Answer(_generation_page(found), [asdict(row) for row in found])
@@ -151,11 +149,9 @@ async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[Gener
     except (CellError, UnknownName):
         if "@" in wanted:  # which no row's id holds
             raise
-    if (row := await core.store.execution(wanted)) is not None:
-        return row
-    if attempts := await core.store.attempts(wanted):
-        return attempts
-    close = did_you_mean(wanted, await core.store.tool_names())
+    if (found := await core.find_row(wanted)) is not None:
+        return found
+    close = did_you_mean(wanted, await core.tool_names())
     raise UnknownName(
         f"There is no tool and no row {wanted!r}.",
         hint=close or "%fact tools and %fact history list what there is.",
@@ -210,8 +206,8 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
             "since": arguments.get("since"),
             "limit": None if limit is None else limit + 1,
         }
-        runs = await core.store.history(**chosen, search=arguments.get("search"))
-        generations = [] if arguments.get("search") else await core.store.generations(**chosen)
+        runs = await core.list_runs(**chosen, search=arguments.get("search"))
+        generations = [] if arguments.get("search") else await core.list_generations(**chosen)
         return runs, generations
 
     runs, generations = desk.ask(find)
@@ -243,7 +239,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
 async def _session_id(core: FactCore, wanted: str | None) -> str:
     if wanted is None:
         return core.session_id
-    known = await core.store.session(wanted)
+    known = await core.find_session(wanted)
     if known is None:
         raise UnknownName(f"There is no session {wanted!r}.", hint="Write --session all for every one.")
     return known.id

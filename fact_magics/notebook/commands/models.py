@@ -70,7 +70,7 @@ def list_models(arguments: Arguments, desk: Desk) -> Answer:
     found = desk.ask(
         lambda core: _find(core, settings, is_checked=is_checked), stopped="%fact models was stopped."
     )
-    rows = [_row(listed, found, desk.workshop.directory) for listed in found.rows]
+    rows = [_row(listed, found, desk.session.directory) for listed in found.rows]
     table = Table(_title(found), _HEAD, rows, optional=_HEAD[4:]).record()
     notes = [*found.notes, *_advice(found)]
     markup = element("div", Html(table.html), *(element("p", note, style="margin:0.3em 0") for note in notes))
@@ -99,7 +99,7 @@ async def _find(core: FactCore, settings: Settings, *, is_checked: bool) -> _Fou
             local = Local(url, local_names[:_MOST_LOCAL])
     except ProviderError as error:
         notes.append(error.line)
-    uses = await asyncio.to_thread(_uses, core.store.path)
+    uses = await asyncio.to_thread(_uses, core.database_path)
     rows = catalogue(settings, local, [_named(use) for use in uses if use.provider != SHELF])
     checks = await check(settings, rows) if is_checked else {}
     chosen, why = await model_in_use(settings)

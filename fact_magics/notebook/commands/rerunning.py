@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from functools import partial
 from typing import TYPE_CHECKING
 
 from fact_magics.display.record import run_record
@@ -11,7 +9,7 @@ from fact_magics.errors import CellError, InvalidInput, UnknownName, did_you_mea
 from fact_magics.notebook.arguments import ALLOW, YES_REALLY, Arguments, Command, Option, megabytes, seconds
 from fact_magics.notebook.commands.desk import JSON, Answer, Desk
 from fact_magics.signature.recorded import is_exact, read_recorded
-from fact_magics.tool import Status
+from fact_magics.tool import Status, ToolInput
 from fact_magics.values import plain
 
 if TYPE_CHECKING:
@@ -54,26 +52,24 @@ def rerun(arguments: Arguments, desk: Desk) -> Answer:
 
 async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolOutput:
     row = await _find(core, wanted)
-    version = await core.store.tool_by_id(row.tool_id) if row.tool_id else None
-    if version is None or row.input_data is None:
+    tool = await core.version_by_id(row.tool_id) if row.tool_id else None
+    if tool is None or row.input_data is None:
         raise CellError(f"The run {row.id[:8]} never came to a tool, so there is nothing to run again.")
     if row.status is Status.INVALID:
         raise CellError(
             f"The run {row.id[:8]} was refused for its input, so there is nothing to run again.",
             hint=f"Write a %%fact_run {row.tool_name} cell with the input that you mean.",
         )
-    tool = core.toolbox.give(version).loaded
     allowed = arguments.get("allow", ())
-    if (own := set(row.permissions) - set(version.metadata.permissions)) and not allowed:
+    if (own := set(row.permissions) - set(tool.metadata.permissions)) and not allowed:
         line = " ".join(f"--allow {permission}" for permission in sorted(own))
         raise CellError(
             f"The run {row.id[:8]} was granted, for itself alone, {', '.join(sorted(own))}.",
             hint=f"To grant that again, add: {line}",
         )
-    plan = partial(
-        core.runner.plan,
-        tool,
-        _input(row, tool),
+    request = ToolInput(
+        tool.stored.reference,
+        _input(row, tool.loaded),
         timeout_seconds=arguments.get("timeout", 30.0),
         memory_mb=arguments.get("memory", 1024),
         fresh=True,
@@ -81,9 +77,9 @@ async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolO
         yes_really=bool(arguments.get("yes_really")),
     )
     try:
-        planned = await asyncio.to_thread(plan) if tool.takes_paths else plan()
+        planned = await core.plan(tool, request)
     except InvalidInput as refused:
-        if tool.takes_paths:  # the files are no longer what they were
+        if tool.loaded.takes_paths:  # the files are no longer what they were
             raise
         raise _unreadable(row) from refused
     _refuse_another(row, planned)
@@ -91,15 +87,15 @@ async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolO
 
 
 async def _find(core: FactCore, wanted: str) -> ExecutionRow:
-    row = await core.store.execution(wanted)
-    if row is not None:
-        return row
-    if attempts := await core.store.attempts(wanted):
+    found = await core.find_row(wanted)
+    if isinstance(found, list):
         raise CellError(
-            f"{wanted} is a generation of {attempts[0].tool_name}, not a run.",
+            f"{wanted} is a generation of {found[0].tool_name}, not a run.",
             hint=f"%fact show {wanted} shows what was asked; run its cell again with --fresh.",
         )
-    known = [row.id[: len(wanted)] for row in await core.store.history(limit=_LISTED)]
+    if found is not None:
+        return found
+    known = [row.id[: len(wanted)] for row in await core.list_runs(limit=_LISTED)]
     raise UnknownName(
         f"There is no run {wanted!r}.", hint=did_you_mean(wanted, known) or "%fact history lists them."
     )

@@ -40,13 +40,13 @@ def show_state(arguments: Arguments, desk: Desk) -> Answer:
     settings = core.settings
     chosen, why = desk.wait(model_in_use(settings))
     layers = desk.wait(core.layers())
-    memory = core.memory.stats()
+    memory = core.cache_stats()
     state = {
         "fact_magics": __version__,
         "model": chosen,
         "why": why,
         "isolation": list(layers) or ["none"],
-        "database": str(core.store.path),
+        "database": str(core.database_path),
         "cache": asdict(memory),
         "session": core.session_id,
         "notes": list(settings.notes),
@@ -54,7 +54,7 @@ def show_state(arguments: Arguments, desk: Desk) -> Answer:
     rows = [
         ("Model", f"{chosen} ({why})"),
         ("Isolation", ", ".join(layers) or f"none: {_NO_ISOLATION}"),
-        ("Database", str(core.store.path)),
+        ("Database", str(core.database_path)),
         ("Cache", f"{plural(memory.entries, 'answer')} in memory, {memory.bytes:,} bytes, over the database"),
         ("Session", core.session_id),
         *(("Note", note) for note in settings.notes),
@@ -88,6 +88,6 @@ async def model_in_use(settings: Settings) -> tuple[str, str]:
 def trust_file(arguments: Arguments, desk: Desk) -> Answer:
     """Trust a found file as it is now."""
     path = desk.path(arguments.words["PATH"])
-    trust(path, desk.workshop.trust_home())
+    trust(path, desk.session.trust_home())
     record = page("Trusted", [("File", str(path.resolve())), ("Until", "its content changes")])
     return Answer(record, {"trusted": str(path)})
