@@ -18,7 +18,7 @@ from figures import Line, at_most, median, own_home, show
 from toolbox import candidate, core, stock
 
 from fact_magics.config import load_settings
-from fact_magics.core.plan import plan
+from fact_magics.core.plan import plan_run
 from fact_magics.store import CacheEntry, ExecutionRow, Store
 from fact_magics.tool import Status, ToolInput
 
@@ -83,7 +83,7 @@ class Asked:
 
     async def stored_hit(self) -> None:
         """From the database, its row committed."""
-        self._core.memory.clear()
+        self._core._memory.clear()
         await self._run("known")
 
     def miss(self) -> Awaitable[Any]:
@@ -97,7 +97,7 @@ class Asked:
         if tool is None:
             raise SystemExit("the tool is not pinned")
         self._miss += 1
-        key = plan(tool.loaded, {"text": f"unknown {self._miss}"}).key
+        key = plan_run(tool.loaded, {"text": f"unknown {self._miss}"}).key
         return self._core.store.cache_get(key)
 
     def history(self) -> Awaitable[Any]:

@@ -86,7 +86,7 @@ def keep_tools(workshop: Session) -> Callable[..., None]:
     """Store tools as generations do."""
 
     def keep(*names: str) -> None:
-        store = workshop.core.store
+        store = workshop.core._store
 
         async def accept() -> None:
             for name in names:
@@ -118,6 +118,6 @@ def keep_runs(workshop: Session) -> Callable[..., None]:
             )
             for number in range(count)
         ]
-        workshop.submit(core.store.commit(executions=rows)).wait(lambda: None)
+        workshop.submit(core._store.commit(executions=rows)).wait(lambda: None)
 
     return keep
