@@ -93,7 +93,7 @@ class FactCore:
                 self._emitter(None),
             )
             self.toolbox = Toolbox(self.store, self.session_id, self.runner)
-            await self.store.start_session(self.session_id, **self._about)
+            await self.store.sessions.start(self.session_id, **self._about)
             # Ahead of the first run, which is told if this system can't isolate.
             self._warming = asyncio.create_task(self._warm())
         except BaseException:
@@ -137,7 +137,7 @@ class FactCore:
             await self.runner.aclose()
             with suppress(FactError):
                 await self.history.flush()
-                await self.store.end_session(self.session_id)
+                await self.store.sessions.end(self.session_id)
             await self._warming
             await self.sandbox.aclose()
         finally:
@@ -216,7 +216,7 @@ class FactCore:
         from fact_magics.core import portable
 
         found = await self.toolbox.stored(reference)
-        stored = await self.store.tool_by_id(found.metadata.id)
+        stored = await self.store.tools.by_id(found.metadata.id)
         return portable.write(stored or found, self.settings.secret_key)
 
     async def import_tool(
@@ -313,8 +313,8 @@ class FactCore:
             At most so many rows.
         """
         await self.history.flush()
-        rows = await self.store.history(tool_id=tool_id, limit=limit)
-        return rows or await self.store.history(tool_name=tool_id, limit=limit)
+        rows = await self.store.history.runs(tool_id=tool_id, limit=limit)
+        return rows or await self.store.history.runs(tool_name=tool_id, limit=limit)
 
     async def tool(self, reference: str) -> Tool:
         """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``; the first use of a bare name pins its version.

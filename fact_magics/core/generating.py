@@ -78,7 +78,7 @@ class Generator:
         spec = replace(spec, permissions=permissions)
         started = time.perf_counter()
         if not spec.fresh and (known := await self._known(spec)):
-            await self._store.set_current(spec.name, known.metadata.id, session_id=self._session_id)
+            await self._store.tools.set_current(spec.name, known.metadata.id, session_id=self._session_id)
             took = (time.perf_counter() - started) * 1000
             emit(GenerationEnded(spec.name, Status.OK, known, (), True, "", took))
             return known
@@ -99,7 +99,7 @@ class Generator:
 
     async def _known(self, spec: ToolSpec) -> ToolVersion | None:
         """Find the accepted version of a request, if this package can still read it."""
-        known = await self._store.by_request(spec.request_hash)
+        known = await self._store.tools.by_request(spec.request_hash)
         if known is None:
             return None
         try:
@@ -126,9 +126,9 @@ class Generator:
         started = time.perf_counter()
         if _trimmed(source) == _trimmed(current.source):
             source = current.source
-        same = await self._store.same_version(known.name, source, known.contract, known.permissions)
+        same = await self._store.tools.same_version(known.name, source, known.contract, known.permissions)
         if same is not None:
-            await self._store.set_current(known.name, same.metadata.id, session_id=self._session_id)
+            await self._store.tools.set_current(known.name, same.metadata.id, session_id=self._session_id)
             notice = f"this source is {same.reference} already, so no new version was made"
             took = (time.perf_counter() - started) * 1000
             emit(GenerationEnded(known.name, Status.OK, same, (), True, notice, took))
@@ -206,7 +206,7 @@ class Generator:
         request = spec.request_hash if attempt.provider != HAND else ""
         candidate = candidate_of(spec, accepted.candidate, attempt.provider, attempt.model, request)
         rows = self._history.generation_rows(spec, attempts, tool_id=candidate.id)
-        return await self._store.accept(candidate, session_id=self._session_id, generations=rows)
+        return await self._store.tools.accept(candidate, session_id=self._session_id, generations=rows)
 
 
 def candidate_of(

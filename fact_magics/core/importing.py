@@ -110,9 +110,9 @@ class Importer:
         permissions = granted(file.permissions, protected, confirmed=consent.yes_really)
         spec = _spec_of(file, timeout_seconds, permissions)
         log = self._log.bind(operation="import", tool=file.name, signed=bool(file.signature))
-        same = await self._store.same_version(file.name, file.source, spec.contract, spec.permissions)
+        same = await self._store.tools.same_version(file.name, file.source, spec.contract, spec.permissions)
         if same is not None:
-            await self._store.set_current(file.name, same.metadata.id, session_id=self._session_id)
+            await self._store.tools.set_current(file.name, same.metadata.id, session_id=self._session_id)
             notice = f"this very tool is {same.reference} already, so no new version was made"
             took = (time.perf_counter() - started) * 1000
             emit(GenerationEnded(file.name, Status.OK, same, (), True, notice, took))
@@ -144,7 +144,7 @@ class Importer:
         attempt = accepted.attempt
         candidate = candidate_of(spec, accepted.candidate, attempt.provider, attempt.model)
         rows = self._history.generation_rows(spec, [attempt], tool_id=candidate.id)
-        accepting = self._store.accept(candidate, session_id=self._session_id, generations=rows)
+        accepting = self._store.tools.accept(candidate, session_id=self._session_id, generations=rows)
         keeping = asyncio.ensure_future(accepting)
         try:
             return await asyncio.shield(keeping)

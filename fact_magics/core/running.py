@@ -171,7 +171,7 @@ class Runner:
     async def _from_database(self, planned: Plan, started: float) -> ToolOutput | None:
         if not planned.key or planned.fresh:
             return None
-        entry = await self._store.cache_get(planned.key)
+        entry = await self._store.cache.get(planned.key)
         if entry is None or not planned.tool.answers(entry):
             return None
         self._memory.put(entry)

@@ -57,7 +57,7 @@ def roll_back(arguments: Arguments, desk: Desk) -> Answer:
     wanted = arguments.words.get("V", wanted)
 
     async def move(core: FactCore) -> tuple[ToolVersion | None, Tool]:
-        before = await core.store.get_tool(name)
+        before = await core.store.tools.get(name)
         if wanted is None:
             raise await _which(core, name)
         return before, await core.toolbox.roll_back(name, wanted)
@@ -80,7 +80,7 @@ def roll_back(arguments: Arguments, desk: Desk) -> Answer:
 
 
 async def _which(core: FactCore, name: str) -> CellError:
-    versions = await core.store.versions(name)
+    versions = await core.store.tools.versions(name)
     if not versions:
         await core.toolbox.stored(name)  # says what there is instead
     listed = ", ".join(known.metadata.version for known in versions[:_LISTED])
@@ -96,7 +96,7 @@ def remove(arguments: Arguments, desk: Desk) -> Answer:
             hint=f"Write %fact remove {name}; or %fact rollback {name} V to go back to another version.",
         )
     if not arguments.get("yes"):
-        versions = desk.ask(lambda core: core.store.versions(name))
+        versions = desk.ask(lambda core: core.store.tools.versions(name))
         if not versions:
             desk.ask(lambda core: core.toolbox.stored(name))
         raise CellError(

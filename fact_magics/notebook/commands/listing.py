@@ -88,8 +88,8 @@ def list_tools(arguments: Arguments, desk: Desk) -> Answer:
 
     async def find(core: FactCore) -> list[ToolVersion]:
         if search:
-            return await core.store.search_tools(search, _TOOLS + 1)
-        return await core.store.list_tools(_TOOLS + 1)
+            return await core.store.tools.search(search, _TOOLS + 1)
+        return await core.store.tools.latest(_TOOLS + 1)
 
     found = desk.ask(find)
     listed = found[:_TOOLS]
@@ -131,7 +131,7 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
             "source": found.source,
             "schema": found.json_schema(),
         }
-        runs = desk.ask(lambda core: core.store.history(tool_id=found.id, limit=_COUNTED + 1))
+        runs = desk.ask(lambda core: core.store.history.runs(tool_id=found.id, limit=_COUNTED + 1))
         return Answer(tool_record(found.stored, found.text, uses=_uses(runs)), data)
     if isinstance(found, list):
         return Answer(_generation_page(found), [asdict(row) for row in found])
@@ -151,11 +151,11 @@ async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[Gener
     except (CellError, UnknownName):
         if "@" in wanted:  # which no row's id holds
             raise
-    if (row := await core.store.execution(wanted)) is not None:
+    if (row := await core.store.history.find_run(wanted)) is not None:
         return row
-    if attempts := await core.store.attempts(wanted):
+    if attempts := await core.store.history.attempts(wanted):
         return attempts
-    close = did_you_mean(wanted, await core.store.tool_names())
+    close = did_you_mean(wanted, await core.store.tools.names())
     raise UnknownName(
         f"There is no tool and no row {wanted!r}.",
         hint=close or "%fact tools and %fact history list what there is.",
@@ -210,8 +210,8 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
             "since": arguments.get("since"),
             "limit": None if limit is None else limit + 1,
         }
-        runs = await core.store.history(**chosen, search=arguments.get("search"))
-        generations = [] if arguments.get("search") else await core.store.generations(**chosen)
+        runs = await core.store.history.runs(**chosen, search=arguments.get("search"))
+        generations = [] if arguments.get("search") else await core.store.history.generations(**chosen)
         return runs, generations
 
     runs, generations = desk.ask(find)
@@ -243,7 +243,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
 async def _session_id(core: FactCore, wanted: str | None) -> str:
     if wanted is None:
         return core.session_id
-    known = await core.store.session(wanted)
+    known = await core.store.sessions.find(wanted)
     if known is None:
         raise UnknownName(f"There is no session {wanted!r}.", hint="Write --session all for every one.")
     return known.id

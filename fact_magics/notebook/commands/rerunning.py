@@ -54,7 +54,7 @@ def rerun(arguments: Arguments, desk: Desk) -> Answer:
 
 async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolOutput:
     row = await _find(core, wanted)
-    version = await core.store.tool_by_id(row.tool_id) if row.tool_id else None
+    version = await core.store.tools.by_id(row.tool_id) if row.tool_id else None
     if version is None or row.input_data is None:
         raise CellError(f"The run {row.id[:8]} never came to a tool, so there is nothing to run again.")
     if row.status is Status.INVALID:
@@ -91,15 +91,15 @@ async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolO
 
 
 async def _find(core: FactCore, wanted: str) -> ExecutionRow:
-    row = await core.store.execution(wanted)
+    row = await core.store.history.find_run(wanted)
     if row is not None:
         return row
-    if attempts := await core.store.attempts(wanted):
+    if attempts := await core.store.history.attempts(wanted):
         raise CellError(
             f"{wanted} is a generation of {attempts[0].tool_name}, not a run.",
             hint=f"%fact show {wanted} shows what was asked; run its cell again with --fresh.",
         )
-    known = [row.id[: len(wanted)] for row in await core.store.history(limit=_LISTED)]
+    known = [row.id[: len(wanted)] for row in await core.store.history.runs(limit=_LISTED)]
     raise UnknownName(
         f"There is no run {wanted!r}.", hint=did_you_mean(wanted, known) or "%fact history lists them."
     )
