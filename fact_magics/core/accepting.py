@@ -118,11 +118,11 @@ class Acceptor:
 
     async def same(self, spec: ToolSpec, source: str) -> ToolVersion | None:
         """Find the version that has this very source, contract and permissions."""
-        return await self._store.same_version(spec.name, source, spec.contract, spec.permissions)
+        return await self._store.tools.same_version(spec.name, source, spec.contract, spec.permissions)
 
     async def reuse(self, order: Order, version: ToolVersion, notice: str = "") -> ToolVersion:
         """Make a version that is stored already the current one, instead of a new one."""
-        await self._store.set_current(order.spec.name, version.metadata.id, session_id=self._session_id)
+        await self._store.tools.set_current(order.spec.name, version.metadata.id, session_id=self._session_id)
         order.end(Status.OK, version, reused=True, notice=notice)
         return version
 
@@ -214,4 +214,4 @@ class Acceptor:
             request_hash=spec.request_hash if order.answers_request else "",
         )
         rows = self._recorder.generation_rows(spec, order.attempts, tool_id=candidate.id)
-        return await self._store.accept(candidate, session_id=self._session_id, generations=rows)
+        return await self._store.tools.accept(candidate, session_id=self._session_id, generations=rows)

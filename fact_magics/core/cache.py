@@ -39,7 +39,7 @@ class DatabaseTier:
 
     async def get(self, key: str) -> CacheEntry | None:
         """Find an answer that has not expired."""
-        return await self._store.cache_get(key)
+        return await self._store.cache.get(key)
 
     def put(self, entry: CacheEntry) -> None:
         """Keep an answer with the next commit."""
@@ -47,7 +47,7 @@ class DatabaseTier:
 
     async def forget(self, key: str) -> None:
         """Drop an answer."""
-        await self._store.cache_delete(key)
+        await self._store.cache.forget(key)
 
 
 class AnswerCache:

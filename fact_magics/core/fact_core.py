@@ -89,7 +89,7 @@ class FactCore:
                 answers, self._recorder, self._sandbox, self._files, self.log, self._emitter(None)
             )
             self._toolbox = Toolbox(self._store, self.session_id, self._runner)
-            await self._store.start_session(self.session_id, **self._about)
+            await self._store.sessions.start(self.session_id, **self._about)
             # Ahead of the first run, which is told if this system can't isolate.
             self._warming = asyncio.create_task(self._warm())
         except BaseException:
@@ -133,7 +133,7 @@ class FactCore:
             await self._runner.aclose()
             with suppress(FactError):
                 await self._recorder.flush()
-                await self._store.end_session(self.session_id)
+                await self._store.sessions.end(self.session_id)
             await self._warming
             await self._sandbox.aclose()
         finally:
@@ -184,7 +184,7 @@ class FactCore:
 
     async def current(self, name: str) -> ToolVersion | None:
         """Find the version that a name means to sessions that have not used it yet."""
-        return await self._store.get_tool(name)
+        return await self._store.tools.get(name)
 
     async def versions(self, name: str) -> list[ToolVersion]:
         """List the versions of a name, the highest first (`UnknownName` where there are none)."""
@@ -192,18 +192,18 @@ class FactCore:
 
     async def version_by_id(self, tool_id: str) -> Tool | None:
         """Find a version by its id, also one that was removed from the toolbox."""
-        version = await self._store.tool_by_id(tool_id)
+        version = await self._store.tools.by_id(tool_id)
         return self._toolbox.give(version) if version is not None else None
 
     async def list_tools(self, search: str = "", limit: int = 100) -> list[ToolVersion]:
         """List current versions: the latest first, or those that match the words of `search`, best first."""
         if search:
-            return await self._store.search_tools(search, limit)
-        return await self._store.list_tools(limit)
+            return await self._store.tools.search(search, limit)
+        return await self._store.tools.latest(limit)
 
     async def tool_names(self) -> list[str]:
         """List the names in the toolbox, sorted."""
-        return await self._store.tool_names()
+        return await self._store.tools.names()
 
     async def roll_back(self, name: str, version: str) -> Tool:
         """Make another version the current one, of the toolbox and of this session (or `UnknownName`)."""
@@ -267,7 +267,7 @@ class FactCore:
         from fact_magics.core import portable
 
         found = await self._toolbox.stored(reference)
-        stored = await self._store.tool_by_id(found.metadata.id)
+        stored = await self._store.tools.by_id(found.metadata.id)
         return portable.write(stored or found, self.settings.secret_key)
 
     async def import_tool(
@@ -386,20 +386,22 @@ class FactCore:
     async def list_runs(self, **chosen: Any) -> list[ExecutionRow]:
         """List runs, the latest first; the filters are those of `Store.history`."""
         await self.flush()
-        return await self._store.history(**chosen)
+        return await self._store.history.runs(**chosen)
 
     async def list_generations(self, **chosen: Any) -> list[GenerationRow]:
         """List attempts of generations, the latest first; the filters are those of `Store.generations`."""
-        return await self._store.generations(**chosen)
+        return await self._store.history.generations(**chosen)
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
         """Find a run, or the attempts of a generation, by its id or an unambiguous beginning of it."""
         await self.flush()
-        return await self._store.execution(row_id) or await self._store.attempts(row_id) or None
+        return (
+            await self._store.history.find_run(row_id) or await self._store.history.attempts(row_id) or None
+        )
 
     async def find_session(self, session_id: str) -> SessionRow | None:
         """Find a session by its id or an unambiguous beginning of it."""
-        return await self._store.session(session_id)
+        return await self._store.sessions.find(session_id)
 
     @property
     def pending_rows(self) -> int:

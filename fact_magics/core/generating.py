@@ -58,7 +58,7 @@ async def generate(
 
 async def _known(spec: ToolSpec, store: Store) -> ToolVersion | None:
     """Find the accepted version of a request, if this package can still read it."""
-    known = await store.by_request(spec.request_hash)
+    known = await store.tools.by_request(spec.request_hash)
     if known is None:
         return None
     try:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from figures import Line, at_most, median, own_home, show
 from toolbox import core, stock
 
+from fact_magics.tool import ToolInput, ToolOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fact_magics.core.files import InputFiles
 
 from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
 from fact_magics.core import files
+from fact_magics.core.files import InputFiles
 from fact_magics.errors import CellError, GenerationFailed, InvalidInput
 from fact_magics.events import Printed
 from fact_magics.permissions import Protected

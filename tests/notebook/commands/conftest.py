@@ -93,7 +93,7 @@ def keep_tools(workshop: Session) -> Callable[..., None]:
                 source = f"def {name}(n: int) -> int:\n    return 2 * n\n"
                 identity = signature_identity(read_signature(source, name))
                 candidate = Candidate(name=name, source=source, signature_id=identity, description="Twice.")
-                await store.accept(candidate)
+                await store.tools.accept(candidate)
 
         workshop.submit(accept()).wait(lambda: None)
 
