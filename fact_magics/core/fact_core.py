@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 
 
 class FactCore:
-    """The session without a notebook.
+    """Generate, run and remember tools, without a notebook.
 
     Parameters
     ----------
     settings : Settings, optional
-        Where things are and which model is asked; read from the environment where none are given.
-        A later assignment to `settings` counts from the next generation on.
+        Where data are kept and which model is asked; by default read from the environment. A later
+        assignment to the attribute takes effect at the next generation.
     notebook, kernel : str, optional
-        What the session's row says it belongs to.
+        The notebook and kernel that the session's row names.
     directory : Path, optional
-        Where relative paths in permissions and inputs start; the working directory of now if none is given.
+        Where relative paths in permissions and inputs start; by default the current working directory.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class FactCore:
             )
             self._toolbox = Toolbox(self._store, self.session_id, self._runner)
             await self._store.sessions.start(self.session_id, **self._about)
-            # Ahead of the first run, which is told if this system can't isolate.
+            # Before the first run, which gets the error if this system can't isolate.
             self._warming = asyncio.create_task(self._warm())
         except BaseException:
             await self._store.aclose()
@@ -102,7 +102,7 @@ class FactCore:
             await self._sandbox.start()
 
     async def configure(self, settings: Settings) -> None:
-        """Take over changed settings; where data are kept stays as it was when the core was opened."""
+        """Apply changed settings; the database and the logs stay where they were opened."""
         known = self.settings
         if (settings.isolation, settings.limits) != (known.isolation, known.limits):
             await self._warming
@@ -118,7 +118,7 @@ class FactCore:
         return Protected(self.directory, settings.home, self._store.path, own_home({}, os.environ))
 
     async def layers(self) -> tuple[str, ...]:
-        """Name the isolation layers in force; empty where a tool that a model wrote can't be run."""
+        """Name the isolation layers in force; empty if tools written by a model can't be run."""
         await self._warming
         return self._sandbox.layers()
 
@@ -141,7 +141,7 @@ class FactCore:
             self.log.close()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event, on the core's loop; gives the function that ends it."""
+        """Call `listener` with every event, on the core's loop; the function returned ends that."""
         self._listeners.append(listener)
 
         def unsubscribe() -> None:
