@@ -64,17 +64,8 @@ async def take_in(
     ----------
     key : SecretStr, optional
         The ``SECRET_KEY`` of the settings; without one, no signature is checked.
-    timeout_seconds : float
-        Wall-clock limit of each example.
 
-    Raises
-    ------
-    TransferRefused
-        Its signature, its contract, or what it does here; nothing has changed.
-    CellError
-        A permission that it asks for was not granted, or can't be.
-    IsolationError
-        A permission can't be granted here and now.
+    See `FactCore.import_tool` for the errors.
     """
     tool_name(file.name)
     refuse_unsigned(file, key, unsigned=consent.unsigned)

@@ -145,7 +145,7 @@ class FactMagics(Magics):
         """At a cell's end, commit the rows of its answers from memory."""
         self._presenter.end_cell()
         core = self.session.opened
-        if core is not None and core.pending_rows and (warning := core.flush_blocking()):
+        if core is not None and (warning := core.flush_blocking()):
             sys.stderr.write(warning + "\n")
 
     # A cell arrives as a blocking magic, or as the awaited `cell`.
