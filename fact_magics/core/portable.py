@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 MAX_BYTES = 1_000_000
 
+_PLAIN = ("name", "version", "description", "permissions", "tags")
 _OPENING = "# /// fact-tool\n"
 _CLOSING = "# ///"
 # The one line that no later format may change, so that an old reader can tell a new file from a broken one.
@@ -161,18 +162,12 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
     examples = sum(line.startswith(">>> ") for line in known.contract.split("\n"))
     lines = [
         f"format = {FORMAT}",
-        f"name = {_string(known.name)}",
-        f"version = {_string(known.version)}",
-        f"description = {_string(known.description)}",
-        f"permissions = {_strings(known.permissions)}",
-        f"tags = {_strings(known.tags)}",
+        *(f"{name} = {_value(getattr(known, name))}" for name in _PLAIN),
         *_long_string("contract", known.contract),
         "",
         "[provenance]",
-        f"provider = {_string(known.provider)}",
-        f"model = {_string(known.model)}",
-        f"created_at = {_string(known.created_at)}",
-        f"fact_magics = {_string(__version__)}",
+        *(f"{name} = {_value(getattr(known, name))}" for name in ("provider", "model", "created_at")),
+        f"fact_magics = {_value(__version__)}",
         "",
         "[proof]",
         f"examples = {examples}",
@@ -181,7 +176,7 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
         "[seal]",
     ]
     try:
-        lines.append(f"digest = {_string(_digest(_assembled(lines, version.source)))}")
+        lines.append(f"digest = {_value(_digest(_assembled(lines, version.source)))}")
     except UnicodeEncodeError:
         raise TransferRefused(
             f"{version.reference} holds a lone surrogate, which no text file can hold.",
@@ -189,7 +184,7 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
         ) from None
     text = _assembled(lines, version.source)
     if key is not None:
-        lines.append(f"signature = {_string(_signature(text, key))}")
+        lines.append(f"signature = {_value(_signature(text, key))}")
         text = _assembled(lines, version.source)
     if (size := len(text.encode())) > MAX_BYTES:
         raise TransferRefused(
@@ -250,24 +245,11 @@ def read(text: str) -> ToolFile:
             f"The file of {one_line(block.name, 60)!r} was changed after it was exported.",
             hint="Import the file as it was exported; to change the tool, use %%fact_edit after that.",
         )
-    about = block.provenance
-    return ToolFile(
-        name=block.name,
-        version=block.version,
-        description=block.description,
-        permissions=tuple(block.permissions),
-        tags=tuple(block.tags),
-        contract=block.contract.removesuffix("\n"),
-        provider=about.provider,
-        model=about.model,
-        created_at=about.created_at,
-        fact_magics=about.fact_magics,
-        examples=block.proof.examples,
-        proven=block.proof.proven,
-        source=source,
-        signature=seal.signature,
-        _text=signed,
-    )
+    claims = block.model_dump(exclude={"format", "provenance", "proof", "seal"})
+    claims |= {**block.provenance.model_dump(), **block.proof.model_dump()}
+    claims |= {"permissions": tuple(block.permissions), "tags": tuple(block.tags)}
+    claims["contract"] = block.contract.removesuffix("\n")
+    return ToolFile(**claims, source=source, signature=seal.signature, _text=signed)
 
 
 def _taken_apart(text: str) -> tuple[list[str], str]:
@@ -344,12 +326,10 @@ def _escaped(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def _string(text: str) -> str:
-    return f'"{"".join(map(_escaped, text))}"'
-
-
-def _strings(texts: Iterable[str]) -> str:
-    return f"[{', '.join(map(_string, texts))}]"
+def _value(value: str | tuple[str, ...]) -> str:
+    if isinstance(value, str):
+        return f'"{"".join(map(_escaped, value))}"'
+    return f"[{', '.join(map(_value, value))}]"
 
 
 def _long_string(name: str, text: str) -> list[str]:

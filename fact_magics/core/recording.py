@@ -6,6 +6,7 @@ import json
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -189,10 +190,7 @@ class Recorder:
                 reason=attempt.reason,
                 text=attempt.text,
                 source=attempt.source,
-                input_tokens=attempt.usage.input_tokens,
-                output_tokens=attempt.usage.output_tokens,
-                cache_read_tokens=attempt.usage.cache_read_tokens,
-                cache_creation_tokens=attempt.usage.cache_creation_tokens,
+                **asdict(attempt.usage),
                 started_at=attempt.started_at,
                 duration_ms=attempt.duration_ms,
                 tool_id=tool_id if attempt.status is Status.OK else None,
