@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fact_magics.display import cells
-from fact_magics.display.grid import columns, facts_table
-from fact_magics.display.table import Table
+from fact_magics.display.table import Table, columns, facts_table
 from fact_magics.tool import Status
 
 NOON = "2026-11-22T12:00:00.000Z"

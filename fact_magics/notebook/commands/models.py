@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.display import cells
-from fact_magics.display.grid import Cell
+from fact_magics.display.cells import Cell
 from fact_magics.display.html import Html, element
 from fact_magics.display.record import Record
 from fact_magics.display.table import Table
