@@ -255,8 +255,7 @@ class TestRun:
             "nodes => nodes.map(n => [n.style.color, n.style.background, getComputedStyle(n).fontWeight])"
         )
         assert styles == [
-            ["", "", "400"],
-            ["var(--fact-c1, #d23c37)", "", "700"],
+            ["var(--fact-c1)", "", "700"],
             ["rgb(255, 255, 255)", "rgb(33, 112, 208)", "400"],
         ]
         page.evaluate("change({ changed: [0], r0: [['', 'again']] })")
