@@ -30,12 +30,6 @@ class Cell:
     plain: str
     html: Html
 
-    @classmethod
-    def code(cls, source: str) -> Cell:
-        """Show code on one line unless it is long: JupyterLab would break it after each word."""
-        style = "white-space:pre" if len(source) <= UNBROKEN else ""
-        return cls(source, element("code", source, style=style) if source else Html(""))
-
 
 def when(moment: str, now: float | None = None) -> Cell:
     """Show how long ago a moment was; the markup holds the exact time.
@@ -60,9 +54,10 @@ def status(ended: Status, *, cached: bool = False) -> Cell:
     return Cell(said, element("span", said))
 
 
-def code(text: str | None, limit: int = 80) -> Cell:
-    """Show code or data on one line, shortened in the middle."""
-    return Cell.code(middle(text or "", limit))
+def code(source: str) -> Cell:
+    """Show code; short code is not wrapped, since JupyterLab would break it after each word."""
+    style = "white-space:pre" if len(source) <= UNBROKEN else ""
+    return Cell(source, element("code", source, style=style) if source else Html(""))
 
 
 def in_and_out(given: str | None, came: str | None, *, is_data: bool = True) -> Cell:

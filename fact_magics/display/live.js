@@ -231,10 +231,9 @@ class Generation {
   constructor(root) {
     this.root = root;
     this.next = 0;
-    this.pending = "";
+    this.pending = this.count = this.model = "";
     this.arrived = this.share = this.characters = 0;
     this.phase = ["waiting", ""];
-    this.model = "";
     this.attempt = null;
     this.number = 0;
     this.examples = [[], 0];
@@ -272,6 +271,7 @@ class Generation {
     const pace = Math.min(600, Math.max(100, now - this.arrived));
     this.arrived = now;
     this.characters += text.length;
+    this.count = `≈ ${Math.max(1, Math.round(this.characters / 4)).toLocaleString()} tokens`;
     this.pending += text;
     this.share = Math.ceil((this.pending.length * TICK) / pace);
   }
@@ -320,10 +320,6 @@ class Generation {
     this.current().writing.write(this.pending.slice(0, count));
     this.pending = this.pending.slice(count);
   }
-
-  get count() {
-    return this.characters ? `≈ ${Math.max(1, Math.round(this.characters / 4)).toLocaleString()} tokens` : "";
-  }
 }
 
 // A run: the screen that the tool prints to.
@@ -359,10 +355,6 @@ class Run extends Pane {
       if (row) fill(row, model.get(`r${number % kept}`) ?? []);
     }
   }
-
-  play() {
-    return false;
-  }
 }
 
 class View {
@@ -391,12 +383,12 @@ class View {
 
   update() {
     this.body.update(this.model);
-    if (this.model.get("stop") && !this.stop) this.offer();
+    if (this.model.get("stop") && !this.stop) this.offer_stop();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.tick(), this.ticked + TICK - performance.now());
   }
 
-  offer() {
+  offer_stop() {
     this.stop = make("button", "stop", "Stop");
     this.stop.type = "button";
     this.stop.addEventListener("click", () => {
@@ -409,7 +401,7 @@ class View {
 
   tick() {
     this.ticked = performance.now();
-    const moves = this.body.play();
+    const moves = this.body.play?.();
     set(this.phase, this.body.phase.join(" ").trim());
     set(this.name, this.body.model);
     const age = seconds((this.ticked - this.born) / 1000);

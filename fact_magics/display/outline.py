@@ -69,11 +69,6 @@ class Node:
     left: int = 0
 
     @property
-    def is_container(self) -> bool:
-        """Whether it has items, or could have."""
-        return self.kind in _BRACKETS
-
-    @property
     def is_filled(self) -> bool:
         """Whether its items are so short that several fit on a line."""
         return self.kind is not dict and all(
@@ -84,11 +79,6 @@ class Node:
     def size(self) -> str:
         """Its type and its number of items: ``list · 12 items``."""
         return f"{type(self.value).__name__} · {plural(len(self.value), 'item')}"
-
-    @property
-    def sketch(self) -> str:
-        """All of it on one line if possible, otherwise its type and size."""
-        return self.size if self.text is None else self.text
 
     @property
     def left_out(self) -> str:
@@ -155,8 +145,12 @@ class _Outliner:
 
     def node(self, value: Any, depth: int, limit: int) -> Node:
         kind: Any = type(value)
+        if kind is str and len(value) > _BEGINNING:
+            text = word(value, max(_BEGINNING, min(_LONGEST, self._characters)))
+            self._characters -= len(text)
+            return Node(value, kind, text)
         if kind in SCALARS:
-            return self._leaf(value, kind)
+            return Node(value, kind, word(value))
         if kind not in _BRACKETS:
             found = next((known for known in _BRACKETS if isinstance(value, known)), None)
             if found is None:
@@ -181,13 +175,6 @@ class _Outliner:
         self._fill(node, pairs, depth, below)
         return node
 
-    def _leaf(self, value: Any, kind: type) -> Node:
-        if kind is not str or len(value) <= _BEGINNING:
-            return Node(value, kind, word(value))
-        text = word(value, max(_BEGINNING, min(_LONGEST, self._characters)))
-        self._characters -= len(text)
-        return Node(value, kind, text)
-
     def _first(self, value: Any, kind: type, limit: int) -> Any:
         if kind in _SETS and len(value) <= _ITEMS:
             # Items of several types, or a NaN among decimals, have no order.
@@ -201,8 +188,7 @@ class _Outliner:
         fits = not node.left
         texts = []
         for key, value in pairs:
-            kind = type(value)
-            item = self._leaf(value, kind) if kind in SCALARS else self.node(value, depth + 1, below)
+            item = self.node(value, depth + 1, below)
             node.items.append((key, item))
             fits = fits and item.text is not None
             if fits:

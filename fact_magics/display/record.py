@@ -5,17 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from fact_magics.display.cells import Cell
-from fact_magics.display.html import (
-    Html,
-    Record,
-    coloured,
-    element,
-    folded,
-    highlighted,
-    join,
-    preformatted,
-)
+from fact_magics.display.cells import Cell, code
+from fact_magics.display.html import Html, Record, coloured, element, folded, highlighted, join, preformatted
 from fact_magics.display.result import SCROLLED, scrolled, show
 from fact_magics.display.screen import Screen, draws
 from fact_magics.display.table import Table, facts_table
@@ -78,16 +69,11 @@ def _stacked(parts: Iterable[Record]) -> Record:
     return Record(f"<div>{''.join(part.html for part in parts)}</div>", inert(plain))
 
 
-def _heading(title: str, facts: Sequence[str]) -> Record:
+def _heading(title: str, facts: Sequence[str], *, small: bool = False) -> Record:
     said = " · ".join(facts)
-    markup = element("p", element("strong", title), " · ", said, style=_PARAGRAPH)
+    inner = join(element("strong", title), " · ", said)
+    markup = element("p", element("small", inner) if small else inner, style=_PARAGRAPH)
     return Record(markup, f"{title} · {said}")
-
-
-def _foot(name: str, facts: Sequence[str]) -> Record:
-    said = " · ".join(facts)
-    markup = element("p", element("small", element("strong", name), " · ", said), style=_PARAGRAPH)
-    return Record(markup, f"{name} · {said}")
 
 
 def _source(source: str, summary: str = "Source", *, is_open: bool = False) -> Html:
@@ -146,7 +132,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Record:
     lines = []
     for verdict in verdicts:
         mark, call = _MARKS[verdict.holds], verdict.example.source
-        codes = (Cell.code(shorten(code, _VERDICT_LIMIT)) for code in (call, verdict.expected, verdict.got))
+        codes = (code(shorten(said, _VERDICT_LIMIT)) for said in (call, verdict.expected, verdict.got))
         rows.append([f"{mark} {'holds' if verdict.holds else 'fails'}", *codes])
         outcome = verdict.got if verdict.holds else f"{verdict.got}, expected {verdict.expected}"
         lines.append(f"{mark} {call} → {shorten(outcome, 2 * _VERDICT_LIMIT)}")
@@ -183,7 +169,7 @@ def run_record(output: ToolOutput, *, streamed: bool = False, raised: bool = Fal
     elif not raised:
         error = "\n".join((str(known.get("error", "failed")), *known.get("details", ())))
         parts.append(Record(preformatted(error), error))
-    return _stacked([*parts, _foot(str(known.get("tool", "")), _run_facts(output))])
+    return _stacked([*parts, _heading(str(known.get("tool", "")), _run_facts(output), small=True)])
 
 
 def _run_facts(output: ToolOutput) -> list[str]:
@@ -205,7 +191,7 @@ def _run_facts(output: ToolOutput) -> list[str]:
 
 def stopped_record(title: str, printed: str, seconds: float, ended: Status = Status.INTERRUPTED) -> Record:
     """Show a run that gave no result: its printed text, its status and its time in seconds."""
-    foot = _foot(title, (ended, duration(1000 * seconds)))
+    foot = _heading(title, (ended, duration(1000 * seconds)), small=True)
     shown = printed_text(printed)
     return _stacked([shown, foot] if shown.plain else [foot])
 

@@ -11,7 +11,7 @@ from fact_magics.display.html import BROKEN, MONOSPACE, Record, folded, join, pr
 from fact_magics.display.outline import COLUMNS, LISTS, WIDTH, outline
 from fact_magics.display.picture import picture
 from fact_magics.display.table import RULE, Table
-from fact_magics.display.words import bare, label, word
+from fact_magics.display.words import SCALARS, label, unquoted, word
 from fact_magics.text import inert, plural, shorten
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ def show(value: Any) -> Record:
     if kind is bytes and (found := picture(value)) is not None:
         return Record(found.html(), found.plain)
     node = outline(value)
-    if not node.is_container:
-        return _line(node.sketch)
     if _are_rows(node):
         table = _table(node)
         return Record(table.html(), inert("\n".join([*table.lines(), table.title])))
@@ -129,9 +127,12 @@ def _missing(name: Any, row: Node) -> str:
 
 
 def _cell(node: Node) -> str:
-    if not node.is_container:
-        return bare(node.value, _WIDEST)
-    return node.sketch if len(node.sketch) <= _WIDEST else f"{node.sketch[: _WIDEST - 1]}…"
+    if node.kind is str:
+        return unquoted(node.value, _WIDEST)
+    if node.kind in SCALARS:
+        return str(node.value if node.kind is Decimal else node.text)
+    sketch = node.size if node.text is None else node.text
+    return sketch if len(sketch) <= _WIDEST else f"{sketch[: _WIDEST - 1]}…"
 
 
 # Dicts and lists as a tree that folds without a script; where styles are stripped it is a nested list.

@@ -231,24 +231,21 @@ def _extended(codes: list[int]) -> int | None:
         number = codes.pop(0)
         if number < 16:
             return number
-        if number >= 232:
-            return _nearest((8 + 10 * (number - 232),) * 3)
         cube = number - 16
-        return _nearest((_LEVELS[cube // 36 % 6], _LEVELS[cube // 6 % 6], _LEVELS[cube % 6]))
-    if kind == 2 and len(codes) >= 3:
-        red, green, blue = codes[:3]
-        del codes[:3]
-        return _nearest((red, green, blue))
-    codes.clear()  # the codes that follow belong to this one
-    return None
-
-
-def _nearest(colour: tuple[int, int, int]) -> int:
-    if 60 < max(colour) < 160 and max(colour) - min(colour) < 30:
+        parts = [_LEVELS[cube // place % 6] for place in (36, 6, 1)]
+        if number >= 232:
+            parts = [8 + 10 * (number - 232)] * 3
+    elif kind == 2 and len(codes) >= 3:
+        parts = [codes.pop(0) for _ in range(3)]
+    else:
+        codes.clear()  # the codes that follow belong to this one
+        return None
+    brightest = max(parts)
+    if 60 < brightest < 160 and brightest - min(parts) < 30:
         return 8  # grey, which is bright black
-    threshold = max(96, max(colour) * 2 // 3)
-    number = sum(bit for bit, part in zip((1, 2, 4), colour, strict=True) if part >= threshold)
-    return number + (8 if max(colour) > 190 else 0)
+    threshold = max(96, brightest * 2 // 3)
+    colour = sum(bit for bit, part in zip((1, 2, 4), parts, strict=True) if part >= threshold)
+    return colour + (8 if brightest > 190 else 0)
 
 
 def draws(text: str) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 RULE = "1px solid rgba(128,128,128,0.3)"
 """A line that is faint on a light page and on a dark one."""
 
+_WIDEST = 120
 _LEFT = "text-align:left"
 # The attribute is for pages that strip styles.
 _ALIGNED = {False: f'style="{_LEFT}', True: 'align="right" style="text-align:right'}
@@ -34,8 +35,6 @@ class Table:
         Column names.
     rows : sequence of sequence of (str or Cell)
         One cell for each column; texts on one line.
-    widest : int
-        `record` cuts texts to this many characters.
     numbers : collection of str
         Names of the columns that hold numbers; they are right-aligned.
     optional : tuple of str
@@ -45,7 +44,6 @@ class Table:
     title: str
     head: tuple[str, ...]
     rows: Sequence[Sequence[str | Cell]]
-    widest: int = 120
     numbers: Collection[str] = ()
     optional: tuple[str, ...] = ()
 
@@ -60,7 +58,7 @@ class Table:
         ]
         rows = [
             [
-                cell if isinstance(cell, Cell) else one_line(cell, self.widest)
+                cell if isinstance(cell, Cell) else one_line(cell, _WIDEST)
                 for cell in map(row.__getitem__, kept)
             ]
             for row in self.rows

@@ -48,10 +48,8 @@ class WidgetView(View):
 
     Parameters
     ----------
-    title : str
-        The tool's name.
     state : dict
-        Keys of the initial state in addition to the common ones.
+        What the initial state has besides the keys that all views share.
     """
 
     def __init__(self, title: str, state: dict[str, Any]) -> None:
@@ -126,8 +124,6 @@ class WritingView(WidgetView):
 
     Parameters
     ----------
-    title : str
-        The tool's name.
     examples : sequence of str
         The calls that the tool is proven on.
     """
@@ -137,16 +133,13 @@ class WritingView(WidgetView):
         listed = [one_line(example, 200) for example in examples[:_EXAMPLES]]
         self._steps: list[list[Any]] = [["examples", listed, len(examples)]]
         self._text: list[str] = []
-        self._characters = 0
         self._parts = 0
         self._sent = 0.0
         self._missed = False
 
     def _take(self, event: Event) -> None:
         if isinstance(event, TextArrived):
-            text = event.text.replace("\r", "")
-            self._text.append(text)
-            self._characters += len(text)
+            self._text.append(event.text.replace("\r", ""))
         elif step := self._step(event):
             self._gather()
             self._steps.append(step)
@@ -174,12 +167,11 @@ class WritingView(WidgetView):
         if self._text:
             self._steps.append(["text", inert("".join(self._text))])
             self._text = []
-            self._characters = 0
 
     def _changes(self, seconds: float) -> dict[str, Any]:
         """Return the next part: other events at once, text when there is enough of it."""
         due = self._parts < _TEXT_AT_ONCE or seconds - self._sent >= _TEXT_SECONDS
-        if self._steps or due or self._characters >= _TEXT_CHARACTERS:
+        if self._steps or due or sum(map(len, self._text)) >= _TEXT_CHARACTERS:
             self._gather()
         if not self._steps:
             return {}
@@ -194,11 +186,6 @@ class RunningView(WidgetView):
 
     The state holds the screen's rows (``r0``, ``r1`` and so on, by their number modulo ``kept``), the numbers
     of the first row (``first``) and after the last (``end``), and those of the rows that ``changed``.
-
-    Parameters
-    ----------
-    title : str
-        The tool's name.
     """
 
     def __init__(self, title: str) -> None:

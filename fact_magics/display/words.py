@@ -50,14 +50,6 @@ def word(value: Any, limit: int = _LONGEST) -> str:
     return write(value) if write else brief(value, _LONGEST_KEY)
 
 
-def bare(value: Any, limit: int) -> str:
-    """Write a value for a table's cell: a text without quotes, unless it could be taken for another value."""
-    kind = type(value)
-    if kind is str:
-        return unquoted(value, limit)
-    return str(value) if kind is Decimal else word(value, limit)
-
-
 def unquoted(text: str, limit: int = _LONGEST_KEY) -> str:
     """Write a text without quotes if it is printable and can't be taken for another value."""
     shown = text if len(text) <= limit else text[: limit - 1] + "…"
