@@ -17,15 +17,7 @@ UNBROKEN = 28
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A table cell with markup of its own.
-
-    Attributes
-    ----------
-    plain : str
-        Its text, on one line.
-    html : Html
-        The same text, marked up.
-    """
+    """A table cell with markup of its own; its text is a single line."""
 
     plain: str
     html: Html
@@ -61,15 +53,7 @@ def code(source: str) -> Cell:
 
 
 def in_and_out(given: str | None, came: str | None, *, is_data: bool = True) -> Cell:
-    """Show a run's input and its output.
-
-    Parameters
-    ----------
-    given, came : str or None
-        Input and output as text of any length.
-    is_data : bool
-        Whether `came` is data; otherwise it is a sentence, such as an error.
-    """
+    """Show a run's input and its output, which is data or else a sentence, such as an error."""
     before, after = middle(given or "", _SIDE), middle(came or "", _SIDE if is_data else 2 * _SIDE)
     shown = element("code" if is_data and after else "span", after)
     return Cell(f"{before} → {after}", join(element("code", before), " → ", shown))

@@ -368,11 +368,18 @@ class View {
     this.name = make("span");
     this.time = make("span", "time");
     this.count = make("span", "time");
-    this.head = make("div", "head", make("strong", "", title), this.name, this.phase, this.time, this.count);
-    this.root = make("section", "live", this.head);
+    this.stop = make("button", "stop", "Stop");
+    this.stop.type = "button";
+    this.stop.hidden = !model.get("stop");
+    this.stop.addEventListener("click", () => {
+      this.stop.disabled = true;
+      this.stop.textContent = "Stopping";
+      model.send("stop");
+    });
+    const told = [this.name, this.phase, this.time, this.count, this.stop];
+    this.root = make("section", "live", make("div", "head", make("strong", "", title), ...told));
     this.root.setAttribute("aria-label", title);
     this.body = model.get("kind") === "writing" ? new Generation(this.root) : new Run(this.root);
-    this.stop = null;
     this.take = () => this.update();
     model.on("change", this.take);
     el.append(this.root);
@@ -383,20 +390,9 @@ class View {
 
   update() {
     this.body.update(this.model);
-    if (this.model.get("stop") && !this.stop) this.offer_stop();
+    if (this.model.get("stop")) this.stop.hidden = false;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.tick(), this.ticked + TICK - performance.now());
-  }
-
-  offer_stop() {
-    this.stop = make("button", "stop", "Stop");
-    this.stop.type = "button";
-    this.stop.addEventListener("click", () => {
-      this.stop.disabled = true;
-      this.stop.textContent = "Stopping";
-      this.model.send("stop");
-    });
-    this.head.append(this.stop);
   }
 
   tick() {

@@ -93,13 +93,7 @@ class Node:
         return f"{opening}{between.join(items)}{comma}{closing}"
 
     def layout(self, indent: int = 0) -> str:
-        """Write it as Python would, on several lines where needed; items that are left out are counted.
-
-        Parameters
-        ----------
-        indent : int
-            Columns before each line but the first.
-        """
+        """Write it as Python would, on several lines if needed; all but the first are indented."""
         if self.text is not None:
             return self.text
         inner = indent + 1
@@ -126,13 +120,7 @@ def _filled(items: Iterable[str], width: int) -> list[str]:
 
 
 def outline(value: Any) -> Node:
-    """Build the nodes of as much of a value as can be shown.
-
-    Parameters
-    ----------
-    value : object
-        Plain data that a tool returned.
-    """
+    """Build the nodes of as much of a tool's result as can be shown."""
     return _Outliner().node(value, 0, _ITEMS)
 
 

@@ -31,13 +31,7 @@ def scrolled(shown: str) -> str:
 
 
 def show(value: Any) -> Record:
-    """Show a bounded part of a value, in the form that suits it best.
-
-    Parameters
-    ----------
-    value : object
-        Plain data that a tool returned.
-    """
+    """Show a bounded part of plain data that a tool returned, in the form that suits it best."""
     kind = type(value)
     if kind is str:
         return _text(value)

@@ -301,13 +301,16 @@ class TestRun:
 class TestStop:
     def test_there_is_no_button_before_the_kernel_has_heard_the_view(self, show):
         page = show("running", asks=True)
-        assert page.locator("button").count() == 0
+        assert not page.locator("button").is_visible()
         assert page.evaluate("sent") == ["ready"]
         page.evaluate("change({ stop: true })")
         page.locator("button").click()
         assert page.evaluate("sent") == ["ready", "stop"]
         assert page.locator("button").is_disabled()
         assert page.locator("button").text_content() == "Stopping"
+
+    def test_a_page_that_is_loaded_later_has_the_button_too(self, show):
+        assert show("running", asks=True, stop=True).locator("button").is_visible()
 
     def test_a_view_that_is_not_asked_says_nothing(self, show):
         assert show("running").evaluate("sent") == []
