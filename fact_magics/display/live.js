@@ -113,7 +113,7 @@ class Pane {
   trim(count, gone) {
     if (gone <= 0) return;
     if (!this.note.parentNode) this.node.prepend(this.note);
-    this.note.textContent = `… ${gone.toLocaleString()} lines before these`;
+    this.note.textContent = `… ${gone.toLocaleString()} earlier lines`;
     for (; count > 0; count--) this.note.nextSibling.remove();
   }
 }
@@ -125,7 +125,7 @@ const CODE = /^(?:def|class|import|from|async def|@\w|"""|#!|# )/;
 // A model's text: fenced code with prose around it, or code from the start if the text looks like it.
 class Writing extends Pane {
   constructor() {
-    super("The text as it is written");
+    super("Text from the model");
     this.tail = ""; // the last line, so far
     this.line = null; // its element
     this.lines = this.gone = 0;
@@ -325,7 +325,7 @@ class Generation {
 // A run: the screen that the tool prints to.
 class Run extends Pane {
   constructor(root) {
-    super("What the tool printed");
+    super("Printed text");
     this.rows = [];
     this.first = 0;
     this.phase = ["queued", ""];

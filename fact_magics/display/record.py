@@ -108,12 +108,10 @@ def _provenance(ended: GenerationEnded) -> list[str]:
         known = [attempt.usage for attempt in ended.attempts if attempt.usage.output_tokens is not None]
         if known:
             read = sum(
-                (usage.input_tokens or 0)
-                + (usage.cache_read_tokens or 0)
-                + (usage.cache_creation_tokens or 0)
-                for usage in known
+                (used.input_tokens or 0) + (used.cache_read_tokens or 0) + (used.cache_creation_tokens or 0)
+                for used in known
             )
-            written = sum(usage.output_tokens or 0 for usage in known)
+            written = sum(used.output_tokens or 0 for used in known)
             facts.append(f"{read:,} tokens in, {written:,} out")
         facts.append(plural(len(ended.attempts), "attempt"))
     return facts
@@ -140,12 +138,9 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Record:
 
 
 def _reasons(reasons: Sequence[str]) -> Record:
-    items = element(
-        "ul", *(element("li", why, style="white-space:pre-wrap") for why in reasons), style=_PARAGRAPH
-    )
-    return Record(
-        element("div", element("p", "What was wrong:", style=_PARAGRAPH), items), "\n".join(reasons)
-    )
+    title = element("p", "What was wrong:", style=_PARAGRAPH)
+    items = (element("li", why, style="white-space:pre-wrap") for why in reasons)
+    return Record(element("div", title, element("ul", *items, style=_PARAGRAPH)), "\n".join(reasons))
 
 
 def run_record(output: ToolOutput, *, streamed: bool = False, raised: bool = False) -> Record:

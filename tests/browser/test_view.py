@@ -167,7 +167,7 @@ class TestBounds:
         page.evaluate("change({ p1: [['text', 'z'.repeat(3_000_000)]] })")
         settled(page)
         assert page.evaluate("document.querySelectorAll('#view *').length") < 5000
-        assert "lines before these" in page.locator(".fact-skipped").text_content()
+        assert "earlier lines" in page.locator(".fact-skipped").text_content()
 
     def test_a_screen_drops_the_rows_that_its_kernel_dropped(self, show):
         rows = {f"r{n}": [["", f"row {n}"]] for n in range(5)}
@@ -176,13 +176,13 @@ class TestBounds:
         page.evaluate(
             "change({ first: 3, end: 8, changed: [5, 6, 7], r0: [['', 'row 5']], r1: [['', 'row 6']], r2: [['', 'row 7']] })"
         )
-        assert lines(page) == ["… 3 lines before these", *(f"row {n}" for n in range(3, 8))]
+        assert lines(page) == ["… 3 earlier lines", *(f"row {n}" for n in range(3, 8))]
         page.evaluate(
             "change({ first: 100, end: 102, changed: [100, 101], r0: [['', 'a']], r1: [['', 'b']] })"
         )
-        assert lines(page) == ["… 100 lines before these", "a", "b"]
+        assert lines(page) == ["… 100 earlier lines", "a", "b"]
         page.evaluate("change({ end: 101, changed: [] })")
-        assert lines(page) == ["… 100 lines before these", "a"]
+        assert lines(page) == ["… 100 earlier lines", "a"]
 
 
 class TestGeneration:
