@@ -75,10 +75,10 @@ def join(*children: str | Html) -> Html:
     return Html("".join(map(text, children)))
 
 
-def element(tag: str, *children: str | Html, style: str = "", **attributes: str) -> Html:
-    """Build an element and escape its attributes' values."""
-    given = {**({"style": style} if style else {}), **attributes}
-    written = "".join(f' {name}="{_unbroken(escape(inert(value)))}"' for name, value in given.items())
+def element(tag: str, *children: str | Html, **attributes: str) -> Html:
+    """Build an element and escape its attributes' values; empty attributes are omitted."""
+    given = ((name, value) for name, value in attributes.items() if value)
+    written = "".join(f' {name}="{_unbroken(escape(inert(value)))}"' for name, value in given)
     return Html(f"<{tag}{written}>{join(*children)}</{tag}>")
 
 

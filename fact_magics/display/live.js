@@ -230,12 +230,10 @@ class Attempt {
 class Generation {
   constructor(root) {
     this.root = root;
-    this.next = 0;
     this.pending = this.count = this.model = "";
-    this.arrived = this.share = this.characters = 0;
+    this.arrived = this.share = this.characters = this.number = this.next = 0;
     this.phase = ["waiting", ""];
     this.attempt = null;
-    this.number = 0;
     this.examples = [[], 0];
     this.still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   }

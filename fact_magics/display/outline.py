@@ -83,8 +83,7 @@ class Node:
     @property
     def left_out(self) -> str:
         """A note of how many items are left out."""
-        more = " more" if self.items else ""
-        return f"… {self.left:,}{more} {'item' if self.left == 1 else 'items'}"
+        return f"… {plural(self.left, 'more item' if self.items else 'item')}"
 
     def bracketed(self, items: Iterable[str], between: str) -> str:
         """Put brackets around items; a tuple of one keeps its comma."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from fact_magics.display import html
 from fact_magics.display.cells import Cell, code
-from fact_magics.display.html import Html, Record, coloured, element, folded, highlighted, join, preformatted
+from fact_magics.display.html import Html, Record, element, folded, highlighted, join, preformatted, text
 from fact_magics.display.result import SCROLLED, scrolled, show
 from fact_magics.display.screen import Screen, draws
 from fact_magics.display.table import Table, facts_table
@@ -14,7 +15,7 @@ from fact_magics.text import ago, duration, inert, plural, shorten, shorten_midd
 from fact_magics.tool import HAND, IMPORTED, SHELF, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from fact_magics.events import GenerationEnded
     from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion
@@ -26,7 +27,6 @@ _PRINTED_LIMIT = 20_000
 _VERDICT_LIMIT = 300
 _NOTHING_ALLOWED = "nothing: no network, no files, no environment variables"
 _PARAGRAPH = "margin:0.3em 0"
-_MARKS = {True: "✓", False: "✗"}
 
 
 def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Record:
@@ -62,18 +62,17 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
     return _stacked(parts)
 
 
-def _stacked(parts: Iterable[Record]) -> Record:
+def _stacked(parts: Sequence[Record]) -> Record:
     """Put records below each other; those without plain text only appear in the HTML."""
-    parts = list(parts)
     plain = "\n".join(part.plain for part in parts if part.plain)
     return Record(f"<div>{''.join(part.html for part in parts)}</div>", inert(plain))
 
 
 def _heading(title: str, facts: Sequence[str], *, small: bool = False) -> Record:
     said = " · ".join(facts)
-    inner = join(element("strong", title), " · ", said)
-    markup = element("p", element("small", inner) if small else inner, style=_PARAGRAPH)
-    return Record(markup, f"{title} · {said}")
+    markup = f"<strong>{text(title)}</strong> · {text(said)}"
+    markup = f"<small>{markup}</small>" if small else markup
+    return Record(f'<p style="{_PARAGRAPH}">{markup}</p>', f"{title} · {said}")
 
 
 def _source(source: str, summary: str = "Source", *, is_open: bool = False) -> Html:
@@ -129,7 +128,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Record:
     rows: list[list[str | Cell]] = []
     lines = []
     for verdict in verdicts:
-        mark, call = _MARKS[verdict.holds], verdict.example.source
+        mark, call = "✓" if verdict.holds else "✗", verdict.example.source
         codes = (code(shorten(said, _VERDICT_LIMIT)) for said in (call, verdict.expected, verdict.got))
         rows.append([f"{mark} {'holds' if verdict.holds else 'fails'}", *codes])
         outcome = verdict.got if verdict.holds else f"{verdict.got}, expected {verdict.expected}"
@@ -202,7 +201,7 @@ def printed_text(printed: str) -> Record:
     plain = "\n".join("".join(run for _, run in line) for line in lines)
     note = shorten(plain, _PRINTED_LIMIT)[_PRINTED_LIMIT:]
     shown = plain[:_PRINTED_LIMIT].rstrip("\n") + note
-    markup = preformatted(join(coloured(lines, _PRINTED_LIMIT), note), style=scrolled(shown))
+    markup = preformatted(join(html.coloured(lines, _PRINTED_LIMIT), note), style=scrolled(shown))
     return Record(markup, shown)
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.display.html import BROKEN, MONOSPACE, Record, folded, join, preformatted, text, texts
+from fact_magics.display.html import BROKEN, MONOSPACE, Html, Record, folded, join, preformatted, text, texts
 from fact_magics.display.outline import COLUMNS, LISTS, WIDTH, outline
 from fact_magics.display.picture import picture
 from fact_magics.display.table import RULE, Table
@@ -174,28 +174,25 @@ def _folds(item: Node) -> bool:
 
 
 def _branch(name: str, node: Node, opened: set[Node]) -> str:
-    is_open = node in opened
     if node.text is not None:
         about = f"text · {plural(len(node.value), 'character')}"
-        content: str = preformatted(shorten(node.value, len(node.text)))
+        content = preformatted(shorten(node.value, len(node.text)))
     else:
-        about = node.size if is_open else _preview(node)
+        about = node.size if node in opened else _preview(node)
         content = _content(node, opened)
-    return (
-        f"<details{' open' if is_open else ''}><summary>{name}"
-        f'<span style="{_NOTE}">{text(about)}</span></summary>{content}</details>'
-    )
+    summary = Html(f'{name}<span style="{_NOTE}">{text(about)}</span>')
+    return folded(summary, content, is_open=node in opened)
 
 
-def _content(node: Node, opened: set[Node]) -> str:
+def _content(node: Node, opened: set[Node]) -> Html:
     rest = f'<li style="{_NOTE}">{node.left_out}</li>' if node.left else ""
     if not node.items:
-        return f'<ul style="{_LIST}">{rest}</ul>'
+        return Html(f'<ul style="{_LIST}">{rest}</ul>')
     if _are_rows(node):
-        return f'<div style="padding-left:1em">{_table(node).html()}</div>'
+        return Html(f'<div style="padding-left:1em">{_table(node).html()}</div>')
     if node.is_filled:
         filled = ", ".join(str(item.text) for _, item in node.items)
-        return f'<ul style="{_LIST}"><li>{text(filled)}</li>{rest}</ul>'
+        return Html(f'<ul style="{_LIST}"><li>{text(filled)}</li>{rest}</ul>')
     items = [item for _, item in node.items]
     names = map(label, (key for key, _ in node.items)) if node.kind is dict else count()
     written = texts(
@@ -206,7 +203,7 @@ def _content(node: Node, opened: set[Node]) -> str:
         for line, item in zip(written, items, strict=True)
     ]
     style = _LIST if len(lines) <= _SCROLLED_LINES else _LONG_LIST
-    return f'<ul style="{style}"><li>{"</li><li>".join(lines)}</li>{rest}</ul>'
+    return Html(f'<ul style="{style}"><li>{"</li><li>".join(lines)}</li>{rest}</ul>')
 
 
 def _preview(node: Node) -> str:

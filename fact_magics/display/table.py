@@ -91,11 +91,16 @@ class Table:
             self.head,
             *([cell.plain if isinstance(cell, Cell) else cell for cell in row] for row in self.rows),
         ]
-        widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
-        return ["  ".join(map(self._padded, self.head, line, widths)).rstrip() for line in lines]
+        widths = [list(map(columns, line)) for line in lines]
+        widest = [max(column) for column in zip(*widths, strict=True)]
+        padded = (
+            map(self._padded, self.head, line, width, widest)
+            for line, width in zip(lines, widths, strict=True)
+        )
+        return ["  ".join(line).rstrip() for line in padded]
 
-    def _padded(self, name: str, content: str, width: int) -> str:
-        blank = " " * (width - columns(content))
+    def _padded(self, name: str, content: str, width: int, widest: int) -> str:
+        blank = " " * (widest - width)
         return blank + content if name in self.numbers else content + blank
 
 

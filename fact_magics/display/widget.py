@@ -44,13 +44,7 @@ _EXAMPLES = 100
 
 
 class WidgetView(View):
-    """Appears after a moment, sends its changes, and is replaced by the record.
-
-    Parameters
-    ----------
-    state : dict
-        What the initial state has besides the keys that all views share.
-    """
+    """Appears after a moment, sends changes of its state, and is replaced by the record."""
 
     def __init__(self, title: str, state: dict[str, Any]) -> None:
         super().__init__(title)

@@ -81,9 +81,10 @@ def byte_size(number: int) -> str:
 
 
 def _integer(value: int) -> str:
-    if _WORD_BITS < value.bit_length() <= _PRINTABLE_BITS:
-        return shorten(repr(value), _LONGEST, unit="digits")
-    return brief(value)
+    bits = value.bit_length()
+    if bits > _PRINTABLE_BITS:
+        return brief(value)
+    return repr(value) if bits <= _WORD_BITS else shorten(repr(value), _LONGEST, unit="digits")
 
 
 def _bytes(value: bytes) -> str:
