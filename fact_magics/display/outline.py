@@ -92,7 +92,7 @@ class Node:
         return f"{opening}{between.join(items)}{comma}{closing}"
 
     def layout(self, indent: int = 0) -> str:
-        """Write it as Python would, on several lines if needed; all but the first are indented."""
+        """Write it as Python would, on several lines if needed; `indent` applies to all but the first."""
         if self.text is not None:
             return self.text
         inner = indent + 1

@@ -18,7 +18,7 @@ _LONGEST = 1_000
 _LONGEST_KEY = 80
 _BYTES = 16
 _WORD_BITS = 63
-# Python refuses to write longer integers, and they would take minutes.
+# Python refuses to convert longer integers to text, which would take minutes.
 _PRINTABLE_BITS = 14_000
 # Text that a reader would take for another value if it had no quotes.
 _TAKEN_FOR_A_VALUE = re.compile(
