@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fact_magics.core import FactCore
-    from fact_magics.display.grid import Cell
+    from fact_magics.display.cells import Cell
     from fact_magics.display.record import Record
     from fact_magics.store import ExecutionRow, GenerationRow
     from fact_magics.tool import ToolMetadata, ToolVersion

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fact_magics.display.grid import facts_table
 from fact_magics.display.html import Html, element, folded, preformatted
 from fact_magics.display.record import Record
 from fact_magics.display.result import SCROLLED, scrolled
+from fact_magics.display.table import facts_table
 from fact_magics.text import inert
 
 if TYPE_CHECKING:
