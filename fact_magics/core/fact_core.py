@@ -356,12 +356,12 @@ class FactCore:
         return rows or await self.list_runs(tool_name=tool_id, limit=limit)
 
     async def list_runs(self, **chosen: Any) -> list[ExecutionRow]:
-        """List runs, the latest first; the filters are those of `store.history.runs`."""
+        """List runs, the latest first; filters: `store.history.runs`."""
         await self.flush()
         return await self._store.history.runs(**chosen)
 
     async def list_generations(self, **chosen: Any) -> list[GenerationRow]:
-        """List attempts of generations, the latest first; the filters are those of `store.history.generations`."""
+        """List attempts of generations, the latest first; filters: `store.history.generations`."""
         return await self._store.history.generations(**chosen)
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
