@@ -35,9 +35,8 @@ ROWS = (
     ("permissions",),
     ("values",),
     ("bridge", "logs"),
-    ("errors", "redaction"),
-    ("callsites",),
-    ("text", "clock", "_version"),
+    ("errors",),
+    ("text", "_version"),
 )
 ROW = {room: number for number, row in enumerate(ROWS) for room in row}
 # Views are told by events: they must not need a core.
