@@ -80,7 +80,8 @@ def benchmarks(session: nox.Session) -> None:
 def audit(session: nox.Session) -> None:
     """Look up the pinned versions among the known vulnerabilities."""
     session.install("--quiet", "pip-audit")
-    session.run("pip-audit", "--requirement=tests/constraints.txt", "--no-deps", "--disable-pip")
+    # Strict: a version that could not be looked up is not taken for a safe one.
+    session.run("pip-audit", "--strict", "--requirement=tests/constraints.txt", "--no-deps", "--disable-pip")
 
 
 @nox.session
