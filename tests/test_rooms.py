@@ -1,6 +1,6 @@
-"""Who imports whom: the order of the rooms, checked, and its picture in CONTRIBUTING.md.
+"""The order of the rooms: checks who imports whom, and draws the chart in CONTRIBUTING.md.
 
-``python tests/test_rooms.py`` draws the picture anew.
+``python tests/test_rooms.py`` redraws the chart.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parent.parent
 PAGE = REPOSITORY / "CONTRIBUTING.md"
 
-# A room is a package or a module of fact_magics. It may import what stands in a row below its own.
+# A room is a package or a module directly under fact_magics. It may import rooms of the rows below its own.
 ROWS = (
     ("__init__",),
     ("notebook", "http", "testing"),
@@ -39,16 +39,16 @@ ROWS = (
     ("text", "_version"),
 )
 ROW = {room: number for number, row in enumerate(ROWS) for room in row}
-# Views are told by events: they must not need a core.
+# Events tell the views what happens, so that they need no core.
 NEVER = {("display", "core")}
-# What a room but `notebook` may import of IPython: to show something, and to say what load_ext is given.
+# The modules of IPython that other rooms than `notebook` may import: to show things, and for a type.
 OF_IPYTHON = {"display": "IPython.display", "__init__": "IPython.core.interactiveshell"}
 NOTEBOOK_ONLY = {"IPython", "ipykernel", "ipywidgets", "nbformat"}
 CHILD = "fact_magics.sandbox.child"
 
 
 class Import(NamedTuple):
-    """One import statement's one target, wherever in the file it stands."""
+    """One module that a file imports."""
 
     where: str  # path:line
     importer: str
@@ -57,9 +57,10 @@ class Import(NamedTuple):
 
 def imports(package: Path) -> list[Import]:
     """Read every import of a package's modules, those inside functions and for type checkers too."""
-    # The shelf's tools are read as text; they are not modules.
     files = {
-        _module(path, package): path for path in sorted(package.rglob("*.py")) if path.parent.name != "tools"
+        _module(path, package): path
+        for path in sorted(package.rglob("*.py"))
+        if path.parts[-3:-1] != ("shelf", "tools")  # they are read as text, and are not modules
     }
     return [
         Import(f"{path.relative_to(package.parent)}:{line}", name, target)
