@@ -10,7 +10,6 @@ from typing import Any
 
 from fact_magics.notebook import commands
 from fact_magics.notebook.commands import listing
-from fact_magics.notebook.commands.pages import page
 
 CONTRIBUTING = Path(__file__).parents[3] / "CONTRIBUTING.md"
 
@@ -19,7 +18,7 @@ def test_the_recipe_s_code_passes_the_recipe_s_test(fact, keep_tools, monkeypatc
     text = CONTRIBUTING.read_text(encoding="utf-8")
     blocks = re.findall(r"^   ```py\n(.*?)^   ```$", text, re.DOTALL | re.MULTILINE)
     test, code, line = map(textwrap.dedent, blocks)
-    module: dict[str, Any] = {**vars(listing), "page": page}
+    module: dict[str, Any] = dict(vars(listing))
     exec(code, module)  # noqa: S102 - it is CONTRIBUTING's
     added = eval(f"{{{line.strip()}}}", {"listing": SimpleNamespace(**module)})  # noqa: S307 - as above
     monkeypatch.setattr(commands, "_SUBCOMMANDS", {**commands._SUBCOMMANDS, **added})
