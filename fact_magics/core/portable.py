@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fact_magics import __version__
+from fact_magics._version import __version__
 from fact_magics.errors import TransferRefused
 from fact_magics.text import one_line
 
