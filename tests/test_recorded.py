@@ -67,6 +67,9 @@ KEPT = [
     ("dict[tuple[int, int], str]", {(1, 2): "x"}),
     ("bytes | None", b"\xff"),
     ("date | None", None),
+    ("float | None", nan),
+    ("int | None", 2**70_000),
+    ("float | str", "Infinite"),
     ("int | float", 1),
     ("int | float", 1.0),
     ("str | list[bytes]", [b"a"]),
@@ -88,6 +91,14 @@ def test_what_is_exact_is_read_back_as_it_was(annotation, value, positional):
     assert is_exact(known)
     arguments = known.wire(known.validate({"x": value}))
     assert known.wire(known.validate(read_recorded(recorded(arguments), known))) == arguments
+
+
+def test_text_that_may_also_be_a_number_is_an_error():
+    known = signature("float | str")
+    for value in (nan, "NaN"):
+        arguments = known.wire(known.validate({"x": value}))
+        with pytest.raises(ValueError, match="text or a number"):
+            read_recorded(recorded(arguments), known)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fact_magics.core.files import takes_paths
 from fact_magics.errors import (
     FactError,
     InvalidInput,
@@ -132,7 +131,7 @@ class LoadedTool:
     @cached_property
     def takes_paths(self) -> bool:
         """Whether an input may name files, which its runs are then granted to read."""
-        return takes_paths(self.signature)
+        return self.signature.takes_paths
 
     @cached_property
     def reaches_out(self) -> bool:

@@ -7,24 +7,10 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import did_you_mean
 from fact_magics.signature.bounds import Bounds, bounded, read_bounds
+from fact_magics.signature.classes import EnumOf, LiteralOf
 from fact_magics.signature.declarations import read_class
-from fact_magics.signature.reader import Annotation, Reader
-from fact_magics.signature.vocabulary import (
-    ALLOWED,
-    ANY,
-    NONE,
-    Bounded,
-    DictOf,
-    EnumOf,
-    ListOf,
-    LiteralOf,
-    Scalar,
-    SetOf,
-    TupleOf,
-    Type,
-    UnionOf,
-    union,
-)
+from fact_magics.signature.reader import TYPING, Annotation, Reader, typing_names
+from fact_magics.signature.vocabulary import ALLOWED, ANY, NONE, Container, Scalar, Type, union
 from fact_magics.values import ToolEnum
 from fact_magics.values.literals import dotted_name, read_literal, source_of
 
@@ -34,60 +20,41 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH = 20
 _MAX_PARTS = 2_000
-_TYPING = ("typing", "typing_extensions")
 
 _SCALARS: dict[str, Type] = {
-    "builtins.str": Scalar("str"),
-    "builtins.int": Scalar("int"),
-    "builtins.float": Scalar("float"),
-    "builtins.bool": Scalar("bool"),
-    "builtins.bytes": Scalar("bytes"),
-    "builtins.object": ANY,
-    "datetime.date": Scalar("date"),
-    "datetime.datetime": Scalar("datetime"),
-    "datetime.time": Scalar("time"),
-    "datetime.timedelta": Scalar("timedelta"),
+    **{f"builtins.{name}": Scalar(name) for name in ("str", "int", "float", "bool", "bytes")},
+    **{f"datetime.{name}": Scalar(name) for name in ("date", "datetime", "time", "timedelta")},
     "decimal.Decimal": Scalar("Decimal"),
     "uuid.UUID": Scalar("UUID"),
     "pathlib.Path": Scalar("Path"),
     "pathlib.PurePath": Scalar("Path"),
     "types.NoneType": NONE,
-    **{f"{module}.Any": ANY for module in _TYPING},
-    **{f"{module}.Text": Scalar("str") for module in _TYPING},
+    "builtins.object": ANY,
+    **dict.fromkeys(typing_names("Any"), ANY),
+    **dict.fromkeys(typing_names("Text"), Scalar("str")),
 }
-
-
-def _containers() -> dict[str, str]:
-    """Map each container's origin to the builtin that it is taken as."""
-    kinds = {
-        "list": ("List", "Sequence", "MutableSequence", "Iterable", "Collection", "Reversible"),
-        "dict": ("Dict", "Mapping", "MutableMapping"),
-        "set": ("Set", "AbstractSet", "MutableSet"),
-        "frozenset": ("FrozenSet",),
-        "tuple": ("Tuple",),
-    }
-    origins = {}
-    for kind, names in kinds.items():
-        origins[f"builtins.{kind}"] = kind
-        for name in names:
-            origins.update({f"{module}.{name}": kind for module in (*_TYPING, "collections.abc")})
-    return origins
-
-
-_CONTAINERS = _containers()
+_CONTAINERS = {
+    f"{module}.{name}": kind
+    for kind, names in {
+        "list": "list List Sequence MutableSequence Iterable Collection Reversible",
+        "dict": "dict Dict Mapping MutableMapping",
+        "set": "set Set AbstractSet MutableSet",
+        "frozenset": "frozenset FrozenSet",
+        "tuple": "tuple Tuple",
+    }.items()
+    for name in names.split()
+    for module in ("builtins", "collections.abc", *TYPING)
+}
 _STREAMS = {
     f"{module}.{name}"
-    for module in (*_TYPING, "collections.abc")
+    for module in ("collections.abc", *TYPING)
     for name in (
-        "Iterator",
-        "Generator",
-        "AsyncIterator",
-        "AsyncGenerator",
-        "AsyncIterable",
-        "Awaitable",
-        "Coroutine",
+        "Iterator", "Generator", "AsyncIterator", "AsyncGenerator", "AsyncIterable", "Awaitable", "Coroutine",
     )
-}
+}  # fmt: skip
+_UNSUPPORTED = {
+    "complex", "bytearray", "memoryview", "range", "type", "slice", "callable", "Exception", "iter",
+}  # fmt: skip
 
 
 class AnnotationReader(Reader):
@@ -95,7 +62,7 @@ class AnnotationReader(Reader):
 
     def __init__(self, module: Module, source: str) -> None:
         super().__init__(module, source)
-        self._open: list[str] = []  # aliases and classes being read: a second visit is recursion
+        self._open: list[str] = []  # aliases and classes that are being read: meeting one again is recursion
         self._read: dict[str, Type] = {}
         self._costs: dict[str, int] = {}
         self._cost = 0
@@ -108,7 +75,7 @@ class AnnotationReader(Reader):
     def _annotation(self, node: ast.expr, depth: int) -> Annotation:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return self._annotation(self._quoted(node), depth + 1)
-        if isinstance(node, ast.Subscript) and self.origin(node.value) in {f"{m}.Annotated" for m in _TYPING}:
+        if isinstance(node, ast.Subscript) and self.origin(node.value) in typing_names("Annotated"):
             return self._annotated(node, depth)
         return Annotation(self._type(node, depth))
 
@@ -116,7 +83,7 @@ class AnnotationReader(Reader):
         try:
             inner = ast.parse(str(node.value).strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise self.refuse(node, f"the annotation {source_of(node)} is no type", ALLOWED) from None
+            raise self.refuse(node, f"the annotation {source_of(node)} is not a type", ALLOWED) from None
         for child in ast.walk(inner):
             if hasattr(child, "lineno"):
                 child.lineno = node.lineno
@@ -132,10 +99,11 @@ class AnnotationReader(Reader):
         return read
 
     def apply(self, node: ast.expr, annotation: Annotation, bounds: Bounds) -> Annotation:
-        """Add to an annotation what a ``Field(...)`` says."""
-        type_ = bounded(self, node, annotation.type, bounds)
+        """Add the content of a ``Field(...)`` to an annotation."""
         return Annotation(
-            type_, bounds.default or annotation.default, bounds.description or annotation.description
+            bounded(self, node, annotation.type, bounds),
+            bounds.default or annotation.default,
+            bounds.description or annotation.description,
         )
 
     def literal(self, node: ast.expr) -> object:
@@ -187,11 +155,12 @@ class AnnotationReader(Reader):
         if origin in _SCALARS:
             return _SCALARS[origin]
         if origin in _CONTAINERS:
-            return _container(_CONTAINERS[origin], [])
+            kind = _CONTAINERS[origin]
+            return Container(kind, (ANY, ANY) if kind == "dict" else (ANY,), variadic=kind == "tuple")
         raise self._unknown(node, name, origin)
 
     def _spend(self, node: ast.AST, cost: int) -> None:
-        # Aliases of aliases grow without bound when they are written out, as every schema of them is.
+        # Aliases of aliases can grow exponentially when they are written out, as in every schema.
         self._cost += cost
         if self._cost > _MAX_PARTS:
             raise self.refuse(node, "the types of the signature are too large", "Use Any inside them.")
@@ -200,15 +169,15 @@ class AnnotationReader(Reader):
         if name in self.module.classes:
             return read_class(self, self.module.classes[name])
         value = self.module.aliases[name]
-        if isinstance(value, ast.Call) and self.origin(value.func) in {f"{m}.NewType" for m in _TYPING}:
+        if isinstance(value, ast.Call) and self.origin(value.func) in typing_names("NewType"):
             value = value.args[1] if len(value.args) == 2 else value
         if not isinstance(value, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp | ast.Constant):
-            raise self.refuse(node, f"{name} is no type that can be read", ALLOWED)
+            raise self.refuse(node, f"{name} is not a type that can be read", ALLOWED)
         return self._annotation(value, depth + 1).type
 
     def _unknown(self, node: ast.expr, name: str, origin: str | None) -> SignatureError:
         if origin in _STREAMS:
-            return self.refuse(node, f"{name} can't leave a tool", "Return a list.")
+            return self.refuse(node, f"{name} can't be a tool's result or input", "Use a list.")
         if origin is None and not self.module.binds(name.partition(".")[0]) and name not in _UNSUPPORTED:
             hint = did_you_mean(name, self.module.type_names) or "Import or define it in the tool's source."
             return self.refuse(node, f"the type {name} is not defined", hint)
@@ -219,7 +188,7 @@ class AnnotationReader(Reader):
         if origin in _CONTAINERS:
             return self._container(node, _CONTAINERS[origin], parts, depth)
         module, _, name = origin.rpartition(".")
-        if module in _TYPING:
+        if module in TYPING:
             match name:
                 case "Optional" if len(parts) == 1:
                     return union((self._type(parts[0], depth + 1), NONE))
@@ -234,21 +203,16 @@ class AnnotationReader(Reader):
         raise self._unknown(value, dotted_name(value) or source_of(value), origin or None)
 
     def _container(self, node: ast.Subscript, kind: str, parts: list[ast.expr], depth: int) -> Type:
-        ellipsis = [isinstance(part, ast.Constant) and part.value is Ellipsis for part in parts]
+        variadic = kind == "tuple" and len(parts) == 2 and _is_ellipsis(parts[1])
+        types = tuple(self._type(part, depth + 1) for part in (parts[:1] if variadic else parts))
         if kind == "tuple":
-            if len(parts) == 2 and ellipsis[1]:
-                return TupleOf((self._type(parts[0], depth + 1),), True)
-            return TupleOf(tuple(self._type(part, depth + 1) for part in parts), False)
-        if len(parts) != (2 if kind == "dict" else 1):
+            return Container(kind, types, variadic)
+        if len(types) != (2 if kind == "dict" else 1):
             raise self.refuse(node, f"{source_of(node)} has the wrong number of types", f"Write {kind}[...].")
-        types = [self._type(part, depth + 1) for part in parts]
-        hashed = types[0] if kind != "list" else NONE
-        if not hashable(hashed):
-            role = "key" if kind == "dict" else "item"
-            raise self.refuse(
-                node, f"{hashed.text} can't be a {kind}'s {role}", "Use a type that can be hashed."
-            )
-        return _container(kind, types)
+        if kind != "list" and not types[0].hashable:
+            problem = f"{types[0].text} can't be a {kind}'s {'key' if kind == 'dict' else 'item'}"
+            raise self.refuse(node, problem, "Use a type that can be hashed.")
+        return Container(kind, types)
 
     def _choices(self, node: ast.expr, parts: list[ast.expr], depth: int) -> Type:
         values: list[object] = []
@@ -260,24 +224,10 @@ class AnnotationReader(Reader):
                     continue
             value = self.required_literal(part)
             if type(value) not in (str, int, bool, bytes, type(None)):
-                raise self.refuse(
-                    node, f"{source_of(part)} can't be in a Literal", "Use text, numbers or bools."
-                )
+                problem = f"{source_of(part)} can't be in a Literal"
+                raise self.refuse(node, problem, "Use text, bytes, ints, bools or None.")
             values.append(value)
         return LiteralOf(tuple(values))
-
-
-_UNSUPPORTED = {
-    "complex",
-    "bytearray",
-    "memoryview",
-    "range",
-    "type",
-    "slice",
-    "callable",
-    "Exception",
-    "iter",
-}
 
 
 def _alternatives(node: ast.expr) -> list[ast.expr]:
@@ -292,26 +242,5 @@ def _parts(node: ast.expr) -> list[ast.expr]:
     return list(node.elts) if isinstance(node, ast.Tuple) else [node]
 
 
-def _container(kind: str, types: list[Type]) -> Type:
-    if kind == "dict":
-        return DictOf(*types) if types else DictOf(ANY, ANY)
-    item = types[0] if types else ANY
-    if kind == "list":
-        return ListOf(item)
-    if kind == "tuple":
-        return TupleOf((item,), True)
-    return SetOf(item, frozen=kind == "frozenset")
-
-
-def hashable(type_: Type) -> bool:
-    """Whether values of the type can be keys of a dict and items of a set."""
-    match type_:
-        case ListOf() | DictOf() | SetOf(frozen=False):
-            return False
-        case TupleOf(items) | UnionOf(items):
-            return all(map(hashable, items))
-        case SetOf(item, _):
-            return hashable(item)
-        case Bounded(base, _):
-            return hashable(base)
-    return True
+def _is_ellipsis(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is Ellipsis

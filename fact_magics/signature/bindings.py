@@ -1,4 +1,4 @@
-"""What the names at the top of a tool's source are bound to, by `ast` alone."""
+"""The names that the top level of a tool's source binds, found by `ast`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BUILTINS = {"str", "int", "float", "bool", "bytes", "object", "list", "dict", "
 
 
 class Module:
-    """The bindings of a module; of several bindings of one name the last counts.
+    """The bindings of a module; if a name is bound several times, the last binding counts.
 
     Parameters
     ----------
@@ -22,9 +22,9 @@ class Module:
     Attributes
     ----------
     classes : dict
-        The classes that it defines.
+        Classes by name.
     functions : dict
-        The functions that it defines.
+        Functions by name.
     aliases : dict
         Names bound to an expression, which may be a type.
     """
@@ -34,16 +34,17 @@ class Module:
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self.aliases: dict[str, ast.expr] = {}
         self._imports: dict[str, str] = {}
+        self._kinds = (self.classes, self.functions, self.aliases, self._imports)
         for statement in _top_level(tree.body):
             self._bind(statement)
 
     def binds(self, name: str) -> bool:
-        """Whether the source itself gives the name a meaning."""
-        return any(name in kind for kind in (self.classes, self.functions, self.aliases, self._imports))
+        """Whether the source itself binds the name."""
+        return any(name in kind for kind in self._kinds)
 
     @property
     def type_names(self) -> list[str]:
-        """The names that may be types, for suggestions."""
+        """The names that may be types, to suggest one for a misspelt name."""
         return [*self._imports, *self.classes, *self.aliases, *_BUILTINS]
 
     def origin(self, name: str) -> str | None:
@@ -75,10 +76,8 @@ class Module:
                 self.aliases[self._free(statement.name.id)] = statement.value  # type: ignore[union-attr]
 
     def _free(self, name: str) -> str:
-        self.classes.pop(name, None)
-        self.functions.pop(name, None)
-        self.aliases.pop(name, None)
-        self._imports.pop(name, None)
+        for kind in self._kinds:
+            kind.pop(name, None)
         return name
 
 

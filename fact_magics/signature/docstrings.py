@@ -1,4 +1,4 @@
-"""What a docstring says about each parameter: numpy, Google and reST style."""
+"""The descriptions of parameters in a docstring of numpy, Google or reST style."""
 
 from __future__ import annotations
 
@@ -20,33 +20,40 @@ def parameter_descriptions(docstring: str) -> dict[str, str]:
         Without the indentation of its function, as `ast.get_docstring` gives it.
     """
     lines = docstring.splitlines()[:_MAX_LINES]
+    found = _rest(lines)
     for index, line in enumerate(lines):
         heading = line.strip()
-        if heading in ("Parameters", "Other Parameters") and index + 1 < len(lines):
-            if _RULE.match(lines[index + 1].strip()):
-                return _numpy(lines[index + 2 :])
-        elif heading in ("Args:", "Arguments:", "Parameters:"):
-            return _google(lines[index + 1 :])
-    return _rest(lines)
+        if heading in ("Parameters", "Other Parameters") and _is_rule(lines, index + 1):
+            found = _numpy(lines[index + 2 :])
+            break
+        if heading in ("Args:", "Arguments:", "Parameters:"):
+            found = _google(lines[index + 1 :])
+            break
+    folded = {name: " ".join(filter(None, text)) for name, text in found.items() if name}
+    return {name: text for name, text in folded.items() if text}
 
 
-def _numpy(lines: list[str]) -> dict[str, str]:
+def _is_rule(lines: list[str], index: int) -> bool:
+    return index < len(lines) and _RULE.match(lines[index].strip()) is not None
+
+
+def _numpy(lines: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     current: list[str] = []
     for index, line in enumerate(lines):
-        if index + 1 < len(lines) and _RULE.match(lines[index + 1].strip()):
+        if _is_rule(lines, index + 1):
             break
         if line and not line[0].isspace():
             match = _NUMPY_NAMES.match(line.strip())
             current = []
             for name in (match[1] if match else "").split(","):
                 found[name.strip().lstrip("*")] = current
-        elif line.strip():
+        else:
             current.append(line.strip())
-    return {name: " ".join(text) for name, text in found.items() if name and text}
+    return found
 
 
-def _google(lines: list[str]) -> dict[str, str]:
+def _google(lines: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     indent: str | None = None
     current: list[str] = []
@@ -58,21 +65,21 @@ def _google(lines: list[str]) -> dict[str, str]:
             indent = match[1]
             current = found.setdefault(match[2], [])
             current.append(match[3])
-        elif line.strip():
+        else:
             current.append(line.strip())
-    return {name: " ".join(filter(None, text)) for name, text in found.items() if any(text)}
+    return found
 
 
-def _rest(lines: list[str]) -> dict[str, str]:
+def _rest(lines: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    current: list[str] | None = None
+    current: list[str] = []
     for line in lines:
         match = _REST_ITEM.match(line)
         if match:
             current = found.setdefault(match[1], [])
             current.append(match[2])
-        elif current is not None and line.strip() and line[0].isspace():
+        elif line.strip() and line[0].isspace():
             current.append(line.strip())
         else:
-            current = None
-    return {name: " ".join(filter(None, text)) for name, text in found.items() if any(text)}
+            current = []
+    return found

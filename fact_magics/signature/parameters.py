@@ -1,14 +1,17 @@
-"""A parameter of a tool, and how `inspect` has it."""
+"""A tool's parameter, and how `inspect` shows it."""
 
 from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fact_magics.signature.vocabulary import Default, Scalar, Type
+from fact_magics.signature.vocabulary import Scalar, Type
 
-KINDS = inspect._ParameterKind  # noqa: SLF001 - the one name of the enumeration that inspect offers
+if TYPE_CHECKING:
+    from fact_magics.signature.classes import Default
+
+KINDS = inspect._ParameterKind  # noqa: SLF001 - the enumeration has no public name
 _PYTHON_TYPES = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes, "None": None}
 
 
@@ -25,7 +28,7 @@ class Parameter:
     type : Type
         Its type.
     default : Default or None
-        None where it is required.
+        None if the parameter is required.
     description : str
         From its ``Field`` or the docstring.
     """
@@ -43,18 +46,16 @@ class Parameter:
         return f"{self.name}: {self.type.text}{default}"
 
     def inspected(self) -> inspect.Parameter:
-        """Give the parameter as `inspect` has it."""
+        """Give the parameter as `inspect` shows it."""
         default: Any = inspect.Parameter.empty
         if self.default is not None:
-            literal = self.default.literal and self.default.value is not Ellipsis
-            default = self.default.value if literal else _Shown(self.default.source)
-        return inspect.Parameter(
-            self.name, self.kind, default=default, annotation=python_annotation(self.type)
-        )
+            default = self.default.value if self.default.literal else _Shown(self.default.source)
+        annotation = python_annotation(self.type)
+        return inspect.Parameter(self.name, self.kind, default=default, annotation=annotation)
 
 
 class _Shown:
-    """An annotation or default that `inspect` prints as it is written."""
+    """An annotation or default that `inspect` prints as it is written in the source."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -64,7 +65,7 @@ class _Shown:
 
 
 def python_annotation(type_: Type) -> Any:
-    """Give a type as an annotation: a builtin as itself, another as what prints as it is written."""
+    """Give a type as an annotation: a builtin as itself, any other as an object that prints as the type."""
     if isinstance(type_, Scalar) and type_.name in _PYTHON_TYPES:
         return _PYTHON_TYPES[type_.name]
     return _Shown(type_.text)
