@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import did_you_mean
-from fact_magics.signature.bounds import Bounds, bounded, read_bounds
+from fact_magics.signature.bounds import add_field
 from fact_magics.signature.classes import EnumOf, LiteralOf
 from fact_magics.signature.declarations import read_class
 from fact_magics.signature.reader import TYPING, Annotation, Reader, typing_names
@@ -93,18 +93,8 @@ class AnnotationReader(Reader):
         parts = _parts(node.slice)
         read = self._annotation(parts[0], depth + 1)
         for extra in parts[1:]:
-            bounds = read_bounds(self, extra)
-            if bounds is not None:
-                read = self.apply(extra, read, bounds)
+            read = add_field(self, extra, read) or read
         return read
-
-    def apply(self, node: ast.expr, annotation: Annotation, bounds: Bounds) -> Annotation:
-        """Add the content of a ``Field(...)`` to an annotation."""
-        return Annotation(
-            bounded(self, node, annotation.type, bounds),
-            bounds.default or annotation.default,
-            bounds.description or annotation.description,
-        )
 
     def literal(self, node: ast.expr) -> object:
         """Read a literal; see `Reader.literal`."""

@@ -18,21 +18,12 @@ class Module:
     ----------
     tree : ast.Module
         The parsed source.
-
-    Attributes
-    ----------
-    classes : dict
-        Classes by name.
-    functions : dict
-        Functions by name.
-    aliases : dict
-        Names bound to an expression, which may be a type.
     """
 
     def __init__(self, tree: ast.Module) -> None:
         self.classes: dict[str, ast.ClassDef] = {}
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
-        self.aliases: dict[str, ast.expr] = {}
+        self.aliases: dict[str, ast.expr] = {}  # names bound to an expression, which may be a type
         self._imports: dict[str, str] = {}
         self._kinds = (self.classes, self.functions, self.aliases, self._imports)
         for statement in _top_level(tree.body):

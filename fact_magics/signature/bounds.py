@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fact_magics.signature.classes import Default
 from fact_magics.signature.scalars import ORDER, SIZE
@@ -11,9 +11,9 @@ from fact_magics.signature.vocabulary import Bounded, Container, Scalar, Type, U
 from fact_magics.values.literals import source_of
 
 if TYPE_CHECKING:
-    from fact_magics.signature.reader import Reader
+    from fact_magics.signature.reader import Annotation, Reader
 
-_BOUND_NAMES = {
+_BOUND_NAMES: dict[str | None, str] = {
     **{name: name for name in (*ORDER, *SIZE, "multiple_of", "pattern")},
     "min_items": "min_length", "max_items": "max_length", "regex": "pattern",
 }  # fmt: skip
@@ -25,46 +25,45 @@ _UNREAD = {"title", "alias", "examples", "strict", "frozen", "validate_default",
 _EMPTY: dict[str | None, object] = {"builtins.list": [], "builtins.dict": {}, "builtins.set": set()}
 
 
-class Bounds(NamedTuple):
-    """The content of ``Field(...)``: bounds, a default (with the value Ellipsis: required), a description."""
+def add_field(reader: Reader, node: ast.expr, annotation: Annotation) -> Annotation | None:
+    """Add the content of ``Field(...)``, or a bound of annotated_types, to an annotation.
 
-    bounds: tuple[tuple[str, object], ...] = ()
-    default: Default | None = None
-    description: str = ""
+    Returns
+    -------
+    Annotation or None
+        None for other metadata. A default with the value Ellipsis means that the parameter is required.
 
-
-def read_bounds(reader: Reader, node: ast.expr) -> Bounds | None:
-    """Read ``Field(...)`` or a bound of annotated_types; None for other metadata."""
+    Raises
+    ------
+    SignatureError
+        A bound does not fit the type, or an argument can't be read or validated.
+    """
     if not isinstance(node, ast.Call):
         return None
     origin = reader.origin(node.func) or ""
     names = _BOUND_CALLS.get(origin.rpartition(".")[2])
     if origin.startswith("annotated_types.") and names is not None:
-        given = dict(zip(names, node.args, strict=False))
+        given: dict[str | None, ast.expr] = dict(zip(names, node.args, strict=False))
         given.update({k.arg: k.value for k in node.keywords if k.arg in names})
-        return Bounds(tuple((name, reader.required_literal(value)) for name, value in given.items()))
-    if origin in {"pydantic.Field", "pydantic.fields.Field"}:
-        return _field(reader, node)
-    return None
-
-
-def _field(reader: Reader, node: ast.Call) -> Bounds:
-    given: dict[str | None, ast.expr] = {"default": node.args[0]} if node.args else {}
-    given.update({keyword.arg: keyword.value for keyword in node.keywords})
-    read = Bounds()
+    elif origin in {"pydantic.Field", "pydantic.fields.Field"}:
+        given = {"default": node.args[0]} if node.args else {}
+        given.update({keyword.arg: keyword.value for keyword in node.keywords})
+    else:
+        return None
     for name, value in given.items():
         if name in _BOUND_NAMES:
-            read = read._replace(bounds=(*read.bounds, (_BOUND_NAMES[name], reader.required_literal(value))))
+            annotation = annotation._replace(type=_bounded(reader, node, annotation.type, name, value))
         elif name == "description":
-            read = read._replace(description=str(reader.required_literal(value)))
+            annotation = annotation._replace(description=str(reader.required_literal(value)))
         elif name in ("default", "default_factory"):
-            read = read._replace(default=_default(reader, value, made=name == "default_factory"))
+            default = _default(reader, value, made=name == "default_factory")
+            annotation = annotation._replace(default=default)
         elif name is None:
             raise reader.refuse(node, "Field(**...) can't be read", "Write its arguments out.")
         elif name not in _UNREAD:
             hint = "Check it in the tool's body instead."
             raise reader.refuse(value, f"Field({name}=...) can't be validated", hint)
-    return read
+    return annotation
 
 
 def _default(reader: Reader, node: ast.expr, *, made: bool) -> Default:
@@ -80,21 +79,13 @@ def _default(reader: Reader, node: ast.expr, *, made: bool) -> Default:
     return Default(source_of(node), True, reader.required_literal(node))
 
 
-def bounded(reader: Reader, node: ast.expr, type_: Type, bounds: Bounds) -> Type:
-    """Put the bounds of a ``Field(...)`` on a type.
-
-    Raises
-    ------
-    SignatureError
-        A bound does not fit the type.
-    """
-    for name, value in bounds.bounds:
-        narrower = _bound(type_, name, value)
-        if narrower is None:
-            problem = f"{name}={value!r} does not fit the type {type_.text}"
-            raise reader.refuse(node, problem, "Remove or correct it.")
-        type_ = narrower
-    return type_
+def _bounded(reader: Reader, node: ast.expr, type_: Type, name: str | None, value_node: ast.expr) -> Type:
+    value = reader.required_literal(value_node)
+    narrower = _bound(type_, _BOUND_NAMES[name], value)
+    if narrower is None:
+        problem = f"{name}={value!r} does not fit the type {type_.text}"
+        raise reader.refuse(node, problem, "Remove or correct it.")
+    return narrower
 
 
 def _bound(type_: Type, name: str, value: object) -> Type | None:

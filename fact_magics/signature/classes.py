@@ -73,17 +73,7 @@ class EnumOf(Type):
 
 @dataclass(frozen=True)
 class Default:
-    """A default.
-
-    Attributes
-    ----------
-    source : str
-        As it is written.
-    literal : bool
-        Whether it could be read; otherwise only the tool itself knows its value.
-    value : object
-        The value, where it could be read.
-    """
+    """A default as it is written, with its value if it is a literal; only the tool knows other values."""
 
     source: str
     literal: bool
@@ -92,21 +82,7 @@ class Default:
 
 @dataclass(frozen=True)
 class ClassField:
-    """A field of a class that the tool defines.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    type : Type
-        Its type.
-    required : bool
-        Whether an input must hold it.
-    default : Default or None
-        The value that is used if an input does not hold it.
-    init : bool
-        Whether the constructor takes it; if not, it appears in results only.
-    """
+    """A field of a class that the tool defines; without `init` it is no argument of the constructor."""
 
     name: str
     type: Type

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from fact_magics.errors import SignatureError, did_you_mean
 from fact_magics.signature.annotations import AnnotationReader
 from fact_magics.signature.bindings import Module
-from fact_magics.signature.bounds import read_bounds
+from fact_magics.signature.bounds import add_field
 from fact_magics.signature.docstrings import parameter_descriptions
-from fact_magics.signature.parameters import KINDS, Parameter
-from fact_magics.signature.signature import Signature
+from fact_magics.signature.signature import KINDS, Parameter, Signature
 from fact_magics.signature.vocabulary import NONE, union
 from fact_magics.text import one_line
 from fact_magics.values.literals import source_of
@@ -147,11 +146,9 @@ def _parameter(
     annotation = reader.annotation(argument.annotation)
     default = None
     if default_node is not None:
-        field = read_bounds(reader, default_node)
-        if field is None:
-            default = reader.default(default_node)
-        else:
-            annotation = reader.apply(default_node, annotation, field)
+        field = add_field(reader, default_node, annotation)
+        default = reader.default(default_node) if field is None else None
+        annotation = field or annotation
     default = default or annotation.default
     if default is not None and default.value is Ellipsis:
         default = None  # Field(...): required

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from fact_magics.signature.parameters import KINDS
+from fact_magics.signature.signature import KINDS
 
 if TYPE_CHECKING:
     from fact_magics.signature.signature import Signature

@@ -41,25 +41,11 @@ def json_kind(data: object) -> str:
 
 
 class ScalarRules(NamedTuple):
-    """All that is particular to one scalar type.
-
-    Attributes
-    ----------
-    json_schema : dict
-        Its JSON Schema.
-    json_kinds : frozenset of str
-        The kinds of JSON, as `json_kind` names them, that the history may hold for a value.
-    core_schema : callable
-        Builds Pydantic's core schema, from whether conversions are excluded and from the bounds.
-    bound_names : frozenset of str
-        The bounds that it can have.
-    from_recorded : callable
-        Reads a value from JSON of one of the kinds; validation converts the rest.
-    """
+    """All that is particular to one scalar type; `vocabulary.Type` explains each field."""
 
     json_schema: dict[str, Any]
     json_kinds: frozenset[str]
-    core_schema: Callable[[bool, dict[str, Any]], CoreSchema]
+    core_schema: Callable[[bool, dict[str, Any]], CoreSchema]  # from Mode.exact and the bounds
     bound_names: frozenset[str] = frozenset()
     from_recorded: Callable[[Any], object] = lambda data: data
 

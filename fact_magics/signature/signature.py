@@ -16,38 +16,46 @@ from pydantic_core import core_schema as cs
 
 from fact_magics.errors import InvalidInput, InvalidResult, did_you_mean
 from fact_magics.signature.classes import Default, default_json
-from fact_magics.signature.parameters import KINDS, Parameter, python_annotation
 from fact_magics.signature.vocabulary import PATH, Mode, Type
 from fact_magics.text import one_line, plural
 from fact_magics.values import ValueTypeError, WireError, decode_result, encode, encode_call, normalise
 from fact_magics.values.showing import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
+KINDS = inspect._ParameterKind  # noqa: SLF001 - the enumeration has no public name
+_BUILTINS = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes, "None": None}
 _HINT = 200
 _SUBJECT = re.compile(r"^\w+ should")  # Pydantic's subject, "Input" or "String", is the field here
 
 
 @dataclass(frozen=True)
-class Signature:
-    """What a tool takes and returns.
+class Parameter:
+    """A parameter of a tool; it is required if it has no default."""
 
-    Attributes
-    ----------
-    name : str
-        The function.
-    parameters : tuple of Parameter
-        In order.
-    returns : Type
-        What it returns.
-    doc : str
-        Its docstring, or an empty text.
-    is_async : bool
-        Whether it is a coroutine function.
-    """
+    name: str
+    kind: inspect._ParameterKind
+    type: Type
+    default: Default | None
+    description: str
+
+
+class _Written:
+    """An annotation or default that `inspect` prints as it is written in the source."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The name, parameters, return type and docstring of a tool; see `reading.read_signature`."""
 
     name: str
     parameters: tuple[Parameter, ...]
@@ -58,18 +66,10 @@ class Signature:
     @cached_property
     def text(self) -> str:
         """The signature on one line: ``slugify(text: str, *, sep: str = '-') -> str``."""
-        parts = []
-        previous = KINDS.POSITIONAL_ONLY if self.parameters else None
-        for index, parameter in enumerate(self.parameters):
-            if previous == KINDS.POSITIONAL_ONLY and parameter.kind != previous and index:
-                parts.append("/")
-            if parameter.kind == KINDS.KEYWORD_ONLY and previous != parameter.kind:
-                parts.append("*")
-            parts.append(parameter.text)
-            previous = parameter.kind
-        if previous == KINDS.POSITIONAL_ONLY:
-            parts.append("/")
-        return f"{self.name}({', '.join(parts)}) -> {self.returns.text}"
+        written = self._inspected(
+            lambda type_: _Written(type_.text), lambda default: _Written(default.source)
+        )
+        return f"{self.name}{written}"
 
     @cached_property
     def takes_paths(self) -> bool:
@@ -78,12 +78,26 @@ class Signature:
 
     def inspect_signature(self) -> inspect.Signature:
         """Give the signature as `inspect` shows it; annotations other than builtins only print their text."""
-        # A required parameter may follow one whose default is in a Field(...), which inspect would refuse.
-        return inspect.Signature(
-            [parameter.inspected() for parameter in self.parameters],
-            return_annotation=python_annotation(self.returns),
-            __validate_parameters__=False,
+        return self._inspected(
+            lambda type_: _BUILTINS.get(type_.text, _Written(type_.text)),
+            lambda default: default.value if default.literal else _Written(default.source),
         )
+
+    def _inspected(
+        self, annotation: Callable[[Type], Any], default: Callable[[Default], Any]
+    ) -> inspect.Signature:
+        parameters = [
+            inspect.Parameter(
+                parameter.name,
+                parameter.kind,
+                default=default(parameter.default) if parameter.default else inspect.Parameter.empty,
+                annotation=annotation(parameter.type),
+            )
+            for parameter in self.parameters
+        ]
+        # A required parameter may follow one whose default is in a Field(...), which inspect would refuse.
+        returns = annotation(self.returns)
+        return inspect.Signature(parameters, return_annotation=returns, __validate_parameters__=False)
 
     def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
         """Match a call's arguments to names, as Python does; `validate` refuses missing and unknown names.
@@ -184,21 +198,18 @@ class Signature:
         if not self._positional_only:
             return encode_call((), validated)
         args: list[object] = []
-        kwargs: dict[str, object] = {}
+        kwargs = dict(validated)
         skipped = ""
-        for parameter in self.parameters:
-            name = parameter.name
+        for name in self._positional_only:
             if name not in validated:
-                skipped = skipped or (name if parameter.kind == KINDS.POSITIONAL_ONLY else "")
-            elif parameter.kind != KINDS.POSITIONAL_ONLY:
-                kwargs[name] = validated[name]
+                skipped = skipped or name
             elif not skipped:
-                args.append(validated[name])
-            elif name not in self._defaults or encode(validated[name]) != encode(self._defaults[name]):
-                raise InvalidInput(
-                    f"{self.name}() takes {name!r} by position, so {skipped!r} must be given too.",
-                    hint=self._hint,
-                )
+                args.append(kwargs.pop(name))
+            elif name in self._defaults and encode(validated[name]) == encode(self._defaults[name]):
+                del kwargs[name]
+            else:
+                problem = f"{self.name}() takes {name!r} by position, so {skipped!r} must be given too."
+                raise InvalidInput(problem, hint=self._hint)
         return encode_call(args, kwargs)
 
     def read_result(self, wire: bytes) -> object:
@@ -287,8 +298,8 @@ class Signature:
         return tuple(p.name for p in self.parameters if p.kind != KINDS.KEYWORD_ONLY)
 
     @cached_property
-    def _positional_only(self) -> frozenset[str]:
-        return frozenset(p.name for p in self.parameters if p.kind == KINDS.POSITIONAL_ONLY)
+    def _positional_only(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.parameters if p.kind == KINDS.POSITIONAL_ONLY)
 
     @cached_property
     def _defaults(self) -> dict[str, object]:

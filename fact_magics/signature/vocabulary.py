@@ -33,19 +33,10 @@ _INTEGER = re.compile(r"-?[0-9]{1,40}")
 
 
 class Mode(NamedTuple):
-    """How values are validated.
+    """How values are validated."""
 
-    Attributes
-    ----------
-    direction : str
-        An ``input`` becomes what the worker makes instances of the tool's classes from; a ``result`` stays
-        plain data.
-    exact : bool
-        Whether a value is accepted only if nothing in it has to be converted.
-    """
-
-    direction: Literal["input", "result"]
-    exact: bool = False
+    direction: Literal["input", "result"]  # only inputs may hold values of the tool's classes
+    exact: bool = False  # whether a value is accepted only if nothing in it has to be converted
 
 
 class Type(ABC):
@@ -150,21 +141,11 @@ PATH = Scalar("Path")
 
 @dataclass(frozen=True)
 class Container(Type):
-    """``list[T]``, ``set[T]``, ``frozenset[T]``, ``dict[K, V]`` or ``tuple[A, B]``, and equivalents of them.
+    """``list[T]``, ``set[T]``, ``frozenset[T]``, ``dict[K, V]``, ``tuple[A, B]``, and their equivalents."""
 
-    Attributes
-    ----------
-    kind : str
-        The builtin class that values have.
-    items : tuple of Type
-        The types in the brackets.
-    variadic : bool
-        ``tuple[T, ...]``.
-    """
-
-    kind: str
+    kind: str  # the name of the builtin class
     items: tuple[Type, ...]
-    variadic: bool = False
+    variadic: bool = False  # tuple[T, ...]
 
     @property
     def text(self) -> str:
@@ -305,16 +286,7 @@ _SIZE_KEYWORDS = {"string": "Length", "array": "Items", "object": "Properties"}
 
 @dataclass(frozen=True)
 class Bounded(Type):
-    """A type with bounds: ``Annotated[int, Field(ge=0)]``.
-
-    Attributes
-    ----------
-    base : Scalar or Container
-        The type without the bounds.
-    bounds : tuple of (str, object)
-        ``ge``, ``gt``, ``le``, ``lt``, ``multiple_of``, ``min_length``, ``max_length`` or ``pattern``, with
-        its value.
-    """
+    """A type with bounds, each a name, such as ``ge``, and a value: ``Annotated[int, Field(ge=0)]``."""
 
     base: Scalar | Container
     bounds: tuple[tuple[str, object], ...]
