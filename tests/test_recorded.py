@@ -13,7 +13,6 @@ import pytest
 
 from fact_magics.errors import InvalidInput
 from fact_magics.signature import read_signature
-from fact_magics.signature.recorded import is_exact, read_recorded
 from fact_magics.values import decode, plain
 
 IMPORTS = (
@@ -88,9 +87,9 @@ KEPT = [
 @pytest.mark.parametrize("positional", [False, True])
 def test_what_is_exact_is_read_back_as_it_was(annotation, value, positional):
     known = signature(annotation, positional=positional)
-    assert is_exact(known)
+    assert known.recorded_exactly
     arguments = known.wire(known.validate({"x": value}))
-    assert known.wire(known.validate(read_recorded(recorded(arguments), known))) == arguments
+    assert known.wire(known.validate(known.read_recorded(recorded(arguments)))) == arguments
 
 
 def test_text_that_may_also_be_a_number_is_an_error():
@@ -98,7 +97,7 @@ def test_text_that_may_also_be_a_number_is_an_error():
     for value in (nan, "NaN"):
         arguments = known.wire(known.validate({"x": value}))
         with pytest.raises(ValueError, match="text or a number"):
-            read_recorded(recorded(arguments), known)
+            known.read_recorded(recorded(arguments))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +106,7 @@ def test_text_that_may_also_be_a_number_is_an_error():
      "tuple[int, Any]", "dict[str, str | UUID]", "None | Literal['a'] | date"],
 )  # fmt: skip
 def test_what_json_leaves_open_is_not_exact(annotation):
-    assert not is_exact(signature(annotation))
+    assert not signature(annotation).recorded_exactly
 
 
 @pytest.mark.parametrize(
@@ -127,4 +126,4 @@ def test_what_json_leaves_open_is_not_exact(annotation):
 def test_a_text_that_is_no_input_of_it_is_an_error(text):
     known = signature("int")
     with pytest.raises((ValueError, InvalidInput)):
-        known.validate(read_recorded(text, known))
+        known.validate(known.read_recorded(text))

@@ -9,14 +9,13 @@ from fact_magics.errors import did_you_mean
 from fact_magics.signature.bounds import add_field
 from fact_magics.signature.classes import EnumOf, LiteralOf
 from fact_magics.signature.declarations import read_class
-from fact_magics.signature.reader import TYPING, Annotation, Reader, typing_names
+from fact_magics.signature.reader import TYPING, Annotation, Module, Reader, typing_names
 from fact_magics.signature.vocabulary import ALLOWED, ANY, NONE, Container, Scalar, Type, union
 from fact_magics.values import ToolEnum
 from fact_magics.values.literals import dotted_name, read_literal, source_of
 
 if TYPE_CHECKING:
     from fact_magics.errors import SignatureError
-    from fact_magics.signature.bindings import Module
 
 _MAX_DEPTH = 20
 _MAX_PARTS = 2_000

@@ -82,7 +82,7 @@ class Default:
 
 @dataclass(frozen=True)
 class ClassField:
-    """A field of a class that the tool defines; without `init` it is no argument of the constructor."""
+    """A field of a class that the tool defines; without `init` it is not an argument of the constructor."""
 
     name: str
     type: Type

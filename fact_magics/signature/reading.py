@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import SignatureError, did_you_mean
 from fact_magics.signature.annotations import AnnotationReader
-from fact_magics.signature.bindings import Module
 from fact_magics.signature.bounds import add_field
 from fact_magics.signature.docstrings import parameter_descriptions
+from fact_magics.signature.reader import Module
 from fact_magics.signature.signature import KINDS, Parameter, Signature
 from fact_magics.signature.vocabulary import NONE, union
 from fact_magics.text import one_line

@@ -8,6 +8,7 @@ times, text for Decimal, UUID and Path.
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -41,7 +42,7 @@ def json_kind(data: object) -> str:
 
 
 class ScalarRules(NamedTuple):
-    """All that is particular to one scalar type; `vocabulary.Type` explains each field."""
+    """All that is particular to one scalar type; `vocabulary.Scalar` passes it on."""
 
     json_schema: dict[str, Any]
     json_kinds: frozenset[str]
@@ -72,23 +73,19 @@ def _float(exact: bool, bounds: dict[str, Any]) -> CoreSchema:
 def _converted(
     kind: type, read: Callable[[Any], object], expected: str
 ) -> Callable[[bool, dict[str, Any]], CoreSchema]:
-    """Take instances of a class, and, where conversions are allowed, what `read` makes one of."""
-
-    def take(value: Any) -> object:
-        if type(value) is kind:
-            return value
-        raise should_be(f"be {expected}")
-
-    def convert(value: Any) -> object:
-        if type(value) is kind:
-            return value
-        try:
-            return read(value)
-        except (ValueError, TypeError, AttributeError, ArithmeticError):  # whatever `read` was not made for
-            raise should_be(f"be {expected}") from None
+    """Accept instances of a class, and, if conversions are allowed, values that `read` can convert to it."""
 
     def build(exact: bool, bounds: dict[str, Any]) -> CoreSchema:
-        schema = checked(take if exact else convert)
+        def take(value: Any) -> object:
+            if type(value) is kind:
+                return value
+            if not exact:
+                # `read` raises these for values of types that it was not made for, too.
+                with suppress(ValueError, TypeError, AttributeError, ArithmeticError):
+                    return read(value)
+            raise should_be(f"be {expected}")
+
+        schema = checked(take)
         return cs.chain_schema([schema, checked(_bounds_check(bounds))]) if bounds else schema
 
     return build

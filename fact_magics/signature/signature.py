@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from fact_magics.values import ValueTypeError, WireError, decode_result, encode,
 from fact_magics.values.showing import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -74,7 +75,7 @@ class Signature:
     @cached_property
     def takes_paths(self) -> bool:
         """Whether an input may hold a path."""
-        return any(part == PATH for parameter in self.parameters for part in parameter.type.walk())
+        return PATH in self._parts()
 
     def inspect_signature(self) -> inspect.Signature:
         """Give the signature as `inspect` shows it; annotations other than builtins only print their text."""
@@ -266,6 +267,34 @@ class Signature:
             lines.append(f"{comment}{parameter.name} = {default.source if default else '...'}{about}")
         return "\n".join(lines)
 
+    def read_recorded(self, text: str) -> dict[str, object]:
+        """Read an input back from the history, which keeps it as JSON for people.
+
+        Returns
+        -------
+        dict
+            The arguments by name, for `validate`.
+
+        Raises
+        ------
+        ValueError
+            The text is not a complete input of this signature, or may mean several inputs.
+        """
+        data = json.loads(text)
+        if not isinstance(data, dict):
+            raise ValueError("the input is not a JSON object")  # noqa: TRY004 - callers expect one kind of error
+        # Positional-only arguments are recorded under their position.
+        placed = {str(index): name for index, name in enumerate(self._positional_only)}
+        named = {placed.get(str(key), str(key)): value for key, value in data.items()}
+        if unknown := named.keys() - self._by_name.keys():
+            raise ValueError(f"the input has fields that the signature does not have: {sorted(unknown)}")
+        return {name: self._by_name[name].type.from_recorded(value) for name, value in named.items()}
+
+    @property
+    def recorded_exactly(self) -> bool:
+        """Whether an input that `read_recorded` returns is certainly the one that was recorded."""
+        return all(part.recorded_exactly for part in self._parts())
+
     def constant_fault(self) -> tuple[str, str] | None:
         """Find an error in the patterns and literal defaults, as a problem and what to do about it."""
         try:
@@ -280,6 +309,9 @@ class Signature:
             problem = f"the default of {_problem(detail, str(detail['loc'][0]))}"
             return problem, "Correct the default or the annotation."
         return None
+
+    def _parts(self) -> Iterator[Type]:
+        return (part for parameter in self.parameters for part in parameter.type.walk())
 
     @property
     def _hint(self) -> str:

@@ -162,32 +162,14 @@ def _collection(kind: type) -> Callable[..., Any]:
 
 _CALLS: dict[str, Callable[..., Any]] = {
     "builtins.float": _from_text(float),
-    "builtins.set": _collection(set),
-    "builtins.frozenset": _collection(frozenset),
-    "builtins.list": _collection(list),
-    "builtins.tuple": _collection(tuple),
-    "builtins.dict": _collection(dict),
-    "datetime.date": date,
+    **{f"builtins.{kind.__name__}": _collection(kind) for kind in (set, frozenset, list, tuple, dict)},
+    **{f"datetime.{kind.__name__}": kind for kind in (date, datetime, time, timedelta, timezone)},
     "datetime.date.fromisoformat": _from_text(date.fromisoformat),
-    "datetime.datetime": datetime,
     "datetime.datetime.fromisoformat": _from_text(datetime.fromisoformat),
-    "datetime.time": time,
     "datetime.time.fromisoformat": _from_text(time.fromisoformat),
-    "datetime.timedelta": timedelta,
-    "datetime.timezone": timezone,
     "decimal.Decimal": _decimal,
     "uuid.UUID": _from_text(UUID),
-    "pathlib.Path": _from_text(Path),
-    "pathlib.PurePath": _from_text(Path),
-    "pathlib.PosixPath": _from_text(Path),
+    **{f"pathlib.{name}": _from_text(Path) for name in ("Path", "PurePath", "PosixPath")},
 }
 _NAMES: dict[str, object] = {"datetime.timezone.utc": UTC, "datetime.UTC": UTC}
-_BARE = {
-    **{origin.rpartition(".")[2]: origin for origin in _CALLS if origin.count(".") == 1},
-    "PosixPath": "pathlib.PosixPath",
-    "date.fromisoformat": "datetime.date.fromisoformat",
-    "datetime.fromisoformat": "datetime.datetime.fromisoformat",
-    "time.fromisoformat": "datetime.time.fromisoformat",
-    "timezone.utc": "datetime.timezone.utc",
-    "UTC": "datetime.UTC",
-}
+_BARE = {origin.partition(".")[2]: origin for origin in (*_CALLS, *_NAMES)}

@@ -13,7 +13,7 @@ from collections import Counter
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import repeat
-from math import isfinite, isnan
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
@@ -144,16 +144,6 @@ def _lower_set(items: Iterable[object], escaped: bool) -> list[object]:
     return sorted(_lower_items(items, escaped), key=to_json)
 
 
-def _lower_float(value: float) -> object:
-    if isfinite(value):
-        return value
-    return {"$float": "nan" if isnan(value) else "inf" if value > 0 else "-inf"}
-
-
-def _lower_object(value: ToolObject, escaped: bool) -> object:
-    return {"$object": [value.class_name, _lower_dict(value.fields, escaped)]}  # type: ignore[arg-type]
-
-
 def base64_text(data: bytes) -> str:
     """Write bytes as base64, on one line."""
     return binascii.b2a_base64(data, newline=False).decode("ascii")
@@ -161,7 +151,7 @@ def base64_text(data: bytes) -> str:
 
 _LOWER: dict[type, Callable[[Any, bool], object]] = {
     int: lambda value, _: value if -WORD <= value < WORD else {"$int": hex(value)},
-    float: lambda value, _: _lower_float(value),
+    float: lambda value, _: value if isfinite(value) else {"$float": str(value)},
     tuple: lambda value, escaped: {"$tuple": _lower_items(value, escaped)},
     set: lambda value, escaped: {"$set": _lower_set(value, escaped)},
     frozenset: lambda value, escaped: {"$frozenset": _lower_set(value, escaped)},
@@ -173,7 +163,7 @@ _LOWER: dict[type, Callable[[Any, bool], object]] = {
     Decimal: lambda value, _: {"$decimal": str(value)},
     UUID: lambda value, _: {"$uuid": str(value)},
     type(Path()): lambda value, escaped: {"$path": _lower(str(value), escaped)},
-    ToolObject: _lower_object,
+    ToolObject: lambda value, escaped: {"$object": [value.class_name, _lower_dict(value.fields, escaped)]},
     ToolEnum: lambda value, _: {"$enum": [value.class_name, value.member]},
 }
 
