@@ -9,7 +9,7 @@ from fact_magics.errors import did_you_mean
 from fact_magics.signature.bounds import add_field
 from fact_magics.signature.classes import EnumOf, LiteralOf
 from fact_magics.signature.declarations import read_class
-from fact_magics.signature.reader import TYPING, Annotation, Module, Reader, typing_names
+from fact_magics.signature.reader import TYPING, Annotation, Reader, typing_names
 from fact_magics.signature.vocabulary import ALLOWED, ANY, NONE, Container, Scalar, Type, union
 from fact_magics.values import ToolEnum
 from fact_magics.values.literals import dotted_name, read_literal, source_of
@@ -59,8 +59,8 @@ _UNSUPPORTED = {
 class AnnotationReader(Reader):
     """Reads the annotations of one tool, and the types, bounds and literals in them."""
 
-    def __init__(self, module: Module, source: str) -> None:
-        super().__init__(module, source)
+    def __init__(self, source: str, tree: ast.Module) -> None:
+        super().__init__(source, tree)
         self._open: list[str] = []  # aliases and classes that are being read: meeting one again is recursion
         self._read: dict[str, Type] = {}
         self._costs: dict[str, int] = {}
@@ -100,11 +100,11 @@ class AnnotationReader(Reader):
         name = dotted_name(node)
         if name is not None and name.count(".") == 1:
             owner, member = name.split(".")
-            if owner in self.module.classes:
+            if owner in self.classes:
                 read = self._type(ast.copy_location(ast.Name(owner), node), 0)
                 if isinstance(read, EnumOf) and member in dict(read.members):
                     return ToolEnum(owner, member)
-        return read_literal(node, self.module.origin)
+        return read_literal(node, self.resolve)
 
     def _type(self, node: ast.expr, depth: int) -> Type:
         if depth > _MAX_DEPTH:
@@ -125,11 +125,10 @@ class AnnotationReader(Reader):
 
     def _named(self, node: ast.expr, depth: int) -> Type:
         name = dotted_name(node) or ""
-        module = self.module
         if name in self._read:
             self._spend(node, self._costs[name])
             return self._read[name]
-        if name in module.classes or name in module.aliases:
+        if name in self.classes or name in self.aliases:
             if name in self._open:
                 raise self.refuse(node, f"the type {name} contains itself", "Use Any for its inner values.")
             self._open.append(name)
@@ -140,7 +139,7 @@ class AnnotationReader(Reader):
             finally:
                 self._open.pop()
             return self._read[name]
-        origin = module.origin(name)
+        origin = self.resolve(name)
         if origin in _SCALARS:
             return _SCALARS[origin]
         if origin in _CONTAINERS:
@@ -155,9 +154,9 @@ class AnnotationReader(Reader):
             raise self.refuse(node, "the types of the signature are too large", "Use Any inside them.")
 
     def _own(self, name: str, node: ast.expr, depth: int) -> Type:
-        if name in self.module.classes:
-            return read_class(self, self.module.classes[name])
-        value = self.module.aliases[name]
+        if name in self.classes:
+            return read_class(self, self.classes[name])
+        value = self.aliases[name]
         if isinstance(value, ast.Call) and self.origin(value.func) in typing_names("NewType"):
             value = value.args[1] if len(value.args) == 2 else value
         if not isinstance(value, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp | ast.Constant):
@@ -167,8 +166,8 @@ class AnnotationReader(Reader):
     def _unknown(self, node: ast.expr, name: str, origin: str | None) -> SignatureError:
         if origin in _STREAMS:
             return self.refuse(node, f"{name} can't be a tool's result or input", "Use a list.")
-        if origin is None and not self.module.binds(name.partition(".")[0]) and name not in _UNSUPPORTED:
-            hint = did_you_mean(name, self.module.type_names) or "Import or define it in the tool's source."
+        if origin is None and not self.binds(name.partition(".")[0]) and name not in _UNSUPPORTED:
+            hint = did_you_mean(name, self.type_names) or "Import or define it in the tool's source."
             return self.refuse(node, f"the type {name} is not defined", hint)
         return self.refuse(node, f"the type {name} can't be validated", ALLOWED)
 

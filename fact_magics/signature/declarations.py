@@ -62,7 +62,7 @@ def _is_typed_dict(reader: Reader, node: ast.ClassDef, seen: set[str]) -> bool:
 
 
 def _parent(reader: Reader, base: ast.expr) -> ast.ClassDef | None:
-    return reader.module.classes.get(base.id) if isinstance(base, ast.Name) else None
+    return reader.classes.get(base.id) if isinstance(base, ast.Name) else None
 
 
 def _option(call: ast.ClassDef | ast.expr | None, name: str) -> bool:
@@ -117,7 +117,7 @@ def _fields(reader: Reader, node: ast.ClassDef, kind: Kind) -> Iterator[ClassFie
 def _wrapper(reader: Reader, annotation: ast.expr) -> str:
     """Find the outermost name of an annotation if it is one of typing or dataclasses."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-        origin = reader.module.origin(annotation.value.partition("[")[0].strip())
+        origin = reader.resolve(annotation.value.partition("[")[0].strip())
     else:
         origin = reader.origin(annotation.value if isinstance(annotation, ast.Subscript) else annotation)
     module, _, name = (origin or "").rpartition(".")

@@ -25,23 +25,74 @@ def typing_names(*names: str) -> frozenset[str]:
     return frozenset(f"{module}.{name}" for module in TYPING for name in names)
 
 
-class Module:
-    """The bindings of a module; if a name is bound several times, the last binding counts.
+class Annotation(NamedTuple):
+    """An annotation that was read: its type, and what its ``Annotated`` adds."""
+
+    type: Type
+    default: Default | None = None
+    description: str = ""
+
+
+class Reader(ABC):
+    """Reads the source of one tool; what reads its bounds and its classes is given this reader.
 
     Parameters
     ----------
+    source : str
+        The source.
     tree : ast.Module
-        The parsed source.
+        The parsed source. If it binds a name several times, the last binding counts.
     """
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, source: str, tree: ast.Module) -> None:
         self.classes: dict[str, ast.ClassDef] = {}
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self.aliases: dict[str, ast.expr] = {}  # names bound to an expression, which may be a type
         self._imports: dict[str, str] = {}
         self._kinds = (self.classes, self.functions, self.aliases, self._imports)
+        self._lines = source.splitlines()
+        self._line = 0  # of the annotation that is being read: the code in a quoted annotation has no line
         for statement in _top_level(tree.body):
             self._bind(statement)
+
+    @abstractmethod
+    def annotation(self, node: ast.expr) -> Annotation:
+        """Read a whole annotation, with what ``Annotated`` adds to it.
+
+        Raises
+        ------
+        SignatureError
+            The annotation uses a type outside the vocabulary.
+        """
+
+    @abstractmethod
+    def literal(self, node: ast.expr) -> object:
+        """Read a literal or a member of the tool's own enumerations; raises `LiteralError`."""
+
+    def default(self, node: ast.expr) -> Default:
+        """Read a default: with its value if it is a literal, otherwise only as text."""
+        try:
+            return Default(source_of(node), True, self.literal(node))
+        except LiteralError:
+            return Default(source_of(node), False)
+
+    def required_literal(self, node: ast.expr) -> object:
+        """Read what must be a literal; raises `SignatureError` if it is not."""
+        try:
+            return self.literal(node)
+        except LiteralError as error:
+            raise self.refuse(node, str(error), "Write a literal value.") from None
+
+    def origin(self, node: ast.expr) -> str | None:
+        """Resolve an expression that is a name to where the name comes from."""
+        name = dotted_name(node)
+        return None if name is None else self.resolve(name)
+
+    def refuse(self, node: ast.AST, problem: str, hint: str) -> SignatureError:
+        """Build the error about the code at `node`."""
+        line = getattr(node, "lineno", 0) or self._line
+        shown = one_line(self._lines[line - 1], 120) if 0 < line <= len(self._lines) else ""
+        return SignatureError(f"Line {line}: {problem}.", hint=hint, details=[shown] if shown else [])
 
     def binds(self, name: str) -> bool:
         """Whether the source itself binds the name."""
@@ -52,7 +103,7 @@ class Module:
         """The names that may be types, to suggest one for a misspelt name."""
         return [*self._imports, *self.classes, *self.aliases, *_BUILTINS]
 
-    def origin(self, name: str) -> str | None:
+    def resolve(self, name: str) -> str | None:
         """Resolve a name to where it comes from: ``dt.date`` to ``datetime.date``; None where unknown."""
         first, dot, rest = name.partition(".")
         if first in self._imports:
@@ -96,67 +147,3 @@ def _top_level(body: Sequence[ast.stmt | ast.ExceptHandler]) -> Iterator[ast.stm
                 yield from _top_level(handled)
             case _:
                 yield statement
-
-
-class Annotation(NamedTuple):
-    """An annotation that was read: its type, and what its ``Annotated`` adds."""
-
-    type: Type
-    default: Default | None = None
-    description: str = ""
-
-
-class Reader(ABC):
-    """Reads the source of one tool; what reads its bounds and its classes is given this reader.
-
-    Parameters
-    ----------
-    module : Module
-        The names that its source binds.
-    source : str
-        The source, for the lines that errors show.
-    """
-
-    def __init__(self, module: Module, source: str) -> None:
-        self.module = module
-        self._lines = source.splitlines()
-        self._line = 0  # of the annotation that is being read: the code in a quoted annotation has no line
-
-    @abstractmethod
-    def annotation(self, node: ast.expr) -> Annotation:
-        """Read a whole annotation, with what ``Annotated`` adds to it.
-
-        Raises
-        ------
-        SignatureError
-            The annotation uses a type outside the vocabulary.
-        """
-
-    @abstractmethod
-    def literal(self, node: ast.expr) -> object:
-        """Read a literal or a member of the tool's own enumerations; raises `LiteralError`."""
-
-    def default(self, node: ast.expr) -> Default:
-        """Read a default: with its value if it is a literal, otherwise only as text."""
-        try:
-            return Default(source_of(node), True, self.literal(node))
-        except LiteralError:
-            return Default(source_of(node), False)
-
-    def required_literal(self, node: ast.expr) -> object:
-        """Read what must be a literal; raises `SignatureError` if it is not."""
-        try:
-            return self.literal(node)
-        except LiteralError as error:
-            raise self.refuse(node, str(error), "Write a literal value.") from None
-
-    def origin(self, node: ast.expr) -> str | None:
-        """Resolve an expression that is a name to where the name comes from."""
-        name = dotted_name(node)
-        return None if name is None else self.module.origin(name)
-
-    def refuse(self, node: ast.AST, problem: str, hint: str) -> SignatureError:
-        """Build the error about the code at `node`."""
-        line = getattr(node, "lineno", 0) or self._line
-        shown = one_line(self._lines[line - 1], 120) if 0 < line <= len(self._lines) else ""
-        return SignatureError(f"Line {line}: {problem}.", hint=hint, details=[shown] if shown else [])

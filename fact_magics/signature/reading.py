@@ -9,7 +9,6 @@ from fact_magics.errors import SignatureError, did_you_mean
 from fact_magics.signature.annotations import AnnotationReader
 from fact_magics.signature.bounds import add_field
 from fact_magics.signature.docstrings import parameter_descriptions
-from fact_magics.signature.reader import Module
 from fact_magics.signature.signature import KINDS, Parameter, Signature
 from fact_magics.signature.vocabulary import NONE, union
 from fact_magics.text import one_line
@@ -47,14 +46,13 @@ def read_signature(source: str, name: str) -> Signature:
 
 
 def _read(source: str, name: str) -> Signature:
-    module = _parse(source, name)
-    node = module.functions.get(name)
+    reader = _parse(source, name)
+    node = reader.functions.get(name)
     if node is None:
-        found = "is a class" if name in module.classes else "is not a function"
-        problem = f"{name} {found}" if module.binds(name) else f"there is no function {name}"
-        hint = did_you_mean(name, module.functions) or f"Define it at the top level: def {name}(...)."
+        found = "is a class" if name in reader.classes else "is not a function"
+        problem = f"{name} {found}" if reader.binds(name) else f"there is no function {name}"
+        hint = did_you_mean(name, reader.functions) or f"Define it at the top level: def {name}(...)."
         raise SignatureError(f"In the tool's source {problem}.", hint=hint)
-    reader = AnnotationReader(module, source)
     _check_form(reader, node)
     doc = ast.get_docstring(node) or ""
     described = parameter_descriptions(doc)
@@ -76,12 +74,12 @@ def _read(source: str, name: str) -> Signature:
     return signature
 
 
-def _parse(source: str, name: str) -> Module:
+def _parse(source: str, name: str) -> AnnotationReader:
     if len(source) > _MAX_SOURCE:
         problem = f"The source of {name} has {len(source):,} characters; at most {_MAX_SOURCE:,} are read."
         raise SignatureError(problem, hint="Shorten it.")
     try:
-        return Module(ast.parse(source))
+        return AnnotationReader(source, ast.parse(source))
     except SyntaxError as error:
         raise SignatureError(
             f"Line {error.lineno or 1}: the source of {name} does not parse: {one_line(error.msg, 120)}.",
