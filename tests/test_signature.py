@@ -493,7 +493,7 @@ class TestCalls:
         for args, kwargs, problem in [
             ((1, 2, 3), {}, "takes 2 positional arguments, got 3"),
             ((1, 2), {"b": 2}, "'b' twice"),
-            ((), {"a": 1, "b": 2}, "by its position only"),
+            ((), {"a": 1, "b": 2}, "by position only"),
         ]:
             with pytest.raises(InvalidInput, match=problem):
                 signature.bind(args, kwargs)

@@ -21,6 +21,8 @@ from pydantic_core import core_schema as cs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    _Build = Callable[[bool, dict[str, Any]], CoreSchema]
+
 ORDER = frozenset({"ge", "gt", "le", "lt"})
 SIZE = frozenset({"min_length", "max_length"})
 _NUMBER = ORDER | {"multiple_of"}
@@ -46,7 +48,7 @@ class ScalarRules(NamedTuple):
 
     json_schema: dict[str, Any]
     json_kinds: frozenset[str]
-    core_schema: Callable[[bool, dict[str, Any]], CoreSchema]  # from Mode.exact and the bounds
+    core_schema: _Build  # from Mode.exact and the bounds
     bound_names: frozenset[str] = frozenset()
     from_recorded: Callable[[Any], object] = lambda data: data
 
@@ -61,7 +63,7 @@ def checked(function: Callable[[Any], object]) -> CoreSchema:
     return cs.no_info_plain_validator_function(function)
 
 
-def _native(build: Callable[..., CoreSchema]) -> Callable[[bool, dict[str, Any]], CoreSchema]:
+def _native(build: Callable[..., CoreSchema]) -> _Build:
     return lambda _exact, bounds: build(strict=True, **bounds)
 
 
@@ -70,9 +72,7 @@ def _float(exact: bool, bounds: dict[str, Any]) -> CoreSchema:
     return cs.chain_schema([cs.is_instance_schema(float), number]) if exact else number
 
 
-def _converted(
-    kind: type, read: Callable[[Any], object], expected: str
-) -> Callable[[bool, dict[str, Any]], CoreSchema]:
+def _converted(kind: type, read: Callable[[Any], object], expected: str) -> _Build:
     """Accept instances of a class, and, if conversions are allowed, values that `read` can convert to it."""
 
     def build(exact: bool, bounds: dict[str, Any]) -> CoreSchema:

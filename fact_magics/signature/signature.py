@@ -119,7 +119,7 @@ class Signature:
             if name in bound:
                 raise InvalidInput(f"{self.name}() got {name!r} twice.", hint="Give it once.")
             if name in self._positional_only:
-                raise InvalidInput(f"{self.name}() takes {name!r} by its position only.", hint=self._hint)
+                raise InvalidInput(f"{self.name}() takes {name!r} by position only.", hint=self._hint)
         bound.update(kwargs)
         return bound
 

@@ -167,7 +167,11 @@ class Container(Type):
         return self.kind in ("frozenset", "tuple") and super().hashable
 
     def shape(self) -> list[object]:
-        return [self.kind, *([self.variadic] if self.kind == "tuple" else []), *map(_shape, self.items)]
+        return [
+            self.kind,
+            *([self.variadic] if self.kind == "tuple" else []),
+            *(item.shape() for item in self.items),
+        ]
 
     def core_schema(self, mode: Mode, **bounds: Any) -> CoreSchema:
         schemas = [item.core_schema(mode) for item in self.items]
@@ -236,7 +240,7 @@ class UnionOf(Type):
         return self.members
 
     def shape(self) -> list[object]:
-        return ["union", *map(_shape, self.members)]
+        return ["union", *(member.shape() for member in self.members)]
 
     def core_schema(self, mode: Mode) -> CoreSchema:
         members = [member for member in self.members if member != NONE]
@@ -328,10 +332,6 @@ def union(members: tuple[Type, ...]) -> Type:
         for part in member.members if isinstance(member, UnionOf) else (member,):
             flat.setdefault(repr(part), part)
     return next(iter(flat.values())) if len(flat) == 1 else UnionOf(tuple(flat.values()))
-
-
-def _shape(type_: Type) -> list[object]:
-    return type_.shape()
 
 
 def _tuple_as_list(value: object) -> object:

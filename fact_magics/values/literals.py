@@ -101,17 +101,15 @@ def _read(node: ast.expr, resolve: Callable[[str], str | None], depth: int) -> A
             if type(value) is int or type(value) is float:
                 return -value if isinstance(sign, ast.USub) else value
         case ast.List(items) | ast.Tuple(items) | ast.Set(items):
-            kind = _DISPLAYS[type(node)]
-            return _hashed(node, lambda: kind(read_all(items)))
+            return _built(node, _DISPLAYS[type(node)], [[*read_all(items)]])
         case ast.Dict(keys, values) if None not in keys:
             named = cast(list[ast.expr], keys)
-            return _hashed(node, lambda: dict(zip(read_all(named), read_all(values), strict=True)))
+            return _built(node, dict, [[*zip(read_all(named), read_all(values), strict=True)]])
         case ast.Call(function, arguments, keywords):
             build = _CALLS.get(origin(function))
             if build is not None and all(keyword.arg for keyword in keywords):
-                args = read_all(arguments)
-                kwargs = {str(keyword.arg): keyword.value for keyword in keywords}
-                return _built(node, build, [*args], dict(zip(kwargs, read_all(kwargs.values()), strict=True)))
+                kwargs = {str(keyword.arg): next(read_all([keyword.value])) for keyword in keywords}
+                return _built(node, build, [*read_all(arguments)], kwargs)
         case ast.Name() | ast.Attribute() if (name := origin(node)) in _NAMES:
             return _NAMES[name]
     raise LiteralError(node)
@@ -120,16 +118,11 @@ def _read(node: ast.expr, resolve: Callable[[str], str | None], depth: int) -> A
 _DISPLAYS: dict[type, type] = {ast.List: list, ast.Tuple: tuple, ast.Set: set}
 
 
-def _hashed(node: ast.expr, build: Callable[[], Any]) -> Any:
+def _built(
+    node: ast.expr, build: Callable[..., Any], args: list[Any], kwargs: dict[str, Any] | None = None
+) -> Any:
     try:
-        return build()
-    except TypeError:
-        raise LiteralError(node, "an item or key that can't be hashed") from None
-
-
-def _built(node: ast.expr, build: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
-    try:
-        return build(*args, **kwargs)
+        return build(*args, **(kwargs or {}))
     except ArithmeticError:
         raise LiteralError(node, "there is no such value") from None
     except (TypeError, ValueError) as error:

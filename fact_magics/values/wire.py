@@ -215,7 +215,7 @@ def _read(wire: bytes, tagged: json.JSONDecoder, max_depth: int) -> object:
     except (ValueError, ArithmeticError, TypeError) as error:
         raise WireError(f"not the canonical form of a value: {error}") from None
     if end != len(text):
-        raise WireError("not the canonical form of a value: something follows it")
+        raise WireError("not the canonical form of a value: more text follows it")
     # A few brackets can't be deep, and counting them is far cheaper than walking the value.
     if len(wire) > max_depth and _containers(wire) > max_depth and _deeper_than(value, max_depth):
         raise WireError(f"a value nested deeper than {MAX_DEPTH} levels")
@@ -288,7 +288,7 @@ def _construct(cls: type, fields: dict[str, object]) -> object:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise WireError(f"a bare {name}")
+    raise WireError(f"{name} outside of '$float'")
 
 
 def _read_float(text: str) -> float:
@@ -311,7 +311,7 @@ def _read_set(items: list[object]) -> set[object]:
 
 def _refuse_one_hash(keys: list[object]) -> None:
     if len(keys) > _MOST_OF_ONE_HASH and max(Counter(map(hash, keys)).values()) > _MOST_OF_ONE_HASH:
-        raise WireError(f"more than {_MOST_OF_ONE_HASH} keys of one hash")
+        raise WireError(f"more than {_MOST_OF_ONE_HASH} keys with the same hash")
 
 
 def _read_timedelta(parts: list[Any]) -> timedelta:
