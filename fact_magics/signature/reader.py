@@ -104,7 +104,7 @@ class Reader(ABC):
         return [*self._imports, *self.classes, *self.aliases, *_BUILTINS]
 
     def resolve(self, name: str) -> str | None:
-        """Resolve a name to where it comes from: ``dt.date`` to ``datetime.date``; None where unknown."""
+        """Resolve a name to where it comes from: ``dt.date`` to ``datetime.date``; None if unknown."""
         first, dot, rest = name.partition(".")
         if first in self._imports:
             return f"{self._imports[first]}{dot}{rest}"

@@ -247,7 +247,7 @@ class UnionOf(Type):
         if len(members) == 1:
             only = members[0].core_schema(mode)
         else:
-            # A member that fits as it stands wins over one that would convert: 1 is an int in `float | int`.
+            # A member that does not convert the value wins over one that does: 1 is an int in `float | int`.
             choices: list[CoreSchema | tuple[CoreSchema, str]]
             choices = [member.core_schema(mode._replace(exact=True)) for member in members]
             if not mode.exact:

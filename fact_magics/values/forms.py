@@ -1,4 +1,4 @@
-"""What the other modules of this package share: limits, errors, stand-ins for the tool's classes.
+"""Limits, errors, and stand-ins for the tool's classes, which the other modules of this package share.
 
 The sandbox's worker is sent the source of this module, of `foreign` and of `wire`, and loads them under
 another name. So these three import only the standard library and, relatively, each other.
