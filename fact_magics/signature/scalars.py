@@ -8,7 +8,6 @@ times, text for Decimal, UUID and Path.
 from __future__ import annotations
 
 import base64
-from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -80,9 +79,10 @@ def _converted(kind: type, read: Callable[[Any], object], expected: str) -> _Bui
             if type(value) is kind:
                 return value
             if not exact:
-                # `read` raises these for values of types that it was not made for, too.
-                with suppress(ValueError, TypeError, AttributeError, ArithmeticError):
+                try:
                     return read(value)
+                except (ValueError, TypeError, AttributeError, ArithmeticError):  # of a value of any type
+                    pass
             raise should_be(f"be {expected}")
 
         schema = checked(take)
