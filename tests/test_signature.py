@@ -417,6 +417,25 @@ class TestContainers:
         assert "\x1b" not in refused("Literal['a']", "\x1b[31m")
 
 
+class TestPaths:
+    @pytest.mark.parametrize(
+        "annotation",
+        [
+            "Path",
+            "Path | None",
+            "list[tuple[int, Path]]",
+            "dict[Path, int]",
+            "Annotated[set[Path], at.MinLen(1)]",
+        ],
+    )
+    def test_a_path_is_found_wherever_it_is_in_the_input(self, annotation):
+        assert taking(annotation).takes_paths
+
+    def test_paths_in_fields_are_found_and_those_in_results_are_not(self):
+        assert read("@dataclass\nclass D:\n    a: list[Path]\ndef f(x: D) -> None: ...").takes_paths
+        assert not read("def f(x: list[Point], y: Any) -> Path: ...").takes_paths
+
+
 class TestClassesOfTheTool:
     def test_an_enumeration_takes_values_and_names(self):
         assert accepted("Colour", "red") == ToolEnum("Colour", "RED")

@@ -24,7 +24,6 @@ import pytest
 
 from fact_magics.sandbox import boot
 from fact_magics.values import (
-    MAX_DEPTH,
     ToolEnum,
     ToolObject,
     ValueTypeError,
@@ -34,6 +33,7 @@ from fact_magics.values import (
     normalise,
     plain,
 )
+from fact_magics.values.forms import MAX_DEPTH
 
 
 class Colour(enum.Enum):

@@ -91,7 +91,7 @@ def _plain_float(value: float) -> float | str:
     return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def iso_duration(value: timedelta) -> str:
+def _iso_duration(value: timedelta) -> str:
     """Write a duration as ISO 8601: ``P1DT2H3M4.5S``, ``-PT5S``."""
     sign = "-" if value < timedelta(0) else ""
     value = abs(value)
@@ -112,7 +112,7 @@ _PLAIN: dict[type, Callable[[Any], object]] = {
     date: date.isoformat,
     datetime: datetime.isoformat,
     time: time.isoformat,
-    timedelta: iso_duration,
+    timedelta: _iso_duration,
     Decimal: str,
     UUID: str,
     type(Path()): str,
