@@ -9,7 +9,6 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.core.files import takes_paths
 from fact_magics.errors import (
     SignatureError,
 )
@@ -113,7 +112,7 @@ class LoadedTool:
     @cached_property
     def takes_paths(self) -> bool:
         """Whether its input may name files; its runs may read those that are passed."""
-        return takes_paths(self.signature)
+        return self.signature.takes_paths
 
     @cached_property
     def reaches_out(self) -> bool:

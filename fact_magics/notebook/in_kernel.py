@@ -18,7 +18,7 @@ from fact_magics.notebook.interrupts import handled_by, interruptible
 from fact_magics.sandbox.outcome import Outcome, ToolError
 from fact_magics.sandbox.policy import Limits
 from fact_magics.sandbox.printed import Printed
-from fact_magics.signature.parameters import KINDS
+from fact_magics.signature.signature import KINDS
 from fact_magics.signature.vocabulary import ANY
 from fact_magics.tool import Status
 from fact_magics.values import ValueTypeError, decode, encode

@@ -8,7 +8,6 @@ from fact_magics.display.record import run_record
 from fact_magics.errors import CellError, InvalidInput, UnknownName, did_you_mean
 from fact_magics.notebook.arguments import ALLOW, YES_REALLY, Arguments, Command, Option, megabytes, seconds
 from fact_magics.notebook.commands.desk import JSON, Answer, Desk
-from fact_magics.signature.recorded import is_exact, read_recorded
 from fact_magics.tool import Status, ToolInput
 from fact_magics.values import plain
 
@@ -103,7 +102,7 @@ async def _find(core: FactCore, wanted: str) -> ExecutionRow:
 
 def _input(row: ExecutionRow, tool: LoadedTool) -> dict[str, object]:
     try:
-        return read_recorded(row.input_data or "", tool.signature)
+        return tool.signature.read_recorded(row.input_data or "")
     except (ValueError, RecursionError) as error:
         raise _unreadable(row) from error
 
@@ -112,7 +111,7 @@ def _refuse_another(row: ExecutionRow, planned: Plan) -> None:
     """Run nothing on an input that may be another one than the row tells of."""
     if row.cache_key is not None and planned.key == row.cache_key:
         return
-    if not is_exact(planned.tool.signature):
+    if not planned.tool.signature.recorded_exactly:
         raise _unreadable(row)
 
 
