@@ -81,16 +81,13 @@ def ago(seconds: float) -> str:
 
 
 def utc_now() -> str:
-    """Tell the time as every row writes it: ``2026-11-22T09:28:00.123Z``."""
+    """Give the time in the form of every row: ``2026-11-22T09:28:00.123Z``."""
     return utc_text(datetime.now(UTC))
 
 
-def utc_text(moment: datetime) -> str:
-    """Write an aware `datetime` so that texts sort as the moments do.
+def utc_text(moment: datetime, timespec: str = "milliseconds") -> str:
+    """Write an aware `datetime` of any time zone so that texts sort as the moments do.
 
-    Parameters
-    ----------
-    moment : datetime
-        Aware, of any time zone.
+    `timespec` is that of `datetime.isoformat`; texts of different ones sort alike down to the coarser.
     """
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return moment.astimezone(UTC).isoformat(timespec=timespec).removesuffix("+00:00") + "Z"

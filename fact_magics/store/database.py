@@ -1,4 +1,4 @@
-"""Opening the file: who may, which version it is, how it is brought up to date; and transactions on it."""
+"""`Database`: opens the file, refuses it or brings its tables up to date, and runs transactions."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from fact_magics.errors import StoreError
 from fact_magics.store.faults import not_a_database, primary_code, store_error
 from fact_magics.store.schema import APPLICATION_ID, MIGRATIONS
-from fact_magics.store.worker import Worker
+from fact_magics.store.worker import Worker, WorkerClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
 Migrations = tuple[tuple[str, ...], ...]
 
-# SQLite's own wait for a lock is not fair, and a few situations (the switch to WAL, a recovery) skip it.
+# SQLite's own wait for a lock is not fair, and in a few situations (the switch to WAL, a recovery) there is
+# none.
 _BUSY_TIMEOUT_MS = 5_000
 _PATIENCE_SECONDS = 60.0
 _SMALLEST_PAGE = 512
@@ -31,7 +32,7 @@ _WAL_KEPT_BYTES = 32 * 1024 * 1024
 
 
 class Database:
-    """An open database file: reads and transactions, one after the other, on its thread.
+    """An open database file: reads and transactions run one after the other on its thread.
 
     Made by `Database.open`.
     """
@@ -42,24 +43,24 @@ class Database:
 
     @classmethod
     async def open(cls, path: Path, *, migrations: Migrations = MIGRATIONS) -> Self:
-        """Open the file, made if it is not there, and bring its tables up to date.
+        """Open a file, made if it is not there, and bring its tables up to date.
 
         Parameters
         ----------
         path : Path
-            The database file. A directory or file that has to be made is the user's alone (0700, 0600).
+            The database file. Directories and files that are made are accessible to the user alone (0700,
+            0600).
         migrations : tuple of tuple of str
-            The steps from an empty file to this version's tables.
+            The steps from an empty file to the tables of this version.
 
         Raises
         ------
         StoreError
-            It can't be opened, is no database, another program's, damaged, or from a newer version. A file
-            that is refused is left as it was.
+            The file can't be opened, is not a database, belongs to another program, is damaged, or comes
+            from a newer version. It is left as it was.
         """
         path = _full(path)
         worker = Worker(partial(_connect, path, len(migrations)))
-        database = cls(path, worker)
         try:
             await worker
             await worker.run(partial(_prepare, path=path, migrations=migrations))
@@ -69,65 +70,39 @@ class Database:
         except BaseException:
             worker.stop()
             raise
-        return database
+        return cls(path, worker)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a query; it waits for no writer."""
-        return await self._run(partial(_patiently, work=work))
+        """Run a query. It does not wait for other programs that write."""
+        with self._errors_explained():
+            return await self._worker.run(partial(_patiently, work=work))
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a transaction that has the write lock from its first statement.
 
-        It is done whole or not at all, also where the caller is cancelled while it waits (then it is done),
-        or the process is killed. `work` may run more than once, so it changes nothing but the database.
+        It is done whole or not at all, also if the process is killed. If the caller is cancelled while it
+        waits, it is done whole. `work` may run more than once, so it must change nothing but the database.
         """
-        return await self._run(partial(_patiently, work=partial(_transact, work=work)))
+        with self._errors_explained():
+            return await self._worker.run(partial(_patiently, work=partial(_transact, work=work)))
 
     def write_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a transaction as `write` does, from a thread that has no loop and waits for it."""
-        with self._faults_told():
+        """Run a transaction as `write` does, from a thread that runs no loop and waits for it."""
+        with self._errors_explained():
             return self._worker.run_blocking(partial(_patiently, work=partial(_transact, work=work)))
 
     async def aclose(self) -> None:
-        """Close the file after what was queued; closing twice is no error."""
+        """Close the file after what was queued; closing twice is not an error."""
         await self._worker.close()
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._faults_told():
-            return await self._worker.run(work)
-
     @contextmanager
-    def _faults_told(self) -> Iterator[None]:
+    def _errors_explained(self) -> Iterator[None]:
         try:
             yield
-        except ValueError:
-            if self._worker.is_open:
-                raise
+        except WorkerClosed:
             raise StoreError(f"The database {self.path} is closed.", hint="Open it again first.") from None
         except sqlite3.Error as error:
             raise store_error(error, self.path) from error
-
-
-def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]]) -> None:
-    """Apply, in one transaction, the steps that the database does not have yet.
-
-    Raises
-    ------
-    StoreError
-        Another program brought it to a newer version meanwhile.
-    """
-
-    def steps(connection: sqlite3.Connection) -> None:
-        # Asked again inside the lock: two kernels that start at once both find an empty file.
-        version = _judge(connection, path, len(migrations))
-        for number, statements in enumerate(migrations[version:], start=version + 1):
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {number}")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-
-    if _user_version(connection) != len(migrations):
-        _patiently(connection, partial(_transact, work=steps))
 
 
 def _full(path: Path) -> Path:
@@ -158,7 +133,9 @@ def _make_file(path: Path) -> None:
             f"The database {path} is a directory.", hint="Name a file in it: sqlite:///…/facts.db."
         )
     if not stat.S_ISREG(mode):
-        raise StoreError(f"The database {path} is no regular file.", hint="Name another one in DATABASE_URL.")
+        raise StoreError(
+            f"The database {path} is not a regular file.", hint="Name another one in DATABASE_URL."
+        )
     for wanted, right in ((os.R_OK, "read"), (os.W_OK, "written")):
         if not os.access(path, wanted):
             raise StoreError(
@@ -168,18 +145,18 @@ def _make_file(path: Path) -> None:
 
 
 def _inspect(path: Path, newest: int) -> None:
-    """Refuse what is not ours to open, without a trace: no lock, no -wal, no -shm.
+    """Refuse a file that is not ours without leaving a lock, a -wal or a -shm.
 
-    Never by reading the file ourselves: closing a descriptor would drop the locks that SQLite holds on
-    the same file elsewhere in this process.
+    The file is read through SQLite alone: closing a descriptor of our own would drop the locks that SQLite
+    holds on the same file elsewhere in this process.
     """
     size = path.stat().st_size
     if size == 0:
         return
-    if size < _SMALLEST_PAGE:  # SQLite takes a file of one byte for an empty one, and writes over it
+    if size < _SMALLEST_PAGE:  # SQLite would take a file of one byte for an empty one and overwrite it
         raise not_a_database(path)
     wal = path.with_name(f"{path.name}-wal")
-    # What is still in the -wal only a proper reader sees; one that is read-only can't fold it in.
+    # A reader in `ro` mode sees the contents of a -wal, and can't merge it into the file.
     mode = "mode=ro" if wal.exists() and wal.stat().st_size else "mode=ro&immutable=1"
     connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=_BUSY_TIMEOUT_MS / 1000)
     try:
@@ -218,16 +195,27 @@ def _foreign(path: Path) -> StoreError:
 def _prepare(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
     _patiently(connection, partial(_judged_at_once, path=path, newest=len(migrations)))
     (journal,) = _patiently(connection, lambda it: it.execute("PRAGMA journal_mode = WAL").fetchone())
-    # Some network drives can't share the memory that WAL needs; the old journal is slower and as safe.
+    # Some network drives can't share the memory that WAL needs; the older journal is slower, and as safe.
     connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
-    migrate(connection, path, migrations)
+    if _user_version(connection) != len(migrations):
+        _patiently(connection, partial(_transact, work=partial(_migrate, path=path, migrations=migrations)))
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
+    # Judged again inside the lock: of two kernels that start at once, both find an empty file.
+    version = _judge(connection, path, len(migrations))
+    for number, statements in enumerate(migrations[version:], start=version + 1):
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number}")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
 def _judged_at_once(connection: sqlite3.Connection, path: Path, newest: int) -> None:
-    # One read transaction: another kernel may be making the tables between two of the questions.
+    # In one transaction, because another kernel may be making the tables between two queries.
     connection.execute("BEGIN")
     try:
         _judge(connection, path, newest)

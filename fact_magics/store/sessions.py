@@ -51,11 +51,6 @@ class Sessions:
 
         return await self._database.read(work)
 
-    async def latest(self, limit: int = 20) -> list[SessionRow]:
-        """List sessions, the one that started last first."""
-        query = "SELECT * FROM sessions ORDER BY started_at DESC LIMIT ?"
-        return await self._database.read(lambda connection: fetch(connection, SessionRow, query, limit))
-
     async def pin(self, session_id: str, name: str, tool_id: str) -> None:
         """Pin a session to a version of a tool: it keeps it when another version becomes current."""
         await self._database.write(lambda connection: pin(connection, session_id, name, tool_id))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fact_magics.errors import CellError, UnknownName
-from fact_magics.store import Candidate, ExecutionRow, GenerationRow, Store, new_id, utc_now
-from fact_magics.text import utc_text
+from fact_magics.store import Candidate, ExecutionRow, GenerationRow, Store, new_id
+from fact_magics.text import utc_now, utc_text
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fact_magics.errors import CellError
-from fact_magics.store import read_since
+from fact_magics.store.since import read_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
