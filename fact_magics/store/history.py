@@ -189,7 +189,6 @@ def _expression(search: str) -> str:
     expression = match_expression(search)
     if expression is None:
         raise CellError(
-            f"{search[:80]!r} holds nothing that the history is searched for.",
-            hint="Write a word or a number.",
+            f"{search[:80]!r} holds no letter and no digit to search for.", hint="Write a word or a number."
         )
     return expression

@@ -161,7 +161,7 @@ class TestRefused:
     ) -> None:
         path = tmp_path / "prices.csv"
         path.write_bytes(content)
-        assert "is no SQLite database" in (await refusal(path)).message
+        assert "is not a SQLite database" in (await refusal(path)).message
         assert contents(tmp_path) == {"prices.csv": content}
 
     async def test_a_directory_is_refused(self, tmp_path: Path) -> None:
