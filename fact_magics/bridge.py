@@ -32,18 +32,7 @@ _GRACE_SECONDS = 1.5
 
 
 def refuse_fork(process: int) -> None:
-    """Refuse to use a thread that was lost in a fork, for it would never answer.
-
-    Parameters
-    ----------
-    process : int
-        The id of the process that started the thread.
-
-    Raises
-    ------
-    FactError
-        This process was forked from that one.
-    """
+    """Raise `FactError` if this process was forked from `process`, whose threads it lost."""
     if os.getpid() != process:
         raise FactError(
             "A tool was called in a forked process, where the threads that run tools are missing.",

@@ -78,7 +78,7 @@ class Redactor:
     """Replaces secrets in values that are about to be logged.
 
     Four kinds of text are secret: one under a telling name (``api_key``, ``Authorization``), one in the form
-    of an issuer's key, one that its surroundings call a secret, and a registered value, however it is escaped.
+    of an issuer's key, one that its surroundings call a secret, and a registered value in any escaped form.
 
     Parameters
     ----------
@@ -218,14 +218,8 @@ class Log:
 class LogFile:
     """A file for several processes; at its bound it is renamed to ``.1``, ``.1`` to ``.2``, and so on.
 
-    Each line is one `write` to a descriptor in append mode, so that the lines of several kernels don't mix.
-
-    Parameters
-    ----------
-    path : Path
-        The file (0600), made with the first line; so is its directory (0700).
-    max_bytes : int
-        Size from which the file is renamed.
+    Each line is one `write` to a descriptor in append mode, so that the lines of several kernels don't mix. The
+    file (0600) and its directory (0700) are made with the first line.
     """
 
     def __init__(self, path: Path, *, max_bytes: int = _MAX_BYTES) -> None:

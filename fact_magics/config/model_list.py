@@ -111,14 +111,7 @@ class _Unusable(Exception):
 def read_config_file(directory: Path, home: Path, environment: Mapping[str, str]) -> ConfigFile:
     """Read the nearest ``config.yaml`` with a ``model_list``, from `directory` upward; never raises.
 
-    Parameters
-    ----------
-    directory : Path
-        The notebook's.
-    home : Path
-        Where the list of trusted files is kept.
-    environment : mapping
-        Variables to which a trusted file may refer as ``os.environ/NAME``.
+    `home` holds the list of trusted files, which may refer to `environment` as ``os.environ/NAME``.
     """
     for folder in (directory, *directory.parents):
         path = folder / CONFIG_FILE
@@ -143,7 +136,7 @@ def _read(entries: Iterable[Any], path: Path, environment: Mapping[str, str], *,
     problems: list[str] = []
     for number, entry in enumerate(entries, start=1):
         try:
-            found += _deployments(entry, str(path), None if not trusted else environment)
+            found += _deployments(entry, str(path), environment if trusted else None)
         except _Unusable as problem:
             problems.append(f"entry {number} of its model_list {problem}")
     notes: list[str] = []
@@ -205,17 +198,9 @@ def _deployments(entry: Any, source: str, environment: Mapping[str, str] | None)
         literal[key] = value
     if "://" in literal["model"]:
         raise _Unusable("has an address as its litellm_params.model")
-    return [
-        Deployment(
-            name,
-            literal["model"],
-            source,
-            SecretStr(literal["api_key"]) if "api_key" in literal else None,
-            literal.get("api_base") or literal.get("base_url"),
-            literal.get("api_version"),
-            timeout,
-        )
-    ]
+    key = SecretStr(literal["api_key"]) if "api_key" in literal else None
+    endpoint = literal.get("api_base") or literal.get("base_url")
+    return [Deployment(name, literal["model"], source, key, endpoint, literal.get("api_version"), timeout)]
 
 
 def _field(mapping: Any, name: str) -> Any:

@@ -23,17 +23,12 @@ _LIST = "trusted.json"
 
 
 def read_found(path: Path) -> bytes | None:
-    """Read a file that may be there. Reading it once makes sure that the judged content is the used one.
+    """Read a file once, so that the content that is judged is the one that is used.
 
     Returns
     -------
     bytes or None
         None if there is no regular file; the first `LARGEST_BYTES` + 1 bytes of one that is too large.
-
-    Raises
-    ------
-    OSError
-        It can't be read.
     """
     if not path.is_file():
         return None

@@ -70,13 +70,7 @@ class History:
         return await self._select(ExecutionRow, "tool_executions.*", source, asked, order, limit)
 
     async def find_run(self, run_id: str) -> ExecutionRow | None:
-        """Find a run by its id or an unambiguous beginning of it.
-
-        Raises
-        ------
-        UnknownName
-            More than one run begins with this text.
-        """
+        """Find a run by its id or the beginning of it (`UnknownName` if several runs begin so)."""
 
         def work(connection: sqlite3.Connection) -> ExecutionRow | None:
             ids = "SELECT id FROM tool_executions WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
@@ -102,13 +96,7 @@ class History:
         )
 
     async def attempts(self, generation_id: str) -> list[GenerationRow]:
-        """List the attempts of one generation in their order, by its id or an unambiguous beginning of it.
-
-        Raises
-        ------
-        UnknownName
-            More than one generation begins with this text.
-        """
+        """List the attempts of one generation in order; its id may be cut short as in `find_run`."""
 
         def work(connection: sqlite3.Connection) -> list[GenerationRow]:
             ids = """

@@ -35,13 +35,7 @@ class Sessions:
         await self._database.write(lambda connection: execute(connection, query, utc_now(), session_id))
 
     async def find(self, session: str) -> SessionRow | None:
-        """Find a session by its id or, if the text is hexadecimal, by an unambiguous beginning of its id.
-
-        Raises
-        ------
-        UnknownName
-            More than one session begins with this text.
-        """
+        """Find a session by its id or the beginning of it (`UnknownName` if several sessions begin so)."""
 
         def work(connection: sqlite3.Connection) -> SessionRow | None:
             ids = "SELECT id FROM sessions WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"

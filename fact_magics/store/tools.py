@@ -137,13 +137,7 @@ class Tools:
         await self._database.write(lambda connection: _set_current(connection, name, tool_id, session_id))
 
     async def remove(self, name: str) -> int:
-        """Take a name out of the toolbox; its versions stay for the history.
-
-        Returns
-        -------
-        int
-            How many versions were removed; 0 if the name is not there.
-        """
+        """Take a name out of the toolbox, and count its versions; they stay for the history."""
 
         def work(connection: sqlite3.Connection) -> int:
             row = execute(connection, "SELECT seq FROM toolbox WHERE name = ?", name).fetchone()

@@ -37,11 +37,6 @@ class Worker(aiosqlite.Connection):
       whatever cell is running. And a caller that blocks has no loop.
     - `_thread`, which is not a daemon: while a connection is open, the interpreter would not exit.
     - `_connection`, which the functions work on.
-
-    Parameters
-    ----------
-    connect : callable
-        Makes the `sqlite3.Connection`; called on the thread.
     """
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
@@ -53,11 +48,6 @@ class Worker(aiosqlite.Connection):
         """Run `work` on the thread, after what was queued before it.
 
         If the caller is cancelled, it stops waiting; `work` is done all the same.
-
-        Raises
-        ------
-        WorkerClosed
-            The connection is closed.
         """
         return await asyncio.wrap_future(self._queue(work))
 
