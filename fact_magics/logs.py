@@ -218,8 +218,8 @@ class Log:
 class LogFile:
     """A file for several processes; at its bound it is renamed to ``.1``, ``.1`` to ``.2``, and so on.
 
-    Each line is one `write` to a descriptor in append mode, so that the lines of several kernels don't mix. The
-    file (0600) and its directory (0700) are made with the first line.
+    The file (0600) and its directory (0700) are made with the first line. Each line is one `write` to a
+    descriptor in append mode, so that the lines of several kernels don't mix.
     """
 
     def __init__(self, path: Path, *, max_bytes: int = _MAX_BYTES) -> None:

@@ -198,9 +198,9 @@ def _deployments(entry: Any, source: str, environment: Mapping[str, str] | None)
         literal[key] = value
     if "://" in literal["model"]:
         raise _Unusable("has an address as its litellm_params.model")
-    key = SecretStr(literal["api_key"]) if "api_key" in literal else None
+    secret = SecretStr(literal["api_key"]) if "api_key" in literal else None
     endpoint = literal.get("api_base") or literal.get("base_url")
-    return [Deployment(name, literal["model"], source, key, endpoint, literal.get("api_version"), timeout)]
+    return [Deployment(name, literal["model"], source, secret, endpoint, literal.get("api_version"), timeout)]
 
 
 def _field(mapping: Any, name: str) -> Any:

@@ -87,13 +87,14 @@ class Cache:
 
 def _put(connection: sqlite3.Connection, entry: CacheEntry, used_at: str) -> None:
     values = values_of(entry) | {"result_hash": entry.result_hash, "size": entry.size, "used_at": used_at}
-    replaced = ", ".join(f"{name} = excluded.{name}" for name in values.keys() - {"key", "confirmations"})
+    changed = [name for name in values if name not in ("key", "confirmations")]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in changed)
     insert(
         connection,
         "cache",
         values,
         f"""
-        ON CONFLICT (key) DO UPDATE SET {replaced},
+        ON CONFLICT (key) DO UPDATE SET {changes},
         confirmations = excluded.confirmations + iif(result_hash = excluded.result_hash, confirmations, 0)
         """,
     )
