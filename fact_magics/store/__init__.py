@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fact_magics.store.memory import MemoryCache
+from fact_magics.store.memory import CacheStats, MemoryCache
 from fact_magics.store.rows import CacheEntry, Candidate, ExecutionRow, GenerationRow, SessionRow, new_id
 from fact_magics.store.store import Store
 
 __all__ = [
     "CacheEntry",
+    "CacheStats",
     "Candidate",
     "ExecutionRow",
     "GenerationRow",
