@@ -147,7 +147,7 @@ class Settings(BaseModel):
         return tuple(value.get_secret_value() for value in held if value is not None)
 
 
-# The name outside this module of each field: in the environment, or else that of the field.
+# The name of each field in the environment, or its own name if it has none there.
 _NAMES = {field: str(info.validation_alias or field) for field, info in Settings.model_fields.items()}
 _FIELDS = {name: field for field, name in _NAMES.items()}
 

@@ -76,7 +76,8 @@ class History:
             ids = "SELECT id FROM tool_executions WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
             found = full_id(connection, ids, run_id, "run")
             query = "SELECT * FROM tool_executions WHERE id = ?"
-            return fetch(connection, ExecutionRow, query, found)[0] if found else None
+            rows = fetch(connection, ExecutionRow, query, found) if found else []
+            return rows[0] if rows else None
 
         return await self._database.read(work)
 
