@@ -18,6 +18,8 @@ from fact_magics.writing.purity import is_self_contained
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 @asynccontextmanager
 async def opened(home: Path, **overrides):

@@ -13,20 +13,15 @@ import pytest
 from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
 from fact_magics.errors import CellError, GenerationFailed, UnknownName
 from fact_magics.events import ExampleProven, GenerationEnded, Printed, RunEnded, TextArrived
-from fact_magics.testing import ModelServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from fact_magics.testing import ModelServer
 
 DOUBLE = "def double(n: int) -> int:\n    print('doubling', n)\n    return 2 * n\n"
 TEXT = "Double a number.\n\n>>> double(2)\n4\n"
-
-
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with ModelServer() as running:
-        yield running
 
 
 def settings(home: Path, server: ModelServer):

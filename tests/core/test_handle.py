@@ -17,6 +17,8 @@ from fact_magics.tool import ToolMetadata, ToolVersion
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 SOURCE = '''
 from typing import Annotated, Literal
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 KEY = SecretStr("a-secret-that-is-never-shown")
 SOURCE = 'def twice(n: int) -> int:\n    """Double a number."""\n    return 2 * n\n'
 CONTRACT = ">>> twice(2)\n4\n\n>>> twice('x')\nTraceback (most recent call last):\nValueError"

@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with ModelServer() as running:
-        yield running
-
-
 @pytest.fixture(scope="module")
 def kernels_by_version() -> dict[int, Any]:
     """The module's kernels: starting one takes seconds, beginning anew in it does not."""
@@ -50,9 +44,6 @@ def modelled(
     assert begun.status == "ok", begun.traceback
     kernel.env = {**kernel.env, **own}
     return kernel
-
-
-EACH_KERNEL = pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
 
 
 @pytest.fixture

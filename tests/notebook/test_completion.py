@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 SLUG = "def slug(text: str, *, sep: str = '-', limit: int | None = None) -> str:\n    return text\n"
 SLUG_2 = "def slug(text: str) -> str:\n    return text\n"
 ADD = "def add(a: int, b: int = 1) -> int:\n    return a + b\n"

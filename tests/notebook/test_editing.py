@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.kernel
+
 SOURCE = 'def {name}(n: int) -> int:\n    """Double a number.\n\n    >>> {name}(4)\n    8\n    """\n    return 2 * n\n'
 EXAMPLES = ">>> {name}(2)\n4\n\n>>> {name}(0)\n0\n"
 

@@ -6,6 +6,9 @@ import json
 import time
 
 import pytest
+from kernels import each_kernel_if_thorough
+
+pytestmark = pytest.mark.kernel
 
 # Two seconds are promised; the rest is what a busy machine adds to the messages.
 PROMPTLY = 2.0
@@ -28,8 +31,6 @@ TOOLS = {
     ),
 }
 
-each_kernel = pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
-
 
 def interrupt_when_running(kernel, code: str, ready=lambda: True, after: float = 1.0):
     """Run a cell, interrupt it once it is `ready`, and give it with the seconds from then to its end."""
@@ -50,7 +51,7 @@ def tool_processes(kernel) -> set[int]:
     return set(kernel.descendants())
 
 
-@each_kernel
+@each_kernel_if_thorough
 @pytest.mark.parametrize("kind", TOOLS)
 def test_an_interrupted_run_ends_is_recorded_and_leaves_no_process(modelled, server, kind):
     server.writes(TOOLS[kind])
@@ -71,7 +72,7 @@ def test_an_interrupted_run_ends_is_recorded_and_leaves_no_process(modelled, ser
     assert "0" in modelled.run("%%fact_run wait --fresh\nn = 0").plain
 
 
-@each_kernel
+@each_kernel_if_thorough
 def test_an_interrupted_generation_keeps_what_was_written(modelled, server, shout, shout_cell):
     server.writes("# " + "slow " * 2000 + "\n" + shout, pace=50)
 
@@ -89,7 +90,7 @@ def test_an_interrupted_generation_keeps_what_was_written(modelled, server, shou
     assert modelled.run(shout_cell).status == "ok"
 
 
-@each_kernel
+@each_kernel_if_thorough
 def test_an_interrupt_while_examples_are_proven(modelled, server):
     server.writes("import time\n\ndef nap(n: int) -> int:\n    time.sleep(n)\n    return n\n")
 
@@ -103,7 +104,7 @@ def test_an_interrupt_while_examples_are_proven(modelled, server):
     assert modelled.run("%fact tools --json").stdout.strip() == "[]"
 
 
-@each_kernel
+@each_kernel_if_thorough
 def test_a_plain_call_can_be_interrupted(modelled, server):
     server.writes(TOOLS["sleeping"])
     modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n")
@@ -116,7 +117,7 @@ def test_a_plain_call_can_be_interrupted(modelled, server):
     assert rows(modelled, "--tool wait -n 1")[0]["status"] == "interrupted"
 
 
-@each_kernel
+@each_kernel_if_thorough
 def test_the_user_s_own_expression_can_be_interrupted(modelled, server, shout, shout_cell):
     server.writes(shout)
     modelled.run(shout_cell)
@@ -130,7 +131,7 @@ def test_the_user_s_own_expression_can_be_interrupted(modelled, server, shout, s
     assert modelled.run("1 + 1").plain == "2"
 
 
-@each_kernel
+@each_kernel_if_thorough
 def test_under_another_magic_an_interrupt_works_too(modelled, server):
     server.writes(TOOLS["sleeping"])
     modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n")
@@ -142,7 +143,7 @@ def test_under_another_magic_an_interrupt_works_too(modelled, server):
     assert rows(modelled, "--tool wait -n 1")[0]["status"] == "interrupted"
 
 
-@each_kernel
+@each_kernel_if_thorough
 def test_queued_cells_after_an_interrupt_are_not_run_with_stop_on_error(modelled, server):
     server.writes(TOOLS["sleeping"])
     modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n")

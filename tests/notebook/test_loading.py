@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("anthropic", "pydantic", "litellm", "ipywidgets", "aiosqlite", "structlog", "httpx2", "sqlite3")
 
 

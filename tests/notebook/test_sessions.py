@@ -9,6 +9,9 @@ import sqlite3
 import time
 
 import pytest
+from kernels import each_kernel_if_thorough
+
+pytestmark = pytest.mark.kernel
 
 OLD = "def greet(name: str) -> str:\n    return 'Hello ' + name\n"
 NEW = "def greet(name: str) -> str:\n    return 'Hi ' + name\n"
@@ -85,7 +88,7 @@ def test_two_kernels_write_to_one_database_at_once(start_kernel, server, home):
     connection.close()
 
 
-@pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
+@each_kernel_if_thorough
 def test_a_restart_keeps_tools_history_and_cache(modelled, server):
     greet(modelled, server, OLD)
     modelled.run("%%fact_run greet\nname = 'x'")
@@ -130,7 +133,7 @@ def test_a_killed_kernel_loses_nothing_that_a_cell_had_ended(start_kernel, serve
     connection.close()
 
 
-@pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
+@each_kernel_if_thorough
 def test_a_kernel_exits_with_the_database_open_and_leaves_no_process(modelled, server):
     greet(modelled, server, OLD)
     modelled.run("%%fact_run greet\nname = 'x'")
@@ -153,7 +156,7 @@ def test_exit_in_the_middle_of_a_run_leaves_no_process(modelled, server):
     assert gone(pids, 15) == []
 
 
-@pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
+@each_kernel_if_thorough
 def test_unloading_takes_everything_away_and_reloading_brings_it_back(modelled, server):
     before = modelled.run(
         "ip = get_ipython()\nprint(len(ip.input_transformers_cleanup), len(ip.events.callbacks['pre_execute']),"

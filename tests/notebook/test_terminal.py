@@ -13,23 +13,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fact_magics.testing import ModelServer
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 pexpect = pytest.importorskip("pexpect", reason="needs a pseudo-terminal")
 
 SLOW = "def slow(n: int) -> int:\n" + "    # a remark\n" * 40 + "    print('slowly')\n    return n\n"
 WRITE = "get_ipython().run_cell_magic('fact_generate', 'slow', '''Slowly.\n\n>>> slow(1)\n1\n''')\n"
 RUN = "get_ipython().run_cell_magic('fact_run', 'slow', 'n = {n}')\n"
-
-
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with ModelServer() as running:
-        yield running
 
 
 @pytest.fixture

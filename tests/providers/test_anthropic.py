@@ -15,6 +15,8 @@ from fact_magics.errors import ProviderError
 from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta, Usage
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def provider(server, patience):

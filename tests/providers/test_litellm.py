@@ -19,6 +19,8 @@ from fact_magics.providers.checking import check
 from fact_magics.providers.litellm import LiteLLMProvider, load_litellm
 from fact_magics.testing import ModelServer
 
+pytestmark = pytest.mark.slow
+
 WIRES = {"openai/gpt-5": "openai", "ollama/small-coder": "ollama"}
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Start = Callable[..., subprocess.Popen[str]]
 
+pytestmark = pytest.mark.slow
+
 HAMMER = """
     import asyncio, sys
     from pathlib import Path
