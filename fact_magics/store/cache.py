@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.clock import utc_text
 from fact_magics.store.binding import fields_of, records
 from fact_magics.store.rows import CacheEntry
 
@@ -56,14 +58,15 @@ def put(connection: sqlite3.Connection, entry: CacheEntry, now: str, max_bytes: 
             printed = excluded.printed, duration_ms = excluded.duration_ms, created_at = excluded.created_at,
             expires_at = excluded.expires_at, size = excluded.size, used_at = excluded.used_at
         """,
-        {**fields_of(entry, _FIELDS), "used_at": now},
+        {**fields_of(entry, _FIELDS), "used_at": _next_use(connection)},
     )
     _sweep(connection, now, max_bytes)
 
 
-def touch(connection: sqlite3.Connection, keys: Iterable[str], now: str) -> None:
+def touch(connection: sqlite3.Connection, keys: Iterable[str]) -> None:
     """Note that answers were used, which keeps them from being the first to go."""
-    connection.executemany("UPDATE cache SET used_at = ? WHERE key = ?", [(now, key) for key in keys])
+    for key in keys:
+        connection.execute("UPDATE cache SET used_at = ? WHERE key = ?", (_next_use(connection), key))
 
 
 def delete(connection: sqlite3.Connection, key: str) -> bool:
@@ -84,6 +87,15 @@ def total(connection: sqlite3.Connection) -> tuple[int, int]:
     """Tell the number of answers and their bytes."""
     entries, size = connection.execute("SELECT entries, bytes FROM cache_total").fetchone()
     return int(entries), int(size)
+
+
+def _next_use(connection: sqlite3.Connection) -> str:
+    """Tell the time of a use, later than all earlier ones even if the clock has not moved on."""
+    moment = datetime.now(UTC)
+    (latest,) = connection.execute("SELECT max(used_at) FROM cache").fetchone()
+    if latest is not None:
+        moment = max(moment, datetime.fromisoformat(latest) + timedelta(milliseconds=1))
+    return utc_text(moment)
 
 
 def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> None:

@@ -264,7 +264,7 @@ class Store:
                 history.add_generation(connection, generation)
             for execution in executions:
                 history.add_execution(connection, execution)
-            cache.touch(connection, used, now)
+            cache.touch(connection, used)
             for entry in cache_entries:
                 cache.put(connection, entry, now, max_bytes)
 
