@@ -9,6 +9,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import BEGIN, tool_has_begun, until_async
 
 from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
 from fact_magics.errors import CellError, GenerationFailed, UnknownName
@@ -146,9 +147,9 @@ async def test_a_generation_that_accepts_nothing_changes_nothing(core, server):
 
 async def test_a_cancelled_generation_is_recorded_as_interrupted(core, server):
     server.writes(DOUBLE + "# remark\n" * 500, pace=20)
-    task = asyncio.create_task(core.generate(ToolSpec("double", TEXT)))
-    await asyncio.to_thread(server.wait_for_request)
-    await asyncio.sleep(0.5)
+    heard = []
+    task = asyncio.create_task(core.generate(ToolSpec("double", TEXT), heard.append))
+    await until_async(lambda: sum(isinstance(event, TextArrived) for event in heard) > 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -159,10 +160,12 @@ async def test_a_cancelled_generation_is_recorded_as_interrupted(core, server):
 
 
 async def test_a_cancelled_run_is_recorded_as_interrupted(core, server):
-    server.writes("import time\n\ndef nap(n: float) -> float:\n    time.sleep(n)\n    return n\n")
+    server.writes(
+        f"import time\n\ndef nap(n: float) -> float:\n    {BEGIN}\n    time.sleep(n)\n    return n\n"
+    )
     await core.generate(ToolSpec("nap", "Nap."))
     task = asyncio.create_task(core.execute_tool(ToolInput("nap", {"n": 60.0})))
-    await asyncio.sleep(0.3)
+    await until_async(tool_has_begun)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import tool_has_begun, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,6 +163,10 @@ class Kernel:
                 cells[parent].status = reply["content"]["status"]
                 answered += 1
         return [cells[request] for request in requests]
+
+    def wait_for_tool(self) -> None:
+        """Wait until a tool that this kernel runs isolated has come to `waiting.BEGIN`."""
+        until(lambda: tool_has_begun(self.pid))
 
     def interrupt(self) -> None:
         self.manager.interrupt_kernel()

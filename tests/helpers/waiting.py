@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -14,6 +17,15 @@ T = TypeVar("T")
 # Only a test that fails waits as long as this.
 _SECONDS = 30.0
 _PAUSE_SECONDS = 0.01
+
+# A line of a tool that says, where nothing that it prints is shown yet, that it runs.
+BEGIN = "open('begun', 'w').close()"
+
+
+def tool_has_begun(pid: int | None = None) -> bool:
+    """Tell whether a tool that the process `pid` (by default this one) runs isolated has come to `BEGIN`."""
+    scratch = f"fact_magics-{pid or os.getpid()}-*"
+    return any(Path(tempfile.gettempdir()).glob(f"{scratch}/**/begun"))
 
 
 def until(condition: Callable[[], T], seconds: float = _SECONDS) -> T:
