@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parent.parent
 _SECRETS = ("_API_KEY", "_BASE_URL", "_API_BASE")
+_SETTINGS = ("DATABASE_URL", "FACT_MODEL", "SECRET_KEY")
 
 # A file's own markers, read from its text: with --fast, a file that needs more packages is never imported.
 _NOT_FAST = re.compile(r"^pytestmark = .*\bmark\.(slow|kernel)\b", re.MULTILINE)
@@ -85,6 +86,14 @@ def _environment(home: Path) -> dict[str, str]:
 def plain_environment(home: Path) -> dict[str, str]:
     """An environment without keys, in which the package can be imported and keeps its data aside."""
     return _environment(home)
+
+
+@pytest.fixture
+def no_user_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the models, keys and database that the user's environment names."""
+    for name in list(os.environ):
+        if name.endswith(_SECRETS) or name in _SETTINGS:
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING
 
 import pytest
 from waiting import BEGIN, tool_has_begun, until_async
@@ -15,25 +14,8 @@ from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
 from fact_magics.errors import CellError, GenerationFailed, UnknownName
 from fact_magics.events import ExampleProven, GenerationEnded, Printed, RunEnded, TextArrived
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    from fact_magics.testing import ModelServer
-
 DOUBLE = "def double(n: int) -> int:\n    print('doubling', n)\n    return 2 * n\n"
 TEXT = "Double a number.\n\n>>> double(2)\n4\n"
-
-
-def settings(home: Path, server: ModelServer):
-    environment = {"FACT_HOME": str(home), **server.environment()}
-    return load_settings({}, home.parent, environment)
-
-
-@pytest.fixture
-async def core(home: Path, server: ModelServer) -> AsyncIterator[FactCore]:
-    async with FactCore(settings(home, server)) as running:
-        yield running
 
 
 async def test_examples_in_the_description_are_the_contract(core, server):
@@ -201,11 +183,11 @@ async def test_a_name_that_can_t_be_bound_is_refused(core, server, name):
     assert server.requests == ()
 
 
-async def test_a_second_core_on_the_same_home_finds_tools_and_answers(core, server, home):
+async def test_a_second_core_on_the_same_home_finds_tools_and_answers(core, server, settings):
     server.writes(DOUBLE)
     await core.generate(ToolSpec("double", TEXT))
     await core.execute_tool(ToolInput("double", {"n": 5}))
-    async with FactCore(settings(home, server)) as other:
+    async with FactCore(settings) as other:
         output = await other.execute_tool(ToolInput("double", {"n": 5}))
         assert output.metadata["cached"] is True
         tool = await other.generate(ToolSpec("double", TEXT))

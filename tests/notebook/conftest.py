@@ -10,11 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from shells import new_shell
 
 from fact_magics.testing import ModelServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[Any]:
+    """IPython without a kernel, with the extension loaded."""
+    shell = new_shell()
+    shell.extension_manager.load_extension("fact_magics")
+    yield shell
+    shell.extension_manager.unload_extension("fact_magics")
 
 
 @pytest.fixture(scope="module")
