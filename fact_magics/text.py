@@ -85,9 +85,6 @@ def utc_now() -> str:
     return utc_text(datetime.now(UTC))
 
 
-def utc_text(moment: datetime, timespec: str = "milliseconds") -> str:
-    """Write an aware `datetime` of any time zone so that texts sort as the moments do.
-
-    `timespec` is that of `datetime.isoformat`; texts of different ones sort alike down to the coarser.
-    """
-    return moment.astimezone(UTC).isoformat(timespec=timespec).removesuffix("+00:00") + "Z"
+def utc_text(moment: datetime) -> str:
+    """Write an aware `datetime` of any time zone so that texts sort as the moments do."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-import time
 
 import pytest
+from waiting import until, until_async
 
-from fact_magics.bridge import Job, LoopThread
+from fact_magics.bridge import LoopThread
 
 
 @pytest.fixture
@@ -51,18 +51,9 @@ def test_a_blocked_thread_gets_the_result_and_the_error(thread):
 
 
 async def test_a_loop_gets_the_result_and_the_error_and_stays_alive_meanwhile(thread):
-    ticks = 0
-
-    async def tick():
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0.01)
-
-    ticking = asyncio.create_task(tick())
-    assert await thread.submit(after(0.3, 5)).wait_awaited(nothing) == 5
-    ticking.cancel()
-    assert ticks > 5
+    release = threading.Event()
+    asyncio.get_running_loop().call_later(0.1, release.set)
+    assert await thread.submit(asyncio.to_thread(release.wait, 30)).wait_awaited(nothing) is True
     with pytest.raises(KeyError):
         await thread.submit(raises(KeyError("x"))).wait_awaited(nothing)
 
@@ -75,15 +66,15 @@ def test_the_pump_runs_in_the_waiting_thread_and_at_the_end(thread):
 
 def test_a_job_that_is_long_done_is_not_waited_for(thread):
     job = thread.submit(after(0, 1))
-    while not job.finished:
-        time.sleep(0.01)
+    until(lambda: job.finished)
     assert job.wait(nothing) == 1
 
 
 def test_an_interrupt_cancels_the_job_which_still_records_itself(thread):
-    recorded = []
+    begun, waited_for, recorded = threading.Event(), threading.Event(), []
 
     async def work():
+        begun.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -91,24 +82,30 @@ def test_an_interrupt_cancels_the_job_which_still_records_itself(thread):
             recorded.append("interrupted")
             raise
 
-    threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT)).start()
+    def interrupt():
+        begun.wait()
+        waited_for.wait()
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        thread.submit(work()).wait(nothing)
+        thread.submit(work()).wait(waited_for.set)
     assert recorded == ["interrupted"]
 
 
 async def test_cancelling_the_cell_cancels_the_job_which_still_records_itself(thread):
-    recorded = []
+    begun, waited_for, recorded = threading.Event(), threading.Event(), []
 
     async def work():
+        begun.set()
         try:
             await asyncio.sleep(60)
         finally:
             await asyncio.sleep(0.05)
             recorded.append("interrupted")
 
-    cell = asyncio.create_task(thread.submit(work()).wait_awaited(nothing))
-    await asyncio.sleep(0.1)
+    cell = asyncio.create_task(thread.submit(work()).wait_awaited(waited_for.set))
+    await until_async(lambda: begun.is_set() and waited_for.is_set())
     cell.cancel()
     with pytest.raises(asyncio.CancelledError):
         await cell
@@ -116,17 +113,18 @@ async def test_cancelling_the_cell_cancels_the_job_which_still_records_itself(th
 
 
 async def test_a_job_that_won_t_stop_does_not_hold_the_cell(thread):
-    release = threading.Event()
+    begun, waited_for, release = threading.Event(), threading.Event(), threading.Event()
 
     async def stubborn():
+        begun.set()
         while not release.is_set():
             try:
                 await asyncio.sleep(0.05)
             except asyncio.CancelledError:
                 continue
 
-    cell = asyncio.create_task(thread.submit(stubborn()).wait_awaited(nothing))
-    await asyncio.sleep(0.1)
+    cell = asyncio.create_task(thread.submit(stubborn()).wait_awaited(waited_for.set))
+    await until_async(lambda: begun.is_set() and waited_for.is_set())
     cell.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(cell, 30)
@@ -188,9 +186,8 @@ def test_a_closed_thread_starts_again_when_it_is_used():
 def test_an_error_that_nobody_waited_for_is_not_reported_later(thread, recwarn, capsys):
     import gc
 
-    job: Job[None] | None = thread.submit(raises(ValueError("nobody asked")))
-    while job is not None and not job.finished:
-        time.sleep(0.01)
+    job = thread.submit(raises(ValueError("nobody asked")))
+    until(lambda: job.finished)
     job = None
     gc.collect()
     thread.submit(after(0.05, None)).wait(nothing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from shells import new_shell
 
 from fact_magics import FactCore, load_settings
 from fact_magics.core.handle import Tool
@@ -29,10 +30,7 @@ async def half(tmp_path: Path) -> AsyncIterator[Tool]:
 @pytest.fixture
 def shown(half, tmp_path: Path):
     """Run a cell that fails, and give the lines that it shows."""
-    from IPython.core.interactiveshell import InteractiveShell
-    from traitlets.config import Config
-
-    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    shell = new_shell()
     shell.user_ns["half"] = half
 
     def run(cell: str) -> list[str]:

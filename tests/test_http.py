@@ -34,6 +34,8 @@ from fact_magics.writing.prompt import request_text
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
+pytestmark = pytest.mark.slow
+
 SECRET = "s3cr3t-RECOGNISABLE-token"
 
 # A certificate of nobody's for 127.0.0.1 and localhost, until 2126.

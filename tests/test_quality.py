@@ -13,6 +13,8 @@ import yaml
 
 pytestmark = [pytest.mark.slow, pytest.mark.early]
 
+pytestmark = [pytest.mark.slow, pytest.mark.early]
+
 REPOSITORY = Path(__file__).parent.parent
 [LOCAL] = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
 

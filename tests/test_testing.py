@@ -15,11 +15,7 @@ import pytest
 
 from fact_magics.testing import ModelServer, Usage
 
-
-@pytest.fixture
-def server():
-    with ModelServer() as running:
-        yield running
+pytestmark = pytest.mark.slow
 
 
 def post(server, path, body, headers=None):

@@ -8,6 +8,8 @@ import textwrap
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def script(plain_environment, tmp_path):

@@ -267,13 +267,12 @@ class Warden:
         self.worked = True
 
     def _remove(self, used: Prepared) -> asyncio.Future[None]:
-        loop = asyncio.get_running_loop()
         used.close()
         try:
             used.scratch.rmdir()
         except OSError:
-            return loop.run_in_executor(self.files, scratch.remove, used.scratch)
-        done: asyncio.Future[None] = loop.create_future()
+            return asyncio.ensure_future(run_in(self.files, scratch.remove, used.scratch))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fact_magics.store.binding import execute, fetch, insert, values_of
@@ -56,20 +56,18 @@ class Cache:
         An answer replaces the one with its key, and adds the confirmations of one with the same result to
         its own.
         """
-        now = datetime.now(UTC)
-        # Two uses within a millisecond have an order too.
-        used_at = utc_text(now, "microseconds")
+        now = utc_now()
         stale = self._stale(used)
 
         def work(connection: sqlite3.Connection) -> None:
             for key in stale:
-                execute(connection, "UPDATE cache SET used_at = ? WHERE key = ?", used_at, key)
+                execute(connection, "UPDATE cache SET used_at = ? WHERE key = ?", _next_use(connection), key)
             for entry in entries:
                 if entry.size > self._max_bytes:
                     _delete(connection, entry.key)
                 else:
-                    _put(connection, entry, used_at)
-                    _sweep(connection, utc_text(now), self._max_bytes)
+                    _put(connection, entry)
+                    _sweep(connection, now, self._max_bytes)
 
         return work
 
@@ -85,8 +83,18 @@ class Cache:
         return sorted(due)
 
 
-def _put(connection: sqlite3.Connection, entry: CacheEntry, used_at: str) -> None:
-    values = values_of(entry) | {"result_hash": entry.result_hash, "size": entry.size, "used_at": used_at}
+def _next_use(connection: sqlite3.Connection) -> str:
+    """Give the time of a use, later than every earlier one even if the clock has not moved on."""
+    moment = datetime.now(UTC)
+    (latest,) = connection.execute("SELECT max(used_at) FROM cache").fetchone()
+    if latest is not None:
+        moment = max(moment, datetime.fromisoformat(latest) + timedelta(milliseconds=1))
+    return utc_text(moment)
+
+
+def _put(connection: sqlite3.Connection, entry: CacheEntry) -> None:
+    noted = {"result_hash": entry.result_hash, "size": entry.size, "used_at": _next_use(connection)}
+    values = values_of(entry) | noted
     changed = [name for name in values if name not in ("key", "confirmations")]
     changes = ", ".join(f"{name} = excluded.{name}" for name in changed)
     insert(
@@ -110,7 +118,7 @@ def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> None:
         _delete(connection, key)
     (total,) = connection.execute("SELECT bytes FROM cache_total").fetchone()
     excess = total - max_bytes
-    oldest = "SELECT key, size FROM cache ORDER BY used_at, rowid LIMIT ?"
+    oldest = "SELECT key, size FROM cache ORDER BY used_at LIMIT ?"
     while excess > 0:
         rows = connection.execute(oldest, (_SWEPT_AT_ONCE,)).fetchall()
         if not rows:  # the total is not the sum of the rows

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from conftest import Careless, Seen, Walled, World
 
+pytestmark = pytest.mark.slow
+
 TOOLS = Path(__file__).parent / "tools"
 MIB = 1 << 20
 

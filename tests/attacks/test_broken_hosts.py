@@ -11,7 +11,7 @@ from fact_magics.tool import Status
 if TYPE_CHECKING:
     from conftest import Careless, Walled, World
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 PIPES = """
 import fcntl, os, stat

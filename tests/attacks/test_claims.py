@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from fact_magics.sandbox import Outcome
 
+pytestmark = pytest.mark.slow
+
 # Past the worker's own code, straight into the pipe.
 FORGE = """
 import os, stat

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from conftest import Careless, Walled, World
 
 SHARED = Path("/dev/shm")  # noqa: S108 - what is left there is found and removed
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 # What is left, by the body of one tool; and by that of another, whether it is found.
 LEFT = {

@@ -16,6 +16,8 @@ from fact_magics.sandbox.frames import Ending, judge
 from fact_magics.text import one_line
 from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion
 
+pytestmark = pytest.mark.slow
+
 MARKUP = {
     "a script": "<script>alert(1)</script>",
     "a script in capitals": "<ScRiPt SRC=//evil.example>",

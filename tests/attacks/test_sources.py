@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 # ACT stands for an expression that leaves a mark; what reads the source must not evaluate it.
 ACTING = {
     "a default": "def tool(n: int = ACT) -> int:\n    return 1",

@@ -20,6 +20,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
+
 REPOSITORY = Path(__file__).parents[2]
 SUITE = (
     "tests/attacks/test_attacks.py",

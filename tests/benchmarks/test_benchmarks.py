@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.kernel, pytest.mark.thorough]
+
 PROMISES = (
     "%load_ext in an interpreter",
     "%load_ext in a kernel",
@@ -35,7 +37,6 @@ def printed() -> str:
     return done.stdout
 
 
-@pytest.mark.kernel
 @pytest.mark.parametrize("promise", PROMISES)
 def test_every_promise_gets_a_line_with_a_figure_and_a_verdict(printed: str, promise: str) -> None:
     lines = [line for line in printed.splitlines() if line.startswith(promise)]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.early]
+
 TUTORIALS = Path(__file__).parent.parent.parent / "notebooks"
 SOURCE = (
     'def weigh(n: int) -> int:\n    """Weigh a number.\n\n    In `ticks` and **stars**.\n    """\n'

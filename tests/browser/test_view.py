@@ -9,6 +9,8 @@ import pytest
 
 import fact_magics.display
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(fact_magics.display.__file__).parent
 # A model as anywidget hands it over: attributes, and a "change" for each message that changed some.
 START = """async ([code, style, state]) => {

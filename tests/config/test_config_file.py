@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from fact_magics import Settings
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-RECOGNISABLE-of-the-user-0815"
 LITERAL = "sk-RECOGNISABLE-in-the-file-4711"
 
@@ -387,11 +389,6 @@ class TestBadFiles:
 
 class TestAsking:
     """Over the real wire: what is sent, and where."""
-
-    @pytest.fixture
-    def server(self):
-        with ModelServer() as running:
-            yield running
 
     @pytest.fixture
     def honest(self):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = [pytest.mark.kernel, pytest.mark.thorough]
+
 KEY = "sk-ant-RECOGNISABLE-of-the-user-2d7c"
 HOSTILE_NAME = "<script>alert(1)</script>\x1b[2J.ipynb"
 

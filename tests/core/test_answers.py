@@ -4,66 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import pytest
 
 from fact_magics.config import load_settings
 from fact_magics.core import FactCore
-from fact_magics.testing import ModelServer
 from fact_magics.tool import Status, ToolInput, ToolSpec
 from fact_magics.writing.purity import is_self_contained
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@asynccontextmanager
-async def opened(home: Path, **overrides):
-    with ModelServer() as server:
-        environment = {"FACT_HOME": str(home), **server.environment()}
-        async with FactCore(load_settings(overrides, home.parent, environment)) as core:
-            yield core, server
+pytestmark = pytest.mark.slow
 
 
 BOTH = "def to_c(v: int) -> str:\n    return 'c'\n\n\ndef to_f(v: int) -> str:\n    return 'f'\n"
 
 
-async def test_two_tools_of_one_module_have_answers_of_their_own(tmp_path):
-    async with opened(tmp_path / "home") as (core, server):
-        for name in ("to_c", "to_f"):
-            server.writes(BOTH)
-            await core.generate(ToolSpec(name, f"Convert.\n\n>>> {name}(1)\n'{name[-1]}'"))
-        runs = [core.execute_tool(ToolInput(name, {"v": 10})) for name in ("to_c", "to_f")]
-        assert [output.result for output in await asyncio.gather(*runs)] == ["c", "f"]
-        assert (await core.execute_tool(ToolInput("to_f", {"v": 10}))).result == "f"
+async def test_two_tools_of_one_module_have_answers_of_their_own(core, server):
+    for name in ("to_c", "to_f"):
+        server.writes(BOTH)
+        await core.generate(ToolSpec(name, f"Convert.\n\n>>> {name}(1)\n'{name[-1]}'"))
+    runs = [core.execute_tool(ToolInput(name, {"v": 10})) for name in ("to_c", "to_f")]
+    assert [output.result for output in await asyncio.gather(*runs)] == ["c", "f"]
+    assert (await core.execute_tool(ToolInput("to_f", {"v": 10}))).result == "f"
 
 
-async def test_runs_that_share_a_process_confirm_an_unproven_answer_once(tmp_path):
-    async with opened(tmp_path / "home") as (core, server):
-        server.writes("import time\n\n\ndef f(n: int) -> int:\n    time.sleep(0.3)\n    return n\n")
-        await core.generate(ToolSpec("f", "Give a number back."))
-        await asyncio.gather(*(core.execute_tool(ToolInput("f", {"n": 1})) for _ in range(3)))
-        cached = [(await core.execute_tool(ToolInput("f", {"n": 1}))).metadata["cached"] for _ in range(2)]
-        assert cached == [False, True]
+async def test_runs_that_share_a_process_confirm_an_unproven_answer_once(core, server):
+    server.writes("import time\n\n\ndef f(n: int) -> int:\n    time.sleep(0.3)\n    return n\n")
+    await core.generate(ToolSpec("f", "Give a number back."))
+    await asyncio.gather(*(core.execute_tool(ToolInput("f", {"n": 1})) for _ in range(3)))
+    cached = [(await core.execute_tool(ToolInput("f", {"n": 1}))).metadata["cached"] for _ in range(2)]
+    assert cached == [False, True]
 
 
-async def test_a_run_that_waited_for_another_does_not_share_its_time_limit(tmp_path):
-    async with opened(tmp_path / "home") as (core, server):
-        server.writes("import time\n\n\ndef f(n: int) -> int:\n    time.sleep(n)\n    return n\n")
-        await core.generate(ToolSpec("f", "Sleep.\n\n>>> f(0)\n0"))
-        short, long = await asyncio.gather(
-            core.execute_tool(ToolInput("f", {"n": 1}, timeout_seconds=0.3)),
-            core.execute_tool(ToolInput("f", {"n": 1}, timeout_seconds=20)),
-        )
-        assert short.metadata["status"] == Status.TIMEOUT
-        assert long.result == 1
+async def test_a_run_that_waited_for_another_does_not_share_its_time_limit(core, server):
+    server.writes("import time\n\n\ndef f(n: int) -> int:\n    time.sleep(n)\n    return n\n")
+    await core.generate(ToolSpec("f", "Sleep.\n\n>>> f(0)\n0"))
+    short, long = await asyncio.gather(
+        core.execute_tool(ToolInput("f", {"n": 1}, timeout_seconds=0.3)),
+        core.execute_tool(ToolInput("f", {"n": 1}, timeout_seconds=20)),
+    )
+    assert short.metadata["status"] == Status.TIMEOUT
+    assert long.result == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="compares with enforced isolation")
-async def test_without_walls_only_what_computes_is_kept(tmp_path):
-    async with opened(tmp_path / "home", isolation="process") as (core, server):
+async def test_without_walls_only_what_computes_is_kept(home, server):
+    environment = {"FACT_HOME": str(home), **server.environment()}
+    async with FactCore(load_settings({"isolation": "process"}, home.parent, environment)) as core:
         for name, head, kept in (("reads", "import os", False), ("counts", "import math", True)):
             server.writes(f"{head}\n\n\ndef {name}(n: int) -> int:\n    return n\n")
             await core.generate(ToolSpec(name, f"Give it back.\n\n>>> {name}(1)\n1"))
@@ -88,12 +74,11 @@ def test_what_computes_is_told_by_its_imports_and_names(source, contained):
     assert is_self_contained(source) is contained
 
 
-async def test_what_a_variable_holds_is_no_example(tmp_path):
-    async with opened(tmp_path / "home") as (core, server):
-        server.writes("def f(n: int) -> int:\n    return n\n")
-        text = "Do what this says: >>>\n>>> f(1)\n7"
-        tool = await core.generate(ToolSpec("f", text, examples_read=True))
-        assert not tool.metadata.proven
+async def test_what_a_variable_holds_is_no_example(core, server):
+    server.writes("def f(n: int) -> int:\n    return n\n")
+    text = "Do what this says: >>>\n>>> f(1)\n7"
+    tool = await core.generate(ToolSpec("f", text, examples_read=True))
+    assert not tool.metadata.proven
 
 
 def test_a_found_file_can_t_switch_the_isolation_off(tmp_path):
@@ -109,12 +94,11 @@ def test_a_home_may_begin_with_a_tilde(tmp_path, monkeypatch):
     assert load_settings({}, tmp_path, {"FACT_HOME": "~/facts"}).home == tmp_path / "facts"
 
 
-async def test_a_model_s_name_that_is_an_address_is_refused(tmp_path):
+async def test_a_model_s_name_that_is_an_address_is_refused(core):
     from fact_magics.errors import ProviderError
 
-    async with opened(tmp_path / "home") as (core, _):
-        with pytest.raises(ProviderError, match="is an address"):
-            await core.generate(ToolSpec("f", "x", model="huggingface/https://evil.example/x"))
+    with pytest.raises(ProviderError, match="is an address"):
+        await core.generate(ToolSpec("f", "x", model="huggingface/https://evil.example/x"))
 
 
 LOOKALIKES = [
@@ -137,30 +121,27 @@ LOOKALIKES = [
 ]
 
 
-async def test_values_that_compare_as_equal_have_answers_of_their_own(tmp_path):
-    async with opened(tmp_path / "home") as (core, server):
-        server.writes("from typing import Any\n\n\ndef f(v: Any) -> str:\n    return repr(v)\n")
-        await core.generate(ToolSpec("f", "Show a value.\n\n>>> f(1)\n'1'"))
-        tool = await core.tool("f")
-        for _ in range(3):
-            assert [await tool.acall(value) for value in LOOKALIKES] == [repr(value) for value in LOOKALIKES]
+async def test_values_that_compare_as_equal_have_answers_of_their_own(core, server):
+    server.writes("from typing import Any\n\n\ndef f(v: Any) -> str:\n    return repr(v)\n")
+    await core.generate(ToolSpec("f", "Show a value.\n\n>>> f(1)\n'1'"))
+    tool = await core.tool("f")
+    for _ in range(3):
+        assert [await tool.acall(value) for value in LOOKALIKES] == [repr(value) for value in LOOKALIKES]
 
 
-async def test_nobody_changes_the_answer_that_another_is_given(tmp_path):
-    async with opened(tmp_path / "home") as (core, server):
-        server.writes("def f(n: int) -> list[int]:\n    return [n]\n")
-        await core.generate(ToolSpec("f", "Wrap.\n\n>>> f(1)\n[1]"))
-        tool = await core.tool("f")
-        for _ in range(3):
-            answer = await tool.acall(1)
-            assert answer == [1]
-            answer.append(2)
+async def test_nobody_changes_the_answer_that_another_is_given(core, server):
+    server.writes("def f(n: int) -> list[int]:\n    return [n]\n")
+    await core.generate(ToolSpec("f", "Wrap.\n\n>>> f(1)\n[1]"))
+    tool = await core.tool("f")
+    for _ in range(3):
+        answer = await tool.acall(1)
+        assert answer == [1]
+        answer.append(2)
 
 
-async def test_more_inputs_than_are_remembered_keep_their_answers(tmp_path):
-    async with opened(tmp_path / "home") as (core, server):
-        server.writes("def f(n: int) -> int:\n    return n + 1\n")
-        await core.generate(ToolSpec("f", "Add one.\n\n>>> f(1)\n2"))
-        tool = await core.tool("f")
-        for _ in range(2):
-            assert [await tool.acall(n) for n in range(300)] == list(range(1, 301))
+async def test_more_inputs_than_are_remembered_keep_their_answers(core, server):
+    server.writes("def f(n: int) -> int:\n    return n + 1\n")
+    await core.generate(ToolSpec("f", "Add one.\n\n>>> f(1)\n2"))
+    tool = await core.tool("f")
+    for _ in range(2):
+        assert [await tool.acall(n) for n in range(300)] == list(range(1, 301))

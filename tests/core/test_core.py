@@ -6,38 +6,16 @@ import asyncio
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING
 
 import pytest
+from waiting import BEGIN, tool_has_begun, until_async
 
 from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
 from fact_magics.errors import CellError, GenerationFailed, UnknownName
 from fact_magics.events import ExampleProven, GenerationEnded, Printed, RunEnded, TextArrived
-from fact_magics.testing import ModelServer
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
 DOUBLE = "def double(n: int) -> int:\n    print('doubling', n)\n    return 2 * n\n"
 TEXT = "Double a number.\n\n>>> double(2)\n4\n"
-
-
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with ModelServer() as running:
-        yield running
-
-
-def settings(home: Path, server: ModelServer):
-    environment = {"FACT_HOME": str(home), **server.environment()}
-    return load_settings({}, home.parent, environment)
-
-
-@pytest.fixture
-async def core(home: Path, server: ModelServer) -> AsyncIterator[FactCore]:
-    async with FactCore(settings(home, server)) as running:
-        yield running
 
 
 async def test_examples_in_the_description_are_the_contract(core, server):
@@ -151,9 +129,9 @@ async def test_a_generation_that_accepts_nothing_changes_nothing(core, server):
 
 async def test_a_cancelled_generation_is_recorded_as_interrupted(core, server):
     server.writes(DOUBLE + "# remark\n" * 500, pace=20)
-    task = asyncio.create_task(core.generate(ToolSpec("double", TEXT)))
-    await asyncio.to_thread(server.wait_for_request)
-    await asyncio.sleep(0.5)
+    heard = []
+    task = asyncio.create_task(core.generate(ToolSpec("double", TEXT), heard.append))
+    await until_async(lambda: sum(isinstance(event, TextArrived) for event in heard) > 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -164,10 +142,12 @@ async def test_a_cancelled_generation_is_recorded_as_interrupted(core, server):
 
 
 async def test_a_cancelled_run_is_recorded_as_interrupted(core, server):
-    server.writes("import time\n\ndef nap(n: float) -> float:\n    time.sleep(n)\n    return n\n")
+    server.writes(
+        f"import time\n\ndef nap(n: float) -> float:\n    {BEGIN}\n    time.sleep(n)\n    return n\n"
+    )
     await core.generate(ToolSpec("nap", "Nap."))
     task = asyncio.create_task(core.execute_tool(ToolInput("nap", {"n": 60.0})))
-    await asyncio.sleep(0.3)
+    await until_async(tool_has_begun)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -203,11 +183,11 @@ async def test_a_name_that_can_t_be_bound_is_refused(core, server, name):
     assert server.requests == ()
 
 
-async def test_a_second_core_on_the_same_home_finds_tools_and_answers(core, server, home):
+async def test_a_second_core_on_the_same_home_finds_tools_and_answers(core, server, settings):
     server.writes(DOUBLE)
     await core.generate(ToolSpec("double", TEXT))
     await core.execute_tool(ToolInput("double", {"n": 5}))
-    async with FactCore(settings(home, server)) as other:
+    async with FactCore(settings) as other:
         output = await other.execute_tool(ToolInput("double", {"n": 5}))
         assert output.metadata["cached"] is True
         tool = await other.generate(ToolSpec("double", TEXT))

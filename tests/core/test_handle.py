@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 
-from fact_magics import FactCore, Tool, ToolSpec, load_settings
+from fact_magics import Tool, ToolSpec
 from fact_magics.core.loaded import load
 from fact_magics.errors import FactError, InvalidInput, ToolFailed
-from fact_magics.testing import ModelServer
 from fact_magics.tool import ToolMetadata, ToolVersion
 
-if TYPE_CHECKING:
-    from pathlib import Path
+pytestmark = pytest.mark.slow
 
 SOURCE = '''
 from typing import Annotated, Literal
@@ -45,12 +42,9 @@ def price(
 
 
 @pytest.fixture
-async def price(home: Path):
-    with ModelServer() as server:
-        environment = {"FACT_HOME": str(home), **server.environment()}
-        async with FactCore(load_settings({}, home.parent, environment)) as core:
-            server.writes(SOURCE)
-            yield await core.generate(ToolSpec("price", "Add tax."))
+async def price(core, server):
+    server.writes(SOURCE)
+    return await core.generate(ToolSpec("price", "Add tax."))
 
 
 async def test_it_has_the_signature_and_the_documentation_of_the_function(price):

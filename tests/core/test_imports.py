@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
+from waiting import BEGIN, tool_has_begun, until_async
 
 from fact_magics import FactCore, ToolInput, load_settings
 from fact_magics.core import portable
@@ -20,6 +21,8 @@ from fact_magics.tool import ToolMetadata, ToolVersion
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+pytestmark = pytest.mark.slow
 
 KEY = SecretStr("a-secret-that-is-never-shown")
 SOURCE = 'def twice(n: int) -> int:\n    """Double a number."""\n    return 2 * n\n'
@@ -308,10 +311,10 @@ class TestShelf:
 
 
 async def test_a_stopped_import_changes_nothing(core):
-    source = SOURCE.replace("return", "import time\n    time.sleep(60)\n    return")
+    source = SOURCE.replace("return", f"import time\n    {BEGIN}\n    time.sleep(60)\n    return")
     before = await kept(core)
     task = asyncio.create_task(core.import_tool(file(source)))
-    await asyncio.sleep(0.5)
+    await until_async(tool_has_begun)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

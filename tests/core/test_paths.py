@@ -18,13 +18,15 @@ from fact_magics.core.files import InputFiles
 from fact_magics.errors import CellError, GenerationFailed, InvalidInput
 from fact_magics.events import Printed
 from fact_magics.permissions import Protected
-from fact_magics.testing import ModelServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from fact_magics.core.handle import Tool
+    from fact_magics.testing import ModelServer
     from fact_magics.tool import ToolOutput
+
+pytestmark = pytest.mark.slow
 
 COUNT = (
     "from pathlib import Path\n\ndef count(path: Path) -> int:\n"
@@ -45,12 +47,6 @@ def many(
     found = [*([first] if first else []), *others, *named.values(), *([job.source] if job else [])]
     return [path.read_text() for path in found]
 """
-
-
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with ModelServer() as running:
-        yield running
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 ONE = 'def twice(n: int) -> int:\n    """Double a number."""\n    return 2 * n\n'
 TWO = ONE.replace("2 * n", "n + n")
 WRONG = ONE.replace("2 * n", "3 * n")

@@ -12,6 +12,8 @@ from nbconvert.exporters import HTMLExporter, MarkdownExporter
 from fact_magics.display.record import Record, run_record, tool_record
 from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion
 
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
+
 SOURCE = (
     "import re\n\n\ndef f(a: int) -> str:\n    '''Give *a* back.\n\n    # No heading, _no_ emphasis:\n\n"
     "        * no list\n    '''\n    \n    return re.sub('<b>', '', f'$ {a} $')\n"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from shells import new_shell
 
 from fact_magics.testing import ModelServer
 
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with ModelServer() as running:
-        yield running
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[Any]:
+    """IPython without a kernel, with the extension loaded."""
+    shell = new_shell()
+    shell.extension_manager.load_extension("fact_magics")
+    yield shell
+    shell.extension_manager.unload_extension("fact_magics")
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +54,6 @@ def modelled(
     assert begun.status == "ok", begun.traceback
     kernel.env = {**kernel.env, **own}
     return kernel
-
-
-EACH_KERNEL = pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from fact_magics.testing import ModelServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.kernel
+
 SOURCE = "def {name}(n: int) -> int:\n    return 2 * n\n"
 BODY = "Double a number.\n\n>>> {name}(2)\n4\n\n>>> {name}(\n...     3)\n6\n"
 CONTRACT = ">>> {name}(2)\n4\n\n>>> {name}(\n...     3)\n6"

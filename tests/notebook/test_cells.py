@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
-
-@pytest.fixture(scope="module")
-def shell() -> Iterator[object]:
-    from IPython.core.interactiveshell import InteractiveShell
-    from traitlets.config import Config
-
-    made = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
-    made.extension_manager.load_extension("fact_magics")
-    yield made
-    made.extension_manager.unload_extension("fact_magics")
+@pytest.fixture
+def shell(loaded):
+    return loaded
 
 
 class TestAtAPrompt:

@@ -12,8 +12,10 @@ from fact_magics import FactCore, ToolSpec, load_settings
 from fact_magics.testing import ModelServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+
+pytestmark = pytest.mark.slow
 
 SLUG = "def slug(text: str, *, sep: str = '-', limit: int | None = None) -> str:\n    return text\n"
 SLUG_2 = "def slug(text: str) -> str:\n    return text\n"
@@ -41,26 +43,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.fixture(scope="module")
-def loaded() -> Iterator[object]:
-    """IPython with the extension loaded; without jedi, which is asked for what is not these magics'."""
-    from IPython.core.interactiveshell import InteractiveShell
-    from traitlets.config import Config
-
-    quiet = Config({"HistoryManager": {"enabled": False}, "IPCompleter": {"use_jedi": False}})
-    made = InteractiveShell(config=quiet)
-    made.extension_manager.load_extension("fact_magics")
-    yield made
-    made.extension_manager.unload_extension("fact_magics")
-
-
 @pytest.fixture
-def shell(loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+def shell(loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_user_settings: None) -> object:
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.endswith(("_API_KEY", "_BASE_URL", "_API_BASE")) or name in ("FACT_MODEL", "DATABASE_URL"):
-            monkeypatch.delenv(name)
     return loaded
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
+from waiting import BEGIN
+
+pytestmark = pytest.mark.kernel
 
 SOURCE = 'def {name}(n: int) -> int:\n    """Double a number.\n\n    >>> {name}(4)\n    8\n    """\n    return 2 * n\n'
 EXAMPLES = ">>> {name}(2)\n4\n\n>>> {name}(0)\n0\n"
@@ -110,9 +112,9 @@ class TestEdit:
     def test_an_interrupt_records_the_attempt_and_binds_nothing(self, desk):
         write(desk, "slow")
         request = desk.kernel.send(
-            f"%%fact_edit slow\n{source('slow', '__import__(chr(116)+chr(105)+chr(109)+chr(101)).sleep(60)')}"
+            f"%%fact_edit slow\n{source('slow', BEGIN + ' or __import__(chr(116)+chr(105)+chr(109)+chr(101)).sleep(60)')}"
         )
-        time.sleep(1.5)
+        desk.kernel.wait_for_tool()
         desk.kernel.interrupt()
         cell = desk.kernel.collect(request)
         assert cell.error_name == "Interrupted"
@@ -233,14 +235,17 @@ class TestRerun:
         assert [row["status"] for row in self.runs(desk, "halve")] == ["error", "error"]
 
     def test_more_time_can_be_given_and_an_interrupt_is_one_line(self, desk):
-        desk.write("nap", "import time\n\ndef nap(n: float) -> float:\n    time.sleep(n)\n    return n\n")
+        desk.write(
+            "nap",
+            f"import time\n\ndef nap(n: float) -> float:\n    {BEGIN}\n    time.sleep(n)\n    return n\n",
+        )
         desk.run("%%fact_run nap --timeout 0.3\nn = 0.6")
         [row] = self.runs(desk, "nap")
         assert row["status"] == "timeout"
         assert desk.run(f"%fact rerun {row['id']} --timeout 20").status == "ok"
         desk.run("%%fact_run nap --timeout 0.3\nn = 60")
         request = desk.kernel.send(f"%fact rerun {self.runs(desk, 'nap')[0]['id']}")
-        time.sleep(1.0)
+        desk.kernel.wait_for_tool()
         desk.kernel.interrupt()
         cell = desk.kernel.collect(request)
         assert (cell.error_name, len(cell.error.splitlines())) == ("Interrupted", 1)

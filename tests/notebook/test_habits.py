@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = [pytest.mark.kernel, pytest.mark.thorough]
+
 GREET = (
     'def greet(name: str, *, greeting: str = "Hello", times: int = 1) -> str:\n'
     '    """Greet somebody.\n\n    Parameters\n    ----------\n    name : str\n        Who.\n    """\n'

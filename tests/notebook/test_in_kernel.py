@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
+from kernels import each_kernel
 
-EACH_KERNEL = pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
+pytestmark = [pytest.mark.kernel, pytest.mark.thorough]
 
 GROW = (
     "from typing import Any\n\ndef grow(items: Any, *, by: int = 1) -> int:\n"
@@ -212,7 +213,7 @@ def test_a_coroutine_runs_on_the_kernel_s_own_loop(desk):
     assert desk.value("[loops[0] is loops[1], len(loops)]") == [True, 2]
 
 
-@EACH_KERNEL
+@each_kernel
 def test_an_awaited_cell_needs_no_nested_loop_and_a_blocking_one_nests_it_then(modelled, server):
     server.writes(HERE)
     modelled.run("%%fact_generate here\nHere.")
@@ -228,7 +229,7 @@ def test_an_awaited_cell_needs_no_nested_loop_and_a_blocking_one_nests_it_then(m
     assert "ok" in modelled.run("%%fact_run here\nwait = 0.0\nloops = []").status
 
 
-@EACH_KERNEL
+@each_kernel
 @pytest.mark.parametrize("above", ["", "%%time\n"], ids=["awaited", "blocking"])
 def test_five_queued_cells_all_run_in_their_order(modelled, server, above):
     server.writes(HERE)
@@ -244,7 +245,7 @@ def test_five_queued_cells_all_run_in_their_order(modelled, server, above):
     assert ran[5].stdout == "[0, 1, 2, 3, 4]\n"
 
 
-@EACH_KERNEL
+@each_kernel
 @pytest.mark.parametrize("above", ["", "%%time\n"], ids=["awaited", "blocking"])
 @pytest.mark.parametrize(
     ("name", "source", "body"),

@@ -6,13 +6,17 @@ import json
 import time
 
 import pytest
+from kernels import each_kernel_if_thorough
+from waiting import BEGIN, until
+
+pytestmark = pytest.mark.kernel
 
 # Two seconds are promised; the rest is what a busy machine adds to the messages.
 PROMPTLY = 2.0
 
 TOOLS = {
-    "sleeping": "import time\n\ndef wait(n: int) -> int:\n    time.sleep(n)\n    return n\n",
-    "busy": "def wait(n: int) -> int:\n    while n:\n        pass\n    return n\n",
+    "sleeping": f"import time\n\ndef wait(n: int) -> int:\n    {BEGIN}\n    time.sleep(n)\n    return n\n",
+    "busy": f"def wait(n: int) -> int:\n    {BEGIN}\n    while n:\n        pass\n    return n\n",
     "stubborn": (
         "import signal, subprocess, sys, time\n\n"
         "def wait(n: int) -> int:\n"
@@ -23,19 +27,17 @@ TOOLS = {
         '            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)\n'
         "        except OSError:\n"
         "            pass\n"
+        f"        {BEGIN}\n"
         "        time.sleep(n)\n"
         "    return n\n"
     ),
 }
 
-each_kernel = pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
 
-
-def interrupt_when_running(kernel, code: str, ready=lambda: True, after: float = 1.0):
-    """Run a cell, interrupt it once it is `ready`, and give it with the seconds from then to its end."""
+def interrupt_when_running(kernel, code: str, ready=None):
+    """Run a cell, interrupt it once its tool runs or it is `ready`; give it with the seconds from then to its end."""
     request = kernel.send(code)
-    assert ready()
-    time.sleep(after)
+    (ready or kernel.wait_for_tool)()
     kernel.interrupt()
     started = time.monotonic()
     cell = kernel.collect(request, timeout=20)
@@ -46,17 +48,13 @@ def rows(kernel, options: str = "") -> list[dict]:
     return json.loads(kernel.run(f"%fact history --json {options}").stdout)
 
 
-def tool_processes(kernel) -> set[int]:
-    return set(kernel.descendants())
-
-
-@each_kernel
+@each_kernel_if_thorough
 @pytest.mark.parametrize("kind", TOOLS)
 def test_an_interrupted_run_ends_is_recorded_and_leaves_no_process(modelled, server, kind):
     server.writes(TOOLS[kind])
     assert modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n").status == "ok"
     modelled.run("%%fact_run wait --fresh\nn = 0")
-    before = tool_processes(modelled)
+    before = modelled.descendants()
 
     cell, seconds = interrupt_when_running(modelled, "%%fact_run wait\nn = 60")
 
@@ -66,16 +64,20 @@ def test_an_interrupted_run_ends_is_recorded_and_leaves_no_process(modelled, ser
     assert seconds < PROMPTLY
     assert [row["status"] for row in rows(modelled, "--tool wait -n 1")] == ["interrupted"]
     # A zygote that was lost with its call may have been replaced; nothing may be left besides.
-    assert len(tool_processes(modelled)) <= len(before) + 1
+    assert len(modelled.descendants()) <= len(before) + 1
     assert modelled.run("1 + 1").plain == "2"
     assert "0" in modelled.run("%%fact_run wait --fresh\nn = 0").plain
 
 
-@each_kernel
+@each_kernel_if_thorough
 def test_an_interrupted_generation_keeps_what_was_written(modelled, server, shout, shout_cell):
     server.writes("# " + "slow " * 2000 + "\n" + shout, pace=50)
 
-    cell, seconds = interrupt_when_running(modelled, shout_cell, server.wait_for_request)
+    def text_arrives():
+        assert server.wait_for_request()
+        time.sleep(1.0)  # a client without a view of its own is not shown it
+
+    cell, seconds = interrupt_when_running(modelled, shout_cell, text_arrives)
 
     assert cell.error_name == "Interrupted"
     assert seconds < PROMPTLY
@@ -89,13 +91,11 @@ def test_an_interrupted_generation_keeps_what_was_written(modelled, server, shou
     assert modelled.run(shout_cell).status == "ok"
 
 
-@each_kernel
+@each_kernel_if_thorough
 def test_an_interrupt_while_examples_are_proven(modelled, server):
-    server.writes("import time\n\ndef nap(n: int) -> int:\n    time.sleep(n)\n    return n\n")
+    server.writes(TOOLS["sleeping"])
 
-    cell, seconds = interrupt_when_running(
-        modelled, "%%fact_generate nap\nSleep.\n\n>>> nap(50)\n50\n", server.wait_for_request
-    )
+    cell, seconds = interrupt_when_running(modelled, "%%fact_generate wait\nWait.\n\n>>> wait(50)\n50\n")
 
     assert cell.error_name == "Interrupted"
     assert seconds < PROMPTLY
@@ -103,7 +103,7 @@ def test_an_interrupt_while_examples_are_proven(modelled, server):
     assert modelled.run("%fact tools --json").stdout.strip() == "[]"
 
 
-@each_kernel
+@each_kernel_if_thorough
 def test_a_plain_call_can_be_interrupted(modelled, server):
     server.writes(TOOLS["sleeping"])
     modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n")
@@ -116,13 +116,15 @@ def test_a_plain_call_can_be_interrupted(modelled, server):
     assert rows(modelled, "--tool wait -n 1")[0]["status"] == "interrupted"
 
 
-@each_kernel
-def test_the_user_s_own_expression_can_be_interrupted(modelled, server, shout, shout_cell):
+@each_kernel_if_thorough
+def test_the_user_s_own_expression_can_be_interrupted(modelled, server, shout, shout_cell, home):
     server.writes(shout)
     modelled.run(shout_cell)
-    modelled.run("import time\ndef slow():\n    time.sleep(30)\n    return 'x'")
+    modelled.run(f"import time\ndef slow():\n    {BEGIN}\n    time.sleep(30)\n    return 'x'")
 
-    cell, seconds = interrupt_when_running(modelled, "%%fact_run shout\ntext = slow()")
+    cell, seconds = interrupt_when_running(
+        modelled, "%%fact_run shout\ntext = slow()", lambda: until((home.parent / "begun").exists)
+    )
 
     assert cell.error == "The cell was stopped before its work began; nothing was run."
     assert "File " not in cell.traceback
@@ -130,7 +132,7 @@ def test_the_user_s_own_expression_can_be_interrupted(modelled, server, shout, s
     assert modelled.run("1 + 1").plain == "2"
 
 
-@each_kernel
+@each_kernel_if_thorough
 def test_under_another_magic_an_interrupt_works_too(modelled, server):
     server.writes(TOOLS["sleeping"])
     modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n")
@@ -142,13 +144,13 @@ def test_under_another_magic_an_interrupt_works_too(modelled, server):
     assert rows(modelled, "--tool wait -n 1")[0]["status"] == "interrupted"
 
 
-@each_kernel
+@each_kernel_if_thorough
 def test_queued_cells_after_an_interrupt_are_not_run_with_stop_on_error(modelled, server):
     server.writes(TOOLS["sleeping"])
     modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n")
     request = modelled.client.execute("%%fact_run wait\nn = 60", stop_on_error=True)
     modelled.client.execute("ran = True", stop_on_error=True)
-    time.sleep(1.5)
+    modelled.wait_for_tool()
     modelled.interrupt()
     assert modelled.collect(request).error_name == "Interrupted"
     time.sleep(0.5)

@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+pytestmark = pytest.mark.kernel
+
 
 @pytest.fixture
 def unenforced(start_kernel, server, plain_environment, tmp_path):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.kernel, pytest.mark.thorough]
+
 ACT = '''
 import os
 import resource

@@ -9,7 +9,10 @@ from typing import Any
 
 import nbformat
 import pytest
+from kernels import each_kernel
 from nbformat.v4 import new_code_cell, new_notebook
+
+pytestmark = [pytest.mark.kernel, pytest.mark.thorough]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b]8;;http://evil\x07\u202ereversed"
@@ -24,8 +27,6 @@ TICKS = (
 )
 MADE = "%%fact_generate ticks\nTick.\n\n>>> ticks(0)\n0\n"
 WAIT = "import time\n\ndef wait(n: int) -> int:\n    print('begun', flush=True)\n    time.sleep(n)\n    return n\n"
-
-each_kernel = pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
 
 
 @dataclass

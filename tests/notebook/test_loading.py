@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
+from waiting import BEGIN, tool_has_begun, until
+
+pytestmark = pytest.mark.slow
 
 HEAVY = ("anthropic", "pydantic", "litellm", "ipywidgets", "aiosqlite", "structlog", "httpx2", "sqlite3")
 
@@ -64,7 +66,8 @@ from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
 shell.run_line_magic("load_ext", "fact_magics")
 del seen[:]
-time.sleep(0.2)
+while not seen:
+    time.sleep(0.01)
 """
 
 
@@ -147,10 +150,10 @@ def test_ipython_in_a_terminal_streams_plain_text_can_be_interrupted_and_exits(
     assert "42" in terminal.run("%%fact_run slowly\nn = 42")
     assert "cached" in terminal.run("%%fact_run slowly\nn = 42")
 
-    server.writes("import time\n\ndef nap(n: int) -> int:\n    time.sleep(n)\n    return n\n")
+    server.writes(f"import time\n\ndef nap(n: int) -> int:\n    {BEGIN}\n    time.sleep(n)\n    return n\n")
     terminal.run("%%fact_generate nap\nNap.\n\n>>> nap(0)\n0\n")
     terminal.child.sendline('get_ipython().run_cell("%%fact_run nap\\nn = 60");')
-    time.sleep(1.5)
+    until(lambda: tool_has_begun(terminal.child.pid))
     terminal.child.sendintr()
     terminal.child.expect("nap was stopped", timeout=10)
     terminal.child.expect(r"In \[\d+\]:")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from shells import new_shell
 
 from fact_magics.errors import SettingsError
 
 
 @pytest.fixture
 def shell():
-    from IPython.core.interactiveshell import InteractiveShell
-    from traitlets.config import Config
-
-    return InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    return new_shell()
 
 
 def test_a_setting_that_can_t_be_is_one_line_and_can_be_taken_back(shell):

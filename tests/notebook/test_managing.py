@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.kernel
+
 
 @pytest.fixture(scope="module")
 def stocked(module_desk):

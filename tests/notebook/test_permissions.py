@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.kernel
+
 READ = "def read(path: str) -> str:\n    with open(path) as file:\n        return file.read()\n"
 COUNT = (
     "from pathlib import Path\n\ndef count(path: Path) -> int:\n"

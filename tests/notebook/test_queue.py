@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from kernels import each_kernel
 
-each_kernel = pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
+pytestmark = pytest.mark.kernel
 
 DOUBLE = 'def double(n: int) -> int:\n    """Double."""\n    print("doubling", n)\n    return 2 * n\n'
 

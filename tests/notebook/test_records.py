@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+pytestmark = pytest.mark.kernel
+
 WIDGET = "application/vnd.jupyter.widget-view+json"
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31mred\x1b]8;;http://evil\x07\u202ereversed"

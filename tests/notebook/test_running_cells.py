@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.kernel
+
 ECHO = "from typing import Any\n\ndef echo(value: Any, *, other: Any = None) -> Any:\n    return [value, other]\n"
 FAILS = (
     'def fails(n: int) -> int:\n    print("before", n)\n    return _inner(n)\n\n'

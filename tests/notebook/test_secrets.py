@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.kernel
 
 KEY = "sk-ant-api03-RECOGNISABLE-7f3a9c0d2e4b-planted"
 OTHER = "gsk_RECOGNISABLE-other-91b2planted"

@@ -6,11 +6,17 @@ import json
 import os
 import signal
 import sqlite3
-import time
+from contextlib import suppress
 
+import psutil
 import pytest
+from kernels import each_kernel_if_thorough
+from waiting import BEGIN, until
+
+pytestmark = pytest.mark.kernel
 
 OLD = "def greet(name: str) -> str:\n    return 'Hello ' + name\n"
+NAP = f"import time\n\ndef nap(n: int) -> int:\n    {BEGIN}\n    time.sleep(n)\n    return n\n"
 NEW = "def greet(name: str) -> str:\n    return 'Hi ' + name\n"
 CELL = "%%fact_generate greet{options}\nGreet.\n\n>>> greet('')\n'{value}'\n"
 
@@ -23,22 +29,16 @@ def greet(kernel, server, source, options=""):
 
 
 def gone(pids, seconds=10.0):
-    """Wait until none of these processes lives (a zombie does not), and tell the rest."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        alive = [pid for pid in pids if _alive(pid)]
-        if not alive:
-            return []
-        time.sleep(0.05)
-    return alive
+    """Wait until none of these processes lives, and tell the rest; a zombie does not live."""
+    with suppress(TimeoutError):
+        until(lambda: not any(map(_alive, pids)), seconds)
+    return [pid for pid in pids if _alive(pid)]
 
 
 def _alive(pid):
     try:
-        os.kill(pid, 0)
-        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 
@@ -85,7 +85,7 @@ def test_two_kernels_write_to_one_database_at_once(start_kernel, server, home):
     connection.close()
 
 
-@pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
+@each_kernel_if_thorough
 def test_a_restart_keeps_tools_history_and_cache(modelled, server):
     greet(modelled, server, OLD)
     modelled.run("%%fact_run greet\nname = 'x'")
@@ -111,10 +111,10 @@ def test_a_killed_kernel_loses_nothing_that_a_cell_had_ended(start_kernel, serve
     first = start_kernel(**env)
     greet(first, server, OLD)
     first.run("%%fact_run greet\nname = 'x'")
-    server.writes("import time\n\ndef nap(n: int) -> int:\n    time.sleep(n)\n    return n\n")
+    server.writes(NAP)
     first.run("%%fact_generate nap\nNap.\n\n>>> nap(0)\n0\n")
     first.send("%%fact_run nap\nn = 60")
-    time.sleep(1.0)
+    first.wait_for_tool()
     pids = [first.pid, *first.descendants()]
     first.kill()
 
@@ -130,7 +130,7 @@ def test_a_killed_kernel_loses_nothing_that_a_cell_had_ended(start_kernel, serve
     connection.close()
 
 
-@pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
+@each_kernel_if_thorough
 def test_a_kernel_exits_with_the_database_open_and_leaves_no_process(modelled, server):
     greet(modelled, server, OLD)
     modelled.run("%%fact_run greet\nname = 'x'")
@@ -143,17 +143,17 @@ def test_a_kernel_exits_with_the_database_open_and_leaves_no_process(modelled, s
 
 
 def test_exit_in_the_middle_of_a_run_leaves_no_process(modelled, server):
-    server.writes("import time\n\ndef nap(n: int) -> int:\n    time.sleep(n)\n    return n\n")
+    server.writes(NAP)
     modelled.run("%%fact_generate nap\nNap.\n\n>>> nap(0)\n0\n")
     modelled.send("import threading\nt = threading.Thread(target=nap, args=(60,), daemon=True); t.start()")
-    time.sleep(1.0)
+    modelled.wait_for_tool()
     pids = [modelled.pid, *modelled.descendants()]
     os.kill(modelled.pid, signal.SIGTERM)
     modelled.client.shutdown()
     assert gone(pids, 15) == []
 
 
-@pytest.mark.parametrize("modelled", [7, 6], indirect=True, ids=["ipykernel7", "ipykernel6"])
+@each_kernel_if_thorough
 def test_unloading_takes_everything_away_and_reloading_brings_it_back(modelled, server):
     before = modelled.run(
         "ip = get_ipython()\nprint(len(ip.input_transformers_cleanup), len(ip.events.callbacks['pre_execute']),"
@@ -235,11 +235,12 @@ def test_a_record_that_was_shown_by_one_cell_is_shown_again_by_the_next(modelled
 
 
 def test_a_run_that_the_end_of_the_kernel_stopped_is_recorded(modelled, server, home):
-    server.writes("import time\n\ndef nap(n: int) -> int:\n    time.sleep(n)\n    return n\n")
+    server.writes(NAP)
     assert modelled.run("%%fact_generate nap\nSleep.\n\n>>> nap(0)\n0\n").status == "ok"
     modelled.run("import threading\nthreading.Thread(target=nap, args=(60,), daemon=True).start()")
-    modelled.run("import time; time.sleep(0.5)")
-    modelled.close()
+    modelled.wait_for_tool()
+    modelled.client.shutdown()  # a busy machine may need longer than the 5 s after which a manager kills it
+    assert gone([modelled.pid], 30) == []
     with sqlite3.connect(home / "fact_magics.db") as connection:
         assert connection.execute("SELECT status FROM tool_executions").fetchall() == [("interrupted",)]
     connection.close()

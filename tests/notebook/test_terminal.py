@@ -7,29 +7,23 @@ import re
 import signal
 import sqlite3
 import sys
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-
-from fact_magics.testing import ModelServer
+from waiting import BEGIN, tool_has_begun, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 pexpect = pytest.importorskip("pexpect", reason="needs a pseudo-terminal")
 
 SLOW = "def slow(n: int) -> int:\n" + "    # a remark\n" * 40 + "    print('slowly')\n    return n\n"
 WRITE = "get_ipython().run_cell_magic('fact_generate', 'slow', '''Slowly.\n\n>>> slow(1)\n1\n''')\n"
 RUN = "get_ipython().run_cell_magic('fact_run', 'slow', 'n = {n}')\n"
-
-
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with ModelServer() as running:
-        yield running
 
 
 @pytest.fixture
@@ -125,12 +119,12 @@ def test_a_script_that_fails_says_so_in_one_line_and_exits_with_1(script, server
 
 
 def test_an_interrupt_ends_a_script_and_is_recorded(script, server, home):
-    server.writes("import time\n\ndef slow(n: int) -> int:\n    time.sleep(n)\n    return n\n")
+    server.writes(f"import time\n\ndef slow(n: int) -> int:\n    {BEGIN}\n    time.sleep(n)\n    return n\n")
     child = script(
         f"{WRITE.replace('slow(1)', 'slow(0)').replace('1', '0')}print('written')\n{RUN.format(n=60)}"
     )
     child.expect("written\r\n")
-    time.sleep(1.5)  # it is waiting for the tool then
+    until(lambda: tool_has_begun(child.pid))
     child.kill(signal.SIGINT)
     written, status = ended(child)
     assert "slow was stopped" in written
@@ -193,13 +187,13 @@ def test_at_the_prompt_tab_completes_and_a_cell_ends_at_a_blank_line(ipython, se
     child.send("get_ipython().run_cell('%%fact_generate greet\\nGreet.');\r")
     shows("greet 1.0.0")
     child.send("%fact his\t")
-    shows("%fact history")
+    shows("tory")  # the line editor may write only what is new
     child.send(" --status e\t")
-    shows("rror")  # the line editor writes what is new
+    shows("rror")
     child.send("\r")
     shows("No row matches.")
     child.send("from fact_magics.tools import gr\t")
-    shows("import greet")
+    shows("eet")
     child.send("\r")
     child.send("greet('Ann')\r")
     shows("'Ann'")

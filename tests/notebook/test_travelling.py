@@ -12,6 +12,8 @@ from pydantic import SecretStr
 from fact_magics.core import portable
 from fact_magics.tool import ToolMetadata, ToolVersion
 
+pytestmark = [pytest.mark.kernel, pytest.mark.thorough]
+
 KEY = "RECOGNISABLE-secret-9f27c1"
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31mred\u202etxet"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.kernel
+
 GOOD = "def {name}(n: int) -> int:\n    return 2 * n\n"
 BAD = "def {name}(n: int) -> int:\n    return 3 * n\n"
 EXAMPLES = ">>> {name}(2)\n4\n\n>>> {name}(0)\n0\n"

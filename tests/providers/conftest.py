@@ -6,19 +6,12 @@ import pytest
 
 from fact_magics.providers.base import Finished, Message, Prompt, TextDelta
 from fact_magics.providers.failures import Patience
-from fact_magics.testing import ModelServer
 from fact_magics.tool import ToolSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     from fact_magics.providers.base import Provider, ProviderEvent
-
-
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with ModelServer() as running:
-        yield running
 
 
 @pytest.fixture

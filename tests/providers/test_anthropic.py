@@ -16,6 +16,8 @@ from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta
 from fact_magics.tool import Usage
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def provider(server, patience):

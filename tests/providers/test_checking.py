@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from fact_magics import Settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server() -> Iterator[ModelServer]:

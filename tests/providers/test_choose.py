@@ -19,6 +19,8 @@ from fact_magics.testing import ModelServer
 if TYPE_CHECKING:
     from fact_magics.config.model_list import Deployment
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Settings:

@@ -4,6 +4,8 @@ import pytest
 
 from fact_magics.providers.failures import Patience, is_loopback, quote, read_retry_after
 
+pytestmark = pytest.mark.slow
+
 
 class TestPatience:
     def test_pauses_double_up_to_the_cap(self):

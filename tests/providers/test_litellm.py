@@ -20,6 +20,8 @@ from fact_magics.providers.litellm import LiteLLMProvider, load_litellm
 from fact_magics.testing import ModelServer
 from fact_magics.tool import Usage
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_user_settings")]
+
 WIRES = {"openai/gpt-5": "openai", "ollama/small-coder": "ollama"}
 
 
@@ -27,12 +29,6 @@ WIRES = {"openai/gpt-5": "openai", "ollama/small-coder": "ollama"}
 def litellm():
     """Import it once, before anything is timed."""
     return load_litellm()
-
-
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch):
-    for name in [name for name in os.environ if name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL"))]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture

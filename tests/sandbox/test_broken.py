@@ -13,7 +13,7 @@ from fact_magics.tool import Status
 if TYPE_CHECKING:
     from conftest import Bench
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 # As a hostile tool would find it: the pipe's descriptor, whatever its number.
 FIND_PIPE = """

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from fact_magics.sandbox import Outcome
 
+pytestmark = pytest.mark.slow
+
 EXPECTED, EARLIER, BESIDE, VARIABLE, KEY, GIVEN = (
     f"canary-{word}-4711" for word in ("expected", "earlier", "beside", "variable", "key", "given")
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fact_magics.sandbox.outcome import Outcome
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 Claim = tuple[str, str]
 

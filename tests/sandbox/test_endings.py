@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from fact_magics.sandbox import Outcome
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 NOTHING = b'{"args":[],"kwargs":{}}'
 SLEEP = "import time\ndef tool():\n    print('begun')\n    time.sleep(60)"

@@ -21,6 +21,8 @@ from fact_magics.sandbox.running import Prepared
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 NOTHING = b'{"args":[],"kwargs":{}}'
 CALL = Call("def tool():\n    return 1", "tool", NOTHING)
 

@@ -9,8 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fact_magics.sandbox import Call, Sandbox
 from fact_magics.sandbox.child.family import descendants
+
+pytestmark = pytest.mark.slow
 
 NOTHING = b'{"args":[],"kwargs":{}}'
 

@@ -16,7 +16,7 @@ from fact_magics.tool import Status
 if TYPE_CHECKING:
     from conftest import Bench
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest.mark.parametrize("body", ["while True: pass", "time.sleep(60)", "signal.pause()"])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from conftest import Bench
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 CONNECT = """
 import socket

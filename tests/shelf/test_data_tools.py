@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     Tool = Callable[..., Any]
 
+pytestmark = pytest.mark.slow
+
 csv_to_records = pytest.mark.parametrize("tool", ["csv_to_records"], indirect=True)
 flatten_json = pytest.mark.parametrize("tool", ["flatten_json"], indirect=True)
 json_diff = pytest.mark.parametrize("tool", ["json_diff"], indirect=True)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Tool = Callable[..., Any]
 
+pytestmark = pytest.mark.slow
+
 parse_date = pytest.mark.parametrize("tool", ["parse_date"], indirect=True)
 count_business_days = pytest.mark.parametrize("tool", ["count_business_days"], indirect=True)
 DAY = date(2026, 3, 4)

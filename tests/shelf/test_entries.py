@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from fact_magics.tool import Example
 
+pytestmark = pytest.mark.slow
+
 ENTRIES = {entry.name: entry for entry in read_shelf()}
 KINDS = {"text", "dates", "csv", "json", "statistics", "units", "validation"}
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     Tool = Callable[..., Any]
 
+pytestmark = pytest.mark.slow
+
 summarize_numbers = pytest.mark.parametrize("tool", ["summarize_numbers"], indirect=True)
 convert_units = pytest.mark.parametrize("tool", ["convert_units"], indirect=True)
 format_bytes = pytest.mark.parametrize("tool", ["format_bytes"], indirect=True)

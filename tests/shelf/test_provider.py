@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from fact_magics.providers.base import Provider
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def provider() -> AsyncIterator[ShelfProvider]:

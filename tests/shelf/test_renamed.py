@@ -12,6 +12,8 @@ from fact_magics.shelf.entry import Entry, renamed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 SOURCE = '''import re
 
 # count is counted, count() too

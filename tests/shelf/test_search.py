@@ -13,6 +13,8 @@ from fact_magics.shelf.search import UNPROVEN_THRESHOLD, ShelfIndex
 if TYPE_CHECKING:
     from fact_magics.shelf.entry import Entry
 
+pytestmark = pytest.mark.slow
+
 REQUESTS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_name("requests.toml").read_text("utf-8"))
 WANTED = [(tool, request) for tool, requests in REQUESTS.items() if tool != "shelf" for request in requests]
 

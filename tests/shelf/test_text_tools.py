@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Tool = Callable[..., Any]
 
+pytestmark = pytest.mark.slow
+
 slugify = pytest.mark.parametrize("tool", ["slugify"], indirect=True)
 extract_emails = pytest.mark.parametrize("tool", ["extract_emails"], indirect=True)
 

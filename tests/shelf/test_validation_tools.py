@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Tool = Callable[..., Any]
 
+pytestmark = pytest.mark.slow
+
 is_valid_email = pytest.mark.parametrize("tool", ["is_valid_email"], indirect=True)
 is_valid_iban = pytest.mark.parametrize("tool", ["is_valid_iban"], indirect=True)
 

@@ -83,6 +83,16 @@ async def test_the_least_recently_used_go_when_the_bytes_are_used_up(small: Stor
     assert await total(small) == (1, 4256)
 
 
+async def test_the_order_of_use_holds_when_the_clock_was_set_back(small: Store) -> None:
+    await small.commit(cache_entries=[entry(key, bytes(1000)) for key in "abcd"])
+    await small._database.write(
+        lambda it: it.execute("UPDATE cache SET used_at = '2999-01-01T00:00:00.000Z'")
+    )
+    await small.commit([ExecutionRow(tool_name="t", status=Status.OK, cached=True, cache_key="a")])
+    await small.commit(cache_entries=[entry(key, bytes(1000)) for key in "efg"])
+    assert await held(small) == "aefg"
+
+
 async def test_many_small_ones_make_room_for_a_large_one(small: Store) -> None:
     await small.commit(cache_entries=[entry(f"{number:03}", b"") for number in range(19)])
     await small.commit(cache_entries=[entry("z", bytes(4000))])
@@ -124,12 +134,16 @@ async def test_a_hit_is_noted_once_an_hour_and_not_with_each_run(small: Store) -
     async def used() -> str:
         return await small._database.read(lambda it: it.execute("SELECT used_at FROM cache").fetchone()[0])
 
-    await small._database.write(lambda it: it.execute("UPDATE cache SET used_at = 'long ago'"))
+    await small._database.write(
+        lambda it: it.execute("UPDATE cache SET used_at = '2001-01-01T00:00:00.000Z'")
+    )
     await small.commit([ExecutionRow(**hit)])  # type: ignore[arg-type]
-    assert await used() != "long ago"
-    await small._database.write(lambda it: it.execute("UPDATE cache SET used_at = 'long ago'"))
+    assert await used() != "2001-01-01T00:00:00.000Z"
+    await small._database.write(
+        lambda it: it.execute("UPDATE cache SET used_at = '2001-01-01T00:00:00.000Z'")
+    )
     await small.commit([ExecutionRow(**hit)])  # type: ignore[arg-type]
-    assert await used() == "long ago"
+    assert await used() == "2001-01-01T00:00:00.000Z"
 
 
 async def test_a_total_that_drifted_ends_the_sweep_all_the_same(small: Store) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Start = Callable[..., subprocess.Popen[str]]
 
+pytestmark = pytest.mark.slow
+
 HAMMER = """
     import asyncio, sys
     from pathlib import Path
@@ -191,18 +193,25 @@ def test_a_loop_that_closes_before_a_write_is_done_leaves_no_traceback(
 ) -> None:
     output = finish(
         start("""
-        import asyncio, sys, time
+        import asyncio, sys, threading
         from pathlib import Path
         from fact_magics.store import Store
 
+        begun, release = threading.Event(), threading.Event()
+
+        def work(connection):
+            begun.set()
+            release.wait()
+
         async def main():
+            global task
             store = await Store.open(Path(sys.argv[1]))
-            task = asyncio.ensure_future(store._database.write(lambda connection: time.sleep(0.5)))
-            await asyncio.sleep(0.1)
+            task = asyncio.ensure_future(store._database.write(work))
+            await asyncio.to_thread(begun.wait)
             return store
 
         store = asyncio.run(main())
-        time.sleep(1)
+        release.set()
         print(asyncio.run(store._database.read(lambda connection: connection.execute("SELECT 7").fetchone())))
         """)
     )

@@ -10,22 +10,19 @@ from fact_magics.errors import GenerationFailed, ProviderError
 from fact_magics.events import AttemptEnded, AttemptStarted, ExampleProven, PhaseChanged, TextArrived
 from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.sandbox import Sandbox
-from fact_magics.testing import ModelServer
 from fact_magics.tool import Status, ToolSpec
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import write
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
+
+    from fact_magics.testing import ModelServer
+
+pytestmark = pytest.mark.slow
 
 BODY = "Double a number.\n\n>>> double(2)\n4\n\n>>> double(-1)\nTraceback (most recent call last):\nValueError: no\n"
 GOOD = "def double(n: int) -> int:\n    if n < 0:\n        raise ValueError('no')\n    return 2 * n\n"
-
-
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with ModelServer() as running:
-        yield running
 
 
 @pytest.fixture

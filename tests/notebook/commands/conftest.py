@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 
     from fact_magics.core.handle import Tool
     from fact_magics.display.record import Record
-
-_OF_THE_USER = ("_API_KEY", "_BASE_URL", "_API_BASE")
-_SETTINGS = ("DATABASE_URL", "FACT_MODEL", "SECRET_KEY")
 
 
 @dataclass
@@ -45,11 +41,8 @@ class Paper:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_user_settings: None) -> Path:
     """The notebook's directory, beside a FACT_HOME that is not there yet, without anyone's keys."""
-    for name in list(os.environ):
-        if name.endswith(_OF_THE_USER) or name in _SETTINGS:
-            monkeypatch.delenv(name)
     monkeypatch.setenv("FACT_HOME", str(tmp_path / "home"))
     made = tmp_path / "notebooks"
     made.mkdir()

@@ -6,6 +6,8 @@ import pytest
 
 from fact_magics.errors import CellError, UnknownName
 
+pytestmark = pytest.mark.slow
+
 
 def test_one_version_alone_is_not_removed(fact, keep_tools):
     keep_tools("twice")

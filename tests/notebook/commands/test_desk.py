@@ -13,6 +13,8 @@ from fact_magics.errors import CellError, Interrupted
 from fact_magics.notebook.commands import state
 from fact_magics.notebook.commands.desk import Desk
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_can_t_be_a_path_is_one_line(fact, keep_tools):
     keep_tools("twice")

@@ -8,6 +8,8 @@ import pytest
 
 from fact_magics.errors import CellError, UnknownName
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_list_of_tools_that_is_cut_says_so(fact, keep_tools):
     keep_tools(*(f"tool_{number}" for number in range(101)))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from fact_magics.display.record import Record
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-RECOGNISABLE-of-the-user-0815"
 LITERAL = "sk-RECOGNISABLE-in-the-file-4711"
 
