@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -11,9 +12,9 @@ import pytest
 
 from fact_magics.config import load_settings
 from fact_magics.core import FactCore
+from fact_magics.signature.source import ToolSource
 from fact_magics.testing import ModelServer
 from fact_magics.tool import Status, ToolInput, ToolSpec
-from fact_magics.writing.purity import is_self_contained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +86,7 @@ async def test_without_walls_only_what_computes_is_kept(tmp_path):
     ],
 )
 def test_what_computes_is_told_by_its_imports_and_names(source, contained):
-    assert is_self_contained(source) is contained
+    assert ToolSource(source, "f").is_self_contained is contained
 
 
 async def test_what_a_variable_holds_is_no_example(tmp_path):
@@ -164,3 +165,22 @@ async def test_more_inputs_than_are_remembered_keep_their_answers(tmp_path):
         tool = await core.tool("f")
         for _ in range(2):
             assert [await tool.acall(n) for n in range(300)] == list(range(1, 301))
+
+
+async def test_a_tool_is_parsed_once_to_be_accepted_and_once_to_be_run(tmp_path, monkeypatch):
+    """However many times it runs, the text of a generated tool is parsed twice in all."""
+    parsed = []
+    parse = builtins.compile
+
+    def counting(source, *args, **options):
+        parsed.append(source)
+        return parse(source, *args, **options)
+
+    async with opened(tmp_path / "home") as (core, server):
+        server.writes("def f(n: int) -> int:\n    return n\n")
+        monkeypatch.setattr(builtins, "compile", counting)
+        tool = await core.generate(ToolSpec("f", "Give it back.\n\n>>> f(1)\n1"))
+        for n in range(4):
+            assert (await core.execute_tool(ToolInput("f", {"n": n}))).result == n
+        monkeypatch.undo()
+    assert parsed.count(tool.loaded.stored.source) == 2

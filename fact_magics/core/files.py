@@ -19,17 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import CellError, InvalidInput
 from fact_magics.permissions import Permission, Protected, covers, danger, places
-from fact_magics.signature.vocabulary import (
-    Bounded,
-    DictOf,
-    ListOf,
-    ObjectOf,
-    Scalar,
-    SetOf,
-    TupleOf,
-    Type,
-    UnionOf,
-)
 from fact_magics.text import one_line, plural
 from fact_magics.tool import Returned
 from fact_magics.values import ToolObject, normalise
@@ -38,7 +27,6 @@ from fact_magics.values.showing import brief
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from fact_magics.signature import Signature
     from fact_magics.tool import Example
 
     # Device, inode, size, and nanoseconds of the last changes of content and of anything.
@@ -84,28 +72,6 @@ class InputFile(NamedTuple):
     def permission(self) -> str:
         """What its run is granted."""
         return Permission("read", self.real).text
-
-
-def takes_paths(signature: Signature) -> bool:
-    """Tell whether an input of the signature may hold a path."""
-    return any(_mentions_path(parameter.type) for parameter in signature.parameters)
-
-
-def _mentions_path(type_: Type) -> bool:
-    match type_:
-        case Scalar(name):
-            return name == "Path"
-        case ListOf(item) | SetOf(item, _):
-            return _mentions_path(item)
-        case TupleOf(items, _) | UnionOf(items):
-            return any(map(_mentions_path, items))
-        case DictOf(key, value):
-            return _mentions_path(key) or _mentions_path(value)
-        case Bounded(base, _):
-            return _mentions_path(base)
-        case ObjectOf(_, _, fields):
-            return any(_mentions_path(field.type) for field in fields)
-    return False
 
 
 class InputFiles:

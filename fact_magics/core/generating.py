@@ -17,7 +17,7 @@ from fact_magics.store import Candidate
 from fact_magics.tool import HAND, Status, ToolSpec, ToolVersion, tool_name
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, submit, write
-from fact_magics.writing.proof import shortcomings
+from fact_magics.writing.proof import Prover, shortcomings
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from fact_magics.sandbox import Sandbox
     from fact_magics.store import Store
     from fact_magics.tool import Attempt
-    from fact_magics.writing.checks import Checked
-    from fact_magics.writing.loop import Accepted
+    from fact_magics.writing.proof import Accepted
 
 
 class Generator:
@@ -140,7 +139,8 @@ class Generator:
         return await self._settle(spec, writing, attempts, emit, started)
 
     async def _take(self, source: str, spec: ToolSpec, emit: Listener, attempts: list[Attempt]) -> Accepted:
-        accepted = await submit(source, spec, Author(HAND, HAND), self._sandbox, emit, attempts, self._files)
+        prover = Prover(self._sandbox, emit, self._files)
+        accepted = await submit(source, spec, Author(HAND, HAND), prover, attempts)
         if accepted is None:
             why, details = shortcomings(spec, attempts[-1])
             raise GenerationFailed(
@@ -152,7 +152,8 @@ class Generator:
 
     async def _ask(self, spec: ToolSpec, provider: Provider, emit: Listener, started: float) -> ToolVersion:
         attempts: list[Attempt] = []
-        writing = write(spec, provider, self._sandbox, emit, attempts, self._files)
+        prover = Prover(self._sandbox, emit, self._files)
+        writing = write(spec, lambda _: provider, prover, attempts)
         return await self._settle(spec, writing, attempts, emit, started, provider)
 
     async def _settle(
@@ -201,31 +202,29 @@ class Generator:
             emit(Noticed(f"Not recorded: {unkept.line}"))
 
     async def _keep(self, spec: ToolSpec, accepted: Accepted, attempts: list[Attempt]) -> ToolVersion:
-        attempt = accepted.attempt
         # What was written by hand answers no request: the model is asked again, should the request return.
-        request = spec.request_hash if attempt.provider != HAND else ""
-        candidate = candidate_of(spec, accepted.candidate, attempt.provider, attempt.model, request)
+        request = spec.request_hash if accepted.attempt.provider != HAND else ""
+        candidate = candidate_of(spec, accepted, request)
         rows = self._history.generation_rows(spec, attempts, tool_id=candidate.id)
         return await self._store.accept(candidate, session_id=self._session_id, generations=rows)
 
 
-def candidate_of(
-    spec: ToolSpec, checked: Checked, provider: str, model: str, request_hash: str = ""
-) -> Candidate:
+def candidate_of(spec: ToolSpec, accepted: Accepted, request_hash: str = "") -> Candidate:
     """Make a proven source ready to be stored as the next version."""
-    summary = (checked.signature.doc or spec.description).strip().partition("\n")[0]
+    source = accepted.source
+    summary = (source.signature.doc or spec.description).strip().partition("\n")[0]
     return Candidate(
         name=spec.name,
-        source=checked.source,
-        signature_id=signature_identity(checked.signature),
+        source=source.text,
+        signature_id=signature_identity(source.signature),
         description=summary,
         contract=spec.contract,
         permissions=spec.permissions,
         tags=spec.tags,
-        provider=provider,
-        model=model,
+        provider=accepted.attempt.provider,
+        model=accepted.attempt.model,
         proven=bool(spec.examples),
-        varies=checked.varies,
+        varies=accepted.varies,
         request_hash=request_hash,
     )
 

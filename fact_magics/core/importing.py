@@ -18,7 +18,7 @@ from fact_magics.text import one_line
 from fact_magics.tool import IMPORTED, SHELF, Status, ToolSpec, ToolVersion, tool_name
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, submit
-from fact_magics.writing.proof import shortcomings
+from fact_magics.writing.proof import Prover, shortcomings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fact_magics.sandbox import Sandbox
     from fact_magics.store import Store
     from fact_magics.tool import Attempt
-    from fact_magics.writing.loop import Accepted
+    from fact_magics.writing.proof import Accepted
 
 _CLAIM_LIMIT = 120
 
@@ -126,7 +126,8 @@ class Importer:
         status = Status.INTERRUPTED
         try:
             author = author_of(file, spec.permissions)
-            accepted = await submit(file.source, spec, author, self._sandbox, emit, attempts, files)
+            prover = Prover(self._sandbox, emit, files)
+            accepted = await submit(file.source, spec, author, prover, attempts)
             if accepted is None:
                 raise _unproven(spec, attempts[-1])
             version = await self._keep(spec, accepted)
@@ -141,9 +142,8 @@ class Importer:
         return version
 
     async def _keep(self, spec: ToolSpec, accepted: Accepted) -> ToolVersion:
-        attempt = accepted.attempt
-        candidate = candidate_of(spec, accepted.candidate, attempt.provider, attempt.model)
-        rows = self._history.generation_rows(spec, [attempt], tool_id=candidate.id)
+        candidate = candidate_of(spec, accepted)
+        rows = self._history.generation_rows(spec, [accepted.attempt], tool_id=candidate.id)
         accepting = self._store.accept(candidate, session_id=self._session_id, generations=rows)
         keeping = asyncio.ensure_future(accepting)
         try:

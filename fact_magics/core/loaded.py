@@ -9,22 +9,18 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.core.files import takes_paths
-from fact_magics.errors import (
-    SignatureError,
-)
+from fact_magics.errors import SignatureError
 from fact_magics.sandbox.boot import CONNECTOR, connector_source
 from fact_magics.shelf.entry import is_shipped
-from fact_magics.signature import Signature, read_signature
+from fact_magics.signature.source import ToolSource
 from fact_magics.tool import SHELF, ToolVersion
-from fact_magics.writing.checks import imports_of
-from fact_magics.writing.purity import is_self_contained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fact_magics.core.files import InputFile
     from fact_magics.sandbox.outcome import Outcome
+    from fact_magics.signature import Signature
     from fact_magics.store.rows import CacheEntry
 
 # An unproven tool's answer is trusted once this many runs agreed on it.
@@ -54,13 +50,11 @@ class LoadedTool:
     def __init__(self, stored: ToolVersion) -> None:
         self.stored = stored
         self.metadata = stored.metadata
-        self.signature: Signature = read_signature(stored.source, stored.metadata.name)
+        source = ToolSource(stored.source, stored.metadata.name)
+        # The source itself is let go: a syntax tree takes many times the space of its text.
+        self.signature: Signature = source.signature
+        self.imports = source.imports
         self._identities: dict[object, tuple[bytes, str]] = {}
-
-    @cached_property
-    def imports(self) -> tuple[str, ...]:
-        """Top-level packages outside the standard library."""
-        return imports_of(self.stored.source)
 
     def identify(self, validated: Mapping[str, object], files: Sequence[InputFile] = ()) -> tuple[bytes, str]:
         """Write a validated input in its canonical form, and hash it.
@@ -112,12 +106,12 @@ class LoadedTool:
         """Whether equal input promises an equal answer."""
         if self.metadata.varies or self.metadata.permissions:
             return False
-        return not (self.takes_paths and _MORE_THAN_CONTENT.search(self.stored.source))
+        return not (self.signature.takes_paths and _MORE_THAN_CONTENT.search(self.stored.source))
 
     @cached_property
     def takes_paths(self) -> bool:
         """Whether an input may name files, which its runs are then granted to read."""
-        return takes_paths(self.signature)
+        return self.signature.takes_paths
 
     @cached_property
     def reaches_out(self) -> bool:
@@ -126,7 +120,11 @@ class LoadedTool:
 
     def keeps(self, outcome: Outcome) -> bool:
         """Tell whether an outcome may answer later runs: nothing but the input can have decided it."""
-        return "landlock" in outcome.isolation or self.verified or is_self_contained(self.stored.source)
+        return "landlock" in outcome.isolation or self.verified or self._is_self_contained
+
+    @cached_property
+    def _is_self_contained(self) -> bool:
+        return ToolSource(self.stored.source, self.metadata.name).is_self_contained
 
     @cached_property
     def verified(self) -> bool:

@@ -24,8 +24,12 @@ _CACHES = {"functools.lru_cache", "functools.cache"}
 _MAX_SOURCE = 1_000_000
 
 
-def find_function(source: str, name: str) -> tuple[AnnotationReader, Function]:
-    """Parse a source and find a function at its top level, with a reader for its annotations.
+def find_function(
+    source: str, name: str, tree: ast.Module | None = None
+) -> tuple[AnnotationReader, Function]:
+    """Parse a source, unless its `tree` is given, and find a function at its top level.
+
+    Returns the function with a reader for its annotations.
 
     Raises
     ------
@@ -35,7 +39,7 @@ def find_function(source: str, name: str) -> tuple[AnnotationReader, Function]:
     if len(source) > _MAX_SOURCE:
         raise SignatureError(f"The source of {name} has {len(source):,} characters.", hint="Write less.")
     try:
-        module = Module(ast.parse(source))
+        module = Module(tree or ast.parse(source))
     except SyntaxError as error:
         raise SignatureError(
             f"Line {error.lineno or 1}: the source of {name} does not parse: {one_line(error.msg, 120)}.",

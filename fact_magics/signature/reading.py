@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fact_magics.signature.functions import Function
 
 
-def read_signature(source: str, name: str) -> Signature:
+def read_signature(source: str, name: str, tree: ast.Module | None = None) -> Signature:
     """Read the signature of a tool from its source, of which nothing is evaluated.
 
     Parameters
@@ -29,6 +29,8 @@ def read_signature(source: str, name: str) -> Signature:
         Python source that defines the function at its top level.
     name : str
         The function.
+    tree : ast.Module, optional
+        The source, parsed already.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def read_signature(source: str, name: str) -> Signature:
         Where there is no such function, or its signature can't be validated and described; with the line.
     """
     try:
-        return _read(*find_function(source, name), name)
+        return _read(*find_function(source, name, tree), name)
     except RecursionError:
         raise SignatureError(f"The source of {name} is nested too deep.", hint="Write it flatter.") from None
 

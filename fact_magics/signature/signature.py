@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.errors import InvalidInput, InvalidResult, did_you_mean
 from fact_magics.signature.parameters import KINDS, Parameter, python_annotation
 from fact_magics.signature.schema import default_json, type_schema
-from fact_magics.signature.vocabulary import Default, Type, shape
+from fact_magics.signature.vocabulary import (
+    Bounded,
+    Default,
+    DictOf,
+    ListOf,
+    ObjectOf,
+    Scalar,
+    SetOf,
+    TupleOf,
+    Type,
+    UnionOf,
+    shape,
+)
 from fact_magics.text import one_line, plural
 from fact_magics.values import ValueTypeError, WireError, decode_result, encode, encode_call, normalise
 from fact_magics.values.showing import brief
@@ -68,6 +80,11 @@ class Signature:
         if previous == KINDS.POSITIONAL_ONLY:
             parts.append("/")
         return f"{self.name}({', '.join(parts)}) -> {self.returns.text}"
+
+    @cached_property
+    def takes_paths(self) -> bool:
+        """Whether an input may hold a path."""
+        return any(_mentions_path(parameter.type) for parameter in self.parameters)
 
     def inspect_signature(self) -> inspect.Signature:
         """Give the signature as `inspect` has it; annotations outside the builtins only print themselves."""
@@ -361,3 +378,20 @@ def _problem(detail: ErrorDetails, name: str, *, skip: int = 1) -> str:
         return f"{place}: unknown field"
     message = _SUBJECT.sub("should", detail["msg"]).replace(" after validation", "")
     return f"{place}: {one_line(message, 160)}, got {brief(detail['input'])}"
+
+
+def _mentions_path(type_: Type) -> bool:
+    match type_:
+        case Scalar(name):
+            return name == "Path"
+        case ListOf(item) | SetOf(item, _):
+            return _mentions_path(item)
+        case TupleOf(items, _) | UnionOf(items):
+            return any(map(_mentions_path, items))
+        case DictOf(key, value):
+            return _mentions_path(key) or _mentions_path(value)
+        case Bounded(base, _):
+            return _mentions_path(base)
+        case ObjectOf(_, _, fields):
+            return any(_mentions_path(field.type) for field in fields)
+    return False
