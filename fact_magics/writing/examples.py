@@ -89,8 +89,8 @@ def _refuse_lost_prompts(text: str, name: str) -> None:
                 number,
                 line,
                 "this looks like an example that lost its >>>",
-                "Write >>> before it. In a script, IPython removes the >>> unless the extension is loaded first: "
-                "ipython --ext fact_magics SCRIPT.",
+                "Write >>> before it. In a script, IPython removes the >>> unless the extension is loaded "
+                "first: ipython --ext fact_magics SCRIPT.",
             )
 
 
@@ -220,7 +220,7 @@ def _read_expected(block: _Block) -> Returned | Raised:
 
 
 def _expression(source: str) -> ast.expr:
-    # Parsed as statements: in mode "eval", parentheses would be needed, and could join two lines to one value.
+    # Parsed as statements: mode "eval" would need parentheses, which could join two lines to one value.
     match ast.parse(source.strip()).body:
         case [ast.Expr(value)]:
             return value

@@ -197,7 +197,7 @@ class TestRefusals:
             (">>> f(**{'a': 1})\n1", r"no \* or \*\*"),
             (">>> f(a=1, a=2)\n1", "a twice|repeated"),
             (">>> f(1)\n1\nThen some prose", "not a literal"),
-            (">>> f(1)\n1; 2", "no literal"),
+            (">>> f(1)\n1; 2", "not a literal"),
             (">>> f('\0')\n1", "does not parse"),
         ],
     )
