@@ -17,7 +17,7 @@ import statistics
 def summarize_numbers(values: list[float | None]) -> dict[str, int | float | None]:
     """Summarize a list of numbers: count, mean, standard deviation, minimum, quartiles and maximum.
 
-    Missing values, None and NaN, are counted, and left out of everything else.
+    Missing values, None and NaN, are counted and left out of everything else.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def summarize_numbers(values: list[float | None]) -> dict[str, int | float | Non
     Raises
     ------
     ValueError
-        If there is no number, or a number is infinite.
+        If there is no number, or one is infinite.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def summarize_numbers(values: list[float | None]) -> dict[str, int | float | Non
         raise ValueError(f"there is no number to summarize, only {missing} missing")
     if math.isinf(numbers[0]) or math.isinf(numbers[-1]):
         raise ValueError("an infinite value has no mean; leave it out, or replace it by None")
-    # Exact arithmetic: no rounding error from adding large and small numbers, and no overflow.
+    # The exact mean and stdev: no error from adding large and small numbers, nor an overflow on the way.
     mean = statistics.mean(numbers)
     return {
         "count": len(numbers),
