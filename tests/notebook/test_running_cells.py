@@ -351,7 +351,7 @@ def test_into_binds_the_result_s_value(desk):
         ("total --fresh --fresh", "given twice"),
         ("total --memory 1", "at least 16"),
         ("total --memory 64.5", "whole number"),
-        ("total --into 9x", "no Python identifier"),
+        ("total --into 9x", "not a Python identifier"),
         ("total --into class", "keyword"),
         ("total --fresh=yes", "takes no value"),
         ("total --tiemout 3", "Did you mean '--timeout'"),
@@ -361,7 +361,7 @@ def test_into_binds_the_result_s_value(desk):
         ("'total", "quote is left open"),
         ("total@", "no version"),
         ("total@x", "no version"),
-        ("to-tal", "no tool's name"),
+        ("to-tal", "not a tool name"),
         ("totl", "Did you mean 'total'"),
     ],
 )
