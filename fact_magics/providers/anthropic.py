@@ -1,4 +1,4 @@
-"""Claude, by Anthropic's own SDK."""
+"""Claude, through Anthropic's own SDK."""
 
 from __future__ import annotations
 
@@ -138,8 +138,8 @@ class AnthropicProvider(RemoteProvider):
                 base_url=self._base_url,
                 timeout=timeout,
                 max_retries=0,
-                # A proxy can't reach this machine's loopback, and would be sent the key. The SDK's default
-                # client reads the proxy variables whatever trust_env says, so this one is plain.
+                # A proxy can't reach this machine's loopback, and would receive the key. The SDK's default
+                # client reads the proxy variables even with trust_env=False, so this one is plain.
                 http_client=httpx2.AsyncClient(timeout=timeout, trust_env=False)
                 if is_loopback(self._base_url)
                 else None,
@@ -225,7 +225,7 @@ class _Answer:
 
 def _thinking(model: str) -> Any:
     # From Claude 5 on, thinking is on by default and silent; summaries show that something happens. Older
-    # models either don't think unless asked, or refuse "adaptive".
+    # models don't think unless asked, or refuse "adaptive".
     from anthropic import omit
 
     generation = re.match(r"claude-[a-z]+-(\d+)(?:-|$)", model)

@@ -8,7 +8,6 @@ import logging
 import os
 import re
 from contextlib import aclosing
-from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 _STOP_REASONS: dict[str, StopReason] = {"length": "length", "content_filter": "refused"}
 _INSTALL = 'Run: pip install "fact_magics[litellm]"'
-# Answers of an address that keeps no list of models.
+# Statuses of an address without a list of models.
 _NO_LIST = (404, 405, 501)
 _PREFIX_OF_MESSAGE = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?:: | - ))+")
 
@@ -112,20 +111,18 @@ class LiteLLMProvider(RemoteProvider):
 
     async def _count_models(self) -> int | None:
         _, route = await self._open()
-        url = route.list_url
-        if not url:
+        address = self._service.url
+        if not address:
             return None
         import httpx
 
         key, limit = route.arguments["api_key"], self._patience
         timeout = httpx.Timeout(limit.silence_seconds, connect=limit.connect_seconds)
-        # A redirect is not followed: the key is for this address.
-        async with httpx.AsyncClient(timeout=timeout, trust_env=not is_loopback(url)) as client:
+        # Redirects are not followed: the key is for this address only.
+        async with httpx.AsyncClient(timeout=timeout, trust_env=not is_loopback(address)) as client:
+            url = f"{address.rstrip('/')}/models"
             asked = (client.get(url, headers={"authorization": f"Bearer {sent}"}) for sent in (key, NO_KEY))
-            try:
-                listed, to_anyone = await asyncio.gather(*asked)
-            except (httpx.NetworkError, httpx.ConnectTimeout):
-                raise replace(self._service, url=url).unreachable().error from None
+            listed, to_anyone = await asyncio.gather(*asked)
         if listed.status_code in _NO_LIST:
             return None
         if not listed.is_success:
@@ -133,7 +130,7 @@ class LiteLLMProvider(RemoteProvider):
         try:
             count = len(listed.json()["data"])
         except (ValueError, LookupError, TypeError):
-            raise replace(self._service, url=url).not_understood().error from None
+            raise self._service.not_understood().error from None
         return None if to_anyone.is_success and key != NO_KEY else count
 
     async def _disconnect(self) -> None:
@@ -212,7 +209,7 @@ class _Answer:
         self.usage = Usage()
 
     def read(self, chunk: Any) -> Iterator[TextDelta | ThinkingDelta]:
-        """Take in one chunk; yield the text that it brings."""
+        """Take in one chunk; yield its text."""
         if answered := getattr(chunk, "model", None):
             # Cells name a model with its provider.
             bare = str(answered).removeprefix(self._prefix).removeprefix("ollama_chat/")
@@ -251,7 +248,7 @@ def load_litellm() -> ModuleType:
     MissingExtra
         It is installed, but can't be imported.
     """
-    # Read at its import: without them it fetches a price list and loads a .env file by itself.
+    # Read when it is imported: without them it fetches a price list and loads a .env file by itself.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
     try:
@@ -285,7 +282,7 @@ def _message(answer: Any) -> str:
 
 
 def _longest(litellm: ModuleType, model: str, prompt: Prompt) -> int | None:
-    # OpenAI refuses a request whose thinking finds no room below the limit, instead of cutting its answer.
+    # OpenAI refuses a request when the limit leaves no room for thinking, instead of cutting the answer.
     unlimited = prompt.max_tokens is None or litellm.supports_reasoning(model)
     return None if unlimited else prompt.max_tokens
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 OLLAMA_URL = "http://127.0.0.1:11434"
 
-# The names that differ from PROVIDER_API_KEY.
+# Names that differ from PROVIDER_API_KEY.
 _KEY_NAMES = {
     "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
     "together_ai": ("TOGETHERAI_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHER_API_KEY"),
@@ -30,14 +30,14 @@ _KEY_NAMES = {
     "perplexity": ("PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"),
 }
 _SERVICES = {"openai": "OpenAI", "ollama_chat": "Ollama", "azure": "Azure", "gemini": "Gemini"}
-# The addresses that LiteLLM leaves to SDKs.
+# Addresses that LiteLLM leaves to SDKs.
 _PUBLIC_URLS = {"openai": "https://api.openai.com/v1"}
-# They sign in with what the environment or the machine's account holds, whatever key they are given.
+# Providers that sign in with the environment's or the machine's own account, whatever key they are given.
 _SIGN_BY_THE_ENVIRONMENT = (
     "vertex_ai", "bedrock", "sagemaker", "amazon_", "aws_", "watsonx", "oci", "sap", "gigachat", "snowflake",
     "databricks", "github", "chatgpt", "gdc",
 )  # fmt: skip
-# Whose requests LiteLLM makes with its own HTTP handler; the other local ones go through OpenAI's client.
+# Local providers that LiteLLM asks with its own HTTP handler; the others go through OpenAI's client.
 _OWN_HANDLER = ("ollama_chat", "hosted_vllm")
 
 
@@ -61,8 +61,6 @@ class Route:
         The same with its name, its address, and the settings of its key and address.
     arguments : dict
         The arguments of `litellm.acompletion` that say where a request goes.
-    list_url : str
-        Where the provider would list its models in OpenAI's form; empty where that is not known.
     http_client
         The client to close, where it is ours.
     """
@@ -92,15 +90,15 @@ class Route:
         )
         url = _endpoint(self._provider, settings, key) or (OLLAMA_URL if prefix == "OLLAMA" else "")
         if key is None and (is_loopback(url) or (own is not None and url)):
-            key = NO_KEY  # OpenAI's client wants one, servers on this machine seldom do
+            key = NO_KEY  # OpenAI's client needs one, servers on this machine rarely do
         if key is None:
             _check_no_key_needed(litellm, model, names)
         known = url or _PUBLIC_URLS.get(self._provider) or usual_url
-        self.list_url = f"{known.rstrip('/')}/models" if known.startswith(("http://", "https://")) else ""
+        known = known if known.startswith(("http://", "https://")) else ""
         self.service = replace(
             service,
             name=_SERVICES.get(self._provider, self._provider),
-            url=url,
+            url=known,
             key_name=key_name,
             url_name=endpoint_names(self._provider)[0],
         )
@@ -112,7 +110,7 @@ class Route:
             self._open_own_client(key or "", patience)
 
     def _open_own_client(self, key: str, patience: Patience) -> None:
-        """Reach this machine past the environment's proxies, which LiteLLM's own clients would ask."""
+        """Open a client that ignores the environment's proxies, which LiteLLM's own clients would use."""
         import httpx
 
         timeout = httpx.Timeout(patience.silence_seconds * 2, connect=patience.connect_seconds)

@@ -21,7 +21,6 @@ from fact_magics.tool import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from types import TracebackType
     from typing import Self
 
 _SECRET_WORDS = ("authorization", "key", "token", "secret", "cookie")
@@ -126,9 +125,7 @@ class ModelServer:
         started.wait()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def close(self) -> None:

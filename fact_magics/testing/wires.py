@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from fact_magics.tool import Usage
 
@@ -71,23 +71,12 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Bytes that are sent together.
-
-    Attributes
-    ----------
-    data : bytes
-        One event of the stream.
-    paced : bool
-        Whether it counts as a token.
-    last : bool
-        Whether it follows the text, so that an answer which breaks off never gets there.
-    """
+class Frame(NamedTuple):
+    """Bytes that are sent together: one event of the stream."""
 
     data: bytes
-    paced: bool = False
-    last: bool = False
+    paced: bool = False  # it counts as a token
+    last: bool = False  # it follows the text: an answer that breaks off never gets there
 
 
 class Wire(ABC):
