@@ -166,7 +166,7 @@ class ModelServer:
     ) -> None:
         """Answer with `text`; see `Reply` for the rest."""
         tokens = Usage(**usage) if isinstance(usage, Mapping) else usage
-        self._add(
+        self._script.append(
             Reply(text=text, thinking=thinking, pace=pace, chunk=chunk, usage=tokens, stop_reason=stop_reason)
         )
 
@@ -201,12 +201,14 @@ class ModelServer:
         """Begin to answer with `text`; after `after` characters, end in one of the ways of `Reply.ending`."""
         if ending not in get_args(Ending):
             raise ValueError(f"ending must be one of {', '.join(get_args(Ending))}; got {ending!r}")
-        self._add(Reply(text=text, ending=ending, after=after, pace=pace, chunk=chunk))
+        self._script.append(Reply(text=text, ending=ending, after=after, pace=pace, chunk=chunk))
 
     def fails(self, status: int, message: str = "", *, retry_after: float | str | None = None) -> None:
         """Answer with an HTTP error: 401 refuses the key, 404 the model, 529 means overloaded."""
         headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-        self._add(Reply(status=status, message=message or f"scripted error {status}", headers=headers))
+        self._script.append(
+            Reply(status=status, message=message or f"scripted error {status}", headers=headers)
+        )
 
     def play(self, script: Iterable[Mapping[str, Any]]) -> None:
         """Add steps, as a JSON file holds them.
@@ -252,10 +254,6 @@ class ModelServer:
             self._disconnects -= 1
             return True
 
-    def _add(self, reply: Reply) -> None:
-        with self._changed:
-            self._script.append(reply)
-
     def _next(self, request: Request) -> Reply:
         with self._changed:
             self._requests.append(request)
@@ -275,6 +273,7 @@ class ModelServer:
         self._stop = asyncio.Event()
         clients: set[asyncio.Task[None]] = set()
 
+        # Not a coroutine function: asyncio would log an error for each client whose task is cancelled.
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.create_task(self._client(reader, writer))
             clients.add(task)
@@ -283,10 +282,7 @@ class ModelServer:
         server = await asyncio.start_server(accept, sock=listener, limit=LARGEST_HEAD)
         started.set()
         await self._stop.wait()
-        server.close()
-        for task in clients:
-            task.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
+        server.close()  # asyncio.run cancels the clients' tasks
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -84,7 +84,7 @@ def _refuse_lost_prompts(text: str, name: str) -> None:
     """Refuse lines that were examples before IPython removed the ``>>>``, as it does in a whole script."""
     lines = text.split("\n")
     for number, (line, following) in enumerate(pairwise(map(str.strip, lines)), start=1):
-        if line.startswith(f"{name}(") and _is_call(line) and _is_outcome(following):
+        if line.startswith(f"{name}(") and _is_example(line, following):
             raise _refuse(
                 number,
                 line,
@@ -94,16 +94,12 @@ def _refuse_lost_prompts(text: str, name: str) -> None:
             )
 
 
-def _is_call(text: str) -> bool:
+def _is_example(line: str, following: str) -> bool:
+    """Tell whether a line is a call, and the next one a literal or the header of a traceback."""
     try:
-        return isinstance(ast.parse(text, mode="eval").body, ast.Call)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-
-
-def _is_outcome(text: str) -> bool:
-    try:
-        return bool(_TRACEBACK.match(text)) or isinstance(ast.literal_eval(text), object)
+        if not _TRACEBACK.match(following):
+            ast.literal_eval(following)
+        return isinstance(ast.parse(line, mode="eval").body, ast.Call)
     except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError):
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import FactError, GenerationFailed
@@ -66,8 +67,9 @@ async def write(
         asked = provider
         attempt = Attempt(number, provider.name, provider.model, utc_now())
         attempts.append(attempt)
-        answer = _ask(provider, Prompt(RULES, tuple(messages), spec), spec, prover.emit, attempt)
-        accepted = await _settle(answer, spec, spec.attempts, prover, attempt)
+        prompt = Prompt(RULES, tuple(messages), spec)
+        ask = partial(_ask, provider, prompt, spec, prover.emit, attempt)
+        accepted = await _settle(ask, spec, spec.attempts, prover, attempt)
         if accepted is not None:
             return accepted
         messages += [
@@ -105,17 +107,21 @@ async def submit(
 
     attempt = Attempt(1, author.provider, author.model, utc_now(), text=source, source=source)
     attempts.append(attempt)
-    return await _settle(written(), spec, 1, prover, attempt)
+    return await _settle(written, spec, 1, prover, attempt)
 
 
 async def _settle(
-    answer: Awaitable[ToolSource | None], spec: ToolSpec, of: int, prover: Prover, attempt: Attempt
+    draft: Callable[[], Awaitable[ToolSource | None]],
+    spec: ToolSpec,
+    of: int,
+    prover: Prover,
+    attempt: Attempt,
 ) -> Accepted | None:
-    """Await one candidate and prove it, and fill in how the attempt ended and how long it took."""
+    """Get one candidate and prove it; record in the attempt how it ended and how long it took."""
     prover.emit(AttemptStarted(attempt.number, of, attempt.provider, attempt.model))
     started = time.perf_counter()
     try:
-        source = await answer
+        source = await draft()
         accepted = None if source is None else await prover.prove(source, spec, attempt)
     except FactError as error:
         attempt.status, attempt.reason = Status.ERROR, error.line
