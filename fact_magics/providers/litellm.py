@@ -38,7 +38,7 @@ _PREFIX_OF_MESSAGE = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?:: |
 class LiteLLMProvider(RemoteProvider):
     """Streams candidates from any ``provider/model`` that LiteLLM can reach.
 
-    LiteLLM reports a stream that was cut as ended by the model, with token counts of its own making, so
+    LiteLLM reports a stream that was cut as ended by the model, with estimated token counts, so
     `Finished` says ``end`` where Anthropic's provider says ``cut``. Readers of the answer must therefore take
     an unclosed code fence as truncation, whatever the stop reason.
 

@@ -148,7 +148,7 @@ def _prefix(provider: str) -> str:
 
 def _provider_of(litellm: ModuleType, model: str) -> tuple[str, str]:
     """Return a model's provider, and the address that LiteLLM would ask, where it gives one."""
-    # It raises a bad request with a page of advice, and sometimes errors of its own bugs.
+    # It raises a bad request with a page of advice, and sometimes fails by a bug of its own.
     with contextlib.suppress(Exception):
         _, provider, _, address = litellm.get_llm_provider(model)
         if provider:
