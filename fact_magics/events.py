@@ -1,4 +1,4 @@
-"""What the core tells while it works: small frozen records that views, logs and scripts listen to."""
+"""Events that the core emits while it works, for views, logs and scripts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PhaseName = Literal["waiting", "thinking", "writing", "checking", "proving", "re
 
 @dataclass(frozen=True, slots=True)
 class PhaseChanged:
-    """The work entered another phase; `detail` says which part of it: ``3/5``."""
+    """The work entered another phase; `detail` is the part of it, such as ``3/5``."""
 
     name: PhaseName
     detail: str = ""
@@ -22,14 +22,14 @@ class PhaseChanged:
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """One line that a person should see: a retry, the shelf, the model that was found."""
+    """One line that a person should see: a retry, or which provider was chosen."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """A candidate is asked for."""
+    """A provider is asked for a candidate."""
 
     number: int
     of: int
@@ -55,7 +55,7 @@ class ExampleProven:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """A candidate was accepted, or was not, for these reasons."""
+    """A candidate was accepted, or was rejected for these reasons."""
 
     number: int
     status: Status
@@ -71,16 +71,16 @@ class Printed:
 
 @dataclass(frozen=True, slots=True)
 class GenerationEnded:
-    """A generation came to its end; its rows are committed.
+    """A generation ended; its rows are committed.
 
     Attributes
     ----------
     version : ToolVersion or None
-        What was accepted, or reused.
+        The version that was accepted or reused.
     attempts : tuple of Attempt
-        Empty where nothing was asked for.
+        Empty where no provider was asked.
     notice : str
-        What the provider has to say about itself: ``from the shelf, no model was called``.
+        The provider's notice, such as ``from the shelf, no model was called``.
     """
 
     tool: str
@@ -94,7 +94,7 @@ class GenerationEnded:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run came to its end; its row is committed."""
+    """A run ended; its row is committed."""
 
     tool: str
     output: ToolOutput

@@ -1,4 +1,4 @@
-"""The nouns: what is asked for, what is kept, what goes into a run and what comes out."""
+"""Data that every room shares: requests, examples, attempts, versions, and the input and output of runs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SHELF = "shelf"
 """The provider of the tools that ship with fact_magics."""
 
 HAND = "hand"
-"""The provider of what a person wrote in a cell."""
+"""The provider of source that a person wrote in a cell."""
 
 IMPORTED = "import"
-"""The provider of what came out of a file; its model is what the file claims, and nobody checked that."""
+"""The provider of a tool imported from a file; its model is the file's claim, which is not checked."""
 
 
 class Status(StrEnum):
-    """How a generation or a run ended, as the database and the history say it."""
+    """How a generation or a run ended; the values are those in the database."""
 
     OK = "ok"
     ERROR = "error"
@@ -38,7 +38,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """An example's expected value and how the user wrote it."""
+    """An example's expected value, and how the user wrote it."""
 
     value: object
     source: str
@@ -46,7 +46,7 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """An example's expected exception: its type's name, and its message where the user gave one."""
+    """An example's expected exception: the name of its type, and its message where the user gave one."""
 
     type_name: str
     message: str | None = None
@@ -63,9 +63,9 @@ class Example:
     args, kwargs
         Its literal arguments, evaluated.
     expected : Returned or Raised
-        What the call must do.
+        The value that the call must return, or the exception that it must raise.
     line : int
-        The line of the cell's body that it starts on, counted from 1.
+        The line of the cell's body on which it starts, counted from 1.
     """
 
     source: str
@@ -76,7 +76,7 @@ class Example:
 
     @property
     def text(self) -> str:
-        """The example in the grammar it was read from."""
+        """The example, as it is written in a cell."""
         if isinstance(self.expected, Returned):
             outcome = self.expected.source
         else:
@@ -88,32 +88,32 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A request for a tool: what a cell, or a script, asks for.
+    """A request for a tool.
 
     Attributes
     ----------
     name : str
         The function to be written.
     description : str
-        Plain language, without the examples, with ``{{name}}`` filled in.
+        Plain language, without the examples, with each ``{{name}}`` replaced by its value.
     examples : tuple of Example
-        The contract; empty means that the tool will be unproven.
+        The contract; without examples the tool will be unproven.
     permissions : tuple of str
-        What it is granted, such as ``net:api.github.com``; the core writes them in canonical form and sorted.
+        Granted permissions, such as ``net:api.github.com``; the core sorts them in canonical form.
     model : str or None
-        The model that was named, or None for the one in the settings.
+        The model that the cell names; None for the one in the settings.
     attempts : int
-        How many candidates may be asked for.
+        The largest number of candidates.
     timeout_seconds : float
         Wall-clock limit of each example.
     tags : tuple of str
-        Words to find the tool by.
+        Words for the search.
     fresh : bool
         Ask for a new candidate even if this request has an accepted tool.
     examples_read : bool
-        What looks like an example in the description is none: it came out of a variable.
+        The examples were read from the cell; a ``>>>`` left in the description came from a variable.
     yes_really : bool
-        Dangerous permissions are meant; no part of the request's identity.
+        Dangerous permissions are confirmed; not part of the request's identity.
     """
 
     name: str
@@ -135,21 +135,21 @@ class ToolSpec:
 
     @property
     def request_hash(self) -> str:
-        """Identity of the request: name, text, examples, permissions, and the model if one was named."""
+        """Identity of the request: name, text, examples, permissions, and the model if it names one."""
         parts = (self.name, self.description, self.contract, *self.permissions, self.model or "")
         return _digest(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of an example.
+    """The result of running an example.
 
     Attributes
     ----------
     holds : bool
-        Whether the tool did what it says.
+        Whether the tool did what the example says.
     expected, got : str
-        Both sides on a line each, bounded.
+        The expected and the actual outcome, each on one bounded line.
     example : Example
         The example.
     """
@@ -162,14 +162,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one request; None where the provider did not say.
+    """Tokens of one request; None where the provider gave no number.
 
     Attributes
     ----------
     input_tokens : int or None
-        Read at full price: without those of the cache.
+        Read at full price, so without those of the cache.
     output_tokens : int or None
-        Written, thinking included.
+        Written, including thinking.
     cache_read_tokens, cache_creation_tokens : int or None
         Read from, and written to, the provider's prompt cache.
     """
@@ -182,16 +182,16 @@ class Usage:
 
 @dataclass(slots=True)
 class Attempt:
-    """One candidate: what was written, and what became of it.
+    """One candidate, and whether it was accepted.
 
     Attributes
     ----------
     status : Status
         ``ok`` for an accepted candidate, ``interrupted`` until it has ended, ``error`` otherwise.
     reason : str
-        Why it was not accepted, for people; empty for an accepted one.
+        For people, why it was not accepted; empty for an accepted one.
     text, source : str
-        What the model wrote, and the module that was found in it.
+        The model's answer, and the module that was found in it.
     """
 
     number: int
@@ -250,14 +250,14 @@ class ToolMetadata:
 
 @dataclass(frozen=True, slots=True)
 class ToolVersion:
-    """A stored version of a tool: its source and what is known about it."""
+    """A stored version of a tool."""
 
     metadata: ToolMetadata
     source: str
 
     @property
     def content_hash(self) -> str:
-        """Identity of what runs: source and permissions."""
+        """Identity of what runs: the source and the permissions."""
         return content_hash(self.source, self.metadata.permissions)
 
     @property
@@ -268,7 +268,7 @@ class ToolVersion:
 
 @dataclass(frozen=True, slots=True)
 class ToolInput:
-    """A run to be made.
+    """A request to run a tool.
 
     Attributes
     ----------
@@ -283,9 +283,9 @@ class ToolInput:
     fresh : bool
         Run even if the answer is cached, and replace the entry.
     permissions : tuple of str
-        What this run is granted beside what its tool is; its answer neither comes from the cache nor is kept.
+        Granted to this run in addition to the tool's own; its answer is neither read from the cache nor kept.
     yes_really : bool
-        Dangerous permissions among them are meant.
+        Dangerous permissions among them are confirmed.
     """
 
     operation: str
@@ -299,9 +299,9 @@ class ToolInput:
 
 @dataclass(slots=True)
 class ToolOutput:
-    """What a run came to.
+    """The result of a run.
 
-    Not frozen, because one is made for every answer from memory, and a frozen one costs a microsecond more.
+    Not frozen: one is made for every cached answer, and a frozen one costs a microsecond more.
 
     Attributes
     ----------
@@ -310,7 +310,7 @@ class ToolOutput:
     result : object
         That value, as plain Python data; None on failure.
     execution_time_ms : float
-        What this answer took to get, in milliseconds; of a cached one, the look-up.
+        How long this answer took, in milliseconds; for a cached one, the look-up.
     metadata : dict
         ``status``, ``tool``, ``version``, ``cached``, ``permissions``, ``printed``, ``isolation``, and on
         failure ``error``, ``details`` and ``limit``.
@@ -336,21 +336,21 @@ class ToolOutput:
 
 
 def identifier(text: str) -> str:
-    """Read a Python name that is free to be bound."""
+    """Return `text` if it is a Python name that can be bound; raise ValueError otherwise."""
     if not text.isidentifier():
-        raise ValueError("is no Python identifier")
+        raise ValueError("is not a Python identifier")
     if keyword.iskeyword(text) or keyword.issoftkeyword(text):
         raise ValueError("is a Python keyword")
     return text
 
 
 def tool_name(text: str) -> str:
-    """Check the name of a tool to be written.
+    """Return `text` if it can be the name of a new tool.
 
     Raises
     ------
     CellError
-        It is no identifier, a keyword or private.
+        It is not an identifier, or it is a keyword or private.
     """
     try:
         identifier(text)
@@ -360,7 +360,8 @@ def tool_name(text: str) -> str:
         ) from None
     if text.startswith("_"):
         raise CellError(
-            f"{text!r} begins with an underscore, which notebooks keep for themselves.", hint="Drop it."
+            f"{text!r} begins with an underscore; such names are reserved for the notebook.",
+            hint="Remove the underscore.",
         )
     return text
 
@@ -371,19 +372,19 @@ def split_reference(text: str) -> tuple[str, str | None]:
     Raises
     ------
     CellError
-        The name is no identifier or the version is not ``1``, ``1.2`` or ``1.2.3``.
+        The name is not an identifier, or the version is not ``1``, ``1.2`` or ``1.2.3``.
     """
     name, at, version = text.partition("@")
     if not name.isidentifier():
-        raise CellError(f"{name!r} is no tool's name.", hint="Write NAME or NAME@VERSION.")
+        raise CellError(f"{name!r} is not a tool name.", hint="Write NAME or NAME@VERSION.")
     parts = version.split(".")
     if at and not (len(parts) <= 3 and all(part.isascii() and part.isdigit() for part in parts)):
-        raise CellError(f"{version!r} is no version.", hint=f"Write {name}@1, {name}@1.2 or {name}@1.2.3.")
+        raise CellError(f"{version!r} is not a version.", hint=f"Write {name}@1, {name}@1.2 or {name}@1.2.3.")
     return name, version or None
 
 
 def content_hash(source: str, permissions: tuple[str, ...]) -> str:
-    """Identity of what runs: a tool's source and its permissions."""
+    """Return the identity of what runs: a tool's source and its permissions."""
     return _digest((source, *sorted(permissions)))
 
 

@@ -27,8 +27,9 @@ from fact_magics import values
 from fact_magics.core.loaded import _versions
 from fact_magics.http import HTTPConnector, HTTPError
 from fact_magics.sandbox import Call, Grants, Outcome, Sandbox, ToolError, boot, library, policy
+from fact_magics.signature.source import ToolSource
 from fact_magics.tool import Status, ToolSpec
-from fact_magics.writing.checks import check, imports_of
+from fact_magics.writing.checks import check
 from fact_magics.writing.prompt import request_text
 
 if TYPE_CHECKING:
@@ -748,7 +749,9 @@ async def unwalled() -> AsyncIterator[Sandbox]:
 
 async def run(box: Sandbox, source: str, *arguments: object, allow: tuple[str, ...] = ()) -> Outcome:
     wire = values.encode({"args": list(arguments), "kwargs": {}})
-    return await box.run(Call(source, "tool", wire, permissions=allow, imports=imports_of(source)))
+    return await box.run(
+        Call(source, "tool", wire, permissions=allow, imports=ToolSource(source, "tool").imports)
+    )
 
 
 async def raised(box: Sandbox, *arguments: object, allow: tuple[str, ...] = ()) -> ToolError:
@@ -887,9 +890,9 @@ class TestWriting:
         ],
     )
     def test_the_import_is_accepted_and_counts_as_what_it_needs(self, line):
-        checked, failures = check(line + self.GOOD, "f")
-        assert failures == ()
-        assert checked.imports == ("aiohttp", "fact_magics.http")
+        source = ToolSource(line + self.GOOD, "f")
+        assert check(source) == ()
+        assert source.imports == ("aiohttp", "fact_magics.http")
 
     @pytest.mark.parametrize(
         "line",
@@ -904,15 +907,15 @@ class TestWriting:
         ],
     )
     def test_no_other_import_of_the_package_is(self, line):
-        checked, failures = check(line + self.GOOD, "f")
-        assert checked is None
+        failures = check(ToolSource(line + self.GOOD, "f"))
         assert "can't call another stored tool" in failures[0]
         assert "from fact_magics.http import HTTPConnector, HTTPError" in failures[0]
 
     def test_it_is_imported_before_a_call_and_by_such_tools_alone(self):
         source = "from fact_magics.http import HTTPConnector" + self.GOOD
-        assert library.preload_for(imports_of(source), source) == ("aiohttp", "asyncio", "fact_magics.http")
-        assert "aiohttp" not in library.preload_for(imports_of(self.GOOD), self.GOOD)
+        imports = ToolSource(source, "f").imports
+        assert library.preload_for(imports, source) == ("aiohttp", "asyncio", "fact_magics.http")
+        assert "aiohttp" not in library.preload_for(ToolSource(self.GOOD, "f").imports, self.GOOD)
 
     def test_a_run_s_key_follows_the_connector_s_source(self):
         """An answer that an older connector gave is not the newer one's."""

@@ -14,7 +14,7 @@ from fact_magics.signature import signature_identity
 from fact_magics.store import Candidate
 from fact_magics.tool import Attempt, Status, ToolSpec, ToolVersion
 from fact_magics.writing.loop import submit
-from fact_magics.writing.proof import shortcomings
+from fact_magics.writing.proof import Prover, shortcomings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from fact_magics.logs import Log
     from fact_magics.sandbox import Sandbox
     from fact_magics.store import Store
-    from fact_magics.writing.loop import Accepted, Author
+    from fact_magics.writing.loop import Author
+    from fact_magics.writing.proof import Accepted
 
 
 @dataclass(slots=True)
@@ -182,7 +183,8 @@ class Acceptor:
         """
 
         async def prove(attempts: list[Attempt]) -> Accepted:
-            accepted = await submit(source, order.spec, author, self.sandbox, order.emit, attempts, files)
+            prover = Prover(self.sandbox, order.emit, files)
+            accepted = await submit(source, order.spec, author, prover, attempts)
             if accepted is None:
                 raise refused(*shortcomings(order.spec, attempts[-1]))
             return accepted
@@ -197,12 +199,12 @@ class Acceptor:
             order.emit(Noticed(f"Not recorded: {unkept.line}"))
 
     async def _keep(self, order: Order, accepted: Accepted) -> ToolVersion:
-        spec, checked, attempt = order.spec, accepted.candidate, accepted.attempt
-        summary = (checked.signature.doc or spec.description).strip().partition("\n")[0]
+        spec, source, attempt = order.spec, accepted.source, accepted.attempt
+        summary = (source.signature.doc or spec.description).strip().partition("\n")[0]
         candidate = Candidate(
             name=spec.name,
-            source=checked.source,
-            signature_id=signature_identity(checked.signature),
+            source=source.text,
+            signature_id=signature_identity(source.signature),
             description=summary,
             contract=spec.contract,
             permissions=spec.permissions,
@@ -210,7 +212,7 @@ class Acceptor:
             provider=attempt.provider,
             model=attempt.model,
             proven=bool(spec.examples),
-            varies=checked.varies,
+            varies=accepted.varies,
             request_hash=spec.request_hash if order.answers_request else "",
         )
         rows = self._recorder.generation_rows(spec, order.attempts, tool_id=candidate.id)

@@ -13,6 +13,7 @@ from fact_magics.providers.choose import choose
 from fact_magics.tool import HAND, ToolSpec, ToolVersion, tool_name
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, write
+from fact_magics.writing.proof import Prover
 
 if TYPE_CHECKING:
     from fact_magics.config import Settings
@@ -40,10 +41,8 @@ async def generate(
     order.notice = provider.notice
     order.about = {"provider": provider.name, "model": provider.model}
     try:
-        return await acceptor.take(
-            order,
-            lambda attempts: write(spec, provider, acceptor.sandbox, emit, attempts, acceptor.files),
-        )
+        prover = Prover(acceptor.sandbox, emit, acceptor.files)
+        return await acceptor.take(order, lambda attempts: write(spec, lambda _: provider, prover, attempts))
     finally:
         await provider.aclose()
 

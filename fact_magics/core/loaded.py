@@ -14,15 +14,14 @@ from fact_magics.errors import (
 )
 from fact_magics.sandbox.boot import CONNECTOR, connector_source
 from fact_magics.shelf.entry import is_shipped
-from fact_magics.signature import Signature, read_signature
+from fact_magics.signature.source import ToolSource
 from fact_magics.tool import SHELF, ToolVersion
-from fact_magics.writing.checks import imports_of
-from fact_magics.writing.purity import is_self_contained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fact_magics.core.files import InputFile
+    from fact_magics.signature import Signature
 
 # Types whose values compare by value, once their types are compared too. 0.0 and -0.0 do not.
 _COMPARABLE = frozenset({str, int, bool, float, type(None)})
@@ -49,13 +48,11 @@ class LoadedTool:
     def __init__(self, stored: ToolVersion) -> None:
         self.stored = stored
         self.metadata = stored.metadata
-        self.signature: Signature = read_signature(stored.source, stored.metadata.name)
+        source = ToolSource(stored.source, stored.metadata.name)
+        # The source object itself is dropped: a syntax tree takes many times the space of its text.
+        self.signature: Signature = source.signature
+        self.imports = source.imports
         self._identities: dict[object, tuple[bytes, str]] = {}
-
-    @cached_property
-    def imports(self) -> tuple[str, ...]:
-        """Top-level packages outside the standard library."""
-        return imports_of(self.stored.source)
 
     def identify(self, validated: Mapping[str, object], files: Sequence[InputFile] = ()) -> tuple[bytes, str]:
         """Encode a validated input canonically, and hash it.
@@ -122,7 +119,7 @@ class LoadedTool:
     @cached_property
     def self_contained(self) -> bool:
         """Whether its source can reach nothing but its input."""
-        return is_self_contained(self.stored.source)
+        return ToolSource(self.stored.source, self.metadata.name).is_self_contained
 
     @cached_property
     def verified(self) -> bool:

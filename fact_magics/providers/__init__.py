@@ -1,1 +1,1 @@
-"""Who writes the candidates: one file a provider, prompt in, events out; `choose` picks one."""
+"""The providers that write candidates, one per file: a prompt in, events out. `choose` picks one."""

@@ -1,4 +1,4 @@
-"""Claude, by Anthropic's own SDK."""
+"""Claude, through Anthropic's own SDK."""
 
 from __future__ import annotations
 
@@ -8,35 +8,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
-from fact_magics.providers.failures import (
-    Patience,
-    checked_key,
-    checked_url,
-    failure_by_silence,
-    failure_of_protocol,
-    failure_of_status,
-    failure_to_connect,
-    failure_unknown,
-    is_loopback,
-    quote,
-)
+from fact_magics.providers.failures import Service, checked_key, checked_url, is_loopback
 from fact_magics.providers.remote import RemoteProvider
 from fact_magics.tool import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from anthropic import AsyncAnthropic, Omit
-    from anthropic.types import MessageParam, TextBlockParam, ThinkingConfigAdaptiveParam
+    from anthropic import AsyncAnthropic
     from pydantic import SecretStr
 
     from fact_magics.providers.base import Prompt, ProviderEvent, StopReason
-    from fact_magics.providers.failures import Failure
+    from fact_magics.providers.failures import Failure, Patience
 
 PUBLIC_URL = "https://api.anthropic.com"
 MAX_TOKENS = 16_000
 
-_SERVICE = "Anthropic"
 _STOP_REASONS: dict[str, StopReason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
@@ -66,19 +53,18 @@ class AnthropicProvider(RemoteProvider):
     key : SecretStr
         The API key.
     base_url : str, optional
-        Another endpoint than Anthropic's, already judged fit to be sent this key. The environment is
-        not asked for one.
+        Another endpoint than Anthropic's, which may be sent this key. It is never read from the environment.
     patience : Patience, optional
         Retries and time limits.
     notice : str, optional
         What the cell says about this choice.
     told_in : str, optional
-        Where key and endpoint stand, if that is an entry of a file and not their usual variables.
+        Where key and endpoint stand, if they stand in a file and not in their usual variables.
 
     Raises
     ------
     ProviderError
-        The key can't be one, or the address none.
+        The key or the address is malformed.
     """
 
     name = "anthropic"
@@ -94,10 +80,11 @@ class AnthropicProvider(RemoteProvider):
         told_in: str = "",
     ) -> None:
         super().__init__(model, patience, notice)
-        self._key_name = f"The api_key in {told_in}" if told_in else "ANTHROPIC_API_KEY"
-        self._url_name = f"The api_base in {told_in}" if told_in else "ANTHROPIC_BASE_URL"
-        self._key = checked_key(key.get_secret_value(), self._key_name)
-        self._base_url = checked_url(base_url, self._url_name) if base_url else PUBLIC_URL
+        key_name = f"The api_key in {told_in}" if told_in else "ANTHROPIC_API_KEY"
+        url_name = f"The api_base in {told_in}" if told_in else "ANTHROPIC_BASE_URL"
+        self._key = checked_key(key.get_secret_value(), key_name)
+        self._base_url = checked_url(base_url, url_name) if base_url else PUBLIC_URL
+        self._service = Service("Anthropic", model, self._base_url, key_name, url_name, (self._key,))
         self._client: AsyncAnthropic | None = None
 
     async def _disconnect(self) -> None:
@@ -107,7 +94,7 @@ class AnthropicProvider(RemoteProvider):
 
     async def open(self) -> None:
         """Import the SDK and make its client; nothing is sent."""
-        # It takes most of a second, which the loop's other work need not wait for.
+        # The import takes most of a second: not on the event loop.
         await asyncio.to_thread(import_module, "anthropic.resources.messages")
         self._open()
 
@@ -116,11 +103,12 @@ class AnthropicProvider(RemoteProvider):
         import httpx2
 
         answer = _Answer(self.model)
-        stream = await self._open().messages.create(
+        stream: Any = await self._open().messages.create(
             model=self.model,
             max_tokens=prompt.max_tokens or MAX_TOKENS,
-            system=_system(prompt.system),
-            messages=_messages(prompt),
+            # One block, so that everything before the conversation is one cached prefix.
+            system=[{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}],
+            messages=cast("Any", [{"role": turn.role, "content": turn.text} for turn in prompt.messages]),
             stream=True,
             thinking=_thinking(self.model),
         )
@@ -134,11 +122,11 @@ class AnthropicProvider(RemoteProvider):
                 if not answer.has_text:
                     raise
         if not answer.started:
-            raise self._not_understood().error
+            raise self._service.not_understood().error
         yield answer.finished()
 
     def _open(self) -> AsyncAnthropic:
-        self._check_open(_SERVICE)
+        self._check_open()
         if self._client is None:
             import anthropic
             import httpx2
@@ -150,8 +138,8 @@ class AnthropicProvider(RemoteProvider):
                 base_url=self._base_url,
                 timeout=timeout,
                 max_retries=0,
-                # A proxy can't reach this machine's loopback, and would be sent the key. The SDK's default
-                # client reads the proxy variables whatever trust_env says, so this one is plain.
+                # A proxy can't reach this machine's loopback, and would receive the key. The SDK's default
+                # client reads the proxy variables even with trust_env=False, so this one is plain.
                 http_client=httpx2.AsyncClient(timeout=timeout, trust_env=False)
                 if is_loopback(self._base_url)
                 else None,
@@ -162,40 +150,34 @@ class AnthropicProvider(RemoteProvider):
         import anthropic
         import httpx2
 
+        service = self._service
         if isinstance(error, anthropic.APIStatusError):
-            return self._explain_status(error)
+            status = error.status_code
+            if status < 400:  # an error event inside a stream that began well
+                status = _STATUS_OF_TYPE.get(error.type or "", 500)
+            return service.refused(status, error.api_message, error.response.headers)
         cause = error.__cause__ if isinstance(error, anthropic.APIConnectionError) else error
         if isinstance(cause, httpx2.TimeoutException) and not isinstance(cause, httpx2.ConnectTimeout):
-            return failure_by_silence(service=_SERVICE, seconds=self._patience.silence_seconds)
+            return service.silent(self._patience.silence_seconds)
         if isinstance(cause, httpx2.TransportError | OSError) or cause is not error:
-            return failure_to_connect(service=_SERVICE, url=self._base_url)
+            return service.unreachable()
         if isinstance(error, httpx2.InvalidURL | httpx2.RequestError | ValueError):
-            return self._not_understood()
-        return failure_unknown(error, model=self.model, said=quote(error, [self._key]))
-
-    def _not_understood(self) -> Failure:
-        return failure_of_protocol(service=_SERVICE, url=self._base_url, setting=self._url_name)
-
-    def _explain_status(self, error: Any) -> Failure:
-        headers = error.response.headers
-        status = error.status_code
-        if status < 400:
-            status = _STATUS_OF_TYPE.get(error.type or "", 500)
-        return failure_of_status(
-            status,
-            model=self.model,
-            service=_SERVICE,
-            key_name=self._key_name,
-            said=quote(error.api_message, [self._key]),
-            headers=headers,
-        )
+            return service.not_understood()
+        return service.failed(error, error)
 
 
-_COUNTS = ("output_tokens", "input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+# The SDK's names of the counts, and ours. The output count at a message's start is only of what was written
+# until then.
+_COUNTS = {
+    "output_tokens": "output_tokens",
+    "input_tokens": "input_tokens",
+    "cache_read_input_tokens": "cache_read_tokens",
+    "cache_creation_input_tokens": "cache_creation_tokens",
+}
 
 
 class _Answer:
-    """What the events of one answer have said so far."""
+    """Collects one answer from the SDK's events."""
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -205,20 +187,20 @@ class _Answer:
         self.counts: dict[str, int] = {}
 
     def read(self, event: Any) -> TextDelta | ThinkingDelta | None:
-        """Take in one event of the SDK; return its text, if it brings any."""
+        """Take in one event; return its text, if it brings any."""
         match event.type:
             case "message_start":
                 self.started = True
                 self.model = event.message.model or self.model
-                # Its output count is only of what was written until then.
-                self._count(event.message.usage, _COUNTS[1:])
+                self._count(event.message.usage)
+                self.counts.pop("output_tokens", None)
             case "content_block_start":
                 return self._text(event.content_block)
             case "content_block_delta":
                 return self._text(event.delta)
             case "message_delta":
                 self.stop_reason = event.delta.stop_reason or self.stop_reason
-                self._count(event.usage, _COUNTS)
+                self._count(event.usage)
         return None
 
     def _text(self, block: Any) -> TextDelta | ThinkingDelta | None:
@@ -229,41 +211,21 @@ class _Answer:
             return ThinkingDelta(block.thinking)
         return None
 
-    def _count(self, usage: Any, names: tuple[str, ...]) -> None:
+    def _count(self, usage: Any) -> None:
         # The counts of a later event are totals, not additions.
-        for name in names:
+        for name, own in _COUNTS.items():
             count = getattr(usage, name, None)
             if isinstance(count, int):
-                self.counts[name] = count
+                self.counts[own] = count
 
     def finished(self) -> Finished:
-        stop_reason: StopReason = "cut"
-        if self.stop_reason is not None:
-            stop_reason = _STOP_REASONS.get(self.stop_reason, "end")
-        return Finished(
-            stop_reason,
-            Usage(
-                input_tokens=self.counts.get("input_tokens"),
-                output_tokens=self.counts.get("output_tokens"),
-                cache_read_tokens=self.counts.get("cache_read_input_tokens"),
-                cache_creation_tokens=self.counts.get("cache_creation_input_tokens"),
-            ),
-            self.model,
-        )
+        reason: StopReason = "cut" if self.stop_reason is None else _STOP_REASONS.get(self.stop_reason, "end")
+        return Finished(reason, Usage(**self.counts), self.model)
 
 
-def _system(text: str) -> list[TextBlockParam]:
-    # One block, so that everything before the conversation is one cached prefix.
-    return [{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]
-
-
-def _messages(prompt: Prompt) -> list[MessageParam]:
-    return [cast("MessageParam", {"role": turn.role, "content": turn.text}) for turn in prompt.messages]
-
-
-def _thinking(model: str) -> ThinkingConfigAdaptiveParam | Omit:
+def _thinking(model: str) -> Any:
     # From Claude 5 on, thinking is on by default and silent; summaries show that something happens. Older
-    # models either don't think unless asked, or refuse "adaptive".
+    # models don't think unless asked, or refuse "adaptive".
     from anthropic import omit
 
     generation = re.match(r"claude-[a-z]+-(\d+)(?:-|$)", model)

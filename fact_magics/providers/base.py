@@ -23,7 +23,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is asked of a model.
+    """A question to a model.
 
     Attributes
     ----------
@@ -31,15 +31,15 @@ class Prompt:
         The stable prefix that every request shares, so that providers can cache it.
     messages : tuple of Message
         The request, then each rejected candidate and what was wrong with it.
-    spec : ToolSpec
-        The same request as data, for a provider that is no model.
+    spec : ToolSpec, optional
+        The same request as data, for the shelf, which is not a model.
     max_tokens : int or None
-        No longer answer is wanted; None for as long as a tool may be.
+        Limit of the answer in tokens; None for as long as a tool may be.
     """
 
     system: str
     messages: tuple[Message, ...]
-    spec: ToolSpec
+    spec: ToolSpec | None = None
     max_tokens: int | None = None
 
 
@@ -52,7 +52,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """A piece of what the model says about its thinking; no part of the answer."""
+    """A piece of the model's thinking; not part of the answer."""
 
     text: str
 
@@ -83,8 +83,8 @@ class Finished:
     Attributes
     ----------
     stop_reason : {"end", "length", "refused", "cut"}
-        Whether the model ended by itself, met the limit on its answer, declined, or the connection
-        broke in the middle. Text that came before is worth showing in each case.
+        The model ended by itself, met the limit on its answer, or declined; or the connection broke in
+        the middle. Text that came before is worth showing in each case.
     usage : Usage
         Tokens, as far as they are known.
     model : str
@@ -100,11 +100,11 @@ ProviderEvent: TypeAlias = TextDelta | ThinkingDelta | Retrying | Finished
 
 
 class Provider(Protocol):
-    """Something that writes candidates."""
+    """Writes candidates."""
 
     @property
     def name(self) -> str:
-        """Who is asked: ``anthropic``, ``litellm``, ``shelf``."""
+        """The provider: ``anthropic``, ``litellm``, ``shelf``."""
 
     @property
     def model(self) -> str:
@@ -125,7 +125,7 @@ class Provider(Protocol):
         ProviderError
             The model could not be asked, or its answer stalled.
         GenerationFailed
-            A provider that is no model has nothing that fits.
+            The shelf has no tool that fits.
         """
 
     async def aclose(self) -> None:

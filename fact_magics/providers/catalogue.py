@@ -1,78 +1,68 @@
-"""Which models a cell can name here and now, and what each of them still needs; nobody is asked."""
+"""The models that a cell can name here and now, and what each still needs; no model is asked."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from fact_magics.config.model_list import has_own_meaning
-from fact_magics.providers.choose import CLAUDE_MODELS, ModelSettings
+from fact_magics.providers.choose import CLAUDE_MODELS
 from fact_magics.providers.failures import host_of, is_loopback
 from fact_magics.providers.litellm import has_litellm
 from fact_magics.providers.route import endpoint_names, key_names
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
+    from fact_magics.config import Settings
     from fact_magics.config.model_list import Deployment
 
 ANY = "…"
-"""Stands, after a provider's slash, for all the names that the provider knows."""
+"""Stands, after a provider's slash, for every model of the provider."""
 
 State: TypeAlias = Literal["ready", "needs key", "needs trust", "needs LiteLLM", "not known"]
 How: TypeAlias = Literal["answer", "list", "local list", ""]
 
-# A key that some other program reads has the same form of name, so these alone are taken for a model's.
+# Only their keys are looked for: other programs have variables whose names end in _API_KEY, too.
 WELL_KNOWN = (
     "openai", "gemini", "mistral", "groq", "deepseek", "xai", "openrouter", "together_ai", "fireworks_ai",
     "cohere", "perplexity", "azure", "cerebras", "sambanova", "nvidia_nim", "deepinfra", "huggingface",
     "replicate", "moonshot", "dashscope", "zai", "minimax", "nebius", "novita", "hyperbolic", "ai21",
     "codestral", "volcengine", "vercel_ai_gateway",
 )  # fmt: skip
-# Servers on this machine or nearby, which need an address and mostly no key.
+# Servers on this machine or nearby, which need an address and usually no key.
 _SERVERS = ("hosted_vllm", "lm_studio", "litellm_proxy")
 _OLLAMA = ("ollama", "ollama_chat")
 _ANTHROPIC_KEY = "ANTHROPIC_API_KEY"
 _DATE = r"(?:-\d{4}-?\d{2}-?\d{2})?"
 
 
-class CatalogueSettings(ModelSettings, Protocol):
-    """What this module reads of the settings."""
-
-    @property
-    def withheld(self) -> Sequence[str]:
-        """Keys that wait until the file which holds them is trusted."""
-
-    def origin(self, name: str) -> str:
-        """Say where a value came from."""
-
-
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a cell can name.
+    """A name that ``--model`` takes.
 
     Attributes
     ----------
     name : str
-        What ``--model`` takes. ``openai/…`` stands for all of a provider's models.
+        The name. ``openai/…`` stands for all of a provider's models.
     model : str
-        What is asked under this name; empty where that is not known yet.
+        The model that is asked under this name; empty where that is not known yet.
     provider : str
-        By LiteLLM's name of it; ``shelf`` is none.
+        LiteLLM's name of the provider, or ``shelf``.
     setting : str
         The variable that makes it reachable; empty where `origin` says all.
     origin : str
-        Where that stands: a file, the environment; or who told of the model.
+        Where the setting comes from: a file, the environment; or what listed the model.
     host : str
         Where requests go, if that is not the provider's usual address.
     state : str
-        Whether it can be asked, as far as can be told without asking; ``not known`` where it can't.
+        Whether it can be asked, as far as can be told without asking.
     lacks : str
         The variable that is missing.
     how : {"answer", "list", "local list", ""}
-        By what to find out whether it answers: a token, the provider's list of models, a local Ollama's.
+        How to check it: by a token, by the provider's list of models, by a local Ollama's list.
     """
 
     name: str
@@ -98,26 +88,24 @@ class Local(NamedTuple):
     models: tuple[str, ...]
 
 
-def catalogue(
-    settings: CatalogueSettings, local: Local | None = None, used: Iterable[str] = ()
-) -> tuple[Listed, ...]:
-    """List what a cell can name: a person's own names, Anthropic's, local ones, other providers', used ones.
+def catalogue(settings: Settings, local: Local | None = None, used: Iterable[str] = ()) -> tuple[Listed, ...]:
+    """List the names that a cell can give: from ``config.yaml``, Anthropic's, local, other providers', used.
 
     Parameters
     ----------
-    settings : CatalogueSettings
+    settings : Settings
         Keys, endpoints and names.
     local : Local, optional
         What a local Ollama has.
     used : iterable of str
-        Models that were asked before, as a cell would name them.
+        Models that were asked before, by the names that a cell would give.
 
     Returns
     -------
     tuple of Listed
-        Each name once, meaning what `choose` takes it for; the shelf is last.
+        Each name once, with the meaning that `choose` gives it; the shelf is last.
     """
-    # A name that says by itself which model is meant goes on saying it until its entry counts.
+    # A name such as claude-… keeps its own meaning until the entry of that name can be used.
     waiting = [own for own in settings.models if own.problem and has_own_meaning(own.name)]
     counting = [own for own in settings.models if own not in waiting]
     found: dict[str, Listed] = {}
@@ -132,8 +120,8 @@ def catalogue(
     return (*found.values(), Listed(SHELF, SHELF, SHELF, origin="shipped with fact_magics"))
 
 
-def _by_the_settings(settings: CatalogueSettings, local: Local | None) -> Iterator[Listed]:
-    """List what keys, addresses and ``FACT_MODEL`` make nameable."""
+def _by_the_settings(settings: Settings, local: Local | None) -> Iterator[Listed]:
+    """List the models that keys, addresses and ``FACT_MODEL`` make available."""
     if settings.anthropic_api_key is not None or _ANTHROPIC_KEY in settings.withheld:
         yield from (_claude(settings, model) for model in CLAUDE_MODELS)
     names = [
@@ -145,14 +133,14 @@ def _by_the_settings(settings: CatalogueSettings, local: Local | None) -> Iterat
 
 
 def is_same_model(asked: str, answered: str) -> bool:
-    """Tell whether a model that was asked would have answered under that name: its own, or that and a date.
+    """Tell whether a model answers under that name: its own, with or without a date.
 
     Parameters
     ----------
     asked : str
-        As a cell names it.
+        The name that a cell gives.
     answered : str
-        With its provider; without, as older rows have it, it was not Anthropic's.
+        With its provider. Older rows hold it without, unless it was Anthropic's.
     """
     if asked.startswith("claude-"):
         asked = f"anthropic/{asked}"
@@ -161,8 +149,8 @@ def is_same_model(asked: str, answered: str) -> bool:
     return bool(asked) and re.fullmatch(re.escape(asked) + _DATE, answered) is not None
 
 
-def _named(settings: CatalogueSettings, name: str, local: Local | None) -> Listed | None:
-    """List what a name means by itself; None for what is no model's name."""
+def _named(settings: Settings, name: str, local: Local | None) -> Listed | None:
+    """List the model that a name means by itself; None where it is not a model name."""
     bare = name.removeprefix("anthropic/")
     if bare.startswith("claude-"):
         return _claude(settings, bare)
@@ -171,7 +159,7 @@ def _named(settings: CatalogueSettings, name: str, local: Local | None) -> Liste
     return _by_litellm(settings, name, local)
 
 
-def _claude(settings: CatalogueSettings, model: str) -> Listed:
+def _claude(settings: Settings, model: str) -> Listed:
     listed = Listed(model, model, "anthropic", _ANTHROPIC_KEY)
     if settings.anthropic_api_key is not None:
         host = host_of(settings.anthropic_base_url or "")
@@ -181,25 +169,25 @@ def _claude(settings: CatalogueSettings, model: str) -> Listed:
     return replace(listed, setting="", state="needs key", lacks=_ANTHROPIC_KEY)
 
 
-def _by_litellm(settings: CatalogueSettings, model: str, local: Local | None) -> Listed:
+def _by_litellm(settings: Settings, model: str, local: Local | None) -> Listed:
     provider = model.partition("/")[0]
     keys, endpoints = key_names(provider), endpoint_names(provider)
     key = next((name for name in keys if name in settings.providers), "")
     endpoint = next((name for name in endpoints if name in settings.providers), "")
     setting = key or endpoint
+    origin = settings.origin(setting) if setting else ""
     url = settings.providers[endpoint].get_secret_value() if endpoint else ""
-    listed = Listed(
-        model, model, provider, setting, settings.origin(setting) if setting else "", host_of(url)
-    )
+    listed = Listed(model, model, provider, setting, origin, host_of(url))
     withheld = next((name for name in keys if name in settings.withheld), "")
     if withheld and not key:
         return replace(listed, setting=withheld, state="needs trust")
-    if provider in _OLLAMA:
-        listed = _by_ollama(listed, local)
+    if provider in _OLLAMA and local is not None:
+        listed = replace(listed, origin=origin or "the local Ollama", host=host_of(local.url))
     if not has_litellm():
         return replace(listed, state="needs LiteLLM")
     if provider in _OLLAMA:
-        return listed
+        name, known = model.partition("/")[2], local.models if local else ()
+        return listed if name in known or f"{name}:latest" in known else replace(listed, state="not known")
     if provider == "azure" and key and not endpoint:
         return replace(listed, state="needs key", lacks=endpoints[0])
     if key or is_loopback(url):
@@ -209,17 +197,8 @@ def _by_litellm(settings: CatalogueSettings, model: str, local: Local | None) ->
     return replace(listed, state="not known")
 
 
-def _by_ollama(listed: Listed, local: Local | None) -> Listed:
-    if local is None:
-        return replace(listed, state="not known")
-    name = listed.model.partition("/")[2]
-    is_there = name in local.models or f"{name}:latest" in local.models
-    origin = listed.origin or "the local Ollama"
-    return replace(listed, origin=origin, host=host_of(local.url), state="ready" if is_there else "not known")
-
-
-def _own(settings: CatalogueSettings, own: Deployment, local: Local | None) -> Listed:
-    """List a name of the person's own."""
+def _own(settings: Settings, own: Deployment, local: Local | None) -> Listed:
+    """List an entry of ``config.yaml``."""
     listed = _named(settings, own.model, local) or Listed(own.name, own.model, "", state="not known")
     listed = replace(listed, name=own.name, model=own.model, setting="", origin=own.source)
     if own.problem:
@@ -235,8 +214,8 @@ def _own(settings: CatalogueSettings, own: Deployment, local: Local | None) -> L
     )
 
 
-def _all_of(settings: CatalogueSettings, provider: str) -> Listed | None:
-    """List a provider whose key, or whose address, is set."""
+def _all_of(settings: Settings, provider: str) -> Listed | None:
+    """List all models of a provider whose key or address is set."""
     names = {*key_names(provider), *endpoint_names(provider)}
     if names.isdisjoint(settings.providers) and names.isdisjoint(settings.withheld):
         return None

@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -18,65 +18,41 @@ from fact_magics.providers.route import OLLAMA_URL
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
+    from fact_magics.config import Settings
     from fact_magics.config.model_list import Deployment
     from fact_magics.providers.base import Provider
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 
 CLAUDE_MODELS = (DEFAULT_MODEL, "claude-opus-5-5", "claude-haiku-5-5")
-"""Anthropic's current ones."""
+"""Anthropic's current models."""
 
 _PROBE_SECONDS = 0.3
 _LARGEST_LIST = 1_000_000
+_FORMS = "Write claude-…, provider/model (such as openai/gpt-5), or shelf."
 
 
-class ModelSettings(Protocol):
-    """What this module reads of the settings."""
-
-    @property
-    def anthropic_api_key(self) -> SecretStr | None:
-        """Anthropic's key."""
-
-    @property
-    def anthropic_base_url(self) -> str | None:
-        """Another endpoint for it, already judged fit to be sent that key."""
-
-    @property
-    def model(self) -> str | None:
-        """The model when a cell names none."""
-
-    @property
-    def providers(self) -> Mapping[str, SecretStr]:
-        """Other providers' keys and endpoints by LiteLLM's names."""
-
-    @property
-    def models(self) -> Sequence[Deployment]:
-        """Models under names of the person's own."""
-
-
-async def choose(settings: ModelSettings, model: str | None, *, patience: Patience | None = None) -> Provider:
+async def choose(settings: Settings, model: str | None, *, patience: Patience | None = None) -> Provider:
     """Return the provider for a model's name.
 
-    ``shelf`` is the shelf; a name of the person's own is the model that it stands for; ``claude-…`` and
+    ``shelf`` is the shelf; a name from ``config.yaml`` is the model that it stands for; ``claude-…`` and
     ``anthropic/claude-…`` are asked of Anthropic, and any other ``provider/model`` through LiteLLM. Without a
     name here or in the settings: Anthropic if its key is set, else a local Ollama that answers and has a
     model, else the shelf.
 
     Parameters
     ----------
-    settings : ModelSettings
-        Keys and endpoints.
+    settings : Settings
+        Keys, endpoints and names.
     model : str or None
-        What the cell names.
+        The model that the cell names.
     patience : Patience, optional
         Retries and time limits of the provider.
 
     Raises
     ------
     ProviderError
-        The name is none of these, or its key is missing.
+        The name has none of these forms, or its key is missing.
     MissingExtra
         It needs LiteLLM, which is not installed.
     """
@@ -90,9 +66,7 @@ async def choose(settings: ModelSettings, model: str | None, *, patience: Patien
         return _deployed(settings, own, patience)
     # Some providers take a URL for a model's name, and would send it their key.
     if "://" in name:
-        raise ProviderError(
-            f"{name!r} is an address, no model's name.", hint="Write claude-…, provider/model, or shelf."
-        )
+        raise ProviderError(f"{name!r} is an address, not a model name.", hint=_FORMS)
     bare = name.removeprefix("anthropic/")
     if bare.startswith("claude-"):
         return _anthropic(settings, bare, patience)
@@ -100,27 +74,24 @@ async def choose(settings: ModelSettings, model: str | None, *, patience: Patien
         from fact_magics.providers.litellm import LiteLLMProvider
 
         return LiteLLMProvider(name, settings.providers, patience=patience)
-    raise ProviderError(
-        f"{name!r} is no model's name.",
-        hint=f"{did_you_mean(name, known_models(settings))} "
-        "Write claude-…, provider/model (such as openai/gpt-5), or shelf.",
-    )
+    close = did_you_mean(name, known_models(settings))
+    raise ProviderError(f"{name!r} is not a model name.", hint=f"{close} {_FORMS}")
 
 
-def known_models(settings: ModelSettings) -> tuple[str, ...]:
-    """Name the models that are worth offering: the settings' own, Anthropic's current ones, the shelf."""
+def known_models(settings: Settings) -> tuple[str, ...]:
+    """List the models to offer: those that the settings name, Anthropic's current ones, the shelf."""
     own = (settings.model,) if settings.model else ()
     named = (model.name for model in settings.models if not model.problem)
     return tuple(dict.fromkeys((*own, *named, *CLAUDE_MODELS, SHELF)))
 
 
-def ollama_url(settings: ModelSettings) -> str:
-    """Give the address at which a local Ollama is looked for.
+def ollama_url(settings: Settings) -> str:
+    """Return the address at which a local Ollama is looked for.
 
     Raises
     ------
     ProviderError
-        ``OLLAMA_API_BASE`` is no address.
+        ``OLLAMA_API_BASE`` is not an address.
     """
     named = settings.providers.get("OLLAMA_API_BASE")
     return checked_url(named.get_secret_value(), "OLLAMA_API_BASE") if named else OLLAMA_URL
@@ -149,42 +120,39 @@ async def local_models(url: str) -> tuple[str, ...]:
     return tuple(sorted(usable, key=lambda name: "code" not in name))
 
 
-async def _best_at_hand(settings: ModelSettings, patience: Patience | None) -> Provider:
+async def _best_at_hand(settings: Settings, patience: Patience | None) -> Provider:
     if settings.anthropic_api_key is not None:
         return _anthropic(settings, DEFAULT_MODEL, patience)
     if settings.models and settings.models[0].problem:
-        # A model is meant, and to go on without it in silence would be a guess.
+        # The file shows that a model is wanted: another one in its place would be a guess.
         raise _unusable(settings.models[0])
     from fact_magics.providers.litellm import LiteLLMProvider, has_litellm
 
-    # Ollama is reached through LiteLLM: without it, nothing is gained by asking.
-    if has_litellm():
-        models = await local_models(ollama_url(settings))
-        if models:
-            return LiteLLMProvider(
-                f"ollama/{models[0]}",
-                settings.providers,
-                patience=patience,
-                notice=f"no key is set, so the local Ollama's {models[0]} is asked",
-            )
+    # Ollama is reached through LiteLLM, so without it there is nothing to look for.
+    if has_litellm() and (models := await local_models(ollama_url(settings))):
+        return LiteLLMProvider(
+            f"ollama/{models[0]}",
+            settings.providers,
+            patience=patience,
+            notice=f"no key is set, so the local Ollama's {models[0]} is asked",
+        )
     return _shelf()
 
 
-def _anthropic(settings: ModelSettings, model: str, patience: Patience | None) -> Provider:
+def _anthropic(settings: Settings, model: str, patience: Patience | None) -> Provider:
     from fact_magics.providers.anthropic import AnthropicProvider
 
-    if settings.anthropic_api_key is None:
+    key, url = settings.anthropic_api_key, settings.anthropic_base_url
+    if key is None:
         raise ProviderError(
-            f"{model} needs an Anthropic key and none is set.",
+            f"{model} needs an Anthropic key, and none is set.",
             hint="Put ANTHROPIC_API_KEY in the environment or in .env, then run the cell again.",
         )
-    return AnthropicProvider(
-        model, settings.anthropic_api_key, base_url=settings.anthropic_base_url, patience=patience
-    )
+    return AnthropicProvider(model, key, base_url=url, patience=patience)
 
 
-def _deployed(settings: ModelSettings, own: Deployment, patience: Patience | None) -> Provider:
-    """Ask a model that has a name of the person's own, by its own key and endpoint where it has them."""
+def _deployed(settings: Settings, own: Deployment, patience: Patience | None) -> Provider:
+    """Choose the provider of an entry in ``config.yaml``, which may have its own key and endpoint."""
     if own.problem:
         raise _unusable(own)
     if own.timeout_seconds is not None:

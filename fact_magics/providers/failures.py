@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
 import time
-from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from fact_magics.errors import ProviderError
-from fact_magics.providers.base import Retrying, TextDelta
 from fact_magics.text import inert
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-
-    from fact_magics.providers.base import ProviderEvent
+    from collections.abc import Iterable, Mapping
 
 NO_KEY = "none-needed"
-"""Sent where no key is: clients want one, and would look for it in the environment."""
+"""Sent in place of a missing key: clients want one, and would look for it in the environment."""
 
 _LONGEST_QUOTE = 300
 _KEY_LIKE = re.compile(
@@ -33,27 +28,23 @@ _KEY_LIKE = re.compile(
 )
 
 _LATER = "Run the cell again in a while, or name another model with --model."
-# Status: what it is in two words, what happened, what to do next.
+# By status: the reason in two words, what happened, what to do next.
 _REFUSALS = {
-    401: (
-        "key refused",
-        "{service} refused the key.",
-        "Check {key_name} where it is set, then run the cell again.",
-    ),
-    402: ("billing", "{service} wants its bill settled first.", "See the account's billing page."),
+    401: ("key refused", "{0.name} refused the key.", "Check {0.key_name}, then run the cell again."),
+    402: ("billing", "{0.name} has an unpaid bill for this account.", "See the account's billing page."),
     403: (
         "not permitted",
-        "The key may not use {model} at {service}.",
+        "The key may not use {0.model} at {0.name}.",
         "Name another model with --model, or use another key.",
     ),
     404: (
         "unknown model",
-        "{service} knows no model {model}.",
+        "{0.name} does not know the model {0.model}.",
         "Check the name given to --model or FACT_MODEL.",
     ),
-    413: ("too large", "The request is too large for {model}.", "Shorten the text, or what it inserts."),
-    429: ("too many requests", "{service} takes no more requests for now.", _LATER),
-    529: ("overloaded", "{service} is overloaded.", _LATER),
+    413: ("too large", "The request is too large for {0.model}.", "Shorten the text, or what it inserts."),
+    429: ("too many requests", "{0.name} accepts no more requests for now.", _LATER),
+    529: ("overloaded", "{0.name} is overloaded.", _LATER),
 }
 
 
@@ -94,7 +85,7 @@ class Failure:
     Attributes
     ----------
     error : ProviderError
-        What the user reads if it stays so.
+        What the user reads if no retry helps.
     reason : str
         The same in two or three words.
     can_retry : bool
@@ -109,119 +100,96 @@ class Failure:
     retry_after: float | None = None
 
 
-async def with_retries(
-    attempt: Callable[[], AsyncGenerator[ProviderEvent, None]],
-    explain: Callable[[Exception], Failure],
-    patience: Patience,
-) -> AsyncGenerator[ProviderEvent, None]:
-    """Run `attempt` until one brings text or fails for good, with a `Retrying` event before each pause.
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Who is asked for a model; explains what can go wrong there.
 
-    Once text has come, nothing is asked again: the text would be shown twice.
-
-    Raises
-    ------
-    ProviderError
-        What `explain` made of the last attempt's exception.
-    """
-    for number in range(1, patience.retries + 2):
-        answered = False
-        try:
-            async with aclosing(attempt()) as events:
-                async for event in events:
-                    answered = answered or isinstance(event, TextDelta)
-                    yield event
-                return
-        except ProviderError:
-            raise
-        except Exception as error:  # noqa: BLE001 - SDKs raise their HTTP library's errors raw, and their own bugs
-            failure = explain(error)
-        if answered or not failure.can_retry or number > patience.retries:
-            # Raised outside the handler: what an SDK raises holds the request, with the key in its headers.
-            raise failure.error
-        delay = patience.delay(number, failure.retry_after)
-        yield Retrying(failure.reason, delay, number)
-        await asyncio.sleep(delay)
-
-
-def failure_of_status(
-    status: int,
-    *,
-    model: str,
-    service: str,
-    key_name: str,
-    said: str,
-    headers: Mapping[str, str],
-) -> Failure:
-    """Explain an HTTP error status, or the same told inside a stream.
-
-    Parameters
+    Attributes
     ----------
-    status : int
-        As the server sent it; of an error event, the status that goes with its type.
-    model, service, key_name : str
-        What was asked, of whom, and the setting that holds its key.
-    said : str
-        The server's own words, already passed through `quote`.
-    headers : mapping of str to str
-        Of the response, by lower-case name: how long to wait, and whether asking again makes sense.
+    name, model, url : str
+        The service, the model, and the address; an empty address where only a library knows it.
+    key_name, url_name : str
+        The settings of its key and of its address, for messages.
+    secrets : tuple of str
+        Are removed from what the server's messages quote.
     """
-    retry_after = read_retry_after(headers.get("retry-after"), time.time())
-    known = _REFUSALS.get(status)
-    if known is None and status >= 500:
-        known = (f"server error {status}", f"{{service}} failed (HTTP {status}).", _LATER)
-    reason, happened, hint = known or (
-        f"bad request ({status})",
-        f"{{service}} would not take the request (HTTP {status}).",
-        "If its words don't say what to change, name another model with --model.",
-    )
-    names = {"service": service, "model": model, "key_name": key_name}
-    parts = [happened.format(**names)]
-    if retry_after and retry_after >= 1:
-        parts.append(f"It asks for a pause of {retry_after:.0f} s.")
-    if said:
-        parts.append(f"It said: “{said}”.")
-    error = ProviderError(" ".join(parts), hint=hint.format(**names))
-    can_retry = (status in (408, 429) or status >= 500) and headers.get("x-should-retry") != "false"
-    return Failure(error, reason, can_retry, retry_after)
 
+    name: str
+    model: str = ""
+    url: str = ""
+    key_name: str = "its key"
+    url_name: str = "its address"
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
-def failure_to_connect(*, service: str, url: str) -> Failure:
-    """Explain a connection that did not open, or broke before any text came."""
-    hint = (
-        "Check that it is running and that its address is right."
-        if is_loopback(url)
-        else "Check the network connection and the proxy settings, then run the cell again."
-    )
-    error = ProviderError(f"No connection to {service} at {host_of(url) or 'its address'}.", hint=hint)
-    return Failure(error, "no connection", can_retry=True)
+    def refused(self, status: int, message: object, headers: Mapping[str, str]) -> Failure:
+        """Explain an HTTP error status, or an error event inside a stream.
 
+        Parameters
+        ----------
+        status : int
+            As the server sent it; of an error event, the status that goes with its type.
+        message : object
+            The server's own words.
+        headers : mapping of str to str
+            Of the response, by lower-case name: how long to wait, and whether asking again makes sense.
+        """
+        retry_after = read_retry_after(headers.get("retry-after"), time.time())
+        known = _REFUSALS.get(status)
+        if known is None and status >= 500:
+            known = (f"server error {status}", f"{{0.name}} failed (HTTP {status}).", _LATER)
+        reason, happened, hint = known or (
+            f"bad request ({status})",
+            f"{{0.name}} refused the request (HTTP {status}).",
+            "If the reason is not clear, name another model with --model.",
+        )
+        parts = [happened.format(self)]
+        if retry_after and retry_after >= 1:
+            parts.append(f"It asks for a pause of {retry_after:.0f} s.")
+        if quoted := quote(message, self.secrets):
+            parts.append(f"It said: “{quoted}”.")
+        error = ProviderError(" ".join(parts), hint=hint.format(self))
+        can_retry = (status in (408, 429) or status >= 500) and headers.get("x-should-retry") != "false"
+        return Failure(error, reason, can_retry, retry_after)
 
-def failure_by_silence(*, service: str, seconds: float) -> Failure:
-    """Explain an answer that stalled."""
-    happened = f"{service} sent nothing for {seconds:g} s, so the request was given up."
-    return Failure(ProviderError(happened, hint="Run the cell again."), "stalled")
+    def unreachable(self) -> Failure:
+        """Explain a connection that did not open, or broke before any text came."""
+        hint = (
+            "Check that it is running and that its address is right."
+            if is_loopback(self.url)
+            else "Check the network connection and the proxy settings, then run the cell again."
+        )
+        error = ProviderError(f"No connection to {self.name} at {self._host}.", hint=hint)
+        return Failure(error, "no connection", can_retry=True)
 
+    def silent(self, seconds: float) -> Failure:
+        """Explain an answer that stalled."""
+        happened = f"{self.name} sent nothing for {seconds:g} s, so the request was given up."
+        return Failure(ProviderError(happened, hint="Run the cell again."), "stalled")
 
-def failure_of_protocol(*, service: str, url: str, setting: str) -> Failure:
-    """Explain an answer that is not in the provider's protocol: a login page, another service."""
-    happened = f"What {host_of(url) or 'its address'} sent is no answer of {service}."
-    return Failure(ProviderError(happened, hint=f"Check the address in {setting}."), "not understood")
+    def not_understood(self) -> Failure:
+        """Explain an answer that is not in the provider's protocol: a login page, another service."""
+        happened = f"The answer from {self._host} is not an answer of {self.name}."
+        return Failure(
+            ProviderError(happened, hint=f"Check the address in {self.url_name}."), "not understood"
+        )
 
+    def failed(self, error: Exception, message: object) -> Failure:
+        """Explain an exception of no known kind by its message."""
+        quoted = quote(message, self.secrets) or "no message"
+        happened = f"Asking {self.model} failed with {type(error).__name__}: {quoted}."
+        hint = "Run the cell again, or name another model with --model."
+        return Failure(ProviderError(happened, hint=hint), "failed")
 
-def failure_unknown(error: Exception, *, model: str, said: str) -> Failure:
-    """Explain an exception that belongs to no known kind; `said` is its message, passed through `quote`."""
-    happened = f"Asking {model} failed with {type(error).__name__}: {said or 'no message'}."
-    return Failure(
-        ProviderError(happened, hint="Run the cell again, or name another model with --model."), "failed"
-    )
+    @property
+    def _host(self) -> str:
+        return host_of(self.url) or "its address"
 
 
 def quote(text: object, secrets: Iterable[str] = ()) -> str:
-    """Return a server's words on one line, bounded, with every secret and all that looks like one removed."""
+    """Return a server's words on one line, bounded, without secrets and anything that looks like one."""
     line = inert(" ".join(str(text or "").split()))
-    for secret in secrets:
-        if secret:
-            line = line.replace(secret, "[redacted]")
+    for secret in filter(None, secrets):
+        line = line.replace(secret, "[redacted]")
     line = _KEY_LIKE.sub("[redacted]", line)
     return line if len(line) <= _LONGEST_QUOTE else f"{line[:_LONGEST_QUOTE]}…"
 
@@ -268,36 +236,36 @@ def host_of(url: str) -> str:
 
 
 def checked_url(url: str, setting: str) -> str:
-    """Return `url` without the blanks around it, once it is an address that can be asked.
+    """Return `url` without surrounding blanks.
 
     Raises
     ------
     ProviderError
-        It is no http or https address; `setting` says where it stands.
+        It is not an http or https address; the message names the `setting` that holds it.
     """
     stripped = url.strip()
     parts = _parts(stripped)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ProviderError(
-            f"{setting} is no http or https address.", hint="Write it like https://host:port."
+            f"{setting} is not an http or https address.", hint="Write it like https://host:port."
         )
     return stripped
 
 
 def checked_key(key: str, setting: str) -> str:
-    """Return `key` without the blanks around it, once it can be sent in a header.
+    """Return `key` without surrounding blanks.
 
     Raises
     ------
     ProviderError
-        It is empty, or holds what no key holds and an HTTP library would quote in its error.
+        It is empty, or holds characters that an HTTP library would refuse and quote in its error.
     """
     stripped = key.strip()
     if not stripped:
         raise ProviderError(f"{setting} is empty.", hint="Set it in the environment or in .env.")
     if not all("!" <= character <= "~" for character in stripped):
         raise ProviderError(
-            f"{setting} holds characters that no key has: blanks, line ends or letters outside ASCII.",
+            f"{setting} holds characters that are never part of a key: blanks, line ends, or not ASCII.",
             hint="Copy the key again.",
         )
     return stripped

@@ -1,4 +1,4 @@
-"""Any other model, through LiteLLM."""
+"""Every model that is not Anthropic's, through LiteLLM."""
 
 from __future__ import annotations
 
@@ -13,18 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import FactError, MissingExtra
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
-from fact_magics.providers.failures import (
-    NO_KEY,
-    Failure,
-    Patience,
-    failure_by_silence,
-    failure_of_protocol,
-    failure_of_status,
-    failure_to_connect,
-    failure_unknown,
-    is_loopback,
-    quote,
-)
+from fact_magics.providers.failures import NO_KEY, Service, is_loopback
 from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.route import Route
 from fact_magics.tool import Usage
@@ -37,10 +26,11 @@ if TYPE_CHECKING:
 
     from fact_magics.config.model_list import Deployment
     from fact_magics.providers.base import Prompt, ProviderEvent, StopReason
+    from fact_magics.providers.failures import Failure, Patience
 
 _STOP_REASONS: dict[str, StopReason] = {"length": "length", "content_filter": "refused"}
 _INSTALL = 'Run: pip install "fact_magics[litellm]"'
-# Answers of an address that keeps no list of models.
+# Statuses of an address without a list of models.
 _NO_LIST = (404, 405, 501)
 _PREFIX_OF_MESSAGE = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?:: | - ))+")
 
@@ -48,24 +38,23 @@ _PREFIX_OF_MESSAGE = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?:: |
 class LiteLLMProvider(RemoteProvider):
     """Streams candidates from any ``provider/model`` that LiteLLM can reach.
 
-    LiteLLM reports a stream that was cut as ended by the model, with token counts of its own making, so
-    `Finished` says ``end`` where Anthropic's provider says ``cut``: whoever reads the answer takes an
-    unclosed code fence as truncation, whatever the stop reason.
+    LiteLLM reports a stream that was cut as ended by the model, with estimated token counts, so
+    `Finished` says ``end`` where Anthropic's provider says ``cut``. Readers of the answer must therefore take
+    an unclosed code fence as truncation, whatever the stop reason.
 
     Parameters
     ----------
     model : str
         With its prefix: ``openai/gpt-5``, ``ollama/qwen3-coder``.
     settings : mapping of str to SecretStr
-        Keys, endpoints and API versions by LiteLLM's names (``OPENAI_API_KEY``, ``OPENAI_BASE_URL``), the
-        endpoints already judged fit to be sent their keys. They are passed with each call, never written
-        to the environment.
+        Keys, endpoints and API versions by LiteLLM's names (``OPENAI_API_KEY``, ``OPENAI_BASE_URL``); each
+        endpoint may be sent its key. They are passed with each call, never written to the environment.
     patience : Patience, optional
         Retries and time limits.
     notice : str, optional
         What the cell says about this choice.
     own : Deployment, optional
-        Where it has a key or an endpoint, these are used and none of `settings`.
+        An entry of ``config.yaml``. If it has a key or an endpoint, these are used and none of `settings`.
 
     Raises
     ------
@@ -84,14 +73,18 @@ class LiteLLMProvider(RemoteProvider):
         notice: str = "",
         own: Deployment | None = None,
     ) -> None:
-        require_litellm(model)
+        if not has_litellm():
+            raise MissingExtra(f"{model} is reached through LiteLLM, which is not installed.", hint=_INSTALL)
         super().__init__(model, patience, notice)
         self._settings = settings
         self._own = own if own is not None and (own.key is not None or own.endpoint is not None) else None
         self._route: Route | None = None
+        held = [*settings.values(), *([own.key] if own and own.key else [])]
+        secrets = tuple(secret.get_secret_value() for secret in held)
+        self._service = Service("LiteLLM", model, secrets=secrets)
 
     async def count_models(self) -> int | None:
-        """Ask for the provider's own list of models, which is free, and proves a key that it takes to see it.
+        """Count the models in the provider's list. That is free, and proves a key which is needed to see it.
 
         Returns
         -------
@@ -102,45 +95,42 @@ class LiteLLMProvider(RemoteProvider):
         Raises
         ------
         ProviderError, MissingExtra
-            The list can't be had: as `stream` explains it.
+            The list could not be read, for one of the reasons that `stream` gives.
         """
         try:
             return await self._count_models()
         except FactError:
             raise
-        except Exception as error:  # noqa: BLE001 - as in `with_retries`
+        except Exception as error:  # noqa: BLE001 - as in `stream`
             failure = self._explain(error)
         raise failure.error
 
     async def open(self) -> None:
-        """Import LiteLLM and find out where the model is asked; nothing is sent."""
-        self._open(await asyncio.to_thread(load_litellm))
+        """Import LiteLLM and find out where requests for the model go; nothing is sent."""
+        await self._open()
 
     async def _count_models(self) -> int | None:
-        route = self._open(await asyncio.to_thread(load_litellm))
-        url = route.list_url
-        if not url:
+        _, route = await self._open()
+        address = self._service.url
+        if not address:
             return None
         import httpx
 
         key, limit = route.arguments["api_key"], self._patience
         timeout = httpx.Timeout(limit.silence_seconds, connect=limit.connect_seconds)
-        # A redirect is not followed: the key is for this address.
-        async with httpx.AsyncClient(timeout=timeout, trust_env=not is_loopback(url)) as client:
+        # Redirects are not followed: the key is for this address only.
+        async with httpx.AsyncClient(timeout=timeout, trust_env=not is_loopback(address)) as client:
+            url = f"{address.rstrip('/')}/models"
             asked = (client.get(url, headers={"authorization": f"Bearer {sent}"}) for sent in (key, NO_KEY))
-            try:
-                listed, to_anyone = await asyncio.gather(*asked)
-            except (httpx.NetworkError, httpx.ConnectTimeout):
-                lost = failure_to_connect(service=route.service, url=url)
-                raise lost.error from None
+            listed, to_anyone = await asyncio.gather(*asked)
         if listed.status_code in _NO_LIST:
             return None
         if not listed.is_success:
-            raise self._explain_status(listed.status_code, _said(listed), listed.headers).error
+            raise self._service.refused(listed.status_code, _message(listed), listed.headers).error
         try:
             count = len(listed.json()["data"])
         except (ValueError, LookupError, TypeError):
-            raise failure_of_protocol(service=route.service, url=url, setting=route.url_name).error from None
+            raise self._service.not_understood().error from None
         return None if to_anyone.is_success and key != NO_KEY else count
 
     async def _disconnect(self) -> None:
@@ -149,8 +139,7 @@ class LiteLLMProvider(RemoteProvider):
             await route.http_client.aclose()
 
     async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
-        litellm = await asyncio.to_thread(load_litellm)
-        route = self._open(litellm)
+        litellm, route = await self._open()
         silence = self._patience.silence_seconds
         try:
             async with asyncio.timeout(silence):
@@ -161,7 +150,7 @@ class LiteLLMProvider(RemoteProvider):
                     ],
                     stream=True,
                     stream_options={"include_usage": True},
-                    # Its own limit only backs up the one above, which tells a stall from other failures.
+                    # A fallback for the limit above, which can tell a stall from other failures.
                     timeout=silence * 2,
                     max_tokens=_longest(litellm, self.model, prompt),
                     max_retries=0,
@@ -187,43 +176,30 @@ class LiteLLMProvider(RemoteProvider):
             answer.stop_reason = "cut"
         yield answer.finished()
 
-    def _open(self, litellm: ModuleType) -> Route:
-        self._check_open(self.model)
+    async def _open(self) -> tuple[ModuleType, Route]:
+        litellm = await asyncio.to_thread(load_litellm)
+        self._check_open()
         if self._route is None:
-            self._route = Route(litellm, self.model, self._settings, self._own, self._patience)
-        return self._route
+            self._route = Route(litellm, self._service, self._settings, self._own, self._patience)
+            self._service = self._route.service
+        return litellm, self._route
 
     def _explain(self, error: Exception) -> Failure:
-        service = self._route.service if self._route else "LiteLLM"
-        url = self._route.url if self._route else ""
         lost = _transport_error(error)
         if isinstance(error, TimeoutError) or "Timeout" in type(lost).__name__ != "ConnectTimeout":
-            return failure_by_silence(service=service, seconds=self._patience.silence_seconds)
+            return self._service.silent(self._patience.silence_seconds)
         if lost is not None:
-            return failure_to_connect(service=service, url=url)
-        said = _PREFIX_OF_MESSAGE.sub("", str(getattr(error, "message", error)))
+            return self._service.unreachable()
+        message = _PREFIX_OF_MESSAGE.sub("", str(getattr(error, "message", error)))
         status = getattr(error, "status_code", None)
         if not isinstance(status, int):
-            return failure_unknown(error, model=self.model, said=self._quoted(said))
-        return self._explain_status(status, said, getattr(error, "litellm_response_headers", None) or {})
-
-    def _explain_status(self, status: int, said: str, headers: Mapping[str, str]) -> Failure:
-        return failure_of_status(
-            status,
-            model=self.model,
-            service=self._route.service if self._route else "LiteLLM",
-            key_name=self._route.key_name if self._route else "its key",
-            said=self._quoted(said),
-            headers=headers,
-        )
-
-    def _quoted(self, said: str) -> str:
-        held = [*self._settings.values(), *([self._own.key] if self._own and self._own.key else [])]
-        return quote(said, [secret.get_secret_value() for secret in held])
+            return self._service.failed(error, message)
+        headers = getattr(error, "litellm_response_headers", None) or {}
+        return self._service.refused(status, message, headers)
 
 
 class _Answer:
-    """What the chunks of one answer have said so far."""
+    """Collects one answer from LiteLLM's chunks."""
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -233,9 +209,9 @@ class _Answer:
         self.usage = Usage()
 
     def read(self, chunk: Any) -> Iterator[TextDelta | ThinkingDelta]:
-        """Take in one chunk; yield the text that it brings."""
+        """Take in one chunk; yield its text."""
         if answered := getattr(chunk, "model", None):
-            # Under its own name alone, nobody could ask it again: the provider is part of what cells name.
+            # Cells name a model with its provider.
             bare = str(answered).removeprefix(self._prefix).removeprefix("ollama_chat/")
             self.model = f"{self._prefix}{bare}"
         if getattr(chunk, "usage", None) is not None:
@@ -252,21 +228,8 @@ class _Answer:
                 yield TextDelta(text)
 
     def finished(self) -> Finished:
-        """Return the last event."""
         usage = Usage() if self.stop_reason == "cut" else self.usage
         return Finished(self.stop_reason, usage, self.model)
-
-
-def require_litellm(model: str) -> None:
-    """Check that LiteLLM is installed, without importing it.
-
-    Raises
-    ------
-    MissingExtra
-        It is not.
-    """
-    if not has_litellm():
-        raise MissingExtra(f"{model} is reached through LiteLLM, which is not installed.", hint=_INSTALL)
 
 
 def has_litellm() -> bool:
@@ -285,7 +248,7 @@ def load_litellm() -> ModuleType:
     MissingExtra
         It is installed, but can't be imported.
     """
-    # Read at its import: without them it fetches a price list and loads a .env file by itself.
+    # Read when it is imported: without them it fetches a price list and loads a .env file by itself.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
     try:
@@ -310,8 +273,8 @@ def _silence(logger: logging.Logger) -> None:
         logger.addHandler(logging.NullHandler())
 
 
-def _said(answer: Any) -> str:
-    """Find the words in the body of an error, which most providers put where OpenAI does."""
+def _message(answer: Any) -> str:
+    """Find the message in the body of an error, which most providers put where OpenAI does."""
     try:
         return str(answer.json()["error"]["message"])
     except (ValueError, LookupError, TypeError):
@@ -319,7 +282,7 @@ def _said(answer: Any) -> str:
 
 
 def _longest(litellm: ModuleType, model: str, prompt: Prompt) -> int | None:
-    # OpenAI refuses a request whose thinking finds no room below the limit, instead of cutting its answer.
+    # OpenAI refuses a request when the limit leaves no room for thinking, instead of cutting the answer.
     unlimited = prompt.max_tokens is None or litellm.supports_reasoning(model)
     return None if unlimited else prompt.max_tokens
 
@@ -342,7 +305,7 @@ def _usage(usage: Any) -> Usage:
 
 
 def _transport_error(error: BaseException) -> BaseException | None:
-    """Return what broke the connection, where that is what LiteLLM's own exceptions were made of."""
+    """Return the broken connection's error that LiteLLM turned into `error`; None where there is none."""
     import httpx
 
     seen: list[BaseException] = []

@@ -1,26 +1,28 @@
-"""Where a model's requests go, and with which key: an endpoint is sent no key but its own."""
+"""Where a model's requests go, and with which key: an endpoint is sent no key but the one set with it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
 from fact_magics.errors import ProviderError, did_you_mean
-from fact_magics.providers.failures import NO_KEY, Patience, checked_key, checked_url, is_loopback
+from fact_magics.providers.failures import NO_KEY, checked_key, checked_url, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
     from fact_magics.config.model_list import Deployment
+    from fact_magics.providers.failures import Patience, Service
 
 OLLAMA_URL = "http://127.0.0.1:11434"
 
-# The names that differ from PROVIDER_API_KEY.
+# Names that differ from PROVIDER_API_KEY.
 _KEY_NAMES = {
     "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
     "together_ai": ("TOGETHERAI_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHER_API_KEY"),
@@ -28,37 +30,37 @@ _KEY_NAMES = {
     "perplexity": ("PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"),
 }
 _SERVICES = {"openai": "OpenAI", "ollama_chat": "Ollama", "azure": "Azure", "gemini": "Gemini"}
-# The addresses that LiteLLM leaves to SDKs.
+# Addresses that LiteLLM leaves to SDKs.
 _PUBLIC_URLS = {"openai": "https://api.openai.com/v1"}
-# They sign in with what the environment or the machine's account holds, whatever key they are given.
+# Providers that sign in with the environment's or the machine's own account, whatever key they are given.
 _SIGN_BY_THE_ENVIRONMENT = (
     "vertex_ai", "bedrock", "sagemaker", "amazon_", "aws_", "watsonx", "oci", "sap", "gigachat", "snowflake",
     "databricks", "github", "chatgpt", "gdc",
 )  # fmt: skip
-# Whose requests LiteLLM makes with its own HTTP handler; the other local ones go through OpenAI's client.
+# Local providers that LiteLLM asks with its own HTTP handler; the others go through OpenAI's client.
 _OWN_HANDLER = ("ollama_chat", "hosted_vllm")
 
 
 class Route:
-    """Where a model's requests go, with what key, and through which client.
+    """Where a model's requests go, with which key, and through which client.
 
     Parameters
     ----------
     litellm : module
         The imported library.
-    model, settings, own
+    service : Service
+        The model, and what must not be quoted.
+    settings, own
         As `LiteLLMProvider` takes them.
     patience : Patience
         Time limits of a client that is opened here.
 
     Attributes
     ----------
-    service, url : str
-        Who is asked, and where; the address is empty where only LiteLLM knows it.
-    key_name, url_name : str
-        The settings of its key and of its address.
+    service : Service
+        The same with its name, its address, and the settings of its key and address.
     arguments : dict
-        What `litellm.acompletion` is told about it.
+        The arguments of `litellm.acompletion` that say where a request goes.
     http_client
         The client to close, where it is ours.
     """
@@ -66,47 +68,49 @@ class Route:
     def __init__(
         self,
         litellm: ModuleType,
-        model: str,
+        service: Service,
         settings: Mapping[str, SecretStr],
         own: Deployment | None,
         patience: Patience,
     ) -> None:
+        model = service.model
         if model.startswith("ollama/"):
             # LiteLLM's ollama/ flattens the conversation to one string, without the model's own template.
             model = f"ollama_chat/{model.removeprefix('ollama/')}"
-        self._provider, self._usual_url = _provider_of(litellm, model)
-        self.service = _SERVICES.get(self._provider, self._provider)
+        self._provider, usual_url = _provider_of(litellm, model)
         prefix, names = _prefix(self._provider), key_names(self._provider)
-        self.key_name = names[0]
+        key_name = names[0]
         if own is not None:
             _check_it_takes_the_key(self._provider, own)
-            self.key_name = f"the api_key in the entry {own.name} of {own.source}"
+            key_name = f"the api_key in the entry {own.name} of {own.source}"
             settings = _settings_of(own, prefix)
         key = next(
             (checked_key(settings[name].get_secret_value(), name) for name in names if name in settings),
             None,
         )
-        self.url_name = endpoint_names(self._provider)[0]
-        self.url = _endpoint(self._provider, settings, key) or (OLLAMA_URL if prefix == "OLLAMA" else "")
-        if key is None and (is_loopback(self.url) or (own is not None and self.url)):
-            key = NO_KEY  # OpenAI's client wants one, servers on this machine seldom do
+        url = _endpoint(self._provider, settings, key) or (OLLAMA_URL if prefix == "OLLAMA" else "")
+        if key is None and (is_loopback(url) or (own is not None and url)):
+            key = NO_KEY  # OpenAI's client needs one, servers on this machine rarely do
         if key is None:
             _check_no_key_needed(litellm, model, names)
-        self.arguments: dict[str, Any] = {"model": model, "api_key": key, "api_base": self.url or None}
+        known = url or _PUBLIC_URLS.get(self._provider) or usual_url
+        known = known if known.startswith(("http://", "https://")) else ""
+        self.service = replace(
+            service,
+            name=_SERVICES.get(self._provider, self._provider),
+            url=known,
+            key_name=key_name,
+            url_name=endpoint_names(self._provider)[0],
+        )
+        self.arguments: dict[str, Any] = {"model": model, "api_key": key, "api_base": url or None}
         if f"{prefix}_API_VERSION" in settings:
             self.arguments["api_version"] = settings[f"{prefix}_API_VERSION"].get_secret_value()
         self.http_client: Any = None
-        if is_loopback(self.url):
+        if is_loopback(url):
             self._open_own_client(key or "", patience)
 
-    @property
-    def list_url(self) -> str:
-        """Where the provider would list its models in OpenAI's form; empty where nobody knows."""
-        known = self.url or _PUBLIC_URLS.get(self._provider) or self._usual_url
-        return f"{known.rstrip('/')}/models" if known.startswith(("http://", "https://")) else ""
-
     def _open_own_client(self, key: str, patience: Patience) -> None:
-        """Reach this machine past the environment's proxies, which LiteLLM's own clients would ask."""
+        """Open a client that ignores the environment's proxies, which LiteLLM's own clients would use."""
         import httpx
 
         timeout = httpx.Timeout(patience.silence_seconds * 2, connect=patience.connect_seconds)
@@ -120,17 +124,21 @@ class Route:
 
             self.http_client = httpx.AsyncClient(timeout=timeout, trust_env=False)
             self.arguments["client"] = AsyncOpenAI(
-                api_key=key, base_url=self.url, http_client=self.http_client, timeout=timeout, max_retries=0
+                api_key=key,
+                base_url=self.service.url,
+                http_client=self.http_client,
+                timeout=timeout,
+                max_retries=0,
             )
 
 
 def key_names(provider: str) -> tuple[str, ...]:
-    """Name the settings that may hold a provider's key, the usual one first."""
+    """Return the names of the settings that may hold a provider's key, the usual one first."""
     return _KEY_NAMES.get(provider, (f"{_prefix(provider)}_API_KEY",))
 
 
 def endpoint_names(provider: str) -> tuple[str, ...]:
-    """Name the settings that may hold a provider's address, the usual one first."""
+    """Return the names of the settings that may hold a provider's address, the usual one first."""
     return f"{_prefix(provider)}_API_BASE", f"{_prefix(provider)}_BASE_URL"
 
 
@@ -139,23 +147,22 @@ def _prefix(provider: str) -> str:
 
 
 def _provider_of(litellm: ModuleType, model: str) -> tuple[str, str]:
-    """Tell a model's provider, and the address that LiteLLM would ask, where it says one."""
-    with contextlib.suppress(
-        Exception
-    ):  # it raises a bad request with a page of advice, and sometimes its own bugs
+    """Return a model's provider, and the address that LiteLLM would ask, where it gives one."""
+    # It raises a bad request with a page of advice, and sometimes fails by a bug of its own.
+    with contextlib.suppress(Exception):
         _, provider, _, address = litellm.get_llm_provider(model)
         if provider:
             return str(provider), str(address or "")
     prefix = model.partition("/")[0]
     known = [str(getattr(provider, "value", provider)) for provider in litellm.provider_list]
     raise ProviderError(
-        f"LiteLLM knows no provider {prefix!r}.",
+        f"LiteLLM does not know the provider {prefix!r}.",
         hint=did_you_mean(prefix, known) or "Name a model as provider/model, such as openai/gpt-5.",
     )
 
 
 def _settings_of(own: Deployment, prefix: str) -> dict[str, SecretStr]:
-    """Give an entry's key, endpoint and version the names that they have in the environment."""
+    """Return an entry's key, endpoint and version under their names in the environment."""
     told = {"API_BASE": own.endpoint, "API_VERSION": own.version}
     named = {f"{prefix}_{name}": SecretStr(text) for name, text in told.items() if text}
     return named if own.key is None else {**named, f"{prefix}_API_KEY": own.key}
@@ -164,8 +171,8 @@ def _settings_of(own: Deployment, prefix: str) -> dict[str, SecretStr]:
 def _check_it_takes_the_key(provider: str, own: Deployment) -> None:
     if own.endpoint is not None and provider.startswith(_SIGN_BY_THE_ENVIRONMENT):
         raise ProviderError(
-            f"{own.name} has its own endpoint, where {provider} would sign in by this user's own account.",
-            hint=f"Remove its api_base from {own.source}, or reach it by another provider.",
+            f"{own.name} has its own endpoint, but {provider} would sign in with this user's own account.",
+            hint=f"Remove its api_base from {own.source}, or use another provider for it.",
         )
 
 
@@ -175,7 +182,7 @@ def _endpoint(provider: str, settings: Mapping[str, SecretStr], key: str | None)
         if name in settings:
             return checked_url(settings[name].get_secret_value(), name)
     for name in names:
-        # LiteLLM would read it by itself; the settings left it out because its key comes from elsewhere.
+        # LiteLLM would read it by itself; the settings left it out because its key comes from another source.
         if key is not None and os.environ.get(name):
             raise ProviderError(
                 f"{name} is in the environment but its key is not, so the key is not sent there.",
@@ -190,6 +197,6 @@ def _check_no_key_needed(litellm: ModuleType, model: str, names: tuple[str, ...]
     if wanted:
         name = next((name for name in names if name in wanted), wanted[0])
         raise ProviderError(
-            f"{model} needs a key and none is set.",
+            f"{model} needs a key, and none is set.",
             hint=f"Put {name} in the environment or in .env, then run the cell again.",
         )

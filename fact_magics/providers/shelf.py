@@ -1,24 +1,24 @@
 """The shelf as a provider: it looks up a shipped, verified tool, or says that there is none.
 
-No model is called and no token used: it stands in where no model is connected, in the same form of
-answer, so that everything after it works the same.
+No model is called and no token used. It answers where no model is connected, in the form of a model's answer,
+so that everything after it works the same.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fact_magics.errors import GenerationFailed, InvalidInput, InvalidResult
+from fact_magics.errors import GenerationFailed, InvalidInput, InvalidResult, ProviderError
 from fact_magics.providers.base import Finished, Prompt, ProviderEvent, TextDelta
 from fact_magics.shelf.entry import Entry, read_shelf, renamed
 from fact_magics.shelf.search import PROVEN_THRESHOLD, UNPROVEN_THRESHOLD, Match, ShelfIndex
-from fact_magics.signature import Signature, read_signature
 from fact_magics.tool import Returned, Usage
 from fact_magics.values import encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from fact_magics.signature import Signature
     from fact_magics.tool import Example, ToolSpec
 
 _CONNECT = "set ANTHROPIC_API_KEY, or name a model with --model provider/model."
@@ -37,33 +37,38 @@ class ShelfProvider:
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         """Give the entry that answers the request, under the requested name, in one fenced block.
 
-        In a repair, the candidates before it were rejected, so the next one comes.
+        In a repair, the earlier candidates were rejected, so the next one is given.
 
         Raises
         ------
         GenerationFailed
-            Nothing on the shelf surely does what is asked, or nothing more.
+            No tool, or no further tool, on the shelf surely does what is asked.
+        ProviderError
+            The prompt is not a request for a tool.
         """
-        entry, source = self._choose(prompt)
+        if prompt.spec is None:
+            raise ProviderError("The shelf holds tools only and answers no other questions.", hint=_CONNECT)
+        entry, source = self._choose(prompt, prompt.spec)
         yield TextDelta(f"From the shelf: {entry.name}, a verified tool shipped with fact_magics.\n\n")
         yield TextDelta(f"```python\n{source.rstrip()}\n```\n")
         yield Finished("end", Usage(), f"shelf/{entry.name}")
 
     async def aclose(self) -> None:
-        """Let the index go."""
+        """Release the index."""
         if self._index is not None:
             self._index.close()
             self._index = None
 
-    def _choose(self, prompt: Prompt) -> tuple[Entry, str]:
-        spec = prompt.spec
+    def _choose(self, prompt: Prompt, spec: ToolSpec) -> tuple[Entry, str]:
         if self._index is None:
             self._index = ShelfIndex(read_shelf())
         matches = self._index.search(spec.name, spec.description)
         candidates = [match.entry for match in matches if _answers(match, spec)]
         rejected = sum(message.role == "assistant" for message in prompt.messages)
+        if not candidates:
+            raise _none_fits(spec.name, [match.entry for match in matches[:3]])
         if rejected >= len(candidates):
-            raise _nothing(prompt, [match.entry for match in matches[:3]], candidates)
+            raise _none_left(spec.name, candidates, prompt.messages[-1].text)
         entry = candidates[rejected]
         try:
             return entry, renamed(entry, spec.name)
@@ -76,13 +81,12 @@ class ShelfProvider:
 
 def _answers(match: Match, spec: ToolSpec) -> bool:
     if spec.permissions:
-        return False  # what must reach the network or files is none of these tools, however its words read
+        return False  # no tool on the shelf needs the network or files, however its words read
     if not spec.examples:
         return match.fits and match.score >= UNPROVEN_THRESHOLD
     if not match.related or match.score < PROVEN_THRESHOLD:
         return False
-    signature = read_signature(match.entry.source, match.entry.name)
-    return all(_could_hold(example, signature) for example in spec.examples)
+    return all(_could_hold(example, match.entry.tool.signature) for example in spec.examples)
 
 
 def _could_hold(example: Example, signature: Signature) -> bool:
@@ -99,17 +103,16 @@ def _could_hold(example: Example, signature: Signature) -> bool:
     return True
 
 
-def _nothing(prompt: Prompt, nearest: Sequence[Entry], rejected: Sequence[Entry]) -> GenerationFailed:
-    name = prompt.spec.name
-    if rejected:
-        tried = _listed([entry.name for entry in rejected])
-        failures = [line[2:] for line in prompt.messages[-1].text.splitlines() if line.startswith("- ")]
-        return GenerationFailed(
-            f"{tried} from the shelf did not do what {name} should, and nothing else there comes close.",
-            hint=f"Correct the examples, or have a model write it: {_CONNECT}",
-            details=failures,
-        )
-    shown = _listed([entry.name for entry in nearest])
+def _none_left(name: str, tried: Sequence[Entry], repair: str) -> GenerationFailed:
+    return GenerationFailed(
+        f"{_listed(tried)} from the shelf did not do what {name} should, and nothing else there comes close.",
+        hint=f"Correct the examples, or have a model write it: {_CONNECT}",
+        details=[line[2:] for line in repair.splitlines() if line.startswith("- ")],
+    )
+
+
+def _none_fits(name: str, nearest: Sequence[Entry]) -> GenerationFailed:
+    shown = _listed(nearest)
     return GenerationFailed(
         f"{shown} are the nearest tools on the shelf, but none of them surely does what {name} should.",
         hint=f"Reword the request, or have a model write it: {_CONNECT}",
@@ -117,5 +120,6 @@ def _nothing(prompt: Prompt, nearest: Sequence[Entry], rejected: Sequence[Entry]
     )
 
 
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _listed(entries: Sequence[Entry]) -> str:
+    *others, last = (entry.name for entry in entries)
+    return f"{', '.join(others)} and {last}" if others else last

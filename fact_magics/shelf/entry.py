@@ -1,7 +1,7 @@
-"""A tool on the shelf: its text, what it says of itself, and its text under another name.
+"""A tool on the shelf: its text, its notes for the search, and its text under another name.
 
 An entry's file starts with comment lines for the search, ``# key: value``, continued by ``#   more``;
-after the first empty line comes the tool. `search` says what the keys mean.
+after the first empty line comes the tool. `search` explains the keys.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fact_magics.signature.source import ToolSource
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 SHELF = Path(__file__).parent / "tools"
 
@@ -31,7 +33,7 @@ class Entry:
     source : str
         The tool's module, without the lines for the search.
     notes : tuple of (str, str)
-        Those lines, as pairs of key and value; a key may come again.
+        The lines for the search, as pairs of key and value; a key may come again.
     """
 
     name: str
@@ -39,9 +41,23 @@ class Entry:
     notes: tuple[tuple[str, str], ...]
 
     @cached_property
+    def tool(self) -> ToolSource:
+        """The source, and what is read from it."""
+        return ToolSource(self.source, self.name)
+
+    @cached_property
+    def definition(self) -> ast.FunctionDef:
+        """The function that is the tool."""
+        return next(
+            node
+            for node in self.tool.nodes
+            if isinstance(node, ast.FunctionDef) and node.name == self.name and not node.col_offset
+        )
+
+    @cached_property
     def doc(self) -> str:
         """The docstring, cleaned."""
-        return ast.get_docstring(self._definition) or ""
+        return ast.get_docstring(self.definition) or ""
 
     @property
     def summary(self) -> str:
@@ -57,20 +73,16 @@ class Entry:
     @cached_property
     def returns(self) -> str:
         """The return annotation, as written."""
-        annotation = self._definition.returns
+        annotation = self.definition.returns
         return ast.unparse(annotation) if annotation is not None else ""
 
-    @cached_property
-    def _definition(self) -> ast.FunctionDef:
-        return _function(ast.parse(self.source), self.name)
-
     def noted(self, key: str) -> list[list[str]]:
-        """Give the values of a key: for each of its lines, the terms between the commas."""
+        """Return the values of a key: for each of its lines, the terms between the commas."""
         return [[term.strip() for term in value.split(",")] for known, value in self.notes if known == key]
 
 
 def read_shelf(directory: Path = SHELF) -> tuple[Entry, ...]:
-    """Read all entries as text, by name; nothing of them is run."""
+    """Read all entries as text, sorted by name; nothing of them is run."""
     return tuple(_read(path) for path in sorted(directory.glob("*.py")))
 
 
@@ -81,8 +93,14 @@ def _read(path: Path) -> Entry:
     return Entry(path.stem, source, tuple((key, value) for key, _, value in notes))
 
 
+def is_shipped(source: str, model: str, name: str) -> bool:
+    """Tell whether `source` is the shipped tool that `model` names (``shelf/slugify``), called `name`."""
+    wanted = [entry for entry in read_shelf() if entry.name == model.rpartition("/")[2]]
+    return any(renamed(entry, name).strip() == source.strip() for entry in wanted)
+
+
 def renamed(entry: Entry, name: str) -> str:
-    """Give an entry's source with its function called `name`: definition, references and examples.
+    """Return an entry's source with its function called `name`: definition, references and examples.
 
     Raises
     ------
@@ -91,7 +109,9 @@ def renamed(entry: Entry, name: str) -> str:
     """
     if name == entry.name:
         return entry.source
-    if name in _taken(entry.source, entry.name):
+    taken: set[str] = set()
+    _collect_taken(symtable.symtable(entry.source, "<shelf>", "exec"), entry.name, taken)
+    if name in taken:
         raise ValueError(f"{entry.name} uses the name {name} for something else")
     # ast counts columns in bytes of UTF-8.
     lines = [line.encode() for line in entry.source.splitlines(keepends=True)]
@@ -104,20 +124,17 @@ def renamed(entry: Entry, name: str) -> str:
 
 def _places(entry: Entry) -> Iterator[tuple[int, int]]:
     """Line, from 1, and byte column of each mention of the function by code."""
-    tree = ast.parse(entry.source)
-    function = _function(tree, entry.name)
-    definition = entry.source.splitlines()[function.lineno - 1].encode()
+    lines = entry.source.splitlines()
+    function = entry.definition
+    definition = lines[function.lineno - 1].encode()
     yield function.lineno, definition.index(entry.name.encode(), function.col_offset)
-    yield from _mentions(tree, entry.name)
+    yield from _mentions(entry.tool.nodes, entry.name)
     docstring = function.body[0]
-    last = docstring.end_lineno or docstring.lineno
-    for number, line in enumerate(
-        entry.source.splitlines()[docstring.lineno - 1 : last], start=docstring.lineno
-    ):
-        prompt = re.match(r"\s*(?:>>>|\.\.\.) ", line)
-        if prompt and line.lstrip().startswith(">>>"):
-            call = _parsed(line[prompt.end() :])
-            indent = len(line[: prompt.end()].encode())
+    for number in range(docstring.lineno, (docstring.end_lineno or docstring.lineno) + 1):
+        prompt = re.match(r"\s*>>> ", lines[number - 1])
+        if prompt:
+            call = ast.walk(_parsed(lines[number - 1][prompt.end() :]))
+            indent = len(prompt[0].encode())
             yield from ((number, indent + column) for _, column in _mentions(call, entry.name))
 
 
@@ -129,36 +146,22 @@ def _parsed(call: str) -> ast.AST:
         return ast.parse(call.partition("(")[0])
 
 
-def _mentions(tree: ast.AST, name: str) -> Iterator[tuple[int, int]]:
-    for node in ast.walk(tree):
+def _mentions(nodes: Iterable[ast.AST], name: str) -> Iterator[tuple[int, int]]:
+    for node in nodes:
         if isinstance(node, ast.Name) and node.id == name:
             yield node.lineno, node.col_offset
 
 
-def _taken(source: str, old: str) -> set[str]:
-    """Every name that the function can't take from `old` without hiding something, or being hidden."""
-    names: set[str] = set()
-    _collect(symtable.symtable(source, "<shelf>", "exec"), old, names)
-    return names
+def _collect_taken(table: symtable.SymbolTable, old: str, names: set[str]) -> bool:
+    """Add the names that the function can't take from `old` without hiding something, or being hidden.
 
-
-def _collect(table: symtable.SymbolTable, old: str, names: set[str]) -> bool:
-    """Add what a scope looks up outside, and its own names if the function is needed in it or below."""
-    below = [
-        _collect(child, old, names) for child in table.get_children()
-    ]  # every scope, not up to the first
+    These are the names that a scope looks up outside, and its own names if the function is needed in the
+    scope or below it, which is returned.
+    """
+    # A list: every scope below is to be collected, not only those up to the first that needs the function.
+    below = [_collect_taken(child, old, names) for child in table.get_children()]
     symbols = table.get_symbols()
     outer = {symbol.get_name() for symbol in symbols if symbol.is_global()}
     needed = any(below) or old in outer
     names |= {symbol.get_name() for symbol in symbols} if needed or table.get_type() == "module" else outer
     return needed
-
-
-def _function(tree: ast.Module, name: str) -> ast.FunctionDef:
-    return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
-
-
-def is_shipped(source: str, model: str, name: str) -> bool:
-    """Tell whether `source` is the shipped tool that `model` names (``shelf/slugify``), called `name`."""
-    wanted = [entry for entry in read_shelf() if entry.name == model.rpartition("/")[2]]
-    return any(renamed(entry, name).strip() == source.strip() for entry in wanted)

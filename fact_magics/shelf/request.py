@@ -1,4 +1,4 @@
-"""What a request for a tool asks for, read from its words: which count, what it wants made, and what of."""
+"""Reads a request for a tool: which words count, which work it names, and what is to come out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ there these they thing things this those through to tool tools typeerror up us u
 valueerror very via want wants was way ways we were what when where which who whose will with within would
 write you your
 """
-# Words that name another piece of work. A request that holds one is for a tool that does it.
+# Words that name a piece of work. A request that holds one is only for a tool that does that work.
 _DEEDS = """
 add age align animate anonymise anonymize api append apply audio authenticate authorize average backup blur
 bottom browser buy calendar camelcase capitalise capitalize censor chart check classify closest cluster
@@ -54,29 +54,27 @@ video visualise visualize watch website weekday wrap xml yaml youngest zip
 _PREPOSITIONS = frozenset(
     {"to", "into", "as", "from", "of", "in", "for", "by", "with", "between", "on", "using", "and", "or"}
 )
-_CONTAINERS = """
-all array collection column every list lists sequence set tuple
-"""
+_CONTAINERS = "all array collection column every list lists sequence set tuple"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, read.
+    """A request for a tool, read from its words.
 
     Attributes
     ----------
     stems : tuple of str
-        Every word, stemmed, in order, small ones too.
+        Every word, stemmed, in order, including small ones.
     weights : dict of str to float
-        The words that carry meaning, stemmed, and how much each counts: 1 in the first sentence,
-        less after it and in the tool's name.
+        The words that carry meaning, stemmed, and their weights: 1 in the first sentence, less after it
+        and in the tool's name.
     deeds : frozenset of str
-        Of those in the name and the first sentence, the words that name a piece of work.
+        The words in the name and the first sentence that name a piece of work.
     target : frozenset of str
         What is to come out, where the request says it ("into a list of dicts", "extract the
         domain from"); empty where it does not.
-    of_parts : bool
-        `target` was read from "X from Y" or "X of Y", not from "to X".
+    via : {"to", "from", "of", "nothing"}
+        The word by which `target` was found.
     truth : bool
         It asks for true or false.
     """
@@ -95,7 +93,7 @@ class Reader:
     Parameters
     ----------
     stem : callable
-        From words to their stems, one for each, in order.
+        Takes words, and returns the stem of each, in order.
     """
 
     def __init__(self, stem: Callable[[list[str]], list[str]]) -> None:
@@ -106,7 +104,7 @@ class Reader:
 
     def read(self, name: str, description: str) -> Request:
         """Read a request from the tool's name and its description."""
-        # What stands in quotes is an example of a value, not a word about the work.
+        # Text in quotes is an example of a value, not a word about the work.
         first, rest = _sentences(_QUOTED.sub(" ", description))
         name_stems = self._stem(words_of(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)))
         first_stems, rest_stems = self._stem(words_of(first)), self._stem(words_of(rest))
@@ -126,7 +124,7 @@ class Reader:
     def _target(self, stems: list[str]) -> tuple[frozenset[str], Via]:
         for names_outcome in (("to", "into", "return"), ("as",)):
             for at, stem in enumerate(stems[1:], start=1):
-                # "names as keys" after "with", and "dates as text" after "have", say what goes in.
+                # "with names as keys" and "have dates as text" describe the input.
                 if stem == "as" and not {"with", "have"}.isdisjoint(stems[:at]):
                     continue
                 if stem in names_outcome and stems[at - 1] not in ("such", "accord", "up", "from"):
@@ -149,7 +147,7 @@ class Reader:
         )
 
     def _segment(self, stems: list[str], start: int) -> frozenset[str]:
-        """Collect the telling words from `start` up to a preposition, reading on over "a list of"."""
+        """Collect the telling words from `start` up to a preposition, but read past "a list of"."""
         found: set[str] = set()
         for stem in stems[start:]:
             if stem in _PREPOSITIONS:
@@ -161,7 +159,7 @@ class Reader:
 
 
 def words_of(text: str) -> list[str]:
-    """Cut a text into words of letters and digits, after mending the spellings that this would tear apart."""
+    """Split a text into words of letters and digits; spellings such as "e-mail" become one word first."""
     plain = unicodedata.normalize("NFKD", text)
     plain = "".join(character for character in plain if not unicodedata.combining(character)).lower()
     plain = (

@@ -1,21 +1,19 @@
-"""Find the tool on the shelf that a request asks for, or none.
+"""Finds the tool on the shelf that a request asks for, or none.
 
 An SQLite FTS5 index in memory, with Porter's stemmer, gives the entries that share words with the
-request; each is then measured on an absolute scale, so that a threshold means something: the share
-of the request's telling words, weighed by their rarity on the shelf, that the entry covers. What an
-entry says of itself:
+request. Each is then scored on an absolute scale, so that a threshold means something: the share of the
+request's telling words, weighted by their rarity on the shelf, that the entry covers. The notes of an entry:
 
 ``needs``
-    A request must hold a term of each such line; ``a+b`` asks for both words.
+    A request must hold a term of each such line; ``a+b`` requires both words.
 ``gives``
-    What comes out. A request that names its outcome must name one of these.
+    The result. A request that names its result must name one of these.
 ``unlike``
-    Phrases that say that something else is meant.
+    Phrases that show that something else is meant.
 ``words``, ``aliases``
-    Words that a request for this tool may also hold, and names that others give it.
+    Other words that a request for this tool may hold, and other names for it.
 
-A request that holds a word for other work than the entry's ("sort", "send") is not for it, however
-many words they share.
+An entry is not offered for a request that names other work ("sort", "send"), however many words they share.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 
     from fact_magics.shelf.entry import Entry
 
-# Nothing proves a tool without examples, so nearly every word has to be accounted for.
+# Without examples nothing proves the tool, so the entry must cover nearly every word.
 UNPROVEN_THRESHOLD = 0.75
 # With examples the tool is run on them before it is accepted.
 PROVEN_THRESHOLD = 0.5
@@ -52,9 +50,9 @@ class Match:
     score : float
         0 to 1: the share of the request that it covers.
     fits : bool
-        It has all that the entry needs, and nothing in it says that another tool is meant.
+        The request has all that the entry needs, and nothing in it shows that another tool is meant.
     related : bool
-        It is about the same thing, and asks for no other work: enough where examples will tell.
+        The request is about the same thing, and names no other work: enough where examples decide.
     """
 
     entry: Entry
@@ -80,7 +78,7 @@ class ShelfIndex:
     Parameters
     ----------
     entries : sequence of Entry
-        What stands on it.
+        The shelf's tools.
     """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
@@ -92,7 +90,7 @@ class ShelfIndex:
             "CREATE VIRTUAL TABLE stems USING fts5vocab(scratch, 'instance');"
             "CREATE VIRTUAL TABLE spread USING fts5vocab(entries, 'row');"
         )
-        # A word's stem, for the words that the entries themselves use.
+        # The stems of the words that the entries use.
         self._stemmed: dict[str, str] = {}
         words = [_all_words(entry) for entry in entries]
         own = sorted({word for entry_words in words for word in entry_words})
@@ -106,11 +104,11 @@ class ShelfIndex:
         self._reader = Reader(self._stems)
 
     def close(self) -> None:
-        """Let the memory go."""
+        """Release the index."""
         self._database.close()
 
     def search(self, name: str, description: str) -> list[Match]:
-        """Measure the entries against a request, best first; those that share no word come last, by name."""
+        """Score the entries for a request, best first; those that share no word come last, by name."""
         request = self._reader.read(name, description)
         sharing = self._sharing(request)
         matches = [
@@ -141,7 +139,7 @@ class ShelfIndex:
         return Match(vocabulary.entry, score, _fits(vocabulary, request), _related(vocabulary, request))
 
     def _rarity(self, stem: str) -> float:
-        """1 for a word of all entries, more the fewer have it, most for one that none has."""
+        """Return 1 for a word that all entries have, and more the fewer entries have it."""
         return 1 + math.log(len(self._known) / self._documents.get(stem, 0.5))
 
     def _learn(self, entry: Entry, words: list[str]) -> _Vocabulary:
@@ -173,7 +171,7 @@ class ShelfIndex:
 
 
 def _related(vocabulary: _Vocabulary, request: Request) -> bool:
-    """Whether it is about the same thing, and asks for no other work."""
+    """Whether the request is about the same thing as the entry, and names no other work."""
     present = frozenset(request.stems)
     met = [any(term <= present for term in line) for line in vocabulary.needs]
     return (

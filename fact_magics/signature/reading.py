@@ -24,7 +24,7 @@ _CACHES = {"functools.lru_cache", "functools.cache"}
 _MAX_SOURCE = 1_000_000
 
 
-def read_signature(source: str, name: str) -> Signature:
+def read_signature(source: str, name: str, tree: ast.Module | None = None) -> Signature:
     """Read the signature of a tool from its source, of which nothing is evaluated.
 
     Parameters
@@ -33,6 +33,8 @@ def read_signature(source: str, name: str) -> Signature:
         Python source that defines the function at its top level.
     name : str
         The function.
+    tree : ast.Module, optional
+        The source, parsed already.
 
     Raises
     ------
@@ -40,13 +42,13 @@ def read_signature(source: str, name: str) -> Signature:
         There is no such function, or its signature can't be validated and described; names the line.
     """
     try:
-        return _read(source, name)
+        return _read(source, name, tree)
     except RecursionError:
         raise SignatureError(f"The source of {name} is nested too deep.", hint="Nest it less.") from None
 
 
-def _read(source: str, name: str) -> Signature:
-    reader = _parse(source, name)
+def _read(source: str, name: str, tree: ast.Module | None) -> Signature:
+    reader = _parse(source, name, tree)
     node = reader.functions.get(name)
     if node is None:
         found = "is a class" if name in reader.classes else "is not a function"
@@ -74,12 +76,12 @@ def _read(source: str, name: str) -> Signature:
     return signature
 
 
-def _parse(source: str, name: str) -> AnnotationReader:
+def _parse(source: str, name: str, tree: ast.Module | None) -> AnnotationReader:
     if len(source) > _MAX_SOURCE:
         problem = f"The source of {name} has {len(source):,} characters; at most {_MAX_SOURCE:,} are read."
         raise SignatureError(problem, hint="Shorten it.")
     try:
-        return AnnotationReader(source, ast.parse(source))
+        return AnnotationReader(source, tree or ast.parse(source))
     except SyntaxError as error:
         raise SignatureError(
             f"Line {error.lineno or 1}: the source of {name} does not parse: {one_line(error.msg, 120)}.",

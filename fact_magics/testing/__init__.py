@@ -1,4 +1,4 @@
-r"""A model server on this machine, for tests and offline work: the real SDKs talk to it as to a provider.
+r"""A model server on this machine, for tests and offline work. The real SDKs talk to it as to a provider.
 
     with ModelServer() as server:
         server.writes("def double(n: int) -> int:\n    return 2 * n\n")

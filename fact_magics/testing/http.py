@@ -1,4 +1,4 @@
-"""HTTP as far as `fact_magics.testing.ModelServer` needs it: one request a connection, streamed answers."""
+"""The HTTP that `fact_magics.testing.ModelServer` needs: one request per connection, streamed answers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def send_json(
 
 
 async def send_stream(writer: asyncio.StreamWriter, wire: Wire, reply: Reply, body: dict[str, Any]) -> None:
-    """Stream a reply at its pace, and end it as it says."""
+    """Stream a reply at its pace, and end it by its `ending`."""
     writer.write(
         _head(200, {"content-type": wire.content_type, "transfer-encoding": "chunked", **reply.headers})
     )
@@ -62,7 +62,8 @@ async def send_stream(writer: asyncio.StreamWriter, wire: Wire, reply: Reply, bo
         if reply.pace is not None and frame.paced:
             await asyncio.sleep(began + tokens / reply.pace - clock.time())
             tokens += 1
-        # The last frame is sent with the end of the body, so that no client hangs up between the two.
+        # One frame is held back: the last one is sent with the end of the body, so that no client hangs up
+        # between the two.
         if pending:
             writer.write(_chunk(pending))
             await writer.drain()
@@ -73,7 +74,7 @@ async def send_stream(writer: asyncio.StreamWriter, wire: Wire, reply: Reply, bo
 
 async def _end_stream(writer: asyncio.StreamWriter, wire: Wire, ending: Ending) -> None:
     if ending == "error":
-        writer.write(_chunk(wire.error_frame("Overloaded").data))
+        writer.write(_chunk(wire.error_event("Overloaded")))
     if ending in ("complete", "cut", "error"):
         writer.write(b"0\r\n\r\n")
     await writer.drain()

@@ -1,4 +1,4 @@
-"""The scripted server: what it was asked, what it answers, and its thread."""
+"""The scripted model server: its script, its record of requests, and its thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from fact_magics.tool import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from types import TracebackType
     from typing import Self
 
 _SECRET_WORDS = ("authorization", "key", "token", "secret", "cookie")
@@ -30,20 +29,20 @@ _STEPS = ("reply", "writes", "refuses", "breaks", "fails")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asked.
+    """A request that a client made.
 
     Attributes
     ----------
     wire : str
-        ``anthropic``, ``openai`` or ``ollama``.
+        The protocol: ``anthropic``, ``openai`` or ``ollama``.
     path : str
-        Of the URL.
+        The path of the URL.
     headers : mapping of str to str
-        By lower-case name; values of those that hold secrets are ``[redacted]``.
+        By lower-case name; values that hold secrets are ``[redacted]``.
     body : mapping
         The JSON that was sent.
     model, system : str
-        From the body.
+        The model and the system prompt in the body.
     messages : tuple of (str, str)
         Role and text of each turn, without the system prompt.
     """
@@ -59,7 +58,7 @@ class Request:
 
     @property
     def text(self) -> str:
-        """The last turn: what the model is to answer."""
+        """The text of the last turn, which the model is to answer."""
         return self.messages[-1][1] if self.messages else ""
 
     def carries(self, key: str) -> bool:
@@ -68,11 +67,10 @@ class Request:
 
 
 class ModelServer:
-    """A scripted model on a loopback port of its own, in a thread of its own.
+    """A scripted model on a loopback port, in a thread of its own.
 
-    Use it as a context manager. Replies are given in the order in which they were scripted, one a
-    request, whoever asks; a request beyond the script gets an error that says so. Scripting, reading
-    `requests` and waiting are safe from any thread.
+    Use it as a context manager. Each request, from any client, gets the next scripted reply; a request beyond
+    the script gets an error that says so. Scripting, reading `requests` and waiting are safe from any thread.
 
     Parameters
     ----------
@@ -81,16 +79,16 @@ class ModelServer:
     port : int, optional
         0 lets the system choose a free one.
     local_models : sequence of str, optional
-        What Ollama's list of models says is installed.
+        The models in Ollama's list.
     strict : bool
-        Refuse every key but `key`, also for Anthropic's and OpenAI's list of models.
+        Refuse every key but `key`, also for Anthropic's and OpenAI's lists of models.
 
     Attributes
     ----------
     url : str
-        Where it listens, without a path, such as ``http://127.0.0.1:40123``.
+        The address without a path, such as ``http://127.0.0.1:40123``.
     key : str
-        A made-up API key, another for each server. Any key is accepted, unless the server is strict;
+        A made-up API key, different for each server. Any key is accepted, unless the server is strict;
         Anthropic's and OpenAI's endpoints refuse a request without one.
     """
 
@@ -127,13 +125,11 @@ class ModelServer:
         started.wait()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Hang up on every client and free the port."""
+        """Close every connection and free the port."""
         if self._thread is None or self._loop is None or self._stop is None:
             return
         with contextlib.suppress(RuntimeError):  # the loop is closed already
@@ -143,12 +139,12 @@ class ModelServer:
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """What was asked of the model so far, oldest first."""
+        """The requests to the model so far, oldest first."""
         with self._changed:
             return tuple(self._requests)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables that lead a kernel or a script to this server."""
+        """Return the environment variables that make a kernel or a script use this server."""
         return {
             "ANTHROPIC_API_KEY": self.key,
             "ANTHROPIC_BASE_URL": self.url,
@@ -169,10 +165,9 @@ class ModelServer:
         stop_reason: str = "end_turn",
     ) -> None:
         """Answer with `text`; see `Reply` for the rest."""
-        if usage is not None and not isinstance(usage, Usage):
-            usage = Usage(**usage)
-        self._add(
-            Reply(text=text, thinking=thinking, pace=pace, chunk=chunk, usage=usage, stop_reason=stop_reason)
+        tokens = Usage(**usage) if isinstance(usage, Mapping) else usage
+        self._script.append(
+            Reply(text=text, thinking=thinking, pace=pace, chunk=chunk, usage=tokens, stop_reason=stop_reason)
         )
 
     def writes(
@@ -191,7 +186,7 @@ class ModelServer:
         self.reply(text, pace=pace, chunk=chunk, usage=usage)
 
     def refuses(self, text: str = "") -> None:
-        """Answer with `text` and stop as a model does that declines."""
+        """Answer with `text` and the stop reason of a refusal."""
         self.reply(text, stop_reason="refusal")
 
     def breaks(
@@ -203,15 +198,17 @@ class ModelServer:
         pace: float | None = None,
         chunk: int = 4,
     ) -> None:
-        """Begin to answer with `text`, and end as `Reply.ending` says, `after` so many characters."""
+        """Begin to answer with `text`; after `after` characters, end in one of the ways of `Reply.ending`."""
         if ending not in get_args(Ending):
-            raise ValueError(f"{ending!r} is no ending: {', '.join(get_args(Ending))}")
-        self._add(Reply(text=text, ending=ending, after=after, pace=pace, chunk=chunk))
+            raise ValueError(f"ending must be one of {', '.join(get_args(Ending))}; got {ending!r}")
+        self._script.append(Reply(text=text, ending=ending, after=after, pace=pace, chunk=chunk))
 
     def fails(self, status: int, message: str = "", *, retry_after: float | str | None = None) -> None:
-        """Answer with an HTTP error: 401 refuses the key, 404 the model, 529 says overloaded."""
+        """Answer with an HTTP error: 401 refuses the key, 404 the model, 529 means overloaded."""
         headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-        self._add(Reply(status=status, message=message or f"scripted error {status}", headers=headers))
+        self._script.append(
+            Reply(status=status, message=message or f"scripted error {status}", headers=headers)
+        )
 
     def play(self, script: Iterable[Mapping[str, Any]]) -> None:
         """Add steps, as a JSON file holds them.
@@ -223,7 +220,7 @@ class ModelServer:
         Raises
         ------
         ValueError
-            A step is none of these.
+            A step does not have this form.
         """
         for number, step in enumerate(script, start=1):
             kind = next(iter(step), "") if isinstance(step, Mapping) else ""
@@ -239,27 +236,23 @@ class ModelServer:
                 raise ValueError(f"Step {number} of the script: {error}") from error
 
     def wait_for_request(self, count: int = 1, timeout: float = 10.0) -> bool:
-        """Wait until `count` requests have come, at most `timeout` seconds; tell whether they have."""
+        """Wait at most `timeout` seconds for `count` requests in all; tell whether they came."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self._requests) >= count, timeout)
 
     def wait_for_disconnect(self, timeout: float = 10.0) -> bool:
-        """Wait until a client hangs up in the middle of its answer, at most `timeout` seconds.
+        """Wait at most `timeout` seconds until a client disconnects in the middle of its answer.
 
         Returns
         -------
         bool
-            Whether one did; each call counts one of them.
+            Whether one did. Each disconnect is reported once.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._disconnects > 0, timeout):
                 return False
             self._disconnects -= 1
             return True
-
-    def _add(self, reply: Reply) -> None:
-        with self._changed:
-            self._script.append(reply)
 
     def _next(self, request: Request) -> Reply:
         with self._changed:
@@ -280,6 +273,7 @@ class ModelServer:
         self._stop = asyncio.Event()
         clients: set[asyncio.Task[None]] = set()
 
+        # Not a coroutine function: asyncio would log an error for each client whose task is cancelled.
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.create_task(self._client(reader, writer))
             clients.add(task)
@@ -288,20 +282,17 @@ class ModelServer:
         server = await asyncio.start_server(accept, sock=listener, limit=LARGEST_HEAD)
         started.set()
         await self._stop.wait()
-        server.close()
-        for task in clients:
-            task.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
+        server.close()  # asyncio.run cancels the clients' tasks
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             method, path, headers, body = await read_request(reader)
-            # A client sends nothing while it is answered, so whatever can be read is its hanging up.
+            # A client sends nothing while it is answered, so anything that can be read is its disconnect.
             hang_up = asyncio.create_task(reader.read(1))
             answer = asyncio.create_task(self._answer(writer, method, path, headers, body))
             try:
                 await asyncio.wait((hang_up, answer), return_when=asyncio.FIRST_COMPLETED)
-                # A write may notice the hanging up before the read does.
+                # A write may notice the disconnect before the read does.
                 if not answer.done() or isinstance(answer.exception(), ConnectionError):
                     with self._changed:
                         self._disconnects += 1
@@ -311,7 +302,7 @@ class ModelServer:
                     task.cancel()
                 await asyncio.gather(hang_up, answer, return_exceptions=True)
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
-            pass  # no request, or not one of HTTP
+            pass  # there was no request, or it was not HTTP
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError):
@@ -332,7 +323,7 @@ class ModelServer:
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            await send_json(writer, 400, wire.error(400, "the body is no JSON object"))
+            await send_json(writer, 400, wire.error(400, "the body is not a JSON object"))
             return
         if wire.name != "ollama" and (not keys or (self._strict and self.key not in keys)):
             said = "the key is not this server's" if keys else "no key was sent"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from fact_magics.tool import Usage
 
@@ -34,26 +35,27 @@ class Reply:
     Attributes
     ----------
     text, thinking : str
-        What the model writes, and what it says about its thinking.
+        The answer, and the text of the model's thinking.
     pace : float or None
-        Tokens a second; None sends them as fast as the client reads.
+        Tokens per second; None sends them as fast as the client reads.
     chunk : int
-        Characters a token.
+        Characters per token.
     usage : Usage or None
         Tokens to report; None reports a quarter of the characters.
     stop_reason : str
         As Anthropic names it: ``end_turn``, ``max_tokens``, ``refusal``; translated on other wires.
     ending : {"complete", "cut", "dropped", "reset", "stall", "error"}
-        How the stream ends: whole; the body ends well in the middle of the answer; the connection
-        closes inside the body; it is reset; nothing more comes; an error event comes.
+        How the stream ends. "complete": with the whole answer. "cut": in the middle of the answer, by a
+        regular end of the body. "dropped": the connection closes inside the body. "reset": it is reset.
+        "stall": nothing more is sent. "error": with an error event.
     after : int or None
-        Characters of the text that come before an ending other than "complete"; None for half.
+        Characters of the text that are sent before an ending other than "complete"; None for half.
     status : int
-        Another than 200 answers with an error instead.
+        An HTTP status other than 200 answers with an error instead.
     message : str
         The error's message.
     headers : mapping of str to str
-        Sent as well, such as ``retry-after``.
+        Additional response headers, such as ``retry-after``.
     """
 
     text: str = ""
@@ -69,55 +71,70 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Bytes that are sent together.
-
-    Attributes
-    ----------
-    data : bytes
-        One event of the stream, or several.
-    paced : bool
-        Whether it counts as a token.
-    last : bool
-        Whether it follows the text, so that an answer which breaks off never gets there.
-    """
+class Frame(NamedTuple):
+    """Bytes that are sent together: one event of the stream."""
 
     data: bytes
-    paced: bool = False
-    last: bool = False
+    paced: bool = False  # it counts as a token
+    last: bool = False  # it follows the text: an answer that breaks off never gets there
 
 
-class AnthropicWire:
-    """The Messages API."""
+class Wire(ABC):
+    """One provider's protocol: how it writes answers and errors, and how requests are read."""
 
-    name = "anthropic"
+    name: str
     content_type = "text/event-stream; charset=utf-8"
 
+    @abstractmethod
     def frames(self, reply: Reply, body: Json) -> Iterator[Frame]:
-        """Yield the events of a streamed message."""
+        """Yield the events of a streamed answer."""
+
+    @abstractmethod
+    def whole(self, reply: Reply, body: Json) -> Json:
+        """Return the answer to a request without streaming."""
+
+    @abstractmethod
+    def error(self, status: int, message: str) -> Json:
+        """Return the body of an error response."""
+
+    @abstractmethod
+    def error_event(self, message: str) -> bytes:
+        """Return the event that ends a stream with an error."""
+
+    def system(self, body: Json) -> str:
+        """Return the system prompt of a request."""
+        turns = body.get("messages") or []
+        return "\n\n".join(turn_text(turn) for turn in turns if turn.get("role") in _SYSTEM_ROLES)
+
+    def turns(self, body: Json) -> list[Json]:
+        """Return the turns of a request, without the system prompt."""
+        return [turn for turn in body.get("messages") or [] if turn.get("role") not in _SYSTEM_ROLES]
+
+    def streams(self, body: Json) -> bool:
+        """Tell whether a request asks for a stream."""
+        return body.get("stream") is True
+
+
+_SYSTEM_ROLES = ("system", "developer")
+
+
+class _Anthropic(Wire):
+    name = "anthropic"
+
+    def frames(self, reply: Reply, body: Json) -> Iterator[Frame]:
         usage = _usage(reply, body)
-        message = self._message(reply, body) | {"content": [], "stop_reason": None}
+        message = self.whole(reply, body) | {"content": [], "stop_reason": None}
         message["usage"] = {**_anthropic_usage(usage), "output_tokens": 1}
-        yield self._frame({"type": "message_start", "message": message})
-        yield self._frame({"type": "ping"})
+        yield Frame(_event({"type": "message_start", "message": message}))
+        yield Frame(_event({"type": "ping"}))
         index = 0
         if reply.thinking:
-            yield self._start(index, {"type": "thinking", "thinking": "", "signature": ""})
-            for piece in _pieces(reply.thinking, reply.chunk):
-                yield self._delta(index, {"type": "thinking_delta", "thinking": piece})
-            yield self._frame(
-                {
-                    "type": "content_block_delta",
-                    "index": index,
-                    "delta": {"type": "signature_delta", "signature": "c2ln"},
-                }
-            )
-            yield self._frame({"type": "content_block_stop", "index": index})
+            yield from self._block(index, "thinking", reply.thinking, reply.chunk, {"signature": ""})
+            signed = {"type": "signature_delta", "signature": "c2ln"}
+            yield Frame(_event({"type": "content_block_delta", "index": index, "delta": signed}))
+            yield Frame(_event({"type": "content_block_stop", "index": index}))
             index += 1
-        yield self._start(index, {"type": "text", "text": ""})
-        for piece in _pieces(reply.text, reply.chunk):
-            yield self._delta(index, {"type": "text_delta", "text": piece})
+        yield from self._block(index, "text", reply.text, reply.chunk, {})
         delta: Json = {"stop_reason": reply.stop_reason, "stop_sequence": None}
         if reply.stop_reason == "refusal":
             delta["stop_details"] = {"type": "refusal", "category": None, "explanation": None}
@@ -126,37 +143,9 @@ class AnthropicWire:
             {"type": "message_delta", "delta": delta, "usage": {"output_tokens": usage.output_tokens}},
             {"type": "message_stop"},
         ):
-            yield Frame(self._frame(event).data, last=True)
+            yield Frame(_event(event), last=True)
 
     def whole(self, reply: Reply, body: Json) -> Json:
-        """Return the message that a request without streaming gets."""
-        return self._message(reply, body)
-
-    def error(self, status: int, message: str) -> Json:
-        """Return the body of an error response."""
-        return {
-            "type": "error",
-            "error": {"type": _error_type(status), "message": message},
-            "request_id": "req_loopback",
-        }
-
-    def error_frame(self, message: str) -> Frame:
-        """Return the event that ends a stream with an error."""
-        return self._frame({"type": "error", "error": {"type": "overloaded_error", "message": message}})
-
-    def system(self, body: Json) -> str:
-        """Return the system prompt of a request."""
-        return _text(body.get("system"))
-
-    def turns(self, body: Json) -> list[Json]:
-        """Return the turns of a request."""
-        return list(body.get("messages") or [])
-
-    def streams(self, body: Json) -> bool:
-        """Tell whether a request asks for a stream."""
-        return body.get("stream") is True
-
-    def _message(self, reply: Reply, body: Json) -> Json:
         content: list[Json] = [{"type": "text", "text": reply.text}]
         if reply.thinking:
             content.insert(0, {"type": "thinking", "thinking": reply.thinking, "signature": "c2ln"})
@@ -171,40 +160,43 @@ class AnthropicWire:
             "usage": _anthropic_usage(_usage(reply, body)),
         }
 
-    def _start(self, index: int, block: Json) -> Frame:
-        return self._frame({"type": "content_block_start", "index": index, "content_block": block})
+    def error(self, status: int, message: str) -> Json:
+        error = {"type": _error_type(status), "message": message}
+        return {"type": "error", "error": error, "request_id": "req_loopback"}
 
-    def _delta(self, index: int, delta: Json) -> Frame:
-        data = self._frame({"type": "content_block_delta", "index": index, "delta": delta}).data
-        return Frame(data, paced=True)
+    def error_event(self, message: str) -> bytes:
+        return _event({"type": "error", "error": {"type": "overloaded_error", "message": message}})
 
-    def _frame(self, event: Json) -> Frame:
-        return Frame(b"event: %s\ndata: %s\n\n" % (event["type"].encode(), dumps(event)))
+    def system(self, body: Json) -> str:
+        return _text(body.get("system"))
+
+    def _block(self, index: int, kind: str, text: str, chunk: int, extra: Json) -> Iterator[Frame]:
+        """Start a content block and stream its text."""
+        block = {"type": kind, kind: "", **extra}
+        yield Frame(_event({"type": "content_block_start", "index": index, "content_block": block}))
+        for piece in _pieces(text, chunk):
+            delta = {"type": f"{kind}_delta", kind: piece}
+            event = _event({"type": "content_block_delta", "index": index, "delta": delta})
+            yield Frame(event, paced=True)
 
 
-class OpenAIWire:
+class _OpenAI(Wire):
     """The chat completions API, which many providers and local servers share."""
 
     name = "openai"
-    content_type = "text/event-stream; charset=utf-8"
 
     def frames(self, reply: Reply, body: Json) -> Iterator[Frame]:
-        """Yield the chunks of a streamed completion."""
         yield self._chunk(body, {"role": "assistant", "content": ""})
-        for piece in _pieces(reply.thinking, reply.chunk):
-            yield Frame(self._chunk(body, {"reasoning_content": piece}).data, paced=True)
-        for piece in _pieces(reply.text, reply.chunk):
-            yield Frame(self._chunk(body, {"content": piece}).data, paced=True)
-        reason = _OPENAI_REASONS.get(reply.stop_reason, "stop")
-        yield Frame(self._chunk(body, {}, finish_reason=reason).data, last=True)
+        for key, text in (("reasoning_content", reply.thinking), ("content", reply.text)):
+            for piece in _pieces(text, reply.chunk):
+                yield self._chunk(body, {key: piece}, paced=True)
+        yield self._chunk(body, {}, reason=_OPENAI_REASONS.get(reply.stop_reason, "stop"))
         if (body.get("stream_options") or {}).get("include_usage"):
-            usage = _openai_usage(_usage(reply, body))
-            head = self._head(body, "chat.completion.chunk")
-            yield Frame(self._frame(head | {"choices": [], "usage": usage}).data, last=True)
+            usage = {"choices": [], "usage": _openai_usage(_usage(reply, body))}
+            yield Frame(_event(self._head(body, "chat.completion.chunk") | usage), last=True)
         yield Frame(b"data: [DONE]\n\n", last=True)
 
     def whole(self, reply: Reply, body: Json) -> Json:
-        """Return the completion that a request without streaming gets."""
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": reply.text},
@@ -214,96 +206,37 @@ class OpenAIWire:
         return self._head(body, "chat.completion") | {"choices": [choice], "usage": usage}
 
     def error(self, status: int, message: str) -> Json:
-        """Return the body of an error response."""
         return {"error": {"message": message, "type": _error_type(status), "param": None, "code": None}}
 
-    def error_frame(self, message: str) -> Frame:
-        """Return the event that ends a stream with an error."""
-        return self._frame(self.error(529, message))
-
-    def system(self, body: Json) -> str:
-        """Return the system prompt of a request."""
-        turns = body.get("messages") or []
-        return "\n\n".join(
-            _text(turn.get("content")) for turn in turns if turn.get("role") in ("system", "developer")
-        )
-
-    def turns(self, body: Json) -> list[Json]:
-        """Return the turns of a request."""
-        return [
-            turn for turn in body.get("messages") or [] if turn.get("role") not in ("system", "developer")
-        ]
-
-    def streams(self, body: Json) -> bool:
-        """Tell whether a request asks for a stream."""
-        return body.get("stream") is True
+    def error_event(self, message: str) -> bytes:
+        return _event(self.error(529, message))
 
     def _head(self, body: Json, kind: str) -> Json:
         return {"id": "chatcmpl-loopback", "object": kind, "created": 0, "model": str(body.get("model"))}
 
-    def _chunk(self, body: Json, delta: Json, *, finish_reason: str | None = None) -> Frame:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-        return self._frame(self._head(body, "chat.completion.chunk") | {"choices": [choice]})
-
-    def _frame(self, event: Json) -> Frame:
-        return Frame(b"data: %s\n\n" % dumps(event))
+    def _chunk(self, body: Json, delta: Json, *, reason: str | None = None, paced: bool = False) -> Frame:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        event = _event(self._head(body, "chat.completion.chunk") | {"choices": [choice]})
+        return Frame(event, paced=paced, last=reason is not None)
 
 
-class OllamaWire:
-    """Ollama's own API: ``/api/chat``, and ``/api/generate`` where `chat` is False."""
+class _OllamaChat(Wire):
+    """Ollama's ``/api/chat``."""
 
     name = "ollama"
     content_type = "application/x-ndjson"
 
-    def __init__(self, *, chat: bool) -> None:
-        self._chat = chat
-
     def frames(self, reply: Reply, body: Json) -> Iterator[Frame]:
-        """Yield the lines of a streamed answer."""
-        for piece in _pieces(reply.thinking, reply.chunk):
-            yield Frame(self._line(self._part(body, "", piece)), paced=True)
-        for piece in _pieces(reply.text, reply.chunk):
-            yield Frame(self._line(self._part(body, piece)), paced=True)
-        yield Frame(self._line(self._last(reply, body, "")), last=True)
+        for text, thinking in (
+            *(("", piece) for piece in _pieces(reply.thinking, reply.chunk)),
+            *((piece, "") for piece in _pieces(reply.text, reply.chunk)),
+        ):
+            yield Frame(dumps(self._part(body, text, thinking)) + b"\n", paced=True)
+        yield Frame(dumps(self.whole(replace(reply, text=""), body, _usage(reply, body))) + b"\n", last=True)
 
-    def whole(self, reply: Reply, body: Json) -> Json:
-        """Return the answer that a request without streaming gets."""
-        return self._last(reply, body, reply.text)
-
-    def error(self, status: int, message: str) -> Json:  # noqa: ARG002 - Ollama's errors are their message alone
-        """Return the body of an error response."""
-        return {"error": message}
-
-    def error_frame(self, message: str) -> Frame:
-        """Return the line that ends a stream with an error."""
-        return Frame(self._line(self.error(500, message)))
-
-    def system(self, body: Json) -> str:
-        """Return the system prompt of a request."""
-        if self._chat:
-            return OpenAIWire().system(body)
-        return _text(body.get("system"))
-
-    def turns(self, body: Json) -> list[Json]:
-        """Return the turns of a request."""
-        if self._chat:
-            return OpenAIWire().turns(body)
-        return [{"role": "user", "content": body.get("prompt", "")}]
-
-    def streams(self, body: Json) -> bool:
-        """Tell whether a request asks for a stream, as it does unless it says no."""
-        return body.get("stream") is not False
-
-    def _part(self, body: Json, text: str, thinking: str = "") -> Json:
-        said: Json = {"role": "assistant", "content": text} if self._chat else {"response": text}
-        if thinking:
-            said["thinking"] = thinking
-        head = {"model": str(body.get("model")), "created_at": "2026-01-01T00:00:00Z", "done": False}
-        return head | ({"message": said} if self._chat else said)
-
-    def _last(self, reply: Reply, body: Json, text: str) -> Json:
-        usage = _usage(reply, body)
-        return self._part(body, text) | {
+    def whole(self, reply: Reply, body: Json, usage: Usage | None = None) -> Json:
+        usage = usage or _usage(reply, body)
+        return self._part(body, reply.text) | {
             "done": True,
             "done_reason": "length" if reply.stop_reason == "max_tokens" else "stop",
             "total_duration": 1,
@@ -314,28 +247,59 @@ class OllamaWire:
             "eval_duration": 1,
         }
 
-    def _line(self, value: Json) -> bytes:
-        return dumps(value) + b"\n"
+    def error(self, status: int, message: str) -> Json:  # noqa: ARG002 - Ollama's errors are their message alone
+        return {"error": message}
+
+    def error_event(self, message: str) -> bytes:
+        return dumps(self.error(500, message)) + b"\n"
+
+    def streams(self, body: Json) -> bool:
+        return body.get("stream") is not False
+
+    def _part(self, body: Json, text: str, thinking: str = "") -> Json:
+        head = {"model": str(body.get("model")), "created_at": "2026-01-01T00:00:00Z", "done": False}
+        return head | self._content(text, {"thinking": thinking} if thinking else {})
+
+    def _content(self, text: str, thinking: Json) -> Json:
+        return {"message": {"role": "assistant", "content": text, **thinking}}
 
 
-Wire: TypeAlias = AnthropicWire | OpenAIWire | OllamaWire
+class _OllamaGenerate(_OllamaChat):
+    """Ollama's ``/api/generate``."""
+
+    def system(self, body: Json) -> str:
+        return _text(body.get("system"))
+
+    def turns(self, body: Json) -> list[Json]:
+        return [{"role": "user", "content": body.get("prompt", "")}]
+
+    def _content(self, text: str, thinking: Json) -> Json:
+        return {"response": text, **thinking}
+
+
 WIRES: Mapping[str, Wire] = {
-    "/v1/messages": AnthropicWire(),
-    "/v1/chat/completions": OpenAIWire(),
-    "/chat/completions": OpenAIWire(),
-    "/api/chat": OllamaWire(chat=True),
-    "/api/generate": OllamaWire(chat=False),
+    "/v1/messages": _Anthropic(),
+    "/v1/chat/completions": _OpenAI(),
+    "/chat/completions": _OpenAI(),
+    "/api/chat": _OllamaChat(),
+    "/api/generate": _OllamaGenerate(),
 }
 
 
 def dumps(value: Json) -> bytes:
-    """Return JSON as the APIs send it: UTF-8, so that a client meets characters outside ASCII raw."""
+    """Return JSON as the APIs send it: UTF-8, so that clients meet characters outside ASCII unescaped."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def turn_text(turn: Json) -> str:
     """Return the text of one turn, whether it is a string or a list of blocks."""
     return _text(turn.get("content"))
+
+
+def _event(event: Json) -> bytes:
+    """Write a server-sent event; Anthropic's events also name their type."""
+    name = f"event: {event['type']}\n" if "type" in event else ""
+    return name.encode() + b"data: %s\n\n" % dumps(event)
 
 
 def _text(content: object) -> str:

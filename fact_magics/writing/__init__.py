@@ -1,1 +1,1 @@
-"""From a request to an accepted tool: prompt, examples, parser, checks, and the write-prove-repair loop."""
+"""From a request to an accepted tool: prompt, examples, parser, checks, proof, and the loop around them."""

@@ -1,4 +1,4 @@
-"""The body of a cell that asks for a tool: plain language, and the examples that are its contract.
+"""Reads the body of a cell that asks for a tool: plain language, and the examples that are its contract.
 
 An example is ``>>> NAME(literal, ...)``, continued by ``...`` lines, and below it one literal, or the
 header of a traceback and an exception. A blank line or the next ``>>>`` ends it.
@@ -28,14 +28,14 @@ _MAX_BODY = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A cell's body, taken apart.
+    """The parts of a cell's body.
 
     Attributes
     ----------
     description : str
         The plain language, without the examples.
     examples : tuple of Example
-        In their order.
+        In the order of the cell.
     """
 
     description: str
@@ -43,22 +43,26 @@ class Body:
 
 
 class _Block(NamedTuple):
-    """The lines of one example as they stand in the cell."""
+    """The lines of one example, as they stand in the cell."""
 
     line: int
     call: list[str]
     expected: list[str]
 
+    def refuse(self, problem: str, hint: str, *, line: int = 0, text: str = "") -> CellError:
+        """Build an error about the call; or about `text`, which stands `line` lines below its start."""
+        return _refuse(self.line + line, text or f">>> {self.call[0]}", problem, hint)
+
 
 def read_body(body: str, name: str) -> Body:
-    """Take a cell's body apart.
+    """Separate a cell's body into description and examples.
 
     Parameters
     ----------
     body : str
-        The cell below its magic line, as it was written: before ``{{name}}`` is filled in.
+        The cell below its magic line, as it was written: before ``{{name}}`` is replaced by a value.
     name : str
-        The tool, which every example must call.
+        The tool that every example must call.
 
     Raises
     ------
@@ -66,7 +70,10 @@ def read_body(body: str, name: str) -> Body:
         For an example outside the grammar, with its line.
     """
     if len(body) > _MAX_BODY:
-        raise CellError(f"The cell has {len(body):,} characters.", hint="Describe the tool in fewer.")
+        raise CellError(
+            f"The cell has {len(body):,} characters; the limit is {_MAX_BODY:,}.",
+            hint="Describe the tool in fewer words.",
+        )
     text, blocks = _split(body)
     if not blocks:
         _refuse_lost_prompts(text, name)
@@ -74,29 +81,25 @@ def read_body(body: str, name: str) -> Body:
 
 
 def _refuse_lost_prompts(text: str, name: str) -> None:
-    """Refuse what was an example before IPython took the prompts out, as it does with a whole script."""
+    """Refuse lines that were examples before IPython removed the ``>>>``, as it does in a whole script."""
     lines = text.split("\n")
     for number, (line, following) in enumerate(pairwise(map(str.strip, lines)), start=1):
-        if line.startswith(f"{name}(") and _is_call(line) and _is_outcome(following):
+        if line.startswith(f"{name}(") and _is_example(line, following):
             raise _refuse(
                 number,
                 line,
                 "this looks like an example that lost its >>>",
-                "Write it; from a script, which IPython takes the prompts out of, it only comes through "
-                "if the extension was loaded before: ipython --ext fact_magics SCRIPT.",
+                "Write >>> before it. In a script, IPython removes the >>> unless the extension is loaded "
+                "first: ipython --ext fact_magics SCRIPT.",
             )
 
 
-def _is_call(text: str) -> bool:
+def _is_example(line: str, following: str) -> bool:
+    """Tell whether a line is a call, and the next one a literal or the header of a traceback."""
     try:
-        return isinstance(ast.parse(text, mode="eval").body, ast.Call)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-
-
-def _is_outcome(text: str) -> bool:
-    try:
-        return bool(_TRACEBACK.match(text)) or isinstance(ast.literal_eval(text), object)
+        if not _TRACEBACK.match(following):
+            ast.literal_eval(following)
+        return isinstance(ast.parse(line, mode="eval").body, ast.Call)
     except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError):
         return False
 
@@ -112,7 +115,7 @@ def _split(body: str) -> tuple[str, list[_Block]]:
             index += 1
             continue
         if not _PROMPT.match(lines[index]):
-            raise _refuse(index + 1, lines[index], "an example has a space after >>>", "Write >>> NAME(...).")
+            raise _refuse(index + 1, lines[index], "there must be a space after >>>", "Write >>> NAME(...).")
         start = index
         indent = len(lines[index]) - len(lines[index].lstrip())
         call = [_PROMPT.sub("", lines[index])]
@@ -138,112 +141,98 @@ def _refuse(line: int, text: str, problem: str, hint: str) -> CellError:
 
 def _example(block: _Block, name: str) -> Example:
     source = "\n".join(block.call).strip()
-    args, kwargs = _read_call(block, source, name)
+    args, kwargs = _arguments(block, _read_call(block, source, name))
     return Example(source, args, kwargs, _read_expected(block), block.line)
 
 
-def _read_call(block: _Block, source: str, name: str) -> tuple[tuple[object, ...], dict[str, object]]:
+def _read_call(block: _Block, source: str, name: str) -> ast.Call:
     hint = f"Write one call with literal arguments: >>> {name}(...)."
-    shown = f">>> {block.call[0]}"
     if _DIRECTIVE.search(source):
-        raise _refuse(block.line, shown, "an example takes no doctest directives", hint)
+        raise block.refuse("an example takes no doctest directives", hint)
     try:
         statements = ast.parse(source).body
     except SyntaxError as error:
-        line = block.line + (error.lineno or 1) - 1
-        raise _refuse(line, shown, f"the example does not parse: {error.msg}", hint) from None
+        problem = f"the example does not parse: {error.msg}"
+        raise block.refuse(problem, hint, line=(error.lineno or 1) - 1) from None
     except (ValueError, RecursionError, MemoryError):
-        raise _refuse(block.line, shown, "the example does not parse", hint) from None
+        raise block.refuse("the example does not parse", hint) from None
     match statements:
         case [ast.Expr(ast.Call() as call)] if dotted_name(call.func) == name:
-            return _arguments(block, call, shown)
+            return call
         case [ast.Expr(ast.Await(ast.Call() as call))] if dotted_name(call.func) == name:
-            raise _refuse(block.line, shown, "an example calls an async tool without await", hint)
+            problem = "an example calls an async tool without await"
         case [ast.Assign() | ast.AnnAssign() | ast.AugAssign()]:
-            raise _refuse(block.line, shown, "an example is no assignment", hint)
+            problem = "an example can't be an assignment"
         case [ast.Expr(ast.Call() as call)]:
-            called = dotted_name(call.func) or source_of(call.func)
-            raise _refuse(block.line, shown, f"the example calls {called} instead of {name}", hint)
+            problem = f"the example calls {dotted_name(call.func) or source_of(call.func)} instead of {name}"
         case []:
-            raise _refuse(block.line, shown, "the example is empty", hint)
+            problem = "the example is empty"
         case [_, _, *_]:
-            raise _refuse(block.line, shown, "the example is more than one call", hint)
-    raise _refuse(block.line, shown, f"the example is no call of {name}", hint)
+            problem = "the example is more than one call"
+        case _:
+            problem = f"the example is not a call of {name}"
+    raise block.refuse(problem, hint)
 
 
-def _arguments(block: _Block, call: ast.Call, shown: str) -> tuple[tuple[object, ...], dict[str, object]]:
+def _arguments(block: _Block, call: ast.Call) -> tuple[tuple[object, ...], dict[str, object]]:
     starred = any(isinstance(node, ast.Starred) for node in call.args)
     if starred or any(keyword.arg is None for keyword in call.keywords):
-        raise _refuse(block.line, shown, "an example takes no * or ** arguments", "Write each argument out.")
+        raise block.refuse("an example takes no * or ** arguments", "Write each argument out.")
     names = [str(keyword.arg) for keyword in call.keywords]
-    for name in names:
-        if names.count(name) > 1:
-            raise _refuse(block.line, shown, f"the example gives {name} twice", "Give it once.")
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise block.refuse(f"the example gives {repeated[0]} twice", "Give it once.")
     try:
         args = tuple(read_literal(node) for node in call.args)
         kwargs = {str(keyword.arg): read_literal(keyword.value) for keyword in call.keywords}
     except LiteralError as error:
-        raise _refuse(
-            block.line + error.node.lineno - 1, shown, str(error), f"An argument is one of: {SPELLINGS}."
-        ) from None
+        hint = f"An argument is one of: {SPELLINGS}."
+        raise block.refuse(str(error), hint, line=error.node.lineno - 1) from None
     return args, kwargs
 
 
 def _read_expected(block: _Block) -> Returned | Raised:
-    line = block.line + len(block.call)
-    shown = f">>> {block.call[0]}"
+    below = len(block.call)
     if not block.expected:
-        raise _refuse(
-            block.line,
-            shown,
-            "the example has no expected value",
-            "Write it on the next line; None too is written out.",
+        raise block.refuse(
+            "the example has no expected value", "Write it on the next line; None too is written out."
         )
-    if _TRACEBACK.match(block.expected[0]):
-        return _read_raised(block, line)
-    if block.expected[0].startswith("Traceback"):
-        raise _refuse(
-            line,
-            block.expected[0],
-            "a traceback begins otherwise",
-            "Write Traceback (most recent call last):",
-        )
+    first = block.expected[0]
+    if _TRACEBACK.match(first):
+        return _read_raised(block)
+    if first.startswith("Traceback"):
+        hint = "Write Traceback (most recent call last):"
+        raise block.refuse("this is not the header of a traceback", hint, line=below, text=first)
     source = "\n".join(block.expected)
     try:
         value: Any = read_literal(_expression(source))
     except LiteralError as error:
-        raise _refuse(
-            line + error.node.lineno - 1, source, str(error), f"An expected value is one of: {SPELLINGS}."
-        ) from None
+        hint = f"An expected value is one of: {SPELLINGS}."
+        raise block.refuse(str(error), hint, line=below + error.node.lineno - 1, text=source) from None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         hint = "Put one literal below the call, and a blank line between it and the text that follows."
-        raise _refuse(line, source, "the expected value is no literal", hint) from None
+        problem = "the expected value is not a literal"
+        raise block.refuse(problem, hint, line=below, text=source) from None
     return Returned(value, source.strip())
 
 
 def _expression(source: str) -> ast.expr:
-    # Parentheses would let two lines of text become one; a statement of its own can't.
+    # Parsed as statements: mode "eval" would need parentheses, which could join two lines to one value.
     match ast.parse(source.strip()).body:
         case [ast.Expr(value)]:
             return value
     raise SyntaxError("not one expression")
 
 
-def _read_raised(block: _Block, line: int) -> Raised:
+def _read_raised(block: _Block) -> Raised:
     # Frames may be pasted along: the exception begins at the first line that is not indented.
-    rest = block.expected[1:]
+    below, rest = len(block.call), block.expected[1:]
     start = next((i for i, text in enumerate(rest) if text[:1].strip() and text.strip() != "..."), None)
     if start is None:
-        raise _refuse(
-            line, block.expected[0], "the traceback names no exception", "Write it below, like ValueError."
-        )
+        problem, hint = "the traceback names no exception", "Write it below, like ValueError."
+        raise block.refuse(problem, hint, line=below, text=block.expected[0])
     match = _EXCEPTION.match("\n".join(rest[start:]).strip())
     if match is None:
-        raise _refuse(
-            line + 1 + start,
-            rest[start],
-            "the traceback ends with no exception",
-            "Write its type, like ValueError, or its type and message, like ValueError: too short.",
-        )
-    message = match[2]
-    return Raised(match[1], message.strip() if message is not None and message.strip() else None)
+        hint = "Write its type, like ValueError, or its type and message, like ValueError: too short."
+        problem = "the traceback does not end with an exception"
+        raise block.refuse(problem, hint, line=below + 1 + start, text=rest[start])
+    return Raised(match[1], (match[2] or "").strip() or None)

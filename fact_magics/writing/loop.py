@@ -3,52 +3,33 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import FactError, GenerationFailed
-from fact_magics.events import (
-    AttemptEnded,
-    AttemptStarted,
-    Listener,
-    Noticed,
-    PhaseChanged,
-    TextArrived,
-)
-from fact_magics.providers.base import (
-    Finished,
-    Message,
-    Prompt,
-    Provider,
-    Retrying,
-    TextDelta,
-    ThinkingDelta,
-)
+from fact_magics.events import AttemptEnded, AttemptStarted, Listener, Noticed, PhaseChanged, TextArrived
+from fact_magics.providers.base import Finished, Message, Prompt, Provider, Retrying, TextDelta, ThinkingDelta
+from fact_magics.signature.source import ToolSource
 from fact_magics.text import one_line, plural, utc_now
 from fact_magics.tool import Attempt, Status
-from fact_magics.writing import prompt
 from fact_magics.writing.parser import extract
-from fact_magics.writing.proof import prove, shortcomings
+from fact_magics.writing.prompt import RULES, repair_text, request_text
+from fact_magics.writing.proof import shortcomings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable
 
-    from fact_magics.core.files import InputFiles
     from fact_magics.tool import ToolSpec
-    from fact_magics.writing.checks import Checked
-    from fact_magics.writing.proof import Runs
+    from fact_magics.writing.proof import Accepted, Prover
 
 # A model may think aloud without end; a tool is never this long.
 _MAX_TEXT = 1_000_000
 
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A candidate that was accepted, and how each example went."""
-
-    candidate: Checked
-    attempt: Attempt
+_PROBLEMS = {
+    "empty": "The answer was empty.",
+    "no-code": "The answer held no Python code block.",
+    "no-function": "The code in the answer does not define a function named {name} at the top level.",
+}
 
 
 class Author(NamedTuple):
@@ -59,21 +40,16 @@ class Author(NamedTuple):
 
 
 async def write(
-    spec: ToolSpec,
-    provider: Provider,
-    sandbox: Runs,
-    emit: Listener,
-    attempts: list[Attempt],
-    files: InputFiles | None = None,
+    spec: ToolSpec, provider_of: Callable[[int], Provider], prover: Prover, attempts: list[Attempt]
 ) -> Accepted:
     """Ask for candidates until one is accepted.
 
     Parameters
     ----------
+    provider_of : callable
+        Gives the provider of an attempt, by its number from 1.
     attempts : list of Attempt
         Filled as the work goes on, so that the caller can record it however this ends.
-    files : InputFiles, optional
-        Finds the files that examples pass as paths; without it, none may be read.
 
     Raises
     ------
@@ -82,38 +58,38 @@ async def write(
     ProviderError
         The model could not be asked.
     """
-    messages: list[Message] = [Message("user", prompt.request_text(spec))]
-    if provider.notice:
-        emit(Noticed(provider.notice))
+    messages = [Message("user", request_text(spec))]
+    asked: Provider | None = None
     for number in range(1, spec.attempts + 1):
+        provider = provider_of(number)
+        if provider is not asked and provider.notice:
+            prover.emit(Noticed(provider.notice))
+        asked = provider
         attempt = Attempt(number, provider.name, provider.model, utc_now())
         attempts.append(attempt)
-        emit(AttemptStarted(number, spec.attempts, provider.name, provider.model))
-        with _told(attempt):
-            conversation = Prompt(prompt.RULES, tuple(messages), spec)
-            candidate = await _attempt(conversation, provider, sandbox, emit, attempt, files)
-        emit(AttemptEnded(number, attempt.status, attempt.failures))
-        if candidate is not None:
-            return Accepted(candidate, attempt)
+        prompt = Prompt(RULES, tuple(messages), spec)
+        ask = partial(_ask, provider, prompt, spec, prover.emit, attempt)
+        accepted = await _settle(ask, spec, spec.attempts, prover, attempt)
+        if accepted is not None:
+            return accepted
         messages += [
             Message("assistant", attempt.text.strip() or "(no answer)"),
-            Message("user", prompt.repair_text(spec.name, attempt.failures)),
+            Message("user", repair_text(spec.name, attempt.failures)),
         ]
         if number < spec.attempts:
-            emit(PhaseChanged("repairing", f"{number}/{spec.attempts - 1}"))
-    raise _rejected(spec, attempts)
+            prover.emit(PhaseChanged("repairing", f"{number}/{spec.attempts - 1}"))
+    why, details = shortcomings(spec, attempts[-1])
+    raise GenerationFailed(
+        f"No version of {spec.name} was accepted in {plural(len(attempts), 'attempt')}: {why}.",
+        hint="Reword the description, correct an example, or raise --attempts.",
+        details=details,
+    )
 
 
 async def submit(
-    source: str,
-    spec: ToolSpec,
-    author: Author,
-    sandbox: Runs,
-    emit: Listener,
-    attempts: list[Attempt],
-    files: InputFiles | None = None,
+    source: str, spec: ToolSpec, author: Author, prover: Prover, attempts: list[Attempt]
 ) -> Accepted | None:
-    """Take a source that is written already as the one candidate.
+    """Take a source that is written already as the only candidate.
 
     Parameters
     ----------
@@ -125,63 +101,60 @@ async def submit(
     Accepted or None
         None where it was not accepted; `shortcomings` of the attempt says why.
     """
+
+    async def written() -> ToolSource:
+        return ToolSource(source, spec.name)
+
     attempt = Attempt(1, author.provider, author.model, utc_now(), text=source, source=source)
     attempts.append(attempt)
-    emit(AttemptStarted(1, 1, author.provider, author.model))
-    with _told(attempt):
-        candidate = await prove(source, spec, sandbox, emit, attempt, files)
-    emit(AttemptEnded(1, attempt.status, attempt.failures))
-    return Accepted(candidate, attempt) if candidate is not None else None
+    return await _settle(written, spec, 1, prover, attempt)
 
 
-@contextmanager
-def _told(attempt: Attempt) -> Iterator[None]:
-    """Tell an attempt how long its work took, and what ended it."""
+async def _settle(
+    draft: Callable[[], Awaitable[ToolSource | None]],
+    spec: ToolSpec,
+    of: int,
+    prover: Prover,
+    attempt: Attempt,
+) -> Accepted | None:
+    """Get one candidate and prove it; record in the attempt how it ended and how long it took."""
+    prover.emit(AttemptStarted(attempt.number, of, attempt.provider, attempt.model))
     started = time.perf_counter()
     try:
-        yield
+        source = await draft()
+        accepted = None if source is None else await prover.prove(source, spec, attempt)
     except FactError as error:
         attempt.status, attempt.reason = Status.ERROR, error.line
         raise
     finally:
         attempt.duration_ms = (time.perf_counter() - started) * 1000
+    prover.emit(AttemptEnded(attempt.number, attempt.status, attempt.failures))
+    return accepted
 
 
-async def _attempt(
-    conversation: Prompt,
-    provider: Provider,
-    sandbox: Runs,
-    emit: Listener,
-    attempt: Attempt,
-    files: InputFiles | None,
-) -> Checked | None:
-    spec = conversation.spec
-    stop = await _listen(conversation, provider, emit, attempt)
+async def _ask(
+    provider: Provider, prompt: Prompt, spec: ToolSpec, emit: Listener, attempt: Attempt
+) -> ToolSource | None:
+    """Have a model write a candidate; None where its answer holds none, which the attempt then tells."""
+    stop = await _listen(prompt, provider, emit, attempt)
     extracted = extract(attempt.text, spec.name)
-    attempt.source = extracted.source
+    attempt.source = extracted.source.text
     _stop_unless_whole(spec, attempt, stop, cut=extracted.problem == "cut")
     if extracted.problem is None:
-        return await prove(extracted.source, spec, sandbox, emit, attempt, files)
+        return extracted.source
     emit(PhaseChanged("checking"))
-    attempt.failures = (_PROBLEMS[extracted.problem].format(name=spec.name),)
-    attempt.status, attempt.reason = Status.ERROR, attempt.failures[0]
+    attempt.reason = _PROBLEMS[extracted.problem].format(name=spec.name)
+    attempt.status, attempt.failures = Status.ERROR, (attempt.reason,)
     return None
 
 
-_PROBLEMS = {
-    "empty": "The answer was empty.",
-    "no-code": "The answer held no Python code block.",
-    "no-function": "The answer's code defines no function named {name} at the top level.",
-}
-
-
-async def _listen(conversation: Prompt, provider: Provider, emit: Listener, attempt: Attempt) -> str:
+async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: Attempt) -> str:
     emit(PhaseChanged("waiting"))
     phase = "waiting"
     parts: list[str] = []
     size = 0
     stop = "cut"
-    stream = provider.stream(conversation)
+    stream = provider.stream(prompt)
     try:
         async for event in stream:
             if isinstance(event, TextDelta):
@@ -202,17 +175,15 @@ async def _listen(conversation: Prompt, provider: Provider, emit: Listener, atte
                 attempt.usage, attempt.model = event.usage, event.model or attempt.model
     finally:
         attempt.text = "".join(parts)
-        close = getattr(stream, "aclose", None)
-        if close is not None:
-            await close()
+        await stream.aclose()
     return stop
 
 
 def _stop_unless_whole(spec: ToolSpec, attempt: Attempt, stop: str, *, cut: bool) -> None:
     if stop == "refused":
-        said = one_line(attempt.text, 200).rstrip(".")
+        answered = one_line(attempt.text, 200).rstrip(".")
         raise GenerationFailed(
-            f"{attempt.model} declined to write {spec.name}{f': {said}' if said else ''}.",
+            f"{attempt.model} declined to write {spec.name}{f': {answered}' if answered else ''}.",
             hint="Reword the description, or name another model with --model.",
         )
     if cut or stop in ("length", "cut"):
@@ -221,12 +192,3 @@ def _stop_unless_whole(spec: ToolSpec, attempt: Attempt, stop: str, *, cut: bool
             f"The text of {spec.name} was cut off: {why} after {len(attempt.text)} characters.",
             hint="Run the cell again, or ask for less in one tool.",
         )
-
-
-def _rejected(spec: ToolSpec, attempts: list[Attempt]) -> GenerationFailed:
-    why, details = shortcomings(spec, attempts[-1])
-    return GenerationFailed(
-        f"No version of {spec.name} was accepted in {plural(len(attempts), 'attempt')}: {why}.",
-        hint="Reword the description, correct an example, or raise --attempts.",
-        details=details,
-    )

@@ -1,8 +1,8 @@
-"""From a model's text to a module's source, whatever wraps it.
+"""From a model's text to a module's source, whatever surrounds it.
 
-One fenced Python block is what is asked for. What arrives may also have no fence, tildes, longer or
-indented fences, several blocks, fences inside docstrings, interpreter prompts, thinking aloud, a byte
-order mark or smart quotes.
+The prompt asks for one fenced Python block. What arrives may also have no fence, tildes, longer or indented
+fences, several blocks, fences inside docstrings, interpreter prompts, thinking aloud, a byte order mark or
+smart quotes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,13 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from fact_magics.signature.purity import bound_names
+from fact_magics.signature.source import ToolSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 Problem = Literal["empty", "no-code", "cut", "no-function"]
 
@@ -32,64 +38,68 @@ _MOST_STARTS = 10
 _MOST_PARSED = 2_000_000
 _PYTHON_INFO = ("", "python", "python3", "py", "py3")
 _SMART = str.maketrans({"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'", "\u00a0": " "})
+_DEFINITIONS = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Import,
+    ast.ImportFrom,
+    ast.Assign,
+    ast.AnnAssign,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What a model's text came to.
+    """The module that was found in a model's text.
 
     Attributes
     ----------
-    source : str
-        The module's source, or the best that there is when `problem` is set.
+    source : ToolSource
+        The module, or the best that there is when `problem` is set.
     problem : str or None
         ``empty``: no text at all; ``no-code``: prose only; ``cut``: a fence or the code itself was left open;
         ``no-function``: code, but no function of the requested name.
     """
 
-    source: str
+    source: ToolSource
     problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
     info: str
-    source: str
+    source: ToolSource
     closed: bool
 
 
 def extract(text: str, name: str) -> Extracted:
     """Find the module that defines `name` in a model's whole text."""
-    cleaned = _clean(text)
+    cleaned = text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "").replace("\x00", "")
+    cleaned = _without_thinking(cleaned)
     if not cleaned.strip():
-        return Extracted("", "empty")
-    blocks = _blocks(cleaned)
+        return Extracted(ToolSource("", name), "empty")
+    blocks = list(_blocks(cleaned, name))
     candidates = [block for block in blocks if block.info in _PYTHON_INFO]
-    if not candidates:
-        if blocks:
-            return Extracted("", "cut" if not blocks[-1].closed else "no-code")
+    if not blocks:
         return _unfenced(cleaned, name)
+    if not candidates:
+        return Extracted(ToolSource("", name), "no-code" if blocks[-1].closed else "cut")
     for block in reversed(candidates):
         source = _mend(block.source)
-        if _defines(source, name):
+        if source.defines_tool:
             helpers = [_mend(other.source) for other in candidates if other is not block]
-            return Extracted(_with_helpers(source, helpers, name), None if block.closed else "cut")
+            return Extracted(_with_helpers(source, helpers), None if block.closed else "cut")
     if not candidates[-1].closed:
         return Extracted(candidates[-1].source, "cut")
-    return Extracted(
-        _mend(max(candidates, key=lambda block: len(block.source)).source), _why(candidates, name)
-    )
-
-
-def _why(blocks: list[_Block], name: str) -> Problem | None:
     # A block that does not parse but names the function is shown to the checks, which say where it breaks.
-    named = any(re.search(rf"\bdef\s+{re.escape(name)}\b", block.source) for block in blocks)
-    return None if named else "no-function"
+    named = any(_names_function(block.source.text, name) for block in candidates)
+    longest = max(candidates, key=lambda block: len(block.source.text))
+    return Extracted(_mend(longest.source), None if named else "no-function")
 
 
-def _clean(text: str) -> str:
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "").replace("\x00", "")
-    return _without_thinking(text)
+def _names_function(text: str, name: str) -> bool:
+    return re.search(rf"\bdef\s+{re.escape(name)}\b", text) is not None
 
 
 def _without_thinking(text: str) -> str:
@@ -102,160 +112,112 @@ def _without_thinking(text: str) -> str:
     return text
 
 
-def _blocks(text: str) -> list[_Block]:
+def _blocks(text: str, name: str) -> Iterator[_Block]:
     lines = text.split("\n")
     fences = [(index, match) for index, line in enumerate(lines) if (match := _FENCE.match(line))]
-    blocks: list[_Block] = []
     end = -1
+    found = 0
     for position, (start, opening) in enumerate(fences):
         if start <= end:
             continue
-        if len(blocks) == _MOST_BLOCKS:
-            break
-        end, closed = _closing(lines, start + 1, opening["marks"], fences[position + 1 :][:_MOST_FENCES])
-        indent = opening["indent"]
-        body = [line.removeprefix(indent) for line in lines[start + 1 : end]]
+        if found == _MOST_BLOCKS:
+            return
+        found += 1
+        marks, indent = opening["marks"], opening["indent"]
+        ends = [
+            index
+            for index, match in fences[position + 1 :][:_MOST_FENCES]
+            if match["marks"].startswith(marks) and not match["info"].strip()
+        ]
+        end, source = _closing(lines, start + 1, ends, indent, name)
         info = opening["info"].strip().split(" ")[0].strip("{}.").lower()
-        blocks.append(_Block(info, "\n".join(body) + "\n", closed))
-    return blocks
+        yield _Block(info, source, closed=bool(ends))
 
 
 def _closing(
-    lines: list[str], start: int, marks: str, following: list[tuple[int, re.Match[str]]]
-) -> tuple[int, bool]:
+    lines: list[str], start: int, ends: Sequence[int], indent: str, name: str
+) -> tuple[int, ToolSource]:
     """Find where a block ends: at the first closing fence that stands outside a string literal."""
-    closing = [
-        index for index, match in following if match["marks"].startswith(marks) and not match["info"].strip()
-    ]
-    for index in closing:
-        if _parses("\n".join(lines[start:index])):
-            return index, True
-    return (closing[0], True) if closing else (len(lines), False)
+
+    def up_to(end: int) -> ToolSource:
+        return ToolSource("\n".join(line.removeprefix(indent) for line in lines[start:end]) + "\n", name)
+
+    for end in ends:
+        source = up_to(end)
+        if source.tree is not None:
+            return end, source
+    end = ends[0] if ends else len(lines)
+    return end, up_to(end)
 
 
 def _unfenced(text: str, name: str) -> Extracted:
     """Read text without any fence: the longest run of lines that parses and defines the function."""
-    if _defines(mended := _mend(text), name):
-        return Extracted(mended)
+    whole = _mend(ToolSource(text, name))
+    if whole.defines_tool:
+        return Extracted(whole)
     lines = text.split("\n")
     starts = [i for i, line in enumerate(lines) if re.match(r"import |from |def |async def |class |@", line)]
     left = _MOST_PARSED
     for start in starts[:_MOST_STARTS]:
         end = len(lines)
         while end > start:
-            source = "\n".join(lines[start:end])
-            left -= 2 * len(source)  # read twice where it does not parse
-            if left < 0 or f"def {name}" not in source:
+            source = ToolSource("\n".join(lines[start:end]) + "\n", name)
+            left -= len(source.text)
+            if left < 0 or f"def {name}" not in source.text:
                 break
-            if _defines(source, name):
-                return Extracted(source + "\n")
+            if source.defines_tool:
+                return Extracted(source)
             # No run that reaches past the line of the error parses.
-            end = min(end - 1, start + _error_line(source) - 1)
+            failed = source.parsed.lineno if isinstance(source.parsed, SyntaxError) else 0
+            end = min(end - 1, start + (failed or 0) - 1)
             # Nor does one become whole by losing blank lines and comments.
             while end > start and _EMPTY_LINE.fullmatch(lines[end - 1]):
                 end -= 1
-    if starts and re.search(rf"\bdef\s+{re.escape(name)}\b", text):
-        return Extracted("\n".join(lines[starts[0] :]) + "\n", "cut")
-    return Extracted("", "no-function" if starts else "no-code")
+    if starts and _names_function(text, name):
+        return Extracted(ToolSource("\n".join(lines[starts[0] :]) + "\n", name), "cut")
+    return Extracted(ToolSource("", name), "no-function" if starts else "no-code")
 
 
-def _mend(source: str) -> str:
+def _mend(source: ToolSource) -> ToolSource:
     """Undo what copying does to code, only where the code does not parse as it is."""
-    if _parses(source):
+    if source.tree is not None:
         return source
-    for mended in (_without_prompts(source), source.translate(_SMART), _dedented(source)):
-        if _parses(mended):
-            return mended
+    text = source.text
+    for mended in (_without_prompts(text), text.translate(_SMART), _dedented(text)):
+        if mended != text and (repaired := ToolSource(mended, source.name)).tree is not None:
+            return repaired
     return source
 
 
-def _without_prompts(source: str) -> str:
-    lines = source.split("\n")
+def _without_prompts(text: str) -> str:
+    lines = text.split("\n")
     if not any(line.startswith(">>> ") for line in lines):
-        return source
+        return text
     return "\n".join(line[4:] for line in lines if line.startswith((">>> ", "... ", "...")))
 
 
-def _dedented(source: str) -> str:
-    first = next((line for line in source.split("\n") if line.strip()), "")
+def _dedented(text: str) -> str:
+    first = next((line for line in text.split("\n") if line.strip()), "")
     indent = first[: len(first) - len(first.lstrip())]
-    return "\n".join(line.removeprefix(indent) for line in source.split("\n"))
+    return "\n".join(line.removeprefix(indent) for line in text.split("\n"))
 
 
-def _with_helpers(source: str, others: list[str], name: str) -> str:
+def _with_helpers(source: ToolSource, others: Sequence[ToolSource]) -> ToolSource:
     """Put helpers that came in blocks of their own before the function that uses them."""
-    used = _loaded(source) - _defined(source)
-    needed = [
-        other
-        for other in others
-        if _parses(other)
-        and not _defines(other, name)
-        and _only_definitions(other)
-        and _defined(other) & used
-    ]
-    return "\n\n".join([*needed, source])
-
-
-def _tree(source: str) -> ast.Module | None:
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def _error_line(source: str) -> int:
-    """Tell the line that a parse stops at, counted from 1; 0 where there is none to tell."""
-    try:
-        ast.parse(source)
-    except SyntaxError as error:
-        return error.lineno or 0
-    except (ValueError, RecursionError, MemoryError):
-        pass
-    return 0
-
-
-def _parses(source: str) -> bool:
-    return _tree(source) is not None
-
-
-def _defines(source: str, name: str) -> bool:
-    tree = _tree(source)
-    return tree is not None and any(
-        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name for node in tree.body
-    )
-
-
-def _only_definitions(source: str) -> bool:
-    kinds = (
-        ast.FunctionDef,
-        ast.AsyncFunctionDef,
-        ast.ClassDef,
-        ast.Import,
-        ast.ImportFrom,
-        ast.Assign,
-        ast.AnnAssign,
-    )
-    tree = _tree(source)
-    return tree is not None and all(isinstance(node, kinds) for node in tree.body)
-
-
-def _defined(source: str) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(_tree(source) or ast.Module([], [])):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-    return names
-
-
-def _loaded(source: str) -> set[str]:
-    return {
-        node.id
-        for node in ast.walk(_tree(source) or ast.Module([], []))
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    loaded = {
+        node.id for node in source.nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
+    used = loaded - _bound(source)
+    needed = [
+        other.text
+        for other in others
+        if other.tree is not None
+        and not other.defines_tool
+        and all(isinstance(node, _DEFINITIONS) for node in other.tree.body)
+        and _bound(other) & used
+    ]
+    return ToolSource("\n\n".join([*needed, source.text]), source.name) if needed else source
+
+
+def _bound(source: ToolSource) -> set[str]:
+    return {name for node in source.nodes for name in bound_names(node)}

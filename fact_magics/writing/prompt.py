@@ -1,6 +1,6 @@
-"""What a model is told: stable rules, then the request, then what failed.
+"""The texts for a model: stable rules, then the request, then what failed.
 
-The rules never change between requests, so a provider can cache them; nothing of a request may enter them.
+The rules are the same for every request, so that a provider can cache them; keep everything else out of them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ in one fenced block. The examples are right by definition: never special-case th
 they are examples of. If an example contradicts the description, follow the example.
 """
 
-# A part of such a request alone: in the rules it would change what every other request shares.
+# Only in requests that need it: the rules are shared by all requests.
 _NETWORK = """\
 To fetch JSON from there, write an async tool with the connector that comes with fact_magics: \
 `from fact_magics.http import HTTPConnector, HTTPError`, then `async with HTTPConnector() as http:` and \
@@ -76,7 +76,7 @@ Anything else over the network: the standard library."""
 
 
 def request_text(spec: ToolSpec) -> str:
-    """Say what is asked for, as the first message of a conversation."""
+    """Write the request, as the first message of a conversation."""
     parts = [f"Write the tool `{spec.name}`.", "", spec.description.strip()]
     if spec.contract:
         parts += ["", "Every one of these examples must hold:", "", spec.contract]
@@ -88,7 +88,7 @@ def request_text(spec: ToolSpec) -> str:
 
 
 def repair_text(name: str, failures: Sequence[str]) -> str:
-    """Say what failed in the last answer, as the next message."""
+    """Write what failed in the last answer, as the next message."""
     listed = "\n".join(f"- {failure}" for failure in failures)
     return (
         f"That version of `{name}` was not accepted:\n\n{listed}\n\n"

@@ -1,8 +1,8 @@
-"""Proof: whether a source, whoever wrote it, is a tool, and does what its examples say."""
+"""Proof: whether a source, whoever wrote it, is a tool that does what its examples say."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from fact_magics.errors import InvalidInput
@@ -10,58 +10,182 @@ from fact_magics.events import ExampleProven, Listener, PhaseChanged
 from fact_magics.sandbox.failure import denial_hint
 from fact_magics.sandbox.outcome import Call, Outcome, ToolError
 from fact_magics.text import one_line
-from fact_magics.tool import SHELF, Returned, Status, Verdict
-from fact_magics.writing.checks import Checked, check
+from fact_magics.tool import SHELF, Returned, Status
+from fact_magics.writing.checks import check
 from fact_magics.writing.verdict import holds
 
 if TYPE_CHECKING:
-    from fact_magics.core.files import InputFile, InputFiles
+    from collections.abc import Mapping
+
+    from fact_magics.permissions import Protected
+    from fact_magics.signature.source import ToolSource
     from fact_magics.tool import Attempt, Example, ToolSpec
 
-# Of what an example gave, where the permission that it lacked stands beside it.
+# Characters of a failed example's result that are shown when a missing permission is named beside it.
 _BESIDE_HINT = 160
 
 
 class Runs(Protocol):
-    """What proves a candidate: the sandbox, seen from here."""
+    """Runs calls in isolation: the sandbox."""
 
     async def run(self, call: Call) -> Outcome:
-        """Run one call in isolation."""
+        """Run one call."""
 
 
-async def prove(
-    source: str,
-    spec: ToolSpec,
-    sandbox: Runs,
-    emit: Listener,
-    attempt: Attempt,
-    files: InputFiles | None = None,
-) -> Checked | None:
-    """Check a source, and run it on every example of its contract in isolation.
+class PassedFile(Protocol):
+    """A file that an example passes as a path."""
+
+    @property
+    def permission(self) -> str:
+        """The permission to read it."""
+
+
+class PassedFiles(Protocol):
+    """Finds the files that examples pass as paths."""
+
+    @property
+    def protected(self) -> Protected:
+        """Places that no permission is suggested for."""
+
+    def take(
+        self,
+        name: str,
+        validated: Mapping[str, object],
+        given: Mapping[str, object],
+        permissions: tuple[str, ...],
+        *,
+        digests: bool,
+    ) -> tuple[dict[str, object], tuple[PassedFile, ...]]:
+        """Return the input with absolute paths, and the files that it names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A candidate that passed the checks and every example.
+
+    Attributes
+    ----------
+    source : ToolSource
+        The candidate.
+    varies : bool
+        Its answers may differ for equal input: it reads a clock or the like, or gave two answers to one call.
+    attempt : Attempt
+        Who wrote it, and how each example went.
+    """
+
+    source: ToolSource
+    varies: bool
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Prover:
+    """Checks a candidate, and runs it on every example of its contract in isolation.
 
     Parameters
     ----------
-    spec : ToolSpec
-        The name that it defines, its examples and permissions, and the time that each example may take.
-    attempt : Attempt
-        Is told what became of it: verdicts, failures, status and reason.
-    files : InputFiles, optional
+    sandbox : Runs
+        Where the candidate runs.
+    emit : callable
+        Is called with each event.
+    files : PassedFiles, optional
         Finds the files that examples pass as paths; without it, none may be read.
-
-    Returns
-    -------
-    Checked or None
-        None where it was not accepted; `shortcomings` says why.
     """
-    emit(PhaseChanged("checking"))
-    candidate, attempt.failures = check(source, spec.name, spec.examples)
-    if candidate is not None:
-        candidate = await _run_examples(candidate, spec, sandbox, emit, attempt, files)
-    if candidate is not None:
+
+    sandbox: Runs
+    emit: Listener
+    files: PassedFiles | None = None
+
+    async def prove(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> Accepted | None:
+        """Decide whether a candidate is accepted.
+
+        Parameters
+        ----------
+        spec : ToolSpec
+            The examples, the permissions, and the time that each example may take.
+        attempt : Attempt
+            Its verdicts, failures, status and reason are filled in.
+
+        Returns
+        -------
+        Accepted or None
+            None where it was not accepted; `shortcomings` says why.
+        """
+        self.emit(PhaseChanged("checking"))
+        attempt.failures = check(source, spec.examples)
+        steady = True
+        if not attempt.failures and spec.examples:
+            steady = await self._run_examples(source, spec, attempt)
+        elif not attempt.failures:
+            await self._execute_module(source, spec, attempt)
+        if attempt.failures:
+            attempt.status, attempt.reason = Status.ERROR, "; ".join(attempt.failures)
+            return None
         attempt.status = Status.OK
-        return candidate
-    attempt.status, attempt.reason = Status.ERROR, "; ".join(attempt.failures)
-    return None
+        return Accepted(source, source.varies or not steady, attempt)
+
+    async def _run_examples(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> bool:
+        """Run the examples; tell whether the first one gave the same answer twice."""
+        total, steady = len(spec.examples), True
+        for number, example in enumerate(spec.examples, start=1):
+            self.emit(PhaseChanged("proving", f"{number}/{total}"))
+            outcome = await self._run_example(source, spec, example, attempt)
+            verdict = holds(example, source.signature, outcome)
+            if not verdict.holds and (hint := self._hint(outcome, spec)):
+                verdict = replace(verdict, got=f"{one_line(verdict.got, _BESIDE_HINT)} {hint}")
+            attempt.verdicts.append(verdict)
+            self.emit(ExampleProven(number, total, verdict))
+            if outcome.status in (Status.TIMEOUT, Status.LIMIT):
+                break  # the others would most likely take as long
+            if number == 1 and isinstance(example.expected, Returned) and verdict.holds:
+                again = await self._run_example(source, spec, example, attempt)
+                steady = again.result == outcome.result
+        attempt.failures = tuple(
+            f"{verdict.example.source} should give {verdict.expected}, but gave {verdict.got}"
+            for verdict in attempt.verdicts
+            if not verdict.holds
+        )
+        return steady
+
+    async def _execute_module(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> None:
+        """Without examples, at least see that the module can be executed."""
+        call = _call(source, spec, attempt, b'{"args":[],"kwargs":{}}')
+        probe = f"{source.text}\n\ndef _loads() -> None:\n    pass\n"
+        outcome = await self.sandbox.run(replace(call, source=probe, function="_loads"))
+        if outcome.status is Status.OK:
+            return
+        error = outcome.error
+        happened = (
+            f"{error.type_name}: {error.message}" if error else f"it reached its limit of {outcome.limit}"
+        )
+        attempt.failures = (f"The module can't be executed: {happened} {self._hint(outcome, spec)}".rstrip(),)
+
+    async def _run_example(
+        self, source: ToolSource, spec: ToolSpec, example: Example, attempt: Attempt
+    ) -> Outcome:
+        signature = source.signature
+        passed: tuple[PassedFile, ...] = ()
+        try:
+            given = signature.bind(example.args, example.kwargs)
+            validated = signature.validate(given)
+            if self.files is not None and signature.takes_paths:
+                validated, passed = self.files.take(
+                    spec.name, validated, given, spec.permissions, digests=False
+                )
+            arguments = signature.wire(validated)
+        except InvalidInput as error:
+            # A caller would get this error, which is a ValueError, before the tool runs.
+            told = ToolError("ValueError", str(error), "", ("ValueError", "Exception"))
+            return Outcome(Status.ERROR, None, told, "", 0.0, None, ())
+        call = _call(source, spec, attempt, arguments)
+        granted = (*spec.permissions, *(file.permission for file in passed))
+        return await self.sandbox.run(replace(call, permissions=granted))
+
+    def _hint(self, outcome: Outcome, spec: ToolSpec) -> str:
+        """Name the permission that the candidate lacked."""
+        if outcome.error is None or self.files is None:
+            return ""
+        return denial_hint(outcome.error.denied, spec.permissions, self.files.protected)
 
 
 def shortcomings(spec: ToolSpec, attempt: Attempt) -> tuple[str, tuple[str, ...]]:
@@ -73,102 +197,13 @@ def shortcomings(spec: ToolSpec, attempt: Attempt) -> tuple[str, tuple[str, ...]
     return first.rstrip("."), tuple(others)
 
 
-async def _run_examples(
-    candidate: Checked,
-    spec: ToolSpec,
-    sandbox: Runs,
-    emit: Listener,
-    attempt: Attempt,
-    files: InputFiles | None,
-) -> Checked | None:
-    total = len(spec.examples)
-    if not total:
-        return await _loads(candidate, spec, sandbox, attempt, files)
-    steady = True
-    for number, example in enumerate(spec.examples, start=1):
-        emit(PhaseChanged("proving", f"{number}/{total}"))
-        outcome = await _run_example(candidate, spec, example, sandbox, attempt, files)
-        verdict = _advised(holds(example, candidate.signature, outcome), outcome, spec, files)
-        attempt.verdicts.append(verdict)
-        emit(ExampleProven(number, total, verdict))
-        if outcome.status in (Status.TIMEOUT, Status.LIMIT):
-            break  # the others would most likely take as long
-        if number == 1 and isinstance(example.expected, Returned) and verdict.holds:
-            again = await _run_example(candidate, spec, example, sandbox, attempt, files)
-            steady = again.result == outcome.result
-    failed = [verdict for verdict in attempt.verdicts if not verdict.holds]
-    if failed:
-        attempt.failures = tuple(
-            f"{verdict.example.source} should give {verdict.expected}, but gave {verdict.got}"
-            for verdict in failed
-        )
-        return None
-    return candidate if steady else replace(candidate, varies=True)
-
-
-def _advised(verdict: Verdict, outcome: Outcome, spec: ToolSpec, files: InputFiles | None) -> Verdict:
-    """Add the permission that a failed example lacked."""
-    hint = "" if verdict.holds else _hint(outcome, spec, files)
-    return replace(verdict, got=f"{one_line(verdict.got, _BESIDE_HINT)} {hint}") if hint else verdict
-
-
-def _hint(outcome: Outcome, spec: ToolSpec, files: InputFiles | None) -> str:
-    if outcome.error is None or files is None:
-        return ""
-    return denial_hint(outcome.error.denied, spec.permissions, files.protected)
-
-
-async def _loads(
-    candidate: Checked, spec: ToolSpec, sandbox: Runs, attempt: Attempt, files: InputFiles | None
-) -> Checked | None:
-    """Without examples, at least see that the module can be executed."""
-    probe = f"{candidate.source}\n\ndef _loads() -> None:\n    pass\n"
-    loads = replace(candidate, source=probe)
-    outcome = await sandbox.run(_call(loads, "_loads", b'{"args":[],"kwargs":{}}', spec, attempt))
-    if outcome.status is Status.OK:
-        return candidate
-    said = (
-        f"{outcome.error.type_name}: {outcome.error.message}"
-        if outcome.error
-        else f"{outcome.limit} was reached"
-    )
-    attempt.failures = (f"The module can't be executed: {said} {_hint(outcome, spec, files)}".rstrip(),)
-    return None
-
-
-async def _run_example(
-    candidate: Checked,
-    spec: ToolSpec,
-    example: Example,
-    sandbox: Runs,
-    attempt: Attempt,
-    files: InputFiles | None,
-) -> Outcome:
-    signature = candidate.signature
-    passed: tuple[InputFile, ...] = ()
-    try:
-        given = signature.bind(example.args, example.kwargs)
-        validated = signature.validate(given)
-        if files is not None and signature.takes_paths:
-            validated, passed = files.take(spec.name, validated, given, spec.permissions, digests=False)
-        arguments = signature.wire(validated)
-    except InvalidInput as error:
-        # A caller would get this error, which is a ValueError, before the tool runs.
-        told = ToolError("ValueError", str(error), "", ("ValueError", "Exception"))
-        return Outcome(Status.ERROR, None, told, "", 0.0, None, ())
-    granted = (*spec.permissions, *(file.permission for file in passed))
-    return await sandbox.run(
-        replace(_call(candidate, spec.name, arguments, spec, attempt), permissions=granted)
-    )
-
-
-def _call(candidate: Checked, function: str, arguments: bytes, spec: ToolSpec, attempt: Attempt) -> Call:
+def _call(source: ToolSource, spec: ToolSpec, attempt: Attempt, arguments: bytes) -> Call:
     return Call(
-        candidate.source,
-        function,
+        source.text,
+        spec.name,
         arguments,
         spec.timeout_seconds,
         permissions=spec.permissions,
-        imports=candidate.imports,
+        imports=source.imports,
         verified=attempt.provider == SHELF,
     )

@@ -1,4 +1,4 @@
-"""Whether an example holds. It is judged here, outside the process that ran the tool and knows no answer."""
+"""Decides whether an example holds, outside the tool's process, which never learns the expected value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fact_magics.values import ValueTypeError, encode
 from fact_magics.values.showing import brief
 
 if TYPE_CHECKING:
-    from fact_magics.sandbox.outcome import Outcome, ToolError
+    from fact_magics.sandbox.outcome import Outcome
     from fact_magics.signature import Signature
     from fact_magics.tool import Example
 
@@ -23,37 +23,38 @@ _MATCHED_SET = 1_000
 
 
 def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
-    """Judge how a call ended against what its example says.
+    """Compare the outcome of a call with its example.
 
     Parameters
     ----------
     example : Example
-        The call and what it must do.
+        The call, and what it must return or raise.
     signature : Signature
-        Its return annotation tells whether a tuple and a list are the same.
+        Its return annotation decides whether a tuple and a list are the same.
     outcome : Outcome
-        What the tool's process claims; a result is validated before it is compared.
+        The claim of the tool's process; a result is validated before it is compared.
     """
     expected = example.expected
     if isinstance(expected, Raised):
-        return Verdict(
-            _raises(expected, outcome), _shown_raised(expected), _shown_end(outcome, signature), example
-        )
+        message = f": {expected.message}" if expected.message is not None else ""
+        shown = one_line(f"{expected.type_name}{message}", _SHOWN)
+        return Verdict(_raises(expected, outcome), shown, _shown_end(outcome, signature), example)
+    shown = brief(expected.value, _SHOWN)
     if outcome.status != Status.OK or outcome.result is None:
-        return Verdict(False, brief(expected.value, _SHOWN), _shown_end(outcome, signature), example)
+        return Verdict(False, shown, _shown_end(outcome, signature), example)
     try:
         got = signature.read_result(outcome.result)
     except InvalidResult as error:
-        return Verdict(False, brief(expected.value, _SHOWN), _invalid(error), example)
+        return Verdict(False, shown, _invalid(error), example)
     same = _same(expected.value, _as_annotated(expected, signature), got)
-    shown_expected, shown_got = brief(expected.value, _SHOWN), brief(got, _SHOWN)
-    if not same and shown_expected == shown_got:
+    shown_got = brief(got, _SHOWN)
+    if not same and shown == shown_got:
         shown_got = f"{shown_got} ({_first_difference(expected.value, got)})"
-    return Verdict(same, shown_expected, shown_got, example)
+    return Verdict(same, shown, shown_got, example)
 
 
 def _as_annotated(expected: Returned, signature: Signature) -> object:
-    """Give the expected value the containers that the return annotation gives a result."""
+    """Return the expected value with the containers that the return annotation gives a result."""
     try:
         return signature.read_result(encode(expected.value))
     except (InvalidResult, ValueTypeError):
@@ -61,7 +62,7 @@ def _as_annotated(expected: Returned, signature: Signature) -> object:
 
 
 def _same(expected: Any, shaped: Any, got: Any) -> bool:
-    """Compare: containers by the shape that the annotation gives them, what is in them as it was written."""
+    """Compare containers by the shape that the annotation gives them, and their items as they are written."""
     kind = type(got)
     if kind in (list, tuple):
         return (
@@ -134,23 +135,14 @@ def _names(written: str, actual: str) -> bool:
     return actual == written.removeprefix("builtins.") or actual.endswith(f".{written}")
 
 
-def _shown_raised(expected: Raised) -> str:
-    message = f": {expected.message}" if expected.message is not None else ""
-    return one_line(f"{expected.type_name}{message}", _SHOWN)
-
-
-def _shown_error(error: ToolError) -> str:
-    return one_line(f"{error.type_name}: {error.message}" if error.message else error.type_name, _SHOWN)
-
-
 def _shown_end(outcome: Outcome, signature: Signature) -> str:
-    if outcome.error is not None:
-        return _shown_error(outcome.error)
+    if (error := outcome.error) is not None:
+        return one_line(f"{error.type_name}: {error.message}" if error.message else error.type_name, _SHOWN)
     if outcome.status == Status.OK and outcome.result is not None:
         try:
             return brief(signature.read_result(outcome.result), _SHOWN)
-        except InvalidResult as error:
-            return _invalid(error)
+        except InvalidResult as invalid:
+            return _invalid(invalid)
     if outcome.status == Status.TIMEOUT:
         return f"stopped at its time limit after {outcome.duration_ms / 1000:.1f} s"
     if outcome.status == Status.LIMIT:
@@ -165,4 +157,4 @@ def _invalid(error: InvalidResult) -> str:
 def _first_difference(expected: Any, got: Any) -> str:
     if type(expected) is not type(got):
         return f"{type(got).__name__}, not {type(expected).__name__}"
-    return "it differs beyond what is shown"
+    return "the difference is beyond what is shown"

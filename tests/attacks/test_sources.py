@@ -13,6 +13,7 @@ import pytest
 
 from fact_magics.errors import FactError
 from fact_magics.signature import read_signature
+from fact_magics.signature.source import ToolSource
 from fact_magics.writing.checks import check
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ def test_reading_a_source_runs_nothing_of_it(what: str, tmp_path: Path) -> None:
     assert (tmp_path / "careless").exists()
 
     source = acting(what, tmp_path / "read")
-    candidate, _ = check(source, "tool")
-    if candidate is not None:
+    candidate = ToolSource(source, "tool")
+    if not check(candidate):
         candidate.signature.json_schema()
         repr(candidate)
     assert not (tmp_path / "read").exists()
@@ -101,7 +102,7 @@ def test_seeing_that_imports_are_installed_imports_nothing(package: Path, line: 
     from importlib.util import find_spec
 
     source = f"{line}\ndef tool(n: int) -> int:\n    return n"
-    check(source, "tool")
+    check(ToolSource(source, "tool"))
     read_signature(source, "tool")
     assert not package.exists()
     find_spec("planted.part")
@@ -127,8 +128,9 @@ HEAVY = {
 
 @pytest.mark.parametrize("what", HEAVY)
 def test_a_heavy_source_is_read_or_refused_in_few_words(what: str) -> None:
-    candidate, failures = check(HEAVY[what], "tool")
-    assert candidate is not None or failures
+    candidate = ToolSource(HEAVY[what], "tool")
+    failures = check(candidate)
+    assert failures or candidate.signature
     assert all(len(failure) < 2_000 for failure in failures)
 
 
@@ -177,8 +179,8 @@ def test_a_source_is_the_text_that_is_shown() -> None:
     hidden: dict[str, Any] = {}
     exec(compile(source.encode(), "<tool>", "exec"), hidden)  # noqa: S102
     assert hidden["hidden"] == 1
-    candidate, _ = check(source, "tool")
-    assert candidate is not None
+    candidate = ToolSource(source, "tool")
+    assert not check(candidate)
     shown: dict[str, Any] = {}
-    exec(compile(candidate.source, "<tool>", "exec"), shown)  # noqa: S102
+    exec(compile(candidate.text, "<tool>", "exec"), shown)  # noqa: S102
     assert "hidden" not in shown

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import os
 
 import pytest
 
 from fact_magics.config import load_settings
 from fact_magics.core import FactCore
+from fact_magics.signature.source import ToolSource
 from fact_magics.tool import Status, ToolInput, ToolSpec
-from fact_magics.writing.purity import is_self_contained
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +72,7 @@ async def test_without_walls_only_what_computes_is_kept(home, server):
     ],
 )
 def test_what_computes_is_told_by_its_imports_and_names(source, contained):
-    assert is_self_contained(source) is contained
+    assert ToolSource(source, "f").is_self_contained is contained
 
 
 async def test_what_a_variable_holds_is_no_example(core, server):
@@ -145,3 +146,21 @@ async def test_more_inputs_than_are_remembered_keep_their_answers(core, server):
     tool = await core.tool("f")
     for _ in range(2):
         assert [await tool.acall(n) for n in range(300)] == list(range(1, 301))
+
+
+async def test_a_tool_is_parsed_once_to_be_accepted_and_once_to_be_run(core, server, monkeypatch):
+    """However many times it runs, the text of a generated tool is parsed twice in all."""
+    parsed = []
+    parse = builtins.compile
+
+    def counting(source, *args, **options):
+        parsed.append(source)
+        return parse(source, *args, **options)
+
+    server.writes("def f(n: int) -> int:\n    return n\n")
+    monkeypatch.setattr(builtins, "compile", counting)
+    tool = await core.generate(ToolSpec("f", "Give it back.\n\n>>> f(1)\n1"))
+    for n in range(4):
+        assert (await core.execute_tool(ToolInput("f", {"n": n}))).result == n
+    monkeypatch.undo()
+    assert parsed.count(tool.loaded.stored.source) == 2

@@ -62,7 +62,7 @@ def test_a_candidate_that_fails_the_checks_is_not_run_and_is_mended(desk):
     )
     assert cell.status == "ok"
     assert "annotat" in desk.server.requests[before + 1].text
-    assert "no function named checked" in desk.server.requests[before + 2].text
+    assert "does not define a function named checked" in desk.server.requests[before + 2].text
 
 
 def test_attempts_bounds_how_often_the_model_is_asked(desk):
@@ -109,7 +109,7 @@ ENDINGS = {
     ),
     "another_name": (
         lambda s, n: s.writes("def strange(n: int) -> int:\n    return 2 * n\n"),
-        "no function named",
+        "does not define a function named",
         "strange",
     ),
     "no_python": (

@@ -272,9 +272,9 @@ class TestErrors:
         [
             (401, "refused the key", "ANTHROPIC_API_KEY"),
             (403, "may not use claude-sonnet-5-5", "--model"),
-            (404, "knows no model claude-sonnet-5-5", "--model"),
-            (400, "would not take the request", "--model"),
-            (429, "takes no more requests", "--model"),
+            (404, "does not know the model claude-sonnet-5-5", "--model"),
+            (400, "refused the request", "--model"),
+            (429, "accepts no more requests", "--model"),
             (500, "failed (HTTP 500)", "--model"),
             (529, "overloaded", "--model"),
         ],
@@ -344,7 +344,7 @@ class TestErrors:
         other = await asyncio.start_server(page, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}"
         async with other:
-            with pytest.raises(ProviderError, match=r"no answer of Anthropic.*ANTHROPIC_BASE_URL"):
+            with pytest.raises(ProviderError, match=r"not an answer of Anthropic.*ANTHROPIC_BASE_URL"):
                 await ask(AnthropicProvider("claude-x", SecretStr("k"), base_url=url, patience=patience))
 
     @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ class TestErrors:
     @pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "http://", "http://[::1"])
     def test_what_is_no_address_is_refused(self, url):
         """An endpoint must be http or https with a host."""
-        with pytest.raises(ProviderError, match="ANTHROPIC_BASE_URL is no http or https address"):
+        with pytest.raises(ProviderError, match="ANTHROPIC_BASE_URL is not an http or https address"):
             AnthropicProvider("claude-x", SecretStr("k"), base_url=url)
 
 

@@ -69,10 +69,10 @@ async def test_a_wrong_key_is_refused_and_asked_once(ask, server):
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (402, "wants its bill settled"),
+        (402, "has an unpaid bill"),
         (403, "may not use claude-"),
-        (404, "knows no model claude-"),
-        (429, "takes no more requests"),
+        (404, "does not know the model claude-"),
+        (429, "accepts no more requests"),
         (529, "is overloaded"),
     ],
 )
@@ -126,7 +126,7 @@ async def test_something_that_is_no_model_s_server_is_told(ask, tmp_path):
         known = load_settings({}, tmp_path, environment)
         found = await check(known, catalogue(known))
     assert not any(one.works for one in found.values())
-    assert all("is no answer of Anthropic" in one.said for one in found.values())
+    assert all("is not an answer of Anthropic" in one.said for one in found.values())
 
 
 async def test_all_are_asked_at_once_and_a_cancelled_check_hangs_up(ask, server):

@@ -86,7 +86,7 @@ class TestNamed:
     )
     async def test_an_unknown_name(self, name, close):
         """A name of no known form is an error that lists what is close and how names look."""
-        with pytest.raises(ProviderError, match="is no model's name") as caught:
+        with pytest.raises(ProviderError, match="is not a model name") as caught:
             await choose(Settings(anthropic_api_key=KEY), name)
         assert close in str(caught.value)
 

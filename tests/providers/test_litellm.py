@@ -134,9 +134,9 @@ class TestFailures:
         ("status", "happened"),
         [
             (401, "refused the key"),
-            (404, "knows no model"),
-            (400, "would not take the request"),
-            (429, "takes no more requests"),
+            (404, "does not know the model"),
+            (400, "refused the request"),
+            (429, "accepts no more requests"),
             (529, "is overloaded"),
         ],
     )
@@ -176,7 +176,7 @@ class TestFailures:
 
     async def test_an_unknown_provider(self, patience, ask):
         """A prefix that LiteLLM does not know lists what is close."""
-        with pytest.raises(ProviderError, match=r"no provider 'opnai'.*'openai'"):
+        with pytest.raises(ProviderError, match=r"does not know the provider 'opnai'.*'openai'"):
             await ask(LiteLLMProvider("opnai/gpt-5", {}, patience=patience))
 
     @pytest.mark.parametrize("ending", ["dropped", "reset"])

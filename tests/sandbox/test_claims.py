@@ -13,11 +13,12 @@ import pytest
 from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
 from fact_magics.sandbox import Call, Sandbox
 from fact_magics.sandbox.child.family import descendants
+from fact_magics.signature.source import ToolSource
 from fact_magics.testing import ModelServer
 from fact_magics.tool import Attempt, Status
 from fact_magics.values import encode
 from fact_magics.writing.examples import read_body
-from fact_magics.writing.proof import prove
+from fact_magics.writing.proof import Prover
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -114,7 +115,7 @@ async def test_a_tools_process_holds_its_own_input_and_no_secret_of_anybody(
     body = read_body(f">>> tool('{GIVEN}')\n'{EXPECTED}'\n", "tool")
     spec = ToolSpec("tool", "Give the text back.", body.examples)
     attempt = Attempt(1, "hand", "hand", "")
-    await prove(WAITING, spec, looking, lambda _: None, attempt)
+    await Prover(looking, lambda _: None).prove(ToolSource(WAITING, "tool"), spec, attempt)
 
     assert len(attempt.verdicts) == 1, attempt.failures
     own = looking.held[looking.pid]

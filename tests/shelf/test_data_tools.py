@@ -157,7 +157,7 @@ class TestFlattenJson:
         """Two values never share a key in silence."""
         with pytest.raises(ValueError, match=r"two values would get the key 'a\.0'"):
             tool({"a": [1], "a.0": 2})
-        with pytest.raises(ValueError, match="sep is empty"):
+        with pytest.raises(ValueError, match="sep must not be empty"):
             tool({"a": 1}, sep="")
 
 

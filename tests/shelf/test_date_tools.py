@@ -94,8 +94,8 @@ class TestParseDate:
         ("text", "why"),
         [
             ("", "needed"),
-            ("today", "no month"),
-            ("tomorrow 3 pm", "no month"),
+            ("today", "not the name of a month"),
+            ("tomorrow 3 pm", "not the name of a month"),
             ("March 2026", "no day"),
             ("4 March", "no year"),
             ("2026", "needed"),
@@ -117,9 +117,9 @@ class TestParseDate:
             ("4 März 2026", "März".lower()),
             ("1/2/3/2026", "needed"),
             ("-2026-03-04", "characters"),
-            ("4 March 226", "no year of two"),
+            ("4 March 226", "not a year of two"),
             ("10:30", "characters"),
-            ("x" * 100_000, "no month"),
+            ("x" * 100_000, "not the name of a month"),
             ("1" * 100_000, "too long"),
         ],
     )
@@ -178,6 +178,6 @@ class TestCountBusinessDays:
 
     @pytest.mark.parametrize("name", ["", "s", "Caturday", "日曜"])
     def test_unknown_weekday(self, tool: Tool, name: str) -> None:
-        """What is no weekday is named, with those that are."""
-        with pytest.raises(ValueError, match="is no weekday; the weekdays are Monday"):
+        """An unknown weekday is named in the error, with the valid ones."""
+        with pytest.raises(ValueError, match="is not a weekday; the weekdays are Monday"):
             tool(DAY, DAY, weekend=(name,))

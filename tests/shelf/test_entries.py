@@ -12,6 +12,7 @@ import pytest
 from fact_magics.sandbox import Call, Sandbox
 from fact_magics.shelf.entry import SHELF, Entry, read_shelf, renamed
 from fact_magics.signature import read_signature
+from fact_magics.signature.source import ToolSource
 from fact_magics.tool import Raised
 from fact_magics.writing.checks import check
 from fact_magics.writing.examples import read_body
@@ -48,15 +49,14 @@ async def test_holds_its_own_examples_in_isolation(sandbox: Sandbox, name: str) 
     entry = ENTRIES[name]
     examples = examples_of(entry, "my_tool")
     assert len(examples) >= 4
-    checked, failures = check(renamed(entry, "my_tool"), "my_tool", examples)
-    assert failures == ()
-    assert checked is not None
-    assert not checked.varies
-    assert checked.imports == ()
-    signature = checked.signature
+    source = ToolSource(renamed(entry, "my_tool"), "my_tool")
+    assert check(source, examples) == ()
+    assert not source.varies
+    assert source.imports == ()
+    signature = source.signature
     for example in examples:
         arguments = signature.wire(signature.validate(signature.bind(example.args, example.kwargs)))
-        outcome = await sandbox.run(Call(checked.source, "my_tool", arguments))
+        outcome = await sandbox.run(Call(source.text, "my_tool", arguments))
         verdict = holds(example, signature, outcome)
         assert verdict.holds, f"{example.source}: {verdict.expected} != {verdict.got}"
 

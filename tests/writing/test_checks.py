@@ -7,24 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from fact_magics.writing.checks import check, imports_of, varies
+from fact_magics.signature.source import ToolSource
+from fact_magics.writing.checks import check
 from fact_magics.writing.examples import read_body
 
 GOOD = "def f(n: int) -> int:\n    return n\n"
 
 
 def failures(source: str, examples: str = "") -> str:
-    checked, found = check(source, "f", read_body(examples, "f").examples)
-    assert (checked is None) == bool(found)
-    return "\n".join(found)
+    return "\n".join(check(ToolSource(source, "f"), read_body(examples, "f").examples))
 
 
 def test_a_good_candidate_passes_with_its_signature_and_imports():
-    checked, found = check("import json\nimport numpy as np\nfrom pandas.core import x\n" + GOOD, "f")
-    assert found == ()
-    assert checked.signature.text == "f(n: int) -> int"
-    assert checked.imports == ("numpy", "pandas")
-    assert not checked.varies
+    source = ToolSource("import json\nimport numpy as np\nfrom pandas.core import x\n" + GOOD, "f")
+    assert check(source) == ()
+    assert source.signature.text == "f(n: int) -> int"
+    assert source.imports == ("numpy", "pandas")
+    assert not source.varies
 
 
 @pytest.mark.parametrize(
@@ -35,7 +34,7 @@ def test_a_good_candidate_passes_with_its_signature_and_imports():
         ("\0", "does not parse"),
         ("(" * 400 + ")" * 400 + "\n" + GOOD, "does not parse"),
         ("x = '" + "x" * 250_000 + "'\n" + GOOD, "characters long"),
-        ("from . import helper\n" + GOOD, "relatively"),
+        ("from . import helper\n" + GOOD, "relative import"),
         ("import fact_magics\n" + GOOD, "another stored tool"),
         ("from fact_magics.tools import g\n" + GOOD, "another stored tool"),
         ("import no_such_package_here\n" + GOOD, "not installed"),
@@ -72,8 +71,8 @@ def test_nothing_of_the_source_is_run_and_no_parent_package_is_imported(tmp_path
     (package / "inner.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     source = f"import trap_package.inner\nopen({str(tmp_path / 'ran')!r}, 'w')\ndef f(n: int = (open('x'), 1)[1]) -> int:\n    return n\n"
-    check(source, "f")
-    check("import trap_package.inner\n" + GOOD, "f")
+    check(ToolSource(source, "f"))
+    check(ToolSource("import trap_package.inner\n" + GOOD, "f"))
     assert not (tmp_path / "ran").exists()
     assert "trap_package" not in sys.modules
     assert not Path("x").exists()
@@ -134,7 +133,7 @@ def test_nothing_of_the_source_is_run_and_no_parent_package_is_imported(tmp_path
     ],
 )
 def test_a_source_that_reads_the_clock_or_randomness_varies(source):
-    assert varies(source)
+    assert ToolSource(source, "f").varies
 
 
 @pytest.mark.parametrize(
@@ -162,11 +161,9 @@ def test_a_source_that_reads_the_clock_or_randomness_varies(source):
     ],
 )
 def test_a_source_that_only_names_them_does_not(source):
-    assert not varies(source)
+    assert not ToolSource(source, "f").varies
 
 
 def test_imports_are_top_level_packages_outside_the_standard_library():
-    assert imports_of("import os.path, json, numpy.linalg\nfrom pandas import x\nfrom . import y") == (
-        "numpy",
-        "pandas",
-    )
+    text = "import os.path, json, numpy.linalg\nfrom pandas import x\nfrom . import y"
+    assert ToolSource(text, "f").imports == ("numpy", "pandas")

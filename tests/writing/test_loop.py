@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from fact_magics.sandbox import Sandbox
 from fact_magics.tool import Status, ToolSpec
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import write
+from fact_magics.writing.proof import Prover
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,12 +36,13 @@ async def ask(server: ModelServer) -> AsyncIterator:
     await sandbox.start()
     try:
 
-        async def run(body: str = BODY, **options):
+        async def run(body: str = BODY, provider_of=lambda _: provider, **options):
             read = read_body(body, "double")
             spec = ToolSpec("double", read.description, read.examples, **options)
             events, attempts = [], []
             try:
-                accepted = await write(spec, provider, sandbox, events.append, attempts)
+                prover = Prover(sandbox, events.append)
+                accepted = await write(spec, provider_of, prover, attempts)
             except (GenerationFailed, ProviderError) as error:
                 return error, events, attempts
             return accepted, events, attempts
@@ -53,7 +56,7 @@ async def ask(server: ModelServer) -> AsyncIterator:
 async def test_a_candidate_whose_every_example_holds_is_accepted(ask, server):
     server.writes(GOOD)
     accepted, events, attempts = await ask()
-    assert accepted.candidate.source == GOOD
+    assert accepted.source.text == GOOD
     assert [verdict.holds for verdict in accepted.attempt.verdicts] == [True, True]
     assert [attempt.status for attempt in attempts] == [Status.OK]
     phases = [event.name for event in events if isinstance(event, PhaseChanged)]
@@ -73,7 +76,7 @@ async def test_a_candidate_whose_every_example_holds_is_accepted(ask, server):
         (GOOD.replace("n: int", "*n: int"), "*"),
         (GOOD.replace("n: int", "a: int, b: int"), "does not fit"),
         ("import nonexistent_package_xyz\n\n" + GOOD, "nonexistent_package_xyz, which is not installed"),
-        (GOOD.replace("double", "treble"), "no function named double"),
+        (GOOD.replace("double", "treble"), "does not define a function named double"),
         (GOOD.replace("2 * n", "2 *"), "does not parse"),
         ("raise RuntimeError('at import')\n\n" + GOOD, "at import"),
         (GOOD.replace("return 2 * n", "input(); return 2 * n"), "keyboard"),
@@ -149,7 +152,7 @@ async def test_a_tool_that_gives_two_answers_for_one_input_is_marked(ask, server
         "import os\n\ndef double(n: int) -> float:\n    return 4.0 + getattr(os, 'get' + 'pid')() * 1e-15\n"
     )
     accepted, _, _ = await ask("Double.\n\n>>> double(2)\n4.0\n")
-    assert accepted.candidate.varies
+    assert accepted.varies
 
 
 async def test_without_examples_the_module_must_at_least_be_executable(ask, server):
@@ -172,3 +175,39 @@ async def test_usage_is_kept_an_attempt(ask, server):
     server.writes(GOOD, usage={"input_tokens": 20, "output_tokens": 6})
     _, _, attempts = await ask()
     assert [(a.usage.input_tokens, a.usage.output_tokens) for a in attempts] == [(10, 5), (20, 6)]
+
+
+async def test_a_second_attempt_may_have_another_provider(ask, server):
+    """`write` asks for the provider of each attempt by its number."""
+    from pydantic import SecretStr
+
+    key = SecretStr(server.key)
+    models = ("claude-haiku-5-5", "claude-opus-5-5")
+    providers = [AnthropicProvider(model, key, base_url=server.url) for model in models]
+    server.writes("x = 1")
+    server.writes(GOOD)
+    accepted, _, _ = await ask(provider_of=lambda number: providers[number - 1])
+    for provider in providers:
+        await provider.aclose()
+    assert accepted.attempt.model == models[1]
+    assert [request.model for request in server.requests] == [*models]
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+async def test_an_accepted_source_is_parsed_once_while_it_is_written(ask, server, monkeypatch, attempts):
+    """From the model's text to the accepted tool, nobody parses the module a second time."""
+    parsed = []
+    parse = builtins.compile
+
+    def counting(source, *args, **options):
+        if isinstance(source, str) and "def double" in source:
+            parsed.append(source)
+        return parse(source, *args, **options)
+
+    monkeypatch.setattr(builtins, "compile", counting)
+    for _ in range(attempts - 1):
+        server.writes(GOOD.replace("2 *", "3 *"))
+    server.writes(f"import math\n\n\n{GOOD}", before="Here it is:", after="It doubles.")
+    accepted, _, _ = await ask()
+    assert parsed.count(accepted.source.text) == 1
+    assert len(parsed) == attempts

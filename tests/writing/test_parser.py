@@ -45,21 +45,21 @@ def test_the_function_is_found_whatever_surrounds_it(text):
     found = extract(text, "f")
     assert found.problem is None
     namespace: dict = {}
-    exec(found.source, namespace)  # noqa: S102 - the source stands above
+    exec(found.source.text, namespace)  # noqa: S102 - the source stands above
     assert namespace["f"](21) == 42
     assert namespace["f"].__doc__ == "Double."
 
 
 def test_a_fence_inside_a_docstring_does_not_end_the_block():
     code = 'def f(x: int) -> int:\n    """Double.\n\n    ```\n    f(2)\n    ```\n    """\n    return x * 2\n'
-    assert extract(fenced(code), "f").source == code
+    assert extract(fenced(code), "f").source.text == code
 
 
 def test_smart_quotes_are_mended_only_where_the_code_does_not_parse():
     broken = "def f(x: str) -> str:\n    return x + \u201c!\u201d\n"
-    assert '"!"' in extract(fenced(broken), "f").source
+    assert '"!"' in extract(fenced(broken), "f").source.text
     meant = 'def f(x: str) -> str:\n    return x.strip("\u201c\u201d")\n'
-    assert extract(fenced(meant), "f").source == meant
+    assert extract(fenced(meant), "f").source.text == meant
 
 
 def test_helpers_in_a_block_of_their_own_are_kept():
@@ -69,12 +69,12 @@ def test_helpers_in_a_block_of_their_own_are_kept():
         + fenced("def f(x: int) -> int:\n    return _double(x)\n")
     )
     namespace: dict = {}
-    exec(extract(text, "f").source, namespace)  # noqa: S102 - the source stands above
+    exec(extract(text, "f").source.text, namespace)  # noqa: S102 - the source stands above
     assert namespace["f"](3) == 6
 
 
 def test_usage_after_the_function_is_left_out():
-    source = extract(fenced(CODE) + fenced("print(f(2))\n"), "f").source
+    source = extract(fenced(CODE) + fenced("print(f(2))\n"), "f").source.text
     assert "print" not in source
 
 
@@ -101,7 +101,7 @@ def test_what_is_missing_is_said(text, problem):
 def test_code_that_does_not_parse_is_left_for_the_checks_to_explain():
     found = extract(fenced("def f(x: int) -> int:\n    return x *\n"), "f")
     assert found.problem is None
-    assert "return x *" in found.source
+    assert "return x *" in found.source.text
 
 
 def test_hostile_text_of_many_fences_ends_soon():
@@ -122,7 +122,7 @@ def test_unfenced_text_is_parsed_a_few_times_only(bad, monkeypatch):
     text = "import os\nimport re\n\n" + CODE + "\n" + bad + "\n" + "# more of it\n" * 200
     with counting(monkeypatch, parsed):
         found = extract(text, "f")
-    assert found.source.strip().endswith("return x * 2")
+    assert found.source.text.strip().endswith("return x * 2")
     assert sum(parsed) < 20 * len(text)
 
 
@@ -149,4 +149,4 @@ def test_code_that_names_the_tags_of_thinking_is_left_as_it_is(code, before):
     for text in (before + fenced(code), before + code):
         found = extract(text, "f")
         assert found.problem is None
-        assert found.source.strip() == code.strip()
+        assert found.source.text.strip() == code.strip()

@@ -14,6 +14,7 @@ from fact_magics.events import GenerationEnded
 from fact_magics.notebook.arguments import ALLOW, YES_REALLY, Arguments, Command, Option, seconds
 from fact_magics.notebook.commands.desk import JSON, Answer, Desk
 from fact_magics.notebook.commands.pages import page
+from fact_magics.signature.source import ToolSource
 from fact_magics.text import inert, one_line, plural, shorten
 from fact_magics.tool import IMPORTED
 from fact_magics.writing.checks import check
@@ -213,13 +214,14 @@ def _outcome(tool: Tool, ended: GenerationEnded, before: ToolVersion | None) -> 
 
 def _claims(file: ToolFile, settings: Settings) -> Facts:
     """Say what a file says of a tool; nothing of it is believed."""
-    checked, failures = check(file.source, file.name)
+    source = ToolSource(file.source, file.name)
+    failures = check(source)
     author = author_of(file, file.permissions)
     written = f"made {one_line(file.created_at, 40)}, by fact_magics {one_line(file.fact_magics, 20)}"
     proof = f"said to be proven on {plural(file.examples, 'example')}" if file.proven else "unproven"
     return [
-        ("Signature", one_line(checked.signature.text if checked else failures[0], 400)),
-        ("Does", (checked.signature.doc if checked else "") or file.description),
+        ("Signature", one_line(failures[0] if failures else source.signature.text, 400)),
+        ("Does", ("" if failures else source.signature.doc) or file.description),
         ("Asks for", ", ".join(file.permissions) or "no permissions"),
         ("Written by", f"{author.model or 'nobody'}{', it says' if author.provider == IMPORTED else ''}"),
         ("Exported", f"{written}; {proof}"),

@@ -18,7 +18,7 @@ import unicodedata
 from difflib import get_close_matches
 from fractions import Fraction
 
-# Each kind's units: how many of its first unit one is worth, then the symbol and the names.
+# The units of each kind: the size in the kind's first unit, then the symbol and the names.
 _UNITS = {
     "length": (
         "1 m meter metre; 1000 km kilometer kilometre; 1e6 Mm megameter megametre; 1/10 dm decimeter "
@@ -70,7 +70,7 @@ _UNITS = {
         "watt_hour; 3.6e6 kWh kilowatt_hour"
     ),
 }
-# A temperature's scale: how many kelvin one degree is, and where its zero lies above absolute zero, in its own degrees.
+# Temperature scales: the size of a degree in kelvin, and the zero above absolute zero in own degrees.
 _TEMPERATURES = {
     "K": (Fraction(1), Fraction(0), "kelvin kelvins"),
     "C": (Fraction(1), Fraction("273.15"), "celsius degc degree_celsius degrees_celsius centigrade"),
@@ -91,7 +91,7 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> float:
     Parameters
     ----------
     value : float
-        How much, in `from_unit`.
+        The amount, in `from_unit`.
     from_unit, to_unit : str
         ``km``, ``miles``, ``lb``, ``°C``, ``fl oz``, ``m/s``, ``kWh``, ``m²`` and so on. Gallons, pints and cups
         are those of the US unless called imperial. A year is 365.25 days. ``MB`` is a megabyte of 1000 kB,
@@ -100,7 +100,7 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> float:
     Returns
     -------
     float
-        How much that is, in `to_unit`.
+        The same amount, in `to_unit`.
 
     Raises
     ------
@@ -131,13 +131,13 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> float:
 
     >>> convert_units(3, "mb", "kB")
     Traceback (most recent call last):
-    ValueError: 'mb' may be 'MB' or 'Mb'; write it as you mean it
+    ValueError: 'mb' may be 'MB' or 'Mb'; write the one that you mean
 
     Tags: units, measures, conversion
     """
     if not math.isfinite(value):
-        raise ValueError(f"{value} is no amount of anything")
-    # By its decimal digits: 98.6 is taken as 986/10, which is what was meant.
+        raise ValueError(f"the value {value} is not a finite number")
+    # From the decimal digits: 98.6 means 986/10 exactly.
     amount = Fraction(repr(value))
     source, target = _find(from_unit), _find(to_unit)
     if source[0] != target[0]:
@@ -148,11 +148,11 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> float:
     try:
         return float(result)
     except OverflowError:
-        raise ValueError(f"{value} {from_unit} is too large a number of {to_unit}") from None
+        raise ValueError(f"{value} {from_unit} is too large to be given in {to_unit}") from None
 
 
 def _find(unit: str) -> tuple[str, Fraction, Fraction]:
-    """What the unit measures, its size, and its zero above the true zero."""
+    """Return what the unit measures, its size, and its zero above absolute zero."""
     wanted = unicodedata.normalize("NFKC", unit).strip().lstrip("°").replace("^", "")
     wanted = "_".join(re.split(r"[\s._-]+", wanted.strip(". ")))
     if wanted.casefold().removesuffix("s") in _NO_FIXED_SIZE:
@@ -164,12 +164,12 @@ def _find(unit: str) -> tuple[str, Fraction, Fraction]:
     for spelling in (wanted, wanted.removesuffix("s"), wanted.removesuffix("S"), wanted.removesuffix("es")):
         alike = {name: size for name, size in known.items() if name.casefold() == spelling.casefold()}
         if len(set(alike.values())) > 1:
-            raise ValueError(f"{unit!r} may be {' or '.join(map(repr, alike))}; write it as you mean it")
+            raise ValueError(f"{unit!r} may be {' or '.join(map(repr, alike))}; write the one that you mean")
         if alike:
             return next(iter(alike.values()))
     close = get_close_matches(wanted, known, n=3)
     hint = f"; did you mean {' or '.join(repr(name.replace('_', ' ')) for name in close)}?" if close else ""
-    raise ValueError(f"{unit!r} is no unit known here{hint}")
+    raise ValueError(f"{unit!r} is not a known unit{hint}")
 
 
 def _known() -> dict[str, tuple[str, Fraction, Fraction]]:

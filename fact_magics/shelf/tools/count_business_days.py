@@ -22,27 +22,27 @@ def count_business_days(
 ) -> int:
     """Count the business days from one date to another, both included.
 
-    It counts as a spreadsheet's NETWORKDAYS does: weekends and holidays are left out, and one
-    working day from itself to itself is 1.
+    It counts like NETWORKDAYS in a spreadsheet: without weekends and holidays; from a working day to
+    the same day is 1.
 
     Parameters
     ----------
     start, end : datetime.date
         The first and the last day.
     holidays : tuple of datetime.date
-        Days off. One that falls on a weekend, or is given twice, is not taken off twice.
+        Days off. One that falls on a weekend, or is given twice, is subtracted only once.
     weekend : tuple of str
-        The English names of the days that nobody works on.
+        The English names of the days of the weekend.
 
     Returns
     -------
     int
-        How many days are left, 0 or more.
+        The number of business days, 0 or more.
 
     Raises
     ------
     ValueError
-        If `end` is before `start`, or a name in `weekend` is no weekday.
+        If `end` is before `start`, or a name in `weekend` is not a weekday.
 
     Examples
     --------
@@ -78,4 +78,4 @@ def _number(name: str) -> int:
     for number, weekday in enumerate(_WEEKDAYS):
         if len(wanted) >= 3 and weekday.casefold().startswith(wanted):
             return number
-    raise ValueError(f"{name!r} is no weekday; the weekdays are {', '.join(_WEEKDAYS)}")
+    raise ValueError(f"{name!r} is not a weekday; the weekdays are {', '.join(_WEEKDAYS)}")

@@ -25,20 +25,19 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 def csv_to_records(text: str, *, delimiter: str | None = None, types: bool = False) -> list[dict[str, Any]]:
     r"""Parse CSV text into a list of dicts, one for each row, with the header's names as keys.
 
-    The delimiter is found by itself; quoted fields may hold delimiters, quotes and line breaks; a
+    The delimiter is detected; quoted fields may hold delimiters, quotes and line breaks; a
     byte-order mark, Excel's ``sep=`` line and empty lines are skipped.
 
     Parameters
     ----------
     text : str
-        The file's content. Its first row names the columns; a name that is missing becomes
-        ``column_3``, one that comes again ``name_2``.
+        The file's content. Its first row names the columns; a missing name becomes ``column_3``, and
+        a repeated one ``name_2``.
     delimiter : str or None
         One character, or None to choose among comma, semicolon, tab and ``|``.
     types : bool
-        Whether columns become what they hold: whole numbers, decimal numbers, or true and false,
-        with None for empty fields. A column with any other field, or a number with leading zeros
-        (a postcode), stays text. Without it, every field is text.
+        Whether columns are converted to int, float or bool, with None for empty fields. A column with
+        any other field, or with leading zeros (a postcode), stays text. Without it, every field is text.
 
     Returns
     -------
@@ -95,7 +94,7 @@ def csv_to_records(text: str, *, delimiter: str | None = None, types: bool = Fal
 
 
 def _rows(text: str, delimiter: str, limit: int | None = None) -> list[tuple[int, list[str]]]:
-    """Rows that hold something, each with the line that it ends on."""
+    """Yield the rows that are not empty, each with the line that it ends on."""
     rows: list[tuple[int, list[str]]] = []
     usual = csv.field_size_limit(max(len(text), 1))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -113,7 +112,7 @@ def _rows(text: str, delimiter: str, limit: int | None = None) -> list[tuple[int
 
 
 def _likeliest(text: str) -> str:
-    """The delimiter that cuts the first rows most evenly; of equals, into most columns."""
+    """Return the delimiter that splits the first rows most evenly; of equals, into most columns."""
     scores: dict[str, tuple[float, int]] = {}
     for delimiter in _DELIMITERS:
         try:

@@ -21,16 +21,16 @@ def flatten_json(
     Parameters
     ----------
     data : dict or list
-        What ``json.loads`` gives, nested as deep as you like.
+        The value that ``json.loads`` returns, nested to any depth.
     sep : str
-        What stands between the parts of a key.
+        The text between the parts of a key.
     keep_lists : bool
-        Whether lists stay whole values. Without it their items get their index as a part of the key.
+        Whether lists stay whole. Without it, the index of each item becomes a part of its key.
 
     Returns
     -------
     dict
-        Every value that is no dict or list, by its path, in the order of `data`. Empty dicts and
+        Every value that is not a dict or list, by its path, in the order of `data`. Empty dicts and
         lists are kept as values, so nothing is lost.
 
     Raises
@@ -59,9 +59,9 @@ def flatten_json(
     Tags: json, dict, keys
     """
     if not sep:
-        raise ValueError("sep is empty, so keys could not be told apart")
+        raise ValueError("sep must not be empty")
     flat: dict[str, Any] = {}
-    # A stack instead of recursion: no nesting is too deep.
+    # A stack instead of recursion, so that any depth of nesting works.
     waiting: list[tuple[str, Any, bool]] = [("", data, True)]
     while waiting:
         path, value, top = waiting.pop()

@@ -21,17 +21,17 @@ def format_bytes(size: int, *, units: Literal["decimal", "binary"] = "decimal", 
     Parameters
     ----------
     size : int
-        How many bytes; less than none is fine, for what was freed.
+        The number of bytes; a negative number keeps its sign.
     units : {"decimal", "binary"}
         ``decimal`` counts in thousands, as disks do: kB, MB, GB. ``binary`` counts in 1024, as memory does:
         KiB, MiB, GiB.
     digits : int
-        Decimal places, 0 to 9. Single bytes have none.
+        Decimal places, 0 to 9. Bytes are always whole.
 
     Returns
     -------
     str
-        The size in the largest unit that leaves at least one of it, rounded half to even.
+        The size in the largest unit of which it is at least 1, rounded half to even.
 
     Raises
     ------
@@ -57,12 +57,12 @@ def format_bytes(size: int, *, units: Literal["decimal", "binary"] = "decimal", 
 
     >>> format_bytes(1, digits=-1)
     Traceback (most recent call last):
-    ValueError: digits=-1 is not from 0 to 9
+    ValueError: digits must be from 0 to 9, not -1
 
     Tags: units, bytes, formatting
     """
     if not 0 <= digits <= 9:
-        raise ValueError(f"digits={digits} is not from 0 to 9")
+        raise ValueError(f"digits must be from 0 to 9, not {digits}")
     base = 1000 if units == "decimal" else 1024
     names = "B kB MB GB TB PB EB ZB YB RB QB" if base == 1000 else "B KiB MiB GiB TiB PiB EiB ZiB YiB RiB QiB"
     *smaller, largest = names.split()
@@ -70,7 +70,7 @@ def format_bytes(size: int, *, units: Literal["decimal", "binary"] = "decimal", 
     if abs(size) < base:
         return f"{size} {smaller[0]}"
     for power, name in enumerate(smaller[1:], start=1):
-        # Rounded before it is compared: 999,999 bytes are 1.0 MB, not 1000.0 kB.
+        # Round first, then compare: 999,999 bytes are 1.0 MB, not 1000.0 kB.
         scaled = _rounded(abs(size), base**power, digits)
         if scaled < base * 10**digits:
             return f"{sign}{_decimal(scaled, digits)} {name}"

@@ -23,7 +23,7 @@ def is_valid_email(text: str) -> bool:
 
     It follows the rules that mail systems agree on (RFC 5321, and RFC 6531 for letters beyond ASCII) for an
     address on the Internet: no quoted names, no IP addresses, no bare host names, no comments. Nothing is
-    sent and no server is asked, so it can't say whether anybody reads mail there.
+    sent and no server is asked, so it can't tell whether the mailbox exists.
 
     Parameters
     ----------

@@ -15,20 +15,20 @@ from typing import Any
 def json_diff(before: Any, after: Any) -> list[dict[str, Any]]:
     """List what changed between two JSON documents: what was added, removed and changed, by path.
 
-    An item put into a list, or taken out of it, is one change; those behind it have not changed.
-    As in JSON, 1 and 1.0 are the same number, true is no number, and the order of keys means nothing.
+    An item inserted into a list, or removed from it, is one change; the items after it are unchanged.
+    As in JSON, 1 and 1.0 are the same number, true is not a number, and the order of keys is ignored.
 
     Parameters
     ----------
     before, after : any JSON data
-        What ``json.loads`` gives: dicts, lists, text, numbers, booleans and None.
+        Values as ``json.loads`` returns them: dicts, lists, text, numbers, booleans and None.
 
     Returns
     -------
     list of dict
         ``path`` is a JSON Pointer (``/users/0/name``; the whole document is the empty text), ``change`` is
-        ``added``, ``removed`` or ``changed``, with ``before`` and ``after`` where there is one. Indexes of what
-        was removed count in `before`, all others in `after`. Empty where nothing differs.
+        ``added``, ``removed`` or ``changed``, with ``before`` and ``after`` where there is one. Indexes of
+        removed items count in `before`, all others in `after`. Empty where nothing differs.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def _compare_lists(path: str, before: list[Any], after: list[Any], changes: list
     while end < min(len(olds), len(news)) - start and olds[-1 - end] == news[-1 - end]:
         end += 1
     olds, news = olds[start : len(olds) - end], news[start : len(news) - end]
-    # Aligning takes quadratic time or worse: beyond this size, items are compared where they stand.
+    # Aligning takes quadratic time or worse: larger lists are compared index by index.
     if len(olds) * len(news) > 1_000_000:
         steps = [("replace", 0, len(olds), 0, len(news))]
     else:
@@ -98,7 +98,7 @@ def _compare_lists(path: str, before: list[Any], after: list[Any], changes: list
 
 
 def _identity(value: Any) -> str:
-    """Text that is equal for equal JSON, and only then."""
+    """Return a text that is equal for equal JSON, and only then."""
     return json.dumps(_plain(value), sort_keys=True, default=repr)
 
 

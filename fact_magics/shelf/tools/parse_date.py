@@ -29,18 +29,18 @@ _TIME = re.compile(
 def parse_date(text: str, *, day_first: bool = False) -> date:
     """Read a date written in any of the common formats: ISO, numeric, or with English month names.
 
-    A time of day and a time zone after the date are read over. No clock is asked, so words such as
-    "today" are no dates.
+    A time of day and a time zone after the date are ignored. The clock is never read, so words such as
+    "today" are not dates.
 
     Parameters
     ----------
     text : str
         ``2026-03-04``, ``20260304``, ``2026-W10-3``, ``3/4/2026``, ``4.3.2026``, ``4 March 2026``,
-        ``Wed, Mar 4th, 26``, ``2026年3月4日`` and their like. With dots, the day comes first, as
-        wherever dates are written so. Years of two digits are 1969 to 2068.
+        ``Wed, Mar 4th, 26``, ``2026年3月4日`` and the like. In dates with dots, the day
+        comes first. Years of two digits are 1969 to 2068.
     day_first : bool
-        Whether ``3/4/2026`` is the third of April rather than March the fourth. A date of four
-        year digits that can only be read one way is read that way.
+        Whether ``3/4/2026`` is 3 April rather than 4 March. A date that can only be read one way, with a
+        year of four digits, is read that way.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def parse_date(text: str, *, day_first: bool = False) -> date:
     Raises
     ------
     ValueError
-        If the text is no date, the day does not exist, a part is missing, or the weekday is wrong.
+        If the text is not a date, the day does not exist, a part is missing, or the weekday is wrong.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def _iso(text: str) -> tuple[int, int, int] | None:
 
 def _numbers_and_names(text: str, day_first: bool) -> tuple[int, int, int]:
     if re.search(r"[^\w\s,./'’年月日-]", text) or re.search(r"(?:^|\s)-\s*\d", text):
-        raise ValueError("it holds characters that no date has")
+        raise ValueError("it holds characters that are never part of a date")
     numbers: list[str] = []
     month = None
     for word in re.findall(r"\d+|[^\W\d_]+", text.lower()):
@@ -119,7 +119,7 @@ def _numbers_and_names(text: str, day_first: bool) -> tuple[int, int, int]:
                 raise ValueError("it names two months")
             month = _named(word, _MONTHS)
         elif word not in _FILLERS and word not in "年月日" and _named(word, _WEEKDAYS) is None:
-            raise ValueError(f"{word!r} is no month that can be read")
+            raise ValueError(f"{word!r} is not the name of a month")
     if any(len(number) > 4 for number in numbers):
         raise ValueError("a number in it is too long for a day, a month or a year")
     if month is not None:
@@ -152,7 +152,7 @@ def _three_numbers(numbers: list[str], *, day_first: bool, dotted: bool) -> tupl
 
 def _year(digits: str) -> int:
     if len(digits) not in (2, 4):
-        raise ValueError(f"{digits} is no year of two or four digits")
+        raise ValueError(f"{digits} is not a year of two or four digits")
     year = int(digits)
     if len(digits) == 4:
         return year
@@ -178,7 +178,7 @@ def _check_weekday(text: str, found: date) -> None:
 
 
 def _named(word: str, names: list[str]) -> int | None:
-    """The index of the name that `word` is, or abbreviates to three letters or more."""
+    """Return the index of the name that `word` is, or abbreviates with three letters or more."""
     if len(word) < 3:
         return None
     return next((index for index, name in enumerate(names) if name.startswith(word)), None)

@@ -13,7 +13,7 @@
 import re
 import unicodedata
 
-# Letters that no Unicode decomposition takes apart, then Greek and Cyrillic in their common romanisations.
+# Letters without a Unicode decomposition, then Greek and Cyrillic in their common romanisations.
 _TO_LATIN = str.maketrans(
     dict(zip("ßæœøđðþłħıŋŧəĸ", "ss ae oe o d d th l h i ng t e k".split(), strict=True))
     | dict(zip("αβγδεζηθικλμν", "a v g d e z i th i k l m n".split(), strict=True))
@@ -28,15 +28,15 @@ _TO_LATIN = str.maketrans(
 def slugify(text: str, *, sep: str = "-", max_length: int | None = None) -> str:
     """Turn a title into a URL slug: lower case, ASCII, words joined by hyphens.
 
-    Accents are dropped, Greek and Cyrillic letters are romanised, an apostrophe joins what stands
-    around it, and everything else that is no letter or digit separates words.
+    Accents are dropped, Greek and Cyrillic letters are romanised, apostrophes are removed, and every
+    other character that is not a letter or digit separates words.
 
     Parameters
     ----------
     text : str
         The title, in any script.
     sep : str
-        What joins the words: any of ``-``, ``_``, ``.`` and ``~``, or nothing.
+        The separator between words: any of ``-``, ``_``, ``.`` and ``~``, or nothing.
     max_length : int or None
         The longest slug allowed. It is cut between words where that is possible.
 
@@ -77,9 +77,9 @@ def slugify(text: str, *, sep: str = "-", max_length: int | None = None) -> str:
     Tags: text, url, title
     """
     if sep.strip("-_.~"):
-        raise ValueError(f"sep={sep!r} is not made of the characters - _ . ~ that every URL allows")
+        raise ValueError(f"sep may only hold the characters - _ . ~, not {sep!r}")
     if max_length is not None and max_length < 1:
-        raise ValueError(f"max_length={max_length} leaves no room for a slug")
+        raise ValueError(f"max_length must be at least 1, not {max_length}")
     # Twice: й is a letter of its own before it is taken apart, ά is an α only after it.
     folded = unicodedata.normalize("NFC", text).casefold().translate(_TO_LATIN)
     apart = unicodedata.normalize("NFKD", folded)

@@ -34,7 +34,7 @@ def summarize_numbers(values: list[float | None]) -> dict[str, int | float | Non
     Raises
     ------
     ValueError
-        If there is no number, or one is infinite.
+        If there is no number, or a number is infinite.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def summarize_numbers(values: list[float | None]) -> dict[str, int | float | Non
         raise ValueError(f"there is no number to summarize, only {missing} missing")
     if math.isinf(numbers[0]) or math.isinf(numbers[-1]):
         raise ValueError("an infinite value has no mean; leave it out, or replace it by None")
-    # The exact mean and stdev: no error from adding large and small numbers, nor an overflow on the way.
+    # Exact arithmetic: no rounding error from adding large and small numbers, and no overflow.
     mean = statistics.mean(numbers)
     return {
         "count": len(numbers),

@@ -162,7 +162,7 @@ class TestTheDefault:
     ):
         monkeypatch.setenv("FACT_MODEL", "gtp-5")
         assert list(listed()) == ["shelf"]
-        assert "'gtp-5' is no model's name" in fact("models").plain.splitlines()[0]
+        assert "'gtp-5' is not a model name" in fact("models").plain.splitlines()[0]
 
     def test_a_claude_without_a_key_says_which_to_set(self, listed, fact, monkeypatch):
         monkeypatch.setenv("FACT_MODEL", "claude-opus-5-5")
@@ -242,7 +242,7 @@ class TestLocalOnes:
     def test_an_address_that_is_none_is_told(self, listed, fact, monkeypatch):
         monkeypatch.setenv("OLLAMA_API_BASE", "nonsense")
         assert list(listed()) == ["shelf"]
-        assert "OLLAMA_API_BASE is no http or https address" in fact("models").plain
+        assert "OLLAMA_API_BASE is not an http or https address" in fact("models").plain
 
 
 class TestOtherProviders:
@@ -393,7 +393,7 @@ class TestHostileText:
             monkeypatch.setenv("ANTHROPIC_API_KEY", server.key)
             monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
             record = fact("models --check")
-        assert record.plain.count("would not take the request") == 3
+        assert record.plain.count("refused the request") == 3
         for text in shown(record):
             assert server.key not in text
             assert "\x1b" not in text
@@ -466,7 +466,7 @@ class TestChecking:
             rows = listed("--check")
             assert rows["ollama/small-coder:latest"]["check"] is None
             assert rows["here"]["check"]["works"]
-            assert rows["gone"]["check"]["said"] == "Ollama knows no model big."
+            assert rows["gone"]["check"]["said"] == "Ollama does not know the model big."
             assert ollama.requests == ()
 
     def test_an_interrupt_stops_it_at_once_and_hangs_up(self, fact, server):
