@@ -178,11 +178,11 @@ class FactMagics(Magics):
         from fact_magics.display.live import MutedView, SilentView
         from fact_magics.display.record import Record, run_record
         from fact_magics.notebook.commands import manage
-        from fact_magics.notebook.shell import ShellNotebook
+        from fact_magics.notebook.commands.desk import Notebook
 
         silent = line_is_silenced(line)
         line = line.strip().removesuffix(";")
-        shown = manage(line, self.workshop, ShellNotebook(self._shell))
+        shown = manage(line, self.workshop, Notebook(self._shell))
         if isinstance(shown, str):
             print(shown)  # noqa: T201 - JSON and help are for copying
         elif isinstance(shown, Record):
@@ -222,9 +222,9 @@ class FactMagics(Magics):
 
     def refuse(self, name: str) -> NoReturn:
         """Name what is close to a cell magic that is not there."""
-        from fact_magics.notebook.commands import commands
+        from fact_magics.notebook.commands import COMMANDS
 
-        known = [*(f"%%{magic}" for magic in _CELLS), *(f"%fact {word}" for word in commands() if word)]
+        known = [*(f"%%{magic}" for magic in _CELLS), *(f"%fact {word}" for word in COMMANDS if word)]
         hint = (
             did_you_mean(f"%%{name}", known, limit=1)
             or f"There are {', '.join(f'%%{magic}' for magic in _CELLS)}."

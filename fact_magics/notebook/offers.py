@@ -1,23 +1,36 @@
-"""What may come next in a cell's first line, in a ``%fact`` line, or in a body, without IPython."""
+"""What can come next at the cursor: in a line of these magics, in a body, and in an import of tools.
+
+Nothing here imports IPython. Each function takes the text around the cursor.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from fact_magics.notebook.arguments import pairs, split_at_cursor
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import ModuleType
 
-    from fact_magics.notebook.arguments import Command, Option
+    from IPython.core.interactiveshell import InteractiveShell
 
-# What front ends have a mark for.
+    from fact_magics.notebook.arguments import Command
+    from fact_magics.session import Workshop
+
+# The kinds that front ends have an icon for.
 Kind = Literal["function", "keyword", "param", "value", "path", "instance"]
 
+# Whoever presses Tab is in the middle of a thought: what takes longer is not offered.
+_PATIENCE_SECONDS = 0.2
 _PATHS_LISTED = 200
 _FIELD = re.compile(r"\s*(\w*)")
 _GIVEN = re.compile(r"^\s*(\w+)\s*=(?!=)", re.MULTILINE)
@@ -29,7 +42,7 @@ _IMPORT = re.compile(r"\s*from\s+fact_magics\.tools\s+import\s+\(?(?P<names>[\w\
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """What may take the place of `fragment`, the end of the text before the cursor.
+    """The texts that can replace `fragment`, the end of the text before the cursor.
 
     Attributes
     ----------
@@ -38,7 +51,7 @@ class Offers:
     texts : tuple of str
         Each begins with the fragment; in the order in which to show them.
     kind : str
-        What they are, in the words that front ends have a mark for.
+        The kind of all of them, for the front end's icon.
     """
 
     fragment: str
@@ -46,213 +59,188 @@ class Offers:
     kind: Kind = "value"
 
 
-class Known(Protocol):
-    """The names that are there to be offered. Each may be empty where nothing answers in time."""
+def _offer(fragment: str, texts: Iterable[str], kind: Kind = "value") -> Offers:
+    return Offers(fragment, tuple(text for text in texts if text.startswith(fragment)), kind)
+
+
+class Known:
+    """The names that can be offered. A method that fails, or takes over 0.2 seconds, gives none."""
+
+    def __init__(self, shell: InteractiveShell, workshop: Workshop) -> None:
+        self._shell: Any = shell
+        self._workshop = workshop
+        self._asking: threading.Thread | None = None
+
+    def stored(self, read: Callable[[ModuleType, Path], Sequence[str]]) -> Sequence[str]:
+        """List what `read` finds with `fact_magics.store.glance` in the database at this path."""
+        return self._soon(lambda: read(_glance(), self._workshop.database_path))
 
     def tools(self, prefix: str) -> Sequence[str]:
-        """List the names of stored tools that begin so."""
+        """List the names of stored tools that begin with `prefix`."""
+        return self.stored(lambda glance, path: glance.names(path, prefix))
 
     def versions(self, name: str) -> Sequence[str]:
         """List the versions of a tool, the highest first."""
+        return self.stored(lambda glance, path: glance.versions(path, name))
 
     def fields(self, reference: str) -> Sequence[str]:
         """List the parameters of a tool, in order."""
 
-    def tags(self) -> Sequence[str]:
-        """List the words by which tools can be found."""
+        def ask() -> Sequence[str]:
+            from fact_magics.signature import read_signature
+
+            name, _, version = reference.partition("@")
+            core = self._workshop.opened
+            pinned = core.pinned(reference) if core is not None else None
+            if pinned is not None:
+                signature = pinned.loaded.signature
+            else:
+                source = _glance().source(self._workshop.database_path, name, version or None)
+                signature = read_signature(source, name)
+            return [parameter.name for parameter in signature.parameters]
+
+        return self._soon(ask)
 
     def models(self) -> Sequence[str]:
-        """List the models that a cell may name."""
+        """List the models of the settings, then those that were asked before."""
 
-    def runs(self) -> Sequence[str]:
-        """List short ids of what ran last, the latest first."""
+        def named() -> Sequence[str]:
+            from fact_magics.providers.choose import known_models
+
+            return known_models(self._workshop.settings())
+
+        asked = self.stored(lambda glance, path: glance.models(path))
+        return tuple(dict.fromkeys((*self._soon(named), *asked)))
 
     def variables(self) -> Sequence[str]:
-        """List the notebook's own names."""
+        """List the notebook's own variables."""
+        hidden = self._shell.user_ns_hidden
+        return sorted(
+            name
+            for name, value in self._shell.user_ns.items()
+            if not name.startswith("_") and hidden.get(name, self) is not value
+        )
+
+    def _soon(self, work: Callable[[], Sequence[str]]) -> Sequence[str]:
+        # On a thread of its own: the core's may be busy, and a drive that hangs then costs only this thread.
+        if self._asking is not None and self._asking.is_alive():
+            return ()
+        answers: list[Sequence[str]] = []
+
+        def run() -> None:
+            self._workshop.wait_for_imports()
+            with suppress(Exception):  # the next cell reports what is wrong
+                answers.append(work())
+
+        self._asking = threading.Thread(target=run, name="fact_magics completion", daemon=True)
+        self._asking.start()
+        self._asking.join(_PATIENCE_SECONDS)
+        return answers[0] if answers else ()
 
 
-# In a line
+def _glance() -> ModuleType:
+    # Its imports take longer than Tab may, so they happen on the asking thread.
+    from fact_magics.store import glance
+
+    return glance
 
 
 def in_line(command: Command, before: str, after: str, known: Known) -> Offers:
-    """Offer words and options of a line.
-
-    Parameters
-    ----------
-    command : Command
-        What reads the line.
-    before, after : str
-        The line around the cursor, without the magic's name.
-    """
-    words, fragment = _words(before)
-    names, given, pending = _read(words, command)
-    if pending is None and fragment.startswith("-") and "=" in fragment:
-        name, _, fragment = fragment.partition("=")
-        pending = _options(command).get(name)
-        if pending is None:
-            return Offers(fragment, ())
-    if pending is not None:
-        return _values(_OPTION_VALUES.get(pending.name), _Place(fragment, names, known))
-    if not fragment.startswith("-") and len(names) < len(command.positional):
-        wanted = command.positional[len(names)]
-        place = _Place(fragment, names, known)
-        found = [_values(_WORDS.get(part), place) for part in re.findall(r"\w+", wanted)]
-        texts = tuple(dict.fromkeys(text for offers in found for text in offers.texts))
-        if texts or fragment or not wanted.endswith("?"):
-            return Offers(fragment, texts, next((offers.kind for offers in found if offers.texts), "value"))
-    given |= _read(after.split(), command)[1]
+    """Offer the words, options and values of a command's line, without the command's name."""
+    words, fragment = split_at_cursor(before)
+    *read, (option, value) = pairs([*words, fragment], command)
+    names = [word for option, word in read if option is None and word and not word.startswith("-")]
+    if option is not None and value is not None:
+        return _values(option.value, _Place(value, names, known))
+    if not fragment.startswith("-") and len(names) < len(command.words):
+        offers = _values(command.keys[len(names)], _Place(fragment, names, known))
+        if offers.texts or fragment or not command.words[len(names)].endswith("?"):
+            return offers
+    given = {option.name for option, _ in (*read, *pairs(after.split(), command)) if option is not None}
     free = [option.name for option in command.options if option.repeatable or option.name not in given]
-    return Offers(fragment, tuple(name for name in (*free, "--help") if name.startswith(fragment)), "keyword")
+    return _offer(fragment, (*free, "--help"), "keyword")
 
 
-def subcommands(commands: Mapping[str, Command], before: str, after: str, known: Known) -> Offers:
-    """Offer the words of a ``%fact`` line: a subcommand, then what that one reads.
+def in_fact_line(commands: Mapping[str, Command], before: str, after: str, known: Known) -> Offers:
+    """Offer a subcommand of ``%fact``, then what that one reads.
 
     Parameters
     ----------
     commands : mapping
-        By name; that of the empty name reads a line without a subcommand.
+        By name; the command of the empty name reads a line without a subcommand.
     """
-    words, fragment = _words(before)
-    if not words:
-        names = tuple(name for name in commands if name and name.startswith(fragment))
-        if names and not fragment.startswith("-"):
-            return Offers(fragment, names, "keyword")
-    elif words[0] in commands:
-        return in_line(commands[words[0]], before.lstrip()[len(words[0]) :], after, known)
-    elif not words[0].startswith("-"):
-        return Offers(fragment, ())
-    return in_line(commands[""], before, after, known)
-
-
-def _words(text: str) -> tuple[list[str], str]:
-    """Split the text before the cursor into its whole words and the one that is being written."""
-    words: list[str] = []
-    word, quote = "", ""
-    for character in text:
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        elif character.isspace():
-            if word:
-                words.append(word)
-            word = ""
-            continue
-        word += character
-    return words, word
-
-
-def _options(command: Command) -> dict[str, Option]:
-    return {option.name: option for option in command.options}
-
-
-def _read(words: Iterable[str], command: Command) -> tuple[list[str], set[str], Option | None]:
-    """Tell the plain words, the options that are given, and the one whose value comes next."""
-    options = _options(command)
-    names: list[str] = []
-    given: set[str] = set()
-    pending: Option | None = None
-    for word in words:
-        if pending is not None:
-            pending = None
-            continue
-        name, equals, _ = word.partition("=")
-        option = options.get(name)
-        if option is not None:
-            given.add(name)
-            pending = option if option.value and not equals else None
-        elif not word.startswith("-"):
-            names.append(word)
-    return names, given, pending
-
-
-def _values(source: _Source | None, place: _Place) -> Offers:
-    if source is None:
-        return Offers(place.fragment, ())
-    kind, texts = source(place)
-    return Offers(place.fragment, tuple(text for text in texts if text.startswith(place.fragment)), kind)
+    words, fragment = split_at_cursor(before)
+    if not words and not fragment.startswith("-"):
+        offers = _offer(fragment, filter(None, commands), "keyword")
+        return offers if offers.texts else in_line(commands[""], before, after, known)
+    word = words[0] if words else "-"
+    if word in commands:
+        return in_line(commands[word], before.lstrip()[len(word) :], after, known)
+    return in_line(commands[""], before, after, known) if word.startswith("-") else Offers(fragment, ())
 
 
 class _Place(NamedTuple):
-    """Where a word is being written: its beginning, the plain words before it, and what there is."""
+    """The word being written, and the plain words before it."""
 
     fragment: str
     names: Sequence[str]
     known: Known
 
 
-def _tools(place: _Place) -> tuple[Kind, Iterable[str]]:
+def _values(placeholder: str, place: _Place) -> Offers:
+    sources = [_SOURCES[part] for part in placeholder.split("|") if part in _SOURCES]
+    texts = dict.fromkeys(text for _, source in sources for text in source(place))
+    return _offer(place.fragment, texts, sources[0][0] if sources else "value")
+
+
+def _tools(place: _Place) -> Iterable[str]:
     name, at, _ = place.fragment.partition("@")
     if at:
-        return "instance", [f"{name}@{version}" for version in place.known.versions(name)]
-    return "function", place.known.tools(place.fragment)
+        return (f"{name}@{version}" for version in place.known.versions(name))
+    return place.known.tools(place.fragment)
 
 
-def _versions(place: _Place) -> tuple[Kind, Iterable[str]]:
-    return "instance", place.known.versions(place.names[0]) if place.names else ()
-
-
-def _permissions(place: _Place) -> tuple[Kind, Iterable[str]]:
+def _permissions(place: _Place) -> Iterable[str]:
     kind, colon, target = place.fragment.partition(":")
     if colon and kind in ("read", "write"):
-        return "path", [f"{kind}:{path}" for path in _paths_from(target)]
-    return "value", ("net:", "read:", "write:", "env:")
+        return (f"{kind}:{path}" for path in _paths(target))
+    return ("net:", "read:", "write:", "env:")
 
 
-def _paths(place: _Place) -> tuple[Kind, Iterable[str]]:
-    return "path", _paths_from(place.fragment)
-
-
-def _models(place: _Place) -> tuple[Kind, Iterable[str]]:
-    return "value", place.known.models()
-
-
-def _runs(place: _Place) -> tuple[Kind, Iterable[str]]:
-    return "value", place.known.runs()
-
-
-def _paths_from(written: str) -> list[str]:
-    """List what begins as a path was begun, as it would be written; what needs quotes is left out."""
+def _paths(written: str) -> list[str]:
+    """List the paths that begin as `written`, without those that would need quotes."""
     folder, slash, begun = written.rpartition("/")
     try:
         entries = sorted(islice(Path(f"{folder}{slash}" or ".").expanduser().iterdir(), _PATHS_LISTED))
     except (OSError, RuntimeError):  # no such folder, or no such user after a ~
         return []
-    found = []
-    for entry in entries:
-        plain = entry.name.startswith(begun) and re.fullmatch(r"[\w.+@%,:=-]+", entry.name)
-        if plain and (begun or not entry.name.startswith(".")):
-            found.append(f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}")
-    return found
+    return [
+        f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}"
+        for entry in entries
+        if entry.name.startswith(begun)
+        and (begun or not entry.name.startswith("."))
+        and re.fullmatch(r"[\w.+@%,:=-]+", entry.name)
+    ]
 
 
-_Source: TypeAlias = "Callable[[_Place], tuple[Kind, Iterable[str]]]"
-_OPTION_VALUES: dict[str, _Source] = {
-    "--model": _models,
-    "--escalate": _models,
-    "--tag": lambda place: ("value", place.known.tags()),
-    "--tool": _tools,
-    "--status": lambda _: ("value", Status),
-    "--session": lambda _: ("value", ("all",)),
-    "--allow": _permissions,
-    "--to": _paths,
+# By the placeholders of words and options.
+_Source: TypeAlias = "tuple[Kind, Callable[[_Place], Iterable[str]]]"
+_SOURCES: dict[str, _Source] = {
+    "NAME": ("function", _tools),
+    "VERSION": ("instance", lambda place: place.known.versions(place.names[0]) if place.names else ()),
+    "ID": ("value", lambda place: place.known.stored(lambda glance, path: glance.runs(path))),
+    "TAG": ("value", lambda place: place.known.stored(lambda glance, path: glance.tags(path))),
+    "MODEL": ("value", lambda place: place.known.models()),
+    "STATUS": ("value", lambda _: Status),
+    "SESSION": ("value", lambda _: ("all",)),
+    "PERMISSION": ("value", _permissions),
+    "PATH": ("path", lambda place: _paths(place.fragment)),
+    "FILE": ("path", lambda place: _paths(place.fragment)),
 }
-# By what a command calls the words that it reads.
-_WORDS: dict[str, _Source] = {
-    "NAME": _tools,
-    "V": _versions,
-    "ID": _runs,
-    "PATH": _paths,
-    "FILE": _paths,
-}
-
-
-# In a body, and in a line of Python
 
 
 def in_run_body(reference: str, above: str, line: str, below: str, known: Known) -> Offers | None:
-    """Offer the fields of a run that are not given yet.
+    """Offer the fields of a run that its body does not give yet.
 
     Parameters
     ----------
@@ -264,27 +252,23 @@ def in_run_body(reference: str, above: str, line: str, below: str, known: Known)
     Returns
     -------
     Offers or None
-        None in an expression, which is Python's.
+        None inside an expression, which is left to Python's own completion.
     """
     if f"{above}\n{line}".lstrip().startswith("{"):
         begun = _JSON_NAME.search(line) or (_JSON_NAME.search(f"{above}\n{line}") if above else None)
-        if begun is None:
-            return None
-        given = {*_JSON_GIVEN.findall(above), *_JSON_GIVEN.findall(line), *_JSON_GIVEN.findall(below)}
-        names = [f'"{name}": ' for name in known.fields(reference) if name not in given]
-        return Offers(begun[1], tuple(name for name in names if name.startswith(begun[1])), "param")
-    begun = _FIELD.fullmatch(line)
-    if begun is None or not _is_whole(above):
+        pattern, form = _JSON_GIVEN, '"{}": '
+    else:
+        begun = _FIELD.fullmatch(line) if _is_complete(above) else None
+        pattern, form = _GIVEN, "{} = "
+    if begun is None:
         return None
-    given = {*_GIVEN.findall(above), *_GIVEN.findall(below)}
-    names = [f"{name} = " for name in known.fields(reference) if name not in given]
-    return Offers(begun[1], tuple(name for name in names if name.startswith(begun[1])), "param")
+    given = {name for text in (above, line, below) for name in pattern.findall(text)}
+    fields = (form.format(name) for name in known.fields(reference) if name not in given)
+    return _offer(begun[1], fields, "param")
 
 
-def _is_whole(above: str) -> bool:
-    """Tell whether the statements before a line are finished, so that the line begins one."""
-    import ast
-
+def _is_complete(above: str) -> bool:
+    """Tell whether the statements above a line are finished, so that the line begins a new one."""
     try:
         ast.parse(above)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -292,23 +276,22 @@ def _is_whole(above: str) -> bool:
     return True
 
 
-def in_description(line: str, after: str, known: Known) -> Offers | None:
-    """Offer the notebook's variables after ``{{``; `line` and `after` stand around the cursor."""
-    begun = _VARIABLE.search(line)
+def in_description(before: str, after: str, known: Known) -> Offers | None:
+    """Offer the notebook's variables after ``{{``."""
+    begun = _VARIABLE.search(before)
     if begun is None:
         return None
     closing = "" if after.startswith("}}") else "}}"
-    names = tuple(f"{name}{closing}" for name in known.variables() if name.startswith(begun[1]))
-    return Offers(begun[1], names, "instance")
+    return _offer(begun[1], (f"{name}{closing}" for name in known.variables()), "instance")
 
 
-def in_import(line: str, known: Known) -> Offers | None:
+def in_import(before: str, known: Known) -> Offers | None:
     """Offer the stored tools after ``from fact_magics.tools import``."""
-    begun = _IMPORT.fullmatch(line)
+    begun = _IMPORT.fullmatch(before)
     if begun is None:
         return None
     *listed, fragment = (part.lstrip() for part in begun["names"].split(","))
-    if not (fragment.isidentifier() or not fragment):
+    if fragment and not fragment.isidentifier():
         return None
     given = {part.split(maxsplit=1)[0] for part in listed if part}
-    return Offers(fragment, tuple(name for name in known.tools(fragment) if name not in given), "function")
+    return _offer(fragment, (name for name in known.tools(fragment) if name not in given), "function")

@@ -54,13 +54,13 @@ def test_the_script_runs_without_a_notebook(plain_environment, tmp_path):
 
 def test_every_option_and_subcommand_it_names_exists():
     from fact_magics.notebook.arguments import EDIT, GENERATE, RUN
-    from fact_magics.notebook.commands import _SUBCOMMANDS as SUBCOMMANDS
+    from fact_magics.notebook.commands import COMMANDS
 
-    commands = (EDIT, GENERATE, RUN, *(command for command, _ in SUBCOMMANDS.values()))
+    commands = (EDIT, GENERATE, RUN, *COMMANDS.values())
     known = {option.name for made in commands for option in made.options}
     tools = {"--allow-root", "--LabApp.default_url", "--constraint", "--editable", "--quiet", "--help"}
     assert set(re.findall(r"(?<![\w-])--[A-Za-z][A-Za-z._-]+", README)) <= known | tools
-    assert set(re.findall(r"%fact ([a-z]+)", README)) <= set(SUBCOMMANDS)
+    assert set(re.findall(r"%fact ([a-z]+)", README)) <= set(COMMANDS)
 
 
 def test_files_and_links_it_names_exist():

@@ -1,12 +1,11 @@
-"""``%fact insert``, ``rollback`` and ``remove``: what a name means from now on."""
+"""``%fact insert``, ``rollback`` and ``remove``: edit a tool, change its current version, remove it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError
-from fact_magics.notebook.arguments import Arguments, Command, Option
-from fact_magics.notebook.commands.desk import JSON, Answer, Desk
+from fact_magics.notebook.commands.desk import Answer, Desk
 from fact_magics.notebook.commands.pages import page
 from fact_magics.text import plural
 from fact_magics.tool import split_reference
@@ -14,98 +13,72 @@ from fact_magics.tool import split_reference
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
     from fact_magics.core.handle import Tool
+    from fact_magics.notebook.arguments import Arguments
     from fact_magics.tool import ToolVersion
-
-INSERT = Command(
-    usage="%fact insert NAME[@V]",
-    summary="Put a cell below with the tool's source, to change by hand.",
-    positional=("NAME",),
-    options=(JSON,),
-    examples=("%fact insert slugify", "%fact insert slugify@1.0"),
-)
-ROLLBACK = Command(
-    usage="%fact rollback NAME V",
-    summary="Make another version the current one, here and for notebooks that come later.",
-    positional=("NAME", "V?"),
-    options=(JSON,),
-    examples=("%fact rollback slugify 1.0.0", "%fact rollback slugify 1"),
-)
-REMOVE = Command(
-    usage="%fact remove NAME --yes",
-    summary="Take a tool out of the toolbox; its history stays, and its name is free again.",
-    positional=("NAME",),
-    options=(Option("--yes", "It is meant."), JSON),
-    examples=("%fact remove slugify --yes",),
-)
 
 _LISTED = 8
 
 
 def insert(arguments: Arguments, desk: Desk) -> Answer:
-    """Put a ``%%fact_edit`` cell with a version's source below."""
+    """Add a ``%%fact_edit`` cell with a version's source below."""
     found = desk.ask(lambda core: core.toolbox.stored(arguments.words["NAME"]))
-    desk.notebook.put_cell(f"%%fact_edit {found.metadata.name}\n{found.source.rstrip()}\n")
-    facts = [
-        ("Below", f"a cell with its source; run it to make it the next version of {found.metadata.name}")
-    ]
+    name = found.metadata.name
+    desk.notebook.put_cell(f"%%fact_edit {name}\n{found.source.rstrip()}\n")
+    facts = [("Below", f"a cell with its source; change and run it to make the next version of {name}")]
     return Answer(page(found.reference, facts), {"inserted": found.reference, "source": found.source})
 
 
 def roll_back(arguments: Arguments, desk: Desk) -> Answer:
-    """Move what a name means, and what the notebook holds under it."""
-    name, wanted = split_reference(arguments.words["NAME"])
-    wanted = arguments.words.get("V", wanted)
+    """Make another version the current one, and bind it if the notebook holds another."""
+    name, version = split_reference(arguments.words["NAME"])
+    wanted = arguments.words.get("VERSION", version)
 
     async def move(core: FactCore) -> tuple[ToolVersion | None, Tool]:
-        before = await core.store.get_tool(name)
         if wanted is None:
-            raise await _which(core, name)
-        return before, await core.toolbox.roll_back(name, wanted)
+            versions = ", ".join(known.metadata.version for known in (await _versions(core, name))[:_LISTED])
+            raise CellError(
+                f"%fact rollback needs a version of {name}.", hint=f"Its versions are {versions}."
+            )
+        return await core.store.get_tool(name), await core.toolbox.roll_back(name, wanted)
 
-    before, tool = desk.ask(move)
+    found, tool = desk.ask(move)
     bound = desk.notebook.rebind(tool)
-    moved = before is not None and before.metadata.id != tool.id
+    before = found.metadata.version if found is not None else None
+    moved = before not in (None, tool.version)
     facts = [
-        ("Current", f"{tool.version}{'' if moved else ', as it was before'}"),
-        ("Before", before.metadata.version if before is not None and moved else ""),
-        ("Bound", f"{name} is {tool.version} in this notebook now" if bound else ""),
+        ("Current", tool.version if moved else f"{tool.version}, as before"),
+        ("Before", before or "" if moved else ""),
+        ("Bound", f"{name} is now {tool.version} in this notebook" if bound else ""),
     ]
-    data = {
-        "name": name,
-        "version": tool.version,
-        "before": before.metadata.version if before else None,
-        "bound": bound,
-    }
-    return Answer(page(name, facts), data)
-
-
-async def _which(core: FactCore, name: str) -> CellError:
-    versions = await core.store.versions(name)
-    if not versions:
-        await core.toolbox.stored(name)  # says what there is instead
-    listed = ", ".join(known.metadata.version for known in versions[:_LISTED])
-    return CellError(f"%fact rollback needs to know which version of {name}.", hint=f"It has {listed}.")
+    return Answer(
+        page(name, facts), {"name": name, "version": tool.version, "before": before, "bound": bound}
+    )
 
 
 def remove(arguments: Arguments, desk: Desk) -> Answer:
-    """Take a name out of the toolbox."""
+    """Remove a tool with all its versions."""
     name, version = split_reference(arguments.words["NAME"])
     if version is not None:
         raise CellError(
-            f"%fact remove takes out {name} as a whole, not one version of it.",
-            hint=f"Write %fact remove {name}; or %fact rollback {name} V to go back to another version.",
+            f"%fact remove removes {name} with all its versions, not one version.",
+            hint=f"Write %fact remove {name}; or %fact rollback {name} VERSION for another version.",
         )
     if not arguments.get("yes"):
-        versions = desk.ask(lambda core: core.store.versions(name))
-        if not versions:
-            desk.ask(lambda core: core.toolbox.stored(name))
+        versions = desk.ask(lambda core: _versions(core, name))
         raise CellError(
-            f"{name} has {plural(len(versions), 'version')}, which would be taken out of the toolbox.",
+            f"This would remove {name} with {plural(len(versions), 'version')}.",
             hint="Add --yes to do it. The history stays.",
         )
     removed = desk.ask(lambda core: core.toolbox.remove(name))
     facts = [
         ("Removed", f"{plural(removed, 'version')} of {name}"),
-        ("Kept", "the history; and what notebooks hold of it goes on working until they are closed"),
+        ("Kept", "the history; notebooks that hold the tool can run it until they are closed"),
     ]
     return Answer(page(name, facts), {"removed": name, "versions": removed})
+
+
+async def _versions(core: FactCore, name: str) -> list[ToolVersion]:
+    versions = await core.store.versions(name)
+    if not versions:
+        await core.toolbox.stored(name)  # raises, with close names
+    return versions

@@ -1,4 +1,4 @@
-"""``%fact tools``, ``show`` and ``history``: what is kept, listed and shown whole."""
+"""``%fact tools``, ``show`` and ``history``."""
 
 from __future__ import annotations
 
@@ -11,137 +11,95 @@ from fact_magics.display import cells
 from fact_magics.display.record import tool_record
 from fact_magics.display.table import Table
 from fact_magics.errors import CellError, UnknownName, did_you_mean
-from fact_magics.notebook.arguments import Arguments, Command, Option, count
-from fact_magics.notebook.commands.desk import JSON, Answer, Desk
+from fact_magics.notebook.commands.desk import Answer, Desk, write_file
 from fact_magics.notebook.commands.pages import page
 from fact_magics.text import duration, plural
 from fact_magics.tool import HAND, IMPORTED, Status
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fact_magics.core import FactCore
     from fact_magics.display.grid import Cell
     from fact_magics.display.record import Record
+    from fact_magics.notebook.arguments import Arguments
     from fact_magics.store import ExecutionRow, GenerationRow
-    from fact_magics.tool import ToolMetadata, ToolVersion
+    from fact_magics.tool import ToolVersion
 
-# So many tools and rows are listed, so many of a tool's runs counted; a reason is cut at so many characters.
-_TOOLS = 100
-_ROWS = 20
-_COUNTED = 50
-_REASON = 80
-
-TOOLS = Command(
-    usage="%fact tools [--search TEXT]",
-    summary="List the tools of this FACT_HOME, newest first.",
-    options=(Option("--search", "Words in names, descriptions and tags.", "TEXT"), JSON),
-    examples=("%fact tools", "%fact tools --search slug"),
-)
-SHOW = Command(
-    usage="%fact show NAME[@V]|ID",
-    summary="Show a tool, or a row of the history, whole.",
-    positional=("NAME|ID",),
-    options=(JSON,),
-    examples=("%fact show slugify", "%fact show slugify@1.0", "%fact show 5f2c"),
-)
+_TOOLS_LISTED = 100
+_ROWS_LISTED = 20
+_RUNS_COUNTED = 50
+_REASON_LIMIT = 80
+# Every file of rows begins so, if it has rows.
+_FILE_START = b'[\n  {\n    "kind": "'
 
 
-def _status(text: str) -> Status:
+def status(text: str) -> Status:
+    """Read the value of ``--status``."""
     try:
         return Status(text)
     except ValueError:
-        hint = did_you_mean(text, [status.value for status in Status]) or f"It is one of {', '.join(Status)}."
-        raise ValueError(f"is no status. {hint}") from None
-
-
-HISTORY = Command(
-    usage="%fact history [options]",
-    summary="List the runs and generations of this session, newest first.",
-    options=(
-        Option("-n", f"How many rows ({_ROWS}; with --to, all).", "N", count),
-        Option("--tool", "Only this tool's.", "NAME"),
-        Option(
-            "--status",
-            "Only those that ended so: ok, error, invalid, timeout, limit, interrupted.",
-            "S",
-            _status,
-        ),
-        Option("--search", "Words in input, output, printed text or error.", "TEXT"),
-        Option("--since", "A time, or how long ago: 2h, 3 days, 2026-01-31.", "T"),
-        Option("--session", "all, or a session's id, instead of this session.", "all|ID"),
-        Option("--to", "Write the rows to this file as JSON.", "FILE"),
-        Option("--replace", "Write over a file that is something else."),
-        JSON,
-    ),
-    examples=(
-        "%fact history",
-        "%fact history --status error --since 2h",
-        "%fact history --session all --to runs.json",
-    ),
-)
+        hint = did_you_mean(text, list(Status)) or f"It must be one of {', '.join(Status)}."
+        raise ValueError(f"is not a status. {hint}") from None
 
 
 def list_tools(arguments: Arguments, desk: Desk) -> Answer:
-    """List the current versions, all or those that words find."""
+    """List the current versions, all or those with these words."""
     search = arguments.get("search")
 
     async def find(core: FactCore) -> list[ToolVersion]:
         if search:
-            return await core.store.search_tools(search, _TOOLS + 1)
-        return await core.store.list_tools(_TOOLS + 1)
+            return await core.store.search_tools(search, _TOOLS_LISTED + 1)
+        return await core.store.list_tools(_TOOLS_LISTED + 1)
 
     found = desk.ask(find)
-    listed = found[:_TOOLS]
-    rows = [
-        (
-            tool.metadata.name,
-            tool.metadata.version,
-            "✓ proven" if tool.metadata.proven else "unproven",
-            ", ".join(tool.metadata.permissions),
-            _author(tool.metadata),
-            cells.when(tool.metadata.created_at),
-            tool.metadata.description,
-        )
-        for tool in listed
-    ]
-    if len(found) > _TOOLS:
-        title = f"The {'best' if search else 'latest'} {_TOOLS} tools; there are more, for --search to find"
-    elif rows:
-        title = plural(len(rows), "tool")
+    listed = found[:_TOOLS_LISTED]
+    if len(found) > _TOOLS_LISTED:
+        which = "best matches" if search else "latest tools"
+        title = f"The {_TOOLS_LISTED} {which}; use --search to find others"
+    elif listed:
+        title = plural(len(listed), "tool")
     else:
         title = f"No tool matches {search!r}." if search else "No tools yet. Write one: %%fact_generate NAME"
-    head = ("Tool", "Version", "Proof", "Allowed", "Written by", "Made", "What it does")
+    head = ("Tool", "Version", "Proof", "Allowed", "Written by", "Made", "Description")
+    rows = [_tool_cells(tool) for tool in listed]
     data = [{**asdict(tool.metadata), "source": tool.source} for tool in listed]
     return Answer(Table(title, head, rows, optional=("Allowed",)).record(), data)
 
 
-def _author(metadata: ToolMetadata) -> str:
-    return f"imported: {metadata.model}" if metadata.provider == IMPORTED else metadata.model
+def _tool_cells(tool: ToolVersion) -> tuple[str | Cell, ...]:
+    about = tool.metadata
+    return (
+        about.name,
+        about.version,
+        "✓ proven" if about.proven else "unproven",
+        ", ".join(about.permissions),
+        f"imported: {about.model}" if about.provider == IMPORTED else about.model,
+        cells.when(about.created_at),
+        about.description,
+    )
 
 
 def show(arguments: Arguments, desk: Desk) -> Answer:
     """Show a tool, a run, or the attempts of a generation."""
     wanted = arguments.words["NAME|ID"]
     found = desk.ask(lambda core: _find(core, wanted))
-    if isinstance(found, Tool):
-        data = {
-            **asdict(found.metadata),
-            "signature": found.text,
-            "source": found.source,
-            "schema": found.json_schema(),
-        }
-        runs = desk.ask(lambda core: core.store.history(tool_id=found.id, limit=_COUNTED + 1))
-        return Answer(tool_record(found.stored, found.text, uses=_uses(runs)), data)
     if isinstance(found, list):
         return Answer(_generation_page(found), [asdict(row) for row in found])
-    return Answer(_run_page(found), asdict(found))
+    if not isinstance(found, Tool):
+        return Answer(_run_page(found), asdict(found))
+    runs = desk.ask(lambda core: core.store.history(tool_id=found.id, limit=_RUNS_COUNTED + 1))
+    data = {
+        **asdict(found.metadata),
+        "signature": found.text,
+        "source": found.source,
+        "schema": found.json_schema(),
+    }
+    return Answer(tool_record(found.stored, found.text, uses=_uses(runs)), data)
 
 
 def _uses(runs: list[ExecutionRow]) -> str:
     if not runs:
         return "none yet"
-    many = f"more than {_COUNTED} runs" if len(runs) > _COUNTED else plural(len(runs), "run")
+    many = f"more than {_RUNS_COUNTED} runs" if len(runs) > _RUNS_COUNTED else plural(len(runs), "run")
     return f"{many}, the last {cells.when(runs[0].executed_at).plain}"
 
 
@@ -149,16 +107,16 @@ async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[Gener
     try:
         return await core.look_up(wanted)
     except (CellError, UnknownName):
-        if "@" in wanted:  # which no row's id holds
+        if "@" in wanted:  # no id has one
             raise
     if (row := await core.store.execution(wanted)) is not None:
         return row
     if attempts := await core.store.attempts(wanted):
         return attempts
-    close = did_you_mean(wanted, await core.store.tool_names())
+    hint = did_you_mean(wanted, await core.store.tool_names())
     raise UnknownName(
-        f"There is no tool and no row {wanted!r}.",
-        hint=close or "%fact tools and %fact history list what there is.",
+        f"No tool, run or generation is named {wanted!r}.",
+        hint=hint or "List them with %fact tools and %fact history.",
     )
 
 
@@ -188,49 +146,51 @@ def _generation_page(attempts: list[GenerationRow]) -> Record:
         ("Allowed", ", ".join(first.permissions)),
     ]
     for row in attempts:
-        spent = (
-            f"{row.input_tokens} tokens in, {row.output_tokens} out" if row.output_tokens is not None else ""
-        )
-        heading = f"{row.status} · {row.model} · {duration(row.duration_ms)} · {spent}".strip(" ·")
+        heading = f"{row.status} · {row.model} · {duration(row.duration_ms)}"
+        if row.output_tokens is not None:
+            heading += f" · {row.input_tokens} tokens in, {row.output_tokens} out"
         facts += [(f"Attempt {row.attempt}", heading), ("Why", row.reason), ("Text", row.text)]
     return page(f"Generation {first.generation_id} of {first.tool_name}", facts)
 
 
 def list_history(arguments: Arguments, desk: Desk) -> Answer:
     """List runs and generations, or write them to a file."""
-    to = arguments.get("to")
-    limit = arguments.get("n", None if to else _ROWS)
-    session = arguments.get("session")
+    to, search = arguments.get("to"), arguments.get("search")
+    limit = arguments.get("n", None if to else _ROWS_LISTED)
 
     async def find(core: FactCore) -> tuple[list[ExecutionRow], list[GenerationRow]]:
         chosen = {
-            "session_id": None if session == "all" else await _session_id(core, session),
+            "session_id": await _session_id(core, arguments.get("session")),
             "tool_name": arguments.get("tool"),
             "status": arguments.get("status"),
             "since": arguments.get("since"),
             "limit": None if limit is None else limit + 1,
         }
-        runs = await core.store.history(**chosen, search=arguments.get("search"))
-        generations = [] if arguments.get("search") else await core.store.generations(**chosen)
-        return runs, generations
+        runs = await core.store.history(**chosen, search=search)
+        return runs, [] if search else await core.store.generations(**chosen)
 
     runs, generations = desk.ask(find)
     found: list[tuple[str, tuple[str | Cell, ...], dict[str, Any]]] = [
-        (row.executed_at, _run_cells(row), {"kind": "run", **asdict(row)}) for row in runs
-    ]
-    found += [
-        (row.started_at, _generation_cells(row), {"kind": "generation", **asdict(row)}) for row in generations
+        *((row.executed_at, _run_cells(row), {"kind": "run", **asdict(row)}) for row in runs),
+        *(
+            (row.started_at, _generation_cells(row), {"kind": "generation", **asdict(row)})
+            for row in generations
+        ),
     ]
     found.sort(key=lambda item: item[0], reverse=True)
     listed = found[:limit]
     data = [row for _, _, row in listed]
     if to:
         path = desk.path(to)
-        if not arguments.get("replace"):
-            _refuse_loss(path)
-        return Answer(_write_out(path, data), data)
+        write_file(
+            path,
+            json.dumps(data, indent=2, ensure_ascii=False),
+            is_kept=lambda there: not (arguments.get("replace") or _holds_rows(there)),
+            kept="does not hold rows of a history",
+        )
+        return Answer(page("History", [("Written", f"{plural(len(data), 'row')} to {path}")]), data)
     if len(listed) < len(found):
-        title = f"The latest {plural(len(listed), 'row')}; there are more: -n N lists N of them"
+        title = f"The latest {plural(len(listed), 'row')}; -n N lists N of them"
     elif listed:
         title = plural(len(listed), "row")
     else:
@@ -240,12 +200,13 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     return Answer(Table(title, head, rows, numbers=("Took",)).record(), data)
 
 
-async def _session_id(core: FactCore, wanted: str | None) -> str:
-    if wanted is None:
-        return core.session_id
+async def _session_id(core: FactCore, wanted: str | None) -> str | None:
+    """Find a session by the beginning of its id; None means all of them."""
+    if wanted in (None, "all"):
+        return None if wanted else core.session_id
     known = await core.store.session(wanted)
     if known is None:
-        raise UnknownName(f"There is no session {wanted!r}.", hint="Write --session all for every one.")
+        raise UnknownName(f"There is no session {wanted!r}.", hint="Write --session all for all sessions.")
     return known.id
 
 
@@ -262,15 +223,15 @@ def _run_cells(row: ExecutionRow) -> tuple[str | Cell, ...]:
 
 
 def _generation_cells(row: GenerationRow) -> tuple[str | Cell, ...]:
+    is_ok = row.status is Status.OK
     if row.provider == HAND:
         what = "written by hand"
     elif row.provider == IMPORTED:
         what = f"imported: {row.model}"
     else:
-        done = "written by" if row.status is Status.OK else "asked"
-        what = f"{done} {row.model}, attempt {row.attempt}"
-    if row.status is not Status.OK:
-        what = f"{what}: {cells.middle(row.reason, _REASON)}".rstrip(": ")
+        what = f"{'written by' if is_ok else 'asked'} {row.model}, attempt {row.attempt}"
+    if not is_ok and row.reason:
+        what = f"{what}: {cells.middle(row.reason, _REASON_LIMIT)}"
     return (
         row.generation_id[:8],
         cells.when(row.started_at),
@@ -281,26 +242,5 @@ def _generation_cells(row: GenerationRow) -> tuple[str | Cell, ...]:
     )
 
 
-# What every file begins with that rows were written to.
-_BEGINNING = b'[\n  {\n    "kind": "'
-
-
-def _refuse_loss(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            there = file.read(len(_BEGINNING))
-    except OSError:  # it is not there, or else can't be written either
-        return
-    if there not in (_BEGINNING, b"[]", b""):
-        raise CellError(
-            f"{path} exists, and holds no rows of a history.",
-            hint="Name another file, or add --replace to write over it.",
-        )
-
-
-def _write_out(path: Path, data: list[dict[str, Any]]) -> Record:
-    try:
-        path.write_text(json.dumps(data, indent=2, ensure_ascii=False), encoding="utf-8")
-    except OSError as error:
-        raise CellError(f"{path} can't be written: {error.strerror}.", hint="Name another file.") from None
-    return page("History", [("Written", f"{plural(len(data), 'row')} to {path}")])
+def _holds_rows(content: bytes) -> bool:
+    return content in (b"[]", b"") or content.startswith(_FILE_START)

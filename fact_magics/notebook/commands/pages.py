@@ -1,4 +1,4 @@
-"""Pages of facts, a line each or many."""
+"""Pages of named facts."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def page(title: str, facts: Facts, *, code: Facts = ()) -> Record:
     Parameters
     ----------
     facts : sequence of (str, str)
-        Each fact's name and text; one without text is left out.
+        Each fact's name and text; a fact with an empty text is left out.
     code : sequence of (str, str)
-        What is long and only looked at where it is wanted: folded in HTML, at the end in plain text.
+        Long texts, which few read: folded in HTML, at the end in plain text.
     """
     facts = [(name, text) for name, text in facts if text]
     code = [(name, text) for name, text in code if text]
@@ -45,5 +45,5 @@ def page(title: str, facts: Facts, *, code: Facts = ()) -> Record:
 
 
 def _shown(text: str) -> str | Html:
-    """Give data and what has several lines the look of code."""
-    return preformatted(text, style=scrolled(text)) if "\n" in text or text[0] in '{["' else text
+    is_data = "\n" in text or text[0] in '{["'
+    return preformatted(text, style=scrolled(text)) if is_data else text

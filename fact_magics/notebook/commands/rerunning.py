@@ -1,4 +1,4 @@
-"""``%fact rerun``: a row of the history, run again."""
+"""``%fact rerun``: run a row of the history again."""
 
 from __future__ import annotations
 
@@ -8,41 +8,27 @@ from typing import TYPE_CHECKING
 
 from fact_magics.display.record import run_record
 from fact_magics.errors import CellError, InvalidInput, UnknownName, did_you_mean
-from fact_magics.notebook.arguments import ALLOW, YES_REALLY, Arguments, Command, Option, megabytes, seconds
-from fact_magics.notebook.commands.desk import JSON, Answer, Desk
+from fact_magics.notebook.commands.desk import Answer, Desk
 from fact_magics.signature.recorded import is_exact, read_recorded
 from fact_magics.tool import Status
 from fact_magics.values import plain
 
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
-    from fact_magics.core.loaded import LoadedTool
-    from fact_magics.core.plan import Plan
+    from fact_magics.notebook.arguments import Arguments
     from fact_magics.store import ExecutionRow
     from fact_magics.tool import ToolOutput
-
-RERUN = Command(
-    usage="%fact rerun ID",
-    summary="Run a row of the history again: the same version on the same input, and not from the cache.",
-    positional=("ID",),
-    options=(
-        Option("--timeout", "Wall-clock limit (30).", "S", seconds),
-        Option("--memory", "Memory limit in MB (1024).", "MB", megabytes),
-        ALLOW,
-        YES_REALLY,
-        JSON,
-    ),
-    examples=("%fact rerun 5f2c", "%fact rerun 5f2c --timeout 120"),
-)
 
 _LISTED = 200
 
 
 def rerun(arguments: Arguments, desk: Desk) -> Answer:
-    """Make the run that a row tells of again."""
+    """Run a row again: the same version on the same input."""
     wanted = arguments.words["ID"]
-    stopped = f"The run of {wanted} was stopped; it is recorded as interrupted."
-    output = desk.ask(lambda core: _run_again(core, wanted, arguments), stopped=stopped)
+    output = desk.ask(
+        lambda core: _run_again(core, wanted, arguments),
+        stopped=f"The run of {wanted} was stopped; it is recorded as interrupted.",
+    )
     data = {
         "success": output.success,
         "result": plain(output.result),
@@ -56,24 +42,32 @@ async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolO
     row = await _find(core, wanted)
     version = await core.store.tool_by_id(row.tool_id) if row.tool_id else None
     if version is None or row.input_data is None:
-        raise CellError(f"The run {row.id[:8]} never came to a tool, so there is nothing to run again.")
+        raise CellError(f"The run {row.id[:8]} found no tool to run, so it can't be run again.")
     if row.status is Status.INVALID:
         raise CellError(
-            f"The run {row.id[:8]} was refused for its input, so there is nothing to run again.",
-            hint=f"Write a %%fact_run {row.tool_name} cell with the input that you mean.",
+            f"The input of the run {row.id[:8]} was invalid, so it can't be run again.",
+            hint=f"Write a %%fact_run {row.tool_name} cell with valid input.",
         )
     tool = core.toolbox.give(version).loaded
     allowed = arguments.get("allow", ())
-    if (own := set(row.permissions) - set(version.metadata.permissions)) and not allowed:
-        line = " ".join(f"--allow {permission}" for permission in sorted(own))
+    if (own := sorted(set(row.permissions) - set(version.metadata.permissions))) and not allowed:
+        line = " ".join(f"--allow {permission}" for permission in own)
         raise CellError(
-            f"The run {row.id[:8]} was granted, for itself alone, {', '.join(sorted(own))}.",
+            f"The run {row.id[:8]} was granted {', '.join(own)}, which its tool does not have.",
             hint=f"To grant that again, add: {line}",
         )
+    unreadable = CellError(
+        f"The history keeps the input of {row.id[:8]} in a form that can't be read back exactly.",
+        hint=f"%fact show {row.id[:8]} shows it; write a %%fact_run {row.tool_name} cell with it.",
+    )
+    try:
+        parameters = read_recorded(row.input_data, tool.signature)
+    except (ValueError, RecursionError) as error:
+        raise unreadable from error
     plan = partial(
         core.runner.plan,
         tool,
-        _input(row, tool),
+        parameters,
         timeout_seconds=arguments.get("timeout", 30.0),
         memory_mb=arguments.get("memory", 1024),
         fresh=True,
@@ -83,10 +77,12 @@ async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolO
     try:
         planned = await asyncio.to_thread(plan) if tool.takes_paths else plan()
     except InvalidInput as refused:
-        if tool.takes_paths:  # the files are no longer what they were
+        if tool.takes_paths:  # the files have changed
             raise
-        raise _unreadable(row) from refused
-    _refuse_another(row, planned)
+        raise unreadable from refused
+    # Never run on an input that may differ from the recorded one.
+    if not is_exact(planned.tool.signature) and (row.cache_key is None or planned.key != row.cache_key):
+        raise unreadable
     return await core.execute(planned)
 
 
@@ -97,31 +93,8 @@ async def _find(core: FactCore, wanted: str) -> ExecutionRow:
     if attempts := await core.store.attempts(wanted):
         raise CellError(
             f"{wanted} is a generation of {attempts[0].tool_name}, not a run.",
-            hint=f"%fact show {wanted} shows what was asked; run its cell again with --fresh.",
+            hint=f"%fact show {wanted} shows the request; run its cell again with --fresh.",
         )
     known = [row.id[: len(wanted)] for row in await core.store.history(limit=_LISTED)]
-    raise UnknownName(
-        f"There is no run {wanted!r}.", hint=did_you_mean(wanted, known) or "%fact history lists them."
-    )
-
-
-def _input(row: ExecutionRow, tool: LoadedTool) -> dict[str, object]:
-    try:
-        return read_recorded(row.input_data or "", tool.signature)
-    except (ValueError, RecursionError) as error:
-        raise _unreadable(row) from error
-
-
-def _refuse_another(row: ExecutionRow, planned: Plan) -> None:
-    """Run nothing on an input that may be another one than the row tells of."""
-    if row.cache_key is not None and planned.key == row.cache_key:
-        return
-    if not is_exact(planned.tool.signature):
-        raise _unreadable(row)
-
-
-def _unreadable(row: ExecutionRow) -> CellError:
-    return CellError(
-        f"The input of {row.id[:8]} is kept in a form for people, from which it can't surely be read back.",
-        hint=f"%fact show {row.id[:8]} shows it; write a %%fact_run {row.tool_name} cell with it.",
-    )
+    hint = did_you_mean(wanted, known) or "%fact history lists the runs."
+    raise UnknownName(f"There is no run {wanted!r}.", hint=hint)

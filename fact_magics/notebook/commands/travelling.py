@@ -1,8 +1,7 @@
-"""``%fact export`` and ``import``: a tool into a file, and out of one."""
+"""``%fact export`` and ``import``: write a tool to a file, and read one from a file."""
 
 from __future__ import annotations
 
-import secrets
 import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -11,122 +10,65 @@ from fact_magics.core import portable
 from fact_magics.core.importing import Consent, author_of, refuse_ungranted, refuse_unsigned
 from fact_magics.errors import CellError, FactError, TransferRefused
 from fact_magics.events import GenerationEnded
-from fact_magics.notebook.arguments import ALLOW, YES_REALLY, Arguments, Command, Option, seconds
-from fact_magics.notebook.commands.desk import JSON, Answer, Desk
+from fact_magics.notebook.commands.desk import Answer, Desk, read_file, write_file
 from fact_magics.notebook.commands.pages import page
-from fact_magics.text import inert, one_line, plural, shorten
+from fact_magics.text import one_line, plural, shorten
 from fact_magics.tool import IMPORTED
 from fact_magics.writing.checks import check
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fact_magics.config import Settings
     from fact_magics.core import FactCore
     from fact_magics.core.handle import Tool
     from fact_magics.core.portable import ToolFile
     from fact_magics.events import Event
+    from fact_magics.notebook.arguments import Arguments
     from fact_magics.tool import ToolVersion
 
     Facts = list[tuple[str, str]]
 
-# As long as a tool may be.
+# The longest source that a tool may have.
 _SHOWN = 200_000
-
-EXPORT = Command(
-    usage="%fact export NAME[@V]",
-    summary="Write a tool to a file that reads well and can be imported elsewhere.",
-    positional=("NAME",),
-    options=(
-        Option("--to", "The file, or the directory for it (NAME.fact.py beside the notebook).", "FILE"),
-        Option("--replace", "Write over a file that is something else."),
-        JSON,
-    ),
-    examples=("%fact export slugify", "%fact export slugify@1.0 --to shared/slugify.fact.py"),
-)
-IMPORT = Command(
-    usage="%fact import FILE",
-    summary="Take a tool in from a file, if it does here what its examples say.",
-    positional=("FILE",),
-    options=(
-        ALLOW,
-        YES_REALLY,
-        Option("--unsigned", "Take a file without a signature where a SECRET_KEY is set."),
-        Option("--timeout", "Wall-clock limit of each example (30).", "S", seconds),
-        JSON,
-    ),
-    examples=("%fact import slugify.fact.py", "%fact import stars.fact.py --allow net:api.github.com:443"),
-)
 
 
 def export(arguments: Arguments, desk: Desk) -> Answer:
     """Write a tool to a file."""
-    reference = arguments.words["NAME"]
-    text = desk.ask(lambda core: core.export_tool(reference))
+    text = desk.ask(lambda core: core.export_tool(arguments.words["NAME"]))
     file = portable.read(text)
-    path = _target(desk, arguments.get("to"), file.name)
-    if not arguments.get("replace"):
-        _refuse_loss(path, file)
-    _write(path, text)
-    signed = (
-        f"with the SECRET_KEY from {desk.settings.origin('secret_key')}"
-        if file.signature
-        else "no: no SECRET_KEY is set"
+    path = desk.path(arguments.get("to") or f"{file.name}.fact.py")
+    if path.is_dir():
+        path /= f"{file.name}.fact.py"
+    write_file(
+        path,
+        text,
+        is_kept=lambda there: not (arguments.get("replace") or _holds(there, file.name)),
+        kept=f"is not an unchanged export of {file.name}",
     )
+    origin = desk.core.settings.origin("secret_key")
     facts = [
         ("Written", f"{path}, {plural(len(text.encode()), 'byte')}"),
         ("Allowed", ", ".join(file.permissions)),
-        ("Signed", signed),
+        ("Signed", f"with the SECRET_KEY from {origin}" if file.signature else "no: no SECRET_KEY is set"),
         ("Elsewhere", f"%fact import {shlex.quote(path.name)}"),
     ]
     data = {"name": file.name, "version": file.version, "file": str(path), "signed": bool(file.signature)}
     return Answer(page(f"{file.name} {file.version}", facts), data)
 
 
-def _target(desk: Desk, wanted: str | None, name: str) -> Path:
-    path = desk.path(wanted or f"{name}.fact.py")
-    return path / f"{name}.fact.py" if path.is_dir() else path
-
-
-def _refuse_loss(path: Path, file: ToolFile) -> None:
+def _holds(content: bytes, name: str) -> bool:
     try:
-        there = portable.read(portable.decode(_read(path)))
-    except FileNotFoundError:
-        return
+        return portable.read(portable.decode(content)).name == name
     except TransferRefused:
-        pass
-    else:
-        if there.name == file.name:
-            return
-    raise CellError(
-        f"{path} exists, and is no exported {file.name} as it was written.",
-        hint="Name another file with --to, or add --replace to write over it.",
-    )
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all; a link in its place is replaced, not followed."""
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
-    try:
-        with partial.open("xb") as file:
-            file.write(text.encode())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise CellError(
-            f"{path} can't be written: {error.strerror}.", hint="Name another file with --to."
-        ) from None
+        return False
 
 
 def import_(arguments: Arguments, desk: Desk) -> Answer:
-    """Show what a file holds, prove it here, and keep it."""
+    """Show the tool in a file, test it here, and store it."""
     path = desk.path(arguments.words["FILE"])
-    try:
-        text = portable.decode(_read(path))
-    except FileNotFoundError:
-        raise CellError(
-            f"There is no file {path}.", hint="Give the path of a file that %fact export wrote."
-        ) from None
+    content = read_file(path, portable.MAX_BYTES + 1)
+    if content is None:
+        raise CellError(f"There is no file {path}.", hint="Give the path of a file that %fact export wrote.")
+    text = portable.decode(content)
     file = portable.read(text)
     about = f"{file.name} {file.version} from {path.name}"
     ended: list[GenerationEnded] = []
@@ -135,8 +77,11 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
         if isinstance(event, GenerationEnded):
             ended.append(event)
 
-    allowed = tuple(arguments.get("allow", ()))
-    consent = Consent(allowed, bool(arguments.get("yes_really")), bool(arguments.get("unsigned")))
+    consent = Consent(
+        tuple(arguments.get("allow", ())),
+        bool(arguments.get("yes_really")),
+        bool(arguments.get("unsigned")),
+    )
 
     async def take_in(core: FactCore) -> tuple[ToolVersion | None, Tool]:
         refuse_unsigned(file, core.settings.secret_key, unsigned=consent.unsigned)
@@ -152,50 +97,30 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
         )
         return before, tool
 
+    claims = _claims(file, desk.core.settings)
+    lines = plural(len(file.source.splitlines()), "line")
+    texts = [
+        ("Examples", shorten(file.contract, _SHOWN)),
+        (f"Source, {lines}", shorten(file.source, _SHOWN)),
+    ]
     try:
         before, tool = desk.ask(take_in, stopped=f"The import of {file.name} was stopped.")
     except FactError:
-        desk.notebook.show(page(about, _claims(file, desk.settings), code=_texts(file)))
+        desk.notebook.show(page(about, claims, code=texts))
         raise
-    facts = [*_claims(file, desk.settings), *_outcome(tool, ended[-1], before)]
     data = {**asdict(tool.metadata), "reused": ended[-1].reused, "signed": bool(file.signature)}
-    return Answer(page(about, facts, code=_texts(file)), data)
+    return Answer(page(about, [*claims, *_outcome(tool, ended[-1], before)], code=texts), data)
 
 
 def _command(arguments: Arguments, consent: Consent) -> str:
-    """Write the line again, as far as it decides what is let in."""
+    """Write the line again, to which missing permissions can be added."""
     words = ["%fact import", shlex.quote(arguments.words["FILE"])]
     words += [f"--allow {shlex.quote(permission)}" for permission in consent.permissions]
     words += ["--yes-really"] * consent.yes_really + ["--unsigned"] * consent.unsigned
     return " ".join(words)
 
 
-def _read(path: Path) -> bytes:
-    """Read no more of a file than can be one of ours.
-
-    Raises
-    ------
-    FileNotFoundError
-        It is not there.
-    CellError
-        It can't be read.
-    """
-    if path.exists() and not path.is_file():
-        raise CellError(f"{path} is no file.", hint="Give the path of a file that %fact export wrote.")
-    try:
-        with path.open("rb") as file:
-            return file.read(portable.MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        raise CellError(
-            f"{inert(str(path))} can't be read: {said}.", hint="Give the path of a file that you can read."
-        ) from None
-
-
 def _outcome(tool: Tool, ended: GenerationEnded, before: ToolVersion | None) -> Facts:
-    """Say what the import came to."""
     name = tool.name
     if ended.reused:
         done = f"{ended.notice}; it is the current one"
@@ -212,11 +137,11 @@ def _outcome(tool: Tool, ended: GenerationEnded, before: ToolVersion | None) -> 
 
 
 def _claims(file: ToolFile, settings: Settings) -> Facts:
-    """Say what a file says of a tool; nothing of it is believed."""
+    """List what a file says about its tool. None of it is relied on."""
     checked, failures = check(file.source, file.name)
     author = author_of(file, file.permissions)
     written = f"made {one_line(file.created_at, 40)}, by fact_magics {one_line(file.fact_magics, 20)}"
-    proof = f"said to be proven on {plural(file.examples, 'example')}" if file.proven else "unproven"
+    proof = f"proven there on {plural(file.examples, 'example')}, it says" if file.proven else "unproven"
     return [
         ("Signature", one_line(checked.signature.text if checked else failures[0], 400)),
         ("Does", (checked.signature.doc if checked else "") or file.description),
@@ -228,20 +153,12 @@ def _claims(file: ToolFile, settings: Settings) -> Facts:
     ]
 
 
-def _texts(file: ToolFile) -> Facts:
-    lines = plural(len(file.source.splitlines()), "line")
-    return [
-        ("Examples", shorten(file.contract, _SHOWN)),
-        (f"Source, {lines}", shorten(file.source, _SHOWN)),
-    ]
-
-
 def _signed(file: ToolFile, settings: Settings) -> str:
     key = settings.secret_key
     if not file.signature:
         return "no"
     if key is None:
-        return "yes, but no SECRET_KEY is set here to check that with"
+        return "yes, but it can't be checked: no SECRET_KEY is set here"
     if not file.is_signed_by(key):
-        return "with another SECRET_KEY than the one that is set here"
+        return "with a different SECRET_KEY"
     return f"validly, with the SECRET_KEY from {settings.origin('secret_key')}"
