@@ -53,8 +53,7 @@ def list_tools(arguments: Arguments, desk: Desk) -> Answer:
     found = desk.ask(find)
     listed = found[:_TOOLS_LISTED]
     if len(found) > _TOOLS_LISTED:
-        which = "best matches" if search else "latest tools"
-        title = f"The {_TOOLS_LISTED} {which}; use --search to find others"
+        title = f"The {'best' if search else 'latest'} {_TOOLS_LISTED} tools; use --search to find the others"
     elif listed:
         title = plural(len(listed), "tool")
     else:
@@ -190,7 +189,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
         )
         return Answer(page("History", [("Written", f"{plural(len(data), 'row')} to {path}")]), data)
     if len(listed) < len(found):
-        title = f"The latest {plural(len(listed), 'row')}; -n N lists N of them"
+        title = f"The latest {plural(len(listed), 'row')}; use -n N to list N rows"
     elif listed:
         title = plural(len(listed), "row")
     else:
