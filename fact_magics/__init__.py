@@ -1,4 +1,4 @@
-"""fact_magics: a notebook workshop for tools written by language models.
+"""fact_magics: a notebook session for tools written by language models.
 
 ``%load_ext fact_magics`` brings ``%%fact_generate``, ``%%fact_run`` and ``%fact``. From Python, `FactCore`
 does the same work without a notebook.

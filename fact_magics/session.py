@@ -1,4 +1,4 @@
-"""What one load of the extension, or one import from a script, owns: a loop thread and the core on it."""
+"""One load of the extension, or one script: it owns the loop thread and the core on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Workshop:
+class Session:
     """Opens the core on its first use, and closes everything at the end.
 
     Parameters
@@ -106,11 +106,15 @@ class Workshop:
 
                 self._thread = self._thread or LoopThread()
                 core = FactCore(settings, directory=self.directory, **self._about)
-                self.submit(core.__aenter__()).wait(_nothing)
+                self.run(core.__aenter__())
                 self._core = core
         if settings != self._core.settings:
-            self.submit(self._core.configure(settings)).wait(_nothing)
+            self.run(self._core.configure(settings))
         return self._core
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the core's loop, and wait for it on this thread."""
+        return self.submit(coroutine).wait(_nothing)
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Job[T]:
         """Start a coroutine on the core's loop; the core was opened before."""
@@ -124,24 +128,6 @@ class Workshop:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.close(core.aclose() if core is not None else None)
-
-
-# The one process-wide default: ``fact_magics.tools`` is a module, which nobody hands an owner.
-_current: Workshop | None = None
-
-
-def use(workshop: Workshop | None) -> None:
-    """Let ``fact_magics.tools`` ask this workshop; None, once it is closed."""
-    global _current
-    _current = workshop
-
-
-def current() -> Workshop:
-    """Give the workshop that ``fact_magics.tools`` asks: the loaded extension's, or one of its own."""
-    global _current
-    if _current is None:
-        _current = Workshop()
-    return _current
 
 
 def _nothing() -> None:

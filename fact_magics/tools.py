@@ -12,10 +12,28 @@ from typing import NoReturn as _NoReturn
 from fact_magics.errors import FactError as _FactError
 from fact_magics.errors import ToolImportError as _ToolImportError
 from fact_magics.errors import UnknownName as _UnknownName
-from fact_magics.session import current as _current
+from fact_magics.session import Session as _Session
 
 if _TYPE_CHECKING:
     from fact_magics.core.handle import Tool as _Tool
+
+
+# The one module-level state of the package: nobody hands a module the session that it belongs to.
+_session: _Session | None = None
+
+
+def _use(session: _Session | None) -> None:
+    """Answer from this session from now on; None when it is closed."""
+    global _session
+    _session = session
+
+
+def _current() -> _Session:
+    """Give the session to ask: the loaded extension's, or one of this module's own."""
+    global _session
+    if _session is None:
+        _session = _Session()
+    return _session
 
 
 def __getattr__(name: str) -> "_Tool":
@@ -32,20 +50,20 @@ def __dir__() -> list[str]:
     # Whoever lists the names, as Tab does, has not asked for a database to be made.
     import sqlite3
 
-    workshop = _current()
-    workshop.wait_for_imports()
+    session = _current()
+    session.wait_for_imports()
     from fact_magics.store.glance import names
 
     try:
-        return names(workshop.database_path)
+        return names(session.database_path)
     except (_FactError, sqlite3.Error, OSError, LookupError):
         return []
 
 
 def _stored(reference: str) -> "_Tool":
-    workshop = _current()
-    core = workshop.core
-    return workshop.submit(core.tool(reference)).wait(lambda: None)
+    session = _current()
+    core = session.core
+    return session.run(core.tool(reference))
 
 
 class _Unavailable:

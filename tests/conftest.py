@@ -32,8 +32,8 @@ _SLOW = (
 _THOROUGH = (
     "tests/attacks/test_unprivileged", "tests/benchmarks/", "tests/display/test_exports",
     "tests/notebook/test_habits", "tests/notebook/test_in_kernel", "tests/notebook/test_limits",
-    "tests/notebook/test_live_views", "tests/notebook/test_travelling", "tests/terminal/",
-    "tests/test_hostile_repository",
+    "tests/notebook/test_live_views", "tests/notebook/test_travelling", "tests/notebook/test_terminal",
+    "tests/config/test_hostile_repository",
 )  # fmt: skip
 
 # What takes long and is tried on ipykernel 7 in any case.
@@ -41,13 +41,20 @@ _ONCE = ("tests/notebook/test_sessions", "tests/notebook/test_interrupts")
 
 # What starts kernels, browsers, terminals or many processes, or needs packages that are heavier than the core's.
 _NOT_FAST = (
-    "attacks", "benchmarks", "browser", "management", "notebook", "notebooks", "providers", "readme", "shelf",
-    "terminal", "display/test_exports.py", "sandbox/test_broken.py", "sandbox/test_claims.py",
-    "sandbox/test_denied.py", "sandbox/test_endings.py", "sandbox/test_full.py", "sandbox/test_leaks.py",
-    "sandbox/test_limits.py", "sandbox/test_permissions.py", "sandbox/test_walls.py", "store/test_opening.py",
-    "store/test_processes.py", "test_answers.py", "test_completion.py", "test_config_file.py", "test_handle.py",
-    "test_hostile_repository.py", "test_http.py", "test_imports.py", "test_paths.py", "test_quality.py",
-    "test_testing.py", "test_tools_module.py", "test_toolbox.py", "writing/test_loop.py",
+    "attacks", "benchmarks", "browser", "notebooks", "providers", "readme", "shelf",
+    "config/test_config_file.py", "config/test_hostile_repository.py", "core/test_answers.py", "core/test_handle.py",
+    "core/test_imports.py", "core/test_paths.py", "core/test_toolbox.py", "display/test_exports.py",
+    "notebook/commands", "notebook/test_arrival.py", "notebook/test_bad_input.py", "notebook/test_completion.py",
+    "notebook/test_editing.py", "notebook/test_habits.py", "notebook/test_in_kernel.py",
+    "notebook/test_interrupts.py", "notebook/test_isolation_modes.py", "notebook/test_limits.py",
+    "notebook/test_live_views.py", "notebook/test_loading.py", "notebook/test_managing.py",
+    "notebook/test_permissions.py", "notebook/test_queue.py", "notebook/test_records.py",
+    "notebook/test_running_cells.py", "notebook/test_secrets.py", "notebook/test_sessions.py",
+    "notebook/test_terminal.py", "notebook/test_travelling.py", "notebook/test_writing_cells.py", "sandbox/test_broken.py",
+    "sandbox/test_claims.py", "sandbox/test_denied.py", "sandbox/test_endings.py", "sandbox/test_full.py",
+    "sandbox/test_leaks.py", "sandbox/test_limits.py", "sandbox/test_permissions.py", "sandbox/test_walls.py",
+    "store/test_opening.py", "store/test_processes.py", "test_http.py", "test_quality.py", "test_testing.py",
+    "test_tools_module.py", "writing/test_loop.py",
 )  # fmt: skip
 
 

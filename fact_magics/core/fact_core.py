@@ -6,17 +6,18 @@ import asyncio
 import os
 import sys
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from fact_magics.config import Settings, load_settings, own_home
+from fact_magics.core.accepting import Acceptor
+from fact_magics.core.cache import AnswerCache, DatabaseTier
 from fact_magics.core.files import InputFiles
-from fact_magics.core.generating import Generator
-from fact_magics.core.recording import History
+from fact_magics.core.generating import edit, generate
+from fact_magics.core.recording import Recorder
 from fact_magics.core.running import Runner
 from fact_magics.core.toolbox import Toolbox
-from fact_magics.errors import FactError, InvalidInput
+from fact_magics.errors import FactError, InvalidInput, StoreError
 from fact_magics.logs import open_log
 from fact_magics.permissions import Protected
 from fact_magics.sandbox import Sandbox
@@ -24,18 +25,19 @@ from fact_magics.sandbox.limits import read_limits
 from fact_magics.store import MemoryCache, Store, new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from fact_magics.core.handle import Tool
     from fact_magics.core.plan import Plan
     from fact_magics.events import Event, Listener
-    from fact_magics.store import ExecutionRow
-    from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
+    from fact_magics.sandbox.outcome import Outcome
+    from fact_magics.store import CacheStats, ExecutionRow, GenerationRow, SessionRow
+    from fact_magics.tool import ToolInput, ToolOutput, ToolSpec, ToolVersion
 
 
 class FactCore:
-    """The workshop without a notebook.
+    """The session without a notebook.
 
     Parameters
     ----------
@@ -67,64 +69,58 @@ class FactCore:
         self.directory = (directory or Path.cwd()).absolute()
         self.settings = settings or load_settings({}, self.directory, os.environ)
         self.session_id = new_id()
-        self.memory = MemoryCache()
+        self._memory = MemoryCache()
         self._about = {"notebook": notebook, "kernel": kernel, "python": sys.version.split()[0]}
         self._listeners: list[Listener] = []
 
     async def __aenter__(self) -> Self:
         settings = self.settings
-        self.store = await Store.open(settings.database_path)
+        self._store = await Store.open(settings.database_path)
         try:
             self.log = open_log(settings.home / "logs", settings.log_level, settings.secrets)
-            self.sandbox = Sandbox(mode=settings.isolation, limits=read_limits(settings.limits))
-            self.history = History(self.store, self.session_id)
-            self.files = InputFiles(self._protected(settings))
-            self.generator = Generator(
-                self.store, self.history, self.sandbox, self.files, self.log, self.session_id
+            self._sandbox = Sandbox(mode=settings.isolation, limits=read_limits(settings.limits))
+            self._recorder = Recorder(self._store, self.session_id)
+            self._files = InputFiles(self._protected(settings))
+            self._acceptor = Acceptor(
+                self._store, self._recorder, self._sandbox, self._files, self.log, self.session_id
             )
-            self.runner = Runner(
-                self.store,
-                self.memory,
-                self.history,
-                self.sandbox,
-                self.files,
-                self.log,
-                asyncio.get_running_loop(),
-                self._emitter(None),
+            answers = AnswerCache(self._memory, [DatabaseTier(self._store, self._recorder)])
+            self._runner = Runner(
+                answers, self._recorder, self._sandbox, self._files, self.log, self._emitter(None)
             )
-            self.toolbox = Toolbox(self.store, self.session_id, self.runner)
-            await self.store.start_session(self.session_id, **self._about)
+            self._toolbox = Toolbox(self._store, self.session_id, self._runner)
+            await self._store.sessions.start(self.session_id, **self._about)
             # Ahead of the first run, which is told if this system can't isolate.
             self._warming = asyncio.create_task(self._warm())
         except BaseException:
-            await self.store.aclose()
+            await self._store.aclose()
             raise
         return self
 
     async def _warm(self) -> None:
         with suppress(FactError):
-            await self.sandbox.start()
+            await self._sandbox.start()
 
     async def configure(self, settings: Settings) -> None:
         """Take over changed settings; where data are kept stays as it was when the core was opened."""
         known = self.settings
         if (settings.isolation, settings.limits) != (known.isolation, known.limits):
             await self._warming
-            await self.sandbox.use(settings.isolation, read_limits(settings.limits))
+            await self._sandbox.use(settings.isolation, read_limits(settings.limits))
             self._warming = asyncio.create_task(self._warm())
         for secret in settings.secrets:
             self.log.add_secret(secret)
         self.log.keep(settings.log_level)
-        self.files.protected = self._protected(settings)
+        self._files.protected = self._protected(settings)
         self.settings = settings
 
     def _protected(self, settings: Settings) -> Protected:
-        return Protected(self.directory, settings.home, self.store.path, own_home({}, os.environ))
+        return Protected(self.directory, settings.home, self._store.path, own_home({}, os.environ))
 
     async def layers(self) -> tuple[str, ...]:
         """Name the isolation layers in force; empty where a tool that a model wrote can't be run."""
         await self._warming
-        return self.sandbox.layers()
+        return self._sandbox.layers()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -134,14 +130,14 @@ class FactCore:
     async def aclose(self) -> None:
         """Commit what is pending, end every process, close the database."""
         try:
-            await self.runner.aclose()
+            await self._runner.aclose()
             with suppress(FactError):
-                await self.history.flush()
-                await self.store.end_session(self.session_id)
+                await self._recorder.flush()
+                await self._store.sessions.end(self.session_id)
             await self._warming
-            await self.sandbox.aclose()
+            await self._sandbox.aclose()
         finally:
-            await self.store.aclose()
+            await self._store.aclose()
             self.log.close()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -162,6 +158,61 @@ class FactCore:
 
         return emit
 
+    # Tools
+
+    async def tool(self, reference: str) -> Tool:
+        """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``; the first use of a bare name pins its version.
+
+        Raises
+        ------
+        UnknownName
+            There is no such tool, or no such version of it.
+        """
+        return await self._toolbox.resolve(reference)
+
+    async def look_up(self, reference: str) -> Tool:
+        """Find a tool as `tool` does, without pinning it."""
+        return await self._toolbox.look_up(reference)
+
+    def pinned(self, name: str) -> Tool | None:
+        """Give the tool that this session has bound or run under a bare name; waits for nothing."""
+        return self._toolbox.pinned(name)
+
+    async def stored(self, reference: str) -> ToolVersion:
+        """Find a version as it is stored, also one that can't be run any more (`UnknownName` otherwise)."""
+        return await self._toolbox.stored(reference)
+
+    async def current(self, name: str) -> ToolVersion | None:
+        """Find the version that a name means to sessions that have not used it yet."""
+        return await self._store.tools.get(name)
+
+    async def versions(self, name: str) -> list[ToolVersion]:
+        """List the versions of a name, the highest first (`UnknownName` where there are none)."""
+        return await self._toolbox.versions(name)
+
+    async def version_by_id(self, tool_id: str) -> Tool | None:
+        """Find a version by its id, also one that was removed from the toolbox."""
+        version = await self._store.tools.by_id(tool_id)
+        return self._toolbox.give(version) if version is not None else None
+
+    async def list_tools(self, search: str = "", limit: int = 100) -> list[ToolVersion]:
+        """List current versions: the latest first, or those that match the words of `search`, best first."""
+        if search:
+            return await self._store.tools.search(search, limit)
+        return await self._store.tools.latest(limit)
+
+    async def tool_names(self) -> list[str]:
+        """List the names in the toolbox, sorted."""
+        return await self._store.tools.names()
+
+    async def roll_back(self, name: str, version: str) -> Tool:
+        """Make another version the current one, of the toolbox and of this session (or `UnknownName`)."""
+        return await self._toolbox.roll_back(name, version)
+
+    async def remove_tool(self, name: str) -> int:
+        """Take a name out of the toolbox, and tell how many versions it had; its history stays."""
+        return await self._toolbox.remove(name)
+
     async def generate(self, spec: ToolSpec, listener: Listener | None = None) -> Tool:
         """Have a tool written and proven, or give the accepted one that this request has already.
 
@@ -179,8 +230,8 @@ class FactCore:
         CellError
             The name or an example can't be read; a permission is malformed, dangerous, or grants nothing.
         """
-        version = await self.generator.generate(spec, self.settings, self._emitter(listener))
-        return self.toolbox.hold(version)
+        emit = self._emitter(listener)
+        return self._toolbox.hold(await generate(spec, self.settings, self._store, self._acceptor, emit))
 
     async def edit_tool(
         self, name: str, source: str, *, timeout_seconds: float = 30.0, listener: Listener | None = None
@@ -199,9 +250,9 @@ class FactCore:
         UnknownName
             There is no such tool.
         """
-        current = await self.toolbox.stored(name)
-        version = await self.generator.edit(current, source, timeout_seconds, self._emitter(listener))
-        return self.toolbox.hold(version)
+        current = await self._toolbox.stored(name)
+        version = await edit(current, source, timeout_seconds, self._acceptor, self._emitter(listener))
+        return self._toolbox.hold(version)
 
     async def export_tool(self, reference: str) -> str:
         """Write a tool as the text of a file that `import_tool` reads, signed if a ``SECRET_KEY`` is set.
@@ -211,12 +262,12 @@ class FactCore:
         UnknownName
             There is no such tool, or no such version of it.
         TransferRefused
-            It is too large for a file, or no text.
+            It is too large for a file, or not text.
         """
         from fact_magics.core import portable
 
-        found = await self.toolbox.stored(reference)
-        stored = await self.store.tool_by_id(found.metadata.id)
+        found = await self._toolbox.stored(reference)
+        stored = await self._store.tools.by_id(found.metadata.id)
         return portable.write(stored or found, self.settings.secret_key)
 
     async def import_tool(
@@ -234,34 +285,36 @@ class FactCore:
         Parameters
         ----------
         permissions : sequence of str
-            What it is granted: all that it asks for, and nothing else.
+            The permissions to grant: all that the file asks for, and no others.
         yes_really : bool
-            Dangerous ones among them are meant.
+            Grant dangerous ones too.
         unsigned : bool
-            Where a ``SECRET_KEY`` is set, a file without a signature will do.
+            Accept a file without a signature although a ``SECRET_KEY`` is set.
         timeout_seconds : float
             Wall-clock limit of each example.
 
         Raises
         ------
         TransferRefused
-            It is no tool's file, from a newer version, changed, not signed with this key, or does not do here
-            what it promises; nothing has changed.
+            The text is not a tool's file, or the file is from a newer version, changed, not signed with this
+            key, or its tool fails its own examples here; nothing has changed.
         CellError
             A permission that it asks for was not granted, or can't be.
         """
         from fact_magics.core import portable
-        from fact_magics.core.importing import Consent, Importer
+        from fact_magics.core.importing import Consent, take_in
 
-        importer = Importer(self.store, self.sandbox, self.files, self.log, self.session_id)
-        version = await importer.take_in(
+        version = await take_in(
             portable.read(text),
             Consent(tuple(permissions), yes_really, unsigned),
             self.settings.secret_key,
             timeout_seconds,
+            self._acceptor,
             self._emitter(listener),
         )
-        return self.toolbox.hold(version)
+        return self._toolbox.hold(version)
+
+    # Runs
 
     async def execute_tool(self, request: ToolInput, listener: Listener | None = None) -> ToolOutput:
         """Run a tool; never raises for what the tool does, nor for input that does not fit.
@@ -275,32 +328,47 @@ class FactCore:
         IsolationError
             The run can't be isolated as the settings require, or be granted what it is permitted.
         """
-        tool = (await self.tool(request.operation)).loaded
-        plan = partial(
-            self.runner.plan,
-            tool,
-            request.parameters,
-            timeout_seconds=request.timeout_seconds,
-            memory_mb=request.memory_mb,
-            fresh=request.fresh,
-            permissions=request.permissions,
-            yes_really=request.yes_really,
-        )
-        try:
-            planned = await asyncio.to_thread(plan) if tool.takes_paths else plan()
-        except InvalidInput as refused:
-            output = self.runner.refuse(tool, request.parameters, refused)
-        else:
-            recalled = self.runner.recall(planned)
-            if recalled is None:
-                return await self.execute(planned, listener)
-            output = recalled
-        await self.runner.settle(output)
-        return output
+        tool = await self.tool(request.operation)
+        return await self._runner.answer(tool.loaded, request, self._emitter(listener))
+
+    def begin(self, tool: Tool, request: ToolInput) -> Plan | ToolOutput:
+        """Plan a run on any thread; give its output where its input is refused or memory has the answer.
+
+        A plan is for `execute`. The row of an output waits for `flush`.
+        """
+        return self._runner.begin(tool.loaded, request)
 
     async def execute(self, planned: Plan, listener: Listener | None = None) -> ToolOutput:
         """Make a run that was planned; its row is committed when this returns."""
-        return await self.runner.execute(planned, self._emitter(listener))
+        return await self._runner.execute(planned, self._emitter(listener))
+
+    async def plan(self, tool: Tool, request: ToolInput) -> Plan:
+        """Plan a run for `execute`, which may answer it from the cache unless the request is fresh.
+
+        Raises
+        ------
+        InvalidInput
+            The input does not fit the signature, or a file can't be passed; nothing is recorded.
+        """
+        if tool.loaded.takes_paths:
+            return await asyncio.to_thread(self._runner.plan, tool.loaded, request)
+        return self._runner.plan(tool.loaded, request)
+
+    def refuse(self, tool: Tool, parameters: Mapping[str, Any], refused: InvalidInput) -> ToolOutput:
+        """Record a run whose input does not fit, and build its output."""
+        return self._runner.refuse(tool.loaded, parameters, refused)
+
+    def conclude(self, planned: Plan, outcome: Outcome, started: float) -> ToolOutput:
+        """Judge and record a run that was made in the notebook's own process; its row waits for `flush`.
+
+        Parameters
+        ----------
+        started : float
+            The `time.perf_counter` of the run's start.
+        """
+        return self._runner.conclude(planned, outcome, started)
+
+    # History
 
     async def get_tool_history(self, tool_id: str, limit: int = 20) -> list[ExecutionRow]:
         """List a tool's latest runs, newest first.
@@ -312,24 +380,53 @@ class FactCore:
         limit : int
             At most so many rows.
         """
-        await self.history.flush()
-        rows = await self.store.history(tool_id=tool_id, limit=limit)
-        return rows or await self.store.history(tool_name=tool_id, limit=limit)
+        rows = await self.list_runs(tool_id=tool_id, limit=limit)
+        return rows or await self.list_runs(tool_name=tool_id, limit=limit)
 
-    async def tool(self, reference: str) -> Tool:
-        """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``; the first use of a bare name pins its version.
+    async def list_runs(self, **chosen: Any) -> list[ExecutionRow]:
+        """List runs, the latest first; the filters are those of `Store.history`."""
+        await self.flush()
+        return await self._store.history.runs(**chosen)
 
-        Raises
-        ------
-        UnknownName
-            There is no such tool, or no such version of it.
-        """
-        return await self.toolbox.use(reference)
+    async def list_generations(self, **chosen: Any) -> list[GenerationRow]:
+        """List attempts of generations, the latest first; the filters are those of `Store.generations`."""
+        return await self._store.history.generations(**chosen)
 
-    async def look_up(self, reference: str) -> Tool:
-        """Find a tool as `tool` does, without pinning it."""
-        return await self.toolbox.look_up(reference)
+    async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
+        """Find a run, or the attempts of a generation, by its id or an unambiguous beginning of it."""
+        await self.flush()
+        return (
+            await self._store.history.find_run(row_id) or await self._store.history.attempts(row_id) or None
+        )
 
-    def pinned(self, name: str) -> Tool | None:
-        """Give what this session runs under a bare name, if it has run or bound it; waits for nothing."""
-        return self.toolbox.pinned(name)
+    async def find_session(self, session_id: str) -> SessionRow | None:
+        """Find a session by its id or an unambiguous beginning of it."""
+        return await self._store.sessions.find(session_id)
+
+    @property
+    def pending_rows(self) -> int:
+        """How many rows wait for a commit."""
+        return self._recorder.pending
+
+    async def flush(self) -> None:
+        """Commit the rows that wait (`StoreError` where the database can't be written)."""
+        await self._recorder.flush()
+
+    def flush_blocking(self) -> str:
+        """Commit the rows that wait, from a thread without a loop; gives a warning where that failed."""
+        try:
+            self._recorder.flush_blocking()
+        except StoreError as unkept:
+            return f"Not recorded yet: {unkept.line}"
+        return ""
+
+    # State
+
+    @property
+    def database_path(self) -> Path:
+        """The database file."""
+        return self._store.path
+
+    def cache_stats(self) -> CacheStats:
+        """Count the answers that are held in memory."""
+        return self._memory.stats()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from fact_magics.text import inert
@@ -116,10 +117,9 @@ class Tool:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What a process that unpickles it needs is its own core's handle of the same version.
-        from fact_magics.tools import _unpickled
-
-        return _unpickled, (self.stored.reference, self.id)
+        # The process that unpickles it needs its own core's handle of the same version. The function is
+        # named, not imported: the session that it asks stands above the core.
+        return resolve_name("fact_magics.tools:_unpickled"), (self.stored.reference, self.id)
 
     def __repr__(self) -> str:
         proof = "proven" if self.metadata.proven else "unproven"

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fact_magics.core.generating import candidate_of
-from fact_magics.core.recording import History
-from fact_magics.errors import CellError, FactError, TransferRefused, did_you_mean
-from fact_magics.events import GenerationEnded, Listener
+from fact_magics.core.accepting import Order
+from fact_magics.errors import CellError, TransferRefused, did_you_mean
 from fact_magics.permissions import granted, normalised
 from fact_magics.shelf.entry import is_shipped
 from fact_magics.text import one_line
-from fact_magics.tool import IMPORTED, SHELF, Status, ToolSpec, ToolVersion, tool_name
+from fact_magics.tool import IMPORTED, SHELF, ToolSpec, ToolVersion, tool_name
 from fact_magics.writing.examples import read_body
-from fact_magics.writing.loop import Author, submit
-from fact_magics.writing.proof import shortcomings
+from fact_magics.writing.loop import Author
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,13 +21,9 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from fact_magics.core.files import InputFiles
+    from fact_magics.core.accepting import Acceptor
     from fact_magics.core.portable import ToolFile
-    from fact_magics.logs import Log
-    from fact_magics.sandbox import Sandbox
-    from fact_magics.store import Store
-    from fact_magics.tool import Attempt
-    from fact_magics.writing.loop import Accepted
+    from fact_magics.events import Listener
 
 _CLAIM_LIMIT = 120
 
@@ -56,101 +47,59 @@ class Consent:
     unsigned: bool = False
 
 
-class Importer:
-    """Takes tools in from files.
+async def take_in(
+    file: ToolFile,
+    consent: Consent,
+    key: SecretStr | None,
+    timeout_seconds: float,
+    acceptor: Acceptor,
+    emit: Listener,
+) -> ToolVersion:
+    """Prove a file's tool on its own contract, and keep it as the next version of its name.
+
+    A tool that is stored already makes no new version: its version becomes the current one. An accepted
+    tool is recorded as an attempt; of a refused one nothing is kept.
 
     Parameters
     ----------
-    store, sandbox, files, log, session_id
-        Those of the core that owns this.
+    key : SecretStr, optional
+        The ``SECRET_KEY`` of the settings; without one, no signature is checked.
+    timeout_seconds : float
+        Wall-clock limit of each example.
+
+    Raises
+    ------
+    TransferRefused
+        Its signature, its contract, or what it does here; nothing has changed.
+    CellError
+        A permission that it asks for was not granted, or can't be.
+    IsolationError
+        A permission can't be granted here and now.
     """
+    tool_name(file.name)
+    refuse_unsigned(file, key, unsigned=consent.unsigned)
+    protected = acceptor.files.protected
+    refuse_ungranted(file, consent, protected.directory)
+    permissions = granted(file.permissions, protected, confirmed=consent.yes_really)
+    spec = _spec_of(file, timeout_seconds, permissions)
+    about = {"signed": bool(file.signature)}
+    order = Order(spec, emit, "import", answers_request=False, keeps_failures=False, about=about)
+    if (same := await acceptor.same(spec, file.source)) is not None:
+        notice = f"this very tool is {same.reference} already, so no new version was made"
+        return await acceptor.reuse(order, same, notice)
+    await acceptor.sandbox.check(spec.permissions)
+    # An example may name a file of this machine, which its run may then read: one that could carry away
+    # what it reads must be granted that by a person.
+    files = None if spec.permissions else acceptor.files
 
-    def __init__(self, store: Store, sandbox: Sandbox, files: InputFiles, log: Log, session_id: str) -> None:
-        self._store = store
-        self._sandbox = sandbox
-        self._files = files
-        self._log = log
-        self._session_id = session_id
-        self._history = History(store, session_id)
+    def refused(why: str, details: tuple[str, ...]) -> TransferRefused:
+        return TransferRefused(
+            f"{spec.name} does not do here what its file promises: {why}.",
+            hint="Nothing was imported.",
+            details=details,
+        )
 
-    async def take_in(
-        self,
-        file: ToolFile,
-        consent: Consent,
-        key: SecretStr | None,
-        timeout_seconds: float,
-        emit: Listener,
-    ) -> ToolVersion:
-        """Prove a file's tool on its own contract, and keep it as the next version of its name.
-
-        The very tool that is stored already makes no new version: that one becomes the current one. What is
-        kept is recorded as an attempt that was accepted; of what is not, nothing is.
-
-        Parameters
-        ----------
-        key : SecretStr, optional
-            That of these settings; without one, no signature is checked.
-        timeout_seconds : float
-            Wall-clock limit of each example.
-
-        Raises
-        ------
-        TransferRefused
-            Its signature, its contract, or what it does here; nothing has changed.
-        CellError
-            A permission that it asks for was not granted, or can't be.
-        IsolationError
-            A permission can't be granted here and now.
-        """
-        started = time.perf_counter()
-        tool_name(file.name)
-        refuse_unsigned(file, key, unsigned=consent.unsigned)
-        protected = self._files.protected
-        refuse_ungranted(file, consent, protected.directory)
-        permissions = granted(file.permissions, protected, confirmed=consent.yes_really)
-        spec = _spec_of(file, timeout_seconds, permissions)
-        log = self._log.bind(operation="import", tool=file.name, signed=bool(file.signature))
-        same = await self._store.same_version(file.name, file.source, spec.contract, spec.permissions)
-        if same is not None:
-            await self._store.set_current(file.name, same.metadata.id, session_id=self._session_id)
-            notice = f"this very tool is {same.reference} already, so no new version was made"
-            took = (time.perf_counter() - started) * 1000
-            emit(GenerationEnded(file.name, Status.OK, same, (), True, notice, took))
-            return same
-        await self._sandbox.check(spec.permissions)
-        # An example may name a file of this machine, which its run may then read: one that could carry away
-        # what it reads must be granted that by a person.
-        files = None if spec.permissions else self._files
-        attempts: list[Attempt] = []
-        version: ToolVersion | None = None
-        status = Status.INTERRUPTED
-        try:
-            author = author_of(file, spec.permissions)
-            accepted = await submit(file.source, spec, author, self._sandbox, emit, attempts, files)
-            if accepted is None:
-                raise _unproven(spec, attempts[-1])
-            version = await self._keep(spec, accepted)
-            status = Status.OK
-        except FactError:
-            status = Status.ERROR
-            raise
-        finally:
-            took = (time.perf_counter() - started) * 1000
-            log.info("import ended", status=status.value, duration_ms=round(took, 1))
-            emit(GenerationEnded(file.name, status, version, tuple(attempts), False, "", took))
-        return version
-
-    async def _keep(self, spec: ToolSpec, accepted: Accepted) -> ToolVersion:
-        attempt = accepted.attempt
-        candidate = candidate_of(spec, accepted.candidate, attempt.provider, attempt.model)
-        rows = self._history.generation_rows(spec, [attempt], tool_id=candidate.id)
-        accepting = self._store.accept(candidate, session_id=self._session_id, generations=rows)
-        keeping = asyncio.ensure_future(accepting)
-        try:
-            return await asyncio.shield(keeping)
-        except asyncio.CancelledError:
-            # The transaction is on its way: what it leaves in the database is what is told.
-            return await keeping
+    return await acceptor.take_source(order, file.source, author_of(file, spec.permissions), refused, files)
 
 
 def refuse_unsigned(file: ToolFile, key: SecretStr | None, *, unsigned: bool) -> None:
@@ -239,13 +188,4 @@ def _spec_of(file: ToolFile, timeout_seconds: float, permissions: tuple[str, ...
         permissions=permissions,
         timeout_seconds=timeout_seconds,
         tags=file.tags,
-    )
-
-
-def _unproven(spec: ToolSpec, attempt: Attempt) -> TransferRefused:
-    why, details = shortcomings(spec, attempt)
-    return TransferRefused(
-        f"{spec.name} does not do here what its file promises: {why}.",
-        hint="Nothing was imported.",
-        details=details,
     )

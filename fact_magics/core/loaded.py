@@ -24,11 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fact_magics.core.files import InputFile
-    from fact_magics.sandbox.outcome import Outcome
-    from fact_magics.store.rows import CacheEntry
 
-# An unproven tool's answer is trusted once this many runs agreed on it.
-_AGREEING_RUNS = 2
 # Values that compare by what they are, once their types are compared too; zeros of two signs don't.
 _COMPARABLE = frozenset({str, int, bool, float, type(None)})
 _SHORT_BYTES = 1024
@@ -124,9 +120,10 @@ class LoadedTool:
         """Whether its runs are granted more than their input."""
         return bool(self.metadata.permissions) or self.takes_paths
 
-    def keeps(self, outcome: Outcome) -> bool:
-        """Tell whether an outcome may answer later runs: nothing but the input can have decided it."""
-        return "landlock" in outcome.isolation or self.verified or is_self_contained(self.stored.source)
+    @cached_property
+    def self_contained(self) -> bool:
+        """Whether its source can reach nothing but its input."""
+        return is_self_contained(self.stored.source)
 
     @cached_property
     def verified(self) -> bool:
@@ -145,10 +142,6 @@ class LoadedTool:
             "unproven": not metadata.proven,
             "permissions": metadata.permissions,
         }
-
-    def answers(self, entry: CacheEntry) -> bool:
-        """Tell whether a cache entry may answer for a run."""
-        return self.metadata.proven or entry.confirmations >= _AGREEING_RUNS
 
 
 def _versions(packages: Sequence[str]) -> list[str]:

@@ -57,7 +57,7 @@ class Plan(NamedTuple):
         )
 
 
-def plan(
+def plan_run(
     tool: LoadedTool,
     parameters: Mapping[str, Any],
     *,

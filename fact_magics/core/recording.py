@@ -33,7 +33,7 @@ _DATA_LIMIT = 200_000
 _WAITING_LIMIT = 10_000
 
 
-class History:
+class Recorder:
     """Rows on their way to the database.
 
     A row is added on any thread, without waiting. That of an answer from memory is only noted, because the
@@ -106,8 +106,8 @@ class History:
             executed_at=utc_text(datetime.fromtimestamp(when, UTC)),
         )
 
-    def add_run(self, planned: Plan, result: Result, entry: CacheEntry | None) -> None:
-        """Remember a run that the sandbox made, and the answer that it leaves to the cache."""
+    def add_run(self, planned: Plan, result: Result) -> None:
+        """Remember a run that was made."""
         output = result.output
         known = output.metadata
         row = self._row(
@@ -124,8 +124,10 @@ class History:
             duration_ms=output.execution_time_ms,
         )
         self._pending.append(row)
-        if entry is not None:
-            self._entries.append(entry)
+
+    def add_entry(self, entry: CacheEntry) -> None:
+        """Let the next commit keep an answer."""
+        self._entries.append(entry)
 
     def add_invalid(self, tool: LoadedTool, parameters: Mapping[str, Any], output: ToolOutput) -> None:
         """Remember a run that was refused for its input."""

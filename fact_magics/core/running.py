@@ -11,61 +11,60 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.bridge import Job, refuse_fork
+from fact_magics.core.cache import may_keep
 from fact_magics.core.outputs import cached_output, error_of, finished_output, invalid_output, read_answer
-from fact_magics.core.plan import plan
+from fact_magics.core.plan import plan_run
 from fact_magics.errors import FactError, Interrupted, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
 from fact_magics.permissions import granted, refuse_dangerous
 from fact_magics.store import CacheEntry
 from fact_magics.text import printable
-from fact_magics.tool import Status
+from fact_magics.tool import Status, ToolOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
+    from fact_magics.core.cache import AnswerCache
     from fact_magics.core.files import InputFiles
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.plan import Plan
-    from fact_magics.core.recording import History
+    from fact_magics.core.recording import Recorder
     from fact_magics.events import Event
     from fact_magics.logs import Log
     from fact_magics.sandbox import Sandbox
     from fact_magics.sandbox.outcome import Outcome
-    from fact_magics.store import MemoryCache, Store
-    from fact_magics.tool import ToolOutput
+    from fact_magics.tool import ToolInput
 
 
 class Runner:
-    """Makes runs.
+    """Makes runs. `answer` is the whole way of one: plan, refuse or recall, execute, settle.
+
+    A notebook's cell takes the same way in two steps, `begin` on its own thread and `execute` on the core's
+    loop, because an answer from memory is not worth a change of threads.
 
     Parameters
     ----------
-    store, memory, history, sandbox, files, log
+    answers, recorder, sandbox, files, log
         Those of the core that owns this.
-    loop : asyncio.AbstractEventLoop
-        The core's.
     emit : callable
         Gets the events of tools that are called as functions.
     """
 
     def __init__(
         self,
-        store: Store,
-        memory: MemoryCache,
-        history: History,
+        answers: AnswerCache,
+        recorder: Recorder,
         sandbox: Sandbox,
         files: InputFiles,
         log: Log,
-        loop: asyncio.AbstractEventLoop,
         emit: Listener,
     ) -> None:
-        self._store = store
-        self._memory = memory
-        self._history = history
+        self._answers = answers
+        self._recorder = recorder
         self._sandbox = sandbox
         self._files = files
         self._log = log
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
         self._emit = emit
         self._in_flight: dict[str, asyncio.Future[Outcome | None]] = {}
         self._running: set[asyncio.Task[Any]] = set()
@@ -73,32 +72,55 @@ class Runner:
         self._process = os.getpid()
 
     async def aclose(self) -> None:
-        """Stop and record what runs, and refuse what is called from now on: handles outlive their core."""
+        """Stop and record the runs under way, and refuse later calls: handles outlive their core."""
         self._closed = True
         running = list(self._running)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def plan(
-        self,
-        tool: LoadedTool,
-        parameters: Mapping[str, Any],
-        *,
-        permissions: Iterable[str] = (),
-        yes_really: bool = False,
-        **options: Any,
-    ) -> Plan:
-        """Validate a run's input, see what it is granted, and compute its key; files that it names are read.
+    async def answer(self, tool: LoadedTool, request: ToolInput, emit: Listener) -> ToolOutput:
+        """Plan a run, refuse it or answer it from the cache, else execute it; its row is committed.
 
         Parameters
         ----------
-        permissions : iterable of str
-            What this run alone is granted, as it was written.
-        yes_really : bool
-            Whether dangerous ones among them were confirmed.
-        **options
-            Those of `plan`: ``timeout_seconds``, ``memory_mb``, ``fresh``.
+        tool : LoadedTool
+            The version that `request` names.
+
+        Raises
+        ------
+        CellError
+            A permission is malformed, dangerous, or grants nothing.
+        IsolationError
+            The run can't be isolated as the settings require, or be granted what it is permitted.
+        """
+        if tool.takes_paths:  # reading files would keep the loop from everything else
+            begun = await asyncio.to_thread(self.begin, tool, request)
+        else:
+            begun = self.begin(tool, request)
+        if not isinstance(begun, ToolOutput):
+            return await self.execute(begun, emit)
+        await self._settle(begun)
+        return begun
+
+    def begin(self, tool: LoadedTool, request: ToolInput) -> Plan | ToolOutput:
+        """Plan a run; give its output where its input is refused or memory has the answer.
+
+        Waits for nothing but the files that the input names. The row of such an output waits for the next
+        commit.
+        """
+        try:
+            planned = self.plan(tool, request)
+        except InvalidInput as refused:
+            return self.refuse(tool, request.parameters, refused)
+        started = time.perf_counter()
+        entry = self._answers.recall(planned)
+        if entry is None:
+            return planned
+        return self._cached(planned, entry, started)
+
+    def plan(self, tool: LoadedTool, request: ToolInput) -> Plan:
+        """Validate a run's input, check what it is granted, and compute its key; reads the files it names.
 
         Raises
         ------
@@ -107,85 +129,87 @@ class Runner:
         CellError
             A permission is malformed, dangerous, or grants nothing.
         """
+        return self._planned(
+            tool,
+            request.parameters,
+            permissions=request.permissions,
+            yes_really=request.yes_really,
+            timeout_seconds=request.timeout_seconds,
+            memory_mb=request.memory_mb,
+            fresh=request.fresh,
+        )
+
+    def _planned(
+        self,
+        tool: LoadedTool,
+        parameters: Mapping[str, Any],
+        permissions: tuple[str, ...] = (),
+        *,
+        yes_really: bool = False,
+        **options: Any,
+    ) -> Plan:
         protected = self._files.protected
         own = granted(permissions, protected, confirmed=yes_really) if permissions else ()
         if tool.metadata.permissions:
-            # Confirmed when it was accepted; but what is never granted may have moved to such a place since.
+            # Confirmed when the tool was accepted; but what is never granted may lie there by now.
             refuse_dangerous(tool.metadata.permissions, protected, confirmed=True)
-        return plan(tool, parameters, permissions=own, files=self._files, **options)
+        return plan_run(tool, parameters, permissions=own, files=self._files, **options)
 
     def refuse(self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput) -> ToolOutput:
-        """Remember a run whose input does not fit, and build its output."""
+        """Record a run whose input does not fit, and build its output."""
         output = invalid_output(tool, refused)
-        self._history.add_invalid(tool, parameters, output)
+        self._recorder.add_invalid(tool, parameters, output)
         return output
 
-    def recall(self, planned: Plan) -> ToolOutput | None:
-        """Answer a run from memory, on the calling thread; its row waits for the next flush."""
-        started = time.perf_counter()
-        entry = self._in_memory(planned)
-        if entry is None:
-            return None
+    def _cached(self, planned: Plan, entry: CacheEntry, started: float) -> ToolOutput:
         output = cached_output(planned, entry, started)
-        self._history.add_cached(planned, entry, output.execution_time_ms)
+        self._recorder.add_cached(planned, entry, output.execution_time_ms)
         return output
-
-    def _in_memory(self, planned: Plan) -> CacheEntry | None:
-        if not planned.key or planned.fresh:
-            return None
-        entry = self._memory.get(planned.key)
-        return entry if entry is not None and planned.tool.answers(entry) else None
 
     async def execute(self, planned: Plan, emit: Listener) -> ToolOutput:
-        """Make a run: from the database, from an identical run in flight, or in the sandbox."""
+        """Make a planned run: from the other tiers, from an identical run in flight, or in the sandbox.
+
+        Its row is committed when this returns or raises.
+        """
         started = time.perf_counter()
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine that runs on a loop is in one
         self._running.add(task)
         try:
-            output = await self._from_database(planned, started)
-            if output is None:
+            entry = await self._answers.get(planned)
+            if entry is None:
                 output = await self._run(planned, emit, started)
-            elif output.metadata["printed"]:
-                emit(Printed(output.metadata["printed"]))
+            else:
+                output = self._cached(planned, entry, started)
+                if entry.printed:
+                    emit(Printed(entry.printed))
         except (asyncio.CancelledError, FactError) as ended:
             status = Status.INTERRUPTED if isinstance(ended, asyncio.CancelledError) else Status.ERROR
             took = (time.perf_counter() - started) * 1000
-            self._history.add_ended(planned, status, str(ended) or "interrupted", took)
+            self._recorder.add_ended(planned, status, str(ended) or "interrupted", took)
             with suppress(StoreError):
-                await asyncio.shield(self._history.flush())
+                await asyncio.shield(self._recorder.flush())
             raise
         finally:
             self._running.discard(task)
-        await self.settle(output)
+        await self._settle(output)
         emit(RunEnded(planned.tool.metadata.name, output))
         return output
 
-    async def settle(self, output: ToolOutput) -> None:
-        """Commit what waits; an answer is not lost because its row is."""
+    async def _settle(self, output: ToolOutput) -> None:
+        """Commit the rows that wait; an answer is not lost because its row is."""
         try:
-            await asyncio.shield(self._history.flush())
+            await asyncio.shield(self._recorder.flush())
         except StoreError as unkept:
             output.metadata["warning"] = f"Not recorded yet: {unkept.line}"
-
-    async def _from_database(self, planned: Plan, started: float) -> ToolOutput | None:
-        if not planned.key or planned.fresh:
-            return None
-        entry = await self._store.cache_get(planned.key)
-        if entry is None or not planned.tool.answers(entry):
-            return None
-        self._memory.put(entry)
-        output = cached_output(planned, entry, started)
-        self._history.add_cached(planned, entry, output.execution_time_ms)
-        return output
 
     async def _run(self, planned: Plan, emit: Listener, started: float) -> ToolOutput:
         joined = await self._join(planned, emit)
         outcome = joined or await self._lead(planned, emit)
         result = finished_output(planned, outcome, started, self._files.protected)
-        entry = None
+        self._recorder.add_run(planned, result)
         # One run confirms an answer once, however many waited for it.
-        keeps = bool(planned.key) and joined is None and planned.tool.keeps(outcome)
+        keeps = bool(planned.key) and joined is None and may_keep(planned.tool, outcome)
         if keeps and planned.files and not await asyncio.to_thread(self._files.are_unchanged, planned.files):
             keeps = False
             result.output.metadata["warning"] = "a file changed during the run, so its answer is not kept"
@@ -197,11 +221,22 @@ class Runner:
                 printed=outcome.printed,
                 duration_ms=outcome.duration_ms,
             )
-            if planned.tool.answers(entry):
-                self._memory.put(entry)
-            else:
-                self._memory.discard(planned.key)
-        self._history.add_run(planned, result, entry)
+            self._answers.put(planned.tool, entry)
+        return result.output
+
+    def conclude(self, planned: Plan, outcome: Outcome, started: float) -> ToolOutput:
+        """Judge and record a run that was made elsewhere, in the kernel; its answer is not kept.
+
+        Parameters
+        ----------
+        started : float
+            The `time.perf_counter` of the run's start.
+        """
+        result = finished_output(planned, outcome, started, self._files.protected)
+        if outcome.status is Status.INTERRUPTED:
+            result.output.metadata["error"] = "interrupted"
+        self._recorder.add_run(planned, result)
+        self._log_end(planned, outcome)
         return result.output
 
     async def _join(self, planned: Plan, emit: Listener) -> Outcome | None:
@@ -228,8 +263,7 @@ class Runner:
         leads = bool(planned.key) and planned.key not in self._in_flight
         if leads:
             self._in_flight[planned.key] = done
-        metadata = planned.tool.metadata
-        log = self._log.bind(operation="run", tool=metadata.name, tool_id=metadata.id)
+        log = self._log_of(planned.tool)
         log.info("run started", input_bytes=len(planned.arguments))
         outcome = None
         try:
@@ -244,22 +278,28 @@ class Runner:
             done.set_result(outcome)
             if outcome is None:
                 log.warning("run ended", status="not run to its end")
-        log.info(
+        self._log_end(planned, outcome)
+        return outcome
+
+    def _log_end(self, planned: Plan, outcome: Outcome) -> None:
+        self._log_of(planned.tool).info(
             "run ended",
             status=outcome.status.value,
             output_bytes=len(outcome.result or b""),
             duration_ms=round(outcome.duration_ms, 2),
         )
-        return outcome
+
+    def _log_of(self, tool: LoadedTool) -> Log:
+        return self._log.bind(operation="run", tool=tool.metadata.name, tool_id=tool.metadata.id)
 
     # A tool as a function: the same run, from any thread or event loop.
 
     def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool for its value, blocking a thread that is not the core's."""
-        planned = self._planned(tool, args, kwargs)
-        entry = self._in_memory(planned)
+        planned = self._bound(tool, args, kwargs)
+        entry = self._answers.recall(planned)
         if entry is not None:
-            return self._answer(planned, entry)
+            return self._value_of(planned, entry)
         with suppress(RuntimeError):
             if asyncio.get_running_loop() is self._loop:
                 raise FactError(
@@ -276,14 +316,13 @@ class Runner:
 
     async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool for its value, awaited on any event loop."""
-        if tool.takes_paths:
-            # Reading them would keep the loop from everything else.
-            planned = await asyncio.to_thread(self._planned, tool, args, kwargs)
+        if tool.takes_paths:  # reading files would keep the loop from everything else
+            planned = await asyncio.to_thread(self._bound, tool, args, kwargs)
         else:
-            planned = self._planned(tool, args, kwargs)
-        entry = self._in_memory(planned)
+            planned = self._bound(tool, args, kwargs)
+        entry = self._answers.recall(planned)
         if entry is not None:
-            return self._answer(planned, entry)
+            return self._value_of(planned, entry)
         refuse_fork(self._process)
         echo = _Echo(self._emit)
         if asyncio.get_running_loop() is self._loop:
@@ -292,25 +331,25 @@ class Runner:
             return _value(output)
         return _value(await Job(self._loop, self.execute(planned, echo.put)).wait_awaited(echo.pump))
 
-    def _answer(self, planned: Plan, entry: CacheEntry) -> Any:
+    def _value_of(self, planned: Plan, entry: CacheEntry) -> Any:
         """Give the value alone: for a call in a loop, a `ToolOutput` would cost as much as all the rest."""
         started = time.perf_counter()
         value = read_answer(entry)
-        self._history.add_cached(planned, entry, (time.perf_counter() - started) * 1000)
+        self._recorder.add_cached(planned, entry, (time.perf_counter() - started) * 1000)
         if entry.printed:
             sys.stdout.write(printable(entry.printed))
         return value
 
-    def _planned(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
+    def _bound(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
         if self._closed:
             raise FactError(
-                f"This {tool.metadata.name} belongs to a workshop that was closed.",
-                hint=f"Bind it anew: from fact_magics.tools import {tool.metadata.name}",
+                f"This {tool.metadata.name} belongs to a session that was closed.",
+                hint=f"Bind it again: from fact_magics.tools import {tool.metadata.name}",
             )
         parameters: Mapping[str, Any] = kwargs
         try:
             parameters = tool.signature.bind(args, kwargs)
-            return self.plan(tool, parameters) if tool.reaches_out else plan(tool, parameters)
+            return self._planned(tool, parameters) if tool.reaches_out else plan_run(tool, parameters)
         except InvalidInput as refused:
             self.refuse(tool, parameters, refused)
             raise

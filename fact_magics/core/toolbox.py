@@ -41,7 +41,7 @@ class Toolbox:
         self._loaded: OrderedDict[str, LoadedTool] = OrderedDict()
         self._pinned: dict[str, Tool] = {}
 
-    async def use(self, reference: str) -> Tool:
+    async def resolve(self, reference: str) -> Tool:
         """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``; the first use of a bare name pins its version.
 
         Raises
@@ -52,11 +52,11 @@ class Toolbox:
         tool = await self.look_up(reference)
         if reference != tool.name or self.pinned(reference):
             return tool
-        await self._store.pin(self._session_id, tool.name, tool.id)
+        await self._store.sessions.pin(self._session_id, tool.name, tool.id)
         return self.hold(tool.stored)
 
     async def look_up(self, reference: str) -> Tool:
-        """Find a tool as `use` does, without pinning it."""
+        """Find a tool as `resolve` does, without pinning it."""
         return self.pinned(reference) or self.give(await self.stored(reference))
 
     async def stored(self, reference: str) -> ToolVersion:
@@ -64,7 +64,7 @@ class Toolbox:
         if (pinned := self.pinned(reference)) is not None:
             return pinned.stored
         name, wanted = split_reference(reference)
-        found = await self._store.get_tool(name, wanted)
+        found = await self._store.tools.get(name, wanted)
         if found is None:
             raise await self._unknown(name, wanted)
         return found
@@ -88,6 +88,19 @@ class Toolbox:
         """
         return Tool(self._load(version), self._runner)
 
+    async def versions(self, name: str) -> list[ToolVersion]:
+        """List the versions of a name, the highest first.
+
+        Raises
+        ------
+        UnknownName
+            There is no such tool.
+        """
+        found = await self._store.tools.versions(name)
+        if not found:
+            raise await self._unknown(name, None)
+        return found
+
     async def roll_back(self, name: str, wanted: str) -> Tool:
         """Make another version the current one, of the toolbox and of this session.
 
@@ -96,11 +109,11 @@ class Toolbox:
         UnknownName
             There is no such tool, or no such version of it.
         """
-        found = await self._store.get_tool(name, wanted)
+        found = await self._store.tools.get(name, wanted)
         if found is None:
             raise await self._unknown(name, wanted)
         tool = self.give(found)
-        await self._store.set_current(name, tool.id, session_id=self._session_id)
+        await self._store.tools.set_current(name, tool.id, session_id=self._session_id)
         return self.hold(found)
 
     async def remove(self, name: str) -> int:
@@ -113,7 +126,7 @@ class Toolbox:
         UnknownName
             There is no such tool.
         """
-        removed = await self._store.remove_tool(name)
+        removed = await self._store.tools.remove(name)
         if not removed:
             raise await self._unknown(name, None)
         self._pinned.pop(name, None)
@@ -129,10 +142,10 @@ class Toolbox:
         return loaded
 
     async def _unknown(self, name: str, wanted: str | None) -> UnknownName:
-        if wanted is not None and (versions := await self._store.versions(name)):
+        if wanted is not None and (versions := await self._store.tools.versions(name)):
             listed = ", ".join(known.metadata.version for known in versions[:_LISTED_VERSIONS])
             return UnknownName(f"{name} has no version {wanted}.", hint=f"It has {listed}.")
-        names = await self._store.tool_names()
+        names = await self._store.tools.names()
         if not names:
             hint = f"Nothing is stored yet: write it with %%fact_generate {name}."
         else:

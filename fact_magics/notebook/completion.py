@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from fact_magics.notebook.offers import Known, Offers
-    from fact_magics.session import Workshop
+    from fact_magics.session import Session
 
 _CELLS = {"generate": GENERATE, "edit": EDIT, "run": RUN}
 _CELL = re.compile(r"\s*%%fact_(\w+)(?:\s|$)")
@@ -37,13 +37,13 @@ class Completion:
     ----------
     shell : InteractiveShell
         Its completer is extended until `remove`.
-    workshop : Workshop
+    session : Session
         Knows where the tools are.
     """
 
-    def __init__(self, shell: InteractiveShell, workshop: Workshop) -> None:
+    def __init__(self, shell: InteractiveShell, session: Session) -> None:
         self._shell: Any = shell
-        self._workshop = workshop
+        self._session = session
         self._known: Known | None = None
         matcher: Any = context_matcher(priority=_PRIORITY, identifier="fact_magics")
         self._matcher = matcher(lambda context: self._match(context))
@@ -74,7 +74,7 @@ class Completion:
     def _offers(self, lines: Sequence[str], number: int, before: str) -> Offers | None:
         from fact_magics.notebook import offers  # at the first Tab, not while the extension loads
 
-        known = self._known = self._known or offers.Known(self._shell, self._workshop)
+        known = self._known = self._known or offers.Known(self._shell, self._session)
         after = lines[number][len(before) :]
         if line := _LINE.match(before):
             from fact_magics.notebook.commands import COMMANDS

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from types import CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.core.outputs import finished_output
 from fact_magics.core.plan import Plan
 from fact_magics.errors import Interrupted, IsolationError
 from fact_magics.notebook.interrupts import handled_by, interruptible
@@ -253,16 +252,9 @@ class KernelRun:
             limit=None,
             isolation=ISOLATION,
         )
-        core = self._core
-        result = finished_output(self._planned, outcome, ending.started, core.files.protected)
-        output = result.output
+        output = self._core.conclude(self._planned, outcome, ending.started)
         if output.success and returns_any:
             output.result = ending.value
-        if ending.interrupted:
-            output.metadata["error"] = "interrupted"
-        core.history.add_run(self._planned, result, None)
-        log = core.log.bind(operation="run", tool=metadata.name, tool_id=metadata.id)
-        log.info("run ended", status=output.metadata["status"], duration_ms=round(outcome.duration_ms, 2))
         if ending.interrupted:
             raise Interrupted(f"{metadata.name} was stopped; the run is recorded as interrupted.")
         return output

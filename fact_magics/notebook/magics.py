@@ -13,14 +13,16 @@ from traitlets import Dict, Enum, TraitError, Unicode, observe, validate
 from fact_magics.errors import CellError, Interrupted, SettingsError, did_you_mean
 from fact_magics.notebook.arguments import EDIT, GENERATE, RUN, Arguments, read_line
 from fact_magics.notebook.completion import Completion
+from fact_magics.notebook.generate_cell import prepare_edit, prepare_generation
 from fact_magics.notebook.inspection import Inspection
 from fact_magics.notebook.interrupts import interruptible
-from fact_magics.notebook.preparing import Preparer, flush
 from fact_magics.notebook.presenter import Presenter
+from fact_magics.notebook.run_cell import finish_run, prepare_run
 from fact_magics.notebook.silence import line_is_silenced, silenced_description, silenced_input
 from fact_magics.notebook.transform import CellEntry
-from fact_magics.notebook.work import Here, Work, silenced, stoppable, told
-from fact_magics.session import Workshop, use
+from fact_magics.notebook.work import Here, Host, Work, silenced, stoppable, told
+from fact_magics.session import Session
+from fact_magics.tools import _use as use_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +94,7 @@ class FactMagics(Magics):
             ) from None
         self._shell: Any = shell
         kernel = type(getattr(shell, "kernel", None) or shell).__module__.partition(".")[0]
-        self.workshop = Workshop(
+        self.session = Session(
             self._overrides, notebook=os.environ.get("JPY_SESSION_NAME", ""), kernel=kernel
         )
         self.entry = CellEntry(
@@ -100,16 +102,16 @@ class FactMagics(Magics):
             _CELLS,
             "get_ipython().magics_manager.registry['FactMagics']",
         )
-        self._completion = Completion(shell, self.workshop)
+        self._completion = Completion(shell, self.session)
         self._inspection = Inspection(shell)
         self._presenter = Presenter(shell, in_kernel=self.entry.in_kernel, live=lambda: str(self.live))
-        self._preparer = Preparer(shell, self.workshop, self._presenter)
+        self._host = Host(shell, self.session, self._presenter)
         shell.events.register("post_execute", self._end_of_cell)
 
     @validate("limits")
     def _refuse_unknown(self, proposal: dict[str, Any]) -> dict[str, Any] | None:
-        if hasattr(self, "workshop"):  # it is not there yet while the extension is loaded
-            self.workshop.wait_for_imports()
+        if hasattr(self, "session"):  # it is not there yet while the extension is loaded
+            self.session.wait_for_imports()
         from fact_magics.sandbox.limits import read_limits
 
         given: dict[str, Any] | None = proposal["value"]
@@ -123,27 +125,27 @@ class FactMagics(Magics):
     def _take_over(self, change: object) -> None:
         """Let a change count from the next run on; a run does not read the settings again."""
         del change
-        if self.workshop.opened is not None:
-            self.workshop.core  # noqa: B018 - takes over the settings
+        if self.session.opened is not None:
+            self.session.core  # noqa: B018 - takes over the settings
 
     def _overrides(self) -> dict[str, Any]:
         # A trait that was never set has no say: its default would hide the environment's.
         return {name: getattr(self, name) for name in ("model", "live", "isolation", "limits", "log_level")}
 
     def close(self) -> None:
-        """Remove everything from the shell and close the workshop."""
+        """Remove everything from the shell and close the session."""
         self._shell.events.unregister("post_execute", self._end_of_cell)
         self.entry.remove()
         self._completion.remove()
         self._inspection.remove()
         self._presenter.close()
-        self.workshop.close()
+        self.session.close()
 
     def _end_of_cell(self) -> None:
         """At a cell's end, commit the rows of the answers that it took from memory."""
         self._presenter.end_cell()
-        core = self.workshop.opened
-        if core is not None and core.history.pending and (warning := flush(core)):
+        core = self.session.opened
+        if core is not None and core.pending_rows and (warning := core.flush_blocking()):
             sys.stderr.write(warning + "\n")
 
     # The two ways that a cell comes in.
@@ -174,7 +176,7 @@ class FactMagics(Magics):
     @line_magic
     def fact(self, line: str) -> object:
         """Show the state, the tools and the history, move and exchange tools; see ``--help``."""
-        self.workshop.wait_for_imports()
+        self.session.wait_for_imports()
         from fact_magics.display.live import MutedView, SilentView
         from fact_magics.display.record import Record, run_record
         from fact_magics.notebook.commands import manage
@@ -182,7 +184,7 @@ class FactMagics(Magics):
 
         silent = line_is_silenced(line)
         line = line.strip().removesuffix(";")
-        shown = manage(line, self.workshop, Notebook(self._shell))
+        shown = manage(line, self.session, Notebook(self._shell))
         if isinstance(shown, str):
             print(shown)  # noqa: T201 - JSON and help are for copying
         elif isinstance(shown, Record):
@@ -190,7 +192,7 @@ class FactMagics(Magics):
                 self._presenter.display(shown)
         else:
             view = MutedView(line) if silent else SilentView(line)
-            output = self._preparer.finish_run(shown, view, Arguments({}, {}))
+            output = finish_run(self._host, shown, view, Arguments({}, {}))
             self._presenter.show(view, run_record(output), output)
             return None if silent else output
         return None
@@ -204,7 +206,7 @@ class FactMagics(Magics):
         if not isinstance(work, Work):
             return work
         with told(work):
-            result = self.workshop.submit(work.start()).wait(work.view.pump)
+            result = self.session.submit(work.start()).wait(work.view.pump)
         return work.finish(result)
 
     async def cell(self, name: str, line: str, body: str) -> object:
@@ -217,7 +219,7 @@ class FactMagics(Magics):
         if not isinstance(work, Work):
             return work
         with told(work), stoppable(work.view):
-            result = await self.workshop.submit(work.start()).wait_awaited(work.view.pump)
+            result = await self.session.submit(work.start()).wait_awaited(work.view.pump)
         return work.finish(result)
 
     def refuse(self, name: str) -> NoReturn:
@@ -233,20 +235,20 @@ class FactMagics(Magics):
 
     def _prepare(self, name: str, line: str, body: str) -> Work | Here | object:
         command, prepare = {
-            "fact_generate": (GENERATE, self._preparer.generation),
-            "fact_edit": (EDIT, self._preparer.edit),
-            "fact_run": (RUN, self._preparer.run),
+            "fact_generate": (GENERATE, prepare_generation),
+            "fact_edit": (EDIT, prepare_edit),
+            "fact_run": (RUN, prepare_run),
         }[name]
         arguments = read_line(line, command)
         if arguments.help:
             print(command.help_text())  # noqa: T201 - help is text
             return None
-        self.workshop.wait_for_imports()
+        self.session.wait_for_imports()
         if name in _ENDINGS:
             body, ended = _ENDINGS[name](body)
             arguments = replace(arguments, silent=arguments.silent or ended)
         try:
-            work = prepare(arguments, body)
+            work = prepare(self._host, arguments, body)
         except KeyboardInterrupt:
             raise Interrupted("The cell was stopped before its work began; nothing was run.") from None
         return silenced(work) if arguments.silent else work
@@ -258,8 +260,8 @@ def load(shell: InteractiveShell) -> None:
         return
     magics = FactMagics(shell)
     shell.register_magics(magics)
-    use(magics.workshop)
-    magics.workshop.start_ahead()
+    use_session(magics.session)
+    magics.session.start_ahead()
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -268,7 +270,7 @@ def unload(shell: InteractiveShell) -> None:
     if magics is None:
         return
     magics.close()
-    use(None)
+    use_session(None)
     manager: Any = shell.magics_manager
     configurables: list[Any] = shell.configurables
     del manager.registry["FactMagics"]

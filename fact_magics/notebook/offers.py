@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from fact_magics.notebook.arguments import Command
-    from fact_magics.session import Workshop
+    from fact_magics.session import Session
 
 # The kinds that front ends have an icon for.
 Kind = Literal["function", "keyword", "param", "value", "path", "instance"]
@@ -66,14 +66,14 @@ def _offer(fragment: str, texts: Iterable[str], kind: Kind = "value") -> Offers:
 class Known:
     """The names that can be offered. A method that fails, or takes over 0.2 seconds, gives none."""
 
-    def __init__(self, shell: InteractiveShell, workshop: Workshop) -> None:
+    def __init__(self, shell: InteractiveShell, session: Session) -> None:
         self._shell: Any = shell
-        self._workshop = workshop
+        self._session = session
         self._asking: threading.Thread | None = None
 
     def stored(self, read: Callable[[ModuleType, Path], Sequence[str]]) -> Sequence[str]:
         """List what `read` finds with `fact_magics.store.glance` in the database at this path."""
-        return self._soon(lambda: read(_glance(), self._workshop.database_path))
+        return self._soon(lambda: read(_glance(), self._session.database_path))
 
     def tools(self, prefix: str) -> Sequence[str]:
         """List the names of stored tools that begin with `prefix`."""
@@ -90,12 +90,12 @@ class Known:
             from fact_magics.signature import read_signature
 
             name, _, version = reference.partition("@")
-            core = self._workshop.opened
+            core = self._session.opened
             pinned = core.pinned(reference) if core is not None else None
             if pinned is not None:
                 signature = pinned.loaded.signature
             else:
-                source = _glance().source(self._workshop.database_path, name, version or None)
+                source = _glance().source(self._session.database_path, name, version or None)
                 signature = read_signature(source, name)
             return [parameter.name for parameter in signature.parameters]
 
@@ -107,7 +107,7 @@ class Known:
         def named() -> Sequence[str]:
             from fact_magics.providers.choose import known_models
 
-            return known_models(self._workshop.settings())
+            return known_models(self._session.settings())
 
         asked = self.stored(lambda glance, path: glance.models(path))
         return tuple(dict.fromkeys((*self._soon(named), *asked)))
@@ -128,7 +128,7 @@ class Known:
         answers: list[Sequence[str]] = []
 
         def run() -> None:
-            self._workshop.wait_for_imports()
+            self._session.wait_for_imports()
             with suppress(Exception):  # the next cell reports what is wrong
                 answers.append(work())
 

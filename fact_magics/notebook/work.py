@@ -1,19 +1,61 @@
-"""What a cell of ours waits for: the work that was prepared, and what is done at its end."""
+"""The work of a cell: what it runs in, what it waits for, and what it does at its end."""
 
 from __future__ import annotations
 
+import builtins
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.errors import Interrupted
+from fact_magics.errors import BindingRefused, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from fact_magics.display.live import View
     from fact_magics.notebook.in_kernel import KernelRun
+    from fact_magics.notebook.presenter import Presenter
+    from fact_magics.session import Session
     from fact_magics.tool import Status, ToolOutput
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One shell, whose variables the cells read and bind, with the session and what shows their work."""
+
+    shell: Any
+    session: Session
+    presenter: Presenter
+
+    def own_names(self) -> dict[str, Any]:
+        """Give the notebook's variables without those that IPython put there."""
+        put: dict[str, Any] = self.shell.user_ns_hidden
+        return {name: value for name, value in self.shell.user_ns.items() if put.get(name, self) is not value}
+
+    def bind(self, name: str, value: object) -> None:
+        """Bind a variable of the notebook."""
+        self.shell.push({name: value})
+
+    def refuse_loss(self, name: str, *, replace: bool) -> None:
+        """Refuse to bind a tool over something else, unless `replace` says so.
+
+        Raises
+        ------
+        BindingRefused
+            The name holds a value that is not a tool.
+        """
+        from fact_magics.core.handle import Tool
+
+        if replace:
+            return
+        missing = object()
+        bound = self.shell.user_ns.get(name, getattr(builtins, name, missing))
+        if bound is missing or isinstance(bound, Tool):
+            return
+        raise BindingRefused(
+            f"{name!r} is something else in this notebook already, of type {type(bound).__name__}.",
+            hint="Add --replace to bind the tool in its place, or choose another name.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +69,7 @@ class Work:
     finish : callable
         Takes its result to the cell's value; runs in the cell's thread.
     fail : callable
-        Shows what is left of work that failed or was interrupted, which is said.
+        Shows partial output of work that failed or was interrupted; receives its final status.
     interrupted : str
         The line that an interrupted cell shows.
     """

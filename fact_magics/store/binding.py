@@ -1,15 +1,22 @@
-"""From a row's fields to what SQLite can keep, and back."""
+"""Conversion between dataclasses and the rows of SQLite.
+
+The names of a dataclass's fields are the names of the table's columns. A tuple is stored as JSON, and a text
+that UTF-8 can't hold with its lone surrogates as escapes.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import fields
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fact_magics.errors import UnknownName
+from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 Bindable = str | bytes | int | float | None
@@ -17,52 +24,98 @@ Bindable = str | bytes | int | float | None
 _HEXADECIMAL = frozenset("0123456789abcdef")
 
 
-def bound(fields: Mapping[str, object]) -> dict[str, Bindable]:
-    """Make a row's fields bindable: a tuple as JSON, a lone surrogate as its escape."""
-    return {name: _bindable(value) for name, value in fields.items()}
-
-
 def words(stored: str) -> tuple[str, ...]:
     """Read back a tuple of texts."""
     return tuple(json.loads(stored))
 
 
-def fields_of(row: object, names: Iterable[str]) -> dict[str, Bindable]:
-    """Make the named attributes of a dataclass bindable."""
-    return {name: _bindable(getattr(row, name)) for name in names}
+# By the annotation of a field; every other type is stored as it is.
+_READERS: Mapping[object, Callable[[Any], object]] = {
+    "tuple[str, ...]": words,
+    "bool": bool,
+    "Status": Status,
+}
 
 
-def records(cursor: sqlite3.Cursor) -> list[dict[str, Bindable]]:
-    """Read the rest of a query, each row by its columns' names."""
+def execute(connection: sqlite3.Connection, query: str, *parameters: object) -> sqlite3.Cursor:
+    """Run a statement whose parameters may be any value that `bindable` takes."""
+    return connection.execute(query, tuple(map(bindable, parameters)))
+
+
+def records(connection: sqlite3.Connection, query: str, *parameters: object) -> list[dict[str, Any]]:
+    """Run a query; each row as a dict by the names of its columns."""
+    cursor = execute(connection, query, *parameters)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
-def prefix_range(prefix: str) -> tuple[str, str] | None:
-    """Bounds, the second exclusive, of the ids that begin so; None for what begins no id."""
-    lowered = prefix.strip().lower()
-    if not lowered or not _HEXADECIMAL.issuperset(lowered):
+def fetch(connection: sqlite3.Connection, kind: type[T], query: str, *parameters: object) -> list[T]:
+    """Run a query; each row as a `kind`."""
+    return [instance(kind, record) for record in records(connection, query, *parameters)]
+
+
+def instance(kind: Callable[..., T], record: Mapping[str, Any]) -> T:
+    """Make a dataclass of the columns named as its fields; other columns are ignored."""
+    return kind(**{name: read(record[name]) if read else record[name] for name, read in _fields(kind)})
+
+
+def values_of(row: object) -> dict[str, Any]:
+    """Give the fields of a dataclass by their names."""
+    kind: Any = type(row)
+    return {name: getattr(row, name) for name, _ in _fields(kind)}
+
+
+def insert(
+    connection: sqlite3.Connection, table: str, values: Mapping[str, object], conflict: str = ""
+) -> sqlite3.Cursor:
+    """Insert a row, its values by the names of its columns; `conflict` may end the statement."""
+    blanks = ", ".join("?" * len(values))
+    statement = " ".join(("INSERT INTO", table, f"({', '.join(values)}) VALUES ({blanks})", conflict))
+    return execute(connection, statement, *values.values())
+
+
+def full_id(connection: sqlite3.Connection, query: str, prefix: str, noun: str) -> str | None:
+    """Find the id that a hexadecimal text is, or begins.
+
+    Parameters
+    ----------
+    query : str
+        Selects, in order, at most two ids from its first parameter up to, and without, its second.
+    noun : str
+        Names the kind of row in the error.
+
+    Raises
+    ------
+    UnknownName
+        More than one id begins with `prefix`, and none is equal to it.
+    """
+    beginning = prefix.strip().lower()
+    if not beginning or not _HEXADECIMAL.issuperset(beginning):
         return None
-    return lowered, f"{lowered}g"
+    found = [row[0] for row in connection.execute(query, (beginning, f"{beginning}g"))]
+    if len(found) > 1 and found[0] != beginning:
+        raise UnknownName(f"More than one {noun} begins with {prefix!r}.", hint="Write more of its id.")
+    return found[0] if found else None
 
 
-def ambiguous(prefix: str, kind: str) -> UnknownName:
-    """Say that a prefix begins more than one id."""
-    return UnknownName(f"More than one {kind} begins with {prefix!r}.", hint="Write more of its id.")
+def bindable(value: object) -> Bindable:
+    """Convert a value to one that SQLite stores.
 
-
-def encodable(value: T) -> T | str:
-    """Write a text that UTF-8 can't hold with escapes; anything else is itself."""
-    if not isinstance(value, str) or value.isascii():
-        return value
-    return value.encode("utf-8", "backslashreplace").decode()
-
-
-def _bindable(value: object) -> Bindable:
+    Raises
+    ------
+    TypeError
+        There is no form for its type.
+    """
     if isinstance(value, str):
-        return encodable(str(value))  # an enum would have SQLite look for an adapter
+        # An enum would make SQLite look for an adapter.
+        return str(value) if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, tuple):
         return json.dumps(value)
     if value is None or isinstance(value, (bytes, int, float)):
         return value
-    raise TypeError(f"A {type(value).__name__} has no column.")
+    raise TypeError(f"A {type(value).__name__} can't be stored in a column.")
+
+
+@cache
+def _fields(kind: Any) -> tuple[tuple[str, Callable[[Any], object] | None], ...]:
+    return tuple((field.name, _READERS.get(field.type)) for field in fields(kind))

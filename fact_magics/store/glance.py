@@ -44,7 +44,7 @@ def versions(path: Path, name: str) -> list[str]:
 def source(path: Path, name: str, version: str | None) -> str:
     """Give the source of a version; an empty text where there is none."""
     with _opened(path) as connection:
-        found = tools.get(connection, name, version, None)
+        found = tools.get(connection, name, version)
     return found.source if found else ""
 
 

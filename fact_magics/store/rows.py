@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from fact_magics.text import utc_now
 from fact_magics.tool import Status, ToolMetadata, ToolVersion
@@ -16,7 +16,7 @@ _ENTRY_OVERHEAD = 256
 def new_id() -> str:
     """Make an id that is unique over all databases: 16 random hexadecimal digits.
 
-    A person may type its beginning, as with a commit: `Store.execution` takes a prefix.
+    A person may type its beginning, as with a commit: `History.find_run` takes a prefix.
     """
     return secrets.token_hex(8)
 
@@ -72,22 +72,10 @@ class Candidate:
 
     def numbered(self, version: str) -> ToolVersion:
         """Make the tool that this becomes under a version number."""
-        metadata = ToolMetadata(
-            id=self.id,
-            name=self.name,
-            version=version,
-            description=self.description,
-            contract=self.contract,
-            permissions=self.permissions,
-            tags=self.tags,
-            provider=self.provider,
-            model=self.model,
-            proven=self.proven,
-            varies=self.varies,
-            request_hash=self.request_hash,
-            created_at=self.created_at,
-        )
-        return ToolVersion(metadata, self.source)
+        known = {
+            each.name: getattr(self, each.name) for each in fields(ToolMetadata) if each.name != "version"
+        }
+        return ToolVersion(ToolMetadata(version=version, **known), self.source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

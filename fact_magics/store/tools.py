@@ -1,103 +1,205 @@
-"""The toolbox: every version of every tool, which one is current, and finding them by words."""
+"""`Tools`: every version of every tool, which one is current, and the search for tools by words."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fact_magics.errors import StoreError, UnknownName
+from fact_magics.errors import UnknownName
 from fact_magics.store import sessions
-from fact_magics.store.binding import bound, encodable, records, words
+from fact_magics.store.binding import bindable, execute, insert, instance, records, values_of, words
+from fact_magics.store.history import add_generations
 from fact_magics.store.search import indexable, match_expression
 from fact_magics.text import utc_now
 from fact_magics.tool import ToolMetadata, ToolVersion
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
-    from fact_magics.store.rows import Candidate
+    from fact_magics.store.database import Database
+    from fact_magics.store.rows import Candidate, GenerationRow
 
-_EXACT = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})", re.ASCII)
 _PARTIAL = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?", re.ASCII)
+_CURRENT = "FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id"
 
 
-def accept(connection: sqlite3.Connection, candidate: Candidate, session_id: str | None) -> ToolVersion:
-    """Give a candidate the next version number, make it current, and pin the session to it.
+class Tools:
+    """The toolbox of a database, with all versions, also those that are not current or were removed."""
 
-    The number follows the current version: another signature, a new major; another contract, a new minor;
-    otherwise a new patch; each above all that were ever given, also to removed versions.
-    """
-    major, minor, patch = _next_number(connection, candidate)
-    version = candidate.numbered(f"{major}.{minor}.{patch}")
-    add(connection, version, candidate.signature_id, session_id)
-    set_current(connection, candidate.name, candidate.id, session_id)
-    return version
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
+    async def accept(
+        self,
+        candidate: Candidate,
+        *,
+        session_id: str | None = None,
+        generations: Sequence[GenerationRow] = (),
+    ) -> ToolVersion:
+        """Make a candidate the next version of its name, current and the session's, in one transaction.
 
-def add(
-    connection: sqlite3.Connection, version: ToolVersion, signature_id: str, session_id: str | None
-) -> None:
-    """Keep a version under the number it has.
+        The number is found inside the transaction, so that two kernels can't be given the same one. It
+        follows the current version: another signature gives a new major version; another contract, a new
+        minor one; anything else, a new patch. It is above all numbers that were ever given, also to removed
+        versions.
 
-    Raises
-    ------
-    StoreError
-        The number is taken, or is none.
-    """
-    metadata = version.metadata
-    number = _EXACT.fullmatch(metadata.version)
-    if not number:
-        raise StoreError(f"{version.reference} has no version of the form 1.0.0.")
-    major, minor, patch = map(int, number.groups())
-    taken = "SELECT id FROM tools WHERE name = ? AND major = ? AND minor = ? AND patch = ?"
-    if connection.execute(taken, (metadata.name, major, minor, patch)).fetchone():
-        raise StoreError(f"{version.reference} is in the database already.")
-    connection.execute(
+        Parameters
+        ----------
+        generations : sequence of GenerationRow
+            The attempts that led to it, kept in the same transaction; the accepted one may
+            carry ``tool_id=candidate.id``.
         """
-        INSERT INTO tools (
-            id, name, version, major, minor, patch, source, signature_id, description, contract,
-            permissions, tags, provider, model, proven, varies, request_hash, session_id, created_at
-        ) VALUES (
-            :id, :name, :version, :major, :minor, :patch, :source, :signature_id, :description, :contract,
-            :permissions, :tags, :provider, :model, :proven, :varies, :request_hash, :session_id, :created_at
-        )
-        """,
-        bound(
-            {
-                "id": metadata.id,
-                "name": metadata.name,
-                "version": metadata.version,
-                "major": major,
-                "minor": minor,
-                "patch": patch,
+
+        def work(connection: sqlite3.Connection) -> ToolVersion:
+            number = _next_number(connection, candidate)
+            version = candidate.numbered(".".join(map(str, number)))
+            values = values_of(version.metadata) | dict(zip(("major", "minor", "patch"), number, strict=True))
+            values |= {
                 "source": version.source,
-                "signature_id": signature_id,
-                "description": metadata.description,
-                "contract": metadata.contract,
-                "permissions": metadata.permissions,
-                "tags": metadata.tags,
-                "provider": metadata.provider,
-                "model": metadata.model,
-                "proven": metadata.proven,
-                "varies": metadata.varies,
-                "request_hash": metadata.request_hash,
+                "signature_id": candidate.signature_id,
                 "session_id": session_id,
-                "created_at": metadata.created_at,
             }
-        ),
-    )
+            insert(connection, "tools", values)
+            _set_current(connection, candidate.name, candidate.id, session_id)
+            add_generations(connection, generations)
+            return version
+
+        return await self._database.write(work)
+
+    async def get(
+        self, name: str, version: str | None = None, session_id: str | None = None
+    ) -> ToolVersion | None:
+        """Find what ``NAME`` or ``NAME@VERSION`` means to a session.
+
+        Parameters
+        ----------
+        version : str or None
+            None for the version that the session is pinned to, else the current one; ``1`` and ``1.2`` for
+            the highest 1.x.x and 1.2.x; or exact.
+        """
+        return await self._database.read(lambda connection: get(connection, name, version, session_id))
+
+    async def by_id(self, tool_id: str) -> ToolVersion | None:
+        """Find a version by its id, removed or not."""
+        return await self._first("SELECT * FROM tools WHERE id = ?", tool_id)
+
+    async def by_request(self, request_hash: str) -> ToolVersion | None:
+        """Find the version that was accepted last for a request."""
+        query = "SELECT * FROM tools WHERE request_hash = ? AND removed_at IS NULL ORDER BY seq DESC LIMIT 1"
+        return await self._first(query, request_hash) if request_hash else None
+
+    async def same_version(
+        self, name: str, source: str, contract: str, permissions: tuple[str, ...]
+    ) -> ToolVersion | None:
+        """Find the version that was kept last with this very source, contract and permissions."""
+        query = """
+            SELECT * FROM tools WHERE name = ? AND removed_at IS NULL
+            AND source = ? AND contract = ? AND permissions = ?
+            ORDER BY seq DESC LIMIT 1
+        """
+        return await self._first(query, name, source, contract, permissions)
+
+    async def versions(self, name: str) -> list[ToolVersion]:
+        """List the versions of a name, the highest first."""
+        query = """
+            SELECT * FROM tools WHERE name = ? AND removed_at IS NULL
+            ORDER BY major DESC, minor DESC, patch DESC
+        """
+        return await self._all(query, name)
+
+    async def latest(self, limit: int = 100) -> list[ToolVersion]:
+        """List current versions, the one that became current last first."""
+        return await self._all(f"SELECT tools.* {_CURRENT} ORDER BY toolbox.updated_at DESC LIMIT ?", limit)
+
+    async def names(self, prefix: str = "", limit: int = 10_000) -> list[str]:
+        """List the names in the toolbox that begin with `prefix`, sorted."""
+        return await self._database.read(lambda connection: names(connection, prefix, limit))
+
+    async def search(self, text: str, limit: int = 20) -> list[ToolVersion]:
+        """Find current versions by the beginnings of words in names, descriptions and tags, best first."""
+        expression = match_expression(text)
+        if expression is None:
+            return []
+        query = """
+            SELECT tools.* FROM tool_search
+            CROSS JOIN toolbox ON toolbox.seq = tool_search.rowid
+            CROSS JOIN tools ON tools.id = toolbox.tool_id
+            WHERE tool_search MATCH ? ORDER BY bm25(tool_search, 10.0, 1.0, 5.0) LIMIT ?
+        """
+        return await self._all(query, expression, limit)
+
+    async def set_current(self, name: str, tool_id: str, *, session_id: str | None = None) -> None:
+        """Make a version the current one of its name, and pin the session to it if one is given.
+
+        Raises
+        ------
+        UnknownName
+            The name has no such version, or it was removed.
+        """
+        await self._database.write(lambda connection: _set_current(connection, name, tool_id, session_id))
+
+    async def remove(self, name: str) -> int:
+        """Take a name out of the toolbox; its versions stay for the history.
+
+        Returns
+        -------
+        int
+            How many versions were removed; 0 if the name is not there.
+        """
+
+        def work(connection: sqlite3.Connection) -> int:
+            row = execute(connection, "SELECT seq FROM toolbox WHERE name = ?", name).fetchone()
+            if row:
+                connection.execute("DELETE FROM tool_search WHERE rowid = ?", row)
+                connection.execute("DELETE FROM toolbox WHERE seq = ?", row)
+            gone = "UPDATE tools SET removed_at = ? WHERE name = ? AND removed_at IS NULL"
+            return execute(connection, gone, utc_now(), name).rowcount
+
+        return await self._database.write(work)
+
+    async def _all(self, query: str, *parameters: object) -> list[ToolVersion]:
+        return await self._database.read(lambda connection: _tools(connection, query, *parameters))
+
+    async def _first(self, query: str, *parameters: object) -> ToolVersion | None:
+        found = await self._all(query, *parameters)
+        return found[0] if found else None
 
 
-def set_current(connection: sqlite3.Connection, name: str, tool_id: str, session_id: str | None) -> None:
-    """Make a version the current one of its name, and pin the session to it.
+def get(
+    connection: sqlite3.Connection, name: str, version: str | None, session_id: str | None = None
+) -> ToolVersion | None:
+    """Find a version as `Tools.get` does, over a connection."""
+    if version is None:
+        pinned = """
+            SELECT tools.* FROM session_pins CROSS JOIN tools ON tools.id = session_pins.tool_id
+            WHERE session_pins.session_id = ? AND session_pins.name = ? AND tools.removed_at IS NULL
+        """
+        found = _tools(connection, pinned, session_id, name) if session_id else []
+        found = found or _tools(connection, f"SELECT tools.* {_CURRENT} WHERE toolbox.name = ?", name)
+    else:
+        number = _PARTIAL.fullmatch(version)
+        digits = [int(part) for part in number.groups() if part is not None] if number else []
+        if not digits:
+            return None
+        conditions = ("AND major = ?", "AND minor = ?", "AND patch = ?")[: len(digits)]
+        highest = ("ORDER BY minor DESC, patch DESC LIMIT 1", "ORDER BY patch DESC LIMIT 1", "")
+        query = "SELECT * FROM tools WHERE name = ? AND removed_at IS NULL"
+        query = " ".join((query, *conditions, highest[len(digits) - 1]))
+        found = _tools(connection, query, name, *digits)
+    return found[0] if found else None
 
-    Raises
-    ------
-    UnknownName
-        There is no such version, or it was removed.
-    """
+
+def names(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
+    """List names as `Tools.names` does, over a connection."""
+    # The highest code point sorts above every name: bounds, unlike LIKE, are searched in the index.
+    query = "SELECT name FROM toolbox WHERE name >= ? AND name < ? ORDER BY name LIMIT ?"
+    return [row[0] for row in execute(connection, query, prefix, f"{prefix}\U0010ffff", limit)]
+
+
+def _set_current(connection: sqlite3.Connection, name: str, tool_id: str, session_id: str | None) -> None:
     query = "SELECT description, tags FROM tools WHERE id = ? AND name = ? AND removed_at IS NULL"
-    found = connection.execute(query, (tool_id, name)).fetchone()
+    found = execute(connection, query, tool_id, name).fetchone()
     if not found:
         raise UnknownName(f"{name!r} has no version with the id {tool_id}.")
     connection.execute(
@@ -118,169 +220,25 @@ def set_current(connection: sqlite3.Connection, name: str, tool_id: str, session
         sessions.pin(connection, session_id, name, tool_id)
 
 
-def remove(connection: sqlite3.Connection, name: str, removed_at: str) -> int:
-    """Take a name out of the toolbox; its versions stay for the history.
-
-    Returns
-    -------
-    int
-        How many versions were removed; 0 where the name is not there.
-    """
-    row = connection.execute("SELECT seq FROM toolbox WHERE name = ?", (name,)).fetchone()
-    if row:
-        connection.execute("DELETE FROM tool_search WHERE rowid = ?", row)
-        connection.execute("DELETE FROM toolbox WHERE seq = ?", row)
-    gone = "UPDATE tools SET removed_at = ? WHERE name = ? AND removed_at IS NULL"
-    return connection.execute(gone, (removed_at, name)).rowcount
-
-
-def get(
-    connection: sqlite3.Connection, name: str, version: str | None, session_id: str | None
-) -> ToolVersion | None:
-    """Find what ``NAME`` or ``NAME@VERSION`` means to a session."""
-    if version is None:
-        return (_pinned(connection, name, session_id) if session_id else None) or _current(connection, name)
-    number = _PARTIAL.fullmatch(version)
-    if not number:
-        return None
-    digits = [int(part) for part in number.groups() if part is not None]
-    conditions = ("major = ?", "minor = ?", "patch = ?")[: len(digits)]
-    highest = ("ORDER BY minor DESC, patch DESC LIMIT 1", "ORDER BY patch DESC LIMIT 1", "")[len(digits) - 1]
-    query = " ".join(
-        (
-            "SELECT * FROM tools WHERE name = ? AND removed_at IS NULL AND",
-            " AND ".join(conditions),
-            highest,
-        )
-    )
-    return _first(connection.execute(query, (name, *digits)))
-
-
-def by_id(connection: sqlite3.Connection, tool_id: str) -> ToolVersion | None:
-    """Find a version by its id, removed or not."""
-    return _first(connection.execute("SELECT * FROM tools WHERE id = ?", (tool_id,)))
-
-
-def by_request(connection: sqlite3.Connection, request_hash: str) -> ToolVersion | None:
-    """Find the version that was accepted last for a request."""
-    query = "SELECT * FROM tools WHERE request_hash = ? AND removed_at IS NULL ORDER BY seq DESC LIMIT 1"
-    return _first(connection.execute(query, (request_hash,))) if request_hash else None
-
-
-def same(
-    connection: sqlite3.Connection, name: str, source: str, contract: str, permissions: tuple[str, ...]
-) -> ToolVersion | None:
-    """Find the version that was kept last with this very source, contract and permissions."""
-    query = """
-        SELECT * FROM tools WHERE name = :name AND removed_at IS NULL
-        AND source = :source AND contract = :contract AND permissions = :permissions
-        ORDER BY seq DESC LIMIT 1
-    """
-    wanted = {"name": name, "source": source, "contract": contract, "permissions": permissions}
-    return _first(connection.execute(query, bound(wanted)))
-
-
-def versions(connection: sqlite3.Connection, name: str) -> list[ToolVersion]:
-    """List the versions of a name, the highest first."""
-    query = """
-        SELECT * FROM tools WHERE name = ? AND removed_at IS NULL
-        ORDER BY major DESC, minor DESC, patch DESC
-    """
-    return _all(connection.execute(query, (name,)))
-
-
-def latest(connection: sqlite3.Connection, limit: int) -> list[ToolVersion]:
-    """List current versions, the one that became current last first."""
-    query = """
-        SELECT tools.* FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id
-        ORDER BY toolbox.updated_at DESC LIMIT ?
-    """
-    return _all(connection.execute(query, (limit,)))
-
-
-def names(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
-    """List the toolbox's names that begin so, in their order."""
-    # The highest code point sorts above every name: bounds, unlike LIKE, are searched in the index.
-    query = "SELECT name FROM toolbox WHERE name >= ? AND name < ? ORDER BY name LIMIT ?"
-    return [row[0] for row in connection.execute(query, (prefix, f"{prefix}\U0010ffff", limit))]
-
-
-def search(connection: sqlite3.Connection, text: str, limit: int) -> list[ToolVersion]:
-    """Find current versions by words of their names, descriptions and tags, the best match first."""
-    expression = match_expression(text)
-    if expression is None:
-        return []
-    query = """
-        SELECT tools.* FROM tool_search
-        CROSS JOIN toolbox ON toolbox.seq = tool_search.rowid
-        CROSS JOIN tools ON tools.id = toolbox.tool_id
-        WHERE tool_search MATCH ? ORDER BY bm25(tool_search, 10.0, 1.0, 5.0) LIMIT ?
-    """
-    return _all(connection.execute(query, (expression, limit)))
-
-
-def _pinned(connection: sqlite3.Connection, name: str, session_id: str) -> ToolVersion | None:
-    query = """
-        SELECT tools.* FROM session_pins CROSS JOIN tools ON tools.id = session_pins.tool_id
-        WHERE session_pins.session_id = ? AND session_pins.name = ? AND tools.removed_at IS NULL
-    """
-    return _first(connection.execute(query, (session_id, name)))
-
-
-def _current(connection: sqlite3.Connection, name: str) -> ToolVersion | None:
-    query = (
-        "SELECT tools.* FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id WHERE toolbox.name = ?"
-    )
-    return _first(connection.execute(query, (name,)))
-
-
 def _next_number(connection: sqlite3.Connection, candidate: Candidate) -> tuple[int, int, int]:
-    current = connection.execute(
-        """
-        SELECT tools.major, tools.minor, tools.signature_id, tools.contract
-        FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id WHERE toolbox.name = ?
-        """,
-        (candidate.name,),
-    ).fetchone()
+    def after(query: str, *parameters: object) -> int:
+        (highest,) = connection.execute(query, parameters).fetchone()
+        return int(highest or 0) + 1
+
     name = candidate.name
-    if current and current[2] == candidate.signature_id:
-        major, minor = current[0], current[1]
-        if current[3] == encodable(candidate.contract):
-            query = "SELECT max(patch) FROM tools WHERE name = ? AND major = ? AND minor = ?"
-            return major, minor, _after(connection.execute(query, (name, major, minor)))
-        query = "SELECT max(minor) FROM tools WHERE name = ? AND major = ?"
-        return major, _after(connection.execute(query, (name, major))), 0
-    return _after(connection.execute("SELECT max(major) FROM tools WHERE name = ?", (name,))), 0, 0
+    query = f"SELECT major, minor, signature_id, contract {_CURRENT} WHERE toolbox.name = ?"
+    current = connection.execute(query, (name,)).fetchone()
+    if not current or current[2] != candidate.signature_id:
+        return after("SELECT max(major) FROM tools WHERE name = ?", name), 0, 0
+    major, minor, _, contract = current
+    if contract != bindable(candidate.contract):
+        return major, after("SELECT max(minor) FROM tools WHERE name = ? AND major = ?", name, major), 0
+    taken = "SELECT max(patch) FROM tools WHERE name = ? AND major = ? AND minor = ?"
+    return major, minor, after(taken, name, major, minor)
 
 
-def _after(cursor: sqlite3.Cursor) -> int:
-    (highest,) = cursor.fetchone()
-    return int(highest or 0) + 1
-
-
-def _first(cursor: sqlite3.Cursor) -> ToolVersion | None:
-    found = _all(cursor)
-    return found[0] if found else None
-
-
-def _all(cursor: sqlite3.Cursor) -> list[ToolVersion]:
-    return [_tool(record) for record in records(cursor)]
-
-
-def _tool(record: dict[str, Any]) -> ToolVersion:
-    metadata = ToolMetadata(
-        id=record["id"],
-        name=record["name"],
-        version=record["version"],
-        description=record["description"],
-        contract=record["contract"],
-        permissions=words(record["permissions"]),
-        tags=words(record["tags"]),
-        provider=record["provider"],
-        model=record["model"],
-        proven=bool(record["proven"]),
-        varies=bool(record["varies"]),
-        request_hash=record["request_hash"],
-        created_at=record["created_at"],
-    )
-    return ToolVersion(metadata, record["source"])
+def _tools(connection: sqlite3.Connection, query: str, *parameters: object) -> list[ToolVersion]:
+    return [
+        ToolVersion(instance(ToolMetadata, record), record["source"])
+        for record in records(connection, query, *parameters)
+    ]

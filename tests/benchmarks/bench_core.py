@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from figures import Line, at_most, median, own_home, show
 from toolbox import core, stock
 
-from fact_magics.core.plan import plan
+from fact_magics.tool import ToolInput, ToolOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,8 @@ class Timed:
 
 async def compare(opened: FactCore, tool: Tool, rounds: int) -> list[Line]:
     """Time both ways and validation, turn by turn; the rows are committed between the batches."""
-    signature, loaded = tool.loaded.signature, tool.loaded
+    signature = tool.loaded.signature
+    request = ToolInput(tool.name, INPUT)
     bound = signature.bind((INPUT["text"],), {"times": INPUT["times"]})
     # The first call runs; the others are answered from memory.
     if await tool.acall(**INPUT) != "Some Title" * 3:
@@ -78,8 +79,8 @@ async def compare(opened: FactCore, tool: Tool, rounds: int) -> list[Line]:
         return tool(INPUT["text"], times=INPUT["times"])
 
     def recall() -> object:
-        output = opened.runner.recall(plan(loaded, INPUT))
-        if output is None:
+        output = opened.begin(tool, request)
+        if not isinstance(output, ToolOutput):
             raise SystemExit("an answer was not in memory")
         return output
 
@@ -90,9 +91,9 @@ async def compare(opened: FactCore, tool: Tool, rounds: int) -> list[Line]:
         for _ in range(BATCHES):
             for timed in (alone, *ways.values()):
                 timed.batch()
-        if opened.history.pending != len(ways) * BATCHES * CALLS:
+        if opened._recorder.pending != len(ways) * BATCHES * CALLS:
             raise SystemExit("a cached run left no row")
-        await opened.history.flush()
+        await opened._recorder.flush()
         for timed in (alone, *ways.values()):
             timed.end_round()
     return [

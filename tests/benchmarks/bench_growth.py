@@ -18,7 +18,7 @@ from figures import Line, at_most, median, own_home, show
 from toolbox import candidate, core, stock
 
 from fact_magics.config import load_settings
-from fact_magics.core.plan import plan
+from fact_magics.core.plan import plan_run
 from fact_magics.store import CacheEntry, ExecutionRow, Store
 from fact_magics.tool import Status, ToolInput
 
@@ -37,16 +37,16 @@ async def fill(env: dict[str, str], rows: int) -> None:
     """Put runs, answers and tools into a database, as many sessions before would have left them."""
     path = load_settings({}, Path(env["FACT_HOME"]), env).database_path
     async with await Store.open(path) as store:
-        tool = await store.get_tool("repeat")
+        tool = await store.tools.get("repeat")
         if tool is None:
             raise SystemExit("the tool is not in the database")
         made = candidate()
         for number in range(rows // 10):
-            await store.accept(replace(made, id=f"{number:016x}", name=f"repeat_{number}"))
+            await store.tools.accept(replace(made, id=f"{number:016x}", name=f"repeat_{number}"))
         for first in range(0, rows, _BATCH):
             numbers = range(first, first + _BATCH)
             session = f"{first:016x}"
-            await store.start_session(session)
+            await store.sessions.start(session)
             await store.commit(
                 [
                     ExecutionRow(
@@ -83,7 +83,7 @@ class Asked:
 
     async def stored_hit(self) -> None:
         """From the database, its row committed."""
-        self._core.memory.clear()
+        self._core._memory.clear()
         await self._run("known")
 
     def miss(self) -> Awaitable[Any]:
@@ -97,24 +97,24 @@ class Asked:
         if tool is None:
             raise SystemExit("the tool is not pinned")
         self._miss += 1
-        key = plan(tool.loaded, {"text": f"unknown {self._miss}"}).key
-        return self._core.store.cache_get(key)
+        key = plan_run(tool.loaded, {"text": f"unknown {self._miss}"}).key
+        return self._core._store.cache.get(key)
 
     def history(self) -> Awaitable[Any]:
         """What ``%fact history`` lists."""
-        return self._core.store.history(session_id=self._core.session_id, limit=20)
+        return self._core._store.history.runs(session_id=self._core.session_id, limit=20)
 
     def all_history(self) -> Awaitable[Any]:
         """What ``%fact history --session all --tool repeat`` lists."""
-        return self._core.store.history(tool_name="repeat", limit=20)
+        return self._core._store.history.runs(tool_name="repeat", limit=20)
 
     def search(self) -> Awaitable[Any]:
         """What ``%fact history --search known`` lists."""
-        return self._core.store.history(search="known", limit=20)
+        return self._core._store.history.runs(search="known", limit=20)
 
     def tools(self) -> Awaitable[Any]:
         """What ``%fact tools`` lists."""
-        return self._core.store.list_tools(limit=1)
+        return self._core._store.tools.latest(limit=1)
 
 
 QUESTIONS = {

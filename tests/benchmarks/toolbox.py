@@ -42,5 +42,5 @@ async def stock(env: Mapping[str, str], *candidates: Candidate) -> Path:
     path = load_settings({}, Path(env["FACT_HOME"]), env).database_path
     async with await Store.open(path) as store:
         for each in candidates or (candidate(),):
-            await store.accept(each)
+            await store.tools.accept(each)
     return path

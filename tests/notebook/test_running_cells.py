@@ -188,7 +188,7 @@ def test_an_identical_run_is_answered_from_the_cache_printed_text_included(desk)
 
 def test_the_cache_lives_in_the_database_too(desk):
     desk.run("%%fact_run total\nvalues = [8, 8]")
-    cell = desk.run("from fact_magics.session import current\ncurrent().core.memory.clear()")
+    cell = desk.run("from fact_magics.tools import _current as current\ncurrent().core._memory.clear()")
     assert cell.status == "ok"
     assert "cached" in desk.run("%%fact_run total\nvalues = [8, 8]").plain
 

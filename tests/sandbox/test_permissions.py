@@ -363,15 +363,15 @@ class TestAskedFor:
     ) -> None:
         core = workbench.core
         reference = await workbench.write(WRITE, f"write:{folder}/granted")
-        before = core.files.protected
-        core.files.protected = type(before)(
+        before = core._files.protected
+        core._files.protected = type(before)(
             before.directory, folder / "granted", before.database, before.trusted
         )
         try:
             with pytest.raises(CellError, match="can't be granted: what fact_magics keeps"):
                 await core.execute_tool(ToolInput(reference, {"path": f"{folder}/granted/x"}))
         finally:
-            core.files.protected = before
+            core._files.protected = before
 
     @pytest.mark.parametrize(
         ("permission", "told"),

@@ -38,7 +38,7 @@ async def test_a_commit_cancelled_at_any_turn_leaves_no_transaction_and_takes_no
     cancelled.cancel()
     await asyncio.gather(*others)
     assert not await in_transaction(store)
-    names = [row.tool_name for row in await store.history(limit=None)]
+    names = [row.tool_name for row in await store.history.runs(limit=None)]
     assert names.count("other") == 5
     # A task that never had a turn handed nothing over.
     assert names.count("cancelled") == (20 if turns else 0)
@@ -56,7 +56,7 @@ async def test_a_commit_cancelled_while_it_waits_for_a_lock_is_done_when_the_loc
         await task
     blocker.execute("ROLLBACK")
     blocker.close()
-    assert [row.tool_name for row in await store.history()] == ["cancelled"]
+    assert [row.tool_name for row in await store.history.runs()] == ["cancelled"]
 
 
 async def test_rows_handed_over_again_after_a_cancelled_commit_are_kept_once(store: Store) -> None:
@@ -68,8 +68,8 @@ async def test_rows_handed_over_again_after_a_cancelled_commit_are_kept_once(sto
     await asyncio.sleep(0)
     task.cancel()
     await store.commit([row], [attempt])
-    assert await store.history() == await store.history(search="word") == [row]
-    assert await store.generations() == [attempt]
+    assert await store.history.runs() == await store.history.runs(search="word") == [row]
+    assert await store.history.generations() == [attempt]
 
 
 async def test_a_row_that_can_not_be_kept_takes_its_whole_transaction_with_it_and_no_other(
@@ -80,7 +80,7 @@ async def test_a_row_that_can_not_be_kept_takes_its_whole_transaction_with_it_an
         await store.commit(rows)
     assert not await in_transaction(store)
     await store.commit([run("next")])
-    assert [row.tool_name for row in await store.history()] == ["next"]
+    assert [row.tool_name for row in await store.history.runs()] == ["next"]
 
 
 async def test_work_that_raises_rolls_back_and_its_own_error_arrives(store: Store) -> None:
@@ -90,7 +90,7 @@ async def test_work_that_raises_rolls_back_and_its_own_error_arrives(store: Stor
 
     with pytest.raises(LookupError, match="mine"):
         await store._database.write(work)
-    assert await store.session("5e") is None
+    assert await store.sessions.find("5e") is None
 
 
 async def test_opening_can_be_cancelled(path: Path) -> None:
@@ -114,4 +114,4 @@ async def test_closing_waits_for_what_was_asked_before(path: Path) -> None:
     await store.aclose()
     await asyncio.gather(slow, *tasks)
     async with await Store.open(path) as again:
-        assert len(await again.history(limit=None)) == 20
+        assert len(await again.history.runs(limit=None)) == 20

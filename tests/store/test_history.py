@@ -36,8 +36,8 @@ class TestRows:
     async def test_every_field_comes_back_as_it_was(
         self, store: Store, candidate: Callable[..., Candidate]
     ) -> None:
-        await store.start_session("5e")
-        tool = await store.accept(candidate())
+        await store.sessions.start("5e")
+        tool = await store.tools.accept(candidate())
         row = ExecutionRow(
             id="0123456789abcdef",
             session_id="5e",
@@ -57,7 +57,7 @@ class TestRows:
             executed_at="2026-01-02T03:04:05.678Z",
         )
         await store.commit([row])
-        (found,) = await store.history()
+        (found,) = await store.history.runs()
         assert found == row
         assert (type(found.status), type(found.cached)) == (Status, bool)
         generation = attempt(
@@ -68,24 +68,24 @@ class TestRows:
             cost_usd=0.001,
             text="```python\n…",
         )
-        await store.record_attempts([generation])
-        (kept,) = await store.generations()
+        await store.commit(generations=[generation])
+        (kept,) = await store.history.generations()
         assert kept == generation
         assert kept.output_tokens is None
 
     async def test_text_that_utf_8_can_not_hold_is_kept_as_escapes(self, store: Store) -> None:
         await store.commit([run(printed="\udc80 lone", input_data='"\ud800"')])
-        (found,) = await store.history(search="lone")
+        (found,) = await store.history.runs(search="lone")
         assert found.printed == "\\udc80 lone"
 
     async def test_a_large_value_is_kept_whole(self, store: Store) -> None:
         await store.commit([run(output_data="x" * 20_000_000)])
-        (found,) = await store.history()
+        (found,) = await store.history.runs()
         assert found.output_data == "x" * 20_000_000
 
     async def test_nothing_to_commit_is_no_error(self, store: Store) -> None:
         await store.commit()
-        assert await store.history() == []
+        assert await store.history.runs() == []
 
     def test_times_are_utc_with_milliseconds_and_z_in_every_row(self) -> None:
         form = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -96,10 +96,10 @@ class TestRows:
 class TestHistory:
     @pytest.fixture
     async def past(self, store: Store, candidate: Callable[..., Candidate]) -> Store:
-        await store.start_session("a")
-        await store.start_session("b")
+        await store.sessions.start("a")
+        await store.sessions.start("b")
         tool = candidate(id="71d")
-        await store.accept(tool)
+        await store.tools.accept(tool)
         await store.commit(
             [
                 run(id="05", session_id="a", executed_at=ago(seconds=5), input_data='{"text": "second"}'),
@@ -148,27 +148,27 @@ class TestHistory:
         self, past: Store, asked: dict[str, object], found: str
     ) -> None:
         """A search hands out what was kept last first."""
-        rows = await past.history(**{"limit": None, **asked})  # type: ignore[arg-type]
+        rows = await past.history.runs(**{"limit": None, **asked})  # type: ignore[arg-type]
         assert " ".join(row.id for row in rows) == found
 
     async def test_runs_of_one_millisecond_keep_their_order(self, store: Store) -> None:
         rows = [run(executed_at="2026-01-01T00:00:00.000Z") for _ in range(30)]
         await store.commit(rows)
-        assert await store.history(limit=None) == rows[::-1]
+        assert await store.history.runs(limit=None) == rows[::-1]
 
     async def test_a_run_is_found_by_the_beginning_of_its_id(self, past: Store) -> None:
-        found = await past.execution("05")
+        found = await past.history.find_run("05")
         assert found is not None
         assert found.id == "05"
-        assert await past.execution("ff") is None
-        assert await past.execution("") is None
-        assert await past.execution("0_") is None
+        assert await past.history.find_run("ff") is None
+        assert await past.history.find_run("") is None
+        assert await past.history.find_run("0_") is None
         with pytest.raises(UnknownName, match="More than one run begins with '0'"):
-            await past.execution("0")
+            await past.history.find_run("0")
 
     async def test_an_id_that_begins_another_is_found_by_itself(self, store: Store) -> None:
         await store.commit([run(id="abcd"), run(id="abcdef")])
-        found = await store.execution("ABCD")
+        found = await store.history.find_run("ABCD")
         assert found is not None
         assert found.id == "abcd"
 
@@ -197,22 +197,22 @@ class TestSearch:
         self, store: Store, kept: str, search: str
     ) -> None:
         await store.commit([run(id="01", input_data=kept), run(id="02", output_data=kept), run(id="03")])
-        assert [row.id for row in await store.history(search=search)] == ["02", "01"]
+        assert [row.id for row in await store.history.runs(search=search)] == ["02", "01"]
 
     async def test_a_backslash_in_printed_text_is_no_escape(self, store: Store) -> None:
         await store.commit([run(printed=r"C:\new\table")])
-        assert await store.history(search="new")
-        assert await store.history(search="table")
+        assert await store.history.runs(search="new")
+        assert await store.history.runs(search="table")
 
     @pytest.mark.parametrize("search", ["a b", "b a", "a", "'a' b*", "(a) AND", "a\tb"])
     async def test_all_words_must_be_there_and_none_is_an_operator(self, store: Store, search: str) -> None:
         await store.commit([run(id="01", input_data='"a b and"'), run(id="02", input_data='"c"')])
-        assert [row.id for row in await store.history(search=search)] == ["01"]
+        assert [row.id for row in await store.history.runs(search=search)] == ["01"]
 
     @pytest.mark.parametrize("search", ["", "  ", "--", '"', "*", "🎉", "\0"])
     async def test_a_search_without_a_word_says_so(self, store: Store, search: str) -> None:
         with pytest.raises(CellError, match="holds nothing that the history is searched for"):
-            await store.history(search=search)
+            await store.history.runs(search=search)
 
 
 class TestGenerations:
@@ -221,40 +221,40 @@ class TestGenerations:
             attempt(generation_id="ab1", attempt=number, status=status, reason="why")
             for number, status in ((1, Status.ERROR), (2, Status.OK))
         ]
-        await store.record_attempts(
-            [*reversed(rows), attempt(generation_id="ab2"), attempt(generation_id="ab")]
+        await store.commit(
+            generations=[*reversed(rows), attempt(generation_id="ab2"), attempt(generation_id="ab")]
         )
-        assert await store.attempts("ab1") == rows
-        assert len(await store.attempts("ab")) == 1
-        assert await store.attempts("cd") == await store.attempts("%") == []
+        assert await store.history.attempts("ab1") == rows
+        assert len(await store.history.attempts("ab")) == 1
+        assert await store.history.attempts("cd") == await store.history.attempts("%") == []
         with pytest.raises(UnknownName):
-            await store.attempts("a")
+            await store.history.attempts("a")
 
     async def test_they_are_narrowed_as_runs_are(self, store: Store) -> None:
-        await store.start_session("a")
+        await store.sessions.start("a")
         rows = [
             attempt(session_id="a", started_at=ago(days=2)),
             attempt(tool_name="u", status=Status.ERROR, started_at=ago(days=1)),
             attempt(started_at=ago(hours=1)),
         ]
-        await store.record_attempts(rows)
-        assert await store.generations() == rows[::-1]
-        assert await store.generations(session_id="a") == rows[:1]
-        assert await store.generations(tool_name="u", status=Status.ERROR) == rows[1:2]
-        assert await store.generations(since="2h") == rows[2:]
-        assert await store.generations(limit=1, status=Status.OK) == rows[2:]
+        await store.commit(generations=rows)
+        assert await store.history.generations() == rows[::-1]
+        assert await store.history.generations(session_id="a") == rows[:1]
+        assert await store.history.generations(tool_name="u", status=Status.ERROR) == rows[1:2]
+        assert await store.history.generations(since="2h") == rows[2:]
+        assert await store.history.generations(limit=1, status=Status.OK) == rows[2:]
 
 
 async def test_a_cells_rows_are_there_when_the_commit_returns_for_any_other_kernel(store: Store) -> None:
     async with await Store.open(store.path) as other:
         await store.commit([run(id="01")], [attempt(generation_id="02")])
-        assert await other.execution("01")
-        assert await other.attempts("02")
+        assert await other.history.find_run("01")
+        assert await other.history.attempts("02")
 
 
 async def test_many_tasks_may_ask_at_once(store: Store) -> None:
     rows = [run() for _ in range(50)]
-    await asyncio.gather(*(store.commit([row]) for row in rows), *(store.history() for _ in range(50)))
-    found = await store.history(limit=None)
+    await asyncio.gather(*(store.commit([row]) for row in rows), *(store.history.runs() for _ in range(50)))
+    found = await store.history.runs(limit=None)
     assert sorted(row.id for row in found) == sorted(row.id for row in rows)
     assert replace(found[0]) == found[0]

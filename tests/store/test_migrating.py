@@ -49,7 +49,7 @@ async def first_schema(path: Path) -> Path:
 
 async def test_runs_of_the_first_schema_tell_what_their_tool_was_granted(first_schema: Path) -> None:
     async with await Store.open(first_schema) as store:
-        runs = {row.id: row for row in await store.history()}
+        runs = {row.id: row for row in await store.history.runs()}
     granted = ("net:a.org", "read:/x")
     assert {key: row.permissions for key, row in runs.items()} == {
         "01": (),
@@ -65,10 +65,10 @@ async def test_new_rows_stand_beside_the_old_ones(first_schema: Path) -> None:
     row = ExecutionRow(tool_name="plain", tool_id="a1", status=Status.OK, permissions=("env:A", "read:/ü"))
     async with await Store.open(first_schema) as store:
         await store.commit(executions=[row])
-        assert await store.execution(row.id) == row
-        assert len(await store.history()) == 6
+        assert await store.history.find_run(row.id) == row
+        assert len(await store.history.runs()) == 6
     async with await Store.open(first_schema) as store:
-        assert await store.execution(row.id) == row
+        assert await store.history.find_run(row.id) == row
     with closing(sqlite3.connect(first_schema)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         found = connection.execute("SELECT permissions FROM tool_executions WHERE id = ?", (row.id,))

@@ -41,7 +41,7 @@ async def refusal(path: Path) -> StoreError:
 class TestANewFile:
     async def test_the_directory_is_the_users_alone_and_so_are_the_files(self, path: Path) -> None:
         async with await Store.open(path) as store:
-            await store.start_session("5e")
+            await store.sessions.start("5e")
             modes = {
                 file.name: stat.S_IMODE(file.stat().st_mode) for file in (path.parent, *path.parent.iterdir())
             }
@@ -55,12 +55,12 @@ class TestANewFile:
     async def test_an_empty_file_is_taken_as_a_new_database(self, tmp_path: Path) -> None:
         (tmp_path / "facts.db").touch()
         async with await Store.open(tmp_path / "facts.db") as store:
-            assert await store.tool_names() == []
+            assert await store.tools.names() == []
 
     async def test_a_name_that_urls_would_read_otherwise_is_taken_as_it_is(self, tmp_path: Path) -> None:
         path = tmp_path / "50% é?mode=memory#x.db"
         async with await Store.open(path) as store:
-            await store.start_session("5e")
+            await store.sessions.start("5e")
         assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
     async def test_it_runs_in_wal_mode_with_foreign_keys_and_no_full_sync(self, store: Store) -> None:
@@ -78,7 +78,7 @@ class TestANewFile:
 
     async def test_closing_leaves_one_file_and_closing_twice_is_no_error(self, path: Path) -> None:
         store = await Store.open(path)
-        await store.start_session("5e")
+        await store.sessions.start("5e")
         await store.aclose()
         await store.aclose()
         assert [file.name for file in path.parent.iterdir()] == ["facts.db"]
@@ -86,13 +86,13 @@ class TestANewFile:
     async def test_a_closed_store_says_so(self, store: Store) -> None:
         await store.aclose()
         with pytest.raises(StoreError, match="is closed"):
-            await store.tool_names()
+            await store.tools.names()
 
     async def test_what_was_kept_is_there_after_reopening(self, path: Path) -> None:
         async with await Store.open(path) as store:
-            await store.start_session("5e", notebook="a.ipynb")
+            await store.sessions.start("5e", notebook="a.ipynb")
         async with await Store.open(path) as store:
-            session = await store.session("5e")
+            session = await store.sessions.find("5e")
         assert session is not None
         assert session.notebook == "a.ipynb"
 
@@ -181,7 +181,7 @@ class TestRefused:
 
     async def test_a_truncated_database_is_called_damaged(self, path: Path) -> None:
         async with await Store.open(path) as store:
-            await store.start_session("5e")
+            await store.sessions.start("5e")
         path.write_bytes(path.read_bytes()[:8192])
         assert ".recover" in (await refusal(path)).hint
 
@@ -195,7 +195,7 @@ class TestRefused:
         path.write_bytes(whole[: 4096 * 60] + b"\xff" * (len(whole) - 4096 * 60))
         async with await Store.open(path) as store:
             with pytest.raises(StoreError, match=r"is damaged.*\.recover"):
-                await store.history(limit=None)
+                await store.history.runs(limit=None)
 
     def as_a_stranger(self, path: Path) -> str:
         """Open a database as a user without rights; root has every right, so it becomes another first."""
@@ -313,7 +313,7 @@ class TestMigrations:
     async def test_a_version_1_database_opens_as_the_current_one_with_its_rows(self, path: Path) -> None:
         await self.version_1(path)
         async with await Store.open(path) as store:
-            assert [row.id for row in await store.history(session_id="5e")] == ["ab"]
+            assert [row.id for row in await store.history.runs(session_id="5e")] == ["ab"]
             await store.commit([ExecutionRow(tool_name="t", status=Status.OK, session_id="5e")])
 
             def version(connection: sqlite3.Connection) -> int:
@@ -338,7 +338,7 @@ class TestMigrations:
         with pytest.raises(StoreError, match="no such table"):
             await Database.open(path, migrations=(*MIGRATIONS, broken))
         async with await Store.open(path) as store:
-            assert [row.id for row in await store.history(session_id="5e")] == ["ab"]
+            assert [row.id for row in await store.history.runs(session_id="5e")] == ["ab"]
             columns = await store._database.read(
                 lambda it: [row[1] for row in it.execute("PRAGMA table_info(tool_executions)")]
             )

@@ -30,8 +30,8 @@ ORDERED = {
 
 @pytest.fixture
 async def traced(store: Store, candidate: Callable[..., Candidate]) -> Store:
-    await store.start_session("5e")
-    await store.accept(candidate(id="71d", request_hash="r"), session_id="5e")
+    await store.sessions.start("5e")
+    await store.tools.accept(candidate(id="71d", request_hash="r"), session_id="5e")
     await store.commit(
         [ExecutionRow(id="ab", tool_name="slugify", tool_id="71d", session_id="5e", status=Status.OK)],
         [GenerationRow(generation_id="cd", attempt=1, tool_name="slugify", status=Status.OK)],
@@ -46,36 +46,35 @@ def calls(candidate: Callable[..., Candidate]) -> dict[str, Callable[[Store], Aw
     attempt = GenerationRow(generation_id="ef", attempt=1, tool_name="slugify", status=Status.OK)
     entry = CacheEntry(key="l", tool_id="71d", result=b"1", expires_at="2999")
     return {
-        "start_session": lambda store: store.start_session("5f"),
-        "end_session": lambda store: store.end_session("5e"),
-        "session": lambda store: store.session("5"),
-        "sessions": lambda store: store.sessions(),
-        "pin": lambda store: store.pin("5e", "slugify", "71d"),
-        "pinned": lambda store: store.pinned("5e", "slugify"),
-        "accept": lambda store: store.accept(made, session_id="5e"),
-        "accept another contract": lambda store: store.accept(candidate(contract="c")),
-        "accept another signature": lambda store: store.accept(candidate(signature_id="s9")),
-        "add_version": lambda store: store.add_version(candidate().numbered("7.0.0")),
-        "get_tool": lambda store: store.get_tool("slugify"),
-        "get_tool pinned": lambda store: store.get_tool("slugify", None, "5e"),
-        "get_tool 1": lambda store: store.get_tool("slugify", "1"),
-        "get_tool 1.0": lambda store: store.get_tool("slugify", "1.0"),
-        "get_tool 1.0.0": lambda store: store.get_tool("slugify", "1.0.0"),
-        "tool_by_id": lambda store: store.tool_by_id("71d"),
-        "by_request": lambda store: store.by_request("r"),
-        "versions": lambda store: store.versions("slugify"),
-        "set_current": lambda store: store.set_current("slugify", "71d"),
-        "list_tools": lambda store: store.list_tools(),
-        "tool_names": lambda store: store.tool_names("s"),
-        "search_tools": lambda store: store.search_tools("slug"),
+        "start_session": lambda store: store.sessions.start("5f"),
+        "end_session": lambda store: store.sessions.end("5e"),
+        "session": lambda store: store.sessions.find("5"),
+        "sessions": lambda store: store.sessions.latest(),
+        "pin": lambda store: store.sessions.pin("5e", "slugify", "71d"),
+        "pinned": lambda store: store.sessions.pinned("5e", "slugify"),
+        "accept": lambda store: store.tools.accept(made, session_id="5e"),
+        "accept another contract": lambda store: store.tools.accept(candidate(contract="c")),
+        "accept another signature": lambda store: store.tools.accept(candidate(signature_id="s9")),
+        "get_tool": lambda store: store.tools.get("slugify"),
+        "get_tool pinned": lambda store: store.tools.get("slugify", None, "5e"),
+        "get_tool 1": lambda store: store.tools.get("slugify", "1"),
+        "get_tool 1.0": lambda store: store.tools.get("slugify", "1.0"),
+        "get_tool 1.0.0": lambda store: store.tools.get("slugify", "1.0.0"),
+        "tool_by_id": lambda store: store.tools.by_id("71d"),
+        "by_request": lambda store: store.tools.by_request("r"),
+        "versions": lambda store: store.tools.versions("slugify"),
+        "set_current": lambda store: store.tools.set_current("slugify", "71d"),
+        "list_tools": lambda store: store.tools.latest(),
+        "tool_names": lambda store: store.tools.names("s"),
+        "search_tools": lambda store: store.tools.search("slug"),
         "commit": lambda store: store.commit([run], [attempt], [entry]),
-        "execution": lambda store: store.execution("a"),
-        "attempts": lambda store: store.attempts("c"),
-        "cache_get": lambda store: store.cache_get("k"),
-        "cache_delete": lambda store: store.cache_delete("k"),
-        "cache_clear": lambda store: store.cache_clear("71d"),
-        "cache_stats": lambda store: store.cache_stats(),
-        "remove_tool": lambda store: store.remove_tool("slugify"),
+        "execution": lambda store: store.history.find_run("a"),
+        "attempts": lambda store: store.history.attempts("c"),
+        "cache_get": lambda store: store.cache.get("k"),
+        "cache_delete": lambda store: store.cache.forget("k"),
+        "cache_clear": lambda store: store.cache.clear("71d"),
+        "cache_stats": lambda store: store.cache.stats(),
+        "remove_tool": lambda store: store.tools.remove("slugify"),
     }
 
 
@@ -137,17 +136,17 @@ async def test_no_call_scans_a_table(traced: Store, candidate: Callable[..., Can
 
 
 async def test_eviction_walks_the_order_of_use(traced: Store) -> None:
-    traced._cache_max_bytes = 300
+    traced.cache._max_bytes = 300
     answer = CacheEntry(key="l", tool_id="71d", result=b"1")
-    steps = await plans(traced, lambda store: store.cache_put(answer))
+    steps = await plans(traced, lambda store: store.cache.put(answer))
     assert "SCAN cache USING INDEX cache_by_use" in [step for _, step in steps]
     assert all(is_bounded(query, step) for query, step in steps)
-    assert await traced.cache_get("k") is None
+    assert await traced.cache.get("k") is None
 
 
 @pytest.mark.parametrize("asked", [*FILTERS, {"tool_id": "71d"}, {"tool_id": "71d", "since": "1h"}], ids=str)
 async def test_a_history_is_read_from_an_index_in_its_order(traced: Store, asked: dict[str, object]) -> None:
-    ((query, step),) = await plans(traced, lambda store: store.history(**asked))  # type: ignore[arg-type]
+    ((query, step),) = await plans(traced, lambda store: store.history.runs(**asked))  # type: ignore[arg-type]
     assert is_bounded(query, step)
     if asked:
         narrowest = [name for name in ("session_id", "tool_name", "tool_id") if name in asked]
@@ -163,7 +162,7 @@ async def test_a_history_is_read_from_an_index_in_its_order(traced: Store, asked
 async def test_generations_are_read_from_an_index_in_their_order(
     traced: Store, asked: dict[str, object]
 ) -> None:
-    ((query, step),) = await plans(traced, lambda store: store.generations(**asked))  # type: ignore[arg-type]
+    ((query, step),) = await plans(traced, lambda store: store.history.generations(**asked))  # type: ignore[arg-type]
     assert is_bounded(query, step)
     assert not asked or step.startswith("SEARCH generations USING INDEX"), step
 
@@ -172,7 +171,7 @@ async def test_generations_are_read_from_an_index_in_their_order(
 async def test_a_search_asks_the_full_text_index_first_and_sorts_nothing(
     traced: Store, asked: dict[str, object]
 ) -> None:
-    steps = await plans(traced, lambda store: store.history(search="word", **asked))  # type: ignore[arg-type]
+    steps = await plans(traced, lambda store: store.history.runs(search="word", **asked))  # type: ignore[arg-type]
     assert [step.split(" VIRTUAL")[0] for _, step in steps] == [
         "SCAN execution_search",
         "SEARCH tool_executions USING INTEGER PRIMARY KEY (rowid=?)",
@@ -214,8 +213,8 @@ async def test_work_done_does_not_grow_with_the_rows(
 ) -> None:
     """Counted in SQLite's own steps, which no other load on the machine changes."""
     slugify = {"tool_name": "slugify", "tool_id": "71d", "session_id": "5e", "status": Status.OK}
-    await store.start_session("5e")
-    await store.accept(candidate(id="71d", request_hash="r"))
+    await store.sessions.start("5e")
+    await store.tools.accept(candidate(id="71d", request_hash="r"))
 
     async def fill(rows: int) -> None:
         runs = [ExecutionRow(**slugify, input_data='"a"') for _ in range(rows)]  # type: ignore[arg-type]
@@ -231,16 +230,16 @@ async def test_work_done_does_not_grow_with_the_rows(
             return 0
 
         await store._database.read(lambda connection: connection.set_progress_handler(count, 10))
-        await store.history(limit=5)
-        await store.history(search="a", limit=5)
-        await store.history(session_id="5e", tool_name="slugify", limit=5)
-        await store.cache_get("0-50")
-        await store.cache_stats()
+        await store.history.runs(limit=5)
+        await store.history.runs(search="a", limit=5)
+        await store.history.runs(session_id="5e", tool_name="slugify", limit=5)
+        await store.cache.get("0-50")
+        await store.cache.stats()
         await store.commit(
             [ExecutionRow(tool_name="slugify", status=Status.OK)],
             cache_entries=[CacheEntry(key="k", tool_id="71d", result=b"1")],
         )
-        await store.get_tool("slugify")
+        await store.tools.get("slugify")
         await store._database.read(lambda connection: connection.set_progress_handler(None, 0))
         return counted[0]
 

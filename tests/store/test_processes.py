@@ -32,9 +32,9 @@ HAMMER = """
         sys.stdin.readline()
         for opened in range(5):
             async with await Store.open(Path(path)) as store:
-                await store.start_session(me)
+                await store.sessions.start(me)
                 for number in range(6):
-                    tool = await store.accept(Candidate(
+                    tool = await store.tools.accept(Candidate(
                         name="shared", source=f"# {me} {opened} {number}", signature_id="s", description="d",
                     ), session_id=me)
                     rows = [ExecutionRow(
@@ -43,7 +43,7 @@ HAMMER = """
                     ) for i in range(5)]
                     entry = CacheEntry(key="shared", tool_id=tool.metadata.id, result=b"1")
                     await store.commit(rows, cache_entries=[entry])
-                    await store.history(search=me, limit=3)
+                    await store.history.runs(search=me, limit=3)
                     print(tool.metadata.version)
 
     asyncio.run(main(*sys.argv[1:]))
@@ -61,7 +61,7 @@ async def test_four_processes_at_once_lose_no_row_and_never_meet_a_lock(
     versions = await asyncio.to_thread(finish, *processes)
     assert sorted(map(int, (line.split(".")[2] for line in versions.split()))) == [0, *range(1, 120)]
     async with await Store.open(path) as store:
-        rows = await store.history(limit=None)
+        rows = await store.history.runs(limit=None)
         assert {row.input_data for row in rows} == {
             f"wa{me} x{opened} y{number} z{i}"
             for me in range(4)
@@ -69,12 +69,12 @@ async def test_four_processes_at_once_lose_no_row_and_never_meet_a_lock(
             for number in range(6)
             for i in range(5)
         }
-        assert len(rows) == len(await store.history(search="wa", limit=None)) == 600
-        assert len(await store.versions("shared")) == 120
-        entry = await store.cache_get("shared")
+        assert len(rows) == len(await store.history.runs(search="wa", limit=None)) == 600
+        assert len(await store.tools.versions("shared")) == 120
+        entry = await store.cache.get("shared")
         assert entry is not None
         assert entry.confirmations == 120
-        assert (await store.cache_stats()).entries == 1
+        assert (await store.cache.stats()).entries == 1
         checked = await store._database.read(lambda it: it.execute("PRAGMA integrity_check").fetchall())
     assert checked == [("ok",)]
 
@@ -88,7 +88,7 @@ async def test_two_stores_in_one_process_share_a_file(path: Path) -> None:
                 for store in (one, other)
             )
         )
-        assert len(await one.history(limit=None)) == len(await other.history(limit=None)) == 100
+        assert len(await one.history.runs(limit=None)) == len(await other.history.runs(limit=None)) == 100
 
 
 async def test_a_process_killed_inside_a_transaction_leaves_a_usable_database_without_its_half(
@@ -105,7 +105,7 @@ async def test_a_process_killed_inside_a_transaction_leaves_a_usable_database_wi
         def half(connection):
             for _ in range(500):
                 row = ExecutionRow(tool_name="half", status=Status.OK, printed="x" * 10_000)
-                history.add_execution(connection, row)
+                history.add_runs(connection, [row])
             print("inside", flush=True)
             time.sleep(600)
 
@@ -121,7 +121,7 @@ async def test_a_process_killed_inside_a_transaction_leaves_a_usable_database_wi
     killed.communicate()
     async with await Store.open(path) as store:
         await store.commit([ExecutionRow(tool_name="after", status=Status.OK)])
-        assert {row.tool_name for row in await store.history(limit=None)} == {"before", "whole", "after"}
+        assert {row.tool_name for row in await store.history.runs(limit=None)} == {"before", "whole", "after"}
         checked = await store._database.read(lambda it: it.execute("PRAGMA integrity_check").fetchall())
     assert checked == [("ok",)]
 
@@ -141,7 +141,7 @@ def test_an_interpreter_ends_with_a_store_that_nobody_closed(
             global store
             store = await Store.open(Path(sys.argv[1]))
             await store.commit([ExecutionRow(tool_name="t", status=Status.OK)])
-            print(len(await store.history()))
+            print(len(await store.history.runs()))
 
         asyncio.run(main())
         """),
@@ -221,7 +221,7 @@ async def test_a_write_waits_for_a_program_that_holds_the_lock(
         blocker.execute("ROLLBACK")
         blocker.close()
         await waiting
-        assert len(await store.history()) == 1
+        assert len(await store.history.runs()) == 1
 
 
 async def test_readers_do_not_wait_for_a_writer(path: Path) -> None:
@@ -229,8 +229,8 @@ async def test_readers_do_not_wait_for_a_writer(path: Path) -> None:
         blocker = sqlite3.connect(path, isolation_level=None)
         blocker.execute("BEGIN IMMEDIATE")
         blocker.execute("UPDATE cache_total SET entries = 3")
-        assert await store.history() == []
-        assert (await store.cache_stats()).entries == 0
+        assert await store.history.runs() == []
+        assert (await store.cache.stats()).entries == 0
         blocker.close()
 
 

@@ -28,7 +28,7 @@ from fact_magics.notebook.commands.desk import Desk
 if TYPE_CHECKING:
     from fact_magics.display.record import Record
     from fact_magics.notebook.commands.desk import Notebook, Work
-    from fact_magics.session import Workshop
+    from fact_magics.session import Session
     from fact_magics.tool import ToolOutput
 
 
@@ -172,7 +172,7 @@ COMMANDS = {
 """The subcommands by name; the empty name is ``%fact`` alone."""
 
 
-def manage(line: str, workshop: Workshop, notebook: Notebook) -> Record | ToolOutput | str:
+def manage(line: str, session: Session, notebook: Notebook) -> Record | ToolOutput | str:
     """Do what a ``%fact`` line asks for.
 
     Returns
@@ -195,7 +195,7 @@ def manage(line: str, workshop: Workshop, notebook: Notebook) -> Record | ToolOu
     arguments = read_line(line.strip().removeprefix(name), command)
     if arguments.help:
         return command.help_text() if name else help_text()
-    answer = command.work(arguments, Desk(workshop, notebook))
+    answer = command.work(arguments, Desk(session, notebook))
     if arguments.get("json"):
         return json.dumps(answer.data, indent=2, default=str)
     return answer.value or answer.record

@@ -21,7 +21,7 @@ _LISTED = 8
 
 def insert(arguments: Arguments, desk: Desk) -> Answer:
     """Add a ``%%fact_edit`` cell with a version's source below."""
-    found = desk.ask(lambda core: core.toolbox.stored(arguments.words["NAME"]))
+    found = desk.ask(lambda core: core.stored(arguments.words["NAME"]))
     name = found.metadata.name
     desk.notebook.put_cell(f"%%fact_edit {name}\n{found.source.rstrip()}\n")
     facts = [("Below", f"a cell with its source; change and run it to make the next version of {name}")]
@@ -35,11 +35,11 @@ def roll_back(arguments: Arguments, desk: Desk) -> Answer:
 
     async def move(core: FactCore) -> tuple[ToolVersion | None, Tool]:
         if wanted is None:
-            versions = ", ".join(known.metadata.version for known in (await _versions(core, name))[:_LISTED])
+            versions = ", ".join(known.metadata.version for known in (await core.versions(name))[:_LISTED])
             raise CellError(
                 f"%fact rollback needs a version of {name}.", hint=f"Its versions are {versions}."
             )
-        return await core.store.get_tool(name), await core.toolbox.roll_back(name, wanted)
+        return await core.current(name), await core.roll_back(name, wanted)
 
     found, tool = desk.ask(move)
     bound = desk.notebook.rebind(tool)
@@ -64,21 +64,14 @@ def remove(arguments: Arguments, desk: Desk) -> Answer:
             hint=f"Write %fact remove {name}; or %fact rollback {name} VERSION for another version.",
         )
     if not arguments.get("yes"):
-        versions = desk.ask(lambda core: _versions(core, name))
+        versions = desk.ask(lambda core: core.versions(name))
         raise CellError(
             f"This would remove {name} with {plural(len(versions), 'version')}.",
             hint="Add --yes to do it. The history stays.",
         )
-    removed = desk.ask(lambda core: core.toolbox.remove(name))
+    removed = desk.ask(lambda core: core.remove_tool(name))
     facts = [
         ("Removed", f"{plural(removed, 'version')} of {name}"),
         ("Kept", "the history; notebooks that hold the tool can run it until they are closed"),
     ]
     return Answer(page(name, facts), {"removed": name, "versions": removed})
-
-
-async def _versions(core: FactCore, name: str) -> list[ToolVersion]:
-    versions = await core.store.versions(name)
-    if not versions:
-        await core.toolbox.stored(name)  # raises, with close names
-    return versions

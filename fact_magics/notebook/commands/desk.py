@@ -16,16 +16,18 @@ from fact_magics.notebook.arguments import Arguments
 from fact_magics.text import inert
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine
+    from collections.abc import Coroutine
 
     from IPython.core.interactiveshell import InteractiveShell
 
     from fact_magics.core import FactCore
     from fact_magics.display.record import Record
-    from fact_magics.session import Workshop
+    from fact_magics.session import Session
     from fact_magics.tool import ToolOutput
 
 T = TypeVar("T")
+
+_STOPPED = "%fact was stopped."
 
 
 class Notebook:
@@ -76,13 +78,13 @@ class Answer:
 class Desk:
     """The core and the notebook, for one line."""
 
-    workshop: Workshop
+    session: Session
     notebook: Notebook
 
     @property
     def core(self) -> FactCore:
         """The core, opened if it was not, with the settings as they are now."""
-        return self.workshop.core
+        return self.session.core
 
     def path(self, text: str) -> Path:
         """Read a path as the user means it: relative to the notebook's directory.
@@ -99,34 +101,18 @@ class Desk:
             is_path = False
         if not is_path:
             raise CellError(f"{text!r} is not a valid path.", hint="Give the path of a file.")
-        return self.workshop.directory / path
+        return self.session.directory / path
 
-    def ask(self, work: Callable[[FactCore], Awaitable[T]], *, stopped: str = "%fact was stopped.") -> T:
-        """Wait for work on the core's loop, after committing what this notebook ran before.
+    def ask(self, work: Callable[[FactCore], Coroutine[Any, Any, T]], *, stopped: str = _STOPPED) -> T:
+        """Wait for work on the core's loop.
 
         Raises
         ------
         Interrupted
             The user stopped it; `stopped` is the message.
         """
-        core = self.core
-
-        async def ask() -> T:
-            await core.history.flush()
-            return await work(core)
-
-        return self.wait(ask(), stopped=stopped)
-
-    def wait(self, coroutine: Coroutine[Any, Any, T], *, stopped: str = "%fact was stopped.") -> T:
-        """Wait for a coroutine on the core's loop; the core is open already.
-
-        Raises
-        ------
-        Interrupted
-            As `ask`.
-        """
         try:
-            return self.workshop.submit(coroutine).wait(lambda: None)
+            return self.session.run(work(self.core))
         except STOPPED:
             raise Interrupted(stopped) from None
 

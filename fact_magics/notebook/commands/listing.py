@@ -43,14 +43,8 @@ def status(text: str) -> Status:
 
 def list_tools(arguments: Arguments, desk: Desk) -> Answer:
     """List the current versions, all or those with these words."""
-    search = arguments.get("search")
-
-    async def find(core: FactCore) -> list[ToolVersion]:
-        if search:
-            return await core.store.search_tools(search, _TOOLS_LISTED + 1)
-        return await core.store.list_tools(_TOOLS_LISTED + 1)
-
-    found = desk.ask(find)
+    search = arguments.get("search", "")
+    found = desk.ask(lambda core: core.list_tools(search, _TOOLS_LISTED + 1))
     listed = found[:_TOOLS_LISTED]
     if len(found) > _TOOLS_LISTED:
         title = f"The {'best' if search else 'latest'} {_TOOLS_LISTED} tools; use --search to find the others"
@@ -85,7 +79,7 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
         return Answer(_generation_page(found), [asdict(row) for row in found])
     if not isinstance(found, Tool):
         return Answer(_run_page(found), asdict(found))
-    runs = desk.ask(lambda core: core.store.history(tool_id=found.id, limit=_RUNS_COUNTED + 1))
+    runs = desk.ask(lambda core: core.list_runs(tool_id=found.id, limit=_RUNS_COUNTED + 1))
     data = {
         **asdict(found.metadata),
         "signature": found.text,
@@ -108,11 +102,9 @@ async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[Gener
     except (CellError, UnknownName):
         if "@" in wanted:  # no id has one
             raise
-    if (row := await core.store.execution(wanted)) is not None:
-        return row
-    if attempts := await core.store.attempts(wanted):
-        return attempts
-    hint = did_you_mean(wanted, await core.store.tool_names())
+    if (found := await core.find_row(wanted)) is not None:
+        return found
+    hint = did_you_mean(wanted, await core.tool_names())
     raise UnknownName(
         f"No tool, run or generation is named {wanted!r}.",
         hint=hint or "List them with %fact tools and %fact history.",
@@ -165,8 +157,8 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
             "since": arguments.get("since"),
             "limit": None if limit is None else limit + 1,
         }
-        runs = await core.store.history(**chosen, search=search)
-        return runs, [] if search else await core.store.generations(**chosen)
+        runs = await core.list_runs(**chosen, search=search)
+        return runs, [] if search else await core.list_generations(**chosen)
 
     runs, generations = desk.ask(find)
     found: list[tuple[str, tuple[str | Cell, ...], dict[str, Any]]] = [
@@ -203,7 +195,7 @@ async def _session_id(core: FactCore, wanted: str | None) -> str | None:
     """Find a session by the beginning of its id; None means all of them."""
     if wanted in (None, "all"):
         return None if wanted else core.session_id
-    known = await core.store.session(wanted)
+    known = await core.find_session(wanted)
     if known is None:
         raise UnknownName(f"There is no session {wanted!r}.", hint="Write --session all for all sessions.")
     return known.id

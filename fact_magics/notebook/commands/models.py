@@ -61,7 +61,7 @@ def list_models(arguments: Arguments, desk: Desk) -> Answer:
         title = f"Models for --model. ● is the default: {reason}"
     else:
         title = f"Models for --model. A cell that names no model can't ask one: {reason}"
-    rows = [_cells(model, desk.workshop.directory) for model in models]
+    rows = [_cells(model, desk.session.directory) for model in models]
     table = Table(title, _HEAD, rows, optional=_HEAD[4:]).record()
     markup = element("div", Html(table.html), *(element("p", note, style="margin:0.3em 0") for note in notes))
     record = Record(markup, "\n".join((table.plain, *map(inert, notes))))
@@ -87,7 +87,7 @@ async def _find(core: FactCore, *, is_checked: bool) -> tuple[list[_Model], str,
             local = Local(url, names[:_MOST_LOCAL])
     except ProviderError as error:
         notes.append(error.line)
-    uses = await asyncio.to_thread(_uses, core.store.path)
+    uses = await asyncio.to_thread(_uses, core.database_path)
     listed = catalogue(settings, local, [_name(use) for use in uses if use.provider != SHELF])
     checks = await check(settings, listed) if is_checked else {}
     chosen, why = await model_in_use(settings)

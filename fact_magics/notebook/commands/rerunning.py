@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from functools import partial
 from typing import TYPE_CHECKING
 
 from fact_magics.display.record import run_record
 from fact_magics.errors import CellError, InvalidInput, UnknownName, did_you_mean
 from fact_magics.notebook.commands.desk import Answer, Desk
 from fact_magics.signature.recorded import is_exact, read_recorded
-from fact_magics.tool import Status
+from fact_magics.tool import Status, ToolInput
 from fact_magics.values import plain
 
 if TYPE_CHECKING:
@@ -40,17 +38,16 @@ def rerun(arguments: Arguments, desk: Desk) -> Answer:
 
 async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolOutput:
     row = await _find(core, wanted)
-    version = await core.store.tool_by_id(row.tool_id) if row.tool_id else None
-    if version is None or row.input_data is None:
+    tool = await core.version_by_id(row.tool_id) if row.tool_id else None
+    if tool is None or row.input_data is None:
         raise CellError(f"The run {row.id[:8]} found no tool to run, so it can't be run again.")
     if row.status is Status.INVALID:
         raise CellError(
             f"The input of the run {row.id[:8]} was invalid, so it can't be run again.",
             hint=f"Write a %%fact_run {row.tool_name} cell with valid input.",
         )
-    tool = core.toolbox.give(version).loaded
     allowed = arguments.get("allow", ())
-    if (own := sorted(set(row.permissions) - set(version.metadata.permissions))) and not allowed:
+    if (own := sorted(set(row.permissions) - set(tool.metadata.permissions))) and not allowed:
         line = " ".join(f"--allow {permission}" for permission in own)
         raise CellError(
             f"The run {row.id[:8]} was granted {', '.join(own)}, which its tool does not have.",
@@ -61,12 +58,11 @@ async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolO
         hint=f"%fact show {row.id[:8]} shows it; write a %%fact_run {row.tool_name} cell with it.",
     )
     try:
-        parameters = read_recorded(row.input_data, tool.signature)
+        parameters = read_recorded(row.input_data, tool.loaded.signature)
     except (ValueError, RecursionError) as error:
         raise unreadable from error
-    plan = partial(
-        core.runner.plan,
-        tool,
+    request = ToolInput(
+        tool.stored.reference,
         parameters,
         timeout_seconds=arguments.get("timeout", 30.0),
         memory_mb=arguments.get("memory", 1024),
@@ -75,26 +71,26 @@ async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolO
         yes_really=bool(arguments.get("yes_really")),
     )
     try:
-        planned = await asyncio.to_thread(plan) if tool.takes_paths else plan()
+        planned = await core.plan(tool, request)
     except InvalidInput as refused:
-        if tool.takes_paths:  # the files have changed
+        if tool.loaded.takes_paths:  # the files have changed
             raise
         raise unreadable from refused
     # Never run on an input that may differ from the recorded one.
-    if not is_exact(planned.tool.signature) and (row.cache_key is None or planned.key != row.cache_key):
+    if not is_exact(tool.loaded.signature) and (row.cache_key is None or planned.key != row.cache_key):
         raise unreadable
     return await core.execute(planned)
 
 
 async def _find(core: FactCore, wanted: str) -> ExecutionRow:
-    row = await core.store.execution(wanted)
-    if row is not None:
-        return row
-    if attempts := await core.store.attempts(wanted):
+    found = await core.find_row(wanted)
+    if isinstance(found, list):
         raise CellError(
-            f"{wanted} is a generation of {attempts[0].tool_name}, not a run.",
+            f"{wanted} is a generation of {found[0].tool_name}, not a run.",
             hint=f"%fact show {wanted} shows the request; run its cell again with --fresh.",
         )
-    known = [row.id[: len(wanted)] for row in await core.store.history(limit=_LISTED)]
-    hint = did_you_mean(wanted, known) or "%fact history lists the runs."
-    raise UnknownName(f"There is no run {wanted!r}.", hint=hint)
+    if found is None:
+        known = [row.id[: len(wanted)] for row in await core.list_runs(limit=_LISTED)]
+        hint = did_you_mean(wanted, known) or "%fact history lists the runs."
+        raise UnknownName(f"There is no run {wanted!r}.", hint=hint)
+    return found

@@ -22,15 +22,15 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
     """Show the model, isolation, database, cache and session in use."""
     core = desk.core
     settings = core.settings
-    chosen, why = desk.wait(model_in_use(settings))
-    layers = desk.wait(core.layers())
-    memory = core.memory.stats()
+    chosen, why = desk.ask(lambda _: model_in_use(settings))
+    layers = desk.ask(lambda core: core.layers())
+    memory = core.cache_stats()
     state = {
         "fact_magics": __version__,
         "model": chosen,
         "why": why,
         "isolation": list(layers) or ["none"],
-        "database": str(core.store.path),
+        "database": str(core.database_path),
         "cache": asdict(memory),
         "session": core.session_id,
         "notes": list(settings.notes),
@@ -39,7 +39,7 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
     facts = [
         ("Model", f"{chosen} ({why})"),
         ("Isolation", ", ".join(layers) or unisolated),
-        ("Database", str(core.store.path)),
+        ("Database", str(core.database_path)),
         (
             "Cache",
             f"{plural(memory.entries, 'answer')} ({memory.bytes:,} bytes) in memory; all in the database",
@@ -76,6 +76,6 @@ async def model_in_use(settings: Settings) -> tuple[str, str]:
 def trust_file(arguments: Arguments, desk: Desk) -> Answer:
     """Trust a file with its present content."""
     path = desk.path(arguments.words["PATH"])
-    trust(path, desk.workshop.trust_home())
+    trust(path, desk.session.trust_home())
     record = page("Trusted", [("File", str(path.resolve())), ("Until", "its content changes")])
     return Answer(record, {"trusted": str(path)})

@@ -86,7 +86,7 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
     async def take_in(core: FactCore) -> tuple[ToolVersion | None, Tool]:
         refuse_unsigned(file, core.settings.secret_key, unsigned=consent.unsigned)
         refuse_ungranted(file, consent, core.directory, command=_command(arguments, consent))
-        before = await core.store.get_tool(file.name)
+        before = await core.current(file.name)
         tool = await core.import_tool(
             text,
             permissions=consent.permissions,

@@ -146,7 +146,7 @@ class TestContent:
 
     async def test_answers_outlive_the_memory(self, cached: Any, core: FactCore, folder: Path) -> None:
         await cached(folder / "words.txt")
-        core.memory.clear()
+        core._memory.clear()
         assert await cached(folder / "words.txt") == (3, True)
 
     async def test_a_tool_that_asks_for_more_than_content_is_not_cached(
@@ -440,7 +440,7 @@ class TestRefused:
             await count.acall(Path(path))
 
     async def test_the_database_is_not_passed(self, count: Tool, run: Any, core: FactCore) -> None:
-        output = await run(count.name, {"path": core.store.path})
+        output = await run(count.name, {"path": core._store.path})
         assert "what fact_magics keeps" in output.metadata["details"][0]
 
     async def test_each_bad_path_has_a_line_of_its_own(

@@ -301,7 +301,7 @@ class TestTheHistory:
             for number, (provider, model, status) in enumerate(attempts)
         ]
         core = workshop.core
-        workshop.submit(core.store.commit(generations=rows)).wait(lambda: None)
+        workshop.submit(core._store.commit(generations=rows)).wait(lambda: None)
 
     @pytest.mark.usefixtures("asked")
     def test_what_was_asked_before_is_listed_with_how_it_went(self, listed, fact, monkeypatch):
@@ -343,7 +343,7 @@ class TestTheHistory:
             for number in range(501)
         ]
         core = workshop.core
-        workshop.submit(core.store.commit(generations=rows)).wait(lambda: None)
+        workshop.submit(core._store.commit(generations=rows)).wait(lambda: None)
         assert listed()["claude-x"]["accepted"] == 500
         assert "claude-old" not in listed()
 
@@ -503,9 +503,9 @@ def test_litellm_is_not_imported_to_list_models(folder):
     script = """
         import sys
         from fact_magics.notebook.commands import manage
-        from fact_magics.session import Workshop
+        from fact_magics.session import Session
 
-        workshop = Workshop()
+        workshop = Session()
         assert "openai/…" in manage("models", workshop, None).plain
         workshop.close()
         assert not {"litellm", "openai", "anthropic"} & sys.modules.keys(), sorted(sys.modules)

@@ -145,8 +145,8 @@ async def test_a_generation_that_accepts_nothing_changes_nothing(core, server):
         await core.generate(ToolSpec("double", TEXT, fresh=True, attempts=1))
     tool = await core.tool("double")
     assert tool.version == "1.0.0"
-    assert len(await core.store.versions("double")) == 1
-    assert [row.status for row in await core.store.generations(limit=5)] == ["error", "ok"]
+    assert len(await core._store.tools.versions("double")) == 1
+    assert [row.status for row in await core._store.history.generations(limit=5)] == ["error", "ok"]
 
 
 async def test_a_cancelled_generation_is_recorded_as_interrupted(core, server):
@@ -157,7 +157,7 @@ async def test_a_cancelled_generation_is_recorded_as_interrupted(core, server):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    [row] = await core.store.generations(limit=5)
+    [row] = await core._store.history.generations(limit=5)
     assert row.status == "interrupted"
     assert row.text.startswith("```python")
     assert await asyncio.to_thread(server.wait_for_disconnect)

@@ -75,10 +75,15 @@ async def core(open_core: Callable) -> FactCore:
 
 async def kept(core: FactCore) -> list[object]:
     """Everything that an import could change."""
-    names = await core.store.tool_names()
-    versions = [version for name in names for version in await core.store.versions(name)]
-    current = [await core.store.get_tool(name) for name in names]
-    return [versions, current, await core.store.generations(limit=None), await core.store.history(limit=None)]
+    names = await core._store.tools.names()
+    versions = [version for name in names for version in await core._store.tools.versions(name)]
+    current = [await core._store.tools.get(name) for name in names]
+    return [
+        versions,
+        current,
+        await core._store.history.generations(limit=None),
+        await core._store.history.runs(limit=None),
+    ]
 
 
 async def test_a_tool_travels_from_one_home_to_another(open_core):
@@ -94,7 +99,7 @@ async def test_a_tool_travels_from_one_home_to_another(open_core):
     assert tool.metadata.description == "Double a number."  # what the source says, not what is claimed
     assert tool.metadata.tags == ("numbers",)
     assert (await there.execute_tool(ToolInput("twice", {"n": 4}))).result == 8
-    assert (await there.store.search_tools("numbers"))[0].metadata.id == tool.id
+    assert (await there._store.tools.search("numbers"))[0].metadata.id == tool.id
 
 
 async def test_who_wrote_it_is_a_claim_and_stays_one_however_often_it_travels(core):
@@ -102,14 +107,14 @@ async def test_who_wrote_it_is_a_claim_and_stays_one_however_often_it_travels(co
     assert (tool.metadata.provider, tool.metadata.model) == ("import", "anthropic/claude-sonnet-5-5")
     assert tool.metadata.created_at > "2026"
     text = await core.export_tool("twice")
-    await core.toolbox.remove("twice")
+    await core.remove_tool("twice")
     again = await core.import_tool(text)
     assert (again.metadata.provider, again.metadata.model) == ("import", "anthropic/claude-sonnet-5-5")
 
 
 async def test_what_is_kept_is_recorded_as_what_was_accepted(core):
     tool = await core.import_tool(file())
-    [row] = await core.store.generations()
+    [row] = await core._store.history.generations()
     assert (row.tool_id, row.status, row.session_id) == (tool.id, "ok", core.session_id)
     assert (row.provider, row.model) == ("import", "anthropic/claude-sonnet-5-5")
     assert (row.source, row.contract) == (SOURCE, CONTRACT)
@@ -131,10 +136,10 @@ async def test_the_very_same_tool_makes_no_second_version_and_becomes_the_curren
     heard: list[object] = []
     again = await core.import_tool(file(provider="hand", version="1.1.1"), listener=heard.append)
     assert again.id == first.id
-    assert len(await core.store.versions("twice")) == 2
+    assert len(await core._store.tools.versions("twice")) == 2
     assert heard[-1].reused
     assert "twice@1.0.0 already" in heard[-1].notice
-    assert (await core.store.get_tool("twice")).metadata.id == first.id
+    assert (await core._store.tools.get("twice")).metadata.id == first.id
     assert (await core.tool("twice")).id == first.id
 
 
@@ -174,7 +179,7 @@ async def test_what_does_not_do_here_what_it_promises_changes_nothing(core, sour
 async def test_a_name_that_no_tool_can_have_is_refused(core, name):
     with pytest.raises(FactError):
         await core.import_tool(file(name=name, contract=""))
-    assert await core.store.tool_names() == []
+    assert await core._store.tools.names() == []
 
 
 async def test_nothing_of_a_file_runs_in_this_process(core, tmp_path):
@@ -197,7 +202,7 @@ class TestPermissions:
         with pytest.raises(CellError, match=r"add: --allow env:GREETING$") as caught:
             await core.import_tool(asking)
         assert len(str(caught.value).splitlines()) == 1
-        assert await core.store.tool_names() == []
+        assert await core._store.tools.names() == []
 
         tool = await core.import_tool(asking, permissions=("env:GREETING",))
 
@@ -264,7 +269,7 @@ class TestSignature:
                 await core.import_tool(text, unsigned=unsigned)
             assert len(str(caught.value).splitlines()) == 1
             assert KEY.get_secret_value() not in str(caught.value)
-        assert await core.store.tool_names() == []
+        assert await core._store.tools.names() == []
 
     async def test_an_unsigned_one_has_to_be_meant(self, open_core):
         core = await open_core(key=KEY)

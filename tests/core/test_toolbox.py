@@ -41,36 +41,36 @@ async def keep(core: FactCore, source: str = ONE, **fields: object):
     known = {"contract": CONTRACT, "proven": True, "provider": "anthropic", "model": "m", "description": "d"}
     identity = signature_identity(read_signature(source, "twice"))
     candidate = Candidate(name="twice", source=source, signature_id=identity, **{**known, **fields})  # type: ignore[arg-type]
-    return core.toolbox.hold(await core.store.accept(candidate, session_id=core.session_id))
+    return core._toolbox.hold(await core._store.tools.accept(candidate, session_id=core.session_id))
 
 
 async def kept(core: FactCore) -> list[object]:
-    return [await core.store.versions("twice"), await core.store.get_tool("twice")]
+    return [await core._store.tools.versions("twice"), await core._store.tools.get("twice")]
 
 
 class TestRollback:
     async def test_it_moves_the_current_version_and_this_session(self, core, other):
         await keep(core)
         await keep(core, TWO)
-        tool = await core.toolbox.roll_back("twice", "1.0.0")
+        tool = await core.roll_back("twice", "1.0.0")
         assert tool.version == "1.0.0"
         assert (await core.tool("twice")).version == "1.0.0"
-        assert await core.store.pinned(core.session_id, "twice") == tool.id
+        assert await core._store.sessions.pinned(core.session_id, "twice") == tool.id
         assert (await other.tool("twice")).version == "1.0.0"
         # And forth again, by part of its number.
-        assert (await core.toolbox.roll_back("twice", "1")).version == "1.0.1"
+        assert (await core.roll_back("twice", "1")).version == "1.0.1"
 
     async def test_a_session_that_runs_another_version_goes_on_with_it(self, core, other):
         await keep(core)
         await keep(core, TWO)
         assert (await other.tool("twice")).version == "1.0.1"
-        await core.toolbox.roll_back("twice", "1.0.0")
+        await core.roll_back("twice", "1.0.0")
         assert (await other.tool("twice")).version == "1.0.1"
 
     async def test_the_next_version_follows_the_one_that_is_current(self, core):
         await keep(core)
         await keep(core, contract=">>> twice(2)\n4")
-        await core.toolbox.roll_back("twice", "1.0.0")
+        await core.roll_back("twice", "1.0.0")
         assert (await core.edit_tool("twice", TWO)).version == "1.0.1"
 
     @pytest.mark.parametrize(("name", "version", "told"), [
@@ -79,15 +79,15 @@ class TestRollback:
     async def test_what_is_not_there_is_said_with_what_is(self, core, name, version, told):
         await keep(core)
         with pytest.raises(UnknownName, match=told):
-            await core.toolbox.roll_back(name, version)
+            await core.roll_back(name, version)
 
 
 class TestRemove:
     async def test_its_name_is_free_and_its_history_stays(self, core):
         tool = await keep(core)
         await core.execute_tool(ToolInput("twice", {"n": 3}))
-        assert await core.toolbox.remove("twice") == 1
-        assert await core.store.tool_names() == []
+        assert await core.remove_tool("twice") == 1
+        assert await core._store.tools.names() == []
         with pytest.raises(UnknownName):
             await core.tool("twice")
         with pytest.raises(UnknownName):
@@ -97,22 +97,22 @@ class TestRemove:
     async def test_what_is_held_of_it_goes_on_working(self, core, other):
         tool = await keep(core)
         elsewhere = await other.tool("twice")
-        await core.toolbox.remove("twice")
+        await core.remove_tool("twice")
         assert await tool.acall(4) == 8
         assert await elsewhere.acall(5) == 10
         assert (await other.execute_tool(ToolInput("twice", {"n": 6}))).result == 12
 
     async def test_versions_go_on_from_where_they_were(self, core):
         await keep(core)
-        await core.toolbox.remove("twice")
+        await core.remove_tool("twice")
         assert (await keep(core)).version == "2.0.0"
         assert (await core.tool("twice")).version == "2.0.0"
-        assert [version.reference for version in await core.store.versions("twice")] == ["twice@2.0.0"]
+        assert [version.reference for version in await core._store.tools.versions("twice")] == ["twice@2.0.0"]
 
     async def test_what_is_not_there_can_t_be_removed(self, core):
         await keep(core)
         with pytest.raises(UnknownName, match="Did you mean 'twice'"):
-            await core.toolbox.remove("twise")
+            await core.remove_tool("twise")
 
 
 class TestEdit:
@@ -128,7 +128,7 @@ class TestEdit:
         assert [event.verdict.holds for event in heard if isinstance(event, ExampleProven)] == [True, True]
         assert not [event for event in heard if isinstance(event, TextArrived)]  # it stands in the cell
         assert isinstance(heard[-1], GenerationEnded)
-        [row] = await core.store.generations()
+        [row] = await core._store.history.generations()
         assert (row.provider, row.text, row.status, row.tool_id) == ("hand", TWO, "ok", tool.id)
 
     async def test_another_signature_is_a_major_version(self, core):
@@ -152,7 +152,7 @@ class TestEdit:
         assert "--attempts" not in caught.value.line
         assert await kept(core) == before
         assert (await core.tool("twice")).source == ONE
-        [row] = await core.store.generations()
+        [row] = await core._store.history.generations()
         assert (row.status, row.provider, row.text, row.tool_id) == ("error", "hand", source, None)
         assert row.reason
         ended = heard[-1]
@@ -165,8 +165,8 @@ class TestEdit:
         heard: list[object] = []
         tool = await core.edit_tool("twice", same, listener=heard.append)
         assert tool.id == first.id
-        assert len(await core.store.versions("twice")) == 1
-        assert await core.store.generations() == []
+        assert len(await core._store.tools.versions("twice")) == 1
+        assert await core._store.history.generations() == []
         assert "twice@1.0.0 already" in heard[-1].notice
 
     async def test_an_earlier_version_s_source_makes_that_one_current_so_that_run_all_adds_nothing(
@@ -174,11 +174,11 @@ class TestEdit:
     ):
         first = await keep(core)
         second = await core.edit_tool("twice", TWO)
-        await core.toolbox.roll_back("twice", "1.0.0")
+        await core.roll_back("twice", "1.0.0")
         again = await core.edit_tool("twice", TWO)
         assert again.id == second.id
         assert (await core.edit_tool("twice", ONE)).id == first.id
-        assert len(await core.store.versions("twice")) == 2
+        assert len(await core._store.tools.versions("twice")) == 2
 
     async def test_an_unproven_tool_must_at_least_be_executable(self, core):
         await keep(core, contract="", proven=False)
@@ -196,7 +196,7 @@ class TestEdit:
             await core.edit_tool("twice", ONE.replace("2 * n", "n * 2"))
 
     async def test_it_mends_a_version_that_can_t_be_read_any_more(self, core, other):
-        await core.store.accept(
+        await core._store.tools.accept(
             Candidate(
                 name="twice",
                 source="def twice(n): ...\n",

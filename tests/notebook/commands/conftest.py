@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fact_magics.notebook.commands import manage
-from fact_magics.session import Workshop
+from fact_magics.session import Session
 from fact_magics.signature import read_signature, signature_identity
 from fact_magics.store import Candidate, ExecutionRow
 from fact_magics.tool import Status
@@ -58,8 +58,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def workshop(folder: Path) -> Iterator[Workshop]:
-    made = Workshop(lambda: {"isolation": "process"})  # which starts nothing ahead
+def workshop(folder: Path) -> Iterator[Session]:
+    made = Session(lambda: {"isolation": "process"})  # which starts nothing ahead
     assert made.directory == folder
     yield made
     made.close()
@@ -71,7 +71,7 @@ def notebook() -> Paper:
 
 
 @pytest.fixture
-def fact(workshop: Workshop, notebook: Paper) -> Callable[[str], Any]:
+def fact(workshop: Session, notebook: Paper) -> Callable[[str], Any]:
     """Give what a line shows; what it prints as JSON, read."""
 
     def ask(line: str) -> Any:
@@ -82,18 +82,18 @@ def fact(workshop: Workshop, notebook: Paper) -> Callable[[str], Any]:
 
 
 @pytest.fixture
-def keep_tools(workshop: Workshop) -> Callable[..., None]:
+def keep_tools(workshop: Session) -> Callable[..., None]:
     """Store tools as generations do."""
 
     def keep(*names: str) -> None:
-        store = workshop.core.store
+        store = workshop.core._store
 
         async def accept() -> None:
             for name in names:
                 source = f"def {name}(n: int) -> int:\n    return 2 * n\n"
                 identity = signature_identity(read_signature(source, name))
                 candidate = Candidate(name=name, source=source, signature_id=identity, description="Twice.")
-                await store.accept(candidate)
+                await store.tools.accept(candidate)
 
         workshop.submit(accept()).wait(lambda: None)
 
@@ -101,7 +101,7 @@ def keep_tools(workshop: Workshop) -> Callable[..., None]:
 
 
 @pytest.fixture
-def keep_runs(workshop: Workshop) -> Callable[..., None]:
+def keep_runs(workshop: Session) -> Callable[..., None]:
     """Store runs of this session, the last one with the highest number."""
 
     def keep(tool: str, count: int, **known: Any) -> None:
@@ -118,6 +118,6 @@ def keep_runs(workshop: Workshop) -> Callable[..., None]:
             )
             for number in range(count)
         ]
-        workshop.submit(core.store.commit(executions=rows)).wait(lambda: None)
+        workshop.submit(core._store.commit(executions=rows)).wait(lambda: None)
 
     return keep

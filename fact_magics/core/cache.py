@@ -1,0 +1,109 @@
+"""Cached answers: the tiers that hold them, and the policy of what is kept and what is served."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fact_magics.core.loaded import LoadedTool
+    from fact_magics.core.plan import Plan
+    from fact_magics.core.recording import Recorder
+    from fact_magics.sandbox.outcome import Outcome
+    from fact_magics.store import CacheEntry, MemoryCache, Store
+
+# An unproven tool's answer is trusted once this many runs agreed on it.
+_AGREEING_RUNS = 2
+
+
+class Tier(Protocol):
+    """A place that holds answers by the key of their run, and may have to be waited for."""
+
+    async def get(self, key: str) -> CacheEntry | None:
+        """Find an answer that has not expired."""
+
+    def put(self, entry: CacheEntry) -> None:
+        """Keep an answer; it need not be there before the run's row is committed."""
+
+    async def forget(self, key: str) -> None:
+        """Drop an answer."""
+
+
+class DatabaseTier:
+    """The answers in SQLite; an entry is committed in the same transaction as the row of its run."""
+
+    def __init__(self, store: Store, recorder: Recorder) -> None:
+        self._store = store
+        self._recorder = recorder
+
+    async def get(self, key: str) -> CacheEntry | None:
+        """Find an answer that has not expired."""
+        return await self._store.cache.get(key)
+
+    def put(self, entry: CacheEntry) -> None:
+        """Keep an answer with the next commit."""
+        self._recorder.add_entry(entry)
+
+    async def forget(self, key: str) -> None:
+        """Drop an answer."""
+        await self._store.cache.forget(key)
+
+
+class AnswerCache:
+    """The tiers, asked in order: memory first, on the calling thread, then those that take waiting.
+
+    Parameters
+    ----------
+    memory : MemoryCache
+        Holds the answers that were used last.
+    tiers : sequence of Tier
+        Asked in this order where memory has no answer.
+    """
+
+    def __init__(self, memory: MemoryCache, tiers: Sequence[Tier]) -> None:
+        self._memory = memory
+        self._tiers = tuple(tiers)
+
+    def recall(self, planned: Plan) -> CacheEntry | None:
+        """Find a run's answer in memory, without waiting."""
+        if not planned.key or planned.fresh:
+            return None
+        entry = self._memory.get(planned.key)
+        return entry if entry is not None and may_serve(planned.tool, entry) else None
+
+    async def get(self, planned: Plan) -> CacheEntry | None:
+        """Find a run's answer in the other tiers, and keep it in memory."""
+        if not planned.key or planned.fresh:
+            return None
+        for tier in self._tiers:
+            entry = await tier.get(planned.key)
+            if entry is not None and may_serve(planned.tool, entry):
+                self._memory.put(entry)
+                return entry
+        return None
+
+    def put(self, tool: LoadedTool, entry: CacheEntry) -> None:
+        """Keep an answer in every tier; memory holds only those that may be served."""
+        if may_serve(tool, entry):
+            self._memory.put(entry)
+        else:
+            self._memory.discard(entry.key)
+        for tier in self._tiers:
+            tier.put(entry)
+
+    async def forget(self, key: str) -> None:
+        """Drop an answer from every tier."""
+        self._memory.discard(key)
+        for tier in self._tiers:
+            await tier.forget(key)
+
+
+def may_serve(tool: LoadedTool, entry: CacheEntry) -> bool:
+    """Tell whether an entry may answer for a run: of an unproven tool, only after runs that agree."""
+    return tool.metadata.proven or entry.confirmations >= _AGREEING_RUNS
+
+
+def may_keep(tool: LoadedTool, outcome: Outcome) -> bool:
+    """Tell whether an outcome may answer later runs: only if nothing but the input can have decided it."""
+    return "landlock" in outcome.isolation or tool.verified or tool.self_contained

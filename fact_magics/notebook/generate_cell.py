@@ -1,0 +1,104 @@
+"""``%%fact_generate`` and ``%%fact_edit``: the cell read, checked, and turned into work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fact_magics.errors import CellError
+from fact_magics.notebook.bodies import fill_variables
+from fact_magics.notebook.work import Work
+from fact_magics.tool import tool_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from fact_magics.core.handle import Tool
+    from fact_magics.display.live import View
+    from fact_magics.display.record import Record
+    from fact_magics.notebook.arguments import Arguments
+    from fact_magics.notebook.work import Host
+    from fact_magics.tool import Status
+
+
+def prepare_generation(host: Host, arguments: Arguments, cell: str) -> Work:
+    """Prepare the work of a ``%%fact_generate`` cell."""
+    from fact_magics.tool import ToolSpec
+    from fact_magics.writing.examples import read_body
+
+    name = _named(arguments, cell, "Describe the tool in plain words below, with >>> examples.")
+    body = read_body(cell, name)
+    host.refuse_loss(name, replace=bool(arguments.get("replace")))
+    core = host.session.core
+    spec = ToolSpec(
+        name,
+        fill_variables(body.description, host.own_names()),
+        body.examples,
+        model=arguments.get("model"),
+        attempts=arguments.get("attempts", 3),
+        timeout_seconds=arguments.get("timeout", 30.0),
+        tags=tuple(arguments.get("tag", ())),
+        fresh=bool(arguments.get("fresh")),
+        permissions=tuple(arguments.get("allow", ())),
+        yes_really=bool(arguments.get("yes_really")),
+        examples_read=True,
+    )
+    view = host.presenter.view(arguments, name, body.examples)
+    stopped = f"Writing {name} was stopped. What was written is recorded; nothing was bound."
+    return _work(host, name, lambda: core.generate(spec, view.put), view, stopped)
+
+
+def prepare_edit(host: Host, arguments: Arguments, cell: str) -> Work:
+    """Prepare the work of a ``%%fact_edit`` cell."""
+    from fact_magics.writing.examples import read_body
+
+    name = _named(arguments, cell, "%fact insert NAME puts a cell with the tool's source below.")
+    host.refuse_loss(name, replace=bool(arguments.get("replace")))
+    core = host.session.core
+    current = host.session.run(core.stored(name))
+    view = host.presenter.view(arguments, name, read_body(current.metadata.contract, name).examples)
+    source = f"{cell.lstrip(chr(10)).rstrip()}\n"
+    timeout = arguments.get("timeout", 30.0)
+    stopped = f"Proving {name} was stopped. The attempt is recorded; nothing was bound."
+    return _work(
+        host,
+        name,
+        lambda: core.edit_tool(name, source, timeout_seconds=timeout, listener=view.put),
+        view,
+        stopped,
+    )
+
+
+def _named(arguments: Arguments, cell: str, hint: str) -> str:
+    name = tool_name(arguments.words["NAME"])
+    if not cell.strip():
+        raise CellError(f"The cell has no body to write {name} from.", hint=hint.replace("NAME", name))
+    return name
+
+
+def _work(
+    host: Host, name: str, start: Callable[[], Coroutine[Any, Any, Tool]], view: View, stopped: str
+) -> Work:
+    """Build work that ends in a tool, which is bound and becomes the cell's value, or in an error."""
+
+    def finish(tool: Tool) -> Tool:
+        host.bind(name, tool)
+        host.presenter.show(view, _record(view), tool)
+        return tool
+
+    def fail(status: Status) -> None:
+        # Before anything was written, the one line of the error says it all.
+        view.pump()
+        ended = view.ended
+        if ended is not None and (view.stands or any(attempt.text for attempt in ended.attempts)):
+            host.presenter.show(view, _record(view), None)
+        else:
+            view.close(status)
+
+    return Work(start, view, finish, fail, stopped)
+
+
+def _record(view: View) -> Record:
+    from fact_magics.display.record import generation_record
+
+    return generation_record(view.ended, streamed=view.streams)

@@ -1,0 +1,119 @@
+"""``%%fact_run``: the cell read, answered from memory where that is possible, else turned into work."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.errors import InvalidInput
+from fact_magics.notebook.bodies import read_run_body
+from fact_magics.notebook.work import Here, Work
+from fact_magics.text import inert
+
+if TYPE_CHECKING:
+    from fact_magics.core import FactCore
+    from fact_magics.core.handle import Tool
+    from fact_magics.display.live import View
+    from fact_magics.notebook.arguments import Arguments
+    from fact_magics.notebook.work import Host
+    from fact_magics.tool import ToolOutput
+
+
+def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | object:
+    """Prepare the work of a ``%%fact_run`` cell, or give its value where memory has the answer."""
+    from fact_magics.tool import ToolInput, ToolOutput
+
+    reference = arguments.words["NAME"]
+    core = host.session.opened or host.session.core
+    tool = core.pinned(reference) or host.session.run(core.tool(reference))
+    parameters = read_run_body(body, host.shell.user_ns)
+    if not body.strip() and tool.loaded.signature.parameters:
+        _offer(host, inert(tool.loaded.signature.skeleton()))
+        return None
+    if arguments.get("in_kernel"):
+        return _prepare_here(host, tool, parameters, arguments)
+    view = host.presenter.view(arguments, tool.name)
+    request = ToolInput(
+        reference,
+        parameters,
+        timeout_seconds=arguments.get("timeout", 30.0),
+        memory_mb=arguments.get("memory", 1024),
+        fresh=bool(arguments.get("fresh")),
+        permissions=arguments.get("allow", ()),
+        yes_really=bool(arguments.get("yes_really")),
+    )
+    begun = core.begin(tool, request)
+    if isinstance(begun, ToolOutput):
+        _flush(core, begun)
+        return finish_run(host, begun, view, arguments)
+    planned = begun
+    return Work(
+        lambda: core.execute(planned, view.put),
+        view,
+        lambda output: finish_run(host, output, view, arguments),
+        view.close,
+        f"{tool.name} was stopped with everything it started; the run is recorded as interrupted.",
+    )
+
+
+def _offer(host: Host, skeleton: str) -> None:
+    """Show the lines to fill in; where the cell is nothing but its first line, put them into it."""
+    print(skeleton)  # noqa: T201 - lines to copy
+    cells = host.shell.history_manager.input_hist_raw
+    cell = str(cells[-1]).rstrip()
+    # A loop or a macro that runs the line keeps its own text.
+    if cell.rpartition("\n")[2].lstrip().startswith("%%fact_run"):
+        host.shell.set_next_input(f"{cell}\n{skeleton}", replace=True)
+
+
+def _prepare_here(
+    host: Host, tool: Tool, parameters: dict[str, Any], arguments: Arguments
+) -> Here | ToolOutput:
+    """Prepare a run in this very process."""
+    from fact_magics.notebook.in_kernel import KernelRun, unkept
+
+    core = host.session.core
+    if notice := unkept(arguments.options):
+        sys.stderr.write(notice + "\n")
+    try:
+        run = KernelRun(core, tool.loaded, parameters, echo=not arguments.silent)
+    except InvalidInput as refused:
+        output = core.refuse(tool, parameters, refused)
+        return finish_run(host, output, host.presenter.view(arguments, tool.name), arguments)
+    return Here(run, lambda output: _finish_here(host, core, output, arguments))
+
+
+def _finish_here(host: Host, core: FactCore, output: ToolOutput, arguments: Arguments) -> ToolOutput:
+    from fact_magics.display.live import SilentView
+    from fact_magics.display.record import run_record
+
+    _flush(core, output)
+    streamed = replace(output, metadata={**output.metadata, "printed": ""})
+    finish_run(host, streamed, SilentView(""), arguments)
+    if output.metadata["printed"] and not arguments.silent:
+        # What it printed stands above already.
+        host.presenter.display(run_record(streamed))
+        host.presenter.formatters.silence_once(output)
+    return output
+
+
+def _flush(core: FactCore, output: ToolOutput) -> None:
+    if warning := core.flush_blocking():
+        output.metadata["warning"] = warning
+
+
+def finish_run(host: Host, output: ToolOutput, view: View, arguments: Arguments) -> ToolOutput:
+    """Show a run's output and bind its result, or raise the error that it stands for."""
+    from fact_magics.core.outputs import error_of
+    from fact_magics.display.record import run_record
+
+    if not output.success and not arguments.get("no_raise"):
+        view.pump()
+        if output.metadata["printed"] or view.stands:
+            host.presenter.show(view, run_record(output, streamed=view.streams, raised=True), None)
+        raise error_of(output)
+    if output.success and "into" in arguments.options:
+        host.bind(arguments.options["into"], output.result)
+    host.presenter.show_unless_displayed(view, output)
+    return output
