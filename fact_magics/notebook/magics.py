@@ -102,10 +102,10 @@ class FactMagics(Magics):
             _CELLS,
             "get_ipython().magics_manager.registry['FactMagics']",
         )
-        self._completion = Completion(shell, self.session)
         self._inspection = Inspection(shell)
         self._presenter = Presenter(shell, in_kernel=self.entry.in_kernel, live=lambda: str(self.live))
         self._host = Host(shell, self.session, self._presenter)
+        self._completion = Completion(self._host)
         shell.events.register("post_execute", self._end_of_cell)
 
     @validate("limits")
