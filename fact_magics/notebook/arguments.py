@@ -22,7 +22,7 @@ def seconds(text: str) -> float:
     """Read a time limit in seconds."""
     value = _number(text)
     if not 0 < value <= 86_400:
-        raise ValueError("is not above 0 and at most 86400 seconds")
+        raise ValueError("is not a number of seconds above 0 and at most 86400")
     return value
 
 

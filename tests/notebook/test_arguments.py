@@ -39,7 +39,7 @@ class TestLine:
             ("f --attempts 0", "'0' is not a whole number from 1 to 10"),
             ("f --attempts 1.5", "'1.5' is not a whole"),
             ("f --attempts -3", "'-3' is not a whole"),
-            ("f --timeout nan", "'nan' is not above 0"),
+            ("f --timeout nan", "'nan' is not a number of seconds above 0"),
             ("f --timeout soon", "'soon' is not a number"),
             ("f g", "does not take 'g'. Write: %%fact_generate NAME. Put quotes around a value"),
             ("", "needs NAME"),

@@ -60,13 +60,13 @@ def remove(arguments: Arguments, desk: Desk) -> Answer:
     name, version = split_reference(arguments.words["NAME"])
     if version is not None:
         raise CellError(
-            f"%fact remove removes {name} with all its versions, not one version.",
-            hint=f"Write %fact remove {name}; or %fact rollback {name} VERSION for another version.",
+            f"%fact remove removes all versions of {name}, not just one.",
+            hint=f"Write %fact remove {name}. To go back to a version: %fact rollback {name} VERSION.",
         )
     if not arguments.get("yes"):
         versions = desk.ask(lambda core: core.versions(name))
         raise CellError(
-            f"This would remove {name} with {plural(len(versions), 'version')}.",
+            f"This would remove {plural(len(versions), 'version')} of {name}.",
             hint="Add --yes to do it. The history stays.",
         )
     removed = desk.ask(lambda core: core.remove_tool(name))

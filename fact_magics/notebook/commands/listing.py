@@ -37,7 +37,7 @@ def status(text: str) -> Status:
     try:
         return Status(text)
     except ValueError:
-        hint = did_you_mean(text, list(Status)) or f"It must be one of {', '.join(Status)}."
+        hint = did_you_mean(text, map(str, Status)) or f"It must be one of {', '.join(Status)}."
         raise ValueError(f"is not a status. {hint}") from None
 
 

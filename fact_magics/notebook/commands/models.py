@@ -58,9 +58,9 @@ def list_models(arguments: Arguments, desk: Desk) -> Answer:
     notes += _advice([model.listed for model in models])
     reason = one_line(why, 400)
     if any(model.is_default for model in models):
-        title = f"Models for --model. ● is the default: {reason}"
+        title = f"Values for --model. ● marks the model of a cell that names none: {reason}"
     else:
-        title = f"Models for --model. A cell that names no model can't ask one: {reason}"
+        title = f"Values for --model. A cell that names no model can't ask one: {reason}"
     rows = [_cells(model, desk.session.directory) for model in models]
     table = Table(title, _HEAD, rows, optional=_HEAD[4:]).record()
     markup = element("div", Html(table.html), *(element("p", note, style="margin:0.3em 0") for note in notes))

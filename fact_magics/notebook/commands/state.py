@@ -42,7 +42,7 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
         ("Database", str(core.database_path)),
         (
             "Cache",
-            f"{plural(memory.entries, 'answer')} ({memory.bytes:,} bytes) in memory; all in the database",
+            f"{plural(memory.entries, 'answer')} in memory ({memory.bytes:,} bytes), the rest in the database",
         ),
         ("Session", core.session_id),
         *(("Note", note) for note in settings.notes),
