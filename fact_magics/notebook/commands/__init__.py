@@ -22,7 +22,7 @@ from fact_magics.notebook.arguments import (
     read_line,
     whole_number,
 )
-from fact_magics.notebook.commands import changing, listing, models, rerunning, state, travelling
+from fact_magics.notebook.commands import files, history, models, state, tools
 from fact_magics.notebook.commands.desk import Desk
 
 if TYPE_CHECKING:
@@ -54,14 +54,14 @@ _TABLE = (
         "List the stored tools, newest first.",
         options=(Option("--search", "Only tools with these words in name, description or tags.", "TEXT"),),
         examples=("%fact tools", "%fact tools --search slug"),
-        work=listing.list_tools,
+        work=tools.list_tools,
     ),
     Subcommand(
         "%fact show",
         "Show all about a tool, a run or a generation.",
         words=("NAME[@VERSION]|ID",),
         examples=("%fact show slugify", "%fact show slugify@1.0", "%fact show 5f2c"),
-        work=listing.show,
+        work=history.show,
     ),
     Subcommand(
         "%fact history",
@@ -73,7 +73,7 @@ _TABLE = (
                 "--status",
                 "Only rows with this status: ok, error, invalid, timeout, limit or interrupted.",
                 "STATUS",
-                listing.status,
+                history.status,
             ),
             Option("--search", "Only runs with these words in input, output or error.", "TEXT"),
             Option("--since", "Only rows since a time, or so long ago: 2h, '3 days', 2026-01-31.", "TIME"),
@@ -86,7 +86,7 @@ _TABLE = (
             "%fact history --status error --since 2h",
             "%fact history --session all --to runs.json",
         ),
-        work=listing.list_history,
+        work=history.list_history,
     ),
     Subcommand(
         "%fact models",
@@ -106,21 +106,21 @@ _TABLE = (
         words=("ID",),
         options=(TIMEOUT, MEMORY, ALLOW, YES_REALLY),
         examples=("%fact rerun 5f2c", "%fact rerun 5f2c --timeout 120"),
-        work=rerunning.rerun,
+        work=history.rerun,
     ),
     Subcommand(
         "%fact insert",
         "Add a %%fact_edit cell below with the tool's source, to change it by hand.",
         words=("NAME[@VERSION]",),
         examples=("%fact insert slugify", "%fact insert slugify@1.0"),
-        work=changing.insert,
+        work=tools.insert,
     ),
     Subcommand(
         "%fact rollback",
         "Make another version the current one, here and in notebooks opened later.",
         words=("NAME", "VERSION?"),
         examples=("%fact rollback slugify 1.0.0", "%fact rollback slugify 1"),
-        work=changing.roll_back,
+        work=tools.roll_back,
     ),
     Subcommand(
         "%fact remove",
@@ -128,7 +128,7 @@ _TABLE = (
         words=("NAME",),
         options=(Option("--yes", "Confirm the removal."),),
         examples=("%fact remove slugify --yes",),
-        work=changing.remove,
+        work=tools.remove,
     ),
     Subcommand(
         "%fact export",
@@ -139,7 +139,7 @@ _TABLE = (
             _REPLACE,
         ),
         examples=("%fact export slugify", "%fact export slugify@1.0 --to shared/slugify.fact.py"),
-        work=travelling.export,
+        work=files.export,
     ),
     Subcommand(
         "%fact import",
@@ -155,7 +155,7 @@ _TABLE = (
             "%fact import slugify.fact.py",
             "%fact import stars.fact.py --allow net:api.github.com:443",
         ),
-        work=travelling.import_,
+        work=files.import_,
     ),
     Subcommand(
         "%fact trust",

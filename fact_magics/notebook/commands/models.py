@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.display import cells
 from fact_magics.display.grid import Cell
@@ -20,7 +20,7 @@ from fact_magics.text import duration, inert, one_line, plural
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fact_magics.core import FactCore
     from fact_magics.notebook.arguments import Arguments
@@ -37,41 +37,38 @@ _MOST_LOCAL = 100
 _INSTALL = 'pip install "fact_magics[litellm]"'
 
 
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """A model with its use: when it was asked last, how often of late, and how often with success."""
-
-    listed: Listed
-    is_default: bool
-    last_used: str
-    attempts: int
-    accepted: int
-    checked: Checked | None
-
-
 def list_models(arguments: Arguments, desk: Desk) -> Answer:
     """List the values of ``--model``; with ``--check``, ask each model whether it answers."""
-    models, default, why, notes = desk.ask(
-        lambda core: _find(core, is_checked=bool(arguments.get("check"))),
-        stopped="%fact models was stopped.",
-    )
-    notes += _advice([model.listed for model in models])
-    reason = one_line(why, 400)
-    if any(model.is_default for model in models):
+    is_checked = bool(arguments.get("check"))
+    found = desk.ask(lambda core: _find(core, is_checked=is_checked), stopped="%fact models was stopped.")
+    notes = [*found.notes, *_advice(found.listed)]
+    data = [_data(listed, found) for listed in found.listed]
+    reason = one_line(found.why, 400)
+    if any(row["is_default"] for row in data):
         title = f"Values for --model. ● marks the model of a cell that names none: {reason}"
     else:
         title = f"Values for --model. A cell that names no model can't ask one: {reason}"
-    rows = [_cells(model, desk.session.directory) for model in models]
+    rows = [
+        _cells(listed, row, found.checks.get(listed.name), desk.session.directory)
+        for listed, row in zip(found.listed, data, strict=True)
+    ]
     table = Table(title, _HEAD, rows, optional=_HEAD[4:]).record()
     markup = element("div", Html(table.html), *(element("p", note, style="margin:0.3em 0") for note in notes))
     record = Record(markup, "\n".join((table.plain, *map(inert, notes))))
-    data = {"default": default, "why": why, "models": [_data(model) for model in models], "notes": notes}
-    return Answer(record, data)
+    return Answer(record, {"default": found.default, "why": found.why, "models": data, "notes": notes})
 
 
-async def _find(core: FactCore, *, is_checked: bool) -> tuple[list[_Model], str, str, list[str]]:
-    """Find the models, the default's name, why it is the default, and notes."""
-    from fact_magics.providers.catalogue import Local, catalogue, is_same_model
+class _Found(NamedTuple):
+    listed: Sequence[Listed]
+    uses: Sequence[ModelUse]
+    checks: Mapping[str, Checked]
+    default: str
+    why: str
+    notes: Sequence[str]
+
+
+async def _find(core: FactCore, *, is_checked: bool) -> _Found:
+    from fact_magics.providers.catalogue import Local, catalogue
     from fact_magics.providers.checking import check
     from fact_magics.providers.choose import local_models, ollama_url
 
@@ -93,20 +90,7 @@ async def _find(core: FactCore, *, is_checked: bool) -> tuple[list[_Model], str,
     chosen, why = await model_in_use(settings)
     # The name that a cell would give, not the model that it stands for.
     default = (settings.model or chosen).strip().removeprefix("anthropic/")
-    models = []
-    for model in listed:
-        own = [use for use in uses if is_same_model(model.model, _name(use))]
-        models.append(
-            _Model(
-                model,
-                is_default=model.name == default,
-                last_used=max((use.last_used for use in own), default=""),
-                attempts=sum(use.attempts for use in own),
-                accepted=sum(use.accepted for use in own),
-                checked=checks.get(model.name),
-            )
-        )
-    return models, default, why, notes
+    return _Found(listed, uses, checks, default, why, notes)
 
 
 def _uses(database: Path) -> list[ModelUse]:
@@ -123,16 +107,40 @@ def _name(use: ModelUse) -> str:
     return f"anthropic/{use.model}" if use.provider == "anthropic" else use.model
 
 
-def _cells(model: _Model, directory: Path) -> tuple[str | Cell, ...]:
-    listed = model.listed
+def _data(listed: Listed, found: _Found) -> dict[str, Any]:
+    """Give a row for ``--json``. It holds the place of a key, never a key."""
+    from fact_magics.providers.catalogue import is_same_model
+
+    uses = [use for use in found.uses if is_same_model(listed.model, _name(use))]
+    checked = found.checks.get(listed.name)
+    return {
+        "name": listed.name,
+        "model": listed.model,
+        "provider": listed.provider,
+        "is_default": listed.name == found.default,
+        "setting": listed.setting,
+        "from": listed.origin,
+        "host": listed.host,
+        "status": listed.state,
+        "needs": listed.lacks,
+        "last_used": max((use.last_used for use in uses), default=None),
+        "attempts": sum(use.attempts for use in uses),
+        "accepted": sum(use.accepted for use in uses),
+        "check": {**asdict(checked), "took_ms": round(checked.took_ms, 1)} if checked else None,
+    }
+
+
+def _cells(
+    listed: Listed, row: dict[str, Any], checked: Checked | None, directory: Path
+) -> tuple[str | Cell, ...]:
     return (
-        _name_cell(listed, is_default=model.is_default),
+        _name_cell(listed, is_default=row["is_default"]),
         "no model" if listed.name == SHELF else listed.provider,
         _source(listed, directory),
         _status(listed),
-        _check_cell(model.checked),
-        cells.when(model.last_used) if model.last_used else "",
-        f"{model.accepted} of {model.attempts}" if model.attempts else "",
+        _check_cell(checked),
+        cells.when(row["last_used"]) if row["last_used"] else "",
+        f"{row['accepted']} of {row['attempts']}" if row["attempts"] else "",
     )
 
 
@@ -196,24 +204,3 @@ def _advice(listed: Sequence[Listed]) -> list[str]:
         more = f", or {others}" if has_litellm() else f"; for {others}: {_INSTALL}"
         notes.append(f"To connect a model: put ANTHROPIC_API_KEY=… into the environment or into .env{more}.")
     return notes
-
-
-def _data(model: _Model) -> dict[str, Any]:
-    """Give a row for ``--json``. It holds the place of a key, never a key."""
-    listed, checked = model.listed, model.checked
-    check = None if checked is None else {**asdict(checked), "took_ms": round(checked.took_ms, 1)}
-    return {
-        "name": listed.name,
-        "model": listed.model,
-        "provider": listed.provider,
-        "is_default": model.is_default,
-        "setting": listed.setting,
-        "from": listed.origin,
-        "host": listed.host,
-        "status": listed.state,
-        "needs": listed.lacks,
-        "last_used": model.last_used or None,
-        "attempts": model.attempts,
-        "accepted": model.accepted,
-        "check": check,
-    }

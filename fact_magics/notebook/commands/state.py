@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from fact_magics import __version__
 from fact_magics.config.trust import trust
 from fact_magics.errors import FactError
-from fact_magics.notebook.commands.desk import Answer, Desk
-from fact_magics.notebook.commands.pages import page
+from fact_magics.notebook.commands.desk import Answer, Desk, page
 from fact_magics.text import plural
 from fact_magics.tool import SHELF
 
@@ -40,10 +39,7 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
         ("Model", f"{chosen} ({why})"),
         ("Isolation", ", ".join(layers) or unisolated),
         ("Database", str(core.database_path)),
-        (
-            "Cache",
-            f"{plural(memory.entries, 'answer')} in memory ({memory.bytes:,} bytes), the rest in the database",
-        ),
+        ("Cache", f"{plural(memory.entries, 'answer')} in memory ({memory.bytes:,} bytes)"),
         ("Session", core.session_id),
         *(("Note", note) for note in settings.notes),
     ]

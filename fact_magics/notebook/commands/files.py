@@ -10,8 +10,7 @@ from fact_magics.core import portable
 from fact_magics.core.importing import Consent, author_of, refuse_ungranted, refuse_unsigned
 from fact_magics.errors import CellError, FactError, TransferRefused
 from fact_magics.events import GenerationEnded
-from fact_magics.notebook.commands.desk import Answer, Desk, read_file, write_file
-from fact_magics.notebook.commands.pages import page
+from fact_magics.notebook.commands.desk import Answer, Desk, page, read_file, write_file
 from fact_magics.text import one_line, plural, shorten
 from fact_magics.tool import IMPORTED
 from fact_magics.writing.checks import check

@@ -1,22 +1,56 @@
-"""``%fact insert``, ``rollback`` and ``remove``: edit a tool, change its current version, remove it."""
+"""``%fact tools``, ``insert``, ``rollback`` and ``remove``: the stored tools and their versions."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from fact_magics.display import cells
+from fact_magics.display.table import Table
 from fact_magics.errors import CellError
-from fact_magics.notebook.commands.desk import Answer, Desk
-from fact_magics.notebook.commands.pages import page
+from fact_magics.notebook.commands.desk import Answer, Desk, page
 from fact_magics.text import plural
-from fact_magics.tool import split_reference
+from fact_magics.tool import IMPORTED, split_reference
 
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
     from fact_magics.core.handle import Tool
+    from fact_magics.display.grid import Cell
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.tool import ToolVersion
 
-_LISTED = 8
+_TOOLS_LISTED = 100
+_VERSIONS_LISTED = 8
+
+
+def list_tools(arguments: Arguments, desk: Desk) -> Answer:
+    """List the current versions, all or those with these words."""
+    search = arguments.get("search", "")
+    found = desk.ask(lambda core: core.list_tools(search, _TOOLS_LISTED + 1))
+    listed = found[:_TOOLS_LISTED]
+    if len(found) > _TOOLS_LISTED:
+        title = f"The {'best' if search else 'latest'} {_TOOLS_LISTED} tools; use --search to find the others"
+    elif listed:
+        title = plural(len(listed), "tool")
+    else:
+        title = f"No tool matches {search!r}." if search else "No tools yet. Write one: %%fact_generate NAME"
+    head = ("Tool", "Version", "Proof", "Allowed", "Written by", "Made", "Description")
+    rows = [_tool_cells(tool) for tool in listed]
+    data = [{**asdict(tool.metadata), "source": tool.source} for tool in listed]
+    return Answer(Table(title, head, rows, optional=("Allowed",)).record(), data)
+
+
+def _tool_cells(tool: ToolVersion) -> tuple[str | Cell, ...]:
+    about = tool.metadata
+    return (
+        about.name,
+        about.version,
+        "✓ proven" if about.proven else "unproven",
+        ", ".join(about.permissions),
+        f"imported: {about.model}" if about.provider == IMPORTED else about.model,
+        cells.when(about.created_at),
+        about.description,
+    )
 
 
 def insert(arguments: Arguments, desk: Desk) -> Answer:
@@ -35,10 +69,9 @@ def roll_back(arguments: Arguments, desk: Desk) -> Answer:
 
     async def move(core: FactCore) -> tuple[ToolVersion | None, Tool]:
         if wanted is None:
-            versions = ", ".join(known.metadata.version for known in (await core.versions(name))[:_LISTED])
-            raise CellError(
-                f"%fact rollback needs a version of {name}.", hint=f"Its versions are {versions}."
-            )
+            known = [version.metadata.version for version in await core.versions(name)]
+            listed = ", ".join(known[:_VERSIONS_LISTED])
+            raise CellError(f"%fact rollback needs a version of {name}.", hint=f"Its versions are {listed}.")
         return await core.current(name), await core.roll_back(name, wanted)
 
     found, tool = desk.ask(move)

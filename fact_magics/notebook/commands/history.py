@@ -1,4 +1,4 @@
-"""``%fact tools``, ``show`` and ``history``."""
+"""``%fact show``, ``history`` and ``rerun``: what ran, what was written, and how a run is repeated."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.core.handle import Tool
 from fact_magics.display import cells
-from fact_magics.display.record import tool_record
+from fact_magics.display.record import run_record, tool_record
 from fact_magics.display.table import Table
-from fact_magics.errors import CellError, UnknownName, did_you_mean
-from fact_magics.notebook.commands.desk import Answer, Desk, write_file
-from fact_magics.notebook.commands.pages import page
+from fact_magics.errors import CellError, InvalidInput, UnknownName, did_you_mean
+from fact_magics.notebook.commands.desk import Answer, Desk, page, write_file
+from fact_magics.signature.recorded import is_exact, read_recorded
 from fact_magics.text import duration, plural
-from fact_magics.tool import HAND, IMPORTED, Status
+from fact_magics.tool import HAND, IMPORTED, Status, ToolInput
+from fact_magics.values import plain
 
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
     from fact_magics.display.record import Record
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.store import ExecutionRow, GenerationRow
-    from fact_magics.tool import ToolVersion
+    from fact_magics.tool import ToolOutput
 
-_TOOLS_LISTED = 100
 _ROWS_LISTED = 20
 _RUNS_COUNTED = 50
+_RUNS_COMPARED = 200
 _REASON_LIMIT = 80
 # Every file of rows begins so, if it has rows.
 _FILE_START = b'[\n  {\n    "kind": "'
@@ -39,36 +40,6 @@ def status(text: str) -> Status:
     except ValueError:
         hint = did_you_mean(text, map(str, Status)) or f"It must be one of {', '.join(Status)}."
         raise ValueError(f"is not a status. {hint}") from None
-
-
-def list_tools(arguments: Arguments, desk: Desk) -> Answer:
-    """List the current versions, all or those with these words."""
-    search = arguments.get("search", "")
-    found = desk.ask(lambda core: core.list_tools(search, _TOOLS_LISTED + 1))
-    listed = found[:_TOOLS_LISTED]
-    if len(found) > _TOOLS_LISTED:
-        title = f"The {'best' if search else 'latest'} {_TOOLS_LISTED} tools; use --search to find the others"
-    elif listed:
-        title = plural(len(listed), "tool")
-    else:
-        title = f"No tool matches {search!r}." if search else "No tools yet. Write one: %%fact_generate NAME"
-    head = ("Tool", "Version", "Proof", "Allowed", "Written by", "Made", "Description")
-    rows = [_tool_cells(tool) for tool in listed]
-    data = [{**asdict(tool.metadata), "source": tool.source} for tool in listed]
-    return Answer(Table(title, head, rows, optional=("Allowed",)).record(), data)
-
-
-def _tool_cells(tool: ToolVersion) -> tuple[str | Cell, ...]:
-    about = tool.metadata
-    return (
-        about.name,
-        about.version,
-        "✓ proven" if about.proven else "unproven",
-        ", ".join(about.permissions),
-        f"imported: {about.model}" if about.provider == IMPORTED else about.model,
-        cells.when(about.created_at),
-        about.description,
-    )
 
 
 def show(arguments: Arguments, desk: Desk) -> Answer:
@@ -235,3 +206,79 @@ def _generation_cells(row: GenerationRow) -> tuple[str | Cell, ...]:
 
 def _holds_rows(content: bytes) -> bool:
     return content in (b"[]", b"") or content.startswith(_FILE_START)
+
+
+def rerun(arguments: Arguments, desk: Desk) -> Answer:
+    """Run a row again: the same version on the same input."""
+    wanted = arguments.words["ID"]
+    output = desk.ask(
+        lambda core: _run_again(core, wanted, arguments),
+        stopped=f"The run of {wanted} was stopped; it is recorded as interrupted.",
+    )
+    data = {
+        "success": output.success,
+        "result": plain(output.result),
+        "execution_time_ms": output.execution_time_ms,
+        "metadata": output.metadata,
+    }
+    return Answer(run_record(output), data, output)
+
+
+async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolOutput:
+    row = await _find_run(core, wanted)
+    tool = await core.version_by_id(row.tool_id) if row.tool_id else None
+    if tool is None or row.input_data is None:
+        raise CellError(f"The run {row.id[:8]} found no tool to run, so it can't be run again.")
+    if row.status is Status.INVALID:
+        raise CellError(
+            f"The input of the run {row.id[:8]} was invalid, so it can't be run again.",
+            hint=f"Write a %%fact_run {row.tool_name} cell with valid input.",
+        )
+    allowed = arguments.get("allow", ())
+    if (own := sorted(set(row.permissions) - set(tool.metadata.permissions))) and not allowed:
+        line = " ".join(f"--allow {permission}" for permission in own)
+        raise CellError(
+            f"The run {row.id[:8]} was granted {', '.join(own)}, which its tool does not have.",
+            hint=f"To grant that again, add: {line}",
+        )
+    unreadable = CellError(
+        f"The history keeps the input of {row.id[:8]} in a form that can't be read back exactly.",
+        hint=f"%fact show {row.id[:8]} shows it; write a %%fact_run {row.tool_name} cell with it.",
+    )
+    try:
+        parameters = read_recorded(row.input_data, tool.loaded.signature)
+    except (ValueError, RecursionError) as error:
+        raise unreadable from error
+    request = ToolInput(
+        tool.stored.reference,
+        parameters,
+        timeout_seconds=arguments.get("timeout", 30.0),
+        memory_mb=arguments.get("memory", 1024),
+        fresh=True,
+        permissions=allowed,
+        yes_really=bool(arguments.get("yes_really")),
+    )
+    try:
+        planned = await core.plan(tool, request)
+    except InvalidInput as refused:
+        if tool.loaded.takes_paths:  # the files have changed
+            raise
+        raise unreadable from refused
+    # Never run on an input that may differ from the recorded one.
+    if not is_exact(tool.loaded.signature) and (row.cache_key is None or planned.key != row.cache_key):
+        raise unreadable
+    return await core.execute(planned)
+
+
+async def _find_run(core: FactCore, wanted: str) -> ExecutionRow:
+    found = await core.find_row(wanted)
+    if isinstance(found, list):
+        raise CellError(
+            f"{wanted} is a generation of {found[0].tool_name}, not a run.",
+            hint=f"%fact show {wanted} shows the request; run its cell again with --fresh.",
+        )
+    if found is None:
+        known = [row.id[: len(wanted)] for row in await core.list_runs(limit=_RUNS_COMPARED)]
+        hint = did_you_mean(wanted, known) or "%fact history lists the runs."
+        raise UnknownName(f"There is no run {wanted!r}.", hint=hint)
+    return found
