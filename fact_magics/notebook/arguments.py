@@ -290,6 +290,6 @@ def _named(words: Sequence[str], command: Command) -> dict[str, str]:
         extra = " ".join(words[len(keys) :])
         raise CellError(
             f"{command.name} does not take {extra!r}.",
-            hint=f"Write: {command.usage}. Put quotes around a value that has spaces.",
+            hint=f"Write: {command.usage} [options]. Put quotes around a value that has spaces.",
         )
     return dict(zip(keys, words, strict=False))

@@ -41,7 +41,7 @@ class TestLine:
             ("f --attempts -3", "'-3' is not a whole"),
             ("f --timeout nan", "'nan' is not a number of seconds above 0"),
             ("f --timeout soon", "'soon' is not a number"),
-            ("f g", "does not take 'g'. Write: %%fact_generate NAME. Put quotes around a value"),
+            ("f g", "does not take 'g'. Write: %%fact_generate NAME [options]. Put quotes around a value"),
             ("", "needs NAME"),
             ('f --model "x', "quote is not closed"),
         ],
