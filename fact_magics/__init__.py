@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fact_magics._version import __version__
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from fact_magics.errors import FactError
     from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
 
-__version__ = "0.1.0"
-
 __all__ = [
     "FactCore",
     "FactError",
@@ -28,6 +28,7 @@ __all__ = [
     "ToolInput",
     "ToolOutput",
     "ToolSpec",
+    "__version__",
     "load_ipython_extension",
     "load_settings",
     "unload_ipython_extension",

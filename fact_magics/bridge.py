@@ -1,8 +1,7 @@
-"""The one owned event-loop thread, and how a cell waits for what runs on it.
+"""`LoopThread` runs the core's event loop; a cell waits for a `Job` on it.
 
-A notebook's own loop is busy while a cell runs, so the core lives on a loop of its own, in a daemon
-thread. A cell waits for it in one of two ways: blocked, or awaited on the kernel's loop, where clicks
-and interrupts still arrive.
+The loop of a kernel is busy while a cell runs, so the core has one of its own, in a daemon thread. A cell
+either blocks its thread or awaits on the kernel's loop, where clicks and interrupts still arrive.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
@@ -22,52 +22,34 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STOPPED = (KeyboardInterrupt, asyncio.CancelledError)
-"""What waiting for a job raises when the user interrupts the cell."""
+"""The exceptions that waiting for a job raises when the user interrupts the cell."""
 
-# ipykernel's SIGINT handler does not wake an idle selector; a lock's wait should see signals everywhere.
+# ipykernel's SIGINT handler does not wake an idle selector, and a wait for a lock does not see an interrupt
+# on every system.
 _HEARTBEAT_SECONDS = 0.1
 # How long a cancelled job may take to record itself and end its processes before the cell ends without it.
 _GRACE_SECONDS = 1.5
 
 
 def refuse_fork(process: int) -> None:
-    """Refuse to ask a thread that only another process has: nobody would ever answer.
-
-    Parameters
-    ----------
-    process : int
-        The id of the process that started the thread.
-
-    Raises
-    ------
-    FactError
-        This process was forked from that one.
-    """
+    """Raise `FactError` if this process was forked from `process`, whose threads it lost."""
     if os.getpid() != process:
         raise FactError(
-            "A tool was called in a forked process, which has none of the threads that run tools.",
-            hint="Use threads, for each run has a process of its own anyway; or processes that are spawned: "
+            "A tool was called in a forked process, where the threads that run tools are missing.",
+            hint="Use threads (each run has a process of its own anyway), or processes that are spawned: "
             'multiprocessing.get_context("spawn").',
         )
 
 
 class Job(Generic[T]):
-    """A coroutine that runs on the owned loop, seen from another thread.
-
-    Parameters
-    ----------
-    loop : asyncio.AbstractEventLoop
-        A loop that runs in another thread.
-    coroutine : coroutine
-        What to run; it starts at once.
-    """
+    """A coroutine that runs on a loop in another thread, and starts at once."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> None:
         self._loop = loop
         self._task: asyncio.Task[T] | None = None
         self._cancel_wanted = False
-        self._finished = threading.Event()
-        self._at_end: Callable[[], None] = lambda: None
+        self._ended: Future[None] = Future()
+        self._ended.set_running_or_notify_cancel()  # so that nobody who waits for it can cancel it
         loop.call_soon_threadsafe(self._start, coroutine)
 
     def _start(self, coroutine: Coroutine[Any, Any, T]) -> None:
@@ -80,13 +62,12 @@ class Job(Generic[T]):
         # Retrieved here so that a job nobody waits for any more leaves no "never retrieved" in a later cell.
         if not task.cancelled():
             task.exception()
-        self._finished.set()
-        self._at_end()
+        self._ended.set_result(None)
 
     @property
     def finished(self) -> bool:
         """Whether the coroutine returned, raised or was cancelled."""
-        return self._finished.is_set()
+        return self._ended.done()
 
     def cancel(self) -> None:
         """Ask the coroutine to stop; it still records what it did."""
@@ -99,12 +80,14 @@ class Job(Generic[T]):
         with suppress(RuntimeError):  # the loop is closed: nothing is left to cancel
             self._loop.call_soon_threadsafe(cancel)
 
-    def join(self, timeout_seconds: float) -> None:
-        """Block this thread until the job ends, at most so long."""
-        self._finished.wait(timeout_seconds)
+    def join(self, timeout_seconds: float) -> bool:
+        """Block this thread until the job ends or the time is over; tells whether it ended."""
+        with suppress(TimeoutError):
+            self._ended.result(timeout_seconds)
+        return self.finished
 
     def result(self) -> T:
-        """Give the result of a finished job, or raise what it raised."""
+        """Give the result of a finished job, or raise its error."""
         if self._task is None or not self.finished:
             raise asyncio.InvalidStateError("The job is not finished.")
         return self._task.result()
@@ -118,42 +101,32 @@ class Job(Generic[T]):
             The user interrupted; the job was cancelled, and given time to record it.
         """
         try:
-            while not self._finished.wait(_HEARTBEAT_SECONDS):
+            while not self.join(_HEARTBEAT_SECONDS):
                 pump()
         except BaseException:
             self.cancel()
-            self._finished.wait(_GRACE_SECONDS)
+            self.join(_GRACE_SECONDS)
             raise
         finally:
             pump()
         return self.result()
 
     async def wait_awaited(self, pump: Callable[[], None]) -> T:
-        """Await the job on the kernel's loop, calling `pump` there ten times a second and at the end.
+        """Await the job on the kernel's loop; otherwise as `wait`.
 
         Raises
         ------
         asyncio.CancelledError
-            The cell was cancelled (an interrupt, in a kernel); so was the job, which had time to record it.
+            The cell was cancelled, in a kernel by an interrupt; so was the job, and given time to record it.
         """
-        kernel_loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
-
-        def wake() -> None:
-            with suppress(RuntimeError):  # the kernel's loop is gone: it is shutting down
-                kernel_loop.call_soon_threadsafe(ended.set)
-
-        self._at_end = wake  # before it is asked whether that end has come already
+        ended = [asyncio.wrap_future(self._ended)]
         try:
             while not self.finished:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), _HEARTBEAT_SECONDS)
+                await asyncio.wait(ended, timeout=_HEARTBEAT_SECONDS)
                 pump()
         except BaseException:
             self.cancel()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_GRACE_SECONDS):
-                    await ended.wait()
+            await asyncio.wait(ended, timeout=_GRACE_SECONDS)
             raise
         finally:
             pump()

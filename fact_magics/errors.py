@@ -1,4 +1,4 @@
-"""What can go wrong, each as one clear line: what happened, to what, and what to do next."""
+"""The errors of fact_magics: each is one line that says what happened, to what, and what to do next."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class FactError(Exception):
     message : str
         One sentence: what happened and to what.
     hint : str, optional
-        What to do next. It joins the message on its line.
+        What to do next; it follows the message on the same line.
     details : sequence of str, optional
-        Lines that belong under the message: one an invalid field, or a tool's own traceback.
+        Lines below the message: one for each invalid field, or the traceback of a tool.
     """
 
     status = "error"
@@ -41,7 +41,7 @@ class FactError(Exception):
         """The message and the hint on one line."""
         message = " ".join(self.message.split())
         if message.endswith(("..", "?.", "!.", "….")) and not message.endswith("..."):
-            message = message[:-1]  # what was quoted at its end has a stop of its own
+            message = message[:-1]  # a quotation at its end brought its own full stop
         if not self.hint:
             return message
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
@@ -51,26 +51,26 @@ class FactError(Exception):
         return inert("\n".join((self.line, *self.details)))
 
     def _render_traceback_(self) -> list[str]:
-        """Show the error itself where IPython would show a traceback of this package's frames."""
+        """Give IPython the lines to show in place of a traceback through this package."""
         name = type(self).__name__
         lines = [*map(inert, self.details), *call_sites(self.__traceback__)]
         return [f"{name}: {inert(self.line)}", *(f"  {line}" for line in lines)]
 
 
 class CellError(FactError):
-    """A cell's options, body or examples are not what the magic reads."""
+    """The magic can't read a cell's options, body or examples."""
 
 
 class UnknownName(FactError):
-    """A tool, version, session or notebook variable that is not there."""
+    """A tool, version, session, run or notebook variable does not exist, or its id is ambiguous."""
 
 
 class ToolImportError(UnknownName, ImportError):
-    """``from fact_magics.tools import NAME`` of a tool that is not there."""
+    """``from fact_magics.tools import NAME`` names a tool that does not exist."""
 
 
 class BindingRefused(FactError):
-    """The notebook already holds something else under the tool's name."""
+    """The name of the tool is already bound to something else in the notebook."""
 
 
 class SignatureError(FactError):
@@ -78,17 +78,17 @@ class SignatureError(FactError):
 
 
 class InvalidInput(FactError, ValueError):
-    """A tool's input does not fit its signature; one detail line a field."""
+    """A tool's input does not fit its signature; each invalid field has a line in the details."""
 
     status = "invalid"
 
 
 class InvalidResult(FactError):
-    """What a tool returned does not fit its return annotation, or can't be represented."""
+    """A tool's result does not fit its return annotation, or can't be stored."""
 
 
 class ToolFailed(FactError):
-    """A tool raised, or its process broke; the details are the tool's own frames."""
+    """A tool raised, or its process ended; the details are the traceback of the tool's own frames."""
 
 
 class ToolTimedOut(FactError):
@@ -108,15 +108,15 @@ class GenerationFailed(FactError):
 
 
 class ProviderError(FactError):
-    """A model could not be asked: no key, key refused, no network, overloaded, unknown model."""
+    """A model could not be asked: it is unknown or busy, the key is refused, or the network fails."""
 
 
 class MissingExtra(FactError):
-    """A feature whose optional dependency is not installed."""
+    """A feature needs an optional dependency that is not installed."""
 
 
 class SettingsError(FactError):
-    """A setting that can't be used, and where it came from."""
+    """A setting can't be used; the message names its source."""
 
 
 class StoreError(FactError):
@@ -124,7 +124,7 @@ class StoreError(FactError):
 
 
 class TransferRefused(FactError):
-    """A tool can't go into a file, or not come out of it: foreign, changed, newer, unsigned, unproven."""
+    """A tool can't be exported to a file, or a file can't be imported."""
 
 
 class IsolationError(FactError):
@@ -132,12 +132,12 @@ class IsolationError(FactError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped a generation or a run; a `KeyboardInterrupt`, so that no loop swallows it.
+    """The user stopped a generation or a run. It passes every ``except Exception``.
 
     Parameters
     ----------
     message : str
-        One sentence: what was stopped and what was kept.
+        One sentence that says what was stopped and what was kept.
     """
 
     status = "interrupted"
@@ -151,13 +151,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
-    """Name what is close to `name`, as a hint: ``Did you mean 'slugify'?``.
-
-    Returns
-    -------
-    str
-        A sentence, or an empty string where nothing is close.
-    """
+    """Suggest similar names in a sentence, ``Did you mean 'slugify'?``; empty if there are none."""
     close = get_close_matches(name, list(known), n=limit, cutoff=0.6)
     if not close:
         return ""
@@ -167,14 +161,14 @@ def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
 
 
 def call_sites(traceback: TracebackType | None) -> list[str]:
-    """List the lines of the person's own code that led to a tool's call, the outermost first.
+    """List the lines of the user's code that led to the call of a tool, the innermost last.
 
     Returns
     -------
     list of str
-        The last few; empty where no tool was called as a function, or the cell is nothing but that call.
+        At most eight; none if no tool was called as a function, or the cell holds nothing but that call.
     """
-    # Only a failure needs these, which loading the extension has no time for.
+    # Imported here because loading the extension must be fast and only a failure needs them.
     import linecache
     import sysconfig
     from pathlib import Path
@@ -184,7 +178,7 @@ def call_sites(traceback: TracebackType | None) -> list[str]:
     libraries = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
     frames = extract_tb(traceback)
     called = next((at for at, frame in enumerate(frames) if frame.filename == tool_module), 0)
-    # Compiled code, and that which other magics execute, has no lines to show.
+    # Compiled code, and code that other magics execute, has no lines to show.
     own = [frame for frame in frames[:called] if frame.line and not frame.filename.startswith(libraries)]
     if len(own) == 1 and len(linecache.getlines(own[0].filename)) == 1:
         return []

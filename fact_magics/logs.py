@@ -1,7 +1,7 @@
-"""The log: JSON lines in a file of a bounded size, never in a cell, without secrets.
+"""The log: lines of JSON, without secrets, in a file of bounded size.
 
-structlog's global configuration and the standard library's loggers belong to the notebook's user; neither is
-touched.
+structlog's global configuration and the loggers of the standard library belong to the notebook's user, so the
+log does not touch them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import structlog
@@ -42,10 +42,10 @@ _WORD_BITS = 64
 _SECRET_NAME = re.compile(
     r"key|token|secret|authori[sz]ation|passw|passphrase|credential|cookie|bearer", re.IGNORECASE
 )
-# A number under these is a secret too; under the others it counts tokens, or keys.
+# Under these names a number is a secret too; under the others it counts tokens or keys.
 _SECRET_NUMBER_NAME = re.compile(r"secret|passw|passphrase|credential", re.IGNORECASE)
 
-# What issuers' keys look like, wherever they stand.
+# The forms of keys from well-known issuers.
 _SECRET_SHAPE = re.compile(
     r"""
     -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----[\s\S]*?(?:-----END[ ][A-Z ]*PRIVATE[ ]KEY-----|\Z)
@@ -59,7 +59,7 @@ _SECRET_SHAPE = re.compile(
     """,
     re.VERBOSE,
 )
-# What a text itself calls one: a header, a URL's password, an assignment.
+# Text that is called a secret by its surroundings: a header, the password in a URL, an assignment.
 _CALLED_SECRET = (
     (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
     (re.compile(r"(://[^\s/:@\"']*:)[^\s/@\"']+@"), rf"\1{MASK}@"),
@@ -75,15 +75,15 @@ _CALLED_SECRET = (
 
 
 class Redactor:
-    """Replaces secrets in anything that is about to be written down.
+    """Replaces secrets in values that are about to be logged.
 
-    A secret is: any text under a name that speaks of one (``api_key``, ``Authorization``); what looks like an
-    issuer's key; what the text itself calls one; and every value that was registered, however it is escaped.
+    Four kinds of text are secret: one under a telling name (``api_key``, ``Authorization``), one in the form
+    of an issuer's key, one that its surroundings call a secret, and a registered value in any escaped form.
 
     Parameters
     ----------
     secrets : iterable of str
-        Exact values. Those under four characters are ignored: they would tear holes in every line.
+        Exact values. Those under four characters are ignored, because they would match in every line.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -100,7 +100,7 @@ class Redactor:
         self._known |= {secret, readable[1:-1], json.dumps(secret)[1:-1], repr(secret)[1:-1]}
         with suppress(UnicodeEncodeError):
             self._known |= {quote(secret, safe=""), quote(secret)}
-        # The longest first: one secret may begin another.
+        # The longest first, because one secret may be the beginning of another.
         longest_first = sorted(self._known, key=len, reverse=True)
         self._exact = re.compile("|".join(map(re.escape, longest_first)))
 
@@ -113,12 +113,12 @@ class Redactor:
             redacted = pattern.sub(replacement, redacted)
         if len(head) == len(text) and len(redacted) <= _LONGEST:
             return redacted
-        # Well before the end of the head, where a secret may be torn in two.
+        # The end of the head may hold only a part of a secret, so the cut is well before it.
         kept = redacted[: max(0, min(_LONGEST, len(redacted) - _LONGEST // 2))]
         return f"{kept}… ({len(text)} characters)"
 
     def value(self, value: object, name: str = "", depth: int = 0) -> object:
-        """Mask the secrets in a field of any type; what JSON has no form for becomes its repr."""
+        """Mask the secrets in a field of any type; a type that JSON does not have is replaced by its repr."""
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, (int, float)):
@@ -131,14 +131,14 @@ class Redactor:
             return {self.text(str(key)): self.value(item, str(key), depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)) and depth < _DEEPEST:
             return [self.value(item, name, depth + 1) for item in value]
-        # The repr of a notebook's object is the notebook's code.
+        # The repr of an object is code of the notebook, which may raise anything.
         with suppress(Exception):
             return self.text(repr(value))
         return f"<{type(value).__name__}>"
 
 
 def _readable_number(value: float) -> object:
-    """Keep a number that any reader of JSON can read."""
+    """Replace a number that some readers of JSON can't read by a text."""
     if isinstance(value, int):
         bits = value.bit_length()
         return value if bits < _WORD_BITS else f"an integer of {bits} bits"
@@ -146,22 +146,23 @@ def _readable_number(value: float) -> object:
 
 
 class Log:
-    """What happened, one JSON object a line. No method raises: a log that can't be written falls silent.
+    """A log of events, one JSON object a line. No method raises; a log that can't be written falls silent.
 
     Made by `open_log`.
     """
 
     def __init__(
-        self, file: LogFile, redactor: Redactor, level: str, bound: MutableMapping[str, Any]
+        self, file: LogFile, redactor: Redactor, level: str, bound: Mapping[str, object] | None = None
     ) -> None:
         self._file = file
         self._redactor = redactor
-        self._bound = bound
+        self._bound = dict(bound or {})
         self.keep(level)
 
     def keep(self, level: str) -> None:
-        """Write lines of this level and above, from now on and in what is bound from now on."""
+        """Write events of this level and above from now on, also in logs that are bound from now on."""
         self._level = level
+        number = logging.getLevelNamesMapping().get(level.strip().upper(), logging.INFO)
         self._logger = structlog.wrap_logger(
             self._file,
             processors=[
@@ -171,52 +172,42 @@ class Log:
                 self._redacted,
                 structlog.processors.JSONRenderer(serializer=json.dumps),
             ],
-            wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
+            wrapper_class=structlog.make_filtering_bound_logger(number),
             context_class=dict,
             cache_logger_on_first_use=True,
         ).bind(**self._bound)
 
     @property
     def fault(self) -> str:
-        """Why nothing is written any more, in a sentence; empty while all is well."""
+        """Why nothing is written any more, in a sentence; empty while the log can be written."""
         return self._file.fault
 
     def bind(self, /, **fields: object) -> Log:
-        """Make a log that adds these fields to every line; it writes to the same file."""
+        """Make a log that adds these fields to every line of the same file."""
         return Log(self._file, self._redactor, self._level, {**self._bound, **fields})
 
     def add_secret(self, secret: str) -> None:
         """Register a value that must never be written."""
         self._redactor.add(secret)
 
-    def debug(self, event: str, /, **fields: object) -> None:
-        """Write what helps to find a fault."""
-        self._write("debug", event, fields)
-
     def info(self, event: str, /, **fields: object) -> None:
-        """Write what was done."""
+        """Write an event that belongs to normal work."""
         self._write("info", event, fields)
 
     def warning(self, event: str, /, **fields: object) -> None:
-        """Write what was not as it should be."""
+        """Write an event that should not have happened."""
         self._write("warning", event, fields)
 
     def error(self, event: str, /, **fields: object) -> None:
-        """Write what failed; ``exc_info=error`` adds its traceback."""
+        """Write a failure; ``exc_info=error`` adds its traceback."""
         self._write("error", event, fields)
 
     def close(self) -> None:
         """Close the file; a later line opens it again."""
         self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
-        # A field is anything at all, and its repr the user's or a tool's code.
+        # A field may be any object, whose repr is code of the user or of a tool.
         with suppress(Exception):
             getattr(self._logger, level)(event, **fields)
 
@@ -225,16 +216,10 @@ class Log:
 
 
 class LogFile:
-    """A file that grows to a bound, then is set aside as ``.1``, and so on; shared with other processes.
+    """A file for several processes; at its bound it is renamed to ``.1``, ``.1`` to ``.2``, and so on.
 
-    Each line is one `write` to a descriptor in append mode, so that the lines of several kernels don't mix.
-
-    Parameters
-    ----------
-    path : Path
-        Its directory is made (0700) with the first line, the file with 0600.
-    max_bytes : int
-        Size from which it is set aside.
+    The file (0600) and its directory (0700) are made with the first line. Each line is one `write` to a
+    descriptor in append mode, so that the lines of several kernels don't mix.
     """
 
     def __init__(self, path: Path, *, max_bytes: int = _MAX_BYTES) -> None:
@@ -245,7 +230,7 @@ class LogFile:
         self._lock = Lock()
 
     def msg(self, line: str) -> None:
-        """Append a line, as structlog asks its loggers to."""
+        """Append a line; structlog calls this method under the name of the level."""
         if self.fault:
             return
         data = line.encode() + b"\n"
@@ -259,7 +244,7 @@ class LogFile:
     debug = info = warning = error = msg
 
     def close(self) -> None:
-        """Close the file; closing twice is no error."""
+        """Close the file; closing twice is not an error."""
         with self._lock:
             self._close()
 
@@ -283,13 +268,13 @@ class LogFile:
         return self._descriptor
 
     def _set_aside(self) -> None:
-        # Only one kernel may shift the files; the others go on in the one that they have, or the new one.
+        # Only one kernel may rename the files; meanwhile the others write to the file that they have open.
         turn = self.path.with_name(f"{self.path.name}.turn")
         try:
             os.close(os.open(turn, os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             with suppress(FileNotFoundError):
-                if time.time() - turn.stat().st_mtime > _TURN_SECONDS:  # its kernel was killed
+                if time.time() - turn.stat().st_mtime > _TURN_SECONDS:  # the kernel that made it was killed
                     turn.unlink()
             return
         try:
@@ -304,27 +289,23 @@ class LogFile:
 
 
 def open_log(directory: Path, level: str = "INFO", secrets: Iterable[str] = ()) -> Log:
-    """Open ``fact_magics.log`` in a directory, which is made with the first line.
+    """Open ``fact_magics.log`` in a directory; both are made with the first line.
 
     Parameters
     ----------
     directory : Path
         ``FACT_HOME/logs``.
     level : str
-        ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``, in any case; anything else is taken as ``INFO``.
+        ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``, in upper or lower case; any other text means ``INFO``.
     secrets : iterable of str
         Values that must never be written.
     """
-    return Log(LogFile(directory / FILE_NAME), Redactor(tuple(secrets)), level, {})
+    return Log(LogFile(directory / FILE_NAME), Redactor(secrets), level)
 
 
 def _timed(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     event["timestamp"] = utc_now()
     return event
-
-
-def _number(level: str) -> int:
-    return logging.getLevelNamesMapping().get(level.strip().upper(), logging.INFO)
 
 
 def _same_file(path: Path, ours: os.stat_result) -> bool:

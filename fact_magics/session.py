@@ -25,14 +25,14 @@ class Session:
     Parameters
     ----------
     overrides : callable
-        Gives what the notebook set with ``%config``, by the settings' field names.
+        Returns the values that the notebook set with ``%config``, by the settings' field names.
     notebook, kernel : str, optional
-        What the session's row says it belongs to.
+        The notebook and kernel that the session's row names.
 
     Attributes
     ----------
     directory : Path
-        Where relative paths start: the working directory of when it was made, which is the notebook's.
+        The working directory at its start, which is the notebook's; relative paths start there.
     """
 
     def __init__(
@@ -56,26 +56,26 @@ class Session:
 
     @property
     def database_path(self) -> Path:
-        """Where the database is, or will be made."""
+        """The path of the database, which may not exist yet."""
         return (self._core.settings if self._core is not None else self.settings()).database_path
 
     def trust_home(self) -> Path:
-        """Find where the list of trusted files is kept."""
+        """Find the directory that holds the list of trusted files."""
         self.wait_for_imports()
         from fact_magics.config import own_home
 
         return own_home(self._overrides(), os.environ)
 
     def start_ahead(self, delay_seconds: float = 0.05) -> None:
-        """Import what the first cell will need, in the background and without opening anything."""
+        """Import the core in the background for the first cell, without opening anything."""
         self._ahead = threading.Timer(delay_seconds, import_module, ("fact_magics.core",))
         self._ahead.daemon = True
         self._ahead.start()
 
     def wait_for_imports(self) -> None:
-        """Let what is imported ahead come to its end, or not begin.
+        """Wait until the imports of `start_ahead` are done, or cancel them.
 
-        Two threads that import modules of one package at the same moment can be given half of one.
+        Two threads that import modules of one package at once can see a module half initialised.
         """
         ahead = self._ahead
         if ahead is not None:
@@ -85,22 +85,22 @@ class Session:
 
     @property
     def opened(self) -> FactCore | None:
-        """The core, if something has used it yet."""
+        """The core, or None before its first use."""
         return self._core
 
     @property
     def core(self) -> FactCore:
-        """The open core; its settings are those of now.
+        """The open core, with the current settings applied.
 
         Raises
         ------
         SettingsError, StoreError
-            It can't be opened; nothing is left half open, and the next use tries again.
+            The core can't be opened; nothing stays half open, and the next use tries again.
         """
         settings = self.settings()
         with self._opening:
             if self._core is None:
-                # Not before: asyncio alone takes half of the time that loading the extension may.
+                # Imported late: asyncio alone takes half of the time allowed for loading the extension.
                 from fact_magics.bridge import LoopThread
                 from fact_magics.core import FactCore
 
@@ -117,7 +117,7 @@ class Session:
         return self.submit(coroutine).wait(_nothing)
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Job[T]:
-        """Start a coroutine on the core's loop; the core was opened before."""
+        """Start a coroutine on the core's loop; the core must be open."""
         assert self._thread is not None  # noqa: S101 - there is nothing to run before a core is open
         return self._thread.submit(coroutine)
 

@@ -1,12 +1,12 @@
-"""Text from models, tools and users made safe and short enough to show."""
+"""Functions that make text from models, tools and users safe and short enough to show; and times as text."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
 
-# Controls (ANSI escapes begin with one), marks that reorder text on screen, break lines, or carry letters
-# that models alone see; but not tab, line feed, and what joins letters.
+# Control characters (ANSI escapes begin with one), and marks that reorder text on screen, break lines or
+# carry letters that only models see; without tab, line feed, and the characters that join letters.
 _ACTIVE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200e\u200f\u2028-\u202e\u2061-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
@@ -22,25 +22,25 @@ _ASCII_ESCAPES = {code: _escaped(chr(code)) for code in range(128) if _ACTIVE.ma
 
 def inert(text: str) -> str:
     r"""Write controls, ANSI escapes and reordering marks as visible escapes: ``\x1b``, ``\u202e``."""
-    if text.isascii():  # for which `translate` is eight times as fast
+    if text.isascii():  # `translate` is eight times as fast for such text
         return text.translate(_ASCII_ESCAPES)
     return _ACTIVE.sub(lambda match: _escaped(match[0]), text)
 
 
 def printable(text: str) -> str:
-    """Make printed text inert but for carriage returns, by which progress bars are drawn."""
+    """Make printed text inert except for carriage returns, which draw progress bars."""
     return "\r".join(inert(part) for part in text.split("\r"))
 
 
 def shorten(text: str, limit: int, *, unit: str = "characters") -> str:
-    """Cut text at `limit`, saying how much was cut."""
+    """Cut text at `limit`, with a note of how much was cut."""
     if len(text) <= limit:
         return text
     return f"{text[:limit]}… ({len(text) - limit:,} more {unit})"
 
 
 def shorten_middle(text: str, limit: int) -> str:
-    """Cut text at `limit` between its first three quarters and its end, saying how much was cut."""
+    """Cut text down to `limit`, of which its end gets a quarter, with a note of how much was cut."""
     if len(text) <= limit:
         return text
     tail = limit // 4
@@ -48,18 +48,18 @@ def shorten_middle(text: str, limit: int) -> str:
 
 
 def one_line(text: str, limit: int = 80) -> str:
-    """Fold text onto one bounded line."""
+    """Fold text into one line of at most `limit` characters, before escapes."""
     folded = " ".join(text.split())
     return inert(folded if len(folded) <= limit else folded[: limit - 1] + "…")
 
 
 def plural(number: int, noun: str) -> str:
-    """Say ``1 attempt``, ``3 attempts``."""
+    """Write a count: ``1 attempt``, ``3 attempts``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(milliseconds: float) -> str:
-    """Say how long something took: ``0.4 ms``, ``12 ms``, ``3.2 s``, ``4 min 10 s``."""
+    """Write a duration: ``0.4 ms``, ``12 ms``, ``3.2 s``, ``4 min 10 s``."""
     if milliseconds < 10:
         return f"{milliseconds:.1f} ms"
     if milliseconds < 1_000:
@@ -71,7 +71,7 @@ def duration(milliseconds: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    """Say how long ago: ``just now``, ``5 min ago``, ``3 days ago``."""
+    """Write a time in the past: ``just now``, ``5 min ago``, ``3 days ago``."""
     for size, noun in ((86_400, "day"), (3_600, "hour")):
         if seconds >= size:
             return f"{plural(int(seconds // size), noun)} ago"
@@ -81,16 +81,13 @@ def ago(seconds: float) -> str:
 
 
 def utc_now() -> str:
-    """Tell the time as every row writes it: ``2026-11-22T09:28:00.123Z``."""
+    """Give the time in the form of every row: ``2026-11-22T09:28:00.123Z``."""
     return utc_text(datetime.now(UTC))
 
 
-def utc_text(moment: datetime) -> str:
-    """Write an aware `datetime` so that texts sort as the moments do.
+def utc_text(moment: datetime, timespec: str = "milliseconds") -> str:
+    """Write an aware `datetime` of any time zone so that texts sort as the moments do.
 
-    Parameters
-    ----------
-    moment : datetime
-        Aware, of any time zone.
+    `timespec` is that of `datetime.isoformat`; texts of different ones sort alike down to the coarser.
     """
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return moment.astimezone(UTC).isoformat(timespec=timespec).removesuffix("+00:00") + "Z"

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import CellError
+from fact_magics.text import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -209,7 +210,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class ToolMetadata:
-    """What is known about a version of a tool besides its source.
+    """A version of a tool without its source.
+
+    The names of the fields are the names of the columns in the database.
 
     Attributes
     ----------
@@ -234,15 +237,15 @@ class ToolMetadata:
     name: str
     version: str
     description: str
-    contract: str
-    permissions: tuple[str, ...]
-    tags: tuple[str, ...]
-    provider: str
-    model: str
-    proven: bool
-    varies: bool
-    request_hash: str
-    created_at: str
+    contract: str = ""
+    permissions: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    provider: str = ""
+    model: str = ""
+    proven: bool = False
+    varies: bool = False
+    request_hash: str = ""
+    created_at: str = field(default_factory=utc_now)
 
 
 @dataclass(frozen=True, slots=True)

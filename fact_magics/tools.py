@@ -1,10 +1,10 @@
 """The toolbox as a module: ``from fact_magics.tools import slugify``.
 
-It asks the core of the loaded extension; in a script without one it opens the process's own on the first
-import of a name, from the settings of the environment.
+It uses the core of the loaded extension. In a script without the extension, the first import of a name opens
+a core of its own, with the settings of the environment.
 """
 
-# Every public name of this module is a tool's: what it needs itself begins with an underscore.
+# Every public name of this module is the name of a tool, so its own names begin with an underscore.
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 from typing import NoReturn as _NoReturn
@@ -18,7 +18,7 @@ if _TYPE_CHECKING:
     from fact_magics.core.handle import Tool as _Tool
 
 
-# The one module-level state of the package: nobody hands a module the session that it belongs to.
+# The package's only module-level state: a module can't be given a session as an argument.
 _session: _Session | None = None
 
 
@@ -42,12 +42,12 @@ def __getattr__(name: str) -> "_Tool":
     try:
         return _stored(name)
     except _UnknownName as error:
-        # No AttributeError: `from … import` would replace its message with one that names a path.
+        # Not an AttributeError: `from … import` would replace its message with one that names a path.
         raise _ToolImportError(error.message, hint=error.hint) from None
 
 
 def __dir__() -> list[str]:
-    # Whoever lists the names, as Tab does, has not asked for a database to be made.
+    # Listing names, as Tab does, must not create a database.
     import sqlite3
 
     session = _current()
@@ -67,9 +67,9 @@ def _stored(reference: str) -> "_Tool":
 
 
 class _Unavailable:
-    """A tool that came out of a pickle where it can't run.
+    """A tool that was unpickled where it can't run; calling it raises the reason.
 
-    To raise while it is unpickled would end a pool's process, or hang the pool, with no word to the caller.
+    Raising during unpickling would end the process of a pool, or hang the pool, without telling the caller.
     """
 
     def __init__(self, reference: str, error: _FactError) -> None:
@@ -87,14 +87,14 @@ class _Unavailable:
 
 
 def _unpickled(reference: str, tool_id: str) -> "_Tool | _Unavailable":
-    """Find a pickled tool again: the very version, in the toolbox of the process that unpickles it."""
+    """Find the version that was pickled in the toolbox of this process."""
     try:
         found = _stored(reference)
     except _FactError as error:
         return _Unavailable(reference, error)
     if found.id != tool_id:
         other = _FactError(
-            f"{reference} was pickled from another toolbox; here its name and version are another tool's.",
+            f"{reference} was pickled from another toolbox; in this one it is another tool.",
             hint="Set the same FACT_HOME there, or %fact export it and import it.",
         )
         return _Unavailable(reference, other)

@@ -1,4 +1,4 @@
-"""Settings: where each value comes from, what a found file may decide, and the models that it lists."""
+"""Settings, the models of a ``config.yaml``, and which found files a person trusts."""
 
 from fact_magics.config.settings import Settings, load_settings, own_home
 

@@ -1,8 +1,8 @@
-"""``config.yaml`` in LiteLLM's form: models under names of a person's own, with their keys and endpoints.
+"""The models of a ``config.yaml`` in LiteLLM's form, with their names, keys and endpoints.
 
-Many projects have a file of this name, so one without a ``model_list`` of LiteLLM's kind is none of ours. Of
-what LiteLLM's proxy would do with the rest of the file (callbacks, databases, variables, included files,
-Python modules to import), nothing is done.
+Many projects have a file of this name, so one without a ``model_list`` of LiteLLM's kind is ignored. So is
+the rest of the file, from which LiteLLM's proxy would take callbacks, databases, variables, included files
+and Python modules to import.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import re
 import shlex
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONFIG_FILE = "config.yaml"
 
 _KEY = "model_list"
-# At the start of a line, or in braces: that some other text holds the words makes no file ours.
+# A key at the start of a line or in braces; the same words inside another text don't count.
 _MARK = re.compile(rb"""(?:^|[{,])[ \t]*["']?model_list["']?[ \t]*:""", re.MULTILINE)
 _REFERENCE = "os.environ/"
 _MOST_EVENTS = 20_000
@@ -49,23 +49,23 @@ class Deployment:
     Attributes
     ----------
     name : str
-        What ``--model`` and ``FACT_MODEL`` say.
+        The name for ``--model`` and ``FACT_MODEL``.
     model : str
-        What is asked, by LiteLLM's name; empty where it is not known yet.
+        LiteLLM's name of the model; empty if it is not known yet.
     source : str
-        The file.
+        Path of the file.
     key : SecretStr or None
-        Its own key.
+        The key of this entry.
     endpoint : str or None
-        Its own address; it may be sent `key` and no other.
+        The address of this entry; only `key` may be sent there.
     version : str or None
-        Of the endpoint's API.
+        Version of the endpoint's API.
     timeout_seconds : float or None
-        How long it may be silent.
+        How long the endpoint may be silent.
     problem, hint : str
-        Why it can't be asked, and what to do about that; empty where it can.
+        Why the model can't be asked, and what to do next; both empty if it can.
     missing : str
-        The variable that is not set, if that is the problem; else it is that the file is not trusted.
+        The variable that is not set, if that is the problem; empty if the file is not trusted.
     """
 
     name: str
@@ -81,16 +81,16 @@ class Deployment:
 
 
 class ConfigFile(NamedTuple):
-    """What was found.
+    """The nearest file and its models.
 
     Attributes
     ----------
     path : str
-        The file; empty where there is none.
+        Path of the file; empty if there is none.
     deployments : tuple of Deployment
-        Its models, in its order.
+        Its models in order.
     notes : tuple of str
-        What of it does not count, and why, on one line.
+        At most one line, about what is not used and why.
     """
 
     path: str = ""
@@ -99,38 +99,26 @@ class ConfigFile(NamedTuple):
 
     @property
     def default(self) -> str | None:
-        """The name of its first model, if that can be asked."""
+        """The name of the first model, if that one can be asked."""
         first = next(iter(self.deployments), None)
         return first.name if first is not None and not first.problem else None
 
 
 class _Unusable(Exception):
-    """A file or an entry that can't be used; the message is the end of a sentence about it."""
+    """A file or an entry can't be used; the message continues a sentence that begins with its name."""
 
 
 def read_config_file(directory: Path, home: Path, environment: Mapping[str, str]) -> ConfigFile:
-    """Read the nearest ``config.yaml`` with a ``model_list``, from `directory` upward.
+    """Read the nearest ``config.yaml`` with a ``model_list``, from `directory` upward; never raises.
 
-    Parameters
-    ----------
-    directory : Path
-        The notebook's.
-    home : Path
-        Where the list of trusted files is kept.
-    environment : mapping
-        Variables to which a trusted file may refer as ``os.environ/NAME``.
-
-    Returns
-    -------
-    ConfigFile
-        Whatever the file holds, nothing is raised.
+    `home` holds the list of trusted files, which may refer to `environment` as ``os.environ/NAME``.
     """
     for folder in (directory, *directory.parents):
         path = folder / CONFIG_FILE
         try:
             content = read_found(path)
         except OSError:
-            continue  # nobody can tell whether it was meant for this
+            continue  # it may belong to another program
         if content is None or not _MARK.search(content):
             continue
         shown = inert(str(path))
@@ -148,14 +136,14 @@ def _read(entries: Iterable[Any], path: Path, environment: Mapping[str, str], *,
     problems: list[str] = []
     for number, entry in enumerate(entries, start=1):
         try:
-            found += _deployments(entry, str(path), None if not trusted else environment)
+            found += _deployments(entry, str(path), environment if trusted else None)
         except _Unusable as problem:
             problems.append(f"entry {number} of its model_list {problem}")
     notes: list[str] = []
     if waiting := [deployment.name for deployment in found if not trusted and deployment.problem]:
         more = len(waiting) - _NAMES_SHOWN
         named = ", ".join((*waiting[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
-        notes.append(f"what it says of {named} counts only after: {trust_command(path)}")
+        notes.append(f"{named} can be used only after you run: {trust_command(path)}")
     if problems:
         rest = f" (and {plural(len(problems) - 1, 'other')})" if len(problems) > 1 else ""
         notes.append(f"{problems[0]}{rest}, and is left out")
@@ -164,20 +152,20 @@ def _read(entries: Iterable[Any], path: Path, environment: Mapping[str, str], *,
 
 
 def trust_command(path: Path) -> str:
-    """Write the line that lets a found file decide where keys and requests go."""
+    """Write the command by which a person trusts a found file."""
     return f"%fact trust {shlex.quote(inert(str(path)))}"
 
 
 def has_own_meaning(name: str) -> bool:
-    """Tell whether a name says by itself which model is asked, without a file."""
+    """Tell whether a name means a model without any file."""
     return name == SHELF or name.startswith("claude-") or all(name.partition("/"))
 
 
 def _deployments(entry: Any, source: str, environment: Mapping[str, str] | None) -> list[Deployment]:
-    """Read an entry: no deployment of what is a pattern for names, else one.
+    """Read an entry: one deployment, or none if the entry is a pattern for names.
 
-    Without an environment the file is not trusted. What could then send a key or a request elsewhere waits:
-    an endpoint, a variable, and a name that means a model already.
+    Without an environment the file is not trusted. Then a deployment that could send a key or a request
+    elsewhere is not usable: one with an endpoint, a variable, or a name that means a model already.
     """
     name = _text(entry, "model_name", _LONGEST_NAME)
     params = _field(entry, "litellm_params")
@@ -189,53 +177,36 @@ def _deployments(entry: Any, source: str, environment: Mapping[str, str] | None)
     if "*" in name or "*" in told["model"]:
         return []
     if name == SHELF:
-        raise _Unusable(f"takes the name {SHELF}, which is the shelf's")
+        raise _Unusable(f"takes the name {SHELF}, which is reserved for the shelf")
     timeout = _seconds(params)
     literal = {key: text for key, text in told.items() if text and not text.startswith(_REFERENCE)}
-    secret = SecretStr(literal["api_key"]) if "api_key" in literal else None
-    endpoint = told["api_base"] or told["base_url"]
     references = {
         key: text.removeprefix(_REFERENCE) for key, text in told.items() if text and key not in literal
     }
-    if environment is None and (references or endpoint or has_own_meaning(name)):
-        problem = f"{name} stands in {inert(source)}, which is not trusted to say where keys and requests go."
-        hint = f"To trust it as it is: %fact trust {shlex.quote(inert(source))}"
-        return [Deployment(name, literal.get("model", ""), source, secret, problem=problem, hint=hint)]
+    secret = SecretStr(literal["api_key"]) if "api_key" in literal else None
+    unusable = Deployment(name, literal.get("model", ""), source, secret)
+    if environment is None and (references or told["api_base"] or told["base_url"] or has_own_meaning(name)):
+        problem = f"{name} is defined in {inert(source)}, which is not trusted to choose where requests go."
+        hint = f"Read the file, then trust it: %fact trust {shlex.quote(inert(source))}"
+        return [replace(unusable, problem=problem, hint=hint)]
     for key, variable in references.items():
         value = (environment or {}).get(variable)
         if not value:
             problem = f"{name} takes its {key} from {variable}, which is not set."
-            return [
-                Deployment(
-                    name,
-                    literal.get("model", ""),
-                    source,
-                    secret,
-                    problem=problem,
-                    hint=f"Set it, or change {inert(source)}.",
-                    missing=variable,
-                )
-            ]
+            hint = f"Set it, or change {inert(source)}."
+            return [replace(unusable, problem=problem, hint=hint, missing=variable)]
         literal[key] = value
     if "://" in literal["model"]:
-        raise _Unusable("has an address for its litellm_params.model")
-    return [
-        Deployment(
-            name,
-            literal["model"],
-            source,
-            SecretStr(literal["api_key"]) if "api_key" in literal else None,
-            literal.get("api_base") or literal.get("base_url"),
-            literal.get("api_version"),
-            timeout,
-        )
-    ]
+        raise _Unusable("has an address as its litellm_params.model")
+    secret = SecretStr(literal["api_key"]) if "api_key" in literal else None
+    endpoint = literal.get("api_base") or literal.get("base_url")
+    return [Deployment(name, literal["model"], source, secret, endpoint, literal.get("api_version"), timeout)]
 
 
 def _field(mapping: Any, name: str) -> Any:
-    """Give a field of a mapping, or of the one that it merges by ``<<``."""
+    """Read a field of a mapping, or of the mapping that it merges by ``<<``."""
     if not isinstance(mapping, dict):
-        raise _Unusable("is no mapping")
+        raise _Unusable("is not a mapping")
     merged = mapping.get("<<")
     return mapping.get(name, merged.get(name) if isinstance(merged, dict) else None)
 
@@ -245,7 +216,7 @@ def _text(mapping: Any, name: str, longest: int = _LONGEST) -> str | None:
     if value is None or (isinstance(value, str) and value.strip() in _NOTHING):
         return None
     if not isinstance(value, str) or len(value) > longest or not value.isprintable():
-        raise _Unusable(f"has a value for {name} that is no short text")
+        raise _Unusable(f"has a value for {name} that is not a short text")
     return value.strip()
 
 
@@ -257,24 +228,24 @@ def _seconds(params: dict[Any, Any]) -> float | None:
         seconds = float(text)
         if math.isfinite(seconds) and 0 < seconds <= _LONGEST_TIMEOUT:
             return seconds
-    raise _Unusable("has a timeout that is no number of seconds")
+    raise _Unusable(f"has a timeout that is not a number of seconds from 0 to {_LONGEST_TIMEOUT:.0f}")
 
 
 def _entries(content: bytes) -> list[Any] | None:
-    """Parse a file; None for one that is not LiteLLM's."""
+    """Parse a file; None if it is not LiteLLM's."""
     if len(content) > LARGEST_BYTES:
         raise _Unusable(f"is larger than {LARGEST_BYTES:,} bytes")
     import yaml
 
-    # Texts alone: no dates where a version was meant, and nothing that a tag or a merge could set off.
+    # This loader reads every value as text: a version does not become a date, and no tag makes an object.
     loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         text = content.decode("utf-8")
         _refuse_bombs(yaml.parse(text, Loader=loader))
-        document = yaml.load(text, Loader=loader)  # noqa: S506 - it makes texts, lists and mappings, no objects
+        document = yaml.load(text, Loader=loader)  # noqa: S506 - it makes texts, lists and mappings only
     except _Unusable:
         raise
-    except Exception as error:  # noqa: BLE001 - the parser's errors quote the file, and some are its own bugs
+    except Exception as error:  # noqa: BLE001 - any error of the parser; its texts quote the file
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f" (line {mark.line + 1})"
         raise _Unusable(f"can't be read as YAML{where}") from None
@@ -287,7 +258,7 @@ def _entries(content: bytes) -> list[Any] | None:
 
 
 def _refuse_bombs(events: Iterable[Any]) -> None:
-    """Read a document's events up to a bound, counting each alias as all that it stands for."""
+    """Refuse a document that is too large, counting each alias as all that it stands for."""
     from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
     size = 0
@@ -299,7 +270,7 @@ def _refuse_bombs(events: Iterable[Any]) -> None:
         line = f"line {event.start_mark.line + 1}"
         if isinstance(event, AliasEvent):
             if anchor not in sizes:
-                raise _Unusable(f"has an alias of what is not complete ({line})")
+                raise _Unusable(f"has an alias for a value that is not complete ({line})")
             size += sizes[anchor]
         elif isinstance(event, CollectionStartEvent):
             within.append((anchor, size))
@@ -310,6 +281,6 @@ def _refuse_bombs(events: Iterable[Any]) -> None:
         elif anchor is not None:
             sizes[anchor] = 1
         if getattr(event, "tag", None) not in (None, *_PLAIN_TAGS):
-            raise _Unusable(f"has a tag, which would stand for an object ({line})")
+            raise _Unusable(f"has a tag, which could make an object ({line})")
         if size > _MOST_EVENTS or len(within) > _DEEPEST:
             raise _Unusable("is larger than a list of models can be, once its aliases are filled in")

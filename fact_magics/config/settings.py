@@ -1,7 +1,15 @@
-"""Settings: where each comes from, which wins, and which a found file may not give.
+"""`Settings`, and the sources that they are read from.
 
-Highest first: what the notebook set with ``%config``, the environment, the nearest ``.env``, the nearest
-``config.yaml`` in LiteLLM's form, the default.
+The first source that has a value decides:
+
+1. ``%config FactMagics.NAME`` in the notebook, or the script;
+2. the environment;
+3. the nearest ``.env``, from the notebook's directory upward;
+4. the nearest ``config.yaml`` in LiteLLM's form;
+5. the default.
+
+The two files may come from a stranger. Until the person trusts them with ``%fact trust``, they can't choose
+where keys, requests and data go.
 """
 
 from __future__ import annotations
@@ -13,9 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dotenv import dotenv_values
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fact_magics.config.model_list import Deployment, read_config_file, trust_command
 from fact_magics.config.trust import LARGEST_BYTES, is_trusted, read_found
@@ -25,16 +32,19 @@ from fact_magics.text import inert
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What decides where data and requests go, and whose signature is believed: a found file may say it only once
-# it is trusted.
+# These decide where data goes and whose signature is believed.
 _NEEDS_TRUST = ("FACT_HOME", "DATABASE_URL", "FACT_CACHE_URL", "SECRET_KEY")
 _ENDPOINTS = ("_BASE_URL", "_API_BASE")
-# Ollama takes no key, and Anthropic one of this name only.
+# Ollama takes no key, and Anthropic takes one of this name only.
 _KEYLESS = ("OLLAMA", "ANTHROPIC")
 _PROVIDER_NAMES = ("_API_KEY", "_API_VERSION", *_ENDPOINTS)
+_ENVIRONMENT = "the environment"
+
+# The value and the source of each name.
+Found = dict[str, tuple[Any, str]]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Everything that can be set, and where each value came from.
 
     Attributes
@@ -44,31 +54,29 @@ class Settings(BaseSettings):
     database : str
         ``sqlite:///PATH``; ``DATABASE_URL``. Empty: a file in `home`.
     model : str or None
-        The model when a cell names none; ``FACT_MODEL``.
+        The model for cells that name none; ``FACT_MODEL``.
     anthropic_api_key, anthropic_base_url
         The endpoint is None unless it came from the same source as the key.
     live : {"auto", "off"}
         Whether cells show live views.
     isolation : {"auto", "require", "process"}
-        What to do where files and network can't be enforced.
+        What to do if the system can't restrict files and network.
     limits : dict
         Limits of a run besides its time and memory: ``processes``, ``threads``, ``open_files`` (counts),
-        ``disk_mb``, ``file_mb``, ``printed_mb``, ``result_mb``. Those that are not named keep their defaults.
+        ``disk_mb``, ``file_mb``, ``printed_mb``, ``result_mb``. The others keep their defaults.
     providers : dict
-        Other providers' keys and endpoints, by their names in the environment.
+        Keys and endpoints of other providers, by their names in the environment.
     models : tuple of Deployment
-        The models that a ``config.yaml`` names.
+        The models of the ``config.yaml``.
     origins : dict
-        Where each field that is no default came from, and each of `providers` by its name.
+        The source of each field that was set, and of each of `providers`, by name.
     notes : tuple of str
-        What was found and not used, one line each.
+        One line about each value that was found and is not used.
     withheld : tuple of str
         Keys of a found file that are not used because the file also chooses where they go.
     """
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
-    )
+    model_config = ConfigDict(frozen=True, populate_by_name=True, validate_default=True)
 
     home: Path = Field(
         default_factory=lambda: user_data_path("fact_magics", appauthor=False), validation_alias="FACT_HOME"
@@ -107,21 +115,8 @@ class Settings(BaseSettings):
             raise PydanticCustomError("limits", "{problem}", {"problem": str(error)}) from None
         return limits
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Leave the merging to `load_settings`, which keeps track of where each value came from."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
-
     def origin(self, name: str) -> str:
-        """Say where a value came from: ``%config``, ``the environment``, a path, or ``default``."""
+        """Name the source of a value: ``%config``, ``the environment``, a path, or ``default``."""
         return self.origins.get(name, "default")
 
     @property
@@ -138,7 +133,7 @@ class Settings(BaseSettings):
         path = self.database.removeprefix("sqlite:///")
         if path == self.database or not path:
             raise SettingsError(
-                f"DATABASE_URL from {self.origin('database')} is no usable SQLite URL.",
+                f"DATABASE_URL from {self.origin('database')} is not a SQLite URL with a path.",
                 hint="Write sqlite:///relative/path.db or sqlite:////absolute/path.db, or remove it.",
             )
         return Path(path).expanduser().absolute()
@@ -152,13 +147,18 @@ class Settings(BaseSettings):
         return tuple(value.get_secret_value() for value in held if value is not None)
 
 
+# The name of each field in the environment, or its own name if it has none there.
+_NAMES = {field: str(info.validation_alias or field) for field, info in Settings.model_fields.items()}
+_FIELDS = {name: field for field, name in _NAMES.items()}
+
+
 def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Mapping[str, str]) -> Settings:
     """Read the settings as they are now.
 
     Parameters
     ----------
     overrides : mapping
-        What the notebook or the script set, by field name; None values count as not set.
+        The values that the notebook or the script set, by field name; None counts as not set.
     directory : Path
         The notebook's: the nearest ``.env`` and ``config.yaml`` are looked for from here upward.
     environment : mapping
@@ -167,126 +167,111 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     Raises
     ------
     SettingsError
-        A value that can't be used, with its name and where it came from.
+        A value can't be used; the message names it and its source.
     """
-    fields = {str(field.validation_alias or name): name for name, field in Settings.model_fields.items()}
     notes: list[str] = []
-    withheld: list[str] = []
-    # Each name's value and its source; later sources win.
-    found: dict[str, tuple[Any, str]] = {}
     home = own_home(overrides, environment)
     file = read_config_file(directory, home, environment)
-    if file.default is not None:
-        _add(found, {"FACT_MODEL": file.default}, file.path)
-    _add(found, *_from_file(directory, home, notes, withheld))
+    read, path, withheld = _read_env_file(directory, home, notes)
     notes += file.notes
-    _add(found, _from_environment(environment), "the environment")
-    _add(found, {_alias(name): value for name, value in overrides.items() if value is not None}, "%config")
+    found: Found = {}
+    for values, source in (  # a later source replaces an earlier one
+        ({"FACT_MODEL": file.default} if file.default else {}, file.path),
+        (read, path),
+        (_relevant({name: value for name, value in environment.items() if value}), _ENVIRONMENT),
+        ({_NAMES[field]: value for field, value in overrides.items() if value is not None}, "%config"),
+    ):
+        found.update({name: (value, source) for name, value in values.items()})
     _drop_foreign_database(found, notes)
     _drop_strange_endpoints(found, notes)
 
-    values = {fields[name]: value for name, (value, _) in found.items() if name in fields}
-    values["models"] = file.deployments
-    values["providers"] = {
-        name: value
-        for name, (value, _) in found.items()
-        if name.endswith(_PROVIDER_NAMES) and name not in fields
+    values = {_FIELDS.get(name, name): value for name, (value, _) in found.items()}
+    values |= {
+        "providers": {name: value for name, value in values.items() if name.endswith(_PROVIDER_NAMES)},
+        "models": file.deployments,
+        "origins": {_FIELDS.get(name, name): source for name, (_, source) in found.items()},
+        "notes": tuple(notes),
+        "withheld": tuple(name for name in withheld if name not in found),
     }
-    if isinstance(values.get("log_level"), str):
-        values["log_level"] = values["log_level"].lower()
+    if isinstance(level := values.get("log_level"), str):
+        values["log_level"] = level.lower()
     try:
-        return Settings(
-            **values,
-            origins={fields.get(name, name): source for name, (_, source) in found.items()},
-            notes=tuple(notes),
-            withheld=tuple(name for name in withheld if name not in found),
-        )
+        return Settings(**values)
     except ValidationError as error:
-        raise _unusable(error, found, {name: alias for alias, name in fields.items()}) from None
-
-
-def _alias(field: str) -> str:
-    return str(Settings.model_fields[field].validation_alias or field)
-
-
-def _add(found: dict[str, tuple[Any, str]], values: Mapping[str, Any], source: str) -> None:
-    found.update({name: (value, source) for name, value in values.items()})
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    named = EnvSettingsSource(Settings, env_ignore_empty=True)
-    # Only these names: a variable that happens to be called as another field is somebody else's.
-    aliases = {str(field.validation_alias) for field in Settings.model_fields.values()}
-    named.env_vars = {
-        name.lower(): value for name, value in environment.items() if value and name.upper() in aliases
-    }
-    known = {name: value for name, value in named().items() if name.isupper()}
-    return {
-        **{name: value for name, value in environment.items() if name.endswith(_PROVIDER_NAMES) and value},
-        **known,
-    }
+        raise _unusable(error, found) from None
 
 
 def own_home(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Path:
-    """Find the home that no found file has a say in: where the list of trusted files is kept."""
+    """Find the home without asking any found file: it holds the list of trusted files."""
     chosen = overrides.get("home") or environment.get("FACT_HOME")
     home = Path(chosen) if chosen else user_data_path("fact_magics", appauthor=False)
     return home.expanduser().absolute()
 
 
-def _from_file(
-    directory: Path, home: Path, notes: list[str], withheld: list[str]
-) -> tuple[dict[str, str], str]:
+def _relevant(variables: Mapping[str, str]) -> dict[str, str]:
+    """Select the variables that are settings: ours in upper or lower case, and those of providers.
+
+    A variable that happens to have the name of another field belongs to somebody else.
+    """
+    ours = {name.upper(): value for name, value in variables.items()}
+    return {
+        **{name: value for name, value in variables.items() if name.endswith(_PROVIDER_NAMES)},
+        **{name: value for name, value in ours.items() if name in _FIELDS and name.isupper()},
+    }
+
+
+def _read_env_file(directory: Path, home: Path, notes: list[str]) -> tuple[dict[str, str], str, list[str]]:
+    """Read the nearest ``.env``: the values that may be used, its path, and the names of withheld keys."""
     path = _nearest(directory, ".env")
     if path is None:
-        return {}, ""
+        return {}, "", []
     shown = inert(str(path))
     try:
         content = read_found(path) or b""
         text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError):
         notes.append(f"{shown} could not be read.")
-        return {}, ""
+        return {}, "", []
     if len(content) > LARGEST_BYTES:
         notes.append(f"{shown} is not used: it is larger than {LARGEST_BYTES:,} bytes.")
-        return {}, ""
+        return {}, "", []
     trusted = is_trusted(path, home, content)
     # Interpolation would let the file read the environment's secrets.
     read = dotenv_values(stream=StringIO(text), interpolate=trusted)
-    # Only what has a name in the environment: how tools are isolated is the notebook's to say.
-    known = {
-        str(field.validation_alias) for field in Settings.model_fields.values() if field.validation_alias
-    }
     values = {
         name: value
         for name, value in read.items()
-        if value and (name in known or name.endswith(_PROVIDER_NAMES))
+        if value and (name.endswith(_PROVIDER_NAMES) or (name in _FIELDS and name.isupper()))
     }
-    if not trusted:
-        distrusted = [name for name in values if name in _NEEDS_TRUST or name.endswith(_ENDPOINTS)]
+    withheld: list[str] = []
+    distrusted = [name for name in values if name in _NEEDS_TRUST or name.endswith(_ENDPOINTS)]
+    if distrusted and not trusted:
         for name in distrusted:
             del values[name]
-            key = name.removesuffix("_BASE_URL").removesuffix("_API_BASE") + "_API_KEY"
-            # The key was most likely made for that endpoint: it goes nowhere else.
-            if values.pop(key, None):
-                withheld.append(key)
-        if distrusted:
-            command = trust_command(path)
-            notes.append(f"{shown} sets {', '.join(distrusted)}, which counts only after: {command}")
-    return values, str(path)
+            # The key was most likely made for that endpoint, so it is sent nowhere else.
+            if values.pop(_key_of(name), None):
+                withheld.append(_key_of(name))
+        notes.append(
+            f"{shown} sets {', '.join(distrusted)}, to be used only after you run: {trust_command(path)}"
+        )
+    return values, str(path), withheld
 
 
 def _nearest(directory: Path, name: str) -> Path | None:
     for folder in (directory, *directory.parents):
         path = folder / name
-        with suppress(OSError):  # a directory that can't be looked into holds nothing of ours
+        with suppress(OSError):  # a directory that can't be read holds nothing of ours
             if path.is_file():
                 return path
     return None
 
 
-def _drop_foreign_database(found: dict[str, tuple[Any, str]], notes: list[str]) -> None:
-    """Leave another program's database alone: the name is a common one."""
+def _key_of(endpoint: str) -> str:
+    return endpoint.removesuffix("_BASE_URL").removesuffix("_API_BASE") + "_API_KEY"
+
+
+def _drop_foreign_database(found: Found, notes: list[str]) -> None:
+    """Ignore the database of another program, for which the same name is common."""
     url, source = found.get("DATABASE_URL", ("", ""))
     scheme = str(url).partition(":")[0]
     if url and not scheme.startswith("sqlite"):
@@ -296,25 +281,24 @@ def _drop_foreign_database(found: dict[str, tuple[Any, str]], notes: list[str]) 
         )
 
 
-def _drop_strange_endpoints(found: dict[str, tuple[Any, str]], notes: list[str]) -> None:
+def _drop_strange_endpoints(found: Found, notes: list[str]) -> None:
     """Use an endpoint only with a key from the same source."""
     for name in [name for name in found if name.endswith(_ENDPOINTS)]:
-        key = name.removesuffix("_BASE_URL").removesuffix("_API_BASE") + "_API_KEY"
-        source = found[name][1]
+        key, source = _key_of(name), found[name][1]
         if key in found and found[key][1] != source:
-            del found[name]
-            notes.append(f"{name} from {source} is not used: {key} comes from {found[key][1]}.")
-        elif key not in found and source != "the environment" and not name.startswith(_KEYLESS):
+            reason = f"{key} comes from {found[key][1]}"
+        elif key not in found and source != _ENVIRONMENT and not name.startswith(_KEYLESS):
             # The provider may take its key under another name, and from another source.
-            del found[name]
-            notes.append(f"{name} from {source} is not used: the file holds no {key}.")
+            reason = f"the file holds no {key}"
+        else:
+            continue
+        del found[name]
+        notes.append(f"{name} from {source} is not used: {reason}.")
 
 
-def _unusable(
-    error: ValidationError, found: Mapping[str, tuple[Any, str]], aliases: Mapping[str, str]
-) -> SettingsError:
+def _unusable(error: ValidationError, found: Found) -> SettingsError:
     first = error.errors(include_input=False, include_url=False)[0]
     field = str(first["loc"][0])
-    name = aliases.get(field, field)
+    name = _NAMES.get(field, field)
     source = found.get(name, (None, "the settings"))[1]
     return SettingsError(f"{name} from {source} can't be used: {first['msg']}.", hint="Correct or remove it.")

@@ -1,7 +1,7 @@
-"""Which found files a person trusts: a list of content hashes, kept in ``FACT_HOME``.
+"""The files that a person trusts, by the hashes of their contents, listed in ``FACT_HOME``.
 
-A notebook's folder may come from anywhere, so a file found there may not choose where keys, requests and
-history go until the person said so; a file that changed since is no longer trusted.
+The folder of a notebook may come from anywhere, so a file found there may choose where keys, requests and the
+history go only once the person trusts it. A file that changes is no longer trusted.
 """
 
 from __future__ import annotations
@@ -17,23 +17,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST_BYTES = 1_000_000
-"""No settings file is larger."""
+"""Bound of the size of a settings file."""
 
 _LIST = "trusted.json"
 
 
 def read_found(path: Path) -> bytes | None:
-    """Read a file that may be there, once, so that what is judged is what is used.
+    """Read a file once, so that the content that is judged is the one that is used.
 
     Returns
     -------
     bytes or None
-        None where there is no regular file; of one that is too large, one byte more than `LARGEST_BYTES`.
-
-    Raises
-    ------
-    OSError
-        It can't be read.
+        None if there is no regular file; the first `LARGEST_BYTES` + 1 bytes of one that is too large.
     """
     if not path.is_file():
         return None
@@ -42,7 +37,7 @@ def read_found(path: Path) -> bytes | None:
 
 
 def is_trusted(path: Path, home: Path, content: bytes | None = None) -> bool:
-    """Tell whether this file was trusted with the content that it has, or that was read from it."""
+    """Tell whether a person trusts a file with its present content, or with the `content` that was read."""
     try:
         known = _read(home).get(str(path.resolve()))
         return known is not None and known == _digest(_read_all(path) if content is None else content)
@@ -61,9 +56,9 @@ def trust(path: Path, home: Path) -> None:
     try:
         trusted = {**_read(home), str(path.resolve()): _digest(_read_all(path))}
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial = home / f"{_LIST}.partial"
-        partial.write_text(json.dumps(trusted, indent=1), encoding="utf-8")
-        partial.replace(home / _LIST)
+        unfinished = home / f"{_LIST}.partial"
+        unfinished.write_text(json.dumps(trusted, indent=1), encoding="utf-8")
+        unfinished.replace(home / _LIST)
     except OSError as error:
         raise SettingsError(
             f"{path} can't be trusted: {error.strerror}.", hint="Give the path of a file that you can read."

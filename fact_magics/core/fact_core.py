@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 
 
 class FactCore:
-    """The session without a notebook.
+    """Generate, run and remember tools, without a notebook.
 
     Parameters
     ----------
     settings : Settings, optional
-        Where things are and which model is asked; read from the environment where none are given.
-        A later assignment to `settings` counts from the next generation on.
+        Where data are kept and which model is asked; by default read from the environment. A later
+        assignment to the attribute takes effect at the next generation.
     notebook, kernel : str, optional
-        What the session's row says it belongs to.
+        The notebook and kernel that the session's row names.
     directory : Path, optional
-        Where relative paths in permissions and inputs start; the working directory of now if none is given.
+        Where relative paths in permissions and inputs start; by default the current working directory.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class FactCore:
             )
             self._toolbox = Toolbox(self._store, self.session_id, self._runner)
             await self._store.sessions.start(self.session_id, **self._about)
-            # Ahead of the first run, which is told if this system can't isolate.
+            # Before the first run, which gets the error if this system can't isolate.
             self._warming = asyncio.create_task(self._warm())
         except BaseException:
             await self._store.aclose()
@@ -102,7 +102,7 @@ class FactCore:
             await self._sandbox.start()
 
     async def configure(self, settings: Settings) -> None:
-        """Take over changed settings; where data are kept stays as it was when the core was opened."""
+        """Apply changed settings; the database and the logs stay where they were opened."""
         known = self.settings
         if (settings.isolation, settings.limits) != (known.isolation, known.limits):
             await self._warming
@@ -118,7 +118,7 @@ class FactCore:
         return Protected(self.directory, settings.home, self._store.path, own_home({}, os.environ))
 
     async def layers(self) -> tuple[str, ...]:
-        """Name the isolation layers in force; empty where a tool that a model wrote can't be run."""
+        """Name the isolation layers in force; empty if tools written by a model can't be run."""
         await self._warming
         return self._sandbox.layers()
 
@@ -141,7 +141,7 @@ class FactCore:
             self.log.close()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event, on the core's loop; gives the function that ends it."""
+        """Call `listener` with every event, on the core's loop; the function returned ends that."""
         self._listeners.append(listener)
 
         def unsubscribe() -> None:
@@ -158,16 +158,10 @@ class FactCore:
 
         return emit
 
-    # Tools
+    # Tools. A name or version that is not there raises `UnknownName`.
 
     async def tool(self, reference: str) -> Tool:
-        """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``; the first use of a bare name pins its version.
-
-        Raises
-        ------
-        UnknownName
-            There is no such tool, or no such version of it.
-        """
+        """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``; the first use of a bare name pins its version."""
         return await self._toolbox.resolve(reference)
 
     async def look_up(self, reference: str) -> Tool:
@@ -179,7 +173,7 @@ class FactCore:
         return self._toolbox.pinned(name)
 
     async def stored(self, reference: str) -> ToolVersion:
-        """Find a version as it is stored, also one that can't be run any more (`UnknownName` otherwise)."""
+        """Find a version as it is stored, also one that can't be run any more."""
         return await self._toolbox.stored(reference)
 
     async def current(self, name: str) -> ToolVersion | None:
@@ -187,7 +181,7 @@ class FactCore:
         return await self._store.tools.get(name)
 
     async def versions(self, name: str) -> list[ToolVersion]:
-        """List the versions of a name, the highest first (`UnknownName` where there are none)."""
+        """List the versions of a name, the highest first."""
         return await self._toolbox.versions(name)
 
     async def version_by_id(self, tool_id: str) -> Tool | None:
@@ -206,7 +200,7 @@ class FactCore:
         return await self._store.tools.names()
 
     async def roll_back(self, name: str, version: str) -> Tool:
-        """Make another version the current one, of the toolbox and of this session (or `UnknownName`)."""
+        """Make another version the current one, of the toolbox and of this session."""
         return await self._toolbox.roll_back(name, version)
 
     async def remove_tool(self, name: str) -> int:
@@ -255,15 +249,7 @@ class FactCore:
         return self._toolbox.hold(version)
 
     async def export_tool(self, reference: str) -> str:
-        """Write a tool as the text of a file that `import_tool` reads, signed if a ``SECRET_KEY`` is set.
-
-        Raises
-        ------
-        UnknownName
-            There is no such tool, or no such version of it.
-        TransferRefused
-            It is too large for a file, or not text.
-        """
+        """Write a tool as the text of a file that `import_tool` reads, signed if a ``SECRET_KEY`` is set."""
         from fact_magics.core import portable
 
         found = await self._toolbox.stored(reference)
@@ -321,8 +307,6 @@ class FactCore:
 
         Raises
         ------
-        UnknownName
-            There is no such tool.
         CellError
             A permission is malformed, dangerous, or grants nothing.
         IsolationError
@@ -343,13 +327,7 @@ class FactCore:
         return await self._runner.execute(planned, self._emitter(listener))
 
     async def plan(self, tool: Tool, request: ToolInput) -> Plan:
-        """Plan a run for `execute`, which may answer it from the cache unless the request is fresh.
-
-        Raises
-        ------
-        InvalidInput
-            The input does not fit the signature, or a file can't be passed; nothing is recorded.
-        """
+        """Plan a run for `execute`, or raise `InvalidInput`; nothing is recorded."""
         if tool.loaded.takes_paths:
             return await asyncio.to_thread(self._runner.plan, tool.loaded, request)
         return self._runner.plan(tool.loaded, request)
@@ -359,13 +337,7 @@ class FactCore:
         return self._runner.refuse(tool.loaded, parameters, refused)
 
     def conclude(self, planned: Plan, outcome: Outcome, started: float) -> ToolOutput:
-        """Judge and record a run that was made in the notebook's own process; its row waits for `flush`.
-
-        Parameters
-        ----------
-        started : float
-            The `time.perf_counter` of the run's start.
-        """
+        """Build the output of a run in the notebook's own process; its row waits for `flush`."""
         return self._runner.conclude(planned, outcome, started)
 
     # History
@@ -384,12 +356,12 @@ class FactCore:
         return rows or await self.list_runs(tool_name=tool_id, limit=limit)
 
     async def list_runs(self, **chosen: Any) -> list[ExecutionRow]:
-        """List runs, the latest first; the filters are those of `Store.history`."""
+        """List runs, the latest first; filters: `store.history.runs`."""
         await self.flush()
         return await self._store.history.runs(**chosen)
 
     async def list_generations(self, **chosen: Any) -> list[GenerationRow]:
-        """List attempts of generations, the latest first; the filters are those of `Store.generations`."""
+        """List attempts of generations, the latest first; filters: `store.history.generations`."""
         return await self._store.history.generations(**chosen)
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
@@ -402,11 +374,6 @@ class FactCore:
     async def find_session(self, session_id: str) -> SessionRow | None:
         """Find a session by its id or an unambiguous beginning of it."""
         return await self._store.sessions.find(session_id)
-
-    @property
-    def pending_rows(self) -> int:
-        """How many rows wait for a commit."""
-        return self._recorder.pending
 
     async def flush(self) -> None:
         """Commit the rows that wait (`StoreError` where the database can't be written)."""

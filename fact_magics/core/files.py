@@ -1,7 +1,7 @@
-"""The files that are passed as ``Path`` parameters: found, refused or granted, known by their content.
+"""Files that are passed as ``Path`` arguments: found, checked, and identified by their content.
 
-A path in an input is a name; what a tool reads is what is there when it runs. So the content joins the run's
-key, and an answer is kept only if the file is the same after the run as it was before.
+A tool reads what is at a path when it runs, so the file's content is part of the run's key, and an answer is
+kept only if the file did not change during the run.
 """
 
 from __future__ import annotations
@@ -19,17 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import CellError, InvalidInput
 from fact_magics.permissions import Permission, Protected, covers, danger, places
-from fact_magics.signature.vocabulary import (
-    Bounded,
-    DictOf,
-    ListOf,
-    ObjectOf,
-    Scalar,
-    SetOf,
-    TupleOf,
-    Type,
-    UnionOf,
-)
 from fact_magics.text import one_line, plural
 from fact_magics.tool import Returned
 from fact_magics.values import ToolObject, normalise
@@ -38,7 +27,6 @@ from fact_magics.values.showing import brief
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from fact_magics.signature import Signature
     from fact_magics.tool import Example
 
     # Device, inode, size, and nanoseconds of the last changes of content and of anything.
@@ -51,7 +39,7 @@ _MOST_FILES = 1_000
 _MOST_PROBLEMS = 10
 _BUFFER = 1 << 20
 _KIND = type(Path())
-# A pipe that takes the file's name meanwhile would be waited for.
+# Without O_NONBLOCK, opening a pipe that took the file's name meanwhile would wait.
 _READING = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 )
@@ -63,15 +51,15 @@ class InputFile(NamedTuple):
     Attributes
     ----------
     path : str
-        As the tool gets it: absolute, its links not followed.
+        Absolute, with links not followed; the tool gets this.
     real : str
-        What it leads to.
+        The file that it leads to, with links followed.
     state : tuple of int
-        What tells that the file was changed: device, inode, size, times of the last changes.
+        Changes when the file changes: device, inode, size, times of the last changes.
     digest : bytes
-        Of its content; empty where the run's answer is not kept anyway.
+        Digest of its content; empty if the run's answer is not kept anyway.
     settled : bool
-        It was last changed so long before it was read that any later change shows in `state`.
+        Whether its last change was long enough ago that any later change shows in `state`.
     """
 
     path: str
@@ -82,30 +70,8 @@ class InputFile(NamedTuple):
 
     @property
     def permission(self) -> str:
-        """What its run is granted."""
+        """The permission that its run gets."""
         return Permission("read", self.real).text
-
-
-def takes_paths(signature: Signature) -> bool:
-    """Tell whether an input of the signature may hold a path."""
-    return any(_mentions_path(parameter.type) for parameter in signature.parameters)
-
-
-def _mentions_path(type_: Type) -> bool:
-    match type_:
-        case Scalar(name):
-            return name == "Path"
-        case ListOf(item) | SetOf(item, _):
-            return _mentions_path(item)
-        case TupleOf(items, _) | UnionOf(items):
-            return any(map(_mentions_path, items))
-        case DictOf(key, value):
-            return _mentions_path(key) or _mentions_path(value)
-        case Bounded(base, _):
-            return _mentions_path(base)
-        case ObjectOf(_, _, fields):
-            return any(_mentions_path(field.type) for field in fields)
-    return False
 
 
 class InputFiles:
@@ -116,7 +82,7 @@ class InputFiles:
     Parameters
     ----------
     protected : Protected
-        What no file may be passed of without a permission; relative paths start in its `directory`.
+        Places whose files need a permission to be passed; relative paths start in its `directory`.
     """
 
     def __init__(self, protected: Protected) -> None:
@@ -138,15 +104,15 @@ class InputFiles:
         Parameters
         ----------
         name : str
-            The tool, for messages.
+            The tool's name, for messages.
         given : mapping
-            The input before it was validated. A path that is not in it is a default of the tool's, which
-            nobody passed: it is no input file.
+            The input before it was validated. A path that is not in it is one of the tool's defaults, which
+            nobody passed, so it is not an input file.
         permissions : tuple of str
-            What is granted beside: a path that one of these covers may be missing, or a directory, and is no
-            input file.
+            Permissions of the run. A path that one of them covers is not an input file; it may be missing, or
+            a directory.
         digests : bool
-            Whether contents are to be read. That takes time: not on an event loop.
+            Whether to read the contents. That takes time, so don't do it on an event loop.
 
         Returns
         -------
@@ -156,14 +122,14 @@ class InputFiles:
         Raises
         ------
         InvalidInput
-            With one detail line a path that is no file that can be read, or one that needs a permission.
+            A path does not lead to a readable file, or needs a permission; one detail line a path.
         """
         found: dict[str, InputFile] = {}
         problems: list[str] = []
 
         def take_path(passed: Callable[[], frozenset[Path]], path: Path, place: str) -> Path:
             if not places.is_possible(str(path)):
-                problems.append(f"{place}: {_shown(str(path))} is no path")
+                problems.append(f"{place}: {_shown(str(path))} is not a path")
                 return path
             full = self.protected.directory / _expanded(path)
             real = Path(os.path.realpath(full))
@@ -200,12 +166,12 @@ class InputFiles:
         return taken, tuple(found.values())
 
     def refuse_unfit(self, examples: Iterable[Example], permissions: tuple[str, ...]) -> None:
-        """Refuse examples that no tool could hold, because a path in their call can't be passed.
+        """Refuse examples that can't be run because a path in their call can't be passed.
 
         Raises
         ------
         CellError
-            With the example, and what is wrong with the path.
+            Names the example and the problem with its path.
         """
         for example in examples:
             if not isinstance(example.expected, Returned):
@@ -221,7 +187,7 @@ class InputFiles:
                 ) from None
 
     def are_unchanged(self, files: Iterable[InputFile]) -> bool:
-        """Tell whether files are what they were when they were taken; may read them again."""
+        """Tell whether files have not changed since they were taken; may read them again."""
         for file in files:
             try:
                 if os.path.realpath(file.path) != file.real or _state(Path(file.real).stat()) != file.state:
@@ -242,7 +208,7 @@ class InputFiles:
                 f"{_shown(path)} is a directory; add --allow read:{_shown(path)} to grant all of it"
             )
         if not stat.S_ISREG(status.st_mode):
-            raise _UnfitError(f"{_shown(path)} is no regular file")
+            raise _UnfitError(f"{_shown(path)} is not a regular file")
         state = _state(status)
         with self._lock:
             known = self._digests.get((str(real), state))
@@ -284,11 +250,11 @@ class InputFiles:
 
 
 class _UnfitError(Exception):
-    """A path that is not passed, and why."""
+    """A path can't be passed; the message says why."""
 
 
 class _LeftToToolError(Exception):
-    """A default that nobody passed: the tool fills it in, as it does those that only it can tell."""
+    """A default that nobody passed and that names nothing here; the tool itself fills it in."""
 
 
 def _paths_in(given: object) -> frozenset[Path]:
@@ -296,7 +262,7 @@ def _paths_in(given: object) -> frozenset[Path]:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Give each text in a normalised value, and each path as one."""
+    """Yield each text in a normalised value, paths as texts."""
     match value:
         case str() | Path():
             yield str(value)
@@ -336,16 +302,16 @@ def _replaced(value: object, place: str, take: Callable[[Path, str], Path]) -> o
 def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
-    except RuntimeError:  # nobody of that name: then it is the name of a file
+    except RuntimeError:  # no such user, so this is the name of a file
         return path
 
 
 def _read(real: str) -> tuple[_State, bytes]:
-    """Digest a file's content; gives the state that it had before."""
+    """Digest a file's content; returns the state that it had before."""
     with os.fdopen(os.open(real, _READING), "rb", buffering=0) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise _UnfitError(f"{_shown(real)} is no regular file")
+            raise _UnfitError(f"{_shown(real)} is not a regular file")
         digest = hashlib.blake2b(digest_size=20)
         buffer = memoryview(bytearray(_BUFFER))
         while size := file.readinto(buffer):

@@ -26,15 +26,7 @@ async def generate(
 ) -> ToolVersion:
     """Give the accepted version of a request: the one it has already, or a new one.
 
-    Raises
-    ------
-    GenerationFailed, ProviderError
-        Nothing was accepted; every attempt is recorded, and nothing else changed.
-    CellError
-        The name, or an example in the description, can't be read; a permission is malformed, dangerous,
-        or grants nothing.
-    IsolationError
-        A permission can't be granted here and now.
+    See `FactCore.generate` for the errors.
     """
     tool_name(spec.name)
     spec = _with_examples(spec)
@@ -73,14 +65,8 @@ async def edit(
 ) -> ToolVersion:
     """Take a source written by hand as the next version, proven on the contract of the one it follows.
 
-    A source that is a version already makes no new one: that version becomes the current one.
-
-    Raises
-    ------
-    GenerationFailed
-        It was not accepted; the attempt is recorded, and nothing else changed.
-    CellError, IsolationError
-        A permission of the tool can't be granted any more.
+    A source that is a version already makes no new one: that version becomes the current one. See
+    `FactCore.edit_tool` for the errors.
     """
     if _trimmed(source) == _trimmed(current.source):
         source = current.source

@@ -1,4 +1,4 @@
-"""`Tool`: what a notebook holds, calls, looks at and hands to an agent."""
+"""`Tool`: the object that a notebook calls, shows and hands to an agent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class RunsTools(Protocol):
-    """What a handle needs of the core: its runner."""
+    """The part of the runner that a handle calls."""
 
     def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool and wait for its value."""
@@ -30,9 +30,9 @@ class Tool:
     Parameters
     ----------
     loaded : LoadedTool
-        The version that this handle runs, always.
+        The version that this handle runs, whatever becomes current later.
     run : RunsTools
-        The core that runs it.
+        Runs it.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class Tool:
 
     @property
     def metadata(self) -> ToolMetadata:
-        """What is known about it."""
+        """Its metadata: description, contract, permissions, author."""
         return self._loaded.metadata
 
     @property

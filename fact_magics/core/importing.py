@@ -1,4 +1,4 @@
-"""A tool out of a file: what it is said to be is checked, what it promises is proven again, here."""
+"""Import a tool from a file: check what the file claims, and prove the tool again on its own examples."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _CLAIM_LIMIT = 120
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What the user says to an import.
+    """What the user allows an import to do.
 
     Attributes
     ----------
     permissions : tuple of str
-        Granted, as they were written: all that the file asks for, and no other.
+        The permissions to grant, as written: all that the file asks for, and no others.
     yes_really : bool
-        Dangerous ones are meant.
+        Grant dangerous permissions too.
     unsigned : bool
-        A file without a signature will do.
+        Accept a file without a signature.
     """
 
     permissions: tuple[str, ...] = ()
@@ -64,17 +64,8 @@ async def take_in(
     ----------
     key : SecretStr, optional
         The ``SECRET_KEY`` of the settings; without one, no signature is checked.
-    timeout_seconds : float
-        Wall-clock limit of each example.
 
-    Raises
-    ------
-    TransferRefused
-        Its signature, its contract, or what it does here; nothing has changed.
-    CellError
-        A permission that it asks for was not granted, or can't be.
-    IsolationError
-        A permission can't be granted here and now.
+    See `FactCore.import_tool` for the errors.
     """
     tool_name(file.name)
     refuse_unsigned(file, key, unsigned=consent.unsigned)
@@ -88,8 +79,8 @@ async def take_in(
         notice = f"this very tool is {same.reference} already, so no new version was made"
         return await acceptor.reuse(order, same, notice)
     await acceptor.sandbox.check(spec.permissions)
-    # An example may name a file of this machine, which its run may then read: one that could carry away
-    # what it reads must be granted that by a person.
+    # An example may name a file of this machine, which its run could then read. A tool that has permissions
+    # could send it away, so it gets no files.
     files = None if spec.permissions else acceptor.files
 
     def refused(why: str, details: tuple[str, ...]) -> TransferRefused:
@@ -103,12 +94,12 @@ async def take_in(
 
 
 def refuse_unsigned(file: ToolFile, key: SecretStr | None, *, unsigned: bool) -> None:
-    """Refuse a file that the key of these settings did not sign.
+    """Refuse a file that was not signed with the key of the settings.
 
     Raises
     ------
     TransferRefused
-        With one line: it bears no signature, or another one.
+        It has no signature, or the signature of another key.
     """
     if key is None:
         return
@@ -116,18 +107,18 @@ def refuse_unsigned(file: ToolFile, key: SecretStr | None, *, unsigned: bool) ->
         if unsigned:
             return
         raise TransferRefused(
-            f"The file of {file.name} is not signed, and a SECRET_KEY is set here.",
-            hint="Add --unsigned to import it all the same.",
+            f"The file of {file.name} is not signed, but a SECRET_KEY is set here.",
+            hint="Add --unsigned to import it anyway.",
         )
     if not file.is_signed_by(key):
         raise TransferRefused(
-            f"The file of {file.name} bears a signature, but not one of this SECRET_KEY.",
-            hint="Set the key that it was signed with, or have it exported again.",
+            f"The file of {file.name} was signed with another SECRET_KEY than the one set here.",
+            hint="Set the key that it was signed with, or ask for a new export.",
         )
 
 
 def author_of(file: ToolFile, permissions: Sequence[str] = ()) -> Author:
-    """Tell who wrote a file's tool, as far as that can be known here: most of it is a claim."""
+    """Name the author of a file's tool. Only a tool from the shelf can be checked; the rest is a claim."""
     if file.provider == SHELF and not permissions and _is_shipped(file):
         return Author(SHELF, file.model)
     claims_provider = file.provider in (IMPORTED, file.model) or file.model.startswith(f"{file.provider}/")
@@ -150,20 +141,20 @@ def refuse_ungranted(file: ToolFile, consent: Consent, directory: Path, *, comma
     directory : Path
         Where relative paths start.
     command : str
-        What the user wrote, to be written again with what is missing.
+        The line that the user wrote, which the hint repeats with the missing options.
 
     Raises
     ------
     CellError
-        With the line to write.
+        The message ends with the line to write.
     """
     asked = normalised(file.permissions, directory)
     given = normalised(consent.permissions, directory)
     if missing := [permission for permission in asked if permission not in given]:
         options = " ".join(f"--allow {shlex.quote(permission)}" for permission in missing)
         raise CellError(
-            f"{file.name} asks for what it was not granted: {', '.join(missing)}.",
-            hint=f"If it may have that, {f'write: {command}' if command else 'add:'} {options}",
+            f"{file.name} asks for permissions that it was not granted: {', '.join(missing)}.",
+            hint=f"To grant them, {f'write: {command}' if command else 'add:'} {options}",
         )
     if unasked := [permission for permission in given if permission not in asked]:
         raise CellError(

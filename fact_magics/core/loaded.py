@@ -9,7 +9,6 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.core.files import takes_paths
 from fact_magics.errors import (
     SignatureError,
 )
@@ -25,16 +24,16 @@ if TYPE_CHECKING:
 
     from fact_magics.core.files import InputFile
 
-# Values that compare by what they are, once their types are compared too; zeros of two signs don't.
+# Types whose values compare by value, once their types are compared too. 0.0 and -0.0 do not.
 _COMPARABLE = frozenset({str, int, bool, float, type(None)})
 _SHORT_BYTES = 1024
 _REMEMBERED = 256
-# What a tool may learn of a file that its content does not decide.
+# Facts about a file that a tool may read and its content does not decide.
 _MORE_THAN_CONTENT = re.compile(r"\b(?:st_(?!size\b)\w+|get[acm]time|samefile|owner)\b")
 
 
 class LoadedTool:
-    """A stored version that is ready to be run: its signature read, its key's constant part computed.
+    """A stored version that is ready to run, with its signature read.
 
     Parameters
     ----------
@@ -59,15 +58,15 @@ class LoadedTool:
         return imports_of(self.stored.source)
 
     def identify(self, validated: Mapping[str, object], files: Sequence[InputFile] = ()) -> tuple[bytes, str]:
-        """Write a validated input in its canonical form, and hash it.
+        """Encode a validated input canonically, and hash it.
 
-        A short input that was met before is not written and hashed again: for an answer from memory, that
-        would be most of the work.
+        The identities of short inputs are remembered: for an answer from memory, encoding and hashing would
+        be most of the work.
 
         Returns
         -------
         (bytes, str)
-            The canonical input, and the run's key; an empty one where answers are not kept.
+            The canonical input, and the run's key; the key is empty where answers are not kept.
         """
         values = validated.values()
         kinds = (*map(type, values),)
@@ -91,13 +90,13 @@ class LoadedTool:
             return arguments, ""
         digest = self._key_prefix.copy()
         digest.update(arguments)
-        for file in files:  # the input names them; what they lead to, and hold, it does not
+        for file in files:  # the input holds their names; their targets and contents join here
             digest.update(b"\0%b\0%b" % (file.real.encode("utf-8", "surrogateescape"), file.digest))
         return arguments, digest.hexdigest()
 
     @cached_property
     def _key_prefix(self) -> Any:
-        """The part of every key that does not depend on the input: name, content, Python, packages."""
+        """The digest of all that every key shares: name, content, Python, packages."""
         digest = hashlib.blake2b(digest_size=20)
         for part in (self.metadata.name, self.stored.content_hash, sys.version, *_versions(self.imports)):
             digest.update(part.encode() + b"\0")
@@ -105,19 +104,19 @@ class LoadedTool:
 
     @cached_property
     def cacheable(self) -> bool:
-        """Whether equal input promises an equal answer."""
+        """Whether equal inputs give equal answers, as far as the source tells."""
         if self.metadata.varies or self.metadata.permissions:
             return False
         return not (self.takes_paths and _MORE_THAN_CONTENT.search(self.stored.source))
 
     @cached_property
     def takes_paths(self) -> bool:
-        """Whether an input may name files, which its runs are then granted to read."""
-        return takes_paths(self.signature)
+        """Whether its input may name files; its runs may read those that are passed."""
+        return self.signature.takes_paths
 
     @cached_property
     def reaches_out(self) -> bool:
-        """Whether its runs are granted more than their input."""
+        """Whether its runs may reach anything besides their input."""
         return bool(self.metadata.permissions) or self.takes_paths
 
     @cached_property
@@ -127,13 +126,13 @@ class LoadedTool:
 
     @cached_property
     def verified(self) -> bool:
-        """Whether the source is one that ships with fact_magics, whatever its row says."""
+        """Whether the source itself, not just its row, says that it ships with fact_magics."""
         metadata = self.metadata
         return metadata.provider == SHELF and is_shipped(self.stored.source, metadata.model, metadata.name)
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """The part of an output's metadata that names the tool; copied into each."""
+        """The part of an output's metadata that names the tool; it is copied into each output."""
         metadata = self.metadata
         return {
             "tool": metadata.name,
@@ -161,12 +160,12 @@ def _versions(packages: Sequence[str]) -> list[str]:
 
 
 def load(stored: ToolVersion) -> LoadedTool:
-    """Make a stored version ready, or say why it can't be.
+    """Make a stored version ready to run.
 
     Raises
     ------
     SignatureError
-        The stored source does not fit what this version reads.
+        This version of the package can't read the stored source.
     """
     try:
         return LoadedTool(stored)

@@ -32,7 +32,7 @@ _REMEMBERED = 256
 
 
 def read_answer(entry: CacheEntry) -> Any:
-    """Read the value of a cache entry; only one that can't be changed is the same object for everyone."""
+    """Decode the value of a cache entry; callers share an object only if it is immutable."""
     wire = entry.result
     if len(wire) > _SHORT_BYTES or wire[0] in b"[{":
         return decode(wire)
@@ -67,21 +67,21 @@ def _timestamp(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A finished run: what is given to the caller, and the validated result's wire (None on failure)."""
+    """A finished run: the output for the caller, and the encoded result (None on failure)."""
 
     output: ToolOutput
     wire: bytes | None
 
 
 def finished_output(plan: Plan, outcome: Outcome, started: float, protected: Protected) -> Result:
-    """Judge what the sandbox reported: a result is only what fits the return annotation.
+    """Build the output of a finished run; a result that does not fit the return annotation is an error.
 
     Parameters
     ----------
     started : float
         The `time.perf_counter` of the run's start.
     protected : Protected
-        What no hint at a permission may call harmless.
+        Places that an error's hint must not propose to open.
     """
     status, value, wire = outcome.status, None, None
     error = ""
@@ -112,7 +112,7 @@ def finished_output(plan: Plan, outcome: Outcome, started: float, protected: Pro
 
 
 def invalid_output(tool: LoadedTool, refused: InvalidInput) -> ToolOutput:
-    """Say of a run that was never made why it was not."""
+    """Build the output of a run that was refused for its input."""
     told = {
         **tool.about,
         "status": Status.INVALID.value,
@@ -134,7 +134,7 @@ _ERRORS: dict[str, type[FactError]] = {
 
 
 def error_of(output: ToolOutput) -> FactError:
-    """Build the error that a failed output stands for."""
+    """Build the exception for a failed output."""
     kind = _ERRORS.get(output.metadata.get("status", ""), ToolFailed)
     return kind(
         str(output.metadata.get("error", "The run failed.")), details=output.metadata.get("details", ())

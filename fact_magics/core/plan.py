@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Plan(NamedTuple):
-    """A run that was validated and may be made.
+    """A run whose input was validated.
 
     A tuple, because one is made for every answer from memory: a frozen dataclass costs 1 µs more.
 
@@ -27,9 +27,9 @@ class Plan(NamedTuple):
     fresh : bool
         Run even if the answer is cached, and replace it.
     permissions : tuple of str
-        What it is granted, sorted: the tool's own and this run's.
+        The permissions of this run, sorted: the tool's own and those granted to the run.
     files : tuple of InputFile
-        What it may read besides, because it was passed.
+        The files that were passed as input, which the run may read.
     """
 
     tool: LoadedTool
@@ -43,7 +43,7 @@ class Plan(NamedTuple):
 
     @property
     def call(self) -> Call:
-        """What the sandbox is asked."""
+        """The call to ask of the sandbox."""
         tool = self.tool
         return Call(
             tool.stored.source,
@@ -72,9 +72,9 @@ def plan_run(
     Parameters
     ----------
     permissions : tuple of str
-        What this run alone is granted, checked and in canonical form.
+        Permissions granted to this run alone, checked and in canonical form.
     files : InputFiles, optional
-        Finds the files that the input names, and reads them; without it, none is granted.
+        Finds and reads the files that the input names; without it, none may be read.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""A tool as a file that travels: a Python module, under a block of comments that says everything about it.
+"""The file of an exported tool: a Python module under a block of comments that describes it.
 
-The block has the form of inline script metadata, with TOML inside, so that people and programs can read it::
+The block has the form of inline script metadata with TOML inside, so that people and programs can read it::
 
     # /// fact-tool
     # format = 1
@@ -10,9 +10,9 @@ The block has the form of inline script metadata, with TOML inside, so that peop
 
     def slugify(text: str) -> str:
 
-Below it, after one empty line, stands the source as it is stored, to the last byte. What the block says is a
-claim: the digest at its end shows that nothing was changed by accident, and the signature, where there is
-one, that whoever wrote it had the key.
+After one empty line follows the source, byte for byte as it is stored. The block is a claim. The digest at
+its end shows that nothing was changed by accident; the signature, if there is one, shows that its author had
+the key.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fact_magics import __version__
+from fact_magics._version import __version__
 from fact_magics.errors import TransferRefused
 from fact_magics.text import one_line
 
@@ -40,22 +40,23 @@ if TYPE_CHECKING:
 FORMAT = 1
 MAX_BYTES = 1_000_000
 
+_PLAIN = ("name", "version", "description", "permissions", "tags")
 _OPENING = "# /// fact-tool\n"
 _CLOSING = "# ///"
 # The one line that no later format may change, so that an old reader can tell a new file from a broken one.
 _FORMAT_LINE = re.compile(r"format = ([0-9]{1,9})")
 
-# tomllib takes quadratic time and memory for a dotted key, so it is shown nothing but the lines that are
-# written here. Possessive, for the same reason: there is nothing to try again.
+# tomllib takes quadratic time and memory for a dotted key, so it only gets lines of the form written here.
+# The quantifiers are possessive so that a hostile line can't make the match backtrack.
 _STRING = r'"(?:[^"\\]|\\.)*+"'
 _LINE = re.compile(rf"|\[[a-z]+\]|[a-z_]+ = (?:{_STRING}|\[(?:{_STRING}(?:, )?)*+\]|[0-9]{{1,9}}|true|false)")
 _LONG_STRING = re.compile(r"contract = ('''|\"\"\")")
 
-_NOT_OURS = "The file is no tool that %fact export wrote"
+_NOT_OURS = "The file was not written by %fact export"
 _EXPORT = "Give the path of a file that %fact export wrote."
 _SIGNED = b"fact_magics tool file\0"
 
-# All of them are shown, in a line to be written again.
+# All of them are shown, in a line for the user to write again.
 _Few = Annotated[list[str], Field(max_length=100)]
 _Number = Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")]
 
@@ -96,24 +97,24 @@ class _Block(_Table):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFile:
-    """What a file says of a tool.
+    """The claims of a file about its tool.
 
     Attributes
     ----------
     name, version, description, permissions, tags, contract
-        As of a stored version.
+        As in a stored version.
     provider, model, created_at : str
-        Who is said to have written it, and when.
+        Who wrote it, and when.
     fact_magics : str
         The version of this package that wrote the file.
     examples : int
-        On how many it is said to have been proven.
+        How many examples it was proven on.
     proven : bool
-        Whether it is said to have been proven.
+        Whether it was proven.
     source : str
-        The module, exactly as it was stored where it comes from.
+        The module, exactly as it was stored.
     signature : str
-        Empty in a file that nobody signed; `is_signed_by` checks it.
+        Empty in an unsigned file; `is_signed_by` checks it.
     """
 
     name: str
@@ -133,7 +134,7 @@ class ToolFile:
     _text: str = field(default="", repr=False, compare=False)
 
     def is_signed_by(self, key: SecretStr) -> bool:
-        """Tell whether whoever signed the file had this key, in a time that does not depend on the answer."""
+        """Tell whether the file was signed with this key; takes the same time for either answer."""
         return hmac.compare_digest(_signature(self._text, key).encode(), self.signature.encode())
 
 
@@ -143,36 +144,30 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
     Parameters
     ----------
     version : ToolVersion
-        What is written: all of it but its id and what belongs to this database.
+        The version; its id and what belongs to this database alone are left out.
     key : SecretStr, optional
         Signs the file.
 
     Returns
     -------
     str
-        To be encoded as UTF-8, its line ends left alone.
+        The text, to be written as UTF-8 without converting line ends.
 
     Raises
     ------
     TransferRefused
-        It can't be written as text, or is larger than what is read again.
+        It can't be written as text, or is larger than `read` accepts.
     """
     known = version.metadata
     examples = sum(line.startswith(">>> ") for line in known.contract.split("\n"))
     lines = [
         f"format = {FORMAT}",
-        f"name = {_string(known.name)}",
-        f"version = {_string(known.version)}",
-        f"description = {_string(known.description)}",
-        f"permissions = {_strings(known.permissions)}",
-        f"tags = {_strings(known.tags)}",
+        *(f"{name} = {_value(getattr(known, name))}" for name in _PLAIN),
         *_long_string("contract", known.contract),
         "",
         "[provenance]",
-        f"provider = {_string(known.provider)}",
-        f"model = {_string(known.model)}",
-        f"created_at = {_string(known.created_at)}",
-        f"fact_magics = {_string(__version__)}",
+        *(f"{name} = {_value(getattr(known, name))}" for name in ("provider", "model", "created_at")),
+        f"fact_magics = {_value(__version__)}",
         "",
         "[proof]",
         f"examples = {examples}",
@@ -181,7 +176,7 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
         "[seal]",
     ]
     try:
-        lines.append(f"digest = {_string(_digest(_assembled(lines, version.source)))}")
+        lines.append(f"digest = {_value(_digest(_assembled(lines, version.source)))}")
     except UnicodeEncodeError:
         raise TransferRefused(
             f"{version.reference} holds a lone surrogate, which no text file can hold.",
@@ -189,12 +184,12 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
         ) from None
     text = _assembled(lines, version.source)
     if key is not None:
-        lines.append(f"signature = {_string(_signature(text, key))}")
+        lines.append(f"signature = {_value(_signature(text, key))}")
         text = _assembled(lines, version.source)
     if (size := len(text.encode())) > MAX_BYTES:
         raise TransferRefused(
-            f"{version.reference} would be a file of {size:,} bytes, and {MAX_BYTES:,} can be read again.",
-            hint="Let its examples read shorter values.",
+            f"{version.reference} would be a file of {size:,} bytes; at most {MAX_BYTES:,} can be imported.",
+            hint="Use shorter values in its examples.",
         )
     return text
 
@@ -205,34 +200,36 @@ def decode(data: bytes) -> str:
     Raises
     ------
     TransferRefused
-        They are too many, or no text.
+        They are too many, or not text.
     """
     if len(data) > MAX_BYTES:
-        raise TransferRefused(f"The file is larger than {MAX_BYTES:,} bytes, so it is no tool.", hint=_EXPORT)
+        raise TransferRefused(
+            f"The file is larger than {MAX_BYTES:,} bytes, so it can't be a tool.", hint=_EXPORT
+        )
     if b"\0" in data:
-        raise TransferRefused("The file is binary, so it is no tool.", hint=_EXPORT)
+        raise TransferRefused("The file is binary, so it can't be a tool.", hint=_EXPORT)
     try:
-        text = data.decode("utf-8-sig")  # some editors put a mark before it
+        text = data.decode("utf-8-sig")  # some editors write a byte order mark
     except UnicodeDecodeError:
-        raise TransferRefused("The file is not UTF-8, so it is no tool.", hint=_EXPORT) from None
+        raise TransferRefused("The file is not UTF-8, so it can't be a tool.", hint=_EXPORT) from None
     if text.partition("\n")[0].endswith("\r"):
-        # A checkout may convert line ends: the digest tells whether they were all that was converted.
+        # A checkout may convert line ends; the digest shows whether anything else changed.
         text = text.replace("\r\n", "\n")
     return text
 
 
 def read(text: str) -> ToolFile:
-    """Read what `write` wrote; nothing of the tool is run.
+    """Read a file that `write` wrote, without running any of it.
 
     Raises
     ------
     TransferRefused
-        It is something else, from a newer version, or was changed since it was written.
+        It is something else, from a newer version, or was changed after it was written.
     """
     lines, source = _taken_apart(text)
     form = _FORMAT_LINE.fullmatch(lines[0])
     if form is None or form[1] == "0":
-        raise TransferRefused(f"{_NOT_OURS}: its block does not begin with a format.", hint=_EXPORT)
+        raise TransferRefused(f"{_NOT_OURS}: its header block does not begin with a format.", hint=_EXPORT)
     if int(form[1]) > FORMAT:
         raise TransferRefused(
             f"The file was written by a newer fact_magics (format {int(form[1])}; this one reads {FORMAT}).",
@@ -246,26 +243,13 @@ def read(text: str) -> ToolFile:
     if _digest(_assembled(lines[:-1], source)) != seal.digest:
         raise TransferRefused(
             f"The file of {one_line(block.name, 60)!r} was changed after it was exported.",
-            hint="Take it as %fact export wrote it; to change the tool, import that, then use %%fact_edit.",
+            hint="Import the file as it was exported; to change the tool, use %%fact_edit after that.",
         )
-    about = block.provenance
-    return ToolFile(
-        name=block.name,
-        version=block.version,
-        description=block.description,
-        permissions=tuple(block.permissions),
-        tags=tuple(block.tags),
-        contract=block.contract.removesuffix("\n"),
-        provider=about.provider,
-        model=about.model,
-        created_at=about.created_at,
-        fact_magics=about.fact_magics,
-        examples=block.proof.examples,
-        proven=block.proof.proven,
-        source=source,
-        signature=seal.signature,
-        _text=signed,
-    )
+    claims = block.model_dump(exclude={"format", "provenance", "proof", "seal"})
+    claims |= {**block.provenance.model_dump(), **block.proof.model_dump()}
+    claims |= {"permissions": tuple(block.permissions), "tags": tuple(block.tags)}
+    claims["contract"] = block.contract.removesuffix("\n")
+    return ToolFile(**claims, source=source, signature=seal.signature, _text=signed)
 
 
 def _taken_apart(text: str) -> tuple[list[str], str]:
@@ -273,10 +257,12 @@ def _taken_apart(text: str) -> tuple[list[str], str]:
         raise TransferRefused(f"{_NOT_OURS}: it does not begin with {_OPENING.strip()!r}.", hint=_EXPORT)
     head, closed, rest = text.removeprefix(_OPENING).partition(f"\n{_CLOSING}\n")
     if not closed or not rest.startswith("\n"):
-        raise TransferRefused("The file is cut off: its block has no end.", hint=_EXPORT)
+        raise TransferRefused("The file is cut off: its header block has no end.", hint=_EXPORT)
     lines = head.split("\n")
     if not all(line == "#" or line.startswith("# ") for line in lines):
-        raise TransferRefused(f"{_NOT_OURS}: its block holds what is no comment.", hint=_EXPORT)
+        raise TransferRefused(
+            f"{_NOT_OURS}: its header block holds a line that is not a comment.", hint=_EXPORT
+        )
     return [line[2:] for line in lines], rest[1:]
 
 
@@ -289,7 +275,7 @@ def _block(lines: Sequence[str]) -> _Block:
     _refuse_other_lines(lines)
     sealed = [line.partition(" = ")[0] for line in lines[-2:]]
     if sealed != ["digest", "signature"] and sealed[-1] != "digest":
-        raise TransferRefused(f"{_NOT_OURS}: its block does not end with a digest.", hint=_EXPORT)
+        raise TransferRefused(f"{_NOT_OURS}: its header block does not end with a digest.", hint=_EXPORT)
     try:
         read: dict[str, Any] = tomllib.loads("\n".join(lines))
         return _Block.model_validate(read)
@@ -309,7 +295,9 @@ def _refuse_other_lines(lines: Sequence[str]) -> None:
         elif opened := None if quotes else _LONG_STRING.fullmatch(line):
             quotes = opened[1]
         elif quotes in line if quotes else not _LINE.fullmatch(line):
-            raise TransferRefused(f"{_NOT_OURS}: its line {number} is none of a block's.", hint=_EXPORT)
+            raise TransferRefused(
+                f"{_NOT_OURS}: line {number} does not belong in the header block.", hint=_EXPORT
+            )
     if quotes:
         raise TransferRefused(f"{_NOT_OURS}: its contract has no end.", hint=_EXPORT)
 
@@ -323,13 +311,13 @@ def _signature(text: str, key: SecretStr) -> str:
     return f"hmac-sha256:{hmac.new(secret, _SIGNED + text.encode(), hashlib.sha256).hexdigest()}"
 
 
-# TOML, as far as it is needed.
+# The part of TOML that the block needs.
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def _escaped(character: str) -> str:
-    """Escape what a line can't hold, and what can't be seen or would reorder it on the screen."""
+    """Escape characters that a line can't hold, that are invisible, or that reorder text on screen."""
     if character in _ESCAPES:
         return _ESCAPES[character]
     if character.isprintable() or "\ud800" <= character <= "\udfff":
@@ -338,12 +326,10 @@ def _escaped(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def _string(text: str) -> str:
-    return f'"{"".join(map(_escaped, text))}"'
-
-
-def _strings(texts: Iterable[str]) -> str:
-    return f"[{', '.join(map(_string, texts))}]"
+def _value(value: str | tuple[str, ...]) -> str:
+    if isinstance(value, str):
+        return f'"{"".join(map(_escaped, value))}"'
+    return f"[{', '.join(map(_value, value))}]"
 
 
 def _long_string(name: str, text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is remembered of a session: rows gathered as work is done, and committed together."""
+"""The rows of a session on their way to the database: gathered while work is done, committed together."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,17 +28,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A row is for people: the cache holds whole results.
+# Rows are for people to read; whole results are in the cache.
 _DATA_LIMIT = 200_000
-# While the database can't be written, so many rows wait for it.
+# How many rows wait at most while the database can't be written.
 _WAITING_LIMIT = 10_000
 
 
 class Recorder:
     """Rows on their way to the database.
 
-    A row is added on any thread, without waiting. That of an answer from memory is only noted, because the
-    answer costs microseconds, and built when it is committed.
+    Rows are added on any thread, without waiting. The row of an answer from memory is built when it is
+    committed, because the answer itself takes microseconds.
 
     Parameters
     ----------
@@ -80,13 +81,13 @@ class Recorder:
         try:
             yield [self._built(row) for row in rows], entries
         except Exception:
-            # A cancelled commit is not among these: the store carries it out all the same.
+            # Not for a cancelled commit: the store carries it out nevertheless.
             self._pending.extendleft(reversed(rows[-_WAITING_LIMIT:]))
             self._entries.extendleft(reversed(entries))
             raise
 
     def add_cached(self, planned: Plan, entry: CacheEntry, took_ms: float) -> None:
-        """Remember a run that a cache answered."""
+        """Record a run that a cache answered."""
         self._pending.append((planned, entry, took_ms, time.time()))
 
     def _built(self, row: ExecutionRow | _Cached) -> ExecutionRow:
@@ -107,7 +108,7 @@ class Recorder:
         )
 
     def add_run(self, planned: Plan, result: Result) -> None:
-        """Remember a run that was made."""
+        """Record a run that was made."""
         output = result.output
         known = output.metadata
         row = self._row(
@@ -130,7 +131,7 @@ class Recorder:
         self._entries.append(entry)
 
     def add_invalid(self, tool: LoadedTool, parameters: Mapping[str, Any], output: ToolOutput) -> None:
-        """Remember a run that was refused for its input."""
+        """Record a run that was refused for its input."""
         known = output.metadata
         try:
             given = _text(plain(dict(parameters)))
@@ -146,7 +147,7 @@ class Recorder:
         self._pending.append(row)
 
     def add_ended(self, planned: Plan, status: Status, error: str, duration_ms: float) -> None:
-        """Remember a run that came to no outcome: the user stopped it, or it could not be isolated."""
+        """Record a run without an outcome: the user stopped it, or it could not be isolated."""
         row = self._row(
             planned.tool,
             status,
@@ -171,7 +172,7 @@ class Recorder:
     def generation_rows(
         self, spec: ToolSpec, attempts: Sequence[Attempt], *, tool_id: str | None = None
     ) -> list[GenerationRow]:
-        """Build the rows of a generation; `tool_id` is what its accepted attempt became."""
+        """Build the rows of a generation; `tool_id` is the version that its accepted attempt became."""
         generation_id = new_id()
         return [
             GenerationRow(
@@ -189,10 +190,7 @@ class Recorder:
                 reason=attempt.reason,
                 text=attempt.text,
                 source=attempt.source,
-                input_tokens=attempt.usage.input_tokens,
-                output_tokens=attempt.usage.output_tokens,
-                cache_read_tokens=attempt.usage.cache_read_tokens,
-                cache_creation_tokens=attempt.usage.cache_creation_tokens,
+                **asdict(attempt.usage),
                 started_at=attempt.started_at,
                 duration_ms=attempt.duration_ms,
                 tool_id=tool_id if attempt.status is Status.OK else None,

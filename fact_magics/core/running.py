@@ -19,7 +19,7 @@ from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
 from fact_magics.permissions import granted, refuse_dangerous
 from fact_magics.store import CacheEntry
 from fact_magics.text import printable
-from fact_magics.tool import Status, ToolOutput
+from fact_magics.tool import Status, ToolInput, ToolOutput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from fact_magics.logs import Log
     from fact_magics.sandbox import Sandbox
     from fact_magics.sandbox.outcome import Outcome
-    from fact_magics.tool import ToolInput
 
 
 class Runner:
@@ -129,31 +128,22 @@ class Runner:
         CellError
             A permission is malformed, dangerous, or grants nothing.
         """
-        return self._planned(
+        own: tuple[str, ...] = ()
+        files: InputFiles | None = None
+        if request.permissions or tool.reaches_out:
+            files, protected = self._files, self._files.protected
+            own = granted(request.permissions, protected, confirmed=request.yes_really)
+            # Confirmed when the tool was accepted; but what is never granted may lie there by now.
+            refuse_dangerous(tool.metadata.permissions, protected, confirmed=True)
+        return plan_run(
             tool,
             request.parameters,
-            permissions=request.permissions,
-            yes_really=request.yes_really,
             timeout_seconds=request.timeout_seconds,
             memory_mb=request.memory_mb,
             fresh=request.fresh,
+            permissions=own,
+            files=files,
         )
-
-    def _planned(
-        self,
-        tool: LoadedTool,
-        parameters: Mapping[str, Any],
-        permissions: tuple[str, ...] = (),
-        *,
-        yes_really: bool = False,
-        **options: Any,
-    ) -> Plan:
-        protected = self._files.protected
-        own = granted(permissions, protected, confirmed=yes_really) if permissions else ()
-        if tool.metadata.permissions:
-            # Confirmed when the tool was accepted; but what is never granted may lie there by now.
-            refuse_dangerous(tool.metadata.permissions, protected, confirmed=True)
-        return plan_run(tool, parameters, permissions=own, files=self._files, **options)
 
     def refuse(self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput) -> ToolOutput:
         """Record a run whose input does not fit, and build its output."""
@@ -349,7 +339,9 @@ class Runner:
         parameters: Mapping[str, Any] = kwargs
         try:
             parameters = tool.signature.bind(args, kwargs)
-            return self._planned(tool, parameters) if tool.reaches_out else plan_run(tool, parameters)
+            if tool.reaches_out:
+                return self.plan(tool, ToolInput(tool.metadata.name, parameters))
+            return plan_run(tool, parameters)
         except InvalidInput as refused:
             self.refuse(tool, parameters, refused)
             raise

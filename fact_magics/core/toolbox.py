@@ -1,4 +1,4 @@
-"""What names mean to a session: finding tools, holding on to versions, moving them, taking them away."""
+"""The toolbox of a session: which version each name stands for; roll back and remove."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fact_magics.store import Store
     from fact_magics.tool import ToolVersion
 
-# Signatures and validators of the versions used last; each is some kilobytes.
+# How many versions stay loaded; each takes some kilobytes.
 _LOADED_LIMIT = 512
 _LISTED_VERSIONS = 8
 
@@ -27,11 +27,11 @@ class Toolbox:
     Parameters
     ----------
     store : Store
-        Where they are kept.
+        Holds the tools.
     session_id : str
-        Who looks.
+        The session whose pins count.
     runner : Runner
-        Runs what is found.
+        Runs the tools that are found.
     """
 
     def __init__(self, store: Store, session_id: str, runner: Runner) -> None:

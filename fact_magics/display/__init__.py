@@ -1,1 +1,1 @@
-"""What cells show: live views, the records that stay, and tables."""
+"""Everything that cells show: live views, the records that replace them, and tables."""

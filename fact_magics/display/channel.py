@@ -1,8 +1,8 @@
-"""The line to the front end's half of a live view, and whether there may be such a half at all.
+"""The connection between a live view and its code in the browser, and tests whether there can be one.
 
-The wire is that of Jupyter's widgets, and the front end is anywidget's, which JupyterLab loads from what
-is installed. Its Python half is not needed: a view has no traits and no layout, and is closed when its cell
-ends, so that neither kernel nor notebook keeps anything of it.
+It uses the protocol of Jupyter's widgets, and anywidget's front end where that is installed.
+anywidget's Python half is not needed: a view has no traits and no layout. It is closed when its cell ends, so
+that neither the kernel nor the notebook keeps anything of it.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 _PROTOCOL = "2.1.0"
 _MIME = "application/vnd.jupyter.widget-view+json"
-# A model that is closed before the browser has loaded its code leaves an error in the browser's console
-# (anywidget 0.11 waits two seconds for it).
+# Closing a model before the browser has loaded its code leaves an error in the browser's console; anywidget
+# 0.11 waits two seconds for the code.
 _LOADING_SECONDS = 2.5
-# How jupyter_client numbers its messages; a browser's carry a bare UUID.
+# The end of jupyter_client's message ids; those of browsers are bare UUIDs.
 _PYTHON_CLIENT = re.compile(r"_\d+_\d+\Z")
 
 
 class Channel:
-    """Opens a view's model in the front end, and changes it.
+    """A widget model in the front end.
 
     Parameters
     ----------
     state : mapping of str to object
-        What the view starts with, as JSON carries it.
+        The initial state, as JSON values.
     on_message : callable
-        Gets what the view sends; called in whichever thread the kernel handles messages in.
+        Receives the content of each custom message, on the thread that handles the kernel's messages.
     """
 
     def __init__(self, state: Mapping[str, Any], on_message: Callable[[object], None]) -> None:
@@ -47,21 +47,21 @@ class Channel:
         data = {"state": self._state, "buffer_paths": []}
         self._opened = time.monotonic()
         self._comm = create_comm(target_name="jupyter.widget", data=data, metadata={"version": _PROTOCOL})
-        # Its own handler would tell the shell, in the middle of a cell, that one began and ended.
+        # The default handler would trigger the shell's pre_execute and post_execute in the middle of a cell.
         self._comm.handle_msg = self._handle  # type: ignore[method-assign,assignment]
 
     def bundle(self, plain: str) -> dict[str, Any]:
-        """Build what is displayed; `plain` is for front ends that have no widgets."""
+        """Build the MIME bundle to display; front ends without widgets show `plain`."""
         view = {"version_major": 2, "version_minor": 1, "model_id": self._comm.comm_id}
         return {_MIME: view, "text/plain": plain}
 
     def send(self, changes: Mapping[str, Any]) -> None:
-        """Change the view's state; whoever looks later finds all of it."""
+        """Send changes of the state; a page that is loaded later receives the whole state."""
         self._state.update(changes)
         self._comm.send({"method": "update", "state": dict(changes), "buffer_paths": []})
 
     def close(self, *, loaded: bool = False) -> None:
-        """End the view's model, in kernel and front end; a moment later if it may not have been `loaded`."""
+        """Close the model, or a moment later unless the browser is known to have `loaded` its code."""
         early = _LOADING_SECONDS - (time.monotonic() - self._opened)
         try:
             loop = asyncio.get_running_loop()  # the kernel's: it runs cells
@@ -74,17 +74,17 @@ class Channel:
 
     def _handle(self, message: Mapping[str, Any]) -> None:
         data = message["content"]["data"]
-        if data.get("method") == "request_state":  # the page was loaded anew
+        if data.get("method") == "request_state":  # the page was reloaded
             self._comm.send({"method": "update", "state": self._state, "buffer_paths": []})
         elif data.get("method") == "custom":
             self._on_message(data.get("content"))
 
 
 def widgets_may_show(shell: Any) -> bool:
-    """Tell whether the running cell came from a browser, and the front end's half of views is installed.
+    """Whether the running cell came from a browser and anywidget is installed.
 
-    Clients that are written in Python (nbclient, nbconvert, papermill, the console) have no widgets, and
-    nbclient writes the state of every widget that was ever opened into the notebook.
+    Python clients (nbclient, nbconvert, papermill, the console) show no widgets, and nbclient saves the state
+    of every widget in the notebook.
     """
     parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
     request = str(parent.get("header", {}).get("msg_id", ""))
@@ -94,7 +94,7 @@ def widgets_may_show(shell: Any) -> bool:
 
 
 def clicks_arrive() -> bool:
-    """Tell whether the kernel may handle a click while it awaits a cell, as ipykernel does from 7 on."""
+    """Whether the kernel handles messages from the browser while it awaits a cell, as ipykernel 7 does."""
     ipykernel = sys.modules.get("ipykernel")
     return ipykernel is not None and ipykernel.version_info >= (7,)
 
@@ -110,7 +110,7 @@ def _front_end_version() -> str | None:
 
 @cache
 def _module() -> Mapping[str, str]:
-    """Name the classes that the front end makes, and give them the view's code and style."""
+    """Return the part of the state that tells the front end which classes, code and style to use."""
     here = Path(__file__).parent
     written = str(_front_end_version())
     return {

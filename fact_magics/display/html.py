@@ -1,13 +1,15 @@
-"""The few HTML pieces that records and views are made of; every text that enters is escaped here.
+"""The building blocks of records and views: HTML in which every text is escaped.
 
-The markup is semantic and carries almost no style, so that it reads the same where styles are stripped,
-in light and dark themes, and in saved notebooks that nobody trusted.
+The markup is semantic and uses few styles. It therefore reads the same where styles are stripped, in light
+and dark themes, and in saved notebooks that are not trusted.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from html import escape
+from keyword import kwlist
 from typing import TYPE_CHECKING
 
 from fact_magics.text import inert
@@ -15,23 +17,45 @@ from fact_magics.text import inert
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# In Markdown, as which nbconvert may save it, a blank line ends markup, and what follows would be prose.
+# In Markdown, which nbconvert can write, a blank line ends markup, and the rest would become prose.
 _BEFORE_BLANK = re.compile(r"\n(?=[ \t]*\n)")
-# The first one stands where a sanitizer strikes variables.
+# The plain `monospace` is for sanitizers that remove variables.
 MONOSPACE = "font-family:monospace;font-family:var(--jp-code-font-family,monospace)"
-# JupyterLab would break lines within words; again, the second is for where the third is struck.
+# JupyterLab would break lines within words. `word-wrap` is for sanitizers that remove `overflow-wrap`.
 BROKEN = "word-break:normal;word-wrap:break-word;overflow-wrap:anywhere"
 _PRE = f"{MONOSPACE};white-space:pre-wrap;{BROKEN};margin:0.3em 0"
 
 
 class Html(str):
-    """Markup that was built here, and is safe to put into other markup."""
+    """Markup that was built in this package and can be inserted into other markup as it is."""
 
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a cell shows and keeps: the same content as HTML and as plain text.
+
+    Hostile text is inert in both.
+    """
+
+    html: str
+    plain: str
+
+    @property
+    def bundle(self) -> dict[str, str]:
+        """The record as a MIME bundle.
+
+        It has no Markdown: front ends that can show Markdown prefer HTML. nbconvert does so even when it
+        writes Markdown. The exception is VS Code with a screen reader, where real tables serve better.
+        """
+        # Notebooks typeset text between dollar signs as mathematics, but here it may be two prices.
+        markup = f'<div class="mathjax_ignore tex2jax_ignore">{self.html}</div>'
+        return {"text/html": markup, "text/plain": self.plain}
+
+
 def text(value: str | Html) -> Html:
-    """Escape text that goes between tags; markup that was built here passes."""
+    """Escape text for use between tags; `Html` is returned unchanged."""
     if isinstance(value, Html):
         return value
     return Html(_unbroken(escape(inert(value), quote=False)))
@@ -42,27 +66,40 @@ def _unbroken(markup: str) -> str:
 
 
 def texts(lines: Iterable[str]) -> list[str]:
-    """Escape texts of one line each, at least one, which is much faster than one by one."""
+    """Escape at least one text, each without line feeds; much faster than calling `text` for each."""
     return escape(inert("\n".join(lines)), quote=False).split("\n")
 
 
-def element(tag: str, *children: str | Html, style: str = "", **attributes: str) -> Html:
-    """Build an element; attribute values are escaped, and an underscore in a name becomes a dash."""
-    given = {**({"style": style} if style else {}), **attributes}
-    written = "".join(
-        f' {name.replace("_", "-")}="{_unbroken(escape(inert(value)))}"' for name, value in given.items()
-    )
-    return Html(f"<{tag}{written}>{''.join(text(child) for child in children)}</{tag}>")
+def join(*children: str | Html) -> Html:
+    """Concatenate texts and markup."""
+    return Html("".join(map(text, children)))
 
 
-def join(children: Iterable[str | Html], between: str = "") -> Html:
-    """Put pieces beside each other."""
-    return Html(text(between).join(text(child) for child in children))
+def element(tag: str, *children: str | Html, **attributes: str) -> Html:
+    """Build an element and escape its attributes' values; empty attributes are omitted."""
+    given = ((name, value) for name, value in attributes.items() if value)
+    written = "".join(f' {name}="{_unbroken(escape(inert(value)))}"' for name, value in given)
+    return Html(f"<{tag}{written}>{join(*children)}</{tag}>")
 
 
-# Half as bright as white, so that each is readable on a light page and on a dark one.
+def preformatted(content: str | Html, *, code: bool = False, style: str = "") -> Html:
+    """Show text with its spaces and line feeds; long lines wrap."""
+    inner = element("code", content) if code else text(content)
+    # HTML drops the first line feed in a <pre>.
+    written = f"\n{inner}" if inner.startswith(("\n", "&#10;")) else inner
+    looks = f"{_PRE};{style}" if style else _PRE
+    return Html(f'<pre style="{looks}">{_unbroken(written)}</pre>')
+
+
+def folded(summary: str | Html, content: Html, *, is_open: bool = False) -> Html:
+    """Show content that the reader can open and close."""
+    opened = " open" if is_open else ""
+    return Html(f"<details{opened}><summary>{text(summary)}</summary>{content}</details>")
+
+
+# Half as bright as white, so that each colour is readable on a light page and on a dark one.
 _COLOURS = ("#767676", "#d23c37", "#21863a", "#9a6f00", "#2170d0", "#b045a8", "#0f7f86", "#767676")
-# Drawn nearer to the text around it, which is readable; the first one is for where the second is struck.
+# Mixed with the colour of the surrounding text, for contrast; the first is for browsers without color-mix.
 _READABLE = "color:{0};color:color-mix(in srgb,{0} 70%,currentcolor)"
 _MARKS = {
     "b": "font-weight:bold",
@@ -73,14 +110,14 @@ _MARKS = {
 
 
 def coloured(lines: Iterable[Sequence[tuple[str, str]]], limit: int) -> Html:
-    """Show the beginning of a screen's lines, in the colours that the text asked for.
+    """Show at most `limit` characters of a screen's lines in the colours that the text asked for.
 
     Parameters
     ----------
     lines : iterable of sequence of (str, str)
-        Runs of text with their styles, as `Screen.lines` gives them.
+        Styles and texts, as `Screen.lines` gives them.
     limit : int
-        Characters that are shown.
+        Number of characters, line feeds included.
     """
     pieces: list[str | Html] = []
     for line in lines:
@@ -95,7 +132,7 @@ def coloured(lines: Iterable[Sequence[tuple[str, str]]], limit: int) -> Html:
                 pieces.append(element("span", shown, style=look) if look else shown)
         if limit <= 0:
             break
-    return join(pieces)
+    return join(*pieces)
 
 
 def _css(style: str) -> str:
@@ -107,16 +144,41 @@ def _css(style: str) -> str:
     return f"background-color:{_COLOURS[number]};color:#fff"
 
 
-def preformatted(content: str | Html, *, code: bool = False, style: str = "") -> Html:
-    """Show text as it is, wrapped where it is too wide."""
-    inner = element("code", content) if code else text(content)
-    # The first line feed in a <pre> is dropped.
-    written = f"\n{inner}" if inner.startswith(("\n", "&#10;")) else inner
-    looks = f"{_PRE};{style}" if style else _PRE
-    return Html(f'<pre style="{looks}">{_unbroken(written)}</pre>')
+# Longer sources are rare, and nobody reads them in a cell.
+_HIGHLIGHTED_CHARACTERS = 60_000
+_TOKEN = re.compile(
+    r"(?P<comment>\#[^\n]*)"
+    r"|(?P<string>[rbfu]{0,2}(?:"
+    r'"""(?:[^\\]|\\.)*?(?:"""|\Z)'
+    r"|'''(?:[^\\]|\\.)*?(?:'''|\Z)"
+    r'|"(?:[^"\\\n]|\\.)*"?'
+    r"|'(?:[^'\\\n]|\\.)*'?))"
+    r"|(?P<word>[^\W\d]\w*)",
+    re.DOTALL | re.IGNORECASE,
+)
+_KEYWORDS = frozenset(kwlist)
+_TOKEN_MARKUP = {
+    "comment": ("<em>", "</em>"),
+    "string": ('<span style="color:var(--jp-mirror-editor-string-color)">', "</span>"),
+    "word": ("<strong>", "</strong>"),
+}
 
 
-def folded(summary: str | Html, content: Html, *, is_open: bool = False) -> Html:
-    """Show content that can be folded away."""
-    opened = " open" if is_open else ""
-    return Html(f"<details{opened}><summary>{text(summary)}</summary>{content}</details>")
+def highlighted(source: str) -> Html:
+    """Mark up Python source: bold keywords, italic comments, strings in the theme's colour.
+
+    Most of this remains where styles are stripped. The source may be incomplete or invalid; as text it stays
+    unchanged.
+    """
+    if len(source) > _HIGHLIGHTED_CHARACTERS:
+        return text(source)
+    pieces = []
+    at = 0
+    for token in _TOKEN.finditer(source):
+        kind = str(token.lastgroup)
+        if kind == "word" and token[0] not in _KEYWORDS:
+            continue
+        opening, closing = _TOKEN_MARKUP[kind]
+        pieces += [text(source[at : token.start()]), opening, text(token[0]), closing]
+        at = token.end()
+    return Html("".join((*pieces, text(source[at:]))))

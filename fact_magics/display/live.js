@@ -1,32 +1,45 @@
-// The live view of a cell, until its record takes the place.
+// The live view of a cell, until its record replaces it.
 //
-// Whatever a model or a tool wrote enters the page as text, never as markup. What is shown grows at its end, in
-// lines of bounded length and number, so that a page stays as quick after a megabyte as it was before.
+// Text from a model or a tool enters the page as text, never as markup. The view only grows at its end, in a
+// bounded number of lines of bounded length, so that a page stays fast however much is written.
 
-const TICK = 200; // milliseconds: each repaint of a notebook costs the page five of them
-const LONGEST = 1000; // characters; a longer line is continued on the next
+const TICK = 200; // milliseconds; a repaint of a notebook takes about five of them
+const LONGEST = 1000; // characters; longer lines are folded
 const MOST = 2000; // lines
 
 // Half as bright as white, so that each is readable on a light page and on a dark one.
 const COLOURS = ["#767676", "#d23c37", "#21863a", "#9a6f00", "#2170d0", "#b045a8", "#0f7f86", "#767676"];
 
-function make(tag, name = "", text = "") {
+function make(tag, name = "", ...children) {
   const node = document.createElement(tag);
   if (name) node.className = `fact-${name}`;
-  if (text) node.textContent = text;
+  node.append(...children);
   return node;
 }
 
+// Show pieces of text. A style is a list of words: names of classes, and c or g with the number of a colour for
+// the text or its background.
 function fill(node, pieces) {
-  node.replaceChildren(...pieces.map(([name, text]) => (name ? make("span", name, text) : text)));
+  const styled = ([style, text]) => {
+    if (!style) return text;
+    const span = make("span", style.replaceAll(" ", " fact-"), text);
+    for (const [, ground, number] of style.matchAll(/\b([cg])(\d+)/g)) {
+      if (ground === "g") span.style.cssText = `background:${COLOURS[number % 8]};color:#fff`;
+      else if ((number % 8) % 7) span.style.color = `var(--fact-c${number % 8})`;
+    }
+    return span;
+  };
+  node.replaceChildren(...pieces.map(styled));
+}
+
+function set(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
 
 function seconds(count) {
   const whole = Math.floor(count);
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
-
-// Python, a line at a time: `open` is the quote of a string that began on a line before.
 
 const KEYWORDS = new Set(
   ("False None True and as assert async await break case class continue def del elif else except finally for from " +
@@ -36,17 +49,10 @@ const BUILTINS = new Set(
   ("abs all any bool bytes dict enumerate filter float format frozenset getattr int isinstance len list map max min " +
     "next object print range repr reversed round self set sorted str sum super tuple type zip").split(" "),
 );
-const TOKEN = /(#.*)|([rbuft]{0,2})("""|'''|"|')|(\d[\w.]*)|(@[\w.]+)|([^\W\d]\w*)/giu;
+const TOKEN =
+  /(?<comment>#.*)|[rbuft]{0,2}(?<quote>"""|'''|"|')|(?<number>\d[\w.]*)|(?<meta>@[\w.]+)|(?<word>[^\W\d]\w*)/giu;
 
-function closing(line, from, quote) {
-  for (let at = line.indexOf(quote, from); at >= 0; at = line.indexOf(quote, at + 1)) {
-    let before = at;
-    while (before > from && line[before - 1] === "\\") before--;
-    if ((at - before) % 2 === 0) return at + quote.length;
-  }
-  return -1;
-}
-
+// Highlight a line of Python. `open` is the quote of a string from a line before; returns pieces and the new `open`.
 function highlight(line, open) {
   const pieces = [];
   let at = 0;
@@ -56,43 +62,41 @@ function highlight(line, open) {
     at = end;
   };
   const string = (from, quote) => {
-    const end = closing(line, from, quote);
-    add("string", end < 0 ? line.length : end);
-    return end < 0 && quote.length === 3 ? quote : "";
+    const rest = new RegExp(`(?:[^\\\\]|\\\\.)*?${quote}`, "y");
+    rest.lastIndex = from;
+    const closed = rest.test(line);
+    add("string", closed ? rest.lastIndex : line.length);
+    return closed || quote.length < 3 ? "" : quote;
   };
   if (open) open = string(0, open);
   TOKEN.lastIndex = at;
   for (let token; !open && (token = TOKEN.exec(line)); TOKEN.lastIndex = at) {
-    const [text, comment, , quote, number, decorator, word] = token;
-    const end = token.index + text.length;
+    const [kind, text] = Object.entries(token.groups).find(([, found]) => found);
+    const end = token.index + token[0].length;
     add("", token.index);
-    if (quote) {
-      open = string(end, quote);
-    } else if (comment) {
-      add("comment", end);
-    } else if (number) {
-      add("number", end);
-    } else if (decorator) {
+    if (kind === "quote") {
+      open = string(end, text);
+    } else if (kind === "meta") {
       add(line.slice(0, token.index).trim() ? "" : "meta", end);
+    } else if (kind === "word") {
+      const known = KEYWORDS.has(text) ? "keyword" : BUILTINS.has(text) ? "builtin" : "";
+      add(known || (named ? "def" : ""), end);
+      named = text === "def" || text === "class";
     } else {
-      const kind = KEYWORDS.has(word) ? "keyword" : BUILTINS.has(word) ? "builtin" : "";
-      add(named && !kind ? "def" : kind, end);
-      named = word === "def" || word === "class";
+      add(kind, end);
     }
   }
   add("", line.length);
   return [pieces, open];
 }
 
-// A box of lines with a scroll of its own, which follows the end unless someone scrolled up.
-
+// A box of lines with its own scroll bar. It follows its end unless the user scrolled up.
 class Pane {
   constructor(label) {
     this.node = make("div", "pane");
     this.node.tabIndex = 0;
     this.node.setAttribute("role", "group");
     this.node.setAttribute("aria-label", label);
-    this.node.hidden = true;
     this.note = make("span", "skipped");
     this.bottom = 0;
   }
@@ -105,55 +109,47 @@ class Pane {
     this.bottom = this.node.scrollTop;
   }
 
-  append(line) {
-    this.node.hidden = false;
-    this.node.append(line);
-  }
-
+  // Remove the first `count` lines; `gone` have been removed in all.
   trim(count, gone) {
     if (gone <= 0) return;
     if (!this.note.parentNode) this.node.prepend(this.note);
-    this.note.textContent = `… ${gone.toLocaleString()} lines before these`;
+    this.note.textContent = `… ${gone.toLocaleString()} earlier lines`;
     for (; count > 0; count--) this.note.nextSibling.remove();
   }
 }
-
-// What a model writes: code in fences, prose around it; code from the start, if it looks so.
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})\s*(\w*)/;
 const BEGUN_FENCE = /^ {0,3}(`{1,}|~{1,})\w*$/;
 const CODE = /^(?:def|class|import|from|async def|@\w|"""|#!|# )/;
 
-class Writing {
+// A model's text: fenced code with prose around it, or code from the start if the text looks like it.
+class Writing extends Pane {
   constructor() {
-    this.pane = new Pane("The text as it is written");
-    this.tail = "";
-    this.line = null;
+    super("Text from the model");
+    this.tail = ""; // the last line, so far
+    this.line = null; // its element
     this.lines = this.gone = 0;
     this.kind = "prose";
-    this.fence = "";
-    this.open = "";
+    this.fence = this.open = "";
   }
 
   write(text) {
-    this.pane.change(() => {
+    this.change(() => {
       text.split("\n").forEach((part, index) => {
         if (index) this.end();
         this.tail += part;
-        while (this.tail.length > LONGEST) this.fold();
+        while (this.tail.length > LONGEST) {
+          const rest = this.tail.slice(LONGEST);
+          this.tail = this.tail.slice(0, LONGEST);
+          this.commit();
+          this.tail = rest;
+        }
       });
       this.paint();
       const gone = this.lines - MOST;
-      this.pane.trim(gone - this.gone, gone);
+      this.trim(gone - this.gone, gone);
       this.gone = Math.max(0, gone);
     });
-  }
-
-  fold() {
-    const rest = this.tail.slice(LONGEST);
-    this.tail = this.tail.slice(0, LONGEST);
-    this.commit();
-    this.tail = rest;
   }
 
   end() {
@@ -161,19 +157,13 @@ class Writing {
     if (fence && !this.fence) {
       this.fence = fence[1];
       this.kind = /^(|py|python3?)$/i.test(fence[2]) ? "code" : "prose";
-      this.drop();
     } else if (fence && fence[1].startsWith(this.fence) && !fence[2]) {
       this.fence = "";
       this.kind = "prose";
-      this.drop();
     } else if (this.lines || this.tail.trim()) {
       this.commit();
-    } else {
-      this.drop();
+      return;
     }
-  }
-
-  drop() {
     this.line?.remove();
     this.line = null;
     this.tail = "";
@@ -181,7 +171,7 @@ class Writing {
 
   commit() {
     if (!this.lines && !this.fence && CODE.test(this.tail)) this.kind = "code";
-    this.open = this.paint() ?? "";
+    this.open = this.paint();
     if (!this.line) this.begin();
     this.lines++;
     this.line = null;
@@ -190,88 +180,70 @@ class Writing {
 
   begin() {
     this.line = make("span", this.kind);
-    this.pane.append(this.line);
+    this.node.append(this.line);
   }
 
+  // Show the last line; returns the quote of a string that is still open.
   paint() {
     if (!this.tail) return this.open;
-    const hidden = !this.open && BEGUN_FENCE.test(this.tail);
-    if (hidden && !this.line) return this.open;
+    if (!this.line && !this.open && BEGUN_FENCE.test(this.tail)) return this.open;
     if (!this.line) this.begin();
-    if (this.kind === "prose") {
-      this.line.textContent = this.tail;
-      return "";
-    }
-    const [pieces, open] = highlight(this.tail, this.open);
+    const [pieces, open] = this.kind === "prose" ? [[["", this.tail]], ""] : highlight(this.tail, this.open);
     fill(this.line, pieces);
     return open;
   }
 }
 
-// One attempt: its text, its examples, and why it was not taken.
-
+// One attempt: its text, its examples, and why it was rejected.
 class Attempt {
   constructor(examples, total) {
-    this.node = make("div", "attempt");
     this.writing = new Writing();
-    this.examples = examples.map((call) => {
-      const item = make("li", "pending");
-      item.append(make("span", "mark", "○"), " ", make("code", "", call));
-      return item;
-    });
-    this.list = make("ul", "examples");
-    this.list.append(...this.examples);
-    if (total > examples.length) this.list.append(make("li", "more", `and ${total - examples.length} more`));
+    this.examples = examples.map((call) =>
+      make("li", "pending", make("span", "mark", "○"), " ", make("code", "", call)),
+    );
+    this.list = make("ul", "examples", ...this.examples);
+    if (total > examples.length) this.list.append(make("li", "", `and ${total - examples.length} more`));
     this.list.hidden = true;
     this.notes = make("ul", "notes");
-    this.notes.hidden = true;
-    this.missed = this.proven = 0;
-    this.node.append(this.writing.pane.node, this.list, this.notes);
+    this.missed = 0;
+    this.node = make("div", "attempt", this.writing.node, this.list, this.notes);
   }
 
   prove(number, holds, got, expected) {
     this.list.hidden = false;
-    this.proven++;
     if (!holds) this.missed++;
     const item = this.examples[number - 1];
     if (!item) return;
     item.className = holds ? "fact-holds" : "fact-fails";
     item.firstChild.textContent = holds ? "✓" : "✗";
-    if (holds) {
-      item.append(" → ", make("code", "", got));
-    } else {
-      item.append(" gave ", make("code", "", got), ", expected ", make("code", "", expected));
-    }
+    item.append(holds ? " → " : " gave ", make("code", "", got));
+    if (!holds) item.append(", expected ", make("code", "", expected));
     this.list.scrollTop = item.offsetTop - this.list.offsetTop;
   }
 
   say(mark, text) {
-    const item = make("li");
-    item.append(make("span", "mark", mark), ` ${text}`);
-    this.notes.append(item);
-    this.notes.hidden = false;
+    this.notes.append(make("li", "", make("span", "mark", mark), ` ${text}`));
   }
 }
 
+// A generation. The kernel sends steps; each has the name of a method and its arguments.
 class Generation {
   constructor(root) {
     this.root = root;
-    this.next = 0;
-    this.pending = "";
-    this.arrived = 0;
-    this.share = 0;
-    this.characters = 0;
+    this.pending = this.count = this.model = "";
+    this.arrived = this.share = this.characters = this.number = this.next = 0;
     this.phase = ["waiting", ""];
-    this.model = "";
     this.attempt = null;
-    this.number = 0;
     this.examples = [[], 0];
     this.still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   }
 
   update(model) {
     for (let steps; (steps = model.get(`p${this.next}`)); this.next++) {
-      for (const [name, ...values] of steps) this[`on_${name}`](...values);
+      for (const [name, ...values] of steps) {
+        if (name !== "text" && name !== "example") this.flush();
+        this[`on_${name}`](...values);
+      }
     }
   }
 
@@ -280,7 +252,6 @@ class Generation {
   }
 
   on_attempt(number, of, model) {
-    this.flush();
     this.model = model;
     if (this.attempt) this.fold();
     this.number = number;
@@ -288,32 +259,30 @@ class Generation {
   }
 
   on_phase(name, detail) {
-    this.flush();
     this.phase = [name, detail];
     if (name === "proving") this.current().list.hidden = !this.examples[1];
   }
 
   on_text(text) {
-    // Text comes a few times a second; it is played out evenly until the next is due.
+    // Text comes a few times a second and is played out evenly until the next is due.
     const now = performance.now();
     const pace = Math.min(600, Math.max(100, now - this.arrived));
     this.arrived = now;
     this.characters += text.length;
+    this.count = `≈ ${Math.max(1, Math.round(this.characters / 4)).toLocaleString()} tokens`;
     this.pending += text;
     this.share = Math.ceil((this.pending.length * TICK) / pace);
   }
 
-  on_example(number, holds, got, expected) {
-    this.current().prove(number, holds, got, expected);
+  on_example(...verdict) {
+    this.current().prove(...verdict);
   }
 
   on_failed(failures) {
-    this.flush();
     for (const failure of failures) this.current().say("✗", failure);
   }
 
   on_note(text) {
-    this.flush();
     this.current().say("·", text);
   }
 
@@ -328,15 +297,16 @@ class Generation {
   fold() {
     const { node, missed } = this.attempt;
     const why = missed ? `${missed} of ${this.examples[1]} examples failed` : "not accepted";
-    const details = make("details", "earlier");
-    details.append(make("summary", "", `Attempt ${this.number}: ${why}`));
+    const details = make("details", "earlier", make("summary", "", `Attempt ${this.number}: ${why}`));
     node.replaceWith(details);
     details.append(node);
   }
 
+  // Show the next text; returns whether there was any.
   play() {
     if (!this.pending) return false;
-    this.show(this.still || document.hidden || this.pending.length > 8000 ? this.pending.length : this.share);
+    if (this.still || document.hidden || this.pending.length > 8000) this.flush();
+    else this.show(this.share);
     return true;
   }
 
@@ -348,60 +318,40 @@ class Generation {
     this.current().writing.write(this.pending.slice(0, count));
     this.pending = this.pending.slice(count);
   }
-
-  get count() {
-    return this.characters ? `≈ ${Math.max(1, Math.round(this.characters / 4)).toLocaleString()} tokens` : "";
-  }
 }
 
-class Run {
+// A run: the screen that the tool prints to.
+class Run extends Pane {
   constructor(root) {
-    this.pane = new Pane("What the tool printed");
+    super("Printed text");
     this.rows = [];
     this.first = 0;
     this.phase = ["queued", ""];
-    this.model = "";
-    this.count = "";
-    root.append(this.pane.node);
+    this.model = this.count = "";
+    root.append(this.node);
   }
 
   update(model) {
     this.phase = model.get("phase") ?? this.phase;
-    if (model.get("end")) this.pane.change(() => this.show(model));
+    if (model.get("end")) this.change(() => this.show(model));
   }
 
-  // The state holds every row that is kept, and says which the last change was about.
+  // The state holds all rows that are kept and names those that changed last.
   show(model) {
     const [first, end, kept] = ["first", "end", "kept"].map((key) => model.get(key));
     const changed = new Set(model.get("changed"));
-    const over = this.rows.splice(0, first - this.first);
-    this.pane.trim(over.length, first);
+    this.trim(this.rows.splice(0, first - this.first).length, first);
     this.first = first;
     for (const row of this.rows.splice(end - first)) row.remove();
     while (this.rows.length < end - first) {
       changed.add(first + this.rows.length);
       this.rows.push(make("span", "row"));
-      this.pane.append(this.rows.at(-1));
+      this.node.append(this.rows.at(-1));
     }
     for (const number of changed) {
-      const runs = model.get(`r${number % kept}`) ?? [];
-      this.rows[number - first]?.replaceChildren(...runs.map(this.run));
+      const row = this.rows[number - first];
+      if (row) fill(row, model.get(`r${number % kept}`) ?? []);
     }
-  }
-
-  // Styles are words: b, d, i, u, and c or g with the number of a colour before or behind the text.
-  run([style, text]) {
-    const node = make("span", style.replaceAll(" ", " fact-"), text);
-    for (const [, ground, number] of style.matchAll(/\b([cg])(\d+)/g)) {
-      const colour = COLOURS[number % 8];
-      if (ground === "g") node.style.cssText = `background:${colour};color:#fff`;
-      else if (number % 8 % 7) node.style.color = `var(--fact-c${number % 8}, ${colour})`;
-    }
-    return node;
-  }
-
-  play() {
-    return false;
   }
 }
 
@@ -409,19 +359,25 @@ class View {
   constructor(model, el, born) {
     this.model = model;
     this.born = born;
-    this.root = make("section", "live");
-    this.root.setAttribute("aria-label", model.get("title"));
-    this.head = make("div", "head");
+    const title = model.get("title");
     this.phase = make("span", "phase");
     this.phase.setAttribute("role", "status");
     this.phase.setAttribute("aria-live", "polite");
-    this.model_name = make("span", "name");
+    this.name = make("span");
     this.time = make("span", "time");
     this.count = make("span", "time");
-    this.head.append(make("strong", "", model.get("title")), this.model_name, this.phase, this.time, this.count);
-    this.root.append(this.head);
+    this.stop = make("button", "stop", "Stop");
+    this.stop.type = "button";
+    this.stop.hidden = !model.get("stop");
+    this.stop.addEventListener("click", () => {
+      this.stop.disabled = true;
+      this.stop.textContent = "Stopping";
+      model.send("stop");
+    });
+    const told = [this.name, this.phase, this.time, this.count, this.stop];
+    this.root = make("section", "live", make("div", "head", make("strong", "", title), ...told));
+    this.root.setAttribute("aria-label", title);
     this.body = model.get("kind") === "writing" ? new Generation(this.root) : new Run(this.root);
-    this.stop = null;
     this.take = () => this.update();
     model.on("change", this.take);
     el.append(this.root);
@@ -432,37 +388,22 @@ class View {
 
   update() {
     this.body.update(this.model);
-    if (this.model.get("stop") && !this.stop) this.offer();
+    if (this.model.get("stop")) this.stop.hidden = false;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.tick(), this.ticked + TICK - performance.now());
   }
 
-  offer() {
-    this.stop = make("button", "stop", "Stop");
-    this.stop.type = "button";
-    this.stop.addEventListener("click", () => {
-      this.stop.disabled = true;
-      this.stop.textContent = "Stopping";
-      this.model.send("stop");
-    });
-    this.head.append(this.stop);
-  }
-
   tick() {
     this.ticked = performance.now();
-    const moves = this.body.play();
-    this.set(this.phase, this.body.phase.join(" ").trim());
-    this.set(this.model_name, this.body.model);
+    const moves = this.body.play?.();
+    set(this.phase, this.body.phase.join(" ").trim());
+    set(this.name, this.body.model);
     const age = seconds((this.ticked - this.born) / 1000);
     if (age !== this.time.textContent) {
       this.time.textContent = age;
-      this.set(this.count, this.body.count);
+      set(this.count, this.body.count);
     }
     this.timer = setTimeout(() => this.tick(), moves ? TICK : 250);
-  }
-
-  set(node, text) {
-    if (node.textContent !== text) node.textContent = text;
   }
 
   close() {

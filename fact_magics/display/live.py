@@ -1,25 +1,18 @@
-"""What a cell shows while work goes on, until its record takes the place: the views that need no widget.
+"""Views that show work until its record replaces them; those here need no widgets.
 
-Events arrive on the core's thread and are only queued there; everything that reaches the front end is
-sent from the cell's own thread, while the cell runs.
+Events arrive on the core's thread and are only queued there. Everything that reaches the front end is sent
+from the cell's own thread while the cell runs.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from fact_magics.display.record import stopped_record
-from fact_magics.events import (
-    AttemptEnded,
-    GenerationEnded,
-    Noticed,
-    Printed,
-    RunEnded,
-    TextArrived,
-)
+from fact_magics.events import AttemptEnded, GenerationEnded, Noticed, Printed, RunEnded, TextArrived
 from fact_magics.text import inert, printable
 from fact_magics.tool import Status
 
@@ -30,46 +23,22 @@ if TYPE_CHECKING:
     from fact_magics.events import Event
 
 
-class View(Protocol):
-    """Something that shows work as it goes on.
+class View:
+    """Base of all views: queues events and shows none of them.
+
+    Parameters
+    ----------
+    title : str
+        The tool's name.
 
     Attributes
     ----------
     ended : GenerationEnded, RunEnded or None
         The last event, once it has arrived.
     streams : bool
-        What has arrived stays where it was shown, so that the record need not repeat it.
+        Whether text that arrived stays on screen, so that the record need not repeat it.
     stands : bool
-        Something was shown, or is for the view to show, in whose place the record goes.
-    """
-
-    ended: Any
-    streams: bool
-    stands: bool
-
-    def put(self, event: Event) -> None:
-        """Take an event; callable from any thread."""
-
-    def pump(self) -> None:
-        """Show what has arrived; called in the cell's thread."""
-
-    def offer_stop(self, stop: Callable[[], None]) -> None:
-        """Let the view show a way to stop the work, if it has one; `stop` is callable from any thread."""
-
-    def give_way(self, record: Record) -> bool:
-        """End the view; tell whether `record` is shown now (else the caller shows it)."""
-
-    def close(self, ended: Status = Status.INTERRUPTED) -> None:
-        """End the view of work that came to no outcome: what was printed stays, and how it `ended`."""
-
-
-class Arrivals:
-    """The events that have arrived, and what every view does with them.
-
-    Parameters
-    ----------
-    title : str
-        What goes on: ``slugify``.
+        Whether the view is on screen, so that `give_way` must be called.
     """
 
     streams = False
@@ -78,93 +47,83 @@ class Arrivals:
     def __init__(self, title: str) -> None:
         self.title = title
         self.ended: Any = None
-        self.printed: list[str] = []
+        self._printed: list[str] = []
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._started = time.perf_counter()
 
-    @property
-    def seconds(self) -> float:
-        """How long the work has gone on."""
-        return time.perf_counter() - self._started
-
     def put(self, event: Event) -> None:
-        """Take an event; callable from any thread."""
+        """Queue an event; may be called from any thread."""
         self._events.put(event)
 
-    def arrived(self) -> list[Event]:
-        """Give the events that have arrived since this was asked last."""
-        events: list[Event] = []
-        while True:
-            try:
-                event = self._events.get_nowait()
-            except Empty:
-                return events
-            if isinstance(event, GenerationEnded | RunEnded):
-                self.ended = event
-            elif isinstance(event, Printed):
-                self.printed.append(event.text)
-            events.append(event)
+    def pump(self) -> None:
+        """Show what has arrived; called on the cell's thread."""
+        self._receive()
 
     def offer_stop(self, stop: Callable[[], None]) -> None:
-        """Leave stopping to the front end's own ways."""
-        del stop
-
-
-class SilentView(Arrivals):
-    """Shows nothing before the record: views are off, the output is captured, or there is nobody to watch."""
-
-    def pump(self) -> None:
-        """Take the events, and show none of them."""
-        self.arrived()
+        """Let the user stop the work by calling `stop`, which any thread may do; without effect here."""
 
     def give_way(self, record: Record) -> bool:
-        """Leave the record to the caller."""
+        """End the view and return whether it has shown `record`; if not, the caller shows it."""
         del record
-        self.arrived()
+        self._receive()
         return False
 
     def close(self, ended: Status = Status.INTERRUPTED) -> None:
-        """Leave what was printed, if anything was."""
-        self.arrived()
-        if self.printed:
-            from IPython.display import display
+        """End the view of work that has no result, and keep on screen what it printed."""
+        del ended
+        self._receive()
 
-            record = stopped_record(self.title, "".join(self.printed), self.seconds, ended)
-            display(record.bundle, raw=True)
+    def _receive(self) -> None:
+        while not self._events.empty():
+            event = self._events.get()
+            if isinstance(event, GenerationEnded | RunEnded):
+                self.ended = event
+            elif isinstance(event, Printed):
+                self._printed.append(event.text)
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        """Show an event, or prepare to."""
+
+    def _stopped(self, ended: Status) -> Record:
+        seconds = time.perf_counter() - self._started
+        return stopped_record(self.title, "".join(self._printed), seconds, ended)
 
 
-class MutedView(SilentView):
-    """Shows nothing at all, as a cell asks that ends in ``;``."""
-
-    def give_way(self, record: Record) -> bool:
-        """Take the record for shown."""
-        del record
-        self.arrived()
-        return True
+class SilentView(View):
+    """Shows nothing before the record: views are off, output is captured, or the front end has no widgets."""
 
     def close(self, ended: Status = Status.INTERRUPTED) -> None:
-        """Take the last events."""
-        del ended
-        self.arrived()
+        """Show what was printed, if anything was."""
+        self._receive()
+        if self._printed:
+            from IPython.display import display
+
+            display(self._stopped(ended).bundle, raw=True)
 
 
-class TerminalView(Arrivals):
-    """Prints text as it arrives, where there is no front end but a terminal."""
+class MutedView(View):
+    """Shows nothing at all, for a cell that ends in ``;``."""
+
+    def give_way(self, record: Record) -> bool:
+        """Drop the record."""
+        super().give_way(record)
+        return True
+
+
+class TerminalView(View):
+    """Prints text as it arrives, for a terminal."""
 
     streams = True
     stands = True
-
-    def __init__(self, title: str) -> None:
-        super().__init__(title)
-        self._open_line = False
+    _open_line = False
 
     def pump(self) -> None:
         """Print what has arrived."""
-        for event in self.arrived():
-            self._print(event)
+        self._receive()
         sys.stdout.flush()
 
-    def _print(self, event: Event) -> None:
+    def _take(self, event: Event) -> None:
         match event:
             case TextArrived(text) | Printed(text):
                 sys.stdout.write(printable(text))
@@ -180,13 +139,13 @@ class TerminalView(Arrivals):
         self._open_line = False
 
     def give_way(self, record: Record) -> bool:
-        """Print the record under what has arrived."""
+        """Print the record below the text."""
         self.close()
         sys.stdout.write(record.plain + "\n")
         return True
 
     def close(self, ended: Status = Status.INTERRUPTED) -> None:
-        """Finish the open line."""
+        """End the last line."""
         del ended
         self.pump()
         if self._open_line:

@@ -1,30 +1,34 @@
-"""The beginning of a value, taken apart once: what both its forms, markup and plain text, are drawn from.
+"""The beginning of a value as a tree of nodes, from which both its HTML and its plain text are built.
 
-It costs as much as what is shown of the value, however big that is.
+Building it costs as much as what is shown of the value, however big the value is.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fact_magics.display.words import SCALARS, key_word, word
 from fact_magics.text import plural
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 WIDTH = 100
-"""Columns that a line of a value may take."""
+"""Columns of a line."""
 
 COLUMNS = 16
-"""Fields of rows that are shown."""
+"""Fields of a row that are shown."""
 
-# What is shown: items of a container, fields of a dict, items in all, levels, and rows.
+# How much is shown: items of a container, fields of a dict, items in all, levels, and rows.
 _ITEMS = 200
 _FIELDS = 60
 _LEAVES = 400
 _DEPTH = 20
 _ROWS = 20
-# Characters of a text; and of all long ones together, after which each has only its beginning shown.
+# Characters of one text, and of all long texts together; after that only the beginning of each is shown.
 _LONGEST = 1_000
 _CHARACTERS = 10_000
 _BEGINNING = 80
@@ -36,85 +40,104 @@ _BRACKETS: dict[type, tuple[str, str]] = {
     frozenset: ("frozenset({", "})"),
 }
 _SETS = frozenset({set, frozenset})
-_LISTS = frozenset({list, tuple})
+LISTS = frozenset({list, tuple})
+"""Containers whose dicts may be the rows of a table."""
 
 
+@dataclass(slots=True, eq=False)
 class Node:
-    """A value, or a part of one, as far as it is shown.
+    """A value or a part of one, as far as it is shown.
 
     Attributes
     ----------
     value : object
         The value itself.
     kind : type
-        What its brackets are those of; of a leaf, its own.
+        For a container the type in `_BRACKETS`; otherwise the value's own type.
     text : str or None
-        All of it on one line; None where it is too long for that, or not all of it is shown.
+        All of it on one line; None if it is too long for that or some of it is left out.
     items : list of (object, Node)
-        The items of a container that are shown, with their keys; None is the key of those that have none.
+        The items that are shown, each with its key; None for items without keys.
     left : int
-        How many items are left out.
+        Number of items that are left out.
     """
 
-    __slots__ = ("items", "kind", "left", "text", "value")
-
-    def __init__(
-        self,
-        value: Any,
-        kind: type,
-        text: str | None,
-        items: list[tuple[Any, Node]] | None = None,
-        left: int = 0,
-    ) -> None:
-        self.value = value
-        self.kind = kind
-        self.text = text
-        self.items = [] if items is None else items
-        self.left = left
+    value: Any
+    kind: type
+    text: str | None
+    items: list[tuple[Any, Node]] = field(default_factory=list)
+    left: int = 0
 
     @property
-    def is_container(self) -> bool:
-        """Whether it is one that is taken apart."""
-        return self.kind in _BRACKETS
-
-    @property
-    def brackets(self) -> tuple[str, str]:
-        """What stands around its items."""
-        return _BRACKETS[self.kind]
+    def is_filled(self) -> bool:
+        """Whether its items are so short that several fit on a line."""
+        return self.kind is not dict and all(
+            item.text is not None and len(item.text) <= WIDTH // 4 for _, item in self.items
+        )
 
     @property
     def size(self) -> str:
-        """What it is and how much it holds: ``list · 12 items``."""
+        """Its type and its number of items: ``list · 12 items``."""
         return f"{type(self.value).__name__} · {plural(len(self.value), 'item')}"
 
     @property
-    def sketch(self) -> str:
-        """All of it on one line, or else what it is."""
-        return self.size if self.text is None else self.text
+    def left_out(self) -> str:
+        """A note of how many items are left out."""
+        return f"… {plural(self.left, 'more item' if self.items else 'item')}"
+
+    def bracketed(self, items: Iterable[str], between: str) -> str:
+        """Put brackets around items; a tuple of one keeps its comma."""
+        opening, closing = _BRACKETS[self.kind]
+        comma = "," if self.kind is tuple and len(self.value) == 1 else ""
+        return f"{opening}{between.join(items)}{comma}{closing}"
+
+    def layout(self, indent: int = 0) -> str:
+        """Write it as Python would, on several lines if needed; `indent` applies to all but the first."""
+        if self.text is not None:
+            return self.text
+        inner = indent + 1
+        if self.kind is dict:
+            items = [f"{key_word(key)}: {item.layout(inner)}" for key, item in self.items]
+        else:
+            items = [item.layout(inner) for _, item in self.items]
+            if self.is_filled:
+                items = _filled(items, WIDTH - inner)
+        if self.left:
+            items.append(self.left_out)
+        return self.bracketed(items, ",\n" + " " * inner)
+
+
+def _filled(items: Iterable[str], width: int) -> list[str]:
+    """Put as many short items on a line as fit."""
+    lines: list[str] = []
+    for item in items:
+        if lines and len(lines[-1]) + len(item) + 2 <= width:
+            lines[-1] += f", {item}"
+        else:
+            lines.append(item)
+    return lines
 
 
 def outline(value: Any) -> Node:
-    """Take a value apart, as far as it can be shown.
-
-    Parameters
-    ----------
-    value : object
-        Plain data: what a tool returned.
-    """
-    return _Outliner(_LEAVES).node(value, 0, _ITEMS)
+    """Build the nodes of as much of a tool's result as can be shown."""
+    return _Outliner().node(value, 0, _ITEMS)
 
 
 class _Outliner:
-    """Takes values apart until so many items were met; each level gets its share before the one below."""
+    """Builds nodes up to a total number of items; each level takes its share before the one below."""
 
-    def __init__(self, leaves: int) -> None:
-        self._left = leaves
+    def __init__(self) -> None:
+        self._left = _LEAVES
         self._characters = _CHARACTERS
 
     def node(self, value: Any, depth: int, limit: int) -> Node:
         kind: Any = type(value)
+        if kind is str and len(value) > _BEGINNING:
+            text = word(value, max(_BEGINNING, min(_LONGEST, self._characters)))
+            self._characters -= len(text)
+            return Node(value, kind, text)
         if kind in SCALARS:
-            return self._leaf(value, kind)
+            return Node(value, kind, word(value))
         if kind not in _BRACKETS:
             found = next((known for known in _BRACKETS if isinstance(value, known)), None)
             if found is None:
@@ -130,38 +153,29 @@ class _Outliner:
         else:
             pairs = [(None, item) for item in self._first(value, kind, limit)]
         below = _ITEMS
-        if kind in _LISTS and size > 1 and isinstance(pairs[0][1], dict):
-            # Rows: more of them, or more of their fields, would not be shown either.
+        if kind in LISTS and size > 1 and isinstance(pairs[0][1], dict):
+            # Neither more rows nor more of their fields would be shown.
             del pairs[_ROWS:]
             below = COLUMNS
         self._left -= len(pairs)
-        node = Node(value, kind, None, [], size - len(pairs))
+        node = Node(value, kind, None, left=size - len(pairs))
         self._fill(node, pairs, depth, below)
         return node
 
-    def _leaf(self, value: Any, kind: type) -> Node:
-        if kind is not str or len(value) <= _BEGINNING:
-            return Node(value, kind, word(value))
-        text = word(value, max(_BEGINNING, min(_LONGEST, self._characters)))
-        self._characters -= len(text)
-        return Node(value, kind, text)
-
     def _first(self, value: Any, kind: type, limit: int) -> Any:
         if kind in _SETS and len(value) <= _ITEMS:
-            # Items that have no order among them: of several kinds, or decimals that are no number.
+            # Items of several types, or a NaN among decimals, have no order.
             with suppress(TypeError, ArithmeticError):
                 value = sorted(value)
         return islice(value, min(limit, self._left))
 
     def _fill(self, node: Node, pairs: list[tuple[Any, Any]], depth: int, below: int) -> None:
-        """Take the items apart, and write all of them on one line if they fit on it."""
-        opening, closing = node.brackets
-        room = WIDTH - depth - len(opening) - len(closing) + 2
+        """Add a node's items, and its text if all of them fit on one line."""
+        room = WIDTH - depth - sum(map(len, _BRACKETS[node.kind])) + 2
         fits = not node.left
         texts = []
         for key, value in pairs:
-            kind = type(value)
-            item = self._leaf(value, kind) if kind in SCALARS else self.node(value, depth + 1, below)
+            item = self.node(value, depth + 1, below)
             node.items.append((key, item))
             fits = fits and item.text is not None
             if fits:
@@ -170,5 +184,4 @@ class _Outliner:
                 room -= len(text) + 2
                 fits = room >= 0
         if fits:
-            comma = "," if node.kind is tuple and len(texts) == 1 else ""
-            node.text = f"{opening}{', '.join(texts)}{comma}{closing}"
+            node.text = node.bracketed(texts, ", ")

@@ -1,4 +1,4 @@
-"""Results that are pictures, told by their first bytes and shown as images, in which nothing runs."""
+"""Results that are pictures: recognised by their content and shown as images, in which no script runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DECLARATION = re.compile(r"\A\ufeff?\s*(?:<\?xml\b[^>]{0,200}\?>\s*)?")
 _ROOT_WITHIN = 4_096
 _LENGTH = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:px)?\s*\Z")
 _JPEG_SEGMENTS = 1_000
-# Most pictures are drawn to stand on white paper, and those with a clear ground are not to be seen on black.
+# Most pictures are made for white paper; with a transparent ground they would be invisible on black.
 _STYLE = "max-width:100%;max-height:40em;background:#fff;margin:0.3em 0"
 
 Size = tuple[float, float] | None
@@ -31,16 +31,16 @@ Size = tuple[float, float] | None
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture.
+    """A picture file.
 
     Attributes
     ----------
     kind : str
         ``PNG``, ``JPEG``, ``GIF`` or ``SVG``.
     data : bytes
-        The file.
+        The file's content.
     size : (float, float) or None
-        Width and height in pixels, where the file says so.
+        Width and height in pixels, if the file states them.
     """
 
     kind: str
@@ -48,24 +48,20 @@ class Picture:
     size: Size
 
     @property
-    def about(self) -> str:
-        """What it is: ``PNG picture · 120 by 80 pixels · 3.4 kB``."""
-        size = f" · {self.size[0]:g} by {self.size[1]:g} pixels" if self.size else ""
-        return f"{self.kind} picture{size} · {byte_size(len(self.data))}"
-
-    @property
     def fits(self) -> bool:
-        """Whether it is small enough to be put into a notebook."""
+        """Whether it is small enough for a notebook."""
         pixels = self.size[0] * self.size[1] if self.size and self.kind != "SVG" else 0
         return len(self.data) <= _BYTES and pixels <= _PIXELS
 
     @property
     def plain(self) -> str:
-        """The picture as text."""
-        return self.about if self.fits else f"{self.about} · too large to show here"
+        """A description: ``PNG picture · 120 by 80 pixels · 3.4 kB``."""
+        size = f" · {self.size[0]:g} by {self.size[1]:g} pixels" if self.size else ""
+        about = f"{self.kind} picture{size} · {byte_size(len(self.data))}"
+        return about if self.fits else f"{about} · too large to show here"
 
     def html(self) -> Html:
-        """Build the image; its data are in it, so nothing is fetched, and an image's scripts never run."""
+        """Build an image that contains its data, so that nothing is fetched; scripts in images never run."""
         about = text(self.plain)
         if not self.fits:
             return Html(f"<p>{about}</p>")
@@ -78,15 +74,15 @@ class Picture:
 
 
 def picture(value: object) -> Picture | None:
-    """Recognise a picture: PNG, JPEG or GIF by the first bytes, SVG by the root of its XML."""
+    """Recognise PNG, JPEG and GIF by their first bytes, and SVG by the root element of its XML."""
     if type(value) is bytes:
-        for kind, beginning, measure in _KINDS:
-            if value.startswith(beginning):
+        for beginnings, kind, measure in _KINDS:
+            if value.startswith(beginnings):
                 size = measure(value)
                 return Picture(kind, value, size) if size else None
         return _svg(value) if b"<svg" in value[:_ROOT_WITHIN] else None
     if type(value) is str and len(value) <= _BYTES and "<svg" in value[:_ROOT_WITHIN]:
-        document = _DECLARATION.sub("", value, count=1)  # it may name another encoding than the one used here
+        document = _DECLARATION.sub("", value, count=1)  # it may name another encoding than UTF-8
         try:
             return _svg(document.encode())
         except UnicodeEncodeError:
@@ -95,9 +91,7 @@ def picture(value: object) -> Picture | None:
 
 
 def _png(data: bytes) -> Size:
-    if len(data) < 24 or data[12:16] != b"IHDR":
-        return None
-    return unpack_from(">II", data, 16)
+    return unpack_from(">II", data, 16) if len(data) >= 24 and data[12:16] == b"IHDR" else None
 
 
 def _gif(data: bytes) -> Size:
@@ -117,25 +111,20 @@ def _jpeg(data: bytes) -> Size:
     return None
 
 
-_KINDS: tuple[tuple[str, bytes, Callable[[bytes], Size]], ...] = (
-    ("PNG", b"\x89PNG\r\n\x1a\n", _png),
-    ("JPEG", b"\xff\xd8\xff", _jpeg),
-    ("GIF", b"GIF87a", _gif),
-    ("GIF", b"GIF89a", _gif),
+_KINDS: tuple[tuple[tuple[bytes, ...], str, Callable[[bytes], Size]], ...] = (
+    ((b"\x89PNG\r\n\x1a\n",), "PNG", _png),
+    ((b"\xff\xd8\xff",), "JPEG", _jpeg),
+    ((b"GIF87a", b"GIF89a"), "GIF", _gif),
 )
 
 
-class _NoPicture(Exception):
-    """It is no SVG document, or one that is not shown."""
-
-
 def _svg(document: bytes) -> Picture | None:
-    """Take a well-formed document whose root is SVG's; one that declares entities may unpack without end."""
+    """Take a well-formed SVG document without entities, which could expand without end."""
     if len(document) > _BYTES or not _SVG_BEGINNING.match(document):
         return None
     from xml.parsers import expat
 
-    # Names come with their namespace before them.
+    # With a separator, expat puts the namespace before each name.
     parser = expat.ParserCreate(namespace_separator=" ")
     root: dict[str, str] = {}
     unnamed_at = -1
@@ -143,31 +132,32 @@ def _svg(document: bytes) -> Picture | None:
     def begin(name: str, attributes: dict[str, str]) -> None:
         nonlocal unnamed_at
         if name not in ("svg", f"{_SVG} svg"):
-            raise _NoPicture
+            refuse()
         if name == "svg":
             unnamed_at = parser.CurrentByteIndex
         root.update(attributes)
         parser.StartElementHandler = None
 
     def refuse(*_: object) -> None:
-        raise _NoPicture
+        raise ValueError
 
     parser.StartElementHandler = begin
     parser.EntityDeclHandler = refuse
     try:
         parser.Parse(document, True)
-    except (expat.ExpatError, _NoPicture):
+    except (expat.ExpatError, ValueError):
         return None
     if unnamed_at >= 0:
-        # Without its namespace an image is not drawn; in a page, where models see most of it, it needs none.
+        # Models often leave out the namespace, which SVG in HTML does not need but an image does.
         tag_end = unnamed_at + len("<svg")
         document = b'%b xmlns="%b"%b' % (document[:tag_end], _SVG.encode(), document[tag_end:])
     return Picture("SVG", document, _svg_size(root))
 
 
 def _svg_size(root: dict[str, str]) -> Size:
-    stated = [_LENGTH.match(root.get(side, "")) for side in ("width", "height")]
-    if stated[0] and stated[1]:
-        return float(stated[0][1]), float(stated[1][1])
-    box = [_LENGTH.match(side) for side in root.get("viewBox", "").replace(",", " ").split()[2:4]]
-    return (float(box[0][1]), float(box[1][1])) if len(box) == 2 and box[0] and box[1] else None
+    box = root.get("viewBox", "").replace(",", " ").split()[2:4]
+    for stated in ([root.get("width", ""), root.get("height", "")], box):
+        lengths = [float(found[1]) for found in map(_LENGTH.match, stated) if found]
+        if len(lengths) == 2:
+            return lengths[0], lengths[1]
+    return None

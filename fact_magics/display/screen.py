@@ -1,7 +1,6 @@
-"""What a terminal would show of printed text: carriage returns, colours, the moves of progress bars.
+"""Printed text as a terminal shows it: carriage returns, colours, and the cursor moves of progress bars.
 
-Only what such output is made of is obeyed; every other control is dropped or written out, so that nothing
-that a tool prints can do more than colour its own text.
+Other controls are dropped or written out, so that a tool can do no more than colour its own text.
 """
 
 from __future__ import annotations
@@ -16,24 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Run = tuple[str, str]
-"""Text of one look: its style (``b``, ``c1``, ``g4`` and so on, by spaces), and the text."""
+"""A style, as words such as ``b``, ``c1`` or ``g4``, and the text that has it."""
 
-# A longer line is folded, so that no single line can make a browser slow.
+# Longer lines are folded, since a single long line can make a browser slow.
 _WIDTH = 1_000
 _CONTROL = re.compile(
     r"(?P<move>[\n\r\x08])"
     r"|\x1b\[(?P<numbers>[0-9;:]{0,64})(?P<final>[A-Za-z@`~])"
-    # Private modes (a hidden cursor), titles, links, character sets: nothing that could be shown here.
+    # Dropped: private modes (such as a hidden cursor), titles, links and character sets.
     r"|\x1b\[[<-?][0-9;:]{0,64}[A-Za-z@`~]|\x1b\][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|\x1b[=>78]"
 )
-# What may still go on with what arrives next.
+# The beginning of a control whose rest may still arrive.
 _BEGUN = re.compile(r"\x1b(?:\[[<-?]?[0-9;:]{0,64}|\][^\x07\x1b]{0,2000}\x1b?|[()])?\Z")
 _ACTED_ON = re.compile("[\r\x08\x1b]")
 _LEVELS = (0, 95, 135, 175, 215, 255)
+# Rows down and columns to the right for each step.
+_MOVES = {"A": (-1, 0), "B": (1, 0), "C": (0, 1), "D": (0, -1)}
 
 
 class _Row:
-    """One line: runs of text, and whether the next row goes on with it."""
+    """Runs of text, and whether the line continues on the next row."""
 
     __slots__ = ("folded", "runs", "width")
 
@@ -43,7 +44,7 @@ class _Row:
         self.folded = False
 
     def put(self, column: int, style: str, text: str) -> None:
-        """Write over what stands at `column`; blanks fill what lies between the line's end and it."""
+        """Overwrite the text at `column`; blanks fill a gap before it."""
         tail = list(self._from(column + len(text))) if column < self.width else ()
         self.cut(column)
         if column > self.width:
@@ -53,7 +54,7 @@ class _Row:
             self._append(*run)
 
     def cut(self, column: int) -> None:
-        """Remove what stands at `column` and after it."""
+        """Remove the text from `column` on."""
         while self.width > column:
             style, text = self.runs.pop()
             self.width -= len(text)
@@ -72,41 +73,39 @@ class _Row:
             text = self.runs.pop()[1] + text
         self.runs.append((style, text))
 
-    @property
-    def text(self) -> str:
-        return "".join(text for _, text in self.runs)
-
 
 class Screen:
-    """The last lines of what was printed.
+    """The last rows of printed text.
 
     Parameters
     ----------
     kept : int
-        Rows that are kept; older ones are dropped, and counted.
+        Number of rows that are kept; older ones are dropped.
 
     Attributes
     ----------
     dropped : int
-        Rows that are gone; the first one kept has this number.
+        Number of dropped rows, and so the number of the first row that is kept.
     """
 
     def __init__(self, kept: int = 2_000) -> None:
         self._kept = kept
         self._rows: deque[_Row] = deque([_Row()])
         self._row = self._column = 0  # the cursor; rows count from the first one kept
-        self._look = _Look()
+        self._marks: set[str] = set()
+        self._colours: dict[str, int] = {}
+        self._style = ""
         self._begun = ""
         self._changed: set[int] = {0}
         self.dropped = 0
 
     @property
     def end(self) -> int:
-        """The number after the last row's."""
+        """The number of the last row, plus one."""
         return self.dropped + len(self._rows)
 
     def write(self, text: str) -> None:
-        """Take what was printed; a control that has only begun waits for the rest of it."""
+        """Add printed text; a control that is incomplete waits for its rest."""
         text = self._begun + text
         begun = _BEGUN.search(text, max(0, len(text) - 2_100))
         self._begun = begun[0] if begun else ""
@@ -122,7 +121,7 @@ class Screen:
         self._put(text[at:])
 
     def changes(self) -> dict[int, list[Run]]:
-        """Give the rows that changed since this was asked last, by their numbers."""
+        """Return the rows that changed since the last call, by number."""
         changed, self._changed = self._changed, set()
         return {
             number: self._rows[number - self.dropped].runs
@@ -131,7 +130,7 @@ class Screen:
         }
 
     def lines(self) -> Iterator[list[Run]]:
-        """Give every line that is kept, whole where it was folded; the last is empty after a line feed."""
+        """Yield the lines, with folded rows joined; the last line is empty after a line feed."""
         line: list[Run] = []
         for row in self._rows:
             line = line + row.runs
@@ -146,7 +145,7 @@ class Screen:
                 self._rows[self._row].folded = True
                 self._feed()
             piece = text[: _WIDTH - self._column]
-            self._rows[self._row].put(self._column, self._look.style, piece)
+            self._rows[self._row].put(self._column, self._style, piece)
             self._changed.add(self.dropped + self._row)
             self._column += len(piece)
             text = text[len(piece) :]
@@ -173,30 +172,29 @@ class Screen:
 
     def _obey(self, numbers: str, final: str) -> None:
         if final == "m":
-            self._look.change(numbers)
+            codes = [int(code[:6] or 0) for code in re.split("[;:]", numbers)]
+            while codes:
+                self._change_look(codes.pop(0), codes)
+            colours = (f"{ground}{number}" for ground, number in sorted(self._colours.items()))
+            self._style = " ".join((*sorted(self._marks), *colours))
             return
-        first = re.match("[0-9]{0,6}", numbers)
-        number = int(first[0]) if first and first[0] else None
+        number = int(re.split("[;:]", numbers)[0][:6] or 0)
         steps = min(number or 1, _WIDTH)
-        if final == "A":
-            self._row = max(0, self._row - steps)
-        elif final == "B":
-            self._row = min(len(self._rows) - 1, self._row + steps)
-        elif final == "C":
-            self._column = min(_WIDTH - 1, self._column + steps)
-        elif final == "D":
-            self._column = max(0, self._column - steps)
+        if final in _MOVES:
+            down, right = _MOVES[final]
+            self._row = min(max(0, self._row + down * steps), len(self._rows) - 1)
+            self._column = min(max(0, self._column + right * steps), _WIDTH - 1)
         elif final == "G":
             self._column = steps - 1
         elif final == "K":
-            self._erase(number or 0)
+            self._erase(number)
         elif final == "J" and not number:
             self._erase(0)
             while len(self._rows) > self._row + 1:
                 self._rows.pop()
 
     def _erase(self, what: int) -> None:
-        """Erase to the line's end, from its beginning, or all of it."""
+        """Erase to the end of the line (0), from its beginning (1), or all of it (2)."""
         row = self._rows[self._row]
         if what == 1:
             row.put(0, "", " " * min(self._column + 1, row.width))
@@ -204,23 +202,7 @@ class Screen:
             row.cut(self._column if what == 0 else 0)
         self._changed.add(self.dropped + self._row)
 
-
-class _Look:
-    """Which colours and weights the text that comes next has."""
-
-    def __init__(self) -> None:
-        self._marks: set[str] = set()
-        self._colours: dict[str, int] = {}
-        self.style = ""
-
-    def change(self, numbers: str) -> None:
-        codes = [int(code[:6] or 0) for code in re.split("[;:]", numbers)]
-        while codes:
-            self._take(codes.pop(0), codes)
-        colours = (f"{ground}{number}" for ground, number in sorted(self._colours.items()))
-        self.style = " ".join((*sorted(self._marks), *colours))
-
-    def _take(self, code: int, following: list[int]) -> None:
+    def _change_look(self, code: int, following: list[int]) -> None:
         if code == 0:
             self._marks.clear()
             self._colours.clear()
@@ -243,32 +225,29 @@ _GROUNDS: Mapping[int, str] = {3: "c", 9: "c", 4: "g", 10: "g"}
 
 
 def _extended(codes: list[int]) -> int | None:
-    """Take a colour of 256, or of red, green and blue, as the nearest of the sixteen that themes know."""
+    """Turn one of 256 colours, or red, green and blue, into the nearest of the 16 that themes define."""
     kind = codes.pop(0) if codes else 0
     if kind == 5 and codes:
         number = codes.pop(0)
         if number < 16:
             return number
-        if number >= 232:
-            return _nearest((8 + 10 * (number - 232),) * 3)
         cube = number - 16
-        return _nearest((_LEVELS[cube // 36 % 6], _LEVELS[cube // 6 % 6], _LEVELS[cube % 6]))
-    if kind == 2 and len(codes) >= 3:
-        red, green, blue = codes[:3]
-        del codes[:3]
-        return _nearest((red, green, blue))
-    codes.clear()  # what follows is a part of this, and no code of its own
-    return None
-
-
-def _nearest(colour: tuple[int, int, int]) -> int:
-    if 60 < max(colour) < 160 and max(colour) - min(colour) < 30:
+        parts = [_LEVELS[cube // place % 6] for place in (36, 6, 1)]
+        if number >= 232:
+            parts = [8 + 10 * (number - 232)] * 3
+    elif kind == 2 and len(codes) >= 3:
+        parts = [codes.pop(0) for _ in range(3)]
+    else:
+        codes.clear()  # the codes that follow belong to this one
+        return None
+    brightest = max(parts)
+    if 60 < brightest < 160 and brightest - min(parts) < 30:
         return 8  # grey, which is bright black
-    threshold = max(96, max(colour) * 2 // 3)
-    number = sum(bit for bit, part in zip((1, 2, 4), colour, strict=True) if part >= threshold)
-    return number + (8 if max(colour) > 190 else 0)
+    threshold = max(96, brightest * 2 // 3)
+    colour = sum(bit for bit, part in zip((1, 2, 4), parts, strict=True) if part >= threshold)
+    return colour + (8 if brightest > 190 else 0)
 
 
 def draws(text: str) -> bool:
-    """Tell whether text does more than stand in lines."""
+    """Whether text contains controls, so that it needs a `Screen`."""
     return _ACTED_ON.search(text) is not None

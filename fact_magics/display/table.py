@@ -1,17 +1,26 @@
-"""Tables of ``%fact``: HTML with a plain-text twin."""
+"""Tables: HTML with headings and a caption, and the same as aligned plain text."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fact_magics.display.grid import Cell, Grid
-from fact_magics.display.html import Html, element
-from fact_magics.display.record import Record
+from fact_magics.display.cells import UNBROKEN, Cell
+from fact_magics.display.html import Html, Record, element, text, texts
 from fact_magics.text import inert, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
+
+RULE = "1px solid rgba(128,128,128,0.3)"
+"""A line that is faint on a light page and on a dark one."""
+
+_WIDEST = 120
+_LEFT = "text-align:left"
+# The attribute is for pages that strip styles.
+_ALIGNED = {False: f'style="{_LEFT}', True: 'align="right" style="text-align:right'}
+_CAPTION = f"{_LEFT};caption-side:top;padding:0 0 0.3em 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,28 +30,25 @@ class Table:
     Attributes
     ----------
     title : str
-        What is listed, and how much of it.
+        What the table lists and how many rows it has; the caption.
     head : tuple of str
         Column names.
     rows : sequence of sequence of (str or Cell)
-        As many cells as there are columns; texts are short, the cells those of `fact_magics.display.cells`.
-    widest : int
-        Texts are cut at so many characters.
-    numbers : tuple of str
-        The columns that hold numbers, by their names; they are right-aligned.
+        One cell for each column; texts on one line.
+    numbers : collection of str
+        Names of the columns that hold numbers; they are right-aligned.
     optional : tuple of str
-        The columns that are left out where none of their cells holds anything.
+        Names of the columns that `record` omits when all their cells are empty.
     """
 
     title: str
     head: tuple[str, ...]
     rows: Sequence[Sequence[str | Cell]]
-    widest: int = 120
-    numbers: tuple[str, ...] = ()
+    numbers: Collection[str] = ()
     optional: tuple[str, ...] = ()
 
     def record(self) -> Record:
-        """Build what the cell shows."""
+        """Build the record that a cell shows."""
         if not self.rows:
             return Record(element("div", element("p", self.title)), inert(self.title))
         kept = [
@@ -50,14 +56,81 @@ class Table:
             for column, name in enumerate(self.head)
             if name not in self.optional or any(row[column] for row in self.rows)
         ]
-        head = tuple(self.head[column] for column in kept)
-        grid = Grid(
-            head,
-            [[self._short(row[column]) for column in kept] for row in self.rows],
-            caption=self.title,
-            numbers=frozenset(column for column, name in enumerate(head) if name in self.numbers),
-        )
-        return Record(Html(f"<div>{grid.html()}</div>"), inert("\n".join((self.title, *grid.plain()))))
+        rows = [
+            [
+                cell if isinstance(cell, Cell) else one_line(cell, _WIDEST)
+                for cell in map(row.__getitem__, kept)
+            ]
+            for row in self.rows
+        ]
+        shown = replace(self, head=tuple(self.head[column] for column in kept), rows=rows)
+        return Record(f"<div>{shown.html()}</div>", inert("\n".join((self.title, *shown.lines()))))
 
-    def _short(self, cell: str | Cell) -> str | Cell:
-        return cell if isinstance(cell, Cell) else one_line(cell, self.widest)
+    def html(self) -> Html:
+        """Build the markup; a table that is too wide scrolls."""
+        aligned = [_ALIGNED[name in self.numbers] for name in self.head]
+        heads = "".join(
+            f'<th scope="col" {align};white-space:nowrap">{text(name)}</th>'
+            for name, align in zip(self.head, aligned, strict=True)
+        )
+        short = [f'<td {align};white-space:nowrap">' for align in aligned]
+        long = [f'<td {align};min-width:16em;overflow-wrap:anywhere">' for align in aligned]
+        lines = []
+        for row in self.rows:
+            cells = [
+                f"{(short if len(content) <= UNBROKEN else long)[column]}{markup}</td>"
+                for column, (content, markup) in enumerate(_contents(row))
+            ]
+            lines.append(f'<tr style="border-top:{RULE}">{"".join(cells)}</tr>')
+        caption = f'<caption style="{_CAPTION}">{text(self.title)}</caption>' if self.title else ""
+        return _scrolling(f"{caption}<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>")
+
+    def lines(self) -> list[str]:
+        """Write the headings and the rows as text in columns, without the title."""
+        lines = [
+            self.head,
+            *([cell.plain if isinstance(cell, Cell) else cell for cell in row] for row in self.rows),
+        ]
+        widths = [list(map(columns, line)) for line in lines]
+        widest = [max(column) for column in zip(*widths, strict=True)]
+        padded = (
+            map(self._padded, self.head, line, width, widest)
+            for line, width in zip(lines, widths, strict=True)
+        )
+        return ["  ".join(line).rstrip() for line in padded]
+
+    def _padded(self, name: str, content: str, width: int, widest: int) -> str:
+        blank = " " * (widest - width)
+        return blank + content if name in self.numbers else content + blank
+
+
+def _contents(row: Sequence[str | Cell]) -> Iterable[tuple[str, str]]:
+    """Give the text and the markup of each cell of a row."""
+    if all(type(cell) is str for cell in row):
+        return zip(row, texts(row), strict=True)  # type: ignore[arg-type]
+    return ((cell.plain, cell.html) if isinstance(cell, Cell) else (cell, text(cell)) for cell in row)
+
+
+def _scrolling(rows: str) -> Html:
+    style = "border-collapse:collapse;margin:0.3em 0"
+    return Html(f'<div style="overflow-x:auto"><table cellpadding="5" style="{style}">{rows}</table></div>')
+
+
+def facts_table(facts: Iterable[tuple[str, str | Html]]) -> Html:
+    """Show named facts, one in each row, with the names as row headings."""
+    rows = (
+        f'<tr><th scope="row" style="{_LEFT};vertical-align:top;white-space:nowrap">{text(name)}</th>'
+        f'<td style="{_LEFT};vertical-align:top">{text(content)}</td></tr>'
+        for name, content in facts
+    )
+    return _scrolling(f"<tbody>{''.join(rows)}</tbody>")
+
+
+def columns(line: str) -> int:
+    """Count a text's columns in a terminal: two for a wide character, none for a combining mark."""
+    if line.isascii():
+        return len(line)
+    return sum(
+        2 if unicodedata.east_asian_width(character) in "WF" else not unicodedata.combining(character)
+        for character in line
+    )

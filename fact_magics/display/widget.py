@@ -1,16 +1,16 @@
-"""The live views of a generation and of a run, where the front end has widgets.
+"""Live views of generations and runs, for front ends that have widgets.
 
-What is sent is what changed: a view costs as much as the text that it shows. It is sent as the view's
-state, not as messages to it, because a message that comes before the browser has made the view is lost.
+Only changes are sent, so a view costs as much as the text that it shows. They are sent as the widget's
+state, since a custom message that arrives before the browser has created the widget would be lost.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+import time
+from typing import TYPE_CHECKING, Any
 
 from fact_magics.display.channel import Channel, clicks_arrive
-from fact_magics.display.live import Arrivals
-from fact_magics.display.record import stopped_record
+from fact_magics.display.live import View
 from fact_magics.display.screen import Screen
 from fact_magics.events import (
     AttemptEnded,
@@ -25,56 +25,47 @@ from fact_magics.text import inert, one_line
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from fact_magics.display.record import Record
     from fact_magics.events import Event
 
-# What ends sooner goes straight to its record.
+# Work that ends sooner shows its record only.
 _APPEAR_SECONDS = 0.2
-# A message has some 650 bytes around what it carries, so text that streams goes in pieces of this age; the
-# browser plays them out evenly. The first ones go at once: what begins to move is seen to work.
+# A message has about 650 bytes besides its content. Text is therefore sent in pieces of this age, which the
+# browser plays out evenly; the first pieces are sent at once, to show that something happens.
 _TEXT_SECONDS = 0.5
 _TEXT_AT_ONCE = 8
 _TEXT_CHARACTERS = 2_000
-# Printed text may change all of the screen at each turn: no more than this a second, in the long run.
+# Printed text may change the whole screen each time; this bounds what is sent in the long run.
 _SCREEN_CHARACTERS_A_SECOND = 400_000
 _ROWS = 2_000
 _EXAMPLES = 100
 
 
-class WidgetView(Arrivals):
-    """What both live views are: shown after a moment, changed by what arrives, and replaced by the record.
+class WidgetView(View):
+    """Appears after a moment, sends changes of its state, and is replaced by the record."""
 
-    Parameters
-    ----------
-    title : str
-        The tool's name.
-    """
-
-    kind = ""
-    constants: ClassVar[Mapping[str, int]] = {}
-
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, state: dict[str, Any]) -> None:
         super().__init__(title)
+        self._initial = {"title": inert(title), **state}
         self._channel: Channel | None = None
         self._handle: Any = None
         self._stop: Callable[[], None] | None = None
         self._heard = self._offered = False
 
     def offer_stop(self, stop: Callable[[], None]) -> None:
-        """Show a button that calls `stop`, once the front end was heard while the work goes on."""
+        """Show a button that calls `stop`, once a message shows that clicks arrive while the cell runs."""
         if clicks_arrive():
             self._stop = stop
 
     def pump(self) -> None:
-        """Take what has arrived, and show it if it is time to."""
-        for event in self.arrived():
-            self.take(event)
-        seconds = self.seconds
+        """Send the changes that are due."""
+        self._receive()
+        seconds = time.perf_counter() - self._started
         if self.ended or seconds < _APPEAR_SECONDS:
             return
-        changes = self.changes(seconds)
+        changes = self._changes(seconds)
         if self._channel is None:
             self._open(changes, seconds)
             return
@@ -83,31 +74,20 @@ class WidgetView(Arrivals):
         if changes:
             self._channel.send(changes)
 
-    def take(self, event: Event) -> None:
-        """Take one event."""
-        raise NotImplementedError
-
-    def changes(self, seconds: float) -> dict[str, Any]:
-        """Give what changed in the view's state and is due; `seconds` have passed since the work began."""
+    def _changes(self, seconds: float) -> dict[str, Any]:
+        """Return the changes of the state that are due `seconds` after the work began."""
         raise NotImplementedError
 
     def _open(self, changes: dict[str, Any], seconds: float) -> None:
         from IPython.display import display
 
-        state = {
-            "kind": self.kind,
-            "title": inert(self.title),
-            "seconds": round(seconds, 2),
-            "asks": self._stop is not None,
-            **self.constants,
-            **changes,
-        }
+        asks = self._stop is not None
+        state = {**self._initial, "seconds": round(seconds, 2), "asks": asks, **changes}
         self._channel = Channel(state, self._hear)
         self.stands = True
-        self._handle = display(self._channel.bundle(f"{inert(self.title)} …"), raw=True, display_id=True)
+        self._handle = display(self._channel.bundle(f"{state['title']} …"), raw=True, display_id=True)
 
     def _hear(self, content: object) -> None:
-        # That the front end is heard at all says that a click will be.
         self._heard = True
         stop = self._stop
         if content == "stop" and stop is not None:
@@ -115,9 +95,8 @@ class WidgetView(Arrivals):
             stop()
 
     def give_way(self, record: Record) -> bool:
-        """Put the record where the widget was, and close the widget."""
-        for event in self.arrived():
-            self.take(event)
+        """Replace the widget with the record and close it; returns False if it never appeared."""
+        self._receive()
         channel, self._channel, self._stop = self._channel, None, None
         if channel is None:
             return False
@@ -127,16 +106,15 @@ class WidgetView(Arrivals):
         return True
 
     def close(self, ended: Status = Status.INTERRUPTED) -> None:
-        """Leave what was printed, and how the work ended."""
+        """Replace the widget with what was printed and the status."""
         self.pump()
-        if self._channel is not None:
-            self.give_way(stopped_record(self.title, "".join(self.printed), self.seconds, ended))
+        self.give_way(self._stopped(ended))
 
 
 class WritingView(WidgetView):
     """Shows the model's text as it is written, and each example as it is proven.
 
-    Its state holds what happened in numbered parts (``p0``, ``p1`` and so on), each a list of steps.
+    The events are sent as numbered parts of the state (``p0``, ``p1`` and so on), each a list of steps.
 
     Parameters
     ----------
@@ -144,27 +122,19 @@ class WritingView(WidgetView):
         The calls that the tool is proven on.
     """
 
-    kind = "writing"
-
     def __init__(self, title: str, examples: Sequence[str] = ()) -> None:
-        super().__init__(title)
+        super().__init__(title, {"kind": "writing"})
         listed = [one_line(example, 200) for example in examples[:_EXAMPLES]]
         self._steps: list[list[Any]] = [["examples", listed, len(examples)]]
         self._text: list[str] = []
-        self._characters = 0
         self._parts = 0
         self._sent = 0.0
         self._missed = False
 
-    def take(self, event: Event) -> None:
-        """Take one event as a step; text is gathered."""
+    def _take(self, event: Event) -> None:
         if isinstance(event, TextArrived):
-            text = event.text.replace("\r", "")
-            self._text.append(text)
-            self._characters += len(text)
-            return
-        step = self._step(event)
-        if step is not None:
+            self._text.append(event.text.replace("\r", ""))
+        elif step := self._step(event):
             self._gather()
             self._steps.append(step)
 
@@ -180,7 +150,7 @@ class WritingView(WidgetView):
                 got, expected = one_line(verdict.got, 300), one_line(verdict.expected, 300)
                 return ["example", number, verdict.holds, got, expected]
             case AttemptEnded(_, status, failures) if status is not Status.OK:
-                # What an example showed is not said again.
+                # Failed examples are on screen already.
                 told = [] if self._missed else [one_line(failure, 300) for failure in failures[:20]]
                 return ["failed", told]
             case Noticed(text):
@@ -191,12 +161,11 @@ class WritingView(WidgetView):
         if self._text:
             self._steps.append(["text", inert("".join(self._text))])
             self._text = []
-            self._characters = 0
 
-    def changes(self, seconds: float) -> dict[str, Any]:
-        """Give the next part: at once what happened, text when enough has gathered."""
+    def _changes(self, seconds: float) -> dict[str, Any]:
+        """Return the next part: other events at once, text when there is enough of it."""
         due = self._parts < _TEXT_AT_ONCE or seconds - self._sent >= _TEXT_SECONDS
-        if self._steps or due or self._characters >= _TEXT_CHARACTERS:
+        if self._steps or due or sum(map(len, self._text)) >= _TEXT_CHARACTERS:
             self._gather()
         if not self._steps:
             return {}
@@ -209,21 +178,17 @@ class WritingView(WidgetView):
 class RunningView(WidgetView):
     """Shows what a tool prints as a terminal would.
 
-    Its state holds the rows of a screen (``r0``, ``r1`` and so on, by their numbers modulo `kept`), the
-    number of the first and the one after the last, and which of them changed.
+    The state holds the screen's rows (``r0``, ``r1`` and so on, by their number modulo ``kept``), the numbers
+    of the first row (``first``) and after the last (``end``), and those of the rows that ``changed``.
     """
 
-    kind = "running"
-    constants: ClassVar[Mapping[str, int]] = {"kept": _ROWS}
-
     def __init__(self, title: str) -> None:
-        super().__init__(title)
+        super().__init__(title, {"kind": "running", "kept": _ROWS})
         self._screen = Screen(_ROWS)
         self._phase: list[str] = []
         self._due = 0.0
 
-    def take(self, event: Event) -> None:
-        """Take one event."""
+    def _take(self, event: Event) -> None:
         match event:
             case Printed(text):
                 self._screen.write(text)
@@ -232,8 +197,7 @@ class RunningView(WidgetView):
             case Noticed(text):
                 self._phase = [one_line(text, 300), ""]
 
-    def changes(self, seconds: float) -> dict[str, Any]:
-        """Give the phase if it is another, and the rows that changed."""
+    def _changes(self, seconds: float) -> dict[str, Any]:
         changes: dict[str, Any] = {}
         if self._phase:
             changes["phase"], self._phase = self._phase, []

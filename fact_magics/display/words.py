@@ -1,4 +1,4 @@
-"""One value as one short text, whatever it is and however big."""
+"""One value as one short text, whatever its type and size."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _LONGEST = 1_000
 _LONGEST_KEY = 80
 _BYTES = 16
 _WORD_BITS = 63
-# What Python itself writes out; more digits are a matter of minutes.
+# Python refuses to convert longer integers to text, which would take minutes.
 _PRINTABLE_BITS = 14_000
-# Text that a reader would take for another value, were it not in quotes.
+# Text that a reader would take for another value if it had no quotes.
 _TAKEN_FOR_A_VALUE = re.compile(
     r"(?:None|True|False|nan|[-+]?inf|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|…|[bB]?['\"].*|[\[{(<].*)\Z"
 )
-
+# Zero-width joiners belong to some scripts, though `isprintable` rejects them.
 _JOINERS = {0x200C: None, 0x200D: None}
 _BEGINS_A_VALUE = frozenset("NTFni+-.0123456789…bB'\"[{(<")
 
 
 def word(value: Any, limit: int = _LONGEST) -> str:
-    """Write a value as Python would, on one line; dates and times as people do.
+    """Write a value on one line as Python would; dates and times as people do.
 
     Parameters
     ----------
     value : object
-        Anything but a container, of which no more than a sketch is given.
+        Any value; of a container only a sketch is given.
     limit : int
-        Characters of a text that are shown; how many follow is said.
+        Characters of a text that are shown; the number of the others follows.
     """
     kind = type(value)
     if kind is str:
@@ -50,18 +50,9 @@ def word(value: Any, limit: int = _LONGEST) -> str:
     return write(value) if write else brief(value, _LONGEST_KEY)
 
 
-def bare(value: Any, limit: int) -> str:
-    """Write a value for a table's cell: a text without quotes, where it can't be taken for something else."""
-    kind = type(value)
-    if kind is str:
-        return unquoted(value, limit)
-    return str(value) if kind is Decimal else word(value, limit)
-
-
 def unquoted(text: str, limit: int = _LONGEST_KEY) -> str:
-    """Write a text without quotes, where it is plain and can't be taken for something else."""
+    """Write a text without quotes if it is printable and can't be taken for another value."""
     shown = text if len(text) <= limit else text[: limit - 1] + "…"
-    # What joins letters is part of some scripts; the one space that is printable is that of the space bar.
     is_printable = shown.isprintable() or shown.translate(_JOINERS).isprintable()
     is_plain = is_printable and shown and shown[0] != " " != shown[-1]
     if is_plain and (shown[0] not in _BEGINS_A_VALUE or not _TAKEN_FOR_A_VALUE.match(shown)):
@@ -71,19 +62,19 @@ def unquoted(text: str, limit: int = _LONGEST_KEY) -> str:
 
 
 def label(key: Any) -> str:
-    """Write the key of a dict as people read it."""
+    """Write a dict's key for people, without quotes where that is clear."""
     return unquoted(key) if type(key) is str else key_word(key)
 
 
 def key_word(key: Any) -> str:
-    """Write the key of a dict as Python would, bounded."""
+    """Write a dict's key as Python would, shortened."""
     if type(key) is str:
         return repr(key) if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]!r}…"
     return word(key) if type(key) in SCALARS else brief(key, _LONGEST_KEY)
 
 
 def byte_size(number: int) -> str:
-    """Say how much that is: ``512 bytes``, ``3.4 kB``, ``1.2 MB``."""
+    """Write a number of bytes: ``512 bytes``, ``3.4 kB``, ``1.2 MB``."""
     if number < 1_000:
         return plural(number, "byte")
     return f"{number / 1e3:,.1f} kB" if number < 1_000_000 else f"{number / 1e6:,.1f} MB"
@@ -92,7 +83,7 @@ def byte_size(number: int) -> str:
 def _integer(value: int) -> str:
     bits = value.bit_length()
     if bits > _PRINTABLE_BITS:
-        return f"<an int of {bits:,} bits>"
+        return brief(value)
     return repr(value) if bits <= _WORD_BITS else shorten(repr(value), _LONGEST, unit="digits")
 
 
@@ -102,11 +93,7 @@ def _bytes(value: bytes) -> str:
     return f"{value[:_BYTES]!r}… ({byte_size(len(value))})"
 
 
-def _duration(value: timedelta) -> str:
-    return str(value).replace(",", "")  # a comma would end an item of a list
-
-
-# These two hold nothing but digits and a few letters, or have a short text of their own.
+# Their texts are short and hold nothing but digits and letters.
 _AS_WRITTEN = frozenset({bool, float, type(None)})
 _WORDS: dict[type, Callable[[Any], str]] = {
     int: _integer,
@@ -114,9 +101,9 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     date: str,
     datetime: str,
     time: str,
-    timedelta: _duration,
+    timedelta: lambda value: str(value).replace(",", ""),  # a comma would end an item of a list
     Decimal: lambda value: shorten(repr(value), _LONGEST),
     UUID: str,
 }
 SCALARS = frozenset({str, *_AS_WRITTEN, *_WORDS})
-"""The types that a word says all of, unless it is a long text."""
+"""The types that `word` writes in full, except long texts."""

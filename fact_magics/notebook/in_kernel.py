@@ -1,4 +1,4 @@
-"""``--in-kernel``: a run in the notebook's own process, on its live objects, which nothing isolates."""
+"""``--in-kernel``: a run in the notebook's own process, on its live objects, without isolation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fact_magics.notebook.interrupts import handled_by, interruptible
 from fact_magics.sandbox.outcome import Outcome, ToolError
 from fact_magics.sandbox.policy import Limits
 from fact_magics.sandbox.printed import Printed
-from fact_magics.signature.parameters import KINDS
+from fact_magics.signature.signature import KINDS
 from fact_magics.signature.vocabulary import ANY
 from fact_magics.tool import Status
 from fact_magics.values import ValueTypeError, decode, encode
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     from fact_magics.tool import ToolOutput
 
 ISOLATION = ("none", "in kernel")
-"""What such a run says where others name the layers that isolate them."""
+"""The isolation layers that such a run reports."""
 
 _MESSAGE_LIMIT = 4_000
 _TRACEBACK_LIMIT = 20_000
 # How long a coroutine that was cancelled may take to end before the cell ends without it.
 _GRACE_SECONDS = 1.5
-# What a record can hold as it is; anything else is named.
+# Types that a record can hold as they are; of any other it holds the name.
 _KEPT = (str, int, float, bool, type(None), list, tuple, dict, set, frozenset)
 
 
 def unkept(options: Mapping[str, Any]) -> str:
-    """Say which options of a cell are not kept, because nothing but the user limits such a run."""
+    """Name the options of a cell that have no effect in the kernel; empty where there are none."""
     given = [f"--{name}" for name in ("timeout", "memory", "allow") if name in options]
     if not given:
         return ""
@@ -55,11 +55,11 @@ def unkept(options: Mapping[str, Any]) -> str:
 
 
 class _Stopped(Exception):
-    """The user stopped a coroutine; no KeyboardInterrupt, which would end the loop of the kernel as well."""
+    """The user stopped a coroutine. A KeyboardInterrupt would end the kernel's loop as well."""
 
 
 class _Escaped(Exception):
-    """What a coroutine raised that would end the loop of the kernel."""
+    """Carries an exception out of a coroutine that would otherwise end the kernel's loop."""
 
     def __init__(self, raised: BaseException) -> None:
         self.raised = raised
@@ -67,7 +67,7 @@ class _Escaped(Exception):
 
 @dataclass(slots=True)
 class _Ending:
-    """What came of a call: a value, an error, or an interrupt."""
+    """How a call ended: with a value, an error, or an interrupt."""
 
     started: float = field(default_factory=time.perf_counter)
     value: Any = None
@@ -76,19 +76,19 @@ class _Ending:
 
 
 class KernelRun:
-    """One run of a tool in this process, on the thread that asks for it; it runs once.
+    """One run of a tool in this process, on the thread that asks for it. It can be run once.
 
     Parameters
     ----------
     core : FactCore
-        Remembers it.
+        Records the run.
     tool : LoadedTool
         What to run.
     parameters : mapping of str to object
-        Its arguments by name. Those whose parameters are annotated ``Any`` reach the tool as they are; the
-        others are validated and made canonical, as for every run.
+        The arguments by name. An argument whose parameter is annotated ``Any`` reaches the tool as it is; the
+        others are validated, as for every run.
     echo : bool
-        Whether what it prints is shown as it comes; it is recorded anyway.
+        Whether to show printed text at once; it is recorded in any case.
 
     Raises
     ------
@@ -128,7 +128,7 @@ class KernelRun:
         Raises
         ------
         Interrupted
-            The user stopped it, which is recorded.
+            The user stopped the run, which is recorded.
         """
         with self._taken_down() as ending:
             value = self._call()
@@ -141,7 +141,7 @@ class KernelRun:
         Raises
         ------
         Interrupted
-            The user stopped it, which is recorded.
+            The user stopped the run, which is recorded.
         """
         with self._taken_down() as ending:
             with interruptible():
@@ -150,12 +150,12 @@ class KernelRun:
         return self._conclude(ending)
 
     def _call(self) -> Any:
-        """Execute the source, and call the tool; gives its value, or its coroutine."""
+        """Execute the source and call the tool; returns its value, or its coroutine."""
         source, name = self._tool.stored.source, self._tool.metadata.name
         linecache.cache[self._file] = (len(source), None, source.splitlines(keepends=True), self._file)
         module = ModuleType(f"_fact_tool_{name}")
         module.__file__ = self._file
-        sys.modules[module.__name__] = module  # dataclasses look there for their names
+        sys.modules[module.__name__] = module  # dataclasses look up their names there
         exec(compile(source, self._file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - asked for
         classes = {
             name: value
@@ -187,9 +187,9 @@ class KernelRun:
             stopped = True
             inside = self._is_running(frame)
             if not (inside and asyncio.current_task(loop) is task):
-                loop.call_soon_threadsafe(task.cancel)  # wakes a loop that waits
+                loop.call_soon_threadsafe(task.cancel)  # wakes the loop if it is waiting
             if inside:
-                # Ends a step that keeps the loop busy; the loop takes it for a cancellation.
+                # Ends a step that keeps the loop busy; the loop treats it as a cancellation.
                 raise asyncio.CancelledError
 
         with handled_by(stop):
@@ -212,7 +212,7 @@ class KernelRun:
 
     @contextmanager
     def _taken_down(self) -> Iterator[_Ending]:
-        """Record what is printed, and how it ends."""
+        """Record the printed text and the ending of what runs inside."""
         metadata = self._tool.metadata
         log = self._core.log.bind(operation="run", tool=metadata.name, tool_id=metadata.id)
         log.info("run started", isolation=", ".join(ISOLATION))
@@ -233,7 +233,7 @@ class KernelRun:
                 ending.error = self._describe(raised)
 
     def _conclude(self, ending: _Ending) -> ToolOutput:
-        """Judge and remember what came of it."""
+        """Build and record the output of the run."""
         metadata = self._tool.metadata
         returns_any = self._tool.signature.returns == ANY
         wire = None

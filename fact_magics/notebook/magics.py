@@ -36,7 +36,7 @@ _ENDINGS = {"fact_generate": silenced_description, "fact_run": silenced_input}
 
 
 def _explained_by(page: Callable[[], str]) -> Callable[[Magic], Magic]:
-    """Have IPython's ``?`` show a page: it asks for one before it reads the docstring."""
+    """Have IPython's ``?`` show a page: it calls ``getdoc`` before it reads the docstring."""
 
     def explained(magic: Magic) -> Magic:
         function: Any = magic
@@ -68,7 +68,7 @@ class FactMagics(Magics):
         allow_none=True,
         help=(
             "require: refuse to run unless files and network are enforced. process: where they can't be, "
-            "run what a model wrote in a plain process all the same."
+            "run tools that a model wrote in a plain process nevertheless."
         ),
     ).tag(config=True)
     limits = Dict(
@@ -86,11 +86,11 @@ class FactMagics(Magics):
     def __init__(self, shell: InteractiveShell) -> None:
         try:
             super().__init__(shell)
-        except TraitError as error:  # also of what %config refused: IPython keeps it for the next load
+        except TraitError as error:  # IPython also keeps values that %config refused, for the next load
             raise SettingsError(
                 str(error),
-                hint="Mend it in ipython_config.py; what %config set is dropped by "
-                "get_ipython().config.FactMagics.clear().",
+                hint="Correct it in ipython_config.py; "
+                "get_ipython().config.FactMagics.clear() drops what %config set.",
             ) from None
         self._shell: Any = shell
         kernel = type(getattr(shell, "kernel", None) or shell).__module__.partition(".")[0]
@@ -110,7 +110,7 @@ class FactMagics(Magics):
 
     @validate("limits")
     def _refuse_unknown(self, proposal: dict[str, Any]) -> dict[str, Any] | None:
-        if hasattr(self, "session"):  # it is not there yet while the extension is loaded
+        if hasattr(self, "session"):  # not while the extension is being loaded
             self.session.wait_for_imports()
         from fact_magics.sandbox.limits import read_limits
 
@@ -123,13 +123,13 @@ class FactMagics(Magics):
 
     @observe("isolation", "limits", "log_level")
     def _take_over(self, change: object) -> None:
-        """Let a change count from the next run on; a run does not read the settings again."""
+        """Apply a change from the next run on, because a run does not read the settings again."""
         del change
         if self.session.opened is not None:
             self.session.core  # noqa: B018 - takes over the settings
 
     def _overrides(self) -> dict[str, Any]:
-        # A trait that was never set has no say: its default would hide the environment's.
+        # A trait that was never set is None here: a default would override the environment.
         return {name: getattr(self, name) for name in ("model", "live", "isolation", "limits", "log_level")}
 
     def close(self) -> None:
@@ -142,13 +142,13 @@ class FactMagics(Magics):
         self.session.close()
 
     def _end_of_cell(self) -> None:
-        """At a cell's end, commit the rows of the answers that it took from memory."""
+        """At a cell's end, commit the rows of its answers from memory."""
         self._presenter.end_cell()
         core = self.session.opened
-        if core is not None and core.pending_rows and (warning := core.flush_blocking()):
+        if core is not None and (warning := core.flush_blocking()):
             sys.stderr.write(warning + "\n")
 
-    # The two ways that a cell comes in.
+    # A cell arrives as a blocking magic, or as the awaited `cell`.
 
     @_explained_by(GENERATE.help_text)
     @no_var_expand
@@ -210,7 +210,7 @@ class FactMagics(Magics):
         return work.finish(result)
 
     async def cell(self, name: str, line: str, body: str) -> object:
-        """Do a cell's work, awaited on the kernel's loop."""
+        """Do a cell's work while the kernel's loop awaits it."""
         self.entry.remember()
         with interruptible():
             work = self._prepare(name, line, body)
@@ -223,7 +223,7 @@ class FactMagics(Magics):
         return work.finish(result)
 
     def refuse(self, name: str) -> NoReturn:
-        """Name what is close to a cell magic that is not there."""
+        """Raise the error for an unknown cell magic, with the names that are close to it."""
         from fact_magics.notebook.commands import COMMANDS
 
         known = [*(f"%%{magic}" for magic in _CELLS), *(f"%fact {word}" for word in COMMANDS if word)]

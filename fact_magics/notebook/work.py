@@ -60,14 +60,14 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a cell waits for, and what it does then.
+    """The work that a cell waits for, and what the cell does at its end.
 
     Attributes
     ----------
     start : callable
-        Makes the coroutine that runs on the core's loop.
+        Creates the coroutine that runs on the core's loop.
     finish : callable
-        Takes its result to the cell's value; runs in the cell's thread.
+        Turns its result into the cell's value, on the cell's thread.
     fail : callable
         Shows partial output of work that failed or was interrupted; receives its final status.
     interrupted : str
@@ -83,14 +83,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """What runs in the cell's own thread, and what the cell does then."""
+    """A run on the cell's own thread, and what the cell does with its output."""
 
     run: KernelRun
     finish: Callable[[ToolOutput], Any]
 
 
 def silenced(work: Work | Here | object) -> Work | Here | None:
-    """Do the work, and give the cell no value, which would show itself."""
+    """Give the cell no value, which would be displayed, after its work."""
     if not isinstance(work, Work | Here):
         return None
 
@@ -102,7 +102,7 @@ def silenced(work: Work | Here | object) -> Work | Here | None:
 
 @contextmanager
 def told(work: Work) -> Iterator[None]:
-    """Show what is left of work that fails, and say in one line that it was stopped."""
+    """Show partial output of work that fails or is stopped, and raise its one-line error."""
     from fact_magics.bridge import STOPPED
     from fact_magics.tool import Status
 
@@ -118,14 +118,14 @@ def told(work: Work) -> Iterator[None]:
 
 @contextmanager
 def stoppable(view: View) -> Iterator[None]:
-    """While a cell waits, let its view stop it just as an interrupt would."""
+    """While a cell waits, let its view's Stop button act as an interrupt."""
     import asyncio
 
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     waiting = True
 
     def stop() -> None:
-        # Asked for in time, it may still come when the cell is past its work.
+        # The click may be handled when the cell has finished its work already.
         if waiting and task is not None:
             task.cancel()
 

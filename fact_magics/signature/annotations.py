@@ -6,96 +6,62 @@ import ast
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import did_you_mean
-from fact_magics.signature.bounds import Bounds, bounded, read_bounds
+from fact_magics.signature.bounds import add_field
+from fact_magics.signature.classes import EnumOf, LiteralOf
 from fact_magics.signature.declarations import read_class
-from fact_magics.signature.reader import Annotation, Reader
-from fact_magics.signature.vocabulary import (
-    ALLOWED,
-    ANY,
-    NONE,
-    Bounded,
-    DictOf,
-    EnumOf,
-    ListOf,
-    LiteralOf,
-    Scalar,
-    SetOf,
-    TupleOf,
-    Type,
-    UnionOf,
-    union,
-)
+from fact_magics.signature.reader import TYPING, Annotation, Reader, typing_names
+from fact_magics.signature.vocabulary import ALLOWED, ANY, NONE, Container, Scalar, Type, union
 from fact_magics.values import ToolEnum
 from fact_magics.values.literals import dotted_name, read_literal, source_of
 
 if TYPE_CHECKING:
     from fact_magics.errors import SignatureError
-    from fact_magics.signature.bindings import Module
 
 _MAX_DEPTH = 20
 _MAX_PARTS = 2_000
-_TYPING = ("typing", "typing_extensions")
 
 _SCALARS: dict[str, Type] = {
-    "builtins.str": Scalar("str"),
-    "builtins.int": Scalar("int"),
-    "builtins.float": Scalar("float"),
-    "builtins.bool": Scalar("bool"),
-    "builtins.bytes": Scalar("bytes"),
-    "builtins.object": ANY,
-    "datetime.date": Scalar("date"),
-    "datetime.datetime": Scalar("datetime"),
-    "datetime.time": Scalar("time"),
-    "datetime.timedelta": Scalar("timedelta"),
+    **{f"builtins.{name}": Scalar(name) for name in ("str", "int", "float", "bool", "bytes")},
+    **{f"datetime.{name}": Scalar(name) for name in ("date", "datetime", "time", "timedelta")},
     "decimal.Decimal": Scalar("Decimal"),
     "uuid.UUID": Scalar("UUID"),
     "pathlib.Path": Scalar("Path"),
     "pathlib.PurePath": Scalar("Path"),
     "types.NoneType": NONE,
-    **{f"{module}.Any": ANY for module in _TYPING},
-    **{f"{module}.Text": Scalar("str") for module in _TYPING},
+    "builtins.object": ANY,
+    **dict.fromkeys(typing_names("Any"), ANY),
+    **dict.fromkeys(typing_names("Text"), Scalar("str")),
 }
-
-
-def _containers() -> dict[str, str]:
-    """Map each container's origin to the builtin that it is taken as."""
-    kinds = {
-        "list": ("List", "Sequence", "MutableSequence", "Iterable", "Collection", "Reversible"),
-        "dict": ("Dict", "Mapping", "MutableMapping"),
-        "set": ("Set", "AbstractSet", "MutableSet"),
-        "frozenset": ("FrozenSet",),
-        "tuple": ("Tuple",),
-    }
-    origins = {}
-    for kind, names in kinds.items():
-        origins[f"builtins.{kind}"] = kind
-        for name in names:
-            origins.update({f"{module}.{name}": kind for module in (*_TYPING, "collections.abc")})
-    return origins
-
-
-_CONTAINERS = _containers()
+_CONTAINERS = {
+    f"{module}.{name}": kind
+    for kind, names in {
+        "list": "list List Sequence MutableSequence Iterable Collection Reversible",
+        "dict": "dict Dict Mapping MutableMapping",
+        "set": "set Set AbstractSet MutableSet",
+        "frozenset": "frozenset FrozenSet",
+        "tuple": "tuple Tuple",
+    }.items()
+    for name in names.split()
+    for module in ("builtins", "collections.abc", *TYPING)
+}
 _STREAMS = {
     f"{module}.{name}"
-    for module in (*_TYPING, "collections.abc")
+    for module in ("collections.abc", *TYPING)
     for name in (
-        "Iterator",
-        "Generator",
-        "AsyncIterator",
-        "AsyncGenerator",
-        "AsyncIterable",
-        "Awaitable",
-        "Coroutine",
+        "Iterator", "Generator", "AsyncIterator", "AsyncGenerator", "AsyncIterable", "Awaitable", "Coroutine",
     )
-}
+}  # fmt: skip
+_UNSUPPORTED = {
+    "complex", "bytearray", "memoryview", "range", "type", "slice", "callable", "Exception", "iter",
+}  # fmt: skip
 
 
 class AnnotationReader(Reader):
     """Reads the annotations of one tool, and the types, bounds and literals in them."""
 
-    def __init__(self, module: Module, source: str) -> None:
-        super().__init__(module, source)
-        self._open: list[str] = []  # aliases and classes being read: a second visit is recursion
+    def __init__(self, source: str, tree: ast.Module) -> None:
+        super().__init__(source, tree)
+        self._open: list[str] = []  # aliases and classes that are being read: meeting one again is recursion
         self._read: dict[str, Type] = {}
         self._costs: dict[str, int] = {}
         self._cost = 0
@@ -108,7 +74,7 @@ class AnnotationReader(Reader):
     def _annotation(self, node: ast.expr, depth: int) -> Annotation:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return self._annotation(self._quoted(node), depth + 1)
-        if isinstance(node, ast.Subscript) and self.origin(node.value) in {f"{m}.Annotated" for m in _TYPING}:
+        if isinstance(node, ast.Subscript) and self.origin(node.value) in typing_names("Annotated"):
             return self._annotated(node, depth)
         return Annotation(self._type(node, depth))
 
@@ -116,7 +82,7 @@ class AnnotationReader(Reader):
         try:
             inner = ast.parse(str(node.value).strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise self.refuse(node, f"the annotation {source_of(node)} is no type", ALLOWED) from None
+            raise self.refuse(node, f"the annotation {source_of(node)} is not a type", ALLOWED) from None
         for child in ast.walk(inner):
             if hasattr(child, "lineno"):
                 child.lineno = node.lineno
@@ -126,28 +92,19 @@ class AnnotationReader(Reader):
         parts = _parts(node.slice)
         read = self._annotation(parts[0], depth + 1)
         for extra in parts[1:]:
-            bounds = read_bounds(self, extra)
-            if bounds is not None:
-                read = self.apply(extra, read, bounds)
+            read = add_field(self, extra, read) or read
         return read
-
-    def apply(self, node: ast.expr, annotation: Annotation, bounds: Bounds) -> Annotation:
-        """Add to an annotation what a ``Field(...)`` says."""
-        type_ = bounded(self, node, annotation.type, bounds)
-        return Annotation(
-            type_, bounds.default or annotation.default, bounds.description or annotation.description
-        )
 
     def literal(self, node: ast.expr) -> object:
         """Read a literal; see `Reader.literal`."""
         name = dotted_name(node)
         if name is not None and name.count(".") == 1:
             owner, member = name.split(".")
-            if owner in self.module.classes:
+            if owner in self.classes:
                 read = self._type(ast.copy_location(ast.Name(owner), node), 0)
                 if isinstance(read, EnumOf) and member in dict(read.members):
                     return ToolEnum(owner, member)
-        return read_literal(node, self.module.origin)
+        return read_literal(node, self.resolve)
 
     def _type(self, node: ast.expr, depth: int) -> Type:
         if depth > _MAX_DEPTH:
@@ -168,11 +125,10 @@ class AnnotationReader(Reader):
 
     def _named(self, node: ast.expr, depth: int) -> Type:
         name = dotted_name(node) or ""
-        module = self.module
         if name in self._read:
             self._spend(node, self._costs[name])
             return self._read[name]
-        if name in module.classes or name in module.aliases:
+        if name in self.classes or name in self.aliases:
             if name in self._open:
                 raise self.refuse(node, f"the type {name} contains itself", "Use Any for its inner values.")
             self._open.append(name)
@@ -183,34 +139,35 @@ class AnnotationReader(Reader):
             finally:
                 self._open.pop()
             return self._read[name]
-        origin = module.origin(name)
+        origin = self.resolve(name)
         if origin in _SCALARS:
             return _SCALARS[origin]
         if origin in _CONTAINERS:
-            return _container(_CONTAINERS[origin], [])
+            kind = _CONTAINERS[origin]
+            return Container(kind, (ANY, ANY) if kind == "dict" else (ANY,), variadic=kind == "tuple")
         raise self._unknown(node, name, origin)
 
     def _spend(self, node: ast.AST, cost: int) -> None:
-        # Aliases of aliases grow without bound when they are written out, as every schema of them is.
+        # Aliases of aliases can grow exponentially when they are written out, as in every schema.
         self._cost += cost
         if self._cost > _MAX_PARTS:
             raise self.refuse(node, "the types of the signature are too large", "Use Any inside them.")
 
     def _own(self, name: str, node: ast.expr, depth: int) -> Type:
-        if name in self.module.classes:
-            return read_class(self, self.module.classes[name])
-        value = self.module.aliases[name]
-        if isinstance(value, ast.Call) and self.origin(value.func) in {f"{m}.NewType" for m in _TYPING}:
+        if name in self.classes:
+            return read_class(self, self.classes[name])
+        value = self.aliases[name]
+        if isinstance(value, ast.Call) and self.origin(value.func) in typing_names("NewType"):
             value = value.args[1] if len(value.args) == 2 else value
         if not isinstance(value, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp | ast.Constant):
-            raise self.refuse(node, f"{name} is no type that can be read", ALLOWED)
+            raise self.refuse(node, f"{name} is not a type that can be read", ALLOWED)
         return self._annotation(value, depth + 1).type
 
     def _unknown(self, node: ast.expr, name: str, origin: str | None) -> SignatureError:
         if origin in _STREAMS:
-            return self.refuse(node, f"{name} can't leave a tool", "Return a list.")
-        if origin is None and not self.module.binds(name.partition(".")[0]) and name not in _UNSUPPORTED:
-            hint = did_you_mean(name, self.module.type_names) or "Import or define it in the tool's source."
+            return self.refuse(node, f"{name} can't be a tool's result or input", "Use a list.")
+        if origin is None and not self.binds(name.partition(".")[0]) and name not in _UNSUPPORTED:
+            hint = did_you_mean(name, self.type_names) or "Import or define it in the tool's source."
             return self.refuse(node, f"the type {name} is not defined", hint)
         return self.refuse(node, f"the type {name} can't be validated", ALLOWED)
 
@@ -219,7 +176,7 @@ class AnnotationReader(Reader):
         if origin in _CONTAINERS:
             return self._container(node, _CONTAINERS[origin], parts, depth)
         module, _, name = origin.rpartition(".")
-        if module in _TYPING:
+        if module in TYPING:
             match name:
                 case "Optional" if len(parts) == 1:
                     return union((self._type(parts[0], depth + 1), NONE))
@@ -234,21 +191,16 @@ class AnnotationReader(Reader):
         raise self._unknown(value, dotted_name(value) or source_of(value), origin or None)
 
     def _container(self, node: ast.Subscript, kind: str, parts: list[ast.expr], depth: int) -> Type:
-        ellipsis = [isinstance(part, ast.Constant) and part.value is Ellipsis for part in parts]
+        variadic = kind == "tuple" and len(parts) == 2 and _is_ellipsis(parts[1])
+        types = tuple(self._type(part, depth + 1) for part in (parts[:1] if variadic else parts))
         if kind == "tuple":
-            if len(parts) == 2 and ellipsis[1]:
-                return TupleOf((self._type(parts[0], depth + 1),), True)
-            return TupleOf(tuple(self._type(part, depth + 1) for part in parts), False)
-        if len(parts) != (2 if kind == "dict" else 1):
+            return Container(kind, types, variadic)
+        if len(types) != (2 if kind == "dict" else 1):
             raise self.refuse(node, f"{source_of(node)} has the wrong number of types", f"Write {kind}[...].")
-        types = [self._type(part, depth + 1) for part in parts]
-        hashed = types[0] if kind != "list" else NONE
-        if not hashable(hashed):
-            role = "key" if kind == "dict" else "item"
-            raise self.refuse(
-                node, f"{hashed.text} can't be a {kind}'s {role}", "Use a type that can be hashed."
-            )
-        return _container(kind, types)
+        if kind != "list" and not types[0].hashable:
+            problem = f"{types[0].text} can't be a {kind}'s {'key' if kind == 'dict' else 'item'}"
+            raise self.refuse(node, problem, "Use a type that can be hashed.")
+        return Container(kind, types)
 
     def _choices(self, node: ast.expr, parts: list[ast.expr], depth: int) -> Type:
         values: list[object] = []
@@ -260,24 +212,10 @@ class AnnotationReader(Reader):
                     continue
             value = self.required_literal(part)
             if type(value) not in (str, int, bool, bytes, type(None)):
-                raise self.refuse(
-                    node, f"{source_of(part)} can't be in a Literal", "Use text, numbers or bools."
-                )
+                problem = f"{source_of(part)} can't be in a Literal"
+                raise self.refuse(node, problem, "Use text, bytes, ints, bools or None.")
             values.append(value)
         return LiteralOf(tuple(values))
-
-
-_UNSUPPORTED = {
-    "complex",
-    "bytearray",
-    "memoryview",
-    "range",
-    "type",
-    "slice",
-    "callable",
-    "Exception",
-    "iter",
-}
 
 
 def _alternatives(node: ast.expr) -> list[ast.expr]:
@@ -292,26 +230,5 @@ def _parts(node: ast.expr) -> list[ast.expr]:
     return list(node.elts) if isinstance(node, ast.Tuple) else [node]
 
 
-def _container(kind: str, types: list[Type]) -> Type:
-    if kind == "dict":
-        return DictOf(*types) if types else DictOf(ANY, ANY)
-    item = types[0] if types else ANY
-    if kind == "list":
-        return ListOf(item)
-    if kind == "tuple":
-        return TupleOf((item,), True)
-    return SetOf(item, frozen=kind == "frozenset")
-
-
-def hashable(type_: Type) -> bool:
-    """Whether values of the type can be keys of a dict and items of a set."""
-    match type_:
-        case ListOf() | DictOf() | SetOf(frozen=False):
-            return False
-        case TupleOf(items) | UnionOf(items):
-            return all(map(hashable, items))
-        case SetOf(item, _):
-            return hashable(item)
-        case Bounded(base, _):
-            return hashable(base)
-    return True
+def _is_ellipsis(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is Ellipsis

@@ -3,143 +3,112 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from fact_magics.signature.vocabulary import (
-    Bounded,
-    Default,
-    DictOf,
-    ListOf,
-    Scalar,
-    SetOf,
-    TupleOf,
-    Type,
-    UnionOf,
-)
+from fact_magics.signature.classes import Default
+from fact_magics.signature.scalars import ORDER, SIZE
+from fact_magics.signature.vocabulary import Bounded, Container, Scalar, Type, UnionOf
 from fact_magics.values.literals import source_of
 
 if TYPE_CHECKING:
-    from fact_magics.signature.reader import Reader
+    from fact_magics.signature.reader import Annotation, Reader
 
-_BOUND_NAMES = {
-    "ge": "ge", "gt": "gt", "le": "le", "lt": "lt", "multiple_of": "multiple_of", "min_length": "min_length",
-    "max_length": "max_length", "pattern": "pattern", "min_items": "min_length", "max_items": "max_length",
-    "regex": "pattern",
+_BOUND_NAMES: dict[str | None, str] = {
+    **{name: name for name in (*ORDER, *SIZE, "multiple_of", "pattern")},
+    "min_items": "min_length", "max_items": "max_length", "regex": "pattern",
 }  # fmt: skip
 _BOUND_CALLS = {
     "Ge": ("ge",), "Gt": ("gt",), "Le": ("le",), "Lt": ("lt",), "MultipleOf": ("multiple_of",),
     "MinLen": ("min_length",), "MaxLen": ("max_length",), "Len": ("min_length", "max_length"),
 }  # fmt: skip
-_ORDERED = {"int", "float", "Decimal", "date", "datetime", "time", "timedelta"}
-_COUNTED = {"int", "float", "Decimal"}
-_SIZED = (ListOf, SetOf, TupleOf, DictOf)
 _UNREAD = {"title", "alias", "examples", "strict", "frozen", "validate_default", "repr", "json_schema_extra"}
+_EMPTY: dict[str | None, object] = {"builtins.list": [], "builtins.dict": {}, "builtins.set": set()}
 
 
-class Bounds(NamedTuple):
-    """What ``Field(...)`` says: bounds, a default (whose value Ellipsis means required), a description."""
+def add_field(reader: Reader, node: ast.expr, annotation: Annotation) -> Annotation | None:
+    """Add the content of ``Field(...)``, or a bound of annotated_types, to an annotation.
 
-    bounds: tuple[tuple[str, object], ...] = ()
-    default: Default | None = None
-    description: str = ""
+    Returns
+    -------
+    Annotation or None
+        None for other metadata. A default with the value Ellipsis means that the parameter is required.
 
-
-def read_bounds(reader: Reader, node: ast.expr) -> Bounds | None:
-    """Read ``Field(...)`` or a bound of annotated_types; None for metadata that says nothing here."""
+    Raises
+    ------
+    SignatureError
+        A bound does not fit the type, or an argument can't be read or validated.
+    """
     if not isinstance(node, ast.Call):
         return None
     origin = reader.origin(node.func) or ""
     names = _BOUND_CALLS.get(origin.rpartition(".")[2])
     if origin.startswith("annotated_types.") and names is not None:
-        given = dict(zip(names, node.args, strict=False))
+        given: dict[str | None, ast.expr] = dict(zip(names, node.args, strict=False))
         given.update({k.arg: k.value for k in node.keywords if k.arg in names})
-        return Bounds(tuple((name, reader.required_literal(value)) for name, value in given.items()))
-    if origin in {"pydantic.Field", "pydantic.fields.Field"}:
-        return _field(reader, node)
-    return None
-
-
-def _field(reader: Reader, node: ast.Call) -> Bounds:
-    given: dict[str, ast.expr] = {"default": node.args[0]} if node.args else {}
-    for keyword in node.keywords:
-        if keyword.arg is None:
-            raise reader.refuse(node, "Field(**...) can't be read", "Write its arguments out.")
-        given[keyword.arg] = keyword.value
-    found: list[tuple[str, object]] = []
-    default: Default | None = None
-    description = ""
+    elif origin in {"pydantic.Field", "pydantic.fields.Field"}:
+        given = {"default": node.args[0]} if node.args else {}
+        given.update({keyword.arg: keyword.value for keyword in node.keywords})
+    else:
+        return None
     for name, value in given.items():
         if name in _BOUND_NAMES:
-            found.append((_BOUND_NAMES[name], reader.required_literal(value)))
+            annotation = annotation._replace(type=_bounded(reader, node, annotation.type, name, value))
         elif name == "description":
-            description = str(reader.required_literal(value))
-        elif name == "default":
-            default = _field_default(reader, value)
-        elif name == "default_factory":
-            default = _factory(reader, value)
+            annotation = annotation._replace(description=str(reader.required_literal(value)))
+        elif name in ("default", "default_factory"):
+            default = _default(reader, value, made=name == "default_factory")
+            annotation = annotation._replace(default=default)
+        elif name is None:
+            raise reader.refuse(node, "Field(**...) can't be read", "Write its arguments out.")
         elif name not in _UNREAD:
-            raise reader.refuse(
-                value, f"Field({name}=...) can't be validated", "Check it in the tool's body instead."
-            )
-    return Bounds(tuple(found), default, description)
+            hint = "Check it in the tool's body instead."
+            raise reader.refuse(value, f"Field({name}=...) can't be validated", hint)
+    return annotation
 
 
-def _field_default(reader: Reader, node: ast.expr) -> Default:
+def _default(reader: Reader, node: ast.expr, *, made: bool) -> Default:
+    if made:
+        origin = reader.origin(node)
+        if origin not in _EMPTY:
+            problem = f"the default factory {source_of(node)} can't be read"
+            raise reader.refuse(node, problem, "Give a literal default.")
+        return Default(f"{source_of(node)}()", True, _EMPTY[origin])
     if isinstance(node, ast.Constant) and node.value is Ellipsis:
         return Default("...", True, Ellipsis)
-    return Default(
-        source_of(node), True, reader.required_literal(node)
-    )  # Python itself would pass the Field object
+    # Only a literal can be filled in, and Python itself would pass the Field object to the tool.
+    return Default(source_of(node), True, reader.required_literal(node))
 
 
-def _factory(reader: Reader, node: ast.expr) -> Default:
-    origin = reader.origin(node)
-    empty: dict[str | None, object] = {"builtins.list": [], "builtins.dict": {}, "builtins.set": set()}
-    if origin not in empty:
-        raise reader.refuse(
-            node, f"the default factory {source_of(node)} can't be read", "Give a literal default."
-        )
-    return Default(f"{source_of(node)}()", True, empty[origin])
-
-
-def bounded(reader: Reader, node: ast.expr, type_: Type, bounds: Bounds) -> Type:
-    """Put the bounds of a ``Field(...)`` on a type.
-
-    Raises
-    ------
-    SignatureError
-        For one that does not fit the type.
-    """
-    for name, value in bounds.bounds:
-        narrower = _bound(type_, name, value)
-        if narrower is None:
-            raise reader.refuse(
-                node, f"{name}={value!r} does not fit the type {type_.text}", "Remove it or mend it."
-            )
-        type_ = narrower
-    return type_
+def _bounded(reader: Reader, node: ast.expr, type_: Type, name: str | None, value_node: ast.expr) -> Type:
+    value = reader.required_literal(value_node)
+    narrower = _bound(type_, _BOUND_NAMES[name], value)
+    if narrower is None:
+        problem = f"{name}={value!r} does not fit the type {type_.text}"
+        raise reader.refuse(node, problem, "Remove or correct it.")
+    return narrower
 
 
 def _bound(type_: Type, name: str, value: object) -> Type | None:
-    """Put a bound where it fits: on the members of a union that it is about; None where there is none."""
+    """Put a bound on a type, or on the members of a union that it fits; None if it fits nowhere."""
     if isinstance(type_, UnionOf):
         members = [(_bound(member, name, value), member) for member in type_.members]
         if not any(bounded for bounded, _ in members):
             return None
         return UnionOf(tuple(bounded or member for bounded, member in members))
     base, bounds = (type_.base, type_.bounds) if isinstance(type_, Bounded) else (type_, ())
-    if not _fits(base, name, value):
+    if not isinstance(base, Scalar | Container) or not _fits(base, name, value):
         return None
     return Bounded(base, (*bounds, (name, value)))
 
 
-def _fits(base: Type, name: str, value: object) -> bool:
-    scalar = base.name if isinstance(base, Scalar) else ""
-    number = type(value) in (int, float)
-    if name in ("min_length", "max_length"):
-        return type(value) is int and value >= 0 and (scalar in ("str", "bytes") or isinstance(base, _SIZED))
+def _fits(base: Scalar | Container, name: str, value: object) -> bool:
+    if name not in base.bound_names:
+        return False
+    if name in SIZE:
+        return type(value) is int and value >= 0
     if name == "pattern":
-        return scalar == "str" and isinstance(value, str)
+        return isinstance(value, str)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if name == "multiple_of":
-        return scalar in _COUNTED and number and value > 0  # type: ignore[operator]
-    return scalar in _ORDERED and (type(value).__name__ == scalar or (scalar in _COUNTED and number))
+        return is_number and value > 0  # type: ignore[operator]
+    return type(value).__name__ == base.text or (is_number and "multiple_of" in base.bound_names)

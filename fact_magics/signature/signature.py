@@ -5,47 +5,58 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import SchemaError, SchemaValidator, ValidationError
+from pydantic_core import core_schema as cs
+
 from fact_magics.errors import InvalidInput, InvalidResult, did_you_mean
-from fact_magics.signature.parameters import KINDS, Parameter, python_annotation
-from fact_magics.signature.schema import default_json, type_schema
-from fact_magics.signature.vocabulary import Default, Type, shape
+from fact_magics.signature.classes import Default, default_json
+from fact_magics.signature.vocabulary import PATH, Mode, Type
 from fact_magics.text import one_line, plural
 from fact_magics.values import ValueTypeError, WireError, decode_result, encode, encode_call, normalise
 from fact_magics.values.showing import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from pydantic_core import ErrorDetails, SchemaValidator
+    from pydantic_core import ErrorDetails
 
-
+KINDS = inspect._ParameterKind  # noqa: SLF001 - the enumeration has no public name
+_BUILTINS = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes, "None": None}
 _HINT = 200
 _SUBJECT = re.compile(r"^\w+ should")  # Pydantic's subject, "Input" or "String", is the field here
 
 
 @dataclass(frozen=True)
-class Signature:
-    """What a tool takes and returns.
+class Parameter:
+    """A parameter of a tool; it is required if it has no default."""
 
-    Attributes
-    ----------
-    name : str
-        The function.
-    parameters : tuple of Parameter
-        In order.
-    returns : Type
-        What it returns.
-    doc : str
-        Its docstring, or an empty text.
-    is_async : bool
-        Whether it is a coroutine function.
-    """
+    name: str
+    kind: inspect._ParameterKind
+    type: Type
+    default: Default | None
+    description: str
+
+
+class _Written:
+    """An annotation or default that `inspect` prints as it is written in the source."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The name, parameters, return type and docstring of a tool; see `reading.read_signature`."""
 
     name: str
     parameters: tuple[Parameter, ...]
@@ -56,32 +67,41 @@ class Signature:
     @cached_property
     def text(self) -> str:
         """The signature on one line: ``slugify(text: str, *, sep: str = '-') -> str``."""
-        parts = []
-        previous = KINDS.POSITIONAL_ONLY if self.parameters else None
-        for index, parameter in enumerate(self.parameters):
-            if previous == KINDS.POSITIONAL_ONLY and parameter.kind != previous and index:
-                parts.append("/")
-            if parameter.kind == KINDS.KEYWORD_ONLY and previous != parameter.kind:
-                parts.append("*")
-            parts.append(parameter.text)
-            previous = parameter.kind
-        if previous == KINDS.POSITIONAL_ONLY:
-            parts.append("/")
-        return f"{self.name}({', '.join(parts)}) -> {self.returns.text}"
+        written = self._inspected(
+            lambda type_: _Written(type_.text), lambda default: _Written(default.source)
+        )
+        return f"{self.name}{written}"
+
+    @cached_property
+    def takes_paths(self) -> bool:
+        """Whether an input may hold a path."""
+        return PATH in self._parts()
 
     def inspect_signature(self) -> inspect.Signature:
-        """Give the signature as `inspect` has it; annotations outside the builtins only print themselves."""
-        # A required parameter may follow one whose default only Field(...) knows; inspect would refuse that.
-        return inspect.Signature(
-            [parameter.inspected() for parameter in self.parameters],
-            return_annotation=python_annotation(self.returns),
-            __validate_parameters__=False,
+        """Give the signature as `inspect` shows it; annotations other than builtins only print their text."""
+        return self._inspected(
+            lambda type_: _BUILTINS.get(type_.text, _Written(type_.text)),
+            lambda default: default.value if default.literal else _Written(default.source),
         )
 
-    def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
-        """Give a call's arguments their names, by the rules of Python.
+    def _inspected(
+        self, annotation: Callable[[Type], Any], default: Callable[[Default], Any]
+    ) -> inspect.Signature:
+        parameters = [
+            inspect.Parameter(
+                parameter.name,
+                parameter.kind,
+                default=default(parameter.default) if parameter.default else inspect.Parameter.empty,
+                annotation=annotation(parameter.type),
+            )
+            for parameter in self.parameters
+        ]
+        # A required parameter may follow one whose default is in a Field(...), which inspect would refuse.
+        returns = annotation(self.returns)
+        return inspect.Signature(parameters, return_annotation=returns, __validate_parameters__=False)
 
-        Missing and unknown names are left to `validate`.
+    def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """Match a call's arguments to names, as Python does; `validate` refuses missing and unknown names.
 
         Raises
         ------
@@ -99,27 +119,27 @@ class Signature:
             if name in bound:
                 raise InvalidInput(f"{self.name}() got {name!r} twice.", hint="Give it once.")
             if name in self._positional_only:
-                raise InvalidInput(f"{self.name}() takes {name!r} by its position only.", hint=self._hint)
+                raise InvalidInput(f"{self.name}() takes {name!r} by position only.", hint=self._hint)
         bound.update(kwargs)
         return bound
 
     def validate(self, parameters: Mapping[str, object]) -> dict[str, object]:
-        """Check a call's input and give it the canonical form that is hashed and passed to the tool.
+        """Check a call's input and convert it to the canonical form that is hashed and passed to the tool.
 
         Parameters
         ----------
         parameters : mapping of str to object
-            Arguments by name, the positional-only ones too: whatever `normalise` understands.
+            Arguments by name, positional-only ones included: anything that `normalise` understands.
 
         Returns
         -------
         dict
-            In the order of the signature, literal defaults filled in; others are left to the tool.
+            In the order of the signature. Literal defaults are filled in; the tool fills in the others.
 
         Raises
         ------
         InvalidInput
-            With one detail line a field: field, problem, value.
+            With one detail line for each invalid field: field, problem, value.
         """
         fields = {**self._defaults, **parameters}
         if fields.keys() <= self._by_name.keys() and self._required <= fields.keys():
@@ -135,7 +155,6 @@ class Signature:
         raise self._invalid(parameters)
 
     def _invalid(self, parameters: Mapping[str, object]) -> InvalidInput:
-        """Tell everything that is wrong with an input, a line a field."""
         known = self._by_name
         problems: dict[str, str] = {}
         fields: dict[str, object] = {}
@@ -151,7 +170,15 @@ class Signature:
                 problems[name] = str(error)
         for name in self._required - parameters.keys():
             problems[name] = f"{name}: missing, should be {known[name].type.text}"
-        self._find_misfits(fields, problems)
+        try:
+            self._validator.validate_python(fields)
+        except ValidationError as error:
+            misfits = _details(error)
+            counts = Counter(str(misfit["loc"][0]) for misfit in misfits)
+            for misfit in misfits:
+                name = str(misfit["loc"][0])
+                more = f" (and {counts[name] - 1} more)" if counts[name] > 1 else ""
+                problems.setdefault(name, _problem(misfit, name) + more)
         details = [problems[name] for name in sorted(problems, key=[*known, *problems].index)]
         many = len(problems) != 1
         return InvalidInput(
@@ -161,81 +188,59 @@ class Signature:
             details=details,
         )
 
-    def _find_misfits(self, fields: dict[str, object], problems: dict[str, str]) -> None:
-        from pydantic_core import ValidationError
-
-        try:
-            self._validator.validate_python(fields)
-        except ValidationError as error:
-            details = error.errors(include_url=False, include_context=False)
-        else:
-            return
-        counts = Counter(str(detail["loc"][0]) for detail in details)
-        for detail in details:
-            name = str(detail["loc"][0])
-            if name not in problems:
-                more = f" (and {counts[name] - 1} more)" if counts[name] > 1 else ""
-                problems[name] = _problem(detail, name) + more
-
     def wire(self, validated: Mapping[str, object]) -> bytes:
-        """Write what `validate` returned as the canonical ``{"args": [...], "kwargs": {...}}``.
+        """Write validated input as the canonical ``{"args": [...], "kwargs": {...}}``.
 
         Raises
         ------
         InvalidInput
-            Where a positional-only argument would have to skip one that only the tool can fill in.
+            If a positional-only argument follows one that only the tool can fill in.
         """
         if not self._positional_only:
             return encode_call((), validated)
         args: list[object] = []
-        kwargs: dict[str, object] = {}
+        kwargs = dict(validated)
         skipped = ""
-        for parameter in self.parameters:
-            name = parameter.name
+        for name in self._positional_only:
             if name not in validated:
-                skipped = skipped or (name if parameter.kind == KINDS.POSITIONAL_ONLY else "")
-            elif parameter.kind != KINDS.POSITIONAL_ONLY:
-                kwargs[name] = validated[name]
+                skipped = skipped or name
             elif not skipped:
-                args.append(validated[name])
-            elif name not in self._defaults or encode(validated[name]) != encode(self._defaults[name]):
-                raise InvalidInput(
-                    f"{self.name}() takes {name!r} by position, so {skipped!r} must be given too.",
-                    hint=self._hint,
-                )
+                args.append(kwargs.pop(name))
+            elif name in self._defaults and encode(validated[name]) == encode(self._defaults[name]):
+                del kwargs[name]
+            else:
+                problem = f"{self.name}() takes {name!r} by position, so {skipped!r} must be given too."
+                raise InvalidInput(problem, hint=self._hint)
         return encode_call(args, kwargs)
 
     def read_result(self, wire: bytes) -> object:
-        """Read what a tool's process claims that it returned, as the return annotation says.
+        """Read the result that a tool's process sent, in the form that the return annotation asks for.
 
         Raises
         ------
         InvalidResult
-            For bytes that are no value, and for a value that does not fit, naming the path inside it.
+            The bytes are not a value, or the value does not fit: names the path to the misfit.
         """
-        from pydantic_core import ValidationError
-
         try:
             value = decode_result(wire)
         except WireError as error:
             raise InvalidResult(
-                f"{self.name}() gave a result that can't be read: {error}.", hint="Return plain data."
+                f"The result of {self.name}() can't be read: {error}.", hint="Return plain data."
             ) from None
         try:
             return self._result_validator.validate_python(value)
         except ValidationError as error:
-            detail = error.errors(include_url=False, include_context=False)[0]
             raise InvalidResult(
-                f"{self.name}() returned something else than {self.returns.text}.",
-                hint="Mend the tool or its return annotation.",
-                details=[_problem(detail, "result", skip=0)],
+                f"{self.name}() returned a value that is not {self.returns.text}.",
+                hint="Correct the tool or its return annotation.",
+                details=[_problem(_details(error)[0], "result", skip=0)],
             ) from None
 
     def json_schema(self) -> dict[str, Any]:
         """Describe the input as JSON Schema, draft 2020-12."""
         properties: dict[str, Any] = {}
         for parameter in self.parameters:
-            schema = type_schema(parameter.type)
+            schema = parameter.type.json_schema()
             if parameter.description:
                 schema["description"] = parameter.description
             if parameter.name in self._defaults:
@@ -255,27 +260,43 @@ class Signature:
         """
         lines = []
         for parameter in self.parameters:
-            about = f": {parameter.description}" if parameter.description else ""
-            about = " ".join(about.split())
             default = parameter.default
-            if default is None:
-                lines.append(f"{parameter.name} = ...  # {parameter.type.text}, required{about}")
-            elif _reads_back(default):
-                lines.append(f"{parameter.name} = {default.source}  # {parameter.type.text}{about}")
-            else:
-                lines.append(f"# {parameter.name} = {default.source}  # {parameter.type.text}{about}")
+            about = " ".join(f": {parameter.description}".split()) if parameter.description else ""
+            about = f"  # {parameter.type.text}{'' if default else ', required'}{about}"
+            comment = "" if default is None or _reads_back(default) else "# "
+            lines.append(f"{comment}{parameter.name} = {default.source if default else '...'}{about}")
         return "\n".join(lines)
 
-    def constant_fault(self) -> tuple[str, str] | None:
-        """Find what is wrong with patterns and literal defaults: the writer's errors, and no caller's.
+    def read_recorded(self, text: str) -> dict[str, object]:
+        """Read an input back from the history, which keeps it as JSON for people.
 
         Returns
         -------
-        (str, str) or None
-            The problem and what to do about it.
-        """
-        from pydantic_core import SchemaError, ValidationError
+        dict
+            The arguments by name, for `validate`.
 
+        Raises
+        ------
+        ValueError
+            The text is not a complete input of this signature, or may mean several inputs.
+        """
+        data = json.loads(text)
+        if not isinstance(data, dict):
+            raise ValueError("the input is not a JSON object")  # noqa: TRY004 - callers expect one kind of error
+        # Positional-only arguments are recorded under their position.
+        placed = {str(index): name for index, name in enumerate(self._positional_only)}
+        named = {placed.get(str(key), str(key)): value for key, value in data.items()}
+        if unknown := named.keys() - self._by_name.keys():
+            raise ValueError(f"the input has fields that the signature does not have: {sorted(unknown)}")
+        return {name: self._by_name[name].type.from_recorded(value) for name, value in named.items()}
+
+    @property
+    def recorded_exactly(self) -> bool:
+        """Whether an input that `read_recorded` returns is certainly the one that was recorded."""
+        return all(part.recorded_exactly for part in self._parts())
+
+    def constant_fault(self) -> tuple[str, str] | None:
+        """Find an error in the patterns and literal defaults, as a problem and what to do about it."""
         try:
             self._validator.validate_python(self._defaults)
         except SchemaError:
@@ -284,10 +305,13 @@ class Signature:
                 "Write it without look-around and back-references.",
             )
         except ValidationError as error:
-            detail = error.errors(include_url=False, include_context=False)[0]
+            detail = _details(error)[0]
             problem = f"the default of {_problem(detail, str(detail['loc'][0]))}"
-            return problem, "Mend the default or the annotation."
+            return problem, "Correct the default or the annotation."
         return None
+
+    def _parts(self) -> Iterator[Type]:
+        return (part for parameter in self.parameters for part in parameter.type.walk())
 
     @property
     def _hint(self) -> str:
@@ -306,8 +330,8 @@ class Signature:
         return tuple(p.name for p in self.parameters if p.kind != KINDS.KEYWORD_ONLY)
 
     @cached_property
-    def _positional_only(self) -> frozenset[str]:
-        return frozenset(p.name for p in self.parameters if p.kind == KINDS.POSITIONAL_ONLY)
+    def _positional_only(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.parameters if p.kind == KINDS.POSITIONAL_ONLY)
 
     @cached_property
     def _defaults(self) -> dict[str, object]:
@@ -317,39 +341,44 @@ class Signature:
 
     @cached_property
     def _validator(self) -> SchemaValidator:
-        from fact_magics.signature.validation import fields_validator
-
-        return fields_validator({name: parameter.type for name, parameter in self._by_name.items()}, "input")
+        mode = Mode("input")
+        fields = {
+            parameter.name: cs.typed_dict_field(parameter.type.core_schema(mode), required=False)
+            for parameter in self.parameters
+        }
+        return SchemaValidator(cs.typed_dict_schema(fields, extra_behavior="forbid"))
 
     @cached_property
     def _result_validator(self) -> SchemaValidator:
-        from fact_magics.signature.validation import validator
-
-        return validator(self.returns, "result")
+        return SchemaValidator(self.returns.core_schema(Mode("result")))
 
 
 def signature_identity(signature: Signature) -> str:
-    """Hash what a caller sees of a signature: names, kinds, types, defaults and what is returned."""
+    """Hash all that a caller can notice of a signature: names, kinds, types, defaults, the return type."""
     seen = [
         [
             parameter.name,
             parameter.kind.name,
-            shape(parameter.type),
+            parameter.type.shape(),
             None if parameter.default is None else parameter.default.source,
         ]
         for parameter in signature.parameters
     ]
-    wire = encode([seen, shape(signature.returns), signature.is_async])
+    wire = encode([seen, signature.returns.shape(), signature.is_async])
     return hashlib.blake2b(wire, digest_size=16).hexdigest()
 
 
 def _reads_back(default: Default) -> bool:
-    """Whether a default's source, which is shown on one line and cut, still is its value."""
+    """Whether a default's source, cut to one line, still evaluates to its value."""
     try:
         value = ast.literal_eval(default.source)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return False
     return default.literal and type(value) is type(default.value) and bool(value == default.value)
+
+
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_context=False)
 
 
 def _problem(detail: ErrorDetails, name: str, *, skip: int = 1) -> str:

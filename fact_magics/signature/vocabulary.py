@@ -1,261 +1,347 @@
-"""The closed vocabulary of types that a tool's signature is written in, as data."""
+"""The closed vocabulary of types that a tool's signature is written in.
+
+The class of a type holds all that the package knows about it: how the type is written, validated, described
+as JSON Schema, compared, and read back from the history. To add a type without parts, add a row to
+`scalars.SCALARS`; to add another one, add a class here or in `classes`. Both need names in `annotations`.
+To ask something about a type and all its parts, ask it of each type in `Type.walk`.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from fact_magics.values import plain
+from pydantic_core import CoreSchema
+from pydantic_core import core_schema as cs
 
-ScalarName = Literal[
-    "None", "bool", "int", "float", "str", "bytes", "date", "datetime", "time", "timedelta", "Decimal",
-    "UUID", "Path", "Any",
-]  # fmt: skip
+from fact_magics.signature.scalars import AMBIGUOUS, SCALARS, SIZE, TEXT, json_kind
 
-
-@dataclass(frozen=True)
-class Scalar:
-    """A type without parts."""
-
-    name: ScalarName
-
-    @property
-    def text(self) -> str:
-        """The type as an annotation."""
-        return self.name
-
-
-@dataclass(frozen=True)
-class ListOf:
-    """``list[T]``, and what is taken as one: ``Sequence[T]``, ``Iterable[T]``."""
-
-    item: Type
-
-    @property
-    def text(self) -> str:
-        """The type as an annotation."""
-        return _generic("list", self.item)
-
-
-@dataclass(frozen=True)
-class SetOf:
-    """``set[T]`` or ``frozenset[T]``."""
-
-    item: Type
-    frozen: bool
-
-    @property
-    def text(self) -> str:
-        """The type as an annotation."""
-        return _generic("frozenset" if self.frozen else "set", self.item)
-
-
-@dataclass(frozen=True)
-class TupleOf:
-    """``tuple[A, B]``, or, where it is variadic, ``tuple[T, ...]``."""
-
-    items: tuple[Type, ...]
-    variadic: bool
-
-    @property
-    def text(self) -> str:
-        """The type as an annotation."""
-        if self.variadic:
-            return "tuple" if self.items[0] == ANY else f"tuple[{self.items[0].text}, ...]"
-        return f"tuple[{', '.join(item.text for item in self.items) or '()'}]"
-
-
-@dataclass(frozen=True)
-class DictOf:
-    """``dict[K, V]``, and what is taken as one: ``Mapping[K, V]``."""
-
-    key: Type
-    value: Type
-
-    @property
-    def text(self) -> str:
-        """The type as an annotation."""
-        if self.key == ANY and self.value == ANY:
-            return "dict"
-        return f"dict[{self.key.text}, {self.value.text}]"
-
-
-@dataclass(frozen=True)
-class LiteralOf:
-    """``Literal[...]``: these values, of these very types."""
-
-    values: tuple[object, ...]
-
-    @property
-    def text(self) -> str:
-        """The type as an annotation."""
-        return f"Literal[{', '.join(map(repr, self.values))}]"
-
-
-@dataclass(frozen=True)
-class UnionOf:
-    """``A | B``."""
-
-    members: tuple[Type, ...]
-
-    @property
-    def text(self) -> str:
-        """The type as an annotation."""
-        return " | ".join(member.text for member in self.members)
-
-
-@dataclass(frozen=True)
-class Bounded:
-    """A type with bounds: ``Annotated[int, Field(ge=0)]``.
-
-    Attributes
-    ----------
-    base : Type
-        A scalar or a container.
-    bounds : tuple of (str, object)
-        ``ge``, ``gt``, ``le``, ``lt``, ``multiple_of``, ``min_length``, ``max_length`` or ``pattern``, with
-        its value.
-    """
-
-    base: Type
-    bounds: tuple[tuple[str, object], ...]
-
-    @property
-    def text(self) -> str:
-        """The type as an annotation, without the bounds."""
-        return self.base.text
-
-
-@dataclass(frozen=True)
-class EnumOf:
-    """An enumeration that the tool defines: its members' names and values."""
-
-    name: str
-    members: tuple[tuple[str, object], ...]
-
-    @property
-    def text(self) -> str:
-        """The type as an annotation."""
-        return self.name
-
-
-@dataclass(frozen=True)
-class Default:
-    """A default.
-
-    Attributes
-    ----------
-    source : str
-        As it is written.
-    literal : bool
-        Whether it could be read; otherwise only the tool itself can tell its value.
-    value : object
-        What was read.
-    """
-
-    source: str
-    literal: bool
-    value: object = None
-
-
-@dataclass(frozen=True)
-class ClassField:
-    """A field of a class that the tool defines.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    type : Type
-        Its type.
-    required : bool
-        Whether an input must hold it.
-    default : Default or None
-        What stands in for it.
-    init : bool
-        Whether the constructor takes it; if not, it is seen in results only.
-    """
-
-    name: str
-    type: Type
-    required: bool
-    default: Default | None = None
-    init: bool = True
-
-
-@dataclass(frozen=True)
-class ObjectOf:
-    """A dataclass, TypedDict or NamedTuple that the tool defines."""
-
-    name: str
-    kind: Literal["dataclass", "TypedDict", "NamedTuple"]
-    fields: tuple[ClassField, ...]
-
-    @property
-    def text(self) -> str:
-        """The type as an annotation."""
-        return self.name
-
-
-Type = Scalar | ListOf | SetOf | TupleOf | DictOf | LiteralOf | UnionOf | Bounded | EnumOf | ObjectOf
-
-ANY = Scalar("Any")
-NONE = Scalar("None")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ALLOWED = (
     "Use str, int, float, bool, None, bytes, list, dict, tuple, set, Literal, unions, Annotated, date, "
     "datetime, time, timedelta, Decimal, UUID, Path, Any, or an Enum, dataclass, TypedDict or NamedTuple of "
     "the tool's own."
 )
-"""The vocabulary in a sentence, for whoever wrote something else."""
+"""The vocabulary in one sentence, for errors about a type that is not part of it."""
+
+_INTEGER = re.compile(r"-?[0-9]{1,40}")
 
 
-def _generic(name: str, item: Type) -> str:
-    return name if item == ANY else f"{name}[{item.text}]"
+class Mode(NamedTuple):
+    """How values are validated."""
+
+    direction: Literal["input", "result"]  # only inputs may hold values of the tool's classes
+    exact: bool = False  # whether a value is accepted only if nothing in it has to be converted
+
+
+class Type(ABC):
+    """A type of the vocabulary."""
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """The type as an annotation."""
+
+    @property
+    def parts(self) -> tuple[Type, ...]:
+        """The types that this one is composed of."""
+        return ()
+
+    def walk(self) -> Iterator[Type]:
+        """Yield this type and every type inside it."""
+        yield self
+        for part in self.parts:
+            yield from part.walk()
+
+    @property
+    def hashable(self) -> bool:
+        """Whether values can be keys of a dict and items of a set."""
+        return all(part.hashable for part in self.parts)
+
+    @abstractmethod
+    def shape(self) -> list[object]:
+        """Describe, as nested lists of plain data, exactly what a caller can notice of the type."""
+
+    @abstractmethod
+    def core_schema(self, mode: Mode) -> CoreSchema:
+        """Build Pydantic's core schema, from which validators are made."""
+
+    @abstractmethod
+    def json_schema(self) -> dict[str, Any]:
+        """Describe in JSON Schema, draft 2020-12, what an input may look like in JSON."""
+
+    @property
+    def json_kinds(self) -> frozenset[str]:
+        """The kinds of JSON that the history may hold for a value, as `scalars.json_kind` names them."""
+        return frozenset().union(*(part.json_kinds for part in self.parts))
+
+    @property
+    def recorded_exactly(self) -> bool:
+        """Whether the JSON in the history can mean one value only, apart from the types inside this one."""
+        return True
+
+    def from_recorded(self, data: Any) -> object:
+        """Read a value back from the JSON in the history; JSON of another kind is returned unchanged.
+
+        Raises
+        ------
+        ValueError
+            The text was cut, or may mean several values.
+        """
+        return self._from_recorded(data) if json_kind(data) in self.json_kinds else data
+
+    def _from_recorded(self, data: Any) -> object:
+        return data
+
+
+@dataclass(frozen=True)
+class Scalar(Type):
+    """A type without parts; its rules are in `scalars.SCALARS`."""
+
+    name: str
+
+    @property
+    def text(self) -> str:
+        return self.name
+
+    def shape(self) -> list[object]:
+        return [self.name]
+
+    @property
+    def bound_names(self) -> frozenset[str]:
+        return SCALARS[self.name].bound_names
+
+    def core_schema(self, mode: Mode, **bounds: Any) -> CoreSchema:
+        return SCALARS[self.name].core_schema(mode.exact, bounds)
+
+    def json_schema(self) -> dict[str, Any]:
+        return dict(SCALARS[self.name].json_schema)
+
+    @property
+    def json_kinds(self) -> frozenset[str]:
+        return SCALARS[self.name].json_kinds
+
+    @property
+    def recorded_exactly(self) -> bool:
+        return self != ANY
+
+    def _from_recorded(self, data: Any) -> object:
+        return SCALARS[self.name].from_recorded(data)
+
+
+ANY = Scalar("Any")
+NONE = Scalar("None")
+PATH = Scalar("Path")
+
+
+@dataclass(frozen=True)
+class Container(Type):
+    """``list[T]``, ``set[T]``, ``frozenset[T]``, ``dict[K, V]``, ``tuple[A, B]``, and their equivalents."""
+
+    kind: str  # the name of the builtin class
+    items: tuple[Type, ...]
+    variadic: bool = False  # tuple[T, ...]
+
+    @property
+    def text(self) -> str:
+        if {*self.items} == {ANY} and (self.kind != "tuple" or self.variadic):
+            return self.kind
+        items = ", ".join(item.text for item in self.items) or "()"
+        return f"{self.kind}[{items}{', ...' if self.variadic else ''}]"
+
+    @property
+    def parts(self) -> tuple[Type, ...]:
+        return self.items
+
+    @property
+    def bound_names(self) -> frozenset[str]:
+        return SIZE
+
+    @property
+    def hashable(self) -> bool:
+        return self.kind in ("frozenset", "tuple") and super().hashable
+
+    def shape(self) -> list[object]:
+        return [
+            self.kind,
+            *([self.variadic] if self.kind == "tuple" else []),
+            *(item.shape() for item in self.items),
+        ]
+
+    def core_schema(self, mode: Mode, **bounds: Any) -> CoreSchema:
+        schemas = [item.core_schema(mode) for item in self.items]
+        match self.kind:
+            case "dict":
+                key = self.items[0].base if isinstance(self.items[0], Bounded) else self.items[0]
+                if key == Scalar("int") and not mode.exact:
+                    schemas[0] = cs.no_info_before_validator_function(_integer_key, schemas[0])
+                return cs.dict_schema(*schemas, strict=True, **bounds)
+            case "set":
+                return cs.set_schema(*schemas, strict=mode.exact, fail_fast=True, **bounds)
+            case "frozenset":
+                return cs.frozenset_schema(*schemas, strict=mode.exact, fail_fast=True, **bounds)
+            case "list":
+                schema: CoreSchema = cs.list_schema(*schemas, strict=True, fail_fast=True, **bounds)
+                convert = _tuple_as_list
+            case _:
+                index = 0 if self.variadic else None
+                schema = cs.tuple_schema(
+                    schemas, variadic_item_index=index, strict=True, fail_fast=True, **bounds
+                )
+                convert = _list_as_tuple
+        return schema if mode.exact else cs.no_info_before_validator_function(convert, schema)
+
+    def json_schema(self) -> dict[str, Any]:
+        schemas = [item.json_schema() for item in self.items]
+        if self.kind == "dict":
+            return {"type": "object", **({"additionalProperties": schemas[1]} if schemas[1] else {})}
+        if self.kind == "tuple" and not self.variadic:
+            size = {"minItems": len(schemas), "maxItems": len(schemas)}
+            return {"type": "array", **({"prefixItems": schemas} if schemas else {}), **size}
+        unique = {"uniqueItems": True} if self.kind in ("set", "frozenset") else {}
+        return {"type": "array", **({"items": schemas[0]} if schemas[0] else {}), **unique}
+
+    @property
+    def json_kinds(self) -> frozenset[str]:
+        return frozenset({"object" if self.kind == "dict" else "array"})
+
+    def _from_recorded(self, data: Any) -> object:
+        if self.kind == "dict":
+            return {self._recorded_key(key): self.items[1].from_recorded(data[key]) for key in data}
+        one_by_one = self.kind == "tuple" and not self.variadic
+        items = zip(self.items if one_by_one else self.items * len(data), data, strict=True)
+        return [item.from_recorded(value) for item, value in items]
+
+    def _recorded_key(self, text: str) -> object:
+        kind = self.items[0]
+        if kind.json_kinds <= TEXT or kind == ANY:
+            return kind.from_recorded(text)
+        key = kind.from_recorded(json.loads(text))  # keys other than text are recorded as JSON
+        return tuple(key) if isinstance(key, list) else key
+
+
+@dataclass(frozen=True)
+class UnionOf(Type):
+    """``A | B``."""
+
+    members: tuple[Type, ...]
+
+    @property
+    def text(self) -> str:
+        return " | ".join(member.text for member in self.members)
+
+    @property
+    def parts(self) -> tuple[Type, ...]:
+        return self.members
+
+    def shape(self) -> list[object]:
+        return ["union", *(member.shape() for member in self.members)]
+
+    def core_schema(self, mode: Mode) -> CoreSchema:
+        members = [member for member in self.members if member != NONE]
+        if len(members) == 1:
+            only = members[0].core_schema(mode)
+        else:
+            # A member that does not convert the value wins over one that does: 1 is an int in `float | int`.
+            choices: list[CoreSchema | tuple[CoreSchema, str]]
+            choices = [member.core_schema(mode._replace(exact=True)) for member in members]
+            if not mode.exact:
+                members.sort(key=lambda member: member == Scalar("datetime"))  # ISO dates are datetimes too
+                choices += [member.core_schema(mode) for member in members]
+            only = cs.union_schema(
+                choices,
+                mode="left_to_right",
+                custom_error_type="union",
+                custom_error_message="Input should be {expected}",
+                custom_error_context={"expected": self.text},
+            )
+        return cs.nullable_schema(only) if len(members) < len(self.members) else only
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"anyOf": [member.json_schema() for member in self.members]}
+
+    @property
+    def recorded_exactly(self) -> bool:
+        kinds = [kind for member in self.members for kind in member.json_kinds - AMBIGUOUS]
+        return len(set(kinds)) == len(kinds)
+
+    def _from_recorded(self, data: Any) -> object:
+        kind = json_kind(data)
+        fitting = [member for member in self.members if kind in member.json_kinds]
+        if kind in AMBIGUOUS and len(fitting) > 1 and not all("text" in m.json_kinds for m in fitting):
+            raise ValueError(f"{data:.20} may be text or a number")
+        return fitting[0].from_recorded(data) if len(fitting) == 1 else data
+
+
+_NUMBER_KEYWORDS = {
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+    "multiple_of": "multipleOf",
+}
+_SIZE_KEYWORDS = {"string": "Length", "array": "Items", "object": "Properties"}
+
+
+@dataclass(frozen=True)
+class Bounded(Type):
+    """A type with bounds, each a name, such as ``ge``, and a value: ``Annotated[int, Field(ge=0)]``."""
+
+    base: Scalar | Container
+    bounds: tuple[tuple[str, object], ...]
+
+    @property
+    def text(self) -> str:
+        return self.base.text
+
+    @property
+    def parts(self) -> tuple[Type, ...]:
+        return (self.base,)
+
+    def shape(self) -> list[object]:
+        return ["bounded", self.base.shape(), *([name, str(value)] for name, value in self.bounds)]
+
+    def core_schema(self, mode: Mode) -> CoreSchema:
+        return self.base.core_schema(mode, **dict(self.bounds))
+
+    def json_schema(self) -> dict[str, Any]:
+        schema = self.base.json_schema()
+        kind = schema.get("type")
+        for name, value in self.bounds:
+            if name == "pattern":
+                schema[name] = value
+            elif name in SIZE and self.base != Scalar("bytes"):
+                schema[f"{name[:3]}{_SIZE_KEYWORDS[str(kind)]}"] = value
+            elif kind in ("integer", "number"):
+                schema[_NUMBER_KEYWORDS[name]] = value
+        return schema
+
+    def _from_recorded(self, data: Any) -> object:
+        return self.base.from_recorded(data)
 
 
 def union(members: tuple[Type, ...]) -> Type:
-    """Join types into one: nested unions dissolve, repeated members fall together."""
-    flat: list[Type] = []
+    """Join types into one, without nested unions and repeated members."""
+    flat: dict[str, Type] = {}  # by repr: Literal[1] and Literal[True] are equal as tuples, but two types
     for member in members:
         for part in member.members if isinstance(member, UnionOf) else (member,):
-            if not any(_same(part, other) for other in flat):
-                flat.append(part)
-    return flat[0] if len(flat) == 1 else UnionOf(tuple(flat))
+            flat.setdefault(repr(part), part)
+    return next(iter(flat.values())) if len(flat) == 1 else UnionOf(tuple(flat.values()))
 
 
-def _same(one: Type, other: Type) -> bool:
-    # Literal[1] and Literal[True] are equal as tuples go, and are two types.
-    return type(one) is type(other) and repr(one) == repr(other)
+def _tuple_as_list(value: object) -> object:
+    return list(value) if type(value) is tuple else value
 
 
-def allows_none(type_: Type) -> bool:
-    """Whether None is a value of the type."""
-    if isinstance(type_, UnionOf):
-        return any(map(allows_none, type_.members))
-    return type_ in (ANY, NONE) or (isinstance(type_, LiteralOf) and None in type_.values)
+def _list_as_tuple(value: object) -> object:
+    return tuple(value) if type(value) is list else value
 
 
-def shape(type_: Type) -> list[object]:
-    """Describe a type as nested lists of plain data: all that a caller can notice of it, and nothing else."""
-    match type_:
-        case Scalar(name):
-            return [name]
-        case ListOf(item):
-            return ["list", shape(item)]
-        case SetOf(item, frozen):
-            return ["frozenset" if frozen else "set", shape(item)]
-        case TupleOf(items, variadic):
-            return ["tuple", variadic, *map(shape, items)]
-        case DictOf(key, value):
-            return ["dict", shape(key), shape(value)]
-        case LiteralOf(values):
-            return ["literal", *([type(value).__name__, plain(value)] for value in values)]
-        case UnionOf(members):
-            return ["union", *map(shape, members)]
-        case Bounded(base, bounds):
-            return ["bounded", shape(base), *([name, str(value)] for name, value in bounds)]
-        case EnumOf(name, members):
-            return ["enum", name, *([member, plain(value)] for member, value in members)]
-        case ObjectOf(name, kind, fields):
-            return ["object", name, kind, *([f.name, shape(f.type), f.required, f.init] for f in fields)]
+def _integer_key(value: object) -> object:
+    # The keys of JSON objects are always text, and as a key no other reading of it is possible.
+    return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value

@@ -1,20 +1,10 @@
-"""Everything that outlives the kernel: one SQLite file, safe for several kernels at once."""
+"""The database of one `FACT_HOME`: a SQLite file that several kernels may use at once."""
 
 from __future__ import annotations
 
-from fact_magics.store.memory import MemoryCache
-from fact_magics.store.rows import (
-    CacheEntry,
-    CacheStats,
-    Candidate,
-    ExecutionRow,
-    GenerationRow,
-    SessionRow,
-    new_id,
-)
-from fact_magics.store.since import read_since
+from fact_magics.store.memory import CacheStats, MemoryCache
+from fact_magics.store.rows import CacheEntry, Candidate, ExecutionRow, GenerationRow, SessionRow, new_id
 from fact_magics.store.store import Store
-from fact_magics.text import utc_now
 
 __all__ = [
     "CacheEntry",
@@ -26,6 +16,4 @@ __all__ = [
     "SessionRow",
     "Store",
     "new_id",
-    "read_since",
-    "utc_now",
 ]

@@ -75,19 +75,9 @@ def insert(
 
 
 def full_id(connection: sqlite3.Connection, query: str, prefix: str, noun: str) -> str | None:
-    """Find the id that a hexadecimal text is, or begins.
+    """Find the id that is, or begins with, a hexadecimal text; `UnknownName` if several ids begin so.
 
-    Parameters
-    ----------
-    query : str
-        Selects, in order, at most two ids from its first parameter up to, and without, its second.
-    noun : str
-        Names the kind of row in the error.
-
-    Raises
-    ------
-    UnknownName
-        More than one id begins with `prefix`, and none is equal to it.
+    `query` selects, in order, at most two ids from its first parameter up to, and without, its second.
     """
     beginning = prefix.strip().lower()
     if not beginning or not _HEXADECIMAL.issuperset(beginning):
@@ -99,13 +89,7 @@ def full_id(connection: sqlite3.Connection, query: str, prefix: str, noun: str) 
 
 
 def bindable(value: object) -> Bindable:
-    """Convert a value to one that SQLite stores.
-
-    Raises
-    ------
-    TypeError
-        There is no form for its type.
-    """
+    """Convert a value to one that SQLite can store."""
     if isinstance(value, str):
         # An enum would make SQLite look for an adapter.
         return str(value) if value.isascii() else value.encode("utf-8", "backslashreplace").decode()

@@ -1,7 +1,7 @@
-"""A look into the database for someone who won't wait, as Tab does: nothing is made, kept open or changed.
+"""Quick queries for completion and lists, which may not wait: nothing is made, kept open or changed.
 
-Each question comes over a connection of its own that can only read, and raises (`sqlite3.Error`, `OSError`,
-`LookupError`) where there is no file, it can't be read, or its tables are those of another version.
+Each query has a connection of its own that can only read. It raises `sqlite3.Error`, `OSError` or
+`LookupError` if there is no file, or it can't be read, or its tables are those of another version.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOCK_SECONDS = 0.1
-# So many rows at most are looked at: a glance takes as long in a large database as in a small one.
+# The most rows that a query looks at, so that it takes no longer in a large database.
 _LATEST = 500
 _RUNS = 20
 
 
 def names(path: Path, prefix: str = "") -> list[str]:
-    """List the toolbox's names that begin so."""
+    """List the names in the toolbox that begin with `prefix`."""
     with _opened(path) as connection:
         return tools.names(connection, prefix, _LATEST)
 
@@ -37,39 +37,37 @@ def versions(path: Path, name: str) -> list[str]:
         SELECT version FROM tools WHERE name = ? AND removed_at IS NULL
         ORDER BY major DESC, minor DESC, patch DESC LIMIT ?
     """
-    with _opened(path) as connection:
-        return [row[0] for row in connection.execute(query, (name, _LATEST))]
+    return _column(path, query, name, _LATEST)
 
 
 def source(path: Path, name: str, version: str | None) -> str:
-    """Give the source of a version; an empty text where there is none."""
+    """Give the source of a version; empty if there is none."""
     with _opened(path) as connection:
         found = tools.get(connection, name, version)
     return found.source if found else ""
 
 
 def tags(path: Path) -> list[str]:
-    """List the words by which the tools that became current last can be found."""
+    """List the tags of the tools that became current last."""
     query = """
         SELECT tools.tags FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id
         ORDER BY toolbox.updated_at DESC LIMIT ?
     """
-    with _opened(path) as connection:
-        return sorted({tag for row in connection.execute(query, (_LATEST,)) for tag in words(row[0])})
+    return sorted({tag for stored in _column(path, query, _LATEST) for tag in words(stored)})
 
 
 @dataclass(frozen=True, slots=True)
 class ModelUse:
-    """What the latest attempts of generations tell of a model.
+    """The use of a model by the latest attempts of generations.
 
     Attributes
     ----------
     provider, model : str
-        As the attempts name them; an entry of the shelf counts as the shelf.
+        As the attempts name them; all entries of the shelf count as one.
     last_used : str
-        UTC ISO 8601.
+        UTC, ISO 8601.
     attempts, accepted : int
-        How many there were, and how many of them became a version.
+        How many attempts asked the model, and how many of them became a version.
     """
 
     provider: str
@@ -80,7 +78,7 @@ class ModelUse:
 
 
 def model_uses(path: Path) -> list[ModelUse]:
-    """List what the 500 latest attempts were asked of, the latest first; what people wrote is not asked."""
+    """List the models of the 500 latest attempts, the latest first; not of what people wrote or imported."""
     query = "SELECT provider, model, status, started_at FROM generations ORDER BY started_at DESC LIMIT ?"
     found: dict[tuple[str, str], ModelUse] = {}
     with _opened(path) as connection:
@@ -95,21 +93,25 @@ def model_uses(path: Path) -> list[ModelUse]:
 
 
 def models(path: Path) -> list[str]:
-    """List the models that were asked last, the latest first; the shelf is none."""
+    """List the names of the models that were asked last, the latest first, without the shelf."""
     return list(dict.fromkeys(use.model for use in model_uses(path) if use.provider != SHELF))
 
 
 def runs(path: Path) -> list[str]:
-    """List the beginnings of the ids of what ran last, the latest first."""
+    """List the beginnings of the ids of the latest runs, the latest first."""
     query = "SELECT substr(id, 1, 8) FROM tool_executions ORDER BY executed_at DESC LIMIT ?"
+    return _column(path, query, _RUNS)
+
+
+def _column(path: Path, query: str, *parameters: str | int) -> list[str]:
     with _opened(path) as connection:
-        return [row[0] for row in connection.execute(query, (_RUNS,))]
+        return [row[0] for row in connection.execute(query, parameters)]
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     wal = path.with_name(f"{path.name}-wal")
-    # Without a -wal nobody writes, and SQLite need not make the file by which readers and writers agree.
+    # Without a -wal nobody writes, and SQLite need not make the file that readers and writers share.
     immutable = "" if wal.exists() and wal.stat().st_size else "&immutable=1"
     address = f"{path.as_uri()}?mode=ro{immutable}"
     with closing(sqlite3.connect(address, uri=True, timeout=_LOCK_SECONDS)) as connection:

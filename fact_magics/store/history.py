@@ -70,19 +70,14 @@ class History:
         return await self._select(ExecutionRow, "tool_executions.*", source, asked, order, limit)
 
     async def find_run(self, run_id: str) -> ExecutionRow | None:
-        """Find a run by its id or an unambiguous beginning of it.
-
-        Raises
-        ------
-        UnknownName
-            More than one run begins with this text.
-        """
+        """Find a run by its id or the beginning of it (`UnknownName` if several runs begin so)."""
 
         def work(connection: sqlite3.Connection) -> ExecutionRow | None:
             ids = "SELECT id FROM tool_executions WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
             found = full_id(connection, ids, run_id, "run")
             query = "SELECT * FROM tool_executions WHERE id = ?"
-            return fetch(connection, ExecutionRow, query, found)[0] if found else None
+            rows = fetch(connection, ExecutionRow, query, found) if found else []
+            return rows[0] if rows else None
 
         return await self._database.read(work)
 
@@ -102,13 +97,7 @@ class History:
         )
 
     async def attempts(self, generation_id: str) -> list[GenerationRow]:
-        """List the attempts of one generation in their order, by its id or an unambiguous beginning of it.
-
-        Raises
-        ------
-        UnknownName
-            More than one generation begins with this text.
-        """
+        """List the attempts of one generation in order; its id may be cut short as in `find_run`."""
 
         def work(connection: sqlite3.Connection) -> list[GenerationRow]:
             ids = """
@@ -189,7 +178,6 @@ def _expression(search: str) -> str:
     expression = match_expression(search)
     if expression is None:
         raise CellError(
-            f"{search[:80]!r} holds nothing that the history is searched for.",
-            hint="Write a word or a number.",
+            f"{search[:80]!r} holds no letter and no digit to search for.", hint="Write a word or a number."
         )
     return expression

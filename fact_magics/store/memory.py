@@ -1,12 +1,11 @@
-"""The cache that answers without a file: bounded, least recently used first out, safe from any thread."""
+"""`MemoryCache`: the answers that are served without reading the database."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
-
-from fact_magics.store.rows import CacheStats
 
 if TYPE_CHECKING:
     from fact_magics.store.rows import CacheEntry
@@ -14,26 +13,37 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheStats:
+    """The contents of a cache and its bound, in bytes, and the counts of its look-ups and evictions."""
+
+    entries: int
+    bytes: int
+    max_bytes: int
+    hits: int
+    misses: int
+    evictions: int
+
+
 class MemoryCache:
-    """Answers as wire bytes, so that nobody holds the object that another was given.
+    """A cache bounded in bytes, safe to use from any thread; the least recently used are removed first.
+
+    Answers are kept in the form of the wire, so that no two callers share one object.
 
     Parameters
     ----------
     max_bytes : int
-        Bound of the entries' sizes together; an entry above it alone is not kept.
+        Bound of the sizes of all entries together; a larger entry is not kept.
     """
 
     def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         self._entries: OrderedDict[str, CacheEntry] = OrderedDict()
         self._lock = Lock()
         self._max_bytes = max_bytes
-        self._bytes = 0
-        self._hits = 0
-        self._misses = 0
-        self._evictions = 0
+        self._bytes = self._hits = self._misses = self._evictions = 0
 
     def get(self, key: str) -> CacheEntry | None:
-        """Find an entry. Whether it has expired is the caller's to ask: no clock is read here."""
+        """Find an entry, which may have expired: no clock is read here."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -44,7 +54,7 @@ class MemoryCache:
             return entry
 
     def put(self, entry: CacheEntry) -> None:
-        """Keep an entry in place of the one with its key, and let the oldest go where there is no room."""
+        """Keep an entry in place of the one with its key."""
         size = entry.size
         with self._lock:
             self._drop(entry.key)
@@ -53,23 +63,22 @@ class MemoryCache:
             self._entries[entry.key] = entry
             self._bytes += size
             while self._bytes > self._max_bytes:
-                _, oldest = self._entries.popitem(last=False)
-                self._bytes -= oldest.size
+                self._drop(next(iter(self._entries)))
                 self._evictions += 1
 
     def discard(self, key: str) -> None:
-        """Forget an entry; one that is not there is no error."""
+        """Remove the entry of a key, if there is one."""
         with self._lock:
             self._drop(key)
 
     def clear(self) -> None:
-        """Forget everything but the counts."""
+        """Remove all entries; the counts of look-ups and evictions stay."""
         with self._lock:
             self._entries.clear()
             self._bytes = 0
 
     def stats(self) -> CacheStats:
-        """Count what is held and what was asked."""
+        """Count the entries, the look-ups and the evictions."""
         with self._lock:
             return CacheStats(
                 entries=len(self._entries),

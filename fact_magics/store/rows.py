@@ -1,4 +1,8 @@
-"""The rows of the database as frozen dataclasses; every time is UTC ISO 8601 (`fact_magics.text.utc_now`)."""
+"""The rows of the database as frozen dataclasses.
+
+The names of their fields are the names of the columns. Every time is UTC in ISO 8601, as
+`fact_magics.text.utc_now` writes it.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,14 @@ from dataclasses import dataclass, field, fields
 from fact_magics.text import utc_now
 from fact_magics.tool import Status, ToolMetadata, ToolVersion
 
-# What an entry costs besides its payload: the row or object, its key, its place in the index.
+# Bytes of an entry besides its payload: the row or object, its key, its place in the index.
 _ENTRY_OVERHEAD = 256
 
 
 def new_id() -> str:
     """Make an id that is unique over all databases: 16 random hexadecimal digits.
 
-    A person may type its beginning, as with a commit: `History.find_run` takes a prefix.
+    `History.find_run` also takes the beginning of an id, so that a person need not type all of it.
     """
     return secrets.token_hex(8)
 
@@ -32,7 +36,7 @@ class SessionRow:
     kernel, python : str
         ``ipykernel 7.4.0``, ``3.11.7``.
     ended_at : str or None
-        None while it lives, and for one that was killed.
+        None for a session that is still running or was killed.
     """
 
     id: str
@@ -44,43 +48,31 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A source that was accepted and has no version number yet.
+class Candidate(ToolMetadata):
+    """A source that was accepted, with the metadata of the version that it will be given.
 
     Attributes
     ----------
     signature_id : str
-        Identity of what a caller sees; another one makes the next version a major one.
+        Identity of the signature that a caller sees; another one gives the next version a new major number.
     id : str
         The id that the tool will have, so that rows of the same transaction can name it.
     """
 
-    name: str
     source: str
     signature_id: str
-    description: str
-    contract: str = ""
-    permissions: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    provider: str = ""
-    model: str = ""
-    proven: bool = False
-    varies: bool = False
-    request_hash: str = ""
     id: str = field(default_factory=new_id)
-    created_at: str = field(default_factory=utc_now)
+    version: str = ""
 
     def numbered(self, version: str) -> ToolVersion:
         """Make the tool that this becomes under a version number."""
-        known = {
-            each.name: getattr(self, each.name) for each in fields(ToolMetadata) if each.name != "version"
-        }
-        return ToolVersion(ToolMetadata(version=version, **known), self.source)
+        known = {each.name: getattr(self, each.name) for each in fields(ToolMetadata)}
+        return ToolVersion(ToolMetadata(**known | {"version": version}), self.source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRow:
-    """One attempt of a generation: what was asked, what came back, what became of it.
+    """One attempt of a generation: the request, the answer and its outcome.
 
     Attributes
     ----------
@@ -89,15 +81,15 @@ class GenerationRow:
     description, contract : str
         The request, with variables filled in, and its examples.
     reason : str
-        Why it was not accepted, in a sentence; empty for an accepted one.
+        Why the attempt was not accepted, in a sentence; empty for an accepted one.
     text, source : str
-        The model's text as it came, and the code that was read from it.
+        The text of the model as it arrived, and the code that was found in it.
     input_tokens, output_tokens, cache_read_tokens, cache_creation_tokens : int or None
-        None where the provider did not say.
+        None if the provider did not report it.
     cost_usd : float or None
-        None where no price is known.
+        None if no price is known.
     tool_id : str or None
-        The version that this attempt became.
+        Id of the version that this attempt became.
     """
 
     generation_id: str
@@ -131,19 +123,17 @@ class ExecutionRow:
     Attributes
     ----------
     tool_id, tool_version : str or None
-        None where the run was refused before a version was found.
+        None if the run was refused before a version was found.
     input_data, output_data : str or None
         JSON in the form for people; `output_data` is None on failure.
     error, details : str or None
-        The failure in one line, and the tool's own frames.
-    printed : str
-        What the tool printed.
+        The failure in one line, and the traceback of the tool's own frames.
     cached : bool
-        The answer came from the cache stored under `cache_key`.
+        The answer came from the cache, where its key is `cache_key`.
     isolation : str
         The layers in force, joined by a comma and a space.
     permissions : tuple of str
-        All that the run was granted, by its tool and by its cell.
+        Everything that the tool and the cell granted the run.
     """
 
     id: str = field(default_factory=new_id)
@@ -172,16 +162,16 @@ class CacheEntry:
     Attributes
     ----------
     key : str
-        The run's identity, hexadecimal.
+        Identity of the run, hexadecimal.
     result : bytes
-        The result's canonical wire.
+        The result in the canonical form of `fact_magics.values.wire`.
     duration_ms : float
-        What the original run took.
+        Duration of the original run.
     expires_at : str or None
-        None for an answer that stays good.
+        None for an answer that never expires.
     confirmations : int
-        How many runs in a row gave this result. Putting an entry adds to those of an entry with the
-        same result, and starts over where the result differs.
+        How many runs in a row gave this result. Storing an entry adds its count to that of an entry with
+        the same key and result; another result starts the count again.
     """
 
     key: str
@@ -200,23 +190,11 @@ class CacheEntry:
 
     @property
     def size(self) -> int:
-        """What keeping it costs, in bytes."""
+        """Bytes that storing it takes, estimated."""
         # Four bytes a character: counting costs no copy, and an estimate that is too high only evicts early.
         printed = len(self.printed) * (1 if self.printed.isascii() else 4)
         return _ENTRY_OVERHEAD + len(self.result) + printed
 
     def expired(self, now: str) -> bool:
-        """Whether its time is over at `now`."""
+        """Whether it has expired at `now`."""
         return self.expires_at is not None and self.expires_at <= now
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheStats:
-    """What a cache holds: entries, their bytes, the bound; and what was asked of it since it was opened."""
-
-    entries: int
-    bytes: int
-    max_bytes: int
-    hits: int
-    misses: int
-    evictions: int

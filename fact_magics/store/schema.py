@@ -1,15 +1,15 @@
 """The tables, as the migrations that make them.
 
-A migration is a tuple of statements. The database's ``user_version`` counts those that were applied, so what
-was released is never edited: a change is one more tuple at the end of `MIGRATIONS`.
+A migration is a tuple of statements. The database's ``user_version`` counts the migrations that were applied,
+so a released one is never edited: a change is one more tuple at the end of `MIGRATIONS`.
 
-Text that is searched is indexed apart (`tool_search`, `execution_search`), its rowid being the row's `seq`.
-Where a table has both `seq` and `id`, `seq` orders and joins, `id` is unique over all databases.
+The full-text indexes `tool_search` and `execution_search` have the `seq` of a row as its rowid. `seq` orders
+and joins the rows of one database; `id` is unique over all databases.
 """
 
 from __future__ import annotations
 
-# "FACT", so that `file` and we can tell our databases from another program's.
+# The letters "FACT", which tell our databases from those of other programs.
 APPLICATION_ID = 0x46414354
 
 _SESSIONS = (
@@ -111,8 +111,8 @@ _GENERATIONS = (
     "CREATE INDEX generations_that_failed ON generations (status, started_at) WHERE status <> 'ok'",
 )
 
-# An index each for what a history is asked by, all of them in its order. The last three hold failures only:
-# a run that went well, which nearly all do, costs them nothing, and a list of those is short to find.
+# One index for each filter of the history, each in the order of time. The last three hold failures alone.
+# Nearly all runs succeed: these cost them nothing, and a list of successes is soon filled from the others.
 _EXECUTIONS = (
     """
     CREATE TABLE tool_executions (
@@ -152,7 +152,7 @@ _EXECUTIONS = (
     "CREATE VIRTUAL TABLE execution_search USING fts5(input, output, notes, tokenize = 'unicode61')",
 )
 
-# The total is kept by triggers, so that it stays right whoever deletes a row, and is never counted.
+# Triggers keep the total, so that it stays right whoever deletes a row, and nobody has to count.
 _CACHE = (
     """
     CREATE TABLE cache (
@@ -199,7 +199,7 @@ _CACHE = (
 
 INITIAL = (*_SESSIONS, *_TOOLS, *_GENERATIONS, *_EXECUTIONS, *_CACHE)
 
-# What a run was granted, as JSON; before, that was what its tool was granted.
+# The permissions of a run, as JSON. Earlier a run had those of its tool.
 _PERMISSIONS_OF_RUNS = (
     "ALTER TABLE tool_executions ADD COLUMN permissions TEXT NOT NULL DEFAULT '[]'",
     """

@@ -1,11 +1,11 @@
-"""How text is prepared for the full-text index, and how what a user types becomes a query of it."""
+"""Preparation of texts and of queries for the full-text indexes."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-# The tokenizer takes a run of these, which are written without spaces, for one word.
+# Scripts without spaces between words; the tokenizer would take each run of such characters for one word.
 _UNSPACED = re.compile(
     "([\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f])"
 )
@@ -19,7 +19,7 @@ def indexable(text: str | None) -> str:
 
 
 def indexable_json(text: str | None) -> str:
-    r"""Prepare JSON for the index; ``"\nword"`` is a word, not ``nword``."""
+    r"""Prepare JSON for the index, without its escapes, so that ``"\nword"`` is not indexed as ``nword``."""
     if not text:
         return ""
     head = text[:_INDEXED_CHARACTERS]
@@ -27,12 +27,12 @@ def indexable_json(text: str | None) -> str:
 
 
 def match_expression(query: str) -> str | None:
-    """Ask for all words of a query, each by its beginning.
+    """Make the FTS5 query for texts with words that begin with the words of `query`.
 
     Returns
     -------
     str or None
-        An FTS5 query; None where the text holds no letter and no digit.
+        None if `query` holds no letter and no digit.
     """
     # SQLite reads a query up to its first NUL.
     words = [word for word in query.replace("\0", " ").split() if any(map(str.isalnum, word))]

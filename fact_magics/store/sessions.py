@@ -35,13 +35,7 @@ class Sessions:
         await self._database.write(lambda connection: execute(connection, query, utc_now(), session_id))
 
     async def find(self, session: str) -> SessionRow | None:
-        """Find a session by its id or, if the text is hexadecimal, by an unambiguous beginning of its id.
-
-        Raises
-        ------
-        UnknownName
-            More than one session begins with this text.
-        """
+        """Find a session by its id or the beginning of it (`UnknownName` if several sessions begin so)."""
 
         def work(connection: sqlite3.Connection) -> SessionRow | None:
             ids = "SELECT id FROM sessions WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
@@ -50,11 +44,6 @@ class Sessions:
             return found[0] if found else None
 
         return await self._database.read(work)
-
-    async def latest(self, limit: int = 20) -> list[SessionRow]:
-        """List sessions, the one that started last first."""
-        query = "SELECT * FROM sessions ORDER BY started_at DESC LIMIT ?"
-        return await self._database.read(lambda connection: fetch(connection, SessionRow, query, limit))
 
     async def pin(self, session_id: str, name: str, tool_id: str) -> None:
         """Pin a session to a version of a tool: it keeps it when another version becomes current."""

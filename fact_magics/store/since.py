@@ -1,4 +1,4 @@
-"""What ``--since`` reads: ISO 8601, a duration that reaches back from now, or a day's name."""
+"""Times as ``--since`` reads them: ISO 8601, a duration before now, ``today`` or ``yesterday``."""
 
 from __future__ import annotations
 
@@ -22,32 +22,31 @@ _HINT = "Write a duration such as 2h, 90 min or 3 days, today, yesterday, or an 
 
 
 def read_since(since: str | datetime | timedelta, *, now: datetime | None = None) -> str:
-    """Turn what a user writes into the moment that it means.
+    """Convert the text of a user to a moment.
 
     Parameters
     ----------
     since : str, datetime or timedelta
-        ``2h``, ``1h 30m``, ``3 days``, ``2 weeks ago``, ``today``, ``yesterday``, an ISO 8601 date
-        or time; a `timedelta` reaches back from `now`. Without an offset the local zone is meant, and a
-        date means its midnight.
+        ``2h``, ``1h 30m``, ``3 days``, ``2 weeks ago``, ``today``, ``yesterday``, an ISO 8601 date or time.
+        Durations are before `now`; a date means its midnight; a time without an offset is local.
     now : datetime, optional
-        Aware; the clock's, if it is not given.
+        Aware; the present, if it is not given.
 
     Returns
     -------
     str
-        UTC, as the rows write it.
+        UTC, in the form of the rows.
 
     Raises
     ------
     CellError
-        The text is none of these, or lies outside the calendar.
+        The text has none of these forms, or the moment is outside the calendar.
     """
     moment = datetime.now(UTC) if now is None else now
     try:
         return utc_text(_moment(since, moment))
     except (ValueError, OverflowError, OSError):
-        raise CellError(f"{str(since)[:80]!r} is no time that --since reads.", hint=_HINT) from None
+        raise CellError(f"{str(since)[:80]!r} is not a time that --since can read.", hint=_HINT) from None
 
 
 def _moment(since: str | datetime | timedelta, now: datetime) -> datetime:
@@ -58,7 +57,7 @@ def _moment(since: str | datetime | timedelta, now: datetime) -> datetime:
     text = since.strip().lower()
     midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     if text in {"today", "yesterday"}:
-        # Without its offset until the end: the day before may have had another one.
+        # The offset is added last, because that of the day before may differ.
         return (midnight if text == "today" else midnight - timedelta(days=1)).astimezone()
     if _DURATION.fullmatch(text):
         return now - timedelta(seconds=_seconds(text.removesuffix("ago")))

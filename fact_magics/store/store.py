@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """The database of one `FACT_HOME`, opened by `Store.open`.
+    """The database of one `FACT_HOME`, opened by `Store.open`; any number of kernels may have it open.
 
-    Any number of kernels may have it open. What returns has been committed. Every method, also of the parts,
-    raises `StoreError` if the file can't be read or written, and may be awaited from any number of tasks. A
-    write whose caller is cancelled is done all the same.
+    Every method, also of the parts, may be awaited by many tasks at once, and raises `StoreError` if the file
+    can't be read or written. A write has been committed when it returns. If its caller is cancelled, it is
+    committed all the same.
 
     Attributes
     ----------
@@ -62,13 +62,13 @@ class Store:
         Raises
         ------
         StoreError
-            It can't be opened, is no database, another program's, damaged, or from a newer version; a file
-            that is refused stays as it was.
+            The file can't be opened, is not a database, belongs to another program, is damaged, or comes from
+            a newer version. It is left as it was.
         """
         return cls(await Database.open(path), cache_max_bytes=cache_max_bytes)
 
     async def aclose(self) -> None:
-        """Close the file after what was asked before; closing twice is no error."""
+        """Close the file after what was asked before; closing twice is not an error."""
         await self._database.aclose()
 
     async def __aenter__(self) -> Self:

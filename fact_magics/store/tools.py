@@ -53,7 +53,7 @@ class Tools:
 
         def work(connection: sqlite3.Connection) -> ToolVersion:
             number = _next_number(connection, candidate)
-            version = candidate.numbered(".".join(map(str, number)))
+            version = candidate.numbered("{}.{}.{}".format(*number))
             values = values_of(version.metadata) | dict(zip(("major", "minor", "patch"), number, strict=True))
             values |= {
                 "source": version.source,
@@ -67,18 +67,15 @@ class Tools:
 
         return await self._database.write(work)
 
-    async def get(
-        self, name: str, version: str | None = None, session_id: str | None = None
-    ) -> ToolVersion | None:
-        """Find what ``NAME`` or ``NAME@VERSION`` means to a session.
+    async def get(self, name: str, version: str | None = None) -> ToolVersion | None:
+        """Find a version that was not removed.
 
         Parameters
         ----------
         version : str or None
-            None for the version that the session is pinned to, else the current one; ``1`` and ``1.2`` for
-            the highest 1.x.x and 1.2.x; or exact.
+            None for the current one; ``1`` and ``1.2`` for the highest 1.x.x and 1.2.x; or exact.
         """
-        return await self._database.read(lambda connection: get(connection, name, version, session_id))
+        return await self._database.read(lambda connection: get(connection, name, version))
 
     async def by_id(self, tool_id: str) -> ToolVersion | None:
         """Find a version by its id, removed or not."""
@@ -140,13 +137,7 @@ class Tools:
         await self._database.write(lambda connection: _set_current(connection, name, tool_id, session_id))
 
     async def remove(self, name: str) -> int:
-        """Take a name out of the toolbox; its versions stay for the history.
-
-        Returns
-        -------
-        int
-            How many versions were removed; 0 if the name is not there.
-        """
+        """Take a name out of the toolbox, and count its versions; they stay for the history."""
 
         def work(connection: sqlite3.Connection) -> int:
             row = execute(connection, "SELECT seq FROM toolbox WHERE name = ?", name).fetchone()
@@ -166,27 +157,18 @@ class Tools:
         return found[0] if found else None
 
 
-def get(
-    connection: sqlite3.Connection, name: str, version: str | None, session_id: str | None = None
-) -> ToolVersion | None:
+def get(connection: sqlite3.Connection, name: str, version: str | None) -> ToolVersion | None:
     """Find a version as `Tools.get` does, over a connection."""
     if version is None:
-        pinned = """
-            SELECT tools.* FROM session_pins CROSS JOIN tools ON tools.id = session_pins.tool_id
-            WHERE session_pins.session_id = ? AND session_pins.name = ? AND tools.removed_at IS NULL
-        """
-        found = _tools(connection, pinned, session_id, name) if session_id else []
-        found = found or _tools(connection, f"SELECT tools.* {_CURRENT} WHERE toolbox.name = ?", name)
-    else:
-        number = _PARTIAL.fullmatch(version)
-        digits = [int(part) for part in number.groups() if part is not None] if number else []
-        if not digits:
-            return None
+        found = _tools(connection, f"SELECT tools.* {_CURRENT} WHERE toolbox.name = ?", name)
+    elif number := _PARTIAL.fullmatch(version):
+        digits = [int(part) for part in number.groups() if part is not None]
         conditions = ("AND major = ?", "AND minor = ?", "AND patch = ?")[: len(digits)]
         highest = ("ORDER BY minor DESC, patch DESC LIMIT 1", "ORDER BY patch DESC LIMIT 1", "")
         query = "SELECT * FROM tools WHERE name = ? AND removed_at IS NULL"
-        query = " ".join((query, *conditions, highest[len(digits) - 1]))
-        found = _tools(connection, query, name, *digits)
+        found = _tools(connection, " ".join((query, *conditions, highest[len(digits) - 1])), name, *digits)
+    else:
+        return None
     return found[0] if found else None
 
 

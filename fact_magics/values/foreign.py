@@ -1,4 +1,4 @@
-"""Objects of notebooks and tools, taken as the plain Python values that they mean."""
+"""Convert objects of notebooks and tools to the plain Python values that they mean."""
 
 from __future__ import annotations
 
@@ -27,36 +27,37 @@ _KEY_CHARACTERS = 40
 
 
 def normalise(value: object, *, where: str = "input") -> object:
-    """Take an object as the plain Python value that it means.
+    """Convert an object to the plain Python value that it means.
 
-    Numpy scalars become numbers; arrays, Series and indexes lists; a DataFrame its records; Timestamps and
-    Timedeltas their standard kin (to the microsecond); NaT and NA None; Enum members their value; instances
-    of dataclasses and Pydantic models dicts; named tuples tuples; subclasses of builtin types their base.
-    Nothing is imported for it: types are known by their module's name.
+    Numpy scalars become numbers; arrays, Series and indexes become lists; a DataFrame becomes its records;
+    Timestamps and Timedeltas become those of the standard library (to the microsecond); NaT and NA become
+    None; Enum members become their value; instances of dataclasses and Pydantic models become dicts; named
+    tuples become tuples; instances of subclasses of builtin types become instances of the base. No library is
+    imported: its types are recognised by the name of their module.
 
     Parameters
     ----------
     value : object
         Anything.
     where : str
-        What an error calls the value.
+        The name of the value in errors.
 
     Returns
     -------
     object
-        The value itself where it is plain JSON already; else a new one of None, bool, int, float, str, bytes,
-        list, tuple, dict, set, frozenset, date, datetime, time, timedelta, Decimal, UUID, Path.
+        The value itself if it is plain JSON, otherwise a new one made of None, bool, int, float, str, bytes,
+        list, tuple, dict, set, frozenset, date, datetime, time, timedelta, Decimal, UUID and Path.
 
     Raises
     ------
     ValueTypeError
-        For what has no plain meaning, is nested beyond `MAX_DEPTH`, or contains itself.
+        The value has no plain meaning, is nested deeper than `MAX_DEPTH`, or contains itself.
     """
     return value if is_json(value, 0) else normalise_at(value, where, 0)
 
 
 def normalise_at(value: object, where: str, depth: int) -> object:
-    """Do the same for what stands `depth` containers deep, and is known not to be plain JSON."""
+    """Convert a value that is `depth` containers deep and not plain JSON."""
     try:
         return _normalise(value, depth)
     except ValueTypeError as error:
@@ -68,24 +69,8 @@ def normalise_at(value: object, where: str, depth: int) -> object:
         raise deep from None
 
 
-_LEAVES = frozenset(
-    {
-        str,
-        bool,
-        NONE,
-        int,
-        float,
-        bytes,
-        date,
-        datetime,
-        time,
-        timedelta,
-        Decimal,
-        UUID,
-        type(Path()),
-        ToolEnum,
-    }
-)
+_LEAVES = frozenset({str, bool, NONE, int, float, bytes, date, datetime, time, timedelta, Decimal, UUID})
+_LEAVES |= {type(Path()), ToolEnum}
 
 
 def _normalise(value: Any, depth: int) -> object:
@@ -94,28 +79,22 @@ def _normalise(value: Any, depth: int) -> object:
         return value
     if depth >= MAX_DEPTH:
         raise _too_deep()
-    if kind is list:
-        return _normalise_items(value, depth)
+    if kind is list or kind is tuple:
+        return kind(_normalise_items(value, depth))
     if kind is dict:
         return _normalise_dict(value, depth)
-    if kind is tuple:
-        return tuple(_normalise_items(value, depth))
-    if kind is set:
-        return set(_normalise_members(value, depth))
-    if kind is frozenset:
-        return frozenset(_normalise_members(value, depth))
+    if kind is set or kind is frozenset:
+        return kind(_normalise_members(value, depth))
     return _normalise_foreign(value, depth)
 
 
 def _normalise_items(items: Iterable[object], depth: int) -> list[object]:
-    normalised = []
-    index = 0
+    normalised: list[object] = []
     try:
         for item in items:
-            normalised.append(_normalise(item, depth + 1))
-            index += 1
+            normalised.append(_normalise(item, depth + 1))  # noqa: PERF401 - an error needs the index
     except ValueTypeError as error:
-        error.path.insert(0, f"[{index}]")
+        error.path.insert(0, f"[{len(normalised)}]")
         raise
     return normalised
 
@@ -139,12 +118,12 @@ def _normalise_dict(value: Mapping[Any, Any], depth: int) -> dict[object, object
         error.path.insert(0, f"[{key_text(key)}]")
         raise
     if len(normalised) != len(value):
-        raise ValueTypeError("a dict whose keys fall together as plain values", "distinct keys")
+        raise ValueTypeError("a dict with keys that are equal as plain values", "distinct keys")
     return normalised
 
 
 def key_text(key: object) -> str:
-    """Write a dict's key on one bounded line; of one that is no text, number or None, its type."""
+    """Write a dict's key on one short line: text, a number or None as itself, any other by its type."""
     if isinstance(key, str):
         text = json.dumps(str.__str__(key), ensure_ascii=False)
     elif isinstance(key, bool | int | float | NONE):
@@ -158,9 +137,8 @@ def _check_hashable(value: object, role: str) -> None:
     try:
         hash(value)
     except TypeError:
-        raise ValueTypeError(
-            f"{role} that is a {type(value).__name__}", "a text, number or tuple there"
-        ) from None
+        problem = f"{role} that is a {type(value).__name__}"
+        raise ValueTypeError(problem, "a text, number or tuple there") from None
 
 
 def _normalise_foreign(value: Any, depth: int) -> object:
@@ -169,12 +147,12 @@ def _normalise_foreign(value: Any, depth: int) -> object:
     if type(value) is ToolObject:
         return ToolObject(value.class_name, _normalise_dict(value.fields, depth))  # type: ignore[arg-type]
     if isinstance(value, type):
-        raise ValueTypeError(f"the class {value.__name__}", "an instance's data")
+        raise ValueTypeError(f"the class {value.__name__}", "the data of an instance")
     try:
         return _from_object(value, depth)
     except (ValueTypeError, RecursionError, MemoryError):
         raise
-    except Exception as error:  # its class's own code ran, and may raise anything
+    except Exception as error:  # code of the object's class ran, and may raise anything
         problem = f"a {type(value).__name__} that fails when it is read ({type(error).__name__})"
         raise ValueTypeError(problem) from error
 
@@ -197,7 +175,7 @@ def _from_object(value: Any, depth: int) -> object:
 
 
 def _attributes(value: object, names: Iterable[str]) -> dict[str, object]:
-    # A dataclass lists its ClassVars and InitVars beside its fields; the instance need not hold those.
+    # A dataclass lists its ClassVars and InitVars beside its fields; instances may lack those.
     pseudo = {
         name
         for name, field in getattr(type(value), "__dataclass_fields__", {}).items()
@@ -214,10 +192,9 @@ def _from_numpy(value: Any, _base: str, depth: int) -> object:
         unit = dtype.name.partition("[")[2].rstrip("]")
         if unit in {"ns", "ps", "fs", "as"}:
             value = value.astype(f"{dtype.kind}8[us]")
-        if int in set(map(type, value.ravel().tolist())):  # numpy's way to say that datetime can't hold it
-            raise ValueTypeError(
-                f"a {dtype.name} beyond what Python's own dates hold", "dates within years 1 to 9999"
-            )
+        if int in set(map(type, value.ravel().tolist())):  # what datetime can't hold, numpy gives as an int
+            problem = f"a {dtype.name} outside the range of Python's own dates"
+            raise ValueTypeError(problem, "dates in the years 1 to 9999")
     plain = value.tolist()
     if type(plain) is type(value):  # a longdouble's Python scalar is itself
         return complex(value) if dtype.kind == "c" else float(value)
@@ -248,7 +225,7 @@ def _pandas_items(series: Any) -> list[object]:
     items: list[object] = series.tolist()
     if getattr(series.dtype, "kind", "f") == "f":
         return items
-    # Where a column is not of floats, its NaN is how pandas says that nothing is there.
+    # In a column that is not of floats, NaN is how pandas marks missing values.
     return [None if type(item) is float and isnan(item) else item for item in items]
 
 
@@ -267,16 +244,12 @@ _LIBRARIES: dict[str, Callable[[Any, str, int], object]] = {
 
 
 def _from_range(value: range, _depth: int) -> object:
-    try:
-        small = len(value) <= _MAX_RANGE
-    except OverflowError:
-        small = False
-    if not small:
+    if value and abs(value[-1] - value[0]) // abs(value.step) >= _MAX_RANGE:  # len() may overflow
         raise ValueTypeError("a range of that length", "its bounds")
     return list(value)
 
 
-# The first base that fits decides: datetime before date.
+# The first base that fits decides, so datetime comes before date.
 _BASES: tuple[tuple[Any, Callable[[Any, int], object]], ...] = (
     (str, lambda value, _: str.__str__(value)),
     (int, lambda value, _: int.__int__(value)),
@@ -288,15 +261,9 @@ _BASES: tuple[tuple[Any, Callable[[Any, int], object]], ...] = (
     (list | deque | KeysView | ValuesView | ItemsView, _normalise_items),
     (set, lambda value, depth: set(_normalise_members(value, depth))),
     (frozenset, lambda value, depth: frozenset(_normalise_members(value, depth))),
-    (
-        datetime,
-        lambda value, _: datetime.combine(date(value.year, value.month, value.day), value.timetz()),
-    ),
-    (date, lambda value, _: date(value.year, value.month, value.day)),
-    (
-        time,
-        lambda value, _: time(value.hour, value.minute, value.second, value.microsecond, value.tzinfo),
-    ),
+    (datetime, lambda value, _: datetime.combine(_date(value), value.timetz())),
+    (date, lambda value, _: _date(value)),
+    (time, lambda value, _: time(value.hour, value.minute, value.second, value.microsecond, value.tzinfo)),
     (timedelta, lambda value, _: timedelta(value.days, value.seconds, value.microseconds)),
     (Decimal, lambda value, _: Decimal(value)),
     (UUID, lambda value, _: UUID(int=value.int)),
@@ -304,27 +271,30 @@ _BASES: tuple[tuple[Any, Callable[[Any, int], object]], ...] = (
 )
 
 
+def _date(value: date) -> date:
+    return date(value.year, value.month, value.day)
+
+
 def _too_deep() -> ValueTypeError:
-    return ValueTypeError(
-        f"a value nested deeper than {MAX_DEPTH} levels, or inside itself,", "a flatter one"
-    )
+    problem = f"a value nested deeper than {MAX_DEPTH} levels, or inside itself,"
+    return ValueTypeError(problem, "a flatter one")
+
+
+# The first base that fits decides, so a generator comes before an iterator.
+_UNSUPPORTED: tuple[tuple[type, str, str], ...] = (
+    (GeneratorType, "a generator", "a list"),
+    (CoroutineType, "a coroutine", "its result when awaited"),
+    (Iterator, "an iterator ({kind})", "a list"),
+    (FunctionType, "the function {name}", "its result"),
+    (ModuleType, "the module {name}", "plain data"),
+    (complex, "a complex number", "its real and imaginary parts"),
+    (BaseException, "an exception ({kind})", "its message"),
+    (Sequence, "a {kind}", "a list"),
+    (object, "an object of type {kind}", "plain data"),
+)
 
 
 def _unsupported(value: object) -> ValueTypeError:
-    if isinstance(value, GeneratorType):
-        return ValueTypeError("a generator", "a list")
-    if isinstance(value, CoroutineType):
-        return ValueTypeError("a coroutine", "what it gives when awaited")
-    if isinstance(value, Iterator):
-        return ValueTypeError(f"an iterator ({type(value).__name__})", "a list")
-    if isinstance(value, FunctionType):
-        return ValueTypeError(f"the function {value.__name__}", "what it returns")
-    if isinstance(value, ModuleType):
-        return ValueTypeError(f"the module {value.__name__}")
-    if isinstance(value, complex):
-        return ValueTypeError("a complex number", "its real and imaginary parts")
-    if isinstance(value, BaseException):
-        return ValueTypeError(f"an exception ({type(value).__name__})", "its message")
-    if isinstance(value, Sequence):
-        return ValueTypeError(f"a {type(value).__name__}", "a list")
-    return ValueTypeError(f"an object of type {type(value).__name__}")
+    problem, instead = next(words for base, *words in _UNSUPPORTED if isinstance(value, base))
+    name = value.__name__ if isinstance(value, FunctionType | ModuleType) else ""
+    return ValueTypeError(problem.format(kind=type(value).__name__, name=name), instead)

@@ -1,7 +1,7 @@
-"""What the other modules of this package share: what a value may be, and how it is told that one may not.
+"""Limits, errors, and stand-ins for the tool's classes, which the other modules of this package share.
 
-The sandbox's worker is sent this source, and those of `foreign` and `wire`, and loads them under another
-name: so these three import each other relatively, and the standard library beside that.
+The sandbox's worker is sent the source of this module, of `foreign` and of `wire`, and loads them under
+another name. So these three import only the standard library and, relatively, each other.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from math import isfinite
 from typing import Any
 
 MAX_DEPTH = 200
-"""Containers within containers; json's own recursion, at three levels for one of ours, stays in bounds."""
+"""How deep containers may be nested; json's own recursion, three levels for one of ours, stays in bounds."""
 
 WORD = 1 << 63
-"""Integers from ``-WORD`` up to but not including ``WORD`` are JSON's; others have a form of their own."""
+"""Integers from ``-WORD`` to ``WORD - 1`` are written as JSON integers, others in a form of their own."""
 
 NONE = type(None)
 TEXTUAL = frozenset({str, bool, NONE})
@@ -32,16 +32,16 @@ class ValueTypeError(TypeError):
     Parameters
     ----------
     problem : str
-        What was met: ``a generator``.
+        The value that was found: ``a generator``.
     instead : str
         What to use in its place: ``a list``.
 
     Attributes
     ----------
     where : str
-        What the whole value is called: ``result``, or a parameter's name.
+        The name of the whole value: ``result``, or a parameter's name.
     path : list of str
-        Steps from the whole value to the culprit: ``['["rows"]', '[3]']``.
+        The steps from the whole value to the one that was found: ``['["rows"]', '[3]']``.
     """
 
     def __init__(self, problem: str, instead: str = "plain data") -> None:
@@ -55,27 +55,21 @@ class ValueTypeError(TypeError):
         steps = self.path
         if len(steps) > _PATH_PARTS:
             steps = [*steps[: _PATH_PARTS // 2], "…", *steps[-_PATH_PARTS // 2 :]]
-        return f"{self.where}{''.join(steps)}: {self.sentence}"
-
-    @property
-    def sentence(self) -> str:
-        """The problem without its place."""
-        if self.where == "result":
-            return f"{self.problem} can't leave the tool; return {self.instead}"
-        return f"{self.problem} can't enter a tool; pass {self.instead}"
+        way_out = f"leave the tool; return {self.instead}"
+        way_in = f"enter a tool; pass {self.instead}"
+        way = way_out if self.where == "result" else way_in
+        return f"{self.where}{''.join(steps)}: {self.problem} can't {way}"
 
 
 class ToolObject:
-    """An instance, on its way into a tool, of a class that the tool itself defines.
-
-    The kernel never runs the tool's code and so has no such class; the worker makes the instance.
+    """Stands for an instance of a class of the tool until the worker makes it: the kernel has no such class.
 
     Parameters
     ----------
     class_name : str
         The class's name in the tool's module.
     fields : dict
-        Its constructor's keyword arguments.
+        The keyword arguments of its constructor.
     """
 
     __slots__ = ("class_name", "fields")
@@ -85,11 +79,9 @@ class ToolObject:
         self.fields = fields
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, ToolObject)
-            and self.class_name == other.class_name
-            and self.fields == other.fields
-        )
+        if not isinstance(other, ToolObject):
+            return NotImplemented
+        return self.class_name == other.class_name and self.fields == other.fields
 
     def __hash__(self) -> int:
         return hash((self.class_name, tuple(self.fields)))
@@ -99,12 +91,12 @@ class ToolObject:
 
 
 class ToolEnum:
-    """A member, on its way into a tool, of an enumeration that the tool itself defines.
+    """Stands for a member of an enumeration of the tool until the worker finds it.
 
     Parameters
     ----------
     class_name, member : str
-        The enumeration's name in the tool's module, and the member's.
+        The name of the enumeration in the tool's module, and of the member.
     """
 
     __slots__ = ("class_name", "member")
@@ -114,11 +106,9 @@ class ToolEnum:
         self.member = member
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, ToolEnum)
-            and self.class_name == other.class_name
-            and self.member == other.member
-        )
+        if not isinstance(other, ToolEnum):
+            return NotImplemented
+        return self.class_name == other.class_name and self.member == other.member
 
     def __hash__(self) -> int:
         return hash((self.class_name, self.member))
@@ -128,7 +118,7 @@ class ToolEnum:
 
 
 def is_json(value: object, depth: int) -> bool:
-    """Whether the C encoder writes the value canonically as it stands; a cycle ends at the depth limit."""
+    """Whether the C encoder writes the value in canonical form; stops at `MAX_DEPTH`, so at cycles too."""
     kind = type(value)
     if kind in TEXTUAL:
         return True

@@ -1,4 +1,4 @@
-"""Literal values read from syntax trees: a closed set, and nothing is ever evaluated."""
+"""Read literal values of a closed set from syntax trees; nothing is ever evaluated."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import ast
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
 _MAX_DEPTH = 100
 _SHOWN = 60
@@ -19,24 +19,24 @@ SPELLINGS = (
     "text, bytes, numbers, True, False, None, lists, tuples, sets, dicts, date(...), datetime(...), "
     'time(...), timedelta(...), Decimal("..."), float("nan"), UUID("...") and Path("...")'
 )
-"""What counts as a literal, for messages."""
+"""The literals that can be read, for messages."""
 
 
 class LiteralError(ValueError):
-    """An expression outside the closed set.
+    """An expression that can't be read as a literal.
 
     Parameters
     ----------
     node : ast.expr
-        The culprit.
+        The expression.
     problem : str
-        What is wrong with it, if it is of a literal's form; by default, that it isn't.
+        What is wrong with it, if it has the form of a literal.
     """
 
     def __init__(self, node: ast.expr, problem: str = "") -> None:
         self.node = node
         source = source_of(node)
-        super().__init__(f"{source}: {problem}" if problem else f"{source} is no literal")
+        super().__init__(f"{source}: {problem}" if problem else f"{source} is not a literal")
 
 
 def source_of(node: ast.AST, limit: int = _SHOWN) -> str:
@@ -60,11 +60,8 @@ def dotted_name(node: ast.expr) -> str | None:
 
 
 def well_known(name: str) -> str | None:
-    """Find what a name means where nothing is imported: ``date`` and ``datetime.date`` alike."""
-    bare = _BARE.get(name)
-    if bare is not None:
-        return bare
-    return name if name in _CALLS or name in _NAMES else None
+    """Resolve a name where nothing is imported: ``date`` and ``datetime.date`` mean the same."""
+    return _BARE.get(name, name if name in _CALLS or name in _NAMES else None)
 
 
 def read_literal(node: ast.expr, resolve: Callable[[str], str | None] = well_known) -> Any:
@@ -75,93 +72,61 @@ def read_literal(node: ast.expr, resolve: Callable[[str], str | None] = well_kno
     node : ast.expr
         The expression.
     resolve : callable
-        From a name as it is written (``dt.date``) to its origin (``datetime.date``), or None.
+        Maps a name as it is written (``dt.date``) to its origin (``datetime.date``), or to None.
 
     Raises
     ------
     LiteralError
-        For anything else, and for a literal without a value, such as ``date(2024, 13, 1)``.
+        The expression is not a literal, or has no value, such as ``date(2024, 13, 1)``.
     """
-    return _Reader(resolve).read(node, 0)
+    return _read(node, resolve, 0)
 
 
-class _Reader:
-    def __init__(self, resolve: Callable[[str], str | None]) -> None:
-        self._resolve = resolve
+def _read(node: ast.expr, resolve: Callable[[str], str | None], depth: int) -> Any:
+    if depth > _MAX_DEPTH:
+        raise LiteralError(node, "nested too deep")
 
-    def read(self, node: ast.expr, depth: int) -> Any:
-        if depth > _MAX_DEPTH:
-            raise LiteralError(node, "nested too deep")
-        match node:
-            case ast.Constant(value):
-                if value is Ellipsis or isinstance(value, complex):
-                    raise LiteralError(node)
-                return value
-            case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, operand):
-                return self._signed(node, sign, self.read(operand, depth + 1))
-            case ast.List(items):
-                return self._items(items, depth)
-            case ast.Tuple(items):
-                return tuple(self._items(items, depth))
-            case ast.Set(items):
-                return self._hashed(node, lambda: set(self._items(items, depth)))
-            case ast.Dict(keys, values):
-                return self._dict(node, keys, values, depth)
-            case ast.Call(function, arguments, keywords):
-                return self._call(node, function, arguments, keywords, depth)
-            case ast.Name() | ast.Attribute():
-                origin = self._origin(node)
-                if origin in _NAMES:
-                    return _NAMES[origin]
-        raise LiteralError(node)
+    def read_all(nodes: Iterable[ast.expr]) -> Iterator[Any]:
+        return (_read(inner, resolve, depth + 1) for inner in nodes)
 
-    def _origin(self, node: ast.expr) -> str | None:
-        name = dotted_name(node)
-        return None if name is None else self._resolve(name)
+    def origin(name_node: ast.expr) -> str:
+        name = dotted_name(name_node)
+        return (name and resolve(name)) or ""
 
-    def _signed(self, node: ast.expr, sign: ast.unaryop, value: object) -> object:
-        if type(value) is int or type(value) is float:
-            return -value if isinstance(sign, ast.USub) else value
-        raise LiteralError(node)
+    match node:
+        case ast.Constant(value) if value is not Ellipsis and not isinstance(value, complex):
+            return value
+        case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, operand):
+            (value,) = read_all([operand])
+            if type(value) is int or type(value) is float:
+                return -value if isinstance(sign, ast.USub) else value
+        case ast.List(items) | ast.Tuple(items) | ast.Set(items):
+            return _built(node, _DISPLAYS[type(node)], [[*read_all(items)]])
+        case ast.Dict(keys, values) if None not in keys:
+            named = cast(list[ast.expr], keys)
+            return _built(node, dict, [[*zip(read_all(named), read_all(values), strict=True)]])
+        case ast.Call(function, arguments, keywords):
+            build = _CALLS.get(origin(function))
+            if build is not None and all(keyword.arg for keyword in keywords):
+                kwargs = {str(keyword.arg): next(read_all([keyword.value])) for keyword in keywords}
+                return _built(node, build, [*read_all(arguments)], kwargs)
+        case ast.Name() | ast.Attribute() if (name := origin(node)) in _NAMES:
+            return _NAMES[name]
+    raise LiteralError(node)
 
-    def _items(self, nodes: list[ast.expr], depth: int) -> list[Any]:
-        return [self.read(node, depth + 1) for node in nodes]
 
-    def _hashed(self, node: ast.expr, build: Callable[[], Any]) -> Any:
-        try:
-            return build()
-        except TypeError:
-            raise LiteralError(node, "an item or key that can't be hashed") from None
+_DISPLAYS: dict[type, type] = {ast.List: list, ast.Tuple: tuple, ast.Set: set}
 
-    def _dict(
-        self, node: ast.expr, keys: list[ast.expr | None], values: list[ast.expr], depth: int
-    ) -> dict[Any, Any]:
-        pairs = []
-        for key, value in zip(keys, values, strict=True):
-            if key is None:
-                raise LiteralError(node)
-            pairs.append((self.read(key, depth + 1), self.read(value, depth + 1)))
-        read: dict[Any, Any] = self._hashed(node, lambda: dict(pairs))
-        return read
 
-    def _call(
-        self,
-        node: ast.expr,
-        function: ast.expr,
-        arguments: list[ast.expr],
-        keywords: list[ast.keyword],
-        depth: int,
-    ) -> Any:
-        build = _CALLS.get(self._origin(function) or "")
-        if build is None or any(keyword.arg is None for keyword in keywords):
-            raise LiteralError(node)
-        args = self._items(arguments, depth)
-        kwargs = {str(keyword.arg): self.read(keyword.value, depth + 1) for keyword in keywords}
-        try:
-            return build(*args, **kwargs)
-        except (TypeError, ValueError, ArithmeticError) as error:
-            reason = str(error) if not isinstance(error, ArithmeticError) else "no such value"
-            raise LiteralError(node, reason) from None
+def _built(
+    node: ast.expr, build: Callable[..., Any], args: list[Any], kwargs: dict[str, Any] | None = None
+) -> Any:
+    try:
+        return build(*args, **(kwargs or {}))
+    except ArithmeticError:
+        raise LiteralError(node, "there is no such value") from None
+    except (TypeError, ValueError) as error:
+        raise LiteralError(node, str(error)) from None
 
 
 def _from_text(kind: Callable[[str], Any]) -> Callable[..., Any]:
@@ -190,32 +155,14 @@ def _collection(kind: type) -> Callable[..., Any]:
 
 _CALLS: dict[str, Callable[..., Any]] = {
     "builtins.float": _from_text(float),
-    "builtins.set": _collection(set),
-    "builtins.frozenset": _collection(frozenset),
-    "builtins.list": _collection(list),
-    "builtins.tuple": _collection(tuple),
-    "builtins.dict": _collection(dict),
-    "datetime.date": date,
+    **{f"builtins.{kind.__name__}": _collection(kind) for kind in (set, frozenset, list, tuple, dict)},
+    **{f"datetime.{kind.__name__}": kind for kind in (date, datetime, time, timedelta, timezone)},
     "datetime.date.fromisoformat": _from_text(date.fromisoformat),
-    "datetime.datetime": datetime,
     "datetime.datetime.fromisoformat": _from_text(datetime.fromisoformat),
-    "datetime.time": time,
     "datetime.time.fromisoformat": _from_text(time.fromisoformat),
-    "datetime.timedelta": timedelta,
-    "datetime.timezone": timezone,
     "decimal.Decimal": _decimal,
     "uuid.UUID": _from_text(UUID),
-    "pathlib.Path": _from_text(Path),
-    "pathlib.PurePath": _from_text(Path),
-    "pathlib.PosixPath": _from_text(Path),
+    **{f"pathlib.{name}": _from_text(Path) for name in ("Path", "PurePath", "PosixPath")},
 }
 _NAMES: dict[str, object] = {"datetime.timezone.utc": UTC, "datetime.UTC": UTC}
-_BARE = {
-    **{origin.rpartition(".")[2]: origin for origin in _CALLS if origin.count(".") == 1},
-    "PosixPath": "pathlib.PosixPath",
-    "date.fromisoformat": "datetime.date.fromisoformat",
-    "datetime.fromisoformat": "datetime.datetime.fromisoformat",
-    "time.fromisoformat": "datetime.time.fromisoformat",
-    "timezone.utc": "datetime.timezone.utc",
-    "UTC": "datetime.UTC",
-}
+_BARE = {origin.partition(".")[2]: origin for origin in (*_CALLS, *_NAMES)}

@@ -1,4 +1,4 @@
-"""Values as JSON that people read: for the history, tables and ``--json``."""
+"""Write values as JSON for people: in the history, in tables and with ``--json``."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SKETCH_ITEMS = 20
 
 
 def plain(value: object) -> object:
-    """Give a value as JSON that people read: for the history, tables and ``--json``.
+    """Give a value as JSON for people: in the history, in tables and with ``--json``.
 
-    Never raises, so that input which was refused can still be recorded.
+    Never raises, so that refused input can be recorded too.
 
     Parameters
     ----------
@@ -35,15 +35,15 @@ def plain(value: object) -> object:
     -------
     object
         None, bool, int, float, str, list and dict with str keys only. Temporal values, Decimal, UUID and Path
-        are text (durations as ISO 8601), bytes base64, tuples and sets lists, NaN ``"NaN"``. Of a value that
-        has no canonical form, the first items are told, and the culprit as its type's name in angle brackets.
-        Text may hold lone surrogates, as the value did.
+        become text (durations as ISO 8601), bytes base64, tuples and sets lists, NaN ``"NaN"``. A value
+        without a canonical form becomes its first items, and inside it each object that has none becomes the
+        name of its type in angle brackets. Text may contain lone surrogates, if the value does.
     """
     if is_json(value, 0):
         return value
     try:
         return _plain(normalise_at(value, "input", 0))
-    except Exception:  # noqa: BLE001 - a foreign object's own code runs here, and people still want the rest
+    except Exception:  # noqa: BLE001 - a foreign object's own code runs here, and may raise anything
         return _sketch(value, _SKETCH_DEPTH)
 
 
@@ -70,19 +70,19 @@ def _plain_dict(value: dict[Any, Any]) -> object:
     return [*map(list, zip(keys, items, strict=True))]
 
 
-def _sketch(value: object, depth: int) -> object:
-    """Tell what can be told of a value without canonical form, as wide and deep as is safe in a cycle."""
-    if depth and type(value) is dict:
-        some = islice(value.items(), _SKETCH_ITEMS)
-        return {
-            key if isinstance(key, str) else key_text(key): _sketch(item, depth - 1) for key, item in some
-        }
-    if depth and type(value) in (list, tuple, set, frozenset):
-        return [_sketch(item, depth - 1) for item in islice(value, _SKETCH_ITEMS)]  # type: ignore[call-overload]
+def _sketch(value: Any, depth: int) -> object:
+    """Give the first items of a value without canonical form, not too deep: it may contain itself."""
+    kind = type(value)
+    if depth and kind in (dict, list, tuple, set, frozenset):
+        keys = [*islice(value, _SKETCH_ITEMS)]
+        if kind is not dict:
+            return [_sketch(item, depth - 1) for item in keys]
+        names = [key if isinstance(key, str) else key_text(key) for key in keys]
+        return {name: _sketch(value[key], depth - 1) for name, key in zip(names, keys, strict=True)}
     try:
         return _plain(normalise_at(value, "input", 0))
-    except Exception:  # noqa: BLE001 - see plain
-        return f"<{type(value).__name__}>"
+    except Exception:  # noqa: BLE001 - as in `plain`
+        return f"<{kind.__name__}>"
 
 
 def _plain_float(value: float) -> float | str:
@@ -91,7 +91,7 @@ def _plain_float(value: float) -> float | str:
     return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def iso_duration(value: timedelta) -> str:
+def _iso_duration(value: timedelta) -> str:
     """Write a duration as ISO 8601: ``P1DT2H3M4.5S``, ``-PT5S``."""
     sign = "-" if value < timedelta(0) else ""
     value = abs(value)
@@ -112,7 +112,7 @@ _PLAIN: dict[type, Callable[[Any], object]] = {
     date: date.isoformat,
     datetime: datetime.isoformat,
     time: time.isoformat,
-    timedelta: iso_duration,
+    timedelta: _iso_duration,
     Decimal: str,
     UUID: str,
     type(Path()): str,

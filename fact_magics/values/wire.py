@@ -1,7 +1,7 @@
 """The wire form of values: written for keys, for the sandbox and for the history, and read back.
 
-It is UTF-8 JSON. What JSON has no word for is an object with one key that starts with ``$``; a dict whose own
-keys start so is written as ``$dict``, so nothing is ambiguous.
+It is UTF-8 JSON. A value that JSON can't express is an object with one key that starts with ``$``. A dict
+that has such keys itself is written as ``$dict``, so nothing is ambiguous.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import repeat
-from math import isfinite, isnan
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 _CALL_DEPTH = 2  # the object and the list or object in which a call wraps its arguments
 _MAX_WIRE_DEPTH = MAX_DEPTH + _CALL_DEPTH
 _SHOWN = 40
-# Keys of one hash are compared with each other, each with all: a tool may choose as many as it likes.
+# Each key is compared with all others of the same hash, and a tool can choose any number of such keys.
 _MOST_OF_ONE_HASH = 100
 # Even an empty list takes as much memory as 25 bytes of text.
 _MOST_CONTAINERS = 4_000_000
-# One that does not end reaches to the end, so that each is looked through once.
+# A string without an end matches up to the end of the wire, so that each byte is searched once.
 _STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
-
-# Written as ASCII escapes, as text with surrogates must be, such a pair would be read back as one character.
+# Text with surrogates must be written as ASCII escapes, and such a pair would be read back as one character.
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
@@ -46,7 +45,7 @@ def encode(value: object, *, where: str = "result") -> bytes:
     value : object
         Plain Python data, or a foreign object that `normalise` understands.
     where : str
-        What an error calls the value.
+        The name of the value in errors.
 
     Returns
     -------
@@ -57,7 +56,7 @@ def encode(value: object, *, where: str = "result") -> bytes:
     Raises
     ------
     ValueTypeError
-        For what has no canonical form, naming the path to it.
+        The value, or one inside it, has no canonical form; names the path to it.
     """
     return _write(value, where, 0)
 
@@ -68,7 +67,7 @@ def encode_call(args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
     Raises
     ------
     ValueTypeError
-        For what has no canonical form.
+        An argument has no canonical form.
     """
     if not args:
         return b'{"args":[],"kwargs":%b}' % _write(dict(kwargs), "input", 1 - _CALL_DEPTH)
@@ -97,7 +96,7 @@ def _writer(*, ensure_ascii: bool) -> Callable[[object], str]:
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return encoder.encode
-    # `encode` makes this anew each time, which takes as long as writing the input of a usual call.
+    # `encode` makes this anew each time, which takes as long as writing the input of an ordinary call.
     text = json.encoder.encode_basestring_ascii if ensure_ascii else json.encoder.encode_basestring
     write = make(None, encoder.default, text, None, ":", ",", False, False, False)
     return lambda value: "".join(write(value, 0))
@@ -124,9 +123,8 @@ def _lower(value: Any, escaped: bool) -> object:
 
 
 def _lower_items(items: Iterable[object], escaped: bool) -> list[object]:
-    return [
-        *map(_lower, items, repeat(escaped))
-    ]  # no comprehension: on 3.11 it costs deep values a frame each
+    # Not a comprehension: on Python 3.11 each level of a deep value would take one frame more.
+    return [*map(_lower, items, repeat(escaped))]
 
 
 def _lower_dict(value: dict[object, object], escaped: bool) -> object:
@@ -146,16 +144,6 @@ def _lower_set(items: Iterable[object], escaped: bool) -> list[object]:
     return sorted(_lower_items(items, escaped), key=to_json)
 
 
-def _lower_float(value: float) -> object:
-    if isfinite(value):
-        return value
-    return {"$float": "nan" if isnan(value) else "inf" if value > 0 else "-inf"}
-
-
-def _lower_object(value: ToolObject, escaped: bool) -> object:
-    return {"$object": [value.class_name, _lower_dict(value.fields, escaped)]}  # type: ignore[arg-type]
-
-
 def base64_text(data: bytes) -> str:
     """Write bytes as base64, on one line."""
     return binascii.b2a_base64(data, newline=False).decode("ascii")
@@ -163,7 +151,7 @@ def base64_text(data: bytes) -> str:
 
 _LOWER: dict[type, Callable[[Any, bool], object]] = {
     int: lambda value, _: value if -WORD <= value < WORD else {"$int": hex(value)},
-    float: lambda value, _: _lower_float(value),
+    float: lambda value, _: value if isfinite(value) else {"$float": str(value)},
     tuple: lambda value, escaped: {"$tuple": _lower_items(value, escaped)},
     set: lambda value, escaped: {"$set": _lower_set(value, escaped)},
     frozenset: lambda value, escaped: {"$frozenset": _lower_set(value, escaped)},
@@ -175,7 +163,7 @@ _LOWER: dict[type, Callable[[Any, bool], object]] = {
     Decimal: lambda value, _: {"$decimal": str(value)},
     UUID: lambda value, _: {"$uuid": str(value)},
     type(Path()): lambda value, escaped: {"$path": _lower(str(value), escaped)},
-    ToolObject: _lower_object,
+    ToolObject: lambda value, escaped: {"$object": [value.class_name, _lower_dict(value.fields, escaped)]},
     ToolEnum: lambda value, _: {"$enum": [value.class_name, value.member]},
 }
 
@@ -186,27 +174,27 @@ def decode(wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
     Parameters
     ----------
     wire : bytes
-        What `encode` wrote, or what a tool's process claims to be so.
+        Bytes that `encode` wrote, or that a tool's process sent.
     classes : mapping of str to type, optional
-        The tool's own classes, by name, of which to make instances. Without it they stay `ToolObject` and
+        The tool's own classes by name, to make instances of. Without them such values stay `ToolObject` and
         `ToolEnum`.
 
     Raises
     ------
     WireError
-        For bytes that are not in the canonical form, or are nested beyond `MAX_DEPTH`.
+        The bytes are not the canonical form of a value, or are nested deeper than `MAX_DEPTH`.
     """
-    tagged = _TAGGED_DECODER if classes is None else _decoder(_Hook(classes))
+    tagged = _TAGGED_DECODER if classes is None else _call_decoder(classes)
     return _read(wire, tagged, _MAX_WIRE_DEPTH)
 
 
 def decode_result(wire: bytes) -> object:
-    """Read what a tool's process claims to have returned: only what `encode` takes again.
+    """Read the result that a tool's process sent.
 
     Raises
     ------
     WireError
-        As `decode`, and for the forms that only travel into a tool.
+        As for `decode`, and for values of the tool's classes, which only travel into a tool.
     """
     if _containers(wire) > _MOST_CONTAINERS and _containers(_STRING.sub(b"", wire)) > _MOST_CONTAINERS:
         raise WireError(f"more than {_MOST_CONTAINERS:,} lists and objects")
@@ -221,36 +209,27 @@ def _read(wire: bytes, tagged: json.JSONDecoder, max_depth: int) -> object:
     except WireError:
         raise
     except _ConstructorFailed as error:
-        raise error.failure from None
+        raise error.__cause__ from None  # type: ignore[misc] # it has one
     except RecursionError:
         raise WireError(f"a value nested deeper than {MAX_DEPTH} levels") from None
     except (ValueError, ArithmeticError, TypeError) as error:
         raise WireError(f"not the canonical form of a value: {error}") from None
     if end != len(text):
-        raise WireError("not the canonical form of a value: something follows it")
-    if len(wire) > max_depth and _may_be_deep(wire, max_depth) and _deeper_than(value, max_depth):
+        raise WireError("not the canonical form of a value: more text follows it")
+    # A few brackets can't be deep, and counting them is far cheaper than walking the value.
+    if len(wire) > max_depth and _containers(wire) > max_depth and _deeper_than(value, max_depth):
         raise WireError(f"a value nested deeper than {MAX_DEPTH} levels")
     return value
-
-
-def _may_be_deep(wire: bytes, limit: int) -> bool:
-    # Few brackets can't be deep, and counting them is far cheaper than walking the value.
-    return _containers(wire) > limit
 
 
 def _containers(wire: bytes) -> int:
     return wire.count(b"[") + wire.count(b"{")
 
 
-class _Hook:
-    """What json calls with each object, innermost first."""
+def _decoder(readers: Mapping[str, tuple[type, Callable[[Any], object]]]) -> json.JSONDecoder:
+    """Make a decoder that reads ``$`` objects: the type of what is in each, and what reads it."""
 
-    __slots__ = ("_classes",)
-
-    def __init__(self, classes: Mapping[str, type] | None) -> None:
-        self._classes = classes
-
-    def __call__(self, fields: dict[str, Any]) -> object:
+    def read(fields: dict[str, Any]) -> object:  # json calls this with each object, innermost first
         tag = next(iter(fields), "")
         if not tag.startswith("$"):
             for key in fields:
@@ -260,71 +239,56 @@ class _Hook:
         if len(fields) > 1:
             raise WireError(f"an object that mixes {tag!r} with other keys")
         payload = fields[tag]
-        if tag == "$object":
-            return self._object(payload)
-        if tag == "$enum":
-            return self._member(payload)
         try:
-            expected, read = _READ[tag]
+            expected, read_payload = readers[tag]
         except KeyError:
             raise WireError(f"an unknown form {tag!r}") from None
         if type(payload) is not expected:
             raise WireError(f"{tag!r} with {type(payload).__name__} in it")
-        return read(payload)
+        return read_payload(payload)
 
-    def _object(self, payload: object) -> object:
+    return json.JSONDecoder(object_hook=read, parse_constant=_refuse_constant)
+
+
+def _call_decoder(classes: Mapping[str, type] | None) -> json.JSONDecoder:
+    """Make a decoder for calls: they may hold values of the tool's classes."""
+
+    def find(name: str) -> Any:
+        if name not in classes:  # type: ignore[operator]
+            raise WireError(f"the tool has no class {name!r}")
+        return classes[name]  # type: ignore[index]
+
+    def read_object(payload: list[object]) -> object:
         match payload:
             case [str(name), dict(fields)] if all(type(key) is str for key in fields):
-                cls = self._class(name)
-                return ToolObject(name, fields) if cls is None else _construct(cls, fields)
-        raise WireError("'$object' that is no name with fields")
+                return ToolObject(name, fields) if classes is None else _construct(find(name), fields)
+        raise WireError("'$object' without a class's name and fields")
 
-    def _member(self, payload: object) -> object:
+    def read_member(payload: list[object]) -> object:
         match payload:
             case [str(name), str(member)]:
-                cls: Any = self._class(name)
-                if cls is None:
+                if classes is None:
                     return ToolEnum(name, member)
-                if member in getattr(cls, "__members__", ()):
-                    return cls[member]
-        raise WireError("'$enum' that is no name with a member")
+                if member in getattr(find(name), "__members__", ()):
+                    return find(name)[member]
+        raise WireError("'$enum' without a class's name and a member")
 
-    def _class(self, name: str) -> type | None:
-        if self._classes is None:
-            return None
-        try:
-            return self._classes[name]
-        except KeyError:
-            raise WireError(f"no class {name!r} in the tool") from None
-
-
-class _ResultHook(_Hook):
-    """The same for a result, in which nothing is of a class of the tool."""
-
-    __slots__ = ()
-
-    def _object(self, payload: object) -> object:  # noqa: ARG002 - whatever is in it
-        raise WireError("'$object' only travels into a tool")
-
-    def _member(self, payload: object) -> object:  # noqa: ARG002 - whatever is in it
-        raise WireError("'$enum' only travels into a tool")
+    return _decoder({**_READ, "$object": (list, read_object), "$enum": (list, read_member)})
 
 
 class _ConstructorFailed(Exception):
-    def __init__(self, failure: Exception) -> None:
-        super().__init__()
-        self.failure = failure
+    """Carries what a constructor raised through json's decoder."""
 
 
 def _construct(cls: type, fields: dict[str, object]) -> object:
     try:
         return cls(**fields)
     except Exception as error:
-        raise _ConstructorFailed(error) from error
+        raise _ConstructorFailed from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise WireError(f"a bare {name}")
+    raise WireError(f"{name} outside of '$float'")
 
 
 def _read_float(text: str) -> float:
@@ -333,13 +297,11 @@ def _read_float(text: str) -> float:
     return float(text)
 
 
-def _read_dict(pairs: list[object]) -> dict[object, object]:
-    for pair in pairs:
-        if type(pair) is not list or len(pair) != 2:
-            raise WireError("'$dict' with something else than pairs")
-    known: list[Any] = pairs
-    _refuse_one_hash([key for key, _ in known])
-    return dict(known)
+def _read_dict(pairs: list[Any]) -> dict[object, object]:
+    if any(type(pair) is not list or len(pair) != 2 for pair in pairs):
+        raise WireError("'$dict' with an item that is not a pair")
+    _refuse_one_hash([key for key, _ in pairs])
+    return dict(pairs)
 
 
 def _read_set(items: list[object]) -> set[object]:
@@ -349,12 +311,12 @@ def _read_set(items: list[object]) -> set[object]:
 
 def _refuse_one_hash(keys: list[object]) -> None:
     if len(keys) > _MOST_OF_ONE_HASH and max(Counter(map(hash, keys)).values()) > _MOST_OF_ONE_HASH:
-        raise WireError(f"more than {_MOST_OF_ONE_HASH} keys of one hash")
+        raise WireError(f"more than {_MOST_OF_ONE_HASH} keys with the same hash")
 
 
 def _read_timedelta(parts: list[Any]) -> timedelta:
     if len(parts) != 3 or set(map(type, parts)) != INTS:
-        raise WireError("'$timedelta' that is not three integers")
+        raise WireError("'$timedelta' with other items than three integers")
     return timedelta(*parts)
 
 
@@ -362,13 +324,6 @@ def _read_bytes(text: str) -> bytes:
     return binascii.a2b_base64(text, strict_mode=True) if text else b""
 
 
-def _decoder(hook: _Hook | None) -> json.JSONDecoder:
-    return json.JSONDecoder(object_hook=hook, parse_constant=_refuse_constant)
-
-
-_PLAIN_DECODER = _decoder(None)
-_TAGGED_DECODER = _decoder(_Hook(None))
-_RESULT_DECODER = _decoder(_ResultHook(None))
 _READ: dict[str, tuple[type, Callable[[Any], object]]] = {
     "$str": (str, lambda text: _read_bytes(text).decode("utf-8", "surrogatepass")),
     "$int": (str, lambda text: int(text, 16)),
@@ -386,6 +341,9 @@ _READ: dict[str, tuple[type, Callable[[Any], object]]] = {
     "$uuid": (str, UUID),
     "$path": (str, Path),
 }
+_PLAIN_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_RESULT_DECODER = _decoder(_READ)
+_TAGGED_DECODER = _call_decoder(None)
 
 
 def _deeper_than(value: object, limit: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from fact_magics.core.files import takes_paths
 from fact_magics.errors import InvalidInput
 from fact_magics.events import ExampleProven, Listener, PhaseChanged
 from fact_magics.sandbox.failure import denial_hint
@@ -150,7 +149,7 @@ async def _run_example(
     try:
         given = signature.bind(example.args, example.kwargs)
         validated = signature.validate(given)
-        if files is not None and takes_paths(signature):
+        if files is not None and signature.takes_paths:
             validated, passed = files.take(spec.name, validated, given, spec.permissions, digests=False)
         arguments = signature.wire(validated)
     except InvalidInput as error:

@@ -143,11 +143,11 @@ class TestTrust:
         assert KEY not in str((model, model.key and model.key.get_secret_value(), model.endpoint))
         assert "evil" not in str((model.endpoint, before.model))
         (note,) = before.notes
-        assert note == f"{file}: what it says of fast counts only after: %fact trust {file}"
+        assert note == f"{file}: fast can be used only after you run: %fact trust {file}"
         for wanted in ("fast", None):
             with pytest.raises(ProviderError) as caught:
                 await choose(before, wanted)
-            assert str(caught.value).endswith(f"To trust it as it is: %fact trust {file}")
+            assert str(caught.value).endswith(f"Read the file, then trust it: %fact trust {file}")
 
         trust(file, tmp_path / "home")
         after = read(tmp_path, environment)
@@ -214,7 +214,7 @@ class TestTrust:
     def test_many_names_are_a_short_note(self, tmp_path):
         write(tmp_path, *(f"m{n} model: openai/gpt-5, api_base: 'http://evil.example'" for n in range(100)))
         (note,) = read(tmp_path).notes
-        assert "m0, m1, m2, m3, m4, 95 more counts only after" in note
+        assert "m0, m1, m2, m3, m4, 95 more can be used only after you run" in note
 
 
 class TestWhatIsNeverDone:
@@ -273,9 +273,7 @@ isolation: process
         file = write(tmp_path, "fast model: openai/gpt-5", rest=f"x: {value}", trusted=trusted)
         found = read(tmp_path)
         assert found.models == ()
-        assert found.notes == (
-            f"{file} is not used: it has a tag, which would stand for an object (line 4).",
-        )
+        assert found.notes == (f"{file} is not used: it has a tag, which could make an object (line 4).",)
         assert not (tmp_path / "ran").exists()
 
 
@@ -313,8 +311,8 @@ class TestBadFiles:
             ("model_list: " + "[" * 500, "larger than a list of models can be"),
             ("model_list: " + "[" * 900_000, "larger than a list of models can be"),
             ("model_list:\n" + "- a\n" * 100_000, "larger than a list of models can be"),
-            ("model_list: &a [*a]\n", "an alias of what is not complete"),
-            ("model_list: *nobody\n", "an alias of what is not complete"),
+            ("model_list: &a [*a]\n", "an alias for a value that is not complete"),
+            ("model_list: *nobody\n", "an alias for a value that is not complete"),
             ("model_list: []\n" + "#" * 1_000_000, "larger than 1,000,000 bytes"),
         ],
     )
@@ -342,27 +340,27 @@ class TestBadFiles:
     @pytest.mark.parametrize(
         ("entry", "told"),
         [
-            ("- text", "entry 2 of its model_list is no mapping"),
+            ("- text", "entry 2 of its model_list is not a mapping"),
             ("- model_name: x", "has no litellm_params"),
             ("- {model_name: x, litellm_params: text}", "has no litellm_params"),
             ("- {model_name: x, litellm_params: {}}", "has no litellm_params.model"),
             ("- {litellm_params: {model: openai/gpt-5}}", "has no model_name"),
             (
                 "- {model_name: [x], litellm_params: {model: openai/gpt-5}}",
-                "for model_name that is no short text",
+                "for model_name that is not a short text",
             ),
-            ("- {model_name: x, litellm_params: {model: {a: b}}}", "for model that is no short text"),
+            ("- {model_name: x, litellm_params: {model: {a: b}}}", "for model that is not a short text"),
             (
                 "- {model_name: x, litellm_params: {model: m, api_key: [a]}}",
-                "for api_key that is no short text",
+                "for api_key that is not a short text",
             ),
-            ("- {model_name: x, litellm_params: {model: m, timeout: soon}}", "no number of seconds"),
-            ("- {model_name: x, litellm_params: {model: m, timeout: .inf}}", "no number of seconds"),
-            ("- {model_name: x, litellm_params: {model: m, timeout: -1}}", "no number of seconds"),
+            ("- {model_name: x, litellm_params: {model: m, timeout: soon}}", "not a number of seconds"),
+            ("- {model_name: x, litellm_params: {model: m, timeout: .inf}}", "not a number of seconds"),
+            ("- {model_name: x, litellm_params: {model: m, timeout: -1}}", "not a number of seconds"),
             ("- {model_name: x, litellm_params: {model: 'http://evil.example'}}", "an address"),
             ("- {model_name: shelf, litellm_params: {model: openai/gpt-5}}", "takes the name shelf"),
-            (f"- {{model_name: {'x' * 101}, litellm_params: {{model: m}}}}", "no short text"),
-            ('- {model_name: "a\\e[31m", litellm_params: {model: m}}', "no short text"),
+            (f"- {{model_name: {'x' * 101}, litellm_params: {{model: m}}}}", "not a short text"),
+            ('- {model_name: "a\\e[31m", litellm_params: {model: m}}', "not a short text"),
         ],
     )
     def test_an_entry_that_can_t_be_used_is_left_out_with_a_note(self, tmp_path, entry, told):

@@ -265,7 +265,7 @@ class TestSignature:
         core = await open_core(key=KEY)
         text = file(key=SecretStr("another"))
         for unsigned in (False, True):
-            with pytest.raises(TransferRefused, match="not one of this SECRET_KEY") as caught:
+            with pytest.raises(TransferRefused, match="signed with another SECRET_KEY") as caught:
                 await core.import_tool(text, unsigned=unsigned)
             assert len(str(caught.value).splitlines()) == 1
             assert KEY.get_secret_value() not in str(caught.value)

@@ -413,10 +413,10 @@ class TestRefused:
             ("wrods.txt", r"path: no such file: {folder}/wrods\.txt"),
             ("words.txt/x", r"path: {folder}/words\.txt/x can't be read: not a directory"),
             (".", r"path: {folder} is a directory; add --allow read:{folder} to grant all of it"),
-            ("pipe", r"path: {folder}/pipe is no regular file"),
+            ("pipe", r"path: {folder}/pipe is not a regular file"),
             ("a\0b", r"path: "),
             ("a\ud800b", r"path: "),
-            ("/dev/null", r"path: /dev/null is no regular file"),
+            ("/dev/null", r"path: /dev/null is not a regular file"),
             (
                 ".env",
                 r"path: {folder}/\.env is dangerous to pass: .* --allow read:{folder}/\.env --yes-really",

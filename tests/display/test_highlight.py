@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fact_magics.display.highlight import highlighted
+from fact_magics.display.html import highlighted
 
 SHELF = sorted((Path(__file__).parents[2] / "fact_magics" / "shelf" / "tools").glob("*.py"))
 

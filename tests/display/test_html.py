@@ -33,7 +33,7 @@ def test_text_stays_text_in_every_piece(parse, text):
         element("p", "x", title=text),
         preformatted(text, code=True),
         folded(text, Html("")),
-        join([text, text], text),
+        join(text, text),
     ]
     for piece in pieces:
         found = parse(piece).all()

@@ -6,7 +6,6 @@ import ast
 
 import pytest
 
-from fact_magics.display.layout import layout
 from fact_magics.display.outline import outline
 
 LONG = [
@@ -23,17 +22,17 @@ LONG = [
 
 @pytest.mark.parametrize("value", LONG, ids=range(len(LONG)))
 def test_what_is_laid_out_reads_back_as_the_same_value(value):
-    written = layout(outline(value))
+    written = outline(value).layout()
     assert ast.literal_eval(written) == value
     assert max(len(line) for line in written.splitlines()) <= 330
 
 
 @pytest.mark.parametrize("value", [1, "text", [1, 2], {"a": 1}, (1,), set(), None, "x" * 500])
 def test_what_fits_a_line_or_is_one_text_is_its_repr(value):
-    assert layout(outline(value)) == repr(value)
+    assert outline(value).layout() == repr(value)
 
 
 def test_short_items_share_lines_and_rows_have_their_own():
-    assert len(layout(outline(list(range(200)))).splitlines()) < 15
-    rows = layout(outline([{"name": f"somebody {i}", "city": "somewhere"} for i in range(5)]))
+    assert len(outline(list(range(200))).layout().splitlines()) < 15
+    rows = outline([{"name": f"somebody {i}", "city": "somewhere"} for i in range(5)]).layout()
     assert rows.splitlines()[1] == " {'name': 'somebody 1', 'city': 'somewhere'},"

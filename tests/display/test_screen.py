@@ -168,24 +168,22 @@ class TestChanges:
 class TestInRecords:
     def test_plain_text_is_left_as_it_is(self):
         assert not draws("a\tb\nc")
-        markup, text = printed_text("a <b>\n")
-        assert "a &lt;b&gt;" in markup
-        assert text == "a <b>"
+        shown = printed_text("a <b>\n")
+        assert "a &lt;b&gt;" in shown.html
+        assert shown.plain == "a <b>"
 
     def test_a_progress_bar_is_shown_as_it_ended(self):
-        markup, text = printed_text(
-            "".join(f"\r{n}% \x1b[32m{'#' * n}\x1b[0m" for n in range(10)) + "\ndone\n"
-        )
-        assert text == "9% #########\ndone"
+        shown = printed_text("".join(f"\r{n}% \x1b[32m{'#' * n}\x1b[0m" for n in range(10)) + "\ndone\n")
+        assert shown.plain == "9% #########\ndone"
         assert (
             '9% <span style="color:#21863a;color:color-mix(in srgb,#21863a 70%,currentcolor)">#########</span>\ndone'
-            in markup
+            in shown.html
         )
-        assert "8%" not in markup
+        assert "8%" not in shown.html
 
     def test_what_is_too_long_is_cut_with_a_note_in_both_forms(self):
-        markup, text = printed_text("\r" + "x" * 50_000)
-        for form in (markup, text):
+        shown = printed_text("\r" + "x" * 50_000)
+        for form in (shown.html, shown.plain):
             assert "30,000 more characters" in form
             assert len(form) < 21_000
 

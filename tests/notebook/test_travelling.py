@@ -128,8 +128,8 @@ class TestImport:
         ("content", "told"),
         [
             (None, "There is no file"),
-            (b"", "is no tool that %fact export wrote"),
-            (b"print('hello')\n", "is no tool that %fact export wrote"),
+            (b"", "was not written by %fact export"),
+            (b"print('hello')\n", "was not written by %fact export"),
             (b"\x7fELF\0\0\0", "is binary"),
             (b"# /// fact-tool\n\xff\n", "is not UTF-8"),
             (b"x" * 1_000_001, "larger than 1,000,000 bytes"),
@@ -240,7 +240,7 @@ class TestSignature:
         assert len(cell.error.splitlines()) == 1
         for options in ("", "--unsigned"):
             cell = desk.run(f"%fact import other.fact.py {options}")
-            assert "not one of this SECRET_KEY" in cell.error
+            assert "signed with another SECRET_KEY" in cell.error
         assert desk.run("%fact import plain.fact.py --unsigned").status == "ok"
         assert desk.query("SELECT count(*) FROM tools WHERE name = 'other'") == [(0,)]
 

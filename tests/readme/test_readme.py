@@ -1,28 +1,33 @@
-"""Everything that the README says to type is typed here."""
+"""Everything that the README says to type is typed here, and what the other pages name exists."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.early]
+
 REPOSITORY = Path(__file__).parent.parent.parent
+PAGES = ("README.md", "CONTRIBUTING.md", "AGENTS.md", "SECURITY.md")
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-CELLS = [
-    block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "asyncio.run" not in block
-]
-[SCRIPT] = [
-    block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "asyncio.run" in block
-]
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+CELLS = [text for kind, text in BLOCKS if kind == "python" and "asyncio.run" not in text]
+[SCRIPT] = [text for kind, text in BLOCKS if kind == "python" and "asyncio.run" in text]
+[FETCHING] = [text for kind, text in BLOCKS if kind == "py"]
 
 
 def command(name: str) -> str:
@@ -32,10 +37,23 @@ def command(name: str) -> str:
     return found[1]
 
 
-def test_the_cells_run_in_a_notebook_from_top_to_bottom(start_kernel):
+def test_every_block_is_one_that_a_test_here_runs():
+    assert {kind for kind, _ in BLOCKS} == {"python", "py", "sh"}
+    commands = [text.strip() for kind, text in BLOCKS if kind == "sh"]
+    assert commands == [command("tutorial"), command("tests")]
+
+
+def test_the_cells_run_in_a_notebook_from_top_to_bottom(start_kernel, home):
     kernel = start_kernel(load=False)
-    for cell, code in zip(kernel.queue(CELLS), CELLS, strict=True):
+    cells = kernel.queue(CELLS)
+    for cell, code in zip(cells, CELLS, strict=True):
         assert cell.status == "ok", (code, cell.traceback)
+    shown = {code.partition("\n")[0]: cell.plain for code, cell in zip(CELLS, cells, strict=True)}
+    assert "proven on 2 examples" in shown["%%fact_generate slugify"]
+    assert "proven on 2 examples" in shown["%%fact_edit slugify"]
+    assert "some-title" in shown['slugify("Some Title")']
+    assert "cached" in shown["%%fact_run slugify"]
+    assert "import re" in (home.parent / "slugify.fact.py").read_text(encoding="utf-8")
 
 
 def test_the_script_runs_without_a_notebook(plain_environment, tmp_path):
@@ -52,25 +70,67 @@ def test_the_script_runs_without_a_notebook(plain_environment, tmp_path):
     assert 'ok {"text": "Some Title"' in done.stdout
 
 
+class Books(BaseHTTPRequestHandler):
+    """The server that the README's tool asks."""
+
+    def do_GET(self) -> None:
+        body = json.dumps({"title": f"Book {self.path.rpartition('/')[2]}"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Print nothing."""
+
+
+async def test_the_tool_that_fetches_gets_what_a_server_says():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Books) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_port}"
+        names: dict[str, Any] = {}
+        exec(FETCHING.replace("https://api.example.com", here), names)  # noqa: S102 - it is the README's
+        assert await names["fetch_title"](7) == "Book 7"
+        server.shutdown()
+
+
 def test_every_option_and_subcommand_it_names_exists():
     from fact_magics.notebook.arguments import EDIT, GENERATE, RUN
     from fact_magics.notebook.commands import COMMANDS
 
-    commands = (EDIT, GENERATE, RUN, *COMMANDS.values())
-    known = {option.name for made in commands for option in made.options}
+    known = COMMANDS
+    options = {option.name for made in (EDIT, GENERATE, RUN, *known.values()) for option in made.options}
     tools = {"--allow-root", "--LabApp.default_url", "--constraint", "--editable", "--quiet", "--help"}
-    assert set(re.findall(r"(?<![\w-])--[A-Za-z][A-Za-z._-]+", README)) <= known | tools
-    assert set(re.findall(r"%fact ([a-z]+)", README)) <= set(COMMANDS)
+    assert set(re.findall(r"(?<![\w-])--[A-Za-z][A-Za-z._-]+", README)) <= options | tools
+    assert set(re.findall(r"%fact ([a-z]+)", README)) <= set(known)
 
 
-def test_files_and_links_it_names_exist():
-    for path in re.findall(r"(?:notebooks|tests)/[\w/.]+", README):
+@pytest.mark.parametrize("page", PAGES)
+def test_files_and_links_that_a_page_names_exist(page):
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    rooms = "|".join(path.parent.name for path in (REPOSITORY / "fact_magics").glob("*/__init__.py"))
+    for path in re.findall(r"(?<![\w./])(?:notebooks|tests|fact_magics|\.github)/[\w/.]*\w", text):
+        assert "NAME" in path or (REPOSITORY / path).exists(), path
+    for path in re.findall(rf"`((?:{rooms})/[\w/]+\.py)`", text):
+        assert "NAME" in path or (REPOSITORY / "fact_magics" / path).exists(), path
+    for path in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
         assert (REPOSITORY / path).exists(), path
 
 
+def test_tasks_that_contributing_names_exist():
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tasks = re.findall(
+        r"^def (\w+)\(session", (REPOSITORY / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    named = {word for words in re.findall(r"nox -s ([a-z_ ]+)", text) for word in words.split()}
+    assert named
+    assert named <= set(tasks)
+
+
 def test_the_test_command_is_the_one_that_ci_runs():
-    script = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
-    assert "README.md" in script
+    assert "nox tests" in (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+    assert "README.md" in (REPOSITORY / "noxfile.py").read_text(encoding="utf-8")
     assert command("tests").endswith("-m pytest")
     assert command("tutorial").endswith("notebooks/01_first_tool.ipynb")
 

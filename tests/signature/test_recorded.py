@@ -13,7 +13,6 @@ import pytest
 
 from fact_magics.errors import InvalidInput
 from fact_magics.signature import read_signature
-from fact_magics.signature.recorded import is_exact, read_recorded
 from fact_magics.values import decode, plain
 
 IMPORTS = (
@@ -67,6 +66,9 @@ KEPT = [
     ("dict[tuple[int, int], str]", {(1, 2): "x"}),
     ("bytes | None", b"\xff"),
     ("date | None", None),
+    ("float | None", nan),
+    ("int | None", 2**70_000),
+    ("float | str", "Infinite"),
     ("int | float", 1),
     ("int | float", 1.0),
     ("str | list[bytes]", [b"a"]),
@@ -85,9 +87,17 @@ KEPT = [
 @pytest.mark.parametrize("positional", [False, True])
 def test_what_is_exact_is_read_back_as_it_was(annotation, value, positional):
     known = signature(annotation, positional=positional)
-    assert is_exact(known)
+    assert known.recorded_exactly
     arguments = known.wire(known.validate({"x": value}))
-    assert known.wire(known.validate(read_recorded(recorded(arguments), known))) == arguments
+    assert known.wire(known.validate(known.read_recorded(recorded(arguments)))) == arguments
+
+
+def test_text_that_may_also_be_a_number_is_an_error():
+    known = signature("float | str")
+    for value in (nan, "NaN"):
+        arguments = known.wire(known.validate({"x": value}))
+        with pytest.raises(ValueError, match="text or a number"):
+            known.read_recorded(recorded(arguments))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +106,7 @@ def test_what_is_exact_is_read_back_as_it_was(annotation, value, positional):
      "tuple[int, Any]", "dict[str, str | UUID]", "None | Literal['a'] | date"],
 )  # fmt: skip
 def test_what_json_leaves_open_is_not_exact(annotation):
-    assert not is_exact(signature(annotation))
+    assert not signature(annotation).recorded_exactly
 
 
 @pytest.mark.parametrize(
@@ -116,4 +126,4 @@ def test_what_json_leaves_open_is_not_exact(annotation):
 def test_a_text_that_is_no_input_of_it_is_an_error(text):
     known = signature("int")
     with pytest.raises((ValueError, InvalidInput)):
-        known.validate(read_recorded(text, known))
+        known.validate(known.read_recorded(text))

@@ -208,7 +208,7 @@ class TestRefusedSources:
             ("def f(x: dict[int]) -> int: ...", "wrong number of types"),
             ("def f(x: set[list[int]]) -> int: ...", "can't be a set's item"),
             ("def f(x: dict[dict[str, int], int]) -> int: ...", "can't be a dict's key"),
-            ("def f() -> Iterator[int]: ...", "Return a list"),
+            ("def f() -> Iterator[int]: ...", "Use a list"),
             ("A = list['A']\ndef f(x: A) -> int: ...", "contains itself"),
             ("@dataclass\nclass N:\n    kids: 'list[N]'\ndef f(x: N) -> int: ...", "contains itself"),
             ("class N(M): ...\ndef f(x: N) -> int: ...", "the class N can't be validated"),
@@ -222,16 +222,16 @@ class TestRefusedSources:
             ("class E(Enum): ...\ndef f(x: E) -> int: ...", "no members"),
             ("def f(x: str = Field(pattern='(?=a)')) -> int: ...", "pattern that can't be compiled"),
             ("def f(x: str = Field('a', ge=1)) -> int: ...", "ge=1 does not fit the type str"),
-            ("def f(x: int = Field(ge=limit())) -> int: ...", "is no literal"),
+            ("def f(x: int = Field(ge=limit())) -> int: ...", "is not a literal"),
             ("def f(x: list[int] = Field(default_factory=make)) -> int: ...", "default factory make"),
             ("def f(x: str = 5) -> int: ...", "the default of x"),
-            ("def f(x: int, x: int) -> int: ...", "stands there twice"),
+            ("def f(x: int, x: int) -> int: ...", "two parameters are named x"),
             ("def f(x: __import__('os').system('x')) -> int: ...", "can't be validated"),
             ("def f(x: 1) -> int: ...", "can't be validated"),
-            ("def f(x: '') -> int: ...", "is no type"),
+            ("def f(x: '') -> int: ...", "is not a type"),
             ("def f(x: (int, str)) -> int: ...", "can't be validated"),
             ("def f(x: Literal[1.5]) -> int: ...", "can't be in a Literal"),
-            ("def f(x: Literal[y]) -> int: ...", "not defined|no literal"),
+            ("def f(x: Literal[y]) -> int: ...", "not defined|not a literal"),
             (f"def f(x: {'list[' * 60}int{']' * 60}) -> int: ...", "nested too deep"),
             (f"def f(x: '{'list[' * 60}int{']' * 60}') -> int: ...", "nested too deep"),
             (f"x = {'-' * 100_000}1\ndef f() -> int: ...", "does not parse"),
@@ -417,6 +417,25 @@ class TestContainers:
         assert "\x1b" not in refused("Literal['a']", "\x1b[31m")
 
 
+class TestPaths:
+    @pytest.mark.parametrize(
+        "annotation",
+        [
+            "Path",
+            "Path | None",
+            "list[tuple[int, Path]]",
+            "dict[Path, int]",
+            "Annotated[set[Path], at.MinLen(1)]",
+        ],
+    )
+    def test_a_path_is_found_wherever_it_is_in_the_input(self, annotation):
+        assert taking(annotation).takes_paths
+
+    def test_paths_in_fields_are_found_and_those_in_results_are_not(self):
+        assert read("@dataclass\nclass D:\n    a: list[Path]\ndef f(x: D) -> None: ...").takes_paths
+        assert not read("def f(x: list[Point], y: Any) -> Path: ...").takes_paths
+
+
 class TestClassesOfTheTool:
     def test_an_enumeration_takes_values_and_names(self):
         assert accepted("Colour", "red") == ToolEnum("Colour", "RED")
@@ -493,7 +512,7 @@ class TestCalls:
         for args, kwargs, problem in [
             ((1, 2, 3), {}, "takes 2 positional arguments, got 3"),
             ((1, 2), {"b": 2}, "'b' twice"),
-            ((), {"a": 1, "b": 2}, "by its position only"),
+            ((), {"a": 1, "b": 2}, "by position only"),
         ]:
             with pytest.raises(InvalidInput, match=problem):
                 signature.bind(args, kwargs)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fact_magics.errors import CellError, UnknownName
-from fact_magics.store import Candidate, ExecutionRow, GenerationRow, Store, new_id, utc_now
-from fact_magics.text import utc_text
+from fact_magics.store import Candidate, ExecutionRow, GenerationRow, Store, new_id
+from fact_magics.text import utc_now, utc_text
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class TestSearch:
 
     @pytest.mark.parametrize("search", ["", "  ", "--", '"', "*", "🎉", "\0"])
     async def test_a_search_without_a_word_says_so(self, store: Store, search: str) -> None:
-        with pytest.raises(CellError, match="holds nothing that the history is searched for"):
+        with pytest.raises(CellError, match="holds no letter and no digit to search for"):
             await store.history.runs(search=search)
 
 

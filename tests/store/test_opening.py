@@ -161,7 +161,7 @@ class TestRefused:
     ) -> None:
         path = tmp_path / "prices.csv"
         path.write_bytes(content)
-        assert "is no SQLite database" in (await refusal(path)).message
+        assert "is not a SQLite database" in (await refusal(path)).message
         assert contents(tmp_path) == {"prices.csv": content}
 
     async def test_a_directory_is_refused(self, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ class TestRefused:
 
     async def test_a_pipe_is_refused_and_not_waited_for(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
-        assert "no regular file" in (await refusal(tmp_path / "pipe")).message
+        assert "not a regular file" in (await refusal(tmp_path / "pipe")).message
 
     async def test_a_path_through_a_file_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "home").write_text("x")

@@ -46,35 +46,31 @@ def calls(candidate: Callable[..., Candidate]) -> dict[str, Callable[[Store], Aw
     attempt = GenerationRow(generation_id="ef", attempt=1, tool_name="slugify", status=Status.OK)
     entry = CacheEntry(key="l", tool_id="71d", result=b"1", expires_at="2999")
     return {
-        "start_session": lambda store: store.sessions.start("5f"),
-        "end_session": lambda store: store.sessions.end("5e"),
-        "session": lambda store: store.sessions.find("5"),
-        "sessions": lambda store: store.sessions.latest(),
-        "pin": lambda store: store.sessions.pin("5e", "slugify", "71d"),
-        "pinned": lambda store: store.sessions.pinned("5e", "slugify"),
-        "accept": lambda store: store.tools.accept(made, session_id="5e"),
-        "accept another contract": lambda store: store.tools.accept(candidate(contract="c")),
-        "accept another signature": lambda store: store.tools.accept(candidate(signature_id="s9")),
-        "get_tool": lambda store: store.tools.get("slugify"),
-        "get_tool pinned": lambda store: store.tools.get("slugify", None, "5e"),
-        "get_tool 1": lambda store: store.tools.get("slugify", "1"),
-        "get_tool 1.0": lambda store: store.tools.get("slugify", "1.0"),
-        "get_tool 1.0.0": lambda store: store.tools.get("slugify", "1.0.0"),
-        "tool_by_id": lambda store: store.tools.by_id("71d"),
-        "by_request": lambda store: store.tools.by_request("r"),
-        "versions": lambda store: store.tools.versions("slugify"),
-        "set_current": lambda store: store.tools.set_current("slugify", "71d"),
-        "list_tools": lambda store: store.tools.latest(),
-        "tool_names": lambda store: store.tools.names("s"),
-        "search_tools": lambda store: store.tools.search("slug"),
+        "sessions.start": lambda store: store.sessions.start("5f"),
+        "sessions.end": lambda store: store.sessions.end("5e"),
+        "sessions.find": lambda store: store.sessions.find("5"),
+        "sessions.pin": lambda store: store.sessions.pin("5e", "slugify", "71d"),
+        "sessions.pinned": lambda store: store.sessions.pinned("5e", "slugify"),
+        "tools.accept": lambda store: store.tools.accept(made, session_id="5e"),
+        "tools.accept another contract": lambda store: store.tools.accept(candidate(contract="c")),
+        "tools.accept another signature": lambda store: store.tools.accept(candidate(signature_id="s9")),
+        "tools.get": lambda store: store.tools.get("slugify"),
+        "tools.get 1": lambda store: store.tools.get("slugify", "1"),
+        "tools.get 1.0": lambda store: store.tools.get("slugify", "1.0"),
+        "tools.get 1.0.0": lambda store: store.tools.get("slugify", "1.0.0"),
+        "tools.by_id": lambda store: store.tools.by_id("71d"),
+        "tools.by_request": lambda store: store.tools.by_request("r"),
+        "tools.versions": lambda store: store.tools.versions("slugify"),
+        "tools.set_current": lambda store: store.tools.set_current("slugify", "71d"),
+        "tools.latest": lambda store: store.tools.latest(),
+        "tools.names": lambda store: store.tools.names("s"),
+        "tools.search": lambda store: store.tools.search("slug"),
         "commit": lambda store: store.commit([run], [attempt], [entry]),
-        "execution": lambda store: store.history.find_run("a"),
-        "attempts": lambda store: store.history.attempts("c"),
-        "cache_get": lambda store: store.cache.get("k"),
-        "cache_delete": lambda store: store.cache.forget("k"),
-        "cache_clear": lambda store: store.cache.clear("71d"),
-        "cache_stats": lambda store: store.cache.stats(),
-        "remove_tool": lambda store: store.tools.remove("slugify"),
+        "history.find_run": lambda store: store.history.find_run("a"),
+        "history.attempts": lambda store: store.history.attempts("c"),
+        "cache.get": lambda store: store.cache.get("k"),
+        "cache.forget": lambda store: store.cache.forget("k"),
+        "tools.remove": lambda store: store.tools.remove("slugify"),
     }
 
 
@@ -138,7 +134,7 @@ async def test_no_call_scans_a_table(traced: Store, candidate: Callable[..., Can
 async def test_eviction_walks_the_order_of_use(traced: Store) -> None:
     traced.cache._max_bytes = 300
     answer = CacheEntry(key="l", tool_id="71d", result=b"1")
-    steps = await plans(traced, lambda store: store.cache.put(answer))
+    steps = await plans(traced, lambda store: store.commit(cache_entries=[answer]))
     assert "SCAN cache USING INDEX cache_by_use" in [step for _, step in steps]
     assert all(is_bounded(query, step) for query, step in steps)
     assert await traced.cache.get("k") is None
@@ -234,7 +230,6 @@ async def test_work_done_does_not_grow_with_the_rows(
         await store.history.runs(search="a", limit=5)
         await store.history.runs(session_id="5e", tool_name="slugify", limit=5)
         await store.cache.get("0-50")
-        await store.cache.stats()
         await store.commit(
             [ExecutionRow(tool_name="slugify", status=Status.OK)],
             cache_entries=[CacheEntry(key="k", tool_id="71d", result=b"1")],

@@ -74,7 +74,10 @@ async def test_four_processes_at_once_lose_no_row_and_never_meet_a_lock(
         entry = await store.cache.get("shared")
         assert entry is not None
         assert entry.confirmations == 120
-        assert (await store.cache.stats()).entries == 1
+        counted = await store._database.read(
+            lambda it: it.execute("SELECT entries FROM cache_total").fetchone()
+        )
+        assert counted == (1,)
         checked = await store._database.read(lambda it: it.execute("PRAGMA integrity_check").fetchall())
     assert checked == [("ok",)]
 
@@ -230,7 +233,10 @@ async def test_readers_do_not_wait_for_a_writer(path: Path) -> None:
         blocker.execute("BEGIN IMMEDIATE")
         blocker.execute("UPDATE cache_total SET entries = 3")
         assert await store.history.runs() == []
-        assert (await store.cache.stats()).entries == 0
+        counted = await store._database.read(
+            lambda it: it.execute("SELECT entries FROM cache_total").fetchone()
+        )
+        assert counted == (0,)
         blocker.close()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fact_magics.errors import CellError
-from fact_magics.store import read_since
+from fact_magics.store.since import read_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,5 +94,5 @@ def test_yesterdays_midnight_is_right_when_the_clocks_change(now: tuple[int, int
 def test_anything_else_is_one_line_that_names_what_can_be_written(written: str | timedelta) -> None:
     with pytest.raises(CellError) as caught:
         read_since(written, now=NOW)
-    assert "is no time that --since reads. Write a duration such as 2h" in str(caught.value)
+    assert "is not a time that --since can read. Write a duration such as 2h" in str(caught.value)
     assert len(str(caught.value)) < 300

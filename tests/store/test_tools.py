@@ -144,7 +144,7 @@ class TestFinding:
 
     async def test_a_name_that_is_not_there_is_none(self, several: Store) -> None:
         assert await several.tools.get("Slugify") is None
-        assert await several.tools.get("\ud800", "\ud800", "\ud800") is None
+        assert await several.tools.get("\ud800", "\ud800") is None
         assert await several.tools.versions("slug") == []
         assert await several.tools.by_id("nothing") is None
 
@@ -230,16 +230,16 @@ class TestCurrentAndPinned:
             await store.sessions.start(session)
         first = await store.tools.accept(candidate(), session_id="a")
         second = await store.tools.accept(candidate(), session_id="b")
-        assert await store.tools.get("slugify", session_id="a") == first
-        assert await store.tools.get("slugify", session_id="b") == second
-        assert await store.tools.get("slugify") == second
         assert await store.sessions.pinned("a", "slugify") == first.metadata.id
+        assert await store.sessions.pinned("b", "slugify") == second.metadata.id
+        assert await store.tools.get("slugify") == second
         assert await store.sessions.pinned("a", "other") is None
         await store.sessions.pin("a", "slugify", second.metadata.id)
-        assert await store.tools.get("slugify", session_id="a") == second
+        assert await store.sessions.pinned("a", "slugify") == second.metadata.id
         await store.tools.set_current("slugify", first.metadata.id, session_id="b")
-        assert await store.tools.get("slugify", session_id="b") == first
-        assert await store.tools.get("slugify", session_id="unknown") == first
+        assert await store.sessions.pinned("b", "slugify") == first.metadata.id
+        assert await store.sessions.pinned("unknown", "slugify") is None
+        assert await store.tools.get("slugify") == first
 
     async def test_a_version_of_another_name_can_not_become_current(
         self, store: Store, candidate: Make
@@ -257,7 +257,7 @@ class TestCurrentAndPinned:
         tool = await store.tools.accept(candidate(), session_id="a")
         assert await store.tools.remove("slugify") == 1
         assert await store.tools.remove("slugify") == 0
-        assert await store.tools.get("slugify", session_id="a") is None
+        assert await store.tools.get("slugify") is None
         assert await store.tools.get("slugify", "1.0.0") is None
         assert (
             await store.tools.versions("slugify")
@@ -285,13 +285,9 @@ class TestSessions:
         await store.sessions.start("ab12", notebook="renamed.ipynb")
         assert await store.sessions.find("ab12") == replace(session, notebook="renamed.ipynb")
 
-    async def test_sessions_are_listed_latest_first_and_an_ambiguous_beginning_is_refused(
-        self, store: Store
-    ) -> None:
+    async def test_an_ambiguous_beginning_of_an_id_is_refused(self, store: Store) -> None:
         for number in range(3):
             await store.sessions.start(f"ab{number}")
-            await asyncio.sleep(0.002)
-        assert [session.id for session in await store.sessions.latest(2)] == ["ab2", "ab1"]
         with pytest.raises(UnknownName, match="More than one session begins with 'ab'"):
             await store.sessions.find("ab")
         assert await store.sessions.find("cd") is None

@@ -24,7 +24,6 @@ import pytest
 
 from fact_magics.sandbox import boot
 from fact_magics.values import (
-    MAX_DEPTH,
     ToolEnum,
     ToolObject,
     ValueTypeError,
@@ -34,6 +33,7 @@ from fact_magics.values import (
     normalise,
     plain,
 )
+from fact_magics.values.forms import MAX_DEPTH
 
 
 class Colour(enum.Enum):
@@ -288,9 +288,9 @@ class TestRefusals:
             (ValueError("x"), "an exception (ValueError)"),
             (open, "an object of type builtin_function_or_method"),
             ({"a": {1: {(2,): 1j}}}, 'result["a"][1][<tuple>]: a complex number'),
-            ({"r": 1, Colour.RED: 2}, "keys fall together"),
+            ({"r": 1, Colour.RED: 2}, "keys that are equal as plain values"),
             (np.array([1j]), "result[0]: a complex number"),
-            (np.datetime64("99999-01-01"), "beyond what Python's own dates hold"),
+            (np.datetime64("99999-01-01"), "outside the range of Python's own dates"),
             (pd.DataFrame([[1, 2]], columns=["a", "a"]), "repeated column names"),
             (range(10**12), "a range of that length"),
             (range(10**30), "a range of that length"),

@@ -26,6 +26,8 @@ from fact_magics.notebook.commands import files, history, models, state, tools
 from fact_magics.notebook.commands.desk import Desk
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fact_magics.display.record import Record
     from fact_magics.notebook.commands.desk import Notebook, Work
     from fact_magics.session import Session
@@ -165,10 +167,17 @@ _TABLE = (
         work=state.trust_file,
     ),
 )
-COMMANDS = {
-    entry.name.removeprefix("%fact").strip(): replace(entry, options=(*entry.options, _JSON))
-    for entry in _TABLE
-}
+
+
+def by_name(table: Iterable[Subcommand]) -> dict[str, Subcommand]:
+    """Give each subcommand ``--json``, and file it under its name without ``%fact``."""
+    return {
+        entry.name.removeprefix("%fact").strip(): replace(entry, options=(*entry.options, _JSON))
+        for entry in table
+    }
+
+
+COMMANDS = by_name(_TABLE)
 """The subcommands by name; the empty name is ``%fact`` alone."""
 
 

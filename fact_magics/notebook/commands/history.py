@@ -12,14 +12,13 @@ from fact_magics.display.record import run_record, tool_record
 from fact_magics.display.table import Table
 from fact_magics.errors import CellError, InvalidInput, UnknownName, did_you_mean
 from fact_magics.notebook.commands.desk import Answer, Desk, page, write_file
-from fact_magics.signature.recorded import is_exact, read_recorded
 from fact_magics.text import duration, plural
 from fact_magics.tool import HAND, IMPORTED, Status, ToolInput
 from fact_magics.values import plain
 
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
-    from fact_magics.display.grid import Cell
+    from fact_magics.display.cells import Cell
     from fact_magics.display.record import Record
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.store import ExecutionRow, GenerationRow
@@ -246,7 +245,7 @@ async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolO
         hint=f"%fact show {row.id[:8]} shows it; write a %%fact_run {row.tool_name} cell with it.",
     )
     try:
-        parameters = read_recorded(row.input_data, tool.loaded.signature)
+        parameters = tool.loaded.signature.read_recorded(row.input_data)
     except (ValueError, RecursionError) as error:
         raise unreadable from error
     request = ToolInput(
@@ -265,7 +264,7 @@ async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolO
             raise
         raise unreadable from refused
     # Never run on an input that may differ from the recorded one.
-    if not is_exact(tool.loaded.signature) and (row.cache_key is None or planned.key != row.cache_key):
+    if not tool.loaded.signature.recorded_exactly and (row.cache_key is None or planned.key != row.cache_key):
         raise unreadable
     return await core.execute(planned)
 

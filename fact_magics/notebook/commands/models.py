@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.display import cells
-from fact_magics.display.grid import Cell
+from fact_magics.display.cells import Cell
 from fact_magics.display.html import Html, element
 from fact_magics.display.record import Record
 from fact_magics.display.table import Table
@@ -145,10 +145,10 @@ def _cells(
 
 
 def _name_cell(listed: Listed, *, is_default: bool) -> Cell:
-    name = cells.code(listed.name, _LONGEST_NAME)
+    name = cells.code(cells.middle(listed.name, _LONGEST_NAME))
     parts, plain = [name.html], name.plain
     if listed.model and listed.model != listed.name:
-        stands_for = cells.code(listed.model, _LONGEST_NAME)
+        stands_for = cells.code(cells.middle(listed.model, _LONGEST_NAME))
         parts += [Html(" → "), stands_for.html]
         plain = f"{plain} → {stands_for.plain}"
     if is_default:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from fact_magics import __version__
+from fact_magics._version import __version__
 from fact_magics.config.trust import trust
 from fact_magics.errors import FactError
 from fact_magics.notebook.commands.desk import Answer, Desk, page

@@ -15,7 +15,7 @@ from fact_magics.tool import IMPORTED, split_reference
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
     from fact_magics.core.handle import Tool
-    from fact_magics.display.grid import Cell
+    from fact_magics.display.cells import Cell
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.tool import ToolVersion
 
