@@ -1,1 +1,1 @@
-"""Everything that knows IPython: the cells, the magics, completion and the `%fact` subcommands."""
+"""The IPython side: cells, magics, completion and the ``%fact`` subcommands."""

@@ -1,10 +1,13 @@
-"""The grammar of the magics' lines; nothing here knows IPython."""
+"""The words and options of each magic's line: one table a command, for reading, for help and for completion.
+
+Nothing here imports IPython.
+"""
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import CellError, did_you_mean
@@ -12,16 +15,39 @@ from fact_magics.notebook.silence import line_is_silenced
 from fact_magics.tool import identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 
-# What a database still counts.
-_MOST = 1_000_000_000
+def seconds(text: str) -> float:
+    """Read a time limit in seconds."""
+    value = _number(text)
+    if not 0 < value <= 86_400:
+        raise ValueError("is not a number of seconds above 0 and at most 86400")
+    return value
+
+
+def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    """Make a reader of whole numbers within these bounds."""
+
+    def read(text: str) -> int:
+        value = _number(text)
+        if not (value.is_integer() and lowest <= value <= highest):
+            raise ValueError(f"is not a whole number from {lowest} to {highest}")
+        return int(value)
+
+    return read
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("is not a number") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of a magic.
+    """One option of a command.
 
     Attributes
     ----------
@@ -30,9 +56,9 @@ class Option:
     help : str
         One line for ``--help``.
     value : str
-        What its value is called in the help; empty for a switch.
+        The placeholder for its value, by which completion knows what to offer; empty for a switch.
     read : callable
-        Turns the value's text into what the magic uses; raises ValueError with the reason.
+        Converts the value's text; raises ValueError with what is wrong: ``is not a number``.
     repeatable : bool
         Whether it may be given more than once.
     """
@@ -51,34 +77,45 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a magic, or a subcommand of one, reads from its line.
+    """A magic, or a subcommand of ``%fact``, and what its line may hold.
 
     Attributes
     ----------
-    usage : str
-        The line that the help begins with.
+    name : str
+        ``%%fact_run`` or ``%fact show``.
     summary : str
         One sentence.
-    positional : tuple of str
-        Names of the words that must be given, in order; a trailing ``?`` makes one optional.
+    words : tuple of str
+        The words of the line, in order. ``NAME[@VERSION]`` is read as ``NAME``; a word with a trailing ``?``
+        may be left out.
     options : tuple of Option
-        What may follow, in any order.
+        They may stand anywhere in the line.
     examples : tuple of str
         Lines that can be copied into a cell.
     """
 
-    usage: str
+    name: str
     summary: str
-    positional: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     examples: tuple[str, ...] = ()
+
+    @property
+    def usage(self) -> str:
+        """The command with its words, such as ``%fact rollback NAME VERSION``."""
+        return " ".join((self.name, *(word.rstrip("?") for word in self.words)))
+
+    @property
+    def keys(self) -> list[str]:
+        """The names of the words that the line may hold, in order."""
+        return [re.sub(r"\[.*?\]|\?", "", word) for word in self.words]
 
     def help_text(self) -> str:
         """Write the page that ``--help`` shows."""
         rows = [(f"{option.name} {option.value}".strip(), option.help) for option in self.options]
         rows.append(("--help", "Show this page."))
         width = max(len(name) for name, _ in rows)
-        lines = [self.usage, "", self.summary, "", "Options"]
+        lines = [f"{self.usage} [options]", "", self.summary, "", "Options"]
         lines += [f"  {name.ljust(width)}  {text}" for name, text in rows]
         if self.examples:
             lines += ["", "Examples", *(f"  {example}" for example in self.examples)]
@@ -87,7 +124,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """A line that was read: its words by name, its options by key; and whether a ``;`` asks for silence."""
+    """A line that was read: its words by name, its options by key, and whether it ends in ``;``."""
 
     words: Mapping[str, str]
     options: Mapping[str, Any]
@@ -95,73 +132,35 @@ class Arguments:
     silent: bool = False
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Give an option's value, or `default` where it was not given."""
+        """Give an option's value, or `default` if the line does not have the option."""
         return self.options.get(key, default)
 
 
-def seconds(text: str) -> float:
-    """Read a positive number of seconds."""
-    value = _number(text)
-    if not 0 < value <= 86_400:
-        raise ValueError("must be more than 0 and at most 86400 seconds")
-    return value
-
-
-def megabytes(text: str) -> int:
-    """Read a memory limit in MiB."""
-    value = _number(text)
-    if not value.is_integer() or not 16 <= value <= 1_048_576:
-        raise ValueError("must be a whole number of MB, at least 16 and at most 1048576")
-    return int(value)
-
-
-def count(text: str) -> int:
-    """Read a whole number of at least 1."""
-    value = _number(text)
-    if not value.is_integer() or value < 1:
-        raise ValueError("must be a whole number of at least 1")
-    if value > _MOST:
-        raise ValueError(f"must be at most {_MOST:,}")
-    return int(value)
-
-
-def attempts(text: str) -> int:
-    """Read how many candidates may be asked for: 1 to 10."""
-    value = count(text)
-    if value > 10:
-        raise ValueError("must be a whole number from 1 to 10")
-    return value
-
-
+EXAMPLE_TIMEOUT = Option("--timeout", "Stop each example after this many seconds (30).", "SECONDS", seconds)
+TIMEOUT = Option("--timeout", "Stop the run after this many seconds (30).", "SECONDS", seconds)
+MEMORY = Option("--memory", "Memory limit in MB (1024).", "MB", whole_number(16, 1_048_576))
 ALLOW = Option(
     "--allow",
-    "Let the tool reach net:HOST[:PORT], read:PATH, write:PATH or env:NAME; repeatable.",
+    "Grant net:HOST[:PORT], read:PATH, write:PATH or env:NAME; repeatable.",
     "PERMISSION",
     repeatable=True,
 )
-YES_REALLY = Option("--yes-really", "Allow even what is dangerous, such as a home directory or a key.")
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError("is not a number") from None
-
+YES_REALLY = Option("--yes-really", "Grant even a dangerous permission, such as a home directory or a key.")
+_REPLACE = Option("--replace", "Bind the name even if the notebook uses it for something else.")
 
 GENERATE = Command(
-    usage="%%fact_generate NAME [options]",
-    summary="Have a tool written from the cell's plain description and proven on its >>> examples.",
-    positional=("NAME",),
+    "%%fact_generate",
+    "Ask a model to write a tool from the description in the cell, and test it on the cell's >>> examples.",
+    words=("NAME",),
     options=(
-        Option("--model", "The model to ask: claude-…, provider/model, or shelf.", "M"),
-        Option("--attempts", "How many candidates may be asked for (3).", "N", attempts),
+        Option("--model", "The model to ask: claude-…, PROVIDER/MODEL, or shelf.", "MODEL"),
+        Option("--attempts", "Ask for at most this many candidates, 1 to 10 (3).", "N", whole_number(1, 10)),
         ALLOW,
         YES_REALLY,
-        Option("--timeout", "Wall-clock limit of each example (30).", "S", seconds),
-        Option("--tag", "A word to find the tool by; repeatable.", "T", repeatable=True),
-        Option("--fresh", "Ask again, even if this request has an accepted tool."),
-        Option("--replace", "Bind the name even if the notebook holds something else under it."),
+        EXAMPLE_TIMEOUT,
+        Option("--tag", "Add a word to find the tool by; repeatable.", "TAG", repeatable=True),
+        Option("--fresh", "Ask again, even if this request already has an accepted tool."),
+        _REPLACE,
     ),
     examples=(
         "%%fact_generate slugify",
@@ -171,29 +170,26 @@ GENERATE = Command(
 )
 
 EDIT = Command(
-    usage="%%fact_edit NAME [options]",
-    summary="Take the cell's Python source as a tool's next version, proven on the contract that it has.",
-    positional=("NAME",),
-    options=(
-        Option("--timeout", "Wall-clock limit of each example (30).", "S", seconds),
-        Option("--replace", "Bind the name even if the notebook holds something else under it."),
-    ),
-    examples=("%%fact_edit slugify", "%fact insert slugify  puts such a cell below, with the source in it"),
+    "%%fact_edit",
+    "Test the Python source in the cell on the tool's examples, and keep it as the tool's next version.",
+    words=("NAME",),
+    options=(EXAMPLE_TIMEOUT, _REPLACE),
+    examples=("%%fact_edit slugify", "%fact insert slugify  adds such a cell with the current source"),
 )
 
 RUN = Command(
-    usage="%%fact_run NAME[@VERSION] [options]",
-    summary="Run a tool, isolated, on the cell's name = expression lines or its one JSON object.",
-    positional=("NAME",),
+    "%%fact_run",
+    "Run a tool in isolation. The cell gives its input: name = expression lines, or one JSON object.",
+    words=("NAME[@VERSION]",),
     options=(
-        Option("--timeout", "Wall-clock limit (30).", "S", seconds),
-        Option("--memory", "Memory limit in MB (1024).", "MB", megabytes),
+        TIMEOUT,
+        MEMORY,
         ALLOW,
         YES_REALLY,
-        Option("--fresh", "Run even if the answer is cached, and replace it."),
-        Option("--no-raise", "Give a ToolOutput with success=False instead of failing the cell."),
-        Option("--into", "Bind the result's value to this name.", "VAR", identifier),
-        Option("--in-kernel", "Run unisolated in the notebook's own process, on its live objects."),
+        Option("--fresh", "Run even if the answer is cached, and replace the cached answer."),
+        Option("--no-raise", "If the run fails, return a ToolOutput with success=False."),
+        Option("--into", "Assign the result to this variable.", "VARIABLE", identifier),
+        Option("--in-kernel", "Run without isolation, in the notebook's own process, on its live objects."),
     ),
     examples=(
         "%%fact_run slugify",
@@ -209,81 +205,91 @@ def read_line(line: str, command: Command) -> Arguments:
     Raises
     ------
     CellError
-        An unknown, repeated or unfinished option, a word too few or too many, a quote left open.
+        An option is unknown, repeated or lacks its value; a word is missing or too many; a quote is open.
     """
-    given = _split(line, command)
-    known = {option.name: option for option in command.options}
-    names: list[str] = []
-    options: dict[str, Any] = {}
-    position = 0
-    while position < len(given):
-        word = given[position]
-        position += 1
-        if word in ("--help", "-h"):
-            return Arguments({}, {}, help=True)
-        if not word.startswith("-") or word == "-":
-            names.append(word)
-            continue
-        name, equals, text = word.partition("=")
-        option = known.get(name)
-        if option is None:
-            hint = did_you_mean(name, known) or f"It takes: {', '.join(known) or 'no options'}."
-            raise CellError(f"{_magic(command)} has no option {name}.", hint=hint)
-        if option.value and not equals:
-            if position == len(given):
-                raise CellError(f"{name} needs a value.", hint=f"Write {name} {option.value}.")
-            text = given[position]
-            position += 1
-        elif not option.value and equals:
-            raise CellError(f"{name} takes no value.", hint=f"Write {name} alone.")
-        _keep(options, option, text)
-    return Arguments(_named(names, command), options, silent=line_is_silenced(line))
-
-
-def _split(line: str, command: Command) -> list[str]:
     text = line.strip().removesuffix(";")
     try:
-        return shlex.split(text)
+        given = shlex.split(text)
     except ValueError:
         raise CellError(
-            f"{_magic(command)} could not read its line: a quote is left open in {text!r}.",
-            hint="Close it, or remove it.",
+            f"{command.name} can't read its line: a quote is not closed in {text!r}.",
+            hint="Close the quote, or remove it.",
         ) from None
+    words: list[str] = []
+    options: dict[str, Any] = {}
+    for option, value in pairs(given, command):
+        if option is not None:
+            _keep(options, option, value)
+        elif value in ("--help", "-h"):
+            return Arguments({}, {}, help=True)
+        elif value is not None and value.startswith("-") and value != "-":
+            raise _unknown(value.partition("=")[0], command)
+        else:
+            words.append(value or "")
+    return Arguments(_named(words, command), options, silent=line_is_silenced(line))
 
 
-def _keep(options: dict[str, Any], option: Option, text: str) -> None:
-    if option.key in options and not option.repeatable:
-        raise CellError(f"{option.name} is given twice.", hint="Give it once.")
+def pairs(given: Iterable[str], command: Command) -> Iterator[tuple[Option | None, str | None]]:
+    """Pair each known option with its value, None if it has none; anything else comes with no option."""
+    known = {option.name: option for option in command.options}
+    rest = iter(given)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        option = known.get(name)
+        if option is None:
+            yield None, word
+        elif equals:
+            yield option, value
+        else:
+            yield option, next(rest, None) if option.value else None
+
+
+def split_at_cursor(before: str) -> tuple[list[str], str]:
+    """Split the text before the cursor into its complete words, and the raw text of the one being written."""
+    for blank in reversed(list(re.finditer(r"\s+", before))):
+        try:
+            return shlex.split(before[: blank.end()]), before[blank.end() :]
+        except ValueError:  # this blank is inside quotes
+            continue
+    return [], before
+
+
+def _keep(options: dict[str, Any], option: Option, text: str | None) -> None:
     if not option.value:
-        options[option.key] = True
-        return
-    try:
-        value = option.read(text)
-    except ValueError as error:
-        problem = str(error)
-        raise CellError(
-            f"{option.name} {text!r} {problem}{'' if problem.endswith(('.', '?')) else '.'}"
-        ) from None
+        if text is not None:
+            raise CellError(f"{option.name} takes no value.", hint=f"Write {option.name} alone.")
+        value: Any = True
+    elif text is None:
+        raise CellError(f"{option.name} needs a value.", hint=f"Write {option.name} {option.value}.")
+    else:
+        try:
+            value = option.read(text)
+        except ValueError as error:
+            problem = f"{option.name}: {text!r} {error}"
+            raise CellError(problem if problem.endswith(("?", ".")) else f"{problem}.") from None
     if option.repeatable:
         options.setdefault(option.key, []).append(value)
+    elif option.key in options:
+        raise CellError(f"{option.name} is given twice.", hint="Give it once.")
     else:
         options[option.key] = value
 
 
+def _unknown(name: str, command: Command) -> CellError:
+    known = [option.name for option in command.options]
+    hint = did_you_mean(name, known) or f"Its options are: {', '.join((*known, '--help'))}."
+    return CellError(f"{command.name} has no option {name}.", hint=hint)
+
+
 def _named(words: Sequence[str], command: Command) -> dict[str, str]:
-    names = [name.rstrip("?") for name in command.positional]
-    required = sum(not name.endswith("?") for name in command.positional)
+    keys = command.keys
+    required = sum(not word.endswith("?") for word in command.words)
     if len(words) < required:
-        raise CellError(f"{_magic(command)} needs {names[len(words)]}.", hint=f"Write: {command.usage}")
-    if len(words) > len(names):
-        extra = " ".join(words[len(names) :])
+        raise CellError(f"{command.name} needs {keys[len(words)]}.", hint=f"Write: {command.usage}")
+    if len(words) > len(keys):
+        extra = " ".join(words[len(keys) :])
         raise CellError(
-            f"{_magic(command)} does not read {extra!r}.",
-            hint=f"Write: {command.usage}; a value with blanks in it goes between quotes.",
+            f"{command.name} does not take {extra!r}.",
+            hint=f"Write: {command.usage} [options]. Put quotes around a value that has spaces.",
         )
-    return dict(zip(names, words, strict=False))
-
-
-def _magic(command: Command) -> str:
-    """Give what the usage begins with: ``%%fact_run``, ``%fact show``."""
-    return " ".join(takewhile(lambda word: word[0] == "%" or word[0].islower(), command.usage.split()))
+    return dict(zip(keys, words, strict=False))

@@ -1,4 +1,4 @@
-"""What stands below a cell's first line: the input of a run, and the variables in a description."""
+"""The text below a cell's first line: the input of a run, and the variables in a description."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from fact_magics.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import CodeType
 
 _REASON_LIMIT = 300
+_VARIABLE_LIMIT = 4_000
+_UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 def read_run_body(body: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """Evaluate a run's body: ``name = expression`` statements in order, or one JSON object.
+    """Evaluate the body of a run: ``name = expression`` statements in order, or one JSON object.
 
     Parameters
     ----------
     body : str
         The cell's text below its first line.
     namespace : mapping
-        The notebook's names; it is not changed.
+        The notebook's variables. It is not changed.
 
     Returns
     -------
@@ -34,138 +35,120 @@ def read_run_body(body: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     CellError
-        Another kind of statement, a name given twice, or text that does not parse, with its position.
+        The text does not parse, has another kind of statement or a name twice, or an expression raises.
     """
     if body.lstrip().startswith("{"):
         return _read_json(body)
-    return _evaluate(_read_assignments(body), namespace)
-
-
-def _read_json(body: str) -> dict[str, Any]:
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        read = dict(items)
-        if len(read) < len(items):
-            names = [name for name, _ in items]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise CellError(f"The JSON object gives {twice!r} twice.", hint="Give it once.")
-        return read
-
-    try:
-        value = json.loads(body, object_pairs_hook=pairs)
-    except json.JSONDecodeError as error:
-        raise CellError(
-            f"The body is no JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
-            hint="Mend it there, or write name = expression lines.",
-        ) from None
-    except (RecursionError, ValueError) as error:
-        raise CellError(f"The body's JSON can't be read: {error}.", hint="Pass it by a variable.") from None
-    return dict(value)
-
-
-def _read_assignments(body: str) -> list[tuple[str, ast.expr]]:
-    try:
-        tree = ast.parse(body)
-    except SyntaxError as error:
-        raise CellError(
-            f"The body does not parse: {error.msg} at line {error.lineno}, column {error.offset}.",
-            hint="Write name = expression lines, or one JSON object.",
-        ) from None
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise CellError(f"The body does not parse: {error}.", hint="Write name = expression lines.") from None
-    read: list[tuple[str, ast.expr]] = []
-    for statement in tree.body:
-        if not (
-            isinstance(statement, ast.Assign)
-            and len(statement.targets) == 1
-            and isinstance(statement.targets[0], ast.Name)
-        ):
-            shown = one_line(ast.get_source_segment(body, statement) or "", _REASON_LIMIT)
-            raise CellError(
-                f"Line {statement.lineno} of the body is no name = expression: {shown}",
-                hint="A run's body only gives the tool its input; put other code in a cell of its own.",
-            )
-        name = statement.targets[0].id
-        if any(name == given for given, _ in read):
-            raise CellError(
-                f"Line {statement.lineno} of the body gives {name!r} again.", hint="Give it once."
-            )
-        read.append((name, statement.value))
-    return read
-
-
-def _evaluate(assignments: list[tuple[str, ast.expr]], namespace: Mapping[str, Any]) -> dict[str, Any]:
     # One merged dictionary: with separate locals a comprehension does not see earlier names on Python 3.11.
     names = dict(namespace)
     values: dict[str, Any] = {}
-    for name, expression in assignments:
-        code = _compiled(name, expression)
-        try:
-            names[name] = values[name] = eval(code, names)  # noqa: S307 - the user's own cell
-        except NameError as error:
-            missing = error.name or ""
-            raise CellError(
-                f"The value of {name!r} could not be computed: {error}.",
-                hint=did_you_mean(missing, (key for key in names if not key.startswith("_"))),
-            ) from error
-        except Exception as error:
-            raise CellError(
-                f"The value of {name!r} could not be computed: {_told(error)}",
-                hint=f"Line {expression.lineno} of the body raised it.",
-            ) from error
+    for name, expression in _read_assignments(body).items():
+        names[name] = values[name] = _evaluate(name, expression, names)
     return values
 
 
-def _compiled(name: str, expression: ast.expr) -> CodeType:
-    """Compile what parsed; ``await`` and ``yield`` do, and are no expressions by themselves."""
+def _read_json(body: str) -> dict[str, Any]:
+    def unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        read: dict[str, Any] = {}
+        for name, value in items:
+            if name in read:
+                raise CellError(f"The JSON object gives {name!r} twice.", hint="Give it once.")
+            read[name] = value
+        return read
+
     try:
-        return compile(ast.Expression(expression), f"<input {name}>", "eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return dict(json.loads(body, object_pairs_hook=unique))
+    except json.JSONDecodeError as error:
         raise CellError(
-            f"The value of {name!r} could not be computed: {getattr(error, 'msg', error)}.",
-            hint="Compute it in a cell above, and name it here.",
+            f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
+            hint="Correct it there, or write name = expression lines.",
+        ) from None
+    except (RecursionError, ValueError) as error:
+        raise CellError(
+            f"The body's JSON can't be read: {error}.", hint="Put the value into a variable, and pass that."
         ) from None
 
 
-_OPEN, _CLOSE = "{{", "}}"
-_VARIABLE_LIMIT = 4_000
+def _read_assignments(body: str) -> dict[str, ast.expr]:
+    try:
+        tree = ast.parse(body)
+    except _UNREADABLE as error:
+        where = f" at line {error.lineno}, column {error.offset}" if isinstance(error, SyntaxError) else ""
+        raise CellError(
+            f"The body does not parse: {getattr(error, 'msg', error)}{where}.",
+            hint="Write name = expression lines, or one JSON object.",
+        ) from None
+    read: dict[str, ast.expr] = {}
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                if name in read:
+                    raise CellError(
+                        f"Line {statement.lineno} of the body gives {name!r} again.", hint="Give it once."
+                    )
+                read[name] = value
+            case _:
+                shown = one_line(ast.get_source_segment(body, statement) or "", _REASON_LIMIT)
+                raise CellError(
+                    f"Line {statement.lineno} of the body is not name = expression: {shown}",
+                    hint="The body only gives the tool its input; put other code into another cell.",
+                )
+    return read
+
+
+def _evaluate(name: str, expression: ast.expr, names: dict[str, Any]) -> Any:
+    failed = f"The value of {name!r} could not be computed"
+    try:
+        code = compile(ast.Expression(expression), f"<input {name}>", "eval")
+    except _UNREADABLE as error:  # such as `await`, which parses but does not compile here
+        raise CellError(
+            f"{failed}: {getattr(error, 'msg', error)}.", hint="Compute it in a cell above, and name it here."
+        ) from None
+    try:
+        return eval(code, names)  # noqa: S307 - the user's own cell
+    except NameError as error:
+        known = (key for key in names if not key.startswith("_"))
+        raise CellError(f"{failed}: {error}.", hint=did_you_mean(error.name or "", known)) from error
+    except Exception as error:
+        raise CellError(
+            f"{failed}: {_described(error)}", hint=f"Line {expression.lineno} of the body raised it."
+        ) from error
 
 
 def fill_variables(text: str, namespace: Mapping[str, Any]) -> str:
-    """Put notebook variables in the place of ``{{name}}``; single braces are left alone.
+    """Replace each ``{{name}}`` by the notebook variable of that name. Single braces are left alone.
 
-    A string goes in as it is, a DataFrame as its columns, types and first rows, anything else as its repr,
-    each bounded, with a note of what was cut.
+    A string is inserted as it is, a DataFrame as its columns, types and first rows, anything else as its
+    repr. Each is cut at 4000 characters, with a note of what was cut.
 
     Raises
     ------
     CellError
-        What stands between the braces is no bare name.
+        The text between the braces is not a variable name, or the value's repr raises.
     UnknownName
         The notebook has no such variable.
     """
     parts: list[str] = []
-    rest = text
     while True:
-        before, opened, after = rest.partition(_OPEN)
-        name, closed, remaining = after.partition(_CLOSE)
+        before, opened, after = text.partition("{{")
+        name, closed, rest = after.partition("}}")
         if not (opened and closed):
-            return "".join((*parts, rest))
+            return "".join((*parts, text))
         parts += [before, _shown(name.strip(), namespace)]
-        rest = remaining
+        text = rest
 
 
 def _shown(name: str, namespace: Mapping[str, Any]) -> str:
     if not name.isidentifier():
         raise CellError(
-            f"{{{{{name[:60]}}}}} is no bare variable name.",
-            hint="Assign the value to a variable in a cell above, and name that.",
+            f"{{{{{name[:60]}}}}} is not a variable name.",
+            hint="Assign the value to a variable in a cell above, and write that variable's name.",
         )
     if name not in namespace:
-        known = [key for key in namespace if not key.startswith("_")]
-        hint = did_you_mean(name, known) or (
-            "Run the cell that defines it first; or, where braces are meant, name a variable that holds them."
+        hint = did_you_mean(name, (key for key in namespace if not key.startswith("_"))) or (
+            "Run the cell that defines it first. To write literal double braces, put them into a variable."
         )
-        raise UnknownName(f"{{{{{name}}}}} names no variable of this notebook.", hint=hint)
+        raise UnknownName(f"{{{{{name}}}}}: this notebook has no variable {name!r}.", hint=hint)
     value = namespace[name]
     if isinstance(value, str):
         return _bounded(value, "characters of text")
@@ -176,24 +159,24 @@ def _shown(name: str, namespace: Mapping[str, Any]) -> str:
         return _bounded(repr(value), "characters of a repr")
     except Exception as error:
         raise CellError(
-            f"{{{{{name}}}}} is a {kind.__name__} that can't be written out: {_told(error)}",
-            hint="Put what the model should read of it into a variable of its own.",
+            f"{{{{{name}}}}}: the repr of this {kind.__name__} failed: {_described(error)}",
+            hint="Put the text that the model should read into a variable, and write that variable's name.",
         ) from error
 
 
 def _frame(frame: Any) -> str:
-    columns = list(frame.columns)
-    types = ", ".join(f"{column}: {kind}" for column, kind in zip(columns, frame.dtypes, strict=False))
+    types = ", ".join(f"{column}: {kind}" for column, kind in zip(frame.columns, frame.dtypes, strict=False))
     rows = frame.head(5)
     shown = rows.to_string(index=False) if hasattr(rows, "to_string") else str(rows)
     return f"A table of {len(frame)} rows. Columns: {types}. First rows:\n{shown}"
 
 
-def _bounded(text: str, what: str) -> str:
+def _bounded(text: str, unit: str) -> str:
     if len(text) <= _VARIABLE_LIMIT:
         return text
-    return f"{text[:_VARIABLE_LIMIT]}… ({len(text) - _VARIABLE_LIMIT} more {what} were cut)"
+    # Part of the request, by which an accepted tool is found again: other words would lose those tools.
+    return f"{text[:_VARIABLE_LIMIT]}… ({len(text) - _VARIABLE_LIMIT} more {unit} were cut)"
 
 
-def _told(error: Exception) -> str:
+def _described(error: Exception) -> str:
     return one_line(f"{type(error).__name__}: {error}", _REASON_LIMIT)

@@ -1,13 +1,12 @@
-"""What ``tool?`` and ``tool??`` show: what a function shows, not what the class of the handle would."""
+"""``tool?`` and ``tool??``: show a tool as IPython shows a function, not as an object of our class."""
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from IPython.core.interactiveshell import InteractiveShell
 
     from fact_magics.core.handle import Tool
@@ -18,13 +17,7 @@ _KINDS = ("text/plain", "text/html")
 
 
 class Inspection:
-    """Answers for tools where IPython describes an object.
-
-    Parameters
-    ----------
-    shell : InteractiveShell
-        Whose inspector is extended until `remove`.
-    """
+    """Describes the tools of one shell, whose inspector is extended until `remove`."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._inspector: Any = shell.inspector
@@ -33,7 +26,7 @@ class Inspection:
             self._hooks: dict[str, Any] = {}
             return
         self._others = {kind: before[kind] for kind in _KINDS if kind in before}
-        self._hooks = {kind: self._hook(kind) for kind in _KINDS}
+        self._hooks = {kind: partial(self._describe, kind) for kind in _KINDS}
         self._inspector.mime_hooks = {**before, **self._hooks}
 
     def remove(self) -> None:
@@ -43,25 +36,20 @@ class Inspection:
             kept = {kind: hook for kind, hook in hooks if hook is not self._hooks.get(kind)}
             self._inspector.mime_hooks = {**self._others, **kept}
 
-    def _hook(self, kind: str) -> Callable[[Any], Any]:
-        def describe(asked: Any) -> list[Section] | None:
-            # A notebook that holds a tool has imported this; nothing else has to.
-            handle = sys.modules.get("fact_magics.core.handle")
-            if handle is None or not isinstance(asked.obj, handle.Tool):
-                other = self._others.get(kind)
-                return other(asked) if other is not None else None
-            return self._sections(asked.obj, kind, whole=bool(asked.detail_level))
-
-        return describe
-
-    def _sections(self, tool: Tool, kind: str, *, whole: bool) -> list[Section]:
+    def _describe(self, kind: str, asked: Any) -> list[Section] | None:
         from fact_magics.text import inert
 
+        # Whoever holds a tool has imported this module; nobody else must.
+        handle = sys.modules.get("fact_magics.core.handle")
+        if handle is None or not isinstance(asked.obj, handle.Tool):
+            other = self._others.get(kind)
+            return other(asked) if other is not None else None
+        tool: Tool = asked.obj
         facts = f"{tool.version} · {'proven' if tool.metadata.proven else 'unproven'}"
         if tool.metadata.permissions:
             facts += f" · allowed: {', '.join(tool.metadata.permissions)}"
         sections = [("Signature", self._code(tool.text, kind)), ("Version", _text(inert(facts), kind))]
-        if whole:
+        if asked.detail_level:
             return [*sections, ("Source", self._code(inert(tool.source), kind))]
         return [*sections, ("Docstring", _text(tool.__doc__ or "", kind))]
 

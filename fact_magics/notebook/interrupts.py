@@ -1,4 +1,4 @@
-"""What an interrupt does while a cell runs code of its own on the kernel's loop."""
+"""Interrupts while a cell runs its own code on the kernel's loop."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     Handler = Callable[[int, FrameType | None], object]
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def handled_by(handler: Handler) -> Iterator[None]:
-    """Have `handler` take interrupts; only the main thread gets any."""
+    """Let `handler` handle interrupts; without effect outside the main thread, which alone gets them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -27,12 +28,10 @@ def handled_by(handler: Handler) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Let an interrupt reach the user's own expressions.
+def interruptible() -> AbstractContextManager[None]:
+    """Let an interrupt stop the user's own expressions.
 
-    While a kernel awaits a cell, its SIGINT handler only sets a future, which code that keeps the loop
-    busy never sees.
+    While a kernel awaits a cell, its SIGINT handler only sets a future, which code that keeps the loop busy
+    never sees.
     """
-    with handled_by(signal.default_int_handler):
-        yield
+    return handled_by(signal.default_int_handler)

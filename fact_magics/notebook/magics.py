@@ -102,10 +102,10 @@ class FactMagics(Magics):
             _CELLS,
             "get_ipython().magics_manager.registry['FactMagics']",
         )
-        self._completion = Completion(shell, self.session)
         self._inspection = Inspection(shell)
         self._presenter = Presenter(shell, in_kernel=self.entry.in_kernel, live=lambda: str(self.live))
         self._host = Host(shell, self.session, self._presenter)
+        self._completion = Completion(self._host)
         shell.events.register("post_execute", self._end_of_cell)
 
     @validate("limits")
@@ -180,11 +180,11 @@ class FactMagics(Magics):
         from fact_magics.display.live import MutedView, SilentView
         from fact_magics.display.record import Record, run_record
         from fact_magics.notebook.commands import manage
-        from fact_magics.notebook.shell import ShellNotebook
+        from fact_magics.notebook.commands.desk import Notebook
 
         silent = line_is_silenced(line)
         line = line.strip().removesuffix(";")
-        shown = manage(line, self.session, ShellNotebook(self._shell))
+        shown = manage(line, self.session, Notebook(self._shell))
         if isinstance(shown, str):
             print(shown)  # noqa: T201 - JSON and help are for copying
         elif isinstance(shown, Record):
@@ -224,9 +224,9 @@ class FactMagics(Magics):
 
     def refuse(self, name: str) -> NoReturn:
         """Raise the error for an unknown cell magic, with the names that are close to it."""
-        from fact_magics.notebook.commands import commands
+        from fact_magics.notebook.commands import COMMANDS
 
-        known = [*(f"%%{magic}" for magic in _CELLS), *(f"%fact {word}" for word in commands() if word)]
+        known = [*(f"%%{magic}" for magic in _CELLS), *(f"%fact {word}" for word in COMMANDS if word)]
         hint = (
             did_you_mean(f"%%{name}", known, limit=1)
             or f"There are {', '.join(f'%%{magic}' for magic in _CELLS)}."

@@ -1,24 +1,38 @@
-"""What may come next in a cell's first line, in a ``%fact`` line, or in a body, without IPython."""
+"""What can come next at the cursor: in a line of these magics, in a body, and in an import of tools."""
 
 from __future__ import annotations
 
+import ast
 import re
-from dataclasses import dataclass
+import threading
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+from IPython.core.completer import SimpleCompletion
+
+from fact_magics.notebook.arguments import EDIT, GENERATE, RUN, pairs, split_at_cursor
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from types import ModuleType
 
-    from fact_magics.notebook.arguments import Command, Option
+    from IPython.core.completer import SimpleMatcherResult
 
-# What front ends have a mark for.
-Kind = Literal["function", "keyword", "param", "value", "path", "instance"]
+    from fact_magics.notebook.arguments import Command
+    from fact_magics.notebook.work import Host
 
+# The kinds that front ends have an icon for.
+_Kind = Literal["function", "keyword", "param", "value", "path", "instance"]
+
+_CELLS = {"generate": GENERATE, "edit": EDIT, "run": RUN}
+# Whoever presses Tab is in the middle of a thought: what takes longer is not offered.
+_PATIENCE_SECONDS = 0.2
 _PATHS_LISTED = 200
+_CELL = re.compile(r"\s*%%fact_(\w+)(?:\s|$)")
+_LINE = re.compile(r"\s*(?:[\w\s,]+=\s*)?%fact\s")
 _FIELD = re.compile(r"\s*(\w*)")
 _GIVEN = re.compile(r"^\s*(\w+)\s*=(?!=)", re.MULTILINE)
 _JSON_NAME = re.compile(r'[{,]\s*("\w*)$')
@@ -27,264 +41,219 @@ _VARIABLE = re.compile(r"\{\{\s*(\w*)$")
 _IMPORT = re.compile(r"\s*from\s+fact_magics\.tools\s+import\s+\(?(?P<names>[\w\s,]*)", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Offers:
-    """What may take the place of `fragment`, the end of the text before the cursor.
+def offers_at(lines: Sequence[str], number: int, before: str, known: Known) -> SimpleMatcherResult | None:
+    """Offer what can come next, where `before` is the text before the cursor in the line `lines[number]`."""
+    after = lines[number][len(before) :]
+    if line := _LINE.match(before):
+        return _in_fact_line(before[line.end() :], after, known)
+    if begun := _in_import(before, known):
+        return begun
+    head = next((at for at in range(number, -1, -1) if _CELL.match(lines[at])), None)
+    cell = _CELL.match(lines[head]) if head is not None else None
+    command = _CELLS.get(cell[1]) if cell else None
+    if head is None or cell is None or command is None:
+        return None
+    if head == number:
+        is_after_name = cell.end() <= len(before)
+        return _in_line(command, before[cell.end() :], after, known) if is_after_name else None
+    if command is GENERATE:
+        return _in_description(before, after, known)
+    if command is not RUN:
+        return None
+    words = lines[head][cell.end() :].split()
+    reference = next((word for word in words if not word.startswith("-")), "")
+    above, below = "\n".join(lines[head + 1 : number]), "\n".join(lines[number + 1 :])
+    return _in_run_body(reference, above, before, below, known)
 
-    Attributes
-    ----------
-    fragment : str
-        May be empty.
-    texts : tuple of str
-        Each begins with the fragment; in the order in which to show them.
-    kind : str
-        What they are, in the words that front ends have a mark for.
-    """
 
-    fragment: str
-    texts: tuple[str, ...]
-    kind: Kind = "value"
+class Known:
+    """The names that can be offered. A method that fails, or takes over 0.2 seconds, gives none."""
 
+    def __init__(self, host: Host) -> None:
+        self._session = host.session
+        self.variables = host.own_names
+        self._asking: threading.Thread | None = None
 
-class Known(Protocol):
-    """The names that are there to be offered. Each may be empty where nothing answers in time."""
+    def stored(self, read: Callable[[ModuleType, Path], Sequence[str]]) -> Sequence[str]:
+        """List what `read` finds with `fact_magics.store.glance` in the database at this path."""
+        return self._soon(lambda: read(_glance(), self._session.database_path))
 
     def tools(self, prefix: str) -> Sequence[str]:
         """List the names of stored tools that begin so."""
+        return self.stored(lambda glance, path: glance.names(path, prefix))
 
-    def versions(self, name: str) -> Sequence[str]:
-        """List the versions of a tool, the highest first."""
+    def models(self) -> Sequence[str]:
+        """List the models of the settings, then those that were asked before."""
+
+        def named() -> Sequence[str]:
+            from fact_magics.providers.choose import known_models
+
+            return known_models(self._session.settings())
+
+        asked = self.stored(lambda glance, path: glance.models(path))
+        return tuple(dict.fromkeys((*self._soon(named), *asked)))
 
     def fields(self, reference: str) -> Sequence[str]:
         """List the parameters of a tool, in order."""
 
-    def tags(self) -> Sequence[str]:
-        """List the words by which tools can be found."""
+        def ask() -> Sequence[str]:
+            from fact_magics.signature import read_signature
 
-    def models(self) -> Sequence[str]:
-        """List the models that a cell may name."""
+            name, _, version = reference.partition("@")
+            core = self._session.opened
+            pinned = core.pinned(reference) if core is not None else None
+            if pinned is not None:
+                signature = pinned.loaded.signature
+            else:
+                source = _glance().source(self._session.database_path, name, version or None)
+                signature = read_signature(source, name)
+            return [parameter.name for parameter in signature.parameters]
 
-    def runs(self) -> Sequence[str]:
-        """List short ids of what ran last, the latest first."""
+        return self._soon(ask)
 
-    def variables(self) -> Sequence[str]:
-        """List the notebook's own names."""
+    def _soon(self, work: Callable[[], Sequence[str]]) -> Sequence[str]:
+        # On a thread of its own: the core's may be busy, and a drive that hangs then costs only this thread.
+        if self._asking is not None and self._asking.is_alive():
+            return ()
+        answers: list[Sequence[str]] = []
+
+        def run() -> None:
+            self._session.wait_for_imports()
+            with suppress(Exception):  # the next cell reports what is wrong
+                answers.append(work())
+
+        self._asking = threading.Thread(target=run, name="fact_magics completion", daemon=True)
+        self._asking.start()
+        self._asking.join(_PATIENCE_SECONDS)
+        return answers[0] if answers else ()
 
 
-# In a line
+def _glance() -> ModuleType:
+    # Its imports take longer than Tab may, so they happen on the asking thread.
+    from fact_magics.store import glance
+
+    return glance
 
 
-def in_line(command: Command, before: str, after: str, known: Known) -> Offers:
-    """Offer words and options of a line.
+def _offer(fragment: str, texts: Iterable[str], kind: _Kind = "value") -> SimpleMatcherResult:
+    """Offer the texts that begin with `fragment`, the end of the text before the cursor, in this order."""
+    completions = [SimpleCompletion(text, type=kind) for text in texts if text.startswith(fragment)]
+    if not completions:
+        return {"completions": []}
+    return {"completions": completions, "matched_fragment": fragment, "suppress": True, "ordered": True}
 
-    Parameters
-    ----------
-    command : Command
-        What reads the line.
-    before, after : str
-        The line around the cursor, without the magic's name.
-    """
-    words, fragment = _words(before)
-    names, given, pending = _read(words, command)
-    if pending is None and fragment.startswith("-") and "=" in fragment:
-        name, _, fragment = fragment.partition("=")
-        pending = _options(command).get(name)
-        if pending is None:
-            return Offers(fragment, ())
-    if pending is not None:
-        return _values(_OPTION_VALUES.get(pending.name), _Place(fragment, names, known))
-    if not fragment.startswith("-") and len(names) < len(command.positional):
-        wanted = command.positional[len(names)]
-        place = _Place(fragment, names, known)
-        found = [_values(_WORDS.get(part), place) for part in re.findall(r"\w+", wanted)]
-        texts = tuple(dict.fromkeys(text for offers in found for text in offers.texts))
-        if texts or fragment or not wanted.endswith("?"):
-            return Offers(fragment, texts, next((offers.kind for offers in found if offers.texts), "value"))
-    given |= _read(after.split(), command)[1]
+
+def _in_line(command: Command, before: str, after: str, known: Known) -> SimpleMatcherResult:
+    """Offer the words, options and values of a command's line, without the command's name."""
+    words, fragment = split_at_cursor(before)
+    *read, (option, value) = pairs([*words, fragment], command)
+    names = [word for known_option, word in read if not known_option and word and not word.startswith("-")]
+    if option is not None and value is not None:
+        return _values(option.value, _Place(value, names, known))
+    if not fragment.startswith("-") and len(names) < len(command.words):
+        offers = _values(command.keys[len(names)], _Place(fragment, names, known))
+        if offers["completions"] or fragment or not command.words[len(names)].endswith("?"):
+            return offers
+    given = {option.name for option, _ in (*read, *pairs(after.split(), command)) if option is not None}
     free = [option.name for option in command.options if option.repeatable or option.name not in given]
-    return Offers(fragment, tuple(name for name in (*free, "--help") if name.startswith(fragment)), "keyword")
+    return _offer(fragment, (*free, "--help"), "keyword")
 
 
-def subcommands(commands: Mapping[str, Command], before: str, after: str, known: Known) -> Offers:
-    """Offer the words of a ``%fact`` line: a subcommand, then what that one reads.
+def _in_fact_line(before: str, after: str, known: Known) -> SimpleMatcherResult:
+    """Offer a subcommand of ``%fact``, then what that one reads."""
+    from fact_magics.notebook.commands import COMMANDS
 
-    Parameters
-    ----------
-    commands : mapping
-        By name; that of the empty name reads a line without a subcommand.
-    """
-    words, fragment = _words(before)
+    words, fragment = split_at_cursor(before)
     if not words:
-        names = tuple(name for name in commands if name and name.startswith(fragment))
-        if names and not fragment.startswith("-"):
-            return Offers(fragment, names, "keyword")
-    elif words[0] in commands:
-        return in_line(commands[words[0]], before.lstrip()[len(words[0]) :], after, known)
-    elif not words[0].startswith("-"):
-        return Offers(fragment, ())
-    return in_line(commands[""], before, after, known)
-
-
-def _words(text: str) -> tuple[list[str], str]:
-    """Split the text before the cursor into its whole words and the one that is being written."""
-    words: list[str] = []
-    word, quote = "", ""
-    for character in text:
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        elif character.isspace():
-            if word:
-                words.append(word)
-            word = ""
-            continue
-        word += character
-    return words, word
-
-
-def _options(command: Command) -> dict[str, Option]:
-    return {option.name: option for option in command.options}
-
-
-def _read(words: Iterable[str], command: Command) -> tuple[list[str], set[str], Option | None]:
-    """Tell the plain words, the options that are given, and the one whose value comes next."""
-    options = _options(command)
-    names: list[str] = []
-    given: set[str] = set()
-    pending: Option | None = None
-    for word in words:
-        if pending is not None:
-            pending = None
-            continue
-        name, equals, _ = word.partition("=")
-        option = options.get(name)
-        if option is not None:
-            given.add(name)
-            pending = option if option.value and not equals else None
-        elif not word.startswith("-"):
-            names.append(word)
-    return names, given, pending
-
-
-def _values(source: _Source | None, place: _Place) -> Offers:
-    if source is None:
-        return Offers(place.fragment, ())
-    kind, texts = source(place)
-    return Offers(place.fragment, tuple(text for text in texts if text.startswith(place.fragment)), kind)
+        offers = _offer(fragment, filter(None, COMMANDS), "keyword")
+        return offers if offers["completions"] else _in_line(COMMANDS[""], before, after, known)
+    name = "" if words[0].startswith("-") else words[0]
+    if name not in COMMANDS:
+        return _offer(fragment, ())
+    return _in_line(COMMANDS[name], before.lstrip().removeprefix(name), after, known)
 
 
 class _Place(NamedTuple):
-    """Where a word is being written: its beginning, the plain words before it, and what there is."""
+    """The word being written, and the plain words before it."""
 
     fragment: str
     names: Sequence[str]
     known: Known
 
 
-def _tools(place: _Place) -> tuple[Kind, Iterable[str]]:
+def _values(placeholder: str, place: _Place) -> SimpleMatcherResult:
+    sources = [_SOURCES[part] for part in placeholder.split("|") if part in _SOURCES]
+    texts = dict.fromkeys(text for _, source in sources for text in source(place))
+    return _offer(place.fragment, texts, sources[0][0] if sources else "value")
+
+
+def _tools(place: _Place) -> Iterable[str]:
     name, at, _ = place.fragment.partition("@")
-    if at:
-        return "instance", [f"{name}@{version}" for version in place.known.versions(name)]
-    return "function", place.known.tools(place.fragment)
+    return (f"{name}@{version}" for version in _versions(place, name)) if at else place.known.tools(name)
 
 
-def _versions(place: _Place) -> tuple[Kind, Iterable[str]]:
-    return "instance", place.known.versions(place.names[0]) if place.names else ()
+def _versions(place: _Place, name: str) -> Sequence[str]:
+    return place.known.stored(lambda glance, path: glance.versions(path, name))
 
 
-def _permissions(place: _Place) -> tuple[Kind, Iterable[str]]:
+def _permissions(place: _Place) -> Iterable[str]:
     kind, colon, target = place.fragment.partition(":")
     if colon and kind in ("read", "write"):
-        return "path", [f"{kind}:{path}" for path in _paths_from(target)]
-    return "value", ("net:", "read:", "write:", "env:")
+        return (f"{kind}:{path}" for path in _paths(target))
+    return ("net:", "read:", "write:", "env:")
 
 
-def _paths(place: _Place) -> tuple[Kind, Iterable[str]]:
-    return "path", _paths_from(place.fragment)
-
-
-def _models(place: _Place) -> tuple[Kind, Iterable[str]]:
-    return "value", place.known.models()
-
-
-def _runs(place: _Place) -> tuple[Kind, Iterable[str]]:
-    return "value", place.known.runs()
-
-
-def _paths_from(written: str) -> list[str]:
-    """List what begins as a path was begun, as it would be written; what needs quotes is left out."""
+def _paths(written: str) -> list[str]:
+    """List the paths that begin as `written`, without those that would need quotes."""
     folder, slash, begun = written.rpartition("/")
     try:
         entries = sorted(islice(Path(f"{folder}{slash}" or ".").expanduser().iterdir(), _PATHS_LISTED))
     except (OSError, RuntimeError):  # no such folder, or no such user after a ~
         return []
-    found = []
-    for entry in entries:
-        plain = entry.name.startswith(begun) and re.fullmatch(r"[\w.+@%,:=-]+", entry.name)
-        if plain and (begun or not entry.name.startswith(".")):
-            found.append(f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}")
-    return found
+    return [
+        f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}"
+        for entry in entries
+        if entry.name.startswith(begun)
+        and (begun or not entry.name.startswith("."))
+        and re.fullmatch(r"[\w.+@%,:=-]+", entry.name)
+    ]
 
 
-_Source: TypeAlias = "Callable[[_Place], tuple[Kind, Iterable[str]]]"
-_OPTION_VALUES: dict[str, _Source] = {
-    "--model": _models,
-    "--escalate": _models,
-    "--tag": lambda place: ("value", place.known.tags()),
-    "--tool": _tools,
-    "--status": lambda _: ("value", Status),
-    "--session": lambda _: ("value", ("all",)),
-    "--allow": _permissions,
-    "--to": _paths,
-}
-# By what a command calls the words that it reads.
-_WORDS: dict[str, _Source] = {
-    "NAME": _tools,
-    "V": _versions,
-    "ID": _runs,
-    "PATH": _paths,
-    "FILE": _paths,
+# By the placeholders of words and options.
+_Source: TypeAlias = "tuple[_Kind, Callable[[_Place], Iterable[str]]]"
+_SOURCES: dict[str, _Source] = {
+    "NAME": ("function", _tools),
+    "VERSION": ("instance", lambda place: _versions(place, place.names[0])),
+    "ID": ("value", lambda place: place.known.stored(lambda glance, path: glance.runs(path))),
+    "TAG": ("value", lambda place: place.known.stored(lambda glance, path: glance.tags(path))),
+    "MODEL": ("value", lambda place: place.known.models()),
+    "STATUS": ("value", lambda _: Status),
+    "SESSION": ("value", lambda _: ("all",)),
+    "PERMISSION": ("value", _permissions),
+    "PATH": ("path", lambda place: _paths(place.fragment)),
+    "FILE": ("path", lambda place: _paths(place.fragment)),
 }
 
 
-# In a body, and in a line of Python
-
-
-def in_run_body(reference: str, above: str, line: str, below: str, known: Known) -> Offers | None:
-    """Offer the fields of a run that are not given yet.
-
-    Parameters
-    ----------
-    reference : str
-        ``NAME`` or ``NAME@VERSION``.
-    above, line, below : str
-        The body's lines before the cursor's own, that line up to the cursor, and the lines after it.
-
-    Returns
-    -------
-    Offers or None
-        None in an expression, which is Python's.
-    """
+def _in_run_body(
+    reference: str, above: str, line: str, below: str, known: Known
+) -> SimpleMatcherResult | None:
+    """Offer the fields that a run's body does not give yet; inside an expression, leave it to Python."""
     if f"{above}\n{line}".lstrip().startswith("{"):
         begun = _JSON_NAME.search(line) or (_JSON_NAME.search(f"{above}\n{line}") if above else None)
-        if begun is None:
-            return None
-        given = {*_JSON_GIVEN.findall(above), *_JSON_GIVEN.findall(line), *_JSON_GIVEN.findall(below)}
-        names = [f'"{name}": ' for name in known.fields(reference) if name not in given]
-        return Offers(begun[1], tuple(name for name in names if name.startswith(begun[1])), "param")
-    begun = _FIELD.fullmatch(line)
-    if begun is None or not _is_whole(above):
+        pattern, form = _JSON_GIVEN, '"{}": '
+    else:
+        begun = _FIELD.fullmatch(line) if _is_complete(above) else None
+        pattern, form = _GIVEN, "{} = "
+    if begun is None:
         return None
-    given = {*_GIVEN.findall(above), *_GIVEN.findall(below)}
-    names = [f"{name} = " for name in known.fields(reference) if name not in given]
-    return Offers(begun[1], tuple(name for name in names if name.startswith(begun[1])), "param")
+    given = {name for text in (above, line, below) for name in pattern.findall(text)}
+    fields = (form.format(name) for name in known.fields(reference) if name not in given)
+    return _offer(begun[1], fields, "param")
 
 
-def _is_whole(above: str) -> bool:
-    """Tell whether the statements before a line are finished, so that the line begins one."""
-    import ast
-
+def _is_complete(above: str) -> bool:
+    """Tell whether the statements above a line are finished, so that the line begins a new one."""
     try:
         ast.parse(above)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -292,23 +261,23 @@ def _is_whole(above: str) -> bool:
     return True
 
 
-def in_description(line: str, after: str, known: Known) -> Offers | None:
-    """Offer the notebook's variables after ``{{``; `line` and `after` stand around the cursor."""
-    begun = _VARIABLE.search(line)
+def _in_description(before: str, after: str, known: Known) -> SimpleMatcherResult | None:
+    """Offer the notebook's variables after ``{{``."""
+    begun = _VARIABLE.search(before)
     if begun is None:
         return None
     closing = "" if after.startswith("}}") else "}}"
-    names = tuple(f"{name}{closing}" for name in known.variables() if name.startswith(begun[1]))
-    return Offers(begun[1], names, "instance")
+    names = sorted(name for name in known.variables() if not name.startswith("_"))
+    return _offer(begun[1], (f"{name}{closing}" for name in names), "instance")
 
 
-def in_import(line: str, known: Known) -> Offers | None:
+def _in_import(before: str, known: Known) -> SimpleMatcherResult | None:
     """Offer the stored tools after ``from fact_magics.tools import``."""
-    begun = _IMPORT.fullmatch(line)
+    begun = _IMPORT.fullmatch(before)
     if begun is None:
         return None
     *listed, fragment = (part.lstrip() for part in begun["names"].split(","))
-    if not (fragment.isidentifier() or not fragment):
+    if fragment and not fragment.isidentifier():
         return None
     given = {part.split(maxsplit=1)[0] for part in listed if part}
-    return Offers(fragment, tuple(name for name in known.tools(fragment) if name not in given), "function")
+    return _offer(fragment, (name for name in known.tools(fragment) if name not in given), "function")

@@ -1,49 +1,52 @@
-"""What stands in a cell: the view while work goes on, the record at its end, each shown once."""
+"""The outputs of cells: a live view during the work, then a record, each shown once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.notebook.formatters import Formatters
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fact_magics.core.handle import Tool
     from fact_magics.display.live import View
     from fact_magics.display.record import Record
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.tool import Example, ToolOutput
 
+# By name, because loading the extension must not import them.
+_SHOWN = ("fact_magics.core.handle.Tool", "fact_magics.tool.ToolOutput")
+
 
 class Presenter:
-    """Shows the work of one shell's cells.
+    """Shows the work of one shell's cells, and formats the tools and outputs that are their values.
 
     Parameters
     ----------
     shell : InteractiveShell
-        Where it is shown.
+        Its display formatter is extended until `close`.
     in_kernel : bool
-        Whether the shell is a kernel's.
+        Whether the shell belongs to a Jupyter kernel.
     live : callable
-        Gives the setting ``live`` as it is now.
+        Gives the present value of the setting ``live``.
     """
 
     def __init__(self, shell: Any, *, in_kernel: bool, live: Callable[[], str]) -> None:
         self._shell = shell
         self._in_kernel = in_kernel
         self._live = live
-        self.formatters = Formatters(shell)
-
-    def end_cell(self) -> None:
-        """Forget what this cell has shown already: shown again, it shows itself."""
-        self.formatters.silence_once(None)
+        self._shown: object = None
+        for kind in _SHOWN:
+            shell.display_formatter.mimebundle_formatter.for_type(kind, _bundle)
+            shell.display_formatter.ipython_display_formatter.for_type(kind, self._skip_shown)
 
     def close(self) -> None:
-        """Remove the formatters."""
-        self.formatters.remove()
+        """Leave IPython as it was."""
+        for kind in _SHOWN:
+            self._shell.display_formatter.mimebundle_formatter.pop(kind, None)
+            self._shell.display_formatter.ipython_display_formatter.pop(kind, None)
 
     def view(self, arguments: Arguments, title: str, examples: Sequence[Example] | None = None) -> View:
-        """Choose what shows the work: of writing, where `examples` are given, or of running."""
+        """Choose the view of the work: of a generation if `examples` are given, else of a run."""
         from fact_magics.display.live import MutedView, SilentView, TerminalView
 
         if arguments.silent:
@@ -64,17 +67,25 @@ class Presenter:
         return WritingView(title, [example.source for example in examples])
 
     def show(self, view: View, record: Record, value: object) -> None:
-        """Show a record once: where the view stood, or here; `value` is what the cell would show again."""
+        """Show a record in the place of the view, or here; the cell then does not show `value` again."""
         if not view.give_way(record):
             self.display(record)
-        self.formatters.silence_once(value)
+        self.silence_once(value)
 
     def show_unless_displayed(self, view: View, output: ToolOutput) -> None:
-        """Let a run's value show itself, unless a view stands in its place."""
+        """Let a run's value show itself, unless its record replaces the view."""
         from fact_magics.display.record import run_record
 
         if view.stands and view.give_way(run_record(output, streamed=view.streams)):
-            self.formatters.silence_once(output)
+            self.silence_once(output)
+
+    def silence_once(self, value: object) -> None:
+        """Show nothing when this very value is displayed next: its record is in the cell already."""
+        self._shown = value
+
+    def end_cell(self) -> None:
+        """Forget what this cell has shown, so that the value shows its record when it is displayed again."""
+        self._shown = None
 
     @staticmethod
     def display(record: Record) -> None:
@@ -82,3 +93,18 @@ class Presenter:
         from IPython.display import display
 
         display(record.bundle, raw=True)
+
+    def _skip_shown(self, value: object) -> None:
+        # A display method that returns has shown its value; one that is not implemented leaves it to others.
+        shown, self._shown = self._shown, None
+        if value is not shown:
+            raise NotImplementedError
+
+
+def _bundle(value: Tool | ToolOutput, include: object = None, exclude: object = None) -> dict[str, str]:
+    del include, exclude
+    from fact_magics.display.record import run_record, tool_record
+    from fact_magics.tool import ToolOutput
+
+    record = run_record(value) if isinstance(value, ToolOutput) else tool_record(value.stored, value.text)
+    return record.bundle

@@ -94,7 +94,7 @@ def _finish_here(host: Host, core: FactCore, output: ToolOutput, arguments: Argu
     if output.metadata["printed"] and not arguments.silent:
         # What it printed stands above already.
         host.presenter.display(run_record(streamed))
-        host.presenter.formatters.silence_once(output)
+        host.presenter.silence_once(output)
     return output
 
 

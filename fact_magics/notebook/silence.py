@@ -1,11 +1,11 @@
-"""A trailing ``;``: the work is done and recorded, and the cell shows nothing, as with a plain expression."""
+"""A ``;`` at the end of a cell's line or body: do the work, record it, and show nothing."""
 
 from __future__ import annotations
 
 import io
 import tokenize
 
-_QUIET = frozenset({tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER, tokenize.DEDENT})
+_INVISIBLE = frozenset({tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER, tokenize.DEDENT})
 
 
 def line_is_silenced(line: str) -> bool:
@@ -14,34 +14,32 @@ def line_is_silenced(line: str) -> bool:
 
 
 def silenced_input(body: str) -> tuple[str, bool]:
-    """Take the ``;`` off the end of a run's body, and tell whether it was there.
+    """Remove a ``;`` from the end of a run's body, and tell whether there was one.
 
-    One in a string or in a comment is none.
+    A ``;`` inside a string or a comment does not count.
     """
-    bare = body.rstrip()
-    last = bare.rpartition("\n")[2]
-    if ";" not in last:
+    if ";" not in body.rstrip().rpartition("\n")[2]:
         return body, False
-    if "#" not in last:
-        return (bare[:-1], True) if bare.endswith(";") else (body, False)
     try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(body).readline))
+        tokens = list(tokenize.generate_tokens(io.StringIO(body, newline="\n").readline))
     except (tokenize.TokenError, SyntaxError):
         return body, False
-    final = next((token for token in reversed(tokens) if token.type not in _QUIET), None)
-    return body, final is not None and final.string == ";"
+    last = next((token for token in reversed(tokens) if token.type not in _INVISIBLE), None)
+    if last is None or last.string != ";":
+        return body, False
+    row, column = last.start
+    lines = body.split("\n")
+    return "\n".join((*lines[: row - 1], lines[row - 1][:column])), True
 
 
 def silenced_description(body: str) -> tuple[str, bool]:
-    """Take the ``;`` off the end of a description, and tell whether it was there.
+    """Remove a ``;`` from the end of a description, and tell whether there was one.
 
-    It counts after the last example, or on a line of its own: a sentence may end in one.
+    It counts after the last example or on a line of its own, because a sentence may end in ``;``.
     """
     bare = body.rstrip()
-    if not bare.endswith(";"):
-        return body, False
-    *_, block = bare.split("\n\n")
-    lines = block.split("\n")
-    if lines[-1].strip() == ";" or any(line.lstrip().startswith(">>>") for line in lines[:-1]):
+    lines = bare.rpartition("\n\n")[2].split("\n")
+    is_example = any(line.lstrip().startswith(">>>") for line in lines[:-1])
+    if lines[-1].strip() == ";" or (is_example and bare.endswith(";")):
         return bare[:-1], True
     return body, False

@@ -1,9 +1,9 @@
-"""Which way a cell comes in: awaited by the kernel, or as the blocking magic.
+"""The input transformer that turns a ``%%fact_`` cell into an awaited call, or into the blocking magic.
 
-IPython strips ``>>>`` prompts from a cell before any magic sees it, and never awaits what a magic returns.
-So the first transformer in line carries the bodies of these cells whole, and turns a cell that the kernel
-can await into an awaited call. Where that can't be (a magic above it, `run_cell_magic`, a terminal), the
-same body goes to the blocking magic.
+IPython strips ``>>>`` prompts from a cell before any magic sees it, and never awaits the value of a magic. So
+the first transformer keeps the bodies of these cells as they are, and rewrites a cell that the kernel can
+await as an awaited call. In all other cases (a magic above it, `run_cell_magic`, a terminal) the blocking
+magic gets the same body.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Transform = TypeVar("Transform")
 
 _PREFIX = "%%fact_"
 _BLOCKING = "get_ipython().run_cell_magic("
-# Stands before a prompt in a string while IPython strips those of what was pasted.
+# Put before a prompt inside a string while IPython strips the prompts of pasted code.
 _SHIELD = "\ue000"
 
 
 def _only_where_it_runs(transform: Transform) -> Transform:
-    """Spare a transformer the question whether a cell is complete, as prompts ask it at every Enter.
+    """Leave a transformer out when a prompt asks, at every Enter, whether the cell is complete.
 
-    IPython takes a cell magic for complete at a blank line, as long as it still is one.
+    IPython takes a cell for complete at a blank line only if it sees a cell magic.
     """
     function: Any = transform
     function.has_side_effects = True
@@ -41,8 +41,8 @@ class CellEntry:
     awaitable : tuple of str
         The cell magics that have an awaited form.
     target : str
-        An expression, in the notebook's namespace, whose ``cell(name, line, body)`` is awaited, and whose
-        ``refuse(name)`` says what is wrong with the name of a magic that is not there.
+        An expression in the notebook's namespace. Its ``cell(name, line, body)`` is awaited; its
+        ``refuse(name)`` raises an error for a magic that does not exist.
     """
 
     def __init__(self, shell: InteractiveShell, awaitable: tuple[str, ...], target: str) -> None:
@@ -58,8 +58,8 @@ class CellEntry:
 
     def remove(self) -> None:
         """Leave IPython as it was."""
-        self._shell.input_transformers_cleanup.remove(self._transform)
-        self._shell.input_transformers_cleanup.remove(_unshield)
+        for transform in (self._transform, _unshield):
+            self._shell.input_transformers_cleanup.remove(transform)
         self._shell.events.unregister("pre_execute", self._begin)
         self._shell.events.unregister("post_execute", self._end)
 
@@ -67,12 +67,12 @@ class CellEntry:
         self._executing += 1
 
     def _end(self) -> None:
-        # An empty cell ends without having begun, and so does the cell that loads the extension.
+        # An empty cell ends without a beginning, and so does the cell that loads the extension.
         self._executing = max(0, self._executing - 1)
 
     @property
     def in_kernel(self) -> bool:
-        """Whether a Jupyter kernel, whose loop can await a cell, runs this shell."""
+        """Whether this shell belongs to a Jupyter kernel, whose loop can await a cell."""
         return getattr(self._shell, "kernel", None) is not None
 
     @_only_where_it_runs
@@ -86,21 +86,21 @@ class CellEntry:
         indent = lines[first][: -len(head)]
         body = "".join(following.removeprefix(indent) for following in lines[first + 1 :])
         name, _, line = head[2:].rstrip().partition(" ")
-        # `%%name?` asks for help, which IPython gives.
+        # IPython itself answers `%%name?`.
         if not name.isidentifier() or (not head.startswith(_PREFIX) and _PREFIX not in body):
             return lines
         if head.startswith(_PREFIX):
             if name not in self._shell.magics_manager.magics["cell"]:
                 return [f"{self._refused}{name!r})\n"]
-            body = body or "\n"  # IPython refuses a magic's body without a character
-        # Also under another magic, carried whole: the inner cell comes round again.
+            body = body or "\n"  # IPython refuses an empty body
+        # The cell of another magic is rewritten too: IPython transforms the cell inside it again.
         call = self._awaited if self._awaits(name) else _BLOCKING
         return [f"{call}{name!r}, {line!r}, {body!r})\n"]
 
     def remember(self) -> None:
-        """Keep the cell that is being awaited in ``In`` as the magic that it is, as IPython keeps others.
+        """Write the cell that is being awaited to ``In`` as the blocking magic.
 
-        What takes a cell from there, ``exec(In[n])``, ``%macro``, ``%save``, runs it where nobody awaits.
+        ``exec(In[n])``, ``%macro`` and ``%save`` take it from there, and can't await it.
         """
         cells: list[str] = self._shell.history_manager.input_hist_parsed
         if cells and cells[-1].startswith(self._awaited):
@@ -111,7 +111,7 @@ class CellEntry:
 
 
 def _shield(lines: list[str], first: int) -> list[str]:
-    """Keep the examples in the strings of a script, which passes them to ``run_cell_magic``."""
+    """Protect the prompts inside strings, which a script passes to ``run_cell_magic``."""
     pasted = lines[first].lstrip().startswith(">>>")
     if pasted or not any("fact_generate" in line for line in lines):
         return lines

@@ -118,7 +118,7 @@ class TestExport:
             ("solidd", "Did you mean 'solid'"),
             ("solid@4", "It has 1.0.0"),
             ("solid --to /nowhere/at/all.py", "can't be written"),
-            ("solid --to /dev/null", "is no file"),
+            ("solid --to /dev/null", "is not a file"),
         ):
             cell = desk.run(f"%fact export {line}")
             assert told in cell.error, line

@@ -1,37 +1,184 @@
-"""``%fact``: the state, what is kept, and what is done with it; a function a subcommand."""
+"""``%fact`` and its subcommands.
+
+To add one, write a function that takes the `Arguments` and the `Desk` and gives an `Answer`, and add an entry
+to the table below: reading the line, ``--help``, ``--json`` and completion follow from it.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError, did_you_mean
-from fact_magics.notebook.arguments import Command, read_line
-from fact_magics.notebook.commands import changing, listing, models, rerunning, state, travelling
-from fact_magics.notebook.commands.desk import Desk, Notebook
-from fact_magics.notebook.commands.state import FACT
+from fact_magics.notebook.arguments import (
+    ALLOW,
+    EXAMPLE_TIMEOUT,
+    MEMORY,
+    TIMEOUT,
+    YES_REALLY,
+    Command,
+    Option,
+    read_line,
+    whole_number,
+)
+from fact_magics.notebook.commands import files, history, models, state, tools
+from fact_magics.notebook.commands.desk import Desk
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fact_magics.display.record import Record
-    from fact_magics.notebook.commands.desk import Work
+    from fact_magics.notebook.commands.desk import Notebook, Work
     from fact_magics.session import Session
     from fact_magics.tool import ToolOutput
 
-__all__ = ["FACT", "Notebook", "commands", "help_text", "manage"]
 
-_SUBCOMMANDS: dict[str, tuple[Command, Work]] = {
-    "tools": (listing.TOOLS, listing.list_tools),
-    "show": (listing.SHOW, listing.show),
-    "history": (listing.HISTORY, listing.list_history),
-    "models": (models.MODELS, models.list_models),
-    "rerun": (rerunning.RERUN, rerunning.rerun),
-    "insert": (changing.INSERT, changing.insert),
-    "rollback": (changing.ROLLBACK, changing.roll_back),
-    "remove": (changing.REMOVE, changing.remove),
-    "export": (travelling.EXPORT, travelling.export),
-    "import": (travelling.IMPORT, travelling.import_),
-    "trust": (state.TRUST, state.trust_file),
-}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subcommand(Command):
+    """A subcommand of ``%fact``, and the function that does its work."""
+
+    work: Work
+
+
+_JSON = Option("--json", "Print JSON.")
+_REPLACE = Option("--replace", "Overwrite a file that holds something else.")
+
+_TABLE = (
+    Subcommand(
+        "%fact",
+        "Show the model, isolation, database, cache and session in use; or run a subcommand.",
+        examples=("%fact", "%fact tools", "%fact show slugify", "%fact history --tool slugify -n 5"),
+        work=state.show_state,
+    ),
+    Subcommand(
+        "%fact tools",
+        "List the stored tools, newest first.",
+        options=(Option("--search", "Only tools with these words in name, description or tags.", "TEXT"),),
+        examples=("%fact tools", "%fact tools --search slug"),
+        work=tools.list_tools,
+    ),
+    Subcommand(
+        "%fact show",
+        "Show all about a tool, a run or a generation.",
+        words=("NAME[@VERSION]|ID",),
+        examples=("%fact show slugify", "%fact show slugify@1.0", "%fact show 5f2c"),
+        work=history.show,
+    ),
+    Subcommand(
+        "%fact history",
+        "List the runs and generations of this session, newest first.",
+        options=(
+            Option("-n", "List at most N rows (20; with --to, all).", "N", whole_number(1, 1_000_000_000)),
+            Option("--tool", "Only rows of this tool.", "NAME"),
+            Option(
+                "--status",
+                "Only rows with this status: ok, error, invalid, timeout, limit or interrupted.",
+                "STATUS",
+                history.status,
+            ),
+            Option("--search", "Only runs with these words in input, output or error.", "TEXT"),
+            Option("--since", "Only rows since a time, or so long ago: 2h, '3 days', 2026-01-31.", "TIME"),
+            Option("--session", "List another session by its id, or all of them: all.", "SESSION"),
+            Option("--to", "Write the rows to this file as JSON.", "FILE"),
+            _REPLACE,
+        ),
+        examples=(
+            "%fact history",
+            "%fact history --status error --since 2h",
+            "%fact history --session all --to runs.json",
+        ),
+        work=history.list_history,
+    ),
+    Subcommand(
+        "%fact models",
+        "List the models that a cell can name, and what each of them still needs.",
+        options=(
+            Option(
+                "--check",
+                "Ask each ready model, for 10 s at most; this costs a request of a few tokens each.",
+            ),
+        ),
+        examples=("%fact models", "%fact models --check", "%fact models --json"),
+        work=models.list_models,
+    ),
+    Subcommand(
+        "%fact rerun",
+        "Run a row of the history again: same version, same input, not from the cache.",
+        words=("ID",),
+        options=(TIMEOUT, MEMORY, ALLOW, YES_REALLY),
+        examples=("%fact rerun 5f2c", "%fact rerun 5f2c --timeout 120"),
+        work=history.rerun,
+    ),
+    Subcommand(
+        "%fact insert",
+        "Add a %%fact_edit cell below with the tool's source, to change it by hand.",
+        words=("NAME[@VERSION]",),
+        examples=("%fact insert slugify", "%fact insert slugify@1.0"),
+        work=tools.insert,
+    ),
+    Subcommand(
+        "%fact rollback",
+        "Make another version the current one, here and in notebooks opened later.",
+        words=("NAME", "VERSION?"),
+        examples=("%fact rollback slugify 1.0.0", "%fact rollback slugify 1"),
+        work=tools.roll_back,
+    ),
+    Subcommand(
+        "%fact remove",
+        "Remove a tool with all its versions. Its history stays.",
+        words=("NAME",),
+        options=(Option("--yes", "Confirm the removal."),),
+        examples=("%fact remove slugify --yes",),
+        work=tools.remove,
+    ),
+    Subcommand(
+        "%fact export",
+        "Write a tool to a readable file, which %fact import reads.",
+        words=("NAME[@VERSION]",),
+        options=(
+            Option("--to", "The file, or its directory (NAME.fact.py beside the notebook).", "FILE"),
+            _REPLACE,
+        ),
+        examples=("%fact export slugify", "%fact export slugify@1.0 --to shared/slugify.fact.py"),
+        work=files.export,
+    ),
+    Subcommand(
+        "%fact import",
+        "Read a tool from a file, test it here on its examples, and store it.",
+        words=("FILE",),
+        options=(
+            ALLOW,
+            YES_REALLY,
+            Option("--unsigned", "Accept a file without a signature although SECRET_KEY is set."),
+            EXAMPLE_TIMEOUT,
+        ),
+        examples=(
+            "%fact import slugify.fact.py",
+            "%fact import stars.fact.py --allow net:api.github.com:443",
+        ),
+        work=files.import_,
+    ),
+    Subcommand(
+        "%fact trust",
+        "Trust a .env or config.yaml to set endpoints, the database and the cache, until it changes.",
+        words=("PATH",),
+        examples=("%fact trust .env", "%fact trust config.yaml"),
+        work=state.trust_file,
+    ),
+)
+
+
+def by_name(table: Iterable[Subcommand]) -> dict[str, Subcommand]:
+    """Give each subcommand ``--json``, and file it under its name without ``%fact``."""
+    return {
+        entry.name.removeprefix("%fact").strip(): replace(entry, options=(*entry.options, _JSON))
+        for entry in table
+    }
+
+
+COMMANDS = by_name(_TABLE)
+"""The subcommands by name; the empty name is ``%fact`` alone."""
 
 
 def manage(line: str, session: Session, notebook: Notebook) -> Record | ToolOutput | str:
@@ -40,38 +187,32 @@ def manage(line: str, session: Session, notebook: Notebook) -> Record | ToolOutp
     Returns
     -------
     Record, ToolOutput or str
-        What the cell shows, a run that is its value, or JSON or help to print.
+        The cell's output, a run that is its value, or JSON or help to print.
 
     Raises
     ------
     FactError
-        The line can't be read, names what is not there, or asks for what can't be done.
+        The line can't be read, or names something that does not exist, or the work fails.
     """
-    work: Work
-    word, rest = (*line.split(maxsplit=1), "", "")[:2]
-    if not word or word.startswith("-"):
-        command, work, rest = FACT, state.show_state, line
-    elif word in _SUBCOMMANDS:
-        command, work = _SUBCOMMANDS[word]
-    else:
-        hint = did_you_mean(word, _SUBCOMMANDS) or f"It has {', '.join(sorted(_SUBCOMMANDS))}."
-        raise CellError(f"%fact has no subcommand {word!r}.", hint=hint)
-    arguments = read_line(rest, command)
+    word, *_ = (*line.split(maxsplit=1), "")
+    name = "" if word.startswith("-") else word
+    if name not in COMMANDS:
+        known = sorted(filter(None, COMMANDS))
+        hint = did_you_mean(name, known) or f"Its subcommands are {', '.join(known)}."
+        raise CellError(f"%fact has no subcommand {name!r}.", hint=hint)
+    command = COMMANDS[name]
+    arguments = read_line(line.strip().removeprefix(name), command)
     if arguments.help:
-        return help_text() if command is FACT else command.help_text()
-    answer = work(arguments, Desk(session, notebook))
+        return command.help_text() if name else help_text()
+    answer = command.work(arguments, Desk(session, notebook))
     if arguments.get("json"):
         return json.dumps(answer.data, indent=2, default=str)
     return answer.value or answer.record
 
 
-def commands() -> dict[str, Command]:
-    """Give what each subcommand reads, by its name; under the empty name, a line without one."""
-    return {"": FACT, **{name: command for name, (command, _) in _SUBCOMMANDS.items()}}
-
-
 def help_text() -> str:
     """Write the page that ``%fact --help`` shows."""
-    width = max(len(known.usage) for known, _ in _SUBCOMMANDS.values())
-    subcommands = [f"  {known.usage.ljust(width)}  {known.summary}" for known, _ in _SUBCOMMANDS.values()]
-    return "\n".join((FACT.help_text(), "", "Subcommands, each with --help", *subcommands))
+    own, *others = COMMANDS.values()
+    width = max(len(command.usage) for command in others)
+    listed = (f"  {command.usage.ljust(width)}  {command.summary}" for command in others)
+    return "\n".join((own.help_text(), "", "Subcommands, each with --help", *listed))

@@ -1,4 +1,4 @@
-"""``%fact`` alone, and which found files it is told to trust."""
+"""``%fact`` alone, and ``%fact trust``: the state of this notebook, and the files that it trusts."""
 
 from __future__ import annotations
 
@@ -8,38 +8,21 @@ from typing import TYPE_CHECKING
 from fact_magics._version import __version__
 from fact_magics.config.trust import trust
 from fact_magics.errors import FactError
-from fact_magics.notebook.arguments import Arguments, Command
-from fact_magics.notebook.commands.desk import JSON, Answer, Desk
-from fact_magics.notebook.commands.pages import page
+from fact_magics.notebook.commands.desk import Answer, Desk, page
 from fact_magics.text import plural
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
     from fact_magics.config import Settings
-
-FACT = Command(
-    usage="%fact [SUBCOMMAND]",
-    summary="Show the state; or, with a subcommand, list, show, move and exchange what is kept.",
-    options=(JSON,),
-    examples=("%fact", "%fact tools", "%fact show slugify", "%fact history --tool slugify -n 5"),
-)
-TRUST = Command(
-    usage="%fact trust PATH",
-    summary="Let a found .env or config.yaml say where keys, requests, history and caches go, as it is now.",
-    positional=("PATH",),
-    examples=("%fact trust .env", "%fact trust config.yaml"),
-)
-
-_NO_ISOLATION = 'this system can\'t enforce it; see %config FactMagics.isolation = "process"'
+    from fact_magics.notebook.arguments import Arguments
 
 
-def show_state(arguments: Arguments, desk: Desk) -> Answer:
-    """Show which model, isolation, database, cache and session are in use."""
-    del arguments
+def show_state(_: Arguments, desk: Desk) -> Answer:
+    """Show the model, isolation, database, cache and session in use."""
     core = desk.core
     settings = core.settings
-    chosen, why = desk.wait(model_in_use(settings))
-    layers = desk.wait(core.layers())
+    chosen, why = desk.ask(lambda _: model_in_use(settings))
+    layers = desk.ask(lambda core: core.layers())
     memory = core.cache_stats()
     state = {
         "fact_magics": __version__,
@@ -51,19 +34,20 @@ def show_state(arguments: Arguments, desk: Desk) -> Answer:
         "session": core.session_id,
         "notes": list(settings.notes),
     }
-    rows = [
+    unisolated = 'none: this system can\'t enforce it; see %config FactMagics.isolation = "process"'
+    facts = [
         ("Model", f"{chosen} ({why})"),
-        ("Isolation", ", ".join(layers) or f"none: {_NO_ISOLATION}"),
+        ("Isolation", ", ".join(layers) or unisolated),
         ("Database", str(core.database_path)),
-        ("Cache", f"{plural(memory.entries, 'answer')} in memory, {memory.bytes:,} bytes, over the database"),
+        ("Cache", f"{plural(memory.entries, 'answer')} in memory ({memory.bytes:,} bytes)"),
         ("Session", core.session_id),
         *(("Note", note) for note in settings.notes),
     ]
-    return Answer(page(f"fact_magics {__version__}", rows), state)
+    return Answer(page(f"fact_magics {__version__}", facts), state)
 
 
 async def model_in_use(settings: Settings) -> tuple[str, str]:
-    """Tell which model is asked where a cell names none, and why; ``none`` where that would be a guess."""
+    """Name the model for cells that name none, and why; ``none`` where choosing one would be a guess."""
     from fact_magics.core.generating import refuse_to_guess
     from fact_magics.providers.choose import choose
 
@@ -86,7 +70,7 @@ async def model_in_use(settings: Settings) -> tuple[str, str]:
 
 
 def trust_file(arguments: Arguments, desk: Desk) -> Answer:
-    """Trust a found file as it is now."""
+    """Trust a file with its present content."""
     path = desk.path(arguments.words["PATH"])
     trust(path, desk.session.trust_home())
     record = page("Trusted", [("File", str(path.resolve())), ("Until", "its content changes")])

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 def test_one_version_alone_is_not_removed(fact, keep_tools):
     keep_tools("twice")
     for line in ("remove twice@1.0.0", "remove twice@1 --yes"):
-        with pytest.raises(CellError, match="takes out twice as a whole, not one version"):
+        with pytest.raises(CellError, match="removes all versions of twice, not just one"):
             fact(line)
     assert fact("tools").plain.startswith("1 tool")
 

@@ -13,17 +13,17 @@ pytestmark = pytest.mark.slow
 
 def test_a_list_of_tools_that_is_cut_says_so(fact, keep_tools):
     keep_tools(*(f"tool_{number}" for number in range(101)))
-    assert fact("tools").plain.startswith("The latest 100 tools; there are more, for --search to find")
+    assert fact("tools").plain.startswith("The latest 100 tools; use --search to find the others")
     assert len(fact("tools --json")) == 100
     assert fact("tools --search tool_100").plain.startswith("1 tool")
-    assert fact("tools --search twice").plain.startswith("The best 100 tools; there are more, ")
+    assert fact("tools --search twice").plain.startswith("The best 100 tools; use --search")
 
 
 def test_a_history_that_is_cut_says_so(fact, keep_tools, keep_runs):
     keep_tools("twice")
     keep_runs("twice", 21)
     cut = fact("history").plain
-    assert cut.startswith("The latest 20 rows; there are more: -n N")
+    assert cut.startswith("The latest 20 rows; use -n N")
     assert '{"n": 20} → 40' in cut
     assert '{"n": 0} → 0' not in cut
     assert fact("history -n 1").plain.startswith("The latest 1 row;")
@@ -55,7 +55,7 @@ def test_what_is_neither_a_tool_nor_a_row_is_said_to_be_neither(fact, keep_tools
         fact("show deadbeef")
     assert (
         caught.value.line
-        == "There is no tool and no row 'deadbeef'. %fact tools and %fact history list what there is."
+        == "No tool, run or generation is named 'deadbeef'. List them with %fact tools and %fact history."
     )
     with pytest.raises(UnknownName, match="Did you mean 'twice'"):
         fact("show twise")
@@ -74,14 +74,14 @@ def test_a_row_with_much_in_it_scrolls_by_itself(fact, keep_runs):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("history -n 1e30", "-n '1e30' must be at most"),
-        ("history --since 3 days", "a value with blanks in it goes between quotes"),
-        ("history --to ~nobody-of-that-name/x.json", "is no path here"),
+        ("history -n 1e30", "-n: '1e30' is not a whole number from 1 to 1000000000"),
+        ("history --since 3 days", "Put quotes around a value that has spaces"),
+        ("history --to ~nobody-of-that-name/x.json", "is not a valid path"),
         ("tools\t--jsn", "Did you mean '--json'"),
         ("rerun", "%fact rerun needs ID."),
         ("rerun 1 --fresh", "%fact rerun has no option --fresh."),
         ("import", "%fact import needs FILE."),
-        ("trust a b", "%fact trust does not read 'b'."),
+        ("trust a b", "%fact trust does not take 'b'."),
         ("show", "%fact show needs NAME|ID."),
     ],
 )

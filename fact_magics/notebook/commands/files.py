@@ -1,0 +1,165 @@
+"""``%fact export`` and ``import``: write a tool to a file, and read one from a file."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from fact_magics.core import portable
+from fact_magics.core.importing import Consent, author_of, refuse_ungranted, refuse_unsigned
+from fact_magics.errors import CellError, FactError, TransferRefused
+from fact_magics.events import GenerationEnded
+from fact_magics.notebook.commands.desk import Answer, Desk, page, read_file, write_file
+from fact_magics.signature.source import ToolSource
+from fact_magics.text import one_line, plural, shorten
+from fact_magics.tool import IMPORTED
+from fact_magics.writing.checks import check
+
+if TYPE_CHECKING:
+    from fact_magics.config import Settings
+    from fact_magics.core import FactCore
+    from fact_magics.core.handle import Tool
+    from fact_magics.core.portable import ToolFile
+    from fact_magics.events import Event
+    from fact_magics.notebook.arguments import Arguments
+    from fact_magics.tool import ToolVersion
+
+    Facts = list[tuple[str, str]]
+
+# The longest source that a tool may have.
+_SHOWN = 200_000
+
+
+def export(arguments: Arguments, desk: Desk) -> Answer:
+    """Write a tool to a file."""
+    text = desk.ask(lambda core: core.export_tool(arguments.words["NAME"]))
+    file = portable.read(text)
+    path = desk.path(arguments.get("to") or f"{file.name}.fact.py")
+    if path.is_dir():
+        path /= f"{file.name}.fact.py"
+    write_file(
+        path,
+        text,
+        is_kept=lambda there: not (arguments.get("replace") or _holds(there, file.name)),
+        kept=f"is not an unchanged export of {file.name}",
+    )
+    origin = desk.core.settings.origin("secret_key")
+    facts = [
+        ("Written", f"{path}, {plural(len(text.encode()), 'byte')}"),
+        ("Allowed", ", ".join(file.permissions)),
+        ("Signed", f"with the SECRET_KEY from {origin}" if file.signature else "no: no SECRET_KEY is set"),
+        ("Elsewhere", f"%fact import {shlex.quote(path.name)}"),
+    ]
+    data = {"name": file.name, "version": file.version, "file": str(path), "signed": bool(file.signature)}
+    return Answer(page(f"{file.name} {file.version}", facts), data)
+
+
+def _holds(content: bytes, name: str) -> bool:
+    try:
+        return portable.read(portable.decode(content)).name == name
+    except TransferRefused:
+        return False
+
+
+def import_(arguments: Arguments, desk: Desk) -> Answer:
+    """Show the tool in a file, test it here, and store it."""
+    path = desk.path(arguments.words["FILE"])
+    content = read_file(path, portable.MAX_BYTES + 1)
+    if content is None:
+        raise CellError(f"There is no file {path}.", hint="Give the path of a file that %fact export wrote.")
+    text = portable.decode(content)
+    file = portable.read(text)
+    about = f"{file.name} {file.version} from {path.name}"
+    ended: list[GenerationEnded] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, GenerationEnded):
+            ended.append(event)
+
+    consent = Consent(
+        tuple(arguments.get("allow", ())),
+        bool(arguments.get("yes_really")),
+        bool(arguments.get("unsigned")),
+    )
+
+    async def take_in(core: FactCore) -> tuple[ToolVersion | None, Tool]:
+        refuse_unsigned(file, core.settings.secret_key, unsigned=consent.unsigned)
+        refuse_ungranted(file, consent, core.directory, command=_command(arguments, consent))
+        before = await core.current(file.name)
+        tool = await core.import_tool(
+            text,
+            permissions=consent.permissions,
+            yes_really=consent.yes_really,
+            unsigned=consent.unsigned,
+            timeout_seconds=arguments.get("timeout", 30.0),
+            listener=listen,
+        )
+        return before, tool
+
+    claims = _claims(file, desk.core.settings)
+    lines = plural(len(file.source.splitlines()), "line")
+    texts = [
+        ("Examples", shorten(file.contract, _SHOWN)),
+        (f"Source, {lines}", shorten(file.source, _SHOWN)),
+    ]
+    try:
+        before, tool = desk.ask(take_in, stopped=f"The import of {file.name} was stopped.")
+    except FactError:
+        desk.notebook.show(page(about, claims, code=texts))
+        raise
+    data = {**asdict(tool.metadata), "reused": ended[-1].reused, "signed": bool(file.signature)}
+    return Answer(page(about, [*claims, *_outcome(tool, ended[-1], before)], code=texts), data)
+
+
+def _command(arguments: Arguments, consent: Consent) -> str:
+    """Write the line again, to which missing permissions can be added."""
+    words = ["%fact import", shlex.quote(arguments.words["FILE"])]
+    words += [f"--allow {shlex.quote(permission)}" for permission in consent.permissions]
+    words += ["--yes-really"] * consent.yes_really + ["--unsigned"] * consent.unsigned
+    return " ".join(words)
+
+
+def _outcome(tool: Tool, ended: GenerationEnded, before: ToolVersion | None) -> Facts:
+    name = tool.name
+    if ended.reused:
+        done = f"{ended.notice}; it is the current one"
+    elif tool.metadata.proven:
+        examples = plural(len(ended.attempts[-1].verdicts), "example")
+        done = f"as {name} {tool.version}, proven here on {examples}"
+    else:
+        done = f"as {name} {tool.version}, unproven: it has no examples"
+    facts = [("Imported", done), ("Bind it", f"from fact_magics.tools import {name}")]
+    if before is not None and before.metadata.id != tool.id:
+        was = before.metadata.version
+        facts.append(("Before", f"{was} was the current one; %fact rollback {name} {was} goes back to it"))
+    return facts
+
+
+def _claims(file: ToolFile, settings: Settings) -> Facts:
+    """List what a file says about its tool. None of it is relied on."""
+    source = ToolSource(file.source, file.name)
+    failures = check(source)
+    author = author_of(file, file.permissions)
+    written = f"made {one_line(file.created_at, 40)}, by fact_magics {one_line(file.fact_magics, 20)}"
+    proof = f"proven there on {plural(file.examples, 'example')}, it says" if file.proven else "unproven"
+    return [
+        ("Signature", one_line(failures[0] if failures else source.signature.text, 400)),
+        ("Does", ("" if failures else source.signature.doc) or file.description),
+        ("Asks for", ", ".join(file.permissions) or "no permissions"),
+        ("Written by", f"{author.model or 'nobody'}{', it says' if author.provider == IMPORTED else ''}"),
+        ("Exported", f"{written}; {proof}"),
+        ("Signed", _signed(file, settings)),
+        ("Tags", ", ".join(file.tags)),
+    ]
+
+
+def _signed(file: ToolFile, settings: Settings) -> str:
+    key = settings.secret_key
+    if not file.signature:
+        return "no"
+    if key is None:
+        return "yes, but it can't be checked: no SECRET_KEY is set here"
+    if not file.is_signed_by(key):
+        return "with a different SECRET_KEY"
+    return f"validly, with the SECRET_KEY from {settings.origin('secret_key')}"

@@ -1,0 +1,283 @@
+"""``%fact show``, ``history`` and ``rerun``: what ran, what was written, and how a run is repeated."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.core.handle import Tool
+from fact_magics.display import cells
+from fact_magics.display.record import run_record, tool_record
+from fact_magics.display.table import Table
+from fact_magics.errors import CellError, InvalidInput, UnknownName, did_you_mean
+from fact_magics.notebook.commands.desk import Answer, Desk, page, write_file
+from fact_magics.text import duration, plural
+from fact_magics.tool import HAND, IMPORTED, Status, ToolInput
+from fact_magics.values import plain
+
+if TYPE_CHECKING:
+    from fact_magics.core import FactCore
+    from fact_magics.display.cells import Cell
+    from fact_magics.display.record import Record
+    from fact_magics.notebook.arguments import Arguments
+    from fact_magics.store import ExecutionRow, GenerationRow
+    from fact_magics.tool import ToolOutput
+
+_ROWS_LISTED = 20
+_RUNS_COUNTED = 50
+_RUNS_COMPARED = 200
+_REASON_LIMIT = 80
+# Every file of rows begins so, if it has rows.
+_FILE_START = b'[\n  {\n    "kind": "'
+
+
+def status(text: str) -> Status:
+    """Read the value of ``--status``."""
+    try:
+        return Status(text)
+    except ValueError:
+        hint = did_you_mean(text, map(str, Status)) or f"It must be one of {', '.join(Status)}."
+        raise ValueError(f"is not a status. {hint}") from None
+
+
+def show(arguments: Arguments, desk: Desk) -> Answer:
+    """Show a tool, a run, or the attempts of a generation."""
+    wanted = arguments.words["NAME|ID"]
+    found = desk.ask(lambda core: _find(core, wanted))
+    if isinstance(found, list):
+        return Answer(_generation_page(found), [asdict(row) for row in found])
+    if not isinstance(found, Tool):
+        return Answer(_run_page(found), asdict(found))
+    runs = desk.ask(lambda core: core.list_runs(tool_id=found.id, limit=_RUNS_COUNTED + 1))
+    data = {
+        **asdict(found.metadata),
+        "signature": found.text,
+        "source": found.source,
+        "schema": found.json_schema(),
+    }
+    return Answer(tool_record(found.stored, found.text, uses=_uses(runs)), data)
+
+
+def _uses(runs: list[ExecutionRow]) -> str:
+    if not runs:
+        return "none yet"
+    many = f"more than {_RUNS_COUNTED} runs" if len(runs) > _RUNS_COUNTED else plural(len(runs), "run")
+    return f"{many}, the last {cells.when(runs[0].executed_at).plain}"
+
+
+async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[GenerationRow]:
+    try:
+        return await core.look_up(wanted)
+    except (CellError, UnknownName):
+        if "@" in wanted:  # no id has one
+            raise
+    if (found := await core.find_row(wanted)) is not None:
+        return found
+    hint = did_you_mean(wanted, await core.tool_names())
+    raise UnknownName(
+        f"No tool, run or generation is named {wanted!r}.",
+        hint=hint or "List them with %fact tools and %fact history.",
+    )
+
+
+def _run_page(row: ExecutionRow) -> Record:
+    facts = [
+        ("Tool", f"{row.tool_name} {row.tool_version or ''}".strip()),
+        ("Status", f"{row.status}{', cached' if row.cached else ''}"),
+        ("When", f"{row.executed_at} ({cells.when(row.executed_at).plain})"),
+        ("Took", duration(row.duration_ms)),
+        ("Input", row.input_data or ""),
+        ("Output", row.output_data or ""),
+        ("Printed", row.printed),
+        ("Error", row.error or ""),
+        ("Details", row.details or ""),
+        ("Isolation", row.isolation),
+        ("Allowed", ", ".join(row.permissions)),
+        ("Session", row.session_id or ""),
+    ]
+    return page(f"Run {row.id}", facts)
+
+
+def _generation_page(attempts: list[GenerationRow]) -> Record:
+    first = attempts[0]
+    facts = [
+        ("Request", first.description),
+        ("Examples", first.contract),
+        ("Allowed", ", ".join(first.permissions)),
+    ]
+    for row in attempts:
+        heading = f"{row.status} · {row.model} · {duration(row.duration_ms)}"
+        if row.output_tokens is not None:
+            heading += f" · {row.input_tokens} tokens in, {row.output_tokens} out"
+        facts += [(f"Attempt {row.attempt}", heading), ("Why", row.reason), ("Text", row.text)]
+    return page(f"Generation {first.generation_id} of {first.tool_name}", facts)
+
+
+def list_history(arguments: Arguments, desk: Desk) -> Answer:
+    """List runs and generations, or write them to a file."""
+    to, search = arguments.get("to"), arguments.get("search")
+    limit = arguments.get("n", None if to else _ROWS_LISTED)
+
+    async def find(core: FactCore) -> tuple[list[ExecutionRow], list[GenerationRow]]:
+        chosen = {
+            "session_id": await _session_id(core, arguments.get("session")),
+            "tool_name": arguments.get("tool"),
+            "status": arguments.get("status"),
+            "since": arguments.get("since"),
+            "limit": None if limit is None else limit + 1,
+        }
+        runs = await core.list_runs(**chosen, search=search)
+        return runs, [] if search else await core.list_generations(**chosen)
+
+    runs, generations = desk.ask(find)
+    found: list[tuple[str, tuple[str | Cell, ...], dict[str, Any]]] = [
+        *((row.executed_at, _run_cells(row), {"kind": "run", **asdict(row)}) for row in runs),
+        *(
+            (row.started_at, _generation_cells(row), {"kind": "generation", **asdict(row)})
+            for row in generations
+        ),
+    ]
+    found.sort(key=lambda item: item[0], reverse=True)
+    listed = found[:limit]
+    data = [row for _, _, row in listed]
+    if to:
+        path = desk.path(to)
+        write_file(
+            path,
+            json.dumps(data, indent=2, ensure_ascii=False),
+            is_kept=lambda there: not (arguments.get("replace") or _holds_rows(there)),
+            kept="does not hold rows of a history",
+        )
+        return Answer(page("History", [("Written", f"{plural(len(data), 'row')} to {path}")]), data)
+    if len(listed) < len(found):
+        title = f"The latest {plural(len(listed), 'row')}; use -n N to list N rows"
+    elif listed:
+        title = plural(len(listed), "row")
+    else:
+        title = "No row matches." if arguments.options else "Nothing has run yet in this session."
+    head = ("Id", "When", "Status", "Tool", "Input → output", "Took")
+    rows = [row for _, row, _ in listed]
+    return Answer(Table(title, head, rows, numbers=("Took",)).record(), data)
+
+
+async def _session_id(core: FactCore, wanted: str | None) -> str | None:
+    """Find a session by the beginning of its id; None means all of them."""
+    if wanted in (None, "all"):
+        return None if wanted else core.session_id
+    known = await core.find_session(wanted)
+    if known is None:
+        raise UnknownName(f"There is no session {wanted!r}.", hint="Write --session all for all sessions.")
+    return known.id
+
+
+def _run_cells(row: ExecutionRow) -> tuple[str | Cell, ...]:
+    is_ok = row.status is Status.OK
+    return (
+        row.id[:8],
+        cells.when(row.executed_at),
+        cells.status(row.status, cached=row.cached),
+        f"{row.tool_name} {row.tool_version or ''}".strip(),
+        cells.in_and_out(row.input_data, row.output_data if is_ok else row.error, is_data=is_ok),
+        duration(row.duration_ms),
+    )
+
+
+def _generation_cells(row: GenerationRow) -> tuple[str | Cell, ...]:
+    is_ok = row.status is Status.OK
+    if row.provider == HAND:
+        what = "written by hand"
+    elif row.provider == IMPORTED:
+        what = f"imported: {row.model}"
+    else:
+        what = f"{'written by' if is_ok else 'asked'} {row.model}, attempt {row.attempt}"
+    if not is_ok and row.reason:
+        what = f"{what}: {cells.middle(row.reason, _REASON_LIMIT)}"
+    return (
+        row.generation_id[:8],
+        cells.when(row.started_at),
+        cells.status(row.status),
+        row.tool_name,
+        what,
+        duration(row.duration_ms),
+    )
+
+
+def _holds_rows(content: bytes) -> bool:
+    return content in (b"[]", b"") or content.startswith(_FILE_START)
+
+
+def rerun(arguments: Arguments, desk: Desk) -> Answer:
+    """Run a row again: the same version on the same input."""
+    wanted = arguments.words["ID"]
+    output = desk.ask(
+        lambda core: _run_again(core, wanted, arguments),
+        stopped=f"The run of {wanted} was stopped; it is recorded as interrupted.",
+    )
+    data = {
+        "success": output.success,
+        "result": plain(output.result),
+        "execution_time_ms": output.execution_time_ms,
+        "metadata": output.metadata,
+    }
+    return Answer(run_record(output), data, output)
+
+
+async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolOutput:
+    row = await _find_run(core, wanted)
+    tool = await core.version_by_id(row.tool_id) if row.tool_id else None
+    if tool is None or row.input_data is None:
+        raise CellError(f"The run {row.id[:8]} found no tool to run, so it can't be run again.")
+    if row.status is Status.INVALID:
+        raise CellError(
+            f"The input of the run {row.id[:8]} was invalid, so it can't be run again.",
+            hint=f"Write a %%fact_run {row.tool_name} cell with valid input.",
+        )
+    allowed = arguments.get("allow", ())
+    if (own := sorted(set(row.permissions) - set(tool.metadata.permissions))) and not allowed:
+        line = " ".join(f"--allow {permission}" for permission in own)
+        raise CellError(
+            f"The run {row.id[:8]} was granted {', '.join(own)}, which its tool does not have.",
+            hint=f"To grant that again, add: {line}",
+        )
+    unreadable = CellError(
+        f"The history keeps the input of {row.id[:8]} in a form that can't be read back exactly.",
+        hint=f"%fact show {row.id[:8]} shows it; write a %%fact_run {row.tool_name} cell with it.",
+    )
+    try:
+        parameters = tool.loaded.signature.read_recorded(row.input_data)
+    except (ValueError, RecursionError) as error:
+        raise unreadable from error
+    request = ToolInput(
+        tool.stored.reference,
+        parameters,
+        timeout_seconds=arguments.get("timeout", 30.0),
+        memory_mb=arguments.get("memory", 1024),
+        fresh=True,
+        permissions=allowed,
+        yes_really=bool(arguments.get("yes_really")),
+    )
+    try:
+        planned = await core.plan(tool, request)
+    except InvalidInput as refused:
+        if tool.loaded.takes_paths:  # the files have changed
+            raise
+        raise unreadable from refused
+    # Never run on an input that may differ from the recorded one.
+    if not tool.loaded.signature.recorded_exactly and (row.cache_key is None or planned.key != row.cache_key):
+        raise unreadable
+    return await core.execute(planned)
+
+
+async def _find_run(core: FactCore, wanted: str) -> ExecutionRow:
+    found = await core.find_row(wanted)
+    if isinstance(found, list):
+        raise CellError(
+            f"{wanted} is a generation of {found[0].tool_name}, not a run.",
+            hint=f"%fact show {wanted} shows the request; run its cell again with --fresh.",
+        )
+    if found is None:
+        known = [row.id[: len(wanted)] for row in await core.list_runs(limit=_RUNS_COMPARED)]
+        hint = did_you_mean(wanted, known) or "%fact history lists the runs."
+        raise UnknownName(f"There is no run {wanted!r}.", hint=hint)
+    return found
