@@ -18,20 +18,20 @@ def wait_outside() -> None:
     import socket
 
     kind: Any = socket.socket
-    plain = _Plain(kind.connect, kind.connect_ex)
+    plain_connect, plain_connect_ex = kind.connect, kind.connect_ex
 
     def connect(self: socket.socket, address: Any) -> None:
         if not waits(self):
-            plain.connect(self, address)
+            plain_connect(self, address)
         elif code := connect_ex(self, address):
             raise OSError(code, os.strerror(code))
 
     def connect_ex(self: socket.socket, address: Any) -> int:
         if not waits(self):
-            return int(plain.connect_ex(self, address))
+            return int(plain_connect_ex(self, address))
         self.setblocking(False)
         try:
-            code = int(plain.connect_ex(self, address))
+            code = int(plain_connect_ex(self, address))
             if code != errno.EINPROGRESS:
                 return code
             poll = select.poll()
@@ -45,10 +45,3 @@ def wait_outside() -> None:
         return connecting.gettimeout() is None and connecting.family in (socket.AF_INET, socket.AF_INET6)
 
     kind.connect, kind.connect_ex = connect, connect_ex
-
-
-class _Plain:
-    """The methods of C, as attributes: by its names, `denied` knows code that connects."""
-
-    def __init__(self, connect: Any, connect_ex: Any) -> None:
-        self.connect, self.connect_ex = connect, connect_ex
