@@ -115,7 +115,7 @@ _METADATA_ADDRESSES = frozenset(
     map(ip_address, ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
 )
 _THIS_MACHINE = "every service of this machine would be in reach, this notebook's server among them"
-_OWN_NAMES = frozenset(
+OWN_NAMES = frozenset(
     {
         "localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback",
         "host.docker.internal", "gateway.docker.internal", "host.containers.internal",
@@ -157,7 +157,7 @@ def _gives_keys(address: IPv4Address | IPv6Address) -> bool:
 
 def _is_own_name(host: str) -> bool:
     own = socket.gethostname().lower()
-    return host in _OWN_NAMES or host.endswith(".localhost") or host in (own, own.partition(".")[0])
+    return host in OWN_NAMES or host.endswith(".localhost") or host in (own, own.partition(".")[0])
 
 
 def _is_own(address: IPv4Address | IPv6Address) -> bool:

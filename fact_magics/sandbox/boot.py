@@ -61,7 +61,7 @@ ENV_PROGRAM = shutil.which("env", path=os.defpath)
 """The system's ``env``, in which a command gets an environment; it starts sooner than an interpreter."""
 
 # What a child needs of `fact_magics.values`, each after what it imports.
-_CODEC = ("values.forms", "values.foreign", "values.wire")
+CODEC = ("values.forms", "values.foreign", "values.wire")
 _PACKAGE = Path(__file__).parent.parent
 
 CONNECTOR = "fact_magics.http"
@@ -97,7 +97,9 @@ def payload(main: str, settings: Mapping[str, Any], library: tuple[str, ...] = (
         Modules of the standard library to send too, for where it costs more to open them.
     """
     told = (main, {**settings, "importable": {CONNECTOR: connector_source()}})
-    return _code(main, library) + _framed(told)
+    system = ("confine", "seccomp", "connecting", "family") if sys.platform == "linux" else ()
+    package = {name: module_code(name) for name in (*CODEC, "worker", "denied", *system, main)}
+    return _framed((byte_code(library), package)) + _framed(told)
 
 
 def _framed(data: tuple[Any, ...]) -> bytes:
@@ -106,14 +108,9 @@ def _framed(data: tuple[Any, ...]) -> bytes:
 
 
 @cache
-def _code(main: str, library: tuple[str, ...]) -> bytes:
-    system = ("confine", "seccomp", "connecting", "family") if sys.platform == "linux" else ()
-    package = {name: _package_code(name) for name in (*_CODEC, "worker", "denied", *system, main)}
-    return _framed((byte_code(library), package))
-
-
-def _package_code(name: str) -> bytes:
-    folder = _PACKAGE if name in _CODEC else _PACKAGE / "sandbox" / "child"
+def module_code(name: str) -> bytes:
+    """Read the marshalled byte code of one module that is sent."""
+    folder = _PACKAGE if name in CODEC else _PACKAGE / "sandbox" / "child"
     source = str(folder / f"{name.replace('.', '/')}.py")
     code = cast(CodeType, SourceFileLoader(name, source).get_code(name))
     return marshal.dumps(_renamed(code, f"<fact_magics {name}>"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+from functools import cache
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +50,7 @@ _BELOW_STANDARD = """
     socket sqlite3.dbapi2 ssl subprocess sysconfig xml.etree xml.etree.ElementPath zoneinfo._common
     zoneinfo._tzpath
 """
-_FOLDER = Path(os.__file__).parent
+FOLDER = Path(os.__file__).parent
 _WORD = 0xFFFF_FFFF
 
 
@@ -81,7 +82,8 @@ def library_modules(preload: Iterable[str]) -> tuple[str, ...]:
     return (*light, *STANDARD_MODULES, *_BELOW_STANDARD.split())
 
 
-def byte_code(modules: Iterable[str]) -> dict[str, tuple[str, bytes]]:
+@cache
+def byte_code(modules: tuple[str, ...]) -> dict[str, tuple[str, bytes]]:
     """Read modules of the standard library as they lie compiled beside their sources.
 
     Returns
@@ -95,7 +97,7 @@ def byte_code(modules: Iterable[str]) -> dict[str, tuple[str, bytes]]:
 
 def _find(name: str) -> tuple[str, bytes] | None:
     for end in (".py", "/__init__.py"):
-        source = _FOLDER / f"{name.replace('.', '/')}{end}"
+        source = FOLDER / f"{name.replace('.', '/')}{end}"
         try:
             data = Path(cache_from_source(source)).read_bytes()
             status = source.stat()

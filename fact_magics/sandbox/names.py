@@ -33,7 +33,7 @@ async def check_names(endpoints: Iterable[tuple[str, str]]) -> None:
         A host has no address, or one that was not agreed to.
     """
     for name, port in named_hosts(endpoints):
-        refuse_detour(name, port, await _addresses(name, port))
+        refuse_detour(name, port, await addresses_of(name, port))
 
 
 def named_hosts(endpoints: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -63,7 +63,8 @@ def _text(name: str, port: str) -> str:
     return f"net:{name}" if port == ANY_PORT else f"net:{name}:{port}"
 
 
-async def _addresses(host: str, port: str) -> list[str]:
+async def addresses_of(host: str, port: str) -> list[str]:
+    """Look up a host's addresses; raises `IsolationError` where it has none."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_LOOKUP_SECONDS):

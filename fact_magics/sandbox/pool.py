@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import frames
 from fact_magics.sandbox.fallback import ProcessRunner
+from fact_magics.sandbox.inspection import Inspection
 from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError
 from fact_magics.sandbox.names import check_names
 from fact_magics.sandbox.policy import Grants, Limits
@@ -27,6 +29,7 @@ class _Engine(Protocol):
 
     async def start(self) -> None: ...
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending: ...
+    def inspect(self) -> Inspection: ...
     async def aclose(self) -> None: ...
 
 
@@ -62,8 +65,11 @@ class Sandbox:
         """
         await self._engines.start()
 
-    async def use(self, mode: Mode, limits: Limits) -> None:
-        """Isolate by another mode or within other limits, from the next call on; those before are let end."""
+    async def reconfigure(self, mode: Mode, limits: Limits) -> None:
+        """Isolate by another mode or within other limits, from the next call on.
+
+        Calls that run or wait already end under the settings that they began with.
+        """
         retired, self._engines = self._engines, _Engines(mode, self._size, limits)
         retiring = asyncio.create_task(retired.retire())
         self._retiring[retiring] = retired
@@ -78,6 +84,11 @@ class Sandbox:
             Empty before the sandbox has started.
         """
         return self._engines.main.layers if self._engines.main is not None else ()
+
+    def inspect(self) -> Inspection:
+        """Tell which processes and directories the sandbox holds now."""
+        main = self._engines.main
+        return replace(main.inspect() if main is not None else Inspection(), retiring=len(self._retiring))
 
     async def check(self, permissions: Iterable[str]) -> None:
         """See, before anything is paid for, whether permissions can be granted here and now.

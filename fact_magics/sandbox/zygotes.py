@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import scratch
+from fact_magics.sandbox.inspection import Inspection
 from fact_magics.sandbox.library import preload_for
 from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError, closed
 from fact_magics.sandbox.names import check_names
@@ -43,7 +44,7 @@ class ZygotePool:
         self._most = 2 * size + self._warm
         self._limits = limits
         self._strict = strict
-        self._wardens: dict[Warden, tuple[Grants, tuple[str, ...]]] = {}  # least recently used first
+        self._wardens: list[Warden] = []  # least recently used first
         self._numbers = count(1)
         self._base: Path | None = None
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="fact-zygotes")
@@ -76,7 +77,7 @@ class ZygotePool:
                 f"Tools can't be isolated without a directory for temporary files: {cause}.",
                 hint="Make room for one, or name another place in the environment variable TMPDIR.",
             ) from cause
-        # Where nobody calls aclose; and what a process that was killed left behind, the next one removes.
+        # A fallback where nobody calls aclose(). After SIGKILL, the next process cleans up.
         self._removal = weakref.finalize(self, _remove_own, base, os.getpid())
         return base
 
@@ -88,10 +89,7 @@ class ZygotePool:
         while True:
             try:
                 warden = await self._take(grants, preload)
-                try:
-                    return await warden.run(call, on_printed)
-                finally:
-                    warden.busy = False
+                return await warden.run(call, on_printed)
             except ZygoteLostError as lost:  # the call had not begun
                 tries -= 1
                 if not tries:
@@ -103,23 +101,29 @@ class ZygotePool:
         self._closed = True
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        wardens, self._wardens = list(self._wardens), {}
+        wardens, self._wardens = self._wardens, []
         await asyncio.gather(*(warden.aclose() for warden in wardens), return_exceptions=True)
         if self._base is not None:
             await run_in(self._files, self._removal)
         self._spawner.shutdown(wait=False)
         self._files.shutdown(wait=False)
 
+    def inspect(self) -> Inspection:
+        """Tell what the pool holds."""
+        zygotes = tuple(warden.inspect() for warden in self._wardens)
+        return Inspection(zygotes, self._base, len(self._tasks))
+
     async def _take(self, grants: Grants, preload: tuple[str, ...]) -> Warden:
-        key = (grants, preload)
+        kind = (grants, preload)
         idle = [
-            warden for warden, its in self._wardens.items() if its == key and warden.alive and not warden.busy
+            warden for warden in self._wardens if warden.kind == kind and warden.alive and not warden.busy
         ]
         idle.sort(key=lambda warden: warden.is_prepared)
         if idle:
             warden = idle[-1]
             warden.busy = True
-            self._wardens[warden] = self._wardens.pop(warden)
+            self._wardens.remove(warden)
+            self._wardens.append(warden)
             return warden
         self._make_room()
         spawning = asyncio.create_task(self._spawn(grants, preload, busy=True))
@@ -156,7 +160,7 @@ class ZygotePool:
             await warden.aclose()
             self._refuse_if_closed()
         warden.busy = busy
-        self._wardens[warden] = (grants, preload)
+        self._wardens.append(warden)
         return warden
 
     def _refuse_if_closed(self) -> None:
@@ -165,21 +169,22 @@ class ZygotePool:
 
     def _replace(self, warden: Warden) -> None:
         """Forget a zygote that ended by itself, and start another one where it was one that is kept ready."""
-        if self._wardens.pop(warden, None) is not None:
+        if warden in self._wardens:
+            self._wardens.remove(warden)
             self._later(warden.aclose())
             if warden.worked:  # else another one would most likely end as this one did, without end
                 self._top_up()
 
     def _make_room(self) -> None:
         idle = [warden for warden in self._wardens if not warden.busy]
-        idle.sort(key=lambda warden: self._wardens[warden] == _BARE)  # those that most tools use go last
+        idle.sort(key=lambda warden: warden.kind == _BARE)  # those that most tools use go last
         for warden in idle[: max(0, len(self._wardens) + 1 - self._most)]:
-            del self._wardens[warden]
+            self._wardens.remove(warden)
             self._later(warden.aclose())
 
     def _top_up(self) -> None:
         """Keep bare zygotes ready."""
-        bare = sum(key == _BARE for key in self._wardens.values())
+        bare = sum(warden.kind == _BARE for warden in self._wardens)
         for _ in range(0 if self._closed else self._warm - bare - self._coming):
             self._coming += 1
             self._later(self._add_bare())

@@ -18,7 +18,6 @@ import pytest
 
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import Call, Limits, Sandbox, scratch
-from fact_magics.sandbox.child.family import descendants
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -80,13 +79,6 @@ def state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
     except OSError:
         return "X"
-
-
-def processes_of(pool: Any) -> list[int]:
-    """List the zygotes of a pool, and what descends from them."""
-    return [
-        pid for pid in descendants(os.getpid()) if pool._base in Path(f"/proc/{pid}/cwd").resolve().parents
-    ]
 
 
 async def until(condition: object, seconds: float = 5.0) -> bool:
@@ -339,16 +331,15 @@ async def test_a_zygote_that_dies_is_replaced() -> None:
     """Killed from outside while it is idle, or while it works, it is replaced, and the next call works."""
     sandbox = Sandbox(mode="require", size=1)
     await sandbox.start()
-    pool: Any = sandbox._engines.main
     good = Call("def tool():\n    return 1", "tool", NOTHING)
     assert (await sandbox.run(good)).status is Status.OK
 
     def kill_zygotes() -> None:
-        for warden in pool._wardens:
-            os.kill(warden._pid, signal.SIGKILL)
+        for zygote in sandbox.inspect().zygotes:
+            os.kill(zygote.pid, signal.SIGKILL)
 
     kill_zygotes()
-    while any(state(warden._pid) not in "ZX" for warden in pool._wardens):
+    while any(state(zygote.pid) not in "ZX" for zygote in sandbox.inspect().zygotes):
         time.sleep(0.001)  # the loop is not to notice before the call does
     assert (await sandbox.run(good)).status is Status.OK
 
@@ -362,8 +353,9 @@ async def test_a_zygote_that_dies_is_replaced() -> None:
     assert "was lost" in outcome.error.message
     assert outcome.printed == "begun\n"
     assert (await sandbox.run(good)).status is Status.OK
+    held = sandbox.inspect()
     await sandbox.aclose()
-    assert await until(lambda: not processes_of(pool))
+    assert await until(lambda: not held.processes())
 
 
 @pytest.mark.parametrize("mode", ["require", "process"])
@@ -387,15 +379,16 @@ async def test_closing_ends_what_is_being_started() -> None:
     """A call whose zygote is still on its way is refused in one line, and the zygote does not arrive."""
     sandbox = Sandbox(mode="require", size=2)
     await sandbox.start()
-    pool: Any = sandbox._engines.main
     call = Call("def tool():\n    return 1", "tool", NOTHING, imports=("wave",))
-    starting = asyncio.create_task(sandbox.run(call))
-    await asyncio.sleep(0.01)
+    turn = asyncio.Event()
+    starting = asyncio.create_task(sandbox.run(call, on_turn=turn.set))
+    await turn.wait()
+    held = sandbox.inspect()
     await sandbox.aclose()
     with pytest.raises(IsolationError, match="its sandbox was closed"):
         await starting
-    assert await until(lambda: not processes_of(pool))
-    assert not pool._wardens
+    assert await until(lambda: not held.processes())
+    assert not sandbox.inspect().zygotes
 
 
 @pytest.mark.parametrize("mode", ["require", "process"])
@@ -409,16 +402,16 @@ async def test_changed_settings_hold_from_the_next_call_on(mode: Any) -> None:
     await begun.wait()
     waiting = asyncio.create_task(sandbox.run(call))
     await asyncio.sleep(0)
-    before, pool = sandbox.layers(), sandbox._engines.main
-    await sandbox.use("process", Limits(result_bytes=3))
+    before, held = sandbox.layers(), sandbox.inspect()
+    await sandbox.reconfigure("process", Limits(result_bytes=3))
     changed = await sandbox.run(Call("def tool():\n    return 'long'", "tool", NOTHING))
     assert (changed.status, changed.isolation) == (Status.LIMIT, ("process", "rlimits"))
     for outcome in await asyncio.gather(running, waiting):
         assert (outcome.result, outcome.isolation) == (b"1", before)
     if mode == "require":
-        assert await until(lambda: not processes_of(pool))
+        assert await until(lambda: not held.processes())
     await sandbox.aclose()
-    assert not sandbox._retiring
+    assert not sandbox.inspect().retiring
 
 
 async def test_what_takes_long_to_remove_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -432,7 +425,7 @@ async def test_what_takes_long_to_remove_holds_nothing_up(monkeypatch: pytest.Mo
 
     sandbox = Sandbox(mode="require", size=1, limits=Limits(scratch_bytes=1 << 20))
     await sandbox.start()
-    monkeypatch.setattr("fact_magics.sandbox.warden._END_SECONDS", 0.05)
+    monkeypatch.setattr("fact_magics.sandbox.warden.END_SECONDS", 0.05)
     monkeypatch.setattr(scratch, "remove", remove_late)
     try:
         leaves = Call("def tool():\n    open('f', 'w').close()\n    return 1", "tool", NOTHING)
@@ -452,8 +445,7 @@ async def test_least_recently_used_zygotes_are_closed() -> None:
     for module in ("wave", "shelve", "mailbox", "sched", "cmd", "code", "colorsys"):
         source = f"import {module}\ndef tool():\n    return 1"
         assert (await sandbox.run(Call(source, "tool", NOTHING, imports=(module,)))).result == b"1"
-    pool: Any = sandbox._engines.main
-    assert len(pool._wardens) <= 3
+    assert len(sandbox.inspect().zygotes) <= 3
     await sandbox.aclose()
 
 
@@ -499,21 +491,32 @@ async def test_nothing_survives_an_owner_that_does_not_close(end: str, tmp_path:
     assert named("STRAY") == 0
 
 
-async def test_a_fork_of_the_owner_that_ends_leaves_its_directory() -> None:
-    """What a process does at its end, a fork of it does at its own."""
+FORKING_OWNER = """
+import asyncio, atexit, os
+from fact_magics.sandbox import Sandbox
+async def main():
     sandbox = Sandbox(mode="require", size=1)
     await sandbox.start()
-    pool: Any = sandbox._engines.main
     child = os.fork()
     if child == 0:
         try:
-            pool._removal()
+            atexit._run_exitfuncs()
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    assert pool._base.is_dir()
+    directory = sandbox.inspect().directory
+    print(directory.is_dir())
     await sandbox.aclose()
-    assert not pool._base.exists()
+    print(directory.exists())
+asyncio.run(main())
+"""
+
+
+async def test_a_fork_of_the_owner_that_ends_leaves_its_directory() -> None:
+    """What a process does at its end, a fork of it does at its own."""
+    owner = [sys.executable, "-c", FORKING_OWNER]
+    done = await asyncio.to_thread(subprocess.run, owner, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False"], done.stderr
 
 
 async def test_what_a_killed_owner_left_on_disk_is_removed_by_the_next(

@@ -60,6 +60,6 @@ async def test_other_limits_hold_from_the_next_call_on() -> None:
     sandbox = Sandbox(mode="require", size=1, limits=read_limits({"file_mb": 1}))
     call = Call("def tool():\n    open('f', 'wb').write(bytes(2 << 20))\n    return 1", "tool", NOTHING)
     assert (await sandbox.run(call)).limit == "file size 1 MB"
-    await sandbox.use("require", read_limits({"file_mb": 4}))
+    await sandbox.reconfigure("require", read_limits({"file_mb": 4}))
     assert (await sandbox.run(call)).status is Status.OK
     await sandbox.aclose()

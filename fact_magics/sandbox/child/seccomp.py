@@ -32,7 +32,7 @@ _OTHER_TABLE = 0x40000000  # of x32, which shares the architecture of x86-64
 
 # A file's mode, owner and times can be changed by its owner's processes though they may not open it. They do
 # nothing, and say so to nobody: what copies files would stop at an error.
-_WITHOUT_EFFECT: _Numbers = {
+WITHOUT_EFFECT: _Numbers = {
     "chmod": (90, None),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
@@ -48,14 +48,14 @@ _WITHOUT_EFFECT: _Numbers = {
 }
 
 # The same holds for extended attributes; programs that copy them know file systems without.
-_UNSUPPORTED: _Numbers = {
+UNSUPPORTED: _Numbers = {
     **{f"xattr {number}": (188 + number, 5 + number) for number in range(12)},
     **{f"xattrat {number}": (463 + number, 463 + number) for number in range(4)},
     "file_getattr": (468, 468),
     "file_setattr": (469, 469),
 }
 
-_ABSENT: _Numbers = {
+ABSENT: _Numbers = {
     # Their memory counts against no limit while it is not mapped.
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
@@ -72,7 +72,7 @@ _ABSENT: _Numbers = {
     "open_tree_attr": (467, 467),
 }
 
-_FORBIDDEN: _Numbers = {
+FORBIDDEN: _Numbers = {
     # For each process that leaves its session or group sandlock 0.9.0 keeps a pidfd, in the notebook's
     # process, until the sandbox ends; and fork(2), which no library uses, it does not count against the cap.
     "setpgid": (109, 154),
@@ -96,26 +96,26 @@ _FORBIDDEN: _Numbers = {
 }
 
 # Of any process of the same user, the zygote and the notebook's too: for the caller alone, which is 0.
-_OF_A_PROCESS: _Numbers = {
+OF_A_PROCESS: _Numbers = {
     "prlimit64": (302, 261),
     "sched_setparam": (142, 118),
     "sched_setscheduler": (144, 119),
     "sched_setaffinity": (203, 122),
     "sched_setattr": (314, 274),
 }
-_OF_SOME_PROCESSES = {"setpriority": ((141, 140), 0), "ioprio_set": ((251, 30), 1)}  # and the kind "process"
+OF_SOME_PROCESSES = {"setpriority": ((141, 140), 0), "ioprio_set": ((251, 30), 1)}  # and the kind "process"
 
 # Opening a connection by sending passes by who watches connect(2): where the flags stand, by call.
-_SENDING = {"sendto": ((44, 206), 3), "sendmsg": ((46, 211), 2), "sendmmsg": ((307, 269), 3)}
+SENDING = {"sendto": ((44, 206), 3), "sendmsg": ((46, 211), 2), "sendmmsg": ((307, 269), 3)}
 _FAST_OPEN = 0x20000000
 
-_SOCKET = (41, 198)
+SOCKET = (41, 198)
 _AF_INET, _AF_INET6 = 2, 10
 _STREAM, _DATAGRAM = 1, 2
 _TYPE_MASK = 0xF
 _TCP, _UDP = 6, 17  # UDP sandlock refuses; MPTCP and SCTP would connect past Landlock
 
-_IOCTL = (16, 29)
+IOCTL = (16, 29)
 _FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # flags, quotas, snapshots: by the kind in the second byte
 
 
@@ -130,7 +130,7 @@ def refuse_needless_calls() -> bool:
     known = _ARCHITECTURES.get(os.uname().machine)
     if known is None:
         return False
-    code = b"".join(struct.pack("HBBI", *step) for step in _program(*known))
+    code = b"".join(struct.pack("HBBI", *step) for step in program(*known))
     instructions = ctypes.create_string_buffer(code, len(code))
     filter_ = _Filter(len(code) // 8, ctypes.addressof(instructions))
     libc = ctypes.CDLL(None)
@@ -141,7 +141,7 @@ class _Filter(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
 
 
-def _program(column: int, architecture: int) -> list[_Step]:
+def program(column: int, architecture: int) -> list[_Step]:
     """Build the filter: each part ends in a verdict, or leaves the call's number loaded for the next."""
 
     def numbers(calls: _Numbers) -> list[int]:
@@ -154,17 +154,17 @@ def _program(column: int, architecture: int) -> list[_Step]:
         (_LOAD, 0, 0, _NUMBER),
         (_IF_AT_LEAST, 0, 1, _OTHER_TABLE),
         (_RETURN, 0, 0, _KILL),
-        *_any_of(numbers(_WITHOUT_EFFECT), _FAIL),
-        *_any_of(numbers(_UNSUPPORTED), _FAIL | errno.EOPNOTSUPP),
-        *_any_of(numbers(_ABSENT), _FAIL | errno.ENOSYS),
-        *_any_of(numbers(_FORBIDDEN), _FAIL | errno.EPERM),
+        *_any_of(numbers(WITHOUT_EFFECT), _FAIL),
+        *_any_of(numbers(UNSUPPORTED), _FAIL | errno.EOPNOTSUPP),
+        *_any_of(numbers(ABSENT), _FAIL | errno.ENOSYS),
+        *_any_of(numbers(FORBIDDEN), _FAIL | errno.EPERM),
     ]
-    for number in numbers(_OF_A_PROCESS):
+    for number in numbers(OF_A_PROCESS):
         program += _on(number, [*_unless(0, (0,), errno.EPERM), (_RETURN, 0, 0, _ALLOW)])
-    for pair, kind in _OF_SOME_PROCESSES.values():
+    for pair, kind in OF_SOME_PROCESSES.values():
         checks = [*_unless(0, (kind,), errno.EPERM), *_unless(1, (0,), errno.EPERM)]
         program += _on(pair[column], [*checks, (_RETURN, 0, 0, _ALLOW)])
-    for pair, argument in _SENDING.values():
+    for pair, argument in SENDING.values():
         program += _on(
             pair[column],
             [
@@ -175,7 +175,7 @@ def _program(column: int, architecture: int) -> list[_Step]:
             ],
         )
     program += _on(
-        _IOCTL[column],
+        IOCTL[column],
         [
             (_LOAD, 0, 0, _low_half(1)),
             (_MASK, 0, 0, 0xFF00),
@@ -183,7 +183,7 @@ def _program(column: int, architecture: int) -> list[_Step]:
             (_RETURN, 0, 0, _ALLOW),
         ],
     )
-    program += _on(_SOCKET[column], _socket_rules())
+    program += _on(SOCKET[column], _socket_rules())
     return [*program, (_RETURN, 0, 0, _ALLOW)]
 
 
