@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,12 @@ async def until(condition: object, seconds: float = 5.0) -> bool:
     return True
 
 
+@pytest.fixture(scope="module")
+def limits(limits: Limits) -> Limits:
+    """Limits of which a chain of forks, whose ended processes count as threads, reaches none."""
+    return replace(limits, threads=1 << 24)
+
+
 @pytest.mark.parametrize(
     ("end", "status"),
     [
@@ -103,7 +110,8 @@ async def until(condition: object, seconds: float = 5.0) -> bool:
 )
 async def test_strays_end_with_their_call(bench: Bench, end: str, status: Status) -> None:
     """Daemons that are deaf, stopped, busy or forking for ever, are gone with the outcome."""
-    outcome = await bench.run(f"{STRAYS}\ndef tool():\n    start()\n    {end}", timeout_seconds=3)
+    seconds = 5 if status is Status.TIMEOUT else 60
+    outcome = await bench.run(f"{STRAYS}\ndef tool():\n    start()\n    {end}", timeout_seconds=seconds)
     assert outcome.status is status
     assert outcome.printed.count("up") == 4
     assert named("STRAY") == 0
@@ -153,7 +161,7 @@ def fill():
 async def test_strays_end_however_they_were_started(bench: Bench, how: str) -> None:
     """Neither a parent, a signal at its end nor a reaper that it chose keeps a process alive."""
     source = f"{STRAYS}{BY_RARE_CALLS}\ndef tool():\n    {RARE[how]}\n    return 1"
-    outcome = await bench.run(source, timeout_seconds=10)
+    outcome = await bench.run(source, timeout_seconds=60)
     assert outcome.status is Status.OK, outcome
     assert "up" in outcome.printed
     assert named("STRAY") == 0
@@ -163,7 +171,7 @@ async def test_strays_end_however_they_were_started(bench: Bench, how: str) -> N
 async def test_a_process_that_waits_for_its_child_in_the_kernel_ends(bench: Bench) -> None:
     """After vfork(2) the caller can't even be interrupted until its child is gone."""
     source = f"{STRAYS}\ndef tool():\n    name()\n    print('up')\n    ctypes.CDLL(None).vfork()\n    time.sleep(60)"
-    outcome = await bench.run(source, timeout_seconds=0.5)
+    outcome = await bench.run(source, timeout_seconds=1)
     assert (outcome.status, outcome.printed) == (Status.TIMEOUT, "up\n")
     assert named("STRAY") == 0
 
@@ -172,7 +180,7 @@ async def test_strays_end_without_walls_too(unwalled: Bench) -> None:
     """Fresh processes adopt and end what their call leaves behind; a chain of forks is beyond them."""
     source = f"{STRAYS}\ndef tool():\n    for act in (int, stop, burn): stray(act)\n    "
     for end, status in (("return 1", Status.OK), ("time.sleep(60)", Status.TIMEOUT)):
-        outcome = await unwalled.run(source + end, timeout_seconds=3)
+        outcome = await unwalled.run(source + end, timeout_seconds=5 if status is Status.TIMEOUT else 60)
         assert outcome.status is status
         assert outcome.printed.count("up") == 3
         assert named("STRAY") == 0
@@ -186,7 +194,7 @@ def tool():
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(60)
 """
-    outcome = await asyncio.wait_for(unwalled.run(source, timeout_seconds=10), 30)
+    outcome = await asyncio.wait_for(unwalled.run(source, timeout_seconds=60), 30)
     assert outcome.status is Status.ERROR
     (escaped,) = (int(line) for line in outcome.printed.removeprefix("up ").split())
     assert state(escaped) not in "ZX"
@@ -214,19 +222,28 @@ async def test_cancelling_ends_everything(bench: Bench, unwalled: Bench, mode: s
 
 async def test_cancelling_while_waiting_for_a_turn(bench: Bench) -> None:
     """A call that waits in the queue, or for its zygote, can be cancelled; those that run go on."""
-    running = [
-        asyncio.create_task(bench.value("import time\ndef tool():\n    time.sleep(.5)\n    return 1"))
-        for _ in range(2)
-    ]
-    await asyncio.sleep(0.1)
+    places: asyncio.Queue[str] = asyncio.Queue()
+    source = """
+        import os, time
+        def tool():
+            print(os.getcwd(), end='', flush=True)
+            while not os.path.exists('go'): time.sleep(.01)
+            return 1
+        """
+    running = [asyncio.create_task(bench.value(source, on_printed=places.put_nowait)) for _ in range(2)]
+    scratches = [await places.get() for _ in running]
     queued = asyncio.create_task(bench.run("def tool(): pass"))
     await asyncio.sleep(0.05)
     queued.cancel()
     with pytest.raises(asyncio.CancelledError):
         await queued
+    for scratch_directory in scratches:
+        Path(scratch_directory, "go").touch()
     assert await asyncio.gather(*running) == [1, 1]
-    starting = asyncio.create_task(bench.run("def tool(): pass", imports=("wave",)))
-    await asyncio.sleep(0.05)
+    turn = asyncio.Event()
+    call = Call("def tool(): pass", "tool", NOTHING, imports=("wave",))
+    starting = asyncio.create_task(bench.sandbox.run(call, on_turn=turn.set))
+    await turn.wait()
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
@@ -335,12 +352,13 @@ async def test_a_zygote_that_dies_is_replaced() -> None:
     assert (await sandbox.run(good)).status is Status.OK
 
     def kill_zygotes() -> None:
-        for zygote in sandbox.inspect().zygotes:
-            os.kill(zygote.pid, signal.SIGKILL)
+        pids = [zygote.pid for zygote in sandbox.inspect().zygotes]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        while any(state(pid) not in "ZX" for pid in pids):
+            time.sleep(0.001)  # the loop is not to notice before the call does
 
     kill_zygotes()
-    while any(state(zygote.pid) not in "ZX" for zygote in sandbox.inspect().zygotes):
-        time.sleep(0.001)  # the loop is not to notice before the call does
     assert (await sandbox.run(good)).status is Status.OK
 
     begun = asyncio.Event()
