@@ -8,15 +8,16 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fact_magics.sandbox import frames
+from fact_magics.sandbox.child.worker import address_space
 from fact_magics.sandbox.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
+    from pathlib import Path
 
     from fact_magics.sandbox.outcome import Call
     from fact_magics.sandbox.policy import Limits
@@ -81,7 +82,7 @@ class Prepared:
         """Note the child that holds the other ends, and unlink the pipes, so that nobody else opens them."""
         self.pid = pid
         self.handle = os.pidfd_open(pid)
-        self.taken = _address_space(pid)
+        self.taken = address_space(pid)
         for name in ("request", "result", "printed"):
             self.scratch.with_name(f"{self.number}.{name}").unlink()
 
@@ -192,11 +193,3 @@ class Calling:
         for descriptor in (self._prepared.results, self._prepared.printed):
             self._loop.remove_reader(descriptor)
         self._loop.remove_writer(self._prepared.requests)
-
-
-def _address_space(pid: int) -> int | None:
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[0])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")

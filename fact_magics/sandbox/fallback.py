@@ -1,6 +1,6 @@
-"""Fresh processes with limits, for systems where files and network can't be enforced.
+"""Run calls in fresh processes with limits, on systems that can't enforce files and network.
 
-It works wherever Python starts a process: three pipes, and threads that read them.
+This works wherever Python can start a process: it needs three pipes, and threads that read them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ProcessRunner:
         self.layers: tuple[str, ...] = ("process", "rlimits") if os.name == "posix" else ("process",)
 
     async def start(self) -> None:
-        """Do nothing: no process is started ahead."""
+        """Do nothing, because no process is started ahead."""
 
     def inspect(self) -> Inspection:
         """Tell that there are no zygotes here."""
@@ -156,7 +156,7 @@ class _Calling:
 
     def _read(self, descriptor: int, take: Callable[[bytes], None]) -> None:
         while self._waits_for(descriptor) and (data := os.read(descriptor, _READ_SIZE)):
-            # One piece at a time: a thread that reads faster than the loop takes would fill the memory.
+            # One piece at a time: a thread that reads faster than the loop would fill the memory.
             asyncio.run_coroutine_threadsafe(self._hand_over(take, data), self._loop).result()
 
     def _waits_for(self, descriptor: int) -> bool:
@@ -218,7 +218,7 @@ def _spawn(directory: Path, grants: Grants) -> subprocess.Popen[bytes]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and what it started, as far as this system can find it."""
+    """End a process and all that it started, as far as this system can find it."""
     if process.poll() is None:
         with suppress(OSError):
             process.terminate()  # on Linux the outer process ends the call's family, then itself

@@ -1,4 +1,4 @@
-"""The sandbox as the core sees it: the mode, a queue, and a few calls at a time."""
+"""The sandbox as the core sees it: it has a mode and a queue, and runs a few calls at a time."""
 
 from __future__ import annotations
 
@@ -34,18 +34,16 @@ class _Engine(Protocol):
 
 
 class Sandbox:
-    """Run calls of tools where they can hurt nothing.
-
-    All of it belongs to the event loop that first uses it.
+    """Run calls of tools in isolation. A sandbox belongs to the event loop that first uses it.
 
     Parameters
     ----------
     mode : {"auto", "require", "process"}
-        ``auto`` enforces files and network by the kernel, and refuses where it can't, all but the tools that
-        ship with fact_magics; ``require`` refuses a kernel that lacks any layer; ``process`` settles for
-        fresh processes with limits.
+        ``auto`` lets the kernel enforce files and network. Where the kernel can't, only tools that ship with
+        fact_magics run. ``require`` refuses a kernel that lacks any layer. ``process`` uses fresh processes
+        with limits only.
     size : int, optional
-        Calls at a time; the default is the number of cores.
+        Number of calls at a time; the default is the number of cores.
     limits : Limits, optional
         Limits of every call besides its wall time and memory.
     """
@@ -56,7 +54,7 @@ class Sandbox:
         self._retiring: dict[asyncio.Task[None], _Engines] = {}
 
     async def start(self) -> None:
-        """Start what calls need ahead of them; a second time it does nothing.
+        """Start ahead what calls need. A second start does nothing.
 
         Raises
         ------
@@ -76,13 +74,7 @@ class Sandbox:
         retiring.add_done_callback(self._retiring.pop)
 
     def layers(self) -> tuple[str, ...]:
-        """Name the layers in force, such as ``landlock``, ``seccomp``, ``scopes``, ``rlimits``, ``fork``.
-
-        Returns
-        -------
-        tuple of str
-            Empty before the sandbox has started.
-        """
+        """List the layers in force: ``landlock``, ``seccomp``, ``rlimits``, …; empty before the start."""
         return self._engines.main.layers if self._engines.main is not None else ()
 
     def inspect(self) -> Inspection:
@@ -91,12 +83,12 @@ class Sandbox:
         return replace(main.inspect() if main is not None else Inspection(), retiring=len(self._retiring))
 
     async def check(self, permissions: Iterable[str]) -> None:
-        """See, before anything is paid for, whether permissions can be granted here and now.
+        """Check that permissions can be granted here and now, before a model is paid.
 
         Raises
         ------
         IsolationError
-            What may be written is not there, or a host has no address.
+            A path to write is missing, or a host has no address.
         """
         grants = Grants.parse(permissions)
         if self._engines.mode != "process":
@@ -108,44 +100,36 @@ class Sandbox:
         on_printed: Callable[[str], None] | None = None,
         on_turn: Callable[[], None] | None = None,
     ) -> Outcome:
-        """Run one call and tell how it ended; what the tool does is never raised.
+        """Run one call and report how it ended; exceptions of the tool are reported, not raised.
 
-        When this returns, everything that the call started is gone. A cancelled run kills all of it first.
+        When this returns or is cancelled, everything that the call started is gone.
 
         Parameters
         ----------
         call : Call
-            What to run.
+            The call to run.
         on_printed : callable, optional
             Called on this loop with text as the tool prints it.
         on_turn : callable, optional
-            Called on this loop when the call is the next one to run.
+            Called on this loop when the call leaves the queue.
 
         Raises
         ------
         IsolationError
-            If this system can't isolate as the mode requires, or grant what is permitted.
+            This system can't isolate as the mode requires, or can't grant a permission.
         CellError
-            If a permission is malformed.
+            A permission is malformed.
         """
         return await self._engines.run(call, on_printed, on_turn)
 
     async def aclose(self) -> None:
-        """End every process and remove every directory; the sandbox can be started again."""
+        """End every process and remove every directory. The sandbox can be started again."""
         await asyncio.gather(*(engines.aclose() for engines in (self._engines, *self._retiring.values())))
         await asyncio.gather(*self._retiring)
 
 
 class _Engines:
-    """What runs calls in one mode and within one set of limits, and the queue in front of it.
-
-    Attributes
-    ----------
-    mode : {"auto", "require", "process"}
-        See `Sandbox`.
-    main : _Engine or None
-        What was started; None before that.
-    """
+    """The engine for one mode and one set of limits, and the queue in front of it."""
 
     def __init__(self, mode: Mode, size: int, limits: Limits) -> None:
         self.mode: Mode = mode
@@ -167,7 +151,7 @@ class _Engines:
         return frames.judge(call, ending, self._limits, engine.layers)
 
     async def retire(self) -> None:
-        """Close, once every call that is under way or waits for its turn has come to its end."""
+        """Close once every call that runs or waits for its turn has ended."""
         for _ in range(self._size):
             await self._turns.acquire()
         await self.aclose()

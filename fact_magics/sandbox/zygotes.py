@@ -1,4 +1,4 @@
-"""Zygotes started ahead, and chosen by what a call may reach and imports."""
+"""Start zygotes ahead, and choose one for each call by its permissions and imports."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _BARE: tuple[Grants, tuple[str, ...]] = (Grants(), ())
 
 
 class ZygotePool:
-    """Zygotes by permissions and preloaded modules; the least recently used ones are closed."""
+    """Zygotes by permissions and preloaded modules. The least recently used ones are closed."""
 
     def __init__(self, size: int, limits: Limits, *, strict: bool) -> None:
         self._warm = min(_WARM, size)
@@ -48,7 +48,7 @@ class ZygotePool:
         self._numbers = count(1)
         self._base: Path | None = None
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="fact-zygotes")
-        # What a call left is removed, however long that takes, while others are measured.
+        # Removing what a call left may take long, while other calls have to be measured.
         self._files = ThreadPoolExecutor(self._most + size, thread_name_prefix="fact-scratch")
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -56,7 +56,7 @@ class ZygotePool:
         self.layers: tuple[str, ...] = ()
 
     async def start(self) -> None:
-        """Start one zygote, which tells what is in force, and let more come."""
+        """Start one zygote, which reports the layers in force, and let more follow."""
         self._base = self._make_base()
         self._files.submit(_remove_abandoned, self._base.parent)
         first = await self._spawn(*_BARE, busy=False)
@@ -64,18 +64,18 @@ class ZygotePool:
         if self._strict and "scopes" not in self.layers:
             raise IsolationError(
                 "isolation is set to 'require', and this kernel lacks Landlock's signal scopes (Linux 6.12).",
-                hint='Write %config FactMagics.isolation = "auto" to go without.',
+                hint='Write %config FactMagics.isolation = "auto" to run without them.',
             )
         self._top_up()
 
     def _make_base(self) -> Path:
-        """Make the directory of all zygotes' directories."""
+        """Make the directory that holds the directory of each zygote."""
         try:
             base = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         except OSError as cause:
             raise IsolationError(
                 f"Tools can't be isolated without a directory for temporary files: {cause}.",
-                hint="Make room for one, or name another place in the environment variable TMPDIR.",
+                hint="Free disk space, or name another directory in the environment variable TMPDIR.",
             ) from cause
         # A fallback where nobody calls aclose(). After SIGKILL, the next process cleans up.
         self._removal = weakref.finalize(self, _remove_own, base, os.getpid())
@@ -135,13 +135,13 @@ class ZygotePool:
 
     @staticmethod
     async def _keep(spawning: asyncio.Task[Warden]) -> None:
-        """Let a zygote whose call was cancelled while it started serve the next one."""
+        """Let a zygote whose call was cancelled while it started serve the next call."""
         (await spawning).busy = False
 
     async def _spawn(self, grants: Grants, preload: tuple[str, ...], *, busy: bool) -> Warden:
         assert self._base is not None  # noqa: S101 - set by start(), which comes first
         self._refuse_if_closed()
-        if not self._base.is_dir():  # systems clear their directory for temporary files of what is old
+        if not self._base.is_dir():  # systems remove old temporary files
             self._removal.detach()
             self._base = self._make_base()
         await check_names(grants.net)
@@ -156,7 +156,7 @@ class ZygotePool:
             on_lost=self._replace,
         )
         await warden.start()
-        if self._closed:  # by now, nobody would end it
+        if self._closed:  # nobody else would end it
             await warden.aclose()
             self._refuse_if_closed()
         warden.busy = busy
@@ -168,16 +168,16 @@ class ZygotePool:
             raise closed()
 
     def _replace(self, warden: Warden) -> None:
-        """Forget a zygote that ended by itself, and start another one where it was one that is kept ready."""
+        """Forget a zygote that ended by itself, and keep bare ones ready."""
         if warden in self._wardens:
             self._wardens.remove(warden)
             self._later(warden.aclose())
-            if warden.worked:  # else another one would most likely end as this one did, without end
+            if warden.worked:  # else the next one would most likely end in the same way, and so on
                 self._top_up()
 
     def _make_room(self) -> None:
         idle = [warden for warden in self._wardens if not warden.busy]
-        idle.sort(key=lambda warden: warden.kind == _BARE)  # those that most tools use go last
+        idle.sort(key=lambda warden: warden.kind == _BARE)  # most tools use these, so they go last
         for warden in idle[: max(0, len(self._wardens) + 1 - self._most)]:
             self._wardens.remove(warden)
             self._later(warden.aclose())
@@ -203,11 +203,11 @@ class ZygotePool:
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # a zygote that was started ahead and failed is started again when it is needed
+            task.exception()  # a zygote that could not be started ahead is started again when it is needed
 
 
 def _remove_own(directory: Path, owner: int) -> None:
-    """Remove the directory of this process: a fork of it, which ends as it would, has no part in that."""
+    """Remove the directory of this process, but not when a fork of it ends."""
     if os.getpid() == owner:
         scratch.remove(directory)
 

@@ -50,7 +50,7 @@ def test_what_is_named_is_set_and_the_rest_stays() -> None:
     ],
 )
 def test_anything_else_is_refused_on_one_line(given: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"no limit|positive number|whole number") as refused:
+    with pytest.raises(ValueError, match=r"not a limit|positive number|whole number") as refused:
         read_limits(given)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 200

@@ -1,8 +1,8 @@
-"""Connections that wait for an answer outside the kernel; it runs in the sandbox, on the standard library.
+"""Let blocking sockets wait for a connection outside ``connect(2)``.
 
-Sandlock 0.9.0 connects on behalf of those inside, one call after the other. While a socket of one thread
-waits in ``connect(2)`` for a host that does not answer, every other thread would wait with it, and the end of
-the call as well. A socket that does not block is refused or accepted at once, and is waited for here.
+Sandlock 0.9.0 connects on behalf of those inside, one at a time. While one thread waits in ``connect(2)`` for
+a host that does not answer, every other thread waits with it, and so does the end of the call. A socket that
+does not block returns from ``connect(2)`` at once, and is waited for here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def wait_outside() -> None:
-    """Let blocking sockets of this interpreter, and of what is forked from it, connect so from now on."""
+    """Change how blocking sockets of this interpreter, and of its forks, connect from now on."""
     import select
     import socket
 

@@ -1,10 +1,10 @@
-"""The zygote: a confined process that imported what calls need, and forks one child for each.
+"""The zygote: a confined process that imports ahead what calls need, and forks one child for each call.
 
-It runs inside the sandbox on the standard library alone; its source is sent there. The parent speaks to it by
-lines of JSON: orders come on stdin, reports go out on stdout. The pipes of a call are FIFOs that the parent
-makes, both sides open, and the parent unlinks before the call starts: they belong to that call.
+It talks with the parent by lines of JSON: orders come on stdin, reports go out on stdout. The pipes of a call
+are FIFOs. The parent makes them, both sides open them, and the parent unlinks them before the call starts, so
+that no other call can open them.
 
-A child is forked ahead, confined, and waits for its request; so the fork is no part of a call's time.
+The next child is forked and confined ahead, and waits for its request: a call does not wait for the fork.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Zygote:
         self._child_handle = -1
 
     def serve(self) -> NoReturn:
-        """Prepare, say what is in force, and follow orders."""
+        """Prepare, report which layers are in force, and follow orders."""
         os.dup2(1, _REPORTS)
         _silence(1, 2)
         self._settle()
@@ -104,8 +104,7 @@ class Zygote:
 
     def _preload(self) -> None:
         os.environ.update(self._settings["environment"])
-        sys.path.extend(entry for entry in self._settings["path"] if entry not in sys.path)
-        sys.meta_path.insert(0, self._worker.ToolImports(self._settings["importable"]))
+        self._worker.set_imports(self._settings)
         for name in self._settings["preload"]:
             try:
                 importlib.import_module(name)
@@ -117,7 +116,7 @@ class Zygote:
         gc.freeze()  # a collection in a child would copy every page that it touches
 
     def _pinned(self) -> dict[str, list[str]]:
-        """Tell where the granted names lead in here: to what they meant when the sandbox was made."""
+        """List the addresses of the granted names as seen from inside, where sandlock has fixed them."""
         pinned: dict[str, list[str]] = {}
         if not self._settings["names"]:
             return pinned
@@ -126,7 +125,7 @@ class Zygote:
         for name in self._settings["names"]:
             try:
                 found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-            except OSError:  # then they lead nowhere
+            except OSError:  # the name leads nowhere
                 found = []
             pinned[name] = sorted({str(address[0]) for *_, address in found})
         return pinned
@@ -198,19 +197,19 @@ class Zygote:
         call, self._call = self._call, None
         _, status, usage = os.wait4(self._child, 0)
         self._child = 0
-        clean = self._has_ended()
+        clean = self._reap(os.WNOHANG)
         if not clean:
             if self._scoped:
                 self._kill()
             else:
                 self._report(left=call)
-            self._reap()
+            self._reap(0)
         self._report(ended=call, status=status, cpu=usage.ru_utime + usage.ru_stime, clean=clean)
         os.close(self._child_handle)
 
     def _kill(self) -> None:
-        # One call of the kernel that no fork can outrun. It reaches what Landlock lets this process reach:
-        # its descendants, as it was seen to be unable to reach the parent.
+        # One system call, which no fork can outrun. It reaches only the descendants: Landlock was seen to
+        # keep this process from signalling the parent.
         if self._scoped:
             try:
                 os.kill(-1, signal.SIGKILL)
@@ -220,23 +219,14 @@ class Zygote:
             os.kill(self._child, signal.SIGKILL)
 
     @staticmethod
-    def _has_ended() -> bool:
-        """Whether nothing of the call is left: orphans are adopted here, so no child is no descendant."""
+    def _reap(options: int) -> bool:
+        """Reap what has ended, orphans too, which are adopted here; True if no descendant is left."""
         while True:
             try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
+                if os.waitpid(-1, options)[0] == 0:
+                    return False
             except ChildProcessError:
                 return True
-            if pid == 0:
-                return False
-
-    @staticmethod
-    def _reap() -> None:
-        while True:
-            try:
-                os.waitpid(-1, 0)
-            except ChildProcessError:
-                return
 
     def leave(self, *_: object) -> NoReturn:
         """End all that descends from this process, and this process."""
@@ -267,7 +257,7 @@ def _silence(*descriptors: int) -> None:
 
 
 def _reseed() -> None:
-    """Give each call randomness of its own: numpy's global generator is copied by a fork, `random` is not."""
+    """Seed numpy's global generator for each call; a fork copies it, while `random` seeds itself anew."""
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
