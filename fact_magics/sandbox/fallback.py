@@ -55,7 +55,7 @@ class ProcessRunner:
         """Do nothing, because no process is started ahead."""
 
     def inspect(self) -> Inspection:
-        """Tell that there are no zygotes here."""
+        """Report that there are no zygotes."""
         return Inspection()
 
     async def aclose(self) -> None:

@@ -5,50 +5,31 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fact_magics.sandbox.child.family import descendants
-
-if TYPE_CHECKING:
-    from fact_magics.sandbox.policy import Grants
 
 
 @dataclass(frozen=True, slots=True)
 class ZygoteState:
-    """One zygote.
-
-    Attributes
-    ----------
-    pid : int
-        Its process id; 0 before its process was started.
-    prepared : bool
-        Whether a child waits in it, so that a call would start at once.
-    grants : Grants
-        What its calls may reach.
-    preload : tuple of str
-        The modules that it imported ahead, beside those that every zygote imports.
-    """
+    """One zygote: its process, whether a child waits in it, and whether it has no grants and no preloads."""
 
     pid: int
     prepared: bool
-    grants: Grants
-    preload: tuple[str, ...]
+    bare: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """The zygotes and directories of a sandbox. All of it is empty without zygotes.
+    """The zygotes and directories of a sandbox; it is empty for a sandbox without zygotes.
 
     Attributes
     ----------
     zygotes : tuple of ZygoteState
         Least recently used first.
     directory : Path or None
-        The directory that holds the zygotes' directories, and in these the scratch directories.
-    pending : int
-        Zygotes that are being started or ended.
-    retiring : int
-        Earlier settings under which calls still run.
+        Holds the directories of the zygotes, and in these the scratch directories.
+    pending, retiring : int
+        Zygotes that are being started or ended, and earlier settings under which calls still run.
     """
 
     zygotes: tuple[ZygoteState, ...] = ()
@@ -56,15 +37,12 @@ class Inspection:
     pending: int = 0
     retiring: int = 0
 
-    def processes(self) -> list[int]:
-        """List the zygotes in `directory`, and what descends from them, that are alive now."""
-        return [
-            pid
-            for pid in descendants(os.getpid())
-            if self.directory in Path(f"/proc/{pid}/cwd").resolve().parents
-        ]
-
     @property
     def at_rest(self) -> bool:
         """Whether nothing is being started, prepared or ended."""
         return not self.pending and not self.retiring and all(one.prepared for one in self.zygotes)
+
+    def processes(self) -> list[int]:
+        """List the zygotes in `directory`, and what descends from them, that are alive now."""
+        places = {pid: Path(f"/proc/{pid}/cwd").resolve() for pid in descendants(os.getpid())}
+        return [pid for pid, place in places.items() if self.directory in place.parents]

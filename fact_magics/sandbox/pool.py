@@ -78,7 +78,7 @@ class Sandbox:
         return self._engines.main.layers if self._engines.main is not None else ()
 
     def inspect(self) -> Inspection:
-        """Tell which processes and directories the sandbox holds now."""
+        """Report which processes and directories the sandbox holds now."""
         main = self._engines.main
         return replace(main.inspect() if main is not None else Inspection(), retiring=len(self._retiring))
 

@@ -14,6 +14,7 @@ from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.inspection import ZygoteState
 from fact_magics.sandbox.lost import ZygoteLostError, shortage_hint
 from fact_magics.sandbox.names import named_hosts, refuse_detour
+from fact_magics.sandbox.policy import Grants
 from fact_magics.sandbox.process import BOOT_SECONDS, ZygoteProcess, has_ended, lack_of_descriptors
 from fact_magics.sandbox.threads import run_in
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from fact_magics.sandbox.frames import Ending
     from fact_magics.sandbox.outcome import Call
-    from fact_magics.sandbox.policy import Grants, Limits
+    from fact_magics.sandbox.policy import Limits
 
 END_SECONDS = 0.6
 """How long the end of a zygote waits for work that may take longer."""
@@ -93,8 +94,9 @@ class Warden:
         return self.alive and self._prepared is not None and self._prepared.pid != 0
 
     def inspect(self) -> ZygoteState:
-        """Tell the zygote's state."""
-        return ZygoteState(self.pid, self.is_prepared, *self.kind)
+        """Report the zygote's state."""
+        grants, preload = self.kind
+        return ZygoteState(self.pid, self.is_prepared, bare=grants == Grants() and not preload)
 
     async def start(self) -> None:
         """Start the process, wait until it serves, and have it prepare a child.

@@ -109,7 +109,7 @@ class ZygotePool:
         self._files.shutdown(wait=False)
 
     def inspect(self) -> Inspection:
-        """Tell what the pool holds."""
+        """Report what the pool holds."""
         zygotes = tuple(warden.inspect() for warden in self._wardens)
         return Inspection(zygotes, self._base, len(self._tasks))
 

@@ -29,81 +29,54 @@ _NUMBER, _ARCHITECTURE = 0, 4
 _ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _OTHER_TABLE = 0x40000000  # of x32, which shares the architecture of x86-64
 
+
+def _table(text: str) -> _Numbers:
+    """Read system calls: each has a name, and a number or a dash for x86-64 and for aarch64."""
+    words = text.split()
+    numbers = [int(word) if word.isdigit() else None for word in words]
+    return dict(zip(words[::3], zip(numbers[1::3], numbers[2::3], strict=True), strict=True))
+
+
 # Processes of its owner can change a file's mode, owner and times even if they may not open it. These calls
 # return success without effect, so that shutil.copy does not abort.
-WITHOUT_EFFECT: _Numbers = {
-    "chmod": (90, None),
-    "fchmod": (91, 52),
-    "fchmodat": (268, 53),
-    "fchmodat2": (452, 452),
-    "chown": (92, None),
-    "fchown": (93, 55),
-    "lchown": (94, None),
-    "fchownat": (260, 54),
-    "utime": (132, None),
-    "utimes": (235, None),
-    "futimesat": (261, None),
-    "utimensat": (280, 88),
-}
+WITHOUT_EFFECT = _table("""
+    chmod 90 -      fchmod 91 52    fchmodat 268 53    fchmodat2 452 452
+    chown 92 -      fchown 93 55    lchown 94 -        fchownat 260 54
+    utime 132 -     utimes 235 -    futimesat 261 -    utimensat 280 88
+""")
 
 # The same holds for extended attributes. Programs that copy them expect file systems without any.
 UNSUPPORTED: _Numbers = {
     **{f"xattr {number}": (188 + number, 5 + number) for number in range(12)},
     **{f"xattrat {number}": (463 + number, 463 + number) for number in range(4)},
-    "file_getattr": (468, 468),
-    "file_setattr": (469, 469),
+    **_table("file_getattr 468 468    file_setattr 469 469"),
 }
 
-ABSENT: _Numbers = {
-    # Their memory counts against no limit while it is not mapped.
-    "memfd_create": (319, 279),
-    "memfd_secret": (447, 447),
-    "modify_ldt": (154, None),
-    "open_tree": (428, 428),
-    "move_mount": (429, 429),
-    "fsopen": (430, 430),
-    "fsconfig": (431, 431),
-    "fsmount": (432, 432),
-    "fspick": (433, 433),
-    "mount_setattr": (442, 442),
-    "statmount": (457, 457),
-    "listmount": (458, 458),
-    "open_tree_attr": (467, 467),
-}
+# The memory of memfd_create and memfd_secret counts against no limit while it is not mapped.
+ABSENT = _table("""
+    memfd_create 319 279    memfd_secret 447 447    modify_ldt 154 -       open_tree 428 428
+    move_mount 429 429      fsopen 430 430          fsconfig 431 431       fsmount 432 432
+    fspick 433 433          mount_setattr 442 442   statmount 457 457      listmount 458 458
+    open_tree_attr 467 467
+""")
 
-FORBIDDEN: _Numbers = {
-    # For each process that leaves its session or group, sandlock 0.9.0 keeps a pidfd in the notebook's
-    # process until the sandbox ends. It does not count fork(2), which no library uses, against the cap on
-    # processes.
-    "setpgid": (109, 154),
-    "setsid": (112, 157),
-    "fork": (57, None),
-    # A socket that was never bound listens on every interface.
-    "listen": (50, 201),
-    # Watching reveals the names of files in directories that can't be opened.
-    "inotify_add_watch": (254, 27),
-    "fanotify_init": (300, 262),
-    "fanotify_mark": (301, 263),
-    # Queues outlive the call.
-    "mq_open": (240, 180),
-    "mq_unlink": (241, 181),
-    "syslog": (103, 116),
-    "kcmp": (312, 272),
-    "pidfd_getfd": (438, 438),
-    "process_madvise": (440, 440),
-    "migrate_pages": (256, 238),
-    "move_pages": (279, 239),
-}
+# For each process that leaves its session or group, sandlock 0.9.0 keeps a pidfd in the notebook's process
+# until the sandbox ends. It does not count fork(2), which no library uses, against the cap on processes. A
+# socket that was never bound listens on every interface. Watching reveals the names of files in directories
+# that can't be opened. Message queues outlive the call.
+FORBIDDEN = _table("""
+    setpgid 109 154              setsid 112 157          fork 57 -                  listen 50 201
+    inotify_add_watch 254 27     fanotify_init 300 262   fanotify_mark 301 263      mq_open 240 180
+    mq_unlink 241 181            syslog 103 116          kcmp 312 272               pidfd_getfd 438 438
+    process_madvise 440 440      migrate_pages 256 238   move_pages 279 239
+""")
 
 # These act on any process of the same user, so also on the zygote and the notebook. Only 0, the caller, is
 # allowed.
-OF_A_PROCESS: _Numbers = {
-    "prlimit64": (302, 261),
-    "sched_setparam": (142, 118),
-    "sched_setscheduler": (144, 119),
-    "sched_setaffinity": (203, 122),
-    "sched_setattr": (314, 274),
-}
+OF_A_PROCESS = _table("""
+    prlimit64 302 261            sched_setparam 142 118  sched_setscheduler 144 119
+    sched_setaffinity 203 122    sched_setattr 314 274
+""")
 OF_SOME_PROCESSES = {"setpriority": ((141, 140), 0), "ioprio_set": ((251, 30), 1)}  # and the kind "process"
 
 # Opening a connection by sending avoids connect(2), which sandlock checks. By call: the argument with the

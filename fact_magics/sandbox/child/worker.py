@@ -18,7 +18,7 @@ from types import CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from importlib.machinery import ModuleSpec
 
     from fact_magics.sandbox.child.denied import Witness
@@ -55,23 +55,13 @@ _module_of, _name_of, _bases_of = (
 )
 
 
-class ToolImports:
-    """Import finder for this package: it finds what a tool may import, and refuses the rest with the reason.
-
-    Parameters
-    ----------
-    sources : mapping of str to str
-        The modules that a tool may import, by their whole names.
-    """
+class _ToolImports:
+    """Import finder for this package: it finds what tools may import, and refuses the rest with a reason."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._sources = sources
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: object = None
-    ) -> ModuleSpec | None:
-        """Find a module of this package; leave every other one to the finders that follow."""
-        del path, target
+    def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
         if name != _PACKAGE and not name.startswith(f"{_PACKAGE}."):
             return None
         if name != _PACKAGE and name not in self._sources:
@@ -81,15 +71,12 @@ class ToolImports:
         loader: Any = self
         return ModuleSpec(name, loader, is_package=name == _PACKAGE)
 
-    @staticmethod
-    def create_module(spec: ModuleSpec) -> None:
+    def create_module(self, _: ModuleSpec) -> None:
         """Leave it to Python to make the module."""
-        del spec
 
     def exec_module(self, module: ModuleType) -> None:
-        """Fill a module; the package itself stays empty, and refuses to be looked into."""
         name = module.__name__
-        if name == _PACKAGE:
+        if name == _PACKAGE:  # it stays empty
             vars(module)["__getattr__"] = _refuse
         else:
             code = compile(self._sources[name], f"<{name}>", "exec", dont_inherit=True)
@@ -99,7 +86,7 @@ class ToolImports:
 def set_imports(settings: Mapping[str, Any]) -> None:
     """Let this process import installed packages, and of this package what tools may import."""
     sys.path.extend(entry for entry in settings["path"] if entry not in sys.path)
-    sys.meta_path.insert(0, ToolImports(settings["importable"]))
+    sys.meta_path.insert(0, _ToolImports(settings["importable"]))
 
 
 def _refuse(name: str) -> NoReturn:
@@ -109,16 +96,9 @@ def _refuse(name: str) -> NoReturn:
 
 
 def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> NoReturn:
-    """Read one request, run it, write one frame, and end this process.
+    """Read one request from a descriptor, run it, write one frame to another, and end this process.
 
-    Parameters
-    ----------
-    requests, results : int
-        Descriptors: the request comes from the first, the frame goes to the second.
-    codec : module
-        `fact_magics.values.wire`, loaded from its source.
-    witness : Witness
-        Names what the call was denied.
+    The codec is the module `fact_magics.values.wire`; the witness names what the call was denied.
     """
     header = json.loads(_read(requests, int.from_bytes(_read(requests, 8), "big")))
     source = _read(requests, header["source"]).decode("utf-8", "surrogatepass")

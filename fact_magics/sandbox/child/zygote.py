@@ -35,22 +35,17 @@ class Zygote:
     settings : dict
         ``parent`` (its process id), ``root`` (the directory of pipes and scratches), ``preload`` (module
         names), ``writable`` (paths), ``connects`` (whether calls may), ``names`` (of granted hosts),
-        ``environment`` (granted variables),
-        ``path`` (additional entries of ``sys.path``), ``importable`` (sources of what calls may import of
-        this package), ``file_bytes`` and ``open_files`` (limits).
+        ``environment`` (granted variables), ``path`` (entries for ``sys.path``), ``importable`` (sources of
+        this package that calls may import), ``file_bytes`` and ``open_files`` (limits).
     modules : dict
-        ``worker``, ``denied``, ``confine``, ``seccomp``, ``connecting`` and ``values.wire``, loaded from
-        their sources.
+        The modules that were sent, by name.
     """
 
     def __init__(self, settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:
         self._settings = settings
+        self._modules = modules
         self._worker: Any = modules["worker"]
         self._confine: Any = modules["confine"]
-        self._seccomp: Any = modules["seccomp"]
-        self._connecting: Any = modules["connecting"]
-        self._denied: Any = modules["denied"]
-        self._codec: Any = modules["values.wire"]
         self._scoped = False
         self._filtered = False
         self._call: int | None = None
@@ -95,7 +90,8 @@ class Zygote:
         self._confine.become_subreaper()
         self._confine.drop_capabilities()
         # Sandlock's filter is looked for first: with ours in force there is one in any case.
-        self._filtered = self._confine.has_seccomp_filter() and self._seccomp.refuse_needless_calls()
+        refuse: Callable[[], bool] = self._modules["seccomp"].refuse_needless_calls
+        self._filtered = self._confine.has_seccomp_filter() and refuse()
         self._confine.die_with_parent(signal.SIGTERM)
         parent = self._settings["parent"]
         self._scoped = (
@@ -111,7 +107,7 @@ class Zygote:
             except BaseException:  # noqa: BLE001, S112 - the tool that needs it will say so itself
                 continue
         if self._settings["connects"]:
-            self._connecting.wait_outside()
+            self._modules["connecting"].wait_outside()
         gc.collect()
         gc.freeze()  # a collection in a child would copy every page that it touches
 
@@ -165,7 +161,7 @@ class Zygote:
 
     def _open_pipes(self, call: int) -> list[int]:
         pipes = [
-            # A parent that went away meanwhile has closed its ends: to wait for it would be to wait for ever.
+            # A parent that went away has closed its ends: waiting for it would never end.
             os.open(f"{self._settings['root']}/{call}.{name}", mode | os.O_NONBLOCK)
             for name, mode in (("request", os.O_RDONLY), ("result", os.O_WRONLY), ("printed", os.O_WRONLY))
         ]
@@ -178,7 +174,7 @@ class Zygote:
         self._worker.flush_before_the_end()
         self._confine.die_with_parent(signal.SIGKILL)
         self._worker.open_standard_streams(printed)
-        # Out of the way first: where imported modules hold descriptors, one may be in the other's place.
+        # Duplicated out of the way first: imported modules may hold the descriptors that these are to become.
         requests, results = (fcntl.fcntl(one, fcntl.F_DUPFD, _FIRST_FREE + 2) for one in (requests, results))
         os.dup2(requests, _FIRST_FREE)
         os.dup2(results, _FIRST_FREE + 1)
@@ -191,7 +187,8 @@ class Zygote:
         self._worker.set_process_limits(self._settings["file_bytes"], self._settings["open_files"])
         self._confine.enter_call_domain([scratch, os.devnull, *self._settings["writable"]])
         serve: Callable[..., NoReturn] = self._worker.serve
-        serve(_FIRST_FREE, _FIRST_FREE + 1, self._codec, self._denied.Witness(scratch))
+        witness = self._modules["denied"].Witness(scratch)
+        serve(_FIRST_FREE, _FIRST_FREE + 1, self._modules["values.wire"], witness)
 
     def _end_call(self) -> None:
         call, self._call = self._call, None
