@@ -41,13 +41,7 @@ def named_hosts(endpoints: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def refuse_detour(name: str, port: str, addresses: Iterable[str]) -> None:
-    """Refuse a name that leads to an address that would be dangerous to grant.
-
-    Raises
-    ------
-    IsolationError
-        It says the address and the reason.
-    """
+    """Raise `IsolationError` for a name that leads to an address that would be dangerous to grant."""
     if endpoint_doubt(name, port):
         return  # the user confirmed it
     for address in addresses:

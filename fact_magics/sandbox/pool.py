@@ -162,9 +162,8 @@ class _Engines:
             await asyncio.gather(starting, return_exceptions=True)
         engines = (self.main, self._plain)
         self.main = self._plain = None
-        for engine in engines:
-            if engine is not None:
-                await engine.aclose()
+        for engine in filter(None, engines):
+            await engine.aclose()
 
     async def start(self) -> _Engine:
         if self.main is not None:
@@ -185,36 +184,31 @@ class _Engines:
             return self._plain
 
     async def _start_main(self) -> _Engine:
-        engine: _Engine
-        if self.mode == "process":
-            engine = ProcessRunner(self._limits)
-        else:
-            engine = _zygote_pool(self._size, self._limits, strict=self.mode == "require")
+        engine = self._make_main()
         try:
             await engine.start()
-        except ZygoteLostError as lost:
+        except BaseException as error:
             await engine.aclose()
-            if lost.hint:
-                raise IsolationError(f"Tools can't be isolated: {lost}.", hint=lost.hint) from lost
-            raise IsolationError(
-                f"This system can't enforce which files and hosts a tool reaches ({lost}).", hint=USE_PROCESS
-            ) from lost
-        except BaseException:
-            await engine.aclose()
-            raise
+            if not isinstance(error, ZygoteLostError):
+                raise
+            message = f"This system can't enforce which files and hosts a tool reaches ({error})."
+            if error.hint:
+                message = f"Tools can't be isolated: {error}."
+            raise IsolationError(message, hint=error.hint or USE_PROCESS) from error
         self.main = engine
         return engine
 
+    def _make_main(self) -> _Engine:
+        if self.mode == "process":
+            return ProcessRunner(self._limits)
+        if sys.platform != "linux":
+            raise IsolationError(
+                "Only Linux can enforce which files and hosts a tool reaches, and this system is not Linux.",
+                hint=USE_PROCESS,
+            )
+        from fact_magics.sandbox.zygotes import ZygotePool
 
-def _zygote_pool(size: int, limits: Limits, *, strict: bool) -> _Engine:
-    if sys.platform != "linux":
-        raise IsolationError(
-            "Only Linux can enforce which files and hosts a tool reaches, and this system is not Linux.",
-            hint=USE_PROCESS,
-        )
-    from fact_magics.sandbox.zygotes import ZygotePool
-
-    return ZygotePool(size, limits, strict=strict)
+        return ZygotePool(self._size, self._limits, strict=self.mode == "require")
 
 
 def _cores() -> int:

@@ -45,6 +45,8 @@ class ZygoteProcess:
     ----------
     pid : int
         Its process id.
+    handle : int
+        A descriptor of the process, as `os.pidfd_open` gives it.
     reports : int
         The descriptor, which does not block, from which its reports are read.
 
@@ -66,9 +68,9 @@ class ZygoteProcess:
             command, stdin=StdioMode.PIPED, stdout=StdioMode.PIPED, stderr=StdioMode.NULL
         )
         self.pid: int = self._process.pid
-        self._handle = -1
+        self.handle = -1
         try:
-            self._handle = os.pidfd_open(self.pid)
+            self.handle = os.pidfd_open(self.pid)
             self._orders, self.reports = self._process.stdin.fileno(), self._process.stdout.fileno()
             for descriptor in (self._orders, self.reports):
                 os.set_blocking(descriptor, False)
@@ -94,10 +96,6 @@ class ZygoteProcess:
         """Send one order; raises `OSError` or `ValueError` where the process takes none."""
         os.write(self._orders, json.dumps(order).encode() + b"\n")
 
-    def has_ended(self, seconds: float = 0.0) -> bool:
-        """Whether the process has ended, or ends within that time."""
-        return has_ended(self._handle, seconds)
-
     def end(self) -> None:
         """End the process, from the thread that started it.
 
@@ -106,10 +104,10 @@ class ZygoteProcess:
         """
         with suppress(OSError):
             self._process.stdin.close()
-        if self._handle >= 0:
-            if not self.has_ended(_END_SECONDS):
+        if self.handle >= 0:
+            if not has_ended(self.handle, _END_SECONDS):
                 kill_descendants(self.pid)
-            os.close(self._handle)
+            os.close(self.handle)
         with suppress(OSError, RuntimeError):
             self._process.kill()
         self._reap()

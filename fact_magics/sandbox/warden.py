@@ -176,10 +176,9 @@ class Warden:
             self.busy = False
 
     def _can_serve(self, prepared: Prepared) -> bool:
-        # Systems clear their directory for temporary files of what is old.
-        if self._process is None or self._process.has_ended():
-            return False
-        return prepared.scratch.is_dir() and not has_ended(prepared.handle)
+        # Systems remove old temporary files.
+        handles = (self._process.handle, prepared.handle) if self._process is not None else ()
+        return bool(handles) and prepared.scratch.is_dir() and not any(map(has_ended, handles))
 
     async def aclose(self) -> None:
         """End the zygote and all that descends from it, and remove its directory."""

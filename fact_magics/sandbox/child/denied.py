@@ -14,12 +14,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     _Claim = tuple[str, str]
 
 _KEPT = 64
-_CHAIN_LIMIT = 50
 _DENIED = (errno.EACCES, errno.EPERM)
 _LISTEN, _UDP = ("listen", "a port"), ("udp", "UDP")
 _DATAGRAM = 2
@@ -74,8 +73,8 @@ class Witness:
 
         sys.addaudithook(note)
 
-    def claim(self, raised: BaseException) -> _Claim | None:
-        """Name what was denied, if an error or one that it came from says so.
+    def claim(self, errors: Iterable[BaseException]) -> _Claim | None:
+        """Name what was denied, if an error of a chain says so.
 
         Returns
         -------
@@ -84,7 +83,7 @@ class Witness:
             a host whose name is unknown; or, for what no permission allows, ``program`` (its name),
             ``listen``, ``udp`` or ``semaphore``.
         """
-        return next(filter(None, map(self._of, _chain(raised))), None)
+        return next(filter(None, map(self._of, errors)), None)
 
     def _of(self, error: BaseException) -> _Claim | None:
         module = _raised_in(error)
@@ -180,19 +179,6 @@ class Witness:
         """Follow a path's links; empty for one that no permission is about."""
         place = os.path.realpath(path) if path else ""
         return "" if any(place == root or place.startswith(f"{root}/") for root in self._free) else place
-
-
-def _chain(raised: BaseException) -> Iterator[BaseException]:
-    """Give an error and those that it came from, outermost first."""
-    waiting: deque[BaseException | None] = deque([raised])
-    seen: list[BaseException] = []
-    while waiting and len(seen) < _CHAIN_LIMIT:
-        error = waiting.popleft()
-        if error is None or any(error is known for known in seen):
-            continue
-        seen.append(error)
-        yield error
-        waiting += (error.__cause__, error.__context__, *getattr(error, "exceptions", ()))
 
 
 def _raised_in(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from types import CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from importlib.machinery import ModuleSpec
 
     from fact_magics.sandbox.child.denied import Witness
@@ -28,6 +28,7 @@ _TEXT_LIMIT = 20_000
 _MESSAGE_LIMIT = 4_000
 _NAME_LIMIT = 300
 _BASES_LIMIT = 50
+_CHAIN_LIMIT = 50
 _READ_SIZE = 1 << 20
 _OWN_MODULES = "_fact_"
 _PACKAGE = "fact_magics"
@@ -169,7 +170,9 @@ def _describe(raised: BaseException, filename: str, witness: Witness) -> bytes:
     try:
         denied = None
         with suppress(BaseException):
-            denied = witness.claim(raised)  # first: to write a traceback, files are looked into
+            denied = witness.claim(
+                _chain(raised, _CHAIN_LIMIT)
+            )  # first: to write a traceback, files are read
         bases = _bases_of(type(raised))[:_BASES_LIMIT]
         told = {
             "mro": [_name(base) for base in bases if base is not object],
@@ -318,15 +321,20 @@ def _can_fork() -> bool:
 
 def _own_frames(raised: BaseException, filename: str) -> str:
     report = _TracebackException.from_exception(raised)
-    waiting, seen = [report], set()
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        one.stack = _StackSummary.from_list([f for f in one.stack if f.filename == filename])
-        waiting += [other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other]
+    for one in _chain(report, sys.maxsize):
+        one.stack = _StackSummary.from_list([frame for frame in one.stack if frame.filename == filename])
     text = "".join(report.format())
     if len(text) > _TEXT_LIMIT:
         text = f"{text[: _TEXT_LIMIT // 2]}\n...\n{text[-_TEXT_LIMIT // 2 :]}"
     return text.rstrip("\n")
+
+
+def _chain(first: Any, most: int) -> Iterator[Any]:
+    """Yield an exception, or the report of one, and those that it came from, outermost first."""
+    waiting, seen = [first], set[int]()
+    while waiting and len(seen) < most:
+        one = waiting.pop(0)
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting += (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ()))
