@@ -71,7 +71,7 @@ def refuse_missing(permissions: Iterable[str]) -> None:
         target = permission.target
         if permission.kind == "env" and target not in os.environ:
             raise CellError(
-                f"{permission.text} grants nothing: there is no variable {target} here.",
+                f"{permission.text} grants nothing: the environment has no variable {target}.",
                 hint="Set it where the kernel is started, or in os.environ.",
             )
         if permission.kind in ("read", "write") and (missing := places.missing(Path(target))):

@@ -25,13 +25,13 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def _runs(text: str) -> tuple[tuple[str, ...], ...]:
+def _parts(text: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(place.split("/")) for place in text.split())
 
 
 # Directories, and files without a usual ending, that hold credentials or typed commands, each as consecutive
 # parts of a path.
-_KEY_PLACES = _runs("""
+_KEY_PLACES = _parts("""
     .anthropic .aws .azure .claude .codex .databricks .docker .gnupg .huggingface .ipython .jupyter .kaggle
     .kube .mozilla .oci .openai .password-store .snowflake .ssh .terraform.d .thunderbird
     .cache/huggingface/token .cargo/credentials.toml .config/anthropic .config/BraveSoftware .config/chromium
@@ -39,8 +39,7 @@ _KEY_PLACES = _runs("""
     .config/google-chrome .config/hub .config/op .config/rclone .local/share/jupyter/runtime
     .local/share/keyrings
 """)
-_KEY_NAMES = _words(
-    """
+_KEY_NAMES = _words("""
     .ICEauthority .Xauthority .bash_history .boto .databrickscfg .dockercfg .env .envrc .git-credentials
     .htpasswd .my.cnf .mylogin.cnf .mysql_history .netrc .node_repl_history .npmrc .pgpass .psql_history
     .pypirc .python_history .s3cfg .sh_history .sqlite_history .vault-token .yarnrc.yml .zsh_history _netrc
@@ -48,47 +47,38 @@ _KEY_NAMES = _words(
     id_dsa id_ecdsa id_ecdsa_sk id_ed25519 id_ed25519_sk id_rsa kubeconfig secret.json secrets.json
     secrets.toml secrets.yaml secrets.yml service-account.json service_account.json terraform.tfstate
     token.json wallet.dat
-    """
-)
+""")
 _KEY_ENDINGS = _words(".env .jks .kdbx .key .keystore .keytab .ovpn .p12 .pem .pfx .ppk")
 _KEY_DIRECTORIES = (".aws", ".gnupg", ".kube", ".ssh")
 _TEMPLATE_ENDINGS = (".example", ".sample", ".template", ".dist", ".defaults")
-_SYSTEM_KEYS = _words(
-    """
+_SYSTEM_KEYS = _words("""
     /etc/NetworkManager/system-connections /etc/docker /etc/gshadow /etc/gshadow- /etc/krb5.keytab
     /etc/kubernetes /etc/letsencrypt /etc/openvpn /etc/pki/tls/private /etc/shadow /etc/shadow- /etc/ssh
     /etc/ssl/private /etc/sudoers /etc/sudoers.d /etc/wireguard /etc/wpa_supplicant /run/credentials
     /run/secrets /run/user /var/backups /var/lib/docker /var/lib/kubelet /var/mail
-"""
-)
+""")
 _HOMES_OF_ALL = {Path("/home"), Path("/Users"), Path("/var/home")}
 
 # Places whose files shells, editors, Python, Jupyter, git and the desktop run by themselves.
-_STARTUP_PLACES = _runs("""
+_STARTUP_PLACES = _parts("""
     .conda .emacs.d .git .hg .ipython .jupyter .pip .ssh .vim .vscode __pycache__ dist-packages
     site-packages .config/autostart .config/environment.d .config/fish .config/git .config/nvim .config/pip
     .config/systemd .local/bin .local/lib .local/share/applications .local/share/fish .local/share/jupyter
     .local/share/systemd
 """)
-_STARTUP_NAMES = _words(
-    """
+_STARTUP_NAMES = _words("""
     .Renviron .Rprofile .bash_aliases .bash_login .bash_logout .bash_profile .bashrc .condarc .cshrc .emacs
     .env .envrc .exrc .gdbinit .gitconfig .gvimrc .inputrc .kshrc .login .npmrc .pam_environment .pdbrc
     .profile .pythonrc .pythonstartup .screenrc .tcshrc .tmux.conf .vimrc .xinitrc .xprofile .xsession
     .pre-commit-config.yaml .xsessionrc .zlogin .zlogout .zprofile .zshenv .zshrc Dockerfile Jenkinsfile
     Makefile package.json pyproject.toml pyvenv.cfg setup.cfg tox.ini
-    """
-)
-_CODE_ENDINGS = _words(
-    """
+""")
+_CODE_ENDINGS = _words("""
     .bash .bat .cmd .desktop .dll .dylib .exe .fish .ipynb .pth .ps1 .py .pyc .pyd .pyw .service .sh .so .zsh
-    """
-)
-_SYSTEM_CODE = _words(
-    """
+""")
+_SYSTEM_CODE = _words("""
     /bin /boot /etc /lib /lib32 /lib64 /nix /opt /run /sbin /snap /usr /var/lib /var/spool
-"""
-)
+""")
 _PREFIX_PARTS = ("bin", "etc", "include", "lib", "lib64", "Lib", "pyvenv.cfg", "Scripts", "share")
 _STARTUP_VARIABLES = (
     "BASH_ENV", "ENV", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_CONFIG_PATH", "JUPYTER_DATA_DIR",
@@ -159,11 +149,10 @@ def secret(path: Path) -> str:
         return "it is everything on this machine"
     if {path, path.parent} & _HOMES_OF_ALL or any(home.is_relative_to(path) for home in _homes()):
         return "it is a whole home directory, with the keys and passwords in it"
-    found = _named(path, _KEY_PLACES) or _at(path, _SYSTEM_KEYS)
-    if found:
+    if found := _named(path, _KEY_PLACES) or _at(path, _SYSTEM_KEYS):
         return f"{found} holds keys, passwords or typed commands"
-    found = path.name if _is_secret(path.name) else _first_child(path, _is_secret_entry)
-    if found:
+    found = path.name if _is_secret(path.name) else ""
+    if found := found or _first_child(path, lambda name: name in _KEY_DIRECTORIES or _is_secret(name)):
         return f"{found} looks like keys or passwords"
     shared_memory = Path("/dev/shm")  # noqa: S108 - nothing is made there
     if path == shared_memory:
@@ -199,9 +188,7 @@ def executed(path: Path, directory: Path) -> str:
 
 
 def _in_scratch(path: Path, temporary: Path) -> bool:
-    if not path.is_relative_to(temporary):
-        return False
-    below = path.relative_to(temporary).parts
+    below = path.relative_to(temporary).parts if path.is_relative_to(temporary) else ()
     return bool(below) and below[0].startswith(_SCRATCH_PREFIX)
 
 
@@ -247,10 +234,6 @@ def _is_secret(name: str) -> bool:
     if name.endswith(_TEMPLATE_ENDINGS):
         return False
     return name in _KEY_NAMES or name.startswith(".env.") or Path(name).suffix.lower() in _KEY_ENDINGS
-
-
-def _is_secret_entry(name: str) -> bool:
-    return name in _KEY_DIRECTORIES or _is_secret(name)
 
 
 def _is_code(name: str) -> bool:

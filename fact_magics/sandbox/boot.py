@@ -130,13 +130,6 @@ def connector_source() -> str:
     return (_PACKAGE / "http.py").read_text(encoding="utf-8")
 
 
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of `data` to a blocking descriptor."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
 def write_in_time(descriptor: int, data: bytes, seconds: float) -> None:
     """Write `data` to a non-blocking descriptor.
 

@@ -150,9 +150,9 @@ class _Calling:
             "file_bytes": self._limits.file_bytes,
             "open_files": self._limits.open_files,
         }
-        with suppress(OSError, ValueError):
-            boot.write_all(descriptor, boot.payload("once", settings))
-            boot.write_all(descriptor, frames.request(self._call, self._limits, None))
+        with suppress(OSError, ValueError), open(descriptor, "wb", closefd=False) as pipe:
+            pipe.write(boot.payload("once", settings))
+            pipe.write(frames.request(self._call, self._limits, None))
 
     def _read(self, descriptor: int, take: Callable[[bytes], None]) -> None:
         while self._waits_for(descriptor) and (data := os.read(descriptor, _READ_SIZE)):

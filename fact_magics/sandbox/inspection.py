@@ -1,4 +1,4 @@
-"""What a sandbox holds at one moment, for tests and for whoever looks for leaks."""
+"""The processes and directories of a sandbox at one moment, for tests and to look for leaks."""
 
 from __future__ import annotations
 

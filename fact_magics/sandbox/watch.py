@@ -22,7 +22,7 @@ _MEASURE_SECONDS = 0.25
 
 
 class Watch:
-    """What came from one call so far, and what stopped it.
+    """The output of one call so far, and the limit that stopped it.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Watch:
         self._printed = Printed(limits.printed_kept, on_printed)
         self._frame = bytearray()
         self._loop = asyncio.get_running_loop()
-        self._started = time.perf_counter()
+        self._started = 0.0
         self.stopped: asyncio.Future[str] = self._loop.create_future()
 
     def stop(self, limit: str | None) -> None:
@@ -78,6 +78,7 @@ class Watch:
         str or None
             ``time`` or the limit that stopped the call; None if the call ended.
         """
+        self._started = time.perf_counter()
         deadline = self._loop.time() + self._call.timeout_seconds
         meter = Meter(root, directory, frames.memory_limit(self._call), self._limits)
         measuring: asyncio.Future[str | None] | None = None
