@@ -31,7 +31,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOTHING = b'{"args":[],"kwargs":{}}'
 SLEEP = "import time\ndef tool():\n    print('begun')\n    time.sleep(60)"
 
-# Marks each process by a name that ps shows, so that a test can count them from outside.
+# A name that ps shows, so that a test can count its processes from outside, and no other run's.
+MARK = f"STRAY{os.getpid()}"
 STRAYS = """
 import ctypes, os, signal, time
 def name(): ctypes.CDLL(None).prctl(15, b'STRAY', 0, 0, 0)
@@ -58,11 +59,11 @@ def chain():
         if os.fork(): os._exit(0)
 def start():
     for act in (int, stop, burn, chain): stray(act)
-"""
+""".replace("STRAY", MARK)
 
 
 def named(mark: str) -> int:
-    """Count living processes of that name under this one, adopted ones included."""
+    """Count the living processes of that name."""
     count = 0
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -114,7 +115,7 @@ async def test_strays_end_with_their_call(bench: Bench, end: str, status: Status
     outcome = await bench.run(f"{STRAYS}\ndef tool():\n    start()\n    {end}", timeout_seconds=seconds)
     assert outcome.status is status
     assert outcome.printed.count("up") == 4
-    assert named("STRAY") == 0
+    assert named(MARK) == 0
     assert await bench.value("def tool():\n    return 1") == 1
 
 
@@ -154,7 +155,7 @@ def fill():
                 os.write(1, b"up ")
                 while True: time.sleep(60)
     except BlockingIOError: pass
-"""
+""".replace("STRAY", MARK)
 
 
 @pytest.mark.parametrize("how", RARE)
@@ -164,7 +165,7 @@ async def test_strays_end_however_they_were_started(bench: Bench, how: str) -> N
     outcome = await bench.run(source, timeout_seconds=60)
     assert outcome.status is Status.OK, outcome
     assert "up" in outcome.printed
-    assert named("STRAY") == 0
+    assert named(MARK) == 0
     assert await bench.value("def tool():\n    return 1") == 1
 
 
@@ -173,7 +174,7 @@ async def test_a_process_that_waits_for_its_child_in_the_kernel_ends(bench: Benc
     source = f"{STRAYS}\ndef tool():\n    name()\n    print('up')\n    ctypes.CDLL(None).vfork()\n    time.sleep(60)"
     outcome = await bench.run(source, timeout_seconds=1)
     assert (outcome.status, outcome.printed) == (Status.TIMEOUT, "up\n")
-    assert named("STRAY") == 0
+    assert named(MARK) == 0
 
 
 async def test_strays_end_without_walls_too(unwalled: Bench) -> None:
@@ -183,7 +184,7 @@ async def test_strays_end_without_walls_too(unwalled: Bench) -> None:
         outcome = await unwalled.run(source + end, timeout_seconds=5 if status is Status.TIMEOUT else 60)
         assert outcome.status is status
         assert outcome.printed.count("up") == 3
-        assert named("STRAY") == 0
+        assert named(MARK) == 0
 
 
 async def test_what_escapes_a_plain_process_holds_nothing_up(unwalled: Bench) -> None:
@@ -212,11 +213,11 @@ async def test_cancelling_ends_everything(bench: Bench, unwalled: Bench, mode: s
         using.run(source, on_printed=lambda text: "begun" in text and up.set(), timeout_seconds=60)
     )
     await up.wait()
-    assert named("STRAY") == 2
+    assert named(MARK) == 2
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert named("STRAY") == 0
+    assert named(MARK) == 0
     assert await using.value("def tool():\n    return 1") == 1
 
 
@@ -506,7 +507,7 @@ async def test_nothing_survives_an_owner_that_does_not_close(end: str, tmp_path:
     await asyncio.to_thread(owner.wait, 10)
     owner.stdout.close()
     assert await until(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()])
-    assert named("STRAY") == 0
+    assert named(MARK) == 0
 
 
 FORKING_OWNER = """
@@ -612,4 +613,4 @@ async def test_an_unprivileged_user_gets_the_same(tmp_path: Path) -> None:
         "rlimits",
         "fork",
     ], done.stderr
-    assert named("STRAY") == 0
+    assert named(MARK) == 0

@@ -56,11 +56,13 @@ def without_filter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sleepers() -> list[int]:
-    """List the processes that work in a directory that is gone, as a stray of a past call does."""
+    """List the processes that work in a directory of this process that is gone, as strays of past calls do."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and "fact_magics-" in str(where := (entry / "cwd").readlink()):
+            if entry.name.isdigit() and f"fact_magics-{os.getpid()}-" in str(
+                where := (entry / "cwd").readlink()
+            ):
                 found += [int(entry.name)] if str(where).endswith("(deleted)") else []
         except OSError:
             continue
