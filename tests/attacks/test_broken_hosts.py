@@ -47,7 +47,7 @@ BREAKING = {
     "closes every descriptor": ("os.closerange(3, 256)", "ended its process"),
     "writes garbage where the result goes": (
         "for fd in pipes(): os.write(fd, b'garbage')",
-        "sent back bytes that are no result",
+        "sent back bytes that are not a result",
     ),
     "breaks what writes the result": (
         "import json\n    def bad(*a, **k): raise OSError\n    json.dump = json.dumps = bad\n    return object()",
