@@ -356,15 +356,18 @@ class TestContent:
             (answer(b""), "answered 200 with an empty body"),
             (answer(b"  \n"), "empty body"),
             (b"HTTP/1.1 204 No Content\r\n\r\n", "answered 204 with an empty body"),
-            (answer(b"<html>", kind="text/html"), "sent text/html, which is no JSON"),
+            (answer(b"<html>", kind="text/html"), "sent text/html, which is not JSON"),
             (answer(b'{\n"a": }'), "sent JSON that is broken at line 2"),
             (answer(b"[" * 200_000), "nested too deeply"),
             (answer(b"1" * 10_000), "Python can't read"),
-            (answer(b'"\xff\xfe\xfd"'), "no UTF-8 text"),
-            (answer(b'"\xfc"', kind="application/json; charset=utf-8"), "no utf-8 text"),
-            (answer(b"{}", kind="application/json; charset=klingon"), "'klingon', which JSON never is"),
-            (answer(b"{}", kind="application/json; charset=idna"), "'idna', which JSON never is"),
-            (answer(b"{}", kind="application/json; charset=zlib"), "'zlib', which JSON never is"),
+            (answer(b'"\xff\xfe\xfd"'), "not UTF-8 text"),
+            (answer(b'"\xfc"', kind="application/json; charset=utf-8"), "not utf-8 text"),
+            (
+                answer(b"{}", kind="application/json; charset=klingon"),
+                "'klingon', which is not used for JSON",
+            ),
+            (answer(b"{}", kind="application/json; charset=idna"), "'idna', which is not used for JSON"),
+            (answer(b"{}", kind="application/json; charset=zlib"), "'zlib', which is not used for JSON"),
             (answer(b"x" * 100, Content_Encoding="br"), "compressed as 'br', which was not asked for"),
             (answer(b"x" * 100, Content_Encoding="gzip, gzip"), "which was not asked for"),
             (answer(b"no gzip", Content_Encoding="gzip"), "compressed content that is broken"),
@@ -376,8 +379,8 @@ class TestContent:
                 answer(gzip.compress(b"[1]", mtime=0) * 2, Content_Encoding="gzip"),
                 "compressed content that is broken",
             ),
-            (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "sent what is no HTTP answer"),
-            (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", "sent what is no HTTP answer"),
+            (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "sent an answer that is not HTTP"),
+            (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", "sent an answer that is not HTTP"),
         ],
     )
     async def test_what_is_no_json_is_one_line(self, server, http, wire, told):
@@ -477,14 +480,14 @@ class TestReaching:
         ],
     )  # fmt: skip
     async def test_what_is_no_http_address_is_refused(self, http, url):
-        assert "That is no http or https address." in str(await refused(http, url))
+        assert "The url is not an http or https address." in str(await refused(http, url))
 
     @pytest.mark.parametrize(
         "userinfo", [f"me:{SECRET}@", f"{SECRET}@", f":{SECRET}@", f"evil.example\\@{SECRET}@"]
     )
     async def test_an_address_with_a_password_in_it_is_refused_and_not_shown(self, server, http, userinfo):
         told = str(await refused(http, f"http://{userinfo}{server.host}/x"))
-        assert "user or password" in told or "no http or https address" in told
+        assert "user name or password" in told or "not an http or https" in told
         assert server.heard == []
 
     @pytest.mark.parametrize(
@@ -533,13 +536,13 @@ class TestRedirects:
             ("//evil.example/x", "to evil.example:80,"),
             ("http://localhost:{port}/echo", "to localhost:"),
             ("http://127.0.0.1.evil.example:{port}/", "to 127.0.0.1.evil.example:"),
-            ("http://{host}@evil.example/x", "user or password"),
-            ("http://me:pw@{host}/echo", "user or password"),
+            ("http://{host}@evil.example/x", "user name or password"),
+            ("http://me:pw@{host}/echo", "user name or password"),
             ("https://{host}/echo", "to 127.0.0.1:") ,
-            ("ftp://{host}/x", "no http or https address"),
-            ("file:///etc/passwd", "no http or https address"),
-            ("http://[::1/x", "no address"),
-            ("http://h:99999/", "no address"),
+            ("ftp://{host}/x", "not http or https"),
+            ("file:///etc/passwd", "not http or https"),
+            ("http://[::1/x", "can't be read"),
+            ("http://h:99999/", "can't be read"),
             ("\x1b[2J", "answered 404"),
         ],
     )  # fmt: skip

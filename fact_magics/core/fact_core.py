@@ -106,7 +106,7 @@ class FactCore:
         known = self.settings
         if (settings.isolation, settings.limits) != (known.isolation, known.limits):
             await self._warming
-            await self._sandbox.use(settings.isolation, read_limits(settings.limits))
+            await self._sandbox.reconfigure(settings.isolation, read_limits(settings.limits))
             self._warming = asyncio.create_task(self._warm())
         for secret in settings.secrets:
             self.log.add_secret(secret)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import linecache
 import sys
 import time
-import traceback
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from types import CoroutineType, ModuleType
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.core.plan import Plan
 from fact_magics.errors import Interrupted, IsolationError
 from fact_magics.notebook.interrupts import handled_by, interruptible
+from fact_magics.sandbox.child.worker import describe, load
 from fact_magics.sandbox.outcome import Outcome, ToolError
 from fact_magics.sandbox.policy import Limits
 from fact_magics.sandbox.printed import Printed
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 ISOLATION = ("none", "in kernel")
 """The isolation layers that such a run reports."""
 
-_MESSAGE_LIMIT = 4_000
-_TRACEBACK_LIMIT = 20_000
 # How long a coroutine that was cancelled may take to end before the cell ends without it.
 _GRACE_SECONDS = 1.5
 # Types that a record can hold as they are; of any other it holds the name.
@@ -152,16 +149,7 @@ class KernelRun:
     def _call(self) -> Any:
         """Execute the source and call the tool; returns its value, or its coroutine."""
         source, name = self._tool.stored.source, self._tool.metadata.name
-        linecache.cache[self._file] = (len(source), None, source.splitlines(keepends=True), self._file)
-        module = ModuleType(f"_fact_tool_{name}")
-        module.__file__ = self._file
-        sys.modules[module.__name__] = module  # dataclasses look up their names there
-        exec(compile(source, self._file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - asked for
-        classes = {
-            name: value
-            for name, value in vars(module).items()
-            if isinstance(value, type) and value.__module__ == module.__name__
-        }
+        module, classes = load(source, f"_fact_tool_{name}", self._file)
         given: Any = decode(self._arguments, classes=classes)
         args, kwargs = given["args"], given["kwargs"]
         by_position = [
@@ -260,40 +248,12 @@ class KernelRun:
         return output
 
     def _describe(self, raised: BaseException) -> ToolError:
-        """Tell an exception, with the tool's own frames only."""
-        report = traceback.TracebackException.from_exception(raised)
-        waiting, seen = [report], set()
-        while waiting:
-            one = waiting.pop()
-            if id(one) in seen:
-                continue
-            seen.add(id(one))
-            own = [frame for frame in one.stack if frame.filename == self._file]
-            one.stack = traceback.StackSummary.from_list(own)
-            others = (one.__cause__, one.__context__, *(one.exceptions or ()))
-            waiting += [other for other in others if other is not None]
-        kind = type(raised)
-        try:
-            message = str(raised)
-        except Exception:  # noqa: BLE001 - the tool's own __str__
-            message = "<its message can't be shown>"
-        text = "".join(report.format()).rstrip("\n")
-        return ToolError(
-            kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
-            message[:_MESSAGE_LIMIT],
-            text[-_TRACEBACK_LIMIT:],
-            (),
-        )
+        told = describe(raised, self._file)
+        return ToolError(told["type"], told["message"], told["traceback"], ())
 
 
 class _Tee:
-    """A stream that writes to another one, and records what is written.
-
-    Parameters
-    ----------
-    stream : text stream
-        What it stands for in everything else.
-    """
+    """Stands for a stream: records what is written, and writes it there too if `echo`."""
 
     def __init__(self, stream: TextIO, printed: Printed, *, echo: bool) -> None:
         self._stream = stream

@@ -1,6 +1,6 @@
-"""What a tool may be granted: how a permission is written, which ones are dangerous, and what is refused.
+"""Permissions: how they are written, which ones are dangerous, and which ones are refused.
 
-Nothing here enforces anything: that is the sandbox's work, which reads permissions by the same grammar.
+Nothing is enforced here. The sandbox enforces permissions, and reads them by the same grammar.
 """
 
 from fact_magics.permissions.dangers import Danger, Protected, danger

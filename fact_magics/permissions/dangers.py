@@ -1,4 +1,4 @@
-"""Which permissions are refused outright, and which need a second word from the user."""
+"""Decide which permissions are never granted, and which ones the user has to confirm."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Danger:
     Attributes
     ----------
     reason : str
-        The end of a sentence about what is granted: ``it holds the keys of this user``.
+        A clause about the target of the permission: ``it is a device``.
     never : bool
-        Nobody can confirm it.
+        Whether the permission is refused even if the user confirms it.
     """
 
     reason: str
@@ -35,14 +35,14 @@ class Danger:
 
 @dataclass(frozen=True, slots=True)
 class Protected:
-    """What belongs to fact_magics and to the notebook itself.
+    """The places that belong to fact_magics and to the notebook.
 
     Attributes
     ----------
     directory : Path
-        The notebook's or the script's: relative paths start there, and it imports from there.
+        The directory of the notebook or script. Relative paths start there, and modules are imported from it.
     home, database : Path
-        Where data are kept, and the database file.
+        The directory of the data, and the database file.
     trusted : Path
         The directory of the list of trusted files.
     """
@@ -54,7 +54,7 @@ class Protected:
 
     @property
     def kept(self) -> tuple[Path, ...]:
-        """Real paths of what no tool may write: a directory with all in it, or a file and its companions."""
+        """Real paths that no tool may write to, including everything below them."""
         database = places.real(self.database)
         companions = [
             database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm", "-journal")
@@ -63,29 +63,22 @@ class Protected:
 
 
 def danger(permission: Permission, protected: Protected) -> Danger | None:
-    """Judge a permission.
-
-    Returns
-    -------
-    Danger or None
-        None for one that may simply be granted.
-    """
-    refused = refusal(permission, protected)
-    if refused:
+    """Say why a permission is dangerous; None for one that may simply be granted."""
+    if refused := refusal(permission, protected):
         return Danger(refused, never=True)
     doubt = _doubt(permission, protected)
     return Danger(doubt) if doubt else None
 
 
 def refusal(permission: Permission, protected: Protected) -> str:
-    """Say why a permission is never granted; empty for one that may be."""
+    """Say why a permission is never granted; empty if it may be granted."""
     if permission.kind == "net":
         return ""
     if permission.kind == "env":
         return "it signs what this FACT_HOME exports" if permission.target.upper() == "SECRET_KEY" else ""
     path, writes = Path(permission.target), permission.kind == "write"
     if writes and any(places.overlap(path, kept) for kept in protected.kept):
-        return "what fact_magics keeps (tools, history, cache, trusted files) is there"
+        return "fact_magics keeps its tools, history, cache or list of trusted files there"
     return places.untouchable(path, writes=writes)
 
 
@@ -97,11 +90,11 @@ def _doubt(permission: Permission, protected: Protected) -> str:
     path = Path(permission.target)
     if permission.kind == "write" and (reason := places.executed(path, protected.directory)):
         return reason
-    # What may be written may be read too.
+    # A file that may be written may be read too.
     if reason := places.secret(path):
         return reason
     kept = any(places.overlap(path, place) for place in protected.kept)
-    return "what fact_magics keeps (tools, history, cache) is there" if kept else ""
+    return "fact_magics keeps its tools, history and cache there" if kept else ""
 
 
 _METADATA = "it hands out the keys of this cloud machine"
@@ -114,8 +107,8 @@ _METADATA_NAMES = frozenset(
 _METADATA_ADDRESSES = frozenset(
     map(ip_address, ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
 )
-_THIS_MACHINE = "every service of this machine would be in reach, this notebook's server among them"
-_OWN_NAMES = frozenset(
+_THIS_MACHINE = "every service of this machine would be in reach, also the server of this notebook"
+OWN_NAMES = frozenset(
     {
         "localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback",
         "host.docker.internal", "gateway.docker.internal", "host.containers.internal",
@@ -124,12 +117,12 @@ _OWN_NAMES = frozenset(
 
 
 def endpoint_doubt(host: str, port: str) -> str:
-    """Say why an endpoint should not simply be granted; empty where it may be.
+    """Say why an endpoint should not simply be granted; empty if it may be granted.
 
     Parameters
     ----------
     host : str
-        A name or an address, an IPv6 one in brackets.
+        A name or an address; an IPv6 address is in brackets.
     port : str
         A number or `ANY_PORT`.
     """
@@ -142,7 +135,7 @@ def endpoint_doubt(host: str, port: str) -> str:
 
 
 def read_address(host: str) -> IPv4Address | IPv6Address | None:
-    """Read an address as the endpoint that it leads to; None for a name."""
+    """Read an address, an IPv4-mapped one as IPv4; None for a name."""
     try:
         address = ip_address(host.strip("[]"))
     except ValueError:
@@ -157,7 +150,7 @@ def _gives_keys(address: IPv4Address | IPv6Address) -> bool:
 
 def _is_own_name(host: str) -> bool:
     own = socket.gethostname().lower()
-    return host in _OWN_NAMES or host.endswith(".localhost") or host in (own, own.partition(".")[0])
+    return host in OWN_NAMES or host.endswith(".localhost") or host in (own, own.partition(".")[0])
 
 
 def _is_own(address: IPv4Address | IPv6Address) -> bool:

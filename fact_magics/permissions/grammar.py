@@ -1,4 +1,4 @@
-"""How a permission is written: ``net:HOST[:PORT]``, ``read:PATH``, ``write:PATH``, ``env:NAME``."""
+"""The grammar of permissions: ``net:HOST[:PORT]``, ``read:PATH``, ``write:PATH``, ``env:NAME``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Kind = Literal["net", "read", "write", "env"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 ANY_PORT = "*"
-"""The port of an endpoint that names none: every port."""
+"""Every port: the port of an endpoint that names none."""
 
 _FORMS = "Write net:HOST[:PORT], read:PATH, write:PATH or env:NAME."
 _HOST_FORMS = "Write net:api.example.com, net:127.0.0.1:8080 or net:[2001:db8::1]:443."
@@ -30,14 +30,14 @@ _SHOWN = 120
 
 @dataclass(frozen=True, slots=True, order=True)
 class Permission:
-    """One thing that a tool is let at, in its canonical form.
+    """One granted permission, in canonical form.
 
     Attributes
     ----------
     kind : {"net", "read", "write", "env"}
-        What is done with it.
+        What the tool may do with the target.
     target : str
-        A host with or without a port, an absolute real path, or a variable's name.
+        A host with or without a port, an absolute real path, or the name of an environment variable.
     """
 
     kind: Kind
@@ -45,12 +45,12 @@ class Permission:
 
     @property
     def text(self) -> str:
-        """The permission as it is written: two that grant the same are the same text."""
+        """The permission as text. Permissions that grant the same have the same text."""
         return f"{self.kind}:{self.target}"
 
     @property
     def endpoint(self) -> tuple[str, str]:
-        """Host and port of a ``net`` permission; an IPv6 address is in brackets, no port is `ANY_PORT`."""
+        """Host and port of a ``net`` permission. An IPv6 address is in brackets; no port is `ANY_PORT`."""
         host, colon, port = self.target.rpartition(":")
         return (host, port) if colon and not port.endswith("]") else (self.target, ANY_PORT)
 
@@ -58,43 +58,40 @@ class Permission:
 def read_permission(text: str, directory: Path) -> Permission:
     """Read a permission into its canonical form.
 
-    Hosts are lower-cased. Paths are taken from `directory` where they are relative, ``~`` is the user's home,
-    and links are followed: what is granted is the place itself, whoever moves the link later.
+    Hosts become lower case. Relative paths start at `directory`, ``~`` is the user's home, and links are
+    followed, so that a link that changes later does not change what is granted.
 
     Parameters
     ----------
     text : str
-        As a person writes it.
+        The permission as a person writes it.
     directory : Path
-        The notebook's or the script's, absolute.
+        The absolute directory of the notebook or script.
 
     Raises
     ------
     CellError
-        It is malformed; the hint says what to write.
+        The text is malformed; the hint says what to write.
     """
     kind, colon, target = text.partition(":")
     if kind not in KINDS or not colon or not target.strip():
-        raise _no_permission(text, kind)
+        hint = f"{did_you_mean(kind, KINDS)} {_FORMS}".strip()
+        if kind.lower() in ("http", "https"):
+            hint = "Write the host alone: net:api.example.com."
+        raise _malformed(text, "is not a permission", hint)
     if kind == "net":
         return Permission("net", _endpoint(target))
     if kind == "env":
         if not _VARIABLE.fullmatch(target):
-            raise _malformed(text, "names no environment variable", "Write env:NAME, one for each variable.")
+            raise _malformed(text, "does not name a variable", "Write env:NAME, one for each variable.")
         return Permission("env", target)
     if not places.is_possible(target):
-        raise _malformed(text, "is no path", "Write the path of a file or directory.")
+        raise _malformed(text, "is not a path", "Write the path of a file or directory.")
     try:
         place = os.path.realpath(directory / Path(target).expanduser())
     except RuntimeError:
-        raise _malformed(text, "names no user's home", "Write the path from the root: /home/….") from None
+        raise _malformed(text, "names an unknown user", "Write an absolute path: /home/….") from None
     return Permission("read", place) if kind == "read" else Permission("write", place)
-
-
-def _no_permission(text: str, kind: str) -> CellError:
-    if kind.lower() in ("http", "https"):
-        return _malformed(text, "is no permission", "Write the host alone: net:api.example.com.")
-    return _malformed(text, "is no permission", f"{did_you_mean(kind, KINDS)} {_FORMS}".strip())
 
 
 def _malformed(text: str, problem: str, hint: str) -> CellError:
@@ -106,23 +103,23 @@ def _endpoint(target: str) -> str:
     lowered = target.lower()
     if "/" in lowered:
         host = re.sub(r"^[a-z0-9+.-]*:?//", "", lowered).partition("/")[0]
-        raise _malformed(text, "is no host", f"Write the host alone: net:{one_line(host, _SHOWN)}.")
+        raise _malformed(text, "is not a host", f"Write the host alone: net:{one_line(host, _SHOWN)}.")
     if "*" in lowered or "," in lowered:
-        raise _malformed(text, "names more than one host", "Name each host in an --allow of its own.")
+        raise _malformed(text, "names more than one host", "Write one --allow per host.")
     if lowered.startswith("["):
         inner, bracket, rest = lowered[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
-            raise _malformed(text, "names no host", _HOST_FORMS)
+            raise _malformed(text, "does not name a host", _HOST_FORMS)
         host, colon, port = _ipv6(text, inner), rest[:1], rest[1:]
     elif lowered.count(":") > 1:
-        raise _malformed(text, "names no host", f"An IPv6 address stands in brackets. {_HOST_FORMS}")
+        raise _malformed(text, "does not name a host", f"Write an IPv6 address in brackets. {_HOST_FORMS}")
     else:
         name, colon, port = lowered.partition(":")
         host = _host(text, name)
     if not colon:
         return host
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 0xFFFF):
-        raise _malformed(text, "names no port", "Write a port from 1 to 65535, or none for all of them.")
+        raise _malformed(text, "does not name a port", "Write a port from 1 to 65535, or none for all ports.")
     return f"{host}:{int(port)}"
 
 
@@ -130,9 +127,9 @@ def _ipv6(text: str, inner: str) -> str:
     try:
         address = IPv6Address(inner)
     except AddressValueError:
-        raise _malformed(text, "names no IPv6 address", _HOST_FORMS) from None
+        raise _malformed(text, "does not name an IPv6 address", _HOST_FORMS) from None
     if address.scope_id is not None:
-        raise _malformed(text, "names a link of this machine", _HOST_FORMS)
+        raise _malformed(text, "names a network interface of this machine", _HOST_FORMS)
     return f"[{address}]"
 
 
@@ -144,11 +141,11 @@ def _host(text: str, name: str) -> str:
     name = name.removesuffix(".")
     labels = name.split(".")
     if _NUMERIC.fullmatch(labels[-1]):
-        # Resolvers read 127.1, 0x7f.1 and 2130706433 as addresses too, each in a way of its own.
+        # Resolvers read 127.1, 0x7f.1 and 2130706433 as addresses too, but not all in the same way.
         try:
             return str(IPv4Address(name))
         except AddressValueError:
-            raise _malformed(text, "names no IPv4 address", _HOST_FORMS) from None
+            raise _malformed(text, "does not name an IPv4 address", _HOST_FORMS) from None
     if len(name) > _LONGEST_HOST or not all(map(_LABEL.fullmatch, labels)):
-        raise _malformed(text, "names no host", _HOST_FORMS)
+        raise _malformed(text, "does not name a host", _HOST_FORMS)
     return name

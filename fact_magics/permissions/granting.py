@@ -1,4 +1,4 @@
-"""From what a cell or a script asks for to what is granted, or to the one line that says why it is not."""
+"""Grant the permissions that a cell or script asks for, or say in one line why not."""
 
 from __future__ import annotations
 
@@ -22,28 +22,26 @@ _PATTERN = frozenset("*?[")
 
 
 def normalised(texts: Iterable[str], directory: Path) -> tuple[str, ...]:
-    """Write permissions in their canonical form, sorted, each once.
-
-    Raises
-    ------
-    CellError
-        One is malformed.
-    """
+    """Bring permissions into canonical form, sorted and each once; raises `CellError` for a malformed one."""
     return tuple(sorted({read_permission(text, directory).text for text in texts}))
 
 
 def granted(texts: Iterable[str], protected: Protected, *, confirmed: bool) -> tuple[str, ...]:
-    """Write permissions in their canonical form, if they may be granted and grant something.
+    """Bring permissions into canonical form, if they may be granted and grant something.
 
     Parameters
     ----------
+    texts : iterable of str
+        Permissions as a person writes them.
+    protected : Protected
+        The places that belong to fact_magics and to the notebook.
     confirmed : bool
-        The user said ``--yes-really``.
+        Whether the user gave ``--yes-really``.
 
     Raises
     ------
     CellError
-        One is malformed, dangerous, or grants nothing.
+        A permission is malformed, dangerous, or grants nothing.
     """
     permissions = normalised(texts, protected.directory)
     refuse_dangerous(permissions, protected, confirmed=confirmed)
@@ -52,13 +50,7 @@ def granted(texts: Iterable[str], protected: Protected, *, confirmed: bool) -> t
 
 
 def refuse_dangerous(permissions: Iterable[str], protected: Protected, *, confirmed: bool) -> None:
-    """Refuse what is never granted, and what has to be confirmed unless it was.
-
-    Raises
-    ------
-    CellError
-        With the reason, and what to do.
-    """
+    """Raise `CellError` for permissions that are never granted, and for dangerous ones unless `confirmed`."""
     read = [_canonical(text) for text in permissions]
     for permission in read:
         if reason := refusal(permission, protected):
@@ -66,7 +58,7 @@ def refuse_dangerous(permissions: Iterable[str], protected: Protected, *, confir
                 f"{permission.text} can't be granted: {reason}.",
                 hint="Name something narrower."
                 if permission.kind != "env"
-                else "Give the tool a key of its own, under another name.",
+                else "Give the tool a different key, in a variable of another name.",
             )
     for permission in () if confirmed else read:
         if (found := danger(permission, protected)) is not None:
@@ -74,18 +66,12 @@ def refuse_dangerous(permissions: Iterable[str], protected: Protected, *, confir
 
 
 def refuse_missing(permissions: Iterable[str]) -> None:
-    """Refuse what grants nothing, because it is not there: most likely it is misspelt.
-
-    Raises
-    ------
-    CellError
-        Nothing is made in its place: what a tool may write, a person makes first.
-    """
+    """Raise `CellError` for permissions whose target does not exist; most likely it is misspelt."""
     for permission in map(_canonical, permissions):
         target = permission.target
         if permission.kind == "env" and target not in os.environ:
             raise CellError(
-                f"{permission.text} grants nothing: there is no variable {target} here.",
+                f"{permission.text} grants nothing: the environment has no variable {target}.",
                 hint="Set it where the kernel is started, or in os.environ.",
             )
         if permission.kind in ("read", "write") and (missing := places.missing(Path(target))):
@@ -94,14 +80,14 @@ def refuse_missing(permissions: Iterable[str]) -> None:
 
 def _instead(permission: Permission) -> str:
     if not _PATTERN.isdisjoint(permission.target):
-        return "Patterns are not read: name a file, or the directory that holds them."
+        return "Patterns are not supported: name a file, or the directory that holds the files."
     if permission.kind == "read":
         return "Name a file or directory that exists."
-    return "Make it first, or name a directory that exists: nothing is made unasked."
+    return "Create it first, or name a directory that exists."
 
 
 def covers(permissions: Iterable[str], path: Path) -> bool:
-    """Tell whether a permission to read or write reaches a real path."""
+    """Tell whether one of the permissions to read or write includes a real path."""
     return any(
         permission.kind in ("read", "write") and path.is_relative_to(permission.target)
         for permission in map(_canonical, permissions)
@@ -109,7 +95,7 @@ def covers(permissions: Iterable[str], path: Path) -> bool:
 
 
 def _canonical(text: str) -> Permission:
-    """Take apart what `normalised` wrote; a path is not followed again."""
+    """Parse what `normalised` wrote, without following its path again."""
     kind, _, target = text.partition(":")
     if kind == "read":
         return Permission("read", target)

@@ -1,7 +1,7 @@
-"""Places in the file system that matter to a person who grants one: what is secret, and what is executed.
+"""Places in the file system that are dangerous to grant: they hold secrets, or files that are executed.
 
-Every path here is absolute and real. What is named after its place in a home is looked for anywhere: there
-are other people's homes, containers' and copies.
+Every path here is absolute and real. Places in a home directory are recognised anywhere, because there are
+homes of other people and of containers, and copies.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def _runs(text: str) -> tuple[tuple[str, ...], ...]:
+def _parts(text: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(place.split("/")) for place in text.split())
 
 
-# Directories, and files without a usual ending, that hold credentials or what was typed; each as the parts of
-# a path that follow one another.
-_KEY_PLACES = _runs("""
+# Directories, and files without a usual ending, that hold credentials or typed commands, each as consecutive
+# parts of a path.
+_KEY_PLACES = _parts("""
     .anthropic .aws .azure .claude .codex .databricks .docker .gnupg .huggingface .ipython .jupyter .kaggle
     .kube .mozilla .oci .openai .password-store .snowflake .ssh .terraform.d .thunderbird
     .cache/huggingface/token .cargo/credentials.toml .config/anthropic .config/BraveSoftware .config/chromium
@@ -39,8 +39,7 @@ _KEY_PLACES = _runs("""
     .config/google-chrome .config/hub .config/op .config/rclone .local/share/jupyter/runtime
     .local/share/keyrings
 """)
-_KEY_NAMES = _words(
-    """
+_KEY_NAMES = _words("""
     .ICEauthority .Xauthority .bash_history .boto .databrickscfg .dockercfg .env .envrc .git-credentials
     .htpasswd .my.cnf .mylogin.cnf .mysql_history .netrc .node_repl_history .npmrc .pgpass .psql_history
     .pypirc .python_history .s3cfg .sh_history .sqlite_history .vault-token .yarnrc.yml .zsh_history _netrc
@@ -48,47 +47,38 @@ _KEY_NAMES = _words(
     id_dsa id_ecdsa id_ecdsa_sk id_ed25519 id_ed25519_sk id_rsa kubeconfig secret.json secrets.json
     secrets.toml secrets.yaml secrets.yml service-account.json service_account.json terraform.tfstate
     token.json wallet.dat
-    """
-)
+""")
 _KEY_ENDINGS = _words(".env .jks .kdbx .key .keystore .keytab .ovpn .p12 .pem .pfx .ppk")
 _KEY_DIRECTORIES = (".aws", ".gnupg", ".kube", ".ssh")
 _TEMPLATE_ENDINGS = (".example", ".sample", ".template", ".dist", ".defaults")
-_SYSTEM_KEYS = _words(
-    """
+_SYSTEM_KEYS = _words("""
     /etc/NetworkManager/system-connections /etc/docker /etc/gshadow /etc/gshadow- /etc/krb5.keytab
     /etc/kubernetes /etc/letsencrypt /etc/openvpn /etc/pki/tls/private /etc/shadow /etc/shadow- /etc/ssh
     /etc/ssl/private /etc/sudoers /etc/sudoers.d /etc/wireguard /etc/wpa_supplicant /run/credentials
     /run/secrets /run/user /var/backups /var/lib/docker /var/lib/kubelet /var/mail
-"""
-)
+""")
 _HOMES_OF_ALL = {Path("/home"), Path("/Users"), Path("/var/home")}
 
-# What shells, editors, Python, Jupyter, git and the desktop run by themselves.
-_STARTUP_PLACES = _runs("""
+# Places whose files shells, editors, Python, Jupyter, git and the desktop run by themselves.
+_STARTUP_PLACES = _parts("""
     .conda .emacs.d .git .hg .ipython .jupyter .pip .ssh .vim .vscode __pycache__ dist-packages
     site-packages .config/autostart .config/environment.d .config/fish .config/git .config/nvim .config/pip
     .config/systemd .local/bin .local/lib .local/share/applications .local/share/fish .local/share/jupyter
     .local/share/systemd
 """)
-_STARTUP_NAMES = _words(
-    """
+_STARTUP_NAMES = _words("""
     .Renviron .Rprofile .bash_aliases .bash_login .bash_logout .bash_profile .bashrc .condarc .cshrc .emacs
     .env .envrc .exrc .gdbinit .gitconfig .gvimrc .inputrc .kshrc .login .npmrc .pam_environment .pdbrc
     .profile .pythonrc .pythonstartup .screenrc .tcshrc .tmux.conf .vimrc .xinitrc .xprofile .xsession
     .pre-commit-config.yaml .xsessionrc .zlogin .zlogout .zprofile .zshenv .zshrc Dockerfile Jenkinsfile
     Makefile package.json pyproject.toml pyvenv.cfg setup.cfg tox.ini
-    """
-)
-_CODE_ENDINGS = _words(
-    """
+""")
+_CODE_ENDINGS = _words("""
     .bash .bat .cmd .desktop .dll .dylib .exe .fish .ipynb .pth .ps1 .py .pyc .pyd .pyw .service .sh .so .zsh
-    """
-)
-_SYSTEM_CODE = _words(
-    """
+""")
+_SYSTEM_CODE = _words("""
     /bin /boot /etc /lib /lib32 /lib64 /nix /opt /run /sbin /snap /usr /var/lib /var/spool
-"""
-)
+""")
 _PREFIX_PARTS = ("bin", "etc", "include", "lib", "lib64", "Lib", "pyvenv.cfg", "Scripts", "share")
 _STARTUP_VARIABLES = (
     "BASH_ENV", "ENV", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_CONFIG_PATH", "JUPYTER_DATA_DIR",
@@ -96,11 +86,11 @@ _STARTUP_VARIABLES = (
 )  # fmt: skip
 
 _KERNELS_OWN = {
-    "/proc": "it shows what other processes hold",
-    "/sys": "it is the kernel's own",
+    "/proc": "it shows the memory and settings of other processes",
+    "/sys": "it belongs to the kernel",
 }
 _RAW_MEMORY = (Path("/dev/mem"), Path("/dev/kmem"), Path("/dev/port"), Path("/dev/kmsg"))
-# What is run where it lies below a directory, whoever wrote it.
+# Directories whose files are run if they lie in a project.
 _RUN_BELOW = (
     ".devcontainer", ".git", ".github", ".hg", ".idea", ".tox", ".venv", ".vscode", "node_modules", "venv"
 )  # fmt: skip
@@ -109,7 +99,7 @@ _SCRATCH_PREFIX = "fact_magics-"
 
 
 def is_possible(path: str) -> bool:
-    """Tell whether there can be anything of such a path: no NUL, and nothing without bytes."""
+    """Tell whether a path can exist: it has no NUL, and can be encoded."""
     try:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
@@ -117,28 +107,28 @@ def is_possible(path: str) -> bool:
 
 
 def real(path: str | Path) -> Path:
-    """Follow every link of a path; what is not there is taken as it is written."""
+    """Follow every link of a path; parts that don't exist stay as they are."""
     return Path(os.path.realpath(path))
 
 
 def overlap(path: Path, place: Path) -> bool:
-    """Tell whether one of two paths is the other, or inside of it."""
+    """Tell whether one of two paths is the other one or inside it."""
     return path.is_relative_to(place) or place.is_relative_to(path)
 
 
 def missing(path: Path) -> str:
-    """Say that nothing is at a place, or nothing that this user can see; empty where something is."""
+    """Say that a path does not exist, or that this user can't see it; empty if it exists."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return f"there is no {path}"
+        return f"{path} does not exist"
     except OSError as error:
         return f"{path} can't be looked at ({(error.strerror or str(error)).lower()})"
     return ""
 
 
 def untouchable(path: Path, *, writes: bool) -> str:
-    """Say why a place is never granted; empty where it may be."""
+    """Say why a place is never granted; empty if it may be granted."""
     for place, reason in _KERNELS_OWN.items():
         if path.is_relative_to(place):
             return reason
@@ -150,20 +140,19 @@ def untouchable(path: Path, *, writes: bool) -> str:
     mode = _mode(path)
     if stat.S_ISBLK(mode):
         return "it is a whole disk"
-    return "it is a socket, and who listens there would act for the tool" if stat.S_ISSOCK(mode) else ""
+    return "it is a socket, and its server would act for the tool" if stat.S_ISSOCK(mode) else ""
 
 
 def secret(path: Path) -> str:
-    """Say what that is not for everyone is at a place; empty where nothing is known to be."""
+    """Say which secrets are at a place; empty if none are known."""
     if path == Path(path.anchor):
         return "it is everything on this machine"
     if {path, path.parent} & _HOMES_OF_ALL or any(home.is_relative_to(path) for home in _homes()):
         return "it is a whole home directory, with the keys and passwords in it"
-    found = _named(path, _KEY_PLACES) or _at(path, _SYSTEM_KEYS)
-    if found:
-        return f"{found} holds keys, passwords, or what was typed"
-    found = path.name if _is_secret(path.name) else _first_child(path, _is_secret_entry)
-    if found:
+    if found := _named(path, _KEY_PLACES) or _at(path, _SYSTEM_KEYS):
+        return f"{found} holds keys, passwords or typed commands"
+    found = path.name if _is_secret(path.name) else ""
+    if found := found or _first_child(path, lambda name: name in _KEY_DIRECTORIES or _is_secret(name)):
         return f"{found} looks like keys or passwords"
     shared_memory = Path("/dev/shm")  # noqa: S108 - nothing is made there
     if path == shared_memory:
@@ -176,30 +165,30 @@ def secret(path: Path) -> str:
 
 
 def executed(path: Path, directory: Path) -> str:
-    """Say what that is run by this user is at a place; empty where nothing is known to be.
+    """Say why files at a place would be executed; empty if nothing is known.
 
     Parameters
     ----------
+    path : Path
+        The place.
     directory : Path
-        The notebook's.
+        The notebook's directory.
     """
     if found := _named(path, _STARTUP_PLACES):
-        return f"programs of yours run what is in {found}"
+        return f"your programs run the files in {found}"
     if path.name in _STARTUP_NAMES or _is_code(path.name) or _is_program(path):
         return f"{path.name} is run, or tells programs what to run"
-    # A directory below one of these is a place for data, unless there are modules in it.
+    # A directory below one of these is for data, unless it holds modules.
     if any(real(entry).is_relative_to(path) for entry in (str(directory), *sys.path)):
         return "this notebook imports modules from there"
     if found := _at(path, (*_program_places(), *_SYSTEM_CODE)):
         return f"programs are run from {found}"
     found = _first_child(path, lambda name: name in _RUN_BELOW or name in _STARTUP_NAMES or _is_code(name))
-    return f"{found} is in it, and is run or tells programs what to run" if found else ""
+    return f"it contains {found}, which is run or tells programs what to run" if found else ""
 
 
 def _in_scratch(path: Path, temporary: Path) -> bool:
-    if not path.is_relative_to(temporary):
-        return False
-    below = path.relative_to(temporary).parts
+    below = path.relative_to(temporary).parts if path.is_relative_to(temporary) else ()
     return bool(below) and below[0].startswith(_SCRATCH_PREFIX)
 
 
@@ -215,7 +204,7 @@ def _homes() -> set[Path]:
 
 
 def _named(path: Path, places: tuple[tuple[str, ...], ...]) -> str:
-    """Find a place that the path is in, whatever it is below, or that may be in the path."""
+    """Find a place that contains the path, or that the path may contain, below any directory."""
     parts = path.parts
     for run in places:
         size = len(run)
@@ -236,7 +225,7 @@ def _at(path: Path, places: Iterable[str]) -> str:
 
 @lru_cache(maxsize=256)
 def _lineage(place: str) -> tuple[Path, frozenset[Path]]:
-    """Follow a place once: thousands of files may be passed to one run."""
+    """Follow a place only once, because one run may be passed thousands of files."""
     itself = real(place)
     return itself, frozenset(itself.parents)
 
@@ -245,10 +234,6 @@ def _is_secret(name: str) -> bool:
     if name.endswith(_TEMPLATE_ENDINGS):
         return False
     return name in _KEY_NAMES or name.startswith(".env.") or Path(name).suffix.lower() in _KEY_ENDINGS
-
-
-def _is_secret_entry(name: str) -> bool:
-    return name in _KEY_DIRECTORIES or _is_secret(name)
 
 
 def _is_code(name: str) -> bool:
@@ -268,7 +253,7 @@ def _mode(path: Path) -> int:
 
 
 def _program_places() -> list[str]:
-    # Never a prefix as a whole: `python -m venv .` makes one of somebody's project.
+    # Never a whole prefix: `python -m venv .` turns a project's directory into one.
     prefixes = {sys.prefix, sys.exec_prefix, sys.base_prefix}
     return [
         *_listed("PATH", *_STARTUP_VARIABLES),
@@ -283,7 +268,7 @@ def _listed(*variables: str) -> list[str]:
 
 
 def _first_child(path: Path, wanted: Callable[[str], bool]) -> str:
-    """Name an entry of a directory, if one of those that can be looked at in no time is wanted."""
+    """Name the first wanted entry of a directory, among as many as can be read quickly."""
     try:
         with os.scandir(path) as entries:
             return next(

@@ -1,4 +1,4 @@
-"""Isolated runs: what a tool does reaches nothing but its result, its output and its scratch directory."""
+"""Isolated runs: a tool can only affect its result, its output and its scratch directory."""
 
 from __future__ import annotations
 

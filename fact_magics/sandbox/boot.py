@@ -1,4 +1,4 @@
-"""How a child process gets its code: from stdin, so that no file of this package need be readable to it."""
+"""Send a child process its code on stdin, so that it need not read any file of this package."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from fact_magics.sandbox.library import byte_code
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Reads twice eight hexadecimal digits and as many bytes that `marshal` wrote: first byte code, by module, of
-# the standard library and of this package; then which module of the latter is to run, and its settings.
+# Reads two parts, each as eight hexadecimal digits and that many bytes written by `marshal`. The first is
+# byte code by module, of the standard library and of this package. The second names the module to run, and
+# its settings.
 _PROGRAM = """
 import marshal, os, sys
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -58,14 +59,15 @@ modules[main].main(settings, modules)
 _REPLACE = "import json, os, sys; os.execve(sys.argv[2], sys.argv[2:], json.loads(sys.argv[1]))"
 
 ENV_PROGRAM = shutil.which("env", path=os.defpath)
-"""The system's ``env``, in which a command gets an environment; it starts sooner than an interpreter."""
+"""The system's ``env``, which sets the environment of a command and starts faster than an interpreter."""
 
-# What a child needs of `fact_magics.values`, each after what it imports.
-_CODEC = ("values.forms", "values.foreign", "values.wire")
+CODEC = ("values.forms", "values.foreign", "values.wire")
+"""The modules of `fact_magics.values` that a child needs, each after those that it imports."""
+
 _PACKAGE = Path(__file__).parent.parent
 
 CONNECTOR = "fact_magics.http"
-"""The one module of this package that a tool may import: its source is sent, and executed if a tool asks."""
+"""The one module of this package that a tool may import. Its source is sent, and executed on import."""
 
 
 def command() -> list[str]:
@@ -74,10 +76,10 @@ def command() -> list[str]:
 
 
 def scrubbed(command: list[str], environment: Mapping[str, str]) -> list[str]:
-    """Build a command line that starts `command` with this environment alone.
+    """Build a command line that starts `command` with only this environment.
 
-    An environment can't be changed safely between a fork and its exec, where sandlock would do it: a thread
-    that was changing `os.environ` when the fork came leaves the C library's lock taken in the child for good.
+    Sandlock would set the environment between fork and exec, which is not safe: a thread that changes
+    `os.environ` during the fork leaves the C library's lock taken in the child for good.
     """
     if ENV_PROGRAM and "=" not in command[0]:
         return [ENV_PROGRAM, "-i", *(f"{name}={value}" for name, value in environment.items()), *command]
@@ -85,19 +87,21 @@ def scrubbed(command: list[str], environment: Mapping[str, str]) -> list[str]:
 
 
 def payload(main: str, settings: Mapping[str, Any], library: tuple[str, ...] = ()) -> bytes:
-    """Build what such a child reads first.
+    """Build the code and settings that a child reads first.
 
     Parameters
     ----------
     main : str
-        The module whose ``main(settings, modules)`` is to run: ``zygote`` or ``once``.
+        The module whose ``main(settings, modules)`` runs: ``zygote`` or ``once``.
     settings : mapping
         Plain values, containers of them, and bytes.
     library : tuple of str
-        Modules of the standard library to send too, for where it costs more to open them.
+        Modules of the standard library to send too, for a child that opens files slowly.
     """
     told = (main, {**settings, "importable": {CONNECTOR: connector_source()}})
-    return _code(main, library) + _framed(told)
+    system = ("confine", "seccomp", "connecting", "family") if sys.platform == "linux" else ()
+    package = {name: module_code(name) for name in (*CODEC, "worker", "denied", *system, main)}
+    return _framed((byte_code(library), package)) + _framed(told)
 
 
 def _framed(data: tuple[Any, ...]) -> bytes:
@@ -106,36 +110,24 @@ def _framed(data: tuple[Any, ...]) -> bytes:
 
 
 @cache
-def _code(main: str, library: tuple[str, ...]) -> bytes:
-    system = ("confine", "seccomp", "connecting", "family") if sys.platform == "linux" else ()
-    package = {name: _package_code(name) for name in (*_CODEC, "worker", "denied", *system, main)}
-    return _framed((byte_code(library), package))
-
-
-def _package_code(name: str) -> bytes:
-    folder = _PACKAGE if name in _CODEC else _PACKAGE / "sandbox" / "child"
+def module_code(name: str) -> bytes:
+    """Read the marshalled byte code of one module that is sent."""
+    folder = _PACKAGE if name in CODEC else _PACKAGE / "sandbox" / "child"
     source = str(folder / f"{name.replace('.', '/')}.py")
     code = cast("CodeType", SourceFileLoader(name, source).get_code(name))
     return marshal.dumps(_renamed(code, f"<fact_magics {name}>"))
 
 
 def _renamed(code: CodeType, filename: str) -> CodeType:
-    """Name a file that nobody tries to open where a traceback is told."""
+    """Replace the file name, so that tracebacks don't try to open the file."""
     inner = (_renamed(held, filename) if isinstance(held, CodeType) else held for held in code.co_consts)
     return code.replace(co_filename=filename, co_consts=tuple(inner))
 
 
 @cache
 def connector_source() -> str:
-    """Read the source of `CONNECTOR`, which is a part of every tool that imports it."""
+    """Read the source of `CONNECTOR`, which is part of the key of every tool that imports it."""
     return (_PACKAGE / "http.py").read_text(encoding="utf-8")
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write `data` to a descriptor that may take it in parts."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
 
 
 def write_in_time(descriptor: int, data: bytes, seconds: float) -> None:
@@ -144,7 +136,7 @@ def write_in_time(descriptor: int, data: bytes, seconds: float) -> None:
     Raises
     ------
     TimeoutError
-        It was not taken in time.
+        The other side did not read in time.
     """
     end = time.monotonic() + seconds
     poll = select.poll()

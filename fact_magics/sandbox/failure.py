@@ -1,4 +1,4 @@
-"""The one line of a run that failed: what happened, and what to do next."""
+"""Write the one line of a run that failed: what happened, and what to do next."""
 
 from __future__ import annotations
 
@@ -24,41 +24,39 @@ _TRACEBACK_LIMIT = 8_000
 _USUAL_PORTS = ("80", "443")
 _ACTS = {"net": "reach", "read": "read", "write": "write to", "env": "see the variable"}
 
-# What no permission allows, and what does the same.
+# What no permission allows, and what to do instead.
 _IMPOSSIBLE = {
-    "host": "A tool finds only the hosts that it was allowed. To allow one: --allow net:{target}",
+    "host": "A tool finds only the hosts that it may reach. To allow one: --allow net:{target}",
     "program": (
-        "A tool can't start programs, such as {target}: do it in Python, or start it in the notebook and "
-        "pass in what comes out."
+        "A tool can't start programs such as {target}. Do it in Python, or start the program in the notebook "
+        "and pass its output to the tool."
     ),
-    "listen": "A tool can't be connected to: let it connect to others, or listen in the notebook.",
-    "udp": "A tool reaches others by TCP alone.",
-    "semaphore": "A tool's processes can't share memory: use threads, or no pool at all.",
+    "listen": "A tool can't be connected to. Let it connect to others, or listen in the notebook.",
+    "udp": "A tool can't use UDP. Use TCP.",
+    "semaphore": "A tool's processes can't share memory. Use threads, or no pool.",
 }
 
 
 def failure(
     name: str, outcome: Outcome, permissions: Iterable[str], protected: Protected
 ) -> tuple[str, tuple[str, ...]]:
-    """Say why a call did not end well.
+    """Say why a call failed.
 
     Parameters
     ----------
     name : str
-        The tool's.
+        The name of the tool.
     outcome : Outcome
-        What the sandbox reported, of another status than ``ok``.
+        The report of the sandbox; its status is not ``ok``.
     permissions : iterable of str
-        What the call was granted.
+        The granted permissions.
     protected : Protected
-        What no hint may call harmless.
+        What belongs to fact_magics and the notebook.
 
     Returns
     -------
-    str
-        One line.
-    tuple of str
-        The tool's own traceback, line by line.
+    (str, tuple of str)
+        One line, and the lines of the tool's own traceback.
     """
     if outcome.limit is not None:
         used = f" ({outcome.used} used)" if outcome.used else ""
@@ -70,7 +68,7 @@ def failure(
     if error.type_name == "ProcessBroke":
         return f"{name} broke the process it ran in: {said}", ()
     if error.type_name == "ValueTypeError":
-        return f"{name} returned what can't leave it: {said}", ()
+        return f"{name} returned a value that can't be passed on: {said}", ()
     bare = one_line(error.type_name.rpartition(".")[2], _NAME_LIMIT) or "an exception"
     line = f"{name} raised {bare}: {said}" if said else f"{name} raised {bare}"
     if hint := denial_hint(error.denied, permissions, protected):
@@ -84,17 +82,15 @@ def denial_hint(denied: tuple[str, str] | None, permissions: Iterable[str], prot
     Parameters
     ----------
     denied : (str, str) or None
-        The claim of the tool's process: a kind and a target.
-    permissions : iterable of str
-        What the call was granted.
-    protected : Protected
-        What belongs to fact_magics and the notebook.
+        A kind and a target, as the tool's process claims.
+    permissions, protected
+        As `failure` takes them.
 
     Returns
     -------
     str
-        One or two sentences; empty where no permission would help. One that is dangerous is not proposed: the
-        reason is given instead.
+        One or two sentences; empty if no permission would help. For a dangerous permission they give the
+        reason instead of the option.
     """
     if denied is None:
         return ""
@@ -105,7 +101,7 @@ def denial_hint(denied: tuple[str, str] | None, permissions: Iterable[str], prot
     if permission is None or _holds(permission, permissions):
         return ""
     if kind == "env" and permission.target not in os.environ:
-        return f"The notebook has no variable {permission.target} either: set it in os.environ, and allow it."
+        return f"The notebook has no variable {permission.target} either. Set it in os.environ, and allow it."
     doubt = danger(permission, protected)
     if kind == "net" and doubt is None:
         permission = _without_usual_port(permission, protected)
@@ -123,7 +119,7 @@ def _without_usual_port(permission: Permission, protected: Protected) -> Permiss
 
 
 def _read(kind: str, target: str, directory: Path) -> Permission | None:
-    """Take a claim by the grammar of permissions; None for what is none, or would be read as another one."""
+    """Read a claim as a permission; None if it is not a valid one, or would be read as another one."""
     if kind not in get_args(Kind) or (kind in ("read", "write") and not Path(target).is_absolute()):
         return None
     try:
@@ -134,7 +130,7 @@ def _read(kind: str, target: str, directory: Path) -> Permission | None:
 
 
 def _holds(permission: Permission, permissions: Iterable[str]) -> bool:
-    """Tell whether a permission was granted: then it was something else that failed."""
+    """Tell whether a permission was granted already, so that something else failed."""
     if permission.kind in ("read", "write"):
         granted = [text for text in permissions if permission.kind == "read" or text.startswith("write:")]
         return covers(granted, Path(permission.target))

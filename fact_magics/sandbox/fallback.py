@@ -1,6 +1,6 @@
-"""Fresh processes with limits, for systems where files and network can't be enforced.
+"""Run calls in fresh processes with limits, on systems that can't enforce files and network.
 
-It works wherever Python starts a process: three pipes, and threads that read them.
+This works wherever Python can start a process: it needs three pipes, and threads that read them.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import boot, frames, scratch
 from fact_magics.sandbox.child.family import kill_descendants
+from fact_magics.sandbox.inspection import Inspection
 from fact_magics.sandbox.lost import closed, shortage_hint
-from fact_magics.sandbox.meter import Meter
 from fact_magics.sandbox.policy import Grants, Limits, module_path, zygote_environment
-from fact_magics.sandbox.printed import Printed
 from fact_magics.sandbox.threads import run_in
-from fact_magics.sandbox.watch import first_limit
+from fact_magics.sandbox.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -47,20 +47,24 @@ class ProcessRunner:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._threads = ThreadPoolExecutor(_THREADS_A_CALL * _MOST_CALLS, thread_name_prefix="fact-process")
-        self._runs: set[_Run] = set()
+        self._calls: set[_Calling] = set()
         self._closed = False
         self.layers: tuple[str, ...] = ("process", "rlimits") if os.name == "posix" else ("process",)
 
     async def start(self) -> None:
-        """Do nothing: no process is started ahead."""
+        """Do nothing, because no process is started ahead."""
+
+    def inspect(self) -> Inspection:
+        """Report that there are no zygotes."""
+        return Inspection()
 
     async def aclose(self) -> None:
         """End what runs, and let the threads end."""
         self._closed = True
-        running = list(self._runs)
-        for run in running:
-            run.lose()
-        await asyncio.gather(*(run.over.wait() for run in running))
+        calls = list(self._calls)
+        for calling in calls:
+            calling.lose()
+        await asyncio.gather(*(calling.over.wait() for calling in calls))
         self._threads.shutdown(wait=False)
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending:
@@ -68,14 +72,14 @@ class ProcessRunner:
         if self._closed:
             raise closed()
         grants = Grants.parse(call.permissions)
-        run = _Run(self._limits, call, self._threads, on_printed)
-        self._runs.add(run)
+        calling = _Calling(self._limits, call, self._threads, on_printed)
+        self._calls.add(calling)
         try:
             async with self._process(grants) as (process, directory):
-                return await run.follow(process, directory)
+                return await calling.follow(process, directory)
         finally:
-            self._runs.discard(run)
-            run.over.set()
+            self._calls.discard(calling)
+            calling.over.set()
 
     @asynccontextmanager
     async def _process(self, grants: Grants) -> AsyncIterator[tuple[subprocess.Popen[bytes], Path]]:
@@ -89,7 +93,7 @@ class ProcessRunner:
                 await _surely(asyncio.ensure_future(run_in(self._threads, _clean_up, *starting.result())))
 
 
-class _Run:
+class _Calling:
     """One call in one process, from its request to its end."""
 
     def __init__(
@@ -102,59 +106,41 @@ class _Run:
         self._limits = limits
         self._call = call
         self._threads = threads
-        self._printed = Printed(limits.printed_kept, on_printed)
-        self._frame = bytearray()
+        self._watch = Watch(call, limits, on_printed)
         self._loop = asyncio.get_running_loop()
-        self._stopped: asyncio.Future[str] = self._loop.create_future()
         self._ended = False
         self.over = asyncio.Event()
 
     def lose(self) -> None:
         """End the call, whose sandbox is being closed."""
-        if not self._stopped.done():
-            self._stopped.set_result(_LOST)
+        self._watch.stop(_LOST)
 
     async def follow(self, process: subprocess.Popen[bytes], directory: Path) -> frames.Ending:
         """Send the request, and wait for the end or a limit."""
-        started = time.perf_counter()
         try:
             code, stopped = await self._follow(process, directory)
         finally:
             self._ended = True
-        lost = stopped == _LOST
-        return frames.Ending(
-            frame=self._frame,
-            wait_status=None if lost else -code if code < 0 else code << 8,
-            cpu_seconds=0.0,
-            stopped=None if lost else stopped,
-            printed=self._printed.close(),
-            duration_ms=(time.perf_counter() - started) * 1e3,
-        )
+        ending = self._watch.ending(stopped, -code if code < 0 else code << 8)
+        return replace(ending, stopped=None, wait_status=None) if ending.stopped == _LOST else ending
 
     async def _follow(self, process: subprocess.Popen[bytes], directory: Path) -> tuple[int, str | None]:
         stdin, stdout, stderr = (
             pipe.fileno() for pipe in (process.stdin, process.stdout, process.stderr) if pipe
         )
+        in_thread = partial(self._loop.run_in_executor, self._threads)
         pipes = asyncio.gather(
-            self._loop.run_in_executor(self._threads, self._send, stdin),
-            self._loop.run_in_executor(self._threads, self._read, stdout, self._take_printed),
-            self._loop.run_in_executor(self._threads, self._read, stderr, self._take_result),
+            in_thread(self._send, stdin),
+            in_thread(self._read, stdout, self._watch.take_printed),
+            in_thread(self._read, stderr, self._watch.take_result),
             return_exceptions=True,
         )
-        ended = self._loop.run_in_executor(self._threads, process.wait)
-        stopped = await first_limit(
-            ended,
-            self._stopped,
-            seconds=self._call.timeout_seconds,
-            measure=Meter(process.pid, directory, frames.memory_limit(self._call), self._limits).exceeded,
-            files=self._threads,
-        )
-        await self._loop.run_in_executor(self._threads, _end, process)
+        ended = in_thread(process.wait)
+        stopped = await self._watch.first_limit(ended, process.pid, directory, self._threads)
+        await in_thread(_end, process)
         code = await ended
-        # What escaped this system may hold the pipes, or fill them, for as long as it likes.
+        # A process that escaped may hold the pipes, or fill them, for as long as it likes.
         await asyncio.wait((pipes,), timeout=_END_SECONDS)
-        if stopped is None and self._stopped.done():
-            stopped = self._stopped.result()
         return code, stopped
 
     def _send(self, descriptor: int) -> None:
@@ -164,13 +150,13 @@ class _Run:
             "file_bytes": self._limits.file_bytes,
             "open_files": self._limits.open_files,
         }
-        with suppress(OSError, ValueError):
-            boot.write_all(descriptor, boot.payload("once", settings))
-            boot.write_all(descriptor, frames.request(self._call, self._limits, None))
+        with suppress(OSError, ValueError), open(descriptor, "wb", closefd=False) as pipe:
+            pipe.write(boot.payload("once", settings))
+            pipe.write(frames.request(self._call, self._limits, None))
 
     def _read(self, descriptor: int, take: Callable[[bytes], None]) -> None:
         while self._waits_for(descriptor) and (data := os.read(descriptor, _READ_SIZE)):
-            # One piece at a time: a thread that reads faster than the loop takes would fill the memory.
+            # One piece at a time: a thread that reads faster than the loop would fill the memory.
             asyncio.run_coroutine_threadsafe(self._hand_over(take, data), self._loop).result()
 
     def _waits_for(self, descriptor: int) -> bool:
@@ -187,17 +173,6 @@ class _Run:
     async def _hand_over(self, take: Callable[[bytes], None], data: bytes) -> None:
         if not self._ended:
             take(data)
-
-    def _take_printed(self, data: bytes) -> None:
-        self._printed.feed(data)
-        if self._printed.total > self._limits.printed_bytes and not self._stopped.done():
-            self._stopped.set_result("printed")
-
-    def _take_result(self, data: bytes) -> None:
-        if len(self._frame) <= self._limits.result_bytes + frames.PREFIX:
-            self._frame += data
-        elif not self._stopped.done():
-            self._stopped.set_result("result")
 
 
 async def _surely(work: asyncio.Future[Any]) -> None:
@@ -243,7 +218,7 @@ def _spawn(directory: Path, grants: Grants) -> subprocess.Popen[bytes]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and what it started, as far as this system can find it."""
+    """End a process and all that it started, as far as this system can find it."""
     if process.poll() is None:
         with suppress(OSError):
             process.terminate()  # on Linux the outer process ends the call's family, then itself

@@ -1,7 +1,6 @@
 """The bytes between parent and child: the request, and the one frame that comes back.
 
-The frame is the tool's claim. It is bounded, parsed, and never unpickled; what it says beyond its form is
-for the signature to validate.
+The frame is the tool's claim. It is bounded, parsed, never unpickled, and validated by the tool's signature.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ _ERROR_LIMIT = 1 << 20
 _TARGET_LIMIT = 1_000
 _DENIED_KINDS = ("net", "read", "write", "env", "host", "program", "listen", "udp", "semaphore")
 
-# What leads to files, hosts and programs in the standard library. Where nothing does, the call goes without
-# the audit hook that names what was denied, and that would double the time of a deep copy.
+# The ways to files, hosts and programs in the standard library. A tool that uses none of them runs without
+# the audit hook that finds out what was denied, because the hook doubles the time of a deep copy.
 _ACTING = re.compile(
     r"\b(?:open|os|io|pathlib|Path|shutil|tempfile|glob|fileinput|linecache|mmap|codecs|sqlite3|dbm|shelve"
     r"|zipfile|tarfile|gzip|bz2|lzma|csv|configparser|logging|xml|wave|socket|socketserver|ssl|select|selectors"
@@ -44,21 +43,21 @@ _ACTING = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What the parent itself saw of a call's end.
+    """The end of a call, as the parent saw it.
 
     Attributes
     ----------
     frame : bytes or bytearray
         All that came through the call's pipe.
     wait_status : int or None
-        Of the call's process, as ``waitpid`` tells it; None where the process was lost sight of.
+        Of the call's process, as ``waitpid`` gives it; None if the parent lost track of the process.
     cpu_seconds : float
-        What that process used.
+        Processor time of that process.
     stopped : str or None
         The limit for which the parent stopped it: ``time``, ``result``, ``printed``, ``scratch``, ``memory``
         or ``threads``.
     printed : str
-        What it printed.
+        The text that it printed.
     duration_ms : float
         From the request to the end.
     """
@@ -72,22 +71,22 @@ class Ending:
 
 
 def cpu_limit(call: Call) -> int:
-    """Processor seconds for a call: its wall time rounded up, and one more."""
+    """Limit of a call's processor time in seconds: its wall time rounded up, plus one."""
     return max(1, -int(-call.timeout_seconds // 1) + 1)
 
 
 def memory_limit(call: Call) -> int:
-    """Bytes that a call may take, above what the interpreter uses."""
+    """Limit of a call's memory in bytes, above what the interpreter uses."""
     return call.memory_mb * _MIB
 
 
 def request(call: Call, limits: Limits, taken: int | None) -> bytes:
-    """Build what a child reads.
+    """Build the request that a child reads.
 
     Parameters
     ----------
     taken : int or None
-        The address space of the child before the tool starts, in bytes; None where the child looks itself.
+        The child's address space in bytes before the tool starts; if None, the child looks itself.
     """
     source = call.source.encode("utf-8", "surrogatepass")
     header = json.dumps(
@@ -150,10 +149,12 @@ def _verdict(call: Call, ending: Ending) -> tuple[Status, bytes | None, ToolErro
     whole = size >= 0 and int.from_bytes(ending.frame[1:PREFIX], "big") == size
     if not whole or kind not in (RESULT, ERROR):
         what = (
-            "sent back bytes that are no result" if ending.frame else "ended its process before it returned"
+            "sent back bytes that are not a result"
+            if ending.frame
+            else "ended its process before it returned"
         )
         return Status.ERROR, None, _broke(f"{call.function} {what}"), None
-    with memoryview(ending.frame) as frame:  # a slice of the bytes themselves would be one copy more
+    with memoryview(ending.frame) as frame:  # slicing the bytes themselves would make one more copy
         if kind == RESULT:
             return Status.OK, bytes(frame[PREFIX:]), None, None
         error, limit = _read_error(bytes(frame[PREFIX:])) if size <= _ERROR_LIMIT else (None, None)
@@ -163,40 +164,29 @@ def _verdict(call: Call, ending: Ending) -> tuple[Status, bytes | None, ToolErro
 
 
 def _read_error(payload: bytes) -> tuple[ToolError | None, _Reached | None]:
+    """Read what a child says of an exception; it may be of any form."""
     try:
         told: Any = json.loads(payload)
     except (ValueError, RecursionError):
         return None, None
-    if not isinstance(told, dict):
-        return None, None
-    limit = _read_limit(told)
-    texts = [told.get(key) for key in ("type", "message", "traceback")]
-    mro = told.get("mro")
-    if not all(isinstance(text, str) for text in texts) or not isinstance(mro, list):
-        return None, limit
-    type_name, message, traceback = (str(text)[:_TEXT_LIMIT] for text in texts)
-    names = tuple(name[:_TEXT_LIMIT] for name in mro[:_NAMES_LIMIT] if isinstance(name, str))
-    return ToolError(type_name, message, traceback, names, _read_denied(told)), limit
+    limit = None
+    match told:
+        case {"limit": "result", "used": int(used)} if 1 < used < 1 << 50:
+            limit = _Reached("result", megabytes(used))
+        case {"limit": "memory" | "result" | "file" | "processes" | "open files" as kind}:
+            limit = _Reached(kind)
+    match told:
+        case {"type": str(type_name), "message": str(message), "traceback": str(traceback), "mro": list(mro)}:
+            name, text, frames = (part[:_TEXT_LIMIT] for part in (type_name, message, traceback))
+            bases = tuple(base[:_TEXT_LIMIT] for base in mro[:_NAMES_LIMIT] if isinstance(base, str))
+            return ToolError(name, text, frames, bases, _read_denied(told.get("denied"))), limit
+    return None, limit
 
 
-def _read_limit(told: dict[Any, Any]) -> _Reached | None:
-    kind: Any = told.get("limit")
-    used: Any = told.get("used")
-    if kind not in ("memory", "result", "file", "processes", "open files"):
-        return None
-    known = kind == "result" and type(used) is int and 0 < used < 1 << 50
-    return _Reached(kind, megabytes(used) if known else "")
-
-
-def _read_denied(told: dict[Any, Any]) -> tuple[str, str] | None:
-    match told.get("denied"):
-        case [str(kind), str(target)] if (
-            kind in _DENIED_KINDS
-            and 0 < len(target) <= _TARGET_LIMIT
-            and "\n" not in target
-            and inert(target) == target
-        ):
-            return kind, target
+def _read_denied(told: Any) -> tuple[str, str] | None:
+    match told:
+        case [str(kind), str(target)] if kind in _DENIED_KINDS and 0 < len(target) <= _TARGET_LIMIT:
+            return (kind, target) if "\n" not in target and inert(target) == target else None
     return None
 
 
@@ -205,13 +195,10 @@ def _broke(message: str) -> ToolError:
 
 
 def _ended_by_cpu(call: Call, ending: Ending) -> bool:
-    if ending.wait_status is None:
-        return False
-    if ending.wait_status & 0x7F == getattr(signal, "SIGXCPU", -1):
+    number = (ending.wait_status or 0) & 0x7F
+    if number == getattr(signal, "SIGXCPU", -1):
         return True
-    return ending.wait_status & 0x7F == getattr(signal, "SIGKILL", -1) and ending.cpu_seconds >= cpu_limit(
-        call
-    )
+    return number == getattr(signal, "SIGKILL", -1) and ending.cpu_seconds >= cpu_limit(call)
 
 
 def _how_it_ended(wait_status: int | None) -> str:

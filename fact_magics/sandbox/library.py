@@ -1,13 +1,14 @@
-"""What a zygote imports ahead of the standard library, and the byte code of it.
+"""The modules of the standard library that a zygote imports ahead, and their byte code.
 
-Inside the sandbox each file that is opened and each directory that is listed waits for the supervisor. So a
-zygote is sent byte code for what it imports anyway: it starts in a third of the time.
+Inside the sandbox, opening a file or listing a directory waits for the supervisor. A zygote that is sent the
+byte code of what it imports anyway starts in a third of the time.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+from functools import cache
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# What small tools import. Each costs a call microseconds in fork and exit where it is there, and milliseconds
-# inside the sandbox where it is not. `_strptime` is what `datetime.strptime` imports when it is first called.
+# Small tools import these. A module that was imported ahead costs a call microseconds in fork and exit; one
+# that was not costs milliseconds. `datetime.strptime` imports `_strptime` when it is first called.
 _LIGHT = """
     __future__ _strptime abc base64 binascii bisect calendar collections collections.abc contextlib copy csv
     dataclasses datetime decimal enum errno fractions functools heapq io itertools json keyword math numbers
@@ -25,14 +26,14 @@ _LIGHT = """
 """
 LIGHT_MODULES = frozenset(_LIGHT.split())
 
-# Of megabytes each, most of it OpenSSL.
+# Megabytes each, most of it OpenSSL.
 _STANDARD = """
     asyncio concurrent concurrent.futures difflib email glob hashlib hmac html html.parser inspect locale
     logging pickle pprint secrets shutil sqlite3 tempfile threading xml xml.etree.ElementTree zoneinfo
 """
 STANDARD_MODULES = frozenset(_STANDARD.split())
 
-# What they and a child itself import in turn, on Python 3.11 to 3.13. One that is missing here costs time.
+# What these modules and the child itself import in turn, on Python 3.11 to 3.13. A missing one costs time.
 _BELOW_LIGHT = """
     _colorize _opcode_metadata _weakrefset ast copyreg ctypes ctypes._endian dis encodings.idna fnmatch glob
     importlib inspect ipaddress json.decoder json.encoder json.scanner linecache locale opcode pathlib._abc
@@ -49,19 +50,19 @@ _BELOW_STANDARD = """
     socket sqlite3.dbapi2 ssl subprocess sysconfig xml.etree xml.etree.ElementPath zoneinfo._common
     zoneinfo._tzpath
 """
-_FOLDER = Path(os.__file__).parent
+FOLDER = Path(os.__file__).parent
 _WORD = 0xFFFF_FFFF
 
 
 def preload_for(imports: Iterable[str], source: str) -> tuple[str, ...]:
-    """Choose what a zygote preloads beside the light modules, so that few kinds of zygotes serve many tools.
+    """Choose the modules that a zygote preloads beside the light ones; few kinds of zygotes serve many tools.
 
     Parameters
     ----------
     imports : iterable of str
         Top-level packages that the tool imports.
     source : str
-        The tool; an ``async def`` in it needs asyncio, imported or not.
+        The tool's source; an ``async def`` in it needs asyncio, imported or not.
     """
     needed = set(imports) - LIGHT_MODULES
     if "async def" in source:
@@ -74,28 +75,29 @@ def preload_for(imports: Iterable[str], source: str) -> tuple[str, ...]:
 
 
 def library_modules(preload: Iterable[str]) -> tuple[str, ...]:
-    """List what a zygote that preloads these modules beside the light ones loads of the standard library."""
+    """List all modules of the standard library that a zygote with this preload loads."""
     light = (*LIGHT_MODULES, *_BELOW_LIGHT.split())
     if STANDARD_MODULES.isdisjoint(preload):
         return light
     return (*light, *STANDARD_MODULES, *_BELOW_STANDARD.split())
 
 
-def byte_code(modules: Iterable[str]) -> dict[str, tuple[str, bytes]]:
-    """Read modules of the standard library as they lie compiled beside their sources.
+@cache
+def byte_code(modules: tuple[str, ...]) -> dict[str, tuple[str, bytes]]:
+    """Read the byte code that lies beside the sources of standard library modules.
 
     Returns
     -------
     dict
-        The source's path and the marshalled code, by module; without those that are no Python, that this
-        version does not have, or whose byte code is not that of the source.
+        The source's path and the marshalled code by module. Modules without source or without up-to-date byte
+        code are left out.
     """
     return {name: found for name in modules if (found := _find(name)) is not None}
 
 
 def _find(name: str) -> tuple[str, bytes] | None:
     for end in (".py", "/__init__.py"):
-        source = _FOLDER / f"{name.replace('.', '/')}{end}"
+        source = FOLDER / f"{name.replace('.', '/')}{end}"
         try:
             data = Path(cache_from_source(source)).read_bytes()
             status = source.stat()

@@ -1,4 +1,4 @@
-"""The limits that a person may set, and how a limit that was reached is told."""
+"""The limits that a user may set, and the words for a limit that was reached."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """How a limit is written: in units of so many bytes, or as a count; and the least that a call needs."""
+    """One setting: its field in `Limits`, its unit in bytes (1 for a count), and its smallest value."""
 
     field: str
     unit: int = 1
@@ -35,7 +35,7 @@ _SETTINGS = {
     "result_mb": _Setting("result_bytes", _MIB),
     "open_files": _Setting("open_files", least=32),
 }
-# What a limit is called, and the setting that raises it.
+# The name of each limit, and the setting that raises it.
 _KINDS = {
     "processes": ("processes", "processes"),
     "threads": ("threads", "threads"),
@@ -48,20 +48,16 @@ _KINDS = {
 
 
 def read_limits(given: Mapping[str, object]) -> Limits:
-    """Take limits as ``%config FactMagics.limits`` writes them; those that are not named keep their defaults.
+    """Read limits as ``%config FactMagics.limits`` writes them; the others keep their defaults.
 
     Raises
     ------
     ValueError
-        For a name that is no limit, or a value that is none: what is wrong, on one line.
+        A name or a value is not valid; one line says why.
     """
-    return Limits(**{_setting(name).field: _value(name, value) for name, value in given.items()})
-
-
-def _setting(name: object) -> _Setting:
-    if name not in _SETTINGS:
-        raise ValueError(f"{str(name)[:_SHOWN]!r} is no limit; there are {', '.join(_SETTINGS)}")
-    return _SETTINGS[str(name)]
+    if unknown := [name for name in given if name not in _SETTINGS]:
+        raise ValueError(f"{str(unknown[0])[:_SHOWN]!r} is not a limit; there are {', '.join(_SETTINGS)}")
+    return Limits(**{_SETTINGS[name].field: _value(name, value) for name, value in given.items()})
 
 
 def _value(name: str, value: object) -> int:
@@ -71,12 +67,12 @@ def _value(name: str, value: object) -> int:
     fits = setting.least <= amount <= _MOST and (setting.unit > 1 or amount == int(amount))
     if not fits:
         wanted = "a positive number of MB" if setting.unit > 1 else f"a whole number from {setting.least}"
-        raise ValueError(f"{name!r} is {wanted}, not {repr(value)[:_SHOWN]}")
+        raise ValueError(f"{name!r} must be {wanted}, not {repr(value)[:_SHOWN]}")
     return int(amount)
 
 
 def describe(kind: str, call: Call, limits: Limits, cpu_seconds: int) -> tuple[str, str]:
-    """Say which limit was reached, with its value, and what raises it.
+    """Say which limit was reached, with its value, and how to raise it.
 
     Parameters
     ----------
@@ -89,7 +85,7 @@ def describe(kind: str, call: Call, limits: Limits, cpu_seconds: int) -> tuple[s
     if kind == "time":
         return f"time {call.timeout_seconds:g} s", "Raise it with --timeout."
     if kind == "cpu":
-        return f"CPU {cpu_seconds} s", "All of its threads count. Raise it with --timeout."
+        return f"CPU {cpu_seconds} s", "The time of all its threads counts. Raise it with --timeout."
     if kind == "memory":
         return f"memory {call.memory_mb} MB", "Raise it with --memory."
     label, name = _KINDS[kind]
@@ -106,7 +102,7 @@ def megabytes(size: int) -> str:
 
 
 def _raised(limits: Limits, name: str) -> str:
-    """Write the setting with which one limit is twice what it is now, and the others stay."""
+    """Write the setting that doubles one limit and keeps the others."""
     default = Limits()
     told = {
         known: getattr(limits, setting.field)

@@ -1,4 +1,4 @@
-"""Why a call could not begin: the error between the parts of the parent's side, and what a person is told."""
+"""Reasons why a call could not begin: an error for the parts of the parent's side, and hints for users."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import errno
 from fact_magics.errors import IsolationError
 
 USE_PROCESS = (
-    'Write %config FactMagics.isolation = "process" to run tools in processes of their own: with limits, but '
+    'Write %config FactMagics.isolation = "process" to run tools in separate processes: with limits, but '
     "with your files and the network within their reach."
 )
 
-_DESCRIPTORS = "Close files and connections that are open, or restart the kernel."
-_ROOM = "Make room for temporary files, or name another place in the environment variable TMPDIR."
-_OTHERS = "Let other processes end, then try again."
+_DESCRIPTORS = "Close files and connections, or restart the kernel."
+_ROOM = "Free disk space for temporary files, or name another directory in the environment variable TMPDIR."
+_OTHERS = "End other processes, then try again."
 _SHORTAGES = {
     errno.EMFILE: _DESCRIPTORS,
     errno.ENFILE: _DESCRIPTORS,
@@ -32,7 +32,7 @@ class ZygoteLostError(Exception):
     Attributes
     ----------
     hint : str
-        What to do about what the system ran out of; empty where that is not known to be the reason.
+        What to do if the system ran out of something; else empty.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -41,10 +41,10 @@ class ZygoteLostError(Exception):
 
 
 def closed() -> IsolationError:
-    """Make the error of a call that came when its sandbox was closed already."""
+    """Build the error for a call that came after its sandbox was closed."""
     return IsolationError("The tool was not run: its sandbox was closed.", hint="Run it again.")
 
 
 def shortage_hint(error: BaseException) -> str:
-    """Say what to do where the system ran out of something; empty for any other error."""
+    """Say what to do if the system ran out of something; empty for any other error."""
     return _SHORTAGES.get(getattr(error, "errno", None) or 0, "")

@@ -1,7 +1,7 @@
-"""What all processes of a call take together, as ``/proc`` tells it: the kernel limits each of them alone.
+"""Measure in ``/proc`` what all processes of a call take together; the kernel only limits each process.
 
-It runs in the parent, a few times a second. A call that forks, that deletes files and keeps them open, or
-that starts threads without end would otherwise take as much as there is.
+The parent does so a few times a second. Otherwise a call could take everything by forking, by keeping deleted
+files open, or by starting threads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DELETED = b" (deleted)"
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Measure a call against the limits that hold for all of it.
+    """Measure a call against the limits of the whole call.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Meter:
     memory : int
         Bytes that the descendants may take together, above what each shares with `root`.
     limits : Limits
-        Of disk and threads.
+        The limits of disk and threads.
     """
 
     root: int
@@ -65,11 +65,11 @@ class Meter:
         shared = _resident(self.root)
         if sum(max(0, _resident(pid) - shared) for pid in members) <= self.memory:
             return False
-        # What they share was counted for each. To tell it apart costs the kernel more, so only now.
+        # Shared memory was counted once per process. Exact numbers cost the kernel more, so only now.
         return sum(max(0, _proportional(pid) - shared) for pid in members) > self.memory
 
     def _deleted(self, members: list[int]) -> int:
-        """Add up the files that are kept without a name: open, mapped, or on their way through a socket."""
+        """Add up the sizes of deleted files that are still open, mapped, or on their way through a socket."""
         sizes: dict[tuple[int, int], int] = {}
         unseen = 0
         for pid in members:
@@ -92,7 +92,7 @@ class Meter:
 
 
 def _family(root: int) -> Iterator[tuple[int, int]]:
-    """Give each descendant of `root`, and how many threads it has."""
+    """Yield each descendant of `root` and its number of threads."""
     waiting = _children(root)
     while waiting:
         pid = waiting.pop()
@@ -111,12 +111,12 @@ def _children(pid: int) -> list[int]:
 
 
 def _resident(pid: int) -> int:
-    """Bytes of memory that no file backs, swapped out or not."""
+    """Read the bytes of memory that no file backs, swapped out or not."""
     return _kilobytes(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:", b"VmSwap:")) * 1024
 
 
 def _proportional(pid: int) -> int:
-    """Do the same, each page divided by the number of processes that share it."""
+    """Read the same with each page divided by the number of processes that share it."""
     return _kilobytes(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:", b"SwapPss:")) * 1024
 
 
@@ -125,7 +125,7 @@ def _kilobytes(path: str, names: tuple[bytes, ...]) -> int:
 
 
 def _in_flight(pid: int, descriptor: str) -> int:
-    """Count the descriptors that were sent through a socket and not received."""
+    """Count the descriptors that were sent through a socket and not received yet."""
     for line in _read(f"/proc/{pid}/fdinfo/{descriptor}").splitlines():
         if line.startswith(b"scm_fds:"):
             return int(line.split()[1])

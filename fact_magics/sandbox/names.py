@@ -1,4 +1,4 @@
-"""Hosts that a tool may reach, looked up before a zygote that may reach them is started."""
+"""Look up the hosts that a tool may reach, before a zygote that may reach them is started."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ _LOOKUP_SECONDS = 15.0
 
 
 async def check_names(endpoints: Iterable[tuple[str, str]]) -> None:
-    """See that each host has an address, and that its name leads nowhere that needs a word of its own.
+    """Check that each host has an address, and none that would be dangerous to grant.
 
-    A name says nothing about where it leads: whoever owns it may let it lead to this machine, or to a cloud's
-    keys, as `fact_magics.permissions.dangers` would have said of the address.
+    The owner of a name may let it lead to this machine, or to the keys of a cloud machine.
 
     Parameters
     ----------
@@ -30,27 +29,21 @@ async def check_names(endpoints: Iterable[tuple[str, str]]) -> None:
     Raises
     ------
     IsolationError
-        A host has no address, or one that was not agreed to.
+        A host has no address, or a dangerous one.
     """
     for name, port in named_hosts(endpoints):
-        refuse_detour(name, port, await _addresses(name, port))
+        refuse_detour(name, port, await addresses_of(name, port))
 
 
 def named_hosts(endpoints: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """List those endpoints whose host is a name, not an address."""
+    """List the endpoints whose host is a name, not an address."""
     return [(host, port) for host, port in endpoints if read_address(host) is None]
 
 
 def refuse_detour(name: str, port: str, addresses: Iterable[str]) -> None:
-    """Refuse a name that leads where the grant of its address would have needed a word of its own.
-
-    Raises
-    ------
-    IsolationError
-        With the address, and the reason.
-    """
+    """Raise `IsolationError` for a name that leads to an address that would be dangerous to grant."""
     if endpoint_doubt(name, port):
-        return  # it was given
+        return  # the user confirmed it
     for address in addresses:
         if doubt := endpoint_doubt(address, port):
             raise IsolationError(
@@ -63,7 +56,8 @@ def _text(name: str, port: str) -> str:
     return f"net:{name}" if port == ANY_PORT else f"net:{name}:{port}"
 
 
-async def _addresses(host: str, port: str) -> list[str]:
+async def addresses_of(host: str, port: str) -> list[str]:
+    """Look up a host's addresses; raises `IsolationError` where it has none."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_LOOKUP_SECONDS):
@@ -76,5 +70,5 @@ async def _addresses(host: str, port: str) -> list[str]:
         return sorted({str(address[0]) for *_, address in found})
     raise IsolationError(
         f"{_text(host, port)} can't be granted: {host} has no address here ({reason}).",
-        hint="Correct the name, or see to the network.",
+        hint="Correct the name, or check the network.",
     )

@@ -1,4 +1,4 @@
-"""What a sandbox is asked to run, and what it reports back."""
+"""The call that a sandbox runs, and the outcome that it reports."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ class Call:
     Attributes
     ----------
     source : str
-        The tool's whole source; it is executed inside the sandbox only.
+        The tool's whole source, which is executed only inside the sandbox.
     function : str
-        The function in it to call.
+        The name of the function to call.
     arguments : bytes
         Wire form of ``{"args": [...], "kwargs": {...}}``; see `fact_magics.values`.
     timeout_seconds : float
-        Wall-clock limit, of a day at most.
+        Wall-clock limit, at most a day.
     memory_mb : int
-        Limit of the address space, in MiB, above what the interpreter uses; a TiB at most.
+        Limit of the address space in MiB above what the interpreter uses, at most a TiB.
     permissions : tuple of str
-        Sorted grants, such as ``net:api.github.com``.
+        Sorted permissions, such as ``net:api.github.com``.
     imports : tuple of str
-        Top-level packages that the tool imports: they choose the zygote that preloaded them.
+        Top-level packages that the tool imports; a zygote that preloaded them is chosen.
     verified : bool
-        The source ships with fact_magics, so that it may also run where files and network can't be enforced.
+        The source ships with fact_magics. So it may also run on systems that can't enforce files and network.
 
     Raises
     ------
     CellError
-        A limit is none.
+        A limit is out of range.
     """
 
     source: str
@@ -56,18 +56,15 @@ class Call:
         seconds, memory = self.timeout_seconds, self.memory_mb
         if not (isinstance(seconds, int | float) and 0 < seconds <= _LONGEST_SECONDS):
             raise CellError(
-                f"A timeout of {seconds!r:.40} seconds is none.",
-                hint=f"Give a number up to {_LONGEST_SECONDS}.",
+                f"timeout_seconds must be above 0 and at most {_LONGEST_SECONDS}; got {seconds!r:.40}."
             )
         if not (isinstance(memory, int) and 0 < memory <= _MOST_MB):
-            raise CellError(
-                f"A memory limit of {memory!r:.40} MB is none.", hint=f"Give a whole number up to {_MOST_MB}."
-            )
+            raise CellError(f"memory_mb must be a whole number from 1 to {_MOST_MB}; got {memory!r:.40}.")
 
 
 @dataclass(frozen=True, slots=True)
 class ToolError:
-    """The exception a tool raised, as its process told it.
+    """The exception that a tool raised, as its process claims.
 
     Attributes
     ----------
@@ -78,11 +75,11 @@ class ToolError:
     traceback : str
         The tool's own frames, as text.
     mro : tuple of str
-        Qualified names of its class and of what it derives from.
+        Qualified names of its class and its base classes.
     denied : (str, str) or None
-        What the tool lacked, as its process told it: a kind of permission (``net``, ``read``, ``write``,
-        ``env``), ``host`` for one that is not named, or of what none allows (``program``, ``listen``,
-        ``udp``, ``semaphore``), and its target. It has the form of such a claim, and no more is known.
+        What was denied: a kind and a target. The kind is that of a permission (``net``, ``read``, ``write``,
+        ``env``), ``host`` for an unknown host, or ``program``, ``listen``, ``udp`` or ``semaphore``, which no
+        permission allows.
     """
 
     type_name: str
@@ -94,28 +91,28 @@ class ToolError:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended. All of it is the tool's claim: bounded, but to be validated.
+    """How a call ended. The tool can forge all of it: it is bounded, but still has to be validated.
 
     Attributes
     ----------
     status : Status
         ``ok``, ``error``, ``timeout``, ``limit`` or ``interrupted``.
     result : bytes or None
-        Wire form of what the tool returned, where it returned.
+        Wire form of the value that the tool returned.
     error : ToolError or None
-        What it raised, where it raised.
+        The exception that it raised.
     printed : str
-        What it printed, bounded.
+        The text that it printed, bounded.
     duration_ms : float
         From the call's start to its end.
     limit : str or None
-        Which limit stopped it, with its value: ``memory 1024 MB``.
+        The limit that stopped it, with its value: ``memory 1024 MB``.
     isolation : tuple of str
         The layers that were in force.
     used : str
-        What it used of a limit that stopped it, where that is known: ``70 MB``.
+        How much of that limit it used, if known: ``70 MB``.
     hint : str
-        One sentence on how to raise that limit.
+        How to raise that limit, in one sentence.
     """
 
     status: Status

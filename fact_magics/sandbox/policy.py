@@ -1,4 +1,4 @@
-"""What a tool may reach: what its interpreter needs to read, what permissions grant, and the limits."""
+"""Build the policy of a zygote: the files its interpreter needs, what permissions grant, and the limits."""
 
 from __future__ import annotations
 
@@ -21,51 +21,20 @@ if TYPE_CHECKING:
 _MIB = 1 << 20
 
 # What the C library, the dynamic linker and the resolver read.
-_SYSTEM_FILES = (
-    "/usr/lib",
-    "/usr/lib32",
-    "/usr/lib64",
-    "/usr/local/lib",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/usr/share/zoneinfo",
-    "/usr/share/locale",
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/etc/timezone",
-    "/etc/nsswitch.conf",
-    "/etc/mime.types",
-    "/nix/store",
-    "/dev/null",
-    "/dev/zero",
-    "/dev/random",
-    "/dev/urandom",
-    "/sys/devices/system/cpu",
-    "/proc/cpuinfo",
-    "/proc/meminfo",
-    "/proc/sys/vm/overcommit_memory",
-)
-_NETWORK_FILES = (
-    "/etc/hosts",
-    "/etc/resolv.conf",
-    "/etc/gai.conf",
-    "/etc/services",
-    # Certificates where distributions keep them; never the directory above, where private keys are.
-    "/etc/ssl/certs",
-    "/etc/ssl/cert.pem",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/openssl.cnf",
-    "/etc/pki/tls/certs",
-    "/etc/pki/tls/cert.pem",
-    "/etc/pki/tls/openssl.cnf",
-    "/etc/pki/ca-trust/extracted",
-    "/etc/ca-certificates/extracted",
-    "/usr/share/ca-certificates",
-    "/usr/share/pki",
-    "/usr/local/share/ca-certificates",
-    "/var/lib/ca-certificates",
-)
+_SYSTEM_FILES = """
+    /usr/lib /usr/lib32 /usr/lib64 /usr/local/lib /lib /lib32 /lib64 /nix/store /usr/share/zoneinfo
+    /usr/share/locale /etc/ld.so.cache /etc/localtime /etc/timezone /etc/nsswitch.conf /etc/mime.types
+    /dev/null /dev/zero /dev/random /dev/urandom /sys/devices/system/cpu /proc/cpuinfo /proc/meminfo
+    /proc/sys/vm/overcommit_memory
+""".split()  # noqa: SIM905
+# Certificates where distributions keep them; never the directory above, where private keys are.
+_NETWORK_FILES = """
+    /etc/hosts /etc/resolv.conf /etc/gai.conf /etc/services
+    /etc/ssl/certs /etc/ssl/cert.pem /etc/ssl/ca-bundle.pem /etc/ssl/openssl.cnf
+    /etc/pki/tls/certs /etc/pki/tls/cert.pem /etc/pki/tls/openssl.cnf /etc/pki/ca-trust/extracted
+    /etc/ca-certificates/extracted /usr/share/ca-certificates /usr/share/pki
+    /usr/local/share/ca-certificates /var/lib/ca-certificates
+""".split()  # noqa: SIM905
 # Where this user says that the certificates are, such as a company's own.
 _CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 # Addresses are looked up when a zygote starts; the services that many use change theirs within the hour.
@@ -90,11 +59,14 @@ class Limits:
 
     Attributes
     ----------
-    result_bytes, printed_bytes, printed_kept, file_bytes, scratch_bytes : int
-        The largest result; how much may be printed, and how much of it is kept; the largest file; all of the
-        scratch directory.
-    open_files, processes, threads : int
-        Of one process, and of all that a call starts.
+    result_bytes, printed_bytes, file_bytes, scratch_bytes : int
+        The largest result, printed text, single file, and scratch directory.
+    printed_kept : int
+        How many characters of printed text are kept.
+    open_files : int
+        Of each process.
+    processes, threads : int
+        Of the whole call.
     """
 
     result_bytes: int = 64 * _MIB
@@ -109,20 +81,20 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """Permissions, as the sandbox enforces them; calls with equal grants may share a zygote.
+    """Permissions as the sandbox enforces them. Calls with equal grants may share a zygote.
 
     Attributes
     ----------
     read, write : tuple of str
         Real paths.
-    net : tuple of tuple of str
-        Host and port; the port is ``*`` where none was named.
-    env : tuple of tuple of str
+    net : tuple of (str, str)
+        Host and port; the port is ``*`` if none was named.
+    env : tuple of (str, str)
         Name and present value of each variable that is set.
-    things : tuple of tuple of int
-        Device and inode of what is at each path: the kernel grants that, and not what took its name since.
+    things : tuple of (int, int)
+        Device and inode at each path. The kernel grants these, so a file that replaced one is another grant.
     period : int
-        Counts the times that hosts' names are looked up anew; 0 where no host is named.
+        Changes when host names have to be looked up anew; 0 if no host is named.
     """
 
     read: tuple[str, ...] = ()
@@ -134,14 +106,14 @@ class Grants:
 
     @classmethod
     def parse(cls, permissions: Iterable[str]) -> Grants:
-        """Take permissions as they are to be enforced now.
+        """Read permissions as they are to be enforced now.
 
         Raises
         ------
         CellError
-            One is malformed.
+            A permission is malformed.
         IsolationError
-            What may be written is not there, or a path leads elsewhere since it was granted.
+            A path to write is missing, or a path leads elsewhere since it was granted.
         """
         parts: dict[str, list[Permission]] = {kind: [] for kind in KINDS}
         for text in permissions:
@@ -163,17 +135,17 @@ class Grants:
 
 
 def _refuse_another_place(text: str, permission: Permission) -> None:
-    # What was granted is the place itself: nobody agreed to what a link that was put there since leads to.
+    # The place itself was granted. Nobody agreed to the target of a link that was put there since.
     given = Path(text.partition(":")[2])
     if given.is_absolute() and str(given) != permission.target:
         raise IsolationError(
             f"{text} can't be granted: it leads to {permission.target} now.",
-            hint="Grant that path itself, if the tool should have it.",
+            hint="Grant that path itself if the tool needs it.",
         )
     if permission.kind == "write" and (missing := places.missing(Path(permission.target))):
         raise IsolationError(
             f"{text} can't be granted: {missing}.",
-            hint="Make it first, or grant a directory that exists: nothing is made unasked.",
+            hint="Create it first, or grant a directory that exists.",
         )
 
 
@@ -186,14 +158,14 @@ def _thing(path: str) -> tuple[int, int]:
 
 
 def readable_paths() -> tuple[str, ...]:
-    """List what the interpreter, the installed packages and the C library read, as far as it exists.
+    """List the existing paths that the interpreter, the installed packages and the C library read.
 
-    A prefix is never granted whole: ``python -m venv .`` makes a prefix of somebody's project.
+    A prefix is never granted whole, because ``python -m venv .`` turns a project's directory into one.
     """
     paths = set(_SYSTEM_FILES)
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     paths.update(sysconfig.get_path(name) for name in names)
-    paths.update(_package_directories())
+    paths.update(module_path())
     for program in filter(None, (sys.executable, boot.ENV_PROGRAM)):
         paths.update((program, str(Path(program).resolve())))
     if sys.prefix != sys.base_prefix:
@@ -208,12 +180,13 @@ def readable_paths() -> tuple[str, ...]:
 
 
 def module_path() -> tuple[str, ...]:
-    """Directories of installed packages that the notebook imports from, the user's own among them."""
-    return tuple(_package_directories())
+    """List the directories of installed packages that the notebook imports from."""
+    names = ("site-packages", "dist-packages")
+    return tuple(entry for entry in sys.path if Path(entry).name in names and _exists(entry))
 
 
 def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
-    """Build a tool's environment but for what was granted: of the notebook's, time zone and certificates."""
+    """Build a tool's environment except granted variables; time zone and certificates are the notebook's."""
     passed = ("TZ", *(_CERTIFICATE_VARIABLES if grants.net else ()))
     kept = {name: os.environ[name] for name in passed if name in os.environ}
     return {
@@ -235,13 +208,13 @@ def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) 
     Parameters
     ----------
     grants : Grants
-        What the tool was allowed.
+        What the tool may reach.
     root : str
-        The zygote's own directory; its calls' scratch directories are inside.
+        The zygote's own directory, which holds the scratch directories of its calls.
     limits : Limits
-        ``processes`` is enforced by sandlock, the rest by the processes' own limits.
+        Sandlock enforces ``processes``; the processes' own limits and the parent enforce the rest.
     strict : bool
-        Refuse a kernel without signal scopes, instead of going without.
+        Refuse a kernel without signal scopes.
     """
     from sandlock import Protection
 
@@ -251,7 +224,7 @@ def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) 
         "fs_writable": [root, os.devnull, *(path for path in grants.write if not places.missing(Path(path)))],
         "net_allow": [f"tcp://{host}:{port}" for host, port in grants.net],
         "cwd": root,
-        # The zygote is one, and so is the child that waits.
+        # Two more: the zygote and the child that waits.
         "max_processes": limits.processes + 2,
         "allow_degraded": []
         if strict
@@ -268,8 +241,3 @@ def _network_files() -> tuple[str, ...]:
 def _exists(path: str) -> bool:
     # `Path.exists` raises where a directory on the way may not be entered.
     return os.path.exists(path)  # noqa: PTH110
-
-
-def _package_directories() -> list[str]:
-    names = ("site-packages", "dist-packages")
-    return [entry for entry in sys.path if Path(entry).name in names and _exists(entry)]

@@ -1,15 +1,17 @@
-"""The sandbox as the core sees it: the mode, a queue, and a few calls at a time."""
+"""The sandbox as the core sees it: it has a mode and a queue, and runs a few calls at a time."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import frames
 from fact_magics.sandbox.fallback import ProcessRunner
+from fact_magics.sandbox.inspection import Inspection
 from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError
 from fact_magics.sandbox.names import check_names
 from fact_magics.sandbox.policy import Grants, Limits
@@ -27,22 +29,21 @@ class _Engine(Protocol):
 
     async def start(self) -> None: ...
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending: ...
+    def inspect(self) -> Inspection: ...
     async def aclose(self) -> None: ...
 
 
 class Sandbox:
-    """Run calls of tools where they can hurt nothing.
-
-    All of it belongs to the event loop that first uses it.
+    """Run calls of tools in isolation. A sandbox belongs to the event loop that first uses it.
 
     Parameters
     ----------
     mode : {"auto", "require", "process"}
-        ``auto`` enforces files and network by the kernel, and refuses where it can't, all but the tools that
-        ship with fact_magics; ``require`` refuses a kernel that lacks any layer; ``process`` settles for
-        fresh processes with limits.
+        ``auto`` lets the kernel enforce files and network. Where the kernel can't, only tools that ship with
+        fact_magics run. ``require`` refuses a kernel that lacks any layer. ``process`` uses fresh processes
+        with limits only.
     size : int, optional
-        Calls at a time; the default is the number of cores.
+        Number of calls at a time; the default is the number of cores.
     limits : Limits, optional
         Limits of every call besides its wall time and memory.
     """
@@ -53,7 +54,7 @@ class Sandbox:
         self._retiring: dict[asyncio.Task[None], _Engines] = {}
 
     async def start(self) -> None:
-        """Start what calls need ahead of them; a second time it does nothing.
+        """Start ahead what calls need. A second start does nothing.
 
         Raises
         ------
@@ -62,30 +63,32 @@ class Sandbox:
         """
         await self._engines.start()
 
-    async def use(self, mode: Mode, limits: Limits) -> None:
-        """Isolate by another mode or within other limits, from the next call on; those before are let end."""
+    async def reconfigure(self, mode: Mode, limits: Limits) -> None:
+        """Isolate by another mode or within other limits, from the next call on.
+
+        Calls that run or wait already end under the settings that they began with.
+        """
         retired, self._engines = self._engines, _Engines(mode, self._size, limits)
         retiring = asyncio.create_task(retired.retire())
         self._retiring[retiring] = retired
         retiring.add_done_callback(self._retiring.pop)
 
     def layers(self) -> tuple[str, ...]:
-        """Name the layers in force, such as ``landlock``, ``seccomp``, ``scopes``, ``rlimits``, ``fork``.
-
-        Returns
-        -------
-        tuple of str
-            Empty before the sandbox has started.
-        """
+        """List the layers in force: ``landlock``, ``seccomp``, ``rlimits``, …; empty before the start."""
         return self._engines.main.layers if self._engines.main is not None else ()
 
+    def inspect(self) -> Inspection:
+        """Report which processes and directories the sandbox holds now."""
+        main = self._engines.main
+        return replace(main.inspect() if main is not None else Inspection(), retiring=len(self._retiring))
+
     async def check(self, permissions: Iterable[str]) -> None:
-        """See, before anything is paid for, whether permissions can be granted here and now.
+        """Check that permissions can be granted here and now, before a model is paid.
 
         Raises
         ------
         IsolationError
-            What may be written is not there, or a host has no address.
+            A path to write is missing, or a host has no address.
         """
         grants = Grants.parse(permissions)
         if self._engines.mode != "process":
@@ -97,44 +100,36 @@ class Sandbox:
         on_printed: Callable[[str], None] | None = None,
         on_turn: Callable[[], None] | None = None,
     ) -> Outcome:
-        """Run one call and tell how it ended; what the tool does is never raised.
+        """Run one call and report how it ended; exceptions of the tool are reported, not raised.
 
-        When this returns, everything that the call started is gone. A cancelled run kills all of it first.
+        When this returns or is cancelled, everything that the call started is gone.
 
         Parameters
         ----------
         call : Call
-            What to run.
+            The call to run.
         on_printed : callable, optional
             Called on this loop with text as the tool prints it.
         on_turn : callable, optional
-            Called on this loop when the call is the next one to run.
+            Called on this loop when the call leaves the queue.
 
         Raises
         ------
         IsolationError
-            If this system can't isolate as the mode requires, or grant what is permitted.
+            This system can't isolate as the mode requires, or can't grant a permission.
         CellError
-            If a permission is malformed.
+            A permission is malformed.
         """
         return await self._engines.run(call, on_printed, on_turn)
 
     async def aclose(self) -> None:
-        """End every process and remove every directory; the sandbox can be started again."""
+        """End every process and remove every directory. The sandbox can be started again."""
         await asyncio.gather(*(engines.aclose() for engines in (self._engines, *self._retiring.values())))
         await asyncio.gather(*self._retiring)
 
 
 class _Engines:
-    """What runs calls in one mode and within one set of limits, and the queue in front of it.
-
-    Attributes
-    ----------
-    mode : {"auto", "require", "process"}
-        See `Sandbox`.
-    main : _Engine or None
-        What was started; None before that.
-    """
+    """The engine for one mode and one set of limits, and the queue in front of it."""
 
     def __init__(self, mode: Mode, size: int, limits: Limits) -> None:
         self.mode: Mode = mode
@@ -156,7 +151,7 @@ class _Engines:
         return frames.judge(call, ending, self._limits, engine.layers)
 
     async def retire(self) -> None:
-        """Close, once every call that is under way or waits for its turn has come to its end."""
+        """Close once every call that runs or waits for its turn has ended."""
         for _ in range(self._size):
             await self._turns.acquire()
         await self.aclose()
@@ -167,9 +162,8 @@ class _Engines:
             await asyncio.gather(starting, return_exceptions=True)
         engines = (self.main, self._plain)
         self.main = self._plain = None
-        for engine in engines:
-            if engine is not None:
-                await engine.aclose()
+        for engine in filter(None, engines):
+            await engine.aclose()
 
     async def start(self) -> _Engine:
         if self.main is not None:
@@ -190,36 +184,31 @@ class _Engines:
             return self._plain
 
     async def _start_main(self) -> _Engine:
-        engine: _Engine
-        if self.mode == "process":
-            engine = ProcessRunner(self._limits)
-        else:
-            engine = _zygote_pool(self._size, self._limits, strict=self.mode == "require")
+        engine = self._make_main()
         try:
             await engine.start()
-        except ZygoteLostError as lost:
+        except BaseException as error:
             await engine.aclose()
-            if lost.hint:
-                raise IsolationError(f"Tools can't be isolated: {lost}.", hint=lost.hint) from lost
-            raise IsolationError(
-                f"This system can't enforce which files and hosts a tool reaches ({lost}).", hint=USE_PROCESS
-            ) from lost
-        except BaseException:
-            await engine.aclose()
-            raise
+            if not isinstance(error, ZygoteLostError):
+                raise
+            message = f"This system can't enforce which files and hosts a tool reaches ({error})."
+            if error.hint:
+                message = f"Tools can't be isolated: {error}."
+            raise IsolationError(message, hint=error.hint or USE_PROCESS) from error
         self.main = engine
         return engine
 
+    def _make_main(self) -> _Engine:
+        if self.mode == "process":
+            return ProcessRunner(self._limits)
+        if sys.platform != "linux":
+            raise IsolationError(
+                "Only Linux can enforce which files and hosts a tool reaches, and this system is not Linux.",
+                hint=USE_PROCESS,
+            )
+        from fact_magics.sandbox.zygotes import ZygotePool
 
-def _zygote_pool(size: int, limits: Limits, *, strict: bool) -> _Engine:
-    if sys.platform != "linux":
-        raise IsolationError(
-            "Only Linux can enforce which files and hosts a tool reaches, and this system is not Linux.",
-            hint=USE_PROCESS,
-        )
-    from fact_magics.sandbox.zygotes import ZygotePool
-
-    return ZygotePool(size, limits, strict=strict)
+        return ZygotePool(self._size, self._limits, strict=self.mode == "require")
 
 
 def _cores() -> int:

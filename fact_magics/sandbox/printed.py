@@ -1,4 +1,4 @@
-"""What a tool prints: streamed as it comes, kept up to a bound, and cut with a note of how much."""
+"""Collect the text that a tool prints: stream it, keep it up to a bound, and say how much was cut."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Printed:
     Parameters
     ----------
     kept : int
-        Characters that are kept and streamed; the rest is counted.
+        Number of characters that are kept and streamed; the rest is only counted.
     on_text : callable, optional
         Called with each piece of text as it arrives.
     """
@@ -25,13 +25,13 @@ class Printed:
         self._room = kept
         self._on_text = on_text
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        # One buffer: a tool may print each character by itself, and a string for each is fifty bytes.
+        # One buffer, because a tool may print single characters, and a string for each takes fifty bytes.
         self._kept = StringIO(newline="")
         self._cut = 0
         self.total = 0
 
     def feed(self, data: bytes) -> None:
-        """Take what arrived."""
+        """Take bytes that arrived."""
         self.total += len(data)
         if self._room:
             self._take(self._decoder.decode(data))
@@ -39,7 +39,7 @@ class Printed:
             self._count(len(data))
 
     def close(self) -> str:
-        """Say what was cut, if anything was, and return all that is kept."""
+        """Add a note if something was cut, and return all the text that is kept."""
         if self._room:
             self._take(self._decoder.decode(b"", final=True))
         if self._cut:
@@ -56,7 +56,7 @@ class Printed:
 
     def _count(self, size: int) -> None:
         if not self._cut:
-            self._show("\n…")  # at once: who watches is to know why nothing more comes
+            self._show("\n…")  # at once, so that the user knows why nothing more comes
         self._cut += size
 
     def _show(self, text: str) -> None:

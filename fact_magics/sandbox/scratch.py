@@ -1,4 +1,4 @@
-"""Directories that calls write in: measured while they run, removed when they end, whatever is in them."""
+"""The directories that calls write to: measure them during the call, and remove them after it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAST = 4096  # an empty file or directory is not free: there may be millions
 
 
 def size(root: Path, enough: int) -> int:
-    """Add up what the files under `root` take on disk, in bytes, stopping at `enough`."""
+    """Add up the bytes that the files under `root` take on disk, stopping at `enough`."""
     total = 0
     waiting = [str(root)]
     while waiting and total < enough:
@@ -32,10 +32,10 @@ def size(root: Path, enough: int) -> int:
 
 
 def remove(root: Path) -> None:
-    """Remove `root` and all in it: no link is followed, no depth is too deep, no mode keeps it.
+    """Remove `root` and all in it, whatever its depth and modes; links are not followed.
 
-    Directories whose paths grow long are moved up before they are emptied, as systems take paths of some
-    thousand bytes only.
+    Directories with long paths are moved up before they are emptied, because systems only take paths of a few
+    thousand bytes.
     """
     with suppress(OSError):
         root.rmdir()
@@ -54,7 +54,7 @@ def remove(root: Path) -> None:
                 below = entry.path
                 if len(below) > _LONG:
                     below = f"{root}.gone-{next(numbers)}"
-                    # A directory is moved only by who may write in it: its parent entry changes.
+                    # To move a directory, one must be able to write in it: its parent entry changes.
                     os.chmod(entry.path, stat.S_IRWXU)  # noqa: PTH101
                     _open_up_for(partial(os.rename, dst=below), entry.path, directory)
                 waiting.append(below)
@@ -63,7 +63,7 @@ def remove(root: Path) -> None:
             if directory.startswith(f"{root}{os.sep}"):
                 _open_up_for(os.rmdir, directory, os.path.dirname(directory))  # noqa: PTH120
             else:
-                os.rmdir(directory)  # noqa: PTH106 - of the directory that they are in, the mode is not ours
+                os.rmdir(directory)  # noqa: PTH106 - it was moved up, next to the root
 
 
 def _entries(directory: str) -> list[os.DirEntry[str]]:
@@ -81,7 +81,7 @@ def _entries(directory: str) -> list[os.DirEntry[str]]:
 
 
 def _open_up_for(act: Callable[[str], object], path: str, directory: str) -> None:
-    """Act on an entry of a directory, whose mode may forbid it."""
+    """Act on an entry of a directory; if the directory's mode forbids it, change the mode first."""
     try:
         act(path)
     except PermissionError:

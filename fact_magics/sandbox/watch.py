@@ -1,67 +1,110 @@
-"""Waiting for the end of a call, or for the first limit that it reaches."""
+"""Watch one call from the parent: collect what its pipes carry, and find the first limit that it reaches."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
+
+from fact_magics.sandbox import frames
+from fact_magics.sandbox.meter import Meter
+from fact_magics.sandbox.printed import Printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
+    from pathlib import Path
+
+    from fact_magics.sandbox.outcome import Call
+    from fact_magics.sandbox.policy import Limits
 
 _MEASURE_SECONDS = 0.25
 
 
-async def first_limit(
-    ended: asyncio.Future[Any],
-    stopped: asyncio.Future[str],
-    *,
-    seconds: float,
-    measure: Callable[[], str | None],
-    files: Executor,
-) -> str | None:
-    """Wait until the call ended, or until it has to be stopped.
+class Watch:
+    """The output of one call so far, and the limit that stopped it.
 
-    Parameters
+    Attributes
     ----------
-    ended : Future
-        Done when nothing of the call is left.
     stopped : Future of str
-        Set to the name of a limit by who reads the call's pipes.
-    seconds : float
-        Wall time from now.
-    measure : callable
-        Called a few times a second; names the limit that what the call takes exceeds, or gives None.
-    files : Executor
-        Where it is called.
-
-    Returns
-    -------
-    str or None
-        ``time``, what `measure` named or what `stopped` was set to; None if the call ended.
+        Done with the name of a limit as soon as the call reaches it.
     """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    measured = loop.time()
-    measuring: asyncio.Future[str | None] | None = None
-    while True:
-        now = loop.time()
-        if ended.done():
-            return None
-        if stopped.done():
-            return stopped.result()
-        if now >= deadline:
-            return "time"
-        if measuring is not None and measuring.done():
-            if (limit := measuring.result()) is not None:
-                return limit
-            measuring, measured = None, now
-        if measuring is None and now >= measured + _MEASURE_SECONDS:
-            measuring = loop.run_in_executor(files, measure)
-        waited = [ended, stopped] if measuring is None else [ended, stopped, measuring]
-        pause = (
-            deadline - now
-            if measuring is not None
-            else min(deadline - now, measured + _MEASURE_SECONDS - now)
+
+    def __init__(self, call: Call, limits: Limits, on_printed: Callable[[str], None] | None) -> None:
+        self._call = call
+        self._limits = limits
+        self._printed = Printed(limits.printed_kept, on_printed)
+        self._frame = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._started = 0.0
+        self.stopped: asyncio.Future[str] = self._loop.create_future()
+
+    def stop(self, limit: str | None) -> None:
+        """Note a limit that was reached, unless another one was reached before."""
+        if limit is not None and not self.stopped.done():
+            self.stopped.set_result(limit)
+
+    def take_printed(self, data: bytes) -> None:
+        """Take bytes that the call printed."""
+        self._printed.feed(data)
+        if self._printed.total > self._limits.printed_bytes:
+            self.stop("printed")
+
+    def take_result(self, data: bytes) -> None:
+        """Take bytes of the call's frame."""
+        if len(self._frame) <= self._limits.result_bytes + frames.PREFIX:
+            self._frame += data
+        else:
+            self.stop("result")
+
+    async def first_limit(
+        self, ended: asyncio.Future[Any], root: int, directory: Path, files: Executor
+    ) -> str | None:
+        """Wait until the call ended, or until it has to be stopped.
+
+        Parameters
+        ----------
+        ended : Future
+            Done when nothing of the call is left.
+        root : int
+            The process from which the call descends.
+        directory : Path
+            The call's scratch directory.
+        files : Executor
+            Measures a few times a second what the call takes.
+
+        Returns
+        -------
+        str or None
+            ``time`` or the limit that stopped the call; None if the call ended.
+        """
+        self._started = time.perf_counter()
+        deadline = self._loop.time() + self._call.timeout_seconds
+        meter = Meter(root, directory, frames.memory_limit(self._call), self._limits)
+        measuring: asyncio.Future[str | None] | None = None
+        while not ended.done() and not self.stopped.done():
+            left = deadline - self._loop.time()
+            if left <= 0:
+                return "time"
+            await asyncio.wait(
+                (ended, self.stopped),
+                timeout=min(left, _MEASURE_SECONDS),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not ended.done() and (measuring is None or measuring.done()):
+                measuring = self._loop.run_in_executor(files, meter.exceeded)
+                measuring.add_done_callback(lambda done: None if ended.done() else self.stop(done.result()))
+        return None if ended.done() else self.stopped.result()
+
+    def ending(self, stopped: str | None, wait_status: int | None, cpu_seconds: float = 0.0) -> frames.Ending:
+        """Report the end of a call of which everything has been read."""
+        if stopped is None and self.stopped.done():
+            stopped = self.stopped.result()
+        return frames.Ending(
+            frame=self._frame,
+            wait_status=wait_status,
+            cpu_seconds=cpu_seconds,
+            stopped=stopped,
+            printed=self._printed.close(),
+            duration_ms=(time.perf_counter() - self._started) * 1e3,
         )
-        await asyncio.wait(waited, timeout=pause, return_when=asyncio.FIRST_COMPLETED)

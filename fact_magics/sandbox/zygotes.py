@@ -1,4 +1,4 @@
-"""Zygotes started ahead, and chosen by what a call may reach and imports."""
+"""Start zygotes ahead, and choose one for each call by its permissions and imports."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import scratch
+from fact_magics.sandbox.inspection import Inspection
 from fact_magics.sandbox.library import preload_for
 from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError, closed
 from fact_magics.sandbox.names import check_names
@@ -36,18 +37,18 @@ _BARE: tuple[Grants, tuple[str, ...]] = (Grants(), ())
 
 
 class ZygotePool:
-    """Zygotes by permissions and preloaded modules; the least recently used ones are closed."""
+    """Zygotes by permissions and preloaded modules. The least recently used ones are closed."""
 
     def __init__(self, size: int, limits: Limits, *, strict: bool) -> None:
         self._warm = min(_WARM, size)
         self._most = 2 * size + self._warm
         self._limits = limits
         self._strict = strict
-        self._wardens: dict[Warden, tuple[Grants, tuple[str, ...]]] = {}  # least recently used first
+        self._wardens: list[Warden] = []  # least recently used first
         self._numbers = count(1)
         self._base: Path | None = None
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="fact-zygotes")
-        # What a call left is removed, however long that takes, while others are measured.
+        # Removing what a call left may take long, while other calls have to be measured.
         self._files = ThreadPoolExecutor(self._most + size, thread_name_prefix="fact-scratch")
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -55,7 +56,7 @@ class ZygotePool:
         self.layers: tuple[str, ...] = ()
 
     async def start(self) -> None:
-        """Start one zygote, which tells what is in force, and let more come."""
+        """Start one zygote, which reports the layers in force, and let more follow."""
         self._base = self._make_base()
         self._files.submit(_remove_abandoned, self._base.parent)
         first = await self._spawn(*_BARE, busy=False)
@@ -63,20 +64,20 @@ class ZygotePool:
         if self._strict and "scopes" not in self.layers:
             raise IsolationError(
                 "isolation is set to 'require', and this kernel lacks Landlock's signal scopes (Linux 6.12).",
-                hint='Write %config FactMagics.isolation = "auto" to go without.',
+                hint='Write %config FactMagics.isolation = "auto" to run without them.',
             )
         self._top_up()
 
     def _make_base(self) -> Path:
-        """Make the directory of all zygotes' directories."""
+        """Make the directory that holds the directory of each zygote."""
         try:
             base = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         except OSError as cause:
             raise IsolationError(
                 f"Tools can't be isolated without a directory for temporary files: {cause}.",
-                hint="Make room for one, or name another place in the environment variable TMPDIR.",
+                hint="Free disk space, or name another directory in the environment variable TMPDIR.",
             ) from cause
-        # Where nobody calls aclose; and what a process that was killed left behind, the next one removes.
+        # A fallback where nobody calls aclose(). After SIGKILL, the next process cleans up.
         self._removal = weakref.finalize(self, _remove_own, base, os.getpid())
         return base
 
@@ -88,10 +89,7 @@ class ZygotePool:
         while True:
             try:
                 warden = await self._take(grants, preload)
-                try:
-                    return await warden.run(call, on_printed)
-                finally:
-                    warden.busy = False
+                return await warden.run(call, on_printed)
             except ZygoteLostError as lost:  # the call had not begun
                 tries -= 1
                 if not tries:
@@ -103,23 +101,29 @@ class ZygotePool:
         self._closed = True
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        wardens, self._wardens = list(self._wardens), {}
+        wardens, self._wardens = self._wardens, []
         await asyncio.gather(*(warden.aclose() for warden in wardens), return_exceptions=True)
         if self._base is not None:
             await run_in(self._files, self._removal)
         self._spawner.shutdown(wait=False)
         self._files.shutdown(wait=False)
 
+    def inspect(self) -> Inspection:
+        """Report what the pool holds."""
+        zygotes = tuple(warden.inspect() for warden in self._wardens)
+        return Inspection(zygotes, self._base, len(self._tasks))
+
     async def _take(self, grants: Grants, preload: tuple[str, ...]) -> Warden:
-        key = (grants, preload)
+        kind = (grants, preload)
         idle = [
-            warden for warden, its in self._wardens.items() if its == key and warden.alive and not warden.busy
+            warden for warden in self._wardens if warden.kind == kind and warden.alive and not warden.busy
         ]
         idle.sort(key=lambda warden: warden.is_prepared)
         if idle:
             warden = idle[-1]
             warden.busy = True
-            self._wardens[warden] = self._wardens.pop(warden)
+            self._wardens.remove(warden)
+            self._wardens.append(warden)
             return warden
         self._make_room()
         spawning = asyncio.create_task(self._spawn(grants, preload, busy=True))
@@ -131,13 +135,13 @@ class ZygotePool:
 
     @staticmethod
     async def _keep(spawning: asyncio.Task[Warden]) -> None:
-        """Let a zygote whose call was cancelled while it started serve the next one."""
+        """Let a zygote whose call was cancelled while it started serve the next call."""
         (await spawning).busy = False
 
     async def _spawn(self, grants: Grants, preload: tuple[str, ...], *, busy: bool) -> Warden:
         assert self._base is not None  # noqa: S101 - set by start(), which comes first
         self._refuse_if_closed()
-        if not self._base.is_dir():  # systems clear their directory for temporary files of what is old
+        if not self._base.is_dir():  # systems remove old temporary files
             self._removal.detach()
             self._base = self._make_base()
         await check_names(grants.net)
@@ -152,11 +156,11 @@ class ZygotePool:
             on_lost=self._replace,
         )
         await warden.start()
-        if self._closed:  # by now, nobody would end it
+        if self._closed:  # nobody else would end it
             await warden.aclose()
             self._refuse_if_closed()
         warden.busy = busy
-        self._wardens[warden] = (grants, preload)
+        self._wardens.append(warden)
         return warden
 
     def _refuse_if_closed(self) -> None:
@@ -164,22 +168,23 @@ class ZygotePool:
             raise closed()
 
     def _replace(self, warden: Warden) -> None:
-        """Forget a zygote that ended by itself, and start another one where it was one that is kept ready."""
-        if self._wardens.pop(warden, None) is not None:
+        """Forget a zygote that ended by itself, and keep bare ones ready."""
+        if warden in self._wardens:
+            self._wardens.remove(warden)
             self._later(warden.aclose())
-            if warden.worked:  # else another one would most likely end as this one did, without end
+            if warden.worked:  # else the next one would most likely end in the same way, and so on
                 self._top_up()
 
     def _make_room(self) -> None:
         idle = [warden for warden in self._wardens if not warden.busy]
-        idle.sort(key=lambda warden: self._wardens[warden] == _BARE)  # those that most tools use go last
+        idle.sort(key=lambda warden: warden.kind == _BARE)  # most tools use these, so they go last
         for warden in idle[: max(0, len(self._wardens) + 1 - self._most)]:
-            del self._wardens[warden]
+            self._wardens.remove(warden)
             self._later(warden.aclose())
 
     def _top_up(self) -> None:
         """Keep bare zygotes ready."""
-        bare = sum(key == _BARE for key in self._wardens.values())
+        bare = sum(warden.kind == _BARE for warden in self._wardens)
         for _ in range(0 if self._closed else self._warm - bare - self._coming):
             self._coming += 1
             self._later(self._add_bare())
@@ -198,11 +203,11 @@ class ZygotePool:
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # a zygote that was started ahead and failed is started again when it is needed
+            task.exception()  # a zygote that could not be started ahead is started again when it is needed
 
 
 def _remove_own(directory: Path, owner: int) -> None:
-    """Remove the directory of this process: a fork of it, which ends as it would, has no part in that."""
+    """Remove the directory of this process, but not when a fork of it ends."""
     if os.getpid() == owner:
         scratch.remove(directory)
 

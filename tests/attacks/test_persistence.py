@@ -94,15 +94,17 @@ LEFT = {
         "import os; return os.fstat(77).st_mode",
     ),
     "a thread": (
-        "import threading, time; threading.Thread(target=time.sleep, args=(2,), daemon=True).start()",
+        "import threading, time; threading.Thread(target=time.sleep, args=(10,), daemon=True).start()",
         "import threading; return threading.active_count() > 1",
     ),
     "a process": (
         """import os, socket, time
-    if os.fork(): return time.sleep(0.1)
+    ready = os.pipe()
+    if os.fork(): return os.close(ready[1]) or os.read(ready[0], 1)
     s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     s.bind('\\0left-' + world['name'])
-    time.sleep(3)
+    os.write(ready[1], b'x')
+    time.sleep(10)
     os._exit(0)""",
         "import socket; return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', '\\0left-' + world['name'])",
     ),

@@ -238,7 +238,7 @@ class TestPermissions:
                 await core.import_tool(file(permissions=(asked,)), permissions=(asked,), yes_really=True)
 
     async def test_a_malformed_one_is_refused(self, core):
-        with pytest.raises(CellError, match="is no permission"):
+        with pytest.raises(CellError, match="is not a permission"):
             await core.import_tool(file(permissions=("everything",)))
 
     async def test_examples_choose_no_files_for_a_tool_that_could_carry_them_away(

@@ -437,7 +437,7 @@ class TestRefused:
 
     async def test_the_database_is_not_passed(self, count: Tool, run: Any, core: FactCore) -> None:
         output = await run(count.name, {"path": core._store.path})
-        assert "what fact_magics keeps" in output.metadata["details"][0]
+        assert "fact_magics keeps" in output.metadata["details"][0]
 
     async def test_each_bad_path_has_a_line_of_its_own(
         self, core: FactCore, server: ModelServer, run: Any

@@ -83,7 +83,10 @@ def test_the_result_is_judged_by_its_annotation(desk):
     desk.server.writes("from typing import Any\n\ndef wrong(thing: Any) -> int:\n    return thing\n")
     desk.run("%%fact_generate wrong\nReturn it.")
     assert "returned a value that is not int" in desk.run("%%fact_run wrong --in-kernel\nthing = 'x'").error
-    assert "returned what can't leave it" in desk.run("%%fact_run wrong --in-kernel\nthing = mine").error
+    assert (
+        "returned a value that can't be passed on"
+        in desk.run("%%fact_run wrong --in-kernel\nthing = mine").error
+    )
 
 
 # What is said and kept

@@ -207,7 +207,7 @@ def test_a_denied_action_names_the_permission_that_allows_it(desk, place, what, 
 
 def test_what_is_no_matter_of_permissions_says_what_to_do_or_nothing(desk):
     cell = desk.run("%%fact_run act\nwhat = 'program'")
-    assert "A tool can't start programs, such as git: do it in Python" in cell.error
+    assert "A tool can't start programs such as git. Do it in Python" in cell.error
     cell = desk.run("%%fact_run act\nwhat = 'raise'")
     assert cell.error.splitlines()[0] == "act raised PermissionError: ask somebody else"
     cell = desk.run("%%fact_run act\nwhat = 'read'\npath = '/etc/shadow'")

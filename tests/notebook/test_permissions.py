@@ -72,11 +72,11 @@ def test_one_run_is_granted_more_and_the_next_is_not(desk, reader, folder):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ("--allow reed:data", "'reed:data' is no permission. Did you mean 'read'?"),
+        ("--allow reed:data", "'reed:data' is not a permission. Did you mean 'read'?"),
         ("--allow net:https://api.github.com/x", "Write the host alone: net:api.github.com."),
         (
             "--allow read:dta",
-            "grants nothing: there is no {folder}/dta. Name a file or directory that exists.",
+            "grants nothing: {folder}/dta does not exist. Name a file or directory that exists.",
         ),
         (
             "--allow read:/",
@@ -84,9 +84,9 @@ def test_one_run_is_granted_more_and_the_next_is_not(desk, reader, folder):
         ),
         (
             "--allow read:/proc --yes-really",
-            "read:/proc can't be granted: it shows what other processes hold.",
+            "read:/proc can't be granted: it shows the memory and settings of other processes.",
         ),
-        ("--allow write:. --yes-really", "can't be granted: what fact_magics keeps"),
+        ("--allow write:. --yes-really", "can't be granted: fact_magics keeps"),
         (
             "--allow env:ANTHROPIC_API_KEY",
             "env:ANTHROPIC_API_KEY is dangerous: its name says that it holds a secret.",

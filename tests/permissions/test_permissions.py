@@ -93,16 +93,16 @@ class TestGrammar:
             ("https://api.github.com", "the host alone"),
             ("net:https://api.github.com/repos", "net:api.github.com."),
             ("net:10.0.0.0/8", "the host alone"),
-            ("net:*", "Name each host"),
-            ("net:*.github.com", "Name each host"),
-            ("net:host:*", "Name each host"),
+            ("net:*", "one --allow per host"),
+            ("net:*.github.com", "one --allow per host"),
+            ("net:host:*", "one --allow per host"),
             ("net:host:0", "port from 1 to 65535"),
             ("net:host:65536", "port from 1 to 65535"),
             ("net:host:http", "port from 1 to 65535"),
             ("net:host:", "port from 1 to 65535"),
-            ("net:host:80,443", "Name each host"),
-            ("net:a.example,b.example", "Name each host"),
-            ("net:a.example:443,b.example:443", "Name each host"),
+            ("net:host:80,443", "one --allow per host"),
+            ("net:a.example,b.example", "one --allow per host"),
+            ("net:a.example:443,b.example:443", "one --allow per host"),
             ("net:host:٨٠", "port from 1 to 65535"),
             ("net:a b", "net:api.example.com"),
             ("net: host", "net:api.example.com"),
@@ -131,7 +131,7 @@ class TestGrammar:
             ("env:1A", "one for each variable"),
             ("read:/a\0b", "path of a file"),
             ("read:/a\ud800b", "path of a file"),
-            ("read:~nobody-of-that-name/x", "from the root"),
+            ("read:~nobody-of-that-name/x", "absolute path"),
         ],
     )
     def test_a_malformed_one_is_refused_with_what_to_write(self, text: str, hint: str) -> None:
@@ -203,7 +203,7 @@ class TestNever:
         ],
     )
     def test_writing_what_fact_magics_keeps(self, protected: Protected, place: str) -> None:
-        assert "what fact_magics keeps" in judged(protected, f"write:{place}")
+        assert "fact_magics keeps" in judged(protected, f"write:{place}")
         assert judged(protected, f"write:{place}").startswith("never")
 
     def test_a_link_to_what_fact_magics_keeps_is_seen_through(self, protected: Protected) -> None:
@@ -452,9 +452,9 @@ class TestGranted:
         ("text", "hint"),
         [
             ("read:dta.csv", "that exists"),
-            ("read:*.csv", "Patterns are not read"),
-            ("write:new", "nothing is made unasked"),
-            ("write:new/deep/file.txt", "nothing is made unasked"),
+            ("read:*.csv", "Patterns are not supported"),
+            ("write:new", "Create it first"),
+            ("write:new/deep/file.txt", "Create it first"),
             ("env:NO_SUCH_VARIABLE", "os.environ"),
             (f"read:{'x' * 300}", "that exists"),
             ("read:/dev/null/x", "that exists"),
@@ -473,7 +473,7 @@ class TestGranted:
             granted(("read:/etc", "read:/proc"), protected, confirmed=False)
 
     @pytest.mark.parametrize(
-        ("text", "hint"), [("env:SECRET_KEY", "a key of its own"), ("read:/proc", "something narrower")]
+        ("text", "hint"), [("env:SECRET_KEY", "a different key"), ("read:/proc", "something narrower")]
     )
     def test_what_is_never_granted_is_told_with_what_to_do_instead(
         self, protected: Protected, text: str, hint: str

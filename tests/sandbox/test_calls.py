@@ -175,17 +175,18 @@ async def test_printed_text_streams_before_the_end(bench: Bench) -> None:
     source = """
         import os, sys, time
         def tool():
-            print('one')
-            while os.path.exists('wait'): time.sleep(.01)
+            print(os.getcwd())
+            while not os.path.exists('go'): time.sleep(.01)
             print('two', file=sys.stderr)
             os.write(1, 'three é\\n'.encode())
-            time.sleep(.5)
         """
     running = asyncio.create_task(bench.run(source, on_printed=arrived))
     await first.wait()
     assert not running.done()
+    directory = pieces[0].rstrip()
+    Path(directory, "go").touch()
     outcome = await running
-    assert outcome.printed == "one\ntwo\nthree é\n" == "".join(pieces)
+    assert outcome.printed == f"{directory}\ntwo\nthree é\n" == "".join(pieces)
 
 
 async def test_what_was_printed_before_an_error_is_kept(bench: Bench) -> None:

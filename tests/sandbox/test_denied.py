@@ -52,7 +52,7 @@ def closed_port() -> Iterator[int]:
 async def denied(bench: Bench, body: str, *args: object, permissions: tuple[str, ...] = ()) -> Claim | None:
     """Run a body whose one parameter is `x`, expect it to fail, and give what it says it was denied."""
     lines = "\n".join(f"    {line}" for line in body.splitlines())
-    imports = tuple(name for name in ("numpy", "pandas", "requests") if f"import {name}" in body)
+    imports = tuple(name for name in ("httpx", "numpy", "pandas", "requests") if f"import {name}" in body)
     source = f"def tool(x=None):\n{lines}"
     outcome = await bench.run(source, *args, permissions=permissions, imports=imports)
     assert outcome.error is not None, outcome

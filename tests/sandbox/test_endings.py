@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ import pytest
 
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import Call, Limits, Sandbox, scratch
-from fact_magics.sandbox.child.family import descendants
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 NOTHING = b'{"args":[],"kwargs":{}}'
 SLEEP = "import time\ndef tool():\n    print('begun')\n    time.sleep(60)"
 
-# Marks each process by a name that ps shows, so that a test can count them from outside.
+# A name that ps shows, so that a test can count its processes from outside, and no other run's.
+MARK = f"STRAY{os.getpid()}"
 STRAYS = """
 import ctypes, os, signal, time
 def name(): ctypes.CDLL(None).prctl(15, b'STRAY', 0, 0, 0)
@@ -58,11 +59,11 @@ def chain():
         if os.fork(): os._exit(0)
 def start():
     for act in (int, stop, burn, chain): stray(act)
-"""
+""".replace("STRAY", MARK)
 
 
 def named(mark: str) -> int:
-    """Count living processes of that name under this one, adopted ones included."""
+    """Count the living processes of that name."""
     count = 0
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -82,13 +83,6 @@ def state(pid: int) -> str:
         return "X"
 
 
-def processes_of(pool: Any) -> list[int]:
-    """List the zygotes of a pool, and what descends from them."""
-    return [
-        pid for pid in descendants(os.getpid()) if pool._base in Path(f"/proc/{pid}/cwd").resolve().parents
-    ]
-
-
 async def until(condition: object, seconds: float = 5.0) -> bool:
     """Wait until a condition holds; what is expected is that it does, not when."""
     deadline = time.monotonic() + seconds
@@ -97,6 +91,12 @@ async def until(condition: object, seconds: float = 5.0) -> bool:
             return False
         await asyncio.sleep(0.02)
     return True
+
+
+@pytest.fixture(scope="module")
+def limits(limits: Limits) -> Limits:
+    """Limits of which a chain of forks, whose ended processes count as threads, reaches none."""
+    return replace(limits, threads=1 << 24)
 
 
 @pytest.mark.parametrize(
@@ -111,10 +111,11 @@ async def until(condition: object, seconds: float = 5.0) -> bool:
 )
 async def test_strays_end_with_their_call(bench: Bench, end: str, status: Status) -> None:
     """Daemons that are deaf, stopped, busy or forking for ever, are gone with the outcome."""
-    outcome = await bench.run(f"{STRAYS}\ndef tool():\n    start()\n    {end}", timeout_seconds=3)
+    seconds = 5 if status is Status.TIMEOUT else 60
+    outcome = await bench.run(f"{STRAYS}\ndef tool():\n    start()\n    {end}", timeout_seconds=seconds)
     assert outcome.status is status
     assert outcome.printed.count("up") == 4
-    assert named("STRAY") == 0
+    assert named(MARK) == 0
     assert await bench.value("def tool():\n    return 1") == 1
 
 
@@ -154,36 +155,36 @@ def fill():
                 os.write(1, b"up ")
                 while True: time.sleep(60)
     except BlockingIOError: pass
-"""
+""".replace("STRAY", MARK)
 
 
 @pytest.mark.parametrize("how", RARE)
 async def test_strays_end_however_they_were_started(bench: Bench, how: str) -> None:
     """Neither a parent, a signal at its end nor a reaper that it chose keeps a process alive."""
     source = f"{STRAYS}{BY_RARE_CALLS}\ndef tool():\n    {RARE[how]}\n    return 1"
-    outcome = await bench.run(source, timeout_seconds=10)
+    outcome = await bench.run(source, timeout_seconds=60)
     assert outcome.status is Status.OK, outcome
     assert "up" in outcome.printed
-    assert named("STRAY") == 0
+    assert named(MARK) == 0
     assert await bench.value("def tool():\n    return 1") == 1
 
 
 async def test_a_process_that_waits_for_its_child_in_the_kernel_ends(bench: Bench) -> None:
     """After vfork(2) the caller can't even be interrupted until its child is gone."""
     source = f"{STRAYS}\ndef tool():\n    name()\n    print('up')\n    ctypes.CDLL(None).vfork()\n    time.sleep(60)"
-    outcome = await bench.run(source, timeout_seconds=0.5)
+    outcome = await bench.run(source, timeout_seconds=1)
     assert (outcome.status, outcome.printed) == (Status.TIMEOUT, "up\n")
-    assert named("STRAY") == 0
+    assert named(MARK) == 0
 
 
 async def test_strays_end_without_walls_too(unwalled: Bench) -> None:
     """Fresh processes adopt and end what their call leaves behind; a chain of forks is beyond them."""
     source = f"{STRAYS}\ndef tool():\n    for act in (int, stop, burn): stray(act)\n    "
     for end, status in (("return 1", Status.OK), ("time.sleep(60)", Status.TIMEOUT)):
-        outcome = await unwalled.run(source + end, timeout_seconds=3)
+        outcome = await unwalled.run(source + end, timeout_seconds=5 if status is Status.TIMEOUT else 60)
         assert outcome.status is status
         assert outcome.printed.count("up") == 3
-        assert named("STRAY") == 0
+        assert named(MARK) == 0
 
 
 async def test_what_escapes_a_plain_process_holds_nothing_up(unwalled: Bench) -> None:
@@ -194,7 +195,7 @@ def tool():
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(60)
 """
-    outcome = await asyncio.wait_for(unwalled.run(source, timeout_seconds=10), 30)
+    outcome = await asyncio.wait_for(unwalled.run(source, timeout_seconds=60), 30)
     assert outcome.status is Status.ERROR
     (escaped,) = (int(line) for line in outcome.printed.removeprefix("up ").split())
     assert state(escaped) not in "ZX"
@@ -212,29 +213,38 @@ async def test_cancelling_ends_everything(bench: Bench, unwalled: Bench, mode: s
         using.run(source, on_printed=lambda text: "begun" in text and up.set(), timeout_seconds=60)
     )
     await up.wait()
-    assert named("STRAY") == 2
+    assert named(MARK) == 2
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert named("STRAY") == 0
+    assert named(MARK) == 0
     assert await using.value("def tool():\n    return 1") == 1
 
 
 async def test_cancelling_while_waiting_for_a_turn(bench: Bench) -> None:
     """A call that waits in the queue, or for its zygote, can be cancelled; those that run go on."""
-    running = [
-        asyncio.create_task(bench.value("import time\ndef tool():\n    time.sleep(.5)\n    return 1"))
-        for _ in range(2)
-    ]
-    await asyncio.sleep(0.1)
+    places: asyncio.Queue[str] = asyncio.Queue()
+    source = """
+        import os, time
+        def tool():
+            print(os.getcwd(), end='', flush=True)
+            while not os.path.exists('go'): time.sleep(.01)
+            return 1
+        """
+    running = [asyncio.create_task(bench.value(source, on_printed=places.put_nowait)) for _ in range(2)]
+    scratches = [await places.get() for _ in running]
     queued = asyncio.create_task(bench.run("def tool(): pass"))
     await asyncio.sleep(0.05)
     queued.cancel()
     with pytest.raises(asyncio.CancelledError):
         await queued
+    for scratch_directory in scratches:
+        Path(scratch_directory, "go").touch()
     assert await asyncio.gather(*running) == [1, 1]
-    starting = asyncio.create_task(bench.run("def tool(): pass", imports=("wave",)))
-    await asyncio.sleep(0.05)
+    turn = asyncio.Event()
+    call = Call("def tool(): pass", "tool", NOTHING, imports=("wave",))
+    starting = asyncio.create_task(bench.sandbox.run(call, on_turn=turn.set))
+    await turn.wait()
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
@@ -339,17 +349,17 @@ async def test_a_zygote_that_dies_is_replaced() -> None:
     """Killed from outside while it is idle, or while it works, it is replaced, and the next call works."""
     sandbox = Sandbox(mode="require", size=1)
     await sandbox.start()
-    pool: Any = sandbox._engines.main
     good = Call("def tool():\n    return 1", "tool", NOTHING)
     assert (await sandbox.run(good)).status is Status.OK
 
     def kill_zygotes() -> None:
-        for warden in pool._wardens:
-            os.kill(warden._pid, signal.SIGKILL)
+        pids = [zygote.pid for zygote in sandbox.inspect().zygotes]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        while any(state(pid) not in "ZX" for pid in pids):
+            time.sleep(0.001)  # the loop is not to notice before the call does
 
     kill_zygotes()
-    while any(state(warden._pid) not in "ZX" for warden in pool._wardens):
-        time.sleep(0.001)  # the loop is not to notice before the call does
     assert (await sandbox.run(good)).status is Status.OK
 
     begun = asyncio.Event()
@@ -362,8 +372,9 @@ async def test_a_zygote_that_dies_is_replaced() -> None:
     assert "was lost" in outcome.error.message
     assert outcome.printed == "begun\n"
     assert (await sandbox.run(good)).status is Status.OK
+    held = sandbox.inspect()
     await sandbox.aclose()
-    assert await until(lambda: not processes_of(pool))
+    assert await until(lambda: not held.processes())
 
 
 @pytest.mark.parametrize("mode", ["require", "process"])
@@ -387,15 +398,16 @@ async def test_closing_ends_what_is_being_started() -> None:
     """A call whose zygote is still on its way is refused in one line, and the zygote does not arrive."""
     sandbox = Sandbox(mode="require", size=2)
     await sandbox.start()
-    pool: Any = sandbox._engines.main
     call = Call("def tool():\n    return 1", "tool", NOTHING, imports=("wave",))
-    starting = asyncio.create_task(sandbox.run(call))
-    await asyncio.sleep(0.01)
+    turn = asyncio.Event()
+    starting = asyncio.create_task(sandbox.run(call, on_turn=turn.set))
+    await turn.wait()
+    held = sandbox.inspect()
     await sandbox.aclose()
     with pytest.raises(IsolationError, match="its sandbox was closed"):
         await starting
-    assert await until(lambda: not processes_of(pool))
-    assert not pool._wardens
+    assert await until(lambda: not held.processes())
+    assert not sandbox.inspect().zygotes
 
 
 @pytest.mark.parametrize("mode", ["require", "process"])
@@ -409,16 +421,16 @@ async def test_changed_settings_hold_from_the_next_call_on(mode: Any) -> None:
     await begun.wait()
     waiting = asyncio.create_task(sandbox.run(call))
     await asyncio.sleep(0)
-    before, pool = sandbox.layers(), sandbox._engines.main
-    await sandbox.use("process", Limits(result_bytes=3))
+    before, held = sandbox.layers(), sandbox.inspect()
+    await sandbox.reconfigure("process", Limits(result_bytes=3))
     changed = await sandbox.run(Call("def tool():\n    return 'long'", "tool", NOTHING))
     assert (changed.status, changed.isolation) == (Status.LIMIT, ("process", "rlimits"))
     for outcome in await asyncio.gather(running, waiting):
         assert (outcome.result, outcome.isolation) == (b"1", before)
     if mode == "require":
-        assert await until(lambda: not processes_of(pool))
+        assert await until(lambda: not held.processes())
     await sandbox.aclose()
-    assert not sandbox._retiring
+    assert not sandbox.inspect().retiring
 
 
 async def test_what_takes_long_to_remove_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -432,7 +444,7 @@ async def test_what_takes_long_to_remove_holds_nothing_up(monkeypatch: pytest.Mo
 
     sandbox = Sandbox(mode="require", size=1, limits=Limits(scratch_bytes=1 << 20))
     await sandbox.start()
-    monkeypatch.setattr("fact_magics.sandbox.warden._END_SECONDS", 0.05)
+    monkeypatch.setattr("fact_magics.sandbox.warden.END_SECONDS", 0.05)
     monkeypatch.setattr(scratch, "remove", remove_late)
     try:
         leaves = Call("def tool():\n    open('f', 'w').close()\n    return 1", "tool", NOTHING)
@@ -452,8 +464,7 @@ async def test_least_recently_used_zygotes_are_closed() -> None:
     for module in ("wave", "shelve", "mailbox", "sched", "cmd", "code", "colorsys"):
         source = f"import {module}\ndef tool():\n    return 1"
         assert (await sandbox.run(Call(source, "tool", NOTHING, imports=(module,)))).result == b"1"
-    pool: Any = sandbox._engines.main
-    assert len(pool._wardens) <= 3
+    assert len(sandbox.inspect().zygotes) <= 3
     await sandbox.aclose()
 
 
@@ -496,24 +507,35 @@ async def test_nothing_survives_an_owner_that_does_not_close(end: str, tmp_path:
     await asyncio.to_thread(owner.wait, 10)
     owner.stdout.close()
     assert await until(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()])
-    assert named("STRAY") == 0
+    assert named(MARK) == 0
+
+
+FORKING_OWNER = """
+import asyncio, atexit, os
+from fact_magics.sandbox import Sandbox
+async def main():
+    sandbox = Sandbox(mode="require", size=1)
+    await sandbox.start()
+    child = os.fork()
+    if child == 0:
+        try:
+            atexit._run_exitfuncs()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    directory = sandbox.inspect().directory
+    print(directory.is_dir())
+    await sandbox.aclose()
+    print(directory.exists())
+asyncio.run(main())
+"""
 
 
 async def test_a_fork_of_the_owner_that_ends_leaves_its_directory() -> None:
     """What a process does at its end, a fork of it does at its own."""
-    sandbox = Sandbox(mode="require", size=1)
-    await sandbox.start()
-    pool: Any = sandbox._engines.main
-    child = os.fork()
-    if child == 0:
-        try:
-            pool._removal()
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    assert pool._base.is_dir()
-    await sandbox.aclose()
-    assert not pool._base.exists()
+    owner = [sys.executable, "-c", FORKING_OWNER]
+    done = await asyncio.to_thread(subprocess.run, owner, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False"], done.stderr
 
 
 async def test_what_a_killed_owner_left_on_disk_is_removed_by_the_next(
@@ -591,4 +613,4 @@ async def test_an_unprivileged_user_gets_the_same(tmp_path: Path) -> None:
         "rlimits",
         "fork",
     ], done.stderr
-    assert named("STRAY") == 0
+    assert named(MARK) == 0

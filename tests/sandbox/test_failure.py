@@ -63,7 +63,7 @@ class TestDenialHint:
     ) -> None:
         monkeypatch.delenv("MY_REGION", raising=False)
         absent = denial_hint(("env", "MY_REGION"), (), protected)
-        assert absent == "The notebook has no variable MY_REGION either: set it in os.environ, and allow it."
+        assert absent == "The notebook has no variable MY_REGION either. Set it in os.environ, and allow it."
         monkeypatch.setenv("MY_REGION", "north")
         present = denial_hint(("env", "MY_REGION"), (), protected)
         assert present == "It may not see the variable MY_REGION. To allow it: --allow env:MY_REGION"

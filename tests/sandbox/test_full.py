@@ -16,7 +16,7 @@ import pytest
 
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import Call, Sandbox
-from fact_magics.sandbox.running import Prepared
+from fact_magics.sandbox.calling import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,6 @@ async def test_a_call_that_cant_be_prepared_costs_the_zygote_and_not_the_next_ca
 
     sandbox = Sandbox(mode="auto", size=1)
     await sandbox.run(CALL)
-    pool: Any = sandbox._engines.main
     with monkeypatch.context() as patched:
         patched.setattr(os, "mkfifo", make_some)
         with pytest.raises(IsolationError, match="No space left on device") as refused:
@@ -64,9 +63,9 @@ async def test_a_call_that_cant_be_prepared_costs_the_zygote_and_not_the_next_ca
         assert "\n" not in refused.value.line
         assert "TMPDIR" in refused.value.hint
         assert "isolation" not in refused.value.hint
-        while pool._tasks:
-            await asyncio.gather(*pool._tasks, return_exceptions=True)
-        assert not pool._wardens
+        while sandbox.inspect().pending:
+            await asyncio.sleep(0.01)
+        assert not sandbox.inspect().zygotes
     assert (await sandbox.run(CALL)).result == b"1"
     await sandbox.aclose()
     assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors
@@ -87,8 +86,7 @@ async def test_zygotes_that_can_prepare_no_call_are_not_started_without_end(
     monkeypatch.setattr(Prepared, "open", open_half)
     sandbox = Sandbox(mode="require", size=1)
     await sandbox.start()
-    pool: Any = sandbox._engines.main
-    while pool._tasks and len(started) < 5:
+    while sandbox.inspect().pending and len(started) < 5:
         await asyncio.sleep(0.01)
     assert len(started) < 5
     with pytest.raises(IsolationError, match=r"no call can be prepared: .*No such file"):
@@ -118,12 +116,13 @@ async def test_no_descriptor_for_a_plain_process_is_told_and_leaves_no_directory
     assert list(tmp_path.iterdir()) == []
 
 
-async def at_rest(sandbox: Sandbox) -> Any:
-    """Wait until nothing is started or prepared any more, and give what serves the calls."""
-    pool: Any = sandbox._engines.main
-    while pool._tasks or not all(warden.is_prepared for warden in pool._wardens):
+async def at_rest(sandbox: Sandbox) -> Path:
+    """Wait until nothing is started or prepared any more, and give the directory of the zygotes."""
+    while not sandbox.inspect().at_rest:
         await asyncio.sleep(0.01)
-    return pool
+    directory = sandbox.inspect().directory
+    assert directory is not None
+    return directory
 
 
 async def test_no_descriptor_for_sandlock_is_told_though_it_does_not_say_so() -> None:
@@ -149,10 +148,13 @@ async def test_what_the_system_cleared_away_is_made_again(what: str) -> None:
     """A kernel may live longer than what lies in its directory for temporary files."""
     sandbox = Sandbox(mode="require", size=1)
     await sandbox.run(CALL)
-    pool = await at_rest(sandbox)
-    for directory in [pool._base] if what == "all" else pool._base.glob("*/*"):
+    base = await at_rest(sandbox)
+    for directory in [base] if what == "all" else base.glob("*/*"):
         shutil.rmtree(directory)
     writes = Call("def tool():\n    open('f', 'w').close()\n    return 1", "tool", NOTHING)
     assert [(await sandbox.run(writes)).result for _ in range(3)] == [b"1"] * 3
+    again = sandbox.inspect().directory
+    assert again is not None
     await sandbox.aclose()
-    assert not pool._base.exists()
+    assert not base.exists()
+    assert not again.exists()

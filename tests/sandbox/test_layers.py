@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fact_magics.errors import IsolationError
-from fact_magics.sandbox import Call, Sandbox, boot, warden
+from fact_magics.sandbox import Call, Sandbox, boot, process
 from fact_magics.sandbox.child import seccomp
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 NOTHING = b'{"args":[],"kwargs":{}}'
 STRAY = """
@@ -35,35 +35,34 @@ def without_scopes(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Linux before 6.12: sandlock leaves out what those kernels can't enforce."""
     from sandlock import Protection
 
-    real = warden.sandlock_policy
+    real = process.sandlock_policy
 
     def degraded(*args: Any, **options: Any) -> Mapping[str, Any]:
         left_out = [Protection.SIGNAL_SCOPE, Protection.ABSTRACT_UNIX_SOCKET_SCOPE]
         return {**real(*args, **options), "disable": left_out, "allow_degraded": []}
 
-    monkeypatch.setattr(warden, "sandlock_policy", degraded)
+    monkeypatch.setattr(process, "sandlock_policy", degraded)
 
 
 @pytest.fixture
-def without_filter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def without_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a processor whose system calls have other numbers: the filter says that it can't be installed."""
-    real = boot._package_code
+    real = boot.module_code
     source = Path(seccomp.__file__).read_text(encoding="utf-8")
     changed = source.replace('"x86_64"', '"other"').replace('"aarch64"', '"another"')
     assert changed != source
     code = marshal.dumps(compile(changed, "seccomp", "exec", dont_inherit=True))
-    monkeypatch.setattr(boot, "_package_code", lambda name: code if name == "seccomp" else real(name))
-    boot._code.cache_clear()
-    yield
-    boot._code.cache_clear()
+    monkeypatch.setattr(boot, "module_code", lambda name: code if name == "seccomp" else real(name))
 
 
 def sleepers() -> list[int]:
-    """List the processes that work in a directory that is gone, as a stray of a past call does."""
+    """List the processes that work in a directory of this process that is gone, as strays of past calls do."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and "fact_magics-" in str(where := (entry / "cwd").readlink()):
+            if entry.name.isdigit() and f"fact_magics-{os.getpid()}-" in str(
+                where := (entry / "cwd").readlink()
+            ):
                 found += [int(entry.name)] if str(where).endswith("(deleted)") else []
         except OSError:
             continue

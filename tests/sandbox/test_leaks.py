@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fact_magics.sandbox import Call, Sandbox
-from fact_magics.sandbox.child.family import descendants
 
 pytestmark = pytest.mark.slow
 
@@ -34,19 +31,11 @@ async def until(condition: object, seconds: float = 5.0) -> bool:
     return True
 
 
-def processes_of(pool: Any) -> list[int]:
-    """List the zygotes of a pool, and what descends from them."""
-    return [
-        pid for pid in descendants(os.getpid()) if pool._base in Path(f"/proc/{pid}/cwd").resolve().parents
-    ]
-
-
 async def test_many_calls_leave_nothing_behind() -> None:
     """Three hundred calls, some of which leave processes, leave no process, descriptor, directory nor thread."""
     descriptors, threads = open_descriptors(), threading.active_count()
     sandbox = Sandbox(mode="require", size=2)
     await sandbox.start()
-    pool: Any = sandbox._engines.main
     clean = Call("def tool():\n    open('f', 'w').close()\n    return 1", "tool", NOTHING)
     stray = Call(
         "import os, time\ndef tool():\n    if not os.fork(): time.sleep(60)\n    return 1", "tool", NOTHING
@@ -56,19 +45,17 @@ async def test_many_calls_leave_nothing_behind() -> None:
             *(sandbox.run(stray if number % 15 == 0 else clean) for _ in range(2))
         )
         assert [outcome.result for outcome in outcomes] == [b"1", b"1"]
-
-    def rests() -> bool:
-        return not pool._tasks and all(warden.is_prepared for warden in pool._wardens)
-
-    assert await until(rests)
-    zygotes = len(pool._wardens)
+    assert await until(lambda: sandbox.inspect().at_rest)
+    held = sandbox.inspect()
+    assert held.directory is not None
+    zygotes = len(held.zygotes)
     assert zygotes <= 6
-    assert len(processes_of(pool)) == 2 * zygotes
-    assert len(list(pool._base.iterdir())) == zygotes
-    assert len(list(pool._base.rglob("*"))) == 2 * zygotes
+    assert len(held.processes()) == 2 * zygotes
+    assert len(list(held.directory.iterdir())) == zygotes
+    assert len(list(held.directory.rglob("*"))) == 2 * zygotes
     assert open_descriptors() - descriptors <= 20 * zygotes
     await sandbox.aclose()
-    assert not pool._base.exists()
-    assert await until(lambda: not processes_of(pool))
+    assert not held.directory.exists()
+    assert await until(lambda: not held.processes())
     assert await until(lambda: open_descriptors() <= descriptors)
     assert await until(lambda: threading.active_count() <= threads)

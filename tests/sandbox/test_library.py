@@ -75,7 +75,7 @@ def test_byte_code_that_is_not_its_source_s_is_not_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A source that changed since it was compiled, and one that never was, is left to the child."""
-    monkeypatch.setattr(library, "_FOLDER", tmp_path)
+    monkeypatch.setattr(library, "FOLDER", tmp_path)
     for name in ("good", "changed", "fresh"):
         (tmp_path / f"{name}.py").write_text("x = 1\n", encoding="utf-8")
         if name != "fresh":

@@ -50,7 +50,7 @@ def test_what_is_named_is_set_and_the_rest_stays() -> None:
     ],
 )
 def test_anything_else_is_refused_on_one_line(given: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"no limit|positive number|whole number") as refused:
+    with pytest.raises(ValueError, match=r"not a limit|positive number|whole number") as refused:
         read_limits(given)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 200
@@ -60,6 +60,6 @@ async def test_other_limits_hold_from_the_next_call_on() -> None:
     sandbox = Sandbox(mode="require", size=1, limits=read_limits({"file_mb": 1}))
     call = Call("def tool():\n    open('f', 'wb').write(bytes(2 << 20))\n    return 1", "tool", NOTHING)
     assert (await sandbox.run(call)).limit == "file size 1 MB"
-    await sandbox.use("require", read_limits({"file_mb": 4}))
+    await sandbox.reconfigure("require", read_limits({"file_mb": 4}))
     assert (await sandbox.run(call)).status is Status.OK
     await sandbox.aclose()

@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 async def test_wall_time(bench: Bench, body: str) -> None:
     """A tool that computes, sleeps or waits too long is stopped, and what it printed is kept."""
     source = f"import time, signal\ndef tool():\n    print('begun')\n    {body}"
-    outcome = await bench.run(source, timeout_seconds=0.5)
-    assert (outcome.status, outcome.limit, outcome.printed) == (Status.TIMEOUT, "time 0.5 s", "begun\n")
+    outcome = await bench.run(source, timeout_seconds=1)
+    assert (outcome.status, outcome.limit, outcome.printed) == (Status.TIMEOUT, "time 1 s", "begun\n")
     assert outcome.result is None
 
 
@@ -111,9 +111,9 @@ async def test_many_files(bench: Bench) -> None:
             for n in range(6):
                 os.makedirs(f'{n}/.deep', exist_ok=True)
                 open(f'{n}/.deep/file', 'wb').write(os.urandom(4 << 20))
-            time.sleep(30)
+            time.sleep(60)
         """
-    outcome = await bench.run(source, timeout_seconds=30)
+    outcome = await bench.run(source, timeout_seconds=60)
     assert (outcome.status, outcome.limit) == (Status.LIMIT, "scratch directory 16 MB")
 
 
@@ -176,7 +176,7 @@ async def test_each_limit_says_how_to_raise_it(
     bench: Bench, limits: Limits, body: str, limit: str, hint: str
 ) -> None:
     """By an option where there is one, else by the setting, beside those that were set already."""
-    seconds = 0.5 if "pass" in body else 20
+    seconds = 0.5 if "pass" in body else 60
     outcome = await bench.run(
         f"import os, time\ndef tool():\n    {body}", timeout_seconds=seconds, memory_mb=200
     )
@@ -192,7 +192,7 @@ async def test_each_limit_says_how_to_raise_it(
 @pytest.mark.parametrize(
     ("body", "limit"),
     [
-        ("while True: pass", "time 1 s"),
+        ("while True: pass", "time 3 s"),
         ("bytearray(300 << 20)", "memory 200 MB"),
         ("print('x' * (5 << 20))", "printed output 4 MB"),
         ("return 'x' * (33 << 20)", "result 32 MB"),
@@ -202,7 +202,7 @@ async def test_each_limit_says_how_to_raise_it(
 )
 async def test_limits_hold_without_walls_as_well(unwalled: Bench, body: str, limit: str) -> None:
     """A plain process has them too, and what it printed until then is kept."""
-    seconds = 1 if "pass" in body else 20
+    seconds = 3 if "pass" in body else 60
     source = f"def tool():\n    print('begun')\n    {body}"
     outcome = await unwalled.run(source, timeout_seconds=seconds, memory_mb=200)
     assert (outcome.limit, outcome.printed[:6]) == (limit, "begun\n")
@@ -216,7 +216,7 @@ async def test_what_was_used_is_said_where_it_is_known(bench: Bench) -> None:
     slept = await bench.run("import time\ndef tool():\n    time.sleep(9)", timeout_seconds=0.5)
     assert slept.used == "0.0 s of processor time"
     burned = await bench.run("def tool():\n    while True: pass", timeout_seconds=1)
-    assert 0.0 < float(burned.used.partition(" ")[0]) <= 1.5
+    assert 0.0 < float(burned.used.partition(" ")[0]) <= 3  # where the kernel would have stopped it
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ async def test_what_was_used_is_said_where_it_is_known(bench: Bench) -> None:
 async def test_half_a_line_is_shown_too(bench: Bench, body: str) -> None:
     """What was printed without a line's end is not lost with the process that is stopped."""
     source = f"import time\ndef tool():\n    print('50 %', end=' ')\n    {body}"
-    assert (await bench.run(source, timeout_seconds=0.5)).printed == "50 % "
+    assert (await bench.run(source, timeout_seconds=1)).printed == "50 % "
 
 
 async def test_half_a_line_survives_the_processor_limit(bench: Bench) -> None:

@@ -57,7 +57,7 @@ class TestGrants:
 
     def test_what_may_be_written_has_to_be_there(self, tmp_path: Path) -> None:
         """One line says so; nothing is made."""
-        with pytest.raises(IsolationError, match=r"there is no .*/out"):
+        with pytest.raises(IsolationError, match=r"/out does not exist"):
             Grants.parse((f"write:{tmp_path}/out",))
         assert list(tmp_path.iterdir()) == []
 
@@ -217,21 +217,20 @@ class TestJudge:
 @pytest.mark.parametrize(
     ("limits", "told"),
     [
-        ({"timeout_seconds": math.inf}, "timeout of inf seconds"),
-        ({"timeout_seconds": math.nan}, "timeout of nan seconds"),
-        ({"timeout_seconds": 0}, "timeout of 0 seconds"),
-        ({"timeout_seconds": 1e19}, r"timeout of 1e\+19 seconds"),
-        ({"timeout_seconds": "5"}, "timeout of '5' seconds"),
-        ({"memory_mb": -1}, "memory limit of -1 MB"),
-        ({"memory_mb": 1.5}, r"memory limit of 1\.5 MB"),
-        ({"memory_mb": 10**14}, "memory limit of 1000"),
+        ({"timeout_seconds": math.inf}, "timeout_seconds must be .* got inf"),
+        ({"timeout_seconds": math.nan}, "timeout_seconds must be .* got nan"),
+        ({"timeout_seconds": 0}, "timeout_seconds must be .* got 0"),
+        ({"timeout_seconds": 1e19}, r"timeout_seconds must be .* got 1e\+19"),
+        ({"timeout_seconds": "5"}, "timeout_seconds must be .* got '5'"),
+        ({"memory_mb": -1}, "memory_mb must be .* got -1"),
+        ({"memory_mb": 1.5}, r"memory_mb must be .* got 1\.5"),
+        ({"memory_mb": 10**14}, "memory_mb must be .* got 1000"),
     ],
 )
 def test_limits_that_no_system_has_are_refused_with_what_to_give(limits: Any, told: str) -> None:
     """From a cell they are read as numbers; from a script they come as they are."""
-    with pytest.raises(CellError, match=told) as refused:
+    with pytest.raises(CellError, match=told):
         Call("", "tool", b"", **limits)
-    assert "number up to" in refused.value.hint
 
 
 async def test_a_system_that_enforces_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

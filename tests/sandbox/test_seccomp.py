@@ -19,7 +19,7 @@ NEEDED = [(0, 63), (1, 64), (257, 56), (9, 222), (42, 203), (56, 220), (59, 221)
 def verdict(machine: str, number: int, *arguments: int, architecture: int | None = None) -> int:
     """Run the filter: what it returns, and that no jump leads out of it."""
     column, own = ARCHITECTURES[machine]
-    program = seccomp._program(column, own)
+    program = seccomp.program(column, own)
     data = {0: number, 4: own if architecture is None else architecture}
     data |= {16 + 8 * at: value & 0xFFFFFFFF for at, value in enumerate(arguments)}
     loaded = at = 0
@@ -61,10 +61,10 @@ class TestFilter:
     def test_each_call_gets_its_verdict(self, machine: str) -> None:
         column, _ = ARCHITECTURES[machine]
         for calls, expected in (
-            (seccomp._WITHOUT_EFFECT, failing(0)),
-            (seccomp._UNSUPPORTED, failing(errno.EOPNOTSUPP)),
-            (seccomp._ABSENT, failing(errno.ENOSYS)),
-            (seccomp._FORBIDDEN, failing(errno.EPERM)),
+            (seccomp.WITHOUT_EFFECT, failing(0)),
+            (seccomp.UNSUPPORTED, failing(errno.EOPNOTSUPP)),
+            (seccomp.ABSENT, failing(errno.ENOSYS)),
+            (seccomp.FORBIDDEN, failing(errno.EPERM)),
         ):
             for name, numbers in calls.items():
                 number = numbers[column]
@@ -73,11 +73,11 @@ class TestFilter:
     def test_no_number_stands_twice(self, machine: str) -> None:
         column, _ = ARCHITECTURES[machine]
         tables = (
-            seccomp._WITHOUT_EFFECT,
-            seccomp._UNSUPPORTED,
-            seccomp._ABSENT,
-            seccomp._FORBIDDEN,
-            seccomp._OF_A_PROCESS,
+            seccomp.WITHOUT_EFFECT,
+            seccomp.UNSUPPORTED,
+            seccomp.ABSENT,
+            seccomp.FORBIDDEN,
+            seccomp.OF_A_PROCESS,
         )
         numbers = [
             number for table in tables for pair in table.values() if (number := pair[column]) is not None
@@ -86,20 +86,20 @@ class TestFilter:
 
     def test_what_is_about_processes_is_about_the_caller(self, machine: str) -> None:
         column, _ = ARCHITECTURES[machine]
-        for name, numbers in seccomp._OF_A_PROCESS.items():
+        for name, numbers in seccomp.OF_A_PROCESS.items():
             number = numbers[column]
             assert number is not None
             assert verdict(machine, number, 0) == ALLOWED, name
             assert verdict(machine, number, 1) == failing(errno.EPERM), name
             assert verdict(machine, number, -1) == failing(errno.EPERM), name
-        for name, (numbers, kind) in seccomp._OF_SOME_PROCESSES.items():
+        for name, (numbers, kind) in seccomp.OF_SOME_PROCESSES.items():
             assert verdict(machine, numbers[column], kind, 0) == ALLOWED, name
             assert verdict(machine, numbers[column], kind, 77) == failing(errno.EPERM), name
             assert verdict(machine, numbers[column], kind + 1, 0) == failing(errno.EPERM), name
 
     def test_nothing_is_opened_by_sending(self, machine: str) -> None:
         column, _ = ARCHITECTURES[machine]
-        for numbers, argument in seccomp._SENDING.values():
+        for numbers, argument in seccomp.SENDING.values():
             plain, fast = [0] * 6, [0] * 6
             plain[argument], fast[argument] = 0x4000, 0x20004000
             assert verdict(machine, numbers[column], *plain) == ALLOWED
@@ -126,14 +126,14 @@ class TestFilter:
         self, machine: str, socket: tuple[int, int, int], expected: int
     ) -> None:
         column, _ = ARCHITECTURES[machine]
-        assert verdict(machine, seccomp._SOCKET[column], *socket) == expected
+        assert verdict(machine, seccomp.SOCKET[column], *socket) == expected
 
     def test_file_systems_take_no_orders(self, machine: str) -> None:
         column, _ = ARCHITECTURES[machine]
         for request in (0x40086602, 0x401C5820, 0x5000940E):
-            assert verdict(machine, seccomp._IOCTL[column], 3, request) == failing(errno.EOPNOTSUPP)
+            assert verdict(machine, seccomp.IOCTL[column], 3, request) == failing(errno.EOPNOTSUPP)
         for request in (0x5401, 0x5413, 0x541B):  # what terminals and pipes are asked
-            assert verdict(machine, seccomp._IOCTL[column], 3, request) == ALLOWED
+            assert verdict(machine, seccomp.IOCTL[column], 3, request) == ALLOWED
 
     def test_other_tables_of_calls_are_not_reached(self, machine: str) -> None:
         column, _ = ARCHITECTURES[machine]

@@ -172,7 +172,7 @@ async def test_calls_at_the_same_time_cant_reach_each_other(bench: Bench) -> Non
         def tool():
             open('file', 'w').write('mine')
             print(os.getpid(), os.getcwd())
-            time.sleep(1)
+            while not os.path.exists('go'): time.sleep(.01)
             return open('file').read()
         """
     found = asyncio.get_running_loop().create_future()
@@ -192,6 +192,7 @@ async def test_calls_at_the_same_time_cant_reach_each_other(bench: Bench) -> Non
             return len(done)
         """
     assert await bench.value(attack, int(pid), directory) == 0
+    Path(directory, "go").touch()
     assert await running == "mine"
 
 

@@ -434,7 +434,7 @@ def test_what_the_sandbox_is_sent_of_it_loads_with_the_standard_library_in_an_is
         "def main(settings, modules):\n"
         "    print(modules['values.wire'].encode((1, {2})), [m for m in sys.modules if 'fact_magics' in m])\n"
     )
-    modules = {name: boot._package_code(name) for name in boot._CODEC}
+    modules = {name: boot.module_code(name) for name in boot.CODEC}
     modules["probe"] = marshal.dumps(compile(probe, "probe", "exec"))
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", boot._PROGRAM],

@@ -1,1 +1,1 @@
-"""The code that runs inside an isolated process; it imports the standard library alone."""
+"""The code that runs inside an isolated process. It is sent there, and imports only the standard library."""

@@ -1,8 +1,8 @@
-"""What the child side asks of the Linux kernel, by ctypes: it runs in the sandbox, on the standard library.
+"""Linux system calls, by ctypes, that confine a zygote and each of its calls further.
 
-`sandlock` has confined the zygote before any of this runs. What is added here is cheap enough for every call:
-a Landlock domain of the call's own, in which it can neither signal nor trace its siblings and the zygote, and
-writes in its scratch directory alone.
+`sandlock` has confined the zygote before any of this runs. This adds what is cheap enough for every call: a
+Landlock domain of its own, in which a call can't signal or trace its siblings and the zygote, and can only
+write to its scratch directory.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def become_subreaper() -> bool:
-    """Adopt every descendant whose parent ends, so that none can leave the family."""
+    """Adopt every descendant whose parent ends, so that none can get away."""
     return _prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
 
 
@@ -56,7 +56,7 @@ def die_with_parent(signal_number: int) -> bool:
 
 
 def drop_capabilities() -> bool:
-    """Give up root's powers for good: without it root could raise its hard limits again."""
+    """Give up root's powers for good; otherwise root could raise its hard limits again."""
     header = struct.pack("II", _CAPABILITY_VERSION_3, 0)
     return bool(_libc.capset(header, bytes(24)) == 0)
 
@@ -67,34 +67,27 @@ def has_seccomp_filter() -> bool:
 
 
 def landlock_abi() -> int:
-    """Version of the kernel's Landlock, or 0 where there is none."""
+    """Version of the kernel's Landlock; 0 if it has none."""
     return max(0, int(_libc.syscall(_SYS_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
 
 
 def can_reach(pid: int) -> bool:
-    """Whether this process may signal `pid`; a domain with signal scope may not, not even its own user's."""
+    """Whether this process may signal `pid`; a Landlock domain with signal scope may not."""
     try:
         os.kill(pid, 0)
-    except PermissionError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not isinstance(error, PermissionError)
     return True
 
 
 def enter_call_domain(writable: list[str]) -> bool:
-    """Put this process into a Landlock domain of its own; there is no way back.
+    """Put this process into a Landlock domain of its own, for good; False if the kernel has no Landlock.
 
     Parameters
     ----------
     writable : list of str
-        Directories and files that stay writable, as far as the outer domain lets them be. Reading is left to
-        the outer domain.
-
-    Returns
-    -------
-    bool
-        False where the kernel has no Landlock.
+        Directories and files that stay writable if the outer domain allows it. The outer domain alone decides
+        what may be read.
     """
     abi = landlock_abi()
     if not abi:
@@ -106,7 +99,7 @@ def enter_call_domain(writable: list[str]) -> bool:
     if abi >= _FIRST_ABI_WITH_TRUNCATE:
         in_directory |= _TRUNCATE
         on_file |= _TRUNCATE
-    # Older kernels refuse a structure longer than theirs only if the tail is not zero.
+    # Older kernels accept a longer structure than theirs if its tail is zero.
     attributes = _Ruleset(in_directory, 0, _SCOPES if abi >= _FIRST_ABI_WITH_SCOPES else 0)
     ruleset = _syscall(_SYS_CREATE_RULESET, ctypes.byref(attributes), ctypes.sizeof(attributes), 0)
     try:
@@ -122,7 +115,7 @@ def _allow(ruleset: int, path: str, access: int) -> None:
     try:
         parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        return  # what can't be opened can't be written either
+        return  # what can't be opened can't be written to either
     try:
         rule = _PathBeneath(access, parent)
         _syscall(_SYS_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), 0)

@@ -1,8 +1,8 @@
-"""Connections that wait for an answer outside the kernel; it runs in the sandbox, on the standard library.
+"""Let blocking sockets wait for a connection outside ``connect(2)``.
 
-Sandlock 0.9.0 connects on behalf of those inside, one call after the other. While a socket of one thread
-waits in ``connect(2)`` for a host that does not answer, every other thread would wait with it, and the end of
-the call as well. A socket that does not block is refused or accepted at once, and is waited for here.
+Sandlock 0.9.0 connects on behalf of those inside, one at a time. While one thread waits in ``connect(2)`` for
+a host that does not answer, every other thread waits with it, and so does the end of the call. A socket that
+does not block returns from ``connect(2)`` at once, and is waited for here.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from typing import Any
 
 
 def wait_outside() -> None:
-    """Let blocking sockets of this interpreter, and of what is forked from it, connect so from now on."""
+    """Change how blocking sockets of this interpreter, and of its forks, connect from now on."""
     import select
     import socket
 
     kind: Any = socket.socket
-    plain = _Plain(kind.connect, kind.connect_ex)
+    plain_connect, plain_connect_ex = kind.connect, kind.connect_ex
 
     def connect(self: socket.socket, address: Any) -> None:
         if not waits(self):
-            plain.connect(self, address)
+            plain_connect(self, address)
         elif code := connect_ex(self, address):
             raise OSError(code, os.strerror(code))
 
     def connect_ex(self: socket.socket, address: Any) -> int:
         if not waits(self):
-            return int(plain.connect_ex(self, address))
+            return int(plain_connect_ex(self, address))
         self.setblocking(False)
         try:
-            code = int(plain.connect_ex(self, address))
+            code = int(plain_connect_ex(self, address))
             if code != errno.EINPROGRESS:
                 return code
             poll = select.poll()
@@ -45,10 +45,3 @@ def wait_outside() -> None:
         return connecting.gettimeout() is None and connecting.family in (socket.AF_INET, socket.AF_INET6)
 
     kind.connect, kind.connect_ex = connect, connect_ex
-
-
-class _Plain:
-    """The methods of C, as attributes: by its names, `denied` knows code that connects."""
-
-    def __init__(self, connect: Any, connect_ex: Any) -> None:
-        self.connect, self.connect_ex = connect, connect_ex

@@ -1,4 +1,4 @@
-"""Who descends from a process, as ``/proc`` tells it, and their end; standard library only."""
+"""Find and kill the descendants of a process, as listed in ``/proc``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _PAUSE_SECONDS = 0.002
 
 
 def kill_descendants(pid: int) -> None:
-    """Kill all that descends from `pid`, which is spared: it adopts them and reaps them.
+    """Kill all descendants of `pid`, which itself is spared to adopt and reap them.
 
-    It looks again until none is found, as they may fork meanwhile. Without a ``/proc`` it does nothing.
+    It looks again until it finds none, because they may fork meanwhile. Without ``/proc`` it does nothing.
     """
     for _ in range(_ROUNDS):
         found = descendants(pid)

@@ -1,8 +1,7 @@
-"""A fresh process for one call, where nothing better works: limits and a clean end, but no walls.
+"""A fresh process for one call, for systems without zygotes: it has limits and a clean end, but no walls.
 
-It runs on the standard library alone; its source is sent there. On Linux an outer process adopts what the
-call leaves behind and ends it. The request comes on stdin, the frame goes out on stderr, and what the tool
-prints on stdout: three pipes are what every system can give a child.
+On Linux an outer process adopts what the call leaves behind and ends it. The request comes on stdin, the
+frame goes out on stderr, and printed text on stdout: every system can give a child these three pipes.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
     """Run the one call that stdin asks for; see `fact_magics.sandbox.fallback` for the settings."""
     worker: Any = modules["worker"]
-    sys.path.extend(entry for entry in settings["path"] if entry not in sys.path)
-    sys.meta_path.insert(0, worker.ToolImports(settings["importable"]))
+    worker.set_imports(settings)
     if sys.platform == "linux":
         _serve_inside_family(settings, modules)
     requests, results, printed = os.dup(0), os.dup(2), os.dup(1)
@@ -55,7 +53,7 @@ def _serve_inside_family(settings: dict[str, Any], modules: dict[str, ModuleType
     if os.getppid() != settings["parent"]:
         end()
     for descriptor in (0, 1, 2):
-        os.close(descriptor)  # the pipes end with the call
+        os.close(descriptor)  # the pipes are to end with the call
     _, status = os.waitpid(child, 0)
     modules["family"].kill_descendants(os.getpid())
     while True:
@@ -67,5 +65,5 @@ def _serve_inside_family(settings: dict[str, Any], modules: dict[str, ModuleType
         number = os.WTERMSIG(status)
         if number != signal.SIGKILL:
             signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)  # to end as the call ended
+        os.kill(os.getpid(), number)  # end as the call ended
     os._exit(os.WEXITSTATUS(status))

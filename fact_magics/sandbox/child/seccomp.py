@@ -1,9 +1,8 @@
-"""System calls that no tool needs, refused by a filter of our own over sandlock's, by ctypes.
+"""A seccomp filter, by ctypes, beside sandlock's own: it refuses system calls that no tool needs.
 
-Landlock watches what is opened, and sandlock what is connected. Between them are calls by which a process
-reaches what it could open neither for writing nor at all: the mode of somebody's file, the limits of the
-notebook's process, a port that is listened on without having been bound. It runs in the sandbox, on the
-standard library alone.
+Landlock checks what is opened, and sandlock what is connected. Some system calls pass by both: they change
+the mode of a file that can't be opened, change the limits of the notebook's process, or listen on a port
+without binding it.
 """
 
 from __future__ import annotations
@@ -30,107 +29,83 @@ _NUMBER, _ARCHITECTURE = 0, 4
 _ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _OTHER_TABLE = 0x40000000  # of x32, which shares the architecture of x86-64
 
-# A file's mode, owner and times can be changed by its owner's processes though they may not open it. They do
-# nothing, and say so to nobody: what copies files would stop at an error.
-_WITHOUT_EFFECT: _Numbers = {
-    "chmod": (90, None),
-    "fchmod": (91, 52),
-    "fchmodat": (268, 53),
-    "fchmodat2": (452, 452),
-    "chown": (92, None),
-    "fchown": (93, 55),
-    "lchown": (94, None),
-    "fchownat": (260, 54),
-    "utime": (132, None),
-    "utimes": (235, None),
-    "futimesat": (261, None),
-    "utimensat": (280, 88),
-}
 
-# The same holds for extended attributes; programs that copy them know file systems without.
-_UNSUPPORTED: _Numbers = {
+def _table(text: str) -> _Numbers:
+    """Read system calls: each has a name, and a number or a dash for x86-64 and for aarch64."""
+    words = text.split()
+    numbers = [int(word) if word.isdigit() else None for word in words]
+    return dict(zip(words[::3], zip(numbers[1::3], numbers[2::3], strict=True), strict=True))
+
+
+# Processes of its owner can change a file's mode, owner and times even if they may not open it. These calls
+# return success without effect, so that shutil.copy does not abort.
+WITHOUT_EFFECT = _table("""
+    chmod 90 -      fchmod 91 52    fchmodat 268 53    fchmodat2 452 452
+    chown 92 -      fchown 93 55    lchown 94 -        fchownat 260 54
+    utime 132 -     utimes 235 -    futimesat 261 -    utimensat 280 88
+""")
+
+# The same holds for extended attributes. Programs that copy them expect file systems without any.
+UNSUPPORTED: _Numbers = {
     **{f"xattr {number}": (188 + number, 5 + number) for number in range(12)},
     **{f"xattrat {number}": (463 + number, 463 + number) for number in range(4)},
-    "file_getattr": (468, 468),
-    "file_setattr": (469, 469),
+    **_table("file_getattr 468 468    file_setattr 469 469"),
 }
 
-_ABSENT: _Numbers = {
-    # Their memory counts against no limit while it is not mapped.
-    "memfd_create": (319, 279),
-    "memfd_secret": (447, 447),
-    "modify_ldt": (154, None),
-    "open_tree": (428, 428),
-    "move_mount": (429, 429),
-    "fsopen": (430, 430),
-    "fsconfig": (431, 431),
-    "fsmount": (432, 432),
-    "fspick": (433, 433),
-    "mount_setattr": (442, 442),
-    "statmount": (457, 457),
-    "listmount": (458, 458),
-    "open_tree_attr": (467, 467),
-}
+# The memory of memfd_create and memfd_secret counts against no limit while it is not mapped.
+ABSENT = _table("""
+    memfd_create 319 279    memfd_secret 447 447    modify_ldt 154 -       open_tree 428 428
+    move_mount 429 429      fsopen 430 430          fsconfig 431 431       fsmount 432 432
+    fspick 433 433          mount_setattr 442 442   statmount 457 457      listmount 458 458
+    open_tree_attr 467 467
+""")
 
-_FORBIDDEN: _Numbers = {
-    # For each process that leaves its session or group sandlock 0.9.0 keeps a pidfd, in the notebook's
-    # process, until the sandbox ends; and fork(2), which no library uses, it does not count against the cap.
-    "setpgid": (109, 154),
-    "setsid": (112, 157),
-    "fork": (57, None),
-    # A socket that was never bound listens on every interface.
-    "listen": (50, 201),
-    # Watching tells the names of files in directories that can't be opened.
-    "inotify_add_watch": (254, 27),
-    "fanotify_init": (300, 262),
-    "fanotify_mark": (301, 263),
-    # Queues outlive the call.
-    "mq_open": (240, 180),
-    "mq_unlink": (241, 181),
-    "syslog": (103, 116),
-    "kcmp": (312, 272),
-    "pidfd_getfd": (438, 438),
-    "process_madvise": (440, 440),
-    "migrate_pages": (256, 238),
-    "move_pages": (279, 239),
-}
+# For each process that leaves its session or group, sandlock 0.9.0 keeps a pidfd in the notebook's process
+# until the sandbox ends. It does not count fork(2), which no library uses, against the cap on processes. A
+# socket that was never bound listens on every interface. Watching reveals the names of files in directories
+# that can't be opened. Message queues outlive the call.
+FORBIDDEN = _table("""
+    setpgid 109 154              setsid 112 157          fork 57 -                  listen 50 201
+    inotify_add_watch 254 27     fanotify_init 300 262   fanotify_mark 301 263      mq_open 240 180
+    mq_unlink 241 181            syslog 103 116          kcmp 312 272               pidfd_getfd 438 438
+    process_madvise 440 440      migrate_pages 256 238   move_pages 279 239
+""")
 
-# Of any process of the same user, the zygote and the notebook's too: for the caller alone, which is 0.
-_OF_A_PROCESS: _Numbers = {
-    "prlimit64": (302, 261),
-    "sched_setparam": (142, 118),
-    "sched_setscheduler": (144, 119),
-    "sched_setaffinity": (203, 122),
-    "sched_setattr": (314, 274),
-}
-_OF_SOME_PROCESSES = {"setpriority": ((141, 140), 0), "ioprio_set": ((251, 30), 1)}  # and the kind "process"
+# These act on any process of the same user, so also on the zygote and the notebook. Only 0, the caller, is
+# allowed.
+OF_A_PROCESS = _table("""
+    prlimit64 302 261            sched_setparam 142 118  sched_setscheduler 144 119
+    sched_setaffinity 203 122    sched_setattr 314 274
+""")
+OF_SOME_PROCESSES = {"setpriority": ((141, 140), 0), "ioprio_set": ((251, 30), 1)}  # and the kind "process"
 
-# Opening a connection by sending passes by who watches connect(2): where the flags stand, by call.
-_SENDING = {"sendto": ((44, 206), 3), "sendmsg": ((46, 211), 2), "sendmmsg": ((307, 269), 3)}
+# Opening a connection by sending avoids connect(2), which sandlock checks. By call: the argument with the
+# flags.
+SENDING = {"sendto": ((44, 206), 3), "sendmsg": ((46, 211), 2), "sendmmsg": ((307, 269), 3)}
 _FAST_OPEN = 0x20000000
 
-_SOCKET = (41, 198)
+SOCKET = (41, 198)
 _AF_INET, _AF_INET6 = 2, 10
 _STREAM, _DATAGRAM = 1, 2
 _TYPE_MASK = 0xF
 _TCP, _UDP = 6, 17  # UDP sandlock refuses; MPTCP and SCTP would connect past Landlock
 
-_IOCTL = (16, 29)
+IOCTL = (16, 29)
 _FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # flags, quotas, snapshots: by the kind in the second byte
 
 
 def refuse_needless_calls() -> bool:
-    """Install the filter for this process and all that it starts; there is no way back.
+    """Install the filter for this process and all that it starts, for good.
 
     Returns
     -------
     bool
-        False on an architecture that is not known here, or where the filter can't be installed.
+        False if the architecture is unknown or the filter can't be installed.
     """
     known = _ARCHITECTURES.get(os.uname().machine)
     if known is None:
         return False
-    code = b"".join(struct.pack("HBBI", *step) for step in _program(*known))
+    code = b"".join(struct.pack("HBBI", *step) for step in program(*known))
     instructions = ctypes.create_string_buffer(code, len(code))
     filter_ = _Filter(len(code) // 8, ctypes.addressof(instructions))
     libc = ctypes.CDLL(None)
@@ -141,8 +116,8 @@ class _Filter(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
 
 
-def _program(column: int, architecture: int) -> list[_Step]:
-    """Build the filter: each part ends in a verdict, or leaves the call's number loaded for the next."""
+def program(column: int, architecture: int) -> list[_Step]:
+    """Build the filter. Each part ends in a verdict, or leaves the call's number loaded for the next part."""
 
     def numbers(calls: _Numbers) -> list[int]:
         return [number for pair in calls.values() if (number := pair[column]) is not None]
@@ -154,17 +129,17 @@ def _program(column: int, architecture: int) -> list[_Step]:
         (_LOAD, 0, 0, _NUMBER),
         (_IF_AT_LEAST, 0, 1, _OTHER_TABLE),
         (_RETURN, 0, 0, _KILL),
-        *_any_of(numbers(_WITHOUT_EFFECT), _FAIL),
-        *_any_of(numbers(_UNSUPPORTED), _FAIL | errno.EOPNOTSUPP),
-        *_any_of(numbers(_ABSENT), _FAIL | errno.ENOSYS),
-        *_any_of(numbers(_FORBIDDEN), _FAIL | errno.EPERM),
+        *_any_of(numbers(WITHOUT_EFFECT), _FAIL),
+        *_any_of(numbers(UNSUPPORTED), _FAIL | errno.EOPNOTSUPP),
+        *_any_of(numbers(ABSENT), _FAIL | errno.ENOSYS),
+        *_any_of(numbers(FORBIDDEN), _FAIL | errno.EPERM),
     ]
-    for number in numbers(_OF_A_PROCESS):
+    for number in numbers(OF_A_PROCESS):
         program += _on(number, [*_unless(0, (0,), errno.EPERM), (_RETURN, 0, 0, _ALLOW)])
-    for pair, kind in _OF_SOME_PROCESSES.values():
+    for pair, kind in OF_SOME_PROCESSES.values():
         checks = [*_unless(0, (kind,), errno.EPERM), *_unless(1, (0,), errno.EPERM)]
         program += _on(pair[column], [*checks, (_RETURN, 0, 0, _ALLOW)])
-    for pair, argument in _SENDING.values():
+    for pair, argument in SENDING.values():
         program += _on(
             pair[column],
             [
@@ -175,7 +150,7 @@ def _program(column: int, architecture: int) -> list[_Step]:
             ],
         )
     program += _on(
-        _IOCTL[column],
+        IOCTL[column],
         [
             (_LOAD, 0, 0, _low_half(1)),
             (_MASK, 0, 0, 0xFF00),
@@ -183,15 +158,15 @@ def _program(column: int, architecture: int) -> list[_Step]:
             (_RETURN, 0, 0, _ALLOW),
         ],
     )
-    program += _on(_SOCKET[column], _socket_rules())
+    program += _on(SOCKET[column], _socket_rules())
     return [*program, (_RETURN, 0, 0, _ALLOW)]
 
 
 def _socket_rules() -> list[_Step]:
-    """Leave TCP and UDP over IP; of Unix sockets, the pairs that are made by another call.
+    """Allow only TCP and UDP over IP. Pairs of Unix sockets are made by another system call.
 
-    Sandlock 0.9.0 connects to whatever listens in a directory that may be written, and kernels without scopes
-    to what listens in none: services of the desktop, or those that start containers.
+    Otherwise a tool could reach Unix sockets in directories that it may write to, and on kernels without
+    scopes abstract ones: services of the desktop, or those that start containers.
     """
     return [
         *_unless(0, (_AF_INET, _AF_INET6), errno.EAFNOSUPPORT),
@@ -202,14 +177,14 @@ def _socket_rules() -> list[_Step]:
 
 
 def _any_of(values: Iterable[int], verdict: int) -> list[_Step]:
-    """Return `verdict` where what is loaded is one of `values`."""
+    """Return `verdict` if the loaded value is one of `values`."""
     known = list(values)
     jumps = [(_IF_EQUAL, len(known) - i - 1, int(i == len(known) - 1), v) for i, v in enumerate(known)]
     return [*jumps, (_RETURN, 0, 0, verdict)]
 
 
 def _unless(argument: int, values: Iterable[int], code: int, *, mask: int | None = None) -> list[_Step]:
-    """Load an argument, and fail with an error unless it is one of `values`."""
+    """Load an argument, and fail with the error `code` unless it is one of `values`."""
     known = list(values)
     jumps = [(_IF_EQUAL, len(known) - i, 0, value) for i, value in enumerate(known)]
     masked = [] if mask is None else [(_MASK, 0, 0, mask)]
@@ -217,10 +192,10 @@ def _unless(argument: int, values: Iterable[int], code: int, *, mask: int | None
 
 
 def _on(number: int, steps: list[_Step]) -> list[_Step]:
-    """Take `steps`, which end in a verdict, where the call has that number."""
+    """Take `steps`, which end in a verdict, if the call has that number."""
     return [(_IF_EQUAL, 0, len(steps), number), *steps]
 
 
 def _low_half(argument: int) -> int:
-    """Where the low half of an argument lies: a C int, which is all that the kernel takes of these."""
+    """Offset of the low half of an argument: the kernel reads only a C int of these arguments."""
     return 16 + 8 * argument

@@ -1,7 +1,6 @@
-"""One call of one tool, inside its own process: read the request, run it, write one frame, end.
+"""Run one call of one tool inside its own process: read the request, run it, write one frame, end.
 
-This runs in the sandbox on the standard library alone; its source is sent there. Nothing that it does is
-trusted by the parent: the tool shares this process and can change all of it.
+The parent trusts nothing of it: the tool shares this process and can change all of it.
 """
 
 from __future__ import annotations
@@ -16,19 +15,20 @@ import sys
 import traceback
 from contextlib import suppress
 from types import CoroutineType, ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from importlib.machinery import ModuleSpec
 
-    _Names = tuple[str, ...]
+    from fact_magics.sandbox.child.denied import Witness
 
 RESULT, ERROR = b"R", b"E"
 _TEXT_LIMIT = 20_000
 _MESSAGE_LIMIT = 4_000
 _NAME_LIMIT = 300
 _BASES_LIMIT = 50
+_CHAIN_LIMIT = 50
 _READ_SIZE = 1 << 20
 _OWN_MODULES = "_fact_"
 _PACKAGE = "fact_magics"
@@ -50,49 +50,19 @@ _dumps = json.dumps
 _fork, _leave, _wait, _write = getattr(os, "fork", None), os._exit, os.waitpid, os.write
 _getpid, _kill, _signal = os.getpid, os.kill, signal.signal
 _TracebackException, _StackSummary = traceback.TracebackException, traceback.StackSummary
-# As a class's metaclass can't tell them.
+# Read from `type` itself: a class's metaclass may lie.
 _module_of, _name_of, _bases_of = (
     type.__dict__[attribute].__get__ for attribute in ("__module__", "__qualname__", "__mro__")
 )
 
 
-class Witness(Protocol):
-    """What the worker needs of `fact_magics.sandbox.child.denied`."""
-
-    def watch(self) -> None:
-        """Remember from now on what the call tries."""
-
-    def claim(self, raised: BaseException) -> tuple[str, str] | None:
-        """Name what was denied, if an error comes from that."""
-
-
-class Codec(Protocol):
-    """What the worker needs of `fact_magics.values.wire`."""
-
-    def encode(self, value: object) -> bytes:
-        """Canonical wire form of `value`."""
-
-    def decode(self, wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
-        """Inverse of `encode`."""
-
-
-class ToolImports:
-    """Finder that answers for this package: what a tool may import of it, and why the rest is not there.
-
-    Parameters
-    ----------
-    sources : mapping of str to str
-        The modules that a tool may import, by their whole names.
-    """
+class _ToolImports:
+    """Import finder for this package: it finds what tools may import, and refuses the rest with a reason."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._sources = sources
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: object = None
-    ) -> ModuleSpec | None:
-        """Find a module of this package; leave every other one to the finders that follow."""
-        del path, target
+    def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
         if name != _PACKAGE and not name.startswith(f"{_PACKAGE}."):
             return None
         if name != _PACKAGE and name not in self._sources:
@@ -102,19 +72,22 @@ class ToolImports:
         loader: Any = self
         return ModuleSpec(name, loader, is_package=name == _PACKAGE)
 
-    @staticmethod
-    def create_module(spec: ModuleSpec) -> None:
+    def create_module(self, _: ModuleSpec) -> None:
         """Leave it to Python to make the module."""
-        del spec
 
     def exec_module(self, module: ModuleType) -> None:
-        """Fill a module; the package itself is empty, and says so to whoever looks for more in it."""
         name = module.__name__
-        if name == _PACKAGE:
+        if name == _PACKAGE:  # it stays empty
             vars(module)["__getattr__"] = _refuse
         else:
             code = compile(self._sources[name], f"<{name}>", "exec", dont_inherit=True)
             exec(code, module.__dict__)  # noqa: S102 - a source of this package
+
+
+def set_imports(settings: Mapping[str, Any]) -> None:
+    """Let this process import installed packages, and of this package what tools may import."""
+    sys.path.extend(entry for entry in settings["path"] if entry not in sys.path)
+    sys.meta_path.insert(0, _ToolImports(settings["importable"]))
 
 
 def _refuse(name: str) -> NoReturn:
@@ -123,19 +96,10 @@ def _refuse(name: str) -> NoReturn:
     raise ImportError(_NOT_FROM_INSIDE, name=f"{_PACKAGE}.{name}")
 
 
-def serve(
-    requests: int, results: int, codec: Codec, witness: Witness, end: Callable[[int], NoReturn] = os._exit
-) -> NoReturn:
-    """Read one request, run it, write one frame, and end this process.
+def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> NoReturn:
+    """Read one request from a descriptor, run it, write one frame to another, and end this process.
 
-    Parameters
-    ----------
-    requests, results : int
-        Descriptors: the request comes from the first, the frame goes to the second.
-    codec : Codec
-        The module `fact_magics.values.wire`, loaded from its source.
-    witness : Witness
-        Names what the call was denied.
+    The codec is the module `fact_magics.values.wire`; the witness names what the call was denied.
     """
     header = json.loads(_read(requests, int.from_bytes(_read(requests, 8), "big")))
     source = _read(requests, header["source"]).decode("utf-8", "surrogatepass")
@@ -149,13 +113,13 @@ def serve(
         rest = memoryview(part)
         while rest:
             rest = rest[_write(results, rest) :]
-    end(0)
+    _leave(0)
 
 
 def run(
-    source: str, function: str, arguments: bytes, codec: Codec, witness: Witness, result_bytes: int
+    source: str, function: str, arguments: bytes, codec: ModuleType, witness: Witness, result_bytes: int
 ) -> tuple[bytes, bytes]:
-    """Execute `source`, call `function` in it, and represent what came of it.
+    """Execute `source`, call `function` in it, and represent its value or its exception.
 
     Returns
     -------
@@ -165,79 +129,86 @@ def run(
     """
     filename = f"<{function}>"
     try:
-        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-        module = ModuleType(f"{_OWN_MODULES}tool")
-        module.__file__ = filename
-        sys.modules[module.__name__] = module
-        exec(compile(source, filename, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
-        value = _call(module, function, arguments, codec)
+        module, classes = load(source, f"{_OWN_MODULES}tool", filename)
+        given: Any = codec.decode(arguments, classes=classes)
+        value = getattr(module, function)(*given["args"], **given["kwargs"])
+        if isinstance(value, CoroutineType):
+            import asyncio
+
+            value = asyncio.run(value)
         payload = codec.encode(value)
         if len(payload) > result_bytes:
             return ERROR, _dumps({"limit": "result", "used": len(payload)}).encode()
     except BaseException as raised:  # noqa: BLE001 - whatever it raises is its answer, SystemExit too
-        return ERROR, describe(raised, filename, witness)
+        return ERROR, _describe(raised, filename, witness)
     return RESULT, payload
 
 
-def _call(module: ModuleType, function: str, arguments: bytes, codec: Codec) -> object:
-    classes = {
-        name: value
-        for name, value in vars(module).items()
-        if isinstance(value, type) and value.__module__ == module.__name__
+def load(source: str, name: str, filename: str) -> tuple[ModuleType, dict[str, type]]:
+    """Execute a tool's source as a module; return the module and the classes that it defines, by name."""
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    module = ModuleType(name)
+    module.__file__ = filename
+    sys.modules[name] = module  # dataclasses look there for their names
+    exec(compile(source, filename, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - its purpose
+    return module, {
+        key: value
+        for key, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == name
     }
-    given: Any = codec.decode(arguments, classes=classes)
-    value = getattr(module, function)(*given["args"], **given["kwargs"])
-    if isinstance(value, CoroutineType):
-        import asyncio
-
-        return asyncio.run(value)
-    return value
 
 
-def describe(raised: BaseException, filename: str, witness: Witness) -> bytes:
-    """Represent an exception as JSON: bounded, and with the frames of `filename` only."""
+def describe(raised: BaseException, filename: str) -> dict[str, Any]:
+    """Represent an exception by ``type``, ``message``, and a ``traceback`` with frames of `filename` only."""
+    told = {"type": _name(type(raised)), "message": _text(raised), "traceback": ""}
+    with suppress(BaseException):  # it fails on odd exceptions, or for want of memory
+        told["traceback"] = _own_frames(raised, filename)
+    return told
+
+
+def _describe(raised: BaseException, filename: str, witness: Witness) -> bytes:
     try:
-        kind = type(raised)
-        told: dict[str, Any] = {
-            "type": _name(kind),
-            "message": _text(raised),
-            "traceback": "",
-            "mro": [_name(base) for base in _bases_of(kind)[:_BASES_LIMIT] if base is not object],
+        denied = None
+        with suppress(BaseException):
+            denied = witness.claim(
+                _chain(raised, _CHAIN_LIMIT)
+            )  # first: to write a traceback, files are read
+        bases = _bases_of(type(raised))[:_BASES_LIMIT]
+        told = {
+            "mro": [_name(base) for base in bases if base is not object],
             "limit": _limit(raised),
+            "denied": denied,
+            **describe(raised, filename),
         }
-        # What fails on an odd exception, or for want of memory, is left out.
-        with suppress(BaseException):
-            told["denied"] = witness.claim(raised)  # first: a traceback is written with a look into files
-        with suppress(BaseException):
-            told["traceback"] = _own_frames(raised, filename)
         return _dumps(told).encode()
     except BaseException:  # noqa: BLE001 - no memory, or nothing works any more in this process
         return _NO_MEMORY if isinstance(raised, MemoryError) else b"{}"
 
 
 def set_call_limits(header: Mapping[str, Any]) -> None:
-    """Apply the limits that a request names: memory above what is taken, in bytes; CPU in seconds."""
+    """Apply the limits of a request: bytes of memory above those taken already, and seconds of CPU time."""
     if os.name != "posix":
         return
     import resource
 
-    taken = header["taken"] or _address_space()
+    taken = header["taken"] or address_space("self")
     if taken:
         _limit_to(resource.RLIMIT_AS, taken + header["memory"], taken + header["memory"])
     # At the soft limit the kernel says so by SIGXCPU, at the hard one it kills.
     _limit_to(resource.RLIMIT_CPU, header["cpu_seconds"], header["cpu_seconds"] + 1)
 
 
-def _address_space() -> int | None:
+def address_space(pid: int | str) -> int | None:
+    """Read how many bytes of address space a process has; None where that can't be seen."""
     try:
-        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 - pathlib is one import more in each child
+        with open(f"/proc/{pid}/statm", "rb") as statm:  # noqa: PTH123 - pathlib is one import more in each child
             return int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
+    except (OSError, ValueError, IndexError):
         return None
 
 
 def set_process_limits(file_bytes: int, open_files: int) -> None:
-    """Apply the limits that are the same for every call; no core is dumped."""
+    """Apply the limits that are the same for every call, and turn core dumps off."""
     if os.name != "posix":
         return
     import resource
@@ -260,7 +231,7 @@ def _limit_to(kind: int, soft: int, hard: int) -> None:
 
 
 def open_standard_streams(printed: int) -> None:
-    """Make `printed` stdout and stderr, and nothing stdin, for Python and for C."""
+    """Make `printed` stdout and stderr, for Python and for C; stdin is empty."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(printed, 1)
@@ -278,9 +249,9 @@ def _stream(descriptor: int, mode: str) -> io.TextIOWrapper:
 
 
 def flush_before_the_end() -> None:
-    """Have half a line printed that waits for its end when this process is stopped at a limit.
+    """Print a line that is still incomplete when this process is stopped at a limit.
 
-    Code that Python does not get a word in is killed a moment later, and keeps it.
+    C code that does not return to Python is killed a moment later, and its incomplete line is lost.
     """
     for name in ("SIGTERM", "SIGXCPU"):
         if hasattr(signal, name):
@@ -295,7 +266,7 @@ def _flush_and_end(number: int, _: object) -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with suppress(BaseException):  # what it prints is lost with the stream that it broke
+        with suppress(BaseException):  # a stream that the tool broke is lost
             stream.flush()
 
 
@@ -350,15 +321,20 @@ def _can_fork() -> bool:
 
 def _own_frames(raised: BaseException, filename: str) -> str:
     report = _TracebackException.from_exception(raised)
-    waiting, seen = [report], set()
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        one.stack = _StackSummary.from_list([f for f in one.stack if f.filename == filename])
-        waiting += [other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other]
+    for one in _chain(report, sys.maxsize):
+        one.stack = _StackSummary.from_list([frame for frame in one.stack if frame.filename == filename])
     text = "".join(report.format())
     if len(text) > _TEXT_LIMIT:
         text = f"{text[: _TEXT_LIMIT // 2]}\n...\n{text[-_TEXT_LIMIT // 2 :]}"
     return text.rstrip("\n")
+
+
+def _chain(first: Any, most: int) -> Iterator[Any]:
+    """Yield an exception, or the report of one, and those that it came from, outermost first."""
+    waiting, seen = [first], set[int]()
+    while waiting and len(seen) < most:
+        one = waiting.pop(0)
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting += (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ()))

@@ -1,10 +1,10 @@
-"""The zygote: a confined process that imported what calls need, and forks one child for each.
+"""The zygote: a confined process that imports ahead what calls need, and forks one child for each call.
 
-It runs inside the sandbox on the standard library alone; its source is sent there. The parent speaks to it by
-lines of JSON: orders come on stdin, reports go out on stdout. The pipes of a call are FIFOs that the parent
-makes, both sides open, and the parent unlinks before the call starts: they belong to that call.
+It talks with the parent by lines of JSON: orders come on stdin, reports go out on stdout. The pipes of a call
+are FIFOs. The parent makes them, both sides open them, and the parent unlinks them before the call starts, so
+that no other call can open them.
 
-A child is forked ahead, confined, and waits for its request; so the fork is no part of a call's time.
+The next child is forked and confined ahead, and waits for its request: a call does not wait for the fork.
 """
 
 from __future__ import annotations
@@ -35,22 +35,17 @@ class Zygote:
     settings : dict
         ``parent`` (its process id), ``root`` (the directory of pipes and scratches), ``preload`` (module
         names), ``writable`` (paths), ``connects`` (whether calls may), ``names`` (of granted hosts),
-        ``environment`` (granted variables),
-        ``path`` (additional entries of ``sys.path``), ``importable`` (sources of what calls may import of
-        this package), ``file_bytes`` and ``open_files`` (limits).
+        ``environment`` (granted variables), ``path`` (entries for ``sys.path``), ``importable`` (sources of
+        this package that calls may import), ``file_bytes`` and ``open_files`` (limits).
     modules : dict
-        ``worker``, ``denied``, ``confine``, ``seccomp``, ``connecting`` and ``values.wire``, loaded from
-        their sources.
+        The modules that were sent, by name.
     """
 
     def __init__(self, settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:
         self._settings = settings
+        self._modules = modules
         self._worker: Any = modules["worker"]
         self._confine: Any = modules["confine"]
-        self._seccomp: Any = modules["seccomp"]
-        self._connecting: Any = modules["connecting"]
-        self._denied: Any = modules["denied"]
-        self._codec: Any = modules["values.wire"]
         self._scoped = False
         self._filtered = False
         self._call: int | None = None
@@ -58,7 +53,7 @@ class Zygote:
         self._child_handle = -1
 
     def serve(self) -> NoReturn:
-        """Prepare, say what is in force, and follow orders."""
+        """Prepare, report which layers are in force, and follow orders."""
         os.dup2(1, _REPORTS)
         _silence(1, 2)
         self._settle()
@@ -95,7 +90,8 @@ class Zygote:
         self._confine.become_subreaper()
         self._confine.drop_capabilities()
         # Sandlock's filter is looked for first: with ours in force there is one in any case.
-        self._filtered = self._confine.has_seccomp_filter() and self._seccomp.refuse_needless_calls()
+        refuse: Callable[[], bool] = self._modules["seccomp"].refuse_needless_calls
+        self._filtered = self._confine.has_seccomp_filter() and refuse()
         self._confine.die_with_parent(signal.SIGTERM)
         parent = self._settings["parent"]
         self._scoped = (
@@ -104,20 +100,19 @@ class Zygote:
 
     def _preload(self) -> None:
         os.environ.update(self._settings["environment"])
-        sys.path.extend(entry for entry in self._settings["path"] if entry not in sys.path)
-        sys.meta_path.insert(0, self._worker.ToolImports(self._settings["importable"]))
+        self._worker.set_imports(self._settings)
         for name in self._settings["preload"]:
             try:
                 importlib.import_module(name)
             except BaseException:  # noqa: BLE001, S112 - the tool that needs it will say so itself
                 continue
         if self._settings["connects"]:
-            self._connecting.wait_outside()
+            self._modules["connecting"].wait_outside()
         gc.collect()
         gc.freeze()  # a collection in a child would copy every page that it touches
 
     def _pinned(self) -> dict[str, list[str]]:
-        """Tell where the granted names lead in here: to what they meant when the sandbox was made."""
+        """List the addresses of the granted names as seen from inside, where sandlock has fixed them."""
         pinned: dict[str, list[str]] = {}
         if not self._settings["names"]:
             return pinned
@@ -126,7 +121,7 @@ class Zygote:
         for name in self._settings["names"]:
             try:
                 found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-            except OSError:  # then they lead nowhere
+            except OSError:  # the name leads nowhere
                 found = []
             pinned[name] = sorted({str(address[0]) for *_, address in found})
         return pinned
@@ -166,7 +161,7 @@ class Zygote:
 
     def _open_pipes(self, call: int) -> list[int]:
         pipes = [
-            # A parent that went away meanwhile has closed its ends: to wait for it would be to wait for ever.
+            # A parent that went away has closed its ends: waiting for it would never end.
             os.open(f"{self._settings['root']}/{call}.{name}", mode | os.O_NONBLOCK)
             for name, mode in (("request", os.O_RDONLY), ("result", os.O_WRONLY), ("printed", os.O_WRONLY))
         ]
@@ -179,7 +174,7 @@ class Zygote:
         self._worker.flush_before_the_end()
         self._confine.die_with_parent(signal.SIGKILL)
         self._worker.open_standard_streams(printed)
-        # Out of the way first: where imported modules hold descriptors, one may be in the other's place.
+        # Duplicated out of the way first: imported modules may hold the descriptors that these are to become.
         requests, results = (fcntl.fcntl(one, fcntl.F_DUPFD, _FIRST_FREE + 2) for one in (requests, results))
         os.dup2(requests, _FIRST_FREE)
         os.dup2(results, _FIRST_FREE + 1)
@@ -192,25 +187,26 @@ class Zygote:
         self._worker.set_process_limits(self._settings["file_bytes"], self._settings["open_files"])
         self._confine.enter_call_domain([scratch, os.devnull, *self._settings["writable"]])
         serve: Callable[..., NoReturn] = self._worker.serve
-        serve(_FIRST_FREE, _FIRST_FREE + 1, self._codec, self._denied.Witness(scratch))
+        witness = self._modules["denied"].Witness(scratch)
+        serve(_FIRST_FREE, _FIRST_FREE + 1, self._modules["values.wire"], witness)
 
     def _end_call(self) -> None:
         call, self._call = self._call, None
         _, status, usage = os.wait4(self._child, 0)
         self._child = 0
-        clean = self._has_ended()
+        clean = self._reap(os.WNOHANG)
         if not clean:
             if self._scoped:
                 self._kill()
             else:
                 self._report(left=call)
-            self._reap()
+            self._reap(0)
         self._report(ended=call, status=status, cpu=usage.ru_utime + usage.ru_stime, clean=clean)
         os.close(self._child_handle)
 
     def _kill(self) -> None:
-        # One call of the kernel that no fork can outrun. It reaches what Landlock lets this process reach:
-        # its descendants, as it was seen to be unable to reach the parent.
+        # One system call, which no fork can outrun. It reaches only the descendants: Landlock was seen to
+        # keep this process from signalling the parent.
         if self._scoped:
             try:
                 os.kill(-1, signal.SIGKILL)
@@ -220,23 +216,14 @@ class Zygote:
             os.kill(self._child, signal.SIGKILL)
 
     @staticmethod
-    def _has_ended() -> bool:
-        """Whether nothing of the call is left: orphans are adopted here, so no child is no descendant."""
+    def _reap(options: int) -> bool:
+        """Reap what has ended, orphans too, which are adopted here; True if no descendant is left."""
         while True:
             try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
+                if os.waitpid(-1, options)[0] == 0:
+                    return False
             except ChildProcessError:
                 return True
-            if pid == 0:
-                return False
-
-    @staticmethod
-    def _reap() -> None:
-        while True:
-            try:
-                os.waitpid(-1, 0)
-            except ChildProcessError:
-                return
 
     def leave(self, *_: object) -> NoReturn:
         """End all that descends from this process, and this process."""
@@ -267,7 +254,7 @@ def _silence(*descriptors: int) -> None:
 
 
 def _reseed() -> None:
-    """Give each call randomness of its own: numpy's global generator is copied by a fork, `random` is not."""
+    """Seed numpy's global generator for each call; a fork copies it, while `random` seeds itself anew."""
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()

@@ -1,4 +1,4 @@
-"""One call on a child that a zygote prepared, from its request to its end."""
+"""Follow one call on a child process that a zygote prepared, from the request to the end."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import asyncio
 import fcntl
 import os
 import signal
-import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fact_magics.sandbox import frames
-from fact_magics.sandbox.meter import Meter
-from fact_magics.sandbox.printed import Printed
-from fact_magics.sandbox.watch import first_limit
+from fact_magics.sandbox.child.worker import address_space
+from fact_magics.sandbox.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
+    from pathlib import Path
 
     from fact_magics.sandbox.outcome import Call
     from fact_magics.sandbox.policy import Limits
@@ -28,27 +26,19 @@ _END_SECONDS = 0.6
 _FLUSH_SECONDS = 0.05
 _READ_SIZE = 1 << 16
 _PIPE_SIZE = 1 << 20
-_MOST_LEFT = 64  # reads: more than a pipe holds, should something be writing still
+_MOST_LEFT = 64  # reads: more than a pipe holds, in case something is still writing
 
 
-class Zygote(Protocol):
-    """What a call needs of the zygote that it runs on."""
+class _Zygote(Protocol):
+    """What a call needs of the `Warden` that it runs on."""
 
     limits: Limits
     files: Executor
+    pid: int
 
-    @property
-    def pid(self) -> int:
-        """Its process."""
-
-    def order(self, **order: object) -> None:
-        """Send the zygote one order."""
-
-    def expect_end(self, number: int) -> asyncio.Future[dict[str, Any]]:
-        """Wait for the report that nothing of call `number` is left."""
-
-    def abandon(self) -> None:
-        """Give up a zygote that no longer answers, and kill all that it started."""
+    def order(self, **order: object) -> None: ...
+    def expect(self, kind: str, value: object) -> asyncio.Future[dict[str, Any]]: ...
+    def abandon(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -89,16 +79,16 @@ class Prepared:
         self.requests = self.results = self.printed = self.handle = -1
 
     def take_over(self, pid: int) -> None:
-        """Note the child that holds the other ends, and unlink the pipes: nobody else can open them."""
+        """Note the child that holds the other ends, and unlink the pipes, so that nobody else opens them."""
         self.pid = pid
         self.handle = os.pidfd_open(pid)
-        self.taken = _address_space(pid)
+        self.taken = address_space(pid)
         for name in ("request", "result", "printed"):
             self.scratch.with_name(f"{self.number}.{name}").unlink()
 
 
-class Run:
-    """Follow one call on a prepared child.
+class Calling:
+    """One call that runs on a prepared child.
 
     Attributes
     ----------
@@ -107,40 +97,25 @@ class Run:
     """
 
     def __init__(
-        self, zygote: Zygote, call: Call, prepared: Prepared, on_printed: Callable[[str], None] | None
+        self, zygote: _Zygote, call: Call, prepared: Prepared, on_printed: Callable[[str], None] | None
     ) -> None:
         self._zygote = zygote
-        self._call = call
         self._prepared = prepared
-        self._limits = zygote.limits
-        self._printed = Printed(self._limits.printed_kept, on_printed)
-        self._frame = bytearray()
-        self._unsent = memoryview(b"")
-        self._stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._unsent = memoryview(frames.request(call, zygote.limits, prepared.taken))
+        self._watch = Watch(call, zygote.limits, on_printed)
         self._loop = asyncio.get_running_loop()
         self.clean = False
 
     async def follow(self) -> frames.Ending:
         """Send the request and wait: when this returns, or is cancelled, nothing of the call is left."""
-        prepared = self._prepared
-        started = time.perf_counter()
-        ended = self._zygote.expect_end(prepared.number)
-        self._unsent = memoryview(frames.request(self._call, self._limits, prepared.taken))
+        prepared, zygote = self._prepared, self._zygote
+        ended = zygote.expect("ended", prepared.number)
         self._loop.add_reader(prepared.results, self._read_results)
         self._loop.add_reader(prepared.printed, self._read_printed)
         self._send()
-        report: dict[str, Any] | None = None
-        stopped: str | None = None
-        memory = frames.memory_limit(self._call)
         try:
             try:
-                stopped = await first_limit(
-                    ended,
-                    self._stopped,
-                    seconds=self._call.timeout_seconds,
-                    measure=Meter(self._zygote.pid, prepared.scratch, memory, self._limits).exceeded,
-                    files=self._zygote.files,
-                )
+                stopped = await self._watch.first_limit(ended, zygote.pid, prepared.scratch, zygote.files)
                 if stopped is not None:
                     await self._let_flush(ended)
             finally:
@@ -148,24 +123,17 @@ class Run:
                     await self._kill(ended)
         finally:
             self._forget()
+        report: dict[str, Any] | None = None
         if ended.done() and ended.exception() is None:
             report = ended.result()
             self.clean = stopped is None and report.get("clean") is True
-        duration = (time.perf_counter() - started) * 1e3
         for read in (self._read_results, self._read_printed):
             for _ in range(_MOST_LEFT):
                 if not read():
                     break
-        if stopped is None and self._stopped.done():
-            stopped = self._stopped.result()
-        return frames.Ending(
-            frame=self._frame,
-            wait_status=None if report is None else int(report["status"]),
-            cpu_seconds=0.0 if report is None else float(report["cpu"]),
-            stopped=stopped,
-            printed=self._printed.close(),
-            duration_ms=duration,
-        )
+        if report is None:
+            return self._watch.ending(stopped, None)
+        return self._watch.ending(stopped, int(report["status"]), float(report["cpu"]))
 
     async def _let_flush(self, ended: asyncio.Future[dict[str, Any]]) -> None:
         """Give the call a moment in which to print half a line that waits for its end."""
@@ -202,48 +170,26 @@ class Run:
         self._loop.remove_writer(self._prepared.requests)
 
     def _read_results(self) -> bool:
-        data = _read_some(self._prepared.results)
-        if data is None:
-            return False
-        if not data:
-            self._loop.remove_reader(self._prepared.results)
-            return False
-        if len(self._frame) <= self._limits.result_bytes + frames.PREFIX:
-            self._frame += data
-        elif not self._stopped.done():
-            self._stopped.set_result("result")
-        return True
+        return self._read(self._prepared.results, self._watch.take_result)
 
     def _read_printed(self) -> bool:
-        data = _read_some(self._prepared.printed)
-        if data is None:
+        return self._read(self._prepared.printed, self._watch.take_printed)
+
+    def _read(self, descriptor: int, take: Callable[[bytes], None]) -> bool:
+        """Read what there is; False where nothing came."""
+        try:
+            data = os.read(descriptor, _READ_SIZE)
+        except BlockingIOError:
             return False
-        if not data:
-            self._loop.remove_reader(self._prepared.printed)
-            return False
-        self._printed.feed(data)
-        if self._printed.total > self._limits.printed_bytes and not self._stopped.done():
-            self._stopped.set_result("printed")
-        return True
+        except OSError:
+            data = b""
+        if data:
+            take(data)
+        else:
+            self._loop.remove_reader(descriptor)
+        return bool(data)
 
     def _forget(self) -> None:
         for descriptor in (self._prepared.results, self._prepared.printed):
             self._loop.remove_reader(descriptor)
         self._loop.remove_writer(self._prepared.requests)
-
-
-def _read_some(descriptor: int) -> bytes | None:
-    try:
-        return os.read(descriptor, _READ_SIZE)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
-
-
-def _address_space(pid: int) -> int | None:
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[0])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,48 @@
+"""The processes and directories of a sandbox at one moment, for tests and to look for leaks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fact_magics.sandbox.child.family import descendants
+
+
+@dataclass(frozen=True, slots=True)
+class ZygoteState:
+    """One zygote: its process, whether a child waits in it, and whether it has no grants and no preloads."""
+
+    pid: int
+    prepared: bool
+    bare: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The zygotes and directories of a sandbox; it is empty for a sandbox without zygotes.
+
+    Attributes
+    ----------
+    zygotes : tuple of ZygoteState
+        Least recently used first.
+    directory : Path or None
+        Holds the directories of the zygotes, and in these the scratch directories.
+    pending, retiring : int
+        Zygotes that are being started or ended, and earlier settings under which calls still run.
+    """
+
+    zygotes: tuple[ZygoteState, ...] = ()
+    directory: Path | None = None
+    pending: int = 0
+    retiring: int = 0
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is being started, prepared or ended."""
+        return not self.pending and not self.retiring and all(one.prepared for one in self.zygotes)
+
+    def processes(self) -> list[int]:
+        """List the zygotes in `directory`, and what descends from them, that are alive now."""
+        places = {pid: Path(f"/proc/{pid}/cwd").resolve() for pid in descendants(os.getpid())}
+        return [pid for pid, place in places.items() if self.directory in place.parents]

@@ -1,0 +1,153 @@
+"""The operating system's process of one zygote: its start under sandlock, its pipes, and its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+from contextlib import suppress
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from fact_magics.sandbox import boot
+from fact_magics.sandbox.child.family import kill_descendants
+from fact_magics.sandbox.library import LIGHT_MODULES, library_modules
+from fact_magics.sandbox.names import named_hosts
+from fact_magics.sandbox.policy import module_path, sandlock_policy, zygote_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fact_magics.sandbox.policy import Grants, Limits
+
+BOOT_SECONDS = 60.0  # a preload of a large library may take a while
+_END_SECONDS = 0.6
+_STARTING_TAKES = 24  # descriptors, while it lasts
+
+
+class ZygoteProcess:
+    """Start a process that serves as a zygote, and send it its code.
+
+    The kernel ends it together with the thread that started it.
+
+    Parameters
+    ----------
+    grants, limits
+        What its calls may reach and take.
+    preload : tuple of str
+        Modules that it imports before it serves.
+    root : Path
+        A new directory of its own.
+    strict : bool
+        Refuse a kernel without signal scopes.
+
+    Attributes
+    ----------
+    pid : int
+        Its process id.
+    handle : int
+        A descriptor of the process, as `os.pidfd_open` gives it.
+    reports : int
+        The descriptor, which does not block, from which its reports are read.
+
+    Raises
+    ------
+    ImportError, OSError, RuntimeError, ValueError
+        It can't be started here.
+    """
+
+    def __init__(
+        self, grants: Grants, limits: Limits, preload: tuple[str, ...], root: Path, *, strict: bool
+    ) -> None:
+        from sandlock import Sandbox, StdioMode
+
+        root.mkdir(mode=0o700)
+        policy = sandlock_policy(grants, str(root), limits, strict=strict)
+        command = boot.scrubbed(boot.command(), zygote_environment(grants, str(root)))
+        self._process = Sandbox(**policy).popen(
+            command, stdin=StdioMode.PIPED, stdout=StdioMode.PIPED, stderr=StdioMode.NULL
+        )
+        self.pid: int = self._process.pid
+        self.handle = -1
+        try:
+            self.handle = os.pidfd_open(self.pid)
+            self._orders, self.reports = self._process.stdin.fileno(), self._process.stdout.fileno()
+            for descriptor in (self._orders, self.reports):
+                os.set_blocking(descriptor, False)
+            settings = {
+                "parent": os.getpid(),
+                "root": str(root),
+                "preload": [*sorted(LIGHT_MODULES), *preload],
+                "writable": list(grants.write),
+                "connects": bool(grants.net),
+                "names": [name for name, _ in named_hosts(grants.net)],
+                "environment": dict(grants.env),  # may be secret, and everybody can read command lines
+                "path": module_path(),
+                "file_bytes": limits.file_bytes,
+                "open_files": limits.open_files,
+            }
+            code = boot.payload("zygote", settings, library_modules(preload))
+            boot.write_in_time(self._orders, code, BOOT_SECONDS)
+        except BaseException:
+            self.end()
+            raise
+
+    def order(self, **order: object) -> None:
+        """Send one order; raises `OSError` or `ValueError` where the process takes none."""
+        os.write(self._orders, json.dumps(order).encode() + b"\n")
+
+    def end(self) -> None:
+        """End the process, from the thread that started it.
+
+        When its orders end, it kills its descendants and leaves. One that does not is killed after them,
+        because it adopts them: without it they could no longer be found.
+        """
+        with suppress(OSError):
+            self._process.stdin.close()
+        if self.handle >= 0:
+            if not has_ended(self.handle, _END_SECONDS):
+                kill_descendants(self.pid)
+            os.close(self.handle)
+        with suppress(OSError, RuntimeError):
+            self._process.kill()
+        self._reap()
+        with suppress(OSError):
+            self._process.stdout.close()
+
+    def _reap(self) -> None:
+        """Wait, but not for long, for what sandlock keeps of a process that was killed.
+
+        Sandlock connects on behalf of those inside, and waits for a host that does not answer even when they
+        are gone: for minutes, whatever timeout is given. That may keep a thread, but not the next zygote.
+        """
+        try:
+            waiting = Thread(target=self._wait, name="fact-reaper", daemon=True)
+            waiting.start()
+            waiting.join(_END_SECONDS)
+        except RuntimeError:  # while the interpreter ends, no thread can be started
+            self._wait()
+
+    def _wait(self) -> None:
+        with suppress(OSError, RuntimeError):
+            self._process.wait(timeout=_END_SECONDS)
+
+
+def has_ended(handle: int, seconds: float = 0.0) -> bool:
+    """Whether the process of a pidfd has ended, or ends within that time."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def lack_of_descriptors() -> OSError | None:
+    """Tell whether fewer descriptors are left here than it takes to start a process."""
+    held: list[int] = []
+    try:
+        while len(held) < _STARTING_TAKES:
+            held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return OSError(error.errno, error.strerror)
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+    return None
