@@ -14,6 +14,7 @@ import sys
 import bench_cell
 import bench_core
 import bench_growth
+import bench_interrupt
 import bench_isolation
 import bench_load
 import bench_remains
@@ -33,6 +34,7 @@ def main() -> int:
         "An isolated run": lambda: asyncio.run(bench_isolation.measure(*([2] if quick else []))),
         "A full database": lambda: bench_growth.measure(*([2, 1_000] if quick else [])),
         "A live view": lambda: bench_stream.measure(*([1, 100] if quick else [])),
+        "An interrupt": lambda: bench_interrupt.measure(*([1] if quick else [])),
         "What is left behind": lambda: bench_remains.measure(*([5, 100, 1] if quick else [])),
     }
     code = 0

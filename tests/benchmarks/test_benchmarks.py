@@ -22,6 +22,7 @@ PROMISES = (
     "%fact history",
     "showing a stream, kernel CPU",
     "showing a stream, bytes sent",
+    "an interrupted run that sleeps",
     "memory of 100 cached answers",
     "kernel exit, database open",
 )

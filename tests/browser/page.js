@@ -83,7 +83,6 @@ window.inPage = {
     let pane = null;
     this.observer = new MutationObserver(() => {
       const live = document.querySelector(".fact-live");
-      if (last && !live) saw.gone = performance.now();
       if (live && live !== last) saw.views += 1;
       last = live;
       if (!live) return;
@@ -98,7 +97,6 @@ window.inPage = {
       saw.tallest = Math.max(saw.tallest, pane.clientHeight);
     });
     this.observer.observe(document.body, { subtree: true, childList: true, characterData: true });
-    document.addEventListener("click", () => (saw.clicked = performance.now()), { capture: true });
   },
 
   // Visible pieces of text whose luminance is less than 4.5 times that of what is behind, or it of theirs.

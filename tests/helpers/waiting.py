@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Only a test that fails waits as long as this.
-_SECONDS = 30.0
+_SECONDS = 120.0
 _PAUSE_SECONDS = 0.01
 
 # A line of a tool that says, where nothing that it prints is shown yet, that it runs.

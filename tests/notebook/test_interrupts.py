@@ -11,8 +11,8 @@ from waiting import BEGIN, until
 
 pytestmark = pytest.mark.kernel
 
-# Two seconds are promised; the rest is what a busy machine adds to the messages.
-PROMPTLY = 2.0
+# What is stopped would take at least 30 s more. bench_interrupt.py measures the two seconds that are promised.
+PROMPTLY = 20.0
 
 TOOLS = {
     "sleeping": f"import time\n\ndef wait(n: int) -> int:\n    {BEGIN}\n    time.sleep(n)\n    return n\n",
@@ -40,7 +40,7 @@ def interrupt_when_running(kernel, code: str, ready=None):
     (ready or kernel.wait_for_tool)()
     kernel.interrupt()
     started = time.monotonic()
-    cell = kernel.collect(request, timeout=20)
+    cell = kernel.collect(request, timeout=60)
     return cell, time.monotonic() - started
 
 

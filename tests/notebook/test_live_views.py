@@ -218,7 +218,7 @@ class TestStop:
         )
         assert cell.error_name == "Interrupted"
         assert "wait was stopped" in cell.error
-        assert seconds < 2
+        assert seconds < 20  # of the 60 that it would take
         assert_closed(modelled, view)
         [display] = cell.displays
         assert set(display["data"]) == {"text/html", "text/plain"}
@@ -236,7 +236,7 @@ class TestStop:
             lambda view: "slow slow" in view.text,
         )
         assert cell.error_name == "Interrupted"
-        assert seconds < 2
+        assert seconds < 20  # of the 200 that the model would write
         assert server.wait_for_disconnect()
         assert_closed(modelled, view)
         assert "slow slow" in cell.plain
