@@ -59,7 +59,7 @@ WRITE = "def tool(path):\n    open(path, 'w').write('changed')"
 CONNECT = """
 import socket
 def tool(port):
-    with socket.create_connection(('127.0.0.1', port), timeout=2) as connection:
+    with socket.create_connection(('127.0.0.1', port), timeout=10) as connection:
         return connection.recv(5).decode()
 """
 

@@ -5,6 +5,6 @@ import urllib.request
 
 def tool(world):
     try:
-        urllib.request.urlopen(f"http://127.0.0.1:{world['tcp']}/api/contents", timeout=0.2)
+        urllib.request.urlopen(f"http://127.0.0.1:{world['tcp']}/api/contents", timeout=10)
     except TimeoutError:
         return "it answers to nobody"

@@ -4,5 +4,5 @@ import socket
 
 
 def tool(world):
-    with socket.create_connection(("::1", world["tcp6"]), timeout=2) as connection:
+    with socket.create_connection(("::1", world["tcp6"]), timeout=10) as connection:
         connection.sendall(b"hello")
