@@ -20,7 +20,7 @@ def test_the_recipe_s_code_passes_the_recipe_s_test(fact, keep_tools, monkeypatc
     test, code, entry = map(textwrap.dedent, blocks)
     module: dict[str, Any] = dict(vars(tools))
     exec(code, module)  # noqa: S102 - it is CONTRIBUTING's
-    [added] = eval(f"({entry})", {**vars(commands), "tools": SimpleNamespace(**module)})  # noqa: S307 - as above
+    added = eval(f"({entry})", {**vars(commands), "tools": SimpleNamespace(**module)})  # noqa: S307 - as above
     monkeypatch.setattr(commands, "COMMANDS", commands.by_name((*commands._TABLE, added)))
     exec(test, module)  # noqa: S102 - as above
     module["test_tools_are_counted"](fact, keep_tools)
