@@ -1,4 +1,4 @@
-"""Results that are pictures: recognised by their content and shown as images, in which no script runs."""
+"""Results that are pictures, recognised by their content and shown as images, which run no scripts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DECLARATION = re.compile(r"\A\ufeff?\s*(?:<\?xml\b[^>]{0,200}\?>\s*)?")
 _ROOT_WITHIN = 4_096
 _LENGTH = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:px)?\s*\Z")
 _JPEG_SEGMENTS = 1_000
-# Most pictures are made for white paper; with a transparent ground they would be invisible on black.
+# Most pictures are made for a white page; one with a transparent background may be invisible on a black page.
 _STYLE = "max-width:100%;max-height:40em;background:#fff;margin:0.3em 0"
 
 Size = tuple[float, float] | None
@@ -31,17 +31,7 @@ Size = tuple[float, float] | None
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture file.
-
-    Attributes
-    ----------
-    kind : str
-        ``PNG``, ``JPEG``, ``GIF`` or ``SVG``.
-    data : bytes
-        The file's content.
-    size : (float, float) or None
-        Width and height in pixels, if the file states them.
-    """
+    """A PNG, JPEG, GIF or SVG file, with its width and height in pixels if the file states them."""
 
     kind: str
     data: bytes
@@ -61,7 +51,7 @@ class Picture:
         return about if self.fits else f"{about} · too large to show here"
 
     def html(self) -> Html:
-        """Build an image that contains its data, so that nothing is fetched; scripts in images never run."""
+        """Build an image element that contains the data, so the page fetches nothing."""
         about = text(self.plain)
         if not self.fits:
             return Html(f"<p>{about}</p>")
@@ -82,7 +72,7 @@ def picture(value: object) -> Picture | None:
                 return Picture(kind, value, size) if size else None
         return _svg(value) if b"<svg" in value[:_ROOT_WITHIN] else None
     if type(value) is str and len(value) <= _BYTES and "<svg" in value[:_ROOT_WITHIN]:
-        document = _DECLARATION.sub("", value, count=1)  # it may name another encoding than UTF-8
+        document = _DECLARATION.sub("", value, count=1)  # a declaration may name an encoding other than UTF-8
         try:
             return _svg(document.encode())
         except UnicodeEncodeError:
@@ -119,7 +109,7 @@ _KINDS: tuple[tuple[tuple[bytes, ...], str, Callable[[bytes], Size]], ...] = (
 
 
 def _svg(document: bytes) -> Picture | None:
-    """Take a well-formed SVG document without entities, which could expand without end."""
+    """Recognise a well-formed SVG document; one with entities, which could expand endlessly, is refused."""
     if len(document) > _BYTES or not _SVG_BEGINNING.match(document):
         return None
     from xml.parsers import expat
@@ -148,7 +138,7 @@ def _svg(document: bytes) -> Picture | None:
     except (expat.ExpatError, ValueError):
         return None
     if unnamed_at >= 0:
-        # Models often leave out the namespace, which SVG in HTML does not need but an image does.
+        # Models often omit the namespace: SVG within HTML does not need it, but an image file does.
         tag_end = unnamed_at + len("<svg")
         document = b'%b xmlns="%b"%b' % (document[:tag_end], _SVG.encode(), document[tag_end:])
     return Picture("SVG", document, _svg_size(root))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from nbconvert.exporters import HTMLExporter, MarkdownExporter
 
-from fact_magics.display.record import Record, run_record, tool_record
+from fact_magics.display.record import run_record, tool_record
 from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion
+
+if TYPE_CHECKING:
+    from fact_magics.display.html import Record
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
