@@ -6,13 +6,9 @@ import re
 from base64 import b64encode
 from dataclasses import dataclass
 from struct import unpack_from
-from typing import TYPE_CHECKING
 
 from fact_magics.display.html import Html, text
 from fact_magics.display.words import byte_size
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _BYTES = 2_000_000
 # A small file may unpack to a picture that takes gigabytes to draw.
@@ -66,29 +62,20 @@ class Picture:
 def picture(value: object) -> Picture | None:
     """Recognise PNG, JPEG and GIF by their first bytes, and SVG by the root element of its XML."""
     if type(value) is bytes:
-        for beginnings, kind, measure in _KINDS:
-            if value.startswith(beginnings):
-                size = measure(value)
-                return Picture(kind, value, size) if size else None
+        if value.startswith(b"\x89PNG\r\n\x1a\n") and value[12:16] == b"IHDR" and len(value) >= 24:
+            return Picture("PNG", value, unpack_from(">II", value, 16))
+        if value.startswith((b"GIF87a", b"GIF89a")) and len(value) >= 10:
+            return Picture("GIF", value, unpack_from("<HH", value, 6))
+        if value.startswith(b"\xff\xd8\xff") and (size := _jpeg_size(value)):
+            return Picture("JPEG", value, size)
         return _svg(value) if b"<svg" in value[:_ROOT_WITHIN] else None
     if type(value) is str and len(value) <= _BYTES and "<svg" in value[:_ROOT_WITHIN]:
         document = _DECLARATION.sub("", value, count=1)  # a declaration may name an encoding other than UTF-8
-        try:
-            return _svg(document.encode())
-        except UnicodeEncodeError:
-            return None
+        return _svg(document.encode(errors="surrogatepass"))  # the parser refuses surrogates
     return None
 
 
-def _png(data: bytes) -> Size:
-    return unpack_from(">II", data, 16) if len(data) >= 24 and data[12:16] == b"IHDR" else None
-
-
-def _gif(data: bytes) -> Size:
-    return unpack_from("<HH", data, 6) if len(data) >= 10 else None
-
-
-def _jpeg(data: bytes) -> Size:
+def _jpeg_size(data: bytes) -> Size:
     at = 2
     for _ in range(_JPEG_SEGMENTS):
         if at + 9 > len(data) or data[at] != 0xFF:
@@ -101,13 +88,6 @@ def _jpeg(data: bytes) -> Size:
     return None
 
 
-_KINDS: tuple[tuple[tuple[bytes, ...], str, Callable[[bytes], Size]], ...] = (
-    ((b"\x89PNG\r\n\x1a\n",), "PNG", _png),
-    ((b"\xff\xd8\xff",), "JPEG", _jpeg),
-    ((b"GIF87a", b"GIF89a"), "GIF", _gif),
-)
-
-
 def _svg(document: bytes) -> Picture | None:
     """Recognise a well-formed SVG document; one with entities, which could expand endlessly, is refused."""
     if len(document) > _BYTES or not _SVG_BEGINNING.match(document):
@@ -116,16 +96,10 @@ def _svg(document: bytes) -> Picture | None:
 
     # With a separator, expat puts the namespace before each name.
     parser = expat.ParserCreate(namespace_separator=" ")
-    root: dict[str, str] = {}
-    unnamed_at = -1
+    roots: list[tuple[str, dict[str, str], int]] = []
 
     def begin(name: str, attributes: dict[str, str]) -> None:
-        nonlocal unnamed_at
-        if name not in ("svg", f"{_SVG} svg"):
-            refuse()
-        if name == "svg":
-            unnamed_at = parser.CurrentByteIndex
-        root.update(attributes)
+        roots.append((name, attributes, parser.CurrentByteIndex))
         parser.StartElementHandler = None
 
     def refuse(*_: object) -> None:
@@ -137,11 +111,14 @@ def _svg(document: bytes) -> Picture | None:
         parser.Parse(document, True)
     except (expat.ExpatError, ValueError):
         return None
-    if unnamed_at >= 0:
+    [(name, attributes, at)] = roots
+    if name not in ("svg", f"{_SVG} svg"):
+        return None
+    if name == "svg":
         # Models often omit the namespace: SVG within HTML does not need it, but an image file does.
-        tag_end = unnamed_at + len("<svg")
-        document = b'%b xmlns="%b"%b' % (document[:tag_end], _SVG.encode(), document[tag_end:])
-    return Picture("SVG", document, _svg_size(root))
+        at += len("<svg")
+        document = b'%b xmlns="%b"%b' % (document[:at], _SVG.encode(), document[at:])
+    return Picture("SVG", document, _svg_size(attributes))
 
 
 def _svg_size(root: dict[str, str]) -> Size:

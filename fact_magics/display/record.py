@@ -39,7 +39,7 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
         facts = [_proof(version.metadata), *_provenance(ended), _allowed(version.metadata.permissions)]
     else:
         title, source = ended.tool, (last.source or last.text) if last else ""
-        summary = "Source" if last and last.source else "What was written"
+        summary = "Source" if last and last.source else "Text from the model"
         state = "interrupted" if ended.status is Status.INTERRUPTED else "not accepted"
         facts = [state, *_provenance(ended)]
     parts = [_heading(title, facts)]
@@ -114,7 +114,7 @@ def _writer(metadata: ToolMetadata) -> str:
     if metadata.provider == SHELF:
         return "from the shelf"
     if metadata.provider == IMPORTED:
-        return f"imported; its file names {metadata.model or 'nobody'} as the author"
+        return f"imported, author according to its file: {metadata.model or 'unknown'}"
     return f"written by {metadata.model}"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fact_magics.text import inert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 Run = tuple[str, str]
 """A style, which consists of words such as ``b``, ``c1`` or ``g4``, and the text in this style."""
@@ -212,9 +212,9 @@ class Screen:
             self._colours[_GROUNDS[code // 10]] = code % 10 + (8 if code >= 90 else 0)
 
 
-_MARKS: Mapping[int, str] = {1: "b", 2: "d", 3: "i", 4: "u"}
-_UNMARKED: Mapping[int, frozenset[str]] = {22: frozenset("bd"), 23: frozenset("i"), 24: frozenset("u")}
-_GROUNDS: Mapping[int, str] = {3: "c", 9: "c", 4: "g", 10: "g"}
+_MARKS = {1: "b", 2: "d", 3: "i", 4: "u"}
+_UNMARKED = {22: frozenset("bd"), 23: frozenset("i"), 24: frozenset("u")}
+_GROUNDS = {3: "c", 9: "c", 4: "g", 10: "g"}
 
 
 def _extended(codes: list[int]) -> int | None:

@@ -189,7 +189,7 @@ class TestJupyterLab:
         for part in (
             "interrupted",
             "What was wrong",
-            "What was written",
+            "Text from the model",
             "remark number 29",
         ):
             assert part in shown
@@ -235,7 +235,7 @@ class TestJupyterLab:
         ):
             assert part in shown
         call = lab.page.locator(f'{RECORD} td > code >> text=slugify("Héllo, Wörld!")').first
-        assert call.evaluate("node => node.getClientRects().length") == 1  # what is short is not broken
+        assert call.evaluate("node => node.getClientRects().length") == 1  # short code is not wrapped
         lab.scroll(0)
         lab.page.set_viewport_size({**WINDOW, "height": 4000})
         for theme in ("Dark", "Light"):
