@@ -1,4 +1,4 @@
-"""What is left of records in a notebook that is saved as a page, or as Markdown that someone else sanitizes."""
+"""Records in a notebook that is exported to HTML, or to Markdown whose HTML is sanitized."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What printed text looks like once a terminal has obeyed it."""
+"""Printed text as a terminal shows it."""
 
 from __future__ import annotations
 
