@@ -109,8 +109,8 @@ _MARKS = {
 def coloured(lines: Iterable[Sequence[tuple[str, str]]], limit: int) -> Html:
     """Show at most `limit` characters of the lines of a `Screen`, in the colours that the text asked for."""
     pieces: list[str | Html] = []
-    for line in lines:
-        if pieces:
+    for number, line in enumerate(lines):
+        if number:
             pieces.append("\n")
             limit -= 1
         for style, run in line:
