@@ -33,13 +33,12 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
     """
     last = ended.attempts[-1] if ended.attempts else None
     version = ended.version
-    summary = "Source"
+    summary = "Source" if version is not None or (last and last.source) else "Text from the model"
     if version is not None:
         title, source = f"{version.metadata.name} {version.metadata.version}", version.source
         facts = [_proof(version.metadata), *_provenance(ended), _allowed(version.metadata.permissions)]
     else:
         title, source = ended.tool, (last.source or last.text) if last else ""
-        summary = "Source" if last and last.source else "Text from the model"
         state = "interrupted" if ended.status is Status.INTERRUPTED else "not accepted"
         facts = [state, *_provenance(ended)]
     parts = [_heading(title, facts)]

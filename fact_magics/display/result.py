@@ -32,10 +32,9 @@ def scrolled(shown: str) -> str:
 
 def show(value: Any) -> Record:
     """Show plain data that a tool returned, up to a limit, in the form that suits it best."""
-    kind = type(value)
-    if kind is str:
+    if type(value) is str:
         return _text(value)
-    if kind is bytes and (found := picture(value)) is not None:
+    if (found := picture(value)) is not None:
         return Record(found.html(), found.plain)
     node = outline(value)
     if _are_rows(node):
@@ -54,7 +53,7 @@ def _line(line: str) -> Record:
 
 
 def _text(value: str) -> Record:
-    found = picture(value) if "<svg" in value[:4_096] else None
+    found = picture(value)
     cut = value[:_CHARACTERS]
     if "\n" not in cut.strip("\n") and found is None:
         return _line(word(value, _CHARACTERS))
