@@ -26,42 +26,37 @@ class Cell:
 def when(moment: str, now: float | None = None) -> Cell:
     """Show how long ago a moment was; the markup holds the exact time.
 
-    Parameters
-    ----------
-    moment : str
-        ISO 8601, with a time zone.
-    now : float, optional
-        Seconds since the epoch; the current time by default.
+    `moment` is in ISO 8601 with a time zone, `now` in seconds since the epoch.
     """
     then = datetime.fromisoformat(moment)
-    said = ago(max(0.0, (time.time() if now is None else now) - then.timestamp()))
+    shown = ago(max(0.0, (time.time() if now is None else now) - then.timestamp()))
     exact = f"{then.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    return Cell(said, element("time", said, datetime=moment, title=exact))
+    return Cell(shown, element("time", shown, datetime=moment, title=exact))
 
 
 def status(ended: Status, *, cached: bool = False) -> Cell:
     """Show a status as a mark and a word."""
     mark = {Status.OK: "✓", Status.INTERRUPTED: "■"}.get(ended, "✗")
-    said = f"{mark} {ended}{' · cached' if cached else ''}"
-    return Cell(said, element("span", said))
+    shown = f"{mark} {ended}{' · cached' if cached else ''}"
+    return Cell(shown, element("span", shown))
 
 
 def code(source: str) -> Cell:
-    """Show code; short code is not wrapped, since JupyterLab would break it after each word."""
+    """Show code; short code does not wrap, since JupyterLab would break it after each word."""
     style = "white-space:pre" if len(source) <= UNBROKEN else ""
     return Cell(source, element("code", source, style=style) if source else Html(""))
 
 
 def in_and_out(given: str | None, came: str | None, *, is_data: bool = True) -> Cell:
-    """Show a run's input and its output, which is data or else a sentence, such as an error."""
+    """Show a run's input and its output, which is data or else a sentence, such as an error message."""
     before, after = middle(given or "", _SIDE), middle(came or "", _SIDE if is_data else 2 * _SIDE)
     shown = element("code" if is_data and after else "span", after)
     return Cell(f"{before} → {after}", join(element("code", before), " → ", shown))
 
 
 def middle(text: str, limit: int) -> str:
-    """Fold text onto one line and shorten it in the middle; its beginning and its end stay."""
-    if len(text) > 4 * limit:  # looks at no more than can be shown
+    """Put text on one line of at most `limit` characters, without the middle of longer text."""
+    if len(text) > 4 * limit:  # long text costs no more than the part that can be shown
         text = f"{text[: 2 * limit]}…{text[-2 * limit :]}"
     line = " ".join(text.split())
     if len(line) > limit:

@@ -1,8 +1,8 @@
-"""The connection between a live view and its code in the browser, and tests whether there can be one.
+"""The connection between a live view in the kernel and its code in the browser.
 
-It uses the protocol of Jupyter's widgets, and anywidget's front end where that is installed.
-anywidget's Python half is not needed: a view has no traits and no layout. It is closed when its cell ends, so
-that neither the kernel nor the notebook keeps anything of it.
+It uses the protocol of Jupyter's widgets and the front end of anywidget, if anywidget is installed.
+anywidget's Python half is not needed, since a view has no traits and no layout. The connection is closed when
+its cell ends. Neither the kernel nor the notebook keeps any state of the widget.
 """
 
 from __future__ import annotations
@@ -29,14 +29,9 @@ _PYTHON_CLIENT = re.compile(r"_\d+_\d+\Z")
 
 
 class Channel:
-    """A widget model in the front end.
+    """A widget model in the front end, whose state consists of JSON values.
 
-    Parameters
-    ----------
-    state : mapping of str to object
-        The initial state, as JSON values.
-    on_message : callable
-        Receives the content of each custom message, on the thread that handles the kernel's messages.
+    `on_message` receives the content of each custom message, on the thread that handles messages.
     """
 
     def __init__(self, state: Mapping[str, Any], on_message: Callable[[object], None]) -> None:
@@ -61,16 +56,16 @@ class Channel:
         self._comm.send({"method": "update", "state": dict(changes), "buffer_paths": []})
 
     def close(self, *, loaded: bool = False) -> None:
-        """Close the model, or a moment later unless the browser is known to have `loaded` its code."""
-        early = _LOADING_SECONDS - (time.monotonic() - self._opened)
+        """Close the model; if the browser may not have `loaded` its code yet, a moment later."""
+        wait = _LOADING_SECONDS - (time.monotonic() - self._opened)
         try:
-            loop = asyncio.get_running_loop()  # the kernel's: it runs cells
+            loop = asyncio.get_running_loop()  # the kernel's loop, which runs cells
         except RuntimeError:
-            early = 0
-        if loaded or early <= 0:
+            wait = 0
+        if loaded or wait <= 0:
             self._comm.close()
         else:
-            loop.call_later(early, self._comm.close)
+            loop.call_later(wait, self._comm.close)
 
     def _handle(self, message: Mapping[str, Any]) -> None:
         data = message["content"]["data"]
@@ -83,8 +78,8 @@ class Channel:
 def widgets_may_show(shell: Any) -> bool:
     """Whether the running cell came from a browser and anywidget is installed.
 
-    Python clients (nbclient, nbconvert, papermill, the console) show no widgets, and nbclient saves the state
-    of every widget in the notebook.
+    Python clients (nbclient, nbconvert, papermill, the console) get no widgets: they don't show them, and
+    nbclient would save their state in the notebook.
     """
     parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
     request = str(parent.get("header", {}).get("msg_id", ""))
@@ -110,16 +105,16 @@ def _front_end_version() -> str | None:
 
 @cache
 def _module() -> Mapping[str, str]:
-    """Return the part of the state that tells the front end which classes, code and style to use."""
+    """Return the part of the state that names the classes, the code and the style of the front end."""
     here = Path(__file__).parent
-    written = str(_front_end_version())
+    version_range = str(_front_end_version())
     return {
         "_model_module": "anywidget",
         "_model_name": "AnyModel",
-        "_model_module_version": written,
+        "_model_module_version": version_range,
         "_view_module": "anywidget",
         "_view_name": "AnyView",
-        "_view_module_version": written,
+        "_view_module_version": version_range,
         "_anywidget_id": "fact-magics-live",
         "_esm": (here / "live.js").read_text("utf-8"),
         "_css": (here / "live.css").read_text("utf-8"),

@@ -1,7 +1,7 @@
 """The building blocks of records and views: HTML in which every text is escaped.
 
-The markup is semantic and uses few styles. It therefore reads the same where styles are stripped, in light
-and dark themes, and in saved notebooks that are not trusted.
+The markup is semantic and uses few styles. It is therefore readable on pages that strip styles, in light and
+dark themes, and in saved notebooks that are not trusted.
 """
 
 from __future__ import annotations
@@ -34,10 +34,7 @@ class Html(str):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a cell shows and keeps: the same content as HTML and as plain text.
-
-    Hostile text is inert in both.
-    """
+    """The lasting output of a cell: the same content as HTML and as plain text, both safe to show."""
 
     html: str
     plain: str
@@ -46,10 +43,10 @@ class Record:
     def bundle(self) -> dict[str, str]:
         """The record as a MIME bundle.
 
-        It has no Markdown: front ends that can show Markdown prefer HTML. nbconvert does so even when it
-        writes Markdown. The exception is VS Code with a screen reader, where real tables serve better.
+        It has no Markdown, since front ends that can show Markdown prefer HTML; so does nbconvert, even when
+        it writes Markdown. VS Code with a screen reader prefers Markdown, but HTML has better tables.
         """
-        # Notebooks typeset text between dollar signs as mathematics, but here it may be two prices.
+        # Notebooks would typeset text between dollar signs as mathematics, even if it is between two prices.
         markup = f'<div class="mathjax_ignore tex2jax_ignore">{self.html}</div>'
         return {"text/html": markup, "text/plain": self.plain}
 
@@ -66,7 +63,7 @@ def _unbroken(markup: str) -> str:
 
 
 def texts(lines: Iterable[str]) -> list[str]:
-    """Escape at least one text, each without line feeds; much faster than calling `text` for each."""
+    """Escape texts without line feeds, at least one; much faster than calling `text` for each."""
     return escape(inert("\n".join(lines)), quote=False).split("\n")
 
 
@@ -97,9 +94,9 @@ def folded(summary: str | Html, content: Html, *, is_open: bool = False) -> Html
     return Html(f"<details{opened}><summary>{text(summary)}</summary>{content}</details>")
 
 
-# Half as bright as white, so that each colour is readable on a light page and on a dark one.
+# Each colour is about half as bright as white, so it is readable on a light page and on a dark one.
 _COLOURS = ("#767676", "#d23c37", "#21863a", "#9a6f00", "#2170d0", "#b045a8", "#0f7f86", "#767676")
-# Mixed with the colour of the surrounding text, for contrast; the first is for browsers without color-mix.
+# Mixing in the colour of the text around adds contrast; the plain colour is for browsers without color-mix.
 _READABLE = "color:{0};color:color-mix(in srgb,{0} 70%,currentcolor)"
 _MARKS = {
     "b": "font-weight:bold",
@@ -110,18 +107,10 @@ _MARKS = {
 
 
 def coloured(lines: Iterable[Sequence[tuple[str, str]]], limit: int) -> Html:
-    """Show at most `limit` characters of a screen's lines in the colours that the text asked for.
-
-    Parameters
-    ----------
-    lines : iterable of sequence of (str, str)
-        Styles and texts, as `Screen.lines` gives them.
-    limit : int
-        Number of characters, line feeds included.
-    """
+    """Show at most `limit` characters of the lines of a `Screen`, in the colours that the text asked for."""
     pieces: list[str | Html] = []
-    for line in lines:
-        if pieces:
+    for number, line in enumerate(lines):
+        if number:
             pieces.append("\n")
             limit -= 1
         for style, run in line:
@@ -167,8 +156,8 @@ _TOKEN_MARKUP = {
 def highlighted(source: str) -> Html:
     """Mark up Python source: bold keywords, italic comments, strings in the theme's colour.
 
-    Most of this remains where styles are stripped. The source may be incomplete or invalid; as text it stays
-    unchanged.
+    Pages that strip styles still show keywords and comments. The source may be incomplete or invalid; its
+    text is not changed.
     """
     if len(source) > _HIGHLIGHTED_CHARACTERS:
         return text(source)

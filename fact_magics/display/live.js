@@ -1,13 +1,13 @@
 // The live view of a cell, until its record replaces it.
 //
-// Text from a model or a tool enters the page as text, never as markup. The view only grows at its end, in a
-// bounded number of lines of bounded length, so that a page stays fast however much is written.
+// Text from a model or a tool enters the page as text, never as markup. The view only grows at its end, and the
+// number and the length of its lines are limited, so the page stays fast however much is written.
 
-const TICK = 200; // milliseconds; a repaint of a notebook takes about five of them
+const TICK = 200; // milliseconds; a repaint of a notebook takes about 5 ms
 const LONGEST = 1000; // characters; longer lines are folded
-const MOST = 2000; // lines
+const MOST = 2000; // lines; older ones are removed
 
-// Half as bright as white, so that each is readable on a light page and on a dark one.
+// Each colour is about half as bright as white, so it is readable on a light page and on a dark one.
 const COLOURS = ["#767676", "#d23c37", "#21863a", "#9a6f00", "#2170d0", "#b045a8", "#0f7f86", "#767676"];
 
 function make(tag, name = "", ...children) {
@@ -17,8 +17,8 @@ function make(tag, name = "", ...children) {
   return node;
 }
 
-// Show pieces of text. A style is a list of words: names of classes, and c or g with the number of a colour for
-// the text or its background.
+// Show pieces, each a style and a text. The words of a style are names of classes, or "c" and "g" followed by the
+// number of a colour for the text and for its background.
 function fill(node, pieces) {
   const styled = ([style, text]) => {
     if (!style) return text;
@@ -52,7 +52,8 @@ const BUILTINS = new Set(
 const TOKEN =
   /(?<comment>#.*)|[rbuft]{0,2}(?<quote>"""|'''|"|')|(?<number>\d[\w.]*)|(?<meta>@[\w.]+)|(?<word>[^\W\d]\w*)/giu;
 
-// Highlight a line of Python. `open` is the quote of a string from a line before; returns pieces and the new `open`.
+// Highlight a line of Python. `open` is the quote of a string that began on an earlier line. Return the pieces and
+// the quote of a string that continues on the next line.
 function highlight(line, open) {
   const pieces = [];
   let at = 0;
@@ -109,7 +110,7 @@ class Pane {
     this.bottom = this.node.scrollTop;
   }
 
-  // Remove the first `count` lines; `gone` have been removed in all.
+  // Remove the first `count` lines; `gone` is the number of all lines removed so far.
   trim(count, gone) {
     if (gone <= 0) return;
     if (!this.note.parentNode) this.node.prepend(this.note);
@@ -122,12 +123,12 @@ const FENCE = /^ {0,3}(`{3,}|~{3,})\s*(\w*)/;
 const BEGUN_FENCE = /^ {0,3}(`{1,}|~{1,})\w*$/;
 const CODE = /^(?:def|class|import|from|async def|@\w|"""|#!|# )/;
 
-// A model's text: fenced code with prose around it, or code from the start if the text looks like it.
+// A model's text: fenced code with prose around it, or only code if the text begins like code.
 class Writing extends Pane {
   constructor() {
     super("Text from the model");
-    this.tail = ""; // the last line, so far
-    this.line = null; // its element
+    this.tail = ""; // the beginning of the last line
+    this.line = null; // the element of the last line
     this.lines = this.gone = 0;
     this.kind = "prose";
     this.fence = this.open = "";
@@ -183,7 +184,7 @@ class Writing extends Pane {
     this.node.append(this.line);
   }
 
-  // Show the last line; returns the quote of a string that is still open.
+  // Show the last line and return the quote of a string that is still open.
   paint() {
     if (!this.tail) return this.open;
     if (!this.line && !this.open && BEGUN_FENCE.test(this.tail)) return this.open;
@@ -226,7 +227,7 @@ class Attempt {
   }
 }
 
-// A generation. The kernel sends steps; each has the name of a method and its arguments.
+// A generation. The kernel sends steps: the name of a method below, without "on_", and its arguments.
 class Generation {
   constructor(root) {
     this.root = root;
@@ -264,7 +265,7 @@ class Generation {
   }
 
   on_text(text) {
-    // Text comes a few times a second and is played out evenly until the next is due.
+    // Text arrives a few times a second; each piece is shown gradually until the next one is due.
     const now = performance.now();
     const pace = Math.min(600, Math.max(100, now - this.arrived));
     this.arrived = now;
@@ -302,7 +303,7 @@ class Generation {
     details.append(node);
   }
 
-  // Show the next text; returns whether there was any.
+  // Show the next piece of waiting text and return whether there was any.
   play() {
     if (!this.pending) return false;
     if (this.still || document.hidden || this.pending.length > 8000) this.flush();
@@ -320,7 +321,7 @@ class Generation {
   }
 }
 
-// A run: the screen that the tool prints to.
+// A run: the rows of the screen that the tool prints to.
 class Run extends Pane {
   constructor(root) {
     super("Printed text");
@@ -336,7 +337,7 @@ class Run extends Pane {
     if (model.get("end")) this.change(() => this.show(model));
   }
 
-  // The state holds all rows that are kept and names those that changed last.
+  // The state holds all rows that are kept and the numbers of those that changed last.
   show(model) {
     const [first, end, kept] = ["first", "end", "kept"].map((key) => model.get(key));
     const changed = new Set(model.get("changed"));
@@ -374,26 +375,25 @@ class View {
       this.stop.textContent = "Stopping";
       model.send("stop");
     });
-    const told = [this.name, this.phase, this.time, this.count, this.stop];
-    this.root = make("section", "live", make("div", "head", make("strong", "", title), ...told));
+    const facts = [this.name, this.phase, this.time, this.count, this.stop];
+    this.root = make("section", "live", make("div", "head", make("strong", "", title), ...facts));
     this.root.setAttribute("aria-label", title);
     this.body = model.get("kind") === "writing" ? new Generation(this.root) : new Run(this.root);
-    this.take = () => this.update();
-    model.on("change", this.take);
+    model.on("change", this.update);
     el.append(this.root);
     this.body.update(model);
     this.tick();
     if (model.get("asks")) model.send("ready");
   }
 
-  update() {
+  update = () => {
     this.body.update(this.model);
     if (this.model.get("stop")) this.stop.hidden = false;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.tick(), this.ticked + TICK - performance.now());
-  }
+    this.timer = setTimeout(this.tick, this.ticked + TICK - performance.now());
+  };
 
-  tick() {
+  tick = () => {
     this.ticked = performance.now();
     const moves = this.body.play?.();
     set(this.phase, this.body.phase.join(" ").trim());
@@ -403,12 +403,12 @@ class View {
       this.time.textContent = age;
       set(this.count, this.body.count);
     }
-    this.timer = setTimeout(() => this.tick(), moves ? TICK : 250);
-  }
+    this.timer = setTimeout(this.tick, moves ? TICK : 250);
+  };
 
   close() {
     clearTimeout(this.timer);
-    this.model.off("change", this.take);
+    this.model.off("change", this.update);
     this.root.remove();
   }
 }

@@ -1,7 +1,11 @@
-"""Views that show work until its record replaces them; those here need no widgets.
+"""Views that show work while it goes on, until its record replaces them.
 
-Events arrive on the core's thread and are only queued there. Everything that reaches the front end is sent
+Events arrive on the core's thread and are only queued there. Everything that the front end receives is sent
 from the cell's own thread while the cell runs.
+
+The views of front ends with widgets send only changes, so a view costs as much as the text that it shows. The
+changes are sent as the widget's state, since a custom message that arrives before the browser has created
+the widget would be lost.
 """
 
 from __future__ import annotations
@@ -11,25 +15,44 @@ import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.display.channel import Channel, clicks_arrive
 from fact_magics.display.record import stopped_record
-from fact_magics.events import AttemptEnded, GenerationEnded, Noticed, Printed, RunEnded, TextArrived
-from fact_magics.text import inert, printable
+from fact_magics.display.screen import Screen
+from fact_magics.events import (
+    AttemptEnded,
+    AttemptStarted,
+    ExampleProven,
+    GenerationEnded,
+    Noticed,
+    PhaseChanged,
+    Printed,
+    RunEnded,
+    TextArrived,
+)
+from fact_magics.text import inert, one_line, printable
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from fact_magics.display.record import Record
+    from fact_magics.display.html import Record
     from fact_magics.events import Event
+
+# Work that ends sooner shows only its record.
+_APPEAR_SECONDS = 0.2
+# A message has about 650 bytes besides its content. Text is therefore sent in pieces of this age, which the
+# browser plays out evenly; the first pieces are sent at once, to show that something happens.
+_TEXT_SECONDS = 0.5
+_TEXT_AT_ONCE = 8
+_TEXT_CHARACTERS = 2_000
+# Printed text may change the whole screen each time; this bounds what is sent in the long run.
+_SCREEN_CHARACTERS_A_SECOND = 400_000
+_ROWS = 2_000
+_EXAMPLES = 100
 
 
 class View:
-    """Base of all views: queues events and shows none of them.
-
-    Parameters
-    ----------
-    title : str
-        The tool's name.
+    """Shows nothing before the record: views are off, output is captured, or the front end has no widgets.
 
     Attributes
     ----------
@@ -37,12 +60,12 @@ class View:
         The last event, once it has arrived.
     streams : bool
         Whether text that arrived stays on screen, so that the record need not repeat it.
-    stands : bool
-        Whether the view is on screen, so that `give_way` must be called.
+    is_visible : bool
+        Whether the view is on screen, so that a record must replace it.
     """
 
     streams = False
-    stands = False
+    is_visible = False
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -56,22 +79,24 @@ class View:
         self._events.put(event)
 
     def pump(self) -> None:
-        """Show what has arrived; called on the cell's thread."""
+        """Show the events that have arrived; called on the cell's thread."""
         self._receive()
 
     def offer_stop(self, stop: Callable[[], None]) -> None:
         """Let the user stop the work by calling `stop`, which any thread may do; without effect here."""
 
-    def give_way(self, record: Record) -> bool:
-        """End the view and return whether it has shown `record`; if not, the caller shows it."""
-        del record
+    def replace(self, record: Record) -> None:
+        """End the view and show the record in its place."""
+        from IPython.display import display
+
         self._receive()
-        return False
+        display(record.bundle, raw=True)
 
     def close(self, ended: Status = Status.INTERRUPTED) -> None:
-        """End the view of work that has no result, and keep on screen what it printed."""
-        del ended
+        """End the view of work that has no result; what it printed stays on screen, with its status."""
         self._receive()
+        if self._printed:
+            self.replace(self._stopped(ended))
 
     def _receive(self) -> None:
         while not self._events.empty():
@@ -90,38 +115,38 @@ class View:
         return stopped_record(self.title, "".join(self._printed), seconds, ended)
 
 
-class SilentView(View):
-    """Shows nothing before the record: views are off, output is captured, or the front end has no widgets."""
-
-    def close(self, ended: Status = Status.INTERRUPTED) -> None:
-        """Show what was printed, if anything was."""
-        self._receive()
-        if self._printed:
-            from IPython.display import display
-
-            display(self._stopped(ended).bundle, raw=True)
-
-
 class MutedView(View):
     """Shows nothing at all, for a cell that ends in ``;``."""
 
-    def give_way(self, record: Record) -> bool:
+    def replace(self, record: Record) -> None:
         """Drop the record."""
-        super().give_way(record)
-        return True
+        del record
+        self._receive()
 
 
 class TerminalView(View):
     """Prints text as it arrives, for a terminal."""
 
     streams = True
-    stands = True
+    is_visible = True
     _open_line = False
 
     def pump(self) -> None:
-        """Print what has arrived."""
+        """Print the text that has arrived."""
         self._receive()
         sys.stdout.flush()
+
+    def replace(self, record: Record) -> None:
+        """Print the record below the text."""
+        self.close()
+        sys.stdout.write(record.plain + "\n")
+
+    def close(self, ended: Status = Status.INTERRUPTED) -> None:
+        """End the last line."""
+        del ended
+        self.pump()
+        if self._open_line:
+            self._line("")
 
     def _take(self, event: Event) -> None:
         match event:
@@ -138,15 +163,167 @@ class TerminalView(View):
         sys.stdout.write(("\n" if self._open_line else "") + inert(text) + "\n")
         self._open_line = False
 
-    def give_way(self, record: Record) -> bool:
-        """Print the record below the text."""
-        self.close()
-        sys.stdout.write(record.plain + "\n")
-        return True
+
+class WidgetView(View):
+    """Appears after a moment and sends the changes of its state."""
+
+    def __init__(self, title: str, state: dict[str, Any]) -> None:
+        super().__init__(title)
+        self._initial = {"title": inert(title), **state}
+        self._channel: Channel | None = None
+        self._shown: Any = None
+        self._stop: Callable[[], None] | None = None
+        self._answered = self._offered = False
+
+    def offer_stop(self, stop: Callable[[], None]) -> None:
+        """Show a button that calls `stop`, once a message shows that clicks arrive while the cell runs."""
+        if clicks_arrive():
+            self._stop = stop
+
+    def pump(self) -> None:
+        """Send the changes that are due."""
+        self._receive()
+        seconds = time.perf_counter() - self._started
+        if self.ended or seconds < _APPEAR_SECONDS:
+            return
+        changes = self._changes(seconds)
+        if self._channel is None:
+            self._open(changes, seconds)
+            return
+        if self._answered and not self._offered:
+            self._offered = changes["stop"] = True
+        if changes:
+            self._channel.send(changes)
+
+    def replace(self, record: Record) -> None:
+        """Replace the widget with the record and close it; show the record if the widget never appeared."""
+        channel, self._channel, self._stop = self._channel, None, None
+        if channel is None:
+            super().replace(record)
+            return
+        self._receive()
+        self._shown.update(record.bundle, raw=True)
+        channel.close(loaded=self._answered)
+        self.is_visible = False
 
     def close(self, ended: Status = Status.INTERRUPTED) -> None:
-        """End the last line."""
-        del ended
+        """Replace the widget, if it appeared, with the printed text and the status."""
         self.pump()
-        if self._open_line:
-            self._line("")
+        if self.is_visible:
+            self.replace(self._stopped(ended))
+
+    def _changes(self, seconds: float) -> dict[str, Any]:
+        """Return the changes of the state that are due `seconds` after the work began."""
+        raise NotImplementedError
+
+    def _open(self, changes: dict[str, Any], seconds: float) -> None:
+        from IPython.display import display
+
+        asks = self._stop is not None
+        state = {**self._initial, "seconds": round(seconds, 2), "asks": asks, **changes}
+        self._channel = Channel(state, self._hear)
+        self.is_visible = True
+        self._shown = display(self._channel.bundle(f"{state['title']} …"), raw=True, display_id=True)
+
+    def _hear(self, content: object) -> None:
+        self._answered = True
+        stop = self._stop
+        if content == "stop" and stop is not None:
+            self._stop = None
+            stop()
+
+
+class WritingView(WidgetView):
+    """Shows the model's text as it is written, and each example as it is proven.
+
+    The events are sent as numbered parts of the state (``p0``, ``p1`` and so on), each a list of steps.
+    """
+
+    def __init__(self, title: str, examples: Sequence[str] = ()) -> None:
+        super().__init__(title, {"kind": "writing"})
+        listed = [one_line(example, 200) for example in examples[:_EXAMPLES]]
+        self._steps: list[list[Any]] = [["examples", listed, len(examples)]]
+        self._text: list[str] = []
+        self._parts = 0
+        self._sent = 0.0
+        self._an_example_failed = False
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, TextArrived):
+            self._text.append(event.text.replace("\r", ""))
+        elif step := self._step(event):
+            self._gather()
+            self._steps.append(step)
+
+    def _step(self, event: Event) -> list[Any] | None:
+        match event:
+            case PhaseChanged(name, detail):
+                return ["phase", name, one_line(detail)]
+            case AttemptStarted(number, of, _, model):
+                self._an_example_failed = False
+                return ["attempt", number, of, one_line(model)]
+            case ExampleProven(number, _, verdict):
+                self._an_example_failed |= not verdict.holds
+                got, expected = one_line(verdict.got, 300), one_line(verdict.expected, 300)
+                return ["example", number, verdict.holds, got, expected]
+            case AttemptEnded(_, status, failures) if status is not Status.OK:
+                if self._an_example_failed:  # it is on screen already
+                    failures = ()
+                return ["failed", [one_line(failure, 300) for failure in failures[:20]]]
+            case Noticed(text):
+                return ["note", one_line(text, 300)]
+        return None
+
+    def _gather(self) -> None:
+        if self._text:
+            self._steps.append(["text", inert("".join(self._text))])
+            self._text = []
+
+    def _changes(self, seconds: float) -> dict[str, Any]:
+        """Return the next part of the state; text waits until there is enough of it, other events don't."""
+        due = self._parts < _TEXT_AT_ONCE or seconds - self._sent >= _TEXT_SECONDS
+        if self._steps or due or sum(map(len, self._text)) >= _TEXT_CHARACTERS:
+            self._gather()
+        if not self._steps:
+            return {}
+        part, self._steps = self._steps, []
+        self._sent = seconds
+        self._parts += 1
+        return {f"p{self._parts - 1}": part}
+
+
+class RunningView(WidgetView):
+    """Shows what a tool prints as a terminal would.
+
+    The state holds the screen's rows (``r0``, ``r1`` and so on, by their number modulo ``kept``), the numbers
+    of the first row (``first``) and after the last (``end``), and those of the rows that ``changed``.
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title, {"kind": "running", "kept": _ROWS})
+        self._screen = Screen(_ROWS)
+        self._phase: list[str] = []
+        self._due = 0.0
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Printed(text):
+                self._screen.write(text)
+            case PhaseChanged(name, detail):
+                self._phase = [name, one_line(detail)]
+            case Noticed(text):
+                self._phase = [one_line(text, 300), ""]
+
+    def _changes(self, seconds: float) -> dict[str, Any]:
+        changes: dict[str, Any] = {}
+        if self._phase:
+            changes["phase"], self._phase = self._phase, []
+        if seconds < self._due:
+            return changes
+        rows = self._screen.changes()
+        if rows:
+            changes |= {f"r{number % _ROWS}": runs for number, runs in rows.items()}
+            changes |= {"changed": list(rows), "first": self._screen.dropped, "end": self._screen.end}
+            size = sum(len(text) + 20 for runs in rows.values() for _, text in runs)
+            self._due = seconds + size / _SCREEN_CHARACTERS_A_SECOND
+        return changes

@@ -1,6 +1,6 @@
 """The beginning of a value as a tree of nodes, from which both its HTML and its plain text are built.
 
-Building it costs as much as what is shown of the value, however big the value is.
+The cost of the tree depends on how much of the value is shown, not on the size of the value.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 WIDTH = 100
-"""Columns of a line."""
+"""Characters of a line."""
 
 COLUMNS = 16
 """Fields of a row that are shown."""
 
-# How much is shown: items of a container, fields of a dict, items in all, levels, and rows.
+# Limits of the items of a container, the fields of a dict, all items together, the levels, and the rows.
 _ITEMS = 200
 _FIELDS = 60
 _LEAVES = 400
 _DEPTH = 20
 _ROWS = 20
-# Characters of one text, and of all long texts together; after that only the beginning of each is shown.
+# Limits of the characters of one text and of all long texts together, then of each further long text.
 _LONGEST = 1_000
 _CHARACTERS = 10_000
 _BEGINNING = 80
@@ -55,7 +55,7 @@ class Node:
     kind : type
         For a container the type in `_BRACKETS`; otherwise the value's own type.
     text : str or None
-        All of it on one line; None if it is too long for that or some of it is left out.
+        The whole value on one line; None if it is too long for a line or is not shown completely.
     items : list of (object, Node)
         The items that are shown, each with its key; None for items without keys.
     left : int
@@ -70,14 +70,14 @@ class Node:
 
     @property
     def is_filled(self) -> bool:
-        """Whether its items are so short that several fit on a line."""
+        """Whether the items are so short that several fit on a line."""
         return self.kind is not dict and all(
             item.text is not None and len(item.text) <= WIDTH // 4 for _, item in self.items
         )
 
     @property
     def size(self) -> str:
-        """Its type and its number of items: ``list · 12 items``."""
+        """The type and the number of items: ``list · 12 items``."""
         return f"{type(self.value).__name__} · {plural(len(self.value), 'item')}"
 
     @property
@@ -86,13 +86,13 @@ class Node:
         return f"… {plural(self.left, 'more item' if self.items else 'item')}"
 
     def bracketed(self, items: Iterable[str], between: str) -> str:
-        """Put brackets around items; a tuple of one keeps its comma."""
+        """Put the value's brackets around items; a tuple of one item keeps its comma."""
         opening, closing = _BRACKETS[self.kind]
         comma = "," if self.kind is tuple and len(self.value) == 1 else ""
         return f"{opening}{between.join(items)}{comma}{closing}"
 
     def layout(self, indent: int = 0) -> str:
-        """Write it as Python would, on several lines if needed; `indent` applies to all but the first."""
+        """Write the value as Python would; lines after the first are indented by `indent`."""
         if self.text is not None:
             return self.text
         inner = indent + 1
@@ -119,30 +119,27 @@ def _filled(items: Iterable[str], width: int) -> list[str]:
 
 
 def outline(value: Any) -> Node:
-    """Build the nodes of as much of a tool's result as can be shown."""
+    """Build the nodes of the part of a tool's result that can be shown."""
     return _Outliner().node(value, 0, _ITEMS)
 
 
 class _Outliner:
-    """Builds nodes up to a total number of items; each level takes its share before the one below."""
+    """Builds nodes up to a total number of items; each level takes its share before the levels below."""
 
     def __init__(self) -> None:
         self._left = _LEAVES
         self._characters = _CHARACTERS
 
     def node(self, value: Any, depth: int, limit: int) -> Node:
-        kind: Any = type(value)
+        kind: type = type(value)
         if kind is str and len(value) > _BEGINNING:
             text = word(value, max(_BEGINNING, min(_LONGEST, self._characters)))
             self._characters -= len(text)
             return Node(value, kind, text)
-        if kind in SCALARS:
-            return Node(value, kind, word(value))
+        if kind not in SCALARS:
+            kind = next((known for known in _BRACKETS if isinstance(value, known)), kind)
         if kind not in _BRACKETS:
-            found = next((known for known in _BRACKETS if isinstance(value, known)), None)
-            if found is None:
-                return Node(value, kind, word(value))
-            kind = found
+            return Node(value, kind, word(value))
         size = len(value)
         if not size:
             return Node(value, kind, f"{kind.__name__}()" if kind in _SETS else "".join(_BRACKETS[kind]))
@@ -154,7 +151,7 @@ class _Outliner:
             pairs = [(None, item) for item in self._first(value, kind, limit)]
         below = _ITEMS
         if kind in LISTS and size > 1 and isinstance(pairs[0][1], dict):
-            # Neither more rows nor more of their fields would be shown.
+            # A table shows no more rows and no more fields.
             del pairs[_ROWS:]
             below = COLUMNS
         self._left -= len(pairs)
@@ -164,7 +161,7 @@ class _Outliner:
 
     def _first(self, value: Any, kind: type, limit: int) -> Any:
         if kind in _SETS and len(value) <= _ITEMS:
-            # Items of several types, or a NaN among decimals, have no order.
+            # Items of several types can't be sorted, nor decimals with a NaN among them.
             with suppress(TypeError, ArithmeticError):
                 value = sorted(value)
         return islice(value, min(limit, self._left))

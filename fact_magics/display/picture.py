@@ -1,4 +1,4 @@
-"""Results that are pictures: recognised by their content and shown as images, in which no script runs."""
+"""Results that are pictures, recognised by their content and shown as images, which run no scripts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import re
 from base64 import b64encode
 from dataclasses import dataclass
 from struct import unpack_from
-from typing import TYPE_CHECKING
 
 from fact_magics.display.html import Html, text
 from fact_magics.display.words import byte_size
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _BYTES = 2_000_000
 # A small file may unpack to a picture that takes gigabytes to draw.
@@ -23,7 +19,7 @@ _DECLARATION = re.compile(r"\A\ufeff?\s*(?:<\?xml\b[^>]{0,200}\?>\s*)?")
 _ROOT_WITHIN = 4_096
 _LENGTH = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:px)?\s*\Z")
 _JPEG_SEGMENTS = 1_000
-# Most pictures are made for white paper; with a transparent ground they would be invisible on black.
+# Most pictures are made for a white page; one with a transparent background may be invisible on a black page.
 _STYLE = "max-width:100%;max-height:40em;background:#fff;margin:0.3em 0"
 
 Size = tuple[float, float] | None
@@ -31,17 +27,7 @@ Size = tuple[float, float] | None
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture file.
-
-    Attributes
-    ----------
-    kind : str
-        ``PNG``, ``JPEG``, ``GIF`` or ``SVG``.
-    data : bytes
-        The file's content.
-    size : (float, float) or None
-        Width and height in pixels, if the file states them.
-    """
+    """A PNG, JPEG, GIF or SVG file, with its width and height in pixels if the file states them."""
 
     kind: str
     data: bytes
@@ -61,7 +47,7 @@ class Picture:
         return about if self.fits else f"{about} · too large to show here"
 
     def html(self) -> Html:
-        """Build an image that contains its data, so that nothing is fetched; scripts in images never run."""
+        """Build an image element that contains the data, so the page fetches nothing."""
         about = text(self.plain)
         if not self.fits:
             return Html(f"<p>{about}</p>")
@@ -76,29 +62,20 @@ class Picture:
 def picture(value: object) -> Picture | None:
     """Recognise PNG, JPEG and GIF by their first bytes, and SVG by the root element of its XML."""
     if type(value) is bytes:
-        for beginnings, kind, measure in _KINDS:
-            if value.startswith(beginnings):
-                size = measure(value)
-                return Picture(kind, value, size) if size else None
+        if value.startswith(b"\x89PNG\r\n\x1a\n") and value[12:16] == b"IHDR" and len(value) >= 24:
+            return Picture("PNG", value, unpack_from(">II", value, 16))
+        if value.startswith((b"GIF87a", b"GIF89a")) and len(value) >= 10:
+            return Picture("GIF", value, unpack_from("<HH", value, 6))
+        if value.startswith(b"\xff\xd8\xff") and (size := _jpeg_size(value)):
+            return Picture("JPEG", value, size)
         return _svg(value) if b"<svg" in value[:_ROOT_WITHIN] else None
     if type(value) is str and len(value) <= _BYTES and "<svg" in value[:_ROOT_WITHIN]:
-        document = _DECLARATION.sub("", value, count=1)  # it may name another encoding than UTF-8
-        try:
-            return _svg(document.encode())
-        except UnicodeEncodeError:
-            return None
+        document = _DECLARATION.sub("", value, count=1)  # a declaration may name an encoding other than UTF-8
+        return _svg(document.encode(errors="surrogatepass"))  # the parser refuses surrogates
     return None
 
 
-def _png(data: bytes) -> Size:
-    return unpack_from(">II", data, 16) if len(data) >= 24 and data[12:16] == b"IHDR" else None
-
-
-def _gif(data: bytes) -> Size:
-    return unpack_from("<HH", data, 6) if len(data) >= 10 else None
-
-
-def _jpeg(data: bytes) -> Size:
+def _jpeg_size(data: bytes) -> Size:
     at = 2
     for _ in range(_JPEG_SEGMENTS):
         if at + 9 > len(data) or data[at] != 0xFF:
@@ -111,31 +88,18 @@ def _jpeg(data: bytes) -> Size:
     return None
 
 
-_KINDS: tuple[tuple[tuple[bytes, ...], str, Callable[[bytes], Size]], ...] = (
-    ((b"\x89PNG\r\n\x1a\n",), "PNG", _png),
-    ((b"\xff\xd8\xff",), "JPEG", _jpeg),
-    ((b"GIF87a", b"GIF89a"), "GIF", _gif),
-)
-
-
 def _svg(document: bytes) -> Picture | None:
-    """Take a well-formed SVG document without entities, which could expand without end."""
+    """Recognise a well-formed SVG document; one with entities, which could expand endlessly, is refused."""
     if len(document) > _BYTES or not _SVG_BEGINNING.match(document):
         return None
     from xml.parsers import expat
 
     # With a separator, expat puts the namespace before each name.
     parser = expat.ParserCreate(namespace_separator=" ")
-    root: dict[str, str] = {}
-    unnamed_at = -1
+    roots: list[tuple[str, dict[str, str], int]] = []
 
     def begin(name: str, attributes: dict[str, str]) -> None:
-        nonlocal unnamed_at
-        if name not in ("svg", f"{_SVG} svg"):
-            refuse()
-        if name == "svg":
-            unnamed_at = parser.CurrentByteIndex
-        root.update(attributes)
+        roots.append((name, attributes, parser.CurrentByteIndex))
         parser.StartElementHandler = None
 
     def refuse(*_: object) -> None:
@@ -147,11 +111,14 @@ def _svg(document: bytes) -> Picture | None:
         parser.Parse(document, True)
     except (expat.ExpatError, ValueError):
         return None
-    if unnamed_at >= 0:
-        # Models often leave out the namespace, which SVG in HTML does not need but an image does.
-        tag_end = unnamed_at + len("<svg")
-        document = b'%b xmlns="%b"%b' % (document[:tag_end], _SVG.encode(), document[tag_end:])
-    return Picture("SVG", document, _svg_size(root))
+    [(name, attributes, at)] = roots
+    if name not in ("svg", f"{_SVG} svg"):
+        return None
+    if name == "svg":
+        # Models often omit the namespace: SVG within HTML does not need it, but an image file does.
+        at += len("<svg")
+        document = b'%b xmlns="%b"%b' % (document[:at], _SVG.encode(), document[at:])
+    return Picture("SVG", document, _svg_size(attributes))
 
 
 def _svg_size(root: dict[str, str]) -> Size:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from fact_magics.events import GenerationEnded
     from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion, Verdict
 
-__all__ = ["Record", "generation_record", "printed_text", "run_record", "stopped_record", "tool_record"]
-
 _PRINTED_LIMIT = 20_000
 _VERDICT_LIMIT = 300
 _NOTHING_ALLOWED = "nothing: no network, no files, no environment variables"
@@ -31,20 +29,16 @@ _PARAGRAPH = "margin:0.3em 0"
 def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Record:
     """Show a generation: code, verdicts on the examples, model, time, tokens and attempts.
 
-    Parameters
-    ----------
-    streamed : bool
-        Whether the plain text omits the code because a terminal shows it already.
+    If the code was `streamed` to a terminal, the plain text omits it.
     """
     last = ended.attempts[-1] if ended.attempts else None
     version = ended.version
-    summary = "Source"
+    summary = "Source" if version is not None or (last and last.source) else "Text from the model"
     if version is not None:
         title, source = f"{version.metadata.name} {version.metadata.version}", version.source
-        facts = [_proof(version.metadata), *_provenance(ended), *_allowed(version.metadata.permissions)]
+        facts = [_proof(version.metadata), *_provenance(ended), _allowed(version.metadata.permissions)]
     else:
         title, source = ended.tool, (last.source or last.text) if last else ""
-        summary = "Source" if last and last.source else "What was written"
         state = "interrupted" if ended.status is Status.INTERRUPTED else "not accepted"
         facts = [state, *_provenance(ended)]
     parts = [_heading(title, facts)]
@@ -54,7 +48,7 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
     if reasons:
         parts.append(_reasons(reasons))
     if source:
-        # Source that was written by hand is in the cell above.
+        # The cell above already shows source that was written by hand.
         is_open = not (last and last.provider == HAND)
         plain = "" if streamed and not ended.reused else f"\n{source.rstrip()}"
         parts.append(Record(_source(source, summary, is_open=is_open), plain))
@@ -68,10 +62,10 @@ def _stacked(parts: Sequence[Record]) -> Record:
 
 
 def _heading(title: str, facts: Sequence[str], *, small: bool = False) -> Record:
-    said = " · ".join(facts)
-    markup = f"<strong>{text(title)}</strong> · {text(said)}"
+    shown = " · ".join(filter(None, facts))
+    markup = f"<strong>{text(title)}</strong> · {text(shown)}"
     markup = f"<small>{markup}</small>" if small else markup
-    return Record(f'<p style="{_PARAGRAPH}">{markup}</p>', f"{title} · {said}")
+    return Record(f'<p style="{_PARAGRAPH}">{markup}</p>', f"{title} · {shown}")
 
 
 def _source(source: str, summary: str = "Source", *, is_open: bool = False) -> Html:
@@ -90,8 +84,8 @@ def _proof(metadata: ToolMetadata) -> str:
     return f"proven on {plural(examples, 'example')}"
 
 
-def _allowed(permissions: Sequence[str]) -> list[str]:
-    return [f"allowed: {', '.join(permissions)}"] if permissions else []
+def _allowed(permissions: Sequence[str]) -> str:
+    return f"allowed: {', '.join(permissions)}" if permissions else ""
 
 
 def _provenance(ended: GenerationEnded) -> list[str]:
@@ -99,7 +93,7 @@ def _provenance(ended: GenerationEnded) -> list[str]:
     if ended.reused and ended.version is not None:
         reused = f"already accepted for this request ({_writer(ended.version.metadata)}), no model was called"
         return [ended.notice or reused, took]
-    facts = [ended.notice] if ended.notice else []
+    facts = [ended.notice]
     if ended.attempts:
         last = ended.attempts[-1]
         facts += ["written by hand" if last.provider == HAND else last.model, took]
@@ -119,7 +113,7 @@ def _writer(metadata: ToolMetadata) -> str:
     if metadata.provider == SHELF:
         return "from the shelf"
     if metadata.provider == IMPORTED:
-        return f"imported; its file names {metadata.model or 'nobody'} as the author"
+        return f"imported, author according to its file: {metadata.model or 'unknown'}"
     return f"written by {metadata.model}"
 
 
@@ -128,7 +122,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Record:
     lines = []
     for verdict in verdicts:
         mark, call = "✓" if verdict.holds else "✗", verdict.example.source
-        codes = (code(shorten(said, _VERDICT_LIMIT)) for said in (call, verdict.expected, verdict.got))
+        codes = (code(shorten(part, _VERDICT_LIMIT)) for part in (call, verdict.expected, verdict.got))
         rows.append([f"{mark} {'holds' if verdict.holds else 'fails'}", *codes])
         outcome = verdict.got if verdict.holds else f"{verdict.got}, expected {verdict.expected}"
         lines.append(f"{mark} {call} → {shorten(outcome, 2 * _VERDICT_LIMIT)}")
@@ -144,12 +138,8 @@ def _reasons(reasons: Sequence[str]) -> Record:
 def run_record(output: ToolOutput, *, streamed: bool = False, raised: bool = False) -> Record:
     """Show a run: printed text, result, time, cached or not, and the isolation in force.
 
-    Parameters
-    ----------
-    streamed : bool
-        Whether the plain text omits the printed text because a terminal shows it already.
-    raised : bool
-        Whether an error is omitted because the caller raises it.
+    If the printed text was `streamed` to a terminal, the plain text omits it; an error that is `raised` is
+    omitted too.
     """
     known = output.metadata
     parts = []
@@ -167,32 +157,30 @@ def run_record(output: ToolOutput, *, streamed: bool = False, raised: bool = Fal
 
 def _run_facts(output: ToolOutput) -> list[str]:
     known = output.metadata
-    facts = [str(known.get("version", ""))]
-    if not output.success:
-        facts.append(str(known.get("status", "error")))
+    facts = [str(known.get("version", "")), "" if output.success else str(known.get("status", "error"))]
     if known.get("cached"):
         saved = duration(float(known.get("saved_ms", 0.0)))
         facts += ["cached", ago(float(known.get("age_seconds", 0.0))), f"saved {saved}"]
-    elif known.get("status") != Status.INVALID:
+    elif known.get("status") == Status.INVALID:
+        return facts
+    else:
         layers = ", ".join(known.get("isolation") or ("none",))
         facts += [duration(output.execution_time_ms), f"isolation: {layers}"]
-    if known.get("cached") or known.get("status") != Status.INVALID:
-        facts += ["unproven tool" if known.get("unproven") else "", str(known.get("warning") or "")]
-        facts += _allowed(known.get("permissions") or ())
-    return [fact for fact in facts if fact]
+    unproven = "unproven tool" if known.get("unproven") else ""
+    return [*facts, unproven, str(known.get("warning") or ""), _allowed(known.get("permissions") or ())]
 
 
 def stopped_record(title: str, printed: str, seconds: float, ended: Status = Status.INTERRUPTED) -> Record:
-    """Show a run that gave no result: its printed text, its status and its time in seconds."""
+    """Show a run without a result: its printed text, its status and its time in seconds."""
     foot = _heading(title, (ended, duration(1000 * seconds)), small=True)
     shown = printed_text(printed)
     return _stacked([shown, foot] if shown.plain else [foot])
 
 
 def printed_text(printed: str) -> Record:
-    """Show a bounded part of printed text as a terminal would show it."""
+    """Show printed text as a terminal would, up to a limit."""
     if not draws(printed):
-        cut = shorten_middle(printed, _PRINTED_LIMIT)  # its end may be a note that more was printed
+        cut = shorten_middle(printed, _PRINTED_LIMIT)  # the end may be a note that more was printed
         return Record(preformatted(cut, style=scrolled(cut)), cut.rstrip("\n"))
     screen = Screen(_PRINTED_LIMIT)
     screen.write(printed)
@@ -207,34 +195,29 @@ def printed_text(printed: str) -> Record:
 def tool_record(version: ToolVersion, signature: str, *, uses: str = "") -> Record:
     """Show a tool: signature, documentation, proof, author, permissions, uses, and its source, folded.
 
-    Parameters
-    ----------
-    signature : str
-        As Python writes it.
-    uses : str
-        How often the tool ran; omitted if empty.
+    `uses` says how often the tool ran; it is omitted if empty.
     """
     metadata = version.metadata
-    heading = _heading(
-        f"{metadata.name} {metadata.version}",
-        (_proof(metadata), _writer(metadata), f"made {metadata.created_at[:10]}"),
-    )
+    origin = (_proof(metadata), _writer(metadata), f"made {metadata.created_at[:10]}")
+    heading = _heading(f"{metadata.name} {metadata.version}", origin)
     facts = [
         ("Allowed", ", ".join(metadata.permissions) or _NOTHING_ALLOWED),
         ("Answers", "vary, so they are not cached" if metadata.varies else ""),
         ("Tags", ", ".join(metadata.tags)),
         ("Uses", uses),
     ]
-    facts = [(name, said) for name, said in facts if said]
+    facts = [(name, fact) for name, fact in facts if fact]
     paragraphs = filter(None, re.split(r"\n[ \t]*\n", metadata.description.strip("\n")))
     style = f"{_PARAGRAPH};white-space:pre-wrap"
+    examples = Record("", "")
+    if metadata.contract:
+        examples = Record(folded("Examples", _code(metadata.contract)), f"\n{metadata.contract}")
     parts = [
         Record(join(Html(heading.html), _code(signature)), f"{signature}\n{heading.plain}"),
         Record(join(*(element("p", part, style=style) for part in paragraphs)), ""),
-        Record(facts_table(facts), "\n".join(f"{name}: {said}" for name, said in facts)),
+        Record(facts_table(facts), "\n".join(f"{name}: {fact}" for name, fact in facts)),
         Record("", f"\n{metadata.description}"),
+        examples,
         Record(_source(version.source), f"\n{version.source.rstrip()}"),
     ]
-    if metadata.contract:
-        parts.insert(4, Record(folded("Examples", _code(metadata.contract)), f"\n{metadata.contract}"))
     return _stacked(parts)

@@ -1,4 +1,4 @@
-"""What a tool returned, as HTML and as plain text: pictures, tables of rows, trees that fold, or text."""
+"""The result of a tool as a record: a picture, a table of rows, a tree that folds, or text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LINES = 300
 _TALL = 30
 _TALL_CHARACTERS = 3_000
 SCROLLED = "max-height:30em;overflow:auto"
-"""The style of text that may be so long that it gets its own scroll bar."""
+"""The style of text that gets a scroll bar if it is long."""
 
 
 def scrolled(shown: str) -> str:
@@ -31,11 +31,10 @@ def scrolled(shown: str) -> str:
 
 
 def show(value: Any) -> Record:
-    """Show a bounded part of plain data that a tool returned, in the form that suits it best."""
-    kind = type(value)
-    if kind is str:
+    """Show plain data that a tool returned, up to a limit, in the form that suits it best."""
+    if type(value) is str:
         return _text(value)
-    if kind is bytes and (found := picture(value)) is not None:
+    if (found := picture(value)) is not None:
         return Record(found.html(), found.plain)
     node = outline(value)
     if _are_rows(node):
@@ -54,7 +53,7 @@ def _line(line: str) -> Record:
 
 
 def _text(value: str) -> Record:
-    found = picture(value) if "<svg" in value[:4_096] else None
+    found = picture(value)
     cut = value[:_CHARACTERS]
     if "\n" not in cut.strip("\n") and found is None:
         return _line(word(value, _CHARACTERS))
@@ -66,7 +65,7 @@ def _text(value: str) -> Record:
     return Record(join(found.html(), source), f"{found.plain}\n{inert(shown)}")
 
 
-# A list of dicts as a table: the first rows, their first fields, and the number of both.
+# A list of dicts becomes a table of the first rows with their first fields; its title counts both.
 
 _WIDEST = 60
 _NUMBERS = frozenset({int, float, Decimal})
@@ -88,7 +87,7 @@ def _are_rows(node: Node) -> bool:
 def _table(node: Node) -> Table:
     rows = [dict(row.items) for _, row in node.items]
     names = list(dict.fromkeys(key for row in rows for key in row))
-    # Fields that occur only in rows that are not shown are not counted: all rows would have to be looked at.
+    # Fields that occur only in the rows that are not shown are not counted, since that would take too long.
     columns = max(len(names), *(len(row.value) for _, row in node.items))
     shown = names[:COLUMNS]
     title = _counted(len(rows), len(node.value), "row")
@@ -116,7 +115,7 @@ def _are_numbers(cells: list[Node]) -> bool:
 
 
 def _missing(name: Any, row: Node) -> str:
-    # The field may be there, but so far back in a long row that it was not looked at.
+    # In a long row, the field may be behind the part that was looked at.
     return "…" if row.left and name in row.value else ""
 
 
@@ -129,9 +128,9 @@ def _cell(node: Node) -> str:
     return sketch if len(sketch) <= _WIDEST else f"{sketch[: _WIDEST - 1]}…"
 
 
-# Dicts and lists as a tree that folds without a script; where styles are stripped it is a nested list.
+# Dicts and lists become a tree that folds without a script, and a nested list on pages that strip styles.
 
-# Lines that may be open at first in all, and in a branch below the root.
+# Limits of the lines that are open at first: all of them, and those of a branch below the root.
 _OPEN_LINES = 40
 _OPEN_BRANCH_LINES = 12
 _SCROLLED_LINES = 60

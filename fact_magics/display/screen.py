@@ -1,6 +1,6 @@
 """Printed text as a terminal shows it: carriage returns, colours, and the cursor moves of progress bars.
 
-Other controls are dropped or written out, so that a tool can do no more than colour its own text.
+Other controls are dropped or written out as escapes, so a tool can only change its own printed text.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 from fact_magics.text import inert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 Run = tuple[str, str]
-"""A style, as words such as ``b``, ``c1`` or ``g4``, and the text that has it."""
+"""A style, which consists of words such as ``b``, ``c1`` or ``g4``, and the text in this style."""
 
 # Longer lines are folded, since a single long line can make a browser slow.
 _WIDTH = 1_000
 _CONTROL = re.compile(
     r"(?P<move>[\n\r\x08])"
     r"|\x1b\[(?P<numbers>[0-9;:]{0,64})(?P<final>[A-Za-z@`~])"
-    # Dropped: private modes (such as a hidden cursor), titles, links and character sets.
+    # These are dropped: private modes (such as a hidden cursor), titles, links and character sets.
     r"|\x1b\[[<-?][0-9;:]{0,64}[A-Za-z@`~]|\x1b\][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|\x1b[=>78]"
 )
-# The beginning of a control whose rest may still arrive.
+# The beginning of a control whose end has not arrived yet.
 _BEGUN = re.compile(r"\x1b(?:\[[<-?]?[0-9;:]{0,64}|\][^\x07\x1b]{0,2000}\x1b?|[()])?\Z")
 _ACTED_ON = re.compile("[\r\x08\x1b]")
 _LEVELS = (0, 95, 135, 175, 215, 255)
@@ -45,7 +45,7 @@ class _Row:
 
     def put(self, column: int, style: str, text: str) -> None:
         """Overwrite the text at `column`; blanks fill a gap before it."""
-        tail = list(self._from(column + len(text))) if column < self.width else ()
+        tail = self.cut(column + len(text))
         self.cut(column)
         if column > self.width:
             self._append("", " " * (column - self.width))
@@ -53,19 +53,17 @@ class _Row:
         for run in tail:
             self._append(*run)
 
-    def cut(self, column: int) -> None:
-        """Remove the text from `column` on."""
+    def cut(self, column: int) -> list[Run]:
+        """Remove the text from `column` on and return it."""
+        removed: list[Run] = []
         while self.width > column:
             style, text = self.runs.pop()
             self.width -= len(text)
-            if self.width < column:
-                self._append(style, text[: column - self.width])
-
-    def _from(self, column: int) -> Iterator[Run]:
-        for style, text in self.runs:
-            if column < len(text):
-                yield style, text[max(column, 0) :]
-            column -= len(text)
+            kept = max(0, column - self.width)
+            if kept:
+                self._append(style, text[:kept])
+            removed.append((style, text[kept:]))
+        return removed[::-1]
 
     def _append(self, style: str, text: str) -> None:
         self.width += len(text)
@@ -75,23 +73,18 @@ class _Row:
 
 
 class Screen:
-    """The last rows of printed text.
-
-    Parameters
-    ----------
-    kept : int
-        Number of rows that are kept; older ones are dropped.
+    """The last rows of printed text, at most `kept`.
 
     Attributes
     ----------
     dropped : int
-        Number of dropped rows, and so the number of the first row that is kept.
+        Number of older rows that were dropped, which is also the number of the first row that is kept.
     """
 
     def __init__(self, kept: int = 2_000) -> None:
         self._kept = kept
         self._rows: deque[_Row] = deque([_Row()])
-        self._row = self._column = 0  # the cursor; rows count from the first one kept
+        self._row = self._column = 0  # the cursor; its row counts from the first row that is kept
         self._marks: set[str] = set()
         self._colours: dict[str, int] = {}
         self._style = ""
@@ -105,7 +98,7 @@ class Screen:
         return self.dropped + len(self._rows)
 
     def write(self, text: str) -> None:
-        """Add printed text; a control that is incomplete waits for its rest."""
+        """Add printed text; a control at its end that is incomplete waits for the next text."""
         text = self._begun + text
         begun = _BEGUN.search(text, max(0, len(text) - 2_100))
         self._begun = begun[0] if begun else ""
@@ -219,13 +212,13 @@ class Screen:
             self._colours[_GROUNDS[code // 10]] = code % 10 + (8 if code >= 90 else 0)
 
 
-_MARKS: Mapping[int, str] = {1: "b", 2: "d", 3: "i", 4: "u"}
-_UNMARKED: Mapping[int, frozenset[str]] = {22: frozenset("bd"), 23: frozenset("i"), 24: frozenset("u")}
-_GROUNDS: Mapping[int, str] = {3: "c", 9: "c", 4: "g", 10: "g"}
+_MARKS = {1: "b", 2: "d", 3: "i", 4: "u"}
+_UNMARKED = {22: frozenset("bd"), 23: frozenset("i"), 24: frozenset("u")}
+_GROUNDS = {3: "c", 9: "c", 4: "g", 10: "g"}
 
 
 def _extended(codes: list[int]) -> int | None:
-    """Turn one of 256 colours, or red, green and blue, into the nearest of the 16 that themes define."""
+    """Turn one of 256 colours, or red, green and blue, into one of the 16 basic colours."""
     kind = codes.pop(0) if codes else 0
     if kind == 5 and codes:
         number = codes.pop(0)
@@ -238,7 +231,7 @@ def _extended(codes: list[int]) -> int | None:
     elif kind == 2 and len(codes) >= 3:
         parts = [codes.pop(0) for _ in range(3)]
     else:
-        codes.clear()  # the codes that follow belong to this one
+        codes.clear()  # the codes that follow belong to this unknown one
         return None
     brightest = max(parts)
     if 60 < brightest < 160 and brightest - min(parts) < 30:

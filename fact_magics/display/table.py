@@ -18,7 +18,7 @@ RULE = "1px solid rgba(128,128,128,0.3)"
 
 _WIDEST = 120
 _LEFT = "text-align:left"
-# The attribute is for pages that strip styles.
+# The attribute `align` is for pages that strip styles.
 _ALIGNED = {False: f'style="{_LEFT}', True: 'align="right" style="text-align:right'}
 _CAPTION = f"{_LEFT};caption-side:top;padding:0 0 0.3em 0"
 
@@ -30,11 +30,11 @@ class Table:
     Attributes
     ----------
     title : str
-        What the table lists and how many rows it has; the caption.
+        The caption, which says what the table lists and how many rows it has.
     head : tuple of str
         Column names.
     rows : sequence of sequence of (str or Cell)
-        One cell for each column; texts on one line.
+        One cell for each column, on one line.
     numbers : collection of str
         Names of the columns that hold numbers; they are right-aligned.
     optional : tuple of str
@@ -56,13 +56,7 @@ class Table:
             for column, name in enumerate(self.head)
             if name not in self.optional or any(row[column] for row in self.rows)
         ]
-        rows = [
-            [
-                cell if isinstance(cell, Cell) else one_line(cell, _WIDEST)
-                for cell in map(row.__getitem__, kept)
-            ]
-            for row in self.rows
-        ]
+        rows = [[_on_one_line(row[column]) for column in kept] for row in self.rows]
         shown = replace(self, head=tuple(self.head[column] for column in kept), rows=rows)
         return Record(f"<div>{shown.html()}</div>", inert("\n".join((self.title, *shown.lines()))))
 
@@ -91,21 +85,20 @@ class Table:
             self.head,
             *([cell.plain if isinstance(cell, Cell) else cell for cell in row] for row in self.rows),
         ]
-        widths = [list(map(columns, line)) for line in lines]
-        widest = [max(column) for column in zip(*widths, strict=True)]
-        padded = (
-            map(self._padded, self.head, line, width, widest)
-            for line, width in zip(lines, widths, strict=True)
-        )
-        return ["  ".join(line).rstrip() for line in padded]
+        widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
+        return ["  ".join(map(self._padded, self.head, line, widths)).rstrip() for line in lines]
 
-    def _padded(self, name: str, content: str, width: int, widest: int) -> str:
-        blank = " " * (widest - width)
+    def _padded(self, name: str, content: str, width: int) -> str:
+        blank = " " * (width - columns(content))
         return blank + content if name in self.numbers else content + blank
 
 
+def _on_one_line(cell: str | Cell) -> str | Cell:
+    return cell if isinstance(cell, Cell) else one_line(cell, _WIDEST)
+
+
 def _contents(row: Sequence[str | Cell]) -> Iterable[tuple[str, str]]:
-    """Give the text and the markup of each cell of a row."""
+    """Return the text and the markup of each cell of a row."""
     if all(type(cell) is str for cell in row):
         return zip(row, texts(row), strict=True)  # type: ignore[arg-type]
     return ((cell.plain, cell.html) if isinstance(cell, Cell) else (cell, text(cell)) for cell in row)
@@ -117,7 +110,7 @@ def _scrolling(rows: str) -> Html:
 
 
 def facts_table(facts: Iterable[tuple[str, str | Html]]) -> Html:
-    """Show named facts, one in each row, with the names as row headings."""
+    """Show pairs of a name and a fact as a table, with the names as row headings."""
     rows = (
         f'<tr><th scope="row" style="{_LEFT};vertical-align:top;white-space:nowrap">{text(name)}</th>'
         f'<td style="{_LEFT};vertical-align:top">{text(content)}</td></tr>'

@@ -20,24 +20,18 @@ _BYTES = 16
 _WORD_BITS = 63
 # Python refuses to convert longer integers to text, which would take minutes.
 _PRINTABLE_BITS = 14_000
-# Text that a reader would take for another value if it had no quotes.
+# Text that would look like another value without quotes.
 _TAKEN_FOR_A_VALUE = re.compile(
     r"(?:None|True|False|nan|[-+]?inf|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|…|[bB]?['\"].*|[\[{(<].*)\Z"
 )
 # Zero-width joiners belong to some scripts, though `isprintable` rejects them.
 _JOINERS = {0x200C: None, 0x200D: None}
-_BEGINS_A_VALUE = frozenset("NTFni+-.0123456789…bB'\"[{(<")
 
 
 def word(value: Any, limit: int = _LONGEST) -> str:
-    """Write a value on one line as Python would; dates and times as people do.
+    """Write a value on one line as Python would, but dates and times as people do.
 
-    Parameters
-    ----------
-    value : object
-        Any value; of a container only a sketch is given.
-    limit : int
-        Characters of a text that are shown; the number of the others follows.
+    Of a text, `limit` characters are shown, with the number of the others. A container is only sketched.
     """
     kind = type(value)
     if kind is str:
@@ -51,11 +45,10 @@ def word(value: Any, limit: int = _LONGEST) -> str:
 
 
 def unquoted(text: str, limit: int = _LONGEST_KEY) -> str:
-    """Write a text without quotes if it is printable and can't be taken for another value."""
+    """Write a text without quotes if it is printable and does not look like another value."""
     shown = text if len(text) <= limit else text[: limit - 1] + "…"
     is_printable = shown.isprintable() or shown.translate(_JOINERS).isprintable()
-    is_plain = is_printable and shown and shown[0] != " " != shown[-1]
-    if is_plain and (shown[0] not in _BEGINS_A_VALUE or not _TAKEN_FOR_A_VALUE.match(shown)):
+    if is_printable and shown and shown[0] != " " != shown[-1] and not _TAKEN_FOR_A_VALUE.match(shown):
         return shown
     quoted = repr(text[:limit])
     return quoted if len(quoted) <= limit >= len(text) else f"{quoted[: limit - 1]}…"
@@ -93,7 +86,7 @@ def _bytes(value: bytes) -> str:
     return f"{value[:_BYTES]!r}… ({byte_size(len(value))})"
 
 
-# Their texts are short and hold nothing but digits and letters.
+# Python's texts of these types are short, without spaces and quotes.
 _AS_WRITTEN = frozenset({bool, float, type(None)})
 _WORDS: dict[type, Callable[[Any], str]] = {
     int: _integer,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fact_magics.core.handle import Tool
+    from fact_magics.display.html import Record
     from fact_magics.display.live import View
-    from fact_magics.display.record import Record
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.notebook.work import Host
     from fact_magics.tool import Status
@@ -90,7 +90,7 @@ def _work(
         # Before anything was written, the one line of the error says it all.
         view.pump()
         ended = view.ended
-        if ended is not None and (view.stands or any(attempt.text for attempt in ended.attempts)):
+        if ended is not None and (view.is_visible or any(attempt.text for attempt in ended.attempts)):
             host.presenter.show(view, _record(view), None)
         else:
             view.close(status)

@@ -177,8 +177,9 @@ class FactMagics(Magics):
     def fact(self, line: str) -> object:
         """Show the state, the tools and the history, move and exchange tools; see ``--help``."""
         self.session.wait_for_imports()
-        from fact_magics.display.live import MutedView, SilentView
-        from fact_magics.display.record import Record, run_record
+        from fact_magics.display.html import Record
+        from fact_magics.display.live import MutedView, View
+        from fact_magics.display.record import run_record
         from fact_magics.notebook.commands import manage
         from fact_magics.notebook.commands.desk import Notebook
 
@@ -191,7 +192,7 @@ class FactMagics(Magics):
             if not silent:
                 self._presenter.display(shown)
         else:
-            view = MutedView(line) if silent else SilentView(line)
+            view = MutedView(line) if silent else View(line)
             output = finish_run(self._host, shown, view, Arguments({}, {}))
             self._presenter.show(view, run_record(output), output)
             return None if silent else output

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fact_magics.core.handle import Tool
+    from fact_magics.display.html import Record
     from fact_magics.display.live import View
-    from fact_magics.display.record import Record
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.tool import Example, ToolOutput
 
@@ -47,36 +47,34 @@ class Presenter:
 
     def view(self, arguments: Arguments, title: str, examples: Sequence[Example] | None = None) -> View:
         """Choose the view of the work: of a generation if `examples` are given, else of a run."""
-        from fact_magics.display.live import MutedView, SilentView, TerminalView
+        from fact_magics.display.live import MutedView, RunningView, TerminalView, View, WritingView
 
         if arguments.silent:
             return MutedView(title)
         captured = type(self._shell.display_pub).__name__ == "CapturingDisplayPublisher"
         if captured or self._live() == "off":
-            return SilentView(title)
+            return View(title)
         if not self._in_kernel:
             return TerminalView(title)
         from fact_magics.display.channel import widgets_may_show
 
         if not widgets_may_show(self._shell):
-            return SilentView(title)
-        from fact_magics.display.widget import RunningView, WritingView
-
+            return View(title)
         if examples is None:
             return RunningView(title)
         return WritingView(title, [example.source for example in examples])
 
     def show(self, view: View, record: Record, value: object) -> None:
         """Show a record in the place of the view, or here; the cell then does not show `value` again."""
-        if not view.give_way(record):
-            self.display(record)
+        view.replace(record)
         self.silence_once(value)
 
     def show_unless_displayed(self, view: View, output: ToolOutput) -> None:
         """Let a run's value show itself, unless its record replaces the view."""
         from fact_magics.display.record import run_record
 
-        if view.stands and view.give_way(run_record(output, streamed=view.streams)):
+        if view.is_visible:
+            view.replace(run_record(output, streamed=view.streams))
             self.silence_once(output)
 
     def silence_once(self, value: object) -> None:

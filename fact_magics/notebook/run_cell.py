@@ -85,12 +85,12 @@ def _prepare_here(
 
 
 def _finish_here(host: Host, core: FactCore, output: ToolOutput, arguments: Arguments) -> ToolOutput:
-    from fact_magics.display.live import SilentView
+    from fact_magics.display.live import View
     from fact_magics.display.record import run_record
 
     _flush(core, output)
     streamed = replace(output, metadata={**output.metadata, "printed": ""})
-    finish_run(host, streamed, SilentView(""), arguments)
+    finish_run(host, streamed, View(""), arguments)
     if output.metadata["printed"] and not arguments.silent:
         # What it printed stands above already.
         host.presenter.display(run_record(streamed))
@@ -110,7 +110,7 @@ def finish_run(host: Host, output: ToolOutput, view: View, arguments: Arguments)
 
     if not output.success and not arguments.get("no_raise"):
         view.pump()
-        if output.metadata["printed"] or view.stands:
+        if output.metadata["printed"] or view.is_visible:
             host.presenter.show(view, run_record(output, streamed=view.streams, raised=True), None)
         raise error_of(output)
     if output.success and "into" in arguments.options:

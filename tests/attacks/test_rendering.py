@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from fact_magics.display.html import element, folded, preformatted
-from fact_magics.display.record import Record, run_record, stopped_record, tool_record
+from fact_magics.display.html import Record, element, folded, preformatted
+from fact_magics.display.record import run_record, stopped_record, tool_record
 from fact_magics.display.table import Table
 from fact_magics.errors import ToolFailed
 from fact_magics.sandbox import Call, Limits

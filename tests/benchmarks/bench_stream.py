@@ -38,8 +38,8 @@ ROUNDS = 3
 PREPARE = """
 import asyncio, sys, time
 from fact_magics.bridge import LoopThread
-from fact_magics.display.record import Record
-from fact_magics.display.widget import WritingView
+from fact_magics.display.html import Record
+from fact_magics.display.live import WritingView
 from fact_magics.events import AttemptStarted, PhaseChanged, TextArrived
 
 line = "    total = total + weights[number] * values[number]  # of the row\\n"
@@ -68,7 +68,7 @@ SHOWN = """
 began = time.process_time()
 view = WritingView("weigh")
 await thread.submit(written(view)).wait_awaited(view.pump)
-view.give_way(Record("<p>done</p>", "done"))
+view.replace(Record("<p>done</p>", "done"))
 spent = time.process_time() - began
 """
 _ENVELOPE = ("header", "parent_header", "metadata", "content")

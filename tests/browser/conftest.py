@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parent.parent.parent
 PAGE = Path(__file__).with_name("page.js")
-TIMEOUT = 60_000  # milliseconds; a page that hangs fails, a busy machine does not
+TIMEOUT = 180_000  # milliseconds; a page that hangs fails, a busy machine does not
 _CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 _SECRETS = ("_API_KEY", "_BASE_URL", "_API_BASE")
 _PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 _SETTINGS = {
-    # Nobody is asked for news.
+    # JupyterLab does not ask whether to fetch news.
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    # All the state of widgets that can be found is saved, which it is not by default: there is to be none.
+    # All widget state is saved, unlike the default, since the tests assert that there is none.
     "@jupyter-widgets/jupyterlab-manager/plugin": {"saveState": True},
 }
 
@@ -66,19 +66,19 @@ def launched() -> Iterator[Any]:
         opened.close()
 
 
-# A module's, not the session's: while playwright is at work, no test beside it can have an event loop.
+# Not a fixture of the session: while playwright runs, no other test in the process can have an event loop.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """The one browser of a module."""
+    """Launch the browser that all tests of a module share."""
     with launched() as opened:
         yield opened
 
 
 @dataclass
 class Site:
-    """A Jupyter server, a model that its kernel named "modelled" asks, and the notebooks' folder.
+    """A Jupyter server, the folder of its notebooks, and a model server for the kernel named "modelled".
 
-    Other kernels have no key, and so ask the shelf.
+    Other kernels have no key, so they use the shelf.
     """
 
     url: str
@@ -90,7 +90,7 @@ class Site:
         self.kernel = self._post("kernels", {"name": "modelled"})["id"]
 
     def write(self, name: str, cells: Sequence[str], *, goes_on: bool = False) -> None:
-        """Put a notebook there that uses the one modelled kernel; it may go on after a cell that fails."""
+        """Write a notebook that uses the modelled kernel; with `goes_on`, it continues after a cell that fails."""
         kernel = {"display_name": "Modelled", "language": "python", "name": "modelled"}
         metadata = {"tags": ["raises-exception"]} if goes_on else {}
         code = [new_code_cell(cell, metadata=metadata) for cell in cells]
@@ -100,7 +100,7 @@ class Site:
         )
 
     def copy(self, path: Path) -> Any:
-        """Put a copy of a notebook there, without its outputs; gives what it was."""
+        """Copy a notebook into the folder without its outputs, and return the original."""
         given = nbformat.read(path, as_version=4)
         emptied = deepcopy(given)
         for cell in emptied.cells:
@@ -117,7 +117,7 @@ class Site:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Site]:
-    """Serve JupyterLab and Notebook 7 from a folder, with a FACT_HOME in it."""
+    """Serve JupyterLab and Notebook 7 from a folder, which also holds FACT_HOME."""
     notebooks = folder / "notebooks"
     notebooks.mkdir()
     for plugin, settings in _SETTINGS.items():
@@ -158,7 +158,7 @@ def serving(folder: Path) -> Iterator[Site]:
 
 
 def _address(process: subprocess.Popen[str]) -> str:
-    """Wait until a server says where it is, and is there."""
+    """Wait until a server has written its address and accepts connections."""
     told = []
     assert process.stderr is not None
     for line in process.stderr:
@@ -179,7 +179,7 @@ class Front:
     Attributes
     ----------
     complaints : list of str
-        Errors of the page, and what its console called an error.
+        Errors of the page, and error messages of its console.
     """
 
     page: Any
@@ -196,7 +196,7 @@ class Front:
 
     def _note(self, error: Any) -> None:
         places = re.findall(r"https?://\S+|blob:\S+", error.stack or "")
-        # Notebook 7 stumbles over settings of JupyterLab's that it does not have; no code but its own is in that.
+        # Notebook 7 fails on settings that only JupyterLab has; the traceback then has no other code.
         if not places or not all("/static/notebook/" in place for place in places):
             self.complaints.append(f"page error: {error.stack or error}")
 
@@ -215,16 +215,16 @@ class Front:
         self.idle()
 
     def open(self, name: str) -> None:
-        """Show a notebook in JupyterLab; another that is open is closed, as it is."""
+        """Show a notebook in JupyterLab; other open notebooks are closed without saving."""
         self.page.evaluate("path => inPage.open(path)", name)
         self.idle()
 
     def save(self) -> Any:
-        """Save the notebook; gives what is in the file."""
+        """Save the notebook and read its file."""
         return nbformat.read(self.site.folder / self.page.evaluate("inPage.save()"), as_version=4)
 
     def run_all(self) -> None:
-        """Run All, watched."""
+        """Start Run All and record what the page shows."""
         self.page.evaluate("inPage.watch()")
         self.ran = max((count or 0 for count in self.counts()), default=0)
         self.page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
@@ -238,23 +238,23 @@ class Front:
         self.page.wait_for_function("inPage.ready()")
 
     def saw(self) -> Any:
-        """What the page saw of live views since Run All."""
+        """Return what the page recorded of live views since Run All."""
         return self.page.evaluate("inPage.saw")
 
     def counts(self) -> list[int | None]:
-        """The execution counts of the code cells."""
+        """Return the execution counts of the code cells."""
         return list(self.page.evaluate("inPage.counts()"))
 
     def scroll(self, cell: int) -> None:
         self.page.evaluate("cell => inPage.scroll(cell)", cell)
 
     def shown(self) -> str:
-        """The text of all outputs."""
+        """Return the text of all outputs."""
         return "\n".join(self.page.locator(".jp-OutputArea-output").all_text_contents())
 
     def faint(self, selector: str) -> dict[str, float]:
-        """Pieces of text that are hard to read."""
-        # Where a theme was just chosen, nothing is visible for a moment.
+        """Return the pieces of text with too little contrast, with their contrast ratios."""
+        # Right after a change of the theme, nothing is visible for a moment.
         found = self.page.wait_for_function(
             "selector => (([count, faint]) => count && faint)(inPage.faint(selector))", arg=selector
         )
@@ -272,7 +272,7 @@ class Front:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots go: FACT_SCREENSHOTS, or a folder of pytest's."""
+    """The folder for screenshots: FACT_SCREENSHOTS, or a temporary one."""
     folder = Path(os.environ.get("FACT_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -280,8 +280,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The one server of a module."""
-    del browser  # without which none is started
+    """Start the server that all tests of a module share."""
+    del browser  # the server is only started if there is a browser
     for package in ("jupyterlab", "notebook", "anywidget"):
         if find_spec(package) is None:
             _missing(f"{package} is not installed")
@@ -291,7 +291,7 @@ def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 
 @pytest.fixture(scope="module")
 def open_window(browser: Any, site: Site) -> Iterator[Callable[[], Front]]:
-    """Open windows that share a cache."""
+    """Return a function that opens windows, which share a cache."""
     context = browser.new_context(viewport={"width": 1000, "height": 900})
     yield lambda: Front(context.new_page(), site)
     context.close()
@@ -307,25 +307,25 @@ def lab_window(open_window: Callable[[], Front]) -> Front:
 
 @pytest.fixture(scope="module")
 def classic_window(open_window: Callable[[], Front]) -> Front:
-    """Notebook 7, which shows one notebook a page."""
+    """Notebook 7, which shows one notebook on each page."""
     return open_window()
 
 
 @pytest.fixture
 def lab(lab_window: Front, pictures: Path, request: pytest.FixtureRequest) -> Iterator[Front]:
-    """JupyterLab; what the page complains of fails the test."""
+    """JupyterLab; an error in the page fails the test."""
     yield from _watched(lab_window, pictures / f"{request.node.name}.png")
 
 
 @pytest.fixture
 def classic(classic_window: Front, pictures: Path, request: pytest.FixtureRequest) -> Iterator[Front]:
-    """Notebook 7; what the page complains of fails the test."""
+    """Notebook 7; an error in the page fails the test."""
     yield from _watched(classic_window, pictures / f"{request.node.name}.png")
 
 
 def _watched(front: Front, picture: Path) -> Iterator[Front]:
     front.complaints.clear()
-    front.site.server._script.clear()  # what a test before left over
+    front.site.server._script.clear()  # answers that an earlier test left
     yield front
     front.page.screenshot(path=picture)
     assert not front.complaints, json.dumps(front.complaints, indent=1)

@@ -1,4 +1,4 @@
-// What the tests do in a page: `inPage`, which is there from its beginning.
+// Functions that the tests call in a page: `inPage`, which is defined before the page loads.
 
 const rgba = (colour) => {
   const canvas = new OffscreenCanvas(1, 1).getContext("2d");
@@ -9,7 +9,7 @@ const rgba = (colour) => {
 };
 const over = ([r, g, b, a], under) => [r, g, b].map((part, i) => part * a + under[i] * (1 - a));
 
-// What is behind text, where layers that let something through are laid upon each other.
+// The colour behind a node, with translucent layers mixed.
 const behind = (node) => {
   if (!node) return [255, 255, 255];
   const colour = rgba(getComputedStyle(node).backgroundColor);
@@ -39,7 +39,7 @@ window.inPage = {
     return panel?.context?.sessionContext.session?.kernel?.status === "idle";
   },
 
-  // Another notebook that is open is closed, as it is.
+  // Other open notebooks are closed without saving.
   async open(path) {
     const { shell, commands, restored } = jupyterapp;
     await restored;
@@ -63,7 +63,7 @@ window.inPage = {
     return this.code.map(({ executionCount }) => executionCount);
   },
 
-  // One that fails, and was not to, ends the waiting for those behind it.
+  // A cell that fails unexpectedly ends the wait for the cells after it.
   ran(count) {
     for (const model of this.code) {
       const error = model.outputs.toJSON().find((output) => output.output_type === "error");
@@ -73,7 +73,7 @@ window.inPage = {
     return this.code.every((model) => !model.sharedModel.source || model.executionCount > count);
   },
 
-  // What a live view shows is gone when its record comes, so it is kept as it is seen.
+  // Record what live views show, since their records replace them.
   watch() {
     this.observer?.disconnect();
     const saw = { views: 0, lengths: [], phases: [], rows: [], tallest: 0, keywords: 0, nodes: 0 };
@@ -99,7 +99,7 @@ window.inPage = {
     this.observer.observe(document.body, { subtree: true, childList: true, characterData: true });
   },
 
-  // Visible pieces of text whose luminance is less than 4.5 times that of what is behind, or it of theirs.
+  // Visible pieces of text whose contrast ratio, as WCAG defines it, is less than 4.5.
   faint(selector) {
     const faint = {};
     let count = 0;

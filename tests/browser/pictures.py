@@ -1,4 +1,4 @@
-"""Remakes the pictures that the README shows, of cells in JupyterLab: ``python tests/browser/pictures.py``."""
+"""Take the README's pictures of cells in JupyterLab: ``python tests/browser/pictures.py``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from conftest import REPOSITORY, Front, launched, serving
 
 IMAGES = REPOSITORY / "notebooks" / "images"
-# What is under the mouse or chosen looks otherwise than what is read.
+# Hide the controls of the selected cell and of the cell under the mouse, and narrow the prompts.
 CALM = """.jp-Notebook .jp-Collapser-child, .jp-Cell-footer, .jp-cell-toolbar { visibility: hidden; }
 .jp-Notebook .jp-Cell { --jp-cell-prompt-width: 44px; }"""
 DURATION = '''import re
@@ -22,9 +22,9 @@ def to_seconds(text: str) -> int:
 '''
 FIRST = f"{DURATION}    return sum(int(count) * SECONDS[unit] for count, unit in parts)\n"
 SECOND = f"""{DURATION}    unknown = [unit for _, unit in parts if unit not in SECONDS]
-    # Nothing found, or a unit that nobody knows: that is no duration.
+    # Without a number, or with an unknown unit, the text is not a duration.
     if not parts or unknown:
-        raise ValueError(f"{{text!r}} is no duration")
+        raise ValueError(f"{{text!r}} is not a duration")
     return sum(int(count) * SEC"""
 GENERATE = """%%fact_generate to_seconds
 Turn a duration like "1 h 30 min" into seconds.
@@ -68,7 +68,7 @@ def count_words(text: str) -> int:
 
 
 def shoot(front: Front, name: str, first: int, last: int) -> None:
-    """Take a picture of some cells, none of which is the chosen one."""
+    """Take a picture of the cells from `first` to `last`; none of them is the selected cell."""
     front.page.add_style_tag(content=CALM)
     front.page.evaluate("inPage.notebook.activeCellIndex = 0")
     front.scroll(first)
@@ -90,7 +90,7 @@ def first_tool(front: Front) -> None:
 
 
 def streaming(front: Front) -> None:
-    """Show a second attempt while it is written, and why the first was not taken."""
+    """Show a second attempt while it is written, and why the first attempt was rejected."""
     front.site.server.writes(FIRST)
     text = f"```python\n{SECOND}"
     front.site.server.breaks(text, "stall", after=len(text), pace=60)
@@ -106,7 +106,7 @@ def streaming(front: Front) -> None:
 
 
 def isolation(front: Front) -> None:
-    """Show an answer from the cache, and an error that names the permission that a tool would need."""
+    """Show a result from the cache, and an error that names the permission that a tool would need."""
     front.site.server.writes(SALES)
     front.site.server.writes(COUNT)
     run = "%%fact_run sales_by_month\nrows = sales"
@@ -125,7 +125,7 @@ def isolation(front: Front) -> None:
 
 
 def main() -> None:
-    """Take them all."""
+    """Take all pictures."""
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as site, launched() as browser:
         front = Front(browser.new_page(viewport={"width": 1064, "height": 2000}), site)
         front.start()

@@ -1,4 +1,4 @@
-"""What a person sees: while a cell works, when it has ended, and when the notebook is opened again."""
+"""Cells in a browser: during the work, after it, and when the notebook is opened again."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ ERRORS = re.compile("Error displaying widget|model not found|Loading widget", re
 
 
 def saved_without_widgets(front):
-    """Save; the widgets' manager was told to save all the state that it can find."""
+    """Save the notebook; JupyterLab is set to save all widget state that it finds, and must find none."""
     end = time.monotonic() + 10
     while True:
         saved = front.save()
         states = [state["state"] for state in saved.metadata.get("widgets", {}).values()]
-        # The model of a view that ended before its code was loaded is closed when it must have been.
+        # If a view ended before its code was loaded, its model is closed a moment later.
         if states in ([], [{}]) or time.monotonic() > end:
             break
     assert states in ([], [{}])
@@ -57,7 +57,7 @@ def saved_without_widgets(front):
 
 
 def assert_grew(saw):
-    """Text that streamed was shown as it came, and nothing of it was taken back."""
+    """Assert that streamed text was shown as it came, and that none of it was removed."""
     assert len(saw["lengths"]) > 4
     assert saw["lengths"] == sorted(saw["lengths"])
     assert saw["keywords"]
@@ -65,7 +65,7 @@ def assert_grew(saw):
 
 
 def stop(front):
-    """Click the button, and wait until the record has replaced the view."""
+    """Click the Stop button, and wait until the record has replaced the view."""
     front.page.locator("button.fact-stop").click()
     front.page.wait_for_selector(".fact-live", state="detached")
 
@@ -83,7 +83,7 @@ class TestJupyterLab:
     def test_text_grows_then_one_record_stays_after_saving_running_again_and_reloading(
         self, lab, site, pictures
     ):
-        """One notebook from its first run to a reader who does not trust it."""
+        """One notebook: its first run, a second run, a reload, and a reader who does not trust it."""
         site.server.writes(SOURCE, before="First thoughts.", pace=80, chunk=8)
         site.server.writes(BAR)
         site.write("story.ipynb", self.CELLS)
@@ -106,7 +106,7 @@ class TestJupyterLab:
         self.assert_completes(lab, pictures)
         again = saved_without_widgets(lab)
         assert [len(cell.outputs) for cell in again.cells[1:]] == [1, 1, 1, 1, 0]
-        # The tool is known by now, which is said in other words.
+        # The tool is known by now, so the second record has other words.
         assert len(json.dumps(again)) < 1.2 * len(json.dumps(first))
 
         lab.page.reload()
@@ -137,7 +137,7 @@ class TestJupyterLab:
         assert "11 of 12" not in shown
 
     def assert_completes(self, lab, pictures):
-        """Tab, pressed in the last cell, which is empty before and after."""
+        """Press Tab in the last cell, which is empty before and after."""
         keyboard = lab.page.keyboard
         lab.page.locator(".jp-Notebook .jp-Cell .cm-content").last.click()
         for typed, offered in (("%%fact_run ba", ["bar"]), (" --in", ["--in-kernel", "--into"])):
@@ -157,7 +157,7 @@ class TestJupyterLab:
     def test_a_click_stops_the_cell_and_those_queued_behind_it_and_keeps_what_was_written(
         self, lab, site, pictures
     ):
-        """In the dark theme, where all of it has to be readable as well."""
+        """Run in the dark theme, where all text must be readable too."""
         source = SOURCE.replace("weigh", "measure")
         site.server.writes(source.replace("return n", "return n + 1"), before="First thoughts.")
         text = f"That was wrong.\n\n```python\n{source}"
@@ -170,7 +170,7 @@ class TestJupyterLab:
         page = lab.page
         lab.run_all()
 
-        # Run All went on to the last cell: the view is made when someone comes back to it, and has all of the text.
+        # Run All scrolled to the last cell. The view is built when it is scrolled to, and has all of the text.
         assert site.server.wait_for_request(asked + 2, 60)
         lab.scroll(1)
         page.wait_for_selector(".fact-earlier")
@@ -187,7 +187,7 @@ class TestJupyterLab:
         for part in (
             "interrupted",
             "What was wrong",
-            "What was written",
+            "Text from the model",
             "remark number 29",
         ):
             assert part in shown
@@ -195,7 +195,7 @@ class TestJupyterLab:
         page.screenshot(path=pictures / "stopped.png")
         lab.theme("Light")
         assert set(lab.counts()[2:]) == {None}
-        # The kernel goes on.
+        # The kernel still works.
         site.server.writes(source)
         lab.run_all()
         lab.done()
@@ -216,7 +216,7 @@ class TestJupyterLab:
     def test_run_all_of_a_tutorial_shows_what_was_saved_with_it_in_both_themes(
         self, lab, site, pictures, name
     ):
-        """Without a key, and in the kernel that the notebook names."""
+        """Run without a key, in the kernel that the notebook names."""
         saved = site.copy(TUTORIALS / f"{name}.ipynb")
         kinds = [[output.output_type for output in cell.get("outputs", ())] for cell in saved.cells]
         lab.open(f"{name}.ipynb")
@@ -233,7 +233,7 @@ class TestJupyterLab:
         ):
             assert part in shown
         call = lab.page.locator(f'{RECORD} td > code >> text=slugify("Héllo, Wörld!")').first
-        assert call.evaluate("node => node.getClientRects().length") == 1  # what is short is not broken
+        assert call.evaluate("node => node.getClientRects().length") == 1  # short code is not wrapped
         lab.scroll(0)
         lab.page.set_viewport_size({**WINDOW, "height": 4000})
         for theme in ("Dark", "Light"):
@@ -245,7 +245,7 @@ class TestJupyterLab:
     def test_nothing_hostile_that_is_shown_runs_and_the_page_stays_small_enough_to_answer(
         self, lab, site, pictures
     ):
-        """In descriptions, models' answers, names, printed text, results, errors and the history."""
+        """Hostile text in descriptions, model responses, names, printed text, results, errors and the history."""
         site.server.reply(
             f"{ATTACK}\n\n<b onmouseover='window.owned=6'>\n```python\n# {ATTACK}\n"
             f"def evil(n: int) -> str:\n    '''{ATTACK}'''\n    return ''\n```\n{ATTACK}\n",
@@ -279,7 +279,7 @@ class TestJupyterLab:
         assert page.evaluate("window.owned") is None
         assert page.locator(f"{OUTPUT} img, {OUTPUT} script, {OUTPUT} a[href^=javascript]").count() == 0
         table = page.locator(f"{RECORD} div:has(> table)").first
-        # What has no space in it is broken, so that no column is out of sight.
+        # Text without spaces wraps, so every column is in sight.
         assert table.evaluate("node => node.scrollWidth <= node.clientWidth")
         shown = lab.shown()
         assert "<script>window.owned=1</script>" in shown
@@ -298,7 +298,7 @@ class TestNotebook7:
     def test_text_grows_a_click_stops_the_run_and_what_is_saved_reads_the_same_when_it_is_loaded(
         self, classic, site, pictures
     ):
-        """From Run All to a page that was loaded anew."""
+        """Run all cells, then load the page again."""
         site.server.writes(COUNT, pace=60)
         site.write("classic.ipynb", self.CELLS)
         classic.load("notebooks/classic.ipynb")

@@ -1,4 +1,4 @@
-"""The browser's half of the live views alone: what it makes of the states that a kernel sends."""
+"""The browser's half of the live views, without a kernel: how it shows the states that a kernel sends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import fact_magics.display
 pytestmark = pytest.mark.slow
 
 HERE = Path(fact_magics.display.__file__).parent
-# A model as anywidget hands it over: attributes, and a "change" for each message that changed some.
+# A model like anywidget's: attributes, and a "change" event for each message that changes some of them.
 START = """async ([code, style, state]) => {
   document.head.innerHTML = '';
   document.body.innerHTML = '<div id=view style="width: 700px"></div>';
@@ -71,7 +71,7 @@ def blank(browser):
 
 @pytest.fixture
 def show(blank):
-    """Show a view that begins with a state; the page must not complain of what it is given."""
+    """Return a function that shows a view with an initial state; an error in the page fails the test."""
 
     def start(kind, **state):
         given = {"kind": kind, "title": "weigh", "seconds": 0, "asks": False, **state}
@@ -86,12 +86,12 @@ def show(blank):
 
 
 def write(page, text, number=0):
-    """Send text as a part of a generation, and wait until all of it is there."""
+    """Send text as a part of a generation."""
     page.evaluate("([n, text]) => change({ ['p' + n]: [['text', text]] })", [number, text])
 
 
 def settled(page):
-    """Let it play out all that it was given, by the page's own clock."""
+    """Advance the page's clock until all text is shown."""
     page.clock.run_for(3_000)
 
 

@@ -1,4 +1,4 @@
-"""Markup as a browser takes it: its elements, its text, and whether every element that was begun is ended."""
+"""Parse markup as a browser does: its elements, its text, and whether every element is closed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VOID = {"br", "img"}
 
 @dataclass
 class Element:
-    """An element, and what is in it."""
+    """An element and its content."""
 
     tag: str
     attributes: dict[str, str] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class _Builder(HTMLParser):
         assert begun.tag == tag, f"</{tag}> ends <{begun.tag}>"
 
     def handle_data(self, data: str) -> None:
-        # What a browser does: the first line feed of a <pre> is dropped.
+        # A browser drops the first line feed of a <pre>.
         if self._open[-1].tag == "pre" and not self._open[-1].children:
             data = data.removeprefix("\n")
         self._open[-1].children.append(data)
@@ -77,5 +77,5 @@ def _parse(markup: str) -> Element:
 
 @pytest.fixture
 def parse() -> Callable[[str], Element]:
-    """Take markup apart; an element that is not ended where it should be fails the test."""
+    """Return a function that parses markup; an element that is not closed properly fails the test."""
     return _parse

@@ -1,16 +1,20 @@
-"""What is left of records in a notebook that is saved as a page, or as Markdown that someone else sanitizes."""
+"""Records in a notebook that is exported to HTML, or to Markdown whose HTML is sanitized."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from nbconvert.exporters import HTMLExporter, MarkdownExporter
 
-from fact_magics.display.record import Record, run_record, tool_record
+from fact_magics.display.record import run_record, tool_record
 from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion
+
+if TYPE_CHECKING:
+    from fact_magics.display.html import Record
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 

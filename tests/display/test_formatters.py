@@ -1,4 +1,4 @@
-"""What IPython shows of tools and outputs, from the first cell on."""
+"""IPython's display of tools and outputs, from the first cell on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source set to be read: as text it stays what it is."""
+"""Highlighted source, whose text is unchanged."""
 
 from __future__ import annotations
 

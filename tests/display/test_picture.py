@@ -1,4 +1,4 @@
-"""Results that are pictures: told by what is in them, shown as images that hold their data and run nothing."""
+"""Results that are pictures: recognised by their content, shown as images that contain their data and run nothing."""
 
 from __future__ import annotations
 

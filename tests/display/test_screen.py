@@ -1,4 +1,4 @@
-"""What printed text looks like once a terminal has obeyed it."""
+"""Printed text as a terminal shows it."""
 
 from __future__ import annotations
 
@@ -180,6 +180,11 @@ class TestInRecords:
             in shown.html
         )
         assert "8%" not in shown.html
+
+    def test_empty_lines_stay_at_the_beginning_too(self, parse):
+        shown = printed_text("\n\n\x1b[1mdone\x1b[0m\n\nnow\n")
+        assert shown.plain == "\n\ndone\n\nnow"
+        assert parse(shown.html).text == shown.plain + "\n"
 
     def test_what_is_too_long_is_cut_with_a_note_in_both_forms(self):
         shown = printed_text("\r" + "x" * 50_000)

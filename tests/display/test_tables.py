@@ -1,4 +1,4 @@
-"""The tables of ``%fact``, their cells, and their plain twins."""
+"""The tables of ``%fact`` and their cells, as HTML and as plain text."""
 
 from __future__ import annotations
 

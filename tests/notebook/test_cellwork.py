@@ -6,20 +6,20 @@ import asyncio
 
 import pytest
 
-from fact_magics.display.live import SilentView
+from fact_magics.display.live import View
 from fact_magics.errors import Interrupted, IsolationError
 from fact_magics.events import Printed
 from fact_magics.notebook.work import Work, told
 
 
 @pytest.fixture
-def view() -> SilentView:
-    shown = SilentView("wait")
+def view() -> View:
+    shown = View("wait")
     shown.put(Printed("tick\n"))
     return shown
 
 
-def work(view: SilentView, fail=None) -> Work:
+def work(view: View, fail=None) -> Work:
     return Work(
         lambda: asyncio.sleep(0), view, lambda result: result, fail or view.close, "wait was stopped."
     )

@@ -28,7 +28,7 @@ from fact_magics.notebook.commands.desk import Desk
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fact_magics.display.record import Record
+    from fact_magics.display.html import Record
     from fact_magics.notebook.commands.desk import Notebook, Work
     from fact_magics.session import Session
     from fact_magics.tool import ToolOutput

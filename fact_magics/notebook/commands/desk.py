@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from fact_magics.bridge import STOPPED
 from fact_magics.core.handle import Tool
-from fact_magics.display.html import Html, element, folded, preformatted
-from fact_magics.display.record import Record
+from fact_magics.display.html import Html, Record, element, folded, preformatted
 from fact_magics.display.result import SCROLLED, scrolled
 from fact_magics.display.table import facts_table
 from fact_magics.errors import CellError, Interrupted

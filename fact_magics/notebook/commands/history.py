@@ -19,7 +19,7 @@ from fact_magics.values import plain
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
     from fact_magics.display.cells import Cell
-    from fact_magics.display.record import Record
+    from fact_magics.display.html import Record
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.store import ExecutionRow, GenerationRow
     from fact_magics.tool import ToolOutput

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.display import cells
 from fact_magics.display.cells import Cell
-from fact_magics.display.html import Html, element
-from fact_magics.display.record import Record
+from fact_magics.display.html import Html, Record, element
 from fact_magics.display.table import Table
 from fact_magics.errors import ProviderError
 from fact_magics.notebook.commands.desk import Answer, Desk

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fact_magics.core.handle import Tool
-    from fact_magics.display.record import Record
+    from fact_magics.display.html import Record
 
 
 @dataclass

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from fact_magics.display.record import Record
+    from fact_magics.display.html import Record
 
 pytestmark = pytest.mark.slow
 
