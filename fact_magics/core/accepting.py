@@ -34,18 +34,12 @@ class Order:
 
     Attributes
     ----------
-    operation : str
-        The operation's name in the log: ``generate``, ``edit`` or ``import``.
-    notice : str
-        One line of the provider about itself.
     answers_request : bool
         Whether this version may answer the same request later. It may not if a person wrote it.
     keeps_failures : bool
         Whether attempts that were not accepted are recorded.
     about : dict
         Further fields of the log lines.
-    attempts : list of Attempt
-        The attempts so far.
     """
 
     spec: ToolSpec

@@ -110,7 +110,7 @@ class LoadedTool:
 
     @cached_property
     def verified(self) -> bool:
-        """Whether its source is the same as that of a tool that ships with fact_magics."""
+        """Whether it is from the shelf, and its source is still the one that ships with fact_magics."""
         metadata = self.metadata
         return metadata.provider == SHELF and is_shipped(self.stored.source, metadata.model, metadata.name)
 

@@ -117,8 +117,8 @@ class Runner:
         if request.permissions or tool.reaches_out:
             files, protected = self._files, self._files.protected
             own = granted(request.permissions, protected, confirmed=request.yes_really)
-            # Dangerous permissions were confirmed when the tool was accepted. But a place that is never
-            # granted may be there now.
+            # Dangerous permissions were confirmed when the tool was accepted. But by now they may cover a
+            # place that is never granted.
             refuse_dangerous(tool.metadata.permissions, protected, confirmed=True)
         return plan_run(
             tool,
