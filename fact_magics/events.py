@@ -14,7 +14,7 @@ PhaseName = Literal["waiting", "thinking", "writing", "checking", "proving", "re
 
 @dataclass(frozen=True, slots=True)
 class PhaseChanged:
-    """The work entered another phase; `detail` is the part of it, such as ``3/5``."""
+    """The work entered another phase; `detail` may name a part of the phase, such as ``3/5``."""
 
     name: PhaseName
     detail: str = ""
@@ -22,14 +22,14 @@ class PhaseChanged:
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """One line that a person should see: a retry, or which provider was chosen."""
+    """One line that a person should see, such as a retry or the provider that was chosen."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """A provider is asked for a candidate."""
+    """Attempt `number` of `of` starts: a provider is asked for a candidate."""
 
     number: int
     of: int
@@ -55,7 +55,7 @@ class ExampleProven:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """A candidate was accepted, or was rejected for these reasons."""
+    """A candidate was accepted, or was rejected because of `failures`."""
 
     number: int
     status: Status
@@ -71,16 +71,10 @@ class Printed:
 
 @dataclass(frozen=True, slots=True)
 class GenerationEnded:
-    """A generation ended; its rows are committed.
+    """A generation ended, and its rows are committed.
 
-    Attributes
-    ----------
-    version : ToolVersion or None
-        The version that was accepted or reused.
-    attempts : tuple of Attempt
-        Empty where no provider was asked.
-    notice : str
-        The provider's notice, such as ``from the shelf, no model was called``.
+    `version` is the one that was accepted or reused. `attempts` is empty if no provider was asked. `notice`
+    is the provider's, such as ``from the shelf, no model was called``.
     """
 
     tool: str
@@ -94,7 +88,7 @@ class GenerationEnded:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run ended; its row is committed."""
+    """A run ended, and its row is committed."""
 
     tool: str
     output: ToolOutput

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import CellError
-from fact_magics.text import utc_now
+from fact_magics.text import one_line, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +22,11 @@ HAND = "hand"
 """The provider of source that a person wrote in a cell."""
 
 IMPORTED = "import"
-"""The provider of a tool imported from a file; its model is the file's claim, which is not checked."""
+"""The provider of a tool imported from a file; its model is an unchecked claim of the file."""
 
 
 class Status(StrEnum):
-    """How a generation or a run ended; the values are those in the database."""
+    """How a generation or a run ended. The database stores these values."""
 
     OK = "ok"
     ERROR = "error"
@@ -46,7 +46,7 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """An example's expected exception: the name of its type, and its message where the user gave one."""
+    """An example's expected exception: the name of its type, and its message if the user wrote one."""
 
     type_name: str
     message: str | None = None
@@ -54,18 +54,16 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One line of a tool's contract.
+    """One example of a tool's contract.
 
     Attributes
     ----------
     source : str
         The call, as written: ``slugify("Hi")``.
     args, kwargs
-        Its literal arguments, evaluated.
-    expected : Returned or Raised
-        The value that the call must return, or the exception that it must raise.
+        The call's literal arguments, evaluated.
     line : int
-        The line of the cell's body on which it starts, counted from 1.
+        The line of the cell's body on which the example starts, counted from 1.
     """
 
     source: str
@@ -93,15 +91,15 @@ class ToolSpec:
     Attributes
     ----------
     name : str
-        The function to be written.
+        The name of the function to write.
     description : str
         Plain language, without the examples, with each ``{{name}}`` replaced by its value.
     examples : tuple of Example
         The contract; without examples the tool will be unproven.
     permissions : tuple of str
-        Granted permissions, such as ``net:api.github.com``; the core sorts them in canonical form.
+        Granted permissions, such as ``net:api.github.com``, in any order and form.
     model : str or None
-        The model that the cell names; None for the one in the settings.
+        The model to ask; None for the one in the settings.
     attempts : int
         The largest number of candidates.
     timeout_seconds : float
@@ -109,11 +107,11 @@ class ToolSpec:
     tags : tuple of str
         Words for the search.
     fresh : bool
-        Ask for a new candidate even if this request has an accepted tool.
+        Ask for a new candidate even if an equal request has an accepted tool.
     examples_read : bool
-        The examples were read from the cell; a ``>>>`` left in the description came from a variable.
+        Don't look for examples in the description: a ``>>>`` in it came from a variable.
     yes_really : bool
-        Dangerous permissions are confirmed; not part of the request's identity.
+        Grant dangerous permissions; not part of the request's identity.
     """
 
     name: str
@@ -135,24 +133,14 @@ class ToolSpec:
 
     @property
     def request_hash(self) -> str:
-        """Identity of the request: name, text, examples, permissions, and the model if it names one."""
+        """Identity of the request: name, text, examples, permissions, and the model if one is named."""
         parts = (self.name, self.description, self.contract, *self.permissions, self.model or "")
         return _digest(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result of running an example.
-
-    Attributes
-    ----------
-    holds : bool
-        Whether the tool did what the example says.
-    expected, got : str
-        The expected and the actual outcome, each on one bounded line.
-    example : Example
-        The example.
-    """
+    """The result of running an example; `expected` and `got` are each one bounded line."""
 
     holds: bool
     expected: str
@@ -162,16 +150,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one request; None where the provider gave no number.
+    """Tokens of one request; None if the provider gave no number.
 
     Attributes
     ----------
     input_tokens : int or None
-        Read at full price, so without those of the cache.
+        Tokens read at full price, without those of the provider's prompt cache.
     output_tokens : int or None
-        Written, including thinking.
-    cache_read_tokens, cache_creation_tokens : int or None
-        Read from, and written to, the provider's prompt cache.
+        Tokens written, including thinking.
     """
 
     input_tokens: int | None = None
@@ -187,11 +173,11 @@ class Attempt:
     Attributes
     ----------
     status : Status
-        ``ok`` for an accepted candidate, ``interrupted`` until it has ended, ``error`` otherwise.
+        ``ok`` for an accepted candidate, ``interrupted`` until the attempt has ended, else ``error``.
     reason : str
-        For people, why it was not accepted; empty for an accepted one.
+        Why the candidate was not accepted, for people; empty for an accepted one.
     text, source : str
-        The model's answer, and the module that was found in it.
+        The model's answer, and the module found in it.
     """
 
     number: int
@@ -210,25 +196,23 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class ToolMetadata:
-    """A version of a tool without its source.
-
-    The names of the fields are the names of the columns in the database.
+    """A version of a tool without its source. The database's columns have the same names.
 
     Attributes
     ----------
     id : str
-        Unique over all databases.
+        Unique across all databases.
     version : str
-        Semantic: patch for another body on the same contract, minor for another contract, major for
-        another signature.
+        Semantic version: another signature is a major change, another contract a minor change, and another
+        body a patch.
     contract : str
-        The examples it was proven on, in the grammar of a cell; empty for an unproven tool.
+        The examples that the version was proven on, as in a cell; empty for an unproven tool.
     provider, model : str
-        Who wrote it: ``anthropic``, ``shelf``, ``hand``, ``import``, and the model's name.
+        The author: ``anthropic``, ``shelf``, ``hand``, ``import``, and the model's name.
     proven : bool
-        Every example of a contract that is not empty held.
+        Whether there are examples and the version passed all of them.
     varies : bool
-        Its answers may differ for equal input, so they are not cached unless asked.
+        Whether answers may differ for equal input, so that they are not cached.
     created_at : str
         UTC, ISO 8601.
     """
@@ -257,12 +241,12 @@ class ToolVersion:
 
     @property
     def content_hash(self) -> str:
-        """Identity of what runs: the source and the permissions."""
-        return content_hash(self.source, self.metadata.permissions)
+        """Identity of the code that runs: the source and the permissions."""
+        return _digest((self.source, *sorted(self.metadata.permissions)))
 
     @property
     def reference(self) -> str:
-        """``NAME@VERSION``, as the cells write it."""
+        """``NAME@VERSION``, as in a cell."""
         return f"{self.metadata.name}@{self.metadata.version}"
 
 
@@ -279,13 +263,13 @@ class ToolInput:
     timeout_seconds : float
         Wall-clock limit.
     memory_mb : int
-        Limit of the tool's address space, in MiB, above what the interpreter uses.
+        Limit of the tool's address space in MiB, not counting the interpreter's own.
     fresh : bool
-        Run even if the answer is cached, and replace the entry.
+        Run even if the answer is cached, and replace the cached answer.
     permissions : tuple of str
-        Granted to this run in addition to the tool's own; its answer is neither read from the cache nor kept.
+        Granted to this run in addition to the tool's own. If there are any, the cache is not used.
     yes_really : bool
-        Dangerous permissions among them are confirmed.
+        Grant dangerous permissions too.
     """
 
     operation: str
@@ -301,16 +285,16 @@ class ToolInput:
 class ToolOutput:
     """The result of a run.
 
-    Not frozen: one is made for every cached answer, and a frozen one costs a microsecond more.
+    It is not frozen because every cached answer makes one, and a frozen one costs a microsecond more.
 
     Attributes
     ----------
     success : bool
         Whether the tool returned a value that fits its annotation.
     result : object
-        That value, as plain Python data; None on failure.
+        The value as plain Python data; None on failure.
     execution_time_ms : float
-        How long this answer took, in milliseconds; for a cached one, the look-up.
+        The time until this answer, in milliseconds; for a cached answer, the time of the look-up.
     metadata : dict
         ``status``, ``tool``, ``version``, ``cached``, ``permissions``, ``printed``, ``isolation``, and on
         failure ``error``, ``details`` and ``limit``.
@@ -322,7 +306,6 @@ class ToolOutput:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        from fact_magics.text import one_line
         from fact_magics.values.showing import brief
 
         known = self.metadata
@@ -345,13 +328,7 @@ def identifier(text: str) -> str:
 
 
 def tool_name(text: str) -> str:
-    """Return `text` if it can be the name of a new tool.
-
-    Raises
-    ------
-    CellError
-        It is not an identifier, or it is a keyword or private.
-    """
+    """Return `text` if it can be the name of a new tool; raise `CellError` otherwise."""
     try:
         identifier(text)
     except ValueError as error:
@@ -367,7 +344,7 @@ def tool_name(text: str) -> str:
 
 
 def split_reference(text: str) -> tuple[str, str | None]:
-    """Split ``NAME@VERSION`` into its name and its version (None where there is none).
+    """Split ``NAME@VERSION`` into the name and the version, which is None if it is missing.
 
     Raises
     ------
@@ -381,11 +358,6 @@ def split_reference(text: str) -> tuple[str, str | None]:
     if at and not (len(parts) <= 3 and all(part.isascii() and part.isdigit() for part in parts)):
         raise CellError(f"{version!r} is not a version.", hint=f"Write {name}@1, {name}@1.2 or {name}@1.2.3.")
     return name, version or None
-
-
-def content_hash(source: str, permissions: tuple[str, ...]) -> str:
-    """Return the identity of what runs: a tool's source and its permissions."""
-    return _digest((source, *sorted(permissions)))
 
 
 def _digest(parts: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""The async core: generate, run, remember. It knows nothing of notebooks."""
+"""The async core, which works without a notebook: generate, run, remember."""
 
 from fact_magics.core.fact_core import FactCore
 

@@ -1,4 +1,4 @@
-"""From a candidate to a stored version: the one path for what a model, a person or a file offers."""
+"""The path from a candidate to a stored version, whether a model, a person or a file provides it."""
 
 from __future__ import annotations
 
@@ -30,26 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Order:
-    """One request for a version, while it is worked on.
+    """A request for a new version, while it is being worked on.
 
     Attributes
     ----------
-    spec : ToolSpec
-        The contract that a candidate must hold on.
-    emit : callable
-        Gets the events of the work.
-    operation : str
-        What the log calls it: ``generate``, ``edit`` or ``import``.
-    notice : str
-        One line that the provider says about itself.
     answers_request : bool
-        Whether the same request may be answered by this version later; not if a person wrote it.
+        Whether this version may answer the same request later. It may not if a person wrote it.
     keeps_failures : bool
         Whether attempts that were not accepted are recorded.
     about : dict
         Further fields of the log lines.
-    attempts : list of Attempt
-        Filled as the work goes on; each names the provider and the model that wrote it.
     """
 
     spec: ToolSpec
@@ -64,66 +54,47 @@ class Order:
 
     @property
     def took_ms(self) -> float:
-        """Milliseconds since the order was made."""
+        """Milliseconds since the request arrived."""
         return (time.perf_counter() - self.started) * 1000
 
     def end(
         self, status: Status, version: ToolVersion | None, *, reused: bool = False, notice: str = ""
     ) -> None:
-        """Tell the listeners how it ended."""
-        told = GenerationEnded(
-            self.spec.name, status, version, tuple(self.attempts), reused, notice or self.notice, self.took_ms
-        )
-        self.emit(told)
+        """Tell the listeners how the work ended."""
+        attempts, notice = tuple(self.attempts), notice or self.notice
+        self.emit(GenerationEnded(self.spec.name, status, version, attempts, reused, notice, self.took_ms))
 
 
+@dataclass(frozen=True, slots=True)
 class Acceptor:
-    """Keeps the candidates that were proven, and records the attempts of those that were not.
+    """Stores the candidates that were proven, and records the attempts that failed."""
 
-    Parameters
-    ----------
-    store, recorder, sandbox, files, log, session_id
-        Those of the core that owns this.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        recorder: Recorder,
-        sandbox: Sandbox,
-        files: InputFiles,
-        log: Log,
-        session_id: str,
-    ) -> None:
-        self._store = store
-        self._recorder = recorder
-        self._log = log
-        self._session_id = session_id
-        self.sandbox = sandbox
-        self.files = files
+    store: Store
+    recorder: Recorder
+    sandbox: Sandbox
+    files: InputFiles
+    log: Log
+    session_id: str
 
     async def refuse_ungrantable(self, spec: ToolSpec) -> None:
-        """Refuse what no candidate could be granted, before anything is written or proven.
-
-        Raises
-        ------
-        CellError
-            A permission is dangerous or grants nothing, or an example passes a file that can't be passed.
-        IsolationError
-            A permission can't be granted here and now.
-        """
+        """Refuse permissions and example files that can't be granted, before any work starts."""
         refuse_dangerous(spec.permissions, self.files.protected, confirmed=spec.yes_really)
         refuse_missing(spec.permissions)
         self.files.refuse_unfit(spec.examples, spec.permissions)
         await self.sandbox.check(spec.permissions)
 
-    async def same(self, spec: ToolSpec, source: str) -> ToolVersion | None:
-        """Find the version that has this very source, contract and permissions."""
-        return await self._store.tools.same_version(spec.name, source, spec.contract, spec.permissions)
+    async def reuse_same(self, order: Order, source: str) -> ToolVersion | None:
+        """Reuse the stored version with the same source, contract and permissions, if there is one."""
+        spec = order.spec
+        same = await self.store.tools.same_version(spec.name, source, spec.contract, spec.permissions)
+        if same is None:
+            return None
+        notice = f"{same.reference} already has this source, so no new version was made"
+        return await self.reuse(order, same, notice)
 
     async def reuse(self, order: Order, version: ToolVersion, notice: str = "") -> ToolVersion:
-        """Make a version that is stored already the current one, instead of a new one."""
-        await self._store.tools.set_current(order.spec.name, version.metadata.id, session_id=self._session_id)
+        """Make a stored version the current one, instead of storing a new version."""
+        await self.store.tools.set_current(order.spec.name, version.metadata.id, session_id=self.session_id)
         order.end(Status.OK, version, reused=True, notice=notice)
         return version
 
@@ -133,10 +104,10 @@ class Acceptor:
         Parameters
         ----------
         write : callable
-            Gets the list of attempts to fill, and gives the accepted candidate or raises a `FactError`.
+            Adds its attempts to the given list; returns the accepted candidate or raises a `FactError`.
         """
         spec = order.spec
-        log = self._log.bind(operation=order.operation, tool=spec.name, **order.about)
+        log = self.log.bind(operation=order.operation, tool=spec.name, **order.about)
         log.info("generation started", examples=len(spec.examples), characters=len(spec.description))
         version: ToolVersion | None = None
         status = Status.INTERRUPTED
@@ -146,7 +117,7 @@ class Acceptor:
             try:
                 version = await asyncio.shield(keeping)
             except asyncio.CancelledError:
-                # The transaction is on its way, and decides how this ended.
+                # The transaction can't be stopped any more: the version is stored if it succeeds.
                 version = await keeping
             status = Status.OK
         except FactError:
@@ -155,12 +126,8 @@ class Acceptor:
         finally:
             if version is None and order.attempts and order.keeps_failures:
                 await self._record_failures(order)
-            log.info(
-                "generation ended",
-                status=status.value,
-                attempts=len(order.attempts),
-                duration_ms=round(order.took_ms, 1),
-            )
+            took = round(order.took_ms, 1)
+            log.info("generation ended", status=status.value, attempts=len(order.attempts), duration_ms=took)
             order.end(status, version)
         return version
 
@@ -172,14 +139,14 @@ class Acceptor:
         refused: Callable[[str, tuple[str, ...]], FactError],
         files: InputFiles | None,
     ) -> ToolVersion:
-        """Prove a source that is written already, and store it.
+        """Prove an existing source, and store it.
 
         Parameters
         ----------
         refused : callable
-            Builds the error of a source that was not accepted, from the reason and its detail lines.
+            Builds the error for a source that was not accepted, from the reason and its detail lines.
         files : InputFiles, optional
-            Finds the files that examples pass as paths; without it, none may be read.
+            Finds the files that examples pass as paths; without it, examples can't read files.
         """
 
         async def prove(attempts: list[Attempt]) -> Accepted:
@@ -192,11 +159,12 @@ class Acceptor:
         return await self.take(order, prove)
 
     async def _record_failures(self, order: Order) -> None:
+        rows = self.recorder.generation_rows(order.spec, order.attempts)
         try:
-            await asyncio.shield(self._recorder.commit_generation(order.spec, order.attempts))
-        except StoreError as unkept:
-            # What is shown of the attempts must not be lost with their rows.
-            order.emit(Noticed(f"Not recorded: {unkept.line}"))
+            await asyncio.shield(self.store.commit(generations=rows))
+        except StoreError as error:
+            # The attempts are still shown when their rows can't be stored.
+            order.emit(Noticed(f"The attempts were not recorded: {error.line}"))
 
     async def _keep(self, order: Order, accepted: Accepted) -> ToolVersion:
         spec, source, attempt = order.spec, accepted.source, accepted.attempt
@@ -215,5 +183,5 @@ class Acceptor:
             varies=accepted.varies,
             request_hash=spec.request_hash if order.answers_request else "",
         )
-        rows = self._recorder.generation_rows(spec, order.attempts, tool_id=candidate.id)
-        return await self._store.tools.accept(candidate, session_id=self._session_id, generations=rows)
+        rows = self.recorder.generation_rows(spec, order.attempts, tool_id=candidate.id)
+        return await self.store.tools.accept(candidate, session_id=self.session_id, generations=rows)

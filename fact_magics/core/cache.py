@@ -1,4 +1,4 @@
-"""Cached answers: the tiers that hold them, and the policy of what is kept and what is served."""
+"""Cached answers: where they are kept, and which of them may be kept and used."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from fact_magics.sandbox.outcome import Outcome
     from fact_magics.store import CacheEntry, MemoryCache, Store
 
-# An unproven tool's answer is trusted once this many runs agreed on it.
+# The answer of an unproven tool is used only after this many runs gave it.
 _AGREEING_RUNS = 2
 
 
 class Tier(Protocol):
-    """A place that holds answers by the key of their run, and may have to be waited for."""
+    """A place that stores answers by the key of their run. Its methods may have to wait."""
 
     async def get(self, key: str) -> CacheEntry | None:
         """Find an answer that has not expired."""
 
     def put(self, entry: CacheEntry) -> None:
-        """Keep an answer; it need not be there before the run's row is committed."""
+        """Keep an answer, at the latest when the run's row is committed."""
 
     async def forget(self, key: str) -> None:
         """Drop an answer."""
 
 
 class DatabaseTier:
-    """The answers in SQLite; an entry is committed in the same transaction as the row of its run."""
+    """The answers in SQLite. An entry is committed in the same transaction as the row of its run."""
 
     def __init__(self, store: Store, recorder: Recorder) -> None:
         self._store = store
@@ -51,29 +51,21 @@ class DatabaseTier:
 
 
 class AnswerCache:
-    """The tiers, asked in order: memory first, on the calling thread, then those that take waiting.
-
-    Parameters
-    ----------
-    memory : MemoryCache
-        Holds the answers that were used last.
-    tiers : sequence of Tier
-        Asked in this order where memory has no answer.
-    """
+    """All cached answers: first those in memory, read on the calling thread, then the tiers in order."""
 
     def __init__(self, memory: MemoryCache, tiers: Sequence[Tier]) -> None:
         self._memory = memory
         self._tiers = tuple(tiers)
 
     def recall(self, planned: Plan) -> CacheEntry | None:
-        """Find a run's answer in memory, without waiting."""
+        """Find the answer of a run in memory, without waiting."""
         if not planned.key or planned.fresh:
             return None
         entry = self._memory.get(planned.key)
         return entry if entry is not None and may_serve(planned.tool, entry) else None
 
     async def get(self, planned: Plan) -> CacheEntry | None:
-        """Find a run's answer in the other tiers, and keep it in memory."""
+        """Find the answer of a run in the tiers, and keep it in memory."""
         if not planned.key or planned.fresh:
             return None
         for tier in self._tiers:
@@ -84,7 +76,7 @@ class AnswerCache:
         return None
 
     def put(self, tool: LoadedTool, entry: CacheEntry) -> None:
-        """Keep an answer in every tier; memory holds only those that may be served."""
+        """Keep an answer in every tier, and in memory if it may be used already."""
         if may_serve(tool, entry):
             self._memory.put(entry)
         else:
@@ -93,17 +85,17 @@ class AnswerCache:
             tier.put(entry)
 
     async def forget(self, key: str) -> None:
-        """Drop an answer from every tier."""
+        """Drop an answer from memory and every tier."""
         self._memory.discard(key)
         for tier in self._tiers:
             await tier.forget(key)
 
 
 def may_serve(tool: LoadedTool, entry: CacheEntry) -> bool:
-    """Tell whether an entry may answer for a run: of an unproven tool, only after runs that agree."""
+    """Tell whether an entry may answer a run. If the tool is unproven, two runs must have agreed on it."""
     return tool.metadata.proven or entry.confirmations >= _AGREEING_RUNS
 
 
 def may_keep(tool: LoadedTool, outcome: Outcome) -> bool:
-    """Tell whether an outcome may answer later runs: only if nothing but the input can have decided it."""
+    """Tell whether an outcome may answer later runs: only if the tool could use nothing but its input."""
     return "landlock" in outcome.isolation or tool.verified or tool.self_contained

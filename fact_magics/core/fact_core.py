@@ -1,4 +1,4 @@
-"""FactCore: generate, run, remember. The async execution core; it knows nothing of notebooks."""
+"""`FactCore`, the async core: generates tools, runs them and remembers both, without a notebook."""
 
 from __future__ import annotations
 
@@ -42,10 +42,9 @@ class FactCore:
     Parameters
     ----------
     settings : Settings, optional
-        Where data are kept and which model is asked; by default read from the environment. A later
-        assignment to the attribute takes effect at the next generation.
+        By default, the settings from the environment and the config file.
     notebook, kernel : str, optional
-        The notebook and kernel that the session's row names.
+        The names of the notebook and the kernel, for the session's row in the database.
     directory : Path, optional
         Where relative paths in permissions and inputs start; by default the current working directory.
 
@@ -90,7 +89,7 @@ class FactCore:
             )
             self._toolbox = Toolbox(self._store, self.session_id, self._runner)
             await self._store.sessions.start(self.session_id, **self._about)
-            # Before the first run, which gets the error if this system can't isolate.
+            # If this system can't isolate, the first run raises the error.
             self._warming = asyncio.create_task(self._warm())
         except BaseException:
             await self._store.aclose()
@@ -102,7 +101,7 @@ class FactCore:
             await self._sandbox.start()
 
     async def configure(self, settings: Settings) -> None:
-        """Apply changed settings; the database and the logs stay where they were opened."""
+        """Apply changed settings, except for the places of the database and the logs."""
         known = self.settings
         if (settings.isolation, settings.limits) != (known.isolation, known.limits):
             await self._warming
@@ -118,7 +117,7 @@ class FactCore:
         return Protected(self.directory, settings.home, self._store.path, own_home({}, os.environ))
 
     async def layers(self) -> tuple[str, ...]:
-        """Name the isolation layers in force; empty if tools written by a model can't be run."""
+        """Name the isolation layers in use; empty if tools written by a model can't be run."""
         await self._warming
         return self._sandbox.layers()
 
@@ -128,7 +127,7 @@ class FactCore:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Commit what is pending, end every process, close the database."""
+        """Stop the runs, commit the waiting rows, end every process and close the database."""
         try:
             await self._runner.aclose()
             with suppress(FactError):
@@ -141,7 +140,7 @@ class FactCore:
             self.log.close()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event, on the core's loop; the function returned ends that."""
+        """Call `listener` with every event, on the core's loop, until the returned function is called."""
         self._listeners.append(listener)
 
         def unsubscribe() -> None:
@@ -158,10 +157,10 @@ class FactCore:
 
         return emit
 
-    # Tools. A name or version that is not there raises `UnknownName`.
+    # Tools. A name or version that does not exist raises `UnknownName`.
 
     async def tool(self, reference: str) -> Tool:
-        """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``; the first use of a bare name pins its version."""
+        """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``, and pin a bare name to its current version."""
         return await self._toolbox.resolve(reference)
 
     async def look_up(self, reference: str) -> Tool:
@@ -169,15 +168,15 @@ class FactCore:
         return await self._toolbox.look_up(reference)
 
     def pinned(self, name: str) -> Tool | None:
-        """Give the tool that this session has bound or run under a bare name; waits for nothing."""
+        """Return the version of a bare name that this session is pinned to, without waiting."""
         return self._toolbox.pinned(name)
 
     async def stored(self, reference: str) -> ToolVersion:
-        """Find a version as it is stored, also one that can't be run any more."""
+        """Find a stored version, even if it can't be run any more."""
         return await self._toolbox.stored(reference)
 
     async def current(self, name: str) -> ToolVersion | None:
-        """Find the version that a name means to sessions that have not used it yet."""
+        """Find the version of a name that a new session uses."""
         return await self._store.tools.get(name)
 
     async def versions(self, name: str) -> list[ToolVersion]:
@@ -185,12 +184,12 @@ class FactCore:
         return await self._toolbox.versions(name)
 
     async def version_by_id(self, tool_id: str) -> Tool | None:
-        """Find a version by its id, also one that was removed from the toolbox."""
+        """Find a version by its id, even if it was removed from the toolbox."""
         version = await self._store.tools.by_id(tool_id)
         return self._toolbox.give(version) if version is not None else None
 
     async def list_tools(self, search: str = "", limit: int = 100) -> list[ToolVersion]:
-        """List current versions: the latest first, or those that match the words of `search`, best first."""
+        """List current versions: all, the latest first, or those that match `search`, the best first."""
         if search:
             return await self._store.tools.search(search, limit)
         return await self._store.tools.latest(limit)
@@ -200,37 +199,37 @@ class FactCore:
         return await self._store.tools.names()
 
     async def roll_back(self, name: str, version: str) -> Tool:
-        """Make another version the current one, of the toolbox and of this session."""
+        """Make another version the current one of the toolbox and of this session."""
         return await self._toolbox.roll_back(name, version)
 
     async def remove_tool(self, name: str) -> int:
-        """Take a name out of the toolbox, and tell how many versions it had; its history stays."""
+        """Remove a name from the toolbox and return its number of versions; its history stays."""
         return await self._toolbox.remove(name)
 
     async def generate(self, spec: ToolSpec, listener: Listener | None = None) -> Tool:
-        """Have a tool written and proven, or give the accepted one that this request has already.
+        """Have a tool written and proven, or return the one that an equal request got before.
 
         Parameters
         ----------
         spec : ToolSpec
-            The request. Where it has no examples, those in its description are read.
+            The request. If it has no examples, they are read from its description.
         listener : callable, optional
-            Gets this generation's events, on the core's loop.
+            Called with the events of this generation, on the core's loop.
 
         Raises
         ------
         GenerationFailed, ProviderError
-            Nothing was accepted; every attempt is recorded, and nothing else changed.
+            No candidate was accepted. Every attempt is recorded, and nothing else changed.
         CellError
-            The name or an example can't be read; a permission is malformed, dangerous, or grants nothing.
+            The name or an example can't be read, or a permission is malformed, dangerous, or grants nothing.
         """
         emit = self._emitter(listener)
-        return self._toolbox.hold(await generate(spec, self.settings, self._store, self._acceptor, emit))
+        return self._toolbox.hold(await generate(spec, self.settings, self._acceptor, emit))
 
     async def edit_tool(
         self, name: str, source: str, *, timeout_seconds: float = 30.0, listener: Listener | None = None
     ) -> Tool:
-        """Take a source written by hand as a tool's next version, proven on the contract that it has.
+        """Store an edited source as a tool's next version, proven on the tool's contract.
 
         Parameters
         ----------
@@ -240,7 +239,7 @@ class FactCore:
         Raises
         ------
         GenerationFailed
-            It was not accepted; the attempt is recorded, and nothing else changed.
+            The source was not accepted. The attempt is recorded, and nothing else changed.
         UnknownName
             There is no such tool.
         """
@@ -249,7 +248,7 @@ class FactCore:
         return self._toolbox.hold(version)
 
     async def export_tool(self, reference: str) -> str:
-        """Write a tool as the text of a file that `import_tool` reads, signed if a ``SECRET_KEY`` is set."""
+        """Return a tool as the text of a file for `import_tool`, signed if a ``SECRET_KEY`` is set."""
         from fact_magics.core import portable
 
         found = await self._toolbox.stored(reference)
@@ -263,36 +262,39 @@ class FactCore:
         permissions: Sequence[str] = (),
         yes_really: bool = False,
         unsigned: bool = False,
+        command: str = "",
         timeout_seconds: float = 30.0,
         listener: Listener | None = None,
     ) -> Tool:
-        """Take a tool in from a file's text, proven here on its own contract, as its name's next version.
+        """Prove the tool in a file's text on its own contract, and store it as its name's next version.
 
         Parameters
         ----------
         permissions : sequence of str
-            The permissions to grant: all that the file asks for, and no others.
+            The permissions to grant: exactly those that the file asks for.
         yes_really : bool
-            Grant dangerous ones too.
+            Grant dangerous permissions too.
         unsigned : bool
             Accept a file without a signature although a ``SECRET_KEY`` is set.
+        command : str
+            The line of the notebook that imports; the hint about missing permissions repeats it.
         timeout_seconds : float
             Wall-clock limit of each example.
 
         Raises
         ------
         TransferRefused
-            The text is not a tool's file, or the file is from a newer version, changed, not signed with this
-            key, or its tool fails its own examples here; nothing has changed.
+            The text is not a tool's file, is from a newer version, was changed, or is not signed with this
+            key; or its tool fails its own examples here. Nothing has changed.
         CellError
-            A permission that it asks for was not granted, or can't be.
+            A permission that the file asks for was not granted, or can't be.
         """
         from fact_magics.core import portable
         from fact_magics.core.importing import Consent, take_in
 
         version = await take_in(
             portable.read(text),
-            Consent(tuple(permissions), yes_really, unsigned),
+            Consent(tuple(permissions), yes_really, unsigned, command),
             self.settings.secret_key,
             timeout_seconds,
             self._acceptor,
@@ -303,27 +305,27 @@ class FactCore:
     # Runs
 
     async def execute_tool(self, request: ToolInput, listener: Listener | None = None) -> ToolOutput:
-        """Run a tool; never raises for what the tool does, nor for input that does not fit.
+        """Run a tool. If it fails or its input does not fit, the output says so.
 
         Raises
         ------
         CellError
             A permission is malformed, dangerous, or grants nothing.
         IsolationError
-            The run can't be isolated as the settings require, or be granted what it is permitted.
+            The run can't be isolated as the settings require, or a permission can't be granted.
         """
         tool = await self.tool(request.operation)
         return await self._runner.answer(tool.loaded, request, self._emitter(listener))
 
     def begin(self, tool: Tool, request: ToolInput) -> Plan | ToolOutput:
-        """Plan a run on any thread; give its output where its input is refused or memory has the answer.
+        """Return the plan of a run for `execute`, or its output if it ends here. Works on any thread.
 
-        A plan is for `execute`. The row of an output waits for `flush`.
+        A run ends here if its input is refused or its answer is in memory. Its row waits for `flush`.
         """
         return self._runner.begin(tool.loaded, request)
 
     async def execute(self, planned: Plan, listener: Listener | None = None) -> ToolOutput:
-        """Make a run that was planned; its row is committed when this returns."""
+        """Make a planned run; its row is committed when this returns."""
         return await self._runner.execute(planned, self._emitter(listener))
 
     async def plan(self, tool: Tool, request: ToolInput) -> Plan:
@@ -350,7 +352,7 @@ class FactCore:
         tool_id : str
             A version's id; or a tool's name, for the runs of all its versions.
         limit : int
-            At most so many rows.
+            The largest number of rows.
         """
         rows = await self.list_runs(tool_id=tool_id, limit=limit)
         return rows or await self.list_runs(tool_name=tool_id, limit=limit)
@@ -367,27 +369,24 @@ class FactCore:
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
         """Find a run, or the attempts of a generation, by its id or an unambiguous beginning of it."""
         await self.flush()
-        return (
-            await self._store.history.find_run(row_id) or await self._store.history.attempts(row_id) or None
-        )
+        history = self._store.history
+        return await history.find_run(row_id) or await history.attempts(row_id) or None
 
     async def find_session(self, session_id: str) -> SessionRow | None:
         """Find a session by its id or an unambiguous beginning of it."""
         return await self._store.sessions.find(session_id)
 
     async def flush(self) -> None:
-        """Commit the rows that wait (`StoreError` where the database can't be written)."""
+        """Commit the waiting rows; raises `StoreError` if the database can't be written."""
         await self._recorder.flush()
 
     def flush_blocking(self) -> str:
-        """Commit the rows that wait, from a thread without a loop; gives a warning where that failed."""
+        """Commit the waiting rows from a thread without a loop; return a warning if that fails."""
         try:
             self._recorder.flush_blocking()
-        except StoreError as unkept:
-            return f"Not recorded yet: {unkept.line}"
+        except StoreError as error:
+            return f"Not recorded yet: {error.line}"
         return ""
-
-    # State
 
     @property
     def database_path(self) -> Path:
@@ -395,5 +394,5 @@ class FactCore:
         return self._store.path
 
     def cache_stats(self) -> CacheStats:
-        """Count the answers that are held in memory."""
+        """Count the answers in memory."""
         return self._memory.stats()

@@ -1,7 +1,7 @@
-"""Files that are passed as ``Path`` arguments: found, checked, and identified by their content.
+"""Find and check files that are passed as ``Path`` arguments, and identify them by their content.
 
-A tool reads what is at a path when it runs, so the file's content is part of the run's key, and an answer is
-kept only if the file did not change during the run.
+A tool reads a file when it runs, so the file's content is part of the run's key, and an answer is kept only
+if the file did not change during the run.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
     from fact_magics.tool import Example
 
-    # Device, inode, size, and nanoseconds of the last changes of content and of anything.
+    # Device, inode, size, and the times of the last changes of content and of metadata, in nanoseconds.
     _State = tuple[int, int, int, int, int]
 
-# Two changes within a tick of the file system's clock can leave one time; its ticks are 2 s at most (FAT).
+# Two changes within one tick of the file system's clock get the same time. A tick is at most 2 s (on FAT).
 _TICK_NS = 2_000_000_000
 _REMEMBERED = 1_024
 _MOST_FILES = 1_000
 _MOST_PROBLEMS = 10
 _BUFFER = 1 << 20
 _KIND = type(Path())
-# Without O_NONBLOCK, opening a pipe that took the file's name meanwhile would wait.
+# Without O_NONBLOCK, opening would block if a pipe has replaced the file meanwhile.
 _READING = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 )
@@ -51,15 +51,15 @@ class InputFile(NamedTuple):
     Attributes
     ----------
     path : str
-        Absolute, with links not followed; the tool gets this.
+        The absolute path that the tool gets, with links not followed.
     real : str
-        The file that it leads to, with links followed.
+        The path with links followed.
     state : tuple of int
         Changes when the file changes: device, inode, size, times of the last changes.
     digest : bytes
-        Digest of its content; empty if the run's answer is not kept anyway.
+        Digest of the content; empty if the run's answer is not kept.
     settled : bool
-        Whether its last change was long enough ago that any later change shows in `state`.
+        Whether the last change was long enough ago that any later change alters `state`.
     """
 
     path: str
@@ -70,19 +70,17 @@ class InputFile(NamedTuple):
 
     @property
     def permission(self) -> str:
-        """The permission that its run gets."""
+        """The permission of the run to read this file."""
         return Permission("read", self.real).text
 
 
 class InputFiles:
-    """Finds the files of inputs, and remembers the digests of those that did not change.
-
-    Callable from any thread.
+    """Finds the files that inputs name, and remembers the digests of their contents. Works on any thread.
 
     Parameters
     ----------
     protected : Protected
-        Places whose files need a permission to be passed; relative paths start in its `directory`.
+        Places whose files can't be passed without a permission; relative paths start in its `directory`.
     """
 
     def __init__(self, protected: Protected) -> None:
@@ -106,23 +104,23 @@ class InputFiles:
         name : str
             The tool's name, for messages.
         given : mapping
-            The input before it was validated. A path that is not in it is one of the tool's defaults, which
-            nobody passed, so it is not an input file.
+            The input before it was validated. A path that is not in it is a default of the tool. Nobody
+            passed it, so it is not an input file.
         permissions : tuple of str
-            Permissions of the run. A path that one of them covers is not an input file; it may be missing, or
-            a directory.
+            Permissions of the run. A path that they cover is not an input file: it may be missing or a
+            directory.
         digests : bool
-            Whether to read the contents. That takes time, so don't do it on an event loop.
+            Whether to read the contents. This takes time, so don't do it on an event loop.
 
         Returns
         -------
         (dict, tuple of InputFile)
-            The input with every path absolute, without defaults that name nothing, and the files, each once.
+            The input with absolute paths, without defaults that don't exist; and each file once.
 
         Raises
         ------
         InvalidInput
-            A path does not lead to a readable file, or needs a permission; one detail line a path.
+            A path does not lead to a readable file, or needs a permission. Each path has a detail line.
         """
         found: dict[str, InputFile] = {}
         problems: list[str] = []
@@ -139,7 +137,7 @@ class InputFiles:
                 if places.missing(real):
                     raise _LeftToToolError
                 problems.append(
-                    f"{place}: {_shown(str(path))} is the tool's default; pass it to let it be read"
+                    f"{place}: {_shown(str(path))} is the tool's default; pass it to let the tool read it"
                 )
                 return full
             try:
@@ -160,19 +158,13 @@ class InputFiles:
             listed = problems[:_MOST_PROBLEMS] + ([f"… and {more:,} more"] if more > 0 else [])
             raise InvalidInput(
                 f"{name}() was not run: {plural(len(problems), 'path')} of its input can't be passed.",
-                hint="A Path parameter lets the tool read the file that is passed, and nothing else.",
+                hint="A Path parameter lets the tool read the file that is passed, and no other.",
                 details=listed,
             )
         return taken, tuple(found.values())
 
     def refuse_unfit(self, examples: Iterable[Example], permissions: tuple[str, ...]) -> None:
-        """Refuse examples that can't be run because a path in their call can't be passed.
-
-        Raises
-        ------
-        CellError
-            Names the example and the problem with its path.
-        """
+        """Raise `CellError` if an example can't be run because a path in its call can't be passed."""
         for example in examples:
             if not isinstance(example.expected, Returned):
                 continue
@@ -187,7 +179,7 @@ class InputFiles:
                 ) from None
 
     def are_unchanged(self, files: Iterable[InputFile]) -> bool:
-        """Tell whether files have not changed since they were taken; may read them again."""
+        """Tell whether files are the same as when they were taken; may read them again."""
         for file in files:
             try:
                 if os.path.realpath(file.path) != file.real or _state(Path(file.real).stat()) != file.state:
@@ -227,7 +219,10 @@ class InputFiles:
             raise _UnfitError(_unreadable(path, error)) from None
         settled = max(state[3:]) <= begun - _TICK_NS
         if settled:
-            self._remember((str(real), state), digest)
+            with self._lock:
+                self._digests[str(real), state] = digest
+                if len(self._digests) > _REMEMBERED:
+                    self._digests.popitem(last=False)
         return InputFile(path, str(real), state, digest, settled)
 
     def _refuse_dangerous(self, path: str, real: Path) -> None:
@@ -238,15 +233,9 @@ class InputFiles:
         if found.never:
             raise _UnfitError(f"{_shown(path)} can't be passed: {found.reason}")
         raise _UnfitError(
-            f"{_shown(path)} is dangerous to pass: {found.reason}; if the tool must have it, add "
+            f"{_shown(path)} is dangerous to pass: {found.reason}; if the tool must read it, add "
             f"--allow {_shown(permission.text)} --yes-really"
         )
-
-    def _remember(self, key: tuple[str, _State], digest: bytes) -> None:
-        with self._lock:
-            self._digests[key] = digest
-            if len(self._digests) > _REMEMBERED:
-                self._digests.popitem(last=False)
 
 
 class _UnfitError(Exception):
@@ -254,7 +243,7 @@ class _UnfitError(Exception):
 
 
 class _LeftToToolError(Exception):
-    """A default that nobody passed and that names nothing here; the tool itself fills it in."""
+    """A default path that nobody passed and that does not exist here; the tool itself fills it in."""
 
 
 def _paths_in(given: object) -> frozenset[Path]:
@@ -276,7 +265,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _replaced(value: object, place: str, take: Callable[[Path, str], Path]) -> object:
-    """Copy a validated value with each path in it replaced by what `take` makes of it."""
+    """Copy a validated value, and replace each path in it by the result of `take`."""
     match value:
         case Path():
             return take(value, place) if type(value) is _KIND else value
@@ -302,12 +291,12 @@ def _replaced(value: object, place: str, take: Callable[[Path, str], Path]) -> o
 def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
-    except RuntimeError:  # no such user, so this is the name of a file
+    except RuntimeError:  # there is no such user, so this is the name of a file
         return path
 
 
 def _read(real: str) -> tuple[_State, bytes]:
-    """Digest a file's content; returns the state that it had before."""
+    """Return a file's state before it is read, and the digest of its content."""
     with os.fdopen(os.open(real, _READING), "rb", buffering=0) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

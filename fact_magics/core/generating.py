@@ -1,4 +1,4 @@
-"""A tool that a model writes on request, or a person by hand."""
+"""Generate a tool with a model, or take one that a person edited."""
 
 from __future__ import annotations
 
@@ -22,21 +22,18 @@ if TYPE_CHECKING:
     from fact_magics.store import Store
 
 
-async def generate(
-    spec: ToolSpec, settings: Settings, store: Store, acceptor: Acceptor, emit: Listener
-) -> ToolVersion:
-    """Give the accepted version of a request: the one it has already, or a new one.
-
-    See `FactCore.generate` for the errors.
-    """
+async def generate(spec: ToolSpec, settings: Settings, acceptor: Acceptor, emit: Listener) -> ToolVersion:
+    """Return the version that an equal request got before, or generate one; see `FactCore.generate`."""
     tool_name(spec.name)
-    spec = _with_examples(spec)
+    if not (spec.examples or spec.examples_read) and ">>>" in spec.description:
+        body = read_body(spec.description, spec.name)
+        spec = replace(spec, description=body.description, examples=body.examples)
     spec = replace(spec, permissions=normalised(spec.permissions, acceptor.files.protected.directory))
     order = Order(spec, emit)
-    if not spec.fresh and (known := await _known(spec, store)):
+    if not spec.fresh and (known := await _known(spec, acceptor.store)):
         return await acceptor.reuse(order, known)
     await acceptor.refuse_ungrantable(spec)
-    refuse_to_guess(spec.model, settings)
+    refuse_withheld_key(spec.model, settings)
     provider = await choose(settings, spec.model)
     order.notice = provider.notice
     order.about = {"provider": provider.name, "model": provider.model}
@@ -48,12 +45,11 @@ async def generate(
 
 
 async def _known(spec: ToolSpec, store: Store) -> ToolVersion | None:
-    """Find the accepted version of a request, if this package can still read it."""
+    """Find the accepted version of an equal request, if this package can still read it."""
     known = await store.tools.by_request(spec.request_hash)
-    if known is None:
-        return None
     try:
-        load(known)
+        if known is not None:
+            load(known)
     except SignatureError:
         return None
     return known
@@ -62,25 +58,24 @@ async def _known(spec: ToolSpec, store: Store) -> ToolVersion | None:
 async def edit(
     current: ToolVersion, source: str, timeout_seconds: float, acceptor: Acceptor, emit: Listener
 ) -> ToolVersion:
-    """Take a source written by hand as the next version, proven on the contract of the one it follows.
+    """Store an edited source as the next version, proven on the contract of `current`.
 
-    A source that is a version already makes no new one: that version becomes the current one. See
-    `FactCore.edit_tool` for the errors.
+    If a version with this source exists, it becomes the current one instead. See `FactCore.edit_tool` for
+    the errors.
     """
     if _trimmed(source) == _trimmed(current.source):
         source = current.source
     spec = _spec_of(current, timeout_seconds)
-    # A request is answered by what a model wrote for it, never by an edit of that.
+    # Repeating a request returns what the model wrote for it, not a later edit.
     order = Order(spec, emit, "edit", answers_request=False, about={"provider": HAND})
-    if (same := await acceptor.same(spec, source)) is not None:
-        notice = f"this source is {same.reference} already, so no new version was made"
-        return await acceptor.reuse(order, same, notice)
+    if (same := await acceptor.reuse_same(order, source)) is not None:
+        return same
     await acceptor.refuse_ungrantable(spec)
 
     def refused(why: str, details: tuple[str, ...]) -> GenerationFailed:
         return GenerationFailed(
             f"This {spec.name} was not accepted: {why}.",
-            hint="Correct it, and run the cell again.",
+            hint="Correct the source, and run the cell again.",
             details=details,
         )
 
@@ -88,7 +83,7 @@ async def edit(
 
 
 def _trimmed(source: str) -> str:
-    """Leave out line ends and blank space around the text, which a cell changes on its own."""
+    """Remove the differences that a cell makes by itself: line ends, and blank space around the text."""
     return source.replace("\r\n", "\n").strip()
 
 
@@ -102,35 +97,15 @@ def _spec_of(version: ToolVersion, timeout_seconds: float) -> ToolSpec:
         permissions=metadata.permissions,
         timeout_seconds=timeout_seconds,
         tags=metadata.tags,
-        yes_really=True,  # confirmed when it was accepted
+        yes_really=True,  # confirmed when the version was accepted
     )
 
 
-def refuse_to_guess(model: str | None, settings: Settings) -> None:
-    """Ask for trust if the key of the model that is meant stands in a file that is not trusted.
-
-    Parameters
-    ----------
-    model : str or None
-        What the cell names.
-
-    Raises
-    ------
-    ProviderError
-        It does.
-    """
+def refuse_withheld_key(model: str | None, settings: Settings) -> None:
+    """Raise `ProviderError` if the model needs a key from a file that is not trusted."""
     model = model or settings.model or "claude-"
-    meant = model.startswith(("claude-", "anthropic/"))
-    if meant and "ANTHROPIC_API_KEY" in settings.withheld:
+    if model.startswith(("claude-", "anthropic/")) and "ANTHROPIC_API_KEY" in settings.withheld:
         raise ProviderError(
-            "The Anthropic key was found in a file that also says where to send it.",
-            hint=f"{settings.notes[0]}; or write --model shelf to go on without a model.",
+            "The Anthropic key was found in a file that also sets the address it is sent to.",
+            hint=f"{settings.notes[0]}; or add --model shelf to use no model.",
         )
-
-
-def _with_examples(spec: ToolSpec) -> ToolSpec:
-    """Read the examples that a script left in its description, as a cell's are read."""
-    if spec.examples or spec.examples_read or ">>>" not in spec.description:
-        return spec
-    body = read_body(spec.description, spec.name)
-    return replace(spec, description=body.description, examples=body.examples)

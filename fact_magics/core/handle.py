@@ -1,9 +1,9 @@
-"""`Tool`: the object that a notebook calls, shows and hands to an agent."""
+"""`Tool`: the function that a notebook calls, shows and passes to an agent."""
 
 from __future__ import annotations
 
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from fact_magics.text import inert
 
@@ -11,28 +11,14 @@ if TYPE_CHECKING:
     import inspect
 
     from fact_magics.core.loaded import LoadedTool
+    from fact_magics.core.running import Runner
     from fact_magics.tool import ToolMetadata, ToolVersion
 
 
-class RunsTools(Protocol):
-    """The part of the runner that a handle calls."""
-
-    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a tool and wait for its value."""
-
-    async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a tool, from any event loop."""
-
-
 class Tool:
-    """A stored tool as a function: validated, isolated, cached, and kept in the history.
+    """A stored tool as a function: its calls are validated, isolated, cached and recorded.
 
-    Parameters
-    ----------
-    loaded : LoadedTool
-        The version that this handle runs, whatever becomes current later.
-    run : RunsTools
-        Runs it.
+    It always runs the same version, even if another one becomes current.
 
     Examples
     --------
@@ -42,9 +28,9 @@ class Tool:
     'some-title'
     """
 
-    def __init__(self, loaded: LoadedTool, run: RunsTools) -> None:
+    def __init__(self, loaded: LoadedTool, runner: Runner) -> None:
         self._loaded = loaded
-        self._run = run
+        self._runner = runner
         self.__name__ = self.__qualname__ = loaded.metadata.name
         self.__module__ = "fact_magics.tools"
         doc = loaded.signature.doc or loaded.metadata.description
@@ -53,12 +39,12 @@ class Tool:
         self.__doc__ = inert(doc)  # what `help` prints
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the tool and give its value; raises a `FactError` if it fails."""
-        return self._run.call(self._loaded, args, kwargs)
+        """Run the tool and return its value; raises a `FactError` if it fails."""
+        return self._runner.call(self._loaded, args, kwargs)
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
         """Run the tool without blocking the event loop that awaits it."""
-        return await self._run.acall(self._loaded, args, kwargs)
+        return await self._runner.acall(self._loaded, args, kwargs)
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -117,8 +103,8 @@ class Tool:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The process that unpickles it needs its own core's handle of the same version. The function is
-        # named, not imported: the session that it asks stands above the core.
+        # The process that unpickles this needs a `Tool` of its own core. The function is named, not
+        # imported, because it is in a module above the core.
         return resolve_name("fact_magics.tools:_unpickled"), (self.stored.reference, self.id)
 
     def __repr__(self) -> str:
@@ -128,15 +114,15 @@ class Tool:
         return f"<Tool {self.text} · {self.version} · {proof}{allowed}>"
 
     def json_schema(self) -> dict[str, Any]:
-        """Describe its parameters as JSON Schema (draft 2020-12)."""
+        """Return the JSON Schema (draft 2020-12) of its parameters."""
         return self._loaded.signature.json_schema()
 
     def to_anthropic(self) -> dict[str, Any]:
-        """Define it as a tool of Anthropic's Messages API."""
+        """Return its definition for Anthropic's Messages API."""
         return {"name": self.name, "description": self._description, "input_schema": self.json_schema()}
 
     def to_openai(self) -> dict[str, Any]:
-        """Define it as a function tool of OpenAI's chat API."""
+        """Return its definition for OpenAI's chat API."""
         function = {"name": self.name, "description": self._description, "parameters": self.json_schema()}
         return {"type": "function", "function": function}
 

@@ -1,8 +1,9 @@
-"""Import a tool from a file: check what the file claims, and prove the tool again on its own examples."""
+"""Import a tool from a file: check the file's claims, and prove the tool again on its own examples."""
 
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,21 +31,12 @@ _CLAIM_LIMIT = 120
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What the user allows an import to do.
-
-    Attributes
-    ----------
-    permissions : tuple of str
-        The permissions to grant, as written: all that the file asks for, and no others.
-    yes_really : bool
-        Grant dangerous permissions too.
-    unsigned : bool
-        Accept a file without a signature.
-    """
+    """The user's consent to an import: the arguments of `FactCore.import_tool`."""
 
     permissions: tuple[str, ...] = ()
     yes_really: bool = False
     unsigned: bool = False
+    command: str = ""
 
 
 async def take_in(
@@ -55,32 +47,28 @@ async def take_in(
     acceptor: Acceptor,
     emit: Listener,
 ) -> ToolVersion:
-    """Prove a file's tool on its own contract, and keep it as the next version of its name.
+    """Prove a file's tool on its own contract, and store it as the next version of its name.
 
-    A tool that is stored already makes no new version: its version becomes the current one. An accepted
-    tool is recorded as an attempt; of a refused one nothing is kept.
+    If the same tool is stored already, its version becomes the current one instead. A tool that is refused
+    leaves no record. See `FactCore.import_tool` for the errors.
 
     Parameters
     ----------
     key : SecretStr, optional
-        The ``SECRET_KEY`` of the settings; without one, no signature is checked.
-
-    See `FactCore.import_tool` for the errors.
+        The ``SECRET_KEY`` of the settings. Without it, signatures are not checked.
     """
     tool_name(file.name)
-    refuse_unsigned(file, key, unsigned=consent.unsigned)
+    _refuse_unsigned(file, key, unsigned=consent.unsigned)
     protected = acceptor.files.protected
-    refuse_ungranted(file, consent, protected.directory)
+    _refuse_ungranted(file, consent, protected.directory)
     permissions = granted(file.permissions, protected, confirmed=consent.yes_really)
     spec = _spec_of(file, timeout_seconds, permissions)
     about = {"signed": bool(file.signature)}
     order = Order(spec, emit, "import", answers_request=False, keeps_failures=False, about=about)
-    if (same := await acceptor.same(spec, file.source)) is not None:
-        notice = f"this very tool is {same.reference} already, so no new version was made"
-        return await acceptor.reuse(order, same, notice)
+    if (same := await acceptor.reuse_same(order, file.source)) is not None:
+        return same
     await acceptor.sandbox.check(spec.permissions)
-    # An example may name a file of this machine, which its run could then read. A tool that has permissions
-    # could send it away, so it gets no files.
+    # An example may name a file of this machine, and a tool with permissions could send its content away.
     files = None if spec.permissions else acceptor.files
 
     def refused(why: str, details: tuple[str, ...]) -> TransferRefused:
@@ -93,73 +81,46 @@ async def take_in(
     return await acceptor.take_source(order, file.source, author_of(file, spec.permissions), refused, files)
 
 
-def refuse_unsigned(file: ToolFile, key: SecretStr | None, *, unsigned: bool) -> None:
-    """Refuse a file that was not signed with the key of the settings.
-
-    Raises
-    ------
-    TransferRefused
-        It has no signature, or the signature of another key.
-    """
-    if key is None:
+def _refuse_unsigned(file: ToolFile, key: SecretStr | None, *, unsigned: bool) -> None:
+    if key is None or file.is_signed_by(key) or (unsigned and not file.signature):
         return
     if not file.signature:
-        if unsigned:
-            return
         raise TransferRefused(
             f"The file of {file.name} is not signed, but a SECRET_KEY is set here.",
             hint="Add --unsigned to import it anyway.",
         )
-    if not file.is_signed_by(key):
-        raise TransferRefused(
-            f"The file of {file.name} was signed with another SECRET_KEY than the one set here.",
-            hint="Set the key that it was signed with, or ask for a new export.",
-        )
+    raise TransferRefused(
+        f"The file of {file.name} was signed with another SECRET_KEY than the one set here.",
+        hint="Set the key that the file was signed with, or ask for a new export.",
+    )
 
 
 def author_of(file: ToolFile, permissions: Sequence[str] = ()) -> Author:
-    """Name the author of a file's tool. Only a tool from the shelf can be checked; the rest is a claim."""
-    if file.provider == SHELF and not permissions and _is_shipped(file):
-        return Author(SHELF, file.model)
+    """Name the author of a file's tool. Only the shelf as author can be verified; others are claims."""
+    if file.provider == SHELF and not permissions:
+        with suppress(ValueError):  # the shelf's tool can't be given that name
+            if is_shipped(file.source, file.model, file.name):
+                return Author(SHELF, file.model)
     claims_provider = file.provider in (IMPORTED, file.model) or file.model.startswith(f"{file.provider}/")
     claim = file.model if claims_provider else f"{file.provider}/{file.model}"
     return Author(IMPORTED, one_line(claim, _CLAIM_LIMIT))
 
 
-def _is_shipped(file: ToolFile) -> bool:
-    try:
-        return is_shipped(file.source, file.model, file.name)
-    except ValueError:  # the shelf's tool could never bear that name
-        return False
-
-
-def refuse_ungranted(file: ToolFile, consent: Consent, directory: Path, *, command: str = "") -> None:
-    """Refuse a file that asks for more than it was granted, or was granted more than it asks for.
-
-    Parameters
-    ----------
-    directory : Path
-        Where relative paths start.
-    command : str
-        The line that the user wrote, which the hint repeats with the missing options.
-
-    Raises
-    ------
-    CellError
-        The message ends with the line to write.
-    """
+def _refuse_ungranted(file: ToolFile, consent: Consent, directory: Path) -> None:
+    """Refuse an import whose granted permissions differ from those that the file asks for."""
     asked = normalised(file.permissions, directory)
     given = normalised(consent.permissions, directory)
     if missing := [permission for permission in asked if permission not in given]:
         options = " ".join(f"--allow {shlex.quote(permission)}" for permission in missing)
+        how = f"write: {consent.command}" if consent.command else "add:"
         raise CellError(
-            f"{file.name} asks for permissions that it was not granted: {', '.join(missing)}.",
-            hint=f"To grant them, {f'write: {command}' if command else 'add:'} {options}",
+            f"{file.name} asks for permissions that were not granted: {', '.join(missing)}.",
+            hint=f"To grant them, {how} {options}",
         )
     if unasked := [permission for permission in given if permission not in asked]:
         raise CellError(
             f"{file.name} does not ask for {unasked[0]}.",
-            hint=did_you_mean(unasked[0], asked) or "Leave that --allow out.",
+            hint=did_you_mean(unasked[0], asked) or "Remove that --allow.",
         )
 
 
@@ -169,7 +130,7 @@ def _spec_of(file: ToolFile, timeout_seconds: float, permissions: tuple[str, ...
     except CellError as error:
         raise TransferRefused(
             f"The contract of {file.name} can't be read: {error.message}",
-            hint="It may be from another version of fact_magics.",
+            hint="The file may be from another version of fact_magics.",
             details=error.details,
         ) from None
     return ToolSpec(

@@ -9,9 +9,7 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.errors import (
-    SignatureError,
-)
+from fact_magics.errors import SignatureError
 from fact_magics.sandbox.boot import CONNECTOR, connector_source
 from fact_magics.shelf.entry import is_shipped
 from fact_magics.signature.source import ToolSource
@@ -23,33 +21,22 @@ if TYPE_CHECKING:
     from fact_magics.core.files import InputFile
     from fact_magics.signature import Signature
 
-# Types whose values compare by value, once their types are compared too. 0.0 and -0.0 do not.
+# Equal values of one of these types are the same input, except for 0.0 and -0.0.
 _COMPARABLE = frozenset({str, int, bool, float, type(None)})
 _SHORT_BYTES = 1024
 _REMEMBERED = 256
-# Facts about a file that a tool may read and its content does not decide.
+# Properties of a file that can change while its content stays the same.
 _MORE_THAN_CONTENT = re.compile(r"\b(?:st_(?!size\b)\w+|get[acm]time|samefile|owner)\b")
 
 
 class LoadedTool:
-    """A stored version that is ready to run, with its signature read.
-
-    Parameters
-    ----------
-    stored : ToolVersion
-        Source and metadata.
-
-    Raises
-    ------
-    SignatureError
-        The stored source can't be read by this version of the package.
-    """
+    """A stored version that is ready to run, with its signature read; made by `load`."""
 
     def __init__(self, stored: ToolVersion) -> None:
         self.stored = stored
         self.metadata = stored.metadata
         source = ToolSource(stored.source, stored.metadata.name)
-        # The source object itself is dropped: a syntax tree takes many times the space of its text.
+        # The source object is not kept, because a syntax tree takes far more memory than its text.
         self.signature: Signature = source.signature
         self.imports = source.imports
         self._identities: dict[object, tuple[bytes, str]] = {}
@@ -57,13 +44,13 @@ class LoadedTool:
     def identify(self, validated: Mapping[str, object], files: Sequence[InputFile] = ()) -> tuple[bytes, str]:
         """Encode a validated input canonically, and hash it.
 
-        The identities of short inputs are remembered: for an answer from memory, encoding and hashing would
-        be most of the work.
+        The identities of short inputs are remembered, because encoding and hashing would take most of the
+        time of an answer from memory.
 
         Returns
         -------
         (bytes, str)
-            The canonical input, and the run's key; the key is empty where answers are not kept.
+            The canonical input, and the run's key. The key is empty if answers are not kept.
         """
         values = validated.values()
         kinds = (*map(type, values),)
@@ -87,13 +74,13 @@ class LoadedTool:
             return arguments, ""
         digest = self._key_prefix.copy()
         digest.update(arguments)
-        for file in files:  # the input holds their names; their targets and contents join here
+        for file in files:  # the input holds their names, but not their targets and contents
             digest.update(b"\0%b\0%b" % (file.real.encode("utf-8", "surrogateescape"), file.digest))
         return arguments, digest.hexdigest()
 
     @cached_property
     def _key_prefix(self) -> Any:
-        """The digest of all that every key shares: name, content, Python, packages."""
+        """The digest of the part that all keys share: name, content, Python and packages."""
         digest = hashlib.blake2b(digest_size=20)
         for part in (self.metadata.name, self.stored.content_hash, sys.version, *_versions(self.imports)):
             digest.update(part.encode() + b"\0")
@@ -101,35 +88,35 @@ class LoadedTool:
 
     @cached_property
     def cacheable(self) -> bool:
-        """Whether equal inputs give equal answers, as far as the source tells."""
+        """Whether equal inputs give equal answers, as far as the source shows."""
         if self.metadata.varies or self.metadata.permissions:
             return False
         return not (self.takes_paths and _MORE_THAN_CONTENT.search(self.stored.source))
 
     @cached_property
     def takes_paths(self) -> bool:
-        """Whether its input may name files; its runs may read those that are passed."""
+        """Whether its input may name files, which its runs may then read."""
         return self.signature.takes_paths
 
     @cached_property
     def reaches_out(self) -> bool:
-        """Whether its runs may reach anything besides their input."""
+        """Whether its runs may use anything besides their input: permissions or files."""
         return bool(self.metadata.permissions) or self.takes_paths
 
     @cached_property
     def self_contained(self) -> bool:
-        """Whether its source can reach nothing but its input."""
+        """Whether its source can use nothing but its input."""
         return ToolSource(self.stored.source, self.metadata.name).is_self_contained
 
     @cached_property
     def verified(self) -> bool:
-        """Whether the source itself, not just its row, says that it ships with fact_magics."""
+        """Whether it is from the shelf, and its source is still the one that ships with fact_magics."""
         metadata = self.metadata
         return metadata.provider == SHELF and is_shipped(self.stored.source, metadata.model, metadata.name)
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """The part of an output's metadata that names the tool; it is copied into each output."""
+        """The part of an output's metadata that names the tool."""
         metadata = self.metadata
         return {
             "tool": metadata.name,
@@ -141,9 +128,7 @@ class LoadedTool:
 
 
 def _versions(packages: Sequence[str]) -> list[str]:
-    if not packages:
-        return []
-    names = packages_distributions()
+    names = packages_distributions() if packages else {}
     found = []
     if CONNECTOR in packages:
         found.append(hashlib.blake2b(connector_source().encode(), digest_size=20).hexdigest())

@@ -1,4 +1,4 @@
-"""The output of a run: of an answer from the cache, of a finished run, of a refused input."""
+"""Build the output of a run: from a cached answer, a finished run or a refused input."""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.errors import (
-    FactError,
-    InvalidInput,
-    InvalidResult,
-    LimitReached,
-    ToolFailed,
-    ToolTimedOut,
-)
+from fact_magics.errors import FactError, InvalidInput, InvalidResult, LimitReached, ToolFailed, ToolTimedOut
 from fact_magics.sandbox.failure import failure
 from fact_magics.tool import Status, ToolOutput
 from fact_magics.values import decode, encode
@@ -32,7 +25,7 @@ _REMEMBERED = 256
 
 
 def read_answer(entry: CacheEntry) -> Any:
-    """Decode the value of a cache entry; callers share an object only if it is immutable."""
+    """Decode the value of a cache entry. Only immutable objects are shared between callers."""
     wire = entry.result
     if len(wire) > _SHORT_BYTES or wire[0] in b"[{":
         return decode(wire)
@@ -45,9 +38,9 @@ def _read_scalar(wire: bytes) -> Any:
 
 
 def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
-    """Answer a run from a cache entry; `started` is the `time.perf_counter` of its start."""
+    """Build the output of a run from a cache entry; `started` is the `time.perf_counter` of its start."""
     result = read_answer(entry)
-    told = {
+    metadata = {
         **plan.tool.about,
         "status": "ok",
         "cached": True,
@@ -57,7 +50,7 @@ def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
         "printed": entry.printed,
         "isolation": (),
     }
-    return ToolOutput(True, result, (time.perf_counter() - started) * 1000, told)
+    return ToolOutput(True, result, (time.perf_counter() - started) * 1000, metadata)
 
 
 @lru_cache(maxsize=1024)
@@ -74,14 +67,14 @@ class Result:
 
 
 def finished_output(plan: Plan, outcome: Outcome, started: float, protected: Protected) -> Result:
-    """Build the output of a finished run; a result that does not fit the return annotation is an error.
+    """Build the output of a finished run. A result that does not fit the return annotation is an error.
 
     Parameters
     ----------
     started : float
         The `time.perf_counter` of the run's start.
     protected : Protected
-        Places that an error's hint must not propose to open.
+        Places that the hint of an error must not suggest to open.
     """
     status, value, wire = outcome.status, None, None
     error = ""
@@ -95,7 +88,7 @@ def finished_output(plan: Plan, outcome: Outcome, started: float, protected: Pro
             status, error, details = Status.ERROR, f"{name} {refused.line}", refused.details
     else:
         error, details = failure(name, outcome, plan.call.permissions, protected)
-    told: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         **plan.tool.about,
         "status": status.value,
         "cached": False,
@@ -104,16 +97,16 @@ def finished_output(plan: Plan, outcome: Outcome, started: float, protected: Pro
         "isolation": outcome.isolation,
     }
     if status is not Status.OK:
-        told |= {"error": error, "details": details, "limit": outcome.limit}
+        metadata |= {"error": error, "details": details, "limit": outcome.limit}
         if outcome.error is not None:
-            told["error_type"] = outcome.error.type_name
+            metadata["error_type"] = outcome.error.type_name
     took = (time.perf_counter() - started) * 1000
-    return Result(ToolOutput(status is Status.OK, value, took, told), wire)
+    return Result(ToolOutput(status is Status.OK, value, took, metadata), wire)
 
 
 def invalid_output(tool: LoadedTool, refused: InvalidInput) -> ToolOutput:
-    """Build the output of a run that was refused for its input."""
-    told = {
+    """Build the output of a run that was refused because of its input."""
+    metadata = {
         **tool.about,
         "status": Status.INVALID.value,
         "cached": False,
@@ -123,7 +116,7 @@ def invalid_output(tool: LoadedTool, refused: InvalidInput) -> ToolOutput:
         "details": refused.details,
         "error_type": "InvalidInput",
     }
-    return ToolOutput(False, None, 0.0, told)
+    return ToolOutput(False, None, 0.0, metadata)
 
 
 _ERRORS: dict[str, type[FactError]] = {
@@ -135,7 +128,6 @@ _ERRORS: dict[str, type[FactError]] = {
 
 def error_of(output: ToolOutput) -> FactError:
     """Build the exception for a failed output."""
-    kind = _ERRORS.get(output.metadata.get("status", ""), ToolFailed)
-    return kind(
-        str(output.metadata.get("error", "The run failed.")), details=output.metadata.get("details", ())
-    )
+    known = output.metadata
+    kind = _ERRORS.get(known.get("status", ""), ToolFailed)
+    return kind(str(known.get("error", "The run failed.")), details=known.get("details", ()))

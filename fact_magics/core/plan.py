@@ -1,4 +1,4 @@
-"""A run that is ready to be made: validated input, permissions and cache key."""
+"""Plan a run: validate its input, and compute its permissions and its cache key."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 class Plan(NamedTuple):
     """A run whose input was validated.
 
-    A tuple, because one is made for every answer from memory: a frozen dataclass costs 1 µs more.
+    It is a tuple because every answer from memory makes one, and a frozen dataclass costs 1 µs more.
 
     Attributes
     ----------
     arguments : bytes
-        The canonical input: what is hashed is what the tool receives.
+        The canonical input, which is both hashed and passed to the tool.
     key : str
-        The run's identity in the caches; empty for a tool whose answers are not kept.
+        The run's identity in the cache; empty if its answer is not kept.
     fresh : bool
-        Run even if the answer is cached, and replace it.
+        Run even if the answer is cached, and replace the cached answer.
     permissions : tuple of str
-        The permissions of this run, sorted: the tool's own and those granted to the run.
+        The permissions of this run, sorted: those of the tool and those granted to the run.
     files : tuple of InputFile
         The files that were passed as input, which the run may read.
     """
@@ -43,7 +43,7 @@ class Plan(NamedTuple):
 
     @property
     def call(self) -> Call:
-        """The call to ask of the sandbox."""
+        """The call for the sandbox."""
         tool = self.tool
         return Call(
             tool.stored.source,
@@ -74,12 +74,12 @@ def plan_run(
     permissions : tuple of str
         Permissions granted to this run alone, checked and in canonical form.
     files : InputFiles, optional
-        Finds and reads the files that the input names; without it, none may be read.
+        Finds and reads the files that the input names; without it, the run can't read files.
 
     Raises
     ------
     InvalidInput
-        The input does not fit the signature, or a file can't be passed; one detail line a field.
+        The input does not fit the signature, or a file can't be passed. Each field has a detail line.
     """
     validated = tool.signature.validate(parameters)
     if not permissions and not tool.reaches_out:

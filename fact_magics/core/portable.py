@@ -10,9 +10,9 @@ The block has the form of inline script metadata with TOML inside, so that peopl
 
     def slugify(text: str) -> str:
 
-After one empty line follows the source, byte for byte as it is stored. The block is a claim. The digest at
-its end shows that nothing was changed by accident; the signature, if there is one, shows that its author had
-the key.
+The source follows after one empty line, exactly as it is stored. Nothing in the block is trusted. The digest
+at its end shows that nothing was changed by accident. The signature, if there is one, shows that its author
+had the key.
 """
 
 from __future__ import annotations
@@ -40,23 +40,20 @@ if TYPE_CHECKING:
 FORMAT = 1
 MAX_BYTES = 1_000_000
 
-_PLAIN = ("name", "version", "description", "permissions", "tags")
 _OPENING = "# /// fact-tool\n"
 _CLOSING = "# ///"
-# The one line that no later format may change, so that an old reader can tell a new file from a broken one.
+# No later format may change this line, so that an old reader can tell a new file from a broken one.
 _FORMAT_LINE = re.compile(r"format = ([0-9]{1,9})")
 
-# tomllib takes quadratic time and memory for a dotted key, so it only gets lines of the form written here.
+# tomllib takes quadratic time and memory for a dotted key, so other lines than those of `write` are refused.
 # The quantifiers are possessive so that a hostile line can't make the match backtrack.
 _STRING = r'"(?:[^"\\]|\\.)*+"'
 _LINE = re.compile(rf"|\[[a-z]+\]|[a-z_]+ = (?:{_STRING}|\[(?:{_STRING}(?:, )?)*+\]|[0-9]{{1,9}}|true|false)")
 _LONG_STRING = re.compile(r"contract = ('''|\"\"\")")
 
-_NOT_OURS = "The file was not written by %fact export"
-_EXPORT = "Give the path of a file that %fact export wrote."
 _SIGNED = b"fact_magics tool file\0"
 
-# All of them are shown, in a line for the user to write again.
+# Bounded, because all of them are shown in one line for the user to copy.
 _Few = Annotated[list[str], Field(max_length=100)]
 _Number = Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")]
 
@@ -97,20 +94,14 @@ class _Block(_Table):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFile:
-    """The claims of a file about its tool.
+    """The claims of a file about its tool; the names are those of `ToolMetadata`.
 
     Attributes
     ----------
-    name, version, description, permissions, tags, contract
-        As in a stored version.
-    provider, model, created_at : str
-        Who wrote it, and when.
     fact_magics : str
         The version of this package that wrote the file.
     examples : int
-        How many examples it was proven on.
-    proven : bool
-        Whether it was proven.
+        The number of examples in the contract.
     source : str
         The module, exactly as it was stored.
     signature : str
@@ -134,39 +125,33 @@ class ToolFile:
     _text: str = field(default="", repr=False, compare=False)
 
     def is_signed_by(self, key: SecretStr) -> bool:
-        """Tell whether the file was signed with this key; takes the same time for either answer."""
+        """Tell whether the file was signed with this key; the time does not depend on the answer."""
         return hmac.compare_digest(_signature(self._text, key).encode(), self.signature.encode())
 
 
 def write(version: ToolVersion, key: SecretStr | None = None) -> str:
-    """Write a stored version as a file.
+    """Write a stored version as the text of a file, signed if there is a key.
 
-    Parameters
-    ----------
-    version : ToolVersion
-        The version; its id and what belongs to this database alone are left out.
-    key : SecretStr, optional
-        Signs the file.
-
-    Returns
-    -------
-    str
-        The text, to be written as UTF-8 without converting line ends.
+    The text is to be written as UTF-8 without converting line ends.
 
     Raises
     ------
     TransferRefused
-        It can't be written as text, or is larger than `read` accepts.
+        The version can't be written as text, or the text is larger than `read` accepts.
     """
     known = version.metadata
     examples = sum(line.startswith(">>> ") for line in known.contract.split("\n"))
+
+    def fields(*names: str) -> list[str]:
+        return [f"{name} = {_value(getattr(known, name))}" for name in names]
+
     lines = [
         f"format = {FORMAT}",
-        *(f"{name} = {_value(getattr(known, name))}" for name in _PLAIN),
+        *fields("name", "version", "description", "permissions", "tags"),
         *_long_string("contract", known.contract),
         "",
         "[provenance]",
-        *(f"{name} = {_value(getattr(known, name))}" for name in ("provider", "model", "created_at")),
+        *fields("provider", "model", "created_at"),
         f"fact_magics = {_value(__version__)}",
         "",
         "[proof]",
@@ -179,7 +164,7 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
         lines.append(f"digest = {_value(_digest(_assembled(lines, version.source)))}")
     except UnicodeEncodeError:
         raise TransferRefused(
-            f"{version.reference} holds a lone surrogate, which no text file can hold.",
+            f"{version.reference} contains a lone surrogate, which can't be written to a text file.",
             hint="Write the character as an escape in its source.",
         ) from None
     text = _assembled(lines, version.source)
@@ -195,25 +180,17 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
 
 
 def decode(data: bytes) -> str:
-    """Take a file's bytes as text.
-
-    Raises
-    ------
-    TransferRefused
-        They are too many, or not text.
-    """
+    """Decode a file's bytes; raises `TransferRefused` if they are too many or not text."""
     if len(data) > MAX_BYTES:
-        raise TransferRefused(
-            f"The file is larger than {MAX_BYTES:,} bytes, so it can't be a tool.", hint=_EXPORT
-        )
+        raise _refused(f"it is larger than {MAX_BYTES:,} bytes")
     if b"\0" in data:
-        raise TransferRefused("The file is binary, so it can't be a tool.", hint=_EXPORT)
+        raise _refused("it is binary")
     try:
         text = data.decode("utf-8-sig")  # some editors write a byte order mark
     except UnicodeDecodeError:
-        raise TransferRefused("The file is not UTF-8, so it can't be a tool.", hint=_EXPORT) from None
+        raise _refused("it is not UTF-8") from None
     if text.partition("\n")[0].endswith("\r"):
-        # A checkout may convert line ends; the digest shows whether anything else changed.
+        # A checkout of a repository may convert line ends. The digest shows whether anything else changed.
         text = text.replace("\r\n", "\n")
     return text
 
@@ -224,12 +201,12 @@ def read(text: str) -> ToolFile:
     Raises
     ------
     TransferRefused
-        It is something else, from a newer version, or was changed after it was written.
+        The text was not written by `write`, is from a newer version, or was changed after the export.
     """
-    lines, source = _taken_apart(text)
+    lines, source = _split(text)
     form = _FORMAT_LINE.fullmatch(lines[0])
     if form is None or form[1] == "0":
-        raise TransferRefused(f"{_NOT_OURS}: its header block does not begin with a format.", hint=_EXPORT)
+        raise _refused("its header block does not begin with a format")
     if int(form[1]) > FORMAT:
         raise TransferRefused(
             f"The file was written by a newer fact_magics (format {int(form[1])}; this one reads {FORMAT}).",
@@ -243,7 +220,7 @@ def read(text: str) -> ToolFile:
     if _digest(_assembled(lines[:-1], source)) != seal.digest:
         raise TransferRefused(
             f"The file of {one_line(block.name, 60)!r} was changed after it was exported.",
-            hint="Import the file as it was exported; to change the tool, use %%fact_edit after that.",
+            hint="Import the file as it was exported; then change the tool with %%fact_edit.",
         )
     claims = block.model_dump(exclude={"format", "provenance", "proof", "seal"})
     claims |= {**block.provenance.model_dump(), **block.proof.model_dump()}
@@ -252,17 +229,23 @@ def read(text: str) -> ToolFile:
     return ToolFile(**claims, source=source, signature=seal.signature, _text=signed)
 
 
-def _taken_apart(text: str) -> tuple[list[str], str]:
+def _refused(why: str) -> TransferRefused:
+    return TransferRefused(
+        f"The file can't be imported: {why}.",
+        hint="Give the path of a file that %fact export wrote.",
+    )
+
+
+def _split(text: str) -> tuple[list[str], str]:
+    """Split a file's text into the lines of its header block and the source."""
     if not text.startswith(_OPENING):
-        raise TransferRefused(f"{_NOT_OURS}: it does not begin with {_OPENING.strip()!r}.", hint=_EXPORT)
+        raise _refused(f"it does not begin with {_OPENING.strip()!r}")
     head, closed, rest = text.removeprefix(_OPENING).partition(f"\n{_CLOSING}\n")
     if not closed or not rest.startswith("\n"):
-        raise TransferRefused("The file is cut off: its header block has no end.", hint=_EXPORT)
+        raise _refused("it is cut off, because its header block has no end")
     lines = head.split("\n")
     if not all(line == "#" or line.startswith("# ") for line in lines):
-        raise TransferRefused(
-            f"{_NOT_OURS}: its header block holds a line that is not a comment.", hint=_EXPORT
-        )
+        raise _refused("its header block contains a line that is not a comment")
     return [line[2:] for line in lines], rest[1:]
 
 
@@ -275,16 +258,16 @@ def _block(lines: Sequence[str]) -> _Block:
     _refuse_other_lines(lines)
     sealed = [line.partition(" = ")[0] for line in lines[-2:]]
     if sealed != ["digest", "signature"] and sealed[-1] != "digest":
-        raise TransferRefused(f"{_NOT_OURS}: its header block does not end with a digest.", hint=_EXPORT)
+        raise _refused("its header block does not end with a digest")
     try:
         read: dict[str, Any] = tomllib.loads("\n".join(lines))
         return _Block.model_validate(read)
     except tomllib.TOMLDecodeError as error:
-        raise TransferRefused(f"{_NOT_OURS}: {one_line(str(error), 120)}.", hint=_EXPORT) from None
+        raise _refused(one_line(str(error), 120)) from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = one_line(".".join(map(str, first["loc"])), 60)
-        raise TransferRefused(f"{_NOT_OURS}: {where}: {first['msg']}.", hint=_EXPORT) from None
+        raise _refused(f"{where}: {first['msg']}") from None
 
 
 def _refuse_other_lines(lines: Sequence[str]) -> None:
@@ -295,11 +278,9 @@ def _refuse_other_lines(lines: Sequence[str]) -> None:
         elif opened := None if quotes else _LONG_STRING.fullmatch(line):
             quotes = opened[1]
         elif quotes in line if quotes else not _LINE.fullmatch(line):
-            raise TransferRefused(
-                f"{_NOT_OURS}: line {number} does not belong in the header block.", hint=_EXPORT
-            )
+            raise _refused(f"line {number} does not belong in the header block")
     if quotes:
-        raise TransferRefused(f"{_NOT_OURS}: its contract has no end.", hint=_EXPORT)
+        raise _refused("its contract has no end")
 
 
 def _digest(text: str) -> str:
@@ -311,7 +292,7 @@ def _signature(text: str, key: SecretStr) -> str:
     return f"hmac-sha256:{hmac.new(secret, _SIGNED + text.encode(), hashlib.sha256).hexdigest()}"
 
 
-# The part of TOML that the block needs.
+# The block needs only this part of TOML.
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -321,7 +302,7 @@ def _escaped(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]
     if character.isprintable() or "\ud800" <= character <= "\udfff":
-        return character  # TOML has no escape for a surrogate, and UTF-8 no form: it is refused as it stands
+        return character  # a surrogate has no escape in TOML and no form in UTF-8, so `write` refuses it
     code = ord(character)
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
@@ -336,8 +317,8 @@ def _long_string(name: str, text: str) -> list[str]:
     if not text:
         return [f'{name} = ""']
     lines = text.split("\n")
-    as_it_is = all(line.replace("\t", " ").isprintable() and line != "///" for line in lines)
-    if as_it_is and "'''" not in text:
+    literal = all(line.replace("\t", " ").isprintable() and line != "///" for line in lines)
+    if literal and "'''" not in text:
         return [f"{name} = '''", *lines, "'''"]
     escaped = ["".join(map(_escaped, line)) for line in lines]
     # This line alone would close the block.

@@ -1,4 +1,4 @@
-"""The rows of a session on their way to the database: gathered while work is done, committed together."""
+"""Collect the rows of a session while it works, and commit them to the database together."""
 
 from __future__ import annotations
 
@@ -23,29 +23,22 @@ if TYPE_CHECKING:
     from fact_magics.core.plan import Plan
     from fact_magics.tool import Attempt, ToolOutput, ToolSpec
 
-    # An answer from memory: the run, its entry, the milliseconds that it took, and `time.time` of it.
+    # An answer from memory: the run, its entry, its duration in milliseconds, and its time (`time.time`).
     _Cached = tuple[Plan, CacheEntry, float, float]
 
 T = TypeVar("T")
 
-# Rows are for people to read; whole results are in the cache.
+# Characters of an input or output in a row. Rows are for people to read; whole results are in the cache.
 _DATA_LIMIT = 200_000
-# How many rows wait at most while the database can't be written.
+# The largest number of rows that wait while the database can't be written.
 _WAITING_LIMIT = 10_000
 
 
 class Recorder:
-    """Rows on their way to the database.
+    """Holds the rows of a session until they are committed.
 
-    Rows are added on any thread, without waiting. The row of an answer from memory is built when it is
-    committed, because the answer itself takes microseconds.
-
-    Parameters
-    ----------
-    store : Store
-        Where the rows go.
-    session_id : str
-        Whose rows they are.
+    Rows can be added on any thread, without waiting. The row of an answer from memory is built when it is
+    committed, because building it takes longer than the answer.
     """
 
     def __init__(self, store: Store, session_id: str) -> None:
@@ -54,24 +47,13 @@ class Recorder:
         self._pending: deque[ExecutionRow | _Cached] = deque()
         self._entries: deque[CacheEntry] = deque()
 
-    @property
-    def pending(self) -> int:
-        """How many rows wait for a commit."""
-        return len(self._pending)
-
     async def flush(self) -> None:
-        """Commit what waits, in one transaction.
-
-        Raises
-        ------
-        StoreError
-            The database can't be written; the rows wait for the next flush.
-        """
+        """Commit the waiting rows in one transaction; if it raises `StoreError`, they go on waiting."""
         with self._taken() as (rows, entries):
             await self._store.commit(executions=rows, cache_entries=entries)
 
     def flush_blocking(self) -> None:
-        """Commit what waits as `flush` does, from a thread that has no loop and waits for it."""
+        """Do the same as `flush`, from a thread without a loop."""
         with self._taken() as (rows, entries):
             self._store.commit_blocking(rows, entries)
 
@@ -79,19 +61,16 @@ class Recorder:
     def _taken(self) -> Iterator[tuple[list[ExecutionRow], list[CacheEntry]]]:
         rows, entries = _all_of(self._pending), _all_of(self._entries)
         try:
-            yield [self._built(row) for row in rows], entries
+            yield [self._cached_row(*row) if isinstance(row, tuple) else row for row in rows], entries
         except Exception:
-            # Not for a cancelled commit: the store carries it out nevertheless.
+            # A cancelled commit is not an `Exception`: the store completes it nevertheless.
             self._pending.extendleft(reversed(rows[-_WAITING_LIMIT:]))
             self._entries.extendleft(reversed(entries))
             raise
 
     def add_cached(self, planned: Plan, entry: CacheEntry, took_ms: float) -> None:
-        """Record a run that a cache answered."""
+        """Record a run that the cache answered."""
         self._pending.append((planned, entry, took_ms, time.time()))
-
-    def _built(self, row: ExecutionRow | _Cached) -> ExecutionRow:
-        return self._cached_row(*row) if isinstance(row, tuple) else row
 
     def _cached_row(self, planned: Plan, entry: CacheEntry, took_ms: float, when: float) -> ExecutionRow:
         return self._row(
@@ -108,10 +87,10 @@ class Recorder:
         )
 
     def add_run(self, planned: Plan, result: Result) -> None:
-        """Record a run that was made."""
+        """Record a run that executed the tool."""
         output = result.output
         known = output.metadata
-        row = self._row(
+        self._add(
             planned.tool,
             Status(known["status"]),
             input_data=_input(planned.arguments),
@@ -124,31 +103,24 @@ class Recorder:
             permissions=planned.permissions,
             duration_ms=output.execution_time_ms,
         )
-        self._pending.append(row)
 
     def add_entry(self, entry: CacheEntry) -> None:
-        """Let the next commit keep an answer."""
+        """Store an answer with the next commit."""
         self._entries.append(entry)
 
     def add_invalid(self, tool: LoadedTool, parameters: Mapping[str, Any], output: ToolOutput) -> None:
-        """Record a run that was refused for its input."""
+        """Record a run that was refused because of its input."""
         known = output.metadata
         try:
             given = _text(plain(dict(parameters)))
         except (TypeError, ValueError):
             given = _text({name: f"a {type(value).__name__}" for name, value in parameters.items()})
-        row = self._row(
-            tool,
-            Status.INVALID,
-            input_data=given,
-            error=known["error"],
-            details="\n".join(known["details"]) or None,
-        )
-        self._pending.append(row)
+        details = "\n".join(known["details"]) or None
+        self._add(tool, Status.INVALID, input_data=given, error=known["error"], details=details)
 
     def add_ended(self, planned: Plan, status: Status, error: str, duration_ms: float) -> None:
         """Record a run without an outcome: the user stopped it, or it could not be isolated."""
-        row = self._row(
+        self._add(
             planned.tool,
             status,
             input_data=_input(planned.arguments),
@@ -156,7 +128,9 @@ class Recorder:
             permissions=planned.permissions,
             duration_ms=duration_ms,
         )
-        self._pending.append(row)
+
+    def _add(self, tool: LoadedTool, status: Status, **values: Any) -> None:
+        self._pending.append(self._row(tool, status, **values))
 
     def _row(self, tool: LoadedTool, status: Status, **values: Any) -> ExecutionRow:
         metadata = tool.metadata
@@ -172,7 +146,7 @@ class Recorder:
     def generation_rows(
         self, spec: ToolSpec, attempts: Sequence[Attempt], *, tool_id: str | None = None
     ) -> list[GenerationRow]:
-        """Build the rows of a generation; `tool_id` is the version that its accepted attempt became."""
+        """Build the rows of a generation; `tool_id` is the version made from its accepted attempt."""
         generation_id = new_id()
         return [
             GenerationRow(
@@ -198,10 +172,6 @@ class Recorder:
             for attempt in attempts
         ]
 
-    async def commit_generation(self, spec: ToolSpec, attempts: Sequence[Attempt]) -> None:
-        """Commit the attempts of a generation that accepted nothing."""
-        await self._store.commit(generations=self.generation_rows(spec, attempts))
-
 
 def _all_of(waiting: deque[T]) -> list[T]:
     taken: list[T] = []
@@ -225,5 +195,5 @@ def _wire(wire: bytes) -> str:
 def _text(data: object) -> str:
     text = json.dumps(data, ensure_ascii=False)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        text = json.dumps(data)  # lone surrogates have no UTF-8, so no database takes them
+        text = json.dumps(data)  # lone surrogates can't be encoded as UTF-8, which SQLite stores
     return shorten(text, _DATA_LIMIT)

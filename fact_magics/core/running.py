@@ -1,4 +1,4 @@
-"""Runs: answered from memory on the calling thread, else on the core's loop, at last by the sandbox."""
+"""Make runs: from memory on the calling thread, or from a tier or the sandbox on the loop of the core."""
 
 from __future__ import annotations
 
@@ -36,17 +36,15 @@ if TYPE_CHECKING:
 
 
 class Runner:
-    """Makes runs. `answer` is the whole way of one: plan, refuse or recall, execute, settle.
+    """Makes runs. `answer` makes a whole run: it plans, refuses or recalls, executes and records it.
 
-    A notebook's cell takes the same way in two steps, `begin` on its own thread and `execute` on the core's
-    loop, because an answer from memory is not worth a change of threads.
+    A notebook's cell does this in two steps, `begin` on its own thread and `execute` on the core's loop,
+    because changing threads would take longer than an answer from memory.
 
     Parameters
     ----------
-    answers, recorder, sandbox, files, log
-        Those of the core that owns this.
     emit : callable
-        Gets the events of tools that are called as functions.
+        Called with the events of tools that are called as functions.
     """
 
     def __init__(
@@ -71,7 +69,7 @@ class Runner:
         self._process = os.getpid()
 
     async def aclose(self) -> None:
-        """Stop and record the runs under way, and refuse later calls: handles outlive their core."""
+        """Stop and record the current runs, and refuse later calls of tools that outlive the core."""
         self._closed = True
         running = list(self._running)
         for task in running:
@@ -79,21 +77,8 @@ class Runner:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def answer(self, tool: LoadedTool, request: ToolInput, emit: Listener) -> ToolOutput:
-        """Plan a run, refuse it or answer it from the cache, else execute it; its row is committed.
-
-        Parameters
-        ----------
-        tool : LoadedTool
-            The version that `request` names.
-
-        Raises
-        ------
-        CellError
-            A permission is malformed, dangerous, or grants nothing.
-        IsolationError
-            The run can't be isolated as the settings require, or be granted what it is permitted.
-        """
-        if tool.takes_paths:  # reading files would keep the loop from everything else
+        """Make a whole run and commit its row; see `FactCore.execute_tool` for the errors."""
+        if tool.takes_paths:  # reading files would block the loop
             begun = await asyncio.to_thread(self.begin, tool, request)
         else:
             begun = self.begin(tool, request)
@@ -103,10 +88,9 @@ class Runner:
         return begun
 
     def begin(self, tool: LoadedTool, request: ToolInput) -> Plan | ToolOutput:
-        """Plan a run; give its output where its input is refused or memory has the answer.
+        """Return the plan of a run, or its output if its input is refused or its answer is in memory.
 
-        Waits for nothing but the files that the input names. The row of such an output waits for the next
-        commit.
+        Only reading the files that the input names may take long. The row of an output waits for a commit.
         """
         try:
             planned = self.plan(tool, request)
@@ -119,12 +103,12 @@ class Runner:
         return self._cached(planned, entry, started)
 
     def plan(self, tool: LoadedTool, request: ToolInput) -> Plan:
-        """Validate a run's input, check what it is granted, and compute its key; reads the files it names.
+        """Check a run's permissions, validate its input and compute its key; reads the files of the input.
 
         Raises
         ------
         InvalidInput
-            The input does not fit the signature, or a file can't be passed; one detail line a field.
+            The input does not fit the signature, or a file can't be passed. Each field has a detail line.
         CellError
             A permission is malformed, dangerous, or grants nothing.
         """
@@ -133,7 +117,8 @@ class Runner:
         if request.permissions or tool.reaches_out:
             files, protected = self._files, self._files.protected
             own = granted(request.permissions, protected, confirmed=request.yes_really)
-            # Confirmed when the tool was accepted; but what is never granted may lie there by now.
+            # Dangerous permissions were confirmed when the tool was accepted. But by now they may cover a
+            # place that is never granted.
             refuse_dangerous(tool.metadata.permissions, protected, confirmed=True)
         return plan_run(
             tool,
@@ -157,7 +142,7 @@ class Runner:
         return output
 
     async def execute(self, planned: Plan, emit: Listener) -> ToolOutput:
-        """Make a planned run: from the other tiers, from an identical run in flight, or in the sandbox.
+        """Make a planned run: from a cache tier, an identical run in progress, or the sandbox.
 
         Its row is committed when this returns or raises.
         """
@@ -187,22 +172,22 @@ class Runner:
         return output
 
     async def _settle(self, output: ToolOutput) -> None:
-        """Commit the rows that wait; an answer is not lost because its row is."""
+        """Commit the waiting rows; if that fails, the output is kept and gets a warning."""
         try:
             await asyncio.shield(self._recorder.flush())
-        except StoreError as unkept:
-            output.metadata["warning"] = f"Not recorded yet: {unkept.line}"
+        except StoreError as error:
+            output.metadata["warning"] = f"Not recorded yet: {error.line}"
 
     async def _run(self, planned: Plan, emit: Listener, started: float) -> ToolOutput:
         joined = await self._join(planned, emit)
         outcome = joined or await self._lead(planned, emit)
         result = finished_output(planned, outcome, started, self._files.protected)
         self._recorder.add_run(planned, result)
-        # One run confirms an answer once, however many waited for it.
+        # One run confirms an answer once, even if several callers waited for it.
         keeps = bool(planned.key) and joined is None and may_keep(planned.tool, outcome)
         if keeps and planned.files and not await asyncio.to_thread(self._files.are_unchanged, planned.files):
             keeps = False
-            result.output.metadata["warning"] = "a file changed during the run, so its answer is not kept"
+            result.output.metadata["warning"] = "a file changed during the run, so the answer is not cached"
         if keeps and result.wire is not None:
             entry = CacheEntry(
                 key=planned.key,
@@ -215,13 +200,7 @@ class Runner:
         return result.output
 
     def conclude(self, planned: Plan, outcome: Outcome, started: float) -> ToolOutput:
-        """Judge and record a run that was made elsewhere, in the kernel; its answer is not kept.
-
-        Parameters
-        ----------
-        started : float
-            The `time.perf_counter` of the run's start.
-        """
+        """Build the output of a run in the notebook's kernel, and record it; its answer is not cached."""
         result = finished_output(planned, outcome, started, self._files.protected)
         if outcome.status is Status.INTERRUPTED:
             result.output.metadata["error"] = "interrupted"
@@ -230,14 +209,14 @@ class Runner:
         return result.output
 
     async def _join(self, planned: Plan, emit: Listener) -> Outcome | None:
-        """Wait for an identical run in flight; None where there is none, or it ended in no answer.
+        """Wait for an identical run in progress; None if there is none, or if it gave no answer.
 
-        Its failure is its own: it may have had less time or memory.
+        Its failure is not shared, because it may have had less time or memory.
         """
         if not planned.key or planned.fresh:
             return None
         while (leader := self._in_flight.get(planned.key)) is not None:
-            emit(PhaseChanged("queued", "an identical run is in flight"))
+            emit(PhaseChanged("queued", "an identical run is in progress"))
             outcome = await asyncio.shield(leader)
             if outcome is not None:
                 if outcome.status is not Status.OK:
@@ -248,7 +227,7 @@ class Runner:
         return None
 
     async def _lead(self, planned: Plan, emit: Listener) -> Outcome:
-        """Run in the sandbox; identical runs that come meanwhile get the same outcome."""
+        """Run in the sandbox; identical runs that start meanwhile get the same outcome."""
         done: asyncio.Future[Outcome | None] = self._loop.create_future()
         leads = bool(planned.key) and planned.key not in self._in_flight
         if leads:
@@ -267,7 +246,7 @@ class Runner:
                 del self._in_flight[planned.key]
             done.set_result(outcome)
             if outcome is None:
-                log.warning("run ended", status="not run to its end")
+                log.warning("run ended", status="did not finish")
         self._log_end(planned, outcome)
         return outcome
 
@@ -285,7 +264,7 @@ class Runner:
     # A tool as a function: the same run, from any thread or event loop.
 
     def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a tool for its value, blocking a thread that is not the core's."""
+        """Run a tool and return its value; blocks the calling thread."""
         planned = self._bound(tool, args, kwargs)
         entry = self._answers.recall(planned)
         if entry is not None:
@@ -305,8 +284,8 @@ class Runner:
             raise Interrupted(f"{tool.metadata.name} was stopped and recorded as interrupted.") from None
 
     async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a tool for its value, awaited on any event loop."""
-        if tool.takes_paths:  # reading files would keep the loop from everything else
+        """Run a tool and return its value; can be awaited on any event loop."""
+        if tool.takes_paths:  # reading files would block the loop
             planned = await asyncio.to_thread(self._bound, tool, args, kwargs)
         else:
             planned = self._bound(tool, args, kwargs)
@@ -322,7 +301,7 @@ class Runner:
         return _value(await Job(self._loop, self.execute(planned, echo.put)).wait_awaited(echo.pump))
 
     def _value_of(self, planned: Plan, entry: CacheEntry) -> Any:
-        """Give the value alone: for a call in a loop, a `ToolOutput` would cost as much as all the rest."""
+        """Return the value without a `ToolOutput`, which would double the time of a call."""
         started = time.perf_counter()
         value = read_answer(entry)
         self._recorder.add_cached(planned, entry, (time.perf_counter() - started) * 1000)
@@ -334,7 +313,7 @@ class Runner:
         if self._closed:
             raise FactError(
                 f"This {tool.metadata.name} belongs to a session that was closed.",
-                hint=f"Bind it again: from fact_magics.tools import {tool.metadata.name}",
+                hint=f"Import it again: from fact_magics.tools import {tool.metadata.name}",
             )
         parameters: Mapping[str, Any] = kwargs
         try:
@@ -348,7 +327,7 @@ class Runner:
 
 
 class _Echo:
-    """Carries what a tool prints to the thread that called it, where it belongs to the right cell."""
+    """Passes a tool's printed text to the calling thread, so that it appears under the right cell."""
 
     def __init__(self, emit: Listener) -> None:
         self._emit = emit

@@ -91,7 +91,7 @@ async def compare(opened: FactCore, tool: Tool, rounds: int) -> list[Line]:
         for _ in range(BATCHES):
             for timed in (alone, *ways.values()):
                 timed.batch()
-        if opened._recorder.pending != len(ways) * BATCHES * CALLS:
+        if len(opened._recorder._pending) != len(ways) * BATCHES * CALLS:
             raise SystemExit("a cached run left no row")
         await opened._recorder.flush()
         for timed in (alone, *ways.values()):

@@ -259,7 +259,7 @@ class TestDefaults:
         await self.peek(core, server, "diary.txt")
         output = await run("peek", given)
         assert output.metadata["details"] == (
-            f"{field}: diary.txt is the tool's default; pass it to let it be read",
+            f"{field}: diary.txt is the tool's default; pass it to let the tool read it",
         )
 
     async def test_the_same_file_is_read_where_it_is_passed(

@@ -130,8 +130,8 @@ class TestImport:
         ("content", "told"),
         [
             (None, "There is no file"),
-            (b"", "was not written by %fact export"),
-            (b"print('hello')\n", "was not written by %fact export"),
+            (b"", "does not begin with"),
+            (b"print('hello')\n", "does not begin with"),
             (b"\x7fELF\0\0\0", "is binary"),
             (b"# /// fact-tool\n\xff\n", "is not UTF-8"),
             (b"x" * 1_000_001, "larger than 1,000,000 bytes"),

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fact_magics.core import portable
-from fact_magics.core.importing import Consent, author_of, refuse_ungranted, refuse_unsigned
+from fact_magics.core.importing import author_of
 from fact_magics.errors import CellError, FactError, TransferRefused
 from fact_magics.events import GenerationEnded
 from fact_magics.notebook.commands.desk import Answer, Desk, page, read_file, write_file
@@ -77,21 +77,14 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
         if isinstance(event, GenerationEnded):
             ended.append(event)
 
-    consent = Consent(
-        tuple(arguments.get("allow", ())),
-        bool(arguments.get("yes_really")),
-        bool(arguments.get("unsigned")),
-    )
-
     async def take_in(core: FactCore) -> tuple[ToolVersion | None, Tool]:
-        refuse_unsigned(file, core.settings.secret_key, unsigned=consent.unsigned)
-        refuse_ungranted(file, consent, core.directory, command=_command(arguments, consent))
         before = await core.current(file.name)
         tool = await core.import_tool(
             text,
-            permissions=consent.permissions,
-            yes_really=consent.yes_really,
-            unsigned=consent.unsigned,
+            permissions=arguments.get("allow", ()),
+            yes_really=bool(arguments.get("yes_really")),
+            unsigned=bool(arguments.get("unsigned")),
+            command=_command(arguments),
             timeout_seconds=arguments.get("timeout", 30.0),
             listener=listen,
         )
@@ -112,11 +105,12 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
     return Answer(page(about, [*claims, *_outcome(tool, ended[-1], before)], code=texts), data)
 
 
-def _command(arguments: Arguments, consent: Consent) -> str:
-    """Write the line again, to which missing permissions can be added."""
+def _command(arguments: Arguments) -> str:
+    """Write the line again, so that missing permissions can be added."""
     words = ["%fact import", shlex.quote(arguments.words["FILE"])]
-    words += [f"--allow {shlex.quote(permission)}" for permission in consent.permissions]
-    words += ["--yes-really"] * consent.yes_really + ["--unsigned"] * consent.unsigned
+    words += [f"--allow {shlex.quote(permission)}" for permission in arguments.get("allow", ())]
+    words += ["--yes-really"] * bool(arguments.get("yes_really"))
+    words += ["--unsigned"] * bool(arguments.get("unsigned"))
     return " ".join(words)
 
 

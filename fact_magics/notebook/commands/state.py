@@ -48,11 +48,11 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
 
 async def model_in_use(settings: Settings) -> tuple[str, str]:
     """Name the model for cells that name none, and why; ``none`` where choosing one would be a guess."""
-    from fact_magics.core.generating import refuse_to_guess
+    from fact_magics.core.generating import refuse_withheld_key
     from fact_magics.providers.choose import choose
 
     try:
-        refuse_to_guess(None, settings)
+        refuse_withheld_key(None, settings)
         provider = await choose(settings, None)
         await provider.aclose()
         chosen, notice = provider.model, provider.notice
