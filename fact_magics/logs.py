@@ -220,10 +220,7 @@ class LogFile:
         self._lock = Lock()
 
     def msg(self, line: str) -> None:
-        """Append a line. After an error the file is silent: this method does nothing.
-
-        structlog calls this method by the name of the level.
-        """
+        """Append a line, unless an earlier line could not be written."""
         if self.is_silent:
             return
         data = line.encode() + b"\n"
@@ -234,7 +231,7 @@ class LogFile:
                 self.is_silent = True
                 self._close()
 
-    info = warning = msg
+    info = warning = msg  # structlog calls the name of the level
 
     def close(self) -> None:
         """Close the file; closing twice is not an error."""

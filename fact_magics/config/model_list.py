@@ -65,7 +65,7 @@ class Deployment:
     problem, hint : str
         Why the model can't be used, and what to do next; both empty if it can.
     missing : str
-        The variable that is not set, if that is the problem.
+        The variable that is not set; empty if the problem is that the file is not trusted.
     """
 
     name: str

@@ -222,7 +222,7 @@ def _relevant(variables: Mapping[str, str]) -> dict[str, str]:
 
 def _read_env_file(directory: Path, home: Path, notes: list[str]) -> tuple[dict[str, str], str, list[str]]:
     """Read the nearest ``.env`` and return the usable values, its path and the names of withheld keys."""
-    path = _nearest(directory, ".env")
+    path = _nearest_env_file(directory)
     if path is None:
         return {}, "", []
     shown = inert(str(path))
@@ -257,9 +257,9 @@ def _read_env_file(directory: Path, home: Path, notes: list[str]) -> tuple[dict[
     return values, str(path), withheld
 
 
-def _nearest(directory: Path, name: str) -> Path | None:
+def _nearest_env_file(directory: Path) -> Path | None:
     for folder in (directory, *directory.parents):
-        path = folder / name
+        path = folder / ".env"
         with suppress(OSError):  # skip directories that can't be read
             if path.is_file():
                 return path

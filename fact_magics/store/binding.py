@@ -87,19 +87,10 @@ def insert(
 def fetch_by_id(
     connection: sqlite3.Connection, kind: type[T], ids: str, rows: str, wanted: str, noun: str
 ) -> list[T]:
-    """Fetch rows by an id or by the beginning of a hexadecimal id.
+    """Fetch rows by an id or the beginning of a hexadecimal id; `UnknownName` if several ids begin so.
 
-    Parameters
-    ----------
-    ids : str
-        A query for the first two ids from its first parameter up to, but not including, its second.
-    rows : str
-        A query for the rows with the id that is its parameter.
-
-    Raises
-    ------
-    UnknownName
-        Several ids begin with `wanted`.
+    `ids` is a query for the first two ids from its first parameter up to, but not including, its second.
+    `rows` is a query for the rows with one id.
     """
     beginning = wanted.strip().lower()
     found = []

@@ -81,7 +81,7 @@ class Database:
 
     @classmethod
     async def open(cls, path: Path, *, migrations: Migrations = MIGRATIONS) -> Self:
-        """Open a file as `Store.open` does; `migrations` make the present tables from an empty file.
+        """Open a file as `Store.open` does; `migrations` turn an empty file into the present tables.
 
         Only the user can access the directories and files that this creates (0700, 0600).
         """
@@ -119,7 +119,7 @@ class Database:
             return self._worker.run_blocking(partial(_patiently, work=partial(_transact, work=work)))
 
     async def aclose(self) -> None:
-        """Close the file after what was queued; closing twice is not an error."""
+        """Close the file after all earlier work; closing twice is not an error."""
         await self._worker.close()
 
     @contextmanager

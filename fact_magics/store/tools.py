@@ -54,12 +54,8 @@ class Tools:
             number = _next_number(connection, candidate)
             version = candidate.numbered("{}.{}.{}".format(*number))
             values = values_of(version.metadata) | dict(zip(("major", "minor", "patch"), number, strict=True))
-            values |= {
-                "source": version.source,
-                "signature_id": candidate.signature_id,
-                "session_id": session_id,
-            }
-            insert(connection, "tools", values)
+            others = {"signature_id": candidate.signature_id, "session_id": session_id}
+            insert(connection, "tools", values | others | {"source": version.source})
             _set_current(connection, candidate.name, candidate.id, session_id)
             add_generations(connection, generations)
             return version
