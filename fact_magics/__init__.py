@@ -34,7 +34,7 @@ __all__ = [
     "unload_ipython_extension",
 ]
 
-# Loading the extension must not import what no cell has needed yet.
+# Loading the extension must not import modules that no cell has used yet.
 _HOMES = {
     "FactCore": "core",
     "FactError": "errors",

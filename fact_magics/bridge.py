@@ -1,7 +1,7 @@
-"""`LoopThread` runs the core's event loop; a cell waits for a `Job` on it.
+"""`LoopThread` runs the event loop of the core, on which each cell waits for a `Job`.
 
-The loop of a kernel is busy while a cell runs, so the core has one of its own, in a daemon thread. A cell
-either blocks its thread or awaits on the kernel's loop, where clicks and interrupts still arrive.
+A kernel's own loop is busy while a cell runs, so the core has a loop in a daemon thread. A cell either blocks
+its thread or awaits on the kernel's loop, where clicks and interrupts still arrive.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ T = TypeVar("T")
 STOPPED = (KeyboardInterrupt, asyncio.CancelledError)
 """The exceptions that waiting for a job raises when the user interrupts the cell."""
 
-# ipykernel's SIGINT handler does not wake an idle selector, and a wait for a lock does not see an interrupt
-# on every system.
+# ipykernel's SIGINT handler does not wake an idle selector, and on some systems an interrupt does not end a
+# wait for a lock.
 _HEARTBEAT_SECONDS = 0.1
 # How long a cancelled job may take to record itself and end its processes before the cell ends without it.
 _GRACE_SECONDS = 1.5
 
 
 def refuse_fork(process: int) -> None:
-    """Raise `FactError` if this process was forked from `process`, whose threads it lost."""
+    """Raise `FactError` if this process was forked from `process`: threads don't survive a fork."""
     if os.getpid() != process:
         raise FactError(
             "A tool was called in a forked process, where the threads that run tools are missing.",
@@ -42,14 +42,14 @@ def refuse_fork(process: int) -> None:
 
 
 class Job(Generic[T]):
-    """A coroutine that runs on a loop in another thread, and starts at once."""
+    """A coroutine that starts at once on a loop in another thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> None:
         self._loop = loop
         self._task: asyncio.Task[T] | None = None
         self._cancel_wanted = False
         self._ended: Future[None] = Future()
-        self._ended.set_running_or_notify_cancel()  # so that nobody who waits for it can cancel it
+        self._ended.set_running_or_notify_cancel()  # a waiting caller can't cancel it
         loop.call_soon_threadsafe(self._start, coroutine)
 
     def _start(self, coroutine: Coroutine[Any, Any, T]) -> None:
@@ -59,7 +59,7 @@ class Job(Generic[T]):
             self._task.cancel()
 
     def _end(self, task: asyncio.Task[T]) -> None:
-        # Retrieved here so that a job nobody waits for any more leaves no "never retrieved" in a later cell.
+        # If nobody waits for this job and retrieves its error, asyncio prints a warning in a later cell.
         if not task.cancelled():
             task.exception()
         self._ended.set_result(None)
@@ -70,24 +70,24 @@ class Job(Generic[T]):
         return self._ended.done()
 
     def cancel(self) -> None:
-        """Ask the coroutine to stop; it still records what it did."""
+        """Ask the coroutine to stop. It may still record what it did."""
 
         def cancel() -> None:
             self._cancel_wanted = True
             if self._task is not None:
                 self._task.cancel()
 
-        with suppress(RuntimeError):  # the loop is closed: nothing is left to cancel
+        with suppress(RuntimeError):  # the loop is closed, so there is nothing to cancel
             self._loop.call_soon_threadsafe(cancel)
 
     def join(self, timeout_seconds: float) -> bool:
-        """Block this thread until the job ends or the time is over; tells whether it ended."""
+        """Block this thread until the job ends or the time is up; return whether it ended."""
         with suppress(TimeoutError):
             self._ended.result(timeout_seconds)
         return self.finished
 
     def result(self) -> T:
-        """Give the result of a finished job, or raise its error."""
+        """Return the result of a finished job, or raise its error."""
         if self._task is None or not self.finished:
             raise asyncio.InvalidStateError("The job is not finished.")
         return self._task.result()
@@ -98,7 +98,7 @@ class Job(Generic[T]):
         Raises
         ------
         KeyboardInterrupt
-            The user interrupted; the job was cancelled, and given time to record it.
+            The user interrupted. The job was cancelled and had time to record that.
         """
         try:
             while not self.join(_HEARTBEAT_SECONDS):
@@ -112,12 +112,13 @@ class Job(Generic[T]):
         return self.result()
 
     async def wait_awaited(self, pump: Callable[[], None]) -> T:
-        """Await the job on the kernel's loop; otherwise as `wait`.
+        """Await the job on the kernel's loop, and otherwise do as `wait`.
 
         Raises
         ------
         asyncio.CancelledError
-            The cell was cancelled, in a kernel by an interrupt; so was the job, and given time to record it.
+            The cell was cancelled, in a kernel by an interrupt. The job was cancelled and had time to record
+            that.
         """
         ended = [asyncio.wrap_future(self._ended)]
         try:
@@ -149,16 +150,10 @@ class LoopThread:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._loop,), name="fact_magics", daemon=True
-                )
+                run = self._loop.run_forever
+                self._thread = threading.Thread(target=run, name="fact_magics", daemon=True)
                 self._thread.start()
             return self._loop
-
-    @staticmethod
-    def _run(loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        loop.run_forever()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Job[T]:
         """Start a coroutine on the loop."""

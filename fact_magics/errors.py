@@ -41,7 +41,7 @@ class FactError(Exception):
         """The message and the hint on one line."""
         message = " ".join(self.message.split())
         if message.endswith(("..", "?.", "!.", "….")) and not message.endswith("..."):
-            message = message[:-1]  # a quotation at its end brought its own full stop
+            message = message[:-1]  # the quotation at its end already has a full stop
         if not self.hint:
             return message
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
@@ -51,14 +51,14 @@ class FactError(Exception):
         return inert("\n".join((self.line, *self.details)))
 
     def _render_traceback_(self) -> list[str]:
-        """Give IPython the lines to show in place of a traceback through this package."""
+        """Return the lines that IPython shows in place of a traceback."""
         name = type(self).__name__
         lines = [*map(inert, self.details), *call_sites(self.__traceback__)]
         return [f"{name}: {inert(self.line)}", *(f"  {line}" for line in lines)]
 
 
 class CellError(FactError):
-    """The magic can't read a cell's options, body or examples."""
+    """The options, body or examples of a cell can't be read."""
 
 
 class UnknownName(FactError):
@@ -70,7 +70,7 @@ class ToolImportError(UnknownName, ImportError):
 
 
 class BindingRefused(FactError):
-    """The name of the tool is already bound to something else in the notebook."""
+    """The notebook already uses the tool's name for something else."""
 
 
 class SignatureError(FactError):
@@ -104,11 +104,11 @@ class LimitReached(FactError):
 
 
 class GenerationFailed(FactError):
-    """No candidate was accepted: rejected, refused, truncated, or nothing on the shelf."""
+    """No candidate was accepted, the model refused or was cut off, or the shelf has no such tool."""
 
 
 class ProviderError(FactError):
-    """A model could not be asked: it is unknown or busy, the key is refused, or the network fails."""
+    """A model could not answer: it is unknown or busy, the key is refused, or the network fails."""
 
 
 class MissingExtra(FactError):
@@ -120,7 +120,7 @@ class SettingsError(FactError):
 
 
 class StoreError(FactError):
-    """The database can't be opened, read or written, or is from a newer version."""
+    """The database can't be opened, read or written, or comes from a newer version."""
 
 
 class TransferRefused(FactError):
@@ -132,12 +132,9 @@ class IsolationError(FactError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped a generation or a run. It passes every ``except Exception``.
+    """The user stopped a generation or a run. No ``except Exception`` catches this.
 
-    Parameters
-    ----------
-    message : str
-        One sentence that says what was stopped and what was kept.
+    The message is a sentence that says what was stopped and what was kept.
     """
 
     status = "interrupted"
@@ -151,7 +148,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
-    """Suggest similar names in a sentence, ``Did you mean 'slugify'?``; empty if there are none."""
+    """Suggest similar names: ``Did you mean 'slugify'?``, or an empty text if there are none."""
     close = get_close_matches(name, list(known), n=limit, cutoff=0.6)
     if not close:
         return ""
@@ -166,9 +163,9 @@ def call_sites(traceback: TracebackType | None) -> list[str]:
     Returns
     -------
     list of str
-        At most eight; none if no tool was called as a function, or the cell holds nothing but that call.
+        At most eight lines. Empty if no tool was called as a function, or if the call is all of the cell.
     """
-    # Imported here because loading the extension must be fast and only a failure needs them.
+    # Imported here because only a failure needs them, and loading the extension must be fast.
     import linecache
     import sysconfig
     from pathlib import Path

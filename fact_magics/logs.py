@@ -1,7 +1,7 @@
 """The log: lines of JSON, without secrets, in a file of bounded size.
 
-structlog's global configuration and the loggers of the standard library belong to the notebook's user, so the
-log does not touch them.
+The log does not touch structlog's global configuration or the loggers of the standard library, because they
+belong to the notebook's user.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _WORD_BITS = 64
 _SECRET_NAME = re.compile(
     r"key|token|secret|authori[sz]ation|passw|passphrase|credential|cookie|bearer", re.IGNORECASE
 )
-# Under these names a number is a secret too; under the others it counts tokens or keys.
+# Under these names numbers are secret too. Under the others a number only counts tokens or keys.
 _SECRET_NUMBER_NAME = re.compile(r"secret|passw|passphrase|credential", re.IGNORECASE)
 
 # The forms of keys from well-known issuers.
@@ -59,7 +59,7 @@ _SECRET_SHAPE = re.compile(
     """,
     re.VERBOSE,
 )
-# Text that is called a secret by its surroundings: a header, the password in a URL, an assignment.
+# Text whose surroundings show that it is a secret: in a header, a URL with a password, an assignment.
 _CALLED_SECRET = (
     (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
     (re.compile(r"(://[^\s/:@\"']*:)[^\s/@\"']+@"), rf"\1{MASK}@"),
@@ -77,13 +77,13 @@ _CALLED_SECRET = (
 class Redactor:
     """Replaces secrets in values that are about to be logged.
 
-    Four kinds of text are secret: one under a telling name (``api_key``, ``Authorization``), one in the form
-    of an issuer's key, one that its surroundings call a secret, and a registered value in any escaped form.
+    A text is secret if its field has a telling name (``api_key``, ``Authorization``), if it has the form of a
+    known issuer's key, if its surroundings show it, or if it is a registered value in any escaped form.
 
     Parameters
     ----------
     secrets : iterable of str
-        Exact values. Those under four characters are ignored, because they would match in every line.
+        Exact values. Values under four characters are ignored, because they would match in every line.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -113,12 +113,12 @@ class Redactor:
             redacted = pattern.sub(replacement, redacted)
         if len(head) == len(text) and len(redacted) <= _LONGEST:
             return redacted
-        # The end of the head may hold only a part of a secret, so the cut is well before it.
+        # A secret may be cut in two at the end of the head, so the text is cut well before that.
         kept = redacted[: max(0, min(_LONGEST, len(redacted) - _LONGEST // 2))]
         return f"{kept}… ({len(text)} characters)"
 
     def value(self, value: object, name: str = "", depth: int = 0) -> object:
-        """Mask the secrets in a field of any type; a type that JSON does not have is replaced by its repr."""
+        """Mask the secrets in a field of any type; replace a value that JSON can't hold by its repr."""
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, (int, float)):
@@ -131,14 +131,14 @@ class Redactor:
             return {self.text(str(key)): self.value(item, str(key), depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)) and depth < _DEEPEST:
             return [self.value(item, name, depth + 1) for item in value]
-        # The repr of an object is code of the notebook, which may raise anything.
+        # The repr of an object is the notebook's code, which may raise anything.
         with suppress(Exception):
             return self.text(repr(value))
         return f"<{type(value).__name__}>"
 
 
 def _readable_number(value: float) -> object:
-    """Replace a number that some readers of JSON can't read by a text."""
+    """Replace a number that some JSON parsers can't read by a text."""
     if isinstance(value, int):
         bits = value.bit_length()
         return value if bits < _WORD_BITS else f"an integer of {bits} bits"
@@ -146,9 +146,9 @@ def _readable_number(value: float) -> object:
 
 
 class Log:
-    """A log of events, one JSON object a line. No method raises; a log that can't be written falls silent.
+    """A log of events, one JSON object a line, made by `open_log`.
 
-    Made by `open_log`.
+    No method raises. After the first line that can't be written, the log writes nothing more.
     """
 
     def __init__(
@@ -160,16 +160,15 @@ class Log:
         self.keep(level)
 
     def keep(self, level: str) -> None:
-        """Write events of this level and above from now on, also in logs that are bound from now on."""
+        """Write only events of this level and above, also in logs that `bind` makes from now on."""
         self._level = level
         number = logging.getLevelNamesMapping().get(level.strip().upper(), logging.INFO)
         self._logger = structlog.wrap_logger(
             self._file,
             processors=[
                 structlog.processors.add_log_level,
-                _timed,
                 structlog.processors.format_exc_info,
-                self._redacted,
+                self._timed_and_redacted,
                 structlog.processors.JSONRenderer(serializer=json.dumps),
             ],
             wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -177,13 +176,8 @@ class Log:
             cache_logger_on_first_use=True,
         ).bind(**self._bound)
 
-    @property
-    def fault(self) -> str:
-        """Why nothing is written any more, in a sentence; empty while the log can be written."""
-        return self._file.fault
-
     def bind(self, /, **fields: object) -> Log:
-        """Make a log that adds these fields to every line of the same file."""
+        """Make a log for the same file that adds these fields to every line."""
         return Log(self._file, self._redactor, self._level, {**self._bound, **fields})
 
     def add_secret(self, secret: str) -> None:
@@ -191,57 +185,53 @@ class Log:
         self._redactor.add(secret)
 
     def info(self, event: str, /, **fields: object) -> None:
-        """Write an event that belongs to normal work."""
+        """Write an event of normal work."""
         self._write("info", event, fields)
 
     def warning(self, event: str, /, **fields: object) -> None:
-        """Write an event that should not have happened."""
+        """Write an event that should not have happened; ``exc_info=error`` adds a traceback."""
         self._write("warning", event, fields)
-
-    def error(self, event: str, /, **fields: object) -> None:
-        """Write a failure; ``exc_info=error`` adds its traceback."""
-        self._write("error", event, fields)
 
     def close(self) -> None:
         """Close the file; a later line opens it again."""
         self._file.close()
 
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
-        # A field may be any object, whose repr is code of the user or of a tool.
-        with suppress(Exception):
+        with suppress(Exception):  # a field's repr may be code of the user or of a tool
             getattr(self._logger, level)(event, **fields)
 
-    def _redacted(self, _: object, __: str, event: MutableMapping[str, Any]) -> dict[str, object]:
+    def _timed_and_redacted(self, _: object, __: str, event: MutableMapping[str, Any]) -> dict[str, object]:
+        event["timestamp"] = utc_now()
         return {self._redactor.text(name): self._redactor.value(value, name) for name, value in event.items()}
 
 
 class LogFile:
-    """A file for several processes; at its bound it is renamed to ``.1``, ``.1`` to ``.2``, and so on.
+    """A log file for several processes. When full, it is renamed to ``.1``, ``.1`` to ``.2``, and so on.
 
-    The file (0600) and its directory (0700) are made with the first line. Each line is one `write` to a
-    descriptor in append mode, so that the lines of several kernels don't mix.
+    The first line creates the file (0600) and its directory (0700). Each line is one `write` in append mode,
+    so that the lines of several kernels don't mix.
     """
 
     def __init__(self, path: Path, *, max_bytes: int = _MAX_BYTES) -> None:
         self.path = path
-        self.fault = ""
+        self.is_silent = False
         self._max_bytes = max_bytes
         self._descriptor: int | None = None
         self._lock = Lock()
 
     def msg(self, line: str) -> None:
-        """Append a line; structlog calls this method under the name of the level."""
-        if self.fault:
+        """Append a line, unless an earlier line could not be written."""
+        if self.is_silent:
             return
         data = line.encode() + b"\n"
         with self._lock:
             try:
                 os.write(self._current(), data)
-            except OSError as error:
-                self.fault = f"The log {self.path} can't be written: {error.strerror}. Nothing is logged."
+            except OSError:
+                self.is_silent = True
                 self._close()
 
-    debug = info = warning = error = msg
+    info = warning = msg  # structlog calls the name of the level
 
     def close(self) -> None:
         """Close the file; closing twice is not an error."""
@@ -257,24 +247,25 @@ class LogFile:
     def _current(self) -> int:
         if self._descriptor is not None:
             ours = os.fstat(self._descriptor)
-            if ours.st_size < self._max_bytes and _same_file(self.path, ours):
-                return self._descriptor
+            with suppress(FileNotFoundError):
+                if ours.st_size < self._max_bytes and os.path.samestat(self.path.stat(), ours):
+                    return self._descriptor
             self._close()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             if self.path.stat().st_size >= self._max_bytes:
-                self._set_aside()
+                self._rotate()
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         return self._descriptor
 
-    def _set_aside(self) -> None:
-        # Only one kernel may rename the files; meanwhile the others write to the file that they have open.
+    def _rotate(self) -> None:
+        # Only one kernel at a time may rename the files. Meanwhile the others write to their open file.
         turn = self.path.with_name(f"{self.path.name}.turn")
         try:
             os.close(os.open(turn, os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             with suppress(FileNotFoundError):
-                if time.time() - turn.stat().st_mtime > _TURN_SECONDS:  # the kernel that made it was killed
+                if time.time() - turn.stat().st_mtime > _TURN_SECONDS:  # its kernel was killed
                     turn.unlink()
             return
         try:
@@ -289,7 +280,7 @@ class LogFile:
 
 
 def open_log(directory: Path, level: str = "INFO", secrets: Iterable[str] = ()) -> Log:
-    """Open ``fact_magics.log`` in a directory; both are made with the first line.
+    """Open ``fact_magics.log`` in a directory; the first line creates both.
 
     Parameters
     ----------
@@ -301,16 +292,3 @@ def open_log(directory: Path, level: str = "INFO", secrets: Iterable[str] = ()) 
         Values that must never be written.
     """
     return Log(LogFile(directory / FILE_NAME), Redactor(secrets), level)
-
-
-def _timed(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    event["timestamp"] = utc_now()
-    return event
-
-
-def _same_file(path: Path, ours: os.stat_result) -> bool:
-    try:
-        theirs = path.stat()
-    except FileNotFoundError:
-        return False
-    return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)

@@ -1,4 +1,4 @@
-"""Functions that make text from models, tools and users safe and short enough to show; and times as text."""
+"""Functions that make texts from others safe and short enough to show, and that write times."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 
 # Control characters (ANSI escapes begin with one), and marks that reorder text on screen, break lines or
-# carry letters that only models see; without tab, line feed, and the characters that join letters.
+# carry letters that only models see. Tab, line feed and the characters that join letters are harmless.
 _ACTIVE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200e\u200f\u2028-\u202e\u2061-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
@@ -28,19 +28,19 @@ def inert(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Make printed text inert except for carriage returns, which draw progress bars."""
+    """Make printed text inert, except for the carriage returns that progress bars need."""
     return "\r".join(inert(part) for part in text.split("\r"))
 
 
 def shorten(text: str, limit: int, *, unit: str = "characters") -> str:
-    """Cut text at `limit`, with a note of how much was cut."""
+    """Cut text at `limit` and note how much was cut."""
     if len(text) <= limit:
         return text
     return f"{text[:limit]}… ({len(text) - limit:,} more {unit})"
 
 
 def shorten_middle(text: str, limit: int) -> str:
-    """Cut text down to `limit`, of which its end gets a quarter, with a note of how much was cut."""
+    """Cut the middle out of text and note how much was cut; a quarter of `limit` is left for the end."""
     if len(text) <= limit:
         return text
     tail = limit // 4
@@ -48,7 +48,7 @@ def shorten_middle(text: str, limit: int) -> str:
 
 
 def one_line(text: str, limit: int = 80) -> str:
-    """Fold text into one line of at most `limit` characters, before escapes."""
+    """Fold text into one line of at most `limit` characters; escapes may then make it longer."""
     folded = " ".join(text.split())
     return inert(folded if len(folded) <= limit else folded[: limit - 1] + "…")
 
@@ -81,10 +81,10 @@ def ago(seconds: float) -> str:
 
 
 def utc_now() -> str:
-    """Give the time in the form of every row: ``2026-11-22T09:28:00.123Z``."""
+    """Return the present time as the database stores it: ``2026-11-22T09:28:00.123Z``."""
     return utc_text(datetime.now(UTC))
 
 
 def utc_text(moment: datetime) -> str:
-    """Write an aware `datetime` of any time zone so that texts sort as the moments do."""
+    """Write an aware `datetime` in UTC, so that the texts sort in the order of time."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -1,4 +1,4 @@
-"""Settings, the models of a ``config.yaml``, and which found files a person trusts."""
+"""Settings, the models of a ``config.yaml``, and the files that the user trusts."""
 
 from fact_magics.config.settings import Settings, load_settings, own_home
 

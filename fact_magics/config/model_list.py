@@ -1,8 +1,8 @@
 """The models of a ``config.yaml`` in LiteLLM's form, with their names, keys and endpoints.
 
-Many projects have a file of this name, so one without a ``model_list`` of LiteLLM's kind is ignored. So is
-the rest of the file, from which LiteLLM's proxy would take callbacks, databases, variables, included files
-and Python modules to import.
+Many projects have a file of this name, so a file without a ``model_list`` in LiteLLM's form is ignored. The
+rest of the file is ignored as well: from there LiteLLM's proxy would take callbacks, databases, variables,
+included files and Python modules to import.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONFIG_FILE = "config.yaml"
 
 _KEY = "model_list"
-# A key at the start of a line or in braces; the same words inside another text don't count.
+# Matches a key at the start of a line or in braces, but not the same words inside another text.
 _MARK = re.compile(rb"""(?:^|[{,])[ \t]*["']?model_list["']?[ \t]*:""", re.MULTILINE)
 _REFERENCE = "os.environ/"
 _MOST_EVENTS = 20_000
@@ -44,7 +44,7 @@ _PLAIN_TAGS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A model under a name of the person's own: one entry of a ``model_list``.
+    """One entry of a ``model_list``: a model under a name that the user chose.
 
     Attributes
     ----------
@@ -55,17 +55,17 @@ class Deployment:
     source : str
         Path of the file.
     key : SecretStr or None
-        The key of this entry.
+        The API key.
     endpoint : str or None
-        The address of this entry; only `key` may be sent there.
+        The base address of the API; only `key` may be sent there.
     version : str or None
-        Version of the endpoint's API.
+        Version of the API.
     timeout_seconds : float or None
         How long the endpoint may be silent.
     problem, hint : str
-        Why the model can't be asked, and what to do next; both empty if it can.
+        Why the model can't be used, and what to do next; both empty if it can.
     missing : str
-        The variable that is not set, if that is the problem; empty if the file is not trusted.
+        The variable that is not set; empty if the problem is that the file is not trusted.
     """
 
     name: str
@@ -81,16 +81,9 @@ class Deployment:
 
 
 class ConfigFile(NamedTuple):
-    """The nearest file and its models.
+    """The nearest file with a ``model_list``, its models in order, and at most one note about its problems.
 
-    Attributes
-    ----------
-    path : str
-        Path of the file; empty if there is none.
-    deployments : tuple of Deployment
-        Its models in order.
-    notes : tuple of str
-        At most one line, about what is not used and why.
+    The path is empty if there is no such file.
     """
 
     path: str = ""
@@ -99,19 +92,19 @@ class ConfigFile(NamedTuple):
 
     @property
     def default(self) -> str | None:
-        """The name of the first model, if that one can be asked."""
+        """The name of the first model, if that model can be used."""
         first = next(iter(self.deployments), None)
         return first.name if first is not None and not first.problem else None
 
 
 class _Unusable(Exception):
-    """A file or an entry can't be used; the message continues a sentence that begins with its name."""
+    """A file or an entry can't be used. The message is the end of a sentence about the file or entry."""
 
 
 def read_config_file(directory: Path, home: Path, environment: Mapping[str, str]) -> ConfigFile:
     """Read the nearest ``config.yaml`` with a ``model_list``, from `directory` upward; never raises.
 
-    `home` holds the list of trusted files, which may refer to `environment` as ``os.environ/NAME``.
+    `home` holds the list of trusted files. A trusted file may refer to `environment` as ``os.environ/NAME``.
     """
     for folder in (directory, *directory.parents):
         path = folder / CONFIG_FILE
@@ -147,45 +140,46 @@ def _read(entries: Iterable[Any], path: Path, environment: Mapping[str, str], *,
     if problems:
         rest = f" (and {plural(len(problems) - 1, 'other')})" if len(problems) > 1 else ""
         notes.append(f"{problems[0]}{rest}, and is left out")
-    told = (f"{inert(str(path))}: {'; '.join(notes)}",) if notes else ()
-    return ConfigFile(str(path), tuple(found), told)
+    note = (f"{inert(str(path))}: {'; '.join(notes)}",) if notes else ()
+    return ConfigFile(str(path), tuple(found), note)
 
 
 def trust_command(path: Path) -> str:
-    """Write the command by which a person trusts a found file."""
+    """Return the command that trusts a found file."""
     return f"%fact trust {shlex.quote(inert(str(path)))}"
 
 
 def has_own_meaning(name: str) -> bool:
-    """Tell whether a name means a model without any file."""
+    """Return whether a name is the name of a model without any file."""
     return name == SHELF or name.startswith("claude-") or all(name.partition("/"))
 
 
 def _deployments(entry: Any, source: str, environment: Mapping[str, str] | None) -> list[Deployment]:
     """Read an entry: one deployment, or none if the entry is a pattern for names.
 
-    Without an environment the file is not trusted. Then a deployment that could send a key or a request
-    elsewhere is not usable: one with an endpoint, a variable, or a name that means a model already.
+    Without an environment the file is not trusted. Then a deployment is unusable if it could send a key or a
+    request elsewhere: if it has an endpoint, a variable, or a name that a model has without any file.
     """
     name = _text(entry, "model_name", _LONGEST_NAME)
     params = _field(entry, "litellm_params")
     if not isinstance(params, dict):
         raise _Unusable("has no litellm_params")
-    told = {key: _text(params, key) for key in ("model", "api_key", "api_base", "base_url", "api_version")}
-    if name is None or told["model"] is None:
+    texts = {key: _text(params, key) for key in ("model", "api_key", "api_base", "base_url", "api_version")}
+    if name is None or texts["model"] is None:
         raise _Unusable("has no model_name" if name is None else "has no litellm_params.model")
-    if "*" in name or "*" in told["model"]:
+    if "*" in name or "*" in texts["model"]:
         return []
     if name == SHELF:
         raise _Unusable(f"takes the name {SHELF}, which is reserved for the shelf")
     timeout = _seconds(params)
-    literal = {key: text for key, text in told.items() if text and not text.startswith(_REFERENCE)}
+    literal = {key: text for key, text in texts.items() if text and not text.startswith(_REFERENCE)}
     references = {
-        key: text.removeprefix(_REFERENCE) for key, text in told.items() if text and key not in literal
+        key: text.removeprefix(_REFERENCE) for key, text in texts.items() if text and key not in literal
     }
     secret = SecretStr(literal["api_key"]) if "api_key" in literal else None
     unusable = Deployment(name, literal.get("model", ""), source, secret)
-    if environment is None and (references or told["api_base"] or told["base_url"] or has_own_meaning(name)):
+    endpoint = texts["api_base"] or texts["base_url"]
+    if environment is None and (references or endpoint or has_own_meaning(name)):
         problem = f"{name} is defined in {inert(source)}, which is not trusted to choose where requests go."
         hint = f"Read the file, then trust it: %fact trust {shlex.quote(inert(source))}"
         return [replace(unusable, problem=problem, hint=hint)]
@@ -204,7 +198,7 @@ def _deployments(entry: Any, source: str, environment: Mapping[str, str] | None)
 
 
 def _field(mapping: Any, name: str) -> Any:
-    """Read a field of a mapping, or of the mapping that it merges by ``<<``."""
+    """Read a field of a mapping, or else of the mapping that is merged into it with ``<<``."""
     if not isinstance(mapping, dict):
         raise _Unusable("is not a mapping")
     merged = mapping.get("<<")
@@ -232,20 +226,20 @@ def _seconds(params: dict[Any, Any]) -> float | None:
 
 
 def _entries(content: bytes) -> list[Any] | None:
-    """Parse a file; None if it is not LiteLLM's."""
+    """Parse a file and return its entries, or None if the file is not in LiteLLM's form."""
     if len(content) > LARGEST_BYTES:
         raise _Unusable(f"is larger than {LARGEST_BYTES:,} bytes")
     import yaml
 
-    # This loader reads every value as text: a version does not become a date, and no tag makes an object.
+    # This loader reads all values as texts: a version does not become a date, and tags make no objects.
     loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         text = content.decode("utf-8")
         _refuse_bombs(yaml.parse(text, Loader=loader))
-        document = yaml.load(text, Loader=loader)  # noqa: S506 - it makes texts, lists and mappings only
+        document = yaml.load(text, Loader=loader)  # noqa: S506 - it makes only texts, lists and mappings
     except _Unusable:
         raise
-    except Exception as error:  # noqa: BLE001 - any error of the parser; its texts quote the file
+    except Exception as error:  # noqa: BLE001 - any error of the parser, whose message would quote the file
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f" (line {mark.line + 1})"
         raise _Unusable(f"can't be read as YAML{where}") from None
@@ -258,7 +252,7 @@ def _entries(content: bytes) -> list[Any] | None:
 
 
 def _refuse_bombs(events: Iterable[Any]) -> None:
-    """Refuse a document that is too large, counting each alias as all that it stands for."""
+    """Refuse a document that is too large when each alias counts as much as the value it refers to."""
     from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
     size = 0

@@ -1,4 +1,4 @@
-"""`Settings`, and the sources that they are read from.
+"""`Settings`, and the sources from which they are read.
 
 The first source that has a value decides:
 
@@ -8,7 +8,7 @@ The first source that has a value decides:
 4. the nearest ``config.yaml`` in LiteLLM's form;
 5. the default.
 
-The two files may come from a stranger. Until the person trusts them with ``%fact trust``, they can't choose
+The two files may come from a stranger. Until the user trusts them with ``%fact trust``, they can't choose
 where keys, requests and data go.
 """
 
@@ -32,10 +32,10 @@ from fact_magics.text import inert
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# These decide where data goes and whose signature is believed.
+# These decide where data goes and whose signature is accepted.
 _NEEDS_TRUST = ("FACT_HOME", "DATABASE_URL", "FACT_CACHE_URL", "SECRET_KEY")
 _ENDPOINTS = ("_BASE_URL", "_API_BASE")
-# Ollama takes no key, and Anthropic takes one of this name only.
+# Ollama takes no key, and Anthropic takes a key of this name only.
 _KEYLESS = ("OLLAMA", "ANTHROPIC")
 _PROVIDER_NAMES = ("_API_KEY", "_API_VERSION", *_ENDPOINTS)
 _ENVIRONMENT = "the environment"
@@ -45,35 +45,35 @@ Found = dict[str, tuple[Any, str]]
 
 
 class Settings(BaseModel):
-    """Everything that can be set, and where each value came from.
+    """All settings, and the source of each value.
 
     Attributes
     ----------
     home : Path
-        Database and logs; ``FACT_HOME``.
+        The directory of the database and the logs; ``FACT_HOME``.
     database : str
-        ``sqlite:///PATH``; ``DATABASE_URL``. Empty: a file in `home`.
+        ``sqlite:///PATH``, or empty for a file in `home`; ``DATABASE_URL``.
     model : str or None
-        The model for cells that name none; ``FACT_MODEL``.
+        The model for cells that don't name one; ``FACT_MODEL``.
     anthropic_api_key, anthropic_base_url
         The endpoint is None unless it came from the same source as the key.
     live : {"auto", "off"}
         Whether cells show live views.
     isolation : {"auto", "require", "process"}
-        What to do if the system can't restrict files and network.
+        What happens if the system can't restrict files and network.
     limits : dict
-        Limits of a run besides its time and memory: ``processes``, ``threads``, ``open_files`` (counts),
-        ``disk_mb``, ``file_mb``, ``printed_mb``, ``result_mb``. The others keep their defaults.
+        Limits of a run, except time and memory: ``processes``, ``threads``, ``open_files`` (counts),
+        ``disk_mb``, ``file_mb``, ``printed_mb``, ``result_mb``. A missing limit has its default.
     providers : dict
         Keys and endpoints of other providers, by their names in the environment.
     models : tuple of Deployment
         The models of the ``config.yaml``.
     origins : dict
-        The source of each field that was set, and of each of `providers`, by name.
+        The source of each field that was set and of each of `providers`, by name.
     notes : tuple of str
-        One line about each value that was found and is not used.
+        One line about each value that was found but is not used.
     withheld : tuple of str
-        Keys of a found file that are not used because the file also chooses where they go.
+        Names of keys that are not used because the file that holds them also sets where they are sent.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, validate_default=True)
@@ -147,7 +147,7 @@ class Settings(BaseModel):
         return tuple(value.get_secret_value() for value in held if value is not None)
 
 
-# The name of each field in the environment, or its own name if it has none there.
+# The name of each field in the environment. A field that can't be set there keeps its own name.
 _NAMES = {field: str(info.validation_alias or field) for field, info in Settings.model_fields.items()}
 _FIELDS = {name: field for field, name in _NAMES.items()}
 
@@ -158,9 +158,9 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     Parameters
     ----------
     overrides : mapping
-        The values that the notebook or the script set, by field name; None counts as not set.
+        The values set in the notebook or the script, by field name. None means that a value is not set.
     directory : Path
-        The notebook's: the nearest ``.env`` and ``config.yaml`` are looked for from here upward.
+        The notebook's directory. The search for ``.env`` and ``config.yaml`` goes upward from here.
     environment : mapping
         Environment variables.
 
@@ -202,7 +202,7 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
 
 
 def own_home(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Path:
-    """Find the home without asking any found file: it holds the list of trusted files."""
+    """Find the home without reading found files, because the home holds the list of trusted files."""
     chosen = overrides.get("home") or environment.get("FACT_HOME")
     home = Path(chosen) if chosen else user_data_path("fact_magics", appauthor=False)
     return home.expanduser().absolute()
@@ -211,7 +211,7 @@ def own_home(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Pa
 def _relevant(variables: Mapping[str, str]) -> dict[str, str]:
     """Select the variables that are settings: ours in upper or lower case, and those of providers.
 
-    A variable that happens to have the name of another field belongs to somebody else.
+    A variable with the name of a field that the environment can't set belongs to another program.
     """
     ours = {name.upper(): value for name, value in variables.items()}
     return {
@@ -221,8 +221,8 @@ def _relevant(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read_env_file(directory: Path, home: Path, notes: list[str]) -> tuple[dict[str, str], str, list[str]]:
-    """Read the nearest ``.env``: the values that may be used, its path, and the names of withheld keys."""
-    path = _nearest(directory, ".env")
+    """Read the nearest ``.env`` and return the usable values, its path and the names of withheld keys."""
+    path = _nearest_env_file(directory)
     if path is None:
         return {}, "", []
     shown = inert(str(path))
@@ -236,7 +236,7 @@ def _read_env_file(directory: Path, home: Path, notes: list[str]) -> tuple[dict[
         notes.append(f"{shown} is not used: it is larger than {LARGEST_BYTES:,} bytes.")
         return {}, "", []
     trusted = is_trusted(path, home, content)
-    # Interpolation would let the file read the environment's secrets.
+    # With interpolation the file could read the environment's secrets.
     read = dotenv_values(stream=StringIO(text), interpolate=trusted)
     values = {
         name: value
@@ -248,19 +248,19 @@ def _read_env_file(directory: Path, home: Path, notes: list[str]) -> tuple[dict[
     if distrusted and not trusted:
         for name in distrusted:
             del values[name]
-            # The key was most likely made for that endpoint, so it is sent nowhere else.
+            # The key was most likely made for that endpoint, so it must not be sent to another one.
             if values.pop(_key_of(name), None):
                 withheld.append(_key_of(name))
         notes.append(
-            f"{shown} sets {', '.join(distrusted)}, to be used only after you run: {trust_command(path)}"
+            f"{', '.join(distrusted)} from {shown} can be used only after you run: {trust_command(path)}"
         )
     return values, str(path), withheld
 
 
-def _nearest(directory: Path, name: str) -> Path | None:
+def _nearest_env_file(directory: Path) -> Path | None:
     for folder in (directory, *directory.parents):
-        path = folder / name
-        with suppress(OSError):  # a directory that can't be read holds nothing of ours
+        path = folder / ".env"
+        with suppress(OSError):  # skip directories that can't be read
             if path.is_file():
                 return path
     return None
@@ -271,7 +271,7 @@ def _key_of(endpoint: str) -> str:
 
 
 def _drop_foreign_database(found: Found, notes: list[str]) -> None:
-    """Ignore the database of another program, for which the same name is common."""
+    """Ignore a ``DATABASE_URL`` that was set for another program."""
     url, source = found.get("DATABASE_URL", ("", ""))
     scheme = str(url).partition(":")[0]
     if url and not scheme.startswith("sqlite"):
@@ -288,7 +288,7 @@ def _drop_strange_endpoints(found: Found, notes: list[str]) -> None:
         if key in found and found[key][1] != source:
             reason = f"{key} comes from {found[key][1]}"
         elif key not in found and source != _ENVIRONMENT and not name.startswith(_KEYLESS):
-            # The provider may take its key under another name, and from another source.
+            # The provider may take a key of another name, from another source.
             reason = f"the file holds no {key}"
         else:
             continue

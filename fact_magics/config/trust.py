@@ -1,7 +1,7 @@
-"""The files that a person trusts, by the hashes of their contents, listed in ``FACT_HOME``.
+"""The list of files that the user trusts, kept in ``FACT_HOME`` with the hashes of their contents.
 
-The folder of a notebook may come from anywhere, so a file found there may choose where keys, requests and the
-history go only once the person trusts it. A file that changes is no longer trusted.
+The folder of a notebook may come from anywhere. A file found there may choose where keys, requests and the
+history go only once the user trusts it. A file that changes is no longer trusted.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST_BYTES = 1_000_000
-"""Bound of the size of a settings file."""
+"""The largest size of a settings file."""
 
 _LIST = "trusted.json"
 
 
 def read_found(path: Path) -> bytes | None:
-    """Read a file once, so that the content that is judged is the one that is used.
+    """Read a file once, so that the content that is checked is also the content that is used.
 
     Returns
     -------
     bytes or None
-        None if there is no regular file; the first `LARGEST_BYTES` + 1 bytes of one that is too large.
+        None if the path is not a regular file. At most `LARGEST_BYTES` + 1 bytes of a file that is too large.
     """
     if not path.is_file():
         return None
@@ -36,17 +36,16 @@ def read_found(path: Path) -> bytes | None:
         return file.read(LARGEST_BYTES + 1)
 
 
-def is_trusted(path: Path, home: Path, content: bytes | None = None) -> bool:
-    """Tell whether a person trusts a file with its present content, or with the `content` that was read."""
+def is_trusted(path: Path, home: Path, content: bytes) -> bool:
+    """Return whether the user trusts a file with the content that `read_found` returned."""
     try:
-        known = _read(home).get(str(path.resolve()))
-        return known is not None and known == _digest(_read_all(path) if content is None else content)
+        return _read(home).get(str(path.resolve())) == _digest(content)
     except OSError:
         return False
 
 
 def trust(path: Path, home: Path) -> None:
-    """Trust a file as it is now.
+    """Trust a file with its present content.
 
     Raises
     ------
@@ -54,7 +53,10 @@ def trust(path: Path, home: Path) -> None:
         The file can't be read, or the list can't be written.
     """
     try:
-        trusted = {**_read(home), str(path.resolve()): _digest(_read_all(path))}
+        content = read_found(path)
+        if content is None:
+            raise FileNotFoundError(errno.ENOENT, "there is no such file")
+        trusted = {**_read(home), str(path.resolve()): _digest(content)}
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         unfinished = home / f"{_LIST}.partial"
         unfinished.write_text(json.dumps(trusted, indent=1), encoding="utf-8")
@@ -71,13 +73,6 @@ def _read(home: Path) -> dict[str, str]:
     except (FileNotFoundError, ValueError):
         return {}
     return read if isinstance(read, dict) else {}
-
-
-def _read_all(path: Path) -> bytes:
-    content = read_found(path)
-    if content is None:
-        raise FileNotFoundError(errno.ENOENT, "there is no such file")
-    return content
 
 
 def _digest(content: bytes) -> str:

@@ -1,12 +1,13 @@
 """Conversion between dataclasses and the rows of SQLite.
 
-The names of a dataclass's fields are the names of the table's columns. A tuple is stored as JSON, and a text
-that UTF-8 can't hold with its lone surrogates as escapes.
+The names of a dataclass's fields are the names of the table's columns. Tuples are stored as JSON. Lone
+surrogates, which UTF-8 can't encode, are stored as escapes.
 """
 
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,8 +16,8 @@ from fact_magics.errors import UnknownName
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 T = TypeVar("T")
 Bindable = str | bytes | int | float | None
@@ -25,16 +26,25 @@ _HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 def words(stored: str) -> tuple[str, ...]:
-    """Read back a tuple of texts."""
+    """Read a stored tuple of texts."""
     return tuple(json.loads(stored))
 
 
-# By the annotation of a field; every other type is stored as it is.
+# By the annotation of a field. Values of other types need no conversion.
 _READERS: Mapping[object, Callable[[Any], object]] = {
     "tuple[str, ...]": words,
     "bool": bool,
     "Status": Status,
 }
+
+
+def read_only(path: Path, timeout_seconds: float) -> sqlite3.Connection:
+    """Connect to a file to read it, without creating a -wal or a -shm."""
+    wal = path.with_name(f"{path.name}-wal")
+    # In `ro` mode SQLite reads the contents of a -wal but can't merge them into the file. Without a -wal
+    # nobody is writing, so SQLite need not create the -shm that readers and writers share.
+    immutable = "" if wal.exists() and wal.stat().st_size else "&immutable=1"
+    return sqlite3.connect(f"{path.as_uri()}?mode=ro{immutable}", uri=True, timeout=timeout_seconds)
 
 
 def execute(connection: sqlite3.Connection, query: str, *parameters: object) -> sqlite3.Cursor:
@@ -43,24 +53,24 @@ def execute(connection: sqlite3.Connection, query: str, *parameters: object) -> 
 
 
 def records(connection: sqlite3.Connection, query: str, *parameters: object) -> list[dict[str, Any]]:
-    """Run a query; each row as a dict by the names of its columns."""
+    """Run a query and return each row as a dict, keyed by the names of its columns."""
     cursor = execute(connection, query, *parameters)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def fetch(connection: sqlite3.Connection, kind: type[T], query: str, *parameters: object) -> list[T]:
-    """Run a query; each row as a `kind`."""
+    """Run a query and return each row as an instance of the dataclass `kind`."""
     return [instance(kind, record) for record in records(connection, query, *parameters)]
 
 
 def instance(kind: Callable[..., T], record: Mapping[str, Any]) -> T:
-    """Make a dataclass of the columns named as its fields; other columns are ignored."""
+    """Make a dataclass from the columns that are named like its fields, and ignore the others."""
     return kind(**{name: read(record[name]) if read else record[name] for name, read in _fields(kind)})
 
 
 def values_of(row: object) -> dict[str, Any]:
-    """Give the fields of a dataclass by their names."""
+    """Return the values of a dataclass, keyed by the names of its fields."""
     kind: Any = type(row)
     return {name: getattr(row, name) for name, _ in _fields(kind)}
 
@@ -68,24 +78,27 @@ def values_of(row: object) -> dict[str, Any]:
 def insert(
     connection: sqlite3.Connection, table: str, values: Mapping[str, object], conflict: str = ""
 ) -> sqlite3.Cursor:
-    """Insert a row, its values by the names of its columns; `conflict` may end the statement."""
+    """Insert a row, given as values by column name; `conflict` is an ``ON CONFLICT`` clause."""
     blanks = ", ".join("?" * len(values))
     statement = " ".join(("INSERT INTO", table, f"({', '.join(values)}) VALUES ({blanks})", conflict))
     return execute(connection, statement, *values.values())
 
 
-def full_id(connection: sqlite3.Connection, query: str, prefix: str, noun: str) -> str | None:
-    """Find the id that is, or begins with, a hexadecimal text; `UnknownName` if several ids begin so.
+def fetch_by_id(
+    connection: sqlite3.Connection, kind: type[T], ids: str, rows: str, wanted: str, noun: str
+) -> list[T]:
+    """Fetch rows by an id or the beginning of a hexadecimal id; `UnknownName` if several ids begin so.
 
-    `query` selects, in order, at most two ids from its first parameter up to, and without, its second.
+    `ids` is a query for the first two ids from its first parameter up to, but not including, its second.
+    `rows` is a query for the rows with one id.
     """
-    beginning = prefix.strip().lower()
-    if not beginning or not _HEXADECIMAL.issuperset(beginning):
-        return None
-    found = [row[0] for row in connection.execute(query, (beginning, f"{beginning}g"))]
-    if len(found) > 1 and found[0] != beginning:
-        raise UnknownName(f"More than one {noun} begins with {prefix!r}.", hint="Write more of its id.")
-    return found[0] if found else None
+    beginning = wanted.strip().lower()
+    found = []
+    if beginning and _HEXADECIMAL.issuperset(beginning):
+        found = [row[0] for row in connection.execute(ids, (beginning, f"{beginning}g"))]
+        if len(found) > 1 and found[0] != beginning:
+            raise UnknownName(f"More than one {noun} begins with {wanted!r}.", hint="Write more of its id.")
+    return fetch(connection, kind, rows, found[0] if found else wanted)
 
 
 def bindable(value: object) -> Bindable:

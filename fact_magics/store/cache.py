@@ -19,19 +19,13 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 1024 * 1024 * 1024
 
 _SWEPT_AT_ONCE = 32
-# A hit writes its time of use at most so often; the order of eviction may be as old.
+# A hit updates the stored time of use at most this often, so the order of eviction may lag by as much.
 _TOUCH_SECONDS = 3600.0
 _TOUCHES_REMEMBERED = 10_000
 
 
 class Cache:
-    """The stored answers of a database.
-
-    Parameters
-    ----------
-    max_bytes : int
-        Bound of all answers together; a larger answer is not kept.
-    """
+    """The stored answers of a database, together at most `max_bytes`. A larger answer is not kept."""
 
     def __init__(self, database: Database, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         self._database = database
@@ -39,7 +33,7 @@ class Cache:
         self._touched: dict[str, float] = {}
 
     async def get(self, key: str) -> CacheEntry | None:
-        """Find an answer that has not expired. The caller judges whether its confirmations suffice."""
+        """Find an answer that has not expired. The caller decides whether it has enough confirmations."""
         query = "SELECT * FROM cache WHERE key = ?"
         found = await self._database.read(lambda connection: fetch(connection, CacheEntry, query, key))
         return found[0] if found and not found[0].expired(utc_now()) else None
@@ -51,10 +45,10 @@ class Cache:
     def keeping(
         self, entries: Sequence[CacheEntry], used: Iterable[str | None] = ()
     ) -> Callable[[sqlite3.Connection], None]:
-        """Make the part of a transaction that stores answers and marks those under the keys `used` as used.
+        """Return a function for a transaction: it stores `entries`, and new times of use for `used`.
 
-        An answer replaces the one with its key, and adds the confirmations of one with the same result to
-        its own.
+        An entry replaces the stored one with the same key. If both have the same result, the confirmations
+        of the stored one are added to those of the new one.
         """
         now = utc_now()
         stale = self._stale(used)
@@ -72,7 +66,7 @@ class Cache:
         return work
 
     def _stale(self, keys: Iterable[str | None]) -> list[str]:
-        """Select the keys whose last use was not written for a while, and remember them as written."""
+        """Select the keys whose time of use was written long ago, and remember that it is written now."""
         clock = time.monotonic()
         due = {
             key for key in keys if key and clock - self._touched.get(key, -_TOUCH_SECONDS) >= _TOUCH_SECONDS
@@ -84,7 +78,7 @@ class Cache:
 
 
 def _next_use(connection: sqlite3.Connection) -> str:
-    """Give the time of a use, later than every earlier one even if the clock has not moved on."""
+    """Return a time later than every stored time of use, even if the clock has not moved on."""
     moment = datetime.now(UTC)
     (latest,) = connection.execute("SELECT max(used_at) FROM cache").fetchone()
     if latest is not None:
@@ -109,8 +103,7 @@ def _put(connection: sqlite3.Connection, entry: CacheEntry) -> None:
 
 
 def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> None:
-    # An expired answer is never served, so a few at a time are enough, as long as they go faster than they
-    # come.
+    # Expired answers are never served. Removing a few with each new answer is enough to keep them few.
     expired = (
         "SELECT key FROM cache WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?"
     )
@@ -118,16 +111,11 @@ def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> None:
         _delete(connection, key)
     (total,) = connection.execute("SELECT bytes FROM cache_total").fetchone()
     excess = total - max_bytes
-    oldest = "SELECT key, size FROM cache ORDER BY used_at LIMIT ?"
-    while excess > 0:
-        rows = connection.execute(oldest, (_SWEPT_AT_ONCE,)).fetchall()
-        if not rows:  # the total is not the sum of the rows
-            break
-        for key, size in rows:
-            _delete(connection, key)
-            excess -= size
-            if excess <= 0:
-                break
+    oldest = "SELECT key, size FROM cache ORDER BY used_at LIMIT 1"
+    while excess > 0 and (found := connection.execute(oldest).fetchone()):
+        key, size = found
+        _delete(connection, key)
+        excess -= size
 
 
 def _delete(connection: sqlite3.Connection, key: str) -> None:

@@ -1,4 +1,4 @@
-"""`Database`: opens the file, refuses it or brings its tables up to date, and runs transactions."""
+"""`Database` opens the file, checks that it is ours, brings its tables up to date and runs transactions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from fact_magics.errors import StoreError
+from fact_magics.store.binding import read_only
 from fact_magics.store.schema import APPLICATION_ID, MIGRATIONS
 from fact_magics.store.worker import Worker, WorkerClosed
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Migrations = tuple[tuple[str, ...], ...]
 
-# SQLite's own wait for a lock is not fair, and in a few situations (the switch to WAL, a recovery) there is
-# none.
+# SQLite's own wait for a lock is not fair, and in a few situations (the switch to WAL, a recovery) SQLite
+# does not wait at all. `_patiently` tries again for longer.
 _BUSY_TIMEOUT_MS = 5_000
 _PATIENCE_SECONDS = 60.0
 _SMALLEST_PAGE = 512
@@ -33,6 +34,8 @@ _WAL_KEPT_BYTES = 32 * 1024 * 1024
 _ELSEWHERE = "Point FACT_HOME or DATABASE_URL at a place that you can write."
 _ANOTHER = "Name another file in DATABASE_URL."
 _FOREIGN = ("belongs to another program.", _ANOTHER)
+_DENIED = "permission denied"
+_FILE_IN_PATH = "a part of its path is a file"
 _SALVAGE = (
     "Move it away (with its -wal and -shm) to start a new one; "
     "`sqlite3 FILE .recover` saves what can be read."
@@ -46,36 +49,31 @@ _SQLITE = {
     sqlite3.SQLITE_CORRUPT: ("is damaged.", _SALVAGE),
     sqlite3.SQLITE_READONLY: ("can't be written.", _ELSEWHERE),
     sqlite3.SQLITE_CANTOPEN: ("can't be opened.", _ELSEWHERE),
-    sqlite3.SQLITE_PERM: ("can't be opened: permission denied.", _ELSEWHERE),
+    sqlite3.SQLITE_PERM: (f"can't be opened: {_DENIED}.", _ELSEWHERE),
     sqlite3.SQLITE_FULL: ("can't grow: the disk is full.", "Free some space, then run the cell again."),
     sqlite3.SQLITE_TOOBIG: ("can't hold a value this large.", "Return less, or write it to a file."),
     sqlite3.SQLITE_BUSY: (
         "is locked by another program.",
-        "Close what holds it open in a long transaction, then run the cell again.",
+        "Close the program that holds it in a long transaction, then run the cell again.",
     ),
     sqlite3.SQLITE_IOERR: (
         "can't be read or written: the disk reports an error.",
-        "Check the disk; a network drive can't hold the database: point FACT_HOME at a local one.",
+        "Check the disk. If it is a network drive, point FACT_HOME at a local directory.",
     ),
 }
 
 _SYSTEM = {
-    errno.EACCES: "permission denied",
-    errno.EPERM: "permission denied",
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
     errno.EROFS: "the file system is read-only",
     errno.ENOSPC: "the disk is full",
-    errno.ENOTDIR: "a part of its path is a file",
-    errno.EEXIST: "a part of its path is a file",
-    errno.ENAMETOOLONG: "its name is too long",
-    errno.ELOOP: "its path is a loop of links",
+    errno.ENOTDIR: _FILE_IN_PATH,
+    errno.EEXIST: _FILE_IN_PATH,
 }
 
 
 class Database:
-    """An open database file: reads and transactions run one after the other on its thread.
-
-    Made by `Database.open`.
-    """
+    """An open database file, made by `open`. Its queries and transactions run on one thread, in order."""
 
     def __init__(self, path: Path, worker: Worker) -> None:
         self.path = path
@@ -83,9 +81,9 @@ class Database:
 
     @classmethod
     async def open(cls, path: Path, *, migrations: Migrations = MIGRATIONS) -> Self:
-        """Open a file as `Store.open` does; `migrations` lead from an empty file to the tables of now.
+        """Open a file as `Store.open` does; `migrations` turn an empty file into the present tables.
 
-        Directories and files that are made are accessible to the user alone (0700, 0600).
+        Only the user can access the directories and files that this creates (0700, 0600).
         """
         path = _full(path)
         worker = Worker(partial(_connect, path, len(migrations)))
@@ -101,26 +99,27 @@ class Database:
         return cls(path, worker)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a query. It does not wait for other programs that write."""
+        """Run a query, without waiting for other programs that write."""
         with self._errors_explained():
             return await self._worker.run(partial(_patiently, work=work))
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a transaction that has the write lock from its first statement.
 
-        It is done whole or not at all, also if the process is killed. If the caller is cancelled while it
-        waits, it is done whole. `work` may run more than once, so it must change nothing but the database.
+        The transaction is committed as a whole or not at all, even if the process is killed. If the waiting
+        caller is cancelled, the transaction still completes. `work` may run more than once, so it must change
+        nothing but the database.
         """
         with self._errors_explained():
             return await self._worker.run(partial(_patiently, work=partial(_transact, work=work)))
 
     def write_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a transaction as `write` does, from a thread that runs no loop and waits for it."""
+        """Run a transaction as `write` does, and block the calling thread, which runs no loop, meanwhile."""
         with self._errors_explained():
             return self._worker.run_blocking(partial(_patiently, work=partial(_transact, work=work)))
 
     async def aclose(self) -> None:
-        """Close the file after what was queued; closing twice is not an error."""
+        """Close the file after all earlier work; closing twice is not an error."""
         await self._worker.close()
 
     @contextmanager
@@ -149,7 +148,7 @@ def _explained(error: sqlite3.Error | OSError, path: Path) -> StoreError:
 
 
 def _code(error: sqlite3.Error) -> int:
-    """Give SQLite's result code without its extension; 0 for an error of Python's module itself."""
+    """Return SQLite's primary result code, or 0 for an error that Python's module raised itself."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
@@ -185,26 +184,22 @@ def _make_file(path: Path) -> None:
 
 
 def _inspect(path: Path, newest: int) -> None:
-    """Refuse a file that is not ours without leaving a lock, a -wal or a -shm.
+    """Refuse a file that is not ours, without leaving a lock, a -wal or a -shm.
 
-    The file is read through SQLite alone: closing a descriptor of our own would drop the locks that SQLite
-    holds on the same file elsewhere in this process.
+    Only SQLite reads the file: closing a descriptor of our own would drop the locks that SQLite holds on the
+    same file elsewhere in this process.
     """
     size = path.stat().st_size
     if size == 0:
         return
-    if size < _SMALLEST_PAGE:  # SQLite would take a file of one byte for an empty one and overwrite it
+    if size < _SMALLEST_PAGE:  # SQLite would treat a file of one byte as empty and overwrite it
         raise _refusal(path, *_SQLITE[sqlite3.SQLITE_NOTADB])
-    wal = path.with_name(f"{path.name}-wal")
-    # A reader in `ro` mode sees the contents of a -wal, and can't merge it into the file.
-    mode = "mode=ro" if wal.exists() and wal.stat().st_size else "mode=ro&immutable=1"
-    address = f"{path.as_uri()}?{mode}"
-    with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT_MS / 1000)) as connection:
-        _patiently(connection, partial(_judge_header, path=path, newest=newest))
+    with closing(read_only(path, _BUSY_TIMEOUT_MS / 1000)) as connection:
+        _patiently(connection, partial(_judge, path=path, newest=newest, header_only=True))
 
 
-def _judge_header(connection: sqlite3.Connection, path: Path, newest: int) -> tuple[int, int]:
-    """Give the version and the application of a file, or refuse it."""
+def _judge(connection: sqlite3.Connection, path: Path, newest: int, *, header_only: bool = False) -> int:
+    """Return the version of a file, or refuse a file that is newer or not ours."""
     version = _user_version(connection)
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application not in {0, APPLICATION_ID}:
@@ -212,26 +207,22 @@ def _judge_header(connection: sqlite3.Connection, path: Path, newest: int) -> tu
     if version > newest:
         raise _refusal(
             path,
-            f"is from a newer fact_magics (version {version}, here up to {newest}).",
+            f"was written by a newer fact_magics (its version is {version}; this one reads up to {newest}).",
             "Upgrade with `pip install -U fact_magics`, or point FACT_HOME at another directory.",
         )
-    return version, application
-
-
-def _judge(connection: sqlite3.Connection, path: Path, newest: int) -> int:
-    """Give the version of a file, or refuse it, also if it has tables without our mark."""
-    version, application = _judge_header(connection, path, newest)
-    if not application and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+    if header_only or application:
+        return version
+    if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
         raise _refusal(path, *_FOREIGN)
     return version
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
     judge = partial(_judge, path=path, newest=len(migrations))
-    # In one transaction, because another kernel may be making the tables between two queries.
+    # In one transaction, because another kernel could create the tables between two queries.
     _patiently(connection, partial(_transact, work=judge, begin="BEGIN"))
     (journal,) = _patiently(connection, lambda it: it.execute("PRAGMA journal_mode = WAL").fetchone())
-    # Some network drives can't share the memory that WAL needs; the older journal is slower, and as safe.
+    # Some network drives can't share the memory that WAL needs. The older journal is slower but just as safe.
     connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -241,7 +232,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Migrations)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
-    # Judged again inside the lock: two kernels that start at once both find an empty file.
+    # Checked again while holding the lock: two kernels that start at once both find an empty file.
     version = _judge(connection, path, len(migrations))
     for number, statements in enumerate(migrations[version:], start=version + 1):
         for statement in statements:
@@ -263,7 +254,7 @@ def _transact(
         result = work(connection)
         connection.execute("COMMIT")
     finally:
-        # Some failures (a full disk) have rolled back already.
+        # After some failures (a full disk) SQLite has already rolled back.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
     return result
@@ -277,4 +268,4 @@ def _patiently(connection: sqlite3.Connection, work: Callable[[sqlite3.Connectio
         except sqlite3.OperationalError as error:
             if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
-        time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - spreads kernels that wait for the same lock
+        time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - kernels that wait for one lock shall not retry in step

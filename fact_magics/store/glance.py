@@ -1,26 +1,27 @@
-"""Quick queries for completion and lists, which may not wait: nothing is made, kept open or changed.
+"""Quick read-only queries for completion and lists, which must not wait.
 
-Each query has a connection of its own that can only read. It raises `sqlite3.Error`, `OSError` or
-`LookupError` if there is no file, or it can't be read, or its tables are those of another version.
+Each query opens and closes a connection of its own, and neither creates nor changes a file. It raises
+`sqlite3.Error`, `OSError` or `LookupError` if the file is missing, can't be read or has tables of another
+version.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fact_magics.store import tools
-from fact_magics.store.binding import words
+from fact_magics.store.binding import read_only, words
 from fact_magics.tool import HAND, IMPORTED, SHELF, Status
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
 _LOCK_SECONDS = 0.1
-# The most rows that a query looks at, so that it takes no longer in a large database.
+# A query looks at no more rows than this, so that a large database is as fast as a small one.
 _LATEST = 500
 _RUNS = 20
 
@@ -41,14 +42,14 @@ def versions(path: Path, name: str) -> list[str]:
 
 
 def source(path: Path, name: str, version: str | None) -> str:
-    """Give the source of a version; empty if there is none."""
+    """Return the source of a version, or an empty text if there is no such version."""
     with _opened(path) as connection:
         found = tools.get(connection, name, version)
     return found.source if found else ""
 
 
 def tags(path: Path) -> list[str]:
-    """List the tags of the tools that became current last."""
+    """List the tags of the 500 tools whose current version changed last."""
     query = """
         SELECT tools.tags FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id
         ORDER BY toolbox.updated_at DESC LIMIT ?
@@ -58,12 +59,12 @@ def tags(path: Path) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class ModelUse:
-    """The use of a model by the latest attempts of generations.
+    """How the latest attempts of generations used a model.
 
     Attributes
     ----------
     provider, model : str
-        As the attempts name them; all entries of the shelf count as one.
+        As the attempts name them; all entries of the shelf count as one model.
     last_used : str
         UTC, ISO 8601.
     attempts, accepted : int
@@ -78,7 +79,7 @@ class ModelUse:
 
 
 def model_uses(path: Path) -> list[ModelUse]:
-    """List the models of the 500 latest attempts, the latest first; not of what people wrote or imported."""
+    """List the models of the 500 latest attempts, the latest first. Hand-written tools don't count."""
     query = "SELECT provider, model, status, started_at FROM generations ORDER BY started_at DESC LIMIT ?"
     found: dict[tuple[str, str], ModelUse] = {}
     with _opened(path) as connection:
@@ -93,12 +94,12 @@ def model_uses(path: Path) -> list[ModelUse]:
 
 
 def models(path: Path) -> list[str]:
-    """List the names of the models that were asked last, the latest first, without the shelf."""
+    """List the names of the models in `model_uses`, without the shelf."""
     return list(dict.fromkeys(use.model for use in model_uses(path) if use.provider != SHELF))
 
 
 def runs(path: Path) -> list[str]:
-    """List the beginnings of the ids of the latest runs, the latest first."""
+    """List the first eight digits of the ids of the latest runs, the latest first."""
     query = "SELECT substr(id, 1, 8) FROM tool_executions ORDER BY executed_at DESC LIMIT ?"
     return _column(path, query, _RUNS)
 
@@ -110,9 +111,5 @@ def _column(path: Path, query: str, *parameters: str | int) -> list[str]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    wal = path.with_name(f"{path.name}-wal")
-    # Without a -wal nobody writes, and SQLite need not make the file that readers and writers share.
-    immutable = "" if wal.exists() and wal.stat().st_size else "&immutable=1"
-    address = f"{path.as_uri()}?mode=ro{immutable}"
-    with closing(sqlite3.connect(address, uri=True, timeout=_LOCK_SECONDS)) as connection:
+    with closing(read_only(path, _LOCK_SECONDS)) as connection:
         yield connection

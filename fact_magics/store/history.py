@@ -1,11 +1,11 @@
-"""`History`: the attempts of generations and the runs of tools, newest first."""
+"""`History`: the attempts of generations and the runs of tools."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
 from fact_magics.errors import CellError
-from fact_magics.store.binding import fetch, full_id, insert, values_of
+from fact_magics.store.binding import fetch, fetch_by_id, insert, values_of
 from fact_magics.store.rows import ExecutionRow, GenerationRow
 from fact_magics.store.search import indexable, indexable_json, match_expression
 from fact_magics.store.since import read_since
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NO_LIMIT = -1
-# An answer from the cache is indexed whole with the run that made it. Indexing a long one again with each
-# cached run took longer than the rest of its cell.
+# The run that computed an answer indexes all of it. A run answered by the cache indexes only this much:
+# indexing a long answer again took longer than the rest of the cell.
 _CACHED_CHARACTERS = 1_024
 
 
@@ -43,12 +43,12 @@ class History:
         since: str | datetime | timedelta | None = None,
         limit: int | None = 20,
     ) -> list[ExecutionRow]:
-        """List the runs that fit all filters, the latest first.
+        """List the runs that match all filters, the latest first.
 
         Parameters
         ----------
         search : str, optional
-            Words whose beginnings all appear in a run's input, output, printed text or error.
+            Beginnings of words, all of which appear in a run's input, output, printed text or error.
         since : str, datetime or timedelta, optional
             See `read_since`: ``2h``, ``3 days``, ``yesterday``, ISO 8601.
         limit : int or None
@@ -63,23 +63,25 @@ class History:
         if search is None:
             source, order = "tool_executions", "executed_at DESC, seq DESC"
         else:
-            # The index gives its matches in this order, so that a common word costs no more than the limit.
+            # The index yields its matches in this order, so a search for a common word stops at the limit.
             source = "execution_search CROSS JOIN tool_executions ON seq = execution_search.rowid"
             order = "execution_search.rowid DESC"
-            asked["execution_search MATCH ?"] = _expression(search)
+            expression = asked["execution_search MATCH ?"] = match_expression(search)
+            if expression is None:
+                raise CellError(
+                    f"{search[:80]!r} holds no letter and no digit to search for.",
+                    hint="Write a word or a number.",
+                )
         return await self._select(ExecutionRow, "tool_executions.*", source, asked, order, limit)
 
     async def find_run(self, run_id: str) -> ExecutionRow | None:
-        """Find a run by its id or the beginning of it (`UnknownName` if several runs begin so)."""
-
-        def work(connection: sqlite3.Connection) -> ExecutionRow | None:
-            ids = "SELECT id FROM tool_executions WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
-            found = full_id(connection, ids, run_id, "run")
-            query = "SELECT * FROM tool_executions WHERE id = ?"
-            rows = fetch(connection, ExecutionRow, query, found) if found else []
-            return rows[0] if rows else None
-
-        return await self._database.read(work)
+        """Find a run by its id or the beginning of its id; `UnknownName` if several ids begin so."""
+        ids = "SELECT id FROM tool_executions WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
+        rows = "SELECT * FROM tool_executions WHERE id = ?"
+        found = await self._database.read(
+            lambda connection: fetch_by_id(connection, ExecutionRow, ids, rows, run_id, "run")
+        )
+        return found[0] if found else None
 
     async def generations(
         self,
@@ -90,25 +92,22 @@ class History:
         since: str | datetime | timedelta | None = None,
         limit: int | None = 20,
     ) -> list[GenerationRow]:
-        """List attempts of generations, the latest first; the parameters are those of `runs`."""
+        """List attempts of generations, the latest first, with the filters of `runs`."""
         asked = _filters("started_at", session_id, tool_name, status, since)
         return await self._select(
             GenerationRow, "*", "generations", asked, "started_at DESC, seq DESC", limit
         )
 
     async def attempts(self, generation_id: str) -> list[GenerationRow]:
-        """List the attempts of one generation in order; its id may be cut short as in `find_run`."""
-
-        def work(connection: sqlite3.Connection) -> list[GenerationRow]:
-            ids = """
-                SELECT generation_id FROM generations WHERE generation_id >= ? AND generation_id < ?
-                GROUP BY generation_id ORDER BY generation_id LIMIT 2
-            """
-            found = full_id(connection, ids, generation_id, "generation")
-            query = "SELECT * FROM generations WHERE generation_id = ? ORDER BY attempt"
-            return fetch(connection, GenerationRow, query, found) if found else []
-
-        return await self._database.read(work)
+        """List the attempts of one generation in order, found by its id as in `find_run`."""
+        ids = """
+            SELECT generation_id FROM generations WHERE generation_id >= ? AND generation_id < ?
+            GROUP BY generation_id ORDER BY generation_id LIMIT 2
+        """
+        rows = "SELECT * FROM generations WHERE generation_id = ? ORDER BY attempt"
+        return await self._database.read(
+            lambda connection: fetch_by_id(connection, GenerationRow, ids, rows, generation_id, "generation")
+        )
 
     async def _select(
         self,
@@ -132,19 +131,16 @@ class History:
 
 
 def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow]) -> None:
-    """Add attempts as a part of a transaction.
+    """Add attempts as a part of a transaction, except those that a commit has already added.
 
-    A row that is there already, because the caller of an earlier commit was cancelled, stays as it is.
+    A caller that was cancelled during a commit may pass the same rows again.
     """
     for row in rows:
         insert(connection, "generations", values_of(row), "ON CONFLICT (generation_id, attempt) DO NOTHING")
 
 
 def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> None:
-    """Add runs as a part of a transaction, and index the words of what went in and what came out.
-
-    A row that is there already, because the caller of an earlier commit was cancelled, stays as it is.
-    """
+    """Add runs as `add_generations` adds attempts, and index the words of their inputs and outputs."""
     for row in rows:
         kept = insert(connection, "tool_executions", values_of(row), "ON CONFLICT (id) DO NOTHING")
         if not kept.rowcount:
@@ -172,12 +168,3 @@ def _filters(
         "status = ?": status,
         f"{clock} >= ?": None if since is None else read_since(since),
     }
-
-
-def _expression(search: str) -> str:
-    expression = match_expression(search)
-    if expression is None:
-        raise CellError(
-            f"{search[:80]!r} holds no letter and no digit to search for.", hint="Write a word or a number."
-        )
-    return expression

@@ -1,4 +1,4 @@
-"""`MemoryCache`: the answers that are served without reading the database."""
+"""`MemoryCache`: answers that can be served without reading the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheStats:
-    """The contents of a cache and its bound, in bytes, and the counts of its look-ups and evictions."""
+    """How full a cache is, and how many look-ups and evictions it has had."""
 
     entries: int
     bytes: int
@@ -26,14 +26,10 @@ class CacheStats:
 
 
 class MemoryCache:
-    """A cache bounded in bytes, safe to use from any thread; the least recently used are removed first.
+    """A cache of at most `max_bytes` for any thread; the least recently used entries are evicted first.
 
-    Answers are kept in the form of the wire, so that no two callers share one object.
-
-    Parameters
-    ----------
-    max_bytes : int
-        Bound of the sizes of all entries together; a larger entry is not kept.
+    Answers are kept encoded, so that no two callers share one object. An entry larger than the limit is not
+    kept.
     """
 
     def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
@@ -43,7 +39,7 @@ class MemoryCache:
         self._bytes = self._hits = self._misses = self._evictions = 0
 
     def get(self, key: str) -> CacheEntry | None:
-        """Find an entry, which may have expired: no clock is read here."""
+        """Find an entry. It may have expired: the caller checks that."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -54,7 +50,7 @@ class MemoryCache:
             return entry
 
     def put(self, entry: CacheEntry) -> None:
-        """Keep an entry in place of the one with its key."""
+        """Keep an entry, in place of the one with the same key."""
         size = entry.size
         with self._lock:
             self._drop(entry.key)

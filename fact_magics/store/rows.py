@@ -18,10 +18,7 @@ _ENTRY_OVERHEAD = 256
 
 
 def new_id() -> str:
-    """Make an id that is unique over all databases: 16 random hexadecimal digits.
-
-    `History.find_run` also takes the beginning of an id, so that a person need not type all of it.
-    """
+    """Make an id that is unique across all databases: 16 random hexadecimal digits."""
     return secrets.token_hex(8)
 
 
@@ -32,7 +29,7 @@ class SessionRow:
     Attributes
     ----------
     notebook : str
-        The notebook's path, empty where there is none or it is not known.
+        The notebook's path; empty if there is no notebook or its path is not known.
     kernel, python : str
         ``ipykernel 7.4.0``, ``3.11.7``.
     ended_at : str or None
@@ -49,14 +46,14 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate(ToolMetadata):
-    """A source that was accepted, with the metadata of the version that it will be given.
+    """An accepted source, with the metadata of the version that it will become.
 
     Attributes
     ----------
     signature_id : str
-        Identity of the signature that a caller sees; another one gives the next version a new major number.
+        Identity of the signature. If it differs from the current version's, the major number goes up.
     id : str
-        The id that the tool will have, so that rows of the same transaction can name it.
+        The id of the future version, so that rows of the same transaction can refer to it.
     """
 
     source: str
@@ -65,7 +62,7 @@ class Candidate(ToolMetadata):
     version: str = ""
 
     def numbered(self, version: str) -> ToolVersion:
-        """Make the tool that this becomes under a version number."""
+        """Make the tool version with this number."""
         known = {each.name: getattr(self, each.name) for each in fields(ToolMetadata)}
         return ToolVersion(ToolMetadata(**known | {"version": version}), self.source)
 
@@ -83,13 +80,13 @@ class GenerationRow:
     reason : str
         Why the attempt was not accepted, in a sentence; empty for an accepted one.
     text, source : str
-        The text of the model as it arrived, and the code that was found in it.
+        The model's text as it arrived, and the code found in it.
     input_tokens, output_tokens, cache_read_tokens, cache_creation_tokens : int or None
         None if the provider did not report it.
     cost_usd : float or None
         None if no price is known.
     tool_id : str or None
-        Id of the version that this attempt became.
+        The version that this attempt became.
     """
 
     generation_id: str
@@ -125,15 +122,15 @@ class ExecutionRow:
     tool_id, tool_version : str or None
         None if the run was refused before a version was found.
     input_data, output_data : str or None
-        JSON in the form for people; `output_data` is None on failure.
+        JSON, written for people to read; `output_data` is None on failure.
     error, details : str or None
         The failure in one line, and the traceback of the tool's own frames.
     cached : bool
         The answer came from the cache, where its key is `cache_key`.
     isolation : str
-        The layers in force, joined by a comma and a space.
+        The layers of isolation in force, separated by ``", "``.
     permissions : tuple of str
-        Everything that the tool and the cell granted the run.
+        All permissions that the tool and the cell granted to the run.
     """
 
     id: str = field(default_factory=new_id)
@@ -157,7 +154,7 @@ class ExecutionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheEntry:
-    """An answer that a run may be given again.
+    """An answer that later runs with the same key may receive.
 
     Attributes
     ----------
@@ -170,8 +167,8 @@ class CacheEntry:
     expires_at : str or None
         None for an answer that never expires.
     confirmations : int
-        How many runs in a row gave this result. Storing an entry adds its count to that of an entry with
-        the same key and result; another result starts the count again.
+        How many runs in a row gave this result. Storing an entry adds its count to a stored one with the
+        same key and result; a different result starts the count again.
     """
 
     key: str
@@ -190,11 +187,11 @@ class CacheEntry:
 
     @property
     def size(self) -> int:
-        """Bytes that storing it takes, estimated."""
-        # Four bytes a character: counting costs no copy, and an estimate that is too high only evicts early.
+        """Estimated number of bytes that storing the entry takes."""
+        # Four bytes a character avoids encoding a copy; an estimate that is too high only evicts early.
         printed = len(self.printed) * (1 if self.printed.isascii() else 4)
         return _ENTRY_OVERHEAD + len(self.result) + printed
 
     def expired(self, now: str) -> bool:
-        """Whether it has expired at `now`."""
+        """Whether the entry has expired at `now`."""
         return self.expires_at is not None and self.expires_at <= now

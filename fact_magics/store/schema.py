@@ -1,15 +1,15 @@
-"""The tables, as the migrations that make them.
+"""The migrations that create the tables.
 
 A migration is a tuple of statements. The database's ``user_version`` counts the migrations that were applied,
-so a released one is never edited: a change is one more tuple at the end of `MIGRATIONS`.
+so a released migration is never edited: to change the tables, add a tuple at the end of `MIGRATIONS`.
 
-The full-text indexes `tool_search` and `execution_search` have the `seq` of a row as its rowid. `seq` orders
-and joins the rows of one database; `id` is unique over all databases.
+`seq` orders and joins the rows of one database, and is their rowid in the full-text indexes `tool_search` and
+`execution_search`. `id` is unique across all databases.
 """
 
 from __future__ import annotations
 
-# The letters "FACT", which tell our databases from those of other programs.
+# The letters "FACT" mark our databases.
 APPLICATION_ID = 0x46414354
 
 _SESSIONS = (
@@ -111,8 +111,8 @@ _GENERATIONS = (
     "CREATE INDEX generations_that_failed ON generations (status, started_at) WHERE status <> 'ok'",
 )
 
-# One index for each filter of the history, each in the order of time. The last three hold failures alone.
-# Nearly all runs succeed: these cost them nothing, and a list of successes is soon filled from the others.
+# One index for each filter of the history, each ordered by time. The last three contain only failures. Nearly
+# all runs succeed, so these indexes cost them nothing, and a list of successes fills quickly from the others.
 _EXECUTIONS = (
     """
     CREATE TABLE tool_executions (
@@ -152,7 +152,7 @@ _EXECUTIONS = (
     "CREATE VIRTUAL TABLE execution_search USING fts5(input, output, notes, tokenize = 'unicode61')",
 )
 
-# Triggers keep the total, so that it stays right whoever deletes a row, and nobody has to count.
+# Triggers keep the totals, so that they stay right whatever deletes a row.
 _CACHE = (
     """
     CREATE TABLE cache (
@@ -199,7 +199,7 @@ _CACHE = (
 
 INITIAL = (*_SESSIONS, *_TOOLS, *_GENERATIONS, *_EXECUTIONS, *_CACHE)
 
-# The permissions of a run, as JSON. Earlier a run had those of its tool.
+# The permissions of a run, as JSON. Earlier runs had the permissions of their tool.
 _PERMISSIONS_OF_RUNS = (
     "ALTER TABLE tool_executions ADD COLUMN permissions TEXT NOT NULL DEFAULT '[]'",
     """

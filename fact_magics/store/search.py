@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# Scripts without spaces between words; the tokenizer would take each run of such characters for one word.
+# Scripts without spaces between words. The tokenizer would treat a whole sentence in them as one word.
 _UNSPACED = re.compile(
     "([\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f])"
 )
@@ -13,28 +13,26 @@ _JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)")
 _INDEXED_CHARACTERS = 16_384
 
 
-def indexable(text: str | None) -> str:
+def indexable(text: str) -> str:
     """Prepare plain text for the index: its first 16,384 characters, without lone surrogates."""
-    return _spaced(text[:_INDEXED_CHARACTERS]) if text else ""
+    return _spaced(text[:_INDEXED_CHARACTERS])
 
 
-def indexable_json(text: str | None) -> str:
+def indexable_json(text: str) -> str:
     r"""Prepare JSON for the index, without its escapes, so that ``"\nword"`` is not indexed as ``nword``."""
-    if not text:
-        return ""
     head = text[:_INDEXED_CHARACTERS]
     return _spaced(_JSON_ESCAPE.sub(_unescaped, head) if "\\" in head else head)
 
 
 def match_expression(query: str) -> str | None:
-    """Make the FTS5 query for texts with words that begin with the words of `query`.
+    """Make an FTS5 query for texts in which each word of `query` is the beginning of a word.
 
     Returns
     -------
     str or None
         None if `query` holds no letter and no digit.
     """
-    # SQLite reads a query up to its first NUL.
+    # SQLite ignores a query after its first NUL.
     words = [word for word in query.replace("\0", " ").split() if any(map(str.isalnum, word))]
     quoted = [_spaced(word).replace('"', '""') for word in words]
     return " ".join(f'"{word}"*' for word in quoted) or None

@@ -1,4 +1,4 @@
-"""Times as ``--since`` reads them: ISO 8601, a duration before now, ``today`` or ``yesterday``."""
+"""Reads the times of ``--since``: ISO 8601, a duration before now, ``today`` or ``yesterday``."""
 
 from __future__ import annotations
 
@@ -22,29 +22,28 @@ _HINT = "Write a duration such as 2h, 90 min or 3 days, today, yesterday, or an 
 
 
 def read_since(since: str | datetime | timedelta, *, now: datetime | None = None) -> str:
-    """Convert the text of a user to a moment.
+    """Convert a time that a user wrote to UTC.
 
     Parameters
     ----------
     since : str, datetime or timedelta
         ``2h``, ``1h 30m``, ``3 days``, ``2 weeks ago``, ``today``, ``yesterday``, an ISO 8601 date or time.
-        Durations are before `now`; a date means its midnight; a time without an offset is local.
+        Durations count back from `now`; a date means its midnight; a time without an offset is local.
     now : datetime, optional
-        Aware; the present, if it is not given.
+        Must be aware. The default is the present.
 
     Returns
     -------
     str
-        UTC, in the form of the rows.
+        UTC, in the form of `fact_magics.text.utc_now`.
 
     Raises
     ------
     CellError
         The text has none of these forms, or the moment is outside the calendar.
     """
-    moment = datetime.now(UTC) if now is None else now
     try:
-        return utc_text(_moment(since, moment))
+        return utc_text(_moment(since, now or datetime.now(UTC)))
     except (ValueError, OverflowError, OSError):
         raise CellError(f"{str(since)[:80]!r} is not a time that --since can read.", hint=_HINT) from None
 
@@ -57,7 +56,7 @@ def _moment(since: str | datetime | timedelta, now: datetime) -> datetime:
     text = since.strip().lower()
     midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     if text in {"today", "yesterday"}:
-        # The offset is added last, because that of the day before may differ.
+        # The offset is added last, because yesterday's offset may differ.
         return (midnight if text == "today" else midnight - timedelta(days=1)).astimezone()
     if _DURATION.fullmatch(text):
         return now - timedelta(seconds=_seconds(text.removesuffix("ago")))

@@ -1,4 +1,4 @@
-"""`Store`: everything that outlives the kernel, in one database."""
+"""`Store`: the database that keeps tools, history and answers when the kernel ends."""
 
 from __future__ import annotations
 
@@ -20,24 +20,11 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """The database of one `FACT_HOME`, opened by `Store.open`; any number of kernels may have it open.
+    """The database of one `FACT_HOME`, made by `Store.open`. Any number of kernels may have it open.
 
-    Every method, also of the parts, may be awaited by many tasks at once, and raises `StoreError` if the file
-    can't be read or written. A write has been committed when it returns. If its caller is cancelled, it is
-    committed all the same.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    sessions : Sessions
-        The kernels that used it.
-    tools : Tools
-        The toolbox, with every version of every tool.
-    history : History
-        What was generated and what was run.
-    cache : Cache
-        The answers that runs may be given again.
+    The methods of the store and of its parts (`sessions`, `tools`, `history`, `cache`) may be awaited by many
+    tasks at once, and raise `StoreError` if the file can't be read or written. A write is committed when it
+    returns. If its caller is cancelled, it is still committed.
     """
 
     def __init__(self, database: Database, *, cache_max_bytes: int = DEFAULT_MAX_BYTES) -> None:
@@ -50,25 +37,20 @@ class Store:
 
     @classmethod
     async def open(cls, path: Path, *, cache_max_bytes: int = DEFAULT_MAX_BYTES) -> Self:
-        """Open a database, made if it is not there, and bring its tables up to date.
+        """Open a database, create it if necessary, and bring its tables up to date.
 
-        Parameters
-        ----------
-        path : Path
-            The file.
-        cache_max_bytes : int
-            Bound of the stored answers together.
+        Stored answers take at most `cache_max_bytes` together.
 
         Raises
         ------
         StoreError
             The file can't be opened, is not a database, belongs to another program, is damaged, or comes from
-            a newer version. It is left as it was.
+            a newer version. It is not changed.
         """
         return cls(await Database.open(path), cache_max_bytes=cache_max_bytes)
 
     async def aclose(self) -> None:
-        """Close the file after what was asked before; closing twice is not an error."""
+        """Close the file when all earlier calls are done; closing twice is not an error."""
         await self._database.aclose()
 
     async def __aenter__(self) -> Self:
@@ -85,14 +67,14 @@ class Store:
         generations: Sequence[GenerationRow] = (),
         cache_entries: Sequence[CacheEntry] = (),
     ) -> None:
-        """Keep the rows of a cell in one transaction: all or none."""
+        """Store rows in one transaction: all or none of them."""
         if executions or generations or cache_entries:
             await self._database.write(self._keeping(executions, generations, cache_entries))
 
     def commit_blocking(
         self, executions: Sequence[ExecutionRow] = (), cache_entries: Sequence[CacheEntry] = ()
     ) -> None:
-        """Keep rows as `commit` does, from a thread that has no loop and waits for it."""
+        """Store rows as `commit` does, and block the calling thread, which runs no loop, meanwhile."""
         if executions or cache_entries:
             self._database.write_blocking(self._keeping(executions, (), cache_entries))
 

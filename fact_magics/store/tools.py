@@ -1,4 +1,4 @@
-"""`Tools`: every version of every tool, which one is current, and the search for tools by words."""
+"""`Tools`: all versions of all tools, the current version of each, and the search by words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CURRENT = "FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id"
 
 
 class Tools:
-    """The toolbox of a database, with all versions, also those that are not current or were removed."""
+    """The toolbox of a database, including versions that are not current or were removed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -37,30 +37,25 @@ class Tools:
         session_id: str | None = None,
         generations: Sequence[GenerationRow] = (),
     ) -> ToolVersion:
-        """Make a candidate the next version of its name, current and the session's, in one transaction.
+        """Store a candidate as the next version of its name, make it current and pin the session to it.
 
-        The number is found inside the transaction, so that two kernels can't be given the same one. It
-        follows the current version: another signature gives a new major version; another contract, a new
-        minor one; anything else, a new patch. It is above all numbers that were ever given, also to removed
-        versions.
+        The version number follows the current version: another signature increases the major number, another
+        contract the minor number, and anything else the patch number. A number is never given twice, not even
+        after its version was removed, nor by two kernels at once.
 
         Parameters
         ----------
         generations : sequence of GenerationRow
-            The attempts that led to it, kept in the same transaction; the accepted one may
-            carry ``tool_id=candidate.id``.
+            The attempts that led to the candidate, stored in the same transaction. The accepted one may have
+            ``tool_id=candidate.id``.
         """
 
         def work(connection: sqlite3.Connection) -> ToolVersion:
             number = _next_number(connection, candidate)
             version = candidate.numbered("{}.{}.{}".format(*number))
             values = values_of(version.metadata) | dict(zip(("major", "minor", "patch"), number, strict=True))
-            values |= {
-                "source": version.source,
-                "signature_id": candidate.signature_id,
-                "session_id": session_id,
-            }
-            insert(connection, "tools", values)
+            others = {"signature_id": candidate.signature_id, "session_id": session_id}
+            insert(connection, "tools", values | others | {"source": version.source})
             _set_current(connection, candidate.name, candidate.id, session_id)
             add_generations(connection, generations)
             return version
@@ -73,7 +68,7 @@ class Tools:
         Parameters
         ----------
         version : str or None
-            None for the current one; ``1`` and ``1.2`` for the highest 1.x.x and 1.2.x; or exact.
+            None for the current version; ``1`` and ``1.2`` for the highest 1.x.x and 1.2.x; ``1.2.3``.
         """
         return await self._database.read(lambda connection: get(connection, name, version))
 
@@ -82,14 +77,14 @@ class Tools:
         return await self._first("SELECT * FROM tools WHERE id = ?", tool_id)
 
     async def by_request(self, request_hash: str) -> ToolVersion | None:
-        """Find the version that was accepted last for a request."""
+        """Find the latest version that was accepted for a request."""
         query = "SELECT * FROM tools WHERE request_hash = ? AND removed_at IS NULL ORDER BY seq DESC LIMIT 1"
         return await self._first(query, request_hash) if request_hash else None
 
     async def same_version(
         self, name: str, source: str, contract: str, permissions: tuple[str, ...]
     ) -> ToolVersion | None:
-        """Find the version that was kept last with this very source, contract and permissions."""
+        """Find the latest version with exactly this source, contract and permissions."""
         query = """
             SELECT * FROM tools WHERE name = ? AND removed_at IS NULL
             AND source = ? AND contract = ? AND permissions = ?
@@ -106,7 +101,7 @@ class Tools:
         return await self._all(query, name)
 
     async def latest(self, limit: int = 100) -> list[ToolVersion]:
-        """List current versions, the one that became current last first."""
+        """List current versions, the one that became current most recently first."""
         return await self._all(f"SELECT tools.* {_CURRENT} ORDER BY toolbox.updated_at DESC LIMIT ?", limit)
 
     async def names(self, prefix: str = "", limit: int = 10_000) -> list[str]:
@@ -114,7 +109,7 @@ class Tools:
         return await self._database.read(lambda connection: names(connection, prefix, limit))
 
     async def search(self, text: str, limit: int = 20) -> list[ToolVersion]:
-        """Find current versions by the beginnings of words in names, descriptions and tags, best first."""
+        """Find current versions by beginnings of words in names, descriptions and tags, best match first."""
         expression = match_expression(text)
         if expression is None:
             return []
@@ -137,7 +132,7 @@ class Tools:
         await self._database.write(lambda connection: _set_current(connection, name, tool_id, session_id))
 
     async def remove(self, name: str) -> int:
-        """Take a name out of the toolbox, and count its versions; they stay for the history."""
+        """Remove a name and return the number of its versions, which stay in the database for the history."""
 
         def work(connection: sqlite3.Connection) -> int:
             row = execute(connection, "SELECT seq FROM toolbox WHERE name = ?", name).fetchone()
@@ -158,7 +153,7 @@ class Tools:
 
 
 def get(connection: sqlite3.Connection, name: str, version: str | None) -> ToolVersion | None:
-    """Find a version as `Tools.get` does, over a connection."""
+    """Find a version as `Tools.get` does."""
     if version is None:
         found = _tools(connection, f"SELECT tools.* {_CURRENT} WHERE toolbox.name = ?", name)
     elif number := _PARTIAL.fullmatch(version):
@@ -173,8 +168,8 @@ def get(connection: sqlite3.Connection, name: str, version: str | None) -> ToolV
 
 
 def names(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
-    """List names as `Tools.names` does, over a connection."""
-    # The highest code point sorts above every name: bounds, unlike LIKE, are searched in the index.
+    """List names as `Tools.names` does."""
+    # Unlike LIKE, a comparison uses the index. The highest code point sorts after every name.
     query = "SELECT name FROM toolbox WHERE name >= ? AND name < ? ORDER BY name LIMIT ?"
     return [row[0] for row in execute(connection, query, prefix, f"{prefix}\U0010ffff", limit)]
 

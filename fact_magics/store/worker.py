@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A wait for a lock without a limit does not see an interrupt on every system.
+# On some systems an interrupt does not end a wait for a lock that has no time limit.
 _HEARTBEAT_SECONDS = 0.1
 
 
 class WorkerClosed(Exception):
-    """The connection takes no more work."""
+    """The connection is closed."""
 
 
 class Worker(aiosqlite.Connection):
     """An aiosqlite connection that runs a whole transaction as one function.
 
-    aiosqlite queues one statement at a time: a task that is cancelled between two of them leaves a
-    transaction open, into which the next task's rows fall. Here a function runs from beginning to end on the
-    thread, whatever becomes of the task that waits for it, and costs one hop between the threads.
+    aiosqlite queues one statement at a time. A task that is cancelled between two statements leaves its
+    transaction open, and the next task's rows become part of it. Here a whole function runs on the thread,
+    even if the task that waits for it is cancelled, and costs one switch between threads.
 
-    Connecting and stopping are aiosqlite's own. Three of its private attributes (0.22) are needed:
+    aiosqlite itself connects and stops. Three of its private attributes (0.22) are needed:
 
-    - `_tx`, its queue: a job put there brings a future of its own. aiosqlite's public methods deliver their
-      results to the loop of the caller; if that is closed by then, their thread dies with a traceback in
-      whatever cell is running. And a caller that blocks has no loop.
-    - `_thread`, which is not a daemon: while a connection is open, the interpreter would not exit.
-    - `_connection`, which the functions work on.
+    - `_tx`, its queue: a job that is put there brings its own future. aiosqlite's public methods deliver
+      results to the caller's loop. If that loop is closed by then, the thread dies and prints a traceback in
+      the running cell. A blocking caller has no loop at all.
+    - `_thread`: as it is not a daemon, an open connection would keep the interpreter from exiting.
+    - `_connection`, the connection that the functions use.
     """
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
@@ -45,16 +45,13 @@ class Worker(aiosqlite.Connection):
         self._is_ended = False
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` on the thread, after what was queued before it.
-
-        If the caller is cancelled, it stops waiting; `work` is done all the same.
-        """
+        """Run `work` on the thread after all earlier work, even if the caller is cancelled meanwhile."""
         return await asyncio.wrap_future(self._queue(work))
 
     def run_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` as `run` does, and block the calling thread, which runs no loop, meanwhile.
 
-        A loop between the two threads would double the hops, which for one row cost more than its commit.
+        A loop between the two threads would double the switches, which cost more than the commit of a row.
         """
         future = self._queue(work)
         while not future.done():
@@ -65,16 +62,16 @@ class Worker(aiosqlite.Connection):
         return future.result()
 
     async def close(self) -> None:
-        """Close the file after what was queued, and end the thread; closing twice is not an error."""
+        """Close the file after all earlier work, and end the thread; closing twice is not an error."""
         if not self._is_ended:
             closed = self._queue(lambda connection: connection.close())
             self.stop()
             await asyncio.wrap_future(closed)
 
     def stop(self) -> None:
-        """Close the file and end the thread after what was queued, without waiting."""
+        """Do as `close`, without waiting."""
         self._is_ended = True
-        # Called on the thread, aiosqlite's own finds no loop to which it would have to report.
+        # On the thread, aiosqlite's own `stop` finds no loop to which it would have to report.
         self._tx.put_nowait((None, super().stop))
 
     def _queue(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
@@ -82,12 +79,12 @@ class Worker(aiosqlite.Connection):
         if connection is None or self._is_ended:
             raise WorkerClosed
         future: Future[T] = Future()
-        future.set_running_or_notify_cancel()  # from now on it can't be cancelled
+        future.set_running_or_notify_cancel()  # a waiting caller can't cancel it
 
         def job() -> None:
             try:
                 future.set_result(work(connection))
-            except Exception as error:  # noqa: BLE001 - whoever waits for the future receives it
+            except Exception as error:  # noqa: BLE001 - the caller that waits receives it
                 future.set_exception(error)
 
         self._tx.put_nowait((None, job))

@@ -57,7 +57,10 @@ class TestRollback:
         tool = await core.roll_back("twice", "1.0.0")
         assert tool.version == "1.0.0"
         assert (await core.tool("twice")).version == "1.0.0"
-        assert await core._store.sessions.pinned(core.session_id, "twice") == tool.id
+        query = "SELECT tool_id FROM session_pins WHERE session_id = ? AND name = 'twice'"
+        assert await core._store._database.read(
+            lambda connection: connection.execute(query, (core.session_id,)).fetchall()
+        ) == [(tool.id,)]
         assert (await other.tool("twice")).version == "1.0.0"
         # And forth again, by part of its number.
         assert (await core.roll_back("twice", "1")).version == "1.0.1"

@@ -50,7 +50,6 @@ def calls(candidate: Callable[..., Candidate]) -> dict[str, Callable[[Store], Aw
         "sessions.end": lambda store: store.sessions.end("5e"),
         "sessions.find": lambda store: store.sessions.find("5"),
         "sessions.pin": lambda store: store.sessions.pin("5e", "slugify", "71d"),
-        "sessions.pinned": lambda store: store.sessions.pinned("5e", "slugify"),
         "tools.accept": lambda store: store.tools.accept(made, session_id="5e"),
         "tools.accept another contract": lambda store: store.tools.accept(candidate(contract="c")),
         "tools.accept another signature": lambda store: store.tools.accept(candidate(signature_id="s9")),

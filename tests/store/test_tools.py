@@ -222,6 +222,12 @@ class TestSearch:
         assert await shelf.tools.search("parsnip") == []
 
 
+async def pinned(store: Store, session_id: str, name: str) -> str | None:
+    query = "SELECT tool_id FROM session_pins WHERE session_id = ? AND name = ?"
+    found = await store._database.read(lambda it: it.execute(query, (session_id, name)).fetchone())
+    return found[0] if found else None
+
+
 class TestCurrentAndPinned:
     async def test_a_session_keeps_what_it_was_pinned_to_until_it_moves_itself(
         self, store: Store, candidate: Make
@@ -230,15 +236,15 @@ class TestCurrentAndPinned:
             await store.sessions.start(session)
         first = await store.tools.accept(candidate(), session_id="a")
         second = await store.tools.accept(candidate(), session_id="b")
-        assert await store.sessions.pinned("a", "slugify") == first.metadata.id
-        assert await store.sessions.pinned("b", "slugify") == second.metadata.id
+        assert await pinned(store, "a", "slugify") == first.metadata.id
+        assert await pinned(store, "b", "slugify") == second.metadata.id
         assert await store.tools.get("slugify") == second
-        assert await store.sessions.pinned("a", "other") is None
+        assert await pinned(store, "a", "other") is None
         await store.sessions.pin("a", "slugify", second.metadata.id)
-        assert await store.sessions.pinned("a", "slugify") == second.metadata.id
+        assert await pinned(store, "a", "slugify") == second.metadata.id
         await store.tools.set_current("slugify", first.metadata.id, session_id="b")
-        assert await store.sessions.pinned("b", "slugify") == first.metadata.id
-        assert await store.sessions.pinned("unknown", "slugify") is None
+        assert await pinned(store, "b", "slugify") == first.metadata.id
+        assert await pinned(store, "unknown", "slugify") is None
         assert await store.tools.get("slugify") == first
 
     async def test_a_version_of_another_name_can_not_become_current(
