@@ -32,13 +32,13 @@ _LATER = "Run the cell again in a while, or name another model with --model."
 _REFUSALS = {
     400: (
         "{0.name} refused the request (HTTP {1}).",
-        "If the reason is not clear, use --model with another model.",
+        "If the reason is not clear, name another model with --model.",
     ),
     401: ("{0.name} refused the key.", "Check {0.key_name}, then run the cell again."),
     402: ("{0.name} has an unpaid bill for this account.", "See the account's billing page."),
     403: (
         "The key may not use {0.model} at {0.name}.",
-        "Use another key, or name another model with --model.",
+        "Name another model with --model, or use another key.",
     ),
     404: ("{0.name} does not know the model {0.model}.", "Check the name given to --model or FACT_MODEL."),
     413: ("The request is too large for {0.model}.", "Shorten the text, or the values inserted into it."),
