@@ -77,14 +77,14 @@ class TestWithTheSDKs:
 
 class TestScript:
     def test_written_source_is_fenced(self, server):
-        """`writes` gives what models give: one Python block, with prose around it if wished."""
+        """`writes` answers as models do: one Python block, with optional prose around it."""
         server.writes("\ndef f() -> int:\n    return 1\n\n", before="Here it is:", after="Done.")
         _, _, body = post(server, "/v1/messages", message())
         text = json.loads(body)["content"][0]["text"]
         assert text == "Here it is:\n\n```python\ndef f() -> int:\n    return 1\n```\n\n\nDone."
 
     def test_replies_come_in_order_and_then_a_clear_error(self, server):
-        """A request beyond the script says so, and asks not to be repeated."""
+        """The answer to a request beyond the script says so, and forbids a retry."""
         server.reply("one")
         server.reply("two")
         texts = [
@@ -144,8 +144,8 @@ class TestScript:
             ({"breaks": "x", "ending": "explode"}, "explode"),
         ],
     )
-    def test_a_step_that_is_none(self, step, problem):
-        """A mistake in a script is told with its number when it is loaded."""
+    def test_an_invalid_step(self, step, problem):
+        """Loading a script with a mistake names the step and the problem."""
         with pytest.raises(ValueError, match="Step 2") as caught:
             ModelServer([{"reply": "fine"}, step])
         assert problem in str(caught.value)
@@ -153,7 +153,7 @@ class TestScript:
 
 class TestRecord:
     def test_secrets_are_not_kept(self, server):
-        """Headers are recorded without what authenticates; whether a key was sent can still be asked."""
+        """Recorded headers hold no secrets; `carries` still tells whether a key was sent."""
         server.reply("text")
         post(server, "/v1/messages", message(), {"x-api-key": "s3cret", "cookie": "c00kie", "x-note": "kept"})
         (request,) = server.requests
@@ -185,13 +185,13 @@ class TestFaults:
         assert post(server, path, message())[0] == 200
 
     @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff"])
-    def test_a_body_that_is_no_object(self, server, body):
-        """It is answered with 400, and no reply is used up."""
+    def test_a_body_that_is_not_an_object(self, server, body):
+        """The answer is 400, and no reply is used up."""
         assert post(server, "/v1/messages", body)[0] == 400
         assert server.requests == ()
 
     def test_an_unknown_path(self, server):
-        """What is not served says so."""
+        """The answer to an unknown path names it."""
         status, _, body = post(server, "/v1/embeddings", {})
         assert status == 404
         assert "POST /v1/embeddings" in body.decode()
@@ -200,7 +200,7 @@ class TestFaults:
         "garbage", [b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"POST / HTTP/1.1\r\ncontent-length: x\r\n\r\n"]
     )
     def test_garbage_does_not_stop_it(self, server, garbage):
-        """A client that speaks no HTTP is hung up on, and the next one is served."""
+        """A client that does not speak HTTP is disconnected, and the next one is served."""
         host, port = server.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=20) as client:
             client.sendall(garbage)
@@ -208,13 +208,13 @@ class TestFaults:
         server.reply("text")
         assert post(server, "/v1/messages", message())[0] == 200
 
-    def test_a_dropped_body_is_no_whole_body(self, server):
-        """`dropped` ends the connection inside the body, which HTTP clients notice."""
+    def test_a_dropped_body_is_incomplete(self, server):
+        """`dropped` closes the connection inside the body, so an HTTP client raises an error."""
         server.breaks("0123456789", "dropped")
         with pytest.raises(http.client.IncompleteRead):
             post(server, "/v1/messages", message(stream=True))
 
-    def test_a_reset_is_one(self, server):
+    def test_a_reset_breaks_the_connection(self, server):
         """`reset` breaks the connection as a crashing server does."""
         server.breaks("0123456789", "reset")
         with pytest.raises((ConnectionResetError, http.client.IncompleteRead)):
@@ -223,7 +223,7 @@ class TestFaults:
 
 class TestTime:
     def test_pace_holds_back_the_tokens(self, server):
-        """At a pace, the first token is there while the last is still to come."""
+        """At a pace, the first token arrives before the last one is sent."""
         server.reply("a" * 40, pace=20, chunk=4)
         connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=20)
         body = json.dumps(message(stream=True))
@@ -240,7 +240,7 @@ class TestTime:
         assert not server.wait_for_disconnect(0)
 
     def test_a_disconnect_is_seen_once(self, server):
-        """A client that hangs up in mid-answer is counted, and each wait takes one."""
+        """Each wait reports one client that disconnected in mid-answer."""
         server.breaks("0123456789", "stall", after=5)
         connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=20)
         connection.request("POST", "/v1/messages", json.dumps(message(stream=True)), {"x-api-key": "k"})
@@ -253,7 +253,7 @@ class TestTime:
         assert not server.wait_for_disconnect(0)
 
     def test_waiting_for_a_request(self, server):
-        """A test can wait until it is asked."""
+        """A test can wait until a request comes."""
         assert not server.wait_for_request(timeout=0)
         server.reply("text")
         client = threading.Thread(target=post, args=(server, "/v1/messages", message()))
@@ -262,7 +262,7 @@ class TestTime:
         client.join()
 
     def test_closing_hangs_up_on_stalled_clients(self, server):
-        """Leaving the with block frees the port, the thread and whoever still waits."""
+        """Closing the server frees the port, ends the thread and disconnects waiting clients."""
         server.breaks("0123456789", "stall")
         failures = []
 
@@ -283,7 +283,7 @@ class TestTime:
         server.close()
 
     async def test_it_works_beside_a_running_loop(self, server):
-        """In an async test it needs nothing of the test's own loop."""
+        """The server does not need the event loop of an async test."""
         server.reply("text")
         status, _, _ = await asyncio.to_thread(post, server, "/v1/messages", message())
         assert status == 200
@@ -291,7 +291,7 @@ class TestTime:
 
 class TestOllama:
     def test_its_models_and_its_lines(self, server):
-        """Ollama's list, and its answers line by line, streamed unless told otherwise."""
+        """Ollama lists its models, and streams its answers line by line unless a request says otherwise."""
         connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=20)
         connection.request("GET", "/api/tags")
         assert [model["name"] for model in json.load(connection.getresponse())["models"]] == [
@@ -304,15 +304,13 @@ class TestOllama:
         lines = [json.loads(line) for line in post(server, "/api/chat", turns, {})[2].splitlines()]
         assert "".join(line["message"]["content"] for line in lines) == "Hello there"
         assert [line["done"] for line in lines] == [False, False, False, True]
-        whole = json.loads(
-            post(server, "/api/generate", {"model": "m", "prompt": "hi", "stream": False}, {})[2]
-        )
-        assert (whole["response"], whole["done"]) == ("Bye", True)
+        whole = json.loads(post(server, "/api/chat", {**turns, "stream": False}, {})[2])
+        assert (whole["message"]["content"], whole["done"]) == ("Bye", True)
 
 
 class TestStrict:
     def test_every_key_but_its_own_is_refused(self):
-        """A strict server takes no key for another, where it answers and where it lists; Ollama has none."""
+        """A strict server refuses other keys for answers and for lists; Ollama needs no key."""
         with ModelServer(strict=True) as server:
             server.reply("Hi")
             for path in ("/v1/messages", "/v1/chat/completions"):
@@ -357,7 +355,7 @@ class TestCommand:
             assert process.stderr.read() == ""
 
     @pytest.mark.parametrize("content", ["{not json", "5", '[{"rite": "x"}]', '{"reply": "x"}', "[1]"])
-    def test_a_script_that_is_none(self, tmp_path, content):
+    def test_an_invalid_script(self, tmp_path, content):
         """A bad script is one line on stderr, not a traceback."""
         script = tmp_path / "script.json"
         script.write_text(content, "utf-8")

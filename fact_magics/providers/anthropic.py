@@ -1,4 +1,4 @@
-"""Claude, through Anthropic's own SDK."""
+"""The provider for Claude, through Anthropic's SDK."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
     from fact_magics.providers.base import Prompt, ProviderEvent, StopReason
     from fact_magics.providers.failures import Failure, Patience
 
-PUBLIC_URL = "https://api.anthropic.com"
-MAX_TOKENS = 16_000
-
+_PUBLIC_URL = "https://api.anthropic.com"
+_MAX_TOKENS = 16_000
 _STOP_REASONS: dict[str, StopReason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "refusal": "refused",
 }
-# The kinds of a stream's `error` event, and the HTTP status that means the same.
+# The types of a stream's `error` event, and the HTTP status with the same meaning.
 _STATUS_OF_TYPE = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -53,13 +52,12 @@ class AnthropicProvider(RemoteProvider):
     key : SecretStr
         The API key.
     base_url : str, optional
-        Another endpoint than Anthropic's, which may be sent this key. It is never read from the environment.
+        The endpoint to which requests and key are sent, instead of Anthropic's. It is never read from the
+        environment.
     patience : Patience, optional
         Retries and time limits.
-    notice : str, optional
-        What the cell says about this choice.
-    told_in : str, optional
-        Where key and endpoint stand, if they stand in a file and not in their usual variables.
+    source : str, optional
+        The file entry that holds key and endpoint, for messages; by default their usual variables hold them.
 
     Raises
     ------
@@ -76,14 +74,13 @@ class AnthropicProvider(RemoteProvider):
         *,
         base_url: str | None = None,
         patience: Patience | None = None,
-        notice: str = "",
-        told_in: str = "",
+        source: str = "",
     ) -> None:
-        super().__init__(model, patience, notice)
-        key_name = f"The api_key in {told_in}" if told_in else "ANTHROPIC_API_KEY"
-        url_name = f"The api_base in {told_in}" if told_in else "ANTHROPIC_BASE_URL"
+        super().__init__(model, patience)
+        key_name = f"The api_key in {source}" if source else "ANTHROPIC_API_KEY"
+        url_name = f"The api_base in {source}" if source else "ANTHROPIC_BASE_URL"
         self._key = checked_key(key.get_secret_value(), key_name)
-        self._base_url = checked_url(base_url, url_name) if base_url else PUBLIC_URL
+        self._base_url = checked_url(base_url, url_name) if base_url else _PUBLIC_URL
         self._service = Service("Anthropic", model, self._base_url, key_name, url_name, (self._key,))
         self._client: AsyncAnthropic | None = None
 
@@ -92,40 +89,10 @@ class AnthropicProvider(RemoteProvider):
         if client is not None:
             await client.close()
 
-    async def open(self) -> None:
+    async def open(self) -> AsyncAnthropic:
         """Import the SDK and make its client; nothing is sent."""
-        # The import takes most of a second: not on the event loop.
+        # The import takes most of a second, so it runs outside the event loop.
         await asyncio.to_thread(import_module, "anthropic.resources.messages")
-        self._open()
-
-    async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
-        await self.open()
-        import httpx2
-
-        answer = _Answer(self.model)
-        stream: Any = await self._open().messages.create(
-            model=self.model,
-            max_tokens=prompt.max_tokens or MAX_TOKENS,
-            # One block, so that everything before the conversation is one cached prefix.
-            system=[{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}],
-            messages=cast("Any", [{"role": turn.role, "content": turn.text} for turn in prompt.messages]),
-            stream=True,
-            thinking=_thinking(self.model),
-        )
-        async with stream:
-            try:
-                async for event in stream:
-                    delta = answer.read(event)
-                    if delta is not None:
-                        yield delta
-            except (httpx2.NetworkError, httpx2.RemoteProtocolError):
-                if not answer.has_text:
-                    raise
-        if not answer.started:
-            raise self._service.not_understood().error
-        yield answer.finished()
-
-    def _open(self) -> AsyncAnthropic:
         self._check_open()
         if self._client is None:
             import anthropic
@@ -145,6 +112,33 @@ class AnthropicProvider(RemoteProvider):
                 else None,
             )
         return self._client
+
+    async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
+        client = await self.open()
+        import httpx2
+
+        answer = _Answer(self.model)
+        stream: Any = await client.messages.create(
+            model=self.model,
+            max_tokens=prompt.max_tokens or _MAX_TOKENS,
+            # One block, so that everything before the conversation is one cached prefix.
+            system=[{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}],
+            messages=cast("Any", [{"role": turn.role, "content": turn.text} for turn in prompt.messages]),
+            stream=True,
+            thinking=_thinking(self.model),
+        )
+        async with stream:
+            try:
+                async for event in stream:
+                    delta = answer.read(event)
+                    if delta is not None:
+                        yield delta
+            except (httpx2.NetworkError, httpx2.RemoteProtocolError):
+                if not answer.has_text:
+                    raise
+        if not answer.started:
+            raise self._service.not_understood().error
+        yield answer.finished()
 
     def _explain(self, error: Exception) -> Failure:
         import anthropic
@@ -166,8 +160,7 @@ class AnthropicProvider(RemoteProvider):
         return service.failed(error, error)
 
 
-# The SDK's names of the counts, and ours. The output count at a message's start is only of what was written
-# until then.
+# The SDK's names of the token counts, and ours.
 _COUNTS = {
     "output_tokens": "output_tokens",
     "input_tokens": "input_tokens",
@@ -177,7 +170,7 @@ _COUNTS = {
 
 
 class _Answer:
-    """Collects one answer from the SDK's events."""
+    """One answer, collected from the SDK's events."""
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -187,13 +180,13 @@ class _Answer:
         self.counts: dict[str, int] = {}
 
     def read(self, event: Any) -> TextDelta | ThinkingDelta | None:
-        """Take in one event; return its text, if it brings any."""
+        """Add one event; return its text, if it has any."""
         match event.type:
             case "message_start":
                 self.started = True
                 self.model = event.message.model or self.model
                 self._count(event.message.usage)
-                self.counts.pop("output_tokens", None)
+                self.counts.pop("output_tokens", None)  # it counts only the tokens written so far
             case "content_block_start":
                 return self._text(event.content_block)
             case "content_block_delta":
@@ -224,8 +217,8 @@ class _Answer:
 
 
 def _thinking(model: str) -> Any:
-    # From Claude 5 on, thinking is on by default and silent; summaries show that something happens. Older
-    # models don't think unless asked, or refuse "adaptive".
+    # From Claude 5 on, thinking is on by default but not sent; summaries show progress. Older models don't
+    # think unless asked, or refuse "adaptive".
     from anthropic import omit
 
     generation = re.match(r"claude-[a-z]+-(\d+)(?:-|$)", model)

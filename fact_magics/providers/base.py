@@ -1,4 +1,4 @@
-"""What every provider takes and gives: a prompt in, events out."""
+"""The interface of providers: a prompt goes in, events come out."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ if TYPE_CHECKING:
 
     from fact_magics.tool import ToolSpec, Usage
 
+# The model finished, reached the limit of its answer, or declined; or the connection broke.
 StopReason: TypeAlias = Literal["end", "length", "refused", "cut"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of the conversation; the last one is the user's."""
+    """One turn of the conversation; the last turn is the user's."""
 
     role: Literal["user", "assistant"]
     text: str
@@ -23,24 +24,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A question to a model.
+    """A question to a model."""
 
-    Attributes
-    ----------
-    system : str
-        The stable prefix that every request shares, so that providers can cache it.
-    messages : tuple of Message
-        The request, then each rejected candidate and what was wrong with it.
-    spec : ToolSpec, optional
-        The same request as data, for the shelf, which is not a model.
-    max_tokens : int or None
-        Limit of the answer in tokens; None for as long as a tool may be.
-    """
-
-    system: str
-    messages: tuple[Message, ...]
-    spec: ToolSpec | None = None
-    max_tokens: int | None = None
+    system: str  # the same for every request, so that providers can cache it
+    messages: tuple[Message, ...]  # the request, then each rejected candidate and the reasons
+    spec: ToolSpec | None = None  # the request as data, for the shelf
+    max_tokens: int | None = None  # None for the provider's default
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,52 +48,31 @@ class ThinkingDelta:
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """The request failed before any text came, and is made again after a pause.
+    """The request failed before any text came, and is repeated after a pause."""
 
-    Attributes
-    ----------
-    reason : str
-        For people: ``overloaded``, ``too many requests``, ``no connection``.
-    delay_seconds : float
-        The pause that starts with this event.
-    attempt : int
-        1 for the first retry.
-    """
-
-    reason: str
-    delay_seconds: float
-    attempt: int
+    reason: str  # such as "overloaded", "too many requests", "no connection"
+    delay_seconds: float  # the pause, which starts now
+    attempt: int  # 1 for the first retry
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The last event of every stream that raised nothing.
-
-    Attributes
-    ----------
-    stop_reason : {"end", "length", "refused", "cut"}
-        The model ended by itself, met the limit on its answer, or declined; or the connection broke in
-        the middle. Text that came before is worth showing in each case.
-    usage : Usage
-        Tokens, as far as they are known.
-    model : str
-        The model that answered, as it names itself.
-    """
+    """The last event of each stream that raises no error."""
 
     stop_reason: StopReason
-    usage: Usage
-    model: str
+    usage: Usage  # unknown counts are None
+    model: str  # the name that the server gives
 
 
 ProviderEvent: TypeAlias = TextDelta | ThinkingDelta | Retrying | Finished
 
 
 class Provider(Protocol):
-    """Writes candidates."""
+    """A source of candidates: a model, or the shelf."""
 
     @property
     def name(self) -> str:
-        """The provider: ``anthropic``, ``litellm``, ``shelf``."""
+        """The provider's name: ``anthropic``, ``litellm``, ``shelf``."""
 
     @property
     def model(self) -> str:
@@ -112,20 +80,19 @@ class Provider(Protocol):
 
     @property
     def notice(self) -> str:
-        """One line that the cell shows about this choice; empty where there is nothing to say."""
+        """One line that the cell shows about the choice of this model; may be empty."""
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
-        """Ask, and give the answer as it comes; `Finished` is last.
+        """Ask the model, and yield its answer as it comes; `Finished` is last.
 
-        Leave it early only inside `contextlib.aclosing`, or by cancelling the task: both close the
-        connection at once.
+        To stop early, use `contextlib.aclosing` or cancel the task: both close the connection at once.
 
         Raises
         ------
         ProviderError
-            The model could not be asked, or its answer stalled.
+            The request failed, or the answer stalled.
         GenerationFailed
-            The shelf has no tool that fits.
+            The shelf has no suitable tool.
         """
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""The models that a cell can name here and now, and what each still needs; no model is asked."""
+"""The models that a cell can name, and the key or package that each still needs; no model is asked."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
     from fact_magics.config.model_list import Deployment
 
 ANY = "…"
-"""Stands, after a provider's slash, for every model of the provider."""
+"""In a name such as ``openai/…``, any model of the provider."""
 
 State: TypeAlias = Literal["ready", "needs key", "needs trust", "needs LiteLLM", "not known"]
+# An answer of the model, the provider's list of models, the list of a local Ollama, or no check.
 How: TypeAlias = Literal["answer", "list", "local list", ""]
 
-# Only their keys are looked for: other programs have variables whose names end in _API_KEY, too.
+# Keys are looked for by these names only, because other programs have variables that end in _API_KEY, too.
 WELL_KNOWN = (
     "openai", "gemini", "mistral", "groq", "deepseek", "xai", "openrouter", "together_ai", "fireworks_ai",
     "cohere", "perplexity", "azure", "cerebras", "sambanova", "nvidia_nim", "deepinfra", "huggingface",
     "replicate", "moonshot", "dashscope", "zai", "minimax", "nebius", "novita", "hyperbolic", "ai21",
     "codestral", "volcengine", "vercel_ai_gateway",
 )  # fmt: skip
-# Servers on this machine or nearby, which need an address and usually no key.
+# Servers on this machine or its network: they need an address and usually no key.
 _SERVERS = ("hosted_vllm", "lm_studio", "litellm_proxy")
 _OLLAMA = ("ollama", "ollama_chat")
 _ANTHROPIC_KEY = "ANTHROPIC_API_KEY"
@@ -41,75 +42,43 @@ _DATE = r"(?:-\d{4}-?\d{2}-?\d{2})?"
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A name that ``--model`` takes.
+    """A name that ``--model`` takes."""
 
-    Attributes
-    ----------
-    name : str
-        The name. ``openai/…`` stands for all of a provider's models.
-    model : str
-        The model that is asked under this name; empty where that is not known yet.
-    provider : str
-        LiteLLM's name of the provider, or ``shelf``.
-    setting : str
-        The variable that makes it reachable; empty where `origin` says all.
-    origin : str
-        Where the setting comes from: a file, the environment; or what listed the model.
-    host : str
-        Where requests go, if that is not the provider's usual address.
-    state : str
-        Whether it can be asked, as far as can be told without asking.
-    lacks : str
-        The variable that is missing.
-    how : {"answer", "list", "local list", ""}
-        How to check it: by a token, by the provider's list of models, by a local Ollama's list.
-    """
-
-    name: str
-    model: str
-    provider: str
-    setting: str = ""
-    origin: str = ""
-    host: str = ""
-    state: State = "ready"
-    lacks: str = ""
-    how: How = ""
+    name: str  # "openai/…" means any model of the provider
+    model: str  # the model that is asked under this name; empty if it is not known yet
+    provider: str  # LiteLLM's name of the provider, or "shelf"
+    setting: str = ""  # the variable that holds the key or address; empty if there is none
+    origin: str = ""  # where the setting or the name comes from: a file, the environment, a local Ollama
+    host: str = ""  # where requests go, if not to the provider's usual address
+    state: State = "ready"  # whether the model can be asked, as far as the settings show
+    lacks: str = ""  # the variable that is missing
+    how: How = ""  # how to check the model
 
     @property
     def is_any(self) -> bool:
-        """Whether it stands for all of a provider's models."""
+        """Whether the name means any model of a provider."""
         return self.name.endswith(f"/{ANY}")
 
 
 class Local(NamedTuple):
-    """A local Ollama that answered: its address, and the models that it has."""
+    """The address of a local Ollama, and its models."""
 
     url: str
     models: tuple[str, ...]
 
 
 def catalogue(settings: Settings, local: Local | None = None, used: Iterable[str] = ()) -> tuple[Listed, ...]:
-    """List the names that a cell can give: from ``config.yaml``, Anthropic's, local, other providers', used.
+    """List each name that a cell can give once, with the meaning that `choose` gives it.
 
-    Parameters
-    ----------
-    settings : Settings
-        Keys, endpoints and names.
-    local : Local, optional
-        What a local Ollama has.
-    used : iterable of str
-        Models that were asked before, by the names that a cell would give.
-
-    Returns
-    -------
-    tuple of Listed
-        Each name once, with the meaning that `choose` gives it; the shelf is last.
+    The order: models of ``config.yaml``, Anthropic's models, ``FACT_MODEL``, models of the `local` Ollama,
+    other providers, models that were `used` before (by the names that a cell would give), and the shelf.
     """
-    # A name such as claude-… keeps its own meaning until the entry of that name can be used.
+    # An entry named like a model (claude-…) does not replace that model until the entry can be used.
     waiting = [own for own in settings.models if own.problem and has_own_meaning(own.name)]
     counting = [own for own in settings.models if own not in waiting]
     found: dict[str, Listed] = {}
-    for listed in (*(_own(settings, own, local) for own in counting), *_by_the_settings(settings, local)):
+    configured = (_own(settings, own, local) for own in counting)
+    for listed in filter(None, (*configured, *_by_the_settings(settings, local))):
         found.setdefault(listed.name, listed)
     for name in used:
         is_known = any(is_same_model(known.model, name) for known in found.values())
@@ -120,27 +89,20 @@ def catalogue(settings: Settings, local: Local | None = None, used: Iterable[str
     return (*found.values(), Listed(SHELF, SHELF, SHELF, origin="shipped with fact_magics"))
 
 
-def _by_the_settings(settings: Settings, local: Local | None) -> Iterator[Listed]:
-    """List the models that keys, addresses and ``FACT_MODEL`` make available."""
+def _by_the_settings(settings: Settings, local: Local | None) -> Iterator[Listed | None]:
+    """List the models that keys, addresses and ``FACT_MODEL`` make available; None for those that are not."""
     if settings.anthropic_api_key is not None or _ANTHROPIC_KEY in settings.withheld:
-        yield from (_claude(settings, model) for model in CLAUDE_MODELS)
-    names = [
-        (settings.model or "").strip(),
-        *(f"ollama/{model}" for model in (local.models if local else ())),
-    ]
-    yield from filter(None, (_named(settings, name, local) for name in names))
-    yield from filter(None, (_all_of(settings, provider) for provider in (*WELL_KNOWN, *_SERVERS)))
+        yield from (_named(settings, model, local) for model in CLAUDE_MODELS)
+    yield _named(settings, (settings.model or "").strip(), local)
+    yield from (_named(settings, f"ollama/{model}", local) for model in (local.models if local else ()))
+    yield from (_all_of(settings, provider) for provider in (*WELL_KNOWN, *_SERVERS))
 
 
 def is_same_model(asked: str, answered: str) -> bool:
-    """Tell whether a model answers under that name: its own, with or without a date.
+    """Tell whether `answered` is the model `asked`, perhaps with a date.
 
-    Parameters
-    ----------
-    asked : str
-        The name that a cell gives.
-    answered : str
-        With its provider. Older rows hold it without, unless it was Anthropic's.
+    `asked` is the name that a cell gives. `answered` begins with the provider; in older rows only Anthropic's
+    models do.
     """
     if asked.startswith("claude-"):
         asked = f"anthropic/{asked}"
@@ -150,17 +112,12 @@ def is_same_model(asked: str, answered: str) -> bool:
 
 
 def _named(settings: Settings, name: str, local: Local | None) -> Listed | None:
-    """List the model that a name means by itself; None where it is not a model name."""
+    """List a model by its own name; None if `name` is not the name of a model."""
     bare = name.removeprefix("anthropic/")
-    if bare.startswith("claude-"):
-        return _claude(settings, bare)
-    if "://" in name or not all(name.partition("/")):
-        return None
-    return _by_litellm(settings, name, local)
-
-
-def _claude(settings: Settings, model: str) -> Listed:
-    listed = Listed(model, model, "anthropic", _ANTHROPIC_KEY)
+    if not bare.startswith("claude-"):
+        is_model = "://" not in name and all(name.partition("/"))
+        return _by_litellm(settings, name, local) if is_model else None
+    listed = Listed(bare, bare, "anthropic", _ANTHROPIC_KEY)
     if settings.anthropic_api_key is not None:
         host = host_of(settings.anthropic_base_url or "")
         return replace(listed, origin=settings.origin("anthropic_api_key"), host=host, how="answer")
@@ -206,12 +163,10 @@ def _own(settings: Settings, own: Deployment, local: Local | None) -> Listed:
         return replace(listed, host="", state=state, lacks=own.missing, how="")
     if own.key is None and own.endpoint is None:
         return listed
-    is_claude = listed.provider == "anthropic"
-    how: How = "local list" if listed.provider in _OLLAMA else "answer"
-    state = "ready" if is_claude or has_litellm() else "needs LiteLLM"
-    return replace(
-        listed, host=host_of(own.endpoint or ""), state=state, lacks="", how=how if state == "ready" else ""
-    )
+    listed = replace(listed, host=host_of(own.endpoint or ""), lacks="")
+    if listed.provider != "anthropic" and not has_litellm():
+        return replace(listed, state="needs LiteLLM", how="")
+    return replace(listed, state="ready", how="local list" if listed.provider in _OLLAMA else "answer")
 
 
 def _all_of(settings: Settings, provider: str) -> Listed | None:

@@ -1,4 +1,4 @@
-"""Whether models answer: each is asked for a token, or its provider for a list, all at once and briefly."""
+"""Checks whether models answer: all are asked at once, and each is given a few seconds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import time
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import FactError
@@ -18,108 +17,85 @@ from fact_magics.providers.remote import RemoteProvider
 from fact_magics.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-    from typing import TypeAlias
+    from collections.abc import Iterable
 
     from fact_magics.config import Settings
     from fact_magics.providers.base import Provider
     from fact_magics.providers.catalogue import Listed
 
-    # Asks one model. Returns what to say about the answer, or None where it proves nothing.
-    Question: TypeAlias = Callable[[], Awaitable[str | None]]
-
 LIMIT_SECONDS = 10.0
 
 _AT_ONCE = 8
-# A provider's own limit knows better who was silent, so it comes first.
+# The provider's own time limit comes first: its error names the service.
 _GRACE_SECONDS = 0.5
 _GREETING = Prompt("Answer with one word.", (Message("user", "Hello"),), max_tokens=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The result of asking one model.
+    """The result of asking one model."""
 
-    Attributes
-    ----------
-    works : bool or None
-        None where nothing was proven.
-    took_ms : float
-        From the question to the first sign of an answer, or to the failure.
-    said : str
-        How many models a list has; or, in a sentence, why the model does not work.
-    hint : str
-        What to do about a failure.
-    """
-
-    works: bool | None
-    took_ms: float
-    said: str = ""
-    hint: str = ""
+    works: bool | None  # None if the answer proves nothing
+    took_ms: float  # until the first sign of an answer, or until the failure
+    said: str = ""  # the number of models in a list; or, in a sentence, why the model does not work
+    hint: str = ""  # what to do about a failure
 
 
 async def check(
     settings: Settings, listed: Iterable[Listed], limit_seconds: float = LIMIT_SECONDS
 ) -> dict[str, Checked]:
-    """Ask each model that is ready and says how to ask it; never raises for what a provider does.
+    """Ask each model that is ready and can be checked; return the results by the models' names.
 
-    Models are asked through `choose`, as a generation does, so that a key is sent to no endpoint but its own.
-
-    Parameters
-    ----------
-    limit_seconds : float
-        How long each may take.
-
-    Returns
-    -------
-    dict of str to Checked
-        By the names of those that were asked.
+    Each model may take `limit_seconds`. No error of a provider is raised. Providers come from `choose`, as
+    for a generation, so each key is sent to its own endpoint only.
     """
     patience = Patience(retries=0, connect_seconds=limit_seconds, silence_seconds=limit_seconds)
     free = asyncio.Semaphore(_AT_ONCE)
-    asked = [one for one in listed if one.state == "ready" and one.how]
+    asked = [model for model in listed if model.state == "ready" and model.how]
     async with AsyncExitStack() as opened:
-        # One after another, before any clock runs: it keeps the processor busy, the first time for seconds.
-        questions = [await _question(settings, one, patience, opened) for one in asked]
+        # Imports of SDKs keep the processor busy for seconds, so they come before any time is measured.
+        providers = [await _open(settings, model, patience, opened) for model in asked]
 
-        async def ask(one: Listed, question: Question) -> Checked:
+        async def ask(model: Listed, provider: Provider | FactError | None) -> Checked:
             async with free:
-                return await _ask(one, question, limit_seconds)
+                return await _check(settings, model, provider, limit_seconds)
 
-        results = await asyncio.gather(*map(ask, asked, questions))
-    return {one.name: result for one, result in zip(asked, results, strict=True)}
+        results = await asyncio.gather(*map(ask, asked, providers))
+    return {model.name: result for model, result in zip(asked, results, strict=True)}
 
 
-async def _question(settings: Settings, one: Listed, patience: Patience, opened: AsyncExitStack) -> Question:
-    if one.how == "local list":
-        return partial(_is_local, settings, one)
-    question: Question
+async def _open(
+    settings: Settings, model: Listed, patience: Patience, opened: AsyncExitStack
+) -> Provider | FactError | None:
+    """Return the provider to ask, the error that prevents it, or None for a model of a local Ollama."""
+    if model.how == "local list":
+        return None
     provider: Provider
     try:
-        if one.how == "list":
-            provider = lister = LiteLLMProvider(one.name, settings.providers, patience=patience)
-            question = partial(_lists, lister)
+        if model.how == "list":
+            provider = LiteLLMProvider(model.name, settings.providers, patience=patience)
         else:
-            provider = await choose(settings, one.name, patience=patience)
-            question = partial(_answers, provider)
+            provider = await choose(settings, model.name, patience=patience)
     except FactError as error:
-        return partial(_refuse, error)
+        return error
     opened.push_async_callback(provider.aclose)
     if isinstance(provider, RemoteProvider):
-        with suppress(Exception):  # the question meets it again, and explains it
+        with suppress(Exception):  # the request raises it again, with an explanation
             await provider.open()
-    return question
+    return provider
 
 
-async def _ask(one: Listed, question: Question, limit_seconds: float) -> Checked:
+async def _check(
+    settings: Settings, model: Listed, provider: Provider | FactError | None, limit_seconds: float
+) -> Checked:
     started = time.perf_counter()
-    error: FactError | None = None
     said: str | None = None
+    error: FactError | None = None
     try:
         async with asyncio.timeout(limit_seconds + _GRACE_SECONDS):
-            said = await question()
+            said = await _ask(settings, model, provider)
     except TimeoutError:
-        error = Service(one.provider).silent(limit_seconds).error
+        error = Service(model.provider).silent(limit_seconds).error
     except FactError as raised:
         error = raised
     took = (time.perf_counter() - started) * 1000
@@ -128,31 +104,29 @@ async def _ask(one: Listed, question: Question, limit_seconds: float) -> Checked
     return Checked(None if said is None else True, took, said or "")
 
 
-async def _refuse(error: FactError) -> str:
-    raise error
-
-
-async def _answers(provider: Provider) -> str:
-    async with aclosing(provider.stream(_GREETING)) as events:
-        await anext(events, None)
+async def _ask(settings: Settings, model: Listed, provider: Provider | FactError | None) -> str | None:
+    """Return what to say about the answer, or None if it proves nothing."""
+    if isinstance(provider, FactError):
+        raise provider
+    if provider is None:
+        await _find_local(settings, model)
+    elif isinstance(provider, LiteLLMProvider) and model.how == "list":
+        count = await provider.count_models()
+        return None if count is None else plural(count, "model")
+    else:
+        async with aclosing(provider.stream(_GREETING)) as events:
+            await anext(events, None)
     return ""
 
 
-async def _lists(provider: LiteLLMProvider) -> str | None:
-    count = await provider.count_models()
-    return None if count is None else plural(count, "model")
-
-
-async def _is_local(settings: Settings, one: Listed) -> str:
-    """Look for a model in its Ollama's list: asking the model itself would load it."""
-    own = next((known for known in settings.models if known.name == one.name), None)
-    named = own.endpoint if own is not None else None
-    url = checked_url(named, "its api_base") if named else ollama_url(settings)
-    name = one.model.partition("/")[2]
+async def _find_local(settings: Settings, model: Listed) -> None:
+    """Look for a model in its Ollama's list, because asking the model itself would load it."""
+    endpoint = next((own.endpoint for own in settings.models if own.name == model.name), None)
+    url = checked_url(endpoint, "its api_base") if endpoint else ollama_url(settings)
+    name = model.model.partition("/")[2]
     ollama = Service("Ollama", name, url)
     models = await local_models(url)
     if not models:
         raise ollama.unreachable().error
     if name not in models and f"{name}:latest" not in models:
         raise ollama.refused(404, "", {}).error
-    return ""

@@ -1,4 +1,4 @@
-"""Which provider answers: the one that the cell or the settings name, else the best one at hand."""
+"""The choice of a provider: the one that the cell or the settings name, else the best available one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pydantic import SecretStr
 
 from fact_magics.config.model_list import has_own_meaning
 from fact_magics.errors import ProviderError, did_you_mean
+from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.providers.failures import NO_KEY, Patience, checked_url
+from fact_magics.providers.litellm import LiteLLMProvider, has_litellm
 from fact_magics.providers.route import OLLAMA_URL
 from fact_magics.tool import SHELF
 
@@ -35,80 +37,55 @@ _FORMS = "Write claude-…, provider/model (such as openai/gpt-5), or shelf."
 async def choose(settings: Settings, model: str | None, *, patience: Patience | None = None) -> Provider:
     """Return the provider for a model's name.
 
-    ``shelf`` is the shelf; a name from ``config.yaml`` is the model that it stands for; ``claude-…`` and
-    ``anthropic/claude-…`` are asked of Anthropic, and any other ``provider/model`` through LiteLLM. Without a
-    name here or in the settings: Anthropic if its key is set, else a local Ollama that answers and has a
-    model, else the shelf.
-
-    Parameters
-    ----------
-    settings : Settings
-        Keys, endpoints and names.
-    model : str or None
-        The model that the cell names.
-    patience : Patience, optional
-        Retries and time limits of the provider.
+    ``shelf`` means the shelf; a name from ``config.yaml``, the model of that entry; ``claude-…`` and
+    ``anthropic/claude-…``, Anthropic; and any other ``provider/model``, LiteLLM. If neither the cell nor the
+    settings name a `model`, the choice is Anthropic if its key is set, else a local Ollama that has a model,
+    else the shelf.
 
     Raises
     ------
     ProviderError
-        The name has none of these forms, or its key is missing.
+        The name has none of these forms, or the model's key is missing.
     MissingExtra
-        It needs LiteLLM, which is not installed.
+        The model needs LiteLLM, which is not installed.
     """
     name = (model or settings.model or "").strip()
     if not name:
-        return await _best_at_hand(settings, patience)
+        return await _best_available(settings, patience)
     if name == SHELF:
         return _shelf()
     own = next((known for known in settings.models if known.name == name), None)
     if own is not None and not (own.problem and has_own_meaning(name)):
         return _deployed(settings, own, patience)
-    # Some providers take a URL for a model's name, and would send it their key.
+    # Some providers accept a URL as a model's name, and would send their key to it.
     if "://" in name:
         raise ProviderError(f"{name!r} is an address, not a model name.", hint=_FORMS)
     bare = name.removeprefix("anthropic/")
     if bare.startswith("claude-"):
         return _anthropic(settings, bare, patience)
     if all(name.partition("/")):
-        from fact_magics.providers.litellm import LiteLLMProvider
-
         return LiteLLMProvider(name, settings.providers, patience=patience)
     close = did_you_mean(name, known_models(settings))
     raise ProviderError(f"{name!r} is not a model name.", hint=f"{close} {_FORMS}")
 
 
 def known_models(settings: Settings) -> tuple[str, ...]:
-    """List the models to offer: those that the settings name, Anthropic's current ones, the shelf."""
+    """List the names to complete and suggest: from the settings, Anthropic's current models, the shelf."""
     own = (settings.model,) if settings.model else ()
     named = (model.name for model in settings.models if not model.problem)
     return tuple(dict.fromkeys((*own, *named, *CLAUDE_MODELS, SHELF)))
 
 
 def ollama_url(settings: Settings) -> str:
-    """Return the address at which a local Ollama is looked for.
-
-    Raises
-    ------
-    ProviderError
-        ``OLLAMA_API_BASE`` is not an address.
-    """
+    """Return ``OLLAMA_API_BASE``, checked by `checked_url`, or else the usual address of a local Ollama."""
     named = settings.providers.get("OLLAMA_API_BASE")
     return checked_url(named.get_secret_value(), "OLLAMA_API_BASE") if named else OLLAMA_URL
 
 
 async def local_models(url: str) -> tuple[str, ...]:
-    """Return the models that the Ollama at `url` has, best suited to writing code first.
+    """Return the models of the Ollama at `url`, those for code first.
 
-    Parameters
-    ----------
-    url : str
-        Its address. It is given 0.3 s.
-
-    Returns
-    -------
-    tuple of str
-        Empty where nothing answers, or not as Ollama does.
+    The tuple is empty if no Ollama answers within 0.3 s.
     """
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
@@ -120,15 +97,13 @@ async def local_models(url: str) -> tuple[str, ...]:
     return tuple(sorted(usable, key=lambda name: "code" not in name))
 
 
-async def _best_at_hand(settings: Settings, patience: Patience | None) -> Provider:
+async def _best_available(settings: Settings, patience: Patience | None) -> Provider:
     if settings.anthropic_api_key is not None:
         return _anthropic(settings, DEFAULT_MODEL, patience)
     if settings.models and settings.models[0].problem:
-        # The file shows that a model is wanted: another one in its place would be a guess.
-        raise _unusable(settings.models[0])
-    from fact_magics.providers.litellm import LiteLLMProvider, has_litellm
-
-    # Ollama is reached through LiteLLM, so without it there is nothing to look for.
+        # The file names a default model, so any other model would be a guess.
+        raise ProviderError(settings.models[0].problem, hint=settings.models[0].hint)
+    # LiteLLM is needed to ask Ollama.
     if has_litellm() and (models := await local_models(ollama_url(settings))):
         return LiteLLMProvider(
             f"ollama/{models[0]}",
@@ -140,8 +115,6 @@ async def _best_at_hand(settings: Settings, patience: Patience | None) -> Provid
 
 
 def _anthropic(settings: Settings, model: str, patience: Patience | None) -> Provider:
-    from fact_magics.providers.anthropic import AnthropicProvider
-
     key, url = settings.anthropic_api_key, settings.anthropic_base_url
     if key is None:
         raise ProviderError(
@@ -152,30 +125,22 @@ def _anthropic(settings: Settings, model: str, patience: Patience | None) -> Pro
 
 
 def _deployed(settings: Settings, own: Deployment, patience: Patience | None) -> Provider:
-    """Choose the provider of an entry in ``config.yaml``, which may have its own key and endpoint."""
+    """Return the provider for an entry in ``config.yaml``, which may have its own key and endpoint."""
     if own.problem:
-        raise _unusable(own)
+        raise ProviderError(own.problem, hint=own.hint)
     if own.timeout_seconds is not None:
         patience = replace(patience or Patience(), silence_seconds=own.timeout_seconds)
     bare = own.model.removeprefix("anthropic/")
     if not bare.startswith("claude-"):
-        from fact_magics.providers.litellm import LiteLLMProvider
-
         return LiteLLMProvider(own.model, settings.providers, own=own, patience=patience)
     if own.key is None and own.endpoint is None:
         return _anthropic(settings, bare, patience)
-    from fact_magics.providers.anthropic import AnthropicProvider
-
-    # LiteLLM's addresses may name the path that the SDK adds by itself.
+    # An address for LiteLLM may end with the path that the SDK adds too.
     url = (own.endpoint or "").rstrip("/").removesuffix("/v1/messages")
-    where = f"the entry {own.name} of {own.source}"
+    source = f"the entry {own.name} of {own.source}"
     return AnthropicProvider(
-        bare, own.key or SecretStr(NO_KEY), base_url=url or None, patience=patience, told_in=where
+        bare, own.key or SecretStr(NO_KEY), base_url=url or None, patience=patience, source=source
     )
-
-
-def _unusable(own: Deployment) -> ProviderError:
-    return ProviderError(own.problem, hint=own.hint)
 
 
 def _shelf() -> Provider:
@@ -185,7 +150,7 @@ def _shelf() -> Provider:
 
 
 async def _get(url: str) -> bytes:
-    """Fetch a small document without an HTTP library, whose import takes longer than the answer."""
+    """Fetch a small document. Importing an HTTP library would take longer than the answer."""
     parts = urlsplit(url)
     secure = ssl.create_default_context() if parts.scheme == "https" else None
     port = parts.port or (443 if secure else 80)
@@ -195,7 +160,7 @@ async def _get(url: str) -> bytes:
         writer.write(f"GET {parts.path} HTTP/1.0\r\nHost: {parts.hostname}:{port}\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         if head.split(maxsplit=2)[1] != b"200":
-            raise ValueError("not found")
+            raise ValueError("no list of models")
         body = bytearray()
         while part := await reader.read(65_536):
             body += part

@@ -1,4 +1,4 @@
-"""How a request to a model fails: one line for people, and whether asking again can help."""
+"""Error messages for failed requests to a model, and the decision whether a retry can help."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 NO_KEY = "none-needed"
-"""Sent in place of a missing key: clients want one, and would look for it in the environment."""
+"""Sent instead of a missing key, because clients without a key look for one in the environment."""
 
 _LONGEST_QUOTE = 300
 _KEY_LIKE = re.compile(
@@ -28,38 +28,39 @@ _KEY_LIKE = re.compile(
 )
 
 _LATER = "Run the cell again in a while, or name another model with --model."
-# By status: the reason in two words, what happened, what to do next.
+# By status: what happened, and what to do next. 400 and 500 stand for all others of their kind.
 _REFUSALS = {
-    401: ("key refused", "{0.name} refused the key.", "Check {0.key_name}, then run the cell again."),
-    402: ("billing", "{0.name} has an unpaid bill for this account.", "See the account's billing page."),
+    400: (
+        "{0.name} refused the request (HTTP {1}).",
+        "If the reason is not clear, name another model with --model.",
+    ),
+    401: ("{0.name} refused the key.", "Check {0.key_name}, then run the cell again."),
+    402: ("{0.name} has an unpaid bill for this account.", "See the account's billing page."),
     403: (
-        "not permitted",
         "The key may not use {0.model} at {0.name}.",
         "Name another model with --model, or use another key.",
     ),
-    404: (
-        "unknown model",
-        "{0.name} does not know the model {0.model}.",
-        "Check the name given to --model or FACT_MODEL.",
-    ),
-    413: ("too large", "The request is too large for {0.model}.", "Shorten the text, or what it inserts."),
-    429: ("too many requests", "{0.name} accepts no more requests for now.", _LATER),
-    529: ("overloaded", "{0.name} is overloaded.", _LATER),
+    404: ("{0.name} does not know the model {0.model}.", "Check the name given to --model or FACT_MODEL."),
+    413: ("The request is too large for {0.model}.", "Shorten the text, or the values inserted into it."),
+    429: ("{0.name} accepts no more requests for now.", _LATER),
+    500: ("{0.name} failed (HTTP {1}).", _LATER),
+    529: ("{0.name} is overloaded.", _LATER),
 }
+_RETRY_REASONS = {408: "request timeout", 429: "too many requests", 529: "overloaded"}
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a provider waits, and how often it asks again.
+    """Time limits and retries of a provider.
 
     Attributes
     ----------
     retries : int
-        How many times a request that brought no text is made again.
+        How many times a request is repeated that failed before any text came.
     first_delay_seconds : float
-        The pause before the first retry; it doubles with each one.
+        The pause before the first retry; each further pause is twice as long.
     longest_delay_seconds : float
-        No pause is longer, whatever the server's ``retry-after`` says.
+        The longest pause, also if the server's ``retry-after`` asks for more.
     connect_seconds : float
         How long a connection may take to open.
     silence_seconds : float
@@ -73,83 +74,46 @@ class Patience:
     silence_seconds: float = 120.0
 
     def delay(self, attempt: int, retry_after: float | None) -> float:
-        """Return the pause before retry number `attempt`, counted from 1, in seconds."""
+        """Return the pause in seconds before retry number `attempt`, counted from 1."""
         wished = self.first_delay_seconds * 2 ** (attempt - 1) if retry_after is None else retry_after
         return min(wished, self.longest_delay_seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed request.
+    """A failed request."""
 
-    Attributes
-    ----------
-    error : ProviderError
-        What the user reads if no retry helps.
-    reason : str
-        The same in two or three words.
-    can_retry : bool
-        Whether the same request may succeed a little later.
-    retry_after : float or None
-        The pause that the server asked for, in seconds.
-    """
-
-    error: ProviderError
-    reason: str
-    can_retry: bool = False
-    retry_after: float | None = None
+    error: ProviderError  # to be raised if no retry helps
+    retry_reason: str = ""  # why the request is repeated, in two or three words; empty if a retry can't help
+    retry_after: float | None = None  # the pause that the server asks for, in seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Who is asked for a model; explains what can go wrong there.
-
-    Attributes
-    ----------
-    name, model, url : str
-        The service, the model, and the address; an empty address where only a library knows it.
-    key_name, url_name : str
-        The settings of its key and of its address, for messages.
-    secrets : tuple of str
-        Are removed from what the server's messages quote.
-    """
+    """The service that is asked for a model. Its methods explain failed requests."""
 
     name: str
     model: str = ""
-    url: str = ""
-    key_name: str = "its key"
+    url: str = ""  # empty if only a library knows it
+    key_name: str = "its key"  # the setting that holds the key, for messages
     url_name: str = "its address"
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # removed from quoted messages
 
     def refused(self, status: int, message: object, headers: Mapping[str, str]) -> Failure:
-        """Explain an HTTP error status, or an error event inside a stream.
+        """Explain an HTTP error status, or an error event inside a stream by the status of the same meaning.
 
-        Parameters
-        ----------
-        status : int
-            As the server sent it; of an error event, the status that goes with its type.
-        message : object
-            The server's own words.
-        headers : mapping of str to str
-            Of the response, by lower-case name: how long to wait, and whether asking again makes sense.
+        `message` is the server's; `headers` are those of the response, by lower-case name.
         """
         retry_after = read_retry_after(headers.get("retry-after"), time.time())
-        known = _REFUSALS.get(status)
-        if known is None and status >= 500:
-            known = (f"server error {status}", f"{{0.name}} failed (HTTP {status}).", _LATER)
-        reason, happened, hint = known or (
-            f"bad request ({status})",
-            f"{{0.name}} refused the request (HTTP {status}).",
-            "If the reason is not clear, name another model with --model.",
-        )
-        parts = [happened.format(self)]
+        happened, hint = _REFUSALS.get(status) or _REFUSALS[500 if status >= 500 else 400]
+        parts = [happened.format(self, status)]
         if retry_after and retry_after >= 1:
             parts.append(f"It asks for a pause of {retry_after:.0f} s.")
         if quoted := quote(message, self.secrets):
             parts.append(f"It said: “{quoted}”.")
         error = ProviderError(" ".join(parts), hint=hint.format(self))
-        can_retry = (status in (408, 429) or status >= 500) and headers.get("x-should-retry") != "false"
-        return Failure(error, reason, can_retry, retry_after)
+        reason = _RETRY_REASONS.get(status) or (f"server error {status}" if status >= 500 else "")
+        return Failure(error, "" if headers.get("x-should-retry") == "false" else reason, retry_after)
 
     def unreachable(self) -> Failure:
         """Explain a connection that did not open, or broke before any text came."""
@@ -159,26 +123,25 @@ class Service:
             else "Check the network connection and the proxy settings, then run the cell again."
         )
         error = ProviderError(f"No connection to {self.name} at {self._host}.", hint=hint)
-        return Failure(error, "no connection", can_retry=True)
+        return Failure(error, "no connection")
 
     def silent(self, seconds: float) -> Failure:
         """Explain an answer that stalled."""
         happened = f"{self.name} sent nothing for {seconds:g} s, so the request was given up."
-        return Failure(ProviderError(happened, hint="Run the cell again."), "stalled")
+        return Failure(ProviderError(happened, hint="Run the cell again."))
 
     def not_understood(self) -> Failure:
-        """Explain an answer that is not in the provider's protocol: a login page, another service."""
+        """Explain an answer that is not in the provider's protocol, such as a login page."""
         happened = f"The answer from {self._host} is not an answer of {self.name}."
-        return Failure(
-            ProviderError(happened, hint=f"Check the address in {self.url_name}."), "not understood"
-        )
+        return Failure(ProviderError(happened, hint=f"Check the address in {self.url_name}."))
 
     def failed(self, error: Exception, message: object) -> Failure:
-        """Explain an exception of no known kind by its message."""
+        """Explain an exception of an unknown kind by its message."""
         quoted = quote(message, self.secrets) or "no message"
         happened = f"Asking {self.model} failed with {type(error).__name__}: {quoted}."
-        hint = "Run the cell again, or name another model with --model."
-        return Failure(ProviderError(happened, hint=hint), "failed")
+        return Failure(
+            ProviderError(happened, hint="Run the cell again, or name another model with --model.")
+        )
 
     @property
     def _host(self) -> str:
@@ -186,7 +149,7 @@ class Service:
 
 
 def quote(text: object, secrets: Iterable[str] = ()) -> str:
-    """Return a server's words on one line, bounded, without secrets and anything that looks like one."""
+    """Return a server's message on one line, cut if it is long, without secrets or what looks like one."""
     line = inert(" ".join(str(text or "").split()))
     for secret in filter(None, secrets):
         line = line.replace(secret, "[redacted]")
@@ -195,19 +158,9 @@ def quote(text: object, secrets: Iterable[str] = ()) -> str:
 
 
 def read_retry_after(value: str | None, now: float) -> float | None:
-    """Read a ``retry-after`` header: seconds, or an HTTP date.
+    """Return the seconds in a ``retry-after`` header, which holds them or an HTTP date after `now`.
 
-    Parameters
-    ----------
-    value : str or None
-        The header.
-    now : float
-        The time to count a date from, in seconds since the epoch.
-
-    Returns
-    -------
-    float or None
-        Seconds, never negative; None where the header is missing or makes no sense.
+    The result is never negative; None means that the header is missing or malformed.
     """
     if not value:
         return None
@@ -222,7 +175,7 @@ def read_retry_after(value: str | None, now: float) -> float | None:
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether `url` points at this machine, where no proxy can lead."""
+    """Tell whether `url` points to this machine, which no proxy can reach."""
     host = _parts(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -231,18 +184,12 @@ def is_loopback(url: str) -> bool:
 
 
 def host_of(url: str) -> str:
-    """Give the host and port of an address, without the user and password that it may hold."""
+    """Return the host and port of an address, without the user and password that it may hold."""
     return _parts(url).netloc.rpartition("@")[2]
 
 
 def checked_url(url: str, setting: str) -> str:
-    """Return `url` without surrounding blanks.
-
-    Raises
-    ------
-    ProviderError
-        It is not an http or https address; the message names the `setting` that holds it.
-    """
+    """Return `url` without surrounding blanks; raise `ProviderError` if it is not an HTTP address."""
     stripped = url.strip()
     parts = _parts(stripped)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -253,19 +200,16 @@ def checked_url(url: str, setting: str) -> str:
 
 
 def checked_key(key: str, setting: str) -> str:
-    """Return `key` without surrounding blanks.
+    """Return `key` without surrounding blanks; raise `ProviderError` if it can't be a key.
 
-    Raises
-    ------
-    ProviderError
-        It is empty, or holds characters that an HTTP library would refuse and quote in its error.
+    An HTTP library would also refuse such a key, but quote it in its error.
     """
     stripped = key.strip()
     if not stripped:
         raise ProviderError(f"{setting} is empty.", hint="Set it in the environment or in .env.")
     if not all("!" <= character <= "~" for character in stripped):
         raise ProviderError(
-            f"{setting} holds characters that are never part of a key: blanks, line ends, or not ASCII.",
+            f"{setting} holds blanks, line ends or characters outside ASCII, which a key never has.",
             hint="Copy the key again.",
         )
     return stripped

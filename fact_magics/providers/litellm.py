@@ -1,4 +1,4 @@
-"""Every model that is not Anthropic's, through LiteLLM."""
+"""The provider for all models except Anthropic's, through LiteLLM."""
 
 from __future__ import annotations
 
@@ -30,31 +30,29 @@ if TYPE_CHECKING:
 
 _STOP_REASONS: dict[str, StopReason] = {"length": "length", "content_filter": "refused"}
 _INSTALL = 'Run: pip install "fact_magics[litellm]"'
-# Statuses of an address without a list of models.
-_NO_LIST = (404, 405, 501)
 _PREFIX_OF_MESSAGE = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?:: | - ))+")
 
 
 class LiteLLMProvider(RemoteProvider):
     """Streams candidates from any ``provider/model`` that LiteLLM can reach.
 
-    LiteLLM reports a stream that was cut as ended by the model, with estimated token counts, so
-    `Finished` says ``end`` where Anthropic's provider says ``cut``. Readers of the answer must therefore take
-    an unclosed code fence as truncation, whatever the stop reason.
+    If a server ends a stream too early, LiteLLM reports that the model ended it, with estimated token counts.
+    `Finished` then says ``end`` where Anthropic's provider says ``cut``, so an unclosed code fence means that
+    the answer is incomplete, whatever the stop reason.
 
     Parameters
     ----------
     model : str
-        With its prefix: ``openai/gpt-5``, ``ollama/qwen3-coder``.
+        The name with its prefix: ``openai/gpt-5``, ``ollama/qwen3-coder``.
     settings : mapping of str to SecretStr
-        Keys, endpoints and API versions by LiteLLM's names (``OPENAI_API_KEY``, ``OPENAI_BASE_URL``); each
-        endpoint may be sent its key. They are passed with each call, never written to the environment.
+        Keys, endpoints and API versions by LiteLLM's names (``OPENAI_API_KEY``, ``OPENAI_BASE_URL``). They
+        are passed with each call, never written to the environment.
     patience : Patience, optional
         Retries and time limits.
     notice : str, optional
-        What the cell says about this choice.
+        One line that the cell shows about the choice of this model.
     own : Deployment, optional
-        An entry of ``config.yaml``. If it has a key or an endpoint, these are used and none of `settings`.
+        An entry of ``config.yaml``. If it has a key or an endpoint, `settings` are not used.
 
     Raises
     ------
@@ -75,7 +73,8 @@ class LiteLLMProvider(RemoteProvider):
     ) -> None:
         if not has_litellm():
             raise MissingExtra(f"{model} is reached through LiteLLM, which is not installed.", hint=_INSTALL)
-        super().__init__(model, patience, notice)
+        super().__init__(model, patience)
+        self.notice = notice
         self._settings = settings
         self._own = own if own is not None and (own.key is not None or own.endpoint is not None) else None
         self._route: Route | None = None
@@ -83,19 +82,20 @@ class LiteLLMProvider(RemoteProvider):
         secrets = tuple(secret.get_secret_value() for secret in held)
         self._service = Service("LiteLLM", model, secrets=secrets)
 
+    async def open(self) -> tuple[ModuleType, Route]:
+        """Import LiteLLM and find out where requests for the model go; nothing is sent."""
+        litellm = await asyncio.to_thread(load_litellm)
+        self._check_open()
+        if self._route is None:
+            self._route = Route(litellm, self._service, self._settings, self._own, self._patience)
+            self._service = self._route.service
+        return litellm, self._route
+
     async def count_models(self) -> int | None:
-        """Count the models in the provider's list. That is free, and proves a key which is needed to see it.
+        """Count the models in the provider's list; this costs nothing and proves that the key is valid.
 
-        Returns
-        -------
-        int or None
-            How many there are; None where the provider keeps no list in OpenAI's form, or shows it to
-            anyone.
-
-        Raises
-        ------
-        ProviderError, MissingExtra
-            The list could not be read, for one of the reasons that `stream` gives.
+        None means that the provider has no list in OpenAI's form, or shows it to anyone. The errors are those
+        of `stream`.
         """
         try:
             return await self._count_models()
@@ -105,12 +105,8 @@ class LiteLLMProvider(RemoteProvider):
             failure = self._explain(error)
         raise failure.error
 
-    async def open(self) -> None:
-        """Import LiteLLM and find out where requests for the model go; nothing is sent."""
-        await self._open()
-
     async def _count_models(self) -> int | None:
-        _, route = await self._open()
+        _, route = await self.open()
         address = self._service.url
         if not address:
             return None
@@ -118,12 +114,12 @@ class LiteLLMProvider(RemoteProvider):
 
         key, limit = route.arguments["api_key"], self._patience
         timeout = httpx.Timeout(limit.silence_seconds, connect=limit.connect_seconds)
-        # Redirects are not followed: the key is for this address only.
+        # It follows no redirects: the key is for this address only.
         async with httpx.AsyncClient(timeout=timeout, trust_env=not is_loopback(address)) as client:
             url = f"{address.rstrip('/')}/models"
             asked = (client.get(url, headers={"authorization": f"Bearer {sent}"}) for sent in (key, NO_KEY))
             listed, to_anyone = await asyncio.gather(*asked)
-        if listed.status_code in _NO_LIST:
+        if listed.status_code in (404, 405, 501):  # the address has no list of models
             return None
         if not listed.is_success:
             raise self._service.refused(listed.status_code, _message(listed), listed.headers).error
@@ -139,8 +135,10 @@ class LiteLLMProvider(RemoteProvider):
             await route.http_client.aclose()
 
     async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
-        litellm, route = await self._open()
+        litellm, route = await self.open()
         silence = self._patience.silence_seconds
+        # OpenAI refuses a limit that leaves no room for thinking, instead of cutting the answer.
+        is_limited = prompt.max_tokens is not None and not litellm.supports_reasoning(self.model)
         try:
             async with asyncio.timeout(silence):
                 stream = await litellm.acompletion(
@@ -150,9 +148,9 @@ class LiteLLMProvider(RemoteProvider):
                     ],
                     stream=True,
                     stream_options={"include_usage": True},
-                    # A fallback for the limit above, which can tell a stall from other failures.
+                    # A fallback: the limit above comes first, and its TimeoutError is explained as a stall.
                     timeout=silence * 2,
-                    max_tokens=_longest(litellm, self.model, prompt),
+                    max_tokens=prompt.max_tokens if is_limited else None,
                     max_retries=0,
                     num_retries=0,
                     **route.arguments,
@@ -176,14 +174,6 @@ class LiteLLMProvider(RemoteProvider):
             answer.stop_reason = "cut"
         yield answer.finished()
 
-    async def _open(self) -> tuple[ModuleType, Route]:
-        litellm = await asyncio.to_thread(load_litellm)
-        self._check_open()
-        if self._route is None:
-            self._route = Route(litellm, self._service, self._settings, self._own, self._patience)
-            self._service = self._route.service
-        return litellm, self._route
-
     def _explain(self, error: Exception) -> Failure:
         lost = _transport_error(error)
         if isinstance(error, TimeoutError) or "Timeout" in type(lost).__name__ != "ConnectTimeout":
@@ -199,7 +189,7 @@ class LiteLLMProvider(RemoteProvider):
 
 
 class _Answer:
-    """Collects one answer from LiteLLM's chunks."""
+    """One answer, collected from LiteLLM's chunks."""
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -209,9 +199,9 @@ class _Answer:
         self.usage = Usage()
 
     def read(self, chunk: Any) -> Iterator[TextDelta | ThinkingDelta]:
-        """Take in one chunk; yield its text."""
+        """Add one chunk; yield its text."""
         if answered := getattr(chunk, "model", None):
-            # Cells name a model with its provider.
+            # The provider is part of a model's name in cells and in the history.
             bare = str(answered).removeprefix(self._prefix).removeprefix("ollama_chat/")
             self.model = f"{self._prefix}{bare}"
         if getattr(chunk, "usage", None) is not None:
@@ -241,14 +231,8 @@ def has_litellm() -> bool:
 
 
 def load_litellm() -> ModuleType:
-    """Import LiteLLM, which takes seconds, and keep it from printing and from fetching anything.
-
-    Raises
-    ------
-    MissingExtra
-        It is installed, but can't be imported.
-    """
-    # Read when it is imported: without them it fetches a price list and loads a .env file by itself.
+    """Import LiteLLM, which takes seconds; keep it from printing and from using the network."""
+    # Without these variables the import fetches a price list and loads a .env file.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
     try:
@@ -256,35 +240,26 @@ def load_litellm() -> ModuleType:
     except ImportError as error:
         raise MissingExtra(f"LiteLLM is installed but can't be imported: {error}.", hint=_INSTALL) from None
     litellm.suppress_debug_info = True  # type: ignore[attr-defined]
-    # Its aiohttp sessions report themselves as unclosed when a loop ends; httpx's clients don't.
+    # Its aiohttp sessions warn that they are unclosed when a loop ends; httpx's clients don't.
     litellm.disable_aiohttp_transport = True  # type: ignore[attr-defined]
     if "LITELLM_LOG" not in os.environ:
         for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
-            _silence(logging.getLogger(name))
+            logger = logging.getLogger(name)
+            for handler in [*logger.handlers]:
+                writes_file = isinstance(handler, logging.FileHandler)
+                if isinstance(handler, logging.StreamHandler) and not writes_file:
+                    logger.removeHandler(handler)
+            if not logger.handlers:
+                logger.addHandler(logging.NullHandler())  # without a handler, logging prints to stderr
     return litellm
 
 
-def _silence(logger: logging.Logger) -> None:
-    for handler in [*logger.handlers]:
-        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
-            logger.removeHandler(handler)
-    if not logger.handlers:
-        # Without a handler of its own, logging's last resort would print to stderr.
-        logger.addHandler(logging.NullHandler())
-
-
 def _message(answer: Any) -> str:
-    """Find the message in the body of an error, which most providers put where OpenAI does."""
+    """Return the message of an error response in OpenAI's form, else its whole text."""
     try:
         return str(answer.json()["error"]["message"])
     except (ValueError, LookupError, TypeError):
         return str(answer.text)
-
-
-def _longest(litellm: ModuleType, model: str, prompt: Prompt) -> int | None:
-    # OpenAI refuses a request when the limit leaves no room for thinking, instead of cutting the answer.
-    unlimited = prompt.max_tokens is None or litellm.supports_reasoning(model)
-    return None if unlimited else prompt.max_tokens
 
 
 def _usage(usage: Any) -> Usage:
@@ -296,7 +271,7 @@ def _usage(usage: Any) -> Usage:
     written = count(getattr(usage, "cache_creation_input_tokens", None))
     prompt = count(getattr(usage, "prompt_tokens", None))
     return Usage(
-        # LiteLLM counts what the cache served as input too.
+        # LiteLLM's count of input tokens includes those of the cache.
         input_tokens=None if prompt is None else max(0, prompt - (read or 0) - (written or 0)),
         output_tokens=count(getattr(usage, "completion_tokens", None)),
         cache_read_tokens=read,
@@ -305,7 +280,7 @@ def _usage(usage: Any) -> Usage:
 
 
 def _transport_error(error: BaseException) -> BaseException | None:
-    """Return the broken connection's error that LiteLLM turned into `error`; None where there is none."""
+    """Return the connection error among the causes of `error`, if there is one."""
     import httpx
 
     seen: list[BaseException] = []

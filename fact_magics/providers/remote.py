@@ -1,4 +1,4 @@
-"""Base of the providers that ask a model over a connection: when to ask again, and how failures read."""
+"""Base class of the providers that ask a model over a connection: retries and error messages."""
 
 from __future__ import annotations
 
@@ -19,28 +19,19 @@ if TYPE_CHECKING:
 
 
 class RemoteProvider(ABC):
-    """Streams candidates over a connection that opens at the first request.
+    """Streams candidates over a connection that opens at the first request."""
 
-    Parameters
-    ----------
-    model : str
-        Its name, as the provider takes it.
-    patience : Patience, optional
-        Retries and time limits.
-    notice : str
-        What the cell says about this choice.
-    """
+    notice = ""
 
-    def __init__(self, model: str, patience: Patience | None, notice: str) -> None:
+    def __init__(self, model: str, patience: Patience | None) -> None:
         self.model = model
-        self.notice = notice
         self._patience = patience or Patience()
         self._closed = False
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
-        """Ask until an answer brings text or fails for good, with a `Retrying` event before each pause.
+        """Ask the model, as `Provider.stream` says; yield `Retrying` before the pause of each retry.
 
-        Once text has come, nothing is asked again: the text would be shown twice. See `Provider.stream`.
+        After the first text there is no retry, because the text would be shown twice.
         """
         for number in range(1, self._patience.retries + 2):
             answered = False
@@ -54,25 +45,22 @@ class RemoteProvider(ABC):
                 raise
             except Exception as error:  # noqa: BLE001 - SDKs raise their HTTP library's errors raw, and their own bugs
                 failure = self._explain(error)
-            if answered or not failure.can_retry or number > self._patience.retries:
-                # Outside the handler: an SDK's exception holds the request, with the key in its headers.
+            if answered or not failure.retry_reason or number > self._patience.retries:
+                # Raised outside the handler: the SDK's exception would be its context, and holds the key.
                 raise failure.error
             delay = self._patience.delay(number, failure.retry_after)
-            yield Retrying(failure.reason, delay, number)
+            yield Retrying(failure.retry_reason, delay, number)
             await asyncio.sleep(delay)
 
     @abstractmethod
-    async def open(self) -> None:
-        """Prepare the connection, as the first request does by itself; nothing is sent.
+    async def open(self) -> object:
+        """Import the SDK and make its client, as the first request does; nothing is sent.
 
-        Raises
-        ------
-        ProviderError, MissingExtra
-            The model can't be asked: no key, no such provider, a library that can't be imported.
+        The errors are `MissingExtra`, or `ProviderError` for an unknown provider or a missing key.
         """
 
     async def aclose(self) -> None:
-        """Close the connections that are this provider's own."""
+        """Close this provider's own connections."""
         self._closed = True
         await self._disconnect()
 
@@ -81,13 +69,10 @@ class RemoteProvider(ABC):
             raise ProviderError(f"The connection to {self.model} was closed.", hint="Run the cell again.")
 
     @abstractmethod
-    def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
-        """Ask once."""
+    def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]: ...
 
     @abstractmethod
-    def _explain(self, error: Exception) -> Failure:
-        """Explain an exception of `_attempt`."""
+    def _explain(self, error: Exception) -> Failure: ...
 
     @abstractmethod
-    async def _disconnect(self) -> None:
-        """Close what is open."""
+    async def _disconnect(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Where a model's requests go, and with which key: an endpoint is sent no key but the one set with it."""
+"""The endpoint and the key for a model of LiteLLM. An endpoint receives only the key that is set with it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 OLLAMA_URL = "http://127.0.0.1:11434"
 
-# Names that differ from PROVIDER_API_KEY.
+# The keys whose names are not simply PROVIDER_API_KEY.
 _KEY_NAMES = {
     "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
     "together_ai": ("TOGETHERAI_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHER_API_KEY"),
@@ -30,9 +30,9 @@ _KEY_NAMES = {
     "perplexity": ("PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"),
 }
 _SERVICES = {"openai": "OpenAI", "ollama_chat": "Ollama", "azure": "Azure", "gemini": "Gemini"}
-# Addresses that LiteLLM leaves to SDKs.
+# Addresses that only the SDKs know, not LiteLLM.
 _PUBLIC_URLS = {"openai": "https://api.openai.com/v1"}
-# Providers that sign in with the environment's or the machine's own account, whatever key they are given.
+# These providers sign in with an account of the environment or the machine, even if they are given a key.
 _SIGN_BY_THE_ENVIRONMENT = (
     "vertex_ai", "bedrock", "sagemaker", "amazon_", "aws_", "watsonx", "oci", "sap", "gigachat", "snowflake",
     "databricks", "github", "chatgpt", "gdc",
@@ -42,27 +42,18 @@ _OWN_HANDLER = ("ollama_chat", "hosted_vllm")
 
 
 class Route:
-    """Where a model's requests go, with which key, and through which client.
+    """The endpoint, the key and the client for a model's requests.
 
-    Parameters
-    ----------
-    litellm : module
-        The imported library.
-    service : Service
-        The model, and what must not be quoted.
-    settings, own
-        As `LiteLLMProvider` takes them.
-    patience : Patience
-        Time limits of a client that is opened here.
+    The parameters are those of `LiteLLMProvider`; `service` has the model's name and the secrets.
 
     Attributes
     ----------
     service : Service
-        The same with its name, its address, and the settings of its key and address.
+        The given one, completed by the names of service and settings, and the address.
     arguments : dict
-        The arguments of `litellm.acompletion` that say where a request goes.
+        The arguments of `litellm.acompletion` that determine where a request goes.
     http_client
-        The client to close, where it is ours.
+        The client to close; None if LiteLLM uses its own.
     """
 
     def __init__(
@@ -75,46 +66,52 @@ class Route:
     ) -> None:
         model = service.model
         if model.startswith("ollama/"):
-            # LiteLLM's ollama/ flattens the conversation to one string, without the model's own template.
+            # For ollama/, LiteLLM joins the conversation to one string, without the model's own template.
             model = f"ollama_chat/{model.removeprefix('ollama/')}"
-        self._provider, usual_url = _provider_of(litellm, model)
-        prefix, names = _prefix(self._provider), key_names(self._provider)
+        provider, usual_url = _provider_of(litellm, model)
+        prefix, names = _prefix(provider), key_names(provider)
         key_name = names[0]
         if own is not None:
-            _check_it_takes_the_key(self._provider, own)
+            if own.endpoint is not None and provider.startswith(_SIGN_BY_THE_ENVIRONMENT):
+                raise ProviderError(
+                    f"{own.name} has its own endpoint, but {provider} would sign in with this user's own"
+                    " account.",
+                    hint=f"Remove its api_base from {own.source}, or use another provider for it.",
+                )
             key_name = f"the api_key in the entry {own.name} of {own.source}"
-            settings = _settings_of(own, prefix)
+            secret = own.key.get_secret_value() if own.key else None
+            entry = {"API_KEY": secret, "API_BASE": own.endpoint, "API_VERSION": own.version}
+            settings = {f"{prefix}_{name}": SecretStr(text) for name, text in entry.items() if text}
         key = next(
             (checked_key(settings[name].get_secret_value(), name) for name in names if name in settings),
             None,
         )
-        url = _endpoint(self._provider, settings, key) or (OLLAMA_URL if prefix == "OLLAMA" else "")
+        url = _endpoint(provider, settings, key) or (OLLAMA_URL if prefix == "OLLAMA" else "")
         if key is None and (is_loopback(url) or (own is not None and url)):
-            key = NO_KEY  # OpenAI's client needs one, servers on this machine rarely do
+            key = NO_KEY  # OpenAI's client needs a key, but servers on this machine rarely do
         if key is None:
             _check_no_key_needed(litellm, model, names)
-        known = url or _PUBLIC_URLS.get(self._provider) or usual_url
-        known = known if known.startswith(("http://", "https://")) else ""
+        known = url or _PUBLIC_URLS.get(provider) or usual_url
         self.service = replace(
             service,
-            name=_SERVICES.get(self._provider, self._provider),
-            url=known,
+            name=_SERVICES.get(provider, provider),
+            url=known if known.startswith(("http://", "https://")) else "",
             key_name=key_name,
-            url_name=endpoint_names(self._provider)[0],
+            url_name=endpoint_names(provider)[0],
         )
         self.arguments: dict[str, Any] = {"model": model, "api_key": key, "api_base": url or None}
         if f"{prefix}_API_VERSION" in settings:
             self.arguments["api_version"] = settings[f"{prefix}_API_VERSION"].get_secret_value()
         self.http_client: Any = None
         if is_loopback(url):
-            self._open_own_client(key or "", patience)
+            self._open_own_client(provider, key or "", patience)
 
-    def _open_own_client(self, key: str, patience: Patience) -> None:
-        """Open a client that ignores the environment's proxies, which LiteLLM's own clients would use."""
+    def _open_own_client(self, provider: str, key: str, patience: Patience) -> None:
+        """Open a client that, unlike LiteLLM's, ignores the environment's proxies."""
         import httpx
 
         timeout = httpx.Timeout(patience.silence_seconds * 2, connect=patience.connect_seconds)
-        if self._provider in _OWN_HANDLER:
+        if provider in _OWN_HANDLER:
             from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 
             handler = AsyncHTTPHandler(timeout=timeout, transport=httpx.AsyncHTTPTransport())
@@ -147,8 +144,8 @@ def _prefix(provider: str) -> str:
 
 
 def _provider_of(litellm: ModuleType, model: str) -> tuple[str, str]:
-    """Return a model's provider, and the address that LiteLLM would ask, where it gives one."""
-    # It raises a bad request with a page of advice, and sometimes fails by a bug of its own.
+    """Return a model's provider, and the address that LiteLLM would use, if LiteLLM knows it."""
+    # For an unknown provider it raises an error with a page of advice; it also has bugs.
     with contextlib.suppress(Exception):
         _, provider, _, address = litellm.get_llm_provider(model)
         if provider:
@@ -161,28 +158,13 @@ def _provider_of(litellm: ModuleType, model: str) -> tuple[str, str]:
     )
 
 
-def _settings_of(own: Deployment, prefix: str) -> dict[str, SecretStr]:
-    """Return an entry's key, endpoint and version under their names in the environment."""
-    told = {"API_BASE": own.endpoint, "API_VERSION": own.version}
-    named = {f"{prefix}_{name}": SecretStr(text) for name, text in told.items() if text}
-    return named if own.key is None else {**named, f"{prefix}_API_KEY": own.key}
-
-
-def _check_it_takes_the_key(provider: str, own: Deployment) -> None:
-    if own.endpoint is not None and provider.startswith(_SIGN_BY_THE_ENVIRONMENT):
-        raise ProviderError(
-            f"{own.name} has its own endpoint, but {provider} would sign in with this user's own account.",
-            hint=f"Remove its api_base from {own.source}, or use another provider for it.",
-        )
-
-
 def _endpoint(provider: str, settings: Mapping[str, SecretStr], key: str | None) -> str:
     names = endpoint_names(provider)
     for name in names:
         if name in settings:
             return checked_url(settings[name].get_secret_value(), name)
     for name in names:
-        # LiteLLM would read it by itself; the settings left it out because its key comes from another source.
+        # LiteLLM would use this address. The settings left it out because the key comes from another source.
         if key is not None and os.environ.get(name):
             raise ProviderError(
                 f"{name} is in the environment but its key is not, so the key is not sent there.",

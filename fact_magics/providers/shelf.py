@@ -1,7 +1,6 @@
-"""The shelf as a provider: it looks up a shipped, verified tool, or says that there is none.
+"""The shelf as a provider: it finds a shipped, verified tool instead of asking a model.
 
-No model is called and no token used. It answers where no model is connected, in the form of a model's answer,
-so that everything after it works the same.
+It is used if no model is connected. Its answers have the form of a model's answers.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _CONNECT = "set ANTHROPIC_API_KEY, or name a model with --model provider/model."
 
 
 class ShelfProvider:
-    """Answers requests with the shipped tools; the shelf is read and indexed at the first one."""
+    """Answers requests with shipped tools; the first request reads and indexes the shelf."""
 
     name = "shelf"
     model = "shelf"
@@ -35,17 +34,7 @@ class ShelfProvider:
         self._index: ShelfIndex | None = None
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
-        """Give the entry that answers the request, under the requested name, in one fenced block.
-
-        In a repair, the earlier candidates were rejected, so the next one is given.
-
-        Raises
-        ------
-        GenerationFailed
-            No tool, or no further tool, on the shelf surely does what is asked.
-        ProviderError
-            The prompt is not a request for a tool.
-        """
+        """Yield the best entry for the request, under the requested name; in a repair, the next best one."""
         if prompt.spec is None:
             raise ProviderError("The shelf holds tools only and answers no other questions.", hint=_CONNECT)
         entry, source = self._choose(prompt, prompt.spec)
@@ -66,9 +55,21 @@ class ShelfProvider:
         candidates = [match.entry for match in matches if _answers(match, spec)]
         rejected = sum(message.role == "assistant" for message in prompt.messages)
         if not candidates:
-            raise _none_fits(spec.name, [match.entry for match in matches[:3]])
+            nearest = [match.entry for match in matches[:3]]
+            raise GenerationFailed(
+                f"{_listed(nearest)} are the nearest tools on the shelf, but none of them surely does what"
+                f" {spec.name} should.",
+                hint=f"Reword the request, or have a model write it: {_CONNECT}",
+                details=[f"{entry.name}: {entry.summary}" for entry in nearest],
+            )
         if rejected >= len(candidates):
-            raise _none_left(spec.name, candidates, prompt.messages[-1].text)
+            reasons = prompt.messages[-1].text.splitlines()
+            raise GenerationFailed(
+                f"{_listed(candidates)} from the shelf did not do what {spec.name} should, and nothing else"
+                " there comes close.",
+                hint=f"Correct the examples, or have a model write it: {_CONNECT}",
+                details=[line[2:] for line in reasons if line.startswith("- ")],
+            )
         entry = candidates[rejected]
         try:
             return entry, renamed(entry, spec.name)
@@ -81,7 +82,7 @@ class ShelfProvider:
 
 def _answers(match: Match, spec: ToolSpec) -> bool:
     if spec.permissions:
-        return False  # no tool on the shelf needs the network or files, however its words read
+        return False  # no tool on the shelf needs the network or files
     if not spec.examples:
         return match.fits and match.score >= UNPROVEN_THRESHOLD
     if not match.related or match.score < PROVEN_THRESHOLD:
@@ -90,34 +91,17 @@ def _answers(match: Match, spec: ToolSpec) -> bool:
 
 
 def _could_hold(example: Example, signature: Signature) -> bool:
-    """Whether the example calls the function as it is declared, and expects what it may return."""
+    """Whether the example fits the declared parameters and return type."""
     try:
         bound = signature.bind(example.args, example.kwargs)
         if isinstance(example.expected, Returned):
             signature.validate(bound)
             expected = example.expected.value
-            # Text in ISO form would do as a date's wire form, but an example that expects text means text.
+            # The wire form of a date is text, too, but an expected text means that the tool returns text.
             return isinstance(signature.read_result(encode(expected)), str) == isinstance(expected, str)
     except (InvalidInput, InvalidResult):
         return False
     return True
-
-
-def _none_left(name: str, tried: Sequence[Entry], repair: str) -> GenerationFailed:
-    return GenerationFailed(
-        f"{_listed(tried)} from the shelf did not do what {name} should, and nothing else there comes close.",
-        hint=f"Correct the examples, or have a model write it: {_CONNECT}",
-        details=[line[2:] for line in repair.splitlines() if line.startswith("- ")],
-    )
-
-
-def _none_fits(name: str, nearest: Sequence[Entry]) -> GenerationFailed:
-    shown = _listed(nearest)
-    return GenerationFailed(
-        f"{shown} are the nearest tools on the shelf, but none of them surely does what {name} should.",
-        hint=f"Reword the request, or have a model write it: {_CONNECT}",
-        details=[f"{entry.name}: {entry.summary}" for entry in nearest],
-    )
 
 
 def _listed(entries: Sequence[Entry]) -> str:

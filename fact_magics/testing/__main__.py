@@ -21,11 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fact_magics.testing", description=ModelServer.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "--script", type=Path, metavar="FILE", help="a JSON list of steps, as ModelServer.play takes them"
+        "--script", type=Path, metavar="FILE", help="a JSON list of steps for ModelServer.play"
     )
-    parser.add_argument(
-        "--port", type=int, default=0, help="0, the default, lets the system choose a free one"
-    )
+    parser.add_argument("--port", type=int, default=0, help="0, the default, lets the system choose a port")
     options = parser.parse_args(arguments)
     try:
         script = json.loads(options.script.read_text("utf-8")) if options.script else []

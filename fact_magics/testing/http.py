@@ -1,4 +1,4 @@
-"""The HTTP that `fact_magics.testing.ModelServer` needs: one request per connection, streamed answers."""
+"""HTTP for `fact_magics.testing.ModelServer`: one request per connection, streamed answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fact_magics.testing.wires import dumps
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fact_magics.testing.wires import Ending, Reply, Wire
+    from fact_magics.testing.wires import Reply, Wire
 
 LARGEST_HEAD = 64 * 1024
 
@@ -34,22 +34,17 @@ async def read_request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str
 async def send_json(
     writer: asyncio.StreamWriter, status: int, value: dict[str, Any], headers: Mapping[str, str] | None = None
 ) -> None:
-    """Answer with a whole JSON body."""
+    """Send a whole JSON body."""
     body = dumps(value)
-    writer.write(
-        _head(
-            status, {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
-        )
-    )
-    writer.write(body)
+    own = {"content-type": "application/json", "content-length": str(len(body))}
+    writer.write(_head(status, {**own, **(headers or {})}) + body)
     await writer.drain()
 
 
 async def send_stream(writer: asyncio.StreamWriter, wire: Wire, reply: Reply, body: dict[str, Any]) -> None:
-    """Stream a reply at its pace, and end it by its `ending`."""
-    writer.write(
-        _head(200, {"content-type": wire.content_type, "transfer-encoding": "chunked", **reply.headers})
-    )
+    """Stream a reply at its pace, and end the stream as its `ending` says."""
+    own = {"content-type": wire.content_type, "transfer-encoding": "chunked"}
+    writer.write(_head(200, {**own, **reply.headers}))
     if reply.ending != "complete":
         after = len(reply.text) // 2 if reply.after is None else reply.after
         reply = replace(reply, text=reply.text[:after])
@@ -62,37 +57,30 @@ async def send_stream(writer: asyncio.StreamWriter, wire: Wire, reply: Reply, bo
         if reply.pace is not None and frame.paced:
             await asyncio.sleep(began + tokens / reply.pace - clock.time())
             tokens += 1
-        # One frame is held back: the last one is sent with the end of the body, so that no client hangs up
-        # between the two.
+        # Each frame waits for the next one, so that the last one is sent together with the end of the body:
+        # a client could hang up between the two.
         if pending:
             writer.write(_chunk(pending))
             await writer.drain()
         pending = frame.data
     writer.write(_chunk(pending))
-    await _end_stream(writer, wire, reply.ending)
-
-
-async def _end_stream(writer: asyncio.StreamWriter, wire: Wire, ending: Ending) -> None:
-    if ending == "error":
+    if reply.ending == "error":
         writer.write(_chunk(wire.error_event("Overloaded")))
-    if ending in ("complete", "cut", "error"):
+    if reply.ending in ("complete", "cut", "error"):
         writer.write(b"0\r\n\r\n")
     await writer.drain()
-    if ending == "stall":
+    if reply.ending == "stall":
         await asyncio.Event().wait()
-    elif ending == "reset":
-        await asyncio.sleep(0.05)  # lets the client read what came before: a reset may overtake it
+    elif reply.ending == "reset":
+        await asyncio.sleep(0.05)  # time for the client to read: a reset may overtake the data
         sock = cast("socket.socket", writer.get_extra_info("socket"))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:
-    lines = [
-        f"HTTP/1.1 {status} Scripted",
-        "connection: close",
-        *(f"{name}: {value}" for name, value in headers.items()),
-    ]
+    lines = [f"HTTP/1.1 {status} Scripted", "connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 

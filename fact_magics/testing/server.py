@@ -1,4 +1,4 @@
-"""The scripted model server: its script, its record of requests, and its thread."""
+"""The scripted model server: its script, the requests that it received, and its thread."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 from fact_magics.errors import did_you_mean
 from fact_magics.testing.http import LARGEST_HEAD, read_request, send_json, send_stream
-from fact_magics.testing.wires import WIRES, Ending, Reply, Wire, turn_text
+from fact_magics.testing.wires import WIRES, Ending, Reply, Wire
 from fact_magics.tool import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
 _SECRET_WORDS = ("authorization", "key", "token", "secret", "cookie")
@@ -29,7 +30,7 @@ _STEPS = ("reply", "writes", "refuses", "breaks", "fails")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that a client made.
+    """A request of a client.
 
     Attributes
     ----------
@@ -38,9 +39,9 @@ class Request:
     path : str
         The path of the URL.
     headers : mapping of str to str
-        By lower-case name; values that hold secrets are ``[redacted]``.
+        The headers by lower-case name; secret values are ``[redacted]``.
     body : mapping
-        The JSON that was sent.
+        The JSON body.
     model, system : str
         The model and the system prompt in the body.
     messages : tuple of (str, str)
@@ -58,7 +59,7 @@ class Request:
 
     @property
     def text(self) -> str:
-        """The text of the last turn, which the model is to answer."""
+        """The text of the last turn, which the model should answer."""
         return self.messages[-1][1] if self.messages else ""
 
     def carries(self, key: str) -> bool:
@@ -77,19 +78,19 @@ class ModelServer:
     script : iterable of mapping, optional
         Steps, as `play` takes them.
     port : int, optional
-        0 lets the system choose a free one.
+        The port; 0 lets the system choose a free one.
     local_models : sequence of str, optional
         The models in Ollama's list.
     strict : bool
-        Refuse every key but `key`, also for Anthropic's and OpenAI's lists of models.
+        Accept only `key`, also for Anthropic's and OpenAI's lists of models.
 
     Attributes
     ----------
     url : str
         The address without a path, such as ``http://127.0.0.1:40123``.
     key : str
-        A made-up API key, different for each server. Any key is accepted, unless the server is strict;
-        Anthropic's and OpenAI's endpoints refuse a request without one.
+        A made-up API key, different for each server. Unless the server is strict, it accepts any key, but
+        Anthropic's and OpenAI's endpoints refuse a request without a key.
     """
 
     def __init__(
@@ -110,8 +111,7 @@ class ModelServer:
         self._requests: list[Request] = []
         self._disconnects = 0
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._stop: Callable[[], object]
         self.play(script)
 
     def __enter__(self) -> Self:
@@ -130,12 +130,11 @@ class ModelServer:
 
     def close(self) -> None:
         """Close every connection and free the port."""
-        if self._thread is None or self._loop is None or self._stop is None:
-            return
-        with contextlib.suppress(RuntimeError):  # the loop is closed already
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-        self._thread = None
+        if self._thread is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
+                self._stop()
+            self._thread.join()
+            self._thread = None
 
     @property
     def requests(self) -> tuple[Request, ...]:
@@ -144,7 +143,7 @@ class ModelServer:
             return tuple(self._requests)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables that make a kernel or a script use this server."""
+        """Return environment variables that make a kernel or a script use this server."""
         return {
             "ANTHROPIC_API_KEY": self.key,
             "ANTHROPIC_BASE_URL": self.url,
@@ -164,26 +163,17 @@ class ModelServer:
         usage: Usage | Mapping[str, int] | None = None,
         stop_reason: str = "end_turn",
     ) -> None:
-        """Answer with `text`; see `Reply` for the rest."""
+        """Answer with `text`; the options are described in `Reply`."""
         tokens = Usage(**usage) if isinstance(usage, Mapping) else usage
         self._script.append(
             Reply(text=text, thinking=thinking, pace=pace, chunk=chunk, usage=tokens, stop_reason=stop_reason)
         )
 
-    def writes(
-        self,
-        source: str,
-        *,
-        before: str = "",
-        after: str = "",
-        pace: float | None = None,
-        chunk: int = 4,
-        usage: Usage | Mapping[str, int] | None = None,
-    ) -> None:
-        """Answer with Python source in a fenced block, with prose `before` and `after` it."""
+    def writes(self, source: str, *, before: str = "", after: str = "", **options: Any) -> None:
+        """Answer with Python source in a fenced block, with prose `before` and `after` it; see `reply`."""
         block = f"```python\n{source.strip()}\n```\n"
         text = "\n\n".join(part for part in (before, block, after) if part)
-        self.reply(text, pace=pace, chunk=chunk, usage=usage)
+        self.reply(text, **options)
 
     def refuses(self, text: str = "") -> None:
         """Answer with `text` and the stop reason of a refusal."""
@@ -198,23 +188,23 @@ class ModelServer:
         pace: float | None = None,
         chunk: int = 4,
     ) -> None:
-        """Begin to answer with `text`; after `after` characters, end in one of the ways of `Reply.ending`."""
+        """Send `after` characters of `text`, then end as `ending` says; see `Reply`."""
         if ending not in get_args(Ending):
             raise ValueError(f"ending must be one of {', '.join(get_args(Ending))}; got {ending!r}")
         self._script.append(Reply(text=text, ending=ending, after=after, pace=pace, chunk=chunk))
 
     def fails(self, status: int, message: str = "", *, retry_after: float | str | None = None) -> None:
-        """Answer with an HTTP error: 401 refuses the key, 404 the model, 529 means overloaded."""
+        """Answer with an HTTP error, such as 401 (wrong key), 404 (unknown model) or 529 (overloaded)."""
         headers = {} if retry_after is None else {"retry-after": str(retry_after)}
         self._script.append(
             Reply(status=status, message=message or f"scripted error {status}", headers=headers)
         )
 
     def play(self, script: Iterable[Mapping[str, Any]]) -> None:
-        """Add steps, as a JSON file holds them.
+        """Add steps to the script, in the form of a JSON file.
 
-        Each is an object whose first key is ``reply``, ``writes``, ``refuses``, ``breaks`` or ``fails``,
-        with that method's first argument; the other keys are its other arguments:
+        The first key of each step is ``reply``, ``writes``, ``refuses``, ``breaks`` or ``fails``. Its value
+        is the first argument of that method; the other keys are the other arguments:
         ``[{"writes": "def f() -> int: ...", "pace": 200}, {"fails": 529}]``.
 
         Raises
@@ -236,17 +226,14 @@ class ModelServer:
                 raise ValueError(f"Step {number} of the script: {error}") from error
 
     def wait_for_request(self, count: int = 1, timeout: float = 10.0) -> bool:
-        """Wait at most `timeout` seconds for `count` requests in all; tell whether they came."""
+        """Wait up to `timeout` seconds until there were `count` requests; return whether there were."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self._requests) >= count, timeout)
 
     def wait_for_disconnect(self, timeout: float = 10.0) -> bool:
-        """Wait at most `timeout` seconds until a client disconnects in the middle of its answer.
+        """Wait up to `timeout` seconds until a client disconnects in mid-answer; return whether one did.
 
-        Returns
-        -------
-        bool
-            Whether one did. Each disconnect is reported once.
+        Each disconnect is reported once.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._disconnects > 0, timeout):
@@ -264,16 +251,16 @@ class ModelServer:
         return Reply(
             status=500,
             message=f"ModelServer has no reply left for request {asked}; script one with server.reply(...)",
-            # Asking again would not help: the SDKs and fact_magics obey this.
+            # The SDKs and fact_magics obey this, so the error is shown at once.
             headers={"x-should-retry": "false"},
         )
 
     async def _serve(self, listener: socket.socket, started: threading.Event) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
+        stop = asyncio.Event()
+        self._stop = partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set)
         clients: set[asyncio.Task[None]] = set()
 
-        # Not a coroutine function: asyncio would log an error for each client whose task is cancelled.
+        # If this were a coroutine function, asyncio would log an error for each cancelled task.
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.create_task(self._client(reader, writer))
             clients.add(task)
@@ -281,13 +268,13 @@ class ModelServer:
 
         server = await asyncio.start_server(accept, sock=listener, limit=LARGEST_HEAD)
         started.set()
-        await self._stop.wait()
+        await stop.wait()
         server.close()  # asyncio.run cancels the clients' tasks
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             method, path, headers, body = await read_request(reader)
-            # A client sends nothing while it is answered, so anything that can be read is its disconnect.
+            # A client sends nothing while it waits for its answer, so a read ends only when it disconnects.
             hang_up = asyncio.create_task(reader.read(1))
             answer = asyncio.create_task(self._answer(writer, method, path, headers, body))
             try:
@@ -302,7 +289,7 @@ class ModelServer:
                     task.cancel()
                 await asyncio.gather(hang_up, answer, return_exceptions=True)
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
-            pass  # there was no request, or it was not HTTP
+            pass  # no request came, or it was not HTTP
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError):
@@ -311,12 +298,13 @@ class ModelServer:
     async def _answer(
         self, writer: asyncio.StreamWriter, method: str, path: str, headers: dict[str, str], raw: bytes
     ) -> None:
-        wire = WIRES.get(path)
-        keys = _keys(headers)
+        wire, keys = WIRES.get(path), _keys(headers)
+        wrong = "the key is not this server's" if self._strict and self.key not in keys else ""
         if method == "GET" or wire is None:
-            refused = self._strict and path == "/v1/models" and self.key not in keys
-            error = WIRES["/v1/chat/completions"].error(401, "the key is not this server's")
-            await send_json(writer, *((401, error) if refused else self._list(method, path)))
+            if wrong and path == "/v1/models":
+                await send_json(writer, 401, WIRES["/v1/chat/completions"].error(401, wrong))
+            else:
+                await send_json(writer, *self._list(method, path))
             return
         try:
             body = json.loads(raw)
@@ -325,9 +313,9 @@ class ModelServer:
         if not isinstance(body, dict):
             await send_json(writer, 400, wire.error(400, "the body is not a JSON object"))
             return
-        if wire.name != "ollama" and (not keys or (self._strict and self.key not in keys)):
-            said = "the key is not this server's" if keys else "no key was sent"
-            await send_json(writer, 401, wire.error(401, said))
+        wrong = wrong if keys else "no key was sent"
+        if wrong and wire.name != "ollama":
+            await send_json(writer, 401, wire.error(401, wrong))
             return
         reply = self._next(_record(wire, path, headers, body, keys))
         if reply.status != 200:
@@ -344,13 +332,11 @@ class ModelServer:
             return 200, {"details": {"family": "loopback"}, "model_info": {}, "capabilities": ["completion"]}
         if path == "/v1/models":
             names = ("claude-sonnet-5-5", *self._local_models)
-            models = [
-                {"id": name, "type": "model", "object": "model", "display_name": name} for name in names
-            ]
+            kind = {"type": "model", "object": "model"}
+            models = [{"id": name, "display_name": name, **kind} for name in names]
             return 200, {"object": "list", "data": models, "has_more": False}
-        return 404, {
-            "error": {"type": "not_found_error", "message": f"ModelServer does not serve {method} {path}"}
-        }
+        message = f"ModelServer does not serve {method} {path}"
+        return 404, {"error": {"type": "not_found_error", "message": message}}
 
 
 def _record(
@@ -366,7 +352,7 @@ def _record(
         body=body,
         model=str(body.get("model")),
         system=wire.system(body),
-        messages=tuple((str(turn.get("role")), turn_text(turn)) for turn in wire.turns(body)),
+        messages=wire.messages(body),
         _key_digests=frozenset(map(_digest, keys)),
     )
 

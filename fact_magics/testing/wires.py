@@ -25,6 +25,7 @@ _ERROR_TYPES = {
     429: "rate_limit_error",
     529: "overloaded_error",
 }
+_SYSTEM_ROLES = ("system", "developer")
 _OPENAI_REASONS = {"end_turn": "stop", "max_tokens": "length", "refusal": "content_filter"}
 
 
@@ -35,7 +36,7 @@ class Reply:
     Attributes
     ----------
     text, thinking : str
-        The answer, and the text of the model's thinking.
+        The answer, and the model's thinking.
     pace : float or None
         Tokens per second; None sends them as fast as the client reads.
     chunk : int
@@ -43,17 +44,15 @@ class Reply:
     usage : Usage or None
         Tokens to report; None reports a quarter of the characters.
     stop_reason : str
-        As Anthropic names it: ``end_turn``, ``max_tokens``, ``refusal``; translated on other wires.
+        Anthropic's name, such as ``end_turn``, ``max_tokens``, ``refusal``; other wires translate it.
     ending : {"complete", "cut", "dropped", "reset", "stall", "error"}
         How the stream ends. "complete": with the whole answer. "cut": in the middle of the answer, by a
-        regular end of the body. "dropped": the connection closes inside the body. "reset": it is reset.
-        "stall": nothing more is sent. "error": with an error event.
+        regular end of the body. "dropped": the connection closes inside the body. "reset": the connection is
+        reset. "stall": nothing more is sent. "error": with an error event.
     after : int or None
-        Characters of the text that are sent before an ending other than "complete"; None for half.
-    status : int
-        An HTTP status other than 200 answers with an error instead.
-    message : str
-        The error's message.
+        How many characters are sent before an ending other than "complete"; None for half of the text.
+    status, message : int, str
+        A status other than 200 sends an HTTP error with this message instead of an answer.
     headers : mapping of str to str
         Additional response headers, such as ``retry-after``.
     """
@@ -72,15 +71,15 @@ class Reply:
 
 
 class Frame(NamedTuple):
-    """Bytes that are sent together: one event of the stream."""
+    """One event of a stream."""
 
     data: bytes
-    paced: bool = False  # it counts as a token
-    last: bool = False  # it follows the text: an answer that breaks off never gets there
+    paced: bool = False  # counts as a token
+    last: bool = False  # comes after the text; not sent if the answer breaks off
 
 
 class Wire(ABC):
-    """One provider's protocol: how it writes answers and errors, and how requests are read."""
+    """One provider's protocol: writes answers and errors, and reads requests."""
 
     name: str
     content_type = "text/event-stream; charset=utf-8"
@@ -91,31 +90,27 @@ class Wire(ABC):
 
     @abstractmethod
     def whole(self, reply: Reply, body: Json) -> Json:
-        """Return the answer to a request without streaming."""
+        """Return the answer to a request that does not ask for a stream."""
 
     @abstractmethod
     def error(self, status: int, message: str) -> Json:
         """Return the body of an error response."""
 
-    @abstractmethod
     def error_event(self, message: str) -> bytes:
         """Return the event that ends a stream with an error."""
+        return _event(self.error(529, message))
 
     def system(self, body: Json) -> str:
         """Return the system prompt of a request."""
-        turns = body.get("messages") or []
-        return "\n\n".join(turn_text(turn) for turn in turns if turn.get("role") in _SYSTEM_ROLES)
+        return "\n\n".join(text for role, text in _turns(body) if role in _SYSTEM_ROLES)
 
-    def turns(self, body: Json) -> list[Json]:
-        """Return the turns of a request, without the system prompt."""
-        return [turn for turn in body.get("messages") or [] if turn.get("role") not in _SYSTEM_ROLES]
+    def messages(self, body: Json) -> tuple[tuple[str, str], ...]:
+        """Return role and text of each turn of a request, without the system prompt."""
+        return tuple((role, text) for role, text in _turns(body) if role not in _SYSTEM_ROLES)
 
     def streams(self, body: Json) -> bool:
         """Tell whether a request asks for a stream."""
         return body.get("stream") is True
-
-
-_SYSTEM_ROLES = ("system", "developer")
 
 
 class _Anthropic(Wire):
@@ -164,9 +159,6 @@ class _Anthropic(Wire):
         error = {"type": _error_type(status), "message": message}
         return {"type": "error", "error": error, "request_id": "req_loopback"}
 
-    def error_event(self, message: str) -> bytes:
-        return _event({"type": "error", "error": {"type": "overloaded_error", "message": message}})
-
     def system(self, body: Json) -> str:
         return _text(body.get("system"))
 
@@ -208,9 +200,6 @@ class _OpenAI(Wire):
     def error(self, status: int, message: str) -> Json:
         return {"error": {"message": message, "type": _error_type(status), "param": None, "code": None}}
 
-    def error_event(self, message: str) -> bytes:
-        return _event(self.error(529, message))
-
     def _head(self, body: Json, kind: str) -> Json:
         return {"id": "chatcmpl-loopback", "object": kind, "created": 0, "model": str(body.get("model"))}
 
@@ -220,18 +209,15 @@ class _OpenAI(Wire):
         return Frame(event, paced=paced, last=reason is not None)
 
 
-class _OllamaChat(Wire):
-    """Ollama's ``/api/chat``."""
-
+class _Ollama(Wire):
     name = "ollama"
     content_type = "application/x-ndjson"
 
     def frames(self, reply: Reply, body: Json) -> Iterator[Frame]:
-        for text, thinking in (
-            *(("", piece) for piece in _pieces(reply.thinking, reply.chunk)),
-            *((piece, "") for piece in _pieces(reply.text, reply.chunk)),
-        ):
-            yield Frame(dumps(self._part(body, text, thinking)) + b"\n", paced=True)
+        for piece in _pieces(reply.thinking, reply.chunk):
+            yield Frame(dumps(self._part(body, "", piece)) + b"\n", paced=True)
+        for piece in _pieces(reply.text, reply.chunk):
+            yield Frame(dumps(self._part(body, piece)) + b"\n", paced=True)
         yield Frame(dumps(self.whole(replace(reply, text=""), body, _usage(reply, body))) + b"\n", last=True)
 
     def whole(self, reply: Reply, body: Json, usage: Usage | None = None) -> Json:
@@ -239,15 +225,12 @@ class _OllamaChat(Wire):
         return self._part(body, reply.text) | {
             "done": True,
             "done_reason": "length" if reply.stop_reason == "max_tokens" else "stop",
-            "total_duration": 1,
-            "load_duration": 1,
             "prompt_eval_count": usage.input_tokens,
-            "prompt_eval_duration": 1,
             "eval_count": usage.output_tokens,
-            "eval_duration": 1,
+            **dict.fromkeys(("total_duration", "load_duration", "prompt_eval_duration", "eval_duration"), 1),
         }
 
-    def error(self, status: int, message: str) -> Json:  # noqa: ARG002 - Ollama's errors are their message alone
+    def error(self, status: int, message: str) -> Json:  # noqa: ARG002 - Ollama's errors hold only a message
         return {"error": message}
 
     def error_event(self, message: str) -> bytes:
@@ -257,49 +240,33 @@ class _OllamaChat(Wire):
         return body.get("stream") is not False
 
     def _part(self, body: Json, text: str, thinking: str = "") -> Json:
+        message = {"role": "assistant", "content": text, **({"thinking": thinking} if thinking else {})}
         head = {"model": str(body.get("model")), "created_at": "2026-01-01T00:00:00Z", "done": False}
-        return head | self._content(text, {"thinking": thinking} if thinking else {})
-
-    def _content(self, text: str, thinking: Json) -> Json:
-        return {"message": {"role": "assistant", "content": text, **thinking}}
-
-
-class _OllamaGenerate(_OllamaChat):
-    """Ollama's ``/api/generate``."""
-
-    def system(self, body: Json) -> str:
-        return _text(body.get("system"))
-
-    def turns(self, body: Json) -> list[Json]:
-        return [{"role": "user", "content": body.get("prompt", "")}]
-
-    def _content(self, text: str, thinking: Json) -> Json:
-        return {"response": text, **thinking}
+        return head | {"message": message}
 
 
 WIRES: Mapping[str, Wire] = {
     "/v1/messages": _Anthropic(),
     "/v1/chat/completions": _OpenAI(),
     "/chat/completions": _OpenAI(),
-    "/api/chat": _OllamaChat(),
-    "/api/generate": _OllamaGenerate(),
+    "/api/chat": _Ollama(),
 }
 
 
 def dumps(value: Json) -> bytes:
-    """Return JSON as the APIs send it: UTF-8, so that clients meet characters outside ASCII unescaped."""
+    """Return JSON as the APIs send it: in UTF-8, with characters outside ASCII unescaped."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def turn_text(turn: Json) -> str:
-    """Return the text of one turn, whether it is a string or a list of blocks."""
-    return _text(turn.get("content"))
 
 
 def _event(event: Json) -> bytes:
     """Write a server-sent event; Anthropic's events also name their type."""
     name = f"event: {event['type']}\n" if "type" in event else ""
     return name.encode() + b"data: %s\n\n" % dumps(event)
+
+
+def _turns(body: Json) -> Iterator[tuple[str, str]]:
+    for turn in body.get("messages") or []:
+        yield str(turn.get("role")), _text(turn.get("content"))
 
 
 def _text(content: object) -> str:
@@ -311,8 +278,8 @@ def _text(content: object) -> str:
 
 
 def _pieces(text: str, size: int) -> Iterator[str]:
-    for start in range(0, len(text), max(1, size)):
-        yield text[start : start + max(1, size)]
+    step = max(1, size)
+    return (text[start : start + step] for start in range(0, len(text), step))
 
 
 def _usage(reply: Reply, body: Json) -> Usage:

@@ -28,7 +28,7 @@ def provider(server, patience):
 
 class TestAnswers:
     async def test_text_arrives_whole_and_in_order(self, server, provider, ask):
-        """Every character of the model's text comes out, whatever its script or its line ends."""
+        """Every character of the answer arrives, whatever its script or line ends."""
         text = "a\nb\r\nc\u2028d\x85e😀 ﬁn “quoted” \\n data: x\n\n"
         server.reply(text, chunk=3)
         answer = await ask(provider)
@@ -36,14 +36,14 @@ class TestAnswers:
         assert answer.finished.stop_reason == "end"
 
     async def test_an_answer_without_text_is_finished(self, server, provider, ask):
-        """A model that ends without a word is no failure here."""
+        """An empty answer is not an error of the provider."""
         server.reply("")
         answer = await ask(provider)
         assert answer.text == ""
         assert answer.finished.stop_reason == "end"
 
-    async def test_thinking_is_no_part_of_the_text(self, server, provider, ask):
-        """Thinking comes as events of its own."""
+    async def test_thinking_is_not_part_of_the_text(self, server, provider, ask):
+        """Thinking comes in separate events."""
         server.reply("code", thinking="let me see")
         answer = await ask(provider)
         assert "".join(event.text for event in answer.of(ThinkingDelta)) == "let me see"
@@ -66,13 +66,13 @@ class TestAnswers:
         assert (answer.text, answer.finished.stop_reason) == ("some text", meant)
 
     async def test_usage_with_the_cache(self, server, provider, ask):
-        """Tokens are reported as the server counted them, the cache's apart."""
+        """Tokens are reported as the server counted them, with those of the cache separate."""
         counted = Usage(input_tokens=12, output_tokens=34, cache_read_tokens=56, cache_creation_tokens=78)
         server.reply("text", usage=counted)
         assert (await ask(provider)).finished == Finished("end", counted, "claude-sonnet-5-5")
 
     async def test_one_provider_answers_repairs_too(self, server, provider, prompt):
-        """A provider can be asked again and again until it is closed, and then says so."""
+        """A provider answers repeatedly; after it is closed, it raises an error."""
         server.reply("one")
         server.reply("two")
         for expected in ("one", "two"):
@@ -116,14 +116,14 @@ class TestRequests:
         ],
     )
     async def test_thinking_is_shown_where_it_is_on_anyway(self, server, patience, ask, model, summarized):
-        """Summaries of thinking are asked for from Claude 5 on, and of no older model."""
+        """Summaries of thinking are requested from Claude 5 on, but not from older models."""
         server.reply("text")
         await ask(AnthropicProvider(model, SecretStr(server.key), base_url=server.url, patience=patience))
         expected = {"type": "adaptive", "display": "summarized"} if summarized else None
         assert server.requests[0].body.get("thinking") == expected
 
     async def test_the_environment_adds_nothing(self, server, patience, ask, monkeypatch):
-        """Neither another key nor another endpoint is picked up from the environment."""
+        """The environment's keys and endpoint are not used."""
         monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-of-the-environment")
         monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "token-of-the-environment")
@@ -135,7 +135,7 @@ class TestRequests:
         assert not server.requests[0].carries("token-of-the-environment")
 
     async def test_a_proxy_does_not_hijack_loopback(self, server, provider, ask, monkeypatch):
-        """An endpoint on this machine is reached past the environment's proxies."""
+        """Requests to this machine bypass the environment's proxies."""
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, "http://127.0.0.1:9")
         monkeypatch.delenv("no_proxy", raising=False)
@@ -147,7 +147,7 @@ class TestRequests:
 class TestBrokenStreams:
     @pytest.mark.parametrize("ending", ["cut", "dropped", "reset"])
     async def test_text_before_a_break_is_kept(self, server, provider, ask, ending):
-        """A stream that ends too early keeps its text, is cut, and is not asked again."""
+        """A stream that ends too early keeps its text, ends as `cut`, and is not retried."""
         server.breaks("0123456789", ending, after=7)
         answer = await ask(provider)
         assert answer.text == "0123456"
@@ -162,7 +162,7 @@ class TestBrokenStreams:
 
     @pytest.mark.parametrize("ending", ["dropped", "reset"])
     async def test_a_connection_lost_before_any_text_is_tried_again(self, server, provider, ask, ending):
-        """Where nothing was shown yet, the request is made again, visibly."""
+        """If no text was shown yet, the request is repeated, and an event says so."""
         server.breaks("0123456789", ending, after=0)
         server.reply("whole")
         answer = await ask(provider)
@@ -170,7 +170,7 @@ class TestBrokenStreams:
         assert [event.reason for event in answer.of(Retrying)] == ["no connection"]
 
     async def test_a_stall_is_an_error_after_its_text(self, server, patience, ask):
-        """A server that falls silent is given up after the limit, with what it sent before."""
+        """A silent server is given up after the time limit; its earlier text is kept."""
         provider = AnthropicProvider(
             "claude-sonnet-5-5",
             SecretStr(server.key),
@@ -185,7 +185,7 @@ class TestBrokenStreams:
         assert len(server.requests) == 1
 
     async def test_an_error_event_after_text_is_an_error(self, server, provider, ask):
-        """An error that the server tells in mid-stream is raised, not retried over shown text."""
+        """An error event after text is raised, not retried."""
         server.breaks("0123456789", "error", after=4)
         events = []
         with pytest.raises(ProviderError, match="overloaded"):
@@ -194,7 +194,7 @@ class TestBrokenStreams:
         assert len(server.requests) == 1
 
     async def test_an_error_event_before_text_is_retried(self, server, provider, ask):
-        """The same error before any text costs a retry."""
+        """An error event before any text is retried."""
         server.breaks("0123456789", "error", after=0)
         server.reply("whole")
         assert (await ask(provider)).text == "whole"
@@ -202,7 +202,7 @@ class TestBrokenStreams:
 
 class TestRetries:
     async def test_an_overloaded_server_is_asked_three_times_at_most(self, server, provider, ask):
-        """Two retries, each told; then the failure."""
+        """There are two retries with an event each, then the error."""
         for _ in range(4):
             server.fails(529, "Overloaded")
         events = []
@@ -213,14 +213,14 @@ class TestRetries:
 
     @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 529])
     async def test_passing_failures_are_retried(self, server, provider, ask, status):
-        """A failure that may pass is not the end."""
+        """A failure that may be temporary is retried."""
         server.fails(status)
         server.reply("whole")
         assert (await ask(provider)).text == "whole"
 
     @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422])
     async def test_lasting_failures_are_not(self, server, provider, ask, status):
-        """What the same request can't mend is told at once."""
+        """A failure that a retry can't change is raised at once."""
         server.fails(status)
         with pytest.raises(ProviderError):
             await ask(provider)
@@ -228,14 +228,14 @@ class TestRetries:
 
     @pytest.mark.parametrize("asked", [3600, "Wed, 21 Oct 2099 07:28:00 GMT"])
     async def test_retry_after_is_capped(self, server, provider, ask, asked):
-        """A server that asks for an hour is not waited for that long."""
+        """The pause that a server asks for is limited."""
         server.fails(429, retry_after=asked)
         server.reply("whole")
         (retry,) = (await ask(provider)).of(Retrying)
         assert retry == Retrying("too many requests", 0.02, 1)
 
     async def test_retry_after_is_obeyed_below_the_cap(self, server, provider, ask):
-        """A shorter pause than ours is taken as asked for."""
+        """A pause below the limit is used."""
         server.fails(429, retry_after=0.005)
         server.reply("whole")
         assert (await ask(provider)).of(Retrying)[0].delay_seconds == 0.005
@@ -247,7 +247,7 @@ class TestRetries:
         assert len(server.requests) == 1
 
     async def test_a_pause_can_be_interrupted(self, server, patience, prompt):
-        """Cancelling while it waits ends the wait."""
+        """Cancelling ends the pause before a retry."""
         slow = replace(patience, first_delay_seconds=600.0, longest_delay_seconds=600.0)
         provider = AnthropicProvider("claude-opus-5-5", SecretStr("k"), base_url=server.url, patience=slow)
         server.fails(529)
@@ -293,7 +293,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 529])
     async def test_no_error_holds_the_key(self, server, provider, ask, status):
-        """Even a server that quotes the key back does not get it shown, nor does the error's past hold it."""
+        """The key is not shown if the server quotes it, and the error's context does not hold it."""
         for _ in range(3):
             server.fails(
                 status, f"bad key {server.key} in Authorization: Bearer {server.key}, sk-ant-api03-other-key"
@@ -305,7 +305,7 @@ class TestErrors:
         assert caught.value.__context__ is None
 
     async def test_hostile_words_of_a_server_are_inert_and_bounded(self, server, provider, ask):
-        """Terminal escapes come out as text, and a long message is cut."""
+        """Terminal escapes are shown as text, and a long message is cut."""
         server.fails(400, "\x1b[2J\u202e" + "x" * 5_000)
         with pytest.raises(ProviderError) as caught:
             await ask(provider)
@@ -314,7 +314,7 @@ class TestErrors:
         assert len(str(caught.value)) < 600
 
     async def test_nobody_listens(self, patience, ask, unused_tcp_port):
-        """A closed port is retried, then told with its address."""
+        """A closed port is retried; then the error names its address."""
         url = f"http://127.0.0.1:{unused_tcp_port}"
         events = []
         with pytest.raises(ProviderError, match=f"No connection to Anthropic at 127.0.0.1:{unused_tcp_port}"):
@@ -322,7 +322,7 @@ class TestErrors:
         assert len(events) == 2
 
     async def test_no_such_host(self, patience, ask):
-        """A name that does not resolve is told with what to check, without the password in its URL."""
+        """The error for an unknown host says what to check, and hides the password in the URL."""
         provider = AnthropicProvider(
             "claude-x", SecretStr("k"), base_url="https://user:pass@nowhere.invalid", patience=patience
         )
@@ -331,7 +331,7 @@ class TestErrors:
         assert "pass" not in str(caught.value).replace("past", "")
 
     async def test_something_else_listens(self, patience, ask):
-        """A web page where the API should be is told as such."""
+        """The error says that a web page is not an answer of the API."""
 
         async def page(reader, writer):
             await reader.readuntil(b"\r\n\r\n")
@@ -351,7 +351,7 @@ class TestErrors:
         "data", [b"{not json", b"\xff\xfe", b'{"type":"message_start","message":null}', b"[]"]
     )
     async def test_a_stream_that_makes_no_sense(self, patience, ask, data):
-        """Whatever an endpoint sends, it ends in one clear line."""
+        """Any malformed stream ends in a ProviderError."""
 
         async def nonsense(reader, writer):
             await reader.readuntil(b"\r\n\r\n")
@@ -367,14 +367,14 @@ class TestErrors:
                 await ask(AnthropicProvider("claude-x", SecretStr("k"), base_url=url, patience=patience))
 
     @pytest.mark.parametrize("key", ["", "  \n", "sk-ant-with a blank", "sk-ant\nsecond-line", "schlüssel"])
-    def test_what_can_be_no_key_is_refused_before_it_is_sent(self, key):
-        """A damaged key is told without being quoted."""
+    def test_a_malformed_key_is_refused_before_it_is_sent(self, key):
+        """The error for a malformed key does not quote it."""
         with pytest.raises(ProviderError, match="ANTHROPIC_API_KEY") as caught:
             AnthropicProvider("claude-x", SecretStr(key))
         assert not key.strip() or key not in str(caught.value)
 
     @pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "http://", "http://[::1"])
-    def test_what_is_no_address_is_refused(self, url):
+    def test_a_malformed_address_is_refused(self, url):
         """An endpoint must be http or https with a host."""
         with pytest.raises(ProviderError, match="ANTHROPIC_BASE_URL is not an http or https address"):
             AnthropicProvider("claude-x", SecretStr("k"), base_url=url)
@@ -399,7 +399,7 @@ class TestLeaving:
         await provider.aclose()
 
     async def test_cancelling_before_the_first_event_hangs_up(self, server, provider, prompt):
-        """It holds too while the answer has not begun to be read."""
+        """The connection is also closed before the first event is read."""
         server.breaks("0123456789", "stall", after=0)
         task = asyncio.create_task(anext(provider.stream(prompt)))
         assert await asyncio.to_thread(server.wait_for_request)
@@ -410,7 +410,7 @@ class TestLeaving:
         await provider.aclose()
 
     async def test_leaving_the_loop_hangs_up(self, server, provider, prompt):
-        """Inside aclosing, a consumer that has enough stops the stream."""
+        """A consumer that leaves its loop inside aclosing stops the stream."""
         server.breaks("0123456789", "stall", after=4)
         async with aclosing(provider.stream(prompt)) as events:
             async for _ in events:
@@ -419,7 +419,7 @@ class TestLeaving:
         await provider.aclose()
 
     def test_nothing_is_left_behind(self, server):
-        """After aclose, neither tasks nor sockets complain, whether the stream ended, broke or was left."""
+        """After aclose no tasks or open sockets are left, whether the stream ended, broke or was left early."""
         server.reply("whole")
         server.breaks("0123456789", "reset", after=4)
         server.fails(404)

@@ -1,4 +1,4 @@
-"""Whether models answer, asked over the real wire."""
+"""Checks of models against a real server."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def settings(server, tmp_path) -> Callable[..., Settings]:
 
 @pytest.fixture
 def ask(settings) -> Callable:
-    """Check Anthropic's models; gives what came of each."""
+    """Check Anthropic's models; return the results."""
 
     async def run(key: str = "", limit_seconds: float = 30.0) -> list:
         known = settings(key)
@@ -114,7 +114,7 @@ async def test_something_that_accepts_and_says_nothing_is_given_up(tmp_path):
     }
 
 
-async def test_something_that_is_no_model_s_server_is_told(ask, tmp_path):
+async def test_a_server_that_is_not_a_model_s_is_reported(ask, tmp_path):
     async def other(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")

@@ -56,7 +56,7 @@ class TestNamed:
         ],
     )
     async def test_each_name_has_its_provider(self, name, provider, model):
-        """A model's name alone says who is asked."""
+        """The name of a model determines its provider."""
         chosen = await choose(Settings(anthropic_api_key=KEY), name)
         assert chosen.name == provider
         if provider != "shelf":
@@ -71,7 +71,7 @@ class TestNamed:
         assert (await choose(settings, "claude-opus-5-5")).model == "claude-opus-5-5"
 
     async def test_claude_without_a_key(self):
-        """A named model whose key is missing says which one to set."""
+        """If the key of a named model is missing, the error names its variable."""
         with pytest.raises(ProviderError, match=r"needs an Anthropic key.*ANTHROPIC_API_KEY"):
             await choose(Settings(), "claude-opus-5-5")
 
@@ -85,7 +85,7 @@ class TestNamed:
         ],
     )
     async def test_an_unknown_name(self, name, close):
-        """A name of no known form is an error that lists what is close and how names look."""
+        """The error for an unknown name lists similar names and the valid forms."""
         with pytest.raises(ProviderError, match="is not a model name") as caught:
             await choose(Settings(anthropic_api_key=KEY), name)
         assert close in str(caught.value)
@@ -111,13 +111,13 @@ class TestUnnamed:
 
     @pytest.mark.parametrize("models", [(), ("nomic-embed-text:latest",), ("two\nlines",)])
     async def test_an_ollama_without_a_usable_model_is_passed_over(self, models):
-        """An empty Ollama leaves the shelf."""
+        """If Ollama has no usable model, the shelf is chosen."""
         with ModelServer(local_models=models) as server:
             chosen = await choose(Settings(providers={"OLLAMA_API_BASE": SecretStr(server.url)}), None)
         assert chosen.name == "shelf"
 
     async def test_the_shelf_is_last(self, no_ollama):
-        """With nothing at hand, the shelf answers and says that no model was called."""
+        """Without key and Ollama, the shelf answers and says that no model was called."""
         chosen = await choose(Settings(providers=no_ollama), None)
         assert chosen.name == "shelf"
         assert "no model was called" in chosen.notice
@@ -125,7 +125,7 @@ class TestUnnamed:
 
 class TestProbe:
     async def test_nobody_listens(self, unused_tcp_port):
-        """A closed port is no models."""
+        """A closed port means no models."""
         assert await local_models(f"http://127.0.0.1:{unused_tcp_port}") == ()
 
     @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ class TestProbe:
         ],
     )
     async def test_something_else_listens(self, answer):
-        """Whatever answers there that is no Ollama, there are no models."""
+        """An answer that is not Ollama's means no models."""
 
         async def other(reader, writer):
             await reader.readuntil(b"\r\n\r\n")
@@ -156,7 +156,7 @@ class TestProbe:
             assert await local_models(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}") == ()
 
     async def test_something_silent_listens(self):
-        """A port that accepts and says nothing is given up by itself."""
+        """A port that accepts and sends nothing is given up after a time limit."""
         heard = asyncio.Event()
 
         async def silent(reader, writer):

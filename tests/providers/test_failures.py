@@ -8,12 +8,12 @@ pytestmark = pytest.mark.slow
 
 
 class TestPatience:
-    def test_pauses_double_up_to_the_cap(self):
-        """Without a word of the server, each pause is twice the last, and none is longer than the cap."""
+    def test_pauses_double_up_to_the_limit(self):
+        """If the server names no pause, each pause is twice the last one, up to the limit."""
         assert [Patience().delay(attempt, None) for attempt in (1, 2, 3, 4, 5)] == [1.0, 2.0, 4.0, 8.0, 8.0]
 
-    def test_the_server_is_obeyed_up_to_the_cap(self):
-        """Its pause replaces ours, whether shorter or longer."""
+    def test_the_server_is_obeyed_up_to_the_limit(self):
+        """The server's pause replaces ours, up to the limit."""
         assert [Patience().delay(1, asked) for asked in (0.0, 0.3, 5.0, 3600.0)] == [0.0, 0.3, 5.0, 8.0]
 
 
@@ -35,7 +35,7 @@ class TestRetryAfter:
         ],
     )
     def test_seconds_and_dates(self, value, seconds):
-        """Both forms of the header are read; what makes no sense counts as missing."""
+        """Both forms of the header are read; a malformed header counts as missing."""
         assert read_retry_after(value, now=1000.0) == seconds
 
 
@@ -51,7 +51,7 @@ class TestLoopback:
         ],
     )
     def test_this_machine(self, url):
-        """Addresses that never leave the machine are known."""
+        """Addresses of this machine are recognized."""
         assert is_loopback(url)
 
     @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ class TestLoopback:
         ],
     )
     def test_any_other(self, url):
-        """A name that only looks like one is not."""
+        """Other addresses are not taken for this machine."""
         assert not is_loopback(url)
 
 
@@ -84,7 +84,7 @@ class TestQuote:
         ],
     )
     def test_secrets_are_gone(self, text):
-        """What is a secret, or looks like one, is not quoted."""
+        """Secrets, and texts that look like secrets, are not quoted."""
         quoted = quote(text, ["hunter2!"])
         assert "[redacted]" in quoted
         for piece in ("AbCdEf", "abcdefgh", "abc.def", "SyD", "IOSFODNN", "hunter2"):
@@ -94,5 +94,5 @@ class TestQuote:
         "text", ["skimming-through-the-text", "ask-sklearn about it", "risk-assessment", "", "a b"]
     )
     def test_plain_words_stay(self, text):
-        """What only resembles a key is left alone."""
+        """Words that only resemble a key are quoted."""
         assert quote(text, [""]) == text

@@ -52,7 +52,7 @@ def openai(settings, patience):
 
 class TestAnswers:
     async def test_text_arrives_whole(self, server, provider, ask, prompt):
-        """The text and the conversation go through unchanged, on each wire."""
+        """The text and the conversation are unchanged on each wire."""
         text = "```python\ndef f() -> str:\n    return 'Größe 😀'\n```\n"
         server.reply(text, chunk=3)
         answer = await ask(provider)
@@ -87,7 +87,7 @@ class TestAnswers:
         assert (await ask(openai)).finished.stop_reason == meant
 
     async def test_any_local_server_of_the_same_wire(self, server, patience, ask, monkeypatch):
-        """Servers on this machine need no key, and no proxy gets between."""
+        """Servers on this machine need no key, and requests to them bypass proxies."""
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, "http://127.0.0.1:9")
         for model in ("openai/local", "ollama/local", "hosted_vllm/local", "lm_studio/local"):
@@ -107,12 +107,12 @@ class TestKeys:
         assert server.key not in str(dict(os.environ))
 
     async def test_a_missing_key_is_named(self, patience, ask):
-        """The provider's own name for its key is said before anything is sent."""
+        """The error names the provider's own variable before anything is sent."""
         with pytest.raises(ProviderError, match=r"groq/llama needs a key.*GROQ_API_KEY"):
             await ask(LiteLLMProvider("groq/llama", {}, patience=patience))
 
     async def test_an_endpoint_from_elsewhere_does_not_get_the_key(self, server, patience, ask, monkeypatch):
-        """An endpoint that the settings left out is not used because LiteLLM finds it by itself."""
+        """An endpoint that the settings left out is not used, although LiteLLM would find it."""
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         with pytest.raises(ProviderError, match=r"OPENAI_BASE_URL.*key is not"):
             await ask(LiteLLMProvider("openai/gpt-5", {"OPENAI_API_KEY": SecretStr("k")}, patience=patience))
@@ -120,7 +120,7 @@ class TestKeys:
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 529])
     async def test_no_error_holds_the_key(self, server, provider, ask, status):
-        """Whatever a server quotes, the key is not shown, nor does the error's past hold it."""
+        """The key is not shown if a server quotes it, and the error's context does not hold it."""
         for _ in range(3):
             server.fails(status, f"bad key {server.key}, Authorization: Bearer {server.key}")
         with pytest.raises(ProviderError) as caught:
@@ -153,7 +153,7 @@ class TestFailures:
         assert "litellm" not in line
 
     async def test_retries_are_ours(self, server, provider, ask):
-        """Passing failures cost visible retries, two at most, and obey a capped retry-after."""
+        """Temporary failures are retried at most twice, with an event each and a limited pause."""
         server.fails(429, retry_after=3600)
         server.fails(529)
         server.reply("whole")
@@ -163,39 +163,39 @@ class TestFailures:
         assert len(server.requests) == 3
 
     async def test_a_server_that_says_not_to_retry_is_obeyed(self, server, provider, ask):
-        """An exhausted script is told at once."""
+        """The error for an exhausted script is raised without a retry."""
         with pytest.raises(ProviderError, match="no reply left for request 1"):
             await ask(provider)
         assert len(server.requests) == 1
 
     async def test_nobody_listens(self, patience, ask, unused_tcp_port):
-        """A closed port is retried, then told with its address."""
+        """A closed port is retried; then the error names its address."""
         settings = {"OLLAMA_API_BASE": SecretStr(f"http://127.0.0.1:{unused_tcp_port}")}
         with pytest.raises(ProviderError, match=f"Ollama at 127.0.0.1:{unused_tcp_port}"):
             await ask(LiteLLMProvider("ollama/x", settings, patience=patience))
 
     async def test_an_unknown_provider(self, patience, ask):
-        """A prefix that LiteLLM does not know lists what is close."""
+        """The error for an unknown provider suggests similar names."""
         with pytest.raises(ProviderError, match=r"does not know the provider 'opnai'.*'openai'"):
             await ask(LiteLLMProvider("opnai/gpt-5", {}, patience=patience))
 
     @pytest.mark.parametrize("ending", ["dropped", "reset"])
     async def test_text_before_a_break_is_kept(self, server, provider, ask, ending):
-        """A connection that breaks in mid-answer keeps the text, and its usage is unknown."""
+        """If the connection breaks in mid-answer, the text is kept and the usage is unknown."""
         server.breaks("0123456789", ending, after=7)
         answer = await ask(provider)
         assert answer.text == "0123456"
         assert answer.finished == Finished("cut", Usage(), answer.finished.model)
 
     async def test_a_clean_cut_keeps_the_text(self, server, provider, ask):
-        """LiteLLM takes a body that ends well for a whole answer: the text stands."""
+        """LiteLLM treats a body with a regular end as a whole answer, so the text is kept."""
         server.breaks("0123456789", "cut", after=7)
         answer = await ask(provider)
         assert answer.text == "0123456"
         assert isinstance(answer.finished, Finished)
 
     async def test_a_stall_is_an_error_after_its_text(self, server, settings, patience, ask, provider):
-        """A server that falls silent is given up after the limit."""
+        """A silent server is given up after the time limit."""
         impatient = LiteLLMProvider(provider.model, settings, patience=replace(patience, silence_seconds=2.0))
         server.breaks("0123456789", "stall", after=4)
         events = []
@@ -204,7 +204,7 @@ class TestFailures:
         assert events == [TextDelta("0123")]
 
     async def test_an_error_event_after_text_is_an_error(self, server, provider, ask):
-        """An error told in mid-stream is raised, not retried over shown text."""
+        """An error event after text is raised, not retried."""
         server.breaks("0123456789", "error", after=4)
         events = []
         with pytest.raises(ProviderError, match="Overloaded"):
@@ -243,7 +243,7 @@ class TestLeaving:
         assert not litellm.failure_callback
 
     def test_a_process_that_used_it_ends_in_silence(self, server):
-        """Whole, broken, refused and left streams end without a word on stdout or stderr."""
+        """Whole, broken, refused and abandoned streams print nothing."""
         server.reply("whole")
         server.breaks("0123456789", "reset", after=4)
         server.breaks("0123456789", "error", after=4)
@@ -291,7 +291,7 @@ class TestLeaving:
 
 class TestNames:
     async def test_an_answer_is_named_as_a_cell_would_name_the_model(self, server, provider, ask):
-        """What the history holds can be asked again: the provider is part of it."""
+        """The recorded name includes the provider, so it can be given to a cell."""
         server.reply("text")
         assert (await ask(provider)).finished.model == provider.model
 
@@ -335,7 +335,7 @@ class TestChecking:
         assert await provider.count_models() is None
         await provider.aclose()
 
-    async def test_a_wrong_key_is_told_by_the_words_of_the_others(self, strict):
+    async def test_a_wrong_key_has_the_same_message_as_in_a_stream(self, strict):
         provider = self.listing(strict, key="sk-wrong-and-RECOGNISABLE")
         with pytest.raises(ProviderError, match="OpenAI refused the key") as caught:
             await provider.count_models()
@@ -375,7 +375,7 @@ class TestChecking:
         assert all(request.carries(strict.key) for request in strict.requests)
 
     async def test_a_key_is_not_sent_to_an_endpoint_from_elsewhere(self, strict, tmp_path, monkeypatch):
-        """The rule of generations holds for checks: here the endpoint is the environment's, the key a file's."""
+        """Checks follow the rule of generations: the endpoint is the environment's, but the key is a file's."""
         monkeypatch.setenv("OPENAI_BASE_URL", f"{strict.url}/v1")
         (tmp_path / ".env").write_text("OPENAI_API_KEY=k\nFACT_MODEL=openai/gpt-4o\n")
         environment = {"FACT_HOME": str(tmp_path / "home"), "OPENAI_BASE_URL": f"{strict.url}/v1"}
@@ -385,6 +385,6 @@ class TestChecking:
         assert all("so the key is not sent there" in one.said for one in found.values())
         assert strict.requests == ()
 
-    def test_the_providers_that_are_listed_by_their_keys_are_litellm_s(self, litellm):
+    def test_litellm_knows_the_well_known_providers(self, litellm):
         known = {str(getattr(provider, "value", provider)) for provider in litellm.provider_list}
         assert set(WELL_KNOWN) <= known
