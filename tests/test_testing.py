@@ -304,8 +304,10 @@ class TestOllama:
         lines = [json.loads(line) for line in post(server, "/api/chat", turns, {})[2].splitlines()]
         assert "".join(line["message"]["content"] for line in lines) == "Hello there"
         assert [line["done"] for line in lines] == [False, False, False, True]
-        whole = json.loads(post(server, "/api/chat", {**turns, "stream": False}, {})[2])
-        assert (whole["message"]["content"], whole["done"]) == ("Bye", True)
+        whole = json.loads(
+            post(server, "/api/generate", {"model": "m", "prompt": "hi", "stream": False}, {})[2]
+        )
+        assert (whole["response"], whole["done"]) == ("Bye", True)
 
 
 class TestStrict:

@@ -245,11 +245,25 @@ class _Ollama(Wire):
         return head | {"message": message}
 
 
+class _OllamaGenerate(_Ollama):
+    def system(self, body: Json) -> str:
+        return _text(body.get("system"))
+
+    def messages(self, body: Json) -> tuple[tuple[str, str], ...]:
+        return (("user", _text(body.get("prompt"))),)
+
+    def _part(self, body: Json, text: str, thinking: str = "") -> Json:
+        part = super()._part(body, text, thinking)
+        del part["message"]
+        return part | {"response": text} | ({"thinking": thinking} if thinking else {})
+
+
 WIRES: Mapping[str, Wire] = {
     "/v1/messages": _Anthropic(),
     "/v1/chat/completions": _OpenAI(),
     "/chat/completions": _OpenAI(),
     "/api/chat": _Ollama(),
+    "/api/generate": _OllamaGenerate(),
 }
 
 
