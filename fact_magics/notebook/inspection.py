@@ -1,4 +1,4 @@
-"""``tool?`` and ``tool??``: show a tool as IPython shows a function, not as an object of our class."""
+"""``tool?`` and ``tool??``: show a tool as IPython shows a function, not as an instance of `Tool`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KINDS = ("text/plain", "text/html")
 
 
 class Inspection:
-    """Describes the tools of one shell, whose inspector is extended until `remove`."""
+    """Adds the descriptions of tools to the inspector of one shell, until `remove`."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._inspector: Any = shell.inspector
@@ -30,7 +30,7 @@ class Inspection:
         self._inspector.mime_hooks = {**before, **self._hooks}
 
     def remove(self) -> None:
-        """Leave IPython as it was."""
+        """Remove the descriptions from the inspector."""
         if self._hooks:
             hooks = self._inspector.mime_hooks.items()
             kept = {kind: hook for kind, hook in hooks if hook is not self._hooks.get(kind)}
@@ -39,7 +39,7 @@ class Inspection:
     def _describe(self, kind: str, asked: Any) -> list[Section] | None:
         from fact_magics.text import inert
 
-        # Whoever holds a tool has imported this module; nobody else must.
+        # A tool can't exist before this module is imported, and `?` on other objects must not import it.
         handle = sys.modules.get("fact_magics.core.handle")
         if handle is None or not isinstance(asked.obj, handle.Tool):
             other = self._others.get(kind)

@@ -1,4 +1,4 @@
-"""The outputs of cells: a live view during the work, then a record, each shown once."""
+"""`Presenter` shows a live view while a cell works, then the record of the work."""
 
 from __future__ import annotations
 
@@ -18,16 +18,10 @@ _SHOWN = ("fact_magics.core.handle.Tool", "fact_magics.tool.ToolOutput")
 
 
 class Presenter:
-    """Shows the work of one shell's cells, and formats the tools and outputs that are their values.
+    """Shows the work of one shell's cells, and formats tools and tool outputs as records until `close`.
 
-    Parameters
-    ----------
-    shell : InteractiveShell
-        Its display formatter is extended until `close`.
-    in_kernel : bool
-        Whether the shell belongs to a Jupyter kernel.
-    live : callable
-        Gives the present value of the setting ``live``.
+    `in_kernel` tells whether the shell belongs to a Jupyter kernel; `live` returns the current value of that
+    setting.
     """
 
     def __init__(self, shell: Any, *, in_kernel: bool, live: Callable[[], str]) -> None:
@@ -40,13 +34,13 @@ class Presenter:
             shell.display_formatter.ipython_display_formatter.for_type(kind, self._skip_shown)
 
     def close(self) -> None:
-        """Leave IPython as it was."""
+        """Remove the formatters from the shell."""
         for kind in _SHOWN:
             self._shell.display_formatter.mimebundle_formatter.pop(kind, None)
             self._shell.display_formatter.ipython_display_formatter.pop(kind, None)
 
     def view(self, arguments: Arguments, title: str, examples: Sequence[Example] | None = None) -> View:
-        """Choose the view of the work: of a generation if `examples` are given, else of a run."""
+        """Create the view of a generation, or of a run if `examples` is None."""
         from fact_magics.display.live import MutedView, SilentView, TerminalView
 
         if arguments.silent:
@@ -67,24 +61,24 @@ class Presenter:
         return WritingView(title, [example.source for example in examples])
 
     def show(self, view: View, record: Record, value: object) -> None:
-        """Show a record in the place of the view, or here; the cell then does not show `value` again."""
+        """Replace the view with the record, or show the record below; the cell then does not show `value`."""
         if not view.give_way(record):
             self.display(record)
         self.silence_once(value)
 
     def show_unless_displayed(self, view: View, output: ToolOutput) -> None:
-        """Let a run's value show itself, unless its record replaces the view."""
+        """Replace a visible view with the run's record; otherwise IPython shows the output as the value."""
         from fact_magics.display.record import run_record
 
         if view.stands and view.give_way(run_record(output, streamed=view.streams)):
             self.silence_once(output)
 
     def silence_once(self, value: object) -> None:
-        """Show nothing when this very value is displayed next: its record is in the cell already."""
+        """Skip the next display of this value, because its record is in the cell already."""
         self._shown = value
 
     def end_cell(self) -> None:
-        """Forget what this cell has shown, so that the value shows its record when it is displayed again."""
+        """End the effect of `silence_once`, so that later cells display the value again."""
         self._shown = None
 
     @staticmethod
@@ -95,7 +89,7 @@ class Presenter:
         display(record.bundle, raw=True)
 
     def _skip_shown(self, value: object) -> None:
-        # A display method that returns has shown its value; one that is not implemented leaves it to others.
+        # IPython shows nothing more if this returns; NotImplementedError makes it use the other formatters.
         shown, self._shown = self._shown, None
         if value is not shown:
             raise NotImplementedError

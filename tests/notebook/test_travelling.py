@@ -70,7 +70,7 @@ class TestExport:
             for part in (
                 "travels 1.0.0 from travels.fact.py",
                 "as travels 2.0.0, proven here on 1 example",
-                "it says",
+                "as the file says",
             ):
                 assert part in text
         assert desk.value("'travels' in globals()") is False

@@ -1,4 +1,4 @@
-"""``%fact export`` and ``import``: write a tool to a file, and read one from a file."""
+"""``%fact export`` and ``import``: write a tool to a file, and store the tool of a file."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ def export(arguments: Arguments, desk: Desk) -> Answer:
     write_file(
         path,
         text,
-        is_kept=lambda there: not (arguments.get("replace") or _holds(there, file.name)),
-        kept=f"is not an unchanged export of {file.name}",
+        replace=arguments.get("replace", False),
+        is_own=lambda content: _is_export_of(file.name, content),
+        own=f"an unchanged export of {file.name}",
     )
     origin = desk.core.settings.origin("secret_key")
     facts = [
@@ -55,7 +56,7 @@ def export(arguments: Arguments, desk: Desk) -> Answer:
     return Answer(page(f"{file.name} {file.version}", facts), data)
 
 
-def _holds(content: bytes, name: str) -> bool:
+def _is_export_of(name: str, content: bytes) -> bool:
     try:
         return portable.read(portable.decode(content)).name == name
     except TransferRefused:
@@ -63,7 +64,7 @@ def _holds(content: bytes, name: str) -> bool:
 
 
 def import_(arguments: Arguments, desk: Desk) -> Answer:
-    """Show the tool in a file, test it here, and store it."""
+    """Show the tool of a file, test it here, and store it."""
     path = desk.path(arguments.words["FILE"])
     content = read_file(path, portable.MAX_BYTES + 1)
     if content is None:
@@ -79,22 +80,16 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
 
     consent = Consent(
         tuple(arguments.get("allow", ())),
-        bool(arguments.get("yes_really")),
-        bool(arguments.get("unsigned")),
+        arguments.get("yes_really", False),
+        arguments.get("unsigned", False),
     )
 
     async def take_in(core: FactCore) -> tuple[ToolVersion | None, Tool]:
         refuse_unsigned(file, core.settings.secret_key, unsigned=consent.unsigned)
         refuse_ungranted(file, consent, core.directory, command=_command(arguments, consent))
         before = await core.current(file.name)
-        tool = await core.import_tool(
-            text,
-            permissions=consent.permissions,
-            yes_really=consent.yes_really,
-            unsigned=consent.unsigned,
-            timeout_seconds=arguments.get("timeout", 30.0),
-            listener=listen,
-        )
+        timeout = arguments.get("timeout", 30.0)
+        tool = await core.import_tool(text, **asdict(consent), timeout_seconds=timeout, listener=listen)
         return before, tool
 
     claims = _claims(file, desk.core.settings)
@@ -113,7 +108,7 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
 
 
 def _command(arguments: Arguments, consent: Consent) -> str:
-    """Write the line again, to which missing permissions can be added."""
+    """Write the same line again; the error's hint appends the missing permissions to it."""
     words = ["%fact import", shlex.quote(arguments.words["FILE"])]
     words += [f"--allow {shlex.quote(permission)}" for permission in consent.permissions]
     words += ["--yes-really"] * consent.yes_really + ["--unsigned"] * consent.unsigned
@@ -123,7 +118,7 @@ def _command(arguments: Arguments, consent: Consent) -> str:
 def _outcome(tool: Tool, ended: GenerationEnded, before: ToolVersion | None) -> Facts:
     name = tool.name
     if ended.reused:
-        done = f"{ended.notice}; it is the current one"
+        done = f"{ended.notice}; it is the current version"
     elif tool.metadata.proven:
         examples = plural(len(ended.attempts[-1].verdicts), "example")
         done = f"as {name} {tool.version}, proven here on {examples}"
@@ -132,22 +127,24 @@ def _outcome(tool: Tool, ended: GenerationEnded, before: ToolVersion | None) -> 
     facts = [("Imported", done), ("Bind it", f"from fact_magics.tools import {name}")]
     if before is not None and before.metadata.id != tool.id:
         was = before.metadata.version
-        facts.append(("Before", f"{was} was the current one; %fact rollback {name} {was} goes back to it"))
+        facts.append(("Before", f"{was} was the current version; %fact rollback {name} {was} restores it"))
     return facts
 
 
 def _claims(file: ToolFile, settings: Settings) -> Facts:
-    """List what a file says about its tool. None of it is relied on."""
+    """List what a file claims about its tool; the import does not rely on these claims."""
     source = ToolSource(file.source, file.name)
     failures = check(source)
     author = author_of(file, file.permissions)
     written = f"made {one_line(file.created_at, 40)}, by fact_magics {one_line(file.fact_magics, 20)}"
-    proof = f"proven there on {plural(file.examples, 'example')}, it says" if file.proven else "unproven"
+    examples = plural(file.examples, "example")
+    proof = f"proven there on {examples}, as the file says" if file.proven else "unproven"
+    claim = ", as the file says" if author.provider == IMPORTED else ""
     return [
         ("Signature", one_line(failures[0] if failures else source.signature.text, 400)),
         ("Does", ("" if failures else source.signature.doc) or file.description),
         ("Asks for", ", ".join(file.permissions) or "no permissions"),
-        ("Written by", f"{author.model or 'nobody'}{', it says' if author.provider == IMPORTED else ''}"),
+        ("Written by", f"{author.model or 'unknown'}{claim}"),
         ("Exported", f"{written}; {proof}"),
         ("Signed", _signed(file, settings)),
         ("Tags", ", ".join(file.tags)),
@@ -162,4 +159,4 @@ def _signed(file: ToolFile, settings: Settings) -> str:
         return "yes, but it can't be checked: no SECRET_KEY is set here"
     if not file.is_signed_by(key):
         return "with a different SECRET_KEY"
-    return f"validly, with the SECRET_KEY from {settings.origin('secret_key')}"
+    return f"yes, with the SECRET_KEY from {settings.origin('secret_key')}"
