@@ -49,7 +49,7 @@ def unkept(options: Mapping[str, Any]) -> str:
     if not given:
         return ""
     return (
-        f"{' and '.join(given)} {'has' if len(given) == 1 else 'have'} no effect in the kernel: nothing limits or stops a tool there, "
+        f"{' and '.join(given)} can't be applied in the kernel: nothing limits or stops a tool there, "
         "but you can interrupt the cell."
     )
 

@@ -46,7 +46,7 @@ class TestRunBody:
             ('{"a": 1, "a": 2}', "gives 'a' twice"),
             ('{"a": 1} x', "Extra data"),
             ("a = await f()", "'await' outside function. Compute the value in a cell above"),
-            ("a = ast.literal_eval('(')", "Line 1 of the body raised it"),
+            ("a = ast.literal_eval('(')", "The error is in line 1 of the body"),
             ("a = 1\f\nimport os", "is not name = expression: import os"),
             (f"print('{'x' * 9999}')", "…"),
             (f"a = float('{'x' * 9999}')", "…"),
