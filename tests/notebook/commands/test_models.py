@@ -135,7 +135,7 @@ class TestAnthropic:
         assert not any(row["is_default"] for row in listed().values())
         record = fact("models")
         assert f"%fact trust {folder / '.env'}" in record.plain
-        assert "can't ask one" in record.plain.splitlines()[0]
+        assert "have no model" in record.plain.splitlines()[0]
         trust(folder / ".env", folder.parent / "home")
         assert listed()["claude-opus-5-5"]["status"] == "ready"
 
