@@ -15,9 +15,8 @@ from fact_magics.notebook.arguments import EDIT, GENERATE, RUN, Arguments, line_
 from fact_magics.notebook.bodies import silenced_description, silenced_input
 from fact_magics.notebook.completion import Completion
 from fact_magics.notebook.generate_cell import prepare_edit, prepare_generation
-from fact_magics.notebook.inspection import Inspection
 from fact_magics.notebook.interrupts import interruptible
-from fact_magics.notebook.presenter import Presenter
+from fact_magics.notebook.presenter import Inspection, Presenter
 from fact_magics.notebook.run_cell import finish_run, prepare_run
 from fact_magics.notebook.transform import CELL_MAGICS, CellEntry, with_attribute
 from fact_magics.notebook.work import Here, Host, Work, failure_shown, silenced, stoppable

@@ -1,11 +1,15 @@
-"""`Presenter` shows a live view while a cell works, then the record of the work."""
+"""`Presenter` shows the work of cells and its record; `Inspection` shows a tool for ``tool?``."""
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from IPython.core.interactiveshell import InteractiveShell
 
     from fact_magics.core.handle import Tool
     from fact_magics.display.live import View
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
 
 # By name, because loading the extension must not import them.
 _SHOWN = ("fact_magics.core.handle.Tool", "fact_magics.tool.ToolOutput")
+_INSPECTED = ("text/plain", "text/html")
 
 
 class Presenter:
@@ -102,3 +107,50 @@ def _bundle(value: Tool | ToolOutput, include: object = None, exclude: object = 
 
     record = run_record(value) if isinstance(value, ToolOutput) else tool_record(value.stored, value.text)
     return record.bundle
+
+
+class Inspection:
+    """Shows a tool for ``tool?`` and ``tool??`` as IPython shows a function, in one shell until `remove`."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._inspector: Any = shell.inspector
+        before = getattr(self._inspector, "mime_hooks", None)
+        if before is None:  # before IPython 8.22
+            self._hooks: dict[str, Any] = {}
+            return
+        self._others = {kind: before[kind] for kind in _INSPECTED if kind in before}
+        self._hooks = {kind: partial(self._describe, kind) for kind in _INSPECTED}
+        self._inspector.mime_hooks = {**before, **self._hooks}
+
+    def remove(self) -> None:
+        """Remove the descriptions from the inspector."""
+        if self._hooks:
+            hooks = self._inspector.mime_hooks.items()
+            kept = {kind: hook for kind, hook in hooks if hook is not self._hooks.get(kind)}
+            self._inspector.mime_hooks = {**self._others, **kept}
+
+    def _describe(self, kind: str, asked: Any) -> list[tuple[str, str]] | None:
+        from fact_magics.text import inert
+
+        # A tool can't exist before this module is imported, and `?` on other objects must not import it.
+        handle = sys.modules.get("fact_magics.core.handle")
+        if handle is None or not isinstance(asked.obj, handle.Tool):
+            other = self._others.get(kind)
+            return other(asked) if other is not None else None
+        tool: Tool = asked.obj
+        facts = f"{tool.version} · {'proven' if tool.metadata.proven else 'unproven'}"
+        if tool.metadata.permissions:
+            facts += f" · allowed: {', '.join(tool.metadata.permissions)}"
+        sections = [("Signature", self._code(tool.text, kind)), ("Version", _text(inert(facts), kind))]
+        if asked.detail_level:
+            return [*sections, ("Source", self._code(inert(tool.source), kind))]
+        return [*sections, ("Docstring", _text(tool.__doc__ or "", kind))]
+
+    def _code(self, source: str, kind: str) -> str:
+        return str(self._inspector.format(source)) if kind == "text/plain" else _text(source, kind)
+
+
+def _text(text: str, kind: str) -> str:
+    from html import escape
+
+    return text if kind == "text/plain" else f"<pre>{escape(text)}</pre>"

@@ -50,11 +50,6 @@ class Desk:
     session: Session
     notebook: Host
 
-    @property
-    def core(self) -> FactCore:
-        """The open core, with the current settings applied."""
-        return self.session.core
-
     def path(self, text: str) -> Path:
         """Expand ``~``, and resolve a relative path from the notebook's directory.
 
@@ -74,7 +69,7 @@ class Desk:
     ) -> T:
         """Run `work` on the core's loop and wait for it; an interrupt raises `Interrupted` with `stopped`."""
         try:
-            return self.session.run(work(self.core))
+            return self.session.run(work(self.session.core))
         except STOPPED:
             raise Interrupted(stopped) from None
 

@@ -45,7 +45,7 @@ def export(arguments: Arguments, desk: Desk) -> Answer:
         is_own=lambda content: _is_export_of(file.name, content),
         own=f"an unchanged export of {file.name}",
     )
-    origin = desk.core.settings.origin("secret_key")
+    origin = desk.session.core.settings.origin("secret_key")
     facts = [
         ("Written", f"{path}, {plural(len(text.encode()), 'byte')}"),
         ("Allowed", ", ".join(file.permissions)),
@@ -72,12 +72,7 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
     text = portable.decode(content)
     file = portable.read(text)
     about = f"{file.name} {file.version} from {path.name}"
-    ended: list[GenerationEnded] = []
-
-    def listen(event: Event) -> None:
-        if isinstance(event, GenerationEnded):
-            ended.append(event)
-
+    events: list[Event] = []
     consent = Consent(
         tuple(arguments.get("allow", ())),
         arguments.get("yes_really", False),
@@ -89,10 +84,12 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
         refuse_ungranted(file, consent, core.directory, command=_command(arguments, consent))
         before = await core.current(file.name)
         timeout = arguments.get("timeout", 30.0)
-        tool = await core.import_tool(text, **asdict(consent), timeout_seconds=timeout, listener=listen)
+        tool = await core.import_tool(
+            text, **asdict(consent), timeout_seconds=timeout, listener=events.append
+        )
         return before, tool
 
-    claims = _claims(file, desk.core.settings)
+    claims = _claims(file, desk.session.core.settings)
     lines = plural(len(file.source.splitlines()), "line")
     texts = [
         ("Examples", shorten(file.contract, _SHOWN)),
@@ -103,8 +100,9 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
     except FactError:
         desk.notebook.show(page(about, claims, code=texts))
         raise
-    data = {**asdict(tool.metadata), "reused": ended[-1].reused, "signed": bool(file.signature)}
-    return Answer(page(about, [*claims, *_outcome(tool, ended[-1], before)], code=texts), data)
+    ended = next(event for event in reversed(events) if isinstance(event, GenerationEnded))
+    data = {**asdict(tool.metadata), "reused": ended.reused, "signed": bool(file.signature)}
+    return Answer(page(about, [*claims, *_outcome(tool, ended, before)], code=texts), data)
 
 
 def _command(arguments: Arguments, consent: Consent) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def show_state(_: Arguments, desk: Desk) -> Answer:
     """Show the model, isolation, database, cache and session in use."""
-    core = desk.core
+    core = desk.session.core
     settings = core.settings
     chosen, why = desk.ask(lambda _: model_in_use(settings))
     layers = desk.ask(lambda core: core.layers())
