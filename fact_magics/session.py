@@ -1,4 +1,4 @@
-"""One load of the extension, or one script: it owns the loop thread and the core on it."""
+"""`Session` owns the core and its loop thread, for a loaded extension or for a script."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Session:
     overrides : callable
         Returns the values that the notebook set with ``%config``, by the settings' field names.
     notebook, kernel : str, optional
-        The notebook and kernel that the session's row names.
+        The notebook and kernel that the history records for the session.
 
     Attributes
     ----------
     directory : Path
-        The working directory at its start, which is the notebook's; relative paths start there.
+        The working directory when the session began; relative paths start there.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Session:
         atexit.register(self.close)
 
     def settings(self) -> Settings:
-        """Read the settings as they are now."""
+        """Read the current settings."""
         self.wait_for_imports()
         from fact_magics.config import load_settings
 
@@ -56,7 +56,7 @@ class Session:
 
     @property
     def database_path(self) -> Path:
-        """The path of the database, which may not exist yet."""
+        """The path of the database; the file may not exist yet."""
         return (self._core.settings if self._core is not None else self.settings()).database_path
 
     def trust_home(self) -> Path:
@@ -66,16 +66,16 @@ class Session:
 
         return own_home(self._overrides(), os.environ)
 
-    def start_ahead(self, delay_seconds: float = 0.05) -> None:
+    def start_ahead(self) -> None:
         """Import the core in the background for the first cell, without opening anything."""
-        self._ahead = threading.Timer(delay_seconds, import_module, ("fact_magics.core",))
+        self._ahead = threading.Timer(0.05, import_module, ("fact_magics.core",))
         self._ahead.daemon = True
         self._ahead.start()
 
     def wait_for_imports(self) -> None:
         """Wait until the imports of `start_ahead` are done, or cancel them.
 
-        Two threads that import modules of one package at once can see a module half initialised.
+        If two threads import modules of one package at once, one can see a module half initialised.
         """
         ahead = self._ahead
         if ahead is not None:
@@ -95,12 +95,12 @@ class Session:
         Raises
         ------
         SettingsError, StoreError
-            The core can't be opened; nothing stays half open, and the next use tries again.
+            The core can't be opened. The next use tries again.
         """
         settings = self.settings()
         with self._opening:
             if self._core is None:
-                # Imported late: asyncio alone takes half of the time allowed for loading the extension.
+                # Imported here because asyncio alone takes half of the time that loading may take.
                 from fact_magics.bridge import LoopThread
                 from fact_magics.core import FactCore
 
@@ -114,21 +114,17 @@ class Session:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the core's loop, and wait for it on this thread."""
-        return self.submit(coroutine).wait(_nothing)
+        return self.submit(coroutine).wait(lambda: None)
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Job[T]:
         """Start a coroutine on the core's loop; the core must be open."""
-        assert self._thread is not None  # noqa: S101 - there is nothing to run before a core is open
+        assert self._thread is not None  # noqa: S101 - only an open core has coroutines to run
         return self._thread.submit(coroutine)
 
     def close(self) -> None:
-        """Commit what is pending, end every process and the thread, within a bounded time."""
+        """Commit pending rows, and end all processes and the thread, within a bounded time."""
         atexit.unregister(self.close)
         core, self._core = self._core, None
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.close(core.aclose() if core is not None else None)
-
-
-def _nothing() -> None:
-    pass

@@ -1,10 +1,10 @@
-"""The toolbox as a module: ``from fact_magics.tools import slugify``.
+"""Import stored tools: ``from fact_magics.tools import slugify``.
 
-It uses the core of the loaded extension. In a script without the extension, the first import of a name opens
-a core of its own, with the settings of the environment.
+This module uses the core of the loaded extension. In a script without the extension, the first import of a
+tool opens a core with the settings of the environment.
 """
 
-# Every public name of this module is the name of a tool, so its own names begin with an underscore.
+# A public name here would hide the tool of the same name, so all names begin with an underscore.
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 from typing import NoReturn as _NoReturn
@@ -18,18 +18,18 @@ if _TYPE_CHECKING:
     from fact_magics.core.handle import Tool as _Tool
 
 
-# The package's only module-level state: a module can't be given a session as an argument.
+# Module-level state, because an import can't pass a session as an argument.
 _session: _Session | None = None
 
 
 def _use(session: _Session | None) -> None:
-    """Answer from this session from now on; None when it is closed."""
+    """Set the session whose tools are imported; None after the session is closed."""
     global _session
     _session = session
 
 
 def _current() -> _Session:
-    """Give the session to ask: the loaded extension's, or one of this module's own."""
+    """Return the session of the loaded extension, or create one."""
     global _session
     if _session is None:
         _session = _Session()
@@ -47,7 +47,7 @@ def __getattr__(name: str) -> "_Tool":
 
 
 def __dir__() -> list[str]:
-    # Listing names, as Tab does, must not create a database.
+    # Completion calls this, and must not create a database.
     import sqlite3
 
     session = _current()
@@ -67,9 +67,9 @@ def _stored(reference: str) -> "_Tool":
 
 
 class _Unavailable:
-    """A tool that was unpickled where it can't run; calling it raises the reason.
+    """A tool that was unpickled where it can't run; a call raises the reason.
 
-    Raising during unpickling would end the process of a pool, or hang the pool, without telling the caller.
+    An exception during unpickling would end a process of a pool or hang the pool, and not reach the caller.
     """
 
     def __init__(self, reference: str, error: _FactError) -> None:
@@ -87,15 +87,15 @@ class _Unavailable:
 
 
 def _unpickled(reference: str, tool_id: str) -> "_Tool | _Unavailable":
-    """Find the version that was pickled in the toolbox of this process."""
+    """Find the pickled version among the stored tools of this process."""
     try:
         found = _stored(reference)
     except _FactError as error:
         return _Unavailable(reference, error)
     if found.id != tool_id:
         other = _FactError(
-            f"{reference} was pickled from another toolbox; in this one it is another tool.",
-            hint="Set the same FACT_HOME there, or %fact export it and import it.",
+            f"{reference} was pickled in another FACT_HOME; here it is a different tool.",
+            hint="Use the same FACT_HOME there, or copy the tool with %fact export and %fact import.",
         )
         return _Unavailable(reference, other)
     return found

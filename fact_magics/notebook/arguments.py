@@ -1,7 +1,4 @@
-"""The words and options of each magic's line: one table a command, for reading, for help and for completion.
-
-Nothing here imports IPython.
-"""
+"""The command lines of the magics: their words and options, how a line is read, and the ``--help`` pages."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import CellError, did_you_mean
-from fact_magics.notebook.silence import line_is_silenced
 from fact_magics.tool import identifier
 
 if TYPE_CHECKING:
@@ -27,7 +23,7 @@ def seconds(text: str) -> float:
 
 
 def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
-    """Make a reader of whole numbers within these bounds."""
+    """Return a function that reads whole numbers from `lowest` to `highest`."""
 
     def read(text: str) -> int:
         value = _number(text)
@@ -52,15 +48,11 @@ class Option:
     Attributes
     ----------
     name : str
-        With its dashes: ``--timeout``.
-    help : str
-        One line for ``--help``.
+        The name with its dashes: ``--timeout``.
     value : str
-        The placeholder for its value, by which completion knows what to offer; empty for a switch.
+        The placeholder for the option's value, which also selects its completions; empty for a switch.
     read : callable
-        Converts the value's text; raises ValueError with what is wrong: ``is not a number``.
-    repeatable : bool
-        Whether it may be given more than once.
+        Converts the value's text. Its ValueError completes the sentence "'x' …": ``is not a number``.
     """
 
     name: str
@@ -77,19 +69,13 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A magic, or a subcommand of ``%fact``, and what its line may hold.
+    """A magic or a subcommand of ``%fact``, with the words and options of its line.
 
     Attributes
     ----------
-    name : str
-        ``%%fact_run`` or ``%fact show``.
-    summary : str
-        One sentence.
     words : tuple of str
-        The words of the line, in order. ``NAME[@VERSION]`` is read as ``NAME``; a word with a trailing ``?``
-        may be left out.
-    options : tuple of Option
-        They may stand anywhere in the line.
+        The placeholders of the words, in order. The word of ``NAME[@VERSION]`` is stored under ``NAME``. A
+        word whose placeholder ends in ``?`` may be left out.
     examples : tuple of str
         Lines that can be copied into a cell.
     """
@@ -107,7 +93,7 @@ class Command:
 
     @property
     def keys(self) -> list[str]:
-        """The names of the words that the line may hold, in order."""
+        """The names under which `Arguments` stores the words, in order."""
         return [re.sub(r"\[.*?\]|\?", "", word) for word in self.words]
 
     def help_text(self) -> str:
@@ -124,7 +110,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """A line that was read: its words by name, its options by key, and whether it ends in ``;``."""
+    """A parsed line: its words by name, its options by key. `silent` means that the line ends in ``;``."""
 
     words: Mapping[str, str]
     options: Mapping[str, Any]
@@ -132,8 +118,18 @@ class Arguments:
     silent: bool = False
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Give an option's value, or `default` if the line does not have the option."""
+        """Return an option's value, or `default` if the line does not have the option."""
         return self.options.get(key, default)
+
+    @property
+    def run_request(self) -> dict[str, Any]:
+        """The fields of a `ToolInput` that the options of a run set."""
+        return {
+            "timeout_seconds": self.get("timeout", 30.0),
+            "memory_mb": self.get("memory", 1024),
+            "permissions": tuple(self.get("allow", ())),
+            "yes_really": self.get("yes_really", False),
+        }
 
 
 EXAMPLE_TIMEOUT = Option("--timeout", "Stop each example after this many seconds (30).", "SECONDS", seconds)
@@ -199,14 +195,13 @@ RUN = Command(
 )
 
 
-def read_line(line: str, command: Command) -> Arguments:
-    """Read a magic's line.
+def line_is_silenced(line: str) -> bool:
+    """Tell whether a magic's line ends in ``;``."""
+    return line.rstrip().endswith(";")
 
-    Raises
-    ------
-    CellError
-        An option is unknown, repeated or lacks its value; a word is missing or too many; a quote is open.
-    """
+
+def read_line(line: str, command: Command) -> Arguments:
+    """Parse the line of a magic; a line that does not fit the command raises `CellError`."""
     text = line.strip().removesuffix(";")
     try:
         given = shlex.split(text)
@@ -223,14 +218,17 @@ def read_line(line: str, command: Command) -> Arguments:
         elif value in ("--help", "-h"):
             return Arguments({}, {}, help=True)
         elif value is not None and value.startswith("-") and value != "-":
-            raise _unknown(value.partition("=")[0], command)
+            name = value.partition("=")[0]
+            known = [option.name for option in command.options]
+            hint = did_you_mean(name, known) or f"Its options are: {', '.join((*known, '--help'))}."
+            raise CellError(f"{command.name} has no option {name}.", hint=hint)
         else:
             words.append(value or "")
     return Arguments(_named(words, command), options, silent=line_is_silenced(line))
 
 
 def pairs(given: Iterable[str], command: Command) -> Iterator[tuple[Option | None, str | None]]:
-    """Pair each known option with its value, None if it has none; anything else comes with no option."""
+    """Yield each known option with its value or None, and each other word with None as its option."""
     known = {option.name: option for option in command.options}
     rest = iter(given)
     for word in rest:
@@ -245,7 +243,7 @@ def pairs(given: Iterable[str], command: Command) -> Iterator[tuple[Option | Non
 
 
 def split_at_cursor(before: str) -> tuple[list[str], str]:
-    """Split the text before the cursor into its complete words, and the raw text of the one being written."""
+    """Split the text before the cursor into its complete words and the raw text of the unfinished word."""
     for blank in reversed(list(re.finditer(r"\s+", before))):
         try:
             return shlex.split(before[: blank.end()]), before[blank.end() :]
@@ -273,12 +271,6 @@ def _keep(options: dict[str, Any], option: Option, text: str | None) -> None:
         raise CellError(f"{option.name} is given twice.", hint="Give it once.")
     else:
         options[option.key] = value
-
-
-def _unknown(name: str, command: Command) -> CellError:
-    known = [option.name for option in command.options]
-    hint = did_you_mean(name, known) or f"Its options are: {', '.join((*known, '--help'))}."
-    return CellError(f"{command.name} has no option {name}.", hint=hint)
 
 
 def _named(words: Sequence[str], command: Command) -> dict[str, str]:

@@ -1,9 +1,11 @@
-"""The text below a cell's first line: the input of a run, and the variables in a description."""
+"""The body of a cell: the input of a run, the variables in a description, and a ``;`` at the end."""
 
 from __future__ import annotations
 
 import ast
+import io
 import json
+import tokenize
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import CellError, UnknownName, did_you_mean
@@ -15,31 +17,18 @@ if TYPE_CHECKING:
 _REASON_LIMIT = 300
 _VARIABLE_LIMIT = 4_000
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+_INVISIBLE = frozenset({tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER, tokenize.DEDENT})
 
 
 def read_run_body(body: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
     """Evaluate the body of a run: ``name = expression`` statements in order, or one JSON object.
 
-    Parameters
-    ----------
-    body : str
-        The cell's text below its first line.
-    namespace : mapping
-        The notebook's variables. It is not changed.
-
-    Returns
-    -------
-    dict
-        The tool's arguments by name; empty for an empty body.
-
-    Raises
-    ------
-    CellError
-        The text does not parse, has another kind of statement or a name twice, or an expression raises.
+    Returns the tool's arguments by name. The expressions see the variables in `namespace`, which is not
+    changed. Another kind of statement, a repeated name, or an expression that fails raises `CellError`.
     """
     if body.lstrip().startswith("{"):
         return _read_json(body)
-    # One merged dictionary: with separate locals a comprehension does not see earlier names on Python 3.11.
+    # One dictionary for all names: on Python 3.11 a comprehension does not see the names in separate locals.
     names = dict(namespace)
     values: dict[str, Any] = {}
     for name, expression in _read_assignments(body).items():
@@ -61,11 +50,12 @@ def _read_json(body: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise CellError(
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
-            hint="Correct it there, or write name = expression lines.",
+            hint="Correct the JSON, or write name = expression lines.",
         ) from None
     except (RecursionError, ValueError) as error:
         raise CellError(
-            f"The body's JSON can't be read: {error}.", hint="Put the value into a variable, and pass that."
+            f"The body's JSON can't be read: {error}.",
+            hint="Assign the value to a variable, and write name = VARIABLE here.",
         ) from None
 
 
@@ -73,9 +63,11 @@ def _read_assignments(body: str) -> dict[str, ast.expr]:
     try:
         tree = ast.parse(body)
     except _UNREADABLE as error:
-        where = f" at line {error.lineno}, column {error.offset}" if isinstance(error, SyntaxError) else ""
+        where = ""
+        if isinstance(error, SyntaxError) and error.lineno:  # the error of a null character has no line
+            where = f" at line {error.lineno}, column {error.offset}"
         raise CellError(
-            f"The body does not parse: {getattr(error, 'msg', error)}{where}.",
+            f"The body can't be parsed: {getattr(error, 'msg', error)}{where}.",
             hint="Write name = expression lines, or one JSON object.",
         ) from None
     read: dict[str, ast.expr] = {}
@@ -102,7 +94,8 @@ def _evaluate(name: str, expression: ast.expr, names: dict[str, Any]) -> Any:
         code = compile(ast.Expression(expression), f"<input {name}>", "eval")
     except _UNREADABLE as error:  # such as `await`, which parses but does not compile here
         raise CellError(
-            f"{failed}: {getattr(error, 'msg', error)}.", hint="Compute it in a cell above, and name it here."
+            f"{failed}: {getattr(error, 'msg', error)}.",
+            hint="Compute the value in a cell above, and write the variable here.",
         ) from None
     try:
         return eval(code, names)  # noqa: S307 - the user's own cell
@@ -111,22 +104,16 @@ def _evaluate(name: str, expression: ast.expr, names: dict[str, Any]) -> Any:
         raise CellError(f"{failed}: {error}.", hint=did_you_mean(error.name or "", known)) from error
     except Exception as error:
         raise CellError(
-            f"{failed}: {_described(error)}", hint=f"Line {expression.lineno} of the body raised it."
+            f"{failed}: {_described(error)}", hint=f"The error is in line {expression.lineno} of the body."
         ) from error
 
 
 def fill_variables(text: str, namespace: Mapping[str, Any]) -> str:
-    """Replace each ``{{name}}`` by the notebook variable of that name. Single braces are left alone.
+    """Replace each ``{{name}}`` by the notebook variable of that name. Single braces are not changed.
 
-    A string is inserted as it is, a DataFrame as its columns, types and first rows, anything else as its
-    repr. Each is cut at 4000 characters, with a note of what was cut.
-
-    Raises
-    ------
-    CellError
-        The text between the braces is not a variable name, or the value's repr raises.
-    UnknownName
-        The notebook has no such variable.
+    A string is inserted unchanged, a DataFrame as its columns, types and first rows, and any other value as
+    its repr. A text of more than 4000 characters is cut, and a note says how many characters were cut.
+    An unknown variable raises `UnknownName`; an invalid name or a repr that fails raises `CellError`.
     """
     parts: list[str] = []
     while True:
@@ -174,9 +161,41 @@ def _frame(frame: Any) -> str:
 def _bounded(text: str, unit: str) -> str:
     if len(text) <= _VARIABLE_LIMIT:
         return text
-    # Part of the request, by which an accepted tool is found again: other words would lose those tools.
+    # This note is part of the request: if its words change, tools accepted for such requests are not found.
     return f"{text[:_VARIABLE_LIMIT]}… ({len(text) - _VARIABLE_LIMIT} more {unit} were cut)"
 
 
 def _described(error: Exception) -> str:
     return one_line(f"{type(error).__name__}: {error}", _REASON_LIMIT)
+
+
+def silenced_input(body: str) -> tuple[str, bool]:
+    """Remove a ``;`` from the end of a run's body, and tell whether there was one.
+
+    A ``;`` inside a string or a comment does not count.
+    """
+    if ";" not in body.rstrip().rpartition("\n")[2]:
+        return body, False
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(body, newline="\n").readline))
+    except (tokenize.TokenError, SyntaxError):
+        return body, False
+    last = next((token for token in reversed(tokens) if token.type not in _INVISIBLE), None)
+    if last is None or last.string != ";":
+        return body, False
+    row, column = last.start
+    lines = body.split("\n")
+    return "\n".join((*lines[: row - 1], lines[row - 1][:column])), True
+
+
+def silenced_description(body: str) -> tuple[str, bool]:
+    """Remove a ``;`` from the end of a description, and tell whether there was one.
+
+    The ``;`` must follow the last example or be alone on its line, because a sentence may end in ``;``.
+    """
+    bare = body.rstrip()
+    lines = bare.rpartition("\n\n")[2].split("\n")
+    is_example = any(line.lstrip().startswith(">>>") for line in lines[:-1])
+    if lines[-1].strip() == ";" or (is_example and bare.endswith(";")):
+        return bare[:-1], True
+    return body, False

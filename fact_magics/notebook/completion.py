@@ -1,7 +1,7 @@
 """Tab completion in the cells and lines of these magics.
 
-This is a matcher of IPython's completer, which gets the whole cell. A completion hook for one magic would see
-only one line, and only if the line begins with that magic.
+The completion is a matcher of IPython's completer, because a matcher gets the whole cell. A completion hook
+for a magic gets only one line, and only if the line begins with that magic.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from fact_magics.notebook.offers import Known
     from fact_magics.notebook.work import Host
 
-# Before IPython's own matchers: nothing else can stand where these offers do.
+# Above IPython's own matchers, because only these completions are valid where they are offered.
 _PRIORITY = 100
 
 
 class Completion:
-    """Completes what these magics read in one shell, until `remove`."""
+    """Adds the completions to one shell, until `remove`."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -33,12 +33,12 @@ class Completion:
         self._matchers.append(self._matcher)
 
     def remove(self) -> None:
-        """Leave IPython as it was."""
+        """Remove the completions from the shell."""
         with suppress(ValueError):
             self._matchers.remove(self._matcher)
 
     def _match(self, context: CompletionContext) -> SimpleMatcherResult:
-        # IPython prints an exception of a matcher as a traceback over the text that the user writes.
+        # IPython would print the traceback of an exception into the text that the user is typing.
         with suppress(Exception):
             from fact_magics.notebook.offers import Known, offers_at  # at the first Tab, not at load
 

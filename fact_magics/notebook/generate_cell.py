@@ -1,4 +1,4 @@
-"""``%%fact_generate`` and ``%%fact_edit``: the cell read, checked, and turned into work."""
+"""``%%fact_generate`` and ``%%fact_edit``: read and check the cell, and prepare its work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fact_magics.core.handle import Tool
-    from fact_magics.display.html import Record
     from fact_magics.display.live import View
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.notebook.work import Host
@@ -28,7 +27,7 @@ def prepare_generation(host: Host, arguments: Arguments, cell: str) -> Work:
 
     name = _named(arguments, cell, "Describe the tool in plain words below, with >>> examples.")
     body = read_body(cell, name)
-    host.refuse_loss(name, replace=bool(arguments.get("replace")))
+    host.refuse_loss(name, replace=arguments.get("replace", False))
     core = host.session.core
     spec = ToolSpec(
         name,
@@ -38,13 +37,13 @@ def prepare_generation(host: Host, arguments: Arguments, cell: str) -> Work:
         attempts=arguments.get("attempts", 3),
         timeout_seconds=arguments.get("timeout", 30.0),
         tags=tuple(arguments.get("tag", ())),
-        fresh=bool(arguments.get("fresh")),
+        fresh=arguments.get("fresh", False),
         permissions=tuple(arguments.get("allow", ())),
-        yes_really=bool(arguments.get("yes_really")),
+        yes_really=arguments.get("yes_really", False),
         examples_read=True,
     )
     view = host.presenter.view(arguments, name, body.examples)
-    stopped = f"Writing {name} was stopped. What was written is recorded; nothing was bound."
+    stopped = f"Writing {name} was stopped. The attempts are recorded; nothing was bound."
     return _work(host, name, lambda: core.generate(spec, view.put), view, stopped)
 
 
@@ -52,53 +51,50 @@ def prepare_edit(host: Host, arguments: Arguments, cell: str) -> Work:
     """Prepare the work of a ``%%fact_edit`` cell."""
     from fact_magics.writing.examples import read_body
 
-    name = _named(arguments, cell, "%fact insert NAME puts a cell with the tool's source below.")
-    host.refuse_loss(name, replace=bool(arguments.get("replace")))
+    name = _named(arguments, cell, "%fact insert NAME adds a cell with the tool's source below.")
+    host.refuse_loss(name, replace=arguments.get("replace", False))
     core = host.session.core
     current = host.session.run(core.stored(name))
     view = host.presenter.view(arguments, name, read_body(current.metadata.contract, name).examples)
     source = f"{cell.lstrip(chr(10)).rstrip()}\n"
     timeout = arguments.get("timeout", 30.0)
-    stopped = f"Proving {name} was stopped. The attempt is recorded; nothing was bound."
-    return _work(
-        host,
-        name,
-        lambda: core.edit_tool(name, source, timeout_seconds=timeout, listener=view.put),
-        view,
-        stopped,
-    )
+    stopped = f"The test of {name} was stopped. The attempt is recorded; nothing was bound."
+
+    def edit() -> Coroutine[Any, Any, Tool]:
+        return core.edit_tool(name, source, timeout_seconds=timeout, listener=view.put)
+
+    return _work(host, name, edit, view, stopped)
 
 
 def _named(arguments: Arguments, cell: str, hint: str) -> str:
     name = tool_name(arguments.words["NAME"])
     if not cell.strip():
-        raise CellError(f"The cell has no body to write {name} from.", hint=hint.replace("NAME", name))
+        raise CellError(f"The cell of {name} has no body.", hint=hint.replace("NAME", name))
     return name
 
 
 def _work(
     host: Host, name: str, start: Callable[[], Coroutine[Any, Any, Tool]], view: View, stopped: str
 ) -> Work:
-    """Build work that ends in a tool, which is bound and becomes the cell's value, or in an error."""
+    """Build the work of a cell that binds a tool and has it as its value."""
+
+    def show(value: Tool | None) -> None:
+        from fact_magics.display.record import generation_record
+
+        host.presenter.show(view, generation_record(view.ended, streamed=view.streams), value)
 
     def finish(tool: Tool) -> Tool:
         host.bind(name, tool)
-        host.presenter.show(view, _record(view), tool)
+        show(tool)
         return tool
 
     def fail(status: Status) -> None:
-        # Before anything was written, the one line of the error says it all.
+        # If nothing was written, the error message is enough.
         view.pump()
         ended = view.ended
         if ended is not None and (view.is_visible or any(attempt.text for attempt in ended.attempts)):
-            host.presenter.show(view, _record(view), None)
+            show(None)
         else:
             view.close(status)
 
     return Work(start, view, finish, fail, stopped)
-
-
-def _record(view: View) -> Record:
-    from fact_magics.display.record import generation_record
-
-    return generation_record(view.ended, streamed=view.streams)

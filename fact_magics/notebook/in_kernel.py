@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     from fact_magics.tool import ToolOutput
 
 ISOLATION = ("none", "in kernel")
-"""The isolation layers that such a run reports."""
+"""The isolation that is recorded for a run in the kernel."""
 
-# How long a coroutine that was cancelled may take to end before the cell ends without it.
+# The cell waits this long for a cancelled coroutine to end.
 _GRACE_SECONDS = 1.5
-# Types that a record can hold as they are; of any other it holds the name.
+# A record contains live objects of these types as data, and of other types only the type's name.
 _KEPT = (str, int, float, bool, type(None), list, tuple, dict, set, frozenset)
 
 
 def unkept(options: Mapping[str, Any]) -> str:
-    """Name the options of a cell that have no effect in the kernel; empty where there are none."""
+    """Build a warning about options that have no effect in the kernel; empty if there are none."""
     given = [f"--{name}" for name in ("timeout", "memory", "allow") if name in options]
     if not given:
         return ""
     return (
-        f"{' and '.join(given)} can't be kept in the kernel: nothing limits or stops a tool there, "
+        f"{' and '.join(given)} can't be applied in the kernel: nothing limits or stops a tool there, "
         "but you can interrupt the cell."
     )
 
@@ -64,7 +64,7 @@ class _Escaped(Exception):
 
 @dataclass(slots=True)
 class _Ending:
-    """How a call ended: with a value, an error, or an interrupt."""
+    """The outcome of a call: a value, an error, or an interrupt."""
 
     started: float = field(default_factory=time.perf_counter)
     value: Any = None
@@ -73,19 +73,10 @@ class _Ending:
 
 
 class KernelRun:
-    """One run of a tool in this process, on the thread that asks for it. It can be run once.
+    """One run of a tool in this process, on the calling thread. An instance runs only once.
 
-    Parameters
-    ----------
-    core : FactCore
-        Records the run.
-    tool : LoadedTool
-        What to run.
-    parameters : mapping of str to object
-        The arguments by name. An argument whose parameter is annotated ``Any`` reaches the tool as it is; the
-        others are validated, as for every run.
-    echo : bool
-        Whether to show printed text at once; it is recorded in any case.
+    The tool receives an argument unchanged if its parameter is annotated ``Any``; the other arguments are
+    validated, as in every run. Printed text is recorded, and with `echo` also shown at once.
 
     Raises
     ------
@@ -102,7 +93,7 @@ class KernelRun:
         if core.settings.isolation == "require":
             raise IsolationError(
                 f"{name} was not run: --in-kernel isolates nothing, and isolation is required.",
-                hint='Leave it out, or set %config FactMagics.isolation = "auto".',
+                hint='Remove --in-kernel, or set %config FactMagics.isolation = "auto".',
             )
         signature = tool.signature
         takes_any = [parameter.name for parameter in signature.parameters if parameter.type == ANY]
@@ -120,12 +111,9 @@ class KernelRun:
         self._printed = Printed(Limits().printed_kept)
 
     def run(self, shell_loop: Callable[[], asyncio.AbstractEventLoop]) -> ToolOutput:
-        """Run the tool. A coroutine runs on this thread's running loop, or else on `shell_loop`.
+        """Run the tool; a coroutine runs on this thread's running loop, or else on `shell_loop`.
 
-        Raises
-        ------
-        Interrupted
-            The user stopped the run, which is recorded.
+        If the user interrupts the run, it is recorded and `Interrupted` is raised.
         """
         with self._taken_down() as ending:
             value = self._call()
@@ -133,13 +121,7 @@ class KernelRun:
         return self._conclude(ending)
 
     async def arun(self) -> ToolOutput:
-        """Run the tool. A coroutine is awaited on the loop that runs this.
-
-        Raises
-        ------
-        Interrupted
-            The user stopped the run, which is recorded.
-        """
+        """Run the tool without blocking the running loop; otherwise as `run`."""
         with self._taken_down() as ending:
             with interruptible():
                 value = self._call()
@@ -147,7 +129,7 @@ class KernelRun:
         return self._conclude(ending)
 
     def _call(self) -> Any:
-        """Execute the source and call the tool; returns its value, or its coroutine."""
+        """Execute the source and call the tool; return its value or its coroutine."""
         source, name = self._tool.stored.source, self._tool.metadata.name
         module, classes = load(source, f"_fact_tool_{name}", self._file)
         given: Any = decode(self._arguments, classes=classes)
@@ -284,7 +266,7 @@ async def _contained(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _run_on(shell_loop: Callable[[], asyncio.AbstractEventLoop], coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine to its end, also inside a loop that is running: the kernel's."""
+    """Run a coroutine to its end, even while this thread's loop is running, as in a kernel."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -302,7 +284,7 @@ def _run_on(shell_loop: Callable[[], asyncio.AbstractEventLoop], coroutine: Coro
 
 
 def _named(value: object) -> object:
-    """Give what a record can hold of a live object: itself where it is plain data, or else its kind."""
+    """Return the form of a live object for the record: plain data unchanged, else a text with its type."""
     if isinstance(value, _KEPT):
         try:
             encode(value)

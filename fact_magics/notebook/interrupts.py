@@ -1,4 +1,4 @@
-"""Interrupts while a cell runs its own code on the kernel's loop."""
+"""Handle interrupts while code of the user runs on the kernel's loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def handled_by(handler: Handler) -> Iterator[None]:
-    """Let `handler` handle interrupts; without effect outside the main thread, which alone gets them."""
+    """Handle SIGINT with `handler`. Outside the main thread, which alone gets signals, this has no effect."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -29,9 +29,9 @@ def handled_by(handler: Handler) -> Iterator[None]:
 
 
 def interruptible() -> AbstractContextManager[None]:
-    """Let an interrupt stop the user's own expressions.
+    """Make an interrupt raise KeyboardInterrupt in the user's expressions.
 
-    While a kernel awaits a cell, its SIGINT handler only sets a future, which code that keeps the loop busy
-    never sees.
+    While a kernel awaits a cell, its own SIGINT handler only sets a future, which has no effect on code that
+    keeps the loop busy.
     """
     return handled_by(signal.default_int_handler)

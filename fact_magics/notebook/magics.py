@@ -1,49 +1,32 @@
-"""The magics: parse, hand over to the core, show."""
+"""`FactMagics`: the magics and the settings of the extension, and how a shell loads and unloads them."""
 
 from __future__ import annotations
 
 import os
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Dict, Enum, TraitError, Unicode, observe, validate
 
 from fact_magics.errors import CellError, Interrupted, SettingsError, did_you_mean
-from fact_magics.notebook.arguments import EDIT, GENERATE, RUN, Arguments, read_line
+from fact_magics.notebook.arguments import EDIT, GENERATE, RUN, Arguments, line_is_silenced, read_line
+from fact_magics.notebook.bodies import silenced_description, silenced_input
 from fact_magics.notebook.completion import Completion
 from fact_magics.notebook.generate_cell import prepare_edit, prepare_generation
-from fact_magics.notebook.inspection import Inspection
 from fact_magics.notebook.interrupts import interruptible
-from fact_magics.notebook.presenter import Presenter
+from fact_magics.notebook.presenter import Inspection, Presenter
 from fact_magics.notebook.run_cell import finish_run, prepare_run
-from fact_magics.notebook.silence import line_is_silenced, silenced_description, silenced_input
-from fact_magics.notebook.transform import CellEntry
-from fact_magics.notebook.work import Here, Host, Work, silenced, stoppable, told
+from fact_magics.notebook.transform import CELL_MAGICS, CellEntry, with_attribute
+from fact_magics.notebook.work import Here, Host, Work, failure_shown, silenced, stoppable
 from fact_magics.session import Session
 from fact_magics.tools import _use as use_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from IPython.core.interactiveshell import InteractiveShell
 
-
-Magic = TypeVar("Magic")
-_CELLS = ("fact_generate", "fact_edit", "fact_run")
 _ENDINGS = {"fact_generate": silenced_description, "fact_run": silenced_input}
-
-
-def _explained_by(page: Callable[[], str]) -> Callable[[Magic], Magic]:
-    """Have IPython's ``?`` show a page: it calls ``getdoc`` before it reads the docstring."""
-
-    def explained(magic: Magic) -> Magic:
-        function: Any = magic
-        function.getdoc = page
-        return magic
-
-    return explained
 
 
 def _fact_help() -> str:
@@ -52,56 +35,49 @@ def _fact_help() -> str:
     return help_text()
 
 
+def _choice(*values: str, about: str, default: str | None = None) -> Any:
+    enum: Any = Enum
+    return enum(list(values), default, allow_none=default is None, help=about).tag(config=True)
+
+
 @magics_class
 class FactMagics(Magics):
-    """``%%fact_generate``, ``%%fact_run`` and ``%fact``; its traits are what ``%config FactMagics`` sets."""
+    """The magics ``%%fact_generate``, ``%%fact_edit``, ``%%fact_run`` and ``%fact``, with their settings."""
 
-    model = Unicode(None, allow_none=True, help="The model that is asked when a cell names none.").tag(
-        config=True
+    model = Unicode(None, allow_none=True, help="The model for cells without --model.").tag(config=True)
+    live = _choice(
+        "auto", "off", default="auto", about="auto: show work as it happens. off: only its record."
     )
-    live = Enum(
-        ["auto", "off"], default_value="auto", help="auto: live views while work goes on. off: records only."
-    ).tag(config=True)
-    isolation = Enum(
-        ["auto", "require", "process"],
-        default_value=None,
-        allow_none=True,
-        help=(
-            "require: refuse to run unless files and network are enforced. process: where they can't be, "
-            "run tools that a model wrote in a plain process nevertheless."
-        ),
-    ).tag(config=True)
+    isolation = _choice(
+        "auto",
+        "require",
+        "process",
+        about="require: run tools only if the system can restrict their files and network. process: if it "
+        "can't, run even tools that a model wrote, in a plain process.",
+    )
     limits = Dict(
         default_value=None,
         allow_none=True,
-        help=(
-            'Limits of a run besides --timeout and --memory. By default: {"processes": 64, "threads": 1024, '
-            '"disk_mb": 1024, "file_mb": 512, "printed_mb": 64, "result_mb": 64, "open_files": 256}.'
-        ),
+        help='Limits of a run besides --timeout and --memory. By default: {"processes": 64, "threads": 1024, '
+        '"disk_mb": 1024, "file_mb": 512, "printed_mb": 64, "result_mb": 64, "open_files": 256}.',
     ).tag(config=True)
-    log_level = Enum(
-        ["debug", "info", "warning", "error"], default_value=None, allow_none=True, help="What the log keeps."
-    ).tag(config=True)
+    log_level = _choice("debug", "info", "warning", "error", about="The lowest logged level.")
 
     def __init__(self, shell: InteractiveShell) -> None:
         try:
             super().__init__(shell)
-        except TraitError as error:  # IPython also keeps values that %config refused, for the next load
+        except TraitError as error:  # IPython keeps a value that %config refused, and applies it here again
             raise SettingsError(
                 str(error),
-                hint="Correct it in ipython_config.py; "
-                "get_ipython().config.FactMagics.clear() drops what %config set.",
+                hint="Correct it in ipython_config.py. If it was set with %config, run "
+                "get_ipython().config.FactMagics.clear().",
             ) from None
         self._shell: Any = shell
         kernel = type(getattr(shell, "kernel", None) or shell).__module__.partition(".")[0]
         self.session = Session(
             self._overrides, notebook=os.environ.get("JPY_SESSION_NAME", ""), kernel=kernel
         )
-        self.entry = CellEntry(
-            shell,
-            _CELLS,
-            "get_ipython().magics_manager.registry['FactMagics']",
-        )
+        self.entry = CellEntry(shell)
         self._inspection = Inspection(shell)
         self._presenter = Presenter(shell, in_kernel=self.entry.in_kernel, live=lambda: str(self.live))
         self._host = Host(shell, self.session, self._presenter)
@@ -118,22 +94,22 @@ class FactMagics(Magics):
         try:
             read_limits(given or {})
         except ValueError as error:
-            raise TraitError(f"FactMagics.limits stays as it was: {error}.") from None
+            raise TraitError(f"FactMagics.limits was not changed: {error}.") from None
         return given
 
     @observe("isolation", "limits", "log_level")
     def _take_over(self, change: object) -> None:
-        """Apply a change from the next run on, because a run does not read the settings again."""
+        """Apply the change to an open core at once, because a run does not read the settings again."""
         del change
         if self.session.opened is not None:
-            self.session.core  # noqa: B018 - takes over the settings
+            self.session.core  # noqa: B018 - reading it applies the settings
 
     def _overrides(self) -> dict[str, Any]:
-        # A trait that was never set is None here: a default would override the environment.
+        # The defaults are None because any other default would override the environment.
         return {name: getattr(self, name) for name in ("model", "live", "isolation", "limits", "log_level")}
 
     def close(self) -> None:
-        """Remove everything from the shell and close the session."""
+        """Remove all extensions of the shell, and close the session."""
         self._shell.events.unregister("post_execute", self._end_of_cell)
         self.entry.remove()
         self._completion.remove()
@@ -142,50 +118,49 @@ class FactMagics(Magics):
         self.session.close()
 
     def _end_of_cell(self) -> None:
-        """At a cell's end, commit the rows of its answers from memory."""
+        # Cached answers are recorded only in memory until here, which keeps them fast.
         self._presenter.end_cell()
         core = self.session.opened
         if core is not None and (warning := core.flush_blocking()):
             sys.stderr.write(warning + "\n")
 
-    # A cell arrives as a blocking magic, or as the awaited `cell`.
+    # IPython calls one of these magics, or awaits `cell`. For `?` it calls a magic's `getdoc`.
 
-    @_explained_by(GENERATE.help_text)
+    @with_attribute("getdoc", GENERATE.help_text)
     @no_var_expand
     @cell_magic
     def fact_generate(self, line: str, cell: str) -> object:
-        """Have a tool written from a plain description and proven on its examples; see ``--help``."""
+        """Ask a model to write a tool, and test it on the examples in the cell; see ``--help``."""
         return self._blocking("fact_generate", line, cell)
 
-    @_explained_by(EDIT.help_text)
+    @with_attribute("getdoc", EDIT.help_text)
     @no_var_expand
     @cell_magic
     def fact_edit(self, line: str, cell: str) -> object:
-        """Take Python source written by hand as a tool's next version; see ``--help``."""
+        """Test edited Python source, and keep it as the tool's next version; see ``--help``."""
         return self._blocking("fact_edit", line, cell)
 
-    @_explained_by(RUN.help_text)
+    @with_attribute("getdoc", RUN.help_text)
     @no_var_expand
     @cell_magic
     def fact_run(self, line: str, cell: str) -> object:
-        """Run a tool, isolated, on validated input, cached; see ``--help``."""
+        """Run a tool in isolation on validated input, or give the cached answer; see ``--help``."""
         return self._blocking("fact_run", line, cell)
 
-    @_explained_by(_fact_help)
+    @with_attribute("getdoc", _fact_help)
     @no_var_expand
     @line_magic
     def fact(self, line: str) -> object:
-        """Show the state, the tools and the history, move and exchange tools; see ``--help``."""
+        """Show the state, or run a subcommand for tools, history and models; see ``--help``."""
         self.session.wait_for_imports()
         from fact_magics.display.html import Record
         from fact_magics.display.live import MutedView, View
         from fact_magics.display.record import run_record
         from fact_magics.notebook.commands import manage
-        from fact_magics.notebook.commands.desk import Notebook
 
         silent = line_is_silenced(line)
         line = line.strip().removesuffix(";")
-        shown = manage(line, self.session, Notebook(self._shell))
+        shown = manage(line, self.session, self._host)
         if isinstance(shown, str):
             print(shown)  # noqa: T201 - JSON and help are for copying
         elif isinstance(shown, Record):
@@ -206,12 +181,12 @@ class FactMagics(Magics):
             return work.finish(work.run.run(get_asyncio_loop))
         if not isinstance(work, Work):
             return work
-        with told(work):
+        with failure_shown(work):
             result = self.session.submit(work.start()).wait(work.view.pump)
         return work.finish(result)
 
     async def cell(self, name: str, line: str, body: str) -> object:
-        """Do a cell's work while the kernel's loop awaits it."""
+        """Do a cell's work without blocking the kernel's loop."""
         self.entry.remember()
         with interruptible():
             work = self._prepare(name, line, body)
@@ -219,19 +194,17 @@ class FactMagics(Magics):
             return work.finish(await work.run.arun())
         if not isinstance(work, Work):
             return work
-        with told(work), stoppable(work.view):
+        with failure_shown(work), stoppable(work.view):
             result = await self.session.submit(work.start()).wait_awaited(work.view.pump)
         return work.finish(result)
 
     def refuse(self, name: str) -> NoReturn:
-        """Raise the error for an unknown cell magic, with the names that are close to it."""
+        """Raise the error for an unknown cell magic, with the most similar magic as its hint."""
         from fact_magics.notebook.commands import COMMANDS
 
-        known = [*(f"%%{magic}" for magic in _CELLS), *(f"%fact {word}" for word in COMMANDS if word)]
-        hint = (
-            did_you_mean(f"%%{name}", known, limit=1)
-            or f"There are {', '.join(f'%%{magic}' for magic in _CELLS)}."
-        )
+        magics = [f"%%{magic}" for magic in CELL_MAGICS]
+        known = [*magics, *(f"%fact {word}" for word in COMMANDS if word)]
+        hint = did_you_mean(f"%%{name}", known, limit=1) or f"There are {', '.join(magics)}."
         raise CellError(f"There is no cell magic %%{name}.", hint=hint)
 
     def _prepare(self, name: str, line: str, body: str) -> Work | Here | object:
@@ -251,12 +224,12 @@ class FactMagics(Magics):
         try:
             work = prepare(self._host, arguments, body)
         except KeyboardInterrupt:
-            raise Interrupted("The cell was stopped before its work began; nothing was run.") from None
+            raise Interrupted("The cell was stopped before it ran anything.") from None
         return silenced(work) if arguments.silent else work
 
 
 def load(shell: InteractiveShell) -> None:
-    """Put the magics into a shell, once."""
+    """Register the magics in a shell, unless they are registered."""
     if _loaded(shell) is not None:
         return
     magics = FactMagics(shell)
@@ -266,7 +239,7 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take the magics out of a shell and close what they opened."""
+    """Remove the magics from a shell, and close the session."""
     magics = _loaded(shell)
     if magics is None:
         return

@@ -1,4 +1,4 @@
-"""What can come next at the cursor: in a line of these magics, in a body, and in an import of tools."""
+"""The completions at the cursor: in a line of these magics, in a cell's body, and in an import of tools."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from fact_magics.notebook.arguments import Command
     from fact_magics.notebook.work import Host
 
-# The kinds that front ends have an icon for.
+# The kinds for which front ends have an icon.
 _Kind = Literal["function", "keyword", "param", "value", "path", "instance"]
 
 _CELLS = {"generate": GENERATE, "edit": EDIT, "run": RUN}
-# Whoever presses Tab is in the middle of a thought: what takes longer is not offered.
+# Names that take longer to find are not offered, so that Tab never feels slow.
 _PATIENCE_SECONDS = 0.2
 _PATHS_LISTED = 200
 _CELL = re.compile(r"\s*%%fact_(\w+)(?:\s|$)")
@@ -42,7 +42,7 @@ _IMPORT = re.compile(r"\s*from\s+fact_magics\.tools\s+import\s+\(?(?P<names>[\w\
 
 
 def offers_at(lines: Sequence[str], number: int, before: str, known: Known) -> SimpleMatcherResult | None:
-    """Offer what can come next, where `before` is the text before the cursor in the line `lines[number]`."""
+    """Complete the text `before` the cursor in the line `lines[number]`; None if the text is not ours."""
     after = lines[number][len(before) :]
     if line := _LINE.match(before):
         return _in_fact_line(before[line.end() :], after, known)
@@ -67,7 +67,7 @@ def offers_at(lines: Sequence[str], number: int, before: str, known: Known) -> S
 
 
 class Known:
-    """The names that can be offered. A method that fails, or takes over 0.2 seconds, gives none."""
+    """Finds the names to offer. A method that fails or takes more than 0.2 seconds returns none."""
 
     def __init__(self, host: Host) -> None:
         self._session = host.session
@@ -75,28 +75,43 @@ class Known:
         self._asking: threading.Thread | None = None
 
     def stored(self, read: Callable[[ModuleType, Path], Sequence[str]]) -> Sequence[str]:
-        """List what `read` finds with `fact_magics.store.glance` in the database at this path."""
-        return self._soon(lambda: read(_glance(), self._session.database_path))
+        """Call `read` with the module `fact_magics.store.glance` and the path of the database."""
+        # On a separate thread: the core's thread may be busy, and a drive that hangs blocks only this thread.
+        if self._asking is not None and self._asking.is_alive():
+            return ()
+        answers: list[Sequence[str]] = []
+
+        def run() -> None:
+            self._session.wait_for_imports()
+            with suppress(Exception):  # the next cell reports the error
+                from fact_magics.store import glance  # on this thread, because the import is slow
+
+                answers.append(read(glance, self._session.database_path))
+
+        self._asking = threading.Thread(target=run, name="fact_magics completion", daemon=True)
+        self._asking.start()
+        self._asking.join(_PATIENCE_SECONDS)
+        return answers[0] if answers else ()
 
     def tools(self, prefix: str) -> Sequence[str]:
-        """List the names of stored tools that begin so."""
+        """List the names of stored tools that begin with `prefix`."""
         return self.stored(lambda glance, path: glance.names(path, prefix))
 
     def models(self) -> Sequence[str]:
-        """List the models of the settings, then those that were asked before."""
+        """List the models of the settings, then those in the history."""
 
-        def named() -> Sequence[str]:
+        def configured(*_: object) -> Sequence[str]:
             from fact_magics.providers.choose import known_models
 
             return known_models(self._session.settings())
 
-        asked = self.stored(lambda glance, path: glance.models(path))
-        return tuple(dict.fromkeys((*self._soon(named), *asked)))
+        used = self.stored(lambda glance, path: glance.models(path))
+        return tuple(dict.fromkeys((*self.stored(configured), *used)))
 
     def fields(self, reference: str) -> Sequence[str]:
         """List the parameters of a tool, in order."""
 
-        def ask() -> Sequence[str]:
+        def read(glance: ModuleType, path: Path) -> Sequence[str]:
             from fact_magics.signature import read_signature
 
             name, _, version = reference.partition("@")
@@ -105,38 +120,14 @@ class Known:
             if pinned is not None:
                 signature = pinned.loaded.signature
             else:
-                source = _glance().source(self._session.database_path, name, version or None)
-                signature = read_signature(source, name)
+                signature = read_signature(glance.source(path, name, version or None), name)
             return [parameter.name for parameter in signature.parameters]
 
-        return self._soon(ask)
-
-    def _soon(self, work: Callable[[], Sequence[str]]) -> Sequence[str]:
-        # On a thread of its own: the core's may be busy, and a drive that hangs then costs only this thread.
-        if self._asking is not None and self._asking.is_alive():
-            return ()
-        answers: list[Sequence[str]] = []
-
-        def run() -> None:
-            self._session.wait_for_imports()
-            with suppress(Exception):  # the next cell reports what is wrong
-                answers.append(work())
-
-        self._asking = threading.Thread(target=run, name="fact_magics completion", daemon=True)
-        self._asking.start()
-        self._asking.join(_PATIENCE_SECONDS)
-        return answers[0] if answers else ()
-
-
-def _glance() -> ModuleType:
-    # Its imports take longer than Tab may, so they happen on the asking thread.
-    from fact_magics.store import glance
-
-    return glance
+        return self.stored(read)
 
 
 def _offer(fragment: str, texts: Iterable[str], kind: _Kind = "value") -> SimpleMatcherResult:
-    """Offer the texts that begin with `fragment`, the end of the text before the cursor, in this order."""
+    """Offer those texts that begin with `fragment`, the unfinished word before the cursor."""
     completions = [SimpleCompletion(text, type=kind) for text in texts if text.startswith(fragment)]
     if not completions:
         return {"completions": []}
@@ -160,7 +151,7 @@ def _in_line(command: Command, before: str, after: str, known: Known) -> SimpleM
 
 
 def _in_fact_line(before: str, after: str, known: Known) -> SimpleMatcherResult:
-    """Offer a subcommand of ``%fact``, then what that one reads."""
+    """Offer the subcommands of ``%fact``, or after a subcommand its words and options."""
     from fact_magics.notebook.commands import COMMANDS
 
     words, fragment = split_at_cursor(before)
@@ -174,7 +165,7 @@ def _in_fact_line(before: str, after: str, known: Known) -> SimpleMatcherResult:
 
 
 class _Place(NamedTuple):
-    """The word being written, and the plain words before it."""
+    """The unfinished word, and the words before it that are not options."""
 
     fragment: str
     names: Sequence[str]
@@ -204,7 +195,7 @@ def _permissions(place: _Place) -> Iterable[str]:
 
 
 def _paths(written: str) -> list[str]:
-    """List the paths that begin as `written`, without those that would need quotes."""
+    """List the paths that begin with `written` and need no quotes."""
     folder, slash, begun = written.rpartition("/")
     try:
         entries = sorted(islice(Path(f"{folder}{slash}" or ".").expanduser().iterdir(), _PATHS_LISTED))
@@ -219,7 +210,7 @@ def _paths(written: str) -> list[str]:
     ]
 
 
-# By the placeholders of words and options.
+# The completions by the placeholder of a word or option value.
 _Source: TypeAlias = "tuple[_Kind, Callable[[_Place], Iterable[str]]]"
 _SOURCES: dict[str, _Source] = {
     "NAME": ("function", _tools),
@@ -238,7 +229,7 @@ _SOURCES: dict[str, _Source] = {
 def _in_run_body(
     reference: str, above: str, line: str, below: str, known: Known
 ) -> SimpleMatcherResult | None:
-    """Offer the fields that a run's body does not give yet; inside an expression, leave it to Python."""
+    """Offer the parameters that a run's body does not set yet; None inside an expression."""
     if f"{above}\n{line}".lstrip().startswith("{"):
         begun = _JSON_NAME.search(line) or (_JSON_NAME.search(f"{above}\n{line}") if above else None)
         pattern, form = _JSON_GIVEN, '"{}": '
@@ -253,7 +244,7 @@ def _in_run_body(
 
 
 def _is_complete(above: str) -> bool:
-    """Tell whether the statements above a line are finished, so that the line begins a new one."""
+    """Tell whether the text above a line is complete, so that the line begins a new statement."""
     try:
         ast.parse(above)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

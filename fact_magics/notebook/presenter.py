@@ -1,11 +1,15 @@
-"""The outputs of cells: a live view during the work, then a record, each shown once."""
+"""`Presenter` shows the work of cells and its record; `Inspection` shows a tool for ``tool?``."""
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from IPython.core.interactiveshell import InteractiveShell
 
     from fact_magics.core.handle import Tool
     from fact_magics.display.html import Record
@@ -15,19 +19,14 @@ if TYPE_CHECKING:
 
 # By name, because loading the extension must not import them.
 _SHOWN = ("fact_magics.core.handle.Tool", "fact_magics.tool.ToolOutput")
+_INSPECTED = ("text/plain", "text/html")
 
 
 class Presenter:
-    """Shows the work of one shell's cells, and formats the tools and outputs that are their values.
+    """Shows the work of one shell's cells, and formats tools and tool outputs as records until `close`.
 
-    Parameters
-    ----------
-    shell : InteractiveShell
-        Its display formatter is extended until `close`.
-    in_kernel : bool
-        Whether the shell belongs to a Jupyter kernel.
-    live : callable
-        Gives the present value of the setting ``live``.
+    `in_kernel` tells whether the shell belongs to a Jupyter kernel; `live` returns the current value of that
+    setting.
     """
 
     def __init__(self, shell: Any, *, in_kernel: bool, live: Callable[[], str]) -> None:
@@ -40,13 +39,13 @@ class Presenter:
             shell.display_formatter.ipython_display_formatter.for_type(kind, self._skip_shown)
 
     def close(self) -> None:
-        """Leave IPython as it was."""
+        """Remove the formatters from the shell."""
         for kind in _SHOWN:
             self._shell.display_formatter.mimebundle_formatter.pop(kind, None)
             self._shell.display_formatter.ipython_display_formatter.pop(kind, None)
 
     def view(self, arguments: Arguments, title: str, examples: Sequence[Example] | None = None) -> View:
-        """Choose the view of the work: of a generation if `examples` are given, else of a run."""
+        """Create the view of a generation, or of a run if `examples` is None."""
         from fact_magics.display.live import MutedView, RunningView, TerminalView, View, WritingView
 
         if arguments.silent:
@@ -65,12 +64,12 @@ class Presenter:
         return WritingView(title, [example.source for example in examples])
 
     def show(self, view: View, record: Record, value: object) -> None:
-        """Show a record in the place of the view, or here; the cell then does not show `value` again."""
+        """Replace the view with the record, or show the record below; the cell then does not show `value`."""
         view.replace(record)
         self.silence_once(value)
 
     def show_unless_displayed(self, view: View, output: ToolOutput) -> None:
-        """Let a run's value show itself, unless its record replaces the view."""
+        """Replace a visible view with the run's record; otherwise IPython shows the output as the value."""
         from fact_magics.display.record import run_record
 
         if view.is_visible:
@@ -78,11 +77,11 @@ class Presenter:
             self.silence_once(output)
 
     def silence_once(self, value: object) -> None:
-        """Show nothing when this very value is displayed next: its record is in the cell already."""
+        """Skip the next display of this value, because its record is in the cell already."""
         self._shown = value
 
     def end_cell(self) -> None:
-        """Forget what this cell has shown, so that the value shows its record when it is displayed again."""
+        """End the effect of `silence_once`, so that later cells display the value again."""
         self._shown = None
 
     @staticmethod
@@ -93,7 +92,7 @@ class Presenter:
         display(record.bundle, raw=True)
 
     def _skip_shown(self, value: object) -> None:
-        # A display method that returns has shown its value; one that is not implemented leaves it to others.
+        # IPython shows nothing more if this returns; NotImplementedError makes it use the other formatters.
         shown, self._shown = self._shown, None
         if value is not shown:
             raise NotImplementedError
@@ -106,3 +105,50 @@ def _bundle(value: Tool | ToolOutput, include: object = None, exclude: object = 
 
     record = run_record(value) if isinstance(value, ToolOutput) else tool_record(value.stored, value.text)
     return record.bundle
+
+
+class Inspection:
+    """Shows a tool for ``tool?`` and ``tool??`` as IPython shows a function, in one shell until `remove`."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._inspector: Any = shell.inspector
+        before = getattr(self._inspector, "mime_hooks", None)
+        if before is None:  # before IPython 8.22
+            self._hooks: dict[str, Any] = {}
+            return
+        self._others = {kind: before[kind] for kind in _INSPECTED if kind in before}
+        self._hooks = {kind: partial(self._describe, kind) for kind in _INSPECTED}
+        self._inspector.mime_hooks = {**before, **self._hooks}
+
+    def remove(self) -> None:
+        """Remove the descriptions from the inspector."""
+        if self._hooks:
+            hooks = self._inspector.mime_hooks.items()
+            kept = {kind: hook for kind, hook in hooks if hook is not self._hooks.get(kind)}
+            self._inspector.mime_hooks = {**self._others, **kept}
+
+    def _describe(self, kind: str, asked: Any) -> list[tuple[str, str]] | None:
+        from fact_magics.text import inert
+
+        # A tool can't exist before this module is imported, and `?` on other objects must not import it.
+        handle = sys.modules.get("fact_magics.core.handle")
+        if handle is None or not isinstance(asked.obj, handle.Tool):
+            other = self._others.get(kind)
+            return other(asked) if other is not None else None
+        tool: Tool = asked.obj
+        facts = f"{tool.version} · {'proven' if tool.metadata.proven else 'unproven'}"
+        if tool.metadata.permissions:
+            facts += f" · allowed: {', '.join(tool.metadata.permissions)}"
+        sections = [("Signature", self._code(tool.text, kind)), ("Version", _text(inert(facts), kind))]
+        if asked.detail_level:
+            return [*sections, ("Source", self._code(inert(tool.source), kind))]
+        return [*sections, ("Docstring", _text(tool.__doc__ or "", kind))]
+
+    def _code(self, source: str, kind: str) -> str:
+        return str(self._inspector.format(source)) if kind == "text/plain" else _text(source, kind)
+
+
+def _text(text: str, kind: str) -> str:
+    from html import escape
+
+    return text if kind == "text/plain" else f"<pre>{escape(text)}</pre>"

@@ -1,4 +1,4 @@
-"""``%%fact_run``: the cell read, answered from memory where that is possible, else turned into work."""
+"""``%%fact_run``: read the cell, and answer it from memory or prepare the work of the run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | object:
-    """Prepare the work of a ``%%fact_run`` cell, or give its value where memory has the answer."""
+    """Prepare the work of a ``%%fact_run`` cell, or return its value if the answer is cached in memory."""
     from fact_magics.tool import ToolInput, ToolOutput
 
     reference = arguments.words["NAME"]
@@ -34,20 +34,11 @@ def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | ob
     if arguments.get("in_kernel"):
         return _prepare_here(host, tool, parameters, arguments)
     view = host.presenter.view(arguments, tool.name)
-    request = ToolInput(
-        reference,
-        parameters,
-        timeout_seconds=arguments.get("timeout", 30.0),
-        memory_mb=arguments.get("memory", 1024),
-        fresh=bool(arguments.get("fresh")),
-        permissions=arguments.get("allow", ()),
-        yes_really=bool(arguments.get("yes_really")),
-    )
-    begun = core.begin(tool, request)
-    if isinstance(begun, ToolOutput):
-        _flush(core, begun)
-        return finish_run(host, begun, view, arguments)
-    planned = begun
+    request = ToolInput(reference, parameters, fresh=arguments.get("fresh", False), **arguments.run_request)
+    planned = core.begin(tool, request)
+    if isinstance(planned, ToolOutput):
+        _flush(core, planned)
+        return finish_run(host, planned, view, arguments)
     return Work(
         lambda: core.execute(planned, view.put),
         view,
@@ -58,11 +49,11 @@ def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | ob
 
 
 def _offer(host: Host, skeleton: str) -> None:
-    """Show the lines to fill in; where the cell is nothing but its first line, put them into it."""
+    """Print the lines to fill in. If the cell is only its first line, also insert them into the cell."""
     print(skeleton)  # noqa: T201 - lines to copy
     cells = host.shell.history_manager.input_hist_raw
     cell = str(cells[-1]).rstrip()
-    # A loop or a macro that runs the line keeps its own text.
+    # A cell that calls the magic in a loop or a macro must keep its text.
     if cell.rpartition("\n")[2].lstrip().startswith("%%fact_run"):
         host.shell.set_next_input(f"{cell}\n{skeleton}", replace=True)
 
@@ -70,7 +61,7 @@ def _offer(host: Host, skeleton: str) -> None:
 def _prepare_here(
     host: Host, tool: Tool, parameters: dict[str, Any], arguments: Arguments
 ) -> Here | ToolOutput:
-    """Prepare a run in this very process."""
+    """Prepare a run in the kernel's own process."""
     from fact_magics.notebook.in_kernel import KernelRun, unkept
 
     core = host.session.core
@@ -92,7 +83,7 @@ def _finish_here(host: Host, core: FactCore, output: ToolOutput, arguments: Argu
     streamed = replace(output, metadata={**output.metadata, "printed": ""})
     finish_run(host, streamed, View(""), arguments)
     if output.metadata["printed"] and not arguments.silent:
-        # What it printed stands above already.
+        # The printed text is in the cell already, above the record.
         host.presenter.display(run_record(streamed))
         host.presenter.silence_once(output)
     return output
@@ -104,7 +95,7 @@ def _flush(core: FactCore, output: ToolOutput) -> None:
 
 
 def finish_run(host: Host, output: ToolOutput, view: View, arguments: Arguments) -> ToolOutput:
-    """Show a run's output and bind its result, or raise the error that it stands for."""
+    """Show a run's output and bind its result, or raise the error of a failed run."""
     from fact_magics.core.outputs import error_of
     from fact_magics.display.record import run_record
 

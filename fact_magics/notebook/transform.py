@@ -1,9 +1,9 @@
 """The input transformer that turns a ``%%fact_`` cell into an awaited call, or into the blocking magic.
 
-IPython strips ``>>>`` prompts from a cell before any magic sees it, and never awaits the value of a magic. So
-the first transformer keeps the bodies of these cells as they are, and rewrites a cell that the kernel can
-await as an awaited call. In all other cases (a magic above it, `run_cell_magic`, a terminal) the blocking
-magic gets the same body.
+IPython strips ``>>>`` prompts from a cell before it calls a magic, and never awaits the value of a magic. So
+the transformer runs before IPython's own, passes the body on unchanged, and rewrites the cell as an awaited
+call if the kernel can await it. In all other cases (another magic above, `run_cell_magic`, a terminal) the
+blocking magic gets the same body.
 """
 
 from __future__ import annotations
@@ -11,45 +11,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.interactiveshell import InteractiveShell
 
-Transform = TypeVar("Transform")
+Function = TypeVar("Function")
+
+CELL_MAGICS = ("fact_generate", "fact_edit", "fact_run")
 
 _PREFIX = "%%fact_"
+_MAGICS = "get_ipython().magics_manager.registry['FactMagics']"
+_AWAITED = f"await {_MAGICS}.cell("
+_REFUSED = f"{_MAGICS}.refuse("
 _BLOCKING = "get_ipython().run_cell_magic("
-# Put before a prompt inside a string while IPython strips the prompts of pasted code.
+# Inserted before a prompt in a string, so that IPython does not strip it as a prompt of pasted code.
 _SHIELD = "\ue000"
 
 
-def _only_where_it_runs(transform: Transform) -> Transform:
-    """Leave a transformer out when a prompt asks, at every Enter, whether the cell is complete.
+def with_attribute(name: str, value: object) -> Callable[[Function], Function]:
+    """Return a decorator that sets an attribute of a function, which IPython reads."""
 
-    IPython takes a cell for complete at a blank line only if it sees a cell magic.
-    """
-    function: Any = transform
-    function.has_side_effects = True
-    return transform
+    def decorate(function: Function) -> Function:
+        setattr(function, name, value)
+        return function
+
+    return decorate
 
 
 class CellEntry:
-    """Rewrites the cells of these magics, and knows whether a cell is executing.
+    """Rewrites the cells of these magics in one shell, until `remove`."""
 
-    Parameters
-    ----------
-    shell : InteractiveShell
-        Extended until `remove`.
-    awaitable : tuple of str
-        The cell magics that have an awaited form.
-    target : str
-        An expression in the notebook's namespace. Its ``cell(name, line, body)`` is awaited; its
-        ``refuse(name)`` raises an error for a magic that does not exist.
-    """
-
-    def __init__(self, shell: InteractiveShell, awaitable: tuple[str, ...], target: str) -> None:
+    def __init__(self, shell: InteractiveShell) -> None:
         self._shell: Any = shell
-        self._awaitable = awaitable
-        self._awaited = f"await {target}.cell("
-        self._refused = f"{target}.refuse("
         self._executing = 0
         shell.input_transformers_cleanup.insert(0, self._transform)
         shell.input_transformers_cleanup.append(_unshield)
@@ -57,7 +50,7 @@ class CellEntry:
         shell.events.register("post_execute", self._end)
 
     def remove(self) -> None:
-        """Leave IPython as it was."""
+        """Remove the transformers and the event handlers from the shell."""
         for transform in (self._transform, _unshield):
             self._shell.input_transformers_cleanup.remove(transform)
         self._shell.events.unregister("pre_execute", self._begin)
@@ -67,7 +60,7 @@ class CellEntry:
         self._executing += 1
 
     def _end(self) -> None:
-        # An empty cell ends without a beginning, and so does the cell that loads the extension.
+        # For an empty cell and the cell that loads the extension, IPython calls only `post_execute`.
         self._executing = max(0, self._executing - 1)
 
     @property
@@ -75,7 +68,9 @@ class CellEntry:
         """Whether this shell belongs to a Jupyter kernel, whose loop can await a cell."""
         return getattr(self._shell, "kernel", None) is not None
 
-    @_only_where_it_runs
+    # At every Enter, a terminal transforms the text to find out whether the cell is complete. The attribute
+    # leaves this transformer out then: IPython ends a cell at a blank line only if it sees a cell magic.
+    @with_attribute("has_side_effects", True)
     def _transform(self, lines: list[str]) -> list[str]:
         first = next(
             (i for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")), None
@@ -91,27 +86,25 @@ class CellEntry:
             return lines
         if head.startswith(_PREFIX):
             if name not in self._shell.magics_manager.magics["cell"]:
-                return [f"{self._refused}{name!r})\n"]
+                return [f"{_REFUSED}{name!r})\n"]
             body = body or "\n"  # IPython refuses an empty body
-        # The cell of another magic is rewritten too: IPython transforms the cell inside it again.
-        call = self._awaited if self._awaits(name) else _BLOCKING
+        # The cell of another magic is rewritten too, because IPython transforms the cell inside it again.
+        can_await = not self._executing and self.in_kernel and self._shell.autoawait
+        call = _AWAITED if name in CELL_MAGICS and can_await else _BLOCKING
         return [f"{call}{name!r}, {line!r}, {body!r})\n"]
 
     def remember(self) -> None:
-        """Write the cell that is being awaited to ``In`` as the blocking magic.
+        """Rewrite the running cell in ``In`` as the blocking magic.
 
-        ``exec(In[n])``, ``%macro`` and ``%save`` take it from there, and can't await it.
+        ``exec(In[n])``, ``%macro`` and ``%save`` read cells from ``In``, and can't await them.
         """
         cells: list[str] = self._shell.history_manager.input_hist_parsed
-        if cells and cells[-1].startswith(self._awaited):
-            cells[-1] = _BLOCKING + cells[-1].removeprefix(self._awaited)
-
-    def _awaits(self, name: str) -> bool:
-        return name in self._awaitable and not self._executing and self.in_kernel and self._shell.autoawait
+        if cells and cells[-1].startswith(_AWAITED):
+            cells[-1] = _BLOCKING + cells[-1].removeprefix(_AWAITED)
 
 
 def _shield(lines: list[str], first: int) -> list[str]:
-    """Protect the prompts inside strings, which a script passes to ``run_cell_magic``."""
+    """Protect the prompts in a string that the cell passes to ``run_cell_magic``."""
     pasted = lines[first].lstrip().startswith(">>>")
     if pasted or not any("fact_generate" in line for line in lines):
         return lines

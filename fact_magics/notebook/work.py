@@ -1,4 +1,4 @@
-"""The work of a cell: what it runs in, what it waits for, and what it does at its end."""
+"""`Host`, the shell that a cell runs in; `Work` and `Here`, the work that the cell waits for."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from fact_magics.errors import BindingRefused, Interrupted
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
+    from fact_magics.core.handle import Tool
+    from fact_magics.display.html import Record
     from fact_magics.display.live import View
     from fact_magics.notebook.in_kernel import KernelRun
     from fact_magics.notebook.presenter import Presenter
@@ -21,29 +23,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One shell, whose variables the cells read and bind, with the session and what shows their work."""
+    """The shell of a notebook, with its session and presenter."""
 
     shell: Any
     session: Session
     presenter: Presenter
 
     def own_names(self) -> dict[str, Any]:
-        """Give the notebook's variables without those that IPython put there."""
-        put: dict[str, Any] = self.shell.user_ns_hidden
-        return {name: value for name, value in self.shell.user_ns.items() if put.get(name, self) is not value}
+        """Return the notebook's variables without those that IPython defines."""
+        hidden = self.shell.user_ns_hidden
+        names: dict[str, Any] = self.shell.user_ns
+        return {name: value for name, value in names.items() if hidden.get(name, self) is not value}
 
     def bind(self, name: str, value: object) -> None:
-        """Bind a variable of the notebook."""
+        """Assign a value to a variable of the notebook."""
         self.shell.push({name: value})
 
-    def refuse_loss(self, name: str, *, replace: bool) -> None:
-        """Refuse to bind a tool over something else, unless `replace` says so.
+    def rebind(self, tool: Tool) -> bool:
+        """Bind a tool to its name if the name holds a version of it; tell whether it was bound."""
+        from fact_magics.core.handle import Tool
 
-        Raises
-        ------
-        BindingRefused
-            The name holds a value that is not a tool.
-        """
+        held = self.shell.user_ns.get(tool.name)
+        if not isinstance(held, Tool) or held.name != tool.name:
+            return False
+        self.bind(tool.name, tool)
+        return True
+
+    def put_cell(self, text: str) -> None:
+        """Add a cell with this text below; a terminal puts the text into its next prompt."""
+        self.shell.set_next_input(text)
+
+    def show(self, record: Record) -> None:
+        """Show a record as an output of its own."""
+        self.presenter.display(record)
+
+    def refuse_loss(self, name: str, *, replace: bool) -> None:
+        """Raise `BindingRefused` if the name holds a value that is not a tool, unless `replace` is true."""
         from fact_magics.core.handle import Tool
 
         if replace:
@@ -53,25 +68,23 @@ class Host:
         if bound is missing or isinstance(bound, Tool):
             return
         raise BindingRefused(
-            f"{name!r} is something else in this notebook already, of type {type(bound).__name__}.",
-            hint="Add --replace to bind the tool in its place, or choose another name.",
+            f"{name!r} is already something else in this notebook, of type {type(bound).__name__}.",
+            hint="Add --replace to replace it with the tool, or choose another name.",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The work that a cell waits for, and what the cell does at its end.
+    """Work on the core's loop, for which a cell waits.
 
     Attributes
     ----------
-    start : callable
-        Creates the coroutine that runs on the core's loop.
     finish : callable
-        Turns its result into the cell's value, on the cell's thread.
+        Turns the result of the coroutine into the cell's value, on the cell's thread.
     fail : callable
         Shows partial output of work that failed or was interrupted; receives its final status.
     interrupted : str
-        The line that an interrupted cell shows.
+        The error message of an interrupted cell.
     """
 
     start: Callable[[], Coroutine[Any, Any, Any]]
@@ -83,14 +96,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """A run on the cell's own thread, and what the cell does with its output."""
+    """A run on the cell's own thread; `finish` turns its output into the cell's value."""
 
     run: KernelRun
     finish: Callable[[ToolOutput], Any]
 
 
 def silenced(work: Work | Here | object) -> Work | Here | None:
-    """Give the cell no value, which would be displayed, after its work."""
+    """Make None the cell's value, so that IPython displays nothing."""
     if not isinstance(work, Work | Here):
         return None
 
@@ -101,8 +114,8 @@ def silenced(work: Work | Here | object) -> Work | Here | None:
 
 
 @contextmanager
-def told(work: Work) -> Iterator[None]:
-    """Show partial output of work that fails or is stopped, and raise its one-line error."""
+def failure_shown(work: Work) -> Iterator[None]:
+    """Show the partial output of work that fails; after an interrupt, raise `Interrupted`."""
     from fact_magics.bridge import STOPPED
     from fact_magics.tool import Status
 
@@ -118,15 +131,14 @@ def told(work: Work) -> Iterator[None]:
 
 @contextmanager
 def stoppable(view: View) -> Iterator[None]:
-    """While a cell waits, let its view's Stop button act as an interrupt."""
+    """Make the view's Stop button interrupt the cell while it waits."""
     import asyncio
 
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     waiting = True
 
     def stop() -> None:
-        # The click may be handled when the cell has finished its work already.
-        if waiting and task is not None:
+        if waiting and task is not None:  # the cell may have finished since the click
             task.cancel()
 
     def stop_from_any_thread() -> None:

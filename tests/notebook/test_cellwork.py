@@ -9,7 +9,7 @@ import pytest
 from fact_magics.display.live import View
 from fact_magics.errors import Interrupted, IsolationError
 from fact_magics.events import Printed
-from fact_magics.notebook.work import Work, told
+from fact_magics.notebook.work import Work, failure_shown
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def work(view: View, fail=None) -> Work:
 
 @pytest.mark.parametrize("stopped", [KeyboardInterrupt, asyncio.CancelledError])
 def test_stopped_work_says_so_in_its_record_and_in_its_error(view, capsys, stopped):
-    with pytest.raises(Interrupted, match="wait was stopped"), told(work(view)):
+    with pytest.raises(Interrupted, match="wait was stopped"), failure_shown(work(view)):
         raise stopped
     assert "wait · interrupted" in capsys.readouterr().out
 
 
 def test_work_that_could_not_be_done_is_not_said_to_be_interrupted(view, capsys):
-    with pytest.raises(IsolationError), told(work(view)):
+    with pytest.raises(IsolationError), failure_shown(work(view)):
         raise IsolationError("The tool can't be isolated.")
     shown = capsys.readouterr().out
     assert "wait · error" in shown
@@ -42,7 +42,7 @@ def test_work_that_could_not_be_done_is_not_said_to_be_interrupted(view, capsys)
 
 def test_work_that_is_done_leaves_its_record_to_its_end(view, capsys):
     ended = []
-    with told(work(view, ended.append)):
+    with failure_shown(work(view, ended.append)):
         pass
     assert ended == []
     assert capsys.readouterr().out == ""

@@ -259,7 +259,7 @@ class TestRerun:
         assert desk.run(f"%fact rerun {text['id']}").status == "ok"  # its key says that it is the same
         cell = desk.run(f"%fact rerun {day['id']}")
         assert cell.error_name == "CellError"
-        assert "can't be read back exactly" in cell.error
+        assert "can't be restored exactly" in cell.error
         desk.run("%%fact_run kind --no-raise\ny = 1")
         refused = desk.run(f"%fact rerun {self.runs(desk, 'kind')[0]['id']}")
         assert "was invalid" in refused.error

@@ -300,4 +300,4 @@ def test_a_pickle_from_another_toolbox_says_so_when_it_is_called(desk):
     desk.run("foreign = pickle.loads(sent)")
     cell = desk.run("foreign('x')")
     assert cell.error_name == "FactError"
-    assert "another toolbox" in cell.error
+    assert "another FACT_HOME" in cell.error

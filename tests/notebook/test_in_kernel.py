@@ -143,7 +143,7 @@ def test_it_is_never_answered_from_the_cache_nor_kept(desk):
 def test_options_that_can_t_be_kept_there_are_named(desk):
     cell = desk.run("%%fact_run grow --in-kernel --timeout 3 --memory 64\nitems = items")
     assert cell.status == "ok", cell.traceback
-    assert "--timeout and --memory can't be kept in the kernel" in cell.stderr
+    assert "--timeout and --memory can't be applied in the kernel" in cell.stderr
     assert desk.run("%%fact_run grow --in-kernel\nitems = items").stderr == ""
 
 

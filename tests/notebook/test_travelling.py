@@ -70,7 +70,7 @@ class TestExport:
             for part in (
                 "travels 1.0.0 from travels.fact.py",
                 "as travels 2.0.0, proven here on 1 example",
-                "it says",
+                "as the file says",
             ):
                 assert part in text
         assert desk.value("'travels' in globals()") is False
@@ -231,7 +231,7 @@ class TestSignature:
         assert portable.read(path.read_text()).is_signed_by(SecretStr(key))
         cell = desk.run("%fact remove signed --yes\n%fact import signed.fact.py")
         assert cell.status == "ok", cell.traceback
-        assert "validly, with the SECRET_KEY from the environment" in cell.plain
+        assert "yes, with the SECRET_KEY from the environment" in cell.plain
 
     @pytest.mark.usefixtures("key")
     def test_unsigned_and_wrongly_signed_files_are_refused_in_one_line(self, desk, folder):
@@ -281,6 +281,6 @@ class TestSignature:
         assert "no SECRET_KEY is set here" in cell.plain
         assert kernel.run("%fact trust .env").status == "ok"
         assert (
-            f"validly, with the SECRET_KEY from {cloned / '.env'}"
+            f"yes, with the SECRET_KEY from {cloned / '.env'}"
             in kernel.run("%fact import theirs.fact.py").plain
         )

@@ -1,7 +1,7 @@
 """``%fact`` and its subcommands.
 
-To add one, write a function that takes the `Arguments` and the `Desk` and gives an `Answer`, and add an entry
-to the table below: reading the line, ``--help``, ``--json`` and completion follow from it.
+To add one, write a function that takes the `Arguments` and a `Desk` and returns an `Answer`, and add an entry
+to `_TABLE`. The line parser, ``--help``, ``--json`` and completion use that table too.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fact_magics.display.html import Record
-    from fact_magics.notebook.commands.desk import Notebook, Work
+    from fact_magics.notebook.commands.desk import Work
+    from fact_magics.notebook.work import Host
     from fact_magics.session import Session
     from fact_magics.tool import ToolOutput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subcommand(Command):
-    """A subcommand of ``%fact``, and the function that does its work."""
+    """A subcommand of ``%fact`` with the function that implements it."""
 
     work: Work
 
@@ -60,7 +61,7 @@ _TABLE = (
     ),
     Subcommand(
         "%fact show",
-        "Show all about a tool, a run or a generation.",
+        "Show all details of a tool, a run or a generation.",
         words=("NAME[@VERSION]|ID",),
         examples=("%fact show slugify", "%fact show slugify@1.0", "%fact show 5f2c"),
         work=history.show,
@@ -78,7 +79,7 @@ _TABLE = (
                 history.status,
             ),
             Option("--search", "Only runs with these words in input, output or error.", "TEXT"),
-            Option("--since", "Only rows since a time, or so long ago: 2h, '3 days', 2026-01-31.", "TIME"),
+            Option("--since", "Only rows since a time, or of a period: 2026-01-31, 2h, '3 days'.", "TIME"),
             Option("--session", "List another session by its id, or all of them: all.", "SESSION"),
             Option("--to", "Write the rows to this file as JSON.", "FILE"),
             _REPLACE,
@@ -92,12 +93,9 @@ _TABLE = (
     ),
     Subcommand(
         "%fact models",
-        "List the models that a cell can name, and what each of them still needs.",
+        "List the models that --model accepts, and what each of them still needs.",
         options=(
-            Option(
-                "--check",
-                "Ask each ready model, for 10 s at most; this costs a request of a few tokens each.",
-            ),
+            Option("--check", "Ask each ready model, up to 10 s; this costs a request of a few tokens each."),
         ),
         examples=("%fact models", "%fact models --check", "%fact models --json"),
         work=models.list_models,
@@ -119,7 +117,7 @@ _TABLE = (
     ),
     Subcommand(
         "%fact rollback",
-        "Make another version the current one, here and in notebooks opened later.",
+        "Make another version the current one, in this notebook and in those opened later.",
         words=("NAME", "VERSION?"),
         examples=("%fact rollback slugify 1.0.0", "%fact rollback slugify 1"),
         work=tools.roll_back,
@@ -137,7 +135,7 @@ _TABLE = (
         "Write a tool to a readable file, which %fact import reads.",
         words=("NAME[@VERSION]",),
         options=(
-            Option("--to", "The file, or its directory (NAME.fact.py beside the notebook).", "FILE"),
+            Option("--to", "The file or its directory (NAME.fact.py beside the notebook).", "FILE"),
             _REPLACE,
         ),
         examples=("%fact export slugify", "%fact export slugify@1.0 --to shared/slugify.fact.py"),
@@ -161,7 +159,7 @@ _TABLE = (
     ),
     Subcommand(
         "%fact trust",
-        "Trust a .env or config.yaml to set endpoints, the database and the cache, until it changes.",
+        "Let a .env or config.yaml set endpoints, the database and the cache, until the file changes.",
         words=("PATH",),
         examples=("%fact trust .env", "%fact trust config.yaml"),
         work=state.trust_file,
@@ -170,7 +168,7 @@ _TABLE = (
 
 
 def by_name(table: Iterable[Subcommand]) -> dict[str, Subcommand]:
-    """Give each subcommand ``--json``, and file it under its name without ``%fact``."""
+    """Add ``--json`` to each subcommand, and index them by their names without ``%fact``."""
     return {
         entry.name.removeprefix("%fact").strip(): replace(entry, options=(*entry.options, _JSON))
         for entry in table
@@ -181,19 +179,8 @@ COMMANDS = by_name(_TABLE)
 """The subcommands by name; the empty name is ``%fact`` alone."""
 
 
-def manage(line: str, session: Session, notebook: Notebook) -> Record | ToolOutput | str:
-    """Do what a ``%fact`` line asks for.
-
-    Returns
-    -------
-    Record, ToolOutput or str
-        The cell's output, a run that is its value, or JSON or help to print.
-
-    Raises
-    ------
-    FactError
-        The line can't be read, or names something that does not exist, or the work fails.
-    """
+def manage(line: str, session: Session, notebook: Host) -> Record | ToolOutput | str:
+    """Execute a ``%fact`` line: returns a record to show, the output of a run, or text to print."""
     word, *_ = (*line.split(maxsplit=1), "")
     name = "" if word.startswith("-") else word
     if name not in COMMANDS:

@@ -1,4 +1,4 @@
-"""The parts that subcommands share: the core and the notebook, their answers, pages and files."""
+"""`Desk` and `Answer`, the input and output of each subcommand, and the pages and files they share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from fact_magics.bridge import STOPPED
-from fact_magics.core.handle import Tool
 from fact_magics.display.html import Html, Record, element, folded, preformatted
 from fact_magics.display.result import SCROLLED, scrolled
 from fact_magics.display.table import facts_table
@@ -21,9 +20,8 @@ from fact_magics.text import inert
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from IPython.core.interactiveshell import InteractiveShell
-
     from fact_magics.core import FactCore
+    from fact_magics.notebook.work import Host
     from fact_magics.session import Session
     from fact_magics.tool import ToolOutput
 
@@ -31,46 +29,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_STOPPED = "%fact was stopped."
-
-
-class Notebook:
-    """The notebook of a shell, and what a subcommand may do to it."""
-
-    def __init__(self, shell: InteractiveShell) -> None:
-        self._shell: Any = shell
-
-    def show(self, record: Record) -> None:
-        """Show a record in the cell, above the subcommand's own answer."""
-        from IPython.display import display
-
-        display(record.bundle, raw=True)
-
-    def put_cell(self, text: str) -> None:
-        """Add a cell with this text below; a terminal puts it into its next prompt."""
-        self._shell.set_next_input(text)
-
-    def rebind(self, tool: Tool) -> bool:
-        """Bind a tool's name to it if the name holds another version, and tell whether it does."""
-        held = self._shell.user_ns.get(tool.name)
-        if not isinstance(held, Tool) or held.name != tool.name:
-            return False
-        self._shell.push({tool.name: tool})
-        return True
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The result of a subcommand.
+    """The result of a subcommand: its record, and the same as `data` for ``--json``.
 
-    Attributes
-    ----------
-    record : Record
-        The output of the cell.
-    data : object
-        The same for ``--json``.
-    value : ToolOutput or None
-        The cell's value after a run, shown in place of the record.
+    The output of a run is the cell's `value`; it is then shown in place of the record.
     """
 
     record: Record
@@ -80,23 +44,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The core and the notebook, for one line."""
+    """The session and the notebook, with what subcommands need of them."""
 
     session: Session
-    notebook: Notebook
-
-    @property
-    def core(self) -> FactCore:
-        """The core, opened if it was not, with the settings as they are now."""
-        return self.session.core
+    notebook: Host
 
     def path(self, text: str) -> Path:
-        """Read a path as the user means it: relative to the notebook's directory.
+        """Expand ``~``, and resolve a relative path from the notebook's directory.
 
-        Raises
-        ------
-        CellError
-            The text holds a null character, or ``~name`` for a user who does not exist.
+        A null character, or ``~name`` for a user who does not exist, raises `CellError`.
         """
         try:
             path = Path(text).expanduser()
@@ -107,16 +63,12 @@ class Desk:
             raise CellError(f"{text!r} is not a valid path.", hint="Give the path of a file.")
         return self.session.directory / path
 
-    def ask(self, work: Callable[[FactCore], Coroutine[Any, Any, T]], *, stopped: str = _STOPPED) -> T:
-        """Wait for work on the core's loop.
-
-        Raises
-        ------
-        Interrupted
-            The user stopped it; `stopped` is the message.
-        """
+    def ask(
+        self, work: Callable[[FactCore], Coroutine[Any, Any, T]], *, stopped: str = "%fact was stopped."
+    ) -> T:
+        """Run `work` on the core's loop and wait for it; an interrupt raises `Interrupted` with `stopped`."""
         try:
-            return self.session.run(work(self.core))
+            return self.session.run(work(self.session.core))
         except STOPPED:
             raise Interrupted(stopped) from None
 
@@ -125,13 +77,7 @@ Work: TypeAlias = Callable[[Arguments, Desk], Answer]
 
 
 def read_file(path: Path, limit: int) -> bytes | None:
-    """Read at most `limit` bytes of a file; None if there is none.
-
-    Raises
-    ------
-    CellError
-        The path is not a regular file, or can't be read.
-    """
+    """Read at most `limit` bytes of a file; None if it does not exist, `CellError` if it can't be read."""
     try:
         if path.exists() and not path.is_file():
             raise CellError(f"{path} is not a file.", hint="Give the path of a file.")
@@ -146,25 +92,22 @@ def read_file(path: Path, limit: int) -> bytes | None:
         ) from None
 
 
-def write_file(path: Path, text: str, *, is_kept: Callable[[bytes], bool], kept: str) -> None:
+def write_file(path: Path, text: str, *, replace: bool, is_own: Callable[[bytes], bool], own: str) -> None:
     """Write a whole file or nothing; a link at the path is replaced, not followed.
 
     Parameters
     ----------
-    is_kept : callable
-        Tells from the first megabyte of a file at the path whether it must not be overwritten.
-    kept : str
-        The reason: ``is not an exported slugify``.
-
-    Raises
-    ------
-    CellError
-        The file that is there must not be overwritten, or the path can't be written.
+    replace : bool
+        Overwrite any file at the path.
+    is_own : callable
+        Tells from the first megabyte of the file at the path whether it may be overwritten anyway.
+    own : str
+        Describes such a file in the `CellError` about any other file: ``an unchanged export of slugify``.
     """
-    there = read_file(path, 1_000_001)
-    if there is not None and is_kept(there):
+    existing = read_file(path, 1_000_001)
+    if existing is not None and not (replace or is_own(existing)):
         raise CellError(
-            f"{path} exists and {kept}.",
+            f"{path} exists and is not {own}.",
             hint="Name another file with --to, or add --replace to overwrite this one.",
         )
     partial = path.with_name(f".{secrets.token_hex(8)}.partial")
@@ -185,9 +128,9 @@ def page(title: str, facts: Facts, *, code: Facts = ()) -> Record:
     Parameters
     ----------
     facts : sequence of (str, str)
-        Each fact's name and text; a fact with an empty text is left out.
+        Each fact's name and text; a fact with an empty text is not shown.
     code : sequence of (str, str)
-        Long texts, which few read: folded in HTML, at the end in plain text.
+        Names and long texts: folded in HTML, at the end in plain text.
     """
     facts = [(name, text) for name, text in facts if text]
     code = [(name, text) for name, text in code if text]

@@ -1,4 +1,4 @@
-"""``%fact export`` and ``import``: write a tool to a file, and read one from a file."""
+"""``%fact export`` and ``import``: write a tool to a file, and store the tool of a file."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ def export(arguments: Arguments, desk: Desk) -> Answer:
     write_file(
         path,
         text,
-        is_kept=lambda there: not (arguments.get("replace") or _holds(there, file.name)),
-        kept=f"is not an unchanged export of {file.name}",
+        replace=arguments.get("replace", False),
+        is_own=lambda content: _is_export_of(file.name, content),
+        own=f"an unchanged export of {file.name}",
     )
-    origin = desk.core.settings.origin("secret_key")
+    origin = desk.session.core.settings.origin("secret_key")
     facts = [
         ("Written", f"{path}, {plural(len(text.encode()), 'byte')}"),
         ("Allowed", ", ".join(file.permissions)),
@@ -55,7 +56,7 @@ def export(arguments: Arguments, desk: Desk) -> Answer:
     return Answer(page(f"{file.name} {file.version}", facts), data)
 
 
-def _holds(content: bytes, name: str) -> bool:
+def _is_export_of(name: str, content: bytes) -> bool:
     try:
         return portable.read(portable.decode(content)).name == name
     except TransferRefused:
@@ -63,7 +64,7 @@ def _holds(content: bytes, name: str) -> bool:
 
 
 def import_(arguments: Arguments, desk: Desk) -> Answer:
-    """Show the tool in a file, test it here, and store it."""
+    """Show the tool of a file, test it here, and store it."""
     path = desk.path(arguments.words["FILE"])
     content = read_file(path, portable.MAX_BYTES + 1)
     if content is None:
@@ -71,26 +72,23 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
     text = portable.decode(content)
     file = portable.read(text)
     about = f"{file.name} {file.version} from {path.name}"
-    ended: list[GenerationEnded] = []
-
-    def listen(event: Event) -> None:
-        if isinstance(event, GenerationEnded):
-            ended.append(event)
+    events: list[Event] = []
 
     async def take_in(core: FactCore) -> tuple[ToolVersion | None, Tool]:
         before = await core.current(file.name)
+        timeout = arguments.get("timeout", 30.0)
         tool = await core.import_tool(
             text,
             permissions=arguments.get("allow", ()),
             yes_really=bool(arguments.get("yes_really")),
             unsigned=bool(arguments.get("unsigned")),
             command=_command(arguments),
-            timeout_seconds=arguments.get("timeout", 30.0),
-            listener=listen,
+            timeout_seconds=timeout,
+            listener=events.append,
         )
         return before, tool
 
-    claims = _claims(file, desk.core.settings)
+    claims = _claims(file, desk.session.core.settings)
     lines = plural(len(file.source.splitlines()), "line")
     texts = [
         ("Examples", shorten(file.contract, _SHOWN)),
@@ -101,12 +99,13 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
     except FactError:
         desk.notebook.show(page(about, claims, code=texts))
         raise
-    data = {**asdict(tool.metadata), "reused": ended[-1].reused, "signed": bool(file.signature)}
-    return Answer(page(about, [*claims, *_outcome(tool, ended[-1], before)], code=texts), data)
+    ended = next(event for event in reversed(events) if isinstance(event, GenerationEnded))
+    data = {**asdict(tool.metadata), "reused": ended.reused, "signed": bool(file.signature)}
+    return Answer(page(about, [*claims, *_outcome(tool, ended, before)], code=texts), data)
 
 
 def _command(arguments: Arguments) -> str:
-    """Write the line again, so that missing permissions can be added."""
+    """Write the same line again; the error's hint appends the missing permissions to it."""
     words = ["%fact import", shlex.quote(arguments.words["FILE"])]
     words += [f"--allow {shlex.quote(permission)}" for permission in arguments.get("allow", ())]
     words += ["--yes-really"] * bool(arguments.get("yes_really"))
@@ -117,7 +116,7 @@ def _command(arguments: Arguments) -> str:
 def _outcome(tool: Tool, ended: GenerationEnded, before: ToolVersion | None) -> Facts:
     name = tool.name
     if ended.reused:
-        done = f"{ended.notice}; it is the current one"
+        done = f"{ended.notice}; it is the current version"
     elif tool.metadata.proven:
         examples = plural(len(ended.attempts[-1].verdicts), "example")
         done = f"as {name} {tool.version}, proven here on {examples}"
@@ -126,22 +125,24 @@ def _outcome(tool: Tool, ended: GenerationEnded, before: ToolVersion | None) -> 
     facts = [("Imported", done), ("Bind it", f"from fact_magics.tools import {name}")]
     if before is not None and before.metadata.id != tool.id:
         was = before.metadata.version
-        facts.append(("Before", f"{was} was the current one; %fact rollback {name} {was} goes back to it"))
+        facts.append(("Before", f"{was} was the current version; %fact rollback {name} {was} restores it"))
     return facts
 
 
 def _claims(file: ToolFile, settings: Settings) -> Facts:
-    """List what a file says about its tool. None of it is relied on."""
+    """List what a file claims about its tool; the import does not rely on these claims."""
     source = ToolSource(file.source, file.name)
     failures = check(source)
     author = author_of(file, file.permissions)
     written = f"made {one_line(file.created_at, 40)}, by fact_magics {one_line(file.fact_magics, 20)}"
-    proof = f"proven there on {plural(file.examples, 'example')}, it says" if file.proven else "unproven"
+    examples = plural(file.examples, "example")
+    proof = f"proven there on {examples}, as the file says" if file.proven else "unproven"
+    claim = ", as the file says" if author.provider == IMPORTED else ""
     return [
         ("Signature", one_line(failures[0] if failures else source.signature.text, 400)),
         ("Does", ("" if failures else source.signature.doc) or file.description),
         ("Asks for", ", ".join(file.permissions) or "no permissions"),
-        ("Written by", f"{author.model or 'nobody'}{', it says' if author.provider == IMPORTED else ''}"),
+        ("Written by", f"{author.model or 'unknown'}{claim}"),
         ("Exported", f"{written}; {proof}"),
         ("Signed", _signed(file, settings)),
         ("Tags", ", ".join(file.tags)),
@@ -156,4 +157,4 @@ def _signed(file: ToolFile, settings: Settings) -> str:
         return "yes, but it can't be checked: no SECRET_KEY is set here"
     if not file.is_signed_by(key):
         return "with a different SECRET_KEY"
-    return f"validly, with the SECRET_KEY from {settings.origin('secret_key')}"
+    return f"yes, with the SECRET_KEY from {settings.origin('secret_key')}"

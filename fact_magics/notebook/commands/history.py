@@ -1,4 +1,4 @@
-"""``%fact show``, ``history`` and ``rerun``: what ran, what was written, and how a run is repeated."""
+"""``%fact show``, ``history`` and ``rerun``: show, list and repeat what ran and what was written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROWS_LISTED = 20
 _RUNS_COUNTED = 50
 _RUNS_COMPARED = 200
 _REASON_LIMIT = 80
-# Every file of rows begins so, if it has rows.
+# The beginning of a file that --to wrote, if the file has rows.
 _FILE_START = b'[\n  {\n    "kind": "'
 
 
@@ -50,27 +50,19 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
     if not isinstance(found, Tool):
         return Answer(_run_page(found), asdict(found))
     runs = desk.ask(lambda core: core.list_runs(tool_id=found.id, limit=_RUNS_COUNTED + 1))
-    data = {
-        **asdict(found.metadata),
-        "signature": found.text,
-        "source": found.source,
-        "schema": found.json_schema(),
-    }
-    return Answer(tool_record(found.stored, found.text, uses=_uses(runs)), data)
-
-
-def _uses(runs: list[ExecutionRow]) -> str:
-    if not runs:
-        return "none yet"
-    many = f"more than {_RUNS_COUNTED} runs" if len(runs) > _RUNS_COUNTED else plural(len(runs), "run")
-    return f"{many}, the last {cells.when(runs[0].executed_at).plain}"
+    uses = "none yet"
+    if runs:
+        many = f"more than {_RUNS_COUNTED} runs" if len(runs) > _RUNS_COUNTED else plural(len(runs), "run")
+        uses = f"{many}, the last {cells.when(runs[0].executed_at).plain}"
+    about = {"signature": found.text, "source": found.source, "schema": found.json_schema()}
+    return Answer(tool_record(found.stored, found.text, uses=uses), {**asdict(found.metadata), **about})
 
 
 async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[GenerationRow]:
     try:
         return await core.look_up(wanted)
     except (CellError, UnknownName):
-        if "@" in wanted:  # no id has one
+        if "@" in wanted:  # an id has no @
             raise
     if (found := await core.find_row(wanted)) is not None:
         return found
@@ -101,11 +93,8 @@ def _run_page(row: ExecutionRow) -> Record:
 
 def _generation_page(attempts: list[GenerationRow]) -> Record:
     first = attempts[0]
-    facts = [
-        ("Request", first.description),
-        ("Examples", first.contract),
-        ("Allowed", ", ".join(first.permissions)),
-    ]
+    allowed = ", ".join(first.permissions)
+    facts = [("Request", first.description), ("Examples", first.contract), ("Allowed", allowed)]
     for row in attempts:
         heading = f"{row.status} · {row.model} · {duration(row.duration_ms)}"
         if row.output_tokens is not None:
@@ -146,8 +135,9 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
         write_file(
             path,
             json.dumps(data, indent=2, ensure_ascii=False),
-            is_kept=lambda there: not (arguments.get("replace") or _holds_rows(there)),
-            kept="does not hold rows of a history",
+            replace=arguments.get("replace", False),
+            is_own=lambda content: content in (b"[]", b"") or content.startswith(_FILE_START),
+            own="a list of rows from %fact history",
         )
         return Answer(page("History", [("Written", f"{plural(len(data), 'row')} to {path}")]), data)
     if len(listed) < len(found):
@@ -162,7 +152,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
 
 
 async def _session_id(core: FactCore, wanted: str | None) -> str | None:
-    """Find a session by the beginning of its id; None means all of them."""
+    """Return the id of the session that `wanted` begins or names; None stands for all sessions."""
     if wanted in (None, "all"):
         return None if wanted else core.session_id
     known = await core.find_session(wanted)
@@ -203,12 +193,8 @@ def _generation_cells(row: GenerationRow) -> tuple[str | Cell, ...]:
     )
 
 
-def _holds_rows(content: bytes) -> bool:
-    return content in (b"[]", b"") or content.startswith(_FILE_START)
-
-
 def rerun(arguments: Arguments, desk: Desk) -> Answer:
-    """Run a row again: the same version on the same input."""
+    """Run the same version of a tool on the same input again."""
     wanted = arguments.words["ID"]
     output = desk.ask(
         lambda core: _run_again(core, wanted, arguments),
@@ -227,43 +213,35 @@ async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolO
     row = await _find_run(core, wanted)
     tool = await core.version_by_id(row.tool_id) if row.tool_id else None
     if tool is None or row.input_data is None:
-        raise CellError(f"The run {row.id[:8]} found no tool to run, so it can't be run again.")
+        raise CellError(f"The run {row.id[:8]} ended before it found its tool, so it can't be run again.")
     if row.status is Status.INVALID:
         raise CellError(
             f"The input of the run {row.id[:8]} was invalid, so it can't be run again.",
             hint=f"Write a %%fact_run {row.tool_name} cell with valid input.",
         )
-    allowed = arguments.get("allow", ())
-    if (own := sorted(set(row.permissions) - set(tool.metadata.permissions))) and not allowed:
-        line = " ".join(f"--allow {permission}" for permission in own)
+    extra = sorted(set(row.permissions) - set(tool.metadata.permissions))
+    if extra and not arguments.get("allow"):
+        line = " ".join(f"--allow {permission}" for permission in extra)
         raise CellError(
-            f"The run {row.id[:8]} was granted {', '.join(own)}, which its tool does not have.",
-            hint=f"To grant that again, add: {line}",
+            f"The run {row.id[:8]} was granted {', '.join(extra)}, which its tool does not have.",
+            hint=f"To grant the same again, add: {line}",
         )
     unreadable = CellError(
-        f"The history keeps the input of {row.id[:8]} in a form that can't be read back exactly.",
-        hint=f"%fact show {row.id[:8]} shows it; write a %%fact_run {row.tool_name} cell with it.",
+        f"The input of {row.id[:8]} can't be restored exactly from the history.",
+        hint=f"See it with %fact show {row.id[:8]}, and write a %%fact_run {row.tool_name} cell with it.",
     )
     try:
         parameters = tool.loaded.signature.read_recorded(row.input_data)
     except (ValueError, RecursionError) as error:
         raise unreadable from error
-    request = ToolInput(
-        tool.stored.reference,
-        parameters,
-        timeout_seconds=arguments.get("timeout", 30.0),
-        memory_mb=arguments.get("memory", 1024),
-        fresh=True,
-        permissions=allowed,
-        yes_really=bool(arguments.get("yes_really")),
-    )
+    request = ToolInput(tool.stored.reference, parameters, fresh=True, **arguments.run_request)
     try:
         planned = await core.plan(tool, request)
     except InvalidInput as refused:
         if tool.loaded.takes_paths:  # the files have changed
             raise
         raise unreadable from refused
-    # Never run on an input that may differ from the recorded one.
+    # An input that may differ from the recorded one must never run.
     if not tool.loaded.signature.recorded_exactly and (row.cache_key is None or planned.key != row.cache_key):
         raise unreadable
     return await core.execute(planned)

@@ -1,9 +1,10 @@
-"""``%fact models``: the models that a cell can name, what each still needs, and whether it answers."""
+"""``%fact models``: the models that ``--model`` accepts, what each still needs, and whether it answers."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -44,9 +45,9 @@ def list_models(arguments: Arguments, desk: Desk) -> Answer:
     data = [_data(listed, found) for listed in found.listed]
     reason = one_line(found.why, 400)
     if any(row["is_default"] for row in data):
-        title = f"Values for --model. ● marks the model of a cell that names none: {reason}"
+        title = f"Values for --model. ● marks the model for cells without --model: {reason}"
     else:
-        title = f"Values for --model. A cell that names no model can't ask one: {reason}"
+        title = f"Values for --model. Cells without --model have no model: {reason}"
     rows = [
         _cells(listed, row, found.checks.get(listed.name), desk.session.directory)
         for listed, row in zip(found.listed, data, strict=True)
@@ -70,6 +71,7 @@ async def _find(core: FactCore, *, is_checked: bool) -> _Found:
     from fact_magics.providers.catalogue import Local, catalogue
     from fact_magics.providers.checking import check
     from fact_magics.providers.choose import local_models, ollama_url
+    from fact_magics.store import glance
 
     settings = core.settings
     notes = list(settings.notes)
@@ -83,31 +85,24 @@ async def _find(core: FactCore, *, is_checked: bool) -> _Found:
             local = Local(url, names[:_MOST_LOCAL])
     except ProviderError as error:
         notes.append(error.line)
-    uses = await asyncio.to_thread(_uses, core.database_path)
+    uses: Sequence[ModelUse] = ()
+    with suppress(sqlite3.Error, OSError):  # the database is busy or gone: the list is useful without it
+        uses = await asyncio.to_thread(glance.model_uses, core.database_path)
     listed = catalogue(settings, local, [_name(use) for use in uses if use.provider != SHELF])
     checks = await check(settings, listed) if is_checked else {}
     chosen, why = await model_in_use(settings)
-    # The name that a cell would give, not the model that it stands for.
+    # The name for --model, not the model that this name is an alias of.
     default = (settings.model or chosen).strip().removeprefix("anthropic/")
     return _Found(listed, uses, checks, default, why, notes)
 
 
-def _uses(database: Path) -> list[ModelUse]:
-    from fact_magics.store import glance
-
-    try:
-        return glance.model_uses(database)
-    except (sqlite3.Error, OSError):  # busy or gone: the list is useful without it
-        return []
-
-
 def _name(use: ModelUse) -> str:
-    """Give the name of a model with its provider, as far as the history has it."""
+    """Return the name of a model with its provider, as far as the history has the provider."""
     return f"anthropic/{use.model}" if use.provider == "anthropic" else use.model
 
 
 def _data(listed: Listed, found: _Found) -> dict[str, Any]:
-    """Give a row for ``--json``. It holds the place of a key, never a key."""
+    """Return a model's row for ``--json``. It says where a key is from, and never contains a key."""
     from fact_magics.providers.catalogue import is_same_model
 
     uses = [use for use in found.uses if is_same_model(listed.model, _name(use))]
@@ -151,7 +146,7 @@ def _name_cell(listed: Listed, *, is_default: bool) -> Cell:
         parts += [Html(" → "), stands_for.html]
         plain = f"{plain} → {stands_for.plain}"
     if is_default:
-        mark = element("span", "● ", title="the model for cells that name none")
+        mark = element("span", "● ", title="the model for cells without --model")
         return Cell(f"● {plain}", element("strong", mark, *parts))
     return Cell(plain, Html("".join(parts)))
 
@@ -189,13 +184,13 @@ def _check_cell(checked: Checked | None) -> str | Cell:
 
 
 def _advice(listed: Sequence[Listed]) -> list[str]:
-    """Say how to get more models."""
+    """Explain the list, and how to get more models."""
     ready = [model for model in listed if model.state == "ready"]
     notes = []
     if any(model.state == "needs LiteLLM" for model in listed):
         notes.append(f"To use the models that need LiteLLM: {_INSTALL}")
     if any(model.is_any for model in ready):
-        notes.append("… stands for the name of any model of that provider.")
+        notes.append("Replace … with the name of any model of that provider.")
     if all(model.name == SHELF for model in ready):
         from fact_magics.providers.litellm import has_litellm
 

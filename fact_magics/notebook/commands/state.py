@@ -1,4 +1,4 @@
-"""``%fact`` alone, and ``%fact trust``: the state of this notebook, and the files that it trusts."""
+"""``%fact`` and ``%fact trust``: show the state of this notebook, and trust a settings file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def show_state(_: Arguments, desk: Desk) -> Answer:
     """Show the model, isolation, database, cache and session in use."""
-    core = desk.core
+    core = desk.session.core
     settings = core.settings
     chosen, why = desk.ask(lambda _: model_in_use(settings))
     layers = desk.ask(lambda core: core.layers())
@@ -47,7 +47,7 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
 
 
 async def model_in_use(settings: Settings) -> tuple[str, str]:
-    """Name the model for cells that name none, and why; ``none`` where choosing one would be a guess."""
+    """Return the model for cells without ``--model``, or ``none``, and the reason."""
     from fact_magics.core.generating import refuse_withheld_key
     from fact_magics.providers.choose import choose
 
@@ -61,7 +61,7 @@ async def model_in_use(settings: Settings) -> tuple[str, str]:
     if notice and chosen != SHELF:
         return chosen, notice
     if settings.model:
-        return chosen, f"named by {settings.origin('model')}"
+        return chosen, f"set by {settings.origin('model')}"
     if settings.anthropic_api_key is not None:
         return chosen, f"the default; the Anthropic key is from {settings.origin('anthropic_api_key')}"
     if chosen == SHELF:
@@ -70,7 +70,7 @@ async def model_in_use(settings: Settings) -> tuple[str, str]:
 
 
 def trust_file(arguments: Arguments, desk: Desk) -> Answer:
-    """Trust a file with its present content."""
+    """Trust a file as long as its content is the same."""
     path = desk.path(arguments.words["PATH"])
     trust(path, desk.session.trust_home())
     record = page("Trusted", [("File", str(path.resolve())), ("Until", "its content changes")])

@@ -24,7 +24,7 @@ _VERSIONS_LISTED = 8
 
 
 def list_tools(arguments: Arguments, desk: Desk) -> Answer:
-    """List the current versions, all or those with these words."""
+    """List the current versions, with ``--search`` only those that match."""
     search = arguments.get("search", "")
     found = desk.ask(lambda core: core.list_tools(search, _TOOLS_LISTED + 1))
     listed = found[:_TOOLS_LISTED]
@@ -54,16 +54,16 @@ def _tool_cells(tool: ToolVersion) -> tuple[str | Cell, ...]:
 
 
 def insert(arguments: Arguments, desk: Desk) -> Answer:
-    """Add a ``%%fact_edit`` cell with a version's source below."""
+    """Add a ``%%fact_edit`` cell with the source of a version below."""
     found = desk.ask(lambda core: core.stored(arguments.words["NAME"]))
     name = found.metadata.name
     desk.notebook.put_cell(f"%%fact_edit {name}\n{found.source.rstrip()}\n")
-    facts = [("Below", f"a cell with its source; change and run it to make the next version of {name}")]
+    facts = [("Below", f"a cell with its source; change it and run it to make the next version of {name}")]
     return Answer(page(found.reference, facts), {"inserted": found.reference, "source": found.source})
 
 
 def roll_back(arguments: Arguments, desk: Desk) -> Answer:
-    """Make another version the current one, and bind it if the notebook holds another."""
+    """Make another version the current one, and bind it if the notebook's variable holds a version of it."""
     name, version = split_reference(arguments.words["NAME"])
     wanted = arguments.words.get("VERSION", version)
 
@@ -83,9 +83,8 @@ def roll_back(arguments: Arguments, desk: Desk) -> Answer:
         ("Before", before or "" if moved else ""),
         ("Bound", f"{name} is now {tool.version} in this notebook" if bound else ""),
     ]
-    return Answer(
-        page(name, facts), {"name": name, "version": tool.version, "before": before, "bound": bound}
-    )
+    data = {"name": name, "version": tool.version, "before": before, "bound": bound}
+    return Answer(page(name, facts), data)
 
 
 def remove(arguments: Arguments, desk: Desk) -> Answer:
@@ -100,11 +99,11 @@ def remove(arguments: Arguments, desk: Desk) -> Answer:
         versions = desk.ask(lambda core: core.versions(name))
         raise CellError(
             f"This would remove {plural(len(versions), 'version')} of {name}.",
-            hint="Add --yes to do it. The history stays.",
+            hint="Add --yes to remove them. The history stays.",
         )
     removed = desk.ask(lambda core: core.remove_tool(name))
     facts = [
         ("Removed", f"{plural(removed, 'version')} of {name}"),
-        ("Kept", "the history; notebooks that hold the tool can run it until they are closed"),
+        ("Kept", "the history; notebooks that have loaded the tool can run it until they are closed"),
     ]
     return Answer(page(name, facts), {"removed": name, "versions": removed})

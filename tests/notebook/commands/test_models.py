@@ -135,7 +135,7 @@ class TestAnthropic:
         assert not any(row["is_default"] for row in listed().values())
         record = fact("models")
         assert f"%fact trust {folder / '.env'}" in record.plain
-        assert "can't ask one" in record.plain.splitlines()[0]
+        assert "have no model" in record.plain.splitlines()[0]
         trust(folder / ".env", folder.parent / "home")
         assert listed()["claude-opus-5-5"]["status"] == "ready"
 
@@ -155,7 +155,7 @@ class TestTheDefault:
         monkeypatch.setenv("FACT_MODEL", named)
         assert [name for name, one in listed().items() if one["is_default"]] == [row]
         assert listed()[row]["status"] == status
-        assert "named by the environment" in fact("models").plain.splitlines()[0]
+        assert "set by the environment" in fact("models").plain.splitlines()[0]
 
     def test_a_name_that_is_none_is_no_row_and_the_table_says_what_a_cell_would(
         self, fact, listed, monkeypatch
@@ -252,7 +252,7 @@ class TestOtherProviders:
         assert list(listed()) == ["openai/…", "gemini/…", "shelf"]
         assert listed()["gemini/…"]["setting"] == "GOOGLE_API_KEY"
         record = fact("models")
-        assert "… stands for the name of any model" in record.plain
+        assert "Replace … with the name of any model" in record.plain
         assert "RECOGNISABLE" not in record.plain + record.html
 
     def test_azure_needs_an_address_too(self, listed, monkeypatch):
