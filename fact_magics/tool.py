@@ -323,7 +323,7 @@ class ToolOutput:
 
     def __repr__(self) -> str:
         from fact_magics.text import one_line
-        from fact_magics.values.showing import brief
+        from fact_magics.values import brief
 
         known = self.metadata
         facts = (

@@ -1,4 +1,4 @@
-"""Decides whether an example holds, outside the tool's process, which never learns the expected value."""
+"""Decides whether an example holds; the tool's process never receives the expected value."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.errors import InvalidResult
 from fact_magics.text import one_line
 from fact_magics.tool import Raised, Returned, Status, Verdict
-from fact_magics.values import ValueTypeError, encode
-from fact_magics.values.showing import brief
+from fact_magics.values import ValueTypeError, brief, encode
 
 if TYPE_CHECKING:
     from fact_magics.sandbox.outcome import Outcome
@@ -30,9 +29,9 @@ def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
     example : Example
         The call, and what it must return or raise.
     signature : Signature
-        Its return annotation decides whether a tuple and a list are the same.
+        Its return annotation decides whether a tuple and a list count as the same.
     outcome : Outcome
-        The claim of the tool's process; a result is validated before it is compared.
+        The outcome that the tool's process reported; a result is validated before it is compared.
     """
     expected = example.expected
     if isinstance(expected, Raised):
@@ -54,7 +53,7 @@ def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
 
 
 def _as_annotated(expected: Returned, signature: Signature) -> object:
-    """Return the expected value with the containers that the return annotation gives a result."""
+    """Convert the expected value as the return annotation converts a result."""
     try:
         return signature.read_result(encode(expected.value))
     except (InvalidResult, ValueTypeError):
@@ -62,7 +61,7 @@ def _as_annotated(expected: Returned, signature: Signature) -> object:
 
 
 def _same(expected: Any, shaped: Any, got: Any) -> bool:
-    """Compare containers by the shape that the annotation gives them, and their items as they are written."""
+    """Compare the container types of `got` with those in `shaped`, and its other values with `expected`."""
     kind = type(got)
     if kind in (list, tuple):
         return (
@@ -98,7 +97,7 @@ def _same_dicts(expected: dict[Any, Any], shaped: dict[Any, Any], got: dict[Any,
 
 
 def _key(key: object) -> bytes:
-    return encode(key)  # 1, 1.0 and True are one key to a dict, and three to an example
+    return encode(key)  # a dict takes 1, 1.0 and True as one key, an example as three
 
 
 def _same_sets(expected: set[Any] | frozenset[Any], got: set[Any] | frozenset[Any]) -> bool:
@@ -106,7 +105,7 @@ def _same_sets(expected: set[Any] | frozenset[Any], got: set[Any] | frozenset[An
         return False
     unmatched = {encode(item): item for item in got}
     missing = [item for item in expected if unmatched.pop(encode(item), _ABSENT) is _ABSENT]
-    if len(missing) > _MATCHED_SET:  # matching by closeness is quadratic
+    if len(missing) > _MATCHED_SET:  # matching values that are close, but not equal, takes quadratic time
         return False
     left = list(unmatched.values())
     for item in missing:
@@ -130,7 +129,7 @@ def _raises(expected: Raised, outcome: Outcome) -> bool:
 
 
 def _names(written: str, actual: str) -> bool:
-    """Whether a name as written, bare or dotted, means the class that is called `actual` in full."""
+    """Whether a name in an example, bare or dotted, means the class with the full name `actual`."""
     actual = actual.removeprefix("builtins.")
     return actual == written.removeprefix("builtins.") or actual.endswith(f".{written}")
 
@@ -157,4 +156,4 @@ def _invalid(error: InvalidResult) -> str:
 def _first_difference(expected: Any, got: Any) -> str:
     if type(expected) is not type(got):
         return f"{type(got).__name__}, not {type(expected).__name__}"
-    return "the difference is beyond what is shown"
+    return "they differ in a part that is not shown"
