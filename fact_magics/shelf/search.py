@@ -127,7 +127,15 @@ class ShelfIndex:
         score = covered / total if total else 0.0
         if name.lower() in vocabulary.aliases:
             score = min(1.0, score + _NAME_BONUS)
-        return Match(vocabulary.entry, score, _fits(vocabulary, request), _related(vocabulary, request))
+        present = frozenset(request.stems)
+        met = [any(term <= present for term in line) for line in vocabulary.needs]
+        names_other_work = bool(request.deeds - vocabulary.words) or (
+            request.truth and not vocabulary.is_test
+        )
+        related = any(met) and not names_other_work
+        unlike = any(_holds(request.stems, phrase) for phrase in vocabulary.unlike)
+        fits = related and all(met) and not unlike and _outcome_fits(vocabulary, request)
+        return Match(vocabulary.entry, score, fits, related)
 
     def _rarity(self, stem: str) -> float:
         """Return 1 for a word that all entries have, and more the fewer entries have it."""
@@ -159,24 +167,6 @@ class ShelfIndex:
             found[unknown[number]] = stem
         self._database.execute("ROLLBACK")
         return [self._stemmed.get(word) or found[word] for word in words]
-
-
-def _related(vocabulary: _Vocabulary, request: Request) -> bool:
-    """Whether the request has the same subject as the entry, and names no other work."""
-    present = frozenset(request.stems)
-    met = [any(term <= present for term in line) for line in vocabulary.needs]
-    return (
-        any(met) and not request.deeds - vocabulary.words and not (request.truth and not vocabulary.is_test)
-    )
-
-
-def _fits(vocabulary: _Vocabulary, request: Request) -> bool:
-    present = frozenset(request.stems)
-    if not all(any(term <= present for term in line) for line in vocabulary.needs):
-        return False
-    if any(_holds(request.stems, phrase) for phrase in vocabulary.unlike):
-        return False
-    return _related(vocabulary, request) and _outcome_fits(vocabulary, request)
 
 
 def _outcome_fits(vocabulary: _Vocabulary, request: Request) -> bool:

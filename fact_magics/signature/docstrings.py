@@ -14,13 +14,7 @@ _MAX_LINES = 2_000
 
 
 def parameter_descriptions(docstring: str) -> dict[str, str]:
-    """Find each parameter's description, folded onto one line.
-
-    Parameters
-    ----------
-    docstring : str
-        Without the indentation of its function, as `ast.get_docstring` gives it.
-    """
+    """Find each parameter's description, joined to one line, in a docstring that is not indented."""
     lines = docstring.splitlines()[:_MAX_LINES]
     rules = [index for index, line in enumerate(lines) if _RULE.match(line.strip())]
     # An item ends at a line that is not indented; in reST also at a blank line, which "." stands for.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from fact_magics.values.literals import dotted_name
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -124,17 +126,11 @@ def _aliases(nodes: Sequence[ast.AST]) -> dict[str, str]:
     assigned = {
         target.id: _last_name(node.value, original)
         for node in nodes
-        if isinstance(node, ast.Assign) and _root(node.value) in original
+        if isinstance(node, ast.Assign) and (dotted_name(node.value) or "").partition(".")[0] in original
         for target in node.targets
         if isinstance(target, ast.Name)
     }
     return assigned | original
-
-
-def _root(node: ast.expr) -> str:
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
 
 
 def bound_names(node: ast.AST) -> set[str]:

@@ -33,14 +33,7 @@ def normalise(value: object, *, where: str = "input") -> object:
     Timestamps and Timedeltas become datetimes and timedeltas (to the microsecond); NaT and NA become None;
     Enum members become their value; instances of dataclasses and Pydantic models become dicts; named tuples
     become tuples; instances of subclasses of builtin types become instances of the builtin type. No library
-    is imported: types are recognised by the name of their module.
-
-    Parameters
-    ----------
-    value : object
-        Anything.
-    where : str
-        The name of the value in errors.
+    is imported: types are recognised by the name of their module. Errors name the value `where`.
 
     Returns
     -------

@@ -72,9 +72,8 @@ class ToolObject:
         self.fields = fields
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ToolObject):
-            return NotImplemented
-        return self.class_name == other.class_name and self.fields == other.fields
+        mine = (self.class_name, self.fields)
+        return isinstance(other, ToolObject) and mine == (other.class_name, other.fields)
 
     def __hash__(self) -> int:
         return hash((self.class_name, tuple(self.fields)))
@@ -93,9 +92,8 @@ class ToolEnum:
         self.member = member
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ToolEnum):
-            return NotImplemented
-        return self.class_name == other.class_name and self.member == other.member
+        mine = (self.class_name, self.member)
+        return isinstance(other, ToolEnum) and mine == (other.class_name, other.member)
 
     def __hash__(self) -> int:
         return hash((self.class_name, self.member))

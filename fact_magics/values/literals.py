@@ -57,14 +57,7 @@ def well_known(name: str) -> str | None:
 
 
 def read_literal(node: ast.expr, resolve: Callable[[str], str | None] = well_known) -> Any:
-    """Read a literal.
-
-    Parameters
-    ----------
-    node : ast.expr
-        The expression.
-    resolve : callable
-        Maps a name as written (``dt.date``) to its full name (``datetime.date``), or to None.
+    """Read a literal; `resolve` maps a name (``dt.date``) to its full name (``datetime.date``), or to None.
 
     Raises
     ------

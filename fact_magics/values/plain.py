@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import islice
-from math import isfinite, isnan
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -28,11 +28,6 @@ def plain(value: object) -> object:
     """Convert a value to JSON for people: for the history, tables and ``--json``.
 
     This never raises, so that refused input can be recorded too.
-
-    Parameters
-    ----------
-    value : object
-        Anything.
 
     Returns
     -------
@@ -88,12 +83,6 @@ def _sketch(value: Any, depth: int) -> object:
         return f"<{kind.__name__}>"
 
 
-def _plain_float(value: float) -> float | str:
-    if isfinite(value):
-        return value
-    return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
 def _iso_duration(value: timedelta) -> str:
     """Write a duration as ISO 8601: ``P1DT2H3M4.5S``, ``-PT5S``."""
     sign = "-" if value < timedelta(0) else ""
@@ -108,9 +97,10 @@ def _iso_duration(value: timedelta) -> str:
     return f"{sign}P{days}{'T' + clock if clock else ''}"
 
 
+_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _PLAIN: dict[type, Callable[[Any], object]] = {
     int: lambda value: value if value.bit_length() <= PRINTABLE_BITS else hex(value),
-    float: _plain_float,
+    float: lambda value: value if isfinite(value) else _NOT_FINITE[str(value)],
     bytes: base64_text,
     date: date.isoformat,
     datetime: datetime.isoformat,
@@ -126,12 +116,8 @@ _PLAIN: dict[type, Callable[[Any], object]] = {
 def brief(value: object, limit: int = 80) -> str:
     """Write a value as Python would, on one line; the time taken does not grow with the value.
 
-    Parameters
-    ----------
-    value : object
-        A value in its canonical Python form; any other value is written as the name of its type.
-    limit : int
-        The largest number of characters, without the ellipsis.
+    An object without a canonical form is shown as the name of its type. More than `limit` characters are cut,
+    and an ellipsis is added.
     """
     text = inert(_brief(value, limit, _BRIEF_DEPTH)).replace("\n", "\\n")
     return text if len(text) <= limit else f"{text[:limit]}…"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from fact_magics.tool import Example
 
 _MAX_SOURCE = 200_000
-_OWN_PACKAGE = "fact_magics"
 _UNUSABLE = {
     "input": "reads from the keyboard, which a tool does not have",
     "exit": "ends its process",
@@ -73,7 +72,7 @@ def _syntax_fault(source: ToolSource) -> str:
 
 
 def _import_failure(package: str) -> str:
-    if package == _OWN_PACKAGE:
+    if package == "fact_magics":
         return (
             "The module imports fact_magics, but a tool can't call another stored tool. Put all code that it "
             f"needs into the module. The only import allowed is: from {CONNECTOR} import "

@@ -62,9 +62,7 @@ class Accepted:
     """A candidate that passed the checks and every example."""
 
     source: ToolSource
-    varies: (
-        bool  # whether equal calls may differ: it reads a clock, for example, or two calls did differ
-    )
+    varies: bool  # whether the answers to equal calls may differ
     attempt: Attempt
 
 

@@ -22,34 +22,30 @@ _MATCHED_SET = 1_000
 
 
 def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
-    """Compare the outcome of a call with its example.
+    """Compare the outcome that a tool's process reported with an example.
 
-    Parameters
-    ----------
-    example : Example
-        The call, and what it must return or raise.
-    signature : Signature
-        Its return annotation decides whether a tuple and a list count as the same.
-    outcome : Outcome
-        The outcome that the tool's process reported; a result is validated before it is compared.
+    A result is validated before it is compared. The return annotation in the signature decides whether a tuple
+    and a list count as the same.
     """
     expected = example.expected
+    got, returned = None, False
+    if outcome.status == Status.OK and outcome.result is not None:
+        try:
+            got, returned = signature.read_result(outcome.result), True
+            end = brief(got, _SHOWN)
+        except InvalidResult as error:
+            end = one_line(" ".join((error.message, *error.details)), _SHOWN)
+    else:
+        end = _shown_end(outcome)
     if isinstance(expected, Raised):
         message = f": {expected.message}" if expected.message is not None else ""
         shown = one_line(f"{expected.type_name}{message}", _SHOWN)
-        return Verdict(_raises(expected, outcome), shown, _shown_end(outcome, signature), example)
+        return Verdict(_raises(expected, outcome), shown, end, example)
     shown = brief(expected.value, _SHOWN)
-    if outcome.status != Status.OK or outcome.result is None:
-        return Verdict(False, shown, _shown_end(outcome, signature), example)
-    try:
-        got = signature.read_result(outcome.result)
-    except InvalidResult as error:
-        return Verdict(False, shown, _invalid(error), example)
-    same = _same(expected.value, _as_annotated(expected, signature), got)
-    shown_got = brief(got, _SHOWN)
-    if not same and shown == shown_got:
-        shown_got = f"{shown_got} ({_first_difference(expected.value, got)})"
-    return Verdict(same, shown, shown_got, example)
+    same = returned and _same(expected.value, _as_annotated(expected, signature), got)
+    if returned and not same and shown == end:
+        end = f"{end} ({_first_difference(expected.value, got)})"
+    return Verdict(same, shown, end, example)
 
 
 def _as_annotated(expected: Returned, signature: Signature) -> object:
@@ -134,23 +130,14 @@ def _names(written: str, actual: str) -> bool:
     return actual == written.removeprefix("builtins.") or actual.endswith(f".{written}")
 
 
-def _shown_end(outcome: Outcome, signature: Signature) -> str:
+def _shown_end(outcome: Outcome) -> str:
     if (error := outcome.error) is not None:
         return one_line(f"{error.type_name}: {error.message}" if error.message else error.type_name, _SHOWN)
-    if outcome.status == Status.OK and outcome.result is not None:
-        try:
-            return brief(signature.read_result(outcome.result), _SHOWN)
-        except InvalidResult as invalid:
-            return _invalid(invalid)
     if outcome.status == Status.TIMEOUT:
         return f"stopped at its time limit after {outcome.duration_ms / 1000:.1f} s"
     if outcome.status == Status.LIMIT:
         return f"stopped at its limit of {outcome.limit or 'resources'}"
     return f"ended as {outcome.status} without a result"
-
-
-def _invalid(error: InvalidResult) -> str:
-    return one_line(" ".join((error.message, *error.details)), _SHOWN)
 
 
 def _first_difference(expected: Any, got: Any) -> str:
