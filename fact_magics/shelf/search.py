@@ -129,10 +129,8 @@ class ShelfIndex:
             score = min(1.0, score + _NAME_BONUS)
         present = frozenset(request.stems)
         met = [any(term <= present for term in line) for line in vocabulary.needs]
-        names_other_work = bool(request.deeds - vocabulary.words) or (
-            request.truth and not vocabulary.is_test
-        )
-        related = any(met) and not names_other_work
+        related = any(met) and request.deeds <= vocabulary.words
+        related = related and (vocabulary.is_test or not request.truth)
         unlike = any(_holds(request.stems, phrase) for phrase in vocabulary.unlike)
         fits = related and all(met) and not unlike and _outcome_fits(vocabulary, request)
         return Match(vocabulary.entry, score, fits, related)

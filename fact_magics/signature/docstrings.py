@@ -17,7 +17,7 @@ def parameter_descriptions(docstring: str) -> dict[str, str]:
     """Find each parameter's description, joined to one line, in a docstring that is not indented."""
     lines = docstring.splitlines()[:_MAX_LINES]
     rules = [index for index, line in enumerate(lines) if _RULE.match(line.strip())]
-    # An item ends at a line that is not indented; in reST also at a blank line, which "." stands for.
+    # An item ends at a line that is not indented. In reST a blank line ends it too, so "." replaces it.
     found = _described([line if line.strip() else "." for line in lines], _REST_ITEM)
     for index, line in enumerate(lines):
         heading = line.strip()

@@ -73,7 +73,7 @@ class Signature:
 
     @cached_property
     def takes_paths(self) -> bool:
-        """Whether an input may hold a path."""
+        """Whether an input can contain a path."""
         return PATH in self._parts()
 
     def inspect_signature(self) -> inspect.Signature:

@@ -64,7 +64,7 @@ class Type(ABC):
 
     @abstractmethod
     def shape(self) -> list[object]:
-        """Describe the type as nested lists of plain data; equal for types that callers can't tell apart."""
+        """Describe the type as nested lists of plain data; types that look alike to callers have equal lists."""
 
     @abstractmethod
     def core_schema(self, mode: Mode) -> CoreSchema:
