@@ -64,7 +64,7 @@ class Type(ABC):
 
     @abstractmethod
     def shape(self) -> list[object]:
-        """Describe the type as nested lists of plain data; types that look alike to callers have equal lists."""
+        """Describe, as nested lists of plain data, all of the type that a caller can notice."""
 
     @abstractmethod
     def core_schema(self, mode: Mode) -> CoreSchema:

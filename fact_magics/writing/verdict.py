@@ -24,8 +24,8 @@ _MATCHED_SET = 1_000
 def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
     """Compare the outcome that a tool's process reported with an example.
 
-    A result is validated before it is compared. The return annotation decides whether a tuple and a list count
-    as the same.
+    A result is validated before it is compared. The return annotation decides whether a tuple and a list
+    count as the same.
     """
     expected = example.expected
     got, returned = None, False
