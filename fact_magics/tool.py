@@ -306,7 +306,7 @@ class ToolOutput:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        from fact_magics.values.showing import brief
+        from fact_magics.values import brief
 
         known = self.metadata
         facts = (

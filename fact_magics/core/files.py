@@ -21,8 +21,7 @@ from fact_magics.errors import CellError, InvalidInput
 from fact_magics.permissions import Permission, Protected, covers, danger, places
 from fact_magics.text import one_line, plural
 from fact_magics.tool import Returned
-from fact_magics.values import ToolObject, normalise
-from fact_magics.values.showing import brief
+from fact_magics.values import ToolObject, brief, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

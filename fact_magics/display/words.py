@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from fact_magics.text import plural, shorten
-from fact_magics.values.showing import brief
+from fact_magics.values import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable

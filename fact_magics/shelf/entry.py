@@ -1,7 +1,7 @@
-"""A tool on the shelf: its text, its notes for the search, and its text under another name.
+"""A tool on the shelf: its source, its notes for the search, and its source under another name.
 
-An entry's file starts with comment lines for the search, ``# key: value``, continued by ``#   more``;
-after the first empty line comes the tool. `search` explains the keys.
+An entry's file starts with comment lines for the search, ``# key: value``, continued by ``#   more``. After
+the first empty line comes the tool. `search` explains the keys.
 """
 
 from __future__ import annotations
@@ -24,25 +24,15 @@ SHELF = Path(__file__).parent / "tools"
 
 @dataclass(frozen=True)
 class Entry:
-    """A shipped tool.
+    """A shipped tool."""
 
-    Attributes
-    ----------
-    name : str
-        Its function's name, and its file's.
-    source : str
-        The tool's module, without the lines for the search.
-    notes : tuple of (str, str)
-        The lines for the search, as pairs of key and value; a key may come again.
-    """
-
-    name: str
-    source: str
-    notes: tuple[tuple[str, str], ...]
+    name: str  # of its function and its file
+    source: str  # the module, without the lines for the search
+    notes: tuple[tuple[str, str], ...]  # keys and values of the lines for the search; keys may be repeated
 
     @cached_property
     def tool(self) -> ToolSource:
-        """The source, and what is read from it."""
+        """The parsed source."""
         return ToolSource(self.source, self.name)
 
     @cached_property
@@ -82,7 +72,7 @@ class Entry:
 
 
 def read_shelf(directory: Path = SHELF) -> tuple[Entry, ...]:
-    """Read all entries as text, sorted by name; nothing of them is run."""
+    """Read all entries, sorted by name, without running them."""
     return tuple(_read(path) for path in sorted(directory.glob("*.py")))
 
 
@@ -94,18 +84,18 @@ def _read(path: Path) -> Entry:
 
 
 def is_shipped(source: str, model: str, name: str) -> bool:
-    """Tell whether `source` is the shipped tool that `model` names (``shelf/slugify``), called `name`."""
+    """Tell whether `source` is the shipped tool `model` (such as ``shelf/slugify``), renamed to `name`."""
     wanted = [entry for entry in read_shelf() if entry.name == model.rpartition("/")[2]]
     return any(renamed(entry, name).strip() == source.strip() for entry in wanted)
 
 
 def renamed(entry: Entry, name: str) -> str:
-    """Return an entry's source with its function called `name`: definition, references and examples.
+    """Return an entry's source with its function renamed in the definition, references and examples.
 
     Raises
     ------
     ValueError
-        If the source uses `name` for something else: renaming would break it.
+        The source uses `name` for something else.
     """
     if name == entry.name:
         return entry.source
@@ -123,7 +113,7 @@ def renamed(entry: Entry, name: str) -> str:
 
 
 def _places(entry: Entry) -> Iterator[tuple[int, int]]:
-    """Line, from 1, and byte column of each mention of the function by code."""
+    """Yield the line, from 1, and the byte column of each mention of the function in code."""
     lines = entry.source.splitlines()
     function = entry.definition
     definition = lines[function.lineno - 1].encode()
@@ -139,7 +129,7 @@ def _places(entry: Entry) -> Iterator[tuple[int, int]]:
 
 
 def _parsed(call: str) -> ast.AST:
-    # A call that continues on the next line does not parse alone; its name is at the start in any case.
+    # The first line of a longer call does not parse, but its name, at the start, does.
     try:
         return ast.parse(call)
     except SyntaxError:
@@ -153,12 +143,12 @@ def _mentions(nodes: Iterable[ast.AST], name: str) -> Iterator[tuple[int, int]]:
 
 
 def _collect_taken(table: symtable.SymbolTable, old: str, names: set[str]) -> bool:
-    """Add the names that the function can't take from `old` without hiding something, or being hidden.
+    """Add the names that would clash with the function if it were renamed to them.
 
-    These are the names that a scope looks up outside, and its own names if the function is needed in the
-    scope or below it, which is returned.
+    These are the names that a scope looks up outside of itself, and its own names if the scope, or one inside
+    it, uses the function. Returns whether one does.
     """
-    # A list: every scope below is to be collected, not only those up to the first that needs the function.
+    # A list, because any() over a generator would skip the scopes after the first that uses the function.
     below = [_collect_taken(child, old, names) for child in table.get_children()]
     symbols = table.get_symbols()
     outer = {symbol.get_name() for symbol in symbols if symbol.is_global()}

@@ -1,4 +1,4 @@
-"""Reads a request for a tool: which words count, which work it names, and what is to come out."""
+"""Reads a request for a tool: the words that count, the work it names, and the result it asks for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ there these they thing things this those through to tool tools typeerror up us u
 valueerror very via want wants was way ways we were what when where which who whose will with within would
 write you your
 """
-# Words that name a piece of work. A request that holds one is only for a tool that does that work.
+# Words that name work. A request with such a word is only for a tool that does this work.
 _DEEDS = """
 add age align animate anonymise anonymize api append apply audio authenticate authorize average backup blur
 bottom browser buy calendar camelcase capitalise capitalize censor chart check classify closest cluster
@@ -59,42 +59,21 @@ _CONTAINERS = "all array collection column every list lists sequence set tuple"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request for a tool, read from its words.
+    """A request for a tool, read from its words; all words are stems.
 
-    Attributes
-    ----------
-    stems : tuple of str
-        Every word, stemmed, in order, including small ones.
-    weights : dict of str to float
-        The words that carry meaning, stemmed, and their weights: 1 in the first sentence, less after it
-        and in the tool's name.
-    deeds : frozenset of str
-        The words in the name and the first sentence that name a piece of work.
-    target : frozenset of str
-        What is to come out, where the request says it ("into a list of dicts", "extract the
-        domain from"); empty where it does not.
-    via : {"to", "from", "of", "nothing"}
-        The word by which `target` was found.
-    truth : bool
-        It asks for true or false.
+    The weight of a word that carries meaning is 1 in the first sentence, and less after it and in the name.
     """
 
-    stems: tuple[str, ...]
-    weights: dict[str, float]
-    deeds: frozenset[str]
-    target: frozenset[str]
-    via: Via
-    truth: bool
+    stems: tuple[str, ...]  # all words, in order
+    weights: dict[str, float]  # of the words that carry meaning
+    deeds: frozenset[str]  # words in the name and the first sentence that name work
+    target: frozenset[str]  # the result, if it is named: "into a list of dicts", "extract the domain from"
+    via: Via  # the word by which the target was found
+    truth: bool  # whether the request asks for true or false
 
 
 class Reader:
-    """Reads requests with one stemmer.
-
-    Parameters
-    ----------
-    stem : callable
-        Takes words, and returns the stem of each, in order.
-    """
+    """Reads requests; `stem` returns the stem of each word that it is given, in order."""
 
     def __init__(self, stem: Callable[[list[str]], list[str]]) -> None:
         self._stem = stem
@@ -104,7 +83,7 @@ class Reader:
 
     def read(self, name: str, description: str) -> Request:
         """Read a request from the tool's name and its description."""
-        # Text in quotes is an example of a value, not a word about the work.
+        # Text in quotes is an example of a value and does not describe the work.
         first, rest = _sentences(_QUOTED.sub(" ", description))
         name_stems = self._stem(words_of(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)))
         first_stems, rest_stems = self._stem(words_of(first)), self._stem(words_of(rest))
@@ -137,23 +116,23 @@ class Reader:
                 return frozenset(found), "from" if stem == "from" else "of"
             if found and (stem in _PREPOSITIONS or stem == "return"):
                 break
-            if self._tells(stem):
+            if self._has_meaning(stem):
                 found.add(stem)
         return frozenset(), "nothing"
 
-    def _tells(self, stem: str) -> bool:
+    def _has_meaning(self, stem: str) -> bool:
         return len(stem) > 1 and not (
             stem in _PREPOSITIONS or stem in self._small or stem in self._containers
         )
 
     def _segment(self, stems: list[str], start: int) -> frozenset[str]:
-        """Collect the telling words from `start` up to a preposition, but read past "a list of"."""
+        """Collect the words that carry meaning from `start` to a preposition, but skip "a list of"."""
         found: set[str] = set()
         for stem in stems[start:]:
             if stem in _PREPOSITIONS:
                 if found and stem not in ("and", "or"):
                     break
-            elif self._tells(stem):
+            elif self._has_meaning(stem):
                 found.add(stem)
         return frozenset(found)
 
@@ -162,12 +141,8 @@ def words_of(text: str) -> list[str]:
     """Split a text into words of letters and digits; spellings such as "e-mail" become one word first."""
     plain = unicodedata.normalize("NFKD", text)
     plain = "".join(character for character in plain if not unicodedata.combining(character)).lower()
-    plain = (
-        re.sub(r"\be-?mail", "email", plain)
-        .replace("datetime.date", "date")
-        .replace("data frame", "dataframe")
-    )
-    plain = plain.replace("look up", "lookup")
+    plain = re.sub(r"\be-?mail", "email", plain).replace("look up", "lookup")
+    plain = plain.replace("datetime.date", "date").replace("data frame", "dataframe")
     return re.findall(r"[^\W_]+", plain)
 
 

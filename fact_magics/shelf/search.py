@@ -1,19 +1,19 @@
-"""Finds the tool on the shelf that a request asks for, or none.
+"""Finds the tool on the shelf that a request asks for, if there is one.
 
-An SQLite FTS5 index in memory, with Porter's stemmer, gives the entries that share words with the
-request. Each is then scored on an absolute scale, so that a threshold means something: the share of the
-request's telling words, weighted by their rarity on the shelf, that the entry covers. The notes of an entry:
+An SQLite FTS5 index in memory, with Porter's stemmer, finds the entries that share words with the request.
+The score of an entry is the share of the request's words that it covers, weighted by their rarity on the
+shelf; words without meaning don't count. The notes of an entry:
 
 ``needs``
-    A request must hold a term of each such line; ``a+b`` requires both words.
+    A request must contain a term of each such line; ``a+b`` requires both words.
 ``gives``
     The result. A request that names its result must name one of these.
 ``unlike``
-    Phrases that show that something else is meant.
+    Phrases that show that another tool is meant.
 ``words``, ``aliases``
-    Other words that a request for this tool may hold, and other names for it.
+    Other words that a request for this tool may contain, and other names for the tool.
 
-An entry is not offered for a request that names other work ("sort", "send"), however many words they share.
+An entry is not offered for a request that names other work ("sort", "send"), even if they share many words.
 """
 
 from __future__ import annotations
@@ -41,18 +41,16 @@ _NAME_BONUS = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How well an entry answers a request.
+    """How well an entry fits a request.
 
     Attributes
     ----------
-    entry : Entry
-        The tool.
     score : float
-        0 to 1: the share of the request that it covers.
+        The share of the request that the entry covers, from 0 to 1.
     fits : bool
-        The request has all that the entry needs, and nothing in it shows that another tool is meant.
+        The request contains all that the entry needs, and nothing that shows that another tool is meant.
     related : bool
-        The request is about the same thing, and names no other work: enough where examples decide.
+        The request has the same subject and names no other work. This is enough if examples decide.
     """
 
     entry: Entry
@@ -73,16 +71,10 @@ class _Vocabulary:
 
 
 class ShelfIndex:
-    """The shelf, indexed in memory.
-
-    Parameters
-    ----------
-    entries : sequence of Entry
-        The shelf's tools.
-    """
+    """The tools of the shelf, indexed in memory."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        # The index is made on the thread that first asks and may be closed from another.
+        # The index may be closed by another thread than the one that made it.
         self._database = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._database.executescript(
             "CREATE VIRTUAL TABLE entries USING fts5(words, tokenize='porter unicode61');"
@@ -90,8 +82,7 @@ class ShelfIndex:
             "CREATE VIRTUAL TABLE stems USING fts5vocab(scratch, 'instance');"
             "CREATE VIRTUAL TABLE spread USING fts5vocab(entries, 'row');"
         )
-        # The stems of the words that the entries use.
-        self._stemmed: dict[str, str] = {}
+        self._stemmed: dict[str, str] = {}  # the stem of each word that the entries use
         words = [_all_words(entry) for entry in entries]
         own = sorted({word for entry_words in words for word in entry_words})
         self._stemmed = dict(zip(own, self._stems(own), strict=True))
@@ -108,7 +99,7 @@ class ShelfIndex:
         self._database.close()
 
     def search(self, name: str, description: str) -> list[Match]:
-        """Score the entries for a request, best first; those that share no word come last, by name."""
+        """Score the entries for a request, best first; entries that share no word with it come last."""
         request = self._reader.read(name, description)
         sharing = self._sharing(request)
         matches = [
@@ -120,7 +111,7 @@ class ShelfIndex:
     def _sharing(self, request: Request) -> set[int]:
         if not request.weights:
             return set()
-        # A stem that is stemmed again may lose one more ending; as a prefix it still finds its words.
+        # FTS5 stems the query again, which may shorten a stem further; as a prefix it still matches.
         query = " OR ".join(f'"{stem}"*' for stem in request.weights)
         found = self._database.execute(
             "SELECT rowid FROM entries WHERE entries MATCH ? ORDER BY rank LIMIT 50", (query,)
@@ -136,7 +127,13 @@ class ShelfIndex:
         score = covered / total if total else 0.0
         if name.lower() in vocabulary.aliases:
             score = min(1.0, score + _NAME_BONUS)
-        return Match(vocabulary.entry, score, _fits(vocabulary, request), _related(vocabulary, request))
+        present = frozenset(request.stems)
+        met = [any(term <= present for term in line) for line in vocabulary.needs]
+        related = any(met) and request.deeds <= vocabulary.words
+        related = related and (vocabulary.is_test or not request.truth)
+        unlike = any(_holds(request.stems, phrase) for phrase in vocabulary.unlike)
+        fits = related and all(met) and not unlike and _outcome_fits(vocabulary, request)
+        return Match(vocabulary.entry, score, fits, related)
 
     def _rarity(self, stem: str) -> float:
         """Return 1 for a word that all entries have, and more the fewer entries have it."""
@@ -168,24 +165,6 @@ class ShelfIndex:
             found[unknown[number]] = stem
         self._database.execute("ROLLBACK")
         return [self._stemmed.get(word) or found[word] for word in words]
-
-
-def _related(vocabulary: _Vocabulary, request: Request) -> bool:
-    """Whether the request is about the same thing as the entry, and names no other work."""
-    present = frozenset(request.stems)
-    met = [any(term <= present for term in line) for line in vocabulary.needs]
-    return (
-        any(met) and not request.deeds - vocabulary.words and not (request.truth and not vocabulary.is_test)
-    )
-
-
-def _fits(vocabulary: _Vocabulary, request: Request) -> bool:
-    present = frozenset(request.stems)
-    if not all(any(term <= present for term in line) for line in vocabulary.needs):
-        return False
-    if any(_holds(request.stems, phrase) for phrase in vocabulary.unlike):
-        return False
-    return _related(vocabulary, request) and _outcome_fits(vocabulary, request)
 
 
 def _outcome_fits(vocabulary: _Vocabulary, request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""A tool's annotations, read by `ast` into the closed vocabulary; no code of the tool is evaluated."""
+"""Read a tool's annotations by `ast` as types of the vocabulary; no code of the tool is evaluated."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ _UNSUPPORTED = {
 
 
 class AnnotationReader(Reader):
-    """Reads the annotations of one tool, and the types, bounds and literals in them."""
+    """Reads the annotations of one tool, with the types, bounds and literals in them."""
 
     def __init__(self, source: str, tree: ast.Module) -> None:
         super().__init__(source, tree)
-        self._open: list[str] = []  # aliases and classes that are being read: meeting one again is recursion
+        self._open: list[str] = []  # aliases and classes that are being read, to find recursion
         self._read: dict[str, Type] = {}
         self._costs: dict[str, int] = {}
         self._cost = 0
@@ -148,7 +148,7 @@ class AnnotationReader(Reader):
         raise self._unknown(node, name, origin)
 
     def _spend(self, node: ast.AST, cost: int) -> None:
-        # Aliases of aliases can grow exponentially when they are written out, as in every schema.
+        # A schema writes aliases out, so aliases of aliases can make it exponentially large.
         self._cost += cost
         if self._cost > _MAX_PARTS:
             raise self.refuse(node, "the types of the signature are too large", "Use Any inside them.")
@@ -191,7 +191,7 @@ class AnnotationReader(Reader):
         raise self._unknown(value, dotted_name(value) or source_of(value), origin or None)
 
     def _container(self, node: ast.Subscript, kind: str, parts: list[ast.expr], depth: int) -> Type:
-        variadic = kind == "tuple" and len(parts) == 2 and _is_ellipsis(parts[1])
+        variadic = kind == "tuple" and len(parts) == 2 and source_of(parts[1]) == "..."
         types = tuple(self._type(part, depth + 1) for part in (parts[:1] if variadic else parts))
         if kind == "tuple":
             return Container(kind, types, variadic)
@@ -228,7 +228,3 @@ def _alternatives(node: ast.expr) -> list[ast.expr]:
 
 def _parts(node: ast.expr) -> list[ast.expr]:
     return list(node.elts) if isinstance(node, ast.Tuple) else [node]
-
-
-def _is_ellipsis(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is Ellipsis

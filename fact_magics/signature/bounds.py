@@ -1,4 +1,4 @@
-"""Bounds, defaults and descriptions: Pydantic's ``Field(...)`` and annotated_types, read by `ast`."""
+"""Read bounds, defaults and descriptions from Pydantic's ``Field(...)`` and annotated_types by `ast`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _default(reader: Reader, node: ast.expr, *, made: bool) -> Default:
         return Default(f"{source_of(node)}()", True, _EMPTY[origin])
     if isinstance(node, ast.Constant) and node.value is Ellipsis:
         return Default("...", True, Ellipsis)
-    # Only a literal can be filled in, and Python itself would pass the Field object to the tool.
+    # The default must be filled in here: Python would pass the Field object to the tool.
     return Default(source_of(node), True, reader.required_literal(node))
 
 
@@ -89,7 +89,7 @@ def _bounded(reader: Reader, node: ast.expr, type_: Type, name: str | None, valu
 
 
 def _bound(type_: Type, name: str, value: object) -> Type | None:
-    """Put a bound on a type, or on the members of a union that it fits; None if it fits nowhere."""
+    """Add a bound to a type, or to the members of a union that can have it; None if no type can."""
     if isinstance(type_, UnionOf):
         members = [(_bound(member, name, value), member) for member in type_.members]
         if not any(bounded for bounded, _ in members):

@@ -29,7 +29,7 @@ class LiteralOf(Type):
     def shape(self) -> list[object]:
         return ["literal", *([type(value).__name__, plain(value)] for value in self.values)]
 
-    def core_schema(self, mode: Mode) -> CoreSchema:  # noqa: ARG002 - these are taken in one way only
+    def core_schema(self, mode: Mode) -> CoreSchema:  # noqa: ARG002 - literals are never converted
         return _choice([(value, value) for value in self.values], {})
 
     def json_schema(self) -> dict[str, Any]:
@@ -68,12 +68,13 @@ class EnumOf(Type):
         return TEXT
 
     def _from_recorded(self, data: Any) -> object:
-        return dict(self.members).get(data, data)  # recorded by its name, which may be another's value
+        # The history has the member's name, which may be the value of another member.
+        return dict(self.members).get(data, data)
 
 
 @dataclass(frozen=True)
 class Default:
-    """A default as it is written, with its value if it is a literal; only the tool knows other values."""
+    """A default as written in the source, with its value if it is a literal."""
 
     source: str
     literal: bool
@@ -82,7 +83,7 @@ class Default:
 
 @dataclass(frozen=True)
 class ClassField:
-    """A field of a class that the tool defines; without `init` it is not an argument of the constructor."""
+    """A field of a class that the tool defines; the constructor takes it if `init` is true."""
 
     name: str
     type: Type
@@ -91,7 +92,7 @@ class ClassField:
     init: bool = True
 
     def core_field(self, mode: Mode) -> cs.TypedDictField:
-        """Build the field's part of a core schema."""
+        """Build the field's entry in a core schema."""
         schema = self.type.core_schema(mode)
         if mode.direction == "input" and self.default is not None and self.default.literal:
             schema = cs.with_default_schema(schema, default=self.default.value)
@@ -173,7 +174,7 @@ class ObjectOf(Type):
 
 
 def default_json(value: object, type_: Type) -> object:
-    """Give a default of a type as the JSON that an agent would write for it."""
+    """Convert a default to the JSON in which an agent would pass it."""
     if isinstance(value, ToolEnum):
         for part in type_.walk():
             if isinstance(part, EnumOf) and part.name == value.class_name:
@@ -182,7 +183,7 @@ def default_json(value: object, type_: Type) -> object:
 
 
 def _choice(choices: list[tuple[object, object]], names: dict[str, ToolEnum]) -> CoreSchema:
-    """Accept values from a list, each with what it becomes; members may also be given by name."""
+    """Accept the first value of each pair and return the second; `names` accepts enum members by name."""
     shown = ", ".join(repr(value) for value, _ in choices)
 
     def choose(value: Any) -> object:

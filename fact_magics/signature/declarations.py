@@ -1,4 +1,4 @@
-"""Classes that a tool defines for its signature: enumerations, dataclasses, TypedDicts, NamedTuples."""
+"""Read the classes that a tool defines for its signature: Enum, dataclass, TypedDict and NamedTuple."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_class(reader: Reader, node: ast.ClassDef) -> Type:
     Raises
     ------
     SignatureError
-        The class is of another kind, or its fields or members can't be read.
+        The class is of an unsupported kind, or its fields or members can't be read.
     """
     bases = {reader.origin(base) for base in node.bases}
     if bases & _ENUMS:
@@ -66,7 +66,7 @@ def _parent(reader: Reader, base: ast.expr) -> ast.ClassDef | None:
 
 
 def _option(call: ast.ClassDef | ast.expr | None, name: str) -> bool:
-    """Read a keyword of a class statement or a call that is True unless it says otherwise."""
+    """Read a boolean keyword of a class statement or a call; its default is True."""
     for keyword in getattr(call, "keywords", ()):
         if keyword.arg == name and isinstance(keyword.value, ast.Constant):
             return bool(keyword.value.value)
@@ -84,8 +84,8 @@ def _inherited(
             continue
         parent = _parent(reader, base)
         if parent is None:
-            problem = f"the class {node.name} has a base that can't be read, {source_of(base)}"
-            raise reader.refuse(node, problem, "Write its fields out.")
+            problem = f"the class {node.name} has the base {source_of(base)}, which can't be read"
+            raise reader.refuse(node, problem, f"Copy its fields into {node.name}.")
         fields.update({f.name: f for f in _inherited(reader, parent, kind, (*seen, node.name))})
     if kind == "dataclass":
         methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
@@ -115,7 +115,7 @@ def _fields(reader: Reader, node: ast.ClassDef, kind: Kind) -> Iterator[ClassFie
 
 
 def _wrapper(reader: Reader, annotation: ast.expr) -> str:
-    """Find the outermost name of an annotation if it is one of typing or dataclasses."""
+    """Return the outermost name of an annotation, such as ClassVar, if typing or dataclasses defines it."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         origin = reader.resolve(annotation.value.partition("[")[0].strip())
     else:
@@ -154,7 +154,7 @@ def _enum(reader: Reader, node: ast.ClassDef, bases: set[str | None]) -> EnumOf:
                     problem = f"{node.name}.{name} has a value that can't be read"
                     raise reader.refuse(value, problem, "Give it a literal value.") from None
     if not members:
-        raise reader.refuse(node, f"the enumeration {node.name} has no members", "Give it some.")
+        raise reader.refuse(node, f"the enumeration {node.name} has no members", "Add one, such as RED = 1.")
     return EnumOf(node.name, tuple(members))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from fact_magics.values.literals import dotted_name
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,9 +15,8 @@ _VARYING_MODULES = frozenset({"random", "secrets", "uuid", "tempfile"})
 _VARYING_STARS = _VARYING_MODULES | {"time", "os", "email.utils"}
 _VARYING_CALLS = frozenset(
     {
-        ("time", "time"), ("time", "gmtime"), ("time", "ctime"), ("time", "asctime"),
-        ("time", "strftime"), ("time", "mktime"), ("os", "times"), ("numpy", "random"),
-        ("utils", "formatdate"), ("utils", "make_msgid"),
+        "time.time", "time.gmtime", "time.ctime", "time.asctime", "time.strftime", "time.mktime",
+        "os.times", "numpy.random", "utils.formatdate", "utils.make_msgid",
     }
 )  # fmt: skip
 # Attributes that vary whatever object they are read from: the object may be an alias of an alias.
@@ -30,20 +31,16 @@ _VARYING_NAMES = frozenset(
 _VARYING_BUILTINS = frozenset({"hash", "id"})
 # These read the clock when they are given "now" or "today".
 _READING_NOW = frozenset({"datetime64", "Timestamp", "to_datetime", "Period", "DatetimeIndex"})
-# Exceptions from the modules above: a type, a function of its arguments, a file without a name.
+# Names in the modules above that don't vary: a type, functions of their arguments, files without a name.
 _STEADY_NAMES = frozenset(
     {
-        ("uuid", "UUID"),
-        ("uuid", "uuid3"),
-        ("uuid", "uuid5"),
-        ("random", "Random"),
-        ("tempfile", "TemporaryFile"),
-        ("tempfile", "SpooledTemporaryFile"),
-        *(("uuid", f"NAMESPACE_{kind}") for kind in ("DNS", "URL", "OID", "X500")),
+        "uuid.UUID", "uuid.uuid3", "uuid.uuid5", "uuid.NAMESPACE_DNS", "uuid.NAMESPACE_URL",
+        "uuid.NAMESPACE_OID", "uuid.NAMESPACE_X500", "random.Random", "tempfile.TemporaryFile",
+        "tempfile.SpooledTemporaryFile",
     }
-)
-# Modules that only compute. One missing here costs a cached answer; a wrong one could cost a right answer.
-_COMPUTING = frozenset(
+)  # fmt: skip
+# Modules that only compute. A missing one costs some cached answers; a wrong one could give a wrong answer.
+COMPUTING = frozenset(
     {
         "__future__", "abc", "annotated_types", "base64", "binascii", "bisect", "calendar", "cmath",
         "collections", "colorsys", "copy", "dataclasses", "datetime", "decimal", "difflib", "enum",
@@ -57,22 +54,13 @@ _REACHING = frozenset(
 )
 
 
-def is_self_contained(nodes: Sequence[ast.AST]) -> bool:
-    """Tell whether a module imports only modules that compute, and uses no builtin that reaches further."""
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            names = {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names = {(node.module or "").partition(".")[0]}
-        elif (isinstance(node, ast.Name) and node.id in _REACHING) or (
-            isinstance(node, ast.Attribute) and node.attr.startswith("__")
-        ):
-            return False
-        else:
-            continue
-        if names - _COMPUTING:
-            return False
-    return True
+def reaches_out(node: ast.AST) -> bool:
+    """Tell whether a node uses a builtin, attribute or relative import that can read more than the input."""
+    if isinstance(node, ast.Attribute):
+        return node.attr.startswith("__")
+    if isinstance(node, ast.ImportFrom):
+        return node.level > 0
+    return isinstance(node, ast.Name) and node.id in _REACHING
 
 
 def varies(nodes: Sequence[ast.AST]) -> bool:
@@ -83,31 +71,30 @@ def varies(nodes: Sequence[ast.AST]) -> bool:
 
 
 def _node_varies(node: ast.AST, original: dict[str, str], builtin: frozenset[str]) -> bool:
-    if isinstance(node, ast.Import):
-        return any(f"{alias.name}.".startswith("numpy.random.") for alias in node.names)
-    if isinstance(node, ast.ImportFrom):
-        return _import_varies(node)
-    if isinstance(node, ast.Attribute):
-        return _names_vary({(_last_name(node.value, original), node.attr)})
-    if isinstance(node, ast.Call):
-        return _call_varies(node, _last_name(node.func, original))
+    match node:
+        case ast.Import(names):
+            return any(f"{alias.name}.".startswith("numpy.random.") for alias in names)
+        case ast.ImportFrom(module, names):
+            module = module or ""
+            if f"{module}.".startswith("numpy.random."):
+                return True
+            return any(
+                (alias.name == "*" and module in _VARYING_STARS) or _name_varies(module, alias.name)
+                for alias in names
+            )
+        case ast.Attribute(value, name):
+            return _name_varies(_last_name(value, original), name)
+        case ast.Call(function):
+            return _call_varies(node, _last_name(function, original))
     return isinstance(node, ast.Name) and node.id in builtin
 
 
-def _import_varies(node: ast.ImportFrom) -> bool:
-    module = node.module or ""
-    names = {alias.name for alias in node.names}
-    if f"{module}.".startswith("numpy.random.") or ("*" in names and module in _VARYING_STARS):
-        return True
+def _name_varies(module: str, name: str) -> bool:
     last = module.rpartition(".")[2]
-    return _names_vary({(last, name) for name in names})
-
-
-def _names_vary(names: set[tuple[str, str]]) -> bool:
-    return any(
-        pair in _VARYING_CALLS or pair[1] in _VARYING_NAMES or pair[0] in _VARYING_MODULES
-        for pair in names - _STEADY_NAMES
-    )
+    dotted = f"{last}.{name}"
+    if dotted in _STEADY_NAMES:
+        return False
+    return dotted in _VARYING_CALLS or name in _VARYING_NAMES or last in _VARYING_MODULES
 
 
 def _call_varies(node: ast.Call, called: str) -> bool:
@@ -129,7 +116,7 @@ def _last_name(node: ast.expr, original: dict[str, str]) -> str:
 
 
 def _aliases(nodes: Sequence[ast.AST]) -> dict[str, str]:
-    """Map names that come from imports, and plain assignments of imported names, to what they stand for."""
+    """Map each imported name, and each name assigned from an imported one, to its original name."""
     original: dict[str, str] = {}
     for node in nodes:
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -139,21 +126,15 @@ def _aliases(nodes: Sequence[ast.AST]) -> dict[str, str]:
     assigned = {
         target.id: _last_name(node.value, original)
         for node in nodes
-        if isinstance(node, ast.Assign) and _root(node.value) in original
+        if isinstance(node, ast.Assign) and (dotted_name(node.value) or "").partition(".")[0] in original
         for target in node.targets
         if isinstance(target, ast.Name)
     }
     return assigned | original
 
 
-def _root(node: ast.expr) -> str:
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
 def bound_names(node: ast.AST) -> set[str]:
-    """Name what a single node binds: a definition, an import, an assigned name or a parameter."""
+    """Collect the names that a node itself binds, as a definition, import, assignment or parameter does."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""Base of all that reads a source: resolve names, read literals, raise SignatureError with the line."""
+"""The base of `AnnotationReader`: resolves names, reads literals, and builds errors that name the line."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _BUILTINS = {"str", "int", "float", "bool", "bytes", "object", "list", "dict", "
 
 
 def typing_names(*names: str) -> frozenset[str]:
-    """List where names of `typing` may come from."""
+    """List the full names under which names of `typing` can be imported."""
     return frozenset(f"{module}.{name}" for module in TYPING for name in names)
 
 
 class Annotation(NamedTuple):
-    """An annotation that was read: its type, and what its ``Annotated`` adds."""
+    """An annotation's type, with the default and description from its ``Annotated``."""
 
     type: Type
     default: Default | None = None
@@ -34,14 +34,9 @@ class Annotation(NamedTuple):
 
 
 class Reader(ABC):
-    """Reads the source of one tool; what reads its bounds and its classes is given this reader.
+    """Reads the source of one tool, also for the functions of `bounds` and `declarations`.
 
-    Parameters
-    ----------
-    source : str
-        The source.
-    tree : ast.Module
-        The parsed source. If it binds a name several times, the last binding counts.
+    If the source binds a name several times, the last binding counts.
     """
 
     def __init__(self, source: str, tree: ast.Module) -> None:
@@ -51,13 +46,13 @@ class Reader(ABC):
         self._imports: dict[str, str] = {}
         self._kinds = (self.classes, self.functions, self.aliases, self._imports)
         self._lines = source.splitlines()
-        self._line = 0  # of the annotation that is being read: the code in a quoted annotation has no line
+        self._line = 0  # of the current annotation, for code in quotes, which has no line
         for statement in _top_level(tree.body):
             self._bind(statement)
 
     @abstractmethod
     def annotation(self, node: ast.expr) -> Annotation:
-        """Read a whole annotation, with what ``Annotated`` adds to it.
+        """Read a whole annotation, including its ``Annotated``.
 
         Raises
         ------
@@ -70,21 +65,21 @@ class Reader(ABC):
         """Read a literal or a member of the tool's own enumerations; raises `LiteralError`."""
 
     def default(self, node: ast.expr) -> Default:
-        """Read a default: with its value if it is a literal, otherwise only as text."""
+        """Read a default, with its value if it is a literal."""
         try:
             return Default(source_of(node), True, self.literal(node))
         except LiteralError:
             return Default(source_of(node), False)
 
     def required_literal(self, node: ast.expr) -> object:
-        """Read what must be a literal; raises `SignatureError` if it is not."""
+        """Read a literal; raises `SignatureError` for any other expression."""
         try:
             return self.literal(node)
         except LiteralError as error:
             raise self.refuse(node, str(error), "Write a literal value.") from None
 
     def origin(self, node: ast.expr) -> str | None:
-        """Resolve an expression that is a name to where the name comes from."""
+        """Resolve an expression, if it is a name, to its full name; see `resolve`."""
         name = dotted_name(node)
         return None if name is None else self.resolve(name)
 
@@ -100,11 +95,11 @@ class Reader(ABC):
 
     @property
     def type_names(self) -> list[str]:
-        """The names that may be types, to suggest one for a misspelt name."""
+        """Names that may be types, to suggest one for a misspelt name."""
         return [*self._imports, *self.classes, *self.aliases, *_BUILTINS]
 
     def resolve(self, name: str) -> str | None:
-        """Resolve a name to where it comes from: ``dt.date`` to ``datetime.date``; None if unknown."""
+        """Resolve a name to its full name: ``dt.date`` to ``datetime.date``; None if unknown."""
         first, dot, rest = name.partition(".")
         if first in self._imports:
             return f"{self._imports[first]}{dot}{rest}"

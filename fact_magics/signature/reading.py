@@ -1,4 +1,4 @@
-"""Read a tool's signature from its source by `ast`; nothing of the source is evaluated."""
+"""Read a tool's signature from its source by `ast`; the source is not evaluated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_SOURCE = 1_000_000
 
 
 def read_signature(source: str, name: str, tree: ast.Module | None = None) -> Signature:
-    """Read the signature of a tool from its source, of which nothing is evaluated.
+    """Read the signature of a tool from its source, without evaluating it.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ def read_signature(source: str, name: str, tree: ast.Module | None = None) -> Si
     name : str
         The function.
     tree : ast.Module, optional
-        The source, parsed already.
+        The parsed source, if it has been parsed.
 
     Raises
     ------
     SignatureError
-        There is no such function, or its signature can't be validated and described; names the line.
+        The function is missing, or its signature is not supported; the message names the line.
     """
     try:
         return _read(source, name, tree)
@@ -96,7 +96,7 @@ def _parse(source: str, name: str, tree: ast.Module | None) -> AnnotationReader:
 
 
 def _check_form(reader: AnnotationReader, node: _Function) -> None:
-    """Refuse what no annotation could correct: decorators, type parameters, ``*args``, generators."""
+    """Refuse forms that can't be supported: decorators, type parameters, ``*args``, generators."""
     for decorator in node.decorator_list:
         function = decorator.func if isinstance(decorator, ast.Call) else decorator
         if reader.origin(function) not in _CACHES:

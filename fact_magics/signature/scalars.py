@@ -1,8 +1,8 @@
 """Types without parts: how each is validated, described as JSON Schema, bounded and kept in the history.
 
-Inputs and results follow the same rules. A bool is not a number, text is never taken for a number, and an int
-may stand for a float. What JSON can't express may be given as JSON would express it: ISO text for dates and
-times, text for Decimal, UUID and Path.
+Inputs and results follow the same rules. A bool is not a number, text is never converted to a number, and an
+int is accepted as a float. Types that JSON lacks can be given as text: ISO text for dates and times, and the
+text of a Decimal, UUID or Path.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ORDER = frozenset({"ge", "gt", "le", "lt"})
 SIZE = frozenset({"min_length", "max_length"})
 _NUMBER = ORDER | {"multiple_of"}
 
-# How the history writes NaN and infinities, and integers with too many digits to be written in decimal.
+# The history writes NaN, infinities ("nan") and integers with too many decimal digits ("hex") as text.
 AMBIGUOUS = frozenset({"nan", "hex"})
 TEXT = frozenset({"text"}) | AMBIGUOUS
 _JSON_KINDS = {bool: "bool", int: "int", float: "float", list: "array", dict: "object", type(None): "null"}
@@ -34,7 +34,7 @@ _SHORTEST_HEX = 3_000
 
 
 def json_kind(data: object) -> str:
-    """Tell which kind of JSON a value is; text that may stand for a number is ``nan`` or ``hex``."""
+    """Tell which kind of JSON a value is; the kind of text that may mean a number is ``nan`` or ``hex``."""
     if not isinstance(data, str):
         return _JSON_KINDS.get(type(data), "text")
     if data in ("NaN", "Infinity", "-Infinity"):
@@ -43,11 +43,11 @@ def json_kind(data: object) -> str:
 
 
 class ScalarRules(NamedTuple):
-    """All that is particular to one scalar type; `vocabulary.Scalar` passes it on."""
+    """The rules of one scalar type, which `vocabulary.Scalar` applies."""
 
     json_schema: dict[str, Any]
     json_kinds: frozenset[str]
-    core_schema: _Build  # from Mode.exact and the bounds
+    core_schema: _Build  # takes Mode.exact and the bounds
     bound_names: frozenset[str] = frozenset()
     from_recorded: Callable[[Any], object] = lambda data: data
 
@@ -109,12 +109,12 @@ def _bounds_check(bounds: dict[str, Any]) -> Callable[[Any], object]:
         for name, bound in bounds.items():
             words, fits = _CHECKS[name]
             if isinstance(value, Decimal) and isinstance(bound, float):
-                bound = Decimal(repr(bound))  # 0.1 means a tenth here
+                bound = Decimal(repr(bound))  # so that the bound 0.1 is exactly one tenth
             try:
-                held = fits(value, bound)
-            except (TypeError, ArithmeticError):  # aware against naive; a Decimal that is NaN
-                held = False
-            if not held:
+                fit = fits(value, bound)
+            except (TypeError, ArithmeticError):  # only one of two times has a zone; a Decimal is NaN
+                fit = False
+            if not fit:
                 raise should_be(f"{words} {bound}")
         return value
 
@@ -122,7 +122,7 @@ def _bounds_check(bounds: dict[str, Any]) -> Callable[[Any], object]:
 
 
 def _bytes(value: Any) -> object:
-    # Text alone could mean itself or base64, so JSON has to use the canonical form.
+    # Plain text could be meant literally or as base64, so only the canonical form is accepted.
     match value:
         case {"$bytes": str(text), **rest} if not rest:
             return base64.b64decode(text, validate=True)
@@ -158,10 +158,15 @@ def _path(value: Any) -> object:
 _DURATIONS = SchemaValidator(cs.chain_schema([cs.str_schema(strict=True), cs.timedelta_schema()]))
 
 
-def _temporal(kind: type, json_format: str, read: Callable[[Any], object], expected: str) -> ScalarRules:
-    return ScalarRules(
-        {"type": "string", "format": json_format}, TEXT, _converted(kind, read, expected), ORDER
-    )
+def _textual(
+    kind: type,
+    json_format: str,
+    read: Callable[[Any], object],
+    expected: str,
+    bound_names: frozenset[str] = frozenset(),
+) -> ScalarRules:
+    schema = {"type": "string", "format": json_format}
+    return ScalarRules(schema, TEXT, _converted(kind, read, expected), bound_names)
 
 
 SCALARS: dict[str, ScalarRules] = {
@@ -189,13 +194,13 @@ SCALARS: dict[str, ScalarRules] = {
         SIZE,
         lambda data: base64.b64decode(data, validate=True),
     ),
-    "date": _temporal(date, "date", _date, "a date, or ISO text like '2024-12-31'"),
-    "datetime": _temporal(
-        datetime, "date-time", _datetime, "a datetime, or ISO text like '2024-12-31T18:00:00+00:00'"
+    "date": _textual(date, "date", _date, "a date, or ISO text like '2024-12-31'", ORDER),
+    "datetime": _textual(
+        datetime, "date-time", _datetime, "a datetime, or ISO text like '2024-12-31T18:00:00+00:00'", ORDER
     ),
-    "time": _temporal(time, "time", time.fromisoformat, "a time, or ISO text like '18:00:00'"),
-    "timedelta": _temporal(
-        timedelta, "duration", _DURATIONS.validate_python, "a timedelta, or ISO text like 'P1DT2H'"
+    "time": _textual(time, "time", time.fromisoformat, "a time, or ISO text like '18:00:00'", ORDER),
+    "timedelta": _textual(
+        timedelta, "duration", _DURATIONS.validate_python, "a timedelta, or ISO text like 'P1DT2H'", ORDER
     ),
     "Decimal": ScalarRules(
         {"type": ["string", "number"]},
@@ -203,10 +208,6 @@ SCALARS: dict[str, ScalarRules] = {
         _converted(Decimal, _decimal, "a Decimal, a number, or a number's text"),
         _NUMBER,
     ),
-    "UUID": ScalarRules(
-        {"type": "string", "format": "uuid"}, TEXT, _converted(UUID, UUID, "a UUID, or its text")
-    ),
-    "Path": ScalarRules(
-        {"type": "string", "format": "path"}, TEXT, _converted(type(Path()), _path, "a Path, or its text")
-    ),
+    "UUID": _textual(UUID, "uuid", UUID, "a UUID, or its text"),
+    "Path": _textual(type(Path()), "path", _path, "a Path, or its text"),
 }

@@ -1,4 +1,4 @@
-"""A tool's signature as data that validates inputs and results, and describes both."""
+"""The signature of a tool: validates and describes inputs and results."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from fact_magics.errors import InvalidInput, InvalidResult, did_you_mean
 from fact_magics.signature.classes import Default, default_json
 from fact_magics.signature.vocabulary import PATH, Mode, Type
 from fact_magics.text import one_line, plural
-from fact_magics.values import ValueTypeError, WireError, decode_result, encode, encode_call, normalise
-from fact_magics.values.showing import brief
+from fact_magics.values import ValueTypeError, WireError, brief, decode_result, encode, encode_call, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,12 +29,12 @@ if TYPE_CHECKING:
 KINDS = inspect._ParameterKind  # noqa: SLF001 - the enumeration has no public name
 _BUILTINS = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes, "None": None}
 _HINT = 200
-_SUBJECT = re.compile(r"^\w+ should")  # Pydantic's subject, "Input" or "String", is the field here
+_SUBJECT = re.compile(r"^\w+ should")  # Pydantic's "Input" or "String", replaced by the field's name
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a tool; it is required if it has no default."""
+    """A parameter of a tool; a parameter without a default is required."""
 
     name: str
     kind: inspect._ParameterKind
@@ -74,7 +73,7 @@ class Signature:
 
     @cached_property
     def takes_paths(self) -> bool:
-        """Whether an input may hold a path."""
+        """Whether an input can contain a path."""
         return PATH in self._parts()
 
     def inspect_signature(self) -> inspect.Signature:
@@ -96,7 +95,7 @@ class Signature:
             )
             for parameter in self.parameters
         ]
-        # A required parameter may follow one whose default is in a Field(...), which inspect would refuse.
+        # inspect would refuse a required parameter after one whose default is in a Field(...).
         returns = annotation(self.returns)
         return inspect.Signature(parameters, return_annotation=returns, __validate_parameters__=False)
 
@@ -106,7 +105,8 @@ class Signature:
         Raises
         ------
         InvalidInput
-            For too many positional arguments, a name given twice, or a positional-only one given by name.
+            There are too many positional arguments, an argument is given twice, or a positional-only argument
+            is given by name.
         """
         positional = self._positional
         if len(args) > len(positional):
@@ -129,12 +129,12 @@ class Signature:
         Parameters
         ----------
         parameters : mapping of str to object
-            Arguments by name, positional-only ones included: anything that `normalise` understands.
+            Arguments by name, including positional-only ones; any values that `normalise` accepts.
 
         Returns
         -------
         dict
-            In the order of the signature. Literal defaults are filled in; the tool fills in the others.
+            Arguments in the order of the signature, with literal defaults. The tool fills in other defaults.
 
         Raises
         ------
@@ -194,7 +194,7 @@ class Signature:
         Raises
         ------
         InvalidInput
-            If a positional-only argument follows one that only the tool can fill in.
+            A positional-only argument is given, but one before it is missing and has no literal default.
         """
         if not self._positional_only:
             return encode_call((), validated)
@@ -214,12 +214,12 @@ class Signature:
         return encode_call(args, kwargs)
 
     def read_result(self, wire: bytes) -> object:
-        """Read the result that a tool's process sent, in the form that the return annotation asks for.
+        """Read the result that a tool's process sent, and validate it against the return annotation.
 
         Raises
         ------
         InvalidResult
-            The bytes are not a value, or the value does not fit: names the path to the misfit.
+            The bytes are not a value, or the value does not fit; the message names the path to the misfit.
         """
         try:
             value = decode_result(wire)
@@ -254,9 +254,9 @@ class Signature:
         }
 
     def skeleton(self) -> str:
-        """Give the body of a run to fill in: ``text = ...  # str, required``.
+        """Write the body of a run cell to fill in: ``text = ...  # str, required``.
 
-        A default that a notebook would not read as the same value is commented out.
+        A default is commented out if the cell would read it as another value.
         """
         lines = []
         for parameter in self.parameters:
@@ -278,7 +278,7 @@ class Signature:
         Raises
         ------
         ValueError
-            The text is not a complete input of this signature, or may mean several inputs.
+            The text is not a complete input of this signature, or has more than one meaning.
         """
         data = json.loads(text)
         if not isinstance(data, dict):
@@ -292,11 +292,11 @@ class Signature:
 
     @property
     def recorded_exactly(self) -> bool:
-        """Whether an input that `read_recorded` returns is certainly the one that was recorded."""
+        """Whether `read_recorded` certainly returns the same input that was recorded."""
         return all(part.recorded_exactly for part in self._parts())
 
     def constant_fault(self) -> tuple[str, str] | None:
-        """Find an error in the patterns and literal defaults, as a problem and what to do about it."""
+        """Find an error in the patterns and literal defaults; return the problem and a hint."""
         try:
             self._validator.validate_python(self._defaults)
         except SchemaError:
@@ -354,17 +354,12 @@ class Signature:
 
 
 def signature_identity(signature: Signature) -> str:
-    """Hash all that a caller can notice of a signature: names, kinds, types, defaults, the return type."""
-    seen = [
-        [
-            parameter.name,
-            parameter.kind.name,
-            parameter.type.shape(),
-            None if parameter.default is None else parameter.default.source,
-        ]
-        for parameter in signature.parameters
+    """Hash what matters to callers of a signature: names, kinds, types, defaults, the return type."""
+    parameters = [
+        [p.name, p.kind.name, p.type.shape(), None if p.default is None else p.default.source]
+        for p in signature.parameters
     ]
-    wire = encode([seen, signature.returns.shape(), signature.is_async])
+    wire = encode([parameters, signature.returns.shape(), signature.is_async])
     return hashlib.blake2b(wire, digest_size=16).hexdigest()
 
 

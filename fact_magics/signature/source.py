@@ -1,4 +1,4 @@
-"""A tool's module as one object: its text, and everything that is read from the text, each part once."""
+"""The source of a tool, with all facts that are read from its text; each is read once, when first used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fact_magics.sandbox.boot import CONNECTOR
-from fact_magics.signature.purity import is_self_contained, varies
+from fact_magics.signature.purity import COMPUTING, reaches_out, varies
 from fact_magics.signature.reading import read_signature
 
 if TYPE_CHECKING:
@@ -21,24 +21,17 @@ CONNECTOR_NEEDS = "aiohttp"
 
 @dataclass(frozen=True)
 class ToolSource:
-    """The source of a tool. Nothing of it is ever run here, and it is parsed at most once.
+    """The source of a tool. It is never run here, and parsed at most once.
 
     A text that does not parse has no imports and no functions; `parsed` holds the error.
-
-    Attributes
-    ----------
-    text : str
-        The module.
-    name : str
-        The function that is the tool.
     """
 
     text: str
-    name: str
+    name: str  # of the function that is the tool
 
     @cached_property
     def parsed(self) -> ast.Module | Exception:
-        """The syntax tree, or the error where the text does not parse."""
+        """The syntax tree, or the error if the text does not parse."""
         try:
             return ast.parse(self.text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -46,7 +39,7 @@ class ToolSource:
 
     @property
     def tree(self) -> ast.Module | None:
-        """The syntax tree; None where the text does not parse."""
+        """The syntax tree; None if the text does not parse."""
         return self.parsed if isinstance(self.parsed, ast.Module) else None
 
     @cached_property
@@ -56,7 +49,7 @@ class ToolSource:
 
     @property
     def defines_tool(self) -> bool:
-        """Whether a function with the tool's name stands at the top level."""
+        """Whether the module defines a function with the tool's name at its top level."""
         return self.tree is not None and any(
             isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == self.name
             for node in self.tree.body
@@ -64,18 +57,12 @@ class ToolSource:
 
     @cached_property
     def signature(self) -> Signature:
-        """The tool's signature.
-
-        Raises
-        ------
-        SignatureError
-            There is no such function, or its signature can't be validated and described.
-        """
+        """The tool's signature; see `read_signature` for its errors."""
         return read_signature(self.text, self.name, self.tree)
 
     @cached_property
     def packages(self) -> frozenset[str]:
-        """Top-level names of all imported packages; the HTTP connector of this package by its whole name."""
+        """Top-level names of all imported packages; this package's HTTP connector has its full name."""
         found: set[str] = set()
         for node in self.nodes:
             if isinstance(node, ast.Import):
@@ -88,16 +75,16 @@ class ToolSource:
 
     @cached_property
     def imports(self) -> tuple[str, ...]:
-        """Imported packages outside the standard library, sorted, with the one that the connector needs."""
+        """Imported packages outside the standard library, sorted, with the one the connector needs."""
         found = self.packages - sys.stdlib_module_names
         return tuple(sorted(found | {CONNECTOR_NEEDS} if CONNECTOR in found else found))
 
     @cached_property
     def varies(self) -> bool:
-        """Whether it reads the clock, randomness or anything else that differs between equal calls."""
+        """Whether the module reads the clock, randomness or anything else that may change between calls."""
         return varies(self.nodes)
 
     @cached_property
     def is_self_contained(self) -> bool:
-        """Whether it imports only modules that compute, and uses no builtin that reaches further."""
-        return is_self_contained(self.nodes)
+        """Whether the module imports only modules that compute, and uses no builtin that can read more."""
+        return self.packages <= COMPUTING and not any(map(reaches_out, self.nodes))

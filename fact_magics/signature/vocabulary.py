@@ -1,9 +1,8 @@
 """The closed vocabulary of types that a tool's signature is written in.
 
-The class of a type holds all that the package knows about it: how the type is written, validated, described
-as JSON Schema, compared, and read back from the history. To add a type without parts, add a row to
-`scalars.SCALARS`; to add another one, add a class here or in `classes`. Both need names in `annotations`.
-To ask something about a type and all its parts, ask it of each type in `Type.walk`.
+The class of a type defines how the type is written, validated, described as JSON Schema, compared, and read
+back from the history. To add a type without parts, add a row to `scalars.SCALARS`; for any other type, add a
+class here or in `classes`. Then add the type's names to `annotations`.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ ALLOWED = (
     "datetime, time, timedelta, Decimal, UUID, Path, Any, or an Enum, dataclass, TypedDict or NamedTuple of "
     "the tool's own."
 )
-"""The vocabulary in one sentence, for errors about a type that is not part of it."""
+"""The vocabulary in one sentence, for errors about unsupported types."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,40}")
 
@@ -35,8 +34,8 @@ _INTEGER = re.compile(r"-?[0-9]{1,40}")
 class Mode(NamedTuple):
     """How values are validated."""
 
-    direction: Literal["input", "result"]  # only inputs may hold values of the tool's classes
-    exact: bool = False  # whether a value is accepted only if nothing in it has to be converted
+    direction: Literal["input", "result"]  # only inputs may contain instances of the tool's classes
+    exact: bool = False  # whether to accept only values that need no conversion
 
 
 class Type(ABC):
@@ -49,7 +48,7 @@ class Type(ABC):
 
     @property
     def parts(self) -> tuple[Type, ...]:
-        """The types that this one is composed of."""
+        """The types directly inside this type."""
         return ()
 
     def walk(self) -> Iterator[Type]:
@@ -65,33 +64,33 @@ class Type(ABC):
 
     @abstractmethod
     def shape(self) -> list[object]:
-        """Describe, as nested lists of plain data, exactly what a caller can notice of the type."""
+        """Describe, as nested lists of plain data, all of the type that a caller can notice."""
 
     @abstractmethod
     def core_schema(self, mode: Mode) -> CoreSchema:
-        """Build Pydantic's core schema, from which validators are made."""
+        """Build Pydantic's core schema, from which a validator is made."""
 
     @abstractmethod
     def json_schema(self) -> dict[str, Any]:
-        """Describe in JSON Schema, draft 2020-12, what an input may look like in JSON."""
+        """Describe the JSON of an input as JSON Schema, draft 2020-12."""
 
     @property
     def json_kinds(self) -> frozenset[str]:
-        """The kinds of JSON that the history may hold for a value, as `scalars.json_kind` names them."""
+        """Kinds of JSON (see `scalars.json_kind`) that the history may contain for a value of this type."""
         return frozenset().union(*(part.json_kinds for part in self.parts))
 
     @property
     def recorded_exactly(self) -> bool:
-        """Whether the JSON in the history can mean one value only, apart from the types inside this one."""
+        """Whether recorded JSON has exactly one meaning; types inside this type are judged separately."""
         return True
 
     def from_recorded(self, data: Any) -> object:
-        """Read a value back from the JSON in the history; JSON of another kind is returned unchanged.
+        """Read a value back from the JSON in the history; JSON of an unexpected kind is returned unchanged.
 
         Raises
         ------
         ValueError
-            The text was cut, or may mean several values.
+            The text was cut, or has more than one meaning.
         """
         return self._from_recorded(data) if json_kind(data) in self.json_kinds else data
 
@@ -247,11 +246,11 @@ class UnionOf(Type):
         if len(members) == 1:
             only = members[0].core_schema(mode)
         else:
-            # A member that does not convert the value wins over one that does: 1 is an int in `float | int`.
+            # Members that need no conversion are tried first: 1 is an int in `float | int`.
             choices: list[CoreSchema | tuple[CoreSchema, str]]
             choices = [member.core_schema(mode._replace(exact=True)) for member in members]
             if not mode.exact:
-                members.sort(key=lambda member: member == Scalar("datetime"))  # ISO dates are datetimes too
+                members.sort(key=lambda member: member == Scalar("datetime"))  # last: it accepts ISO dates
                 choices += [member.core_schema(mode) for member in members]
             only = cs.union_schema(
                 choices,
@@ -290,7 +289,7 @@ _SIZE_KEYWORDS = {"string": "Length", "array": "Items", "object": "Properties"}
 
 @dataclass(frozen=True)
 class Bounded(Type):
-    """A type with bounds, each a name, such as ``ge``, and a value: ``Annotated[int, Field(ge=0)]``."""
+    """A type with bounds as pairs of name and value: ``Annotated[int, Field(ge=0)]`` has ``("ge", 0)``."""
 
     base: Scalar | Container
     bounds: tuple[tuple[str, object], ...]
@@ -326,8 +325,8 @@ class Bounded(Type):
 
 
 def union(members: tuple[Type, ...]) -> Type:
-    """Join types into one, without nested unions and repeated members."""
-    flat: dict[str, Type] = {}  # by repr: Literal[1] and Literal[True] are equal as tuples, but two types
+    """Join types into a union; nested unions are flattened and repeated members removed."""
+    flat: dict[str, Type] = {}  # by repr, because Literal[1] and Literal[True] compare equal
     for member in members:
         for part in member.members if isinstance(member, UnionOf) else (member,):
             flat.setdefault(repr(part), part)
@@ -343,5 +342,5 @@ def _list_as_tuple(value: object) -> object:
 
 
 def _integer_key(value: object) -> object:
-    # The keys of JSON objects are always text, and as a key no other reading of it is possible.
+    # The keys of JSON objects are always text.
     return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value

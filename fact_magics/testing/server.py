@@ -188,7 +188,13 @@ class ModelServer:
         pace: float | None = None,
         chunk: int = 4,
     ) -> None:
-        """Send `after` characters of `text`, then end as `ending` says; see `Reply`."""
+        """Send `after` characters of `text`, then end as `ending` says; see `Reply`.
+
+        Raises
+        ------
+        ValueError
+            There is no such ending.
+        """
         if ending not in get_args(Ending):
             raise ValueError(f"ending must be one of {', '.join(get_args(Ending))}; got {ending!r}")
         self._script.append(Reply(text=text, ending=ending, after=after, pace=pace, chunk=chunk))

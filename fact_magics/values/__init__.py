@@ -1,12 +1,12 @@
 """The canonical form of values: one definition for cache keys, the wire to the sandbox, and the history.
 
-`foreign` converts objects of notebooks to plain values, `wire` writes and reads these, `plain` writes them as
-JSON for people and `showing` on one line, and `literals` reads them from Python source.
+`foreign` converts objects of notebooks to plain values, `wire` writes these as bytes and reads them back,
+`plain` writes them for people, and `literals` reads them from Python source.
 """
 
 from fact_magics.values.foreign import normalise
 from fact_magics.values.forms import ToolEnum, ToolObject, ValueTypeError, WireError
-from fact_magics.values.plain import plain
+from fact_magics.values.plain import brief, plain
 from fact_magics.values.wire import decode, decode_result, encode, encode_call
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "ToolObject",
     "ValueTypeError",
     "WireError",
+    "brief",
     "decode",
     "decode_result",
     "encode",

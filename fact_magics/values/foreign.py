@@ -1,4 +1,4 @@
-"""Convert objects of notebooks and tools to the plain Python values that they mean."""
+"""Convert objects of notebooks and tools, such as arrays and data frames, to plain Python values."""
 
 from __future__ import annotations
 
@@ -27,31 +27,24 @@ _KEY_CHARACTERS = 40
 
 
 def normalise(value: object, *, where: str = "input") -> object:
-    """Convert an object to the plain Python value that it means.
+    """Convert an object to a plain Python value.
 
     Numpy scalars become numbers; arrays, Series and indexes become lists; a DataFrame becomes its records;
-    Timestamps and Timedeltas become those of the standard library (to the microsecond); NaT and NA become
-    None; Enum members become their value; instances of dataclasses and Pydantic models become dicts; named
-    tuples become tuples; instances of subclasses of builtin types become instances of the base. No library is
-    imported: its types are recognised by the name of their module.
-
-    Parameters
-    ----------
-    value : object
-        Anything.
-    where : str
-        The name of the value in errors.
+    Timestamps and Timedeltas become datetimes and timedeltas (to the microsecond); NaT and NA become None;
+    Enum members become their value; instances of dataclasses and Pydantic models become dicts; named tuples
+    become tuples; instances of subclasses of builtin types become instances of the builtin type. No library
+    is imported: types are recognised by the name of their module. Errors name the value `where`.
 
     Returns
     -------
     object
-        The value itself if it is plain JSON, otherwise a new one made of None, bool, int, float, str, bytes,
-        list, tuple, dict, set, frozenset, date, datetime, time, timedelta, Decimal, UUID and Path.
+        The value itself if it is plain JSON, otherwise a new value made of None, bool, int, float, str,
+        bytes, list, tuple, dict, set, frozenset, date, datetime, time, timedelta, Decimal, UUID and Path.
 
     Raises
     ------
     ValueTypeError
-        The value has no plain meaning, is nested deeper than `MAX_DEPTH`, or contains itself.
+        The value has no plain equivalent, is nested deeper than `MAX_DEPTH`, or contains itself.
     """
     return value if is_json(value, 0) else normalise_at(value, where, 0)
 
@@ -123,7 +116,7 @@ def _normalise_dict(value: Mapping[Any, Any], depth: int) -> dict[object, object
 
 
 def key_text(key: object) -> str:
-    """Write a dict's key on one short line: text, a number or None as itself, any other by its type."""
+    """Write a dict's key on one short line; a key that is not text, a number or None is shown by its type."""
     if isinstance(key, str):
         text = json.dumps(str.__str__(key), ensure_ascii=False)
     elif isinstance(key, bool | int | float | NONE):
@@ -138,7 +131,7 @@ def _check_hashable(value: object, role: str) -> None:
         hash(value)
     except TypeError:
         problem = f"{role} that is a {type(value).__name__}"
-        raise ValueTypeError(problem, "a text, number or tuple there") from None
+        raise ValueTypeError(problem, "text, a number or a tuple there") from None
 
 
 def _normalise_foreign(value: Any, depth: int) -> object:
@@ -152,7 +145,7 @@ def _normalise_foreign(value: Any, depth: int) -> object:
         return _from_object(value, depth)
     except (ValueTypeError, RecursionError, MemoryError):
         raise
-    except Exception as error:  # code of the object's class ran, and may raise anything
+    except Exception as error:  # the object's own code runs here, and may raise anything
         problem = f"a {type(value).__name__} that fails when it is read ({type(error).__name__})"
         raise ValueTypeError(problem) from error
 
@@ -192,11 +185,11 @@ def _from_numpy(value: Any, _base: str, depth: int) -> object:
         unit = dtype.name.partition("[")[2].rstrip("]")
         if unit in {"ns", "ps", "fs", "as"}:
             value = value.astype(f"{dtype.kind}8[us]")
-        if int in set(map(type, value.ravel().tolist())):  # what datetime can't hold, numpy gives as an int
-            problem = f"a {dtype.name} outside the range of Python's own dates"
+        if int in set(map(type, value.ravel().tolist())):  # numpy returns an int if datetime can't hold it
+            problem = f"a {dtype.name} outside the range of Python's dates"
             raise ValueTypeError(problem, "dates in the years 1 to 9999")
     plain = value.tolist()
-    if type(plain) is type(value):  # a longdouble's Python scalar is itself
+    if type(plain) is type(value):  # tolist() returns a longdouble unchanged
         return complex(value) if dtype.kind == "c" else float(value)
     return _normalise(plain, depth)
 
@@ -211,7 +204,7 @@ def _from_pandas(value: Any, base: str, depth: int) -> object:
         return value.to_pytimedelta()
     if hasattr(value, "columns") and hasattr(value, "to_dict"):
         if not value.columns.is_unique:
-            raise ValueTypeError("a DataFrame with repeated column names", "one with distinct names")
+            raise ValueTypeError("a DataFrame with repeated column names", "a DataFrame with distinct names")
         columns = [_pandas_items(value.iloc[:, index]) for index in range(value.shape[1])]
         names = value.columns.tolist()
         records = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
@@ -225,7 +218,7 @@ def _pandas_items(series: Any) -> list[object]:
     items: list[object] = series.tolist()
     if getattr(series.dtype, "kind", "f") == "f":
         return items
-    # In a column that is not of floats, NaN is how pandas marks missing values.
+    # In a column of another type than float, NaN marks a missing value.
     return [None if type(item) is float and isnan(item) else item for item in items]
 
 
@@ -277,7 +270,7 @@ def _date(value: date) -> date:
 
 def _too_deep() -> ValueTypeError:
     problem = f"a value nested deeper than {MAX_DEPTH} levels, or inside itself,"
-    return ValueTypeError(problem, "a flatter one")
+    return ValueTypeError(problem, "a flatter value")
 
 
 # The first base that fits decides, so a generator comes before an iterator.

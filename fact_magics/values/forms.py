@@ -10,10 +10,10 @@ from math import isfinite
 from typing import Any
 
 MAX_DEPTH = 200
-"""How deep containers may be nested; json's own recursion, three levels for one of ours, stays in bounds."""
+"""How deep containers may be nested; json needs up to three levels of recursion for each."""
 
 WORD = 1 << 63
-"""Integers from ``-WORD`` to ``WORD - 1`` are written as JSON integers, others in a form of their own."""
+"""Integers from ``-WORD`` to ``WORD - 1`` are written as JSON integers, others as ``$int`` objects."""
 
 NONE = type(None)
 TEXTUAL = frozenset({str, bool, NONE})
@@ -27,7 +27,7 @@ class WireError(ValueError):
 
 
 class ValueTypeError(TypeError):
-    """A value, or something inside it, that has no canonical form.
+    """A value, or a part of it, has no canonical form.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class ValueTypeError(TypeError):
     where : str
         The name of the whole value: ``result``, or a parameter's name.
     path : list of str
-        The steps from the whole value to the one that was found: ``['["rows"]', '[3]']``.
+        The steps from the whole value to the part that was found: ``['["rows"]', '[3]']``.
     """
 
     def __init__(self, problem: str, instead: str = "plain data") -> None:
@@ -55,21 +55,14 @@ class ValueTypeError(TypeError):
         steps = self.path
         if len(steps) > _PATH_PARTS:
             steps = [*steps[: _PATH_PARTS // 2], "…", *steps[-_PATH_PARTS // 2 :]]
-        way_out = f"leave the tool; return {self.instead}"
-        way_in = f"enter a tool; pass {self.instead}"
-        way = way_out if self.where == "result" else way_in
-        return f"{self.where}{''.join(steps)}: {self.problem} can't {way}"
+        advice = "leave the tool; return" if self.where == "result" else "enter a tool; pass"
+        return f"{self.where}{''.join(steps)}: {self.problem} can't {advice} {self.instead}"
 
 
 class ToolObject:
-    """Stands for an instance of a class of the tool until the worker makes it: the kernel has no such class.
+    """Stands for an instance of a tool's class, which exists only in the worker.
 
-    Parameters
-    ----------
-    class_name : str
-        The class's name in the tool's module.
-    fields : dict
-        The keyword arguments of its constructor.
+    The worker passes `fields` to the constructor as keyword arguments.
     """
 
     __slots__ = ("class_name", "fields")
@@ -79,9 +72,8 @@ class ToolObject:
         self.fields = fields
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ToolObject):
-            return NotImplemented
-        return self.class_name == other.class_name and self.fields == other.fields
+        mine = (self.class_name, self.fields)
+        return isinstance(other, ToolObject) and mine == (other.class_name, other.fields)
 
     def __hash__(self) -> int:
         return hash((self.class_name, tuple(self.fields)))
@@ -91,13 +83,7 @@ class ToolObject:
 
 
 class ToolEnum:
-    """Stands for a member of an enumeration of the tool until the worker finds it.
-
-    Parameters
-    ----------
-    class_name, member : str
-        The name of the enumeration in the tool's module, and of the member.
-    """
+    """Stands for a member of a tool's enumeration, which exists only in the worker."""
 
     __slots__ = ("class_name", "member")
 
@@ -106,9 +92,8 @@ class ToolEnum:
         self.member = member
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ToolEnum):
-            return NotImplemented
-        return self.class_name == other.class_name and self.member == other.member
+        mine = (self.class_name, self.member)
+        return isinstance(other, ToolEnum) and mine == (other.class_name, other.member)
 
     def __hash__(self) -> int:
         return hash((self.class_name, self.member))
@@ -118,7 +103,7 @@ class ToolEnum:
 
 
 def is_json(value: object, depth: int) -> bool:
-    """Whether the C encoder writes the value in canonical form; stops at `MAX_DEPTH`, so at cycles too."""
+    """Whether the C encoder writes the value in canonical form; false beyond `MAX_DEPTH`, so for cycles."""
     kind = type(value)
     if kind in TEXTUAL:
         return True

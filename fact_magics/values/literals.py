@@ -1,4 +1,4 @@
-"""Read literal values of a closed set from syntax trees; nothing is ever evaluated."""
+"""Read literals, such as ``[1, date(2024, 1, 2)]``, from syntax trees without evaluating them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,7 @@ SPELLINGS = (
 
 
 class LiteralError(ValueError):
-    """An expression that can't be read as a literal.
-
-    Parameters
-    ----------
-    node : ast.expr
-        The expression.
-    problem : str
-        What is wrong with it, if it has the form of a literal.
-    """
+    """An expression can't be read as a literal; `problem` is the reason if it has the form of a literal."""
 
     def __init__(self, node: ast.expr, problem: str = "") -> None:
         self.node = node
@@ -40,7 +32,7 @@ class LiteralError(ValueError):
 
 
 def source_of(node: ast.AST, limit: int = _SHOWN) -> str:
-    """Write an expression on one line, cut to `limit` characters."""
+    """Write an expression on one line, shortened to `limit` characters."""
     try:
         text = " ".join(ast.unparse(node).split())
     except (RecursionError, ValueError):  # ValueError: an int too long to print
@@ -49,7 +41,7 @@ def source_of(node: ast.AST, limit: int = _SHOWN) -> str:
 
 
 def dotted_name(node: ast.expr) -> str | None:
-    """Return ``a.b.c`` for such an expression, else None."""
+    """Return the dotted name that an expression consists of, such as ``a.b.c``, or None."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
@@ -60,19 +52,12 @@ def dotted_name(node: ast.expr) -> str | None:
 
 
 def well_known(name: str) -> str | None:
-    """Resolve a name where nothing is imported: ``date`` and ``datetime.date`` mean the same."""
+    """Resolve a name without imports: ``date`` and ``datetime.date`` both give ``datetime.date``."""
     return _BARE.get(name, name if name in _CALLS or name in _NAMES else None)
 
 
 def read_literal(node: ast.expr, resolve: Callable[[str], str | None] = well_known) -> Any:
-    """Read a literal.
-
-    Parameters
-    ----------
-    node : ast.expr
-        The expression.
-    resolve : callable
-        Maps a name as it is written (``dt.date``) to its origin (``datetime.date``), or to None.
+    """Read a literal; `resolve` maps a name (``dt.date``) to its full name (``datetime.date``), or to None.
 
     Raises
     ------
@@ -124,7 +109,7 @@ def _built(
     try:
         return build(*args, **(kwargs or {}))
     except ArithmeticError:
-        raise LiteralError(node, "there is no such value") from None
+        raise LiteralError(node, "no such value exists") from None
     except (TypeError, ValueError) as error:
         raise LiteralError(node, str(error)) from None
 

@@ -1,7 +1,7 @@
-"""The wire form of values: written for keys, for the sandbox and for the history, and read back.
+"""The wire form of values, for cache keys, the sandbox and the history: writing and reading.
 
-It is UTF-8 JSON. A value that JSON can't express is an object with one key that starts with ``$``. A dict
-that has such keys itself is written as ``$dict``, so nothing is ambiguous.
+The form is UTF-8 JSON. A value that JSON can't express is an object with one key that starts with ``$``. A
+dict that has such a key itself is written as a ``$dict`` object, so the form is unambiguous.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from .forms import INTS, MAX_DEPTH, TEXTUAL, WORD, ToolEnum, ToolObject, WireErr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-_CALL_DEPTH = 2  # the object and the list or object in which a call wraps its arguments
+_CALL_DEPTH = 2  # a call wraps its arguments in an object, and in a list or object inside it
 _MAX_WIRE_DEPTH = MAX_DEPTH + _CALL_DEPTH
 _SHOWN = 40
-# Each key is compared with all others of the same hash, and a tool can choose any number of such keys.
+# Python compares a key with all keys of the same hash, and a tool could return any number of those.
 _MOST_OF_ONE_HASH = 100
 # Even an empty list takes as much memory as 25 bytes of text.
 _MOST_CONTAINERS = 4_000_000
-# A string without an end matches up to the end of the wire, so that each byte is searched once.
+# An unterminated string matches up to the end of the wire, so that each byte is searched only once.
 _STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
-# Text with surrogates must be written as ASCII escapes, and such a pair would be read back as one character.
+# Surrogates must be written as ASCII escapes, and an escaped pair would be read back as one character.
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
@@ -56,7 +56,7 @@ def encode(value: object, *, where: str = "result") -> bytes:
     Raises
     ------
     ValueTypeError
-        The value, or one inside it, has no canonical form; names the path to it.
+        The value, or a part of it, has no canonical form; the message names the path to the part.
     """
     return _write(value, where, 0)
 
@@ -96,7 +96,7 @@ def _writer(*, ensure_ascii: bool) -> Callable[[object], str]:
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return encoder.encode
-    # `encode` makes this anew each time, which takes as long as writing the input of an ordinary call.
+    # JSONEncoder.encode makes a new C encoder each time, which takes as long as writing an ordinary input.
     text = json.encoder.encode_basestring_ascii if ensure_ascii else json.encoder.encode_basestring
     write = make(None, encoder.default, text, None, ":", ",", False, False, False)
     return lambda value: "".join(write(value, 0))
@@ -123,7 +123,7 @@ def _lower(value: Any, escaped: bool) -> object:
 
 
 def _lower_items(items: Iterable[object], escaped: bool) -> list[object]:
-    # Not a comprehension: on Python 3.11 each level of a deep value would take one frame more.
+    # A comprehension would need one more frame for each level of a deep value on Python 3.11.
     return [*map(_lower, items, repeat(escaped))]
 
 
@@ -176,8 +176,8 @@ def decode(wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
     wire : bytes
         Bytes that `encode` wrote, or that a tool's process sent.
     classes : mapping of str to type, optional
-        The tool's own classes by name, to make instances of. Without them such values stay `ToolObject` and
-        `ToolEnum`.
+        The tool's own classes by name, to create their instances. Without it, these values are returned as
+        `ToolObject` and `ToolEnum`.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def decode_result(wire: bytes) -> object:
     Raises
     ------
     WireError
-        As for `decode`, and for values of the tool's classes, which only travel into a tool.
+        As for `decode`; also for instances of the tool's classes, which may only be in the input.
     """
     if _containers(wire) > _MOST_CONTAINERS and _containers(_STRING.sub(b"", wire)) > _MOST_CONTAINERS:
         raise WireError(f"more than {_MOST_CONTAINERS:,} lists and objects")
@@ -209,14 +209,14 @@ def _read(wire: bytes, tagged: json.JSONDecoder, max_depth: int) -> object:
     except WireError:
         raise
     except _ConstructorFailed as error:
-        raise error.__cause__ from None  # type: ignore[misc] # it has one
+        raise error.__cause__ from None  # type: ignore[misc] # _construct sets the cause
     except RecursionError:
         raise WireError(f"a value nested deeper than {MAX_DEPTH} levels") from None
     except (ValueError, ArithmeticError, TypeError) as error:
         raise WireError(f"not the canonical form of a value: {error}") from None
     if end != len(text):
         raise WireError("not the canonical form of a value: more text follows it")
-    # A few brackets can't be deep, and counting them is far cheaper than walking the value.
+    # Counting brackets is far cheaper than walking the value, and few brackets can't be nested deep.
     if len(wire) > max_depth and _containers(wire) > max_depth and _deeper_than(value, max_depth):
         raise WireError(f"a value nested deeper than {MAX_DEPTH} levels")
     return value
@@ -227,7 +227,7 @@ def _containers(wire: bytes) -> int:
 
 
 def _decoder(readers: Mapping[str, tuple[type, Callable[[Any], object]]]) -> json.JSONDecoder:
-    """Make a decoder that reads ``$`` objects: the type of what is in each, and what reads it."""
+    """Make a decoder for ``$`` objects; `readers` gives the type and the reader of the value of each key."""
 
     def read(fields: dict[str, Any]) -> object:  # json calls this with each object, innermost first
         tag = next(iter(fields), "")
@@ -251,7 +251,7 @@ def _decoder(readers: Mapping[str, tuple[type, Callable[[Any], object]]]) -> jso
 
 
 def _call_decoder(classes: Mapping[str, type] | None) -> json.JSONDecoder:
-    """Make a decoder for calls: they may hold values of the tool's classes."""
+    """Make a decoder that also reads instances of the tool's classes, as calls may contain them."""
 
     def find(name: str) -> Any:
         if name not in classes:  # type: ignore[operator]
@@ -277,7 +277,7 @@ def _call_decoder(classes: Mapping[str, type] | None) -> json.JSONDecoder:
 
 
 class _ConstructorFailed(Exception):
-    """Carries what a constructor raised through json's decoder."""
+    """Carries an exception from a constructor through json's decoder."""
 
 
 def _construct(cls: type, fields: dict[str, object]) -> object:
@@ -350,7 +350,7 @@ def _deeper_than(value: object, limit: int) -> bool:
     level = [value]
     for _ in range(limit + 1):
         below: list[object] = []
-        empty = True  # a container with nothing in it is a level too, as it is for `encode`
+        empty = True  # an empty container counts as a level, as in `encode`
         for item in level:
             if type(item) is dict:
                 below.extend(item.keys())

@@ -1,1 +1,1 @@
-"""From a request to an accepted tool: prompt, examples, parser, checks, proof, and the loop around them."""
+"""The writing of a tool: prompt, examples, parser, checks, proof, and the loop that repeats them."""

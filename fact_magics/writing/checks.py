@@ -1,4 +1,4 @@
-"""Checks that a candidate must pass before it runs; all of them only read its text."""
+"""Checks of a candidate's text, which must pass before the candidate is run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from fact_magics.tool import Example
 
 _MAX_SOURCE = 200_000
-_OWN_PACKAGE = "fact_magics"
 _UNUSABLE = {
     "input": "reads from the keyboard, which a tool does not have",
     "exit": "ends its process",
@@ -34,7 +33,7 @@ def check(source: ToolSource, examples: Iterable[Example] = ()) -> tuple[str, ..
     Returns
     -------
     tuple of str
-        One sentence for each failure, addressed to the author; empty for a candidate that may be run.
+        One sentence for each failure, addressed to the author; empty if the candidate may be run.
     """
     if len(source.text) > _MAX_SOURCE:
         return (f"The module is {len(source.text):,} characters long; the limit is {_MAX_SOURCE:,}.",)
@@ -61,29 +60,28 @@ def check(source: ToolSource, examples: Iterable[Example] = ()) -> tuple[str, ..
 def _syntax_fault(source: ToolSource) -> str:
     fault = source.parsed
     if isinstance(fault, ast.Module):
-        try:  # the compiler refuses more than the parser, such as a return outside a function
+        try:  # finds errors that the parser does not, such as a return outside a function
             compile(fault, "<candidate>", "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             fault = error
     if isinstance(fault, SyntaxError):
         return f"Line {fault.lineno} does not parse: {fault.msg}: {one_line(fault.text or '', 120)}"
-    return (
-        ""
-        if isinstance(fault, ast.Module)
-        else f"The module does not parse: {fault or type(fault).__name__}."
-    )
+    if isinstance(fault, Exception):
+        return f"The module does not parse: {fault or type(fault).__name__}."
+    return ""
 
 
 def _import_failure(package: str) -> str:
-    if package == _OWN_PACKAGE:
+    if package == "fact_magics":
         return (
-            "The module imports fact_magics, but a tool can't call another stored tool: put the code that it "
-            f"needs into the module. Allowed is only: from {CONNECTOR} import {', '.join(CONNECTOR_NAMES)}"
+            "The module imports fact_magics, but a tool can't call another stored tool. Put all code that it "
+            f"needs into the module. The only import allowed is: from {CONNECTOR} import "
+            f"{', '.join(CONNECTOR_NAMES)}"
         )
     if package == CONNECTOR:
         if has_connector():
             return ""
-        return f"The module imports {CONNECTOR}, which needs {CONNECTOR_NEEDS}, which is not installed here."
+        return f"The module imports {CONNECTOR}, but the package {CONNECTOR_NEEDS} is not installed here."
     if package in sys.stdlib_module_names or _installed(package):
         return ""
     return f"The module imports {package}, which is not installed here. Use the standard library instead."
@@ -95,7 +93,7 @@ def has_connector() -> bool:
 
 
 def _installed(package: str) -> bool:
-    # Only a top-level name: looking for a submodule would import, and so run, its parent here.
+    # The name must be top-level: the search for a submodule would import, and so run, its parent.
     try:
         return package in sys.modules or find_spec(package) is not None
     except (ImportError, ValueError):

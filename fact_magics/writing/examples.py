@@ -1,7 +1,7 @@
-"""Reads the body of a cell that asks for a tool: plain language, and the examples that are its contract.
+"""Reads the body of a cell that asks for a tool: a description and examples.
 
-An example is ``>>> NAME(literal, ...)``, continued by ``...`` lines, and below it one literal, or the
-header of a traceback and an exception. A blank line or the next ``>>>`` ends it.
+An example is ``>>> NAME(literal, ...)``, continued by ``...`` lines, with one literal below it, or the
+header of a traceback and an exception. It ends at a blank line or the next ``>>>``.
 """
 
 from __future__ import annotations
@@ -28,29 +28,21 @@ _MAX_BODY = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The parts of a cell's body.
-
-    Attributes
-    ----------
-    description : str
-        The plain language, without the examples.
-    examples : tuple of Example
-        In the order of the cell.
-    """
+    """The description in a cell's body, without the examples, and the examples in order."""
 
     description: str
     examples: tuple[Example, ...]
 
 
 class _Block(NamedTuple):
-    """The lines of one example, as they stand in the cell."""
+    """The lines of one example, as written in the cell."""
 
     line: int
     call: list[str]
     expected: list[str]
 
     def refuse(self, problem: str, hint: str, *, line: int = 0, text: str = "") -> CellError:
-        """Build an error about the call; or about `text`, which stands `line` lines below its start."""
+        """Build an error about the call, or about `text`, which is `line` lines below its first line."""
         return _refuse(self.line + line, text or f">>> {self.call[0]}", problem, hint)
 
 
@@ -60,14 +52,14 @@ def read_body(body: str, name: str) -> Body:
     Parameters
     ----------
     body : str
-        The cell below its magic line, as it was written: before ``{{name}}`` is replaced by a value.
+        The cell below its magic line, before ``{{name}}`` is replaced by a value.
     name : str
         The tool that every example must call.
 
     Raises
     ------
     CellError
-        For an example outside the grammar, with its line.
+        An example is malformed; the message names its line.
     """
     if len(body) > _MAX_BODY:
         raise CellError(
@@ -81,21 +73,21 @@ def read_body(body: str, name: str) -> Body:
 
 
 def _refuse_lost_prompts(text: str, name: str) -> None:
-    """Refuse lines that were examples before IPython removed the ``>>>``, as it does in a whole script."""
+    """Refuse lines that look like examples without ``>>>``, which IPython removes in a script."""
     lines = text.split("\n")
     for number, (line, following) in enumerate(pairwise(map(str.strip, lines)), start=1):
         if line.startswith(f"{name}(") and _is_example(line, following):
             raise _refuse(
                 number,
                 line,
-                "this looks like an example that lost its >>>",
+                "this looks like an example without >>>",
                 "Write >>> before it. In a script, IPython removes the >>> unless the extension is loaded "
                 "first: ipython --ext fact_magics SCRIPT.",
             )
 
 
 def _is_example(line: str, following: str) -> bool:
-    """Tell whether a line is a call, and the next one a literal or the header of a traceback."""
+    """Tell whether a line is a call, and the next line a literal or the header of a traceback."""
     try:
         if not _TRACEBACK.match(following):
             ast.literal_eval(following)
@@ -115,7 +107,7 @@ def _split(body: str) -> tuple[str, list[_Block]]:
             index += 1
             continue
         if not _PROMPT.match(lines[index]):
-            raise _refuse(index + 1, lines[index], "there must be a space after >>>", "Write >>> NAME(...).")
+            raise _refuse(index + 1, lines[index], "the space after >>> is missing", "Write >>> NAME(...).")
         start = index
         indent = len(lines[index]) - len(lines[index].lstrip())
         call = [_PROMPT.sub("", lines[index])]
@@ -148,7 +140,7 @@ def _example(block: _Block, name: str) -> Example:
 def _read_call(block: _Block, source: str, name: str) -> ast.Call:
     hint = f"Write one call with literal arguments: >>> {name}(...)."
     if _DIRECTIVE.search(source):
-        raise block.refuse("an example takes no doctest directives", hint)
+        raise block.refuse("an example can't have doctest directives", hint)
     try:
         statements = ast.parse(source).body
     except SyntaxError as error:
@@ -177,7 +169,7 @@ def _read_call(block: _Block, source: str, name: str) -> ast.Call:
 def _arguments(block: _Block, call: ast.Call) -> tuple[tuple[object, ...], dict[str, object]]:
     starred = any(isinstance(node, ast.Starred) for node in call.args)
     if starred or any(keyword.arg is None for keyword in call.keywords):
-        raise block.refuse("an example takes no * or ** arguments", "Write each argument out.")
+        raise block.refuse("an example can't have * or ** arguments", "Write each argument out.")
     names = [str(keyword.arg) for keyword in call.keywords]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise block.refuse(f"the example gives {repeated[0]} twice", "Give it once.")
@@ -194,7 +186,7 @@ def _read_expected(block: _Block) -> Returned | Raised:
     below = len(block.call)
     if not block.expected:
         raise block.refuse(
-            "the example has no expected value", "Write it on the next line; None too is written out."
+            "the example has no expected value", "Write it on the next line, even if it is None."
         )
     first = block.expected[0]
     if _TRACEBACK.match(first):
@@ -209,14 +201,14 @@ def _read_expected(block: _Block) -> Returned | Raised:
         hint = f"An expected value is one of: {SPELLINGS}."
         raise block.refuse(str(error), hint, line=below + error.node.lineno - 1, text=source) from None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        hint = "Put one literal below the call, and a blank line between it and the text that follows."
+        hint = "Write one literal below the call, then a blank line before any other text."
         problem = "the expected value is not a literal"
         raise block.refuse(problem, hint, line=below, text=source) from None
     return Returned(value, source.strip())
 
 
 def _expression(source: str) -> ast.expr:
-    # Parsed as statements: mode "eval" would need parentheses, which could join two lines to one value.
+    # Not mode "eval", which would need parentheses, and these could join two lines into one value.
     match ast.parse(source.strip()).body:
         case [ast.Expr(value)]:
             return value
@@ -224,7 +216,7 @@ def _expression(source: str) -> ast.expr:
 
 
 def _read_raised(block: _Block) -> Raised:
-    # Frames may be pasted along: the exception begins at the first line that is not indented.
+    # A pasted traceback may have frames: the exception begins at the first line that is not indented.
     below, rest = len(block.call), block.expected[1:]
     start = next((i for i, text in enumerate(rest) if text[:1].strip() and text.strip() != "..."), None)
     if start is None:

@@ -1,4 +1,4 @@
-"""Write, prove, repair: from a request to a candidate whose every example holds."""
+"""Write, prove and repair a tool until every example holds."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from fact_magics.tool import ToolSpec
     from fact_magics.writing.proof import Accepted, Prover
 
-# A model may think aloud without end; a tool is never this long.
+# Stops a model that never ends its answer; a tool is never this long.
 _MAX_TEXT = 1_000_000
 
 _PROBLEMS = {
     "empty": "The answer was empty.",
-    "no-code": "The answer held no Python code block.",
+    "no-code": "The answer has no Python code block.",
     "no-function": "The code in the answer does not define a function named {name} at the top level.",
 }
 
 
 class Author(NamedTuple):
-    """Who wrote a candidate, as the history says it."""
+    """The author of a candidate, as the history names it."""
 
     provider: str
     model: str
@@ -47,16 +47,16 @@ async def write(
     Parameters
     ----------
     provider_of : callable
-        Gives the provider of an attempt, by its number from 1.
+        Returns the provider of an attempt, by its number from 1.
     attempts : list of Attempt
-        Filled as the work goes on, so that the caller can record it however this ends.
+        Each attempt is added when it begins, so that the caller can record it even after an error.
 
     Raises
     ------
     GenerationFailed
-        No candidate was accepted, the model refused, or its text was cut.
+        No candidate was accepted, the model declined, or its answer was cut off.
     ProviderError
-        The model could not be asked.
+        The request to the model failed.
     """
     messages = [Message("user", request_text(spec))]
     asked: Provider | None = None
@@ -69,7 +69,7 @@ async def write(
         attempts.append(attempt)
         prompt = Prompt(RULES, tuple(messages), spec)
         ask = partial(_ask, provider, prompt, spec, prover.emit, attempt)
-        accepted = await _settle(ask, spec, spec.attempts, prover, attempt)
+        accepted = await _attempt(ask, spec, spec.attempts, prover, attempt)
         if accepted is not None:
             return accepted
         messages += [
@@ -89,17 +89,17 @@ async def write(
 async def submit(
     source: str, spec: ToolSpec, author: Author, prover: Prover, attempts: list[Attempt]
 ) -> Accepted | None:
-    """Take a source that is written already as the only candidate.
+    """Prove an existing source as the only candidate.
 
     Parameters
     ----------
     attempts : list of Attempt
-        Gets the one attempt, so that the caller can record it however this ends.
+        The attempt is added when it begins, so that the caller can record it even after an error.
 
     Returns
     -------
     Accepted or None
-        None where it was not accepted; `shortcomings` of the attempt says why.
+        None if the source was not accepted; `shortcomings` of the attempt gives the reason.
     """
 
     async def written() -> ToolSource:
@@ -107,17 +107,17 @@ async def submit(
 
     attempt = Attempt(1, author.provider, author.model, utc_now(), text=source, source=source)
     attempts.append(attempt)
-    return await _settle(written, spec, 1, prover, attempt)
+    return await _attempt(written, spec, 1, prover, attempt)
 
 
-async def _settle(
+async def _attempt(
     draft: Callable[[], Awaitable[ToolSource | None]],
     spec: ToolSpec,
     of: int,
     prover: Prover,
     attempt: Attempt,
 ) -> Accepted | None:
-    """Get one candidate and prove it; record in the attempt how it ended and how long it took."""
+    """Get one candidate and prove it; record the result and the duration in the attempt."""
     prover.emit(AttemptStarted(attempt.number, of, attempt.provider, attempt.model))
     started = time.perf_counter()
     try:
@@ -135,7 +135,7 @@ async def _settle(
 async def _ask(
     provider: Provider, prompt: Prompt, spec: ToolSpec, emit: Listener, attempt: Attempt
 ) -> ToolSource | None:
-    """Have a model write a candidate; None where its answer holds none, which the attempt then tells."""
+    """Have a model write a candidate; return None if its answer has none, and record why in the attempt."""
     stop = await _listen(prompt, provider, emit, attempt)
     extracted = extract(attempt.text, spec.name)
     attempt.source = extracted.source.text

@@ -1,8 +1,8 @@
-"""From a model's text to a module's source, whatever surrounds it.
+"""Extract a module's source from a model's answer.
 
-The prompt asks for one fenced Python block. What arrives may also have no fence, tildes, longer or indented
-fences, several blocks, fences inside docstrings, interpreter prompts, thinking aloud, a byte order mark or
-smart quotes.
+The prompt asks for one fenced Python block. An answer may instead have no fence, tildes, longer or indented
+fences, several blocks, fences inside docstrings, interpreter prompts, the model's thinking, a byte order mark
+or smart quotes.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 Problem = Literal["empty", "no-code", "cut", "no-function"]
 
 _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)$")
-# At the start of a line: prose and code mention these tags too.
+# Only at the start of a line, because prose and code may mention these tags.
 _THINKING = re.compile(r"^[ \t]*<(think|thinking)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE | re.MULTILINE)
 _CODE_LINE = re.compile(
     r"^(?:[ \t]*(?:`{3}|~{3})|import \w|from [\w.]+ import |(?:async )?def \w|class \w+[(:]|@\w|>>> "
     r"|\w+ = |\"\"\"|''')",
     re.MULTILINE,
 )
-# Without quotes: a line that looks like a comment may end a string.
+# A line with a quote does not count: it may look like a comment but end a string.
 _EMPTY_LINE = re.compile(r"\s*(?:#[^'\"]*)?")
-# A model's text is hostile: what is tried again and again is bounded.
+# Limits for repeated attempts, because a model's text may be hostile.
 _MOST_BLOCKS = 50
 _MOST_FENCES = 40
 _MOST_THOUGHTS = 50
@@ -39,27 +39,17 @@ _MOST_PARSED = 2_000_000
 _PYTHON_INFO = ("", "python", "python3", "py", "py3")
 _SMART = str.maketrans({"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'", "\u00a0": " "})
 _DEFINITIONS = (
-    ast.FunctionDef,
-    ast.AsyncFunctionDef,
-    ast.ClassDef,
-    ast.Import,
-    ast.ImportFrom,
-    ast.Assign,
-    ast.AnnAssign,
-)
+    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef,
+    ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """The module that was found in a model's text.
+    """The module that was found in a model's text, or with a `problem` the part of it that was found.
 
-    Attributes
-    ----------
-    source : ToolSource
-        The module, or the best that there is when `problem` is set.
-    problem : str or None
-        ``empty``: no text at all; ``no-code``: prose only; ``cut``: a fence or the code itself was left open;
-        ``no-function``: code, but no function of the requested name.
+    The problem is ``empty``: there is no text; ``no-code``: there is only prose; ``cut``: a fence or the code
+    is not closed; ``no-function``: the code has no function of the requested name.
     """
 
     source: ToolSource
@@ -74,7 +64,7 @@ class _Block:
 
 
 def extract(text: str, name: str) -> Extracted:
-    """Find the module that defines `name` in a model's whole text."""
+    """Find the module that defines `name` in a model's answer."""
     cleaned = text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "").replace("\x00", "")
     cleaned = _without_thinking(cleaned)
     if not cleaned.strip():
@@ -86,16 +76,16 @@ def extract(text: str, name: str) -> Extracted:
     if not candidates:
         return Extracted(ToolSource("", name), "no-code" if blocks[-1].closed else "cut")
     for block in reversed(candidates):
-        source = _mend(block.source)
+        source = _repaired(block.source)
         if source.defines_tool:
-            helpers = [_mend(other.source) for other in candidates if other is not block]
+            helpers = [_repaired(other.source) for other in candidates if other is not block]
             return Extracted(_with_helpers(source, helpers), None if block.closed else "cut")
     if not candidates[-1].closed:
         return Extracted(candidates[-1].source, "cut")
-    # A block that does not parse but names the function is shown to the checks, which say where it breaks.
+    # A block that defines the function but does not parse is not a problem here: the checks find the error.
     named = any(_names_function(block.source.text, name) for block in candidates)
     longest = max(candidates, key=lambda block: len(block.source.text))
-    return Extracted(_mend(longest.source), None if named else "no-function")
+    return Extracted(_repaired(longest.source), None if named else "no-function")
 
 
 def _names_function(text: str, name: str) -> bool:
@@ -103,7 +93,7 @@ def _names_function(text: str, name: str) -> bool:
 
 
 def _without_thinking(text: str) -> str:
-    """Remove the thinking that stands before any code; from there on a tag belongs to the code."""
+    """Remove thinking that comes before the code; a later tag belongs to the code."""
     for _ in range(_MOST_THOUGHTS):
         thought = _THINKING.search(text)
         if thought is None or _CODE_LINE.search(text, 0, thought.start()):
@@ -137,7 +127,7 @@ def _blocks(text: str, name: str) -> Iterator[_Block]:
 def _closing(
     lines: list[str], start: int, ends: Sequence[int], indent: str, name: str
 ) -> tuple[int, ToolSource]:
-    """Find where a block ends: at the first closing fence that stands outside a string literal."""
+    """Find the end of a block: the first closing fence that is not inside a string literal."""
 
     def up_to(end: int) -> ToolSource:
         return ToolSource("\n".join(line.removeprefix(indent) for line in lines[start:end]) + "\n", name)
@@ -151,8 +141,8 @@ def _closing(
 
 
 def _unfenced(text: str, name: str) -> Extracted:
-    """Read text without any fence: the longest run of lines that parses and defines the function."""
-    whole = _mend(ToolSource(text, name))
+    """Read text without fences: find the longest run of lines that parses and defines the function."""
+    whole = _repaired(ToolSource(text, name))
     if whole.defines_tool:
         return Extracted(whole)
     lines = text.split("\n")
@@ -167,10 +157,10 @@ def _unfenced(text: str, name: str) -> Extracted:
                 break
             if source.defines_tool:
                 return Extracted(source)
-            # No run that reaches past the line of the error parses.
+            # A run that includes the line of the error can't parse.
             failed = source.parsed.lineno if isinstance(source.parsed, SyntaxError) else 0
             end = min(end - 1, start + (failed or 0) - 1)
-            # Nor does one become whole by losing blank lines and comments.
+            # Neither can a run that only loses blank lines or comments.
             while end > start and _EMPTY_LINE.fullmatch(lines[end - 1]):
                 end -= 1
     if starts and _names_function(text, name):
@@ -178,13 +168,13 @@ def _unfenced(text: str, name: str) -> Extracted:
     return Extracted(ToolSource("", name), "no-function" if starts else "no-code")
 
 
-def _mend(source: ToolSource) -> ToolSource:
-    """Undo what copying does to code, only where the code does not parse as it is."""
+def _repaired(source: ToolSource) -> ToolSource:
+    """Correct a source that does not parse: remove prompts and indentation, replace smart quotes."""
     if source.tree is not None:
         return source
     text = source.text
-    for mended in (_without_prompts(text), text.translate(_SMART), _dedented(text)):
-        if mended != text and (repaired := ToolSource(mended, source.name)).tree is not None:
+    for changed in (_without_prompts(text), text.translate(_SMART), _dedented(text)):
+        if changed != text and (repaired := ToolSource(changed, source.name)).tree is not None:
             return repaired
     return source
 
@@ -203,7 +193,7 @@ def _dedented(text: str) -> str:
 
 
 def _with_helpers(source: ToolSource, others: Sequence[ToolSource]) -> ToolSource:
-    """Put helpers that came in blocks of their own before the function that uses them."""
+    """Put helpers from other blocks before the function that uses them."""
     loaded = {
         node.id for node in source.nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }

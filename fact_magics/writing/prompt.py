@@ -1,6 +1,6 @@
-"""The texts for a model: stable rules, then the request, then what failed.
+"""The texts for a model: fixed rules, the request, and the failures of the last answer.
 
-The rules are the same for every request, so that a provider can cache them; keep everything else out of them.
+The rules are the same for every request, so that a provider can cache them.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def request_text(spec: ToolSpec) -> str:
 
 
 def repair_text(name: str, failures: Sequence[str]) -> str:
-    """Write what failed in the last answer, as the next message."""
+    """Write the failures of the last answer, as the next message."""
     listed = "\n".join(f"- {failure}" for failure in failures)
     return (
         f"That version of `{name}` was not accepted:\n\n{listed}\n\n"

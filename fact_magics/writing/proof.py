@@ -1,4 +1,4 @@
-"""Proof: whether a source, whoever wrote it, is a tool that does what its examples say."""
+"""Proof that a source, from any author, is a tool for which all examples hold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fact_magics.signature.source import ToolSource
     from fact_magics.tool import Attempt, Example, ToolSpec
 
-# Characters of a failed example's result that are shown when a missing permission is named beside it.
+# How many characters of a failed example's result are shown before the hint about a permission.
 _BESIDE_HINT = 160
 
 
@@ -43,9 +43,7 @@ class PassedFile(Protocol):
 class PassedFiles(Protocol):
     """Finds the files that examples pass as paths."""
 
-    @property
-    def protected(self) -> Protected:
-        """Places that no permission is suggested for."""
+    protected: Protected  # no permission is suggested for these places
 
     def take(
         self,
@@ -61,40 +59,20 @@ class PassedFiles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A candidate that passed the checks and every example.
-
-    Attributes
-    ----------
-    source : ToolSource
-        The candidate.
-    varies : bool
-        Its answers may differ for equal input: it reads a clock or the like, or gave two answers to one call.
-    attempt : Attempt
-        Who wrote it, and how each example went.
-    """
+    """A candidate that passed the checks and every example."""
 
     source: ToolSource
-    varies: bool
+    varies: bool  # whether the answers to equal calls may differ
     attempt: Attempt
 
 
 @dataclass(frozen=True, slots=True)
 class Prover:
-    """Checks a candidate, and runs it on every example of its contract in isolation.
-
-    Parameters
-    ----------
-    sandbox : Runs
-        Where the candidate runs.
-    emit : callable
-        Is called with each event.
-    files : PassedFiles, optional
-        Finds the files that examples pass as paths; without it, none may be read.
-    """
+    """Checks a candidate, and runs it on every example of its contract in isolation."""
 
     sandbox: Runs
-    emit: Listener
-    files: PassedFiles | None = None
+    emit: Listener  # called with each event
+    files: PassedFiles | None = None  # without it, the files that examples pass as paths can't be read
 
     async def prove(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> Accepted | None:
         """Decide whether a candidate is accepted.
@@ -109,7 +87,7 @@ class Prover:
         Returns
         -------
         Accepted or None
-            None where it was not accepted; `shortcomings` says why.
+            None if the candidate was not accepted; `shortcomings` gives the reason.
         """
         self.emit(PhaseChanged("checking"))
         attempt.failures = check(source, spec.examples)
@@ -125,7 +103,7 @@ class Prover:
         return Accepted(source, source.varies or not steady, attempt)
 
     async def _run_examples(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> bool:
-        """Run the examples; tell whether the first one gave the same answer twice."""
+        """Run the examples; return whether the first one gave the same answer twice."""
         total, steady = len(spec.examples), True
         for number, example in enumerate(spec.examples, start=1):
             self.emit(PhaseChanged("proving", f"{number}/{total}"))
@@ -136,7 +114,7 @@ class Prover:
             attempt.verdicts.append(verdict)
             self.emit(ExampleProven(number, total, verdict))
             if outcome.status in (Status.TIMEOUT, Status.LIMIT):
-                break  # the others would most likely take as long
+                break  # the other examples would probably reach the limit too
             if number == 1 and isinstance(example.expected, Returned) and verdict.holds:
                 again = await self._run_example(source, spec, example, attempt)
                 steady = again.result == outcome.result
@@ -148,16 +126,15 @@ class Prover:
         return steady
 
     async def _execute_module(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> None:
-        """Without examples, at least see that the module can be executed."""
+        """Without examples, at least check that the module can be executed."""
         call = _call(source, spec, attempt, b'{"args":[],"kwargs":{}}')
         probe = f"{source.text}\n\ndef _loads() -> None:\n    pass\n"
         outcome = await self.sandbox.run(replace(call, source=probe, function="_loads"))
         if outcome.status is Status.OK:
             return
-        error = outcome.error
-        happened = (
-            f"{error.type_name}: {error.message}" if error else f"it reached its limit of {outcome.limit}"
-        )
+        happened = f"it reached its limit of {outcome.limit}"
+        if (error := outcome.error) is not None:
+            happened = f"{error.type_name}: {error.message}"
         attempt.failures = (f"The module can't be executed: {happened} {self._hint(outcome, spec)}".rstrip(),)
 
     async def _run_example(
@@ -175,21 +152,21 @@ class Prover:
             arguments = signature.wire(validated)
         except InvalidInput as error:
             # A caller would get this error, which is a ValueError, before the tool runs.
-            told = ToolError("ValueError", str(error), "", ("ValueError", "Exception"))
-            return Outcome(Status.ERROR, None, told, "", 0.0, None, ())
+            refused = ToolError("ValueError", str(error), "", ("ValueError", "Exception"))
+            return Outcome(Status.ERROR, None, refused, "", 0.0, None, ())
         call = _call(source, spec, attempt, arguments)
         granted = (*spec.permissions, *(file.permission for file in passed))
         return await self.sandbox.run(replace(call, permissions=granted))
 
     def _hint(self, outcome: Outcome, spec: ToolSpec) -> str:
-        """Name the permission that the candidate lacked."""
+        """Suggest the permission that the candidate needed but did not have."""
         if outcome.error is None or self.files is None:
             return ""
         return denial_hint(outcome.error.denied, spec.permissions, self.files.protected)
 
 
 def shortcomings(spec: ToolSpec, attempt: Attempt) -> tuple[str, tuple[str, ...]]:
-    """Say why a candidate was not accepted: a clause, and the lines that belong under it."""
+    """Give the reason why a candidate was not accepted: a short phrase, and detail lines."""
     missed = sum(not verdict.holds for verdict in attempt.verdicts)
     if missed:
         return f"{missed} of {len(spec.examples)} examples failed", attempt.failures

@@ -1,4 +1,4 @@
-"""Decides whether an example holds, outside the tool's process, which never learns the expected value."""
+"""Decides whether an example holds; the tool's process never receives the expected value."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.errors import InvalidResult
 from fact_magics.text import one_line
 from fact_magics.tool import Raised, Returned, Status, Verdict
-from fact_magics.values import ValueTypeError, encode
-from fact_magics.values.showing import brief
+from fact_magics.values import ValueTypeError, brief, encode
 
 if TYPE_CHECKING:
     from fact_magics.sandbox.outcome import Outcome
@@ -23,38 +22,34 @@ _MATCHED_SET = 1_000
 
 
 def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
-    """Compare the outcome of a call with its example.
+    """Compare the outcome that a tool's process reported with an example.
 
-    Parameters
-    ----------
-    example : Example
-        The call, and what it must return or raise.
-    signature : Signature
-        Its return annotation decides whether a tuple and a list are the same.
-    outcome : Outcome
-        The claim of the tool's process; a result is validated before it is compared.
+    A result is validated before it is compared. The return annotation decides whether a tuple and a list
+    count as the same.
     """
     expected = example.expected
+    got, returned = None, False
+    if outcome.status == Status.OK and outcome.result is not None:
+        try:
+            got, returned = signature.read_result(outcome.result), True
+            end = brief(got, _SHOWN)
+        except InvalidResult as error:
+            end = one_line(" ".join((error.message, *error.details)), _SHOWN)
+    else:
+        end = _shown_end(outcome)
     if isinstance(expected, Raised):
         message = f": {expected.message}" if expected.message is not None else ""
         shown = one_line(f"{expected.type_name}{message}", _SHOWN)
-        return Verdict(_raises(expected, outcome), shown, _shown_end(outcome, signature), example)
+        return Verdict(_raises(expected, outcome), shown, end, example)
     shown = brief(expected.value, _SHOWN)
-    if outcome.status != Status.OK or outcome.result is None:
-        return Verdict(False, shown, _shown_end(outcome, signature), example)
-    try:
-        got = signature.read_result(outcome.result)
-    except InvalidResult as error:
-        return Verdict(False, shown, _invalid(error), example)
-    same = _same(expected.value, _as_annotated(expected, signature), got)
-    shown_got = brief(got, _SHOWN)
-    if not same and shown == shown_got:
-        shown_got = f"{shown_got} ({_first_difference(expected.value, got)})"
-    return Verdict(same, shown, shown_got, example)
+    same = returned and _same(expected.value, _as_annotated(expected, signature), got)
+    if returned and not same and shown == end:
+        end = f"{end} ({_first_difference(expected.value, got)})"
+    return Verdict(same, shown, end, example)
 
 
 def _as_annotated(expected: Returned, signature: Signature) -> object:
-    """Return the expected value with the containers that the return annotation gives a result."""
+    """Convert the expected value as the return annotation converts a result."""
     try:
         return signature.read_result(encode(expected.value))
     except (InvalidResult, ValueTypeError):
@@ -62,7 +57,7 @@ def _as_annotated(expected: Returned, signature: Signature) -> object:
 
 
 def _same(expected: Any, shaped: Any, got: Any) -> bool:
-    """Compare containers by the shape that the annotation gives them, and their items as they are written."""
+    """Compare the container types of `got` with those in `shaped`, and its other values with `expected`."""
     kind = type(got)
     if kind in (list, tuple):
         return (
@@ -98,7 +93,7 @@ def _same_dicts(expected: dict[Any, Any], shaped: dict[Any, Any], got: dict[Any,
 
 
 def _key(key: object) -> bytes:
-    return encode(key)  # 1, 1.0 and True are one key to a dict, and three to an example
+    return encode(key)  # a dict takes 1, 1.0 and True as one key, an example as three
 
 
 def _same_sets(expected: set[Any] | frozenset[Any], got: set[Any] | frozenset[Any]) -> bool:
@@ -106,7 +101,7 @@ def _same_sets(expected: set[Any] | frozenset[Any], got: set[Any] | frozenset[An
         return False
     unmatched = {encode(item): item for item in got}
     missing = [item for item in expected if unmatched.pop(encode(item), _ABSENT) is _ABSENT]
-    if len(missing) > _MATCHED_SET:  # matching by closeness is quadratic
+    if len(missing) > _MATCHED_SET:  # matching values that are close, but not equal, takes quadratic time
         return False
     left = list(unmatched.values())
     for item in missing:
@@ -130,19 +125,14 @@ def _raises(expected: Raised, outcome: Outcome) -> bool:
 
 
 def _names(written: str, actual: str) -> bool:
-    """Whether a name as written, bare or dotted, means the class that is called `actual` in full."""
+    """Whether a name in an example, bare or dotted, means the class with the full name `actual`."""
     actual = actual.removeprefix("builtins.")
     return actual == written.removeprefix("builtins.") or actual.endswith(f".{written}")
 
 
-def _shown_end(outcome: Outcome, signature: Signature) -> str:
+def _shown_end(outcome: Outcome) -> str:
     if (error := outcome.error) is not None:
         return one_line(f"{error.type_name}: {error.message}" if error.message else error.type_name, _SHOWN)
-    if outcome.status == Status.OK and outcome.result is not None:
-        try:
-            return brief(signature.read_result(outcome.result), _SHOWN)
-        except InvalidResult as invalid:
-            return _invalid(invalid)
     if outcome.status == Status.TIMEOUT:
         return f"stopped at its time limit after {outcome.duration_ms / 1000:.1f} s"
     if outcome.status == Status.LIMIT:
@@ -150,11 +140,7 @@ def _shown_end(outcome: Outcome, signature: Signature) -> str:
     return f"ended as {outcome.status} without a result"
 
 
-def _invalid(error: InvalidResult) -> str:
-    return one_line(" ".join((error.message, *error.details)), _SHOWN)
-
-
 def _first_difference(expected: Any, got: Any) -> str:
     if type(expected) is not type(got):
         return f"{type(got).__name__}, not {type(expected).__name__}"
-    return "the difference is beyond what is shown"
+    return "they differ in a part that is not shown"

@@ -71,7 +71,7 @@ async def test_without_walls_only_what_computes_is_kept(home, server):
         ("from . import x", False),
     ],
 )
-def test_what_computes_is_told_by_its_imports_and_names(source, contained):
+def test_imports_and_names_show_whether_a_module_only_computes(source, contained):
     assert ToolSource(source, "f").is_self_contained is contained
 
 

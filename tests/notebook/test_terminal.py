@@ -154,7 +154,7 @@ def test_examples_that_ipython_took_the_prompts_of_are_refused_and_not_dropped(s
     """A script that loads the extension itself was read as one cell before: its tools would all be unproven."""
     written, status = ended(script(f"%load_ext fact_magics\n{WRITE}", "--quick"))
     assert status == 1
-    assert "looks like an example that lost its >>>" in written
+    assert "looks like an example without >>>" in written
     assert "--ext fact_magics" in " ".join(written.split())
 
 

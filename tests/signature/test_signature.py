@@ -212,7 +212,7 @@ class TestRefusedSources:
             ("A = list['A']\ndef f(x: A) -> int: ...", "contains itself"),
             ("@dataclass\nclass N:\n    kids: 'list[N]'\ndef f(x: N) -> int: ...", "contains itself"),
             ("class N(M): ...\ndef f(x: N) -> int: ...", "the class N can't be validated"),
-            ("@dataclass\nclass N(M): ...\ndef f(x: N) -> int: ...", "a base that can't be read"),
+            ("@dataclass\nclass N(M): ...\ndef f(x: N) -> int: ...", "the base M, which can't be read"),
             ("@dataclass\nclass N(N): ...\ndef f(x: N) -> int: ...", "inherits from itself"),
             (
                 "@dataclass\nclass N:\n    def __init__(self): ...\ndef f(x: N) -> int: ...",

@@ -290,7 +290,7 @@ class TestRefusals:
             ({"a": {1: {(2,): 1j}}}, 'result["a"][1][<tuple>]: a complex number'),
             ({"r": 1, Colour.RED: 2}, "keys that are equal as plain values"),
             (np.array([1j]), "result[0]: a complex number"),
-            (np.datetime64("99999-01-01"), "outside the range of Python's own dates"),
+            (np.datetime64("99999-01-01"), "outside the range of Python's dates"),
             (pd.DataFrame([[1, 2]], columns=["a", "a"]), "repeated column names"),
             (range(10**12), "a range of that length"),
             (range(10**30), "a range of that length"),
