@@ -1,4 +1,4 @@
-"""Grant the permissions that a cell or script asks for, or say in one line why not."""
+"""Grant the permissions that a cell or script asks for, or say why they are refused."""
 
 from __future__ import annotations
 
