@@ -1,4 +1,4 @@
-"""The processes and directories of a sandbox at one moment, for tests and to look for leaks."""
+"""A snapshot of a sandbox's processes and directories, which tests use to find leaks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Inspection:
     zygotes : tuple of ZygoteState
         Least recently used first.
     directory : Path or None
-        Holds the directories of the zygotes, and in these the scratch directories.
+        Contains the directories of the zygotes, which contain the scratch directories.
     pending, retiring : int
         Zygotes that are being started or ended, and earlier settings under which calls still run.
     """
@@ -43,6 +43,6 @@ class Inspection:
         return not self.pending and not self.retiring and all(one.prepared for one in self.zygotes)
 
     def processes(self) -> list[int]:
-        """List the zygotes in `directory`, and what descends from them, that are alive now."""
+        """List the living zygotes of this sandbox, and their descendants."""
         places = {pid: Path(f"/proc/{pid}/cwd").resolve() for pid in descendants(os.getpid())}
         return [pid for pid, place in places.items() if self.directory in place.parents]

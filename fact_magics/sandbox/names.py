@@ -17,19 +17,10 @@ _LOOKUP_SECONDS = 15.0
 
 
 async def check_names(endpoints: Iterable[tuple[str, str]]) -> None:
-    """Check that each host has an address, and none that would be dangerous to grant.
+    """Raise `IsolationError` for a host without an address, or with one that is dangerous to grant.
 
-    The owner of a name may let it lead to this machine, or to the keys of a cloud machine.
-
-    Parameters
-    ----------
-    endpoints : iterable of (str, str)
-        Host and port.
-
-    Raises
-    ------
-    IsolationError
-        A host has no address, or a dangerous one.
+    The owner of a host name can let it resolve to this machine, or to the keys of a cloud machine.
+    Endpoints are pairs of host and port.
     """
     for name, port in named_hosts(endpoints):
         refuse_detour(name, port, await addresses_of(name, port))
@@ -41,7 +32,7 @@ def named_hosts(endpoints: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def refuse_detour(name: str, port: str, addresses: Iterable[str]) -> None:
-    """Raise `IsolationError` for a name that leads to an address that would be dangerous to grant."""
+    """Raise `IsolationError` for a host name with an address that is dangerous to grant."""
     if endpoint_doubt(name, port):
         return  # the user confirmed it
     for address in addresses:
@@ -57,7 +48,7 @@ def _text(name: str, port: str) -> str:
 
 
 async def addresses_of(host: str, port: str) -> list[str]:
-    """Look up a host's addresses; raises `IsolationError` where it has none."""
+    """Look up a host's addresses; raises `IsolationError` if there are none."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_LOOKUP_SECONDS):

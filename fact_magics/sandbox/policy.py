@@ -18,7 +18,7 @@ from fact_magics.sandbox import boot
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_MIB = 1 << 20
+    from fact_magics.sandbox.limits import Limits
 
 # What the C library, the dynamic linker and the resolver read.
 _SYSTEM_FILES = """
@@ -37,46 +37,20 @@ _NETWORK_FILES = """
 """.split()  # noqa: SIM905
 # Where this user says that the certificates are, such as a company's own.
 _CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-# Addresses are looked up when a zygote starts; the services that many use change theirs within the hour.
+# A zygote looks up addresses when it starts, and the addresses of large services change within the hour.
 _NAMES_KEPT_SECONDS = 600
 _ROOT = Path(os.sep)
 _SHARED_PREFIXES = ("/", "/usr", "/usr/local")
 _PREFIX_PARTS = ("lib", "lib64", "share", "ssl")  # of an interpreter that lives in a directory of its own
 
-# Threads of a numeric library, and allocation arenas, reserve address space that counts against the limit.
-_CALM = {
+# Threads of numeric libraries and allocation arenas reserve address space, which the memory limit counts.
+_FEW_THREADS = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of a call besides its wall time and memory.
-
-    Attributes
-    ----------
-    result_bytes, printed_bytes, file_bytes, scratch_bytes : int
-        The largest result, printed text, single file, and scratch directory.
-    printed_kept : int
-        How many characters of printed text are kept.
-    open_files : int
-        Of each process.
-    processes, threads : int
-        Of the whole call.
-    """
-
-    result_bytes: int = 64 * _MIB
-    printed_bytes: int = 64 * _MIB
-    printed_kept: int = 256 * 1024
-    file_bytes: int = 512 * _MIB
-    scratch_bytes: int = 1024 * _MIB
-    open_files: int = 256
-    processes: int = 64
-    threads: int = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +66,10 @@ class Grants:
     env : tuple of (str, str)
         Name and present value of each variable that is set.
     things : tuple of (int, int)
-        Device and inode at each path. The kernel grants these, so a file that replaced one is another grant.
+        Device and inode at each path. The kernel grants inodes, so a file that replaced another needs a new
+        zygote.
     period : int
-        Changes when host names have to be looked up anew; 0 if no host is named.
+        Changes when host names have to be looked up again; 0 without hosts.
     """
 
     read: tuple[str, ...] = ()
@@ -106,14 +81,14 @@ class Grants:
 
     @classmethod
     def parse(cls, permissions: Iterable[str]) -> Grants:
-        """Read permissions as they are to be enforced now.
+        """Read permissions, with the present files and variables that they grant.
 
         Raises
         ------
         CellError
             A permission is malformed.
         IsolationError
-            A path to write is missing, or a path leads elsewhere since it was granted.
+            A path to write is missing, or a path has become a link to another place.
         """
         parts: dict[str, list[Permission]] = {kind: [] for kind in KINDS}
         for text in permissions:
@@ -135,7 +110,7 @@ class Grants:
 
 
 def _refuse_another_place(text: str, permission: Permission) -> None:
-    # The place itself was granted. Nobody agreed to the target of a link that was put there since.
+    # A link that replaced the granted file leads to a place that the user never allowed.
     given = Path(text.partition(":")[2])
     if given.is_absolute() and str(given) != permission.target:
         raise IsolationError(
@@ -160,11 +135,10 @@ def _thing(path: str) -> tuple[int, int]:
 def readable_paths() -> tuple[str, ...]:
     """List the existing paths that the interpreter, the installed packages and the C library read.
 
-    A prefix is never granted whole, because ``python -m venv .`` turns a project's directory into one.
+    The whole prefix is never granted, because ``python -m venv .`` turns a project's directory into a prefix.
     """
     paths = set(_SYSTEM_FILES)
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    paths.update(sysconfig.get_path(name) for name in names)
+    paths.update(map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")))
     paths.update(module_path())
     for program in filter(None, (sys.executable, boot.ENV_PROGRAM)):
         paths.update((program, str(Path(program).resolve())))
@@ -186,7 +160,7 @@ def module_path() -> tuple[str, ...]:
 
 
 def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
-    """Build a tool's environment except granted variables; time zone and certificates are the notebook's."""
+    """Build a tool's environment, without granted variables; `root` is its home directory."""
     passed = ("TZ", *(_CERTIFICATE_VARIABLES if grants.net else ()))
     kept = {name: os.environ[name] for name in passed if name in os.environ}
     return {
@@ -198,23 +172,14 @@ def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
         "USER": "tool",
         "LOGNAME": "tool",
         **kept,
-        **_CALM,
+        **_FEW_THREADS,
     }
 
 
 def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) -> Mapping[str, Any]:
-    """Build the arguments of `sandlock.Sandbox` for a zygote.
+    """Build the arguments of `sandlock.Sandbox` for a zygote, which owns the directory `root`.
 
-    Parameters
-    ----------
-    grants : Grants
-        What the tool may reach.
-    root : str
-        The zygote's own directory, which holds the scratch directories of its calls.
-    limits : Limits
-        Sandlock enforces ``processes``; the processes' own limits and the parent enforce the rest.
-    strict : bool
-        Refuse a kernel without signal scopes.
+    Sandlock enforces only the limit ``processes``. If `strict`, it refuses a kernel without signal scopes.
     """
     from sandlock import Protection
 
@@ -224,7 +189,7 @@ def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) 
         "fs_writable": [root, os.devnull, *(path for path in grants.write if not places.missing(Path(path)))],
         "net_allow": [f"tcp://{host}:{port}" for host, port in grants.net],
         "cwd": root,
-        # Two more: the zygote and the child that waits.
+        # The zygote and the child that waits count too.
         "max_processes": limits.processes + 2,
         "allow_degraded": []
         if strict

@@ -1,4 +1,4 @@
-"""Collect the text that a tool prints: stream it, keep it up to a bound, and say how much was cut."""
+"""Collect the text that a tool prints: stream and keep it up to a limit, and count the rest."""
 
 from __future__ import annotations
 
@@ -13,19 +13,14 @@ if TYPE_CHECKING:
 class Printed:
     """Collect bytes from a tool's stdout and stderr.
 
-    Parameters
-    ----------
-    kept : int
-        Number of characters that are kept and streamed; the rest is only counted.
-    on_text : callable, optional
-        Called with each piece of text as it arrives.
+    The first `kept` characters are kept, and passed to `on_text` as they arrive. The rest is only counted.
     """
 
     def __init__(self, kept: int, on_text: Callable[[str], None] | None = None) -> None:
         self._room = kept
         self._on_text = on_text
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        # One buffer, because a tool may print single characters, and a string for each takes fifty bytes.
+        # One buffer: a tool may print single characters, and each would need fifty bytes as a string.
         self._kept = StringIO(newline="")
         self._cut = 0
         self.total = 0

@@ -1,4 +1,4 @@
-"""Direct one zygote: start it, have it prepare a child, run one call at a time, end it."""
+"""Manage one zygote: start it, have it prepare a child, run one call at a time, end it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fact_magics.sandbox.frames import Ending
+    from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call
-    from fact_magics.sandbox.policy import Limits
 
 END_SECONDS = 0.6
 """How long the end of a zygote waits for work that may take longer."""
@@ -35,25 +35,18 @@ _REPORT_LIMIT = 1 << 16
 
 
 class Warden:
-    """Own one zygote.
+    """Manage one zygote. Calls with the same `kind` may share it; it `worked` if it ever prepared a child.
 
     Parameters
     ----------
     grants, limits, preload, root, strict
-        As `ZygoteProcess` takes them.
+        As for `ZygoteProcess`.
     spawner : Executor
-        Its one thread starts the process, and must outlive it.
+        Its only thread starts the process, and must outlive it.
     files : Executor
         For work on the file system.
     on_lost : callable
-        Called once, when the zygote has come to an end.
-
-    Attributes
-    ----------
-    kind : (Grants, tuple of str)
-        What it may reach, and what it preloaded: calls of one kind may share a zygote.
-    worked : bool
-        Whether a child was ever prepared.
+        Called once, when the zygote has ended.
     """
 
     def __init__(
@@ -90,7 +83,7 @@ class Warden:
 
     @property
     def is_prepared(self) -> bool:
-        """Whether a child waits, so that a call would start at once."""
+        """Tell whether a child waits, so that a call would start at once."""
         return self.alive and self._prepared is not None and self._prepared.pid != 0
 
     def inspect(self) -> ZygoteState:
@@ -106,7 +99,7 @@ class Warden:
         ZygoteLostError
             If it can't be started here.
         IsolationError
-            If a granted name leads where it may not.
+            If a granted host name resolves to an address that is dangerous to grant.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -118,7 +111,7 @@ class Warden:
             async with asyncio.timeout(BOOT_SECONDS):
                 told = await up
             self.layers = _layers(told)
-            # Sandlock looked the names up by itself, and their owner may have answered otherwise.
+            # Sandlock resolved the names again, and may have received other addresses.
             for name, port in named_hosts(self.kind[0].net):
                 refuse_detour(name, port, told["pinned"][name])
         except TimeoutError:
@@ -142,7 +135,7 @@ class Warden:
         self.pid = self._process.pid
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
-        """Run one call to its end: when this returns, or is cancelled, nothing of the call is left.
+        """Run one call to its end; afterwards, even if cancelled, nothing of the call is left.
 
         Raises
         ------
@@ -164,13 +157,13 @@ class Warden:
                 return await calling.follow()
             finally:
                 if not calling.clean:
-                    # sandlock 0.9.0 goes on counting some processes that were killed against the cap on
-                    # processes. So this zygote has served its last call.
+                    # sandlock 0.9.0 still counts some killed processes against the limit of processes, so
+                    # this zygote can't serve another call.
                     self._lose()
                 removal = self._remove(prepared)
                 self._preparing = asyncio.create_task(self._prepare_after(removal))
                 await asyncio.wait((removal,), timeout=END_SECONDS)
-                if not removal.done():  # no other call is to wait for that
+                if not removal.done():  # the next call must not wait for the removal
                     self._lose()
         finally:
             self.busy = False
@@ -214,7 +207,7 @@ class Warden:
         return future
 
     def abandon(self) -> None:
-        """Give up a zygote that no longer answers, and kill from outside all that it started."""
+        """Give up a zygote that does not answer, and kill its descendants."""
         kill_descendants(self.pid)
         self._lose()
 
@@ -296,13 +289,13 @@ class Warden:
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(ZygoteLostError("an isolated process came to an end"))
-                future.exception()  # so that asyncio does not complain where nobody waits for it any more
+                future.exception()  # asyncio would warn if nobody waits for the future any more
         self._waiting.clear()
         self._on_lost(self)
 
 
 def _layers(up: dict[str, Any]) -> tuple[str, ...]:
-    """Name the layers that a zygote found in force; raises `ZygoteLostError` where one is missing."""
+    """List the layers in force in a zygote; raises `ZygoteLostError` if a necessary one is missing."""
     walls = tuple(layer for layer in ("landlock", "seccomp") if up.get(layer))
     if missing := [layer for layer in ("landlock", "seccomp") if layer not in walls]:
         raise ZygoteLostError(f"without {' and '.join(missing)} in force, files and network are open")

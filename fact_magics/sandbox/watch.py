@@ -1,4 +1,4 @@
-"""Watch one call from the parent: collect what its pipes carry, and find the first limit that it reaches."""
+"""Watch one call from the parent: collect its output, and notice the first limit that it reaches."""
 
 from __future__ import annotations
 
@@ -9,26 +9,21 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.sandbox import frames
 from fact_magics.sandbox.meter import Meter
 from fact_magics.sandbox.printed import Printed
+from fact_magics.sandbox.threads import run_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call
-    from fact_magics.sandbox.policy import Limits
 
 _MEASURE_SECONDS = 0.25
 
 
 class Watch:
-    """The output of one call so far, and the limit that stopped it.
-
-    Attributes
-    ----------
-    stopped : Future of str
-        Done with the name of a limit as soon as the call reaches it.
-    """
+    """The output of one call so far. The future `stopped` gets the name of the limit that it reaches."""
 
     def __init__(self, call: Call, limits: Limits, on_printed: Callable[[str], None] | None) -> None:
         self._call = call
@@ -40,7 +35,7 @@ class Watch:
         self.stopped: asyncio.Future[str] = self._loop.create_future()
 
     def stop(self, limit: str | None) -> None:
-        """Note a limit that was reached, unless another one was reached before."""
+        """Note the first limit that was reached; later ones are ignored."""
         if limit is not None and not self.stopped.done():
             self.stopped.set_result(limit)
 
@@ -60,7 +55,7 @@ class Watch:
     async def first_limit(
         self, ended: asyncio.Future[Any], root: int, directory: Path, files: Executor
     ) -> str | None:
-        """Wait until the call ended, or until it has to be stopped.
+        """Wait until the call has ended or must be stopped.
 
         Parameters
         ----------
@@ -71,17 +66,17 @@ class Watch:
         directory : Path
             The call's scratch directory.
         files : Executor
-            Measures a few times a second what the call takes.
+            Runs the measurements, a few per second.
 
         Returns
         -------
         str or None
-            ``time`` or the limit that stopped the call; None if the call ended.
+            ``time`` or another limit that stopped the call; None if it ended by itself.
         """
         self._started = time.perf_counter()
         deadline = self._loop.time() + self._call.timeout_seconds
-        meter = Meter(root, directory, frames.memory_limit(self._call), self._limits)
-        measuring: asyncio.Future[str | None] | None = None
+        meter = Meter(root, directory, self._call.memory_bytes, self._limits)
+        measuring: asyncio.Task[str | None] | None = None
         while not ended.done() and not self.stopped.done():
             left = deadline - self._loop.time()
             if left <= 0:
@@ -92,12 +87,12 @@ class Watch:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not ended.done() and (measuring is None or measuring.done()):
-                measuring = self._loop.run_in_executor(files, meter.exceeded)
+                measuring = asyncio.create_task(run_in(files, meter.exceeded))
                 measuring.add_done_callback(lambda done: None if ended.done() else self.stop(done.result()))
         return None if ended.done() else self.stopped.result()
 
     def ending(self, stopped: str | None, wait_status: int | None, cpu_seconds: float = 0.0) -> frames.Ending:
-        """Report the end of a call of which everything has been read."""
+        """Report the end of the call, once all its output was read."""
         if stopped is None and self.stopped.done():
             stopped = self.stopped.result()
         return frames.Ending(
