@@ -66,7 +66,7 @@ def refuse_dangerous(permissions: Iterable[str], protected: Protected, *, confir
 
 
 def refuse_missing(permissions: Iterable[str]) -> None:
-    """Raise `CellError` for permissions whose target does not exist; most likely it is misspelt."""
+    """Raise `CellError` for permissions whose target does not exist, probably because it is misspelt."""
     for permission in map(_canonical, permissions):
         target = permission.target
         if permission.kind == "env" and target not in os.environ:
@@ -95,7 +95,7 @@ def covers(permissions: Iterable[str], path: Path) -> bool:
 
 
 def _canonical(text: str) -> Permission:
-    """Parse what `normalised` wrote, without following its path again."""
+    """Parse a permission in canonical form, without following its path again."""
     kind, _, target = text.partition(":")
     if kind == "read":
         return Permission("read", target)

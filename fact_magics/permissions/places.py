@@ -59,7 +59,7 @@ _SYSTEM_KEYS = _words("""
 """)
 _HOMES_OF_ALL = {Path("/home"), Path("/Users"), Path("/var/home")}
 
-# Places whose files shells, editors, Python, Jupyter, git and the desktop run by themselves.
+# Places with files that shells, editors, Python, Jupyter, git and the desktop run automatically.
 _STARTUP_PLACES = _parts("""
     .conda .emacs.d .git .hg .ipython .jupyter .pip .ssh .vim .vscode __pycache__ dist-packages
     site-packages .config/autostart .config/environment.d .config/fish .config/git .config/nvim .config/pip
@@ -145,7 +145,7 @@ def untouchable(path: Path, *, writes: bool) -> str:
 
 
 def secret(path: Path) -> str:
-    """Say which secrets are at a place; empty if none are known."""
+    """Say which secrets a path holds; empty if none are known."""
     if path == Path(path.anchor):
         return "it is everything on this machine"
     if {path, path.parent} & _HOMES_OF_ALL or any(home.is_relative_to(path) for home in _homes()):
@@ -213,7 +213,7 @@ def _at(path: Path, places: Iterable[str]) -> str:
 
 @lru_cache(maxsize=256)
 def _lineage(place: str) -> tuple[Path, frozenset[Path]]:
-    """Follow a place only once, because one run may be passed thousands of files."""
+    """Resolve a place only once, because one run may be passed thousands of files."""
     itself = real(place)
     return itself, frozenset(itself.parents)
 
@@ -256,7 +256,7 @@ def _listed(*variables: str) -> list[str]:
 
 
 def _first_child(path: Path, wanted: Callable[[str], bool]) -> str:
-    """Name the first wanted entry of a directory, among as many as can be read quickly."""
+    """Name a wanted entry of a directory; only the first thousands of entries are read."""
     try:
         with os.scandir(path) as entries:
             names = (entry.name for entry in islice(entries, _ENTRIES_LOOKED_AT))

@@ -89,14 +89,8 @@ def scrubbed(command: list[str], environment: Mapping[str, str]) -> list[str]:
 def payload(main: str, settings: Mapping[str, Any], library: tuple[str, ...] = ()) -> bytes:
     """Build the code and settings that a child reads first.
 
-    Parameters
-    ----------
-    main : str
-        The module whose ``main(settings, modules)`` runs: ``zygote`` or ``once``.
-    settings : mapping
-        Values that `marshal` can write.
-    library : tuple of str
-        Modules of the standard library to send too, because opening files is slow inside a sandbox.
+    The child runs ``main(settings, modules)`` of the module `main`. It also gets the code of the standard
+    library modules in `library`, because opening files is slow inside a sandbox.
     """
     system = ("confine", "seccomp", "connecting", "family") if sys.platform == "linux" else ()
     package = {name: module_code(name) for name in (*CODEC, "worker", "denied", *system, main)}
@@ -127,13 +121,7 @@ def connector_source() -> str:
 
 
 def write_in_time(descriptor: int, data: bytes, seconds: float) -> None:
-    """Write `data` to a non-blocking descriptor.
-
-    Raises
-    ------
-    TimeoutError
-        The other side did not read in time.
-    """
+    """Write `data` to a non-blocking descriptor; raises `TimeoutError` if it is not read in time."""
     end = time.monotonic() + seconds
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)

@@ -42,16 +42,7 @@ def failure(
 ) -> tuple[str, tuple[str, ...]]:
     """Say in one line why a call of the tool `name` failed, and return the lines of the tool's own traceback.
 
-    Parameters
-    ----------
-    name : str
-        The name of the tool.
-    outcome : Outcome
-        A report of the sandbox whose status is not ``ok``.
-    permissions : iterable of str
-        The granted permissions.
-    protected : Protected
-        The places that belong to fact_magics and the notebook.
+    The status of the outcome is not ``ok``. The permissions are the granted ones.
     """
     if outcome.limit is not None:
         used = f" ({outcome.used} used)" if outcome.used else ""
@@ -74,14 +65,8 @@ def failure(
 def denial_hint(denied: tuple[str, str] | None, permissions: Iterable[str], protected: Protected) -> str:
     """Name the permission that a tool probably lacked; empty if no permission would help.
 
-    For a dangerous permission, the hint says why it is dangerous, and not how to grant it.
-
-    Parameters
-    ----------
-    denied : (str, str) or None
-        A kind and a target, as the tool's process claims.
-    permissions, protected
-        As for `failure`.
+    For a dangerous permission, the hint says why it is dangerous, and not how to grant it. `denied` is a kind
+    and a target, as the tool's process claims.
     """
     if denied is None:
         return ""

@@ -118,30 +118,26 @@ class _Calling:
 
     async def follow(self, process: subprocess.Popen[bytes], directory: Path) -> frames.Ending:
         """Send the request, and wait for the end or a limit."""
+        pipes = (process.stdin, process.stdout, process.stderr)
+        stdin, stdout, stderr = (pipe.fileno() for pipe in pipes if pipe)
+        in_thread = partial(self._loop.run_in_executor, self._threads)
         try:
-            code, stopped = await self._follow(process, directory)
+            transfers = asyncio.gather(
+                in_thread(self._send, stdin),
+                in_thread(self._read, stdout, self._watch.take_printed),
+                in_thread(self._read, stderr, self._watch.take_result),
+                return_exceptions=True,
+            )
+            ended = in_thread(process.wait)
+            stopped = await self._watch.first_limit(ended, process.pid, directory, self._threads)
+            await run_in(self._threads, _end, process)
+            code = await ended
+            # A process that was not found may keep the pipes open, or fill them, for any time.
+            await asyncio.wait((transfers,), timeout=_END_SECONDS)
         finally:
             self._ended = True
         ending = self._watch.ending(stopped, -code if code < 0 else code << 8)
         return replace(ending, stopped=None, wait_status=None) if ending.stopped == _LOST else ending
-
-    async def _follow(self, process: subprocess.Popen[bytes], directory: Path) -> tuple[int, str | None]:
-        pipes_of = (process.stdin, process.stdout, process.stderr)
-        stdin, stdout, stderr = (pipe.fileno() for pipe in pipes_of if pipe)
-        in_thread = partial(self._loop.run_in_executor, self._threads)
-        pipes = asyncio.gather(
-            in_thread(self._send, stdin),
-            in_thread(self._read, stdout, self._watch.take_printed),
-            in_thread(self._read, stderr, self._watch.take_result),
-            return_exceptions=True,
-        )
-        ended = in_thread(process.wait)
-        stopped = await self._watch.first_limit(ended, process.pid, directory, self._threads)
-        await run_in(self._threads, _end, process)
-        code = await ended
-        # A process that was not found may keep the pipes open, or fill them, for any time.
-        await asyncio.wait((pipes,), timeout=_END_SECONDS)
-        return code, stopped
 
     def _send(self, descriptor: int) -> None:
         settings = {
@@ -179,30 +175,27 @@ def _start(grants: Grants) -> tuple[subprocess.Popen[bytes], Path]:
     directory: Path | None = None
     try:
         directory = Path(tempfile.mkdtemp(prefix=f"fact_magics-{os.getpid()}-"))
-        return _spawn(directory, grants), directory
+        environment = {**zygote_environment(grants, str(directory)), **dict(grants.env)}
+        if os.name == "nt":
+            # Without it the interpreter has no source of randomness and no sockets.
+            environment["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")
+        process = subprocess.Popen(
+            boot.command(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd=directory,
+            env=environment,
+            start_new_session=True,
+        )
     except OSError as cause:
         if directory is not None:
             scratch.remove(directory)
         raise IsolationError(
             f"No process can be started for the tool: {cause}.", hint=shortage_hint(cause) or "Try again."
         ) from cause
-
-
-def _spawn(directory: Path, grants: Grants) -> subprocess.Popen[bytes]:
-    environment = {**zygote_environment(grants, str(directory)), **dict(grants.env)}
-    if os.name == "nt":
-        # Without it the interpreter has no source of randomness and no sockets.
-        environment["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")
-    return subprocess.Popen(
-        boot.command(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        cwd=directory,
-        env=environment,
-        start_new_session=True,
-    )
+    return process, directory
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -22,14 +22,9 @@ class ZygoteState:
 class Inspection:
     """The zygotes and directories of a sandbox; it is empty for a sandbox without zygotes.
 
-    Attributes
-    ----------
-    zygotes : tuple of ZygoteState
-        Least recently used first.
-    directory : Path or None
-        Contains the directories of the zygotes, which contain the scratch directories.
-    pending, retiring : int
-        Zygotes that are being started or ended, and earlier settings under which calls still run.
+    The least recently used zygote comes first. The directory contains those of the zygotes, which contain the
+    scratch directories. `pending` zygotes are being started or ended; `retiring` counts earlier settings that
+    running calls still use.
     """
 
     zygotes: tuple[ZygoteState, ...] = ()

@@ -64,12 +64,9 @@ _SETTINGS = {
 
 
 def read_limits(given: Mapping[str, object]) -> Limits:
-    """Read limits as ``%config FactMagics.limits`` writes them; the others keep their defaults.
+    """Read the setting ``%config FactMagics.limits``; raises `ValueError` for a wrong name or value.
 
-    Raises
-    ------
-    ValueError
-        A name or a value is not valid; one line says why.
+    Limits that are not given keep their defaults.
     """
     if unknown := [name for name in given if name not in _SETTINGS]:
         raise ValueError(f"{str(unknown[0])[:_SHOWN]!r} is not a limit; there are {', '.join(_SETTINGS)}")

@@ -1,8 +1,13 @@
-"""Build the policy of a zygote: the files its interpreter needs, what permissions grant, and the limits."""
+"""Build the policy of a zygote: the files its interpreter needs, what permissions grant, and the limits.
+
+Hosts are looked up before a zygote that may reach them is started.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 import ssl
 import sys
 import sysconfig
@@ -13,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import IsolationError
 from fact_magics.permissions import KINDS, Permission, places, read_permission
+from fact_magics.permissions.dangers import endpoint_doubt, read_address
+from fact_magics.permissions.grammar import ANY_PORT
 from fact_magics.sandbox import boot
 
 if TYPE_CHECKING:
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
 
     from fact_magics.sandbox.limits import Limits
 
-# What the C library, the dynamic linker and the resolver read.
+# Files that the C library, the dynamic linker and the resolver read.
 _SYSTEM_FILES = """
     /usr/lib /usr/lib32 /usr/lib64 /usr/local/lib /lib /lib32 /lib64 /nix/store /usr/share/zoneinfo
     /usr/share/locale /etc/ld.so.cache /etc/localtime /etc/timezone /etc/nsswitch.conf /etc/mime.types
@@ -35,10 +42,11 @@ _NETWORK_FILES = """
     /etc/ca-certificates/extracted /usr/share/ca-certificates /usr/share/pki
     /usr/local/share/ca-certificates /var/lib/ca-certificates
 """.split()  # noqa: SIM905
-# Where this user says that the certificates are, such as a company's own.
+# Variables that name the user's own certificates, such as those of a company.
 _CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 # A zygote looks up addresses when it starts, and the addresses of large services change within the hour.
 _NAMES_KEPT_SECONDS = 600
+_LOOKUP_SECONDS = 15.0
 _ROOT = Path(os.sep)
 _SHARED_PREFIXES = ("/", "/usr", "/usr/local")
 _PREFIX_PARTS = ("lib", "lib64", "share", "ssl")  # of an interpreter that lives in a directory of its own
@@ -206,3 +214,52 @@ def _network_files() -> tuple[str, ...]:
 def _exists(path: str) -> bool:
     # `Path.exists` raises where a directory on the way may not be entered.
     return os.path.exists(path)  # noqa: PTH110
+
+
+async def check_names(endpoints: Iterable[tuple[str, str]]) -> None:
+    """Raise `IsolationError` for a host without an address, or with one that is dangerous to grant.
+
+    The owner of a host name can let it resolve to this machine, or to the keys of a cloud machine.
+    Endpoints are pairs of host and port.
+    """
+    for name, port in named_hosts(endpoints):
+        refuse_detour(name, port, await addresses_of(name, port))
+
+
+def named_hosts(endpoints: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """List the endpoints whose host is a name, not an address."""
+    return [(host, port) for host, port in endpoints if read_address(host) is None]
+
+
+def refuse_detour(name: str, port: str, addresses: Iterable[str]) -> None:
+    """Raise `IsolationError` for a host name with an address that is dangerous to grant."""
+    if endpoint_doubt(name, port):
+        return  # the user confirmed it
+    for address in addresses:
+        if doubt := endpoint_doubt(address, port):
+            raise IsolationError(
+                f"{_net_text(name, port)} can't be granted: {name} leads to {address}, and {doubt}.",
+                hint="Name a port, or grant the address itself with --yes-really.",
+            )
+
+
+def _net_text(name: str, port: str) -> str:
+    return f"net:{name}" if port == ANY_PORT else f"net:{name}:{port}"
+
+
+async def addresses_of(host: str, port: str) -> list[str]:
+    """Look up a host's addresses; raises `IsolationError` if there are none."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_LOOKUP_SECONDS):
+            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        reason = f"it could not be looked up within {_LOOKUP_SECONDS:g} s"
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    else:
+        return sorted({str(address[0]) for *_, address in found})
+    raise IsolationError(
+        f"{_net_text(host, port)} can't be granted: {host} has no address here ({reason}).",
+        hint="Correct the name, or check the network.",
+    )

@@ -14,8 +14,7 @@ from fact_magics.sandbox.fallback import ProcessRunner
 from fact_magics.sandbox.inspection import Inspection
 from fact_magics.sandbox.limits import Limits
 from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError
-from fact_magics.sandbox.names import check_names
-from fact_magics.sandbox.policy import Grants
+from fact_magics.sandbox.policy import Grants, check_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -185,7 +184,18 @@ class _Engines:
             return self._plain
 
     async def _start_main(self) -> _Engine:
-        engine = self._make_main()
+        engine: _Engine
+        if self.mode == "process":
+            engine = ProcessRunner(self._limits)
+        elif sys.platform == "linux":
+            from fact_magics.sandbox.zygotes import ZygotePool
+
+            engine = ZygotePool(self._size, self._limits, strict=self.mode == "require")
+        else:
+            raise IsolationError(
+                "Only Linux can enforce which files and hosts a tool reaches, and this system is not Linux.",
+                hint=USE_PROCESS,
+            )
         try:
             await engine.start()
         except BaseException as error:
@@ -198,18 +208,6 @@ class _Engines:
             raise IsolationError(message, hint=error.hint or USE_PROCESS) from error
         self.main = engine
         return engine
-
-    def _make_main(self) -> _Engine:
-        if self.mode == "process":
-            return ProcessRunner(self._limits)
-        if sys.platform != "linux":
-            raise IsolationError(
-                "Only Linux can enforce which files and hosts a tool reaches, and this system is not Linux.",
-                hint=USE_PROCESS,
-            )
-        from fact_magics.sandbox.zygotes import ZygotePool
-
-        return ZygotePool(self._size, self._limits, strict=self.mode == "require")
 
 
 def _cores() -> int:

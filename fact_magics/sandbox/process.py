@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from fact_magics.sandbox import boot
 from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.library import LIGHT_MODULES, library_modules
-from fact_magics.sandbox.names import named_hosts
-from fact_magics.sandbox.policy import module_path, sandlock_policy, zygote_environment
+from fact_magics.sandbox.policy import module_path, named_hosts, sandlock_policy, zygote_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,19 +28,9 @@ _STARTING_TAKES = 24  # descriptors that starting a process needs
 class ZygoteProcess:
     """Start a process that serves as a zygote, and send it its code.
 
-    The kernel ends the process together with the thread that started it. Its pidfd is `handle`, and its
-    reports are read from the descriptor `reports`, without blocking.
-
-    Parameters
-    ----------
-    grants, limits
-        What its calls may reach and take.
-    preload : tuple of str
-        Modules that it imports before it serves.
-    root : Path
-        Its directory, which is made here.
-    strict : bool
-        Refuse a kernel without signal scopes.
+    The process imports the modules of `preload` before it serves, and owns the new directory `root`. If
+    `strict`, it is not started on a kernel without signal scopes. The kernel ends it together with the thread
+    that started it. `handle` is its pidfd. Its reports come from the descriptor `reports`, without blocking.
 
     Raises
     ------

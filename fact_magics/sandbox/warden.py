@@ -13,8 +13,7 @@ from fact_magics.sandbox.calling import Calling, Prepared
 from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.inspection import ZygoteState
 from fact_magics.sandbox.lost import ZygoteLostError, shortage_hint
-from fact_magics.sandbox.names import named_hosts, refuse_detour
-from fact_magics.sandbox.policy import Grants
+from fact_magics.sandbox.policy import Grants, named_hosts, refuse_detour
 from fact_magics.sandbox.process import BOOT_SECONDS, ZygoteProcess, has_ended, lack_of_descriptors
 from fact_magics.sandbox.threads import run_in
 
@@ -37,16 +36,8 @@ _REPORT_LIMIT = 1 << 16
 class Warden:
     """Manage one zygote. Calls with the same `kind` may share it; it `worked` if it ever prepared a child.
 
-    Parameters
-    ----------
-    grants, limits, preload, root, strict
-        As for `ZygoteProcess`.
-    spawner : Executor
-        Its only thread starts the process, and must outlive it.
-    files : Executor
-        For work on the file system.
-    on_lost : callable
-        Called once, when the zygote has ended.
+    The only thread of `spawner` starts the process (see `ZygoteProcess`), and must outlive it. The threads of
+    `files` work on the file system. `on_lost` is called once, when the zygote has ended.
     """
 
     def __init__(
@@ -103,11 +94,10 @@ class Warden:
         """
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._spawner, self._spawn)
-            assert self._process is not None  # noqa: S101 - set by _spawn
+            process = await loop.run_in_executor(self._spawner, self._spawn)
             self.alive = True
             up = self.expect("up", True)
-            loop.add_reader(self._process.reports, self._read_reports)
+            loop.add_reader(process.reports, self._read_reports)
             async with asyncio.timeout(BOOT_SECONDS):
                 told = await up
             self.layers = _layers(told)
@@ -129,18 +119,16 @@ class Warden:
             raise
         self._preparing = asyncio.create_task(self._prepare())
 
-    def _spawn(self) -> None:
+    def _spawn(self) -> ZygoteProcess:
         grants, preload = self.kind
         self._process = ZygoteProcess(grants, self.limits, preload, self._root, strict=self._strict)
         self.pid = self._process.pid
+        return self._process
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
         """Run one call to its end; afterwards, even if cancelled, nothing of the call is left.
 
-        Raises
-        ------
-        ZygoteLostError
-            If no child could be prepared; the call has not begun.
+        Raises `ZygoteLostError` if no child could be prepared; the call has not begun then.
         """
         self.busy = True
         try:
@@ -198,7 +186,7 @@ class Warden:
             self._lose()
 
     def expect(self, kind: str, value: object) -> asyncio.Future[dict[str, Any]]:
-        """Wait for a report: ``up``, or of call number `value` that it is ``ready`` or has ``ended``."""
+        """Return a future of the report ``up``, or that call number `value` is ``ready`` or has ``ended``."""
         future = asyncio.get_running_loop().create_future()
         if self.alive:
             self._waiting[kind, value] = future
@@ -258,9 +246,9 @@ class Warden:
             self._lose()
             return
         for line in lines:
-            self._take_report(line)
+            self._handle(line)
 
-    def _take_report(self, line: bytes) -> None:
+    def _handle(self, line: bytes) -> None:
         try:
             report = json.loads(line)
             kind, value = next(iter(report.items()))

@@ -55,23 +55,10 @@ class Watch:
     async def first_limit(
         self, ended: asyncio.Future[Any], root: int, directory: Path, files: Executor
     ) -> str | None:
-        """Wait until the call has ended or must be stopped.
+        """Wait until the call has `ended` by itself (None), or must be stopped for the limit that this names.
 
-        Parameters
-        ----------
-        ended : Future
-            Done when nothing of the call is left.
-        root : int
-            The process from which the call descends.
-        directory : Path
-            The call's scratch directory.
-        files : Executor
-            Runs the measurements, a few per second.
-
-        Returns
-        -------
-        str or None
-            ``time`` or another limit that stopped the call; None if it ended by itself.
+        The call consists of the descendants of the process `root`, and writes to `directory`. A thread of
+        `files` measures both a few times per second.
         """
         self._started = time.perf_counter()
         deadline = self._loop.time() + self._call.timeout_seconds

@@ -18,8 +18,7 @@ from fact_magics.sandbox import scratch
 from fact_magics.sandbox.inspection import Inspection
 from fact_magics.sandbox.library import preload_for
 from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError, closed
-from fact_magics.sandbox.names import check_names
-from fact_magics.sandbox.policy import Grants
+from fact_magics.sandbox.policy import Grants, check_names
 from fact_magics.sandbox.threads import run_in
 from fact_magics.sandbox.warden import Warden
 

@@ -65,7 +65,10 @@ def by_child():
             "could not report the error",
         ),
         ("os.write(pipes()[-1], b'E' + bytes(7) + b'\\x02{}'); os._exit(0)", "could not report the error"),
-        ("os.write(pipes()[-1], b'E' + bytes(7) + b'\\x02\\xff\\xfe'); os._exit(0)", "could not report the error"),
+        (
+            "os.write(pipes()[-1], b'E' + bytes(7) + b'\\x02\\xff\\xfe'); os._exit(0)",
+            "could not report the error",
+        ),
         # Ahead of the function's end, by whomever it is written: two frames are none.
         ("os.write(pipes()[-1], frame(b'7')); return 8", "sent back bytes that are not a result"),
         ("os.write(pipes()[-1], frame(b'7')); raise ValueError", "sent back bytes that are not a result"),
@@ -80,7 +83,10 @@ def by_child():
             """os.write(pipes()[-1], frame(b'{"type": "E", "message": [1]}', b'E')); os._exit(0)""",
             "could not report the error",
         ),
-        ("big = frame(b'[' + b'[],' * 400_000 + b'0]', b'E'); send(big); os._exit(0)", "could not report the error"),
+        (
+            "big = frame(b'[' + b'[],' * 400_000 + b'0]', b'E'); send(big); os._exit(0)",
+            "could not report the error",
+        ),
     ],
 )
 async def test_broken_workers(bench: Bench, body: str, message: str) -> None:

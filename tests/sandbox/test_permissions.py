@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
 from fact_magics.errors import CellError, IsolationError
-from fact_magics.sandbox.names import check_names
+from fact_magics.sandbox.policy import check_names
 from fact_magics.testing import ModelServer
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class TestNet:
             return ["93.184.216.34"]
 
         monkeypatch.setattr("fact_magics.permissions.dangers.OWN_NAMES", frozenset())
-        monkeypatch.setattr("fact_magics.sandbox.names.addresses_of", far_away)
+        monkeypatch.setattr("fact_magics.sandbox.policy.addresses_of", far_away)
         with pytest.raises(IsolationError, match=r"^net:localhost can't be granted: localhost leads to 127"):
             await bench.run("def tool():\n    return 1", permissions=("net:localhost",))
         assert await bench.value("def tool():\n    return 1", permissions=("net:localhost:8080",)) == 1

@@ -82,11 +82,8 @@ def can_reach(pid: int) -> bool:
 def enter_call_domain(writable: list[str]) -> bool:
     """Put this process into a Landlock domain of its own, for good; False if the kernel has no Landlock.
 
-    Parameters
-    ----------
-    writable : list of str
-        Directories and files that stay writable if the outer domain allows it. The outer domain alone decides
-        what may be read.
+    The directories and files in `writable` stay writable if the outer domain allows it. Only the outer domain
+    restricts reading.
     """
     abi = landlock_abi()
     if not abi:

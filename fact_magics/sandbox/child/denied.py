@@ -69,14 +69,10 @@ class Witness:
         sys.addaudithook(note)
 
     def claim(self, errors: Iterable[BaseException]) -> _Claim | None:
-        """Name what was denied, if one of the errors shows it.
+        """Name the kind and target of what was denied, if one of the errors shows it.
 
-        Returns
-        -------
-        (kind, target) or None
-            The kind is ``net`` (host and port), ``read`` or ``write`` (paths), ``env`` (a name), ``host`` for
-            a host whose name is unknown; or, for what no permission allows, ``program`` (its name),
-            ``listen``, ``udp`` or ``semaphore``.
+        The kind is ``net`` (host and port), ``read`` or ``write`` (paths), ``env`` (a name), or ``host`` (its
+        name is unknown). No permission allows ``program`` (its name), ``listen``, ``udp`` and ``semaphore``.
         """
         return next(filter(None, map(self._of, errors)), None)
 

@@ -95,13 +95,7 @@ _FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # flags, quotas, snapshots: by
 
 
 def refuse_needless_calls() -> bool:
-    """Install the filter for this process and all that it starts, for good.
-
-    Returns
-    -------
-    bool
-        False if the architecture is unknown or the filter can't be installed.
-    """
+    """Install the filter for good, here and in all children; False if this machine or kernel can't."""
     known = _ARCHITECTURES.get(os.uname().machine)
     if known is None:
         return False

@@ -119,13 +119,10 @@ def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> N
 def run(
     source: str, function: str, arguments: bytes, codec: ModuleType, witness: Witness, result_bytes: int
 ) -> tuple[bytes, bytes]:
-    """Execute `source`, call `function` in it, and represent its value or its exception.
+    """Execute `source`, and return the value or the exception of its `function` as bytes.
 
-    Returns
-    -------
-    tuple of bytes
-        `RESULT` and the wire form of the value, or `ERROR` and a JSON object with ``type``, ``message``,
-        ``traceback``, ``mro``, ``limit``, ``used`` (bytes of a result beyond its limit) and ``denied``.
+    That is `RESULT` and the wire form of the value, or `ERROR` and a JSON object with ``type``, ``message``,
+    ``traceback``, ``mro``, ``limit``, ``used`` (the size of a result that is too large) and ``denied``.
     """
     filename = f"<{function}>"
     try:

@@ -47,7 +47,10 @@ class Zygote:
     def serve(self) -> NoReturn:
         """Prepare, report which layers are in force, and follow orders."""
         os.dup2(1, _REPORTS)
-        _silence(1, 2)
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in (1, 2):
+            os.dup2(nothing, descriptor)
+        os.close(nothing)
         self._confine_itself()
         self._preload()
         self._report(
@@ -73,8 +76,11 @@ class Zygote:
                 if not received:
                     self.leave()
                 *lines, buffer = (buffer + received).split(b"\n")
-                for line in lines:
-                    self._obey(json.loads(line))
+                for order in map(json.loads, lines):
+                    if "prepare" in order:
+                        self._prepare(order["prepare"])
+                    elif "kill" in order and order["kill"] == self._call:
+                        self._kill()
 
     def _confine_itself(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -125,12 +131,6 @@ class Zygote:
                 os._exit(1)
         return os.waitpid(child, 0)[1] == 0
 
-    def _obey(self, order: dict[str, Any]) -> None:
-        if "prepare" in order:
-            self._prepare(order["prepare"])
-        elif "kill" in order and order["kill"] == self._call:
-            self._kill()
-
     def _prepare(self, call: int) -> None:
         try:
             pipes = self._open_pipes(call)
@@ -172,7 +172,8 @@ class Zygote:
         scratch = f"{self._settings['root']}/{call}"
         os.chdir(scratch)
         os.environ.update(HOME=scratch, TMPDIR=scratch)
-        _reseed()
+        if numpy_random := sys.modules.get("numpy.random"):
+            numpy_random.seed()  # unlike `random`, it is not seeded again after a fork
         self._confine.enter_call_domain([scratch, os.devnull, *self._settings["writable"]])
         serve: Callable[..., NoReturn] = self._worker.serve
         witness = self._modules["denied"].Witness(scratch)
@@ -232,17 +233,3 @@ def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
         zygote.serve()
     finally:
         zygote.leave()
-
-
-def _silence(*descriptors: int) -> None:
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    for descriptor in descriptors:
-        os.dup2(nothing, descriptor)
-    os.close(nothing)
-
-
-def _reseed() -> None:
-    """Seed numpy's global generator for each call; unlike `random`, it does not do so after a fork."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
