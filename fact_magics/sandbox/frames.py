@@ -133,25 +133,25 @@ def _verdict(call: Call, ending: Ending) -> tuple[bytes | None, ToolError | None
 def _read_error(payload: bytes) -> tuple[ToolError | None, _Reached | None]:
     """Read a child's report of an exception, which may be any bytes."""
     try:
-        told: Any = json.loads(payload)
+        claim: Any = json.loads(payload)
     except (ValueError, RecursionError):
         return None, None
     limit: _Reached | None = None
-    match told:
+    match claim:
         case {"limit": "result", "used": int(used)} if 1 < used < 1 << 50:
             limit = ("result", megabytes(used))
         case {"limit": "memory" | "result" | "file" | "processes" | "open files" as kind}:
             limit = (kind, "")
-    match told:
+    match claim:
         case {"type": str(type_name), "message": str(message), "traceback": str(traceback), "mro": list(mro)}:
             name, text, frames = (part[:_TEXT_LIMIT] for part in (type_name, message, traceback))
             bases = tuple(base[:_TEXT_LIMIT] for base in mro[:_NAMES_LIMIT] if isinstance(base, str))
-            return ToolError(name, text, frames, bases, _read_denied(told.get("denied"))), limit
+            return ToolError(name, text, frames, bases, _read_denied(claim.get("denied"))), limit
     return None, limit
 
 
-def _read_denied(told: Any) -> tuple[str, str] | None:
-    match told:
+def _read_denied(claim: Any) -> tuple[str, str] | None:
+    match claim:
         case [str(kind), str(target)] if kind in _DENIED_KINDS and 0 < len(target) <= _TARGET_LIMIT:
             return (kind, target) if "\n" not in target and inert(target) == target else None
     return None

@@ -99,11 +99,11 @@ class Warden:
             up = self.expect("up", True)
             loop.add_reader(process.reports, self._read_reports)
             async with asyncio.timeout(BOOT_SECONDS):
-                told = await up
-            self.layers = _layers(told)
+                report = await up
+            self.layers = _layers(report)
             # Sandlock resolved the names again, and may have received other addresses.
             for name, port in named_hosts(self.kind[0].net):
-                refuse_detour(name, port, told["pinned"][name])
+                refuse_detour(name, port, report["pinned"][name])
         except TimeoutError:
             await self.aclose()
             raise ZygoteLostError("an isolated process did not start within a minute") from None

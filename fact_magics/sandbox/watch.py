@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import time
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.sandbox import frames
 from fact_magics.sandbox.meter import Meter
-from fact_magics.sandbox.printed import Printed
 from fact_magics.sandbox.threads import run_in
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ class Watch:
             )
             if not ended.done() and (measuring is None or measuring.done()):
                 measuring = asyncio.create_task(run_in(files, meter.exceeded))
-                measuring.add_done_callback(lambda done: None if ended.done() else self.stop(done.result()))
+                measuring.add_done_callback(
+                    lambda done: None if ended.done() or done.cancelled() else self.stop(done.result())
+                )
         return None if ended.done() else self.stopped.result()
 
     def ending(self, stopped: str | None, wait_status: int | None, cpu_seconds: float = 0.0) -> frames.Ending:
@@ -90,3 +93,55 @@ class Watch:
             printed=self._printed.close(),
             duration_ms=(time.perf_counter() - self._started) * 1e3,
         )
+
+
+class Printed:
+    """Collect bytes from a tool's stdout and stderr.
+
+    The first `kept` characters are kept, and passed to `on_text` as they arrive. The rest is only counted.
+    """
+
+    def __init__(self, kept: int, on_text: Callable[[str], None] | None = None) -> None:
+        self._room = kept
+        self._on_text = on_text
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        # One buffer: a tool may print single characters, and each would need fifty bytes as a string.
+        self._kept = StringIO(newline="")
+        self._cut = 0
+        self.total = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes that arrived."""
+        self.total += len(data)
+        if self._room:
+            self._take(self._decoder.decode(data))
+        elif data:
+            self._count(len(data))
+
+    def close(self) -> str:
+        """Add a note if something was cut, and return all the text that is kept."""
+        if self._room:
+            self._take(self._decoder.decode(b"", final=True))
+        if self._cut:
+            self._show(f" {self._cut:,} more bytes were printed and are cut here.\n")
+            self._cut = 0
+        return self._kept.getvalue()
+
+    def _take(self, text: str) -> None:
+        shown = text[: self._room]
+        self._room -= len(shown)
+        self._show(shown)
+        if len(shown) < len(text):
+            self._count(len(text[len(shown) :].encode("utf-8", "replace")))
+
+    def _count(self, size: int) -> None:
+        if not self._cut:
+            self._show("\n…")  # at once, so that the user knows why nothing more comes
+        self._cut += size
+
+    def _show(self, text: str) -> None:
+        if not text:
+            return
+        self._kept.write(text)
+        if self._on_text is not None:
+            self._on_text(text)

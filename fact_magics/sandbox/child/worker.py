@@ -157,10 +157,10 @@ def load(source: str, name: str, filename: str) -> tuple[ModuleType, dict[str, t
 
 def describe(raised: BaseException, filename: str) -> dict[str, Any]:
     """Represent an exception by ``type``, ``message``, and a ``traceback`` with frames of `filename` only."""
-    told = {"type": _name(type(raised)), "message": _text(raised), "traceback": ""}
+    report = {"type": _name(type(raised)), "message": _text(raised), "traceback": ""}
     with suppress(BaseException):  # it fails for some exceptions, or if memory is short
-        told["traceback"] = _own_frames(raised, filename)
-    return told
+        report["traceback"] = _own_frames(raised, filename)
+    return report
 
 
 def _describe(raised: BaseException, filename: str, witness: Witness) -> bytes:
@@ -169,13 +169,13 @@ def _describe(raised: BaseException, filename: str, witness: Witness) -> bytes:
         with suppress(BaseException):  # before the traceback, which reads files
             denied = witness.claim(_chain(raised, _CHAIN_LIMIT))
         bases = _bases_of(type(raised))[:_BASES_LIMIT]
-        told = {
+        report = {
             "mro": [_name(base) for base in bases if base is not object],
             "limit": _limit(raised),
             "denied": denied,
             **describe(raised, filename),
         }
-        return _dumps(told).encode()
+        return _dumps(report).encode()
     except BaseException:  # noqa: BLE001 - no memory is left, or the tool broke this process
         return _NO_MEMORY if isinstance(raised, MemoryError) else b"{}"
 
