@@ -59,15 +59,8 @@ class Permission:
 def read_permission(text: str, directory: Path) -> Permission:
     """Read a permission into its canonical form.
 
-    Hosts become lower case. Relative paths start at `directory`, ``~`` is the user's home, and links are
-    followed, so that a link that changes later does not change what is granted.
-
-    Parameters
-    ----------
-    text : str
-        The permission as a person writes it.
-    directory : Path
-        The absolute directory of the notebook or script.
+    Hosts become lower case. Relative paths start at `directory`, which is absolute, and ``~`` is the user's
+    home. Links are followed, so that a link that changes later does not change what is granted.
 
     Raises
     ------

@@ -29,19 +29,10 @@ def normalised(texts: Iterable[str], directory: Path) -> tuple[str, ...]:
 def granted(texts: Iterable[str], protected: Protected, *, confirmed: bool) -> tuple[str, ...]:
     """Bring permissions into canonical form, if they may be granted and grant something.
 
-    Parameters
-    ----------
-    texts : iterable of str
-        Permissions as a person writes them.
-    protected : Protected
-        The places that belong to fact_magics and to the notebook.
-    confirmed : bool
-        Whether the user gave ``--yes-really``.
-
     Raises
     ------
     CellError
-        A permission is malformed, dangerous, or grants nothing.
+        A permission is malformed, grants nothing, is never granted, or is dangerous and not `confirmed`.
     """
     permissions = normalised(texts, protected.directory)
     refuse_dangerous(permissions, protected, confirmed=confirmed)

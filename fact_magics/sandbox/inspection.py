@@ -34,7 +34,7 @@ class Inspection:
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing is being started, prepared or ended."""
+        """Tell whether no zygote is being started, prepared or ended."""
         return not self.pending and not self.retiring and all(one.prepared for one in self.zygotes)
 
     def processes(self) -> list[int]:

@@ -183,7 +183,10 @@ class TestNet:
         """Whoever owns a name decides where it leads; this machine's stands in for a stranger's."""
         await check_names([("localhost", "*")])  # asked about when it was granted
         monkeypatch.setattr("fact_magics.permissions.dangers.OWN_NAMES", frozenset())
-        with pytest.raises(IsolationError, match=r"localhost leads to .*, and the tool could reach every service of this machine"):
+        with pytest.raises(
+            IsolationError,
+            match=r"localhost leads to .*, and the tool could reach every service of this machine",
+        ):
             await check_names([("localhost", "*")])
         await check_names([("localhost", "8080")])
 
