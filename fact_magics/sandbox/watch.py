@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.sandbox import frames
 from fact_magics.sandbox.meter import Meter
-from fact_magics.sandbox.threads import run_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +63,7 @@ class Watch:
         self._started = time.perf_counter()
         deadline = self._loop.time() + self._call.timeout_seconds
         meter = Meter(root, directory, self._call.memory_bytes, self._limits)
-        measuring: asyncio.Task[str | None] | None = None
+        measuring: asyncio.Future[str | None] | None = None
         while not ended.done() and not self.stopped.done():
             left = deadline - self._loop.time()
             if left <= 0:
@@ -75,10 +74,11 @@ class Watch:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not ended.done() and (measuring is None or measuring.done()):
-                measuring = asyncio.create_task(run_in(files, meter.exceeded))
-                measuring.add_done_callback(
-                    lambda done: None if ended.done() or done.cancelled() else self.stop(done.result())
-                )
+                try:
+                    measuring = self._loop.run_in_executor(files, meter.exceeded)
+                except RuntimeError:  # the interpreter exits: end the call like an interrupt
+                    raise asyncio.CancelledError from None
+                measuring.add_done_callback(lambda done: None if ended.done() else self.stop(done.result()))
         return None if ended.done() else self.stopped.result()
 
     def ending(self, stopped: str | None, wait_status: int | None, cpu_seconds: float = 0.0) -> frames.Ending:
