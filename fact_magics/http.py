@@ -35,6 +35,9 @@ _PORTS = {"http": 80, "https": 443}
 _CHARSETS = frozenset({"utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "ascii", "iso8859-1", "cp1252"})
 # The connector itself writes the headers that frame a message.
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade"})
+_REQUEST_HEADERS = {
+    "Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "fact_magics"
+}  # fmt: skip
 _LATER = "Try again later."
 _CREDENTIALS = "Check the credentials in its headers."
 _HINTS = {401: _CREDENTIALS, 403: _CREDENTIALS, 404: "Check the address.", 429: "Ask less often."}
@@ -43,7 +46,7 @@ _IS_ISOLATED = "__file__" not in globals()
 
 
 class HTTPError(Exception):
-    """A document was not fetched; one line says which, what happened, and what to do next.
+    """A document could not be fetched; the message names it, the reason, and what to do next, on one line.
 
     Parameters
     ----------
@@ -123,11 +126,7 @@ class HTTPConnector:
         self._session = aiohttp.ClientSession(
             # Not aiodns, which aiohttp would prefer: it asks by UDP, which no permission grants.
             connector=aiohttp.TCPConnector(limit=self._max_connections, resolver=aiohttp.ThreadedResolver()),
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip, deflate",
-                "User-Agent": "fact_magics",
-            },
+            headers=_REQUEST_HEADERS,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # done here, where the size is counted
@@ -178,13 +177,13 @@ class HTTPConnector:
                 late = f"took longer than {self._total_seconds:g} s", "Ask for less, or raise total_seconds."
                 failure = _failure(fetch.url, *(late if limit.expired() else _explain(error)))
                 if _IS_ISOLATED:
-                    raise failure from None  # from its context, the sandbox tells which permission it lacked
-        # Outside the handler: aiohttp's error holds the request, with its headers.
+                    raise failure from None  # its context tells the sandbox which permission was missing
+        # Outside the handler, because aiohttp's error holds the request with its headers.
         raise failure
 
 
 class _Fetch:
-    """One document, over as many redirects as it takes."""
+    """The fetch of one document, including its redirects."""
 
     def __init__(self, session: ClientSession, url: URL, headers: _Headers, hosts: _Hosts, size: int) -> None:
         self._session, self._hosts, self._max_bytes = session, hosts, size
@@ -203,7 +202,7 @@ class _Fetch:
         raise _failure(self.url, f"redirects more than {_MOST_REDIRECTS} times", "Check the address.")
 
     def _follow(self, location: str, status: int) -> None:
-        """Go where a redirect leads, if it may lead there."""
+        """Continue with the target of a redirect, if it may be followed."""
         here, hint = self.url, ""
         try:
             target = here.join(type(here)(location))
@@ -264,9 +263,8 @@ class _Fetch:
                     # One byte too many is enough to know.
                     body += stream.decompress(part, self._max_bytes + 1 - len(body))
                 except LookupError:
-                    raise failed(
-                        f"content compressed as {_text(repr(encoding))}, which was not asked for"
-                    ) from None
+                    name = _text(repr(encoding))
+                    raise failed(f"content compressed as {name}, which was not asked for") from None
                 except zlib.error:
                     raise failed(broken) from None
                 if stream.unused_data:
@@ -299,7 +297,7 @@ class _Fetch:
 
 
 def _decompressor(encoding: str, first: int) -> Any:
-    """Open a stream of zlib's; raises `LookupError` for an encoding that it does not know."""
+    """Make a decompressor; raises `LookupError` for an unknown encoding."""
     if encoding in ("gzip", "x-gzip"):
         return zlib.decompressobj(zlib.MAX_WBITS | 16)
     if encoding == "deflate":
@@ -309,7 +307,7 @@ def _decompressor(encoding: str, first: int) -> Any:
 
 
 def _codec(charset: str | None, body: bytes) -> str:
-    """Name the codec of a body; raises `LookupError` for one that is not used for JSON."""
+    """Name the codec of a body; raises `LookupError` if it is not used for JSON."""
     name = codecs.lookup(charset).name if charset else json.detect_encoding(body)
     if charset and name not in _CHARSETS:
         raise LookupError(charset)
@@ -326,9 +324,8 @@ def _checked_url(url: object) -> URL:
         valid = False
     if not valid:
         # Not quoted: an address that can't be taken apart may hold a password anywhere.
-        raise HTTPError(
-            "The url is not an http or https address.", hint="Write https://HOST/PATH?NAME=VALUE."
-        )
+        hint = "Write https://HOST/PATH?NAME=VALUE."
+        raise HTTPError("The url is not an http or https address.", hint=hint)
     if "@" in parsed.raw_authority:
         raise _failure(parsed, "was given with a user name or password in it", "Send credentials in headers.")
     return parsed
@@ -352,7 +349,7 @@ def _checked_headers(headers: Mapping[str, str] | None) -> _Headers:
 
 
 def _explain(error: Exception) -> tuple[str, str]:
-    """Say what an exception of aiohttp means, and what to do next."""
+    """Explain an exception of aiohttp, and say what to do next."""
     import aiohttp
 
     reach = "" if _IS_ISOLATED else "Check that it is running and that its address is right."

@@ -14,9 +14,9 @@ from fact_magics.core.plan import Plan
 from fact_magics.errors import Interrupted, IsolationError
 from fact_magics.notebook.interrupts import handled_by, interruptible
 from fact_magics.sandbox.child.worker import describe, load
+from fact_magics.sandbox.limits import Limits
 from fact_magics.sandbox.outcome import Outcome, ToolError
-from fact_magics.sandbox.policy import Limits
-from fact_magics.sandbox.printed import Printed
+from fact_magics.sandbox.watch import Printed
 from fact_magics.signature.signature import KINDS
 from fact_magics.signature.vocabulary import ANY
 from fact_magics.tool import Status

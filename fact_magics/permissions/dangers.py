@@ -19,14 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Danger:
-    """Why a permission should not simply be granted.
+    """Why a permission is refused without confirmation, or `never` granted.
 
-    Attributes
-    ----------
-    reason : str
-        A clause about the target of the permission: ``it is a device``.
-    never : bool
-        Whether the permission is refused even if the user confirms it.
+    The reason is a clause about the target of the permission: ``it is a device``.
     """
 
     reason: str
@@ -41,10 +36,8 @@ class Protected:
     ----------
     directory : Path
         The directory of the notebook or script. Relative paths start there, and modules are imported from it.
-    home, database : Path
-        The directory of the data, and the database file.
-    trusted : Path
-        The directory of the list of trusted files.
+    home, database, trusted : Path
+        The directory of the data, the database file, and the directory of the list of trusted files.
     """
 
     directory: Path
@@ -56,14 +49,12 @@ class Protected:
     def kept(self) -> tuple[Path, ...]:
         """Real paths that no tool may write to, including everything below them."""
         database = places.real(self.database)
-        companions = [
-            database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm", "-journal")
-        ]
-        return (places.real(self.home), places.real(self.trusted), database, *companions)
+        files = [database.with_name(f"{database.name}{end}") for end in ("", "-wal", "-shm", "-journal")]
+        return (places.real(self.home), places.real(self.trusted), *files)
 
 
 def danger(permission: Permission, protected: Protected) -> Danger | None:
-    """Say why a permission is dangerous; None for one that may simply be granted."""
+    """Say why a permission is dangerous; None if it is not."""
     if refused := refusal(permission, protected):
         return Danger(refused, never=True)
     doubt = _doubt(permission, protected)
@@ -107,7 +98,7 @@ _METADATA_NAMES = frozenset(
 _METADATA_ADDRESSES = frozenset(
     map(ip_address, ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
 )
-_THIS_MACHINE = "every service of this machine would be in reach, also the server of this notebook"
+_THIS_MACHINE = "the tool could reach every service of this machine, also the server of this notebook"
 OWN_NAMES = frozenset(
     {
         "localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback",
@@ -117,17 +108,12 @@ OWN_NAMES = frozenset(
 
 
 def endpoint_doubt(host: str, port: str) -> str:
-    """Say why an endpoint should not simply be granted; empty if it may be granted.
+    """Say why the user has to confirm an endpoint; empty if it may be granted.
 
-    Parameters
-    ----------
-    host : str
-        A name or an address; an IPv6 address is in brackets.
-    port : str
-        A number or `ANY_PORT`.
+    The host is a name or an address, an IPv6 address in brackets. The port is a number or `ANY_PORT`.
     """
     address = read_address(host)
-    if host in _METADATA_NAMES or (address is not None and _gives_keys(address)):
+    if host in _METADATA_NAMES or address in _METADATA_ADDRESSES or (address and address.is_link_local):
         return _METADATA
     if port != ANY_PORT:
         return ""
@@ -142,10 +128,6 @@ def read_address(host: str) -> IPv4Address | IPv6Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
-
-
-def _gives_keys(address: IPv4Address | IPv6Address) -> bool:
-    return address.is_link_local or address in _METADATA_ADDRESSES
 
 
 def _is_own_name(host: str) -> bool:

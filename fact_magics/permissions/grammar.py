@@ -17,8 +17,9 @@ Kind = Literal["net", "read", "write", "env"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 ANY_PORT = "*"
-"""Every port: the port of an endpoint that names none."""
+"""Stands for every port, in an endpoint without a port."""
 
+_TARGETS = {"net": "HOST[:PORT]", "read": "PATH", "write": "PATH", "env": "NAME"}
 _FORMS = "Write net:HOST[:PORT], read:PATH, write:PATH or env:NAME."
 _HOST_FORMS = "Write net:api.example.com, net:127.0.0.1:8080 or net:[2001:db8::1]:443."
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -50,7 +51,7 @@ class Permission:
 
     @property
     def endpoint(self) -> tuple[str, str]:
-        """Host and port of a ``net`` permission. An IPv6 address is in brackets; no port is `ANY_PORT`."""
+        """Host (an IPv6 address in brackets) and port (or `ANY_PORT`) of a ``net`` permission."""
         host, colon, port = self.target.rpartition(":")
         return (host, port) if colon and not port.endswith("]") else (self.target, ANY_PORT)
 
@@ -58,27 +59,24 @@ class Permission:
 def read_permission(text: str, directory: Path) -> Permission:
     """Read a permission into its canonical form.
 
-    Hosts become lower case. Relative paths start at `directory`, ``~`` is the user's home, and links are
-    followed, so that a link that changes later does not change what is granted.
-
-    Parameters
-    ----------
-    text : str
-        The permission as a person writes it.
-    directory : Path
-        The absolute directory of the notebook or script.
+    Hosts become lower case. Relative paths start at `directory`, which is absolute, and ``~`` is the user's
+    home. Links are followed, so that a link that changes later does not change what is granted.
 
     Raises
     ------
     CellError
         The text is malformed; the hint says what to write.
     """
-    kind, colon, target = text.partition(":")
-    if kind not in KINDS or not colon or not target.strip():
+    kind, _, target = text.partition(":")
+    if kind not in KINDS:
         hint = f"{did_you_mean(kind, KINDS)} {_FORMS}".strip()
         if kind.lower() in ("http", "https"):
             hint = "Write the host alone: net:api.example.com."
         raise _malformed(text, "is not a permission", hint)
+    if not target.strip():
+        form = _TARGETS[kind]
+        missing = form.partition("[")[0].lower()
+        raise _malformed(text, f"is not a permission without a {missing}", f"Write {kind}:{form}.")
     if kind == "net":
         return Permission("net", _endpoint(target))
     if kind == "env":
@@ -135,9 +133,7 @@ def _ipv6(text: str, inner: str) -> str:
 
 def _host(text: str, name: str) -> str:
     if not name.isascii():
-        raise _malformed(
-            text, "is not written in ASCII", "Write the form that starts with xn-- (its Punycode)."
-        )
+        raise _malformed(text, "is not written in ASCII", "Write the host in Punycode, as xn--….")
     name = name.removesuffix(".")
     labels = name.split(".")
     if _NUMERIC.fullmatch(labels[-1]):

@@ -1,4 +1,4 @@
-"""Grant the permissions that a cell or script asks for, or say in one line why not."""
+"""Grant the permissions that a cell or script asks for, or say why they are refused."""
 
 from __future__ import annotations
 
@@ -29,19 +29,10 @@ def normalised(texts: Iterable[str], directory: Path) -> tuple[str, ...]:
 def granted(texts: Iterable[str], protected: Protected, *, confirmed: bool) -> tuple[str, ...]:
     """Bring permissions into canonical form, if they may be granted and grant something.
 
-    Parameters
-    ----------
-    texts : iterable of str
-        Permissions as a person writes them.
-    protected : Protected
-        The places that belong to fact_magics and to the notebook.
-    confirmed : bool
-        Whether the user gave ``--yes-really``.
-
     Raises
     ------
     CellError
-        A permission is malformed, dangerous, or grants nothing.
+        A permission is malformed, grants nothing, is never granted, or is dangerous and not `confirmed`.
     """
     permissions = normalised(texts, protected.directory)
     refuse_dangerous(permissions, protected, confirmed=confirmed)
@@ -66,7 +57,7 @@ def refuse_dangerous(permissions: Iterable[str], protected: Protected, *, confir
 
 
 def refuse_missing(permissions: Iterable[str]) -> None:
-    """Raise `CellError` for permissions whose target does not exist; most likely it is misspelt."""
+    """Raise `CellError` for permissions whose target does not exist, probably because it is misspelt."""
     for permission in map(_canonical, permissions):
         target = permission.target
         if permission.kind == "env" and target not in os.environ:
@@ -95,7 +86,7 @@ def covers(permissions: Iterable[str], path: Path) -> bool:
 
 
 def _canonical(text: str) -> Permission:
-    """Parse what `normalised` wrote, without following its path again."""
+    """Parse a permission in canonical form, without following its path again."""
     kind, _, target = text.partition(":")
     if kind == "read":
         return Permission("read", target)

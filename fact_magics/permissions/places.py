@@ -59,7 +59,7 @@ _SYSTEM_KEYS = _words("""
 """)
 _HOMES_OF_ALL = {Path("/home"), Path("/Users"), Path("/var/home")}
 
-# Places whose files shells, editors, Python, Jupyter, git and the desktop run by themselves.
+# Places with files that shells, editors, Python, Jupyter, git and the desktop run automatically.
 _STARTUP_PLACES = _parts("""
     .conda .emacs.d .git .hg .ipython .jupyter .pip .ssh .vim .vscode __pycache__ dist-packages
     site-packages .config/autostart .config/environment.d .config/fish .config/git .config/nvim .config/pip
@@ -123,7 +123,7 @@ def missing(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return f"{path} does not exist"
     except OSError as error:
-        return f"{path} can't be looked at ({(error.strerror or str(error)).lower()})"
+        return f"{path} can't be examined ({(error.strerror or str(error)).lower()})"
     return ""
 
 
@@ -133,7 +133,8 @@ def untouchable(path: Path, *, writes: bool) -> str:
         if path.is_relative_to(place):
             return reason
     temporary = real(tempfile.gettempdir())
-    if (writes and temporary.is_relative_to(path)) or _in_scratch(path, temporary):
+    below = path.relative_to(temporary).parts if path.is_relative_to(temporary) else ()
+    if (writes and temporary.is_relative_to(path)) or (below and below[0].startswith(_SCRATCH_PREFIX)):
         return _SCRATCH
     if path == Path("/dev") or path in _RAW_MEMORY:
         return "it is this machine's memory and devices"
@@ -144,7 +145,7 @@ def untouchable(path: Path, *, writes: bool) -> str:
 
 
 def secret(path: Path) -> str:
-    """Say which secrets are at a place; empty if none are known."""
+    """Say which secrets a path holds; empty if none are known."""
     if path == Path(path.anchor):
         return "it is everything on this machine"
     if {path, path.parent} & _HOMES_OF_ALL or any(home.is_relative_to(path) for home in _homes()):
@@ -165,15 +166,7 @@ def secret(path: Path) -> str:
 
 
 def executed(path: Path, directory: Path) -> str:
-    """Say why files at a place would be executed; empty if nothing is known.
-
-    Parameters
-    ----------
-    path : Path
-        The place.
-    directory : Path
-        The notebook's directory.
-    """
+    """Say why files at a path would be executed, given the notebook's directory; empty if they would not."""
     if found := _named(path, _STARTUP_PLACES):
         return f"your programs run the files in {found}"
     if path.name in _STARTUP_NAMES or _is_code(path.name) or _is_program(path):
@@ -187,18 +180,13 @@ def executed(path: Path, directory: Path) -> str:
     return f"it contains {found}, which is run or tells programs what to run" if found else ""
 
 
-def _in_scratch(path: Path, temporary: Path) -> bool:
-    below = path.relative_to(temporary).parts if path.is_relative_to(temporary) else ()
-    return bool(below) and below[0].startswith(_SCRATCH_PREFIX)
-
-
 def _homes() -> set[Path]:
     found = {os.path.expandvars("$HOME"), "/root"}
     try:
         import pwd
 
         found.add(pwd.getpwuid(os.getuid()).pw_dir)
-    except (ImportError, KeyError, AttributeError):  # no such system, or a user without an entry
+    except (ImportError, KeyError, AttributeError):  # not a POSIX system, or a user without an entry
         found.add(str(Path.home()))
     return {real(home) for home in found if Path(home).is_absolute() and Path(home) != Path("/")}
 
@@ -225,7 +213,7 @@ def _at(path: Path, places: Iterable[str]) -> str:
 
 @lru_cache(maxsize=256)
 def _lineage(place: str) -> tuple[Path, frozenset[Path]]:
-    """Follow a place only once, because one run may be passed thousands of files."""
+    """Resolve a place only once, because one run may be passed thousands of files."""
     itself = real(place)
     return itself, frozenset(itself.parents)
 
@@ -268,11 +256,10 @@ def _listed(*variables: str) -> list[str]:
 
 
 def _first_child(path: Path, wanted: Callable[[str], bool]) -> str:
-    """Name the first wanted entry of a directory, among as many as can be read quickly."""
+    """Name a wanted entry of a directory; only the first thousands of entries are read."""
     try:
         with os.scandir(path) as entries:
-            return next(
-                (entry.name for entry in islice(entries, _ENTRIES_LOOKED_AT) if wanted(entry.name)), ""
-            )
+            names = (entry.name for entry in islice(entries, _ENTRIES_LOOKED_AT))
+            return next(filter(wanted, names), "")
     except OSError:
         return ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from fact_magics.sandbox.limits import Limits
 from fact_magics.sandbox.outcome import Call, Outcome, ToolError
-from fact_magics.sandbox.policy import Grants, Limits
+from fact_magics.sandbox.policy import Grants
 from fact_magics.sandbox.pool import Mode, Sandbox
 
 __all__ = ["Call", "Grants", "Limits", "Mode", "Outcome", "Sandbox", "ToolError"]

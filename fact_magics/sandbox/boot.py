@@ -1,4 +1,4 @@
-"""Send a child process its code on stdin, so that it need not read any file of this package."""
+"""Send a child process its code on stdin. It does not read any file of this package."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ CODEC = ("values.forms", "values.foreign", "values.wire")
 _PACKAGE = Path(__file__).parent.parent
 
 CONNECTOR = "fact_magics.http"
-"""The one module of this package that a tool may import. Its source is sent, and executed on import."""
+"""The only module of this package that a tool may import. The child gets its source."""
 
 
 def command() -> list[str]:
@@ -78,8 +78,8 @@ def command() -> list[str]:
 def scrubbed(command: list[str], environment: Mapping[str, str]) -> list[str]:
     """Build a command line that starts `command` with only this environment.
 
-    Sandlock would set the environment between fork and exec, which is not safe: a thread that changes
-    `os.environ` during the fork leaves the C library's lock taken in the child for good.
+    Sandlock would set the environment between fork and exec, which is not safe: if another thread changes
+    `os.environ` during the fork, the child waits for the C library's lock forever.
     """
     if ENV_PROGRAM and "=" not in command[0]:
         return [ENV_PROGRAM, "-i", *(f"{name}={value}" for name, value in environment.items()), *command]
@@ -89,29 +89,19 @@ def scrubbed(command: list[str], environment: Mapping[str, str]) -> list[str]:
 def payload(main: str, settings: Mapping[str, Any], library: tuple[str, ...] = ()) -> bytes:
     """Build the code and settings that a child reads first.
 
-    Parameters
-    ----------
-    main : str
-        The module whose ``main(settings, modules)`` runs: ``zygote`` or ``once``.
-    settings : mapping
-        Plain values, containers of them, and bytes.
-    library : tuple of str
-        Modules of the standard library to send too, for a child that opens files slowly.
+    The child runs ``main(settings, modules)`` of the module `main`. It also gets the code of the standard
+    library modules in `library`, because opening files is slow inside a sandbox.
     """
-    told = (main, {**settings, "importable": {CONNECTOR: connector_source()}})
     system = ("confine", "seccomp", "connecting", "family") if sys.platform == "linux" else ()
     package = {name: module_code(name) for name in (*CODEC, "worker", "denied", *system, main)}
-    return _framed((byte_code(library), package)) + _framed(told)
-
-
-def _framed(data: tuple[Any, ...]) -> bytes:
-    written = marshal.dumps(data)
-    return b"%08x" % len(written) + written
+    settings = {**settings, "importable": {CONNECTOR: connector_source()}}
+    parts = (marshal.dumps(part) for part in ((byte_code(library), package), (main, settings)))
+    return b"".join(b"%08x" % len(part) + part for part in parts)
 
 
 @cache
 def module_code(name: str) -> bytes:
-    """Read the marshalled byte code of one module that is sent."""
+    """Read the marshalled byte code of one module of this package."""
     folder = _PACKAGE if name in CODEC else _PACKAGE / "sandbox" / "child"
     source = str(folder / f"{name.replace('.', '/')}.py")
     code = cast("CodeType", SourceFileLoader(name, source).get_code(name))
@@ -131,19 +121,13 @@ def connector_source() -> str:
 
 
 def write_in_time(descriptor: int, data: bytes, seconds: float) -> None:
-    """Write `data` to a non-blocking descriptor.
-
-    Raises
-    ------
-    TimeoutError
-        The other side did not read in time.
-    """
+    """Write `data` to a non-blocking descriptor; raises `TimeoutError` if it is not read in time."""
     end = time.monotonic() + seconds
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     rest = memoryview(data)
     while rest:
         if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
-            raise TimeoutError("a process did not take what it was sent")
+            raise TimeoutError("a process did not read its input in time")
         with suppress(BlockingIOError):
             rest = rest[os.write(descriptor, rest) :]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fact_magics.sandbox import frames
 from fact_magics.sandbox.child.worker import address_space
+from fact_magics.sandbox.threads import outlast
 from fact_magics.sandbox.watch import Watch
 
 if TYPE_CHECKING:
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call
-    from fact_magics.sandbox.policy import Limits
 
 _END_SECONDS = 0.6
 _FLUSH_SECONDS = 0.05
 _READ_SIZE = 1 << 16
 _PIPE_SIZE = 1 << 20
-_MOST_LEFT = 64  # reads: more than a pipe holds, in case something is still writing
+_MOST_LEFT = 64  # reads that empty a full pipe, even if a process still writes to it
 
 
 class _Zygote(Protocol):
-    """What a call needs of the `Warden` that it runs on."""
+    """The part of a `Warden` that its calls use."""
 
     limits: Limits
     files: Executor
@@ -55,9 +56,9 @@ class Prepared:
     taken: int | None = None
 
     def open(self) -> None:
-        """Make the scratch directory and the pipes, and open what `close` closes, even if one fails."""
+        """Make the scratch directory and the pipes, and open them. After an error, call `close`."""
         self.scratch.mkdir(mode=0o700)
-        # Opened for both, the request's end needs no reader yet; the other two don't wait for a writer.
+        # Opening a FIFO to write needs a reader, and no child is there yet. So this opens it for both.
         self.requests = self._open_pipe("request", os.O_RDWR)
         self.results = self._open_pipe("result", os.O_RDONLY)
         self.printed = self._open_pipe("printed", os.O_RDONLY)
@@ -71,7 +72,7 @@ class Prepared:
         return end
 
     def close(self) -> None:
-        """Close the parent's ends."""
+        """Close the parent's ends of the pipes."""
         for descriptor in (self.requests, self.results, self.printed, self.handle):
             if descriptor >= 0:
                 with suppress(OSError):
@@ -79,7 +80,7 @@ class Prepared:
         self.requests = self.results = self.printed = self.handle = -1
 
     def take_over(self, pid: int) -> None:
-        """Note the child that holds the other ends, and unlink the pipes, so that nobody else opens them."""
+        """Note the child, which has opened the pipes, and unlink them, so that no other call opens them."""
         self.pid = pid
         self.handle = os.pidfd_open(pid)
         self.taken = address_space(pid)
@@ -88,13 +89,7 @@ class Prepared:
 
 
 class Calling:
-    """One call that runs on a prepared child.
-
-    Attributes
-    ----------
-    clean : bool
-        Whether the call ended by itself and left no process behind.
-    """
+    """One call on a prepared child. It is `clean` if it ended by itself and left no process behind."""
 
     def __init__(
         self, zygote: _Zygote, call: Call, prepared: Prepared, on_printed: Callable[[str], None] | None
@@ -107,11 +102,12 @@ class Calling:
         self.clean = False
 
     async def follow(self) -> frames.Ending:
-        """Send the request and wait: when this returns, or is cancelled, nothing of the call is left."""
+        """Send the request and wait for the end. Even if cancelled, this leaves no process of the call."""
         prepared, zygote = self._prepared, self._zygote
         ended = zygote.expect("ended", prepared.number)
-        self._loop.add_reader(prepared.results, self._read_results)
-        self._loop.add_reader(prepared.printed, self._read_printed)
+        pipes = ((prepared.results, self._watch.take_result), (prepared.printed, self._watch.take_printed))
+        for pipe in pipes:
+            self._loop.add_reader(pipe[0], self._read, *pipe)
         self._send()
         try:
             try:
@@ -122,41 +118,37 @@ class Calling:
                 if not ended.done():
                     await self._kill(ended)
         finally:
-            self._forget()
+            for descriptor, _ in pipes:
+                self._loop.remove_reader(descriptor)
+            self._loop.remove_writer(prepared.requests)
         report: dict[str, Any] | None = None
         if ended.done() and ended.exception() is None:
             report = ended.result()
             self.clean = stopped is None and report.get("clean") is True
-        for read in (self._read_results, self._read_printed):
+        for pipe in pipes:
             for _ in range(_MOST_LEFT):
-                if not read():
+                if not self._read(*pipe):
                     break
         if report is None:
             return self._watch.ending(stopped, None)
         return self._watch.ending(stopped, int(report["status"]), float(report["cpu"]))
 
     async def _let_flush(self, ended: asyncio.Future[dict[str, Any]]) -> None:
-        """Give the call a moment in which to print half a line that waits for its end."""
+        """Give the call a moment to print its last, incomplete line."""
         with suppress(OSError):
             signal.pidfd_send_signal(self._prepared.handle, signal.SIGTERM)
         await asyncio.wait((ended,), timeout=_FLUSH_SECONDS)
 
     async def _kill(self, ended: asyncio.Future[dict[str, Any]]) -> None:
-        """End all that the call started, even while this task is being cancelled again and again."""
+        """End all that the call started, however often this task is cancelled meanwhile."""
         with suppress(OSError):
             signal.pidfd_send_signal(self._prepared.handle, signal.SIGKILL)
         self._zygote.order(kill=self._prepared.number)
-        deadline = self._loop.time() + _END_SECONDS
-        cancelled: asyncio.CancelledError | None = None
-        while not ended.done() and self._loop.time() < deadline:
-            try:
-                await asyncio.wait((ended,), timeout=deadline - self._loop.time())
-            except asyncio.CancelledError as request:
-                cancelled = request
-        if not ended.done():
-            self._zygote.abandon()
-        if cancelled is not None:
-            raise cancelled
+        try:
+            await outlast(ended, _END_SECONDS)
+        finally:
+            if not ended.done():
+                self._zygote.abandon()
 
     def _send(self) -> None:
         try:
@@ -169,14 +161,8 @@ class Calling:
             self._unsent = memoryview(b"")
         self._loop.remove_writer(self._prepared.requests)
 
-    def _read_results(self) -> bool:
-        return self._read(self._prepared.results, self._watch.take_result)
-
-    def _read_printed(self) -> bool:
-        return self._read(self._prepared.printed, self._watch.take_printed)
-
     def _read(self, descriptor: int, take: Callable[[bytes], None]) -> bool:
-        """Read what there is; False where nothing came."""
+        """Read once from a pipe without waiting; False if it was empty or has ended."""
         try:
             data = os.read(descriptor, _READ_SIZE)
         except BlockingIOError:
@@ -188,8 +174,3 @@ class Calling:
         else:
             self._loop.remove_reader(descriptor)
         return bool(data)
-
-    def _forget(self) -> None:
-        for descriptor in (self._prepared.results, self._prepared.printed):
-            self._loop.remove_reader(descriptor)
-        self._loop.remove_writer(self._prepared.requests)

@@ -1,4 +1,4 @@
-"""Write the one line of a run that failed: what happened, and what to do next."""
+"""Explain a failed run in one line: what happened, and what to do next."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TRACEBACK_LIMIT = 8_000
 _USUAL_PORTS = ("80", "443")
 _ACTS = {"net": "reach", "read": "read", "write": "write to", "env": "see the variable"}
 
-# What no permission allows, and what to do instead.
+# Actions that no permission allows, and what to do instead.
 _IMPOSSIBLE = {
     "host": "A tool finds only the hosts that it may reach. To allow one: --allow net:{target}",
     "program": (
@@ -40,23 +40,9 @@ _IMPOSSIBLE = {
 def failure(
     name: str, outcome: Outcome, permissions: Iterable[str], protected: Protected
 ) -> tuple[str, tuple[str, ...]]:
-    """Say why a call failed.
+    """Say in one line why a call of the tool `name` failed, and return the lines of the tool's own traceback.
 
-    Parameters
-    ----------
-    name : str
-        The name of the tool.
-    outcome : Outcome
-        The report of the sandbox; its status is not ``ok``.
-    permissions : iterable of str
-        The granted permissions.
-    protected : Protected
-        What belongs to fact_magics and the notebook.
-
-    Returns
-    -------
-    (str, tuple of str)
-        One line, and the lines of the tool's own traceback.
+    The status of the outcome is not ``ok``. The permissions are the granted ones.
     """
     if outcome.limit is not None:
         used = f" ({outcome.used} used)" if outcome.used else ""
@@ -77,20 +63,10 @@ def failure(
 
 
 def denial_hint(denied: tuple[str, str] | None, permissions: Iterable[str], protected: Protected) -> str:
-    """Name the permission that would probably allow what a tool was denied.
+    """Name the permission that a tool probably lacked; empty if no permission would help.
 
-    Parameters
-    ----------
-    denied : (str, str) or None
-        A kind and a target, as the tool's process claims.
-    permissions, protected
-        As `failure` takes them.
-
-    Returns
-    -------
-    str
-        One or two sentences; empty if no permission would help. For a dangerous permission they give the
-        reason instead of the option.
+    For a dangerous permission, the hint says why it is dangerous, and not how to grant it. `denied` is a kind
+    and a target, as the tool's process claims.
     """
     if denied is None:
         return ""
@@ -119,7 +95,7 @@ def _without_usual_port(permission: Permission, protected: Protected) -> Permiss
 
 
 def _read(kind: str, target: str, directory: Path) -> Permission | None:
-    """Read a claim as a permission; None if it is not a valid one, or would be read as another one."""
+    """Parse a claim as a permission; None if it is not valid or not canonical."""
     if kind not in get_args(Kind) or (kind in ("read", "write") and not Path(target).is_absolute()):
         return None
     try:
@@ -130,7 +106,7 @@ def _read(kind: str, target: str, directory: Path) -> Permission | None:
 
 
 def _holds(permission: Permission, permissions: Iterable[str]) -> bool:
-    """Tell whether a permission was granted already, so that something else failed."""
+    """Tell whether a permission is granted already, so that the call failed for another reason."""
     if permission.kind in ("read", "write"):
         granted = [text for text in permissions if permission.kind == "read" or text.startswith("write:")]
         return covers(granted, Path(permission.target))

@@ -17,20 +17,21 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import boot, frames, scratch
 from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.inspection import Inspection
 from fact_magics.sandbox.lost import closed, shortage_hint
-from fact_magics.sandbox.policy import Grants, Limits, module_path, zygote_environment
-from fact_magics.sandbox.threads import run_in
+from fact_magics.sandbox.policy import Grants, module_path, zygote_environment
+from fact_magics.sandbox.threads import outlast, run_in
 from fact_magics.sandbox.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call
 
 _THREADS_A_CALL = 4
@@ -52,14 +53,14 @@ class ProcessRunner:
         self.layers: tuple[str, ...] = ("process", "rlimits") if os.name == "posix" else ("process",)
 
     async def start(self) -> None:
-        """Do nothing, because no process is started ahead."""
+        """Do nothing: each call starts its own process."""
 
     def inspect(self) -> Inspection:
         """Report that there are no zygotes."""
         return Inspection()
 
     async def aclose(self) -> None:
-        """End what runs, and let the threads end."""
+        """End the calls that run, and the threads."""
         self._closed = True
         calls = list(self._calls)
         for calling in calls:
@@ -86,11 +87,11 @@ class ProcessRunner:
         """Start a process, and end it whatever happens, even while this task is being cancelled."""
         starting = asyncio.ensure_future(run_in(self._threads, _start, grants))
         try:
-            await _surely(starting)
+            await outlast(starting)
             yield starting.result()
         finally:
             if starting.exception() is None:
-                await _surely(asyncio.ensure_future(run_in(self._threads, _clean_up, *starting.result())))
+                await outlast(asyncio.ensure_future(run_in(self._threads, _clean_up, *starting.result())))
 
 
 class _Calling:
@@ -117,31 +118,26 @@ class _Calling:
 
     async def follow(self, process: subprocess.Popen[bytes], directory: Path) -> frames.Ending:
         """Send the request, and wait for the end or a limit."""
+        pipes = (process.stdin, process.stdout, process.stderr)
+        stdin, stdout, stderr = (pipe.fileno() for pipe in pipes if pipe)
+        in_thread = partial(self._loop.run_in_executor, self._threads)
         try:
-            code, stopped = await self._follow(process, directory)
+            transfers = asyncio.gather(
+                in_thread(self._send, stdin),
+                in_thread(self._read, stdout, self._watch.take_printed),
+                in_thread(self._read, stderr, self._watch.take_result),
+                return_exceptions=True,
+            )
+            ended = in_thread(process.wait)
+            stopped = await self._watch.first_limit(ended, process.pid, directory, self._threads)
+            await run_in(self._threads, _end, process)
+            code = await ended
+            # A process that was not found may keep the pipes open, or fill them, for any time.
+            await asyncio.wait((transfers,), timeout=_END_SECONDS)
         finally:
             self._ended = True
         ending = self._watch.ending(stopped, -code if code < 0 else code << 8)
         return replace(ending, stopped=None, wait_status=None) if ending.stopped == _LOST else ending
-
-    async def _follow(self, process: subprocess.Popen[bytes], directory: Path) -> tuple[int, str | None]:
-        stdin, stdout, stderr = (
-            pipe.fileno() for pipe in (process.stdin, process.stdout, process.stderr) if pipe
-        )
-        in_thread = partial(self._loop.run_in_executor, self._threads)
-        pipes = asyncio.gather(
-            in_thread(self._send, stdin),
-            in_thread(self._read, stdout, self._watch.take_printed),
-            in_thread(self._read, stderr, self._watch.take_result),
-            return_exceptions=True,
-        )
-        ended = in_thread(process.wait)
-        stopped = await self._watch.first_limit(ended, process.pid, directory, self._threads)
-        await in_thread(_end, process)
-        code = await ended
-        # A process that escaped may hold the pipes, or fill them, for as long as it likes.
-        await asyncio.wait((pipes,), timeout=_END_SECONDS)
-        return code, stopped
 
     def _send(self, descriptor: int) -> None:
         settings = {
@@ -156,13 +152,13 @@ class _Calling:
 
     def _read(self, descriptor: int, take: Callable[[bytes], None]) -> None:
         while self._waits_for(descriptor) and (data := os.read(descriptor, _READ_SIZE)):
-            # One piece at a time: a thread that reads faster than the loop would fill the memory.
+            # The thread waits for the loop, or unprocessed pieces would fill the memory.
             asyncio.run_coroutine_threadsafe(self._hand_over(take, data), self._loop).result()
 
     def _waits_for(self, descriptor: int) -> bool:
-        """Wait until there is something to read, or the end of it; False once the call has ended."""
+        """Wait for data or the end of the pipe; False once the call has ended."""
         if not hasattr(select, "poll"):
-            return True  # to read is to wait
+            return True  # here, `os.read` waits
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         while not self._ended:
@@ -175,46 +171,31 @@ class _Calling:
             take(data)
 
 
-async def _surely(work: asyncio.Future[Any]) -> None:
-    """Wait for `work` even while this task is being cancelled."""
-    cancelled: asyncio.CancelledError | None = None
-    while not work.done():
-        try:
-            await asyncio.wait((work,))
-        except asyncio.CancelledError as request:
-            cancelled = request
-    if cancelled is not None:
-        raise cancelled
-
-
 def _start(grants: Grants) -> tuple[subprocess.Popen[bytes], Path]:
     directory: Path | None = None
     try:
         directory = Path(tempfile.mkdtemp(prefix=f"fact_magics-{os.getpid()}-"))
-        return _spawn(directory, grants), directory
+        environment = {**zygote_environment(grants, str(directory)), **dict(grants.env)}
+        if os.name == "nt":
+            # Without it the interpreter has no source of randomness and no sockets.
+            environment["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")
+        process = subprocess.Popen(
+            boot.command(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd=directory,
+            env=environment,
+            start_new_session=True,
+        )
     except OSError as cause:
         if directory is not None:
             scratch.remove(directory)
         raise IsolationError(
             f"No process can be started for the tool: {cause}.", hint=shortage_hint(cause) or "Try again."
         ) from cause
-
-
-def _spawn(directory: Path, grants: Grants) -> subprocess.Popen[bytes]:
-    environment = {**zygote_environment(grants, str(directory)), **dict(grants.env)}
-    if os.name == "nt":
-        # Without it the interpreter has no source of randomness and no sockets.
-        environment["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")
-    return subprocess.Popen(
-        boot.command(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        cwd=directory,
-        env=environment,
-        start_new_session=True,
-    )
+    return process, directory
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,6 +1,7 @@
 """The bytes between parent and child: the request, and the one frame that comes back.
 
-The frame is the tool's claim. It is bounded, parsed, never unpickled, and validated by the tool's signature.
+The tool can write any frame. So its size is limited, it is parsed and never unpickled, and the value is
+checked against the tool's signature.
 """
 
 from __future__ import annotations
@@ -19,20 +20,21 @@ from fact_magics.text import inert
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
-    from fact_magics.sandbox.policy import Limits
+    from fact_magics.sandbox.limits import Limits
+
+    _Reached = tuple[str, str]  # a kind of limit, and how much was used where that is known
 
 PREFIX = 9
 """Bytes before a frame's payload: its kind, and eight for its length."""
 
-_MIB = 1 << 20
 _TEXT_LIMIT = 25_000
 _NAMES_LIMIT = 50
 _ERROR_LIMIT = 1 << 20
 _TARGET_LIMIT = 1_000
 _DENIED_KINDS = ("net", "read", "write", "env", "host", "program", "listen", "udp", "semaphore")
 
-# The ways to files, hosts and programs in the standard library. A tool that uses none of them runs without
-# the audit hook that finds out what was denied, because the hook doubles the time of a deep copy.
+# Words in a source that may use files, hosts or programs. Without them, a tool runs without the audit hook
+# that finds out what was denied, because the hook doubles the time of a deep copy.
 _ACTING = re.compile(
     r"\b(?:open|os|io|pathlib|Path|shutil|tempfile|glob|fileinput|linecache|mmap|codecs|sqlite3|dbm|shelve"
     r"|zipfile|tarfile|gzip|bz2|lzma|csv|configparser|logging|xml|wave|socket|socketserver|ssl|select|selectors"
@@ -48,18 +50,12 @@ class Ending:
     Attributes
     ----------
     frame : bytes or bytearray
-        All that came through the call's pipe.
+        All bytes from the call's pipe for results.
     wait_status : int or None
         Of the call's process, as ``waitpid`` gives it; None if the parent lost track of the process.
-    cpu_seconds : float
-        Processor time of that process.
     stopped : str or None
         The limit for which the parent stopped it: ``time``, ``result``, ``printed``, ``scratch``, ``memory``
         or ``threads``.
-    printed : str
-        The text that it printed.
-    duration_ms : float
-        From the request to the end.
     """
 
     frame: bytes | bytearray
@@ -70,23 +66,10 @@ class Ending:
     duration_ms: float
 
 
-def cpu_limit(call: Call) -> int:
-    """Limit of a call's processor time in seconds: its wall time rounded up, plus one."""
-    return max(1, -int(-call.timeout_seconds // 1) + 1)
-
-
-def memory_limit(call: Call) -> int:
-    """Limit of a call's memory in bytes, above what the interpreter uses."""
-    return call.memory_mb * _MIB
-
-
 def request(call: Call, limits: Limits, taken: int | None) -> bytes:
     """Build the request that a child reads.
 
-    Parameters
-    ----------
-    taken : int or None
-        The child's address space in bytes before the tool starts; if None, the child looks itself.
+    `taken` is the child's address space in bytes before the tool starts; if None, the child measures it.
     """
     source = call.source.encode("utf-8", "surrogatepass")
     header = json.dumps(
@@ -94,9 +77,9 @@ def request(call: Call, limits: Limits, taken: int | None) -> bytes:
             "function": call.function,
             "source": len(source),
             "arguments": len(call.arguments),
-            "memory": memory_limit(call),
+            "memory": call.memory_bytes,
             "taken": taken,
-            "cpu_seconds": cpu_limit(call),
+            "cpu_seconds": call.cpu_seconds,
             "result_bytes": limits.result_bytes,
             "watched": bool(call.imports) or _acts(call.source),
         }
@@ -111,80 +94,64 @@ def _acts(source: str) -> bool:
 
 def judge(call: Call, ending: Ending, limits: Limits, isolation: tuple[str, ...]) -> Outcome:
     """Turn a call's end into its outcome."""
-    status, result, error, limit = _verdict(call, ending)
-    if limit is None:
-        return Outcome(status, result, error, ending.printed, ending.duration_ms, None, isolation)
-    text, hint = describe(limit.kind, call, limits, cpu_limit(call))
+    result, error, reached = _verdict(call, ending)
+    status = Status.ERROR if result is None else Status.OK
+    limit, hint, used = None, "", ""
+    if reached is not None:
+        kind, used = reached
+        limit, hint = describe(kind, call, limits)
+        status = Status.TIMEOUT if kind == "time" else Status.LIMIT
     return Outcome(
-        Status.TIMEOUT if limit.kind == "time" else Status.LIMIT,
-        None,
-        error,
-        ending.printed,
-        ending.duration_ms,
-        text,
-        isolation,
-        used=limit.used,
-        hint=hint,
+        status, result, error, ending.printed, ending.duration_ms, limit, isolation, used=used, hint=hint
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reached:
-    """A limit that ended a call, and how much was used where that is known."""
-
-    kind: str
-    used: str = ""
-
-
-def _verdict(call: Call, ending: Ending) -> tuple[Status, bytes | None, ToolError | None, _Reached | None]:
+def _verdict(call: Call, ending: Ending) -> tuple[bytes | None, ToolError | None, _Reached | None]:
+    """Find the result, the error, or the limit that ended a call; an error may come with a limit."""
     if ending.stopped is not None:
         waited = ending.stopped == "time" and ending.cpu_seconds
-        used = f"{ending.cpu_seconds:.1f} s of processor time" if waited else ""
-        return Status.LIMIT, None, None, _Reached(ending.stopped, used)
+        return None, None, (ending.stopped, f"{ending.cpu_seconds:.1f} s of processor time" if waited else "")
     if ending.wait_status != 0:
         if _ended_by_cpu(call, ending):
-            return Status.LIMIT, None, None, _Reached("cpu")
-        return Status.ERROR, None, _broke(f"{call.function} {_how_it_ended(ending.wait_status)}"), None
+            return None, None, ("cpu", "")
+        return None, _broke(f"{call.function} {_how_it_ended(ending.wait_status)}"), None
     kind, size = ending.frame[:1], len(ending.frame) - PREFIX
     whole = size >= 0 and int.from_bytes(ending.frame[1:PREFIX], "big") == size
     if not whole or kind not in (RESULT, ERROR):
-        what = (
-            "sent back bytes that are not a result"
-            if ending.frame
-            else "ended its process before it returned"
-        )
-        return Status.ERROR, None, _broke(f"{call.function} {what}"), None
+        sent = "sent back bytes that are not a result"
+        what = sent if ending.frame else "ended its process before it returned"
+        return None, _broke(f"{call.function} {what}"), None
     with memoryview(ending.frame) as frame:  # slicing the bytes themselves would make one more copy
         if kind == RESULT:
-            return Status.OK, bytes(frame[PREFIX:]), None, None
+            return bytes(frame[PREFIX:]), None, None
         error, limit = _read_error(bytes(frame[PREFIX:])) if size <= _ERROR_LIMIT else (None, None)
     if error is None and limit is None:
-        error = _broke(f"{call.function} failed, and its process could not say how")
-    return Status.ERROR, None, error, limit
+        error = _broke(f"{call.function} failed, and its process could not report the error")
+    return None, error, limit
 
 
 def _read_error(payload: bytes) -> tuple[ToolError | None, _Reached | None]:
-    """Read what a child says of an exception; it may be of any form."""
+    """Read a child's report of an exception, which may be any bytes."""
     try:
-        told: Any = json.loads(payload)
+        claim: Any = json.loads(payload)
     except (ValueError, RecursionError):
         return None, None
-    limit = None
-    match told:
+    limit: _Reached | None = None
+    match claim:
         case {"limit": "result", "used": int(used)} if 1 < used < 1 << 50:
-            limit = _Reached("result", megabytes(used))
+            limit = ("result", megabytes(used))
         case {"limit": "memory" | "result" | "file" | "processes" | "open files" as kind}:
-            limit = _Reached(kind)
-    match told:
+            limit = (kind, "")
+    match claim:
         case {"type": str(type_name), "message": str(message), "traceback": str(traceback), "mro": list(mro)}:
             name, text, frames = (part[:_TEXT_LIMIT] for part in (type_name, message, traceback))
             bases = tuple(base[:_TEXT_LIMIT] for base in mro[:_NAMES_LIMIT] if isinstance(base, str))
-            return ToolError(name, text, frames, bases, _read_denied(told.get("denied"))), limit
+            return ToolError(name, text, frames, bases, _read_denied(claim.get("denied"))), limit
     return None, limit
 
 
-def _read_denied(told: Any) -> tuple[str, str] | None:
-    match told:
+def _read_denied(claim: Any) -> tuple[str, str] | None:
+    match claim:
         case [str(kind), str(target)] if kind in _DENIED_KINDS and 0 < len(target) <= _TARGET_LIMIT:
             return (kind, target) if "\n" not in target and inert(target) == target else None
     return None
@@ -198,7 +165,7 @@ def _ended_by_cpu(call: Call, ending: Ending) -> bool:
     number = (ending.wait_status or 0) & 0x7F
     if number == getattr(signal, "SIGXCPU", -1):
         return True
-    return number == getattr(signal, "SIGKILL", -1) and ending.cpu_seconds >= cpu_limit(call)
+    return number == getattr(signal, "SIGKILL", -1) and ending.cpu_seconds >= call.cpu_seconds
 
 
 def _how_it_ended(wait_status: int | None) -> str:

@@ -1,4 +1,4 @@
-"""The processes and directories of a sandbox at one moment, for tests and to look for leaks."""
+"""A snapshot of a sandbox's processes and directories, which tests use to find leaks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,9 @@ class ZygoteState:
 class Inspection:
     """The zygotes and directories of a sandbox; it is empty for a sandbox without zygotes.
 
-    Attributes
-    ----------
-    zygotes : tuple of ZygoteState
-        Least recently used first.
-    directory : Path or None
-        Holds the directories of the zygotes, and in these the scratch directories.
-    pending, retiring : int
-        Zygotes that are being started or ended, and earlier settings under which calls still run.
+    The least recently used zygote comes first. The directory contains those of the zygotes, which contain the
+    scratch directories. `pending` zygotes are being started or ended; `retiring` counts earlier settings that
+    running calls still use.
     """
 
     zygotes: tuple[ZygoteState, ...] = ()
@@ -39,10 +34,10 @@ class Inspection:
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing is being started, prepared or ended."""
+        """Tell whether no zygote is being started, prepared or ended."""
         return not self.pending and not self.retiring and all(one.prepared for one in self.zygotes)
 
     def processes(self) -> list[int]:
-        """List the zygotes in `directory`, and what descends from them, that are alive now."""
+        """List the living zygotes of this sandbox, and their descendants."""
         places = {pid: Path(f"/proc/{pid}/cwd").resolve() for pid in descendants(os.getpid())}
         return [pid for pid, place in places.items() if self.directory in place.parents]

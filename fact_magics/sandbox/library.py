@@ -1,7 +1,7 @@
 """The modules of the standard library that a zygote imports ahead, and their byte code.
 
-Inside the sandbox, opening a file or listing a directory waits for the supervisor. A zygote that is sent the
-byte code of what it imports anyway starts in a third of the time.
+Inside the sandbox, opening a file or listing a directory waits for the supervisor. A zygote starts in a third
+of the time if it gets the byte code of its imports on stdin.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Small tools import these. A module that was imported ahead costs a call microseconds in fork and exit; one
-# that was not costs milliseconds. `datetime.strptime` imports `_strptime` when it is first called.
+# Small tools import these. A module costs a call microseconds if the zygote has imported it, else
+# milliseconds. `datetime.strptime` imports `_strptime` when it is first called.
 _LIGHT = """
     __future__ _strptime abc base64 binascii bisect calendar collections collections.abc contextlib copy csv
     dataclasses datetime decimal enum errno fractions functools heapq io itertools json keyword math numbers
@@ -26,14 +26,14 @@ _LIGHT = """
 """
 LIGHT_MODULES = frozenset(_LIGHT.split())
 
-# Megabytes each, most of it OpenSSL.
+# These take megabytes of memory, mostly for OpenSSL.
 _STANDARD = """
     asyncio concurrent concurrent.futures difflib email glob hashlib hmac html html.parser inspect locale
     logging pickle pprint secrets shutil sqlite3 tempfile threading xml xml.etree.ElementTree zoneinfo
 """
 STANDARD_MODULES = frozenset(_STANDARD.split())
 
-# What these modules and the child itself import in turn, on Python 3.11 to 3.13. A missing one costs time.
+# The imports of these modules and of the child itself, on Python 3.11 to 3.13. A missing one only costs time.
 _BELOW_LIGHT = """
     _colorize _opcode_metadata _weakrefset ast copyreg ctypes ctypes._endian dis encodings.idna fnmatch glob
     importlib inspect ipaddress json.decoder json.encoder json.scanner linecache locale opcode pathlib._abc
@@ -55,14 +55,9 @@ _WORD = 0xFFFF_FFFF
 
 
 def preload_for(imports: Iterable[str], source: str) -> tuple[str, ...]:
-    """Choose the modules that a zygote preloads beside the light ones; few kinds of zygotes serve many tools.
+    """Choose the modules that a zygote preloads beside the light ones, so that few zygotes serve many tools.
 
-    Parameters
-    ----------
-    imports : iterable of str
-        Top-level packages that the tool imports.
-    source : str
-        The tool's source; an ``async def`` in it needs asyncio, imported or not.
+    `imports` are the top-level packages that the tool imports. A source with ``async def`` needs asyncio too.
     """
     needed = set(imports) - LIGHT_MODULES
     if "async def" in source:
@@ -84,13 +79,9 @@ def library_modules(preload: Iterable[str]) -> tuple[str, ...]:
 
 @cache
 def byte_code(modules: tuple[str, ...]) -> dict[str, tuple[str, bytes]]:
-    """Read the byte code that lies beside the sources of standard library modules.
+    """Read the source's path and the marshalled code of standard library modules from their cached byte code.
 
-    Returns
-    -------
-    dict
-        The source's path and the marshalled code by module. Modules without source or without up-to-date byte
-        code are left out.
+    Modules without source or without up-to-date byte code are left out.
     """
     return {name: found for name in modules if (found := _find(name)) is not None}
 

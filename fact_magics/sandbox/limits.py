@@ -1,11 +1,9 @@
-"""The limits that a user may set, and the words for a limit that was reached."""
+"""The limits of a call: their defaults, the settings that change them, and how to report a reached limit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from fact_magics.sandbox.policy import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,42 +16,57 @@ _SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
-class _Setting:
-    """One setting: its field in `Limits`, its unit in bytes (1 for a count), and its smallest value."""
+class Limits:
+    """Limits of a call besides its wall time and memory.
 
+    Attributes
+    ----------
+    result_bytes, printed_bytes, file_bytes, scratch_bytes : int
+        The largest result, printed text, single file, and scratch directory.
+    printed_kept : int
+        How many characters of printed text are kept.
+    open_files : int
+        Of each process.
+    processes, threads : int
+        Of the whole call.
+    """
+
+    result_bytes: int = 64 * _MIB
+    printed_bytes: int = 64 * _MIB
+    printed_kept: int = 256 * 1024
+    file_bytes: int = 512 * _MIB
+    scratch_bytes: int = 1024 * _MIB
+    open_files: int = 256
+    processes: int = 64
+    threads: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What a setting changes: the kind of limit, its label, its field in `Limits`, and its unit in bytes."""
+
+    kind: str
+    label: str
     field: str
     unit: int = 1
     least: int = 1
 
 
 _SETTINGS = {
-    "processes": _Setting("processes"),
-    "threads": _Setting("threads", least=8),
-    "disk_mb": _Setting("scratch_bytes", _MIB),
-    "file_mb": _Setting("file_bytes", _MIB),
-    "printed_mb": _Setting("printed_bytes", _MIB),
-    "result_mb": _Setting("result_bytes", _MIB),
-    "open_files": _Setting("open_files", least=32),
-}
-# The name of each limit, and the setting that raises it.
-_KINDS = {
-    "processes": ("processes", "processes"),
-    "threads": ("threads", "threads"),
-    "scratch": ("scratch directory", "disk_mb"),
-    "file": ("file size", "file_mb"),
-    "printed": ("printed output", "printed_mb"),
-    "result": ("result", "result_mb"),
-    "open files": ("open files", "open_files"),
+    "processes": _Setting("processes", "processes", "processes"),
+    "threads": _Setting("threads", "threads", "threads", least=8),
+    "disk_mb": _Setting("scratch", "scratch directory", "scratch_bytes", _MIB),
+    "file_mb": _Setting("file", "file size", "file_bytes", _MIB),
+    "printed_mb": _Setting("printed", "printed output", "printed_bytes", _MIB),
+    "result_mb": _Setting("result", "result", "result_bytes", _MIB),
+    "open_files": _Setting("open files", "open files", "open_files", least=32),
 }
 
 
 def read_limits(given: Mapping[str, object]) -> Limits:
-    """Read limits as ``%config FactMagics.limits`` writes them; the others keep their defaults.
+    """Read the setting ``%config FactMagics.limits``; raises `ValueError` for a wrong name or value.
 
-    Raises
-    ------
-    ValueError
-        A name or a value is not valid; one line says why.
+    Limits that are not given keep their defaults.
     """
     if unknown := [name for name in given if name not in _SETTINGS]:
         raise ValueError(f"{str(unknown[0])[:_SHOWN]!r} is not a limit; there are {', '.join(_SETTINGS)}")
@@ -71,27 +84,20 @@ def _value(name: str, value: object) -> int:
     return int(amount)
 
 
-def describe(kind: str, call: Call, limits: Limits, cpu_seconds: int) -> tuple[str, str]:
-    """Say which limit was reached, with its value, and how to raise it.
+def describe(kind: str, call: Call, limits: Limits) -> tuple[str, str]:
+    """Name the limit that was reached, with its value, and say how to raise it.
 
-    Parameters
-    ----------
-    kind : str
-        ``time``, ``cpu``, ``memory``, ``processes``, ``threads``, ``scratch``, ``file``, ``printed``,
-        ``result`` or ``open files``.
-    cpu_seconds : int
-        The limit of processor time.
+    The kind is ``time``, ``cpu``, ``memory``, or one of `_SETTINGS`.
     """
     if kind == "time":
         return f"time {call.timeout_seconds:g} s", "Raise it with --timeout."
     if kind == "cpu":
-        return f"CPU {cpu_seconds} s", "The time of all its threads counts. Raise it with --timeout."
+        return f"CPU {call.cpu_seconds} s", "The time of all its threads counts. Raise it with --timeout."
     if kind == "memory":
         return f"memory {call.memory_mb} MB", "Raise it with --memory."
-    label, name = _KINDS[kind]
-    setting = _SETTINGS[name]
+    name, setting = next(item for item in _SETTINGS.items() if item[1].kind == kind)
     value = getattr(limits, setting.field)
-    text = f"{label} {megabytes(value)}" if setting.unit == _MIB else f"{label} {value}"
+    text = f"{setting.label} {megabytes(value) if setting.unit == _MIB else value}"
     return text, f"Raise it with %config FactMagics.limits = {_raised(limits, name)}."
 
 
@@ -103,16 +109,10 @@ def megabytes(size: int) -> str:
 
 def _raised(limits: Limits, name: str) -> str:
     """Write the setting that doubles one limit and keeps the others."""
-    default = Limits()
-    told = {
-        known: getattr(limits, setting.field)
-        for known, setting in _SETTINGS.items()
-        if getattr(limits, setting.field) != getattr(default, setting.field)
-    }
-    told[name] = 2 * getattr(limits, _SETTINGS[name].field)
-    written = (f'"{known}": {_written(value / _SETTINGS[known].unit)}' for known, value in told.items())
+    written = []
+    for known, setting in _SETTINGS.items():
+        value = getattr(limits, setting.field)
+        if known == name or value != getattr(Limits(), setting.field):
+            amount = value * (2 if known == name else 1) / setting.unit
+            written.append(f'"{known}": {f"{amount:.0f}" if amount.is_integer() else f"{amount:g}"}')
     return f"{{{', '.join(written)}}}"
-
-
-def _written(value: float) -> str:
-    return f"{value:.0f}" if value.is_integer() else f"{value:g}"

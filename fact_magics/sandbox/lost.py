@@ -1,4 +1,4 @@
-"""Reasons why a call could not begin: an error for the parts of the parent's side, and hints for users."""
+"""Errors of calls that could not begin, and their hints."""
 
 from __future__ import annotations
 
@@ -27,13 +27,7 @@ _SHORTAGES = {
 
 
 class ZygoteLostError(Exception):
-    """A zygote could not be started, or came to an end before a call began.
-
-    Attributes
-    ----------
-    hint : str
-        What to do if the system ran out of something; else empty.
-    """
+    """A zygote could not be started, or ended before a call began. Its hint may be empty."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -41,10 +35,10 @@ class ZygoteLostError(Exception):
 
 
 def closed() -> IsolationError:
-    """Build the error for a call that came after its sandbox was closed."""
+    """Build the error for a call to a closed sandbox."""
     return IsolationError("The tool was not run: its sandbox was closed.", hint="Run it again.")
 
 
 def shortage_hint(error: BaseException) -> str:
-    """Say what to do if the system ran out of something; empty for any other error."""
+    """Say what to do if an error means that a resource ran out; empty for other errors."""
     return _SHORTAGES.get(getattr(error, "errno", None) or 0, "")

@@ -1,7 +1,7 @@
-"""Measure in ``/proc`` what all processes of a call take together; the kernel only limits each process.
+"""Measure in ``/proc`` how much memory, disk and threads all processes of a call take together.
 
-The parent does so a few times a second. Otherwise a call could take everything by forking, by keeping deleted
-files open, or by starting threads.
+The kernel only limits each process. Without measuring, a call could exceed its limits by forking, by keeping
+deleted files open, or by starting threads.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fact_magics.sandbox import scratch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fact_magics.sandbox.policy import Limits
+    from fact_magics.sandbox.limits import Limits
 
 _BLOCK = 512
 _DELETED = b" (deleted)"
@@ -26,18 +26,9 @@ _DELETED = b" (deleted)"
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Measure a call against the limits of the whole call.
+    """Measure the descendants of the process `root`, which are one call, and its scratch directory.
 
-    Attributes
-    ----------
-    root : int
-        The process whose descendants are the call; it is not measured itself.
-    directory : Path
-        The scratch directory.
-    memory : int
-        Bytes that the descendants may take together, above what each shares with `root`.
-    limits : Limits
-        The limits of disk and threads.
+    `memory` is in bytes, for all descendants together; memory that they share with `root` does not count.
     """
 
     root: int
@@ -46,7 +37,7 @@ class Meter:
     limits: Limits
 
     def exceeded(self) -> str | None:
-        """Name the first limit that is exceeded: ``scratch``, ``threads`` or ``memory``; None if none is."""
+        """Name a limit that is exceeded (``scratch``, ``threads`` or ``memory``), or None."""
         on_disk = scratch.size(self.directory, self.limits.scratch_bytes)
         if on_disk >= self.limits.scratch_bytes:
             return "scratch"
@@ -65,7 +56,7 @@ class Meter:
         shared = _resident(self.root)
         if sum(max(0, _resident(pid) - shared) for pid in members) <= self.memory:
             return False
-        # Shared memory was counted once per process. Exact numbers cost the kernel more, so only now.
+        # The sum counts shared memory once per process. Exact numbers take longer, so they come second.
         return sum(max(0, _proportional(pid) - shared) for pid in members) > self.memory
 
     def _deleted(self, members: list[int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError
@@ -35,7 +36,7 @@ class Call:
     imports : tuple of str
         Top-level packages that the tool imports; a zygote that preloaded them is chosen.
     verified : bool
-        The source ships with fact_magics. So it may also run on systems that can't enforce files and network.
+        The source ships with fact_magics, so it may run where the system can't isolate files and network.
 
     Raises
     ------
@@ -60,6 +61,16 @@ class Call:
             )
         if not (isinstance(memory, int) and 0 < memory <= _MOST_MB):
             raise CellError(f"memory_mb must be a whole number from 1 to {_MOST_MB}; got {memory!r:.40}.")
+
+    @property
+    def cpu_seconds(self) -> int:
+        """Limit of processor time: the wall time rounded up, plus one second."""
+        return ceil(self.timeout_seconds) + 1
+
+    @property
+    def memory_bytes(self) -> int:
+        """Limit of memory in bytes, above what the interpreter uses."""
+        return self.memory_mb << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,7 @@ class ToolError:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended. The tool can forge all of it: it is bounded, but still has to be validated.
+    """How a call ended. A tool can forge its result, error and text: sizes are limited, contents unchecked.
 
     Attributes
     ----------

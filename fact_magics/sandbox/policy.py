@@ -1,8 +1,13 @@
-"""Build the policy of a zygote: the files its interpreter needs, what permissions grant, and the limits."""
+"""Build the policy of a zygote: the files its interpreter needs, what permissions grant, and the limits.
+
+Hosts are looked up before a zygote that may reach them is started.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 import ssl
 import sys
 import sysconfig
@@ -13,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import IsolationError
 from fact_magics.permissions import KINDS, Permission, places, read_permission
+from fact_magics.permissions.dangers import endpoint_doubt, read_address
+from fact_magics.permissions.grammar import ANY_PORT
 from fact_magics.sandbox import boot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_MIB = 1 << 20
+    from fact_magics.sandbox.limits import Limits
 
-# What the C library, the dynamic linker and the resolver read.
+# Files that the C library, the dynamic linker and the resolver read.
 _SYSTEM_FILES = """
     /usr/lib /usr/lib32 /usr/lib64 /usr/local/lib /lib /lib32 /lib64 /nix/store /usr/share/zoneinfo
     /usr/share/locale /etc/ld.so.cache /etc/localtime /etc/timezone /etc/nsswitch.conf /etc/mime.types
@@ -35,48 +42,23 @@ _NETWORK_FILES = """
     /etc/ca-certificates/extracted /usr/share/ca-certificates /usr/share/pki
     /usr/local/share/ca-certificates /var/lib/ca-certificates
 """.split()  # noqa: SIM905
-# Where this user says that the certificates are, such as a company's own.
+# Variables that name the user's own certificates, such as those of a company.
 _CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-# Addresses are looked up when a zygote starts; the services that many use change theirs within the hour.
+# A zygote looks up addresses when it starts, and the addresses of large services change within the hour.
 _NAMES_KEPT_SECONDS = 600
+_LOOKUP_SECONDS = 15.0
 _ROOT = Path(os.sep)
 _SHARED_PREFIXES = ("/", "/usr", "/usr/local")
 _PREFIX_PARTS = ("lib", "lib64", "share", "ssl")  # of an interpreter that lives in a directory of its own
 
-# Threads of a numeric library, and allocation arenas, reserve address space that counts against the limit.
-_CALM = {
+# Threads of numeric libraries and allocation arenas reserve address space, which the memory limit counts.
+_FEW_THREADS = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of a call besides its wall time and memory.
-
-    Attributes
-    ----------
-    result_bytes, printed_bytes, file_bytes, scratch_bytes : int
-        The largest result, printed text, single file, and scratch directory.
-    printed_kept : int
-        How many characters of printed text are kept.
-    open_files : int
-        Of each process.
-    processes, threads : int
-        Of the whole call.
-    """
-
-    result_bytes: int = 64 * _MIB
-    printed_bytes: int = 64 * _MIB
-    printed_kept: int = 256 * 1024
-    file_bytes: int = 512 * _MIB
-    scratch_bytes: int = 1024 * _MIB
-    open_files: int = 256
-    processes: int = 64
-    threads: int = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +74,10 @@ class Grants:
     env : tuple of (str, str)
         Name and present value of each variable that is set.
     things : tuple of (int, int)
-        Device and inode at each path. The kernel grants these, so a file that replaced one is another grant.
+        Device and inode at each path. The kernel grants inodes, so a file that replaced another needs a new
+        zygote.
     period : int
-        Changes when host names have to be looked up anew; 0 if no host is named.
+        Changes when host names have to be looked up again; 0 without hosts.
     """
 
     read: tuple[str, ...] = ()
@@ -106,14 +89,14 @@ class Grants:
 
     @classmethod
     def parse(cls, permissions: Iterable[str]) -> Grants:
-        """Read permissions as they are to be enforced now.
+        """Read permissions, with the present files and variables that they grant.
 
         Raises
         ------
         CellError
             A permission is malformed.
         IsolationError
-            A path to write is missing, or a path leads elsewhere since it was granted.
+            A path to write is missing, or a path has become a link to another place.
         """
         parts: dict[str, list[Permission]] = {kind: [] for kind in KINDS}
         for text in permissions:
@@ -135,7 +118,7 @@ class Grants:
 
 
 def _refuse_another_place(text: str, permission: Permission) -> None:
-    # The place itself was granted. Nobody agreed to the target of a link that was put there since.
+    # A link that replaced the granted file leads to a place that the user never allowed.
     given = Path(text.partition(":")[2])
     if given.is_absolute() and str(given) != permission.target:
         raise IsolationError(
@@ -160,11 +143,10 @@ def _thing(path: str) -> tuple[int, int]:
 def readable_paths() -> tuple[str, ...]:
     """List the existing paths that the interpreter, the installed packages and the C library read.
 
-    A prefix is never granted whole, because ``python -m venv .`` turns a project's directory into one.
+    The whole prefix is never granted, because ``python -m venv .`` turns a project's directory into a prefix.
     """
     paths = set(_SYSTEM_FILES)
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    paths.update(sysconfig.get_path(name) for name in names)
+    paths.update(map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")))
     paths.update(module_path())
     for program in filter(None, (sys.executable, boot.ENV_PROGRAM)):
         paths.update((program, str(Path(program).resolve())))
@@ -186,7 +168,7 @@ def module_path() -> tuple[str, ...]:
 
 
 def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
-    """Build a tool's environment except granted variables; time zone and certificates are the notebook's."""
+    """Build a tool's environment, without granted variables; `root` is its home directory."""
     passed = ("TZ", *(_CERTIFICATE_VARIABLES if grants.net else ()))
     kept = {name: os.environ[name] for name in passed if name in os.environ}
     return {
@@ -198,23 +180,14 @@ def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
         "USER": "tool",
         "LOGNAME": "tool",
         **kept,
-        **_CALM,
+        **_FEW_THREADS,
     }
 
 
 def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) -> Mapping[str, Any]:
-    """Build the arguments of `sandlock.Sandbox` for a zygote.
+    """Build the arguments of `sandlock.Sandbox` for a zygote, which owns the directory `root`.
 
-    Parameters
-    ----------
-    grants : Grants
-        What the tool may reach.
-    root : str
-        The zygote's own directory, which holds the scratch directories of its calls.
-    limits : Limits
-        Sandlock enforces ``processes``; the processes' own limits and the parent enforce the rest.
-    strict : bool
-        Refuse a kernel without signal scopes.
+    Sandlock enforces only the limit ``processes``. If `strict`, it refuses a kernel without signal scopes.
     """
     from sandlock import Protection
 
@@ -224,7 +197,7 @@ def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) 
         "fs_writable": [root, os.devnull, *(path for path in grants.write if not places.missing(Path(path)))],
         "net_allow": [f"tcp://{host}:{port}" for host, port in grants.net],
         "cwd": root,
-        # Two more: the zygote and the child that waits.
+        # The zygote and the child that waits count too.
         "max_processes": limits.processes + 2,
         "allow_degraded": []
         if strict
@@ -241,3 +214,52 @@ def _network_files() -> tuple[str, ...]:
 def _exists(path: str) -> bool:
     # `Path.exists` raises where a directory on the way may not be entered.
     return os.path.exists(path)  # noqa: PTH110
+
+
+async def check_names(endpoints: Iterable[tuple[str, str]]) -> None:
+    """Raise `IsolationError` for a host without an address, or with one that is dangerous to grant.
+
+    The owner of a host name can let it resolve to this machine, or to the keys of a cloud machine.
+    Endpoints are pairs of host and port.
+    """
+    for name, port in named_hosts(endpoints):
+        refuse_detour(name, port, await addresses_of(name, port))
+
+
+def named_hosts(endpoints: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """List the endpoints whose host is a name, not an address."""
+    return [(host, port) for host, port in endpoints if read_address(host) is None]
+
+
+def refuse_detour(name: str, port: str, addresses: Iterable[str]) -> None:
+    """Raise `IsolationError` for a host name with an address that is dangerous to grant."""
+    if endpoint_doubt(name, port):
+        return  # the user confirmed it
+    for address in addresses:
+        if doubt := endpoint_doubt(address, port):
+            raise IsolationError(
+                f"{_net_text(name, port)} can't be granted: {name} leads to {address}, and {doubt}.",
+                hint="Name a port, or grant the address itself with --yes-really.",
+            )
+
+
+def _net_text(name: str, port: str) -> str:
+    return f"net:{name}" if port == ANY_PORT else f"net:{name}:{port}"
+
+
+async def addresses_of(host: str, port: str) -> list[str]:
+    """Look up a host's addresses; raises `IsolationError` if there are none."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_LOOKUP_SECONDS):
+            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        reason = f"it could not be looked up within {_LOOKUP_SECONDS:g} s"
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    else:
+        return sorted({str(address[0]) for *_, address in found})
+    raise IsolationError(
+        f"{_net_text(host, port)} can't be granted: {host} has no address here ({reason}).",
+        hint="Correct the name, or check the network.",
+    )

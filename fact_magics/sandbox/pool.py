@@ -1,4 +1,4 @@
-"""The sandbox as the core sees it: it has a mode and a queue, and runs a few calls at a time."""
+"""The sandbox that the core uses: it has a mode and a queue, and runs a few calls at a time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from fact_magics.errors import IsolationError
 from fact_magics.sandbox import frames
 from fact_magics.sandbox.fallback import ProcessRunner
 from fact_magics.sandbox.inspection import Inspection
+from fact_magics.sandbox.limits import Limits
 from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError
-from fact_magics.sandbox.names import check_names
-from fact_magics.sandbox.policy import Grants, Limits
+from fact_magics.sandbox.policy import Grants, check_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,7 +54,7 @@ class Sandbox:
         self._retiring: dict[asyncio.Task[None], _Engines] = {}
 
     async def start(self) -> None:
-        """Start ahead what calls need. A second start does nothing.
+        """Start the processes that calls need. A second start does nothing.
 
         Raises
         ------
@@ -64,9 +64,9 @@ class Sandbox:
         await self._engines.start()
 
     async def reconfigure(self, mode: Mode, limits: Limits) -> None:
-        """Isolate by another mode or within other limits, from the next call on.
+        """Use another mode or other limits from the next call on.
 
-        Calls that run or wait already end under the settings that they began with.
+        Calls that already run or wait keep the old settings.
         """
         retired, self._engines = self._engines, _Engines(mode, self._size, limits)
         retiring = asyncio.create_task(retired.retire())
@@ -78,12 +78,12 @@ class Sandbox:
         return self._engines.main.layers if self._engines.main is not None else ()
 
     def inspect(self) -> Inspection:
-        """Report which processes and directories the sandbox holds now."""
+        """Report the present processes and directories of the sandbox."""
         main = self._engines.main
         return replace(main.inspect() if main is not None else Inspection(), retiring=len(self._retiring))
 
     async def check(self, permissions: Iterable[str]) -> None:
-        """Check that permissions can be granted here and now, before a model is paid.
+        """Check that permissions can be granted now, before a request to a model costs money.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class Sandbox:
     ) -> Outcome:
         """Run one call and report how it ended; exceptions of the tool are reported, not raised.
 
-        When this returns or is cancelled, everything that the call started is gone.
+        Afterwards, even if this is cancelled, nothing that the call started is left.
 
         Parameters
         ----------
@@ -184,7 +184,18 @@ class _Engines:
             return self._plain
 
     async def _start_main(self) -> _Engine:
-        engine = self._make_main()
+        engine: _Engine
+        if self.mode == "process":
+            engine = ProcessRunner(self._limits)
+        elif sys.platform == "linux":
+            from fact_magics.sandbox.zygotes import ZygotePool
+
+            engine = ZygotePool(self._size, self._limits, strict=self.mode == "require")
+        else:
+            raise IsolationError(
+                "Only Linux can enforce which files and hosts a tool reaches, and this system is not Linux.",
+                hint=USE_PROCESS,
+            )
         try:
             await engine.start()
         except BaseException as error:
@@ -197,18 +208,6 @@ class _Engines:
             raise IsolationError(message, hint=error.hint or USE_PROCESS) from error
         self.main = engine
         return engine
-
-    def _make_main(self) -> _Engine:
-        if self.mode == "process":
-            return ProcessRunner(self._limits)
-        if sys.platform != "linux":
-            raise IsolationError(
-                "Only Linux can enforce which files and hosts a tool reaches, and this system is not Linux.",
-                hint=USE_PROCESS,
-            )
-        from fact_magics.sandbox.zygotes import ZygotePool
-
-        return ZygotePool(self._size, self._limits, strict=self.mode == "require")
 
 
 def _cores() -> int:

@@ -12,48 +12,30 @@ from typing import TYPE_CHECKING
 from fact_magics.sandbox import boot
 from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.library import LIGHT_MODULES, library_modules
-from fact_magics.sandbox.names import named_hosts
-from fact_magics.sandbox.policy import module_path, sandlock_policy, zygote_environment
+from fact_magics.sandbox.policy import module_path, named_hosts, sandlock_policy, zygote_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fact_magics.sandbox.policy import Grants, Limits
+    from fact_magics.sandbox.limits import Limits
+    from fact_magics.sandbox.policy import Grants
 
 BOOT_SECONDS = 60.0  # a preload of a large library may take a while
 _END_SECONDS = 0.6
-_STARTING_TAKES = 24  # descriptors, while it lasts
+_STARTING_TAKES = 24  # descriptors that starting a process needs
 
 
 class ZygoteProcess:
     """Start a process that serves as a zygote, and send it its code.
 
-    The kernel ends it together with the thread that started it.
-
-    Parameters
-    ----------
-    grants, limits
-        What its calls may reach and take.
-    preload : tuple of str
-        Modules that it imports before it serves.
-    root : Path
-        A new directory of its own.
-    strict : bool
-        Refuse a kernel without signal scopes.
-
-    Attributes
-    ----------
-    pid : int
-        Its process id.
-    handle : int
-        A descriptor of the process, as `os.pidfd_open` gives it.
-    reports : int
-        The descriptor, which does not block, from which its reports are read.
+    The process imports the modules of `preload` before it serves, and owns the new directory `root`. If
+    `strict`, it is not started on a kernel without signal scopes. The kernel ends it together with the thread
+    that started it. `handle` is its pidfd. Its reports come from the descriptor `reports`, without blocking.
 
     Raises
     ------
     ImportError, OSError, RuntimeError, ValueError
-        It can't be started here.
+        This system can't start the process.
     """
 
     def __init__(
@@ -93,14 +75,14 @@ class ZygoteProcess:
             raise
 
     def order(self, **order: object) -> None:
-        """Send one order; raises `OSError` or `ValueError` where the process takes none."""
+        """Send one order; raises `OSError` or `ValueError` if the process does not accept it."""
         os.write(self._orders, json.dumps(order).encode() + b"\n")
 
     def end(self) -> None:
         """End the process, from the thread that started it.
 
-        When its orders end, it kills its descendants and leaves. One that does not is killed after them,
-        because it adopts them: without it they could no longer be found.
+        Once its stdin is closed, it should kill its descendants and exit. If it does not, the descendants are
+        killed first: after the zygote's end, they could not be found any more.
         """
         with suppress(OSError):
             self._process.stdin.close()
@@ -115,10 +97,10 @@ class ZygoteProcess:
             self._process.stdout.close()
 
     def _reap(self) -> None:
-        """Wait, but not for long, for what sandlock keeps of a process that was killed.
+        """Wait a moment until sandlock has released a process that was killed.
 
-        Sandlock connects on behalf of those inside, and waits for a host that does not answer even when they
-        are gone: for minutes, whatever timeout is given. That may keep a thread, but not the next zygote.
+        Sandlock connects on behalf of the processes inside. It waits minutes for a host that does not answer,
+        even after their end and in spite of the timeout. So the wait has a thread of its own.
         """
         try:
             waiting = Thread(target=self._wait, name="fact-reaper", daemon=True)
@@ -133,14 +115,14 @@ class ZygoteProcess:
 
 
 def has_ended(handle: int, seconds: float = 0.0) -> bool:
-    """Whether the process of a pidfd has ended, or ends within that time."""
+    """Tell whether the process of a pidfd has ended, or ends within that time."""
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     return bool(poll.poll(seconds * 1000))
 
 
 def lack_of_descriptors() -> OSError | None:
-    """Tell whether fewer descriptors are left here than it takes to start a process."""
+    """Return the error of opening a file if too few descriptors are left to start a process, else None."""
     held: list[int] = []
     try:
         while len(held) < _STARTING_TAKES:

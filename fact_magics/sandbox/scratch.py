@@ -1,4 +1,4 @@
-"""The directories that calls write to: measure them during the call, and remove them after it."""
+"""Measure and remove the directories that calls write to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LONG = 2_000  # bytes of a path
-_LEAST = 4096  # an empty file or directory is not free: there may be millions
+_LEAST = 4096  # bytes that count for an empty file or directory, because there may be millions
 
 
 def size(root: Path, enough: int) -> int:
@@ -32,10 +32,9 @@ def size(root: Path, enough: int) -> int:
 
 
 def remove(root: Path) -> None:
-    """Remove `root` and all in it, whatever its depth and modes; links are not followed.
+    """Remove `root` and its contents, of any depth and with any modes, without following links.
 
-    Directories with long paths are moved up before they are emptied, because systems only take paths of a few
-    thousand bytes.
+    Systems only accept paths of a few thousand bytes, so deep directories are moved up first.
     """
     with suppress(OSError):
         root.rmdir()
@@ -54,7 +53,7 @@ def remove(root: Path) -> None:
                 below = entry.path
                 if len(below) > _LONG:
                     below = f"{root}.gone-{next(numbers)}"
-                    # To move a directory, one must be able to write in it: its parent entry changes.
+                    # Moving a directory changes its entry "..", so it must be writable.
                     os.chmod(entry.path, stat.S_IRWXU)  # noqa: PTH101
                     _open_up_for(partial(os.rename, dst=below), entry.path, directory)
                 waiting.append(below)

@@ -1,4 +1,4 @@
-"""Direct one zygote: start it, have it prepare a child, run one call at a time, end it."""
+"""Manage one zygote: start it, have it prepare a child, run one call at a time, end it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from fact_magics.sandbox.calling import Calling, Prepared
 from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.inspection import ZygoteState
 from fact_magics.sandbox.lost import ZygoteLostError, shortage_hint
-from fact_magics.sandbox.names import named_hosts, refuse_detour
-from fact_magics.sandbox.policy import Grants
+from fact_magics.sandbox.policy import Grants, named_hosts, refuse_detour
 from fact_magics.sandbox.process import BOOT_SECONDS, ZygoteProcess, has_ended, lack_of_descriptors
 from fact_magics.sandbox.threads import run_in
 
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fact_magics.sandbox.frames import Ending
+    from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call
-    from fact_magics.sandbox.policy import Limits
 
 END_SECONDS = 0.6
 """How long the end of a zygote waits for work that may take longer."""
@@ -35,25 +34,10 @@ _REPORT_LIMIT = 1 << 16
 
 
 class Warden:
-    """Own one zygote.
+    """Manage one zygote. Calls with the same `kind` may share it; it `worked` if it ever prepared a child.
 
-    Parameters
-    ----------
-    grants, limits, preload, root, strict
-        As `ZygoteProcess` takes them.
-    spawner : Executor
-        Its one thread starts the process, and must outlive it.
-    files : Executor
-        For work on the file system.
-    on_lost : callable
-        Called once, when the zygote has come to an end.
-
-    Attributes
-    ----------
-    kind : (Grants, tuple of str)
-        What it may reach, and what it preloaded: calls of one kind may share a zygote.
-    worked : bool
-        Whether a child was ever prepared.
+    The only thread of `spawner` starts the process (see `ZygoteProcess`), and must outlive it. The threads of
+    `files` work on the file system. `on_lost` is called once, when the zygote has ended.
     """
 
     def __init__(
@@ -90,7 +74,7 @@ class Warden:
 
     @property
     def is_prepared(self) -> bool:
-        """Whether a child waits, so that a call would start at once."""
+        """Tell whether a child waits, so that a call would start at once."""
         return self.alive and self._prepared is not None and self._prepared.pid != 0
 
     def inspect(self) -> ZygoteState:
@@ -106,21 +90,20 @@ class Warden:
         ZygoteLostError
             If it can't be started here.
         IsolationError
-            If a granted name leads where it may not.
+            If a granted host name resolves to an address that is dangerous to grant.
         """
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._spawner, self._spawn)
-            assert self._process is not None  # noqa: S101 - set by _spawn
+            process = await loop.run_in_executor(self._spawner, self._spawn)
             self.alive = True
             up = self.expect("up", True)
-            loop.add_reader(self._process.reports, self._read_reports)
+            loop.add_reader(process.reports, self._read_reports)
             async with asyncio.timeout(BOOT_SECONDS):
-                told = await up
-            self.layers = _layers(told)
-            # Sandlock looked the names up by itself, and their owner may have answered otherwise.
+                report = await up
+            self.layers = _layers(report)
+            # Sandlock resolved the names again, and may have received other addresses.
             for name, port in named_hosts(self.kind[0].net):
-                refuse_detour(name, port, told["pinned"][name])
+                refuse_detour(name, port, report["pinned"][name])
         except TimeoutError:
             await self.aclose()
             raise ZygoteLostError("an isolated process did not start within a minute") from None
@@ -136,18 +119,16 @@ class Warden:
             raise
         self._preparing = asyncio.create_task(self._prepare())
 
-    def _spawn(self) -> None:
+    def _spawn(self) -> ZygoteProcess:
         grants, preload = self.kind
         self._process = ZygoteProcess(grants, self.limits, preload, self._root, strict=self._strict)
         self.pid = self._process.pid
+        return self._process
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
-        """Run one call to its end: when this returns, or is cancelled, nothing of the call is left.
+        """Run one call to its end; afterwards, even if cancelled, nothing of the call is left.
 
-        Raises
-        ------
-        ZygoteLostError
-            If no child could be prepared; the call has not begun.
+        Raises `ZygoteLostError` if no child could be prepared; the call has not begun then.
         """
         self.busy = True
         try:
@@ -164,13 +145,13 @@ class Warden:
                 return await calling.follow()
             finally:
                 if not calling.clean:
-                    # sandlock 0.9.0 goes on counting some processes that were killed against the cap on
-                    # processes. So this zygote has served its last call.
+                    # sandlock 0.9.0 still counts some killed processes against the limit of processes, so
+                    # this zygote can't serve another call.
                     self._lose()
                 removal = self._remove(prepared)
                 self._preparing = asyncio.create_task(self._prepare_after(removal))
                 await asyncio.wait((removal,), timeout=END_SECONDS)
-                if not removal.done():  # no other call is to wait for that
+                if not removal.done():  # the next call must not wait for the removal
                     self._lose()
         finally:
             self.busy = False
@@ -205,7 +186,7 @@ class Warden:
             self._lose()
 
     def expect(self, kind: str, value: object) -> asyncio.Future[dict[str, Any]]:
-        """Wait for a report: ``up``, or of call number `value` that it is ``ready`` or has ``ended``."""
+        """Return a future of the report ``up``, or that call number `value` is ``ready`` or has ``ended``."""
         future = asyncio.get_running_loop().create_future()
         if self.alive:
             self._waiting[kind, value] = future
@@ -214,7 +195,7 @@ class Warden:
         return future
 
     def abandon(self) -> None:
-        """Give up a zygote that no longer answers, and kill from outside all that it started."""
+        """Give up a zygote that does not answer, and kill its descendants."""
         kill_descendants(self.pid)
         self._lose()
 
@@ -265,9 +246,9 @@ class Warden:
             self._lose()
             return
         for line in lines:
-            self._take_report(line)
+            self._handle(line)
 
-    def _take_report(self, line: bytes) -> None:
+    def _handle(self, line: bytes) -> None:
         try:
             report = json.loads(line)
             kind, value = next(iter(report.items()))
@@ -296,13 +277,13 @@ class Warden:
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(ZygoteLostError("an isolated process came to an end"))
-                future.exception()  # so that asyncio does not complain where nobody waits for it any more
+                future.exception()  # asyncio would warn if nobody waits for the future any more
         self._waiting.clear()
         self._on_lost(self)
 
 
 def _layers(up: dict[str, Any]) -> tuple[str, ...]:
-    """Name the layers that a zygote found in force; raises `ZygoteLostError` where one is missing."""
+    """List the layers in force in a zygote; raises `ZygoteLostError` if a necessary one is missing."""
     walls = tuple(layer for layer in ("landlock", "seccomp") if up.get(layer))
     if missing := [layer for layer in ("landlock", "seccomp") if layer not in walls]:
         raise ZygoteLostError(f"without {' and '.join(missing)} in force, files and network are open")

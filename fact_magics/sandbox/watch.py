@@ -1,34 +1,29 @@
-"""Watch one call from the parent: collect what its pipes carry, and find the first limit that it reaches."""
+"""Watch one call from the parent: collect its output, and notice the first limit that it reaches."""
 
 from __future__ import annotations
 
 import asyncio
+import codecs
 import time
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.sandbox import frames
 from fact_magics.sandbox.meter import Meter
-from fact_magics.sandbox.printed import Printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call
-    from fact_magics.sandbox.policy import Limits
 
 _MEASURE_SECONDS = 0.25
 
 
 class Watch:
-    """The output of one call so far, and the limit that stopped it.
-
-    Attributes
-    ----------
-    stopped : Future of str
-        Done with the name of a limit as soon as the call reaches it.
-    """
+    """The output of one call so far. The future `stopped` gets the name of the limit that it reaches."""
 
     def __init__(self, call: Call, limits: Limits, on_printed: Callable[[str], None] | None) -> None:
         self._call = call
@@ -40,7 +35,7 @@ class Watch:
         self.stopped: asyncio.Future[str] = self._loop.create_future()
 
     def stop(self, limit: str | None) -> None:
-        """Note a limit that was reached, unless another one was reached before."""
+        """Note the first limit that was reached; later ones are ignored."""
         if limit is not None and not self.stopped.done():
             self.stopped.set_result(limit)
 
@@ -60,27 +55,14 @@ class Watch:
     async def first_limit(
         self, ended: asyncio.Future[Any], root: int, directory: Path, files: Executor
     ) -> str | None:
-        """Wait until the call ended, or until it has to be stopped.
+        """Wait until the call has `ended` by itself (None), or must be stopped for the limit that this names.
 
-        Parameters
-        ----------
-        ended : Future
-            Done when nothing of the call is left.
-        root : int
-            The process from which the call descends.
-        directory : Path
-            The call's scratch directory.
-        files : Executor
-            Measures a few times a second what the call takes.
-
-        Returns
-        -------
-        str or None
-            ``time`` or the limit that stopped the call; None if the call ended.
+        The call consists of the descendants of the process `root`, and writes to `directory`. A thread of
+        `files` measures both a few times per second.
         """
         self._started = time.perf_counter()
         deadline = self._loop.time() + self._call.timeout_seconds
-        meter = Meter(root, directory, frames.memory_limit(self._call), self._limits)
+        meter = Meter(root, directory, self._call.memory_bytes, self._limits)
         measuring: asyncio.Future[str | None] | None = None
         while not ended.done() and not self.stopped.done():
             left = deadline - self._loop.time()
@@ -92,12 +74,15 @@ class Watch:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not ended.done() and (measuring is None or measuring.done()):
-                measuring = self._loop.run_in_executor(files, meter.exceeded)
+                try:
+                    measuring = self._loop.run_in_executor(files, meter.exceeded)
+                except RuntimeError:  # the interpreter exits: end the call like an interrupt
+                    raise asyncio.CancelledError from None
                 measuring.add_done_callback(lambda done: None if ended.done() else self.stop(done.result()))
         return None if ended.done() else self.stopped.result()
 
     def ending(self, stopped: str | None, wait_status: int | None, cpu_seconds: float = 0.0) -> frames.Ending:
-        """Report the end of a call of which everything has been read."""
+        """Report the end of the call, once all its output was read."""
         if stopped is None and self.stopped.done():
             stopped = self.stopped.result()
         return frames.Ending(
@@ -108,3 +93,55 @@ class Watch:
             printed=self._printed.close(),
             duration_ms=(time.perf_counter() - self._started) * 1e3,
         )
+
+
+class Printed:
+    """Collect bytes from a tool's stdout and stderr.
+
+    The first `kept` characters are kept, and passed to `on_text` as they arrive. The rest is only counted.
+    """
+
+    def __init__(self, kept: int, on_text: Callable[[str], None] | None = None) -> None:
+        self._room = kept
+        self._on_text = on_text
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        # One buffer: a tool may print single characters, and each would need fifty bytes as a string.
+        self._kept = StringIO(newline="")
+        self._cut = 0
+        self.total = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes that arrived."""
+        self.total += len(data)
+        if self._room:
+            self._take(self._decoder.decode(data))
+        elif data:
+            self._count(len(data))
+
+    def close(self) -> str:
+        """Add a note if something was cut, and return all the text that is kept."""
+        if self._room:
+            self._take(self._decoder.decode(b"", final=True))
+        if self._cut:
+            self._show(f" {self._cut:,} more bytes were printed and are cut here.\n")
+            self._cut = 0
+        return self._kept.getvalue()
+
+    def _take(self, text: str) -> None:
+        shown = text[: self._room]
+        self._room -= len(shown)
+        self._show(shown)
+        if len(shown) < len(text):
+            self._count(len(text[len(shown) :].encode("utf-8", "replace")))
+
+    def _count(self, size: int) -> None:
+        if not self._cut:
+            self._show("\n…")  # at once, so that the user knows why nothing more comes
+        self._cut += size
+
+    def _show(self, text: str) -> None:
+        if not text:
+            return
+        self._kept.write(text)
+        if self._on_text is not None:
+            self._on_text(text)

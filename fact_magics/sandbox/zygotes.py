@@ -18,8 +18,7 @@ from fact_magics.sandbox import scratch
 from fact_magics.sandbox.inspection import Inspection
 from fact_magics.sandbox.library import preload_for
 from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError, closed
-from fact_magics.sandbox.names import check_names
-from fact_magics.sandbox.policy import Grants
+from fact_magics.sandbox.policy import Grants, check_names
 from fact_magics.sandbox.threads import run_in
 from fact_magics.sandbox.warden import Warden
 
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from fact_magics.sandbox.frames import Ending
+    from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call
-    from fact_magics.sandbox.policy import Limits
 
 _PREFIX = "fact_magics-"
 _WARM = 2
@@ -48,7 +47,7 @@ class ZygotePool:
         self._numbers = count(1)
         self._base: Path | None = None
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="fact-zygotes")
-        # Removing what a call left may take long, while other calls have to be measured.
+        # Enough threads to measure every call while others remove large directories.
         self._files = ThreadPoolExecutor(self._most + size, thread_name_prefix="fact-scratch")
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -56,7 +55,7 @@ class ZygotePool:
         self.layers: tuple[str, ...] = ()
 
     async def start(self) -> None:
-        """Start one zygote, which reports the layers in force, and let more follow."""
+        """Start one zygote, which reports the layers in force, and begin to start more."""
         self._base = self._make_base()
         self._files.submit(_remove_abandoned, self._base.parent)
         first = await self._spawn(*_BARE, busy=False)
@@ -77,7 +76,7 @@ class ZygotePool:
                 f"Tools can't be isolated without a directory for temporary files: {cause}.",
                 hint="Free disk space, or name another directory in the environment variable TMPDIR.",
             ) from cause
-        # A fallback where nobody calls aclose(). After SIGKILL, the next process cleans up.
+        # In case nobody calls aclose(). After SIGKILL, the next process removes the directory.
         self._removal = weakref.finalize(self, _remove_own, base, os.getpid())
         return base
 
@@ -118,9 +117,8 @@ class ZygotePool:
         idle = [
             warden for warden in self._wardens if warden.kind == kind and warden.alive and not warden.busy
         ]
-        idle.sort(key=lambda warden: warden.is_prepared)
         if idle:
-            warden = idle[-1]
+            warden = max(reversed(idle), key=lambda warden: warden.is_prepared)
             warden.busy = True
             self._wardens.remove(warden)
             self._wardens.append(warden)
@@ -135,7 +133,7 @@ class ZygotePool:
 
     @staticmethod
     async def _keep(spawning: asyncio.Task[Warden]) -> None:
-        """Let a zygote whose call was cancelled while it started serve the next call."""
+        """Keep a zygote for the next call if its own call was cancelled before the zygote had started."""
         (await spawning).busy = False
 
     async def _spawn(self, grants: Grants, preload: tuple[str, ...], *, busy: bool) -> Warden:
@@ -156,7 +154,7 @@ class ZygotePool:
             on_lost=self._replace,
         )
         await warden.start()
-        if self._closed:  # nobody else would end it
+        if self._closed:  # nobody else would end this zygote
             await warden.aclose()
             self._refuse_if_closed()
         warden.busy = busy
@@ -168,22 +166,22 @@ class ZygotePool:
             raise closed()
 
     def _replace(self, warden: Warden) -> None:
-        """Forget a zygote that ended by itself, and keep bare ones ready."""
+        """Remove a zygote that ended by itself, and start another one."""
         if warden in self._wardens:
             self._wardens.remove(warden)
             self._later(warden.aclose())
-            if warden.worked:  # else the next one would most likely end in the same way, and so on
+            if warden.worked:  # else the next one would probably fail too
                 self._top_up()
 
     def _make_room(self) -> None:
         idle = [warden for warden in self._wardens if not warden.busy]
-        idle.sort(key=lambda warden: warden.kind == _BARE)  # most tools use these, so they go last
+        idle.sort(key=lambda warden: warden.kind == _BARE)  # most tools use bare zygotes: close them last
         for warden in idle[: max(0, len(self._wardens) + 1 - self._most)]:
             self._wardens.remove(warden)
             self._later(warden.aclose())
 
     def _top_up(self) -> None:
-        """Keep bare zygotes ready."""
+        """Start zygotes without grants and preloads until enough are ready."""
         bare = sum(warden.kind == _BARE for warden in self._wardens)
         for _ in range(0 if self._closed else self._warm - bare - self._coming):
             self._coming += 1
@@ -203,7 +201,7 @@ class ZygotePool:
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # a zygote that could not be started ahead is started again when it is needed
+            task.exception()  # a failed start is repeated when a call needs the zygote
 
 
 def _remove_own(directory: Path, owner: int) -> None:

@@ -73,6 +73,7 @@ def test_one_run_is_granted_more_and_the_next_is_not(desk, reader, folder):
     ("options", "line"),
     [
         ("--allow reed:data", "'reed:data' is not a permission. Did you mean 'read'?"),
+        ("--allow read", "'read' is not a permission without a path. Write read:PATH."),
         ("--allow net:https://api.github.com/x", "Write the host alone: net:api.github.com."),
         (
             "--allow read:dta",

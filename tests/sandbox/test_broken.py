@@ -62,10 +62,13 @@ def by_child():
         ),
         (
             "os.write(pipes()[-1], b'E' + (200000).to_bytes(8, 'big') + b'[' * 200000); os._exit(0)",
-            "could not say how",
+            "could not report the error",
         ),
-        ("os.write(pipes()[-1], b'E' + bytes(7) + b'\\x02{}'); os._exit(0)", "could not say how"),
-        ("os.write(pipes()[-1], b'E' + bytes(7) + b'\\x02\\xff\\xfe'); os._exit(0)", "could not say how"),
+        ("os.write(pipes()[-1], b'E' + bytes(7) + b'\\x02{}'); os._exit(0)", "could not report the error"),
+        (
+            "os.write(pipes()[-1], b'E' + bytes(7) + b'\\x02\\xff\\xfe'); os._exit(0)",
+            "could not report the error",
+        ),
         # Ahead of the function's end, by whomever it is written: two frames are none.
         ("os.write(pipes()[-1], frame(b'7')); return 8", "sent back bytes that are not a result"),
         ("os.write(pipes()[-1], frame(b'7')); raise ValueError", "sent back bytes that are not a result"),
@@ -78,9 +81,12 @@ def by_child():
         ("by_child(); os.kill(os.getpid(), 9)", "was killed (SIGKILL)"),
         (
             """os.write(pipes()[-1], frame(b'{"type": "E", "message": [1]}', b'E')); os._exit(0)""",
-            "could not say how",
+            "could not report the error",
         ),
-        ("big = frame(b'[' + b'[],' * 400_000 + b'0]', b'E'); send(big); os._exit(0)", "could not say how"),
+        (
+            "big = frame(b'[' + b'[],' * 400_000 + b'0]', b'E'); send(big); os._exit(0)",
+            "could not report the error",
+        ),
     ],
 )
 async def test_broken_workers(bench: Bench, body: str, message: str) -> None:
@@ -121,7 +127,7 @@ async def test_an_error_that_is_too_long_to_be_one_does_not_fill_the_notebook(be
     finally:
         tracemalloc.stop()
     assert outcome.error is not None
-    assert "could not say how" in outcome.error.message
+    assert "could not report the error" in outcome.error.message
     assert most < 128 << 20
 
 

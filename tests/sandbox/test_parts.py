@@ -13,7 +13,7 @@ import pytest
 from fact_magics.errors import CellError, IsolationError
 from fact_magics.sandbox import Call, Grants, Limits, Sandbox, library, policy, scratch
 from fact_magics.sandbox.frames import Ending, judge
-from fact_magics.sandbox.printed import Printed
+from fact_magics.sandbox.watch import Printed
 from fact_magics.tool import Status
 
 

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
 from fact_magics.errors import CellError, IsolationError
-from fact_magics.sandbox.names import check_names
+from fact_magics.sandbox.policy import check_names
 from fact_magics.testing import ModelServer
 
 if TYPE_CHECKING:
@@ -183,7 +183,10 @@ class TestNet:
         """Whoever owns a name decides where it leads; this machine's stands in for a stranger's."""
         await check_names([("localhost", "*")])  # asked about when it was granted
         monkeypatch.setattr("fact_magics.permissions.dangers.OWN_NAMES", frozenset())
-        with pytest.raises(IsolationError, match=r"localhost leads to .*, and every service of this machine"):
+        with pytest.raises(
+            IsolationError,
+            match=r"localhost leads to .*, and the tool could reach every service of this machine",
+        ):
             await check_names([("localhost", "*")])
         await check_names([("localhost", "8080")])
 
@@ -196,7 +199,7 @@ class TestNet:
             return ["93.184.216.34"]
 
         monkeypatch.setattr("fact_magics.permissions.dangers.OWN_NAMES", frozenset())
-        monkeypatch.setattr("fact_magics.sandbox.names.addresses_of", far_away)
+        monkeypatch.setattr("fact_magics.sandbox.policy.addresses_of", far_away)
         with pytest.raises(IsolationError, match=r"^net:localhost can't be granted: localhost leads to 127"):
             await bench.run("def tool():\n    return 1", permissions=("net:localhost",))
         assert await bench.value("def tool():\n    return 1", permissions=("net:localhost:8080",)) == 1

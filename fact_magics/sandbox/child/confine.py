@@ -1,8 +1,8 @@
 """Linux system calls, by ctypes, that confine a zygote and each of its calls further.
 
-`sandlock` has confined the zygote before any of this runs. This adds what is cheap enough for every call: a
-Landlock domain of its own, in which a call can't signal or trace its siblings and the zygote, and can only
-write to its scratch directory.
+`sandlock` confines the zygote before this code runs. In addition, each call gets a Landlock domain of its
+own. In it, the call can't signal or trace the zygote and other calls, and can only write to its scratch
+directory.
 """
 
 from __future__ import annotations
@@ -45,34 +45,33 @@ class _PathBeneath(ctypes.Structure):
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def become_subreaper() -> bool:
-    """Adopt every descendant whose parent ends, so that none can get away."""
-    return _prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
+def become_subreaper() -> None:
+    """Adopt every descendant whose parent ends, so that none can escape."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def die_with_parent(signal_number: int) -> bool:
+def die_with_parent(signal_number: int) -> None:
     """Have the kernel send `signal_number` here when the thread that started this process ends."""
-    return _prctl(_PR_SET_PDEATHSIG, signal_number) == 0
+    _prctl(_PR_SET_PDEATHSIG, signal_number)
 
 
-def drop_capabilities() -> bool:
-    """Give up root's powers for good; otherwise root could raise its hard limits again."""
-    header = struct.pack("II", _CAPABILITY_VERSION_3, 0)
-    return bool(_libc.capset(header, bytes(24)) == 0)
+def drop_capabilities() -> None:
+    """Give up the capabilities of root for good; with them, root could raise its hard limits again."""
+    _libc.capset(struct.pack("II", _CAPABILITY_VERSION_3, 0), bytes(24))
 
 
 def has_seccomp_filter() -> bool:
-    """Whether a seccomp filter is in force here."""
+    """Tell whether a seccomp filter is in force here."""
     return _prctl(_PR_GET_SECCOMP, 0) == _FILTERED
 
 
 def landlock_abi() -> int:
-    """Version of the kernel's Landlock; 0 if it has none."""
+    """Return the version of the kernel's Landlock; 0 if it has none."""
     return max(0, int(_libc.syscall(_SYS_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
 
 
 def can_reach(pid: int) -> bool:
-    """Whether this process may signal `pid`; a Landlock domain with signal scope may not."""
+    """Tell whether this process may signal `pid`; a Landlock domain with signal scope prevents it."""
     try:
         os.kill(pid, 0)
     except OSError as error:
@@ -83,11 +82,8 @@ def can_reach(pid: int) -> bool:
 def enter_call_domain(writable: list[str]) -> bool:
     """Put this process into a Landlock domain of its own, for good; False if the kernel has no Landlock.
 
-    Parameters
-    ----------
-    writable : list of str
-        Directories and files that stay writable if the outer domain allows it. The outer domain alone decides
-        what may be read.
+    The directories and files in `writable` stay writable if the outer domain allows it. Only the outer domain
+    restricts reading.
     """
     abi = landlock_abi()
     if not abi:
@@ -115,7 +111,7 @@ def _allow(ruleset: int, path: str, access: int) -> None:
     try:
         parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        return  # what can't be opened can't be written to either
+        return  # a path that can't be opened can't be written to either
     try:
         rule = _PathBeneath(access, parent)
         _syscall(_SYS_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), 0)

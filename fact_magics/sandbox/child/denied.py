@@ -1,8 +1,8 @@
-"""Find the permission that a failed call lacked: what its error says, beside what the call tried before.
+"""Find the permission that a failed call lacked, from its error and from its last actions.
 
-This runs in the tool's own process, so the parent treats the answer as a claim. The errors by which sandlock
-0.9.0 and Landlock deny were measured: EACCES for files, programs and, where no host is granted, connections;
-ECONNREFUSED for connections beside granted ones; gaierror for names.
+This runs in the tool's own process, so the parent treats the answer as a claim. Sandlock 0.9.0 and Landlock
+deny with these errors: EACCES for files and programs, and for connections if no host is granted; ECONNREFUSED
+for connections if some host is granted; gaierror for host names.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ENTRIES = ("os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.symlink")  # t
 _PROGRAMS = ("subprocess.Popen", "os.posix_spawn")
 _FILES = ("open", "os.listdir", "os.scandir", "os.truncate", "sqlite3.connect", *_ENTRIES, *_PROGRAMS)
 _SOCKETS = ("socket.connect", "socket.bind", "socket.sendto")
-# Audit events, and which of their arguments are kept: never a socket, which would then live longer.
+# Audit events, and which of their arguments are kept. A kept socket would stay open longer, so none is kept.
 _EVENTS = {
     **dict.fromkeys(_LOOK_UPS, slice(2)),
     **dict.fromkeys(_SOCKETS, slice(1, 2)),
@@ -41,25 +41,20 @@ _EVENTS = {
 
 
 class Witness:
-    """Remember what a call tries, once it watches, and tell what of it was denied.
+    """Record the actions of a call, and find out which one was denied.
 
-    Parameters
-    ----------
-    scratch : str
-        The call's own directory, in which nothing is denied.
-    walled : bool
-        Whether files, hosts and programs are denied at all, or only environment variables.
+    Nothing in the call's own directory `scratch` is denied. If not `walled`, only environment variables are.
     """
 
     def __init__(self, scratch: str, *, walled: bool = True) -> None:
         self._walled = walled
         self._free = (os.path.realpath(scratch), *_KERNELS_OWN)
-        # Apart: an import between the look-up and its error opens many files.
+        # Two logs, because an import between a look-up and its error opens many files.
         self._network: deque[tuple[str, tuple[Any, ...]]] = deque(maxlen=_KEPT)
         self._files: deque[tuple[str, tuple[Any, ...]]] = deque(maxlen=_KEPT)
 
     def watch(self) -> None:
-        """Install the audit hook. It can't be removed, and costs a little at each audited event."""
+        """Install the audit hook, which can't be removed and slows every audited event a little."""
         if not self._walled:
             return
         files = dict.fromkeys(_FILES, self._files)
@@ -74,14 +69,10 @@ class Witness:
         sys.addaudithook(note)
 
     def claim(self, errors: Iterable[BaseException]) -> _Claim | None:
-        """Name what was denied, if an error of a chain says so.
+        """Name the kind and target of what was denied, if one of the errors shows it.
 
-        Returns
-        -------
-        (kind, target) or None
-            The kind is ``net`` (host and port), ``read`` or ``write`` (paths), ``env`` (a name), ``host`` for
-            a host whose name is unknown; or, for what no permission allows, ``program`` (its name),
-            ``listen``, ``udp`` or ``semaphore``.
+        The kind is ``net`` (host and port), ``read`` or ``write`` (paths), ``env`` (a name), or ``host`` (its
+        name is unknown). No permission allows ``program`` (its name), ``listen``, ``udp`` and ``semaphore``.
         """
         return next(filter(None, map(self._of, errors)), None)
 
@@ -106,11 +97,11 @@ class Witness:
     def _unknown_host(self) -> _Claim | None:
         event, arguments = self._last(*_LOOK_UPS, "socket.__new__")
         if event == "socket.__new__":
-            return "host", "HOST"  # a socket looks up the name that it connects to without an audit event
+            return "host", "HOST"  # `socket.connect` looks up a host without an audit event
         return _endpoint(*arguments) if arguments[0] else None
 
     def _unnamed(self, error: OSError, module: str) -> _Claim | None:
-        """Judge an error that names no file by what was tried last of all that gives such errors."""
+        """Judge an error without a file name by the last action that can cause such an error."""
         if error.errno not in (*_DENIED, errno.ECONNREFUSED):
             return None
         if module == "multiprocessing.synchronize":
@@ -126,10 +117,10 @@ class Witness:
 
     def _refused_host(self, address: Any) -> _Claim | None:
         if not isinstance(address, tuple) or len(address) < 2:
-            return None  # a Unix socket: no permission reaches it
+            return None  # no permission grants a Unix socket
         host, port = address[:2]
         named, *asked = self._last(*_LOOK_UPS)[1]
-        # Its address was found by the last look-up, unless that was for another port.
+        # The address came from the last look-up, unless that asked for another port.
         found = named and (not asked or not asked[0] or str(asked[0]) == str(port))
         return _endpoint(named if found else host, port)
 
@@ -155,7 +146,7 @@ class Witness:
             path = unquote(urlsplit(path).path)
         if message.startswith("unable to open database"):
             return self._read(path) or self._directory(path)
-        # Beside the file there is a journal while it is being written.
+        # SQLite needs to create a journal beside the file.
         return self._directory(path) if "readonly database" in message else None
 
     def _read(self, path: str) -> _Claim | None:
@@ -169,20 +160,20 @@ class Witness:
         return ("write", place) if _lets(place, os.W_OK) else None
 
     def _directory(self, path: str) -> _Claim | None:
-        """Name the directory in which something would be made, replaced or removed."""
+        """Name the directory whose entry would have been made, replaced or removed."""
         place = os.path.dirname(self._outside(path))  # noqa: PTH120 - pathlib is one import more in each call
         while place and not os.path.isdir(place):  # noqa: PTH112
             place = os.path.dirname(place)  # noqa: PTH120
         return ("write", place) if place and _lets(place, os.W_OK | os.X_OK) else None
 
     def _outside(self, path: str) -> str:
-        """Follow a path's links; empty for one that no permission is about."""
+        """Follow a path's links; empty if the path needs no permission."""
         place = os.path.realpath(path) if path else ""
         return "" if any(place == root or place.startswith(f"{root}/") for root in self._free) else place
 
 
 def _raised_in(error: BaseException) -> str:
-    """Name the module whose code raised an error; empty where it was never raised."""
+    """Name the module whose code raised an error; empty for an error that was never raised."""
     name, step = "", error.__traceback__
     while step is not None:
         name, step = step.tb_frame.f_globals.get("__name__", ""), step.tb_next
@@ -207,7 +198,7 @@ def _writes(mode: Any, flags: Any) -> bool:
 
 
 def _lets(place: str, wanted: int) -> bool:
-    """Tell whether the system itself would let this user; sandlock answers `os.access` in another way."""
+    """Tell whether the file's mode allows this user; `os.access` would give sandlock's answer."""
     try:
         status = os.stat(place)  # noqa: PTH116
     except OSError:

@@ -12,9 +12,9 @@ _PAUSE_SECONDS = 0.002
 
 
 def kill_descendants(pid: int) -> None:
-    """Kill all descendants of `pid`, which itself is spared to adopt and reap them.
+    """Kill all descendants of `pid`, but not `pid`, which adopts and reaps them.
 
-    It looks again until it finds none, because they may fork meanwhile. Without ``/proc`` it does nothing.
+    Descendants may fork meanwhile, so this repeats until none is left. Without ``/proc`` it does nothing.
     """
     for _ in range(_ROUNDS):
         found = descendants(pid)

@@ -1,7 +1,8 @@
-"""A fresh process for one call, for systems without zygotes: it has limits and a clean end, but no walls.
+"""A new process for one call, for systems without zygotes: it enforces limits, but not permissions.
 
-On Linux an outer process adopts what the call leaves behind and ends it. The request comes on stdin, the
-frame goes out on stderr, and printed text on stdout: every system can give a child these three pipes.
+On Linux an outer process adopts and ends the processes that the call leaves behind. The request comes on
+stdin, the frame goes to stderr, and printed text to stdout: on every system, a child can have these three
+pipes.
 """
 
 from __future__ import annotations
@@ -21,19 +22,17 @@ def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
     worker: Any = modules["worker"]
     worker.set_imports(settings)
     if sys.platform == "linux":
-        _serve_inside_family(settings, modules)
+        _fork_with_guard(settings, modules)
     requests, results, printed = os.dup(0), os.dup(2), os.dup(1)
-    worker.open_standard_streams(printed)
-    worker.flush_before_the_end()
+    worker.prepare(printed, settings)
     os.close(printed)
-    worker.set_process_limits(settings["file_bytes"], settings["open_files"])
     serve: Callable[..., NoReturn] = worker.serve
     witness = modules["denied"].Witness(os.curdir, walled=False)
     serve(requests, results, modules["values.wire"], witness)
 
 
-def _serve_inside_family(settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:
-    """Fork: the child returns to run the call, this process stays to end what is left of it."""
+def _fork_with_guard(settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:
+    """Fork: the child returns to run the call, and this process ends whatever is left afterwards."""
     confine: Any = modules["confine"]
     confine.become_subreaper()
     confine.drop_capabilities()
@@ -53,7 +52,7 @@ def _serve_inside_family(settings: dict[str, Any], modules: dict[str, ModuleType
     if os.getppid() != settings["parent"]:
         end()
     for descriptor in (0, 1, 2):
-        os.close(descriptor)  # the pipes are to end with the call
+        os.close(descriptor)  # else the pipes would stay open after the call
     _, status = os.waitpid(child, 0)
     modules["family"].kill_descendants(os.getpid())
     while True:

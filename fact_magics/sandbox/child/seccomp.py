@@ -1,8 +1,8 @@
-"""A seccomp filter, by ctypes, beside sandlock's own: it refuses system calls that no tool needs.
+"""A second seccomp filter, installed by ctypes, which refuses system calls that no tool needs.
 
-Landlock checks what is opened, and sandlock what is connected. Some system calls pass by both: they change
-the mode of a file that can't be opened, change the limits of the notebook's process, or listen on a port
-without binding it.
+Landlock checks files that are opened, and sandlock checks connections. Neither checks some other system
+calls: they change the mode of a file that can't be opened, change the limits of the notebook's process, or
+listen on a port without binding it.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ OF_A_PROCESS = _table("""
 """)
 OF_SOME_PROCESSES = {"setpriority": ((141, 140), 0), "ioprio_set": ((251, 30), 1)}  # and the kind "process"
 
-# Opening a connection by sending avoids connect(2), which sandlock checks. By call: the argument with the
-# flags.
+# Fast open connects while sending, without connect(2), which sandlock checks. Each value ends with the index
+# of the argument that holds the flags.
 SENDING = {"sendto": ((44, 206), 3), "sendmsg": ((46, 211), 2), "sendmmsg": ((307, 269), 3)}
 _FAST_OPEN = 0x20000000
 
@@ -95,13 +95,7 @@ _FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # flags, quotas, snapshots: by
 
 
 def refuse_needless_calls() -> bool:
-    """Install the filter for this process and all that it starts, for good.
-
-    Returns
-    -------
-    bool
-        False if the architecture is unknown or the filter can't be installed.
-    """
+    """Install the filter for good, here and in all children; False if this machine or kernel can't."""
     known = _ARCHITECTURES.get(os.uname().machine)
     if known is None:
         return False
@@ -117,7 +111,7 @@ class _Filter(ctypes.Structure):
 
 
 def program(column: int, architecture: int) -> list[_Step]:
-    """Build the filter. Each part ends in a verdict, or leaves the call's number loaded for the next part."""
+    """Build the filter. Each part returns a verdict, or leaves the call's number loaded for the next part."""
 
     def numbers(calls: _Numbers) -> list[int]:
         return [number for pair in calls.values() if (number := pair[column]) is not None]
@@ -192,10 +186,10 @@ def _unless(argument: int, values: Iterable[int], code: int, *, mask: int | None
 
 
 def _on(number: int, steps: list[_Step]) -> list[_Step]:
-    """Take `steps`, which end in a verdict, if the call has that number."""
+    """Run `steps`, which return a verdict, if the call has that number."""
     return [(_IF_EQUAL, 0, len(steps), number), *steps]
 
 
 def _low_half(argument: int) -> int:
-    """Offset of the low half of an argument: the kernel reads only a C int of these arguments."""
+    """Return the offset of an argument's low half: the kernel reads these arguments as C ints."""
     return 16 + 8 * argument

@@ -1,6 +1,6 @@
 """Run one call of one tool inside its own process: read the request, run it, write one frame, end.
 
-The parent trusts nothing of it: the tool shares this process and can change all of it.
+The parent does not trust this process, because the tool can change everything in it.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ _NOT_FROM_INSIDE = (
 
 _LIMITS_BY_ERROR = {errno.EFBIG: "file", errno.EMFILE: "open files", errno.ENOMEM: "memory"}
 
-# Built before the tool runs: there may be no memory left to build it with when it is needed.
+# Built before the tool runs, because later there may not be enough memory to build it.
 _NO_MEMORY = json.dumps(
     {"type": "MemoryError", "message": "", "traceback": "", "mro": ["MemoryError"], "limit": "memory"}
 ).encode()
 
 
-# Taken before the tool runs, which may put others in their places.
+# Kept here because the tool may replace these functions in their modules.
 _dumps = json.dumps
 _fork, _leave, _wait, _write = getattr(os, "fork", None), os._exit, os.waitpid, os.write
 _getpid, _kill, _signal = os.getpid, os.kill, signal.signal
 _TracebackException, _StackSummary = traceback.TracebackException, traceback.StackSummary
-# Read from `type` itself: a class's metaclass may lie.
+# Read from `type` itself, because a metaclass may give false answers.
 _module_of, _name_of, _bases_of = (
     type.__dict__[attribute].__get__ for attribute in ("__module__", "__qualname__", "__mro__")
 )
 
 
 class _ToolImports:
-    """Import finder for this package: it finds what tools may import, and refuses the rest with a reason."""
+    """Import finder for this package: it finds the modules that tools may import, and refuses all others."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._sources = sources
@@ -85,7 +85,7 @@ class _ToolImports:
 
 
 def set_imports(settings: Mapping[str, Any]) -> None:
-    """Let this process import installed packages, and of this package what tools may import."""
+    """Let this process import installed packages, and the modules of this package that tools may import."""
     sys.path.extend(entry for entry in settings["path"] if entry not in sys.path)
     sys.meta_path.insert(0, _ToolImports(settings["importable"]))
 
@@ -119,13 +119,10 @@ def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> N
 def run(
     source: str, function: str, arguments: bytes, codec: ModuleType, witness: Witness, result_bytes: int
 ) -> tuple[bytes, bytes]:
-    """Execute `source`, call `function` in it, and represent its value or its exception.
+    """Execute `source`, and return the value or the exception of its `function` as bytes.
 
-    Returns
-    -------
-    tuple of bytes
-        `RESULT` and the wire form of the value, or `ERROR` and a JSON object with ``type``, ``message``,
-        ``traceback``, ``mro``, ``limit``, ``used`` (bytes of a result beyond its limit) and ``denied``.
+    That is `RESULT` and the wire form of the value, or `ERROR` and a JSON object with ``type``, ``message``,
+    ``traceback``, ``mro``, ``limit``, ``used`` (the size of a result that is too large) and ``denied``.
     """
     filename = f"<{function}>"
     try:
@@ -139,7 +136,7 @@ def run(
         payload = codec.encode(value)
         if len(payload) > result_bytes:
             return ERROR, _dumps({"limit": "result", "used": len(payload)}).encode()
-    except BaseException as raised:  # noqa: BLE001 - whatever it raises is its answer, SystemExit too
+    except BaseException as raised:  # noqa: BLE001 - any exception is the tool's answer, SystemExit too
         return ERROR, _describe(raised, filename, witness)
     return RESULT, payload
 
@@ -160,28 +157,26 @@ def load(source: str, name: str, filename: str) -> tuple[ModuleType, dict[str, t
 
 def describe(raised: BaseException, filename: str) -> dict[str, Any]:
     """Represent an exception by ``type``, ``message``, and a ``traceback`` with frames of `filename` only."""
-    told = {"type": _name(type(raised)), "message": _text(raised), "traceback": ""}
-    with suppress(BaseException):  # it fails on odd exceptions, or for want of memory
-        told["traceback"] = _own_frames(raised, filename)
-    return told
+    report = {"type": _name(type(raised)), "message": _text(raised), "traceback": ""}
+    with suppress(BaseException):  # it fails for some exceptions, or if memory is short
+        report["traceback"] = _own_frames(raised, filename)
+    return report
 
 
 def _describe(raised: BaseException, filename: str, witness: Witness) -> bytes:
     try:
         denied = None
-        with suppress(BaseException):
-            denied = witness.claim(
-                _chain(raised, _CHAIN_LIMIT)
-            )  # first: to write a traceback, files are read
+        with suppress(BaseException):  # before the traceback, which reads files
+            denied = witness.claim(_chain(raised, _CHAIN_LIMIT))
         bases = _bases_of(type(raised))[:_BASES_LIMIT]
-        told = {
+        report = {
             "mro": [_name(base) for base in bases if base is not object],
             "limit": _limit(raised),
             "denied": denied,
             **describe(raised, filename),
         }
-        return _dumps(told).encode()
-    except BaseException:  # noqa: BLE001 - no memory, or nothing works any more in this process
+        return _dumps(report).encode()
+    except BaseException:  # noqa: BLE001 - no memory is left, or the tool broke this process
         return _NO_MEMORY if isinstance(raised, MemoryError) else b"{}"
 
 
@@ -194,28 +189,17 @@ def set_call_limits(header: Mapping[str, Any]) -> None:
     taken = header["taken"] or address_space("self")
     if taken:
         _limit_to(resource.RLIMIT_AS, taken + header["memory"], taken + header["memory"])
-    # At the soft limit the kernel says so by SIGXCPU, at the hard one it kills.
+    # At the soft limit the kernel sends SIGXCPU, at the hard limit SIGKILL.
     _limit_to(resource.RLIMIT_CPU, header["cpu_seconds"], header["cpu_seconds"] + 1)
 
 
 def address_space(pid: int | str) -> int | None:
-    """Read how many bytes of address space a process has; None where that can't be seen."""
+    """Read how many bytes of address space a process has; None if the system does not tell."""
     try:
         with open(f"/proc/{pid}/statm", "rb") as statm:  # noqa: PTH123 - pathlib is one import more in each child
             return int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return None
-
-
-def set_process_limits(file_bytes: int, open_files: int) -> None:
-    """Apply the limits that are the same for every call, and turn core dumps off."""
-    if os.name != "posix":
-        return
-    import resource
-
-    _limit_to(resource.RLIMIT_CORE, 0, 0)
-    _limit_to(resource.RLIMIT_FSIZE, file_bytes, file_bytes)
-    _limit_to(resource.RLIMIT_NOFILE, open_files, open_files)
 
 
 def _limit_to(kind: int, soft: int, hard: int) -> None:
@@ -230,8 +214,15 @@ def _limit_to(kind: int, soft: int, hard: int) -> None:
         return  # macOS has no RLIMIT_AS that it honours
 
 
-def open_standard_streams(printed: int) -> None:
-    """Make `printed` stdout and stderr, for Python and for C; stdin is empty."""
+def prepare(printed: int, settings: Mapping[str, Any]) -> None:
+    """Prepare this process for a call: its limits except those of the request, its streams, and its signals.
+
+    `printed` becomes stdout and stderr, for Python and for C; stdin is empty. A line that is still incomplete
+    when this process is stopped at a limit is printed, unless C code does not return to Python in time.
+    """
+    for name in ("SIGTERM", "SIGXCPU"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _flush_and_end)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(printed, 1)
@@ -240,22 +231,18 @@ def open_standard_streams(printed: int) -> None:
     sys.stdin = _stream(0, "r")
     sys.stdout = _stream(1, "w")
     sys.stderr = _stream(2, "w")
+    if os.name == "posix":
+        import resource
+
+        _limit_to(resource.RLIMIT_CORE, 0, 0)
+        _limit_to(resource.RLIMIT_FSIZE, settings["file_bytes"], settings["file_bytes"])
+        _limit_to(resource.RLIMIT_NOFILE, settings["open_files"], settings["open_files"])
 
 
 def _stream(descriptor: int, mode: str) -> io.TextIOWrapper:
     raw = io.FileIO(descriptor, mode, closefd=False)
     buffer: Any = io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw)
     return io.TextIOWrapper(buffer, "utf-8", errors="backslashreplace", line_buffering=True)
-
-
-def flush_before_the_end() -> None:
-    """Print a line that is still incomplete when this process is stopped at a limit.
-
-    C code that does not return to Python is killed a moment later, and its incomplete line is lost.
-    """
-    for name in ("SIGTERM", "SIGXCPU"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _flush_and_end)
 
 
 def _flush_and_end(number: int, _: object) -> None:
@@ -266,7 +253,7 @@ def _flush_and_end(number: int, _: object) -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with suppress(BaseException):  # a stream that the tool broke is lost
+        with suppress(BaseException):  # the tool may have broken the stream
             stream.flush()
 
 
@@ -275,7 +262,7 @@ def _read(descriptor: int, size: int) -> bytes:
     while len(buffer) < size:
         part = os.read(descriptor, min(size - len(buffer), _READ_SIZE))
         if not part:
-            os._exit(0)  # the parent went away, or needs this process no more
+            os._exit(0)  # the parent has ended, or does not need this process any more
         buffer += part
     return bytes(buffer)
 
@@ -330,7 +317,7 @@ def _own_frames(raised: BaseException, filename: str) -> str:
 
 
 def _chain(first: Any, most: int) -> Iterator[Any]:
-    """Yield an exception, or the report of one, and those that it came from, outermost first."""
+    """Yield an exception (or its traceback report) and its causes, contexts and members, outermost first."""
     waiting, seen = [first], set[int]()
     while waiting and len(seen) < most:
         one = waiting.pop(0)

@@ -1,10 +1,10 @@
-"""The zygote: a confined process that imports ahead what calls need, and forks one child for each call.
+"""The zygote: a confined process that imports modules before calls need them, and forks a child per call.
 
-It talks with the parent by lines of JSON: orders come on stdin, reports go out on stdout. The pipes of a call
-are FIFOs. The parent makes them, both sides open them, and the parent unlinks them before the call starts, so
-that no other call can open them.
+Orders from the parent and reports to it are lines of JSON on stdin and stdout. The pipes of a call are FIFOs.
+The parent makes them, both sides open them, and the parent unlinks them before the call starts, so that no
+other call can open them.
 
-The next child is forked and confined ahead, and waits for its request: a call does not wait for the fork.
+The next child is forked and confined before its request comes, so that a call does not wait for the fork.
 """
 
 from __future__ import annotations
@@ -30,15 +30,7 @@ _FIRST_FREE = 10
 class Zygote:
     """Serve one call after the other until the parent is gone.
 
-    Parameters
-    ----------
-    settings : dict
-        ``parent`` (its process id), ``root`` (the directory of pipes and scratches), ``preload`` (module
-        names), ``writable`` (paths), ``connects`` (whether calls may), ``names`` (of granted hosts),
-        ``environment`` (granted variables), ``path`` (entries for ``sys.path``), ``importable`` (sources of
-        this package that calls may import), ``file_bytes`` and ``open_files`` (limits).
-    modules : dict
-        The modules that were sent, by name.
+    `fact_magics.sandbox.process` and `boot` write the settings. The modules that they sent are given by name.
     """
 
     def __init__(self, settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:
@@ -55,8 +47,11 @@ class Zygote:
     def serve(self) -> NoReturn:
         """Prepare, report which layers are in force, and follow orders."""
         os.dup2(1, _REPORTS)
-        _silence(1, 2)
-        self._settle()
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in (1, 2):
+            os.dup2(nothing, descriptor)
+        os.close(nothing)
+        self._confine_itself()
         self._preload()
         self._report(
             up=True,
@@ -81,15 +76,18 @@ class Zygote:
                 if not received:
                     self.leave()
                 *lines, buffer = (buffer + received).split(b"\n")
-                for line in lines:
-                    self._obey(json.loads(line))
+                for order in map(json.loads, lines):
+                    if "prepare" in order:
+                        self._prepare(order["prepare"])
+                    elif "kill" in order and order["kill"] == self._call:
+                        self._kill()
 
-    def _settle(self) -> None:
+    def _confine_itself(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self.leave)
         self._confine.become_subreaper()
         self._confine.drop_capabilities()
-        # Sandlock's filter is looked for first: with ours in force there is one in any case.
+        # Look for sandlock's filter before this adds another one.
         refuse: Callable[[], bool] = self._modules["seccomp"].refuse_needless_calls
         self._filtered = self._confine.has_seccomp_filter() and refuse()
         self._confine.die_with_parent(signal.SIGTERM)
@@ -104,7 +102,7 @@ class Zygote:
         for name in self._settings["preload"]:
             try:
                 importlib.import_module(name)
-            except BaseException:  # noqa: BLE001, S112 - the tool that needs it will say so itself
+            except BaseException:  # noqa: BLE001, S112 - a tool that needs the module gets the error itself
                 continue
         if self._settings["connects"]:
             self._modules["connecting"].wait_outside()
@@ -112,16 +110,14 @@ class Zygote:
         gc.freeze()  # a collection in a child would copy every page that it touches
 
     def _pinned(self) -> dict[str, list[str]]:
-        """List the addresses of the granted names as seen from inside, where sandlock has fixed them."""
+        """Look up the granted hosts inside, where sandlock has fixed their addresses."""
         pinned: dict[str, list[str]] = {}
-        if not self._settings["names"]:
-            return pinned
-        import socket
-
         for name in self._settings["names"]:
+            import socket
+
             try:
                 found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-            except OSError:  # the name leads nowhere
+            except OSError:  # the name has no address
                 found = []
             pinned[name] = sorted({str(address[0]) for *_, address in found})
         return pinned
@@ -134,12 +130,6 @@ class Zygote:
             except BaseException:  # noqa: BLE001 - whatever happened, this child must not go on as the zygote
                 os._exit(1)
         return os.waitpid(child, 0)[1] == 0
-
-    def _obey(self, order: dict[str, Any]) -> None:
-        if "prepare" in order:
-            self._prepare(order["prepare"])
-        elif "kill" in order and order["kill"] == self._call:
-            self._kill()
 
     def _prepare(self, call: int) -> None:
         try:
@@ -171,11 +161,10 @@ class Zygote:
 
     def _become_call(self, call: int, requests: int, results: int, printed: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        self._worker.flush_before_the_end()
         self._confine.die_with_parent(signal.SIGKILL)
-        self._worker.open_standard_streams(printed)
-        # Duplicated out of the way first: imported modules may hold the descriptors that these are to become.
+        # Imported modules may hold the descriptors that these two are to become.
         requests, results = (fcntl.fcntl(one, fcntl.F_DUPFD, _FIRST_FREE + 2) for one in (requests, results))
+        self._worker.prepare(printed, self._settings)
         os.dup2(requests, _FIRST_FREE)
         os.dup2(results, _FIRST_FREE + 1)
         os.closerange(3, _FIRST_FREE)
@@ -183,8 +172,8 @@ class Zygote:
         scratch = f"{self._settings['root']}/{call}"
         os.chdir(scratch)
         os.environ.update(HOME=scratch, TMPDIR=scratch)
-        _reseed()
-        self._worker.set_process_limits(self._settings["file_bytes"], self._settings["open_files"])
+        if numpy_random := sys.modules.get("numpy.random"):
+            numpy_random.seed()  # unlike `random`, it is not seeded again after a fork
         self._confine.enter_call_domain([scratch, os.devnull, *self._settings["writable"]])
         serve: Callable[..., NoReturn] = self._worker.serve
         witness = self._modules["denied"].Witness(scratch)
@@ -205,8 +194,8 @@ class Zygote:
         os.close(self._child_handle)
 
     def _kill(self) -> None:
-        # One system call, which no fork can outrun. It reaches only the descendants: Landlock was seen to
-        # keep this process from signalling the parent.
+        # One system call reaches all processes, however fast they fork, but only descendants: `_scoped` means
+        # that Landlock keeps this process from signalling the parent.
         if self._scoped:
             try:
                 os.kill(-1, signal.SIGKILL)
@@ -217,7 +206,7 @@ class Zygote:
 
     @staticmethod
     def _reap(options: int) -> bool:
-        """Reap what has ended, orphans too, which are adopted here; True if no descendant is left."""
+        """Reap ended children and adopted orphans; True if no descendant is left."""
         while True:
             try:
                 if os.waitpid(-1, options)[0] == 0:
@@ -226,7 +215,7 @@ class Zygote:
                 return True
 
     def leave(self, *_: object) -> NoReturn:
-        """End all that descends from this process, and this process."""
+        """End all descendants of this process, then the process."""
         self._kill()
         os._exit(0)
 
@@ -244,17 +233,3 @@ def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
         zygote.serve()
     finally:
         zygote.leave()
-
-
-def _silence(*descriptors: int) -> None:
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    for descriptor in descriptors:
-        os.dup2(nothing, descriptor)
-    os.close(nothing)
-
-
-def _reseed() -> None:
-    """Seed numpy's global generator for each call; a fork copies it, while `random` seeds itself anew."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
