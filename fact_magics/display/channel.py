@@ -56,7 +56,7 @@ class Channel:
         self._comm.send({"method": "update", "state": dict(changes), "buffer_paths": []})
 
     def close(self, *, loaded: bool = False) -> None:
-        """Close the model; if the browser may not have `loaded` its code yet, a moment later."""
+        """Close the model, after a moment if the browser may not have `loaded` its code yet."""
         wait = _LOADING_SECONDS - (time.monotonic() - self._opened)
         try:
             loop = asyncio.get_running_loop()  # the kernel's loop, which runs cells

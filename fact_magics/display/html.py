@@ -17,9 +17,9 @@ from fact_magics.text import inert
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# In Markdown, which nbconvert can write, a blank line ends markup, and the rest would become prose.
+# nbconvert can write Markdown, where a blank line ends a block of HTML: the rest would become prose.
 _BEFORE_BLANK = re.compile(r"\n(?=[ \t]*\n)")
-# The plain `monospace` is for sanitizers that remove variables.
+# The first declaration is for sanitizers that remove declarations with variables.
 MONOSPACE = "font-family:monospace;font-family:var(--jp-code-font-family,monospace)"
 # JupyterLab would break lines within words. `word-wrap` is for sanitizers that remove `overflow-wrap`.
 BROKEN = "word-break:normal;word-wrap:break-word;overflow-wrap:anywhere"
@@ -46,7 +46,7 @@ class Record:
         It has no Markdown, since front ends that can show Markdown prefer HTML; so does nbconvert, even when
         it writes Markdown. VS Code with a screen reader prefers Markdown, but HTML has better tables.
         """
-        # Notebooks would typeset text between dollar signs as mathematics, even if it is between two prices.
+        # Without these classes, notebooks would typeset text between two dollar signs, even of two prices.
         markup = f'<div class="mathjax_ignore tex2jax_ignore">{self.html}</div>'
         return {"text/html": markup, "text/plain": self.plain}
 
@@ -94,7 +94,7 @@ def folded(summary: str | Html, content: Html, *, is_open: bool = False) -> Html
     return Html(f"<details{opened}><summary>{text(summary)}</summary>{content}</details>")
 
 
-# Each colour is about half as bright as white, so it is readable on a light page and on a dark one.
+# Each colour is about half as bright as white, so it is readable on light and on dark pages.
 _COLOURS = ("#767676", "#d23c37", "#21863a", "#9a6f00", "#2170d0", "#b045a8", "#0f7f86", "#767676")
 # Mixing in the colour of the text around adds contrast; the plain colour is for browsers without color-mix.
 _READABLE = "color:{0};color:color-mix(in srgb,{0} 70%,currentcolor)"

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 # Work that ends sooner shows only its record.
 _APPEAR_SECONDS = 0.2
-# A message has about 650 bytes besides its content. Text is therefore sent in pieces of this age, which the
-# browser plays out evenly; the first pieces are sent at once, to show that something happens.
+# A message has about 650 bytes besides its content. Text is therefore collected for this long before it is
+# sent, and the browser reveals it evenly. The first pieces are sent at once, to show that something happens.
 _TEXT_SECONDS = 0.5
 _TEXT_AT_ONCE = 8
 _TEXT_CHARACTERS = 2_000
@@ -52,7 +52,9 @@ _EXAMPLES = 100
 
 
 class View:
-    """Shows nothing before the record: views are off, output is captured, or the front end has no widgets.
+    """Shows nothing before the record.
+
+    It is used if views are off, output is captured, or the front end has no widgets.
 
     Attributes
     ----------
@@ -83,7 +85,7 @@ class View:
         self._receive()
 
     def offer_stop(self, stop: Callable[[], None]) -> None:
-        """Let the user stop the work by calling `stop`, which any thread may do; without effect here."""
+        """Offer a button that calls `stop`, which any thread may call. This class has no button."""
 
     def replace(self, record: Record) -> None:
         """End the view and show the record in its place."""
@@ -108,7 +110,7 @@ class View:
             self._take(event)
 
     def _take(self, event: Event) -> None:
-        """Show an event, or prepare to."""
+        """Show an event, or prepare to show it."""
 
     def _stopped(self, ended: Status) -> Record:
         seconds = time.perf_counter() - self._started

@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 WIDTH = 100
-"""Characters of a line."""
+"""The number of characters in a line."""
 
 COLUMNS = 16
-"""Fields of a row that are shown."""
+"""The largest number of fields of a row that are shown."""
 
-# Limits of the items of a container, the fields of a dict, all items together, the levels, and the rows.
+# The largest numbers of items in a container, fields in a dict, items in total, levels, and rows of a table.
 _ITEMS = 200
 _FIELDS = 60
 _LEAVES = 400
 _DEPTH = 20
 _ROWS = 20
-# Limits of the characters of one text and of all long texts together, then of each further long text.
+# The largest numbers of characters of one text, of all long texts together, and, once these are used up, of
+# each further long text.
 _LONGEST = 1_000
 _CHARACTERS = 10_000
 _BEGINNING = 80

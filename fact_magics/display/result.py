@@ -115,7 +115,7 @@ def _are_numbers(cells: list[Node]) -> bool:
 
 
 def _missing(name: Any, row: Node) -> str:
-    # In a long row, the field may be behind the part that was looked at.
+    # In a long row, the field may come after the part that was read.
     return "…" if row.left and name in row.value else ""
 
 
@@ -128,9 +128,9 @@ def _cell(node: Node) -> str:
     return sketch if len(sketch) <= _WIDEST else f"{sketch[: _WIDEST - 1]}…"
 
 
-# Dicts and lists become a tree that folds without a script, and a nested list on pages that strip styles.
+# Dicts and lists become a tree that folds without a script. On pages that strip styles, it is a nested list.
 
-# Limits of the lines that are open at first: all of them, and those of a branch below the root.
+# The largest numbers of lines that are open at first: in the whole tree, and in one branch below the root.
 _OPEN_LINES = 40
 _OPEN_BRANCH_LINES = 12
 _SCROLLED_LINES = 60

@@ -98,7 +98,7 @@ class Screen:
         return self.dropped + len(self._rows)
 
     def write(self, text: str) -> None:
-        """Add printed text; a control at its end that is incomplete waits for the next text."""
+        """Add printed text; an incomplete control at its end is kept for the next call."""
         text = self._begun + text
         begun = _BEGUN.search(text, max(0, len(text) - 2_100))
         self._begun = begun[0] if begun else ""

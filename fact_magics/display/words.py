@@ -31,7 +31,8 @@ _JOINERS = {0x200C: None, 0x200D: None}
 def word(value: Any, limit: int = _LONGEST) -> str:
     """Write a value on one line as Python would, but dates and times as people do.
 
-    Of a text, `limit` characters are shown, with the number of the others. A container is only sketched.
+    A text is cut to `limit` characters, followed by the number of characters that are missing. A container is
+    only sketched.
     """
     kind = type(value)
     if kind is str:

@@ -159,7 +159,7 @@ class KernelRun:
             if not (inside and asyncio.current_task(loop) is task):
                 loop.call_soon_threadsafe(task.cancel)  # wakes the loop if it is waiting
             if inside:
-                # Ends a step that keeps the loop busy; the loop treats it as a cancellation.
+                # This ends a step that keeps the loop busy; the loop treats it as a cancellation.
                 raise asyncio.CancelledError
 
         with handled_by(stop):
@@ -182,7 +182,7 @@ class KernelRun:
 
     @contextmanager
     def _taken_down(self) -> Iterator[_Ending]:
-        """Record the printed text and the ending of what runs inside."""
+        """Record the printed text and the ending of the code in the ``with`` block."""
         metadata = self._tool.metadata
         log = self._core.log.bind(operation="run", tool=metadata.name, tool_id=metadata.id)
         log.info("run started", isolation=", ".join(ISOLATION))
@@ -192,7 +192,7 @@ class KernelRun:
         with redirect_stdout(out), redirect_stderr(err):
             try:
                 yield ending
-            except GeneratorExit:  # the kernel goes away
+            except GeneratorExit:  # the kernel is ending
                 raise
             except (KeyboardInterrupt, _Stopped):
                 ending.interrupted = True

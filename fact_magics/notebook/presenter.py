@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.tool import Example, ToolOutput
 
-# By name, because loading the extension must not import them.
+# Classes, given by name because loading the extension must not import them.
 _SHOWN = ("fact_magics.core.handle.Tool", "fact_magics.tool.ToolOutput")
 _INSPECTED = ("text/plain", "text/html")
 

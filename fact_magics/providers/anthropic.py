@@ -147,7 +147,7 @@ class AnthropicProvider(RemoteProvider):
         service = self._service
         if isinstance(error, anthropic.APIStatusError):
             status = error.status_code
-            if status < 400:  # an error event inside a stream that began well
+            if status < 400:  # an error event in a stream whose own status was fine
                 status = _STATUS_OF_TYPE.get(error.type or "", 500)
             return service.refused(status, error.api_message, error.response.headers)
         cause = error.__cause__ if isinstance(error, anthropic.APIConnectionError) else error

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from fact_magics.tool import ToolSpec, Usage
 
-# The model finished, reached the limit of its answer, or declined; or the connection broke.
+# In this order: the model finished, reached the limit of its answer, or declined; the connection broke.
 StopReason: TypeAlias = Literal["end", "length", "refused", "cut"]
 
 
@@ -51,7 +51,7 @@ class Retrying:
     """The request failed before any text came, and is repeated after a pause."""
 
     reason: str  # such as "overloaded", "too many requests", "no connection"
-    delay_seconds: float  # the pause, which starts now
+    delay_seconds: float  # the length of the pause, which begins with this event
     attempt: int  # 1 for the first retry
 
 

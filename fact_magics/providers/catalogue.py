@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from fact_magics.config.model_list import Deployment
 
 ANY = "…"
-"""In a name such as ``openai/…``, any model of the provider."""
+"""Stands for any model of the provider in a name such as ``openai/…``."""
 
 State: TypeAlias = Literal["ready", "needs key", "needs trust", "needs LiteLLM", "not known"]
-# An answer of the model, the provider's list of models, the list of a local Ollama, or no check.
+# How a model is checked: by its answer, the provider's list of models, a local Ollama's list, or not at all.
 How: TypeAlias = Literal["answer", "list", "local list", ""]
 
 # Keys are looked for by these names only, because other programs have variables that end in _API_KEY, too.
@@ -68,9 +68,9 @@ class Local(NamedTuple):
 
 
 def catalogue(settings: Settings, local: Local | None = None, used: Iterable[str] = ()) -> tuple[Listed, ...]:
-    """List each name that a cell can give once, with the meaning that `choose` gives it.
+    """List the names that a cell can give, without repetition, each with the meaning that `choose` gives it.
 
-    The order: models of ``config.yaml``, Anthropic's models, ``FACT_MODEL``, models of the `local` Ollama,
+    The order is: models of ``config.yaml``, Anthropic's models, ``FACT_MODEL``, models of the `local` Ollama,
     other providers, models that were `used` before (by the names that a cell would give), and the shelf.
     """
     # An entry named like a model (claude-…) does not replace that model until the entry can be used.

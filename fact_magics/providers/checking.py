@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LIMIT_SECONDS = 10.0
 
 _AT_ONCE = 8
-# The provider's own time limit comes first: its error names the service.
+# Leaves the provider time to reach its own limit first, because its error names the service.
 _GRACE_SECONDS = 0.5
 _GREETING = Prompt("Answer with one word.", (Message("user", "Hello"),), max_tokens=1)
 

@@ -37,10 +37,10 @@ _FORMS = "Write claude-…, provider/model (such as openai/gpt-5), or shelf."
 async def choose(settings: Settings, model: str | None, *, patience: Patience | None = None) -> Provider:
     """Return the provider for a model's name.
 
-    ``shelf`` means the shelf; a name from ``config.yaml``, the model of that entry; ``claude-…`` and
-    ``anthropic/claude-…``, Anthropic; and any other ``provider/model``, LiteLLM. If neither the cell nor the
-    settings name a `model`, the choice is Anthropic if its key is set, else a local Ollama that has a model,
-    else the shelf.
+    ``shelf`` means the shelf, a name from ``config.yaml`` means the model of that entry, ``claude-…`` and
+    ``anthropic/claude-…`` mean Anthropic, and any other ``provider/model`` means LiteLLM. If neither the cell
+    nor the settings name a `model`, the choice is Anthropic if its key is set, else a local Ollama that has a
+    model, else the shelf.
 
     Raises
     ------

@@ -28,7 +28,8 @@ _KEY_LIKE = re.compile(
 )
 
 _LATER = "Run the cell again in a while, or name another model with --model."
-# By status: what happened, and what to do next. 400 and 500 stand for all others of their kind.
+# What happened and what to do next, by status. 400 and 500 also stand for all other errors from 400 to 499
+# and from 500 on.
 _REFUSALS = {
     400: (
         "{0.name} refused the request (HTTP {1}).",
@@ -56,7 +57,7 @@ class Patience:
     Attributes
     ----------
     retries : int
-        How many times a request is repeated that failed before any text came.
+        How many times a request is repeated if it fails before any text comes.
     first_delay_seconds : float
         The pause before the first retry; each further pause is twice as long.
     longest_delay_seconds : float

@@ -114,7 +114,7 @@ class LiteLLMProvider(RemoteProvider):
 
         key, limit = route.arguments["api_key"], self._patience
         timeout = httpx.Timeout(limit.silence_seconds, connect=limit.connect_seconds)
-        # It follows no redirects: the key is for this address only.
+        # httpx follows no redirects by default, so the key is sent to this address only.
         async with httpx.AsyncClient(timeout=timeout, trust_env=not is_loopback(address)) as client:
             url = f"{address.rstrip('/')}/models"
             asked = (client.get(url, headers={"authorization": f"Bearer {sent}"}) for sent in (key, NO_KEY))
@@ -148,7 +148,7 @@ class LiteLLMProvider(RemoteProvider):
                     ],
                     stream=True,
                     stream_options={"include_usage": True},
-                    # A fallback: the limit above comes first, and its TimeoutError is explained as a stall.
+                    # Only a fallback: the shorter limit above ends a stall first, and its error is explained.
                     timeout=silence * 2,
                     max_tokens=prompt.max_tokens if is_limited else None,
                     max_retries=0,

@@ -49,7 +49,7 @@ class Route:
     Attributes
     ----------
     service : Service
-        The given one, completed by the names of service and settings, and the address.
+        The given service, with its name, the names of its settings, and its address added.
     arguments : dict
         The arguments of `litellm.acompletion` that determine where a request goes.
     http_client

@@ -21,9 +21,9 @@ from fact_magics.sandbox.library import byte_code
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Reads two parts, each as eight hexadecimal digits and that many bytes written by `marshal`. The first is
-# byte code by module, of the standard library and of this package. The second names the module to run, and
-# its settings.
+# Reads two parts, each as eight hexadecimal digits and that many bytes written by `marshal`. The first maps
+# the names of modules, of the standard library and of this package, to their byte code. The second holds the
+# name of the module to run, and its settings.
 _PROGRAM = """
 import marshal, os, sys
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader

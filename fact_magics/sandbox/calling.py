@@ -27,7 +27,7 @@ _END_SECONDS = 0.6
 _FLUSH_SECONDS = 0.05
 _READ_SIZE = 1 << 16
 _PIPE_SIZE = 1 << 20
-_MOST_LEFT = 64  # reads that empty a full pipe, even if a process still writes to it
+_MOST_LEFT = 64  # reads that surely empty a full pipe; bounded, since a process may still write
 
 
 class _Zygote(Protocol):
@@ -58,7 +58,8 @@ class Prepared:
     def open(self) -> None:
         """Make the scratch directory and the pipes, and open them. After an error, call `close`."""
         self.scratch.mkdir(mode=0o700)
-        # Opening a FIFO to write needs a reader, and no child is there yet. So this opens it for both.
+        # A FIFO can't be opened for writing without a reader, and the child does not exist yet. So it is
+        # opened for reading and writing.
         self.requests = self._open_pipe("request", os.O_RDWR)
         self.results = self._open_pipe("result", os.O_RDONLY)
         self.printed = self._open_pipe("printed", os.O_RDONLY)
@@ -80,7 +81,7 @@ class Prepared:
         self.requests = self.results = self.printed = self.handle = -1
 
     def take_over(self, pid: int) -> None:
-        """Note the child, which has opened the pipes, and unlink them, so that no other call opens them."""
+        """Note the child's pid, and unlink the pipes that it has opened, so that no other call opens them."""
         self.pid = pid
         self.handle = os.pidfd_open(pid)
         self.taken = address_space(pid)
@@ -140,7 +141,7 @@ class Calling:
         await asyncio.wait((ended,), timeout=_FLUSH_SECONDS)
 
     async def _kill(self, ended: asyncio.Future[dict[str, Any]]) -> None:
-        """End all that the call started, however often this task is cancelled meanwhile."""
+        """Kill every process that the call started, even if this task is cancelled meanwhile."""
         with suppress(OSError):
             signal.pidfd_send_signal(self._prepared.handle, signal.SIGKILL)
         self._zygote.order(kill=self._prepared.number)

@@ -42,7 +42,7 @@ def failure(
 ) -> tuple[str, tuple[str, ...]]:
     """Say in one line why a call of the tool `name` failed, and return the lines of the tool's own traceback.
 
-    The status of the outcome is not ``ok``. The permissions are the granted ones.
+    `permissions` are those that were granted. The status of `outcome` must not be ``ok``.
     """
     if outcome.limit is not None:
         used = f" ({outcome.used} used)" if outcome.used else ""

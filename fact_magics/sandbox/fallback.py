@@ -113,7 +113,7 @@ class _Calling:
         self.over = asyncio.Event()
 
     def lose(self) -> None:
-        """End the call, whose sandbox is being closed."""
+        """End the call because its sandbox is being closed."""
         self._watch.stop(_LOST)
 
     async def follow(self, process: subprocess.Popen[bytes], directory: Path) -> frames.Ending:
@@ -132,7 +132,7 @@ class _Calling:
             stopped = await self._watch.first_limit(ended, process.pid, directory, self._threads)
             await run_in(self._threads, _end, process)
             code = await ended
-            # A process that was not found may keep the pipes open, or fill them, for any time.
+            # A process that `_end` did not find may keep the pipes open, or write to them, indefinitely.
             await asyncio.wait((transfers,), timeout=_END_SECONDS)
         finally:
             self._ended = True
@@ -152,7 +152,7 @@ class _Calling:
 
     def _read(self, descriptor: int, take: Callable[[bytes], None]) -> None:
         while self._waits_for(descriptor) and (data := os.read(descriptor, _READ_SIZE)):
-            # The thread waits for the loop, or unprocessed pieces would fill the memory.
+            # Wait for the loop; otherwise unprocessed pieces could fill the memory.
             asyncio.run_coroutine_threadsafe(self._hand_over(take, data), self._loop).result()
 
     def _waits_for(self, descriptor: int) -> bool:
@@ -177,7 +177,7 @@ def _start(grants: Grants) -> tuple[subprocess.Popen[bytes], Path]:
         directory = Path(tempfile.mkdtemp(prefix=f"fact_magics-{os.getpid()}-"))
         environment = {**zygote_environment(grants, str(directory)), **dict(grants.env)}
         if os.name == "nt":
-            # Without it the interpreter has no source of randomness and no sockets.
+            # Without SYSTEMROOT, the interpreter has no source of randomness and no sockets.
             environment["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")
         process = subprocess.Popen(
             boot.command(),

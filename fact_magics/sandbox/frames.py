@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     _Reached = tuple[str, str]  # a kind of limit, and how much was used where that is known
 
 PREFIX = 9
-"""Bytes before a frame's payload: its kind, and eight for its length."""
+"""Number of bytes before a frame's payload: one for the kind, and eight for the payload's length."""
 
 _TEXT_LIMIT = 25_000
 _NAMES_LIMIT = 50
@@ -52,10 +52,10 @@ class Ending:
     frame : bytes or bytearray
         All bytes from the call's pipe for results.
     wait_status : int or None
-        Of the call's process, as ``waitpid`` gives it; None if the parent lost track of the process.
+        Status of the call's process, as ``waitpid`` returns it; None if the parent lost track of the process.
     stopped : str or None
-        The limit for which the parent stopped it: ``time``, ``result``, ``printed``, ``scratch``, ``memory``
-        or ``threads``.
+        The limit for which the parent stopped the call: ``time``, ``result``, ``printed``, ``scratch``,
+        ``memory`` or ``threads``.
     """
 
     frame: bytes | bytearray

@@ -1,4 +1,4 @@
-"""The modules of the standard library that a zygote imports ahead, and their byte code.
+"""The modules of the standard library that a zygote imports in advance, and their byte code.
 
 Inside the sandbox, opening a file or listing a directory waits for the supervisor. A zygote starts in a third
 of the time if it gets the byte code of its imports on stdin.

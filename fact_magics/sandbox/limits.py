@@ -26,9 +26,9 @@ class Limits:
     printed_kept : int
         How many characters of printed text are kept.
     open_files : int
-        Of each process.
+        How many files each process may have open.
     processes, threads : int
-        Of the whole call.
+        How many processes and threads a whole call may have.
     """
 
     result_bytes: int = 64 * _MIB

@@ -26,7 +26,7 @@ _DELETED = b" (deleted)"
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Measure the descendants of the process `root`, which are one call, and its scratch directory.
+    """Measure one call: all descendants of the process `root`, and the call's scratch directory.
 
     `memory` is in bytes, for all descendants together; memory that they share with `root` does not count.
     """
@@ -107,7 +107,7 @@ def _resident(pid: int) -> int:
 
 
 def _proportional(pid: int) -> int:
-    """Read the same with each page divided by the number of processes that share it."""
+    """Read the same as `_resident`, but divide each page by the number of processes that share it."""
     return _kilobytes(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:", b"SwapPss:")) * 1024
 
 

@@ -36,7 +36,8 @@ class Call:
     imports : tuple of str
         Top-level packages that the tool imports; a zygote that preloaded them is chosen.
     verified : bool
-        The source ships with fact_magics, so it may run where the system can't isolate files and network.
+        Whether the source ships with fact_magics. Such a source may run where the system can't isolate files
+        and network.
 
     Raises
     ------
@@ -102,7 +103,7 @@ class ToolError:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended. A tool can forge its result, error and text: sizes are limited, contents unchecked.
+    """How a call ended. A tool can forge its result, error and text: only their sizes are checked.
 
     Attributes
     ----------

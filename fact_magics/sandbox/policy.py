@@ -34,7 +34,7 @@ _SYSTEM_FILES = """
     /dev/null /dev/zero /dev/random /dev/urandom /sys/devices/system/cpu /proc/cpuinfo /proc/meminfo
     /proc/sys/vm/overcommit_memory
 """.split()  # noqa: SIM905
-# Certificates where distributions keep them; never the directory above, where private keys are.
+# The places where distributions keep certificates. The directories above them also contain private keys.
 _NETWORK_FILES = """
     /etc/hosts /etc/resolv.conf /etc/gai.conf /etc/services
     /etc/ssl/certs /etc/ssl/cert.pem /etc/ssl/ca-bundle.pem /etc/ssl/openssl.cnf
@@ -49,7 +49,7 @@ _NAMES_KEPT_SECONDS = 600
 _LOOKUP_SECONDS = 15.0
 _ROOT = Path(os.sep)
 _SHARED_PREFIXES = ("/", "/usr", "/usr/local")
-_PREFIX_PARTS = ("lib", "lib64", "share", "ssl")  # of an interpreter that lives in a directory of its own
+_PREFIX_PARTS = ("lib", "lib64", "share", "ssl")  # of an interpreter that has its own directory
 
 # Threads of numeric libraries and allocation arenas reserve address space, which the memory limit counts.
 _FEW_THREADS = {
@@ -77,7 +77,7 @@ class Grants:
         Device and inode at each path. The kernel grants inodes, so a file that replaced another needs a new
         zygote.
     period : int
-        Changes when host names have to be looked up again; 0 without hosts.
+        A number that changes when host names have to be looked up again; 0 without hosts.
     """
 
     read: tuple[str, ...] = ()
@@ -197,7 +197,7 @@ def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) 
         "fs_writable": [root, os.devnull, *(path for path in grants.write if not places.missing(Path(path)))],
         "net_allow": [f"tcp://{host}:{port}" for host, port in grants.net],
         "cwd": root,
-        # The zygote and the child that waits count too.
+        # The zygote and the waiting child count, too.
         "max_processes": limits.processes + 2,
         "allow_degraded": []
         if strict
@@ -212,7 +212,7 @@ def _network_files() -> tuple[str, ...]:
 
 
 def _exists(path: str) -> bool:
-    # `Path.exists` raises where a directory on the way may not be entered.
+    # `Path.exists` raises an error if a directory on the path may not be entered.
     return os.path.exists(path)  # noqa: PTH110
 
 

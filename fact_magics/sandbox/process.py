@@ -30,7 +30,7 @@ class ZygoteProcess:
 
     The process imports the modules of `preload` before it serves, and owns the new directory `root`. If
     `strict`, it is not started on a kernel without signal scopes. The kernel ends it together with the thread
-    that started it. `handle` is its pidfd. Its reports come from the descriptor `reports`, without blocking.
+    that started it. `handle` is its pidfd. `reports` is a non-blocking descriptor for its reports.
 
     Raises
     ------
@@ -99,8 +99,8 @@ class ZygoteProcess:
     def _reap(self) -> None:
         """Wait a moment until sandlock has released a process that was killed.
 
-        Sandlock connects on behalf of the processes inside. It waits minutes for a host that does not answer,
-        even after their end and in spite of the timeout. So the wait has a thread of its own.
+        Sandlock connects on behalf of the processes inside. If a host does not answer, sandlock waits
+        for minutes, even after those processes have ended, and ignores the timeout. So a thread waits for it.
         """
         try:
             waiting = Thread(target=self._wait, name="fact-reaper", daemon=True)

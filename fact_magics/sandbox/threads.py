@@ -1,4 +1,4 @@
-"""Run blocking work on threads, also while the interpreter exits, and wait for work that must end."""
+"""Run blocking work on threads, even while the interpreter exits, and wait for work that must end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def run_in(executor: Executor, work: Callable[..., T], *arguments: object) -> T:
-    """Run `work` on a thread of `executor`, or here once the interpreter exits and executors take no work."""
+    """Run `work` on a thread of `executor`; on this one if the exiting interpreter accepts no more work."""
     try:
         future = asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
     except RuntimeError:
@@ -22,7 +22,7 @@ async def run_in(executor: Executor, work: Callable[..., T], *arguments: object)
 
 
 async def outlast(work: asyncio.Future[Any], seconds: float | None = None) -> None:
-    """Wait until `work` is done or the time is over, and only then obey a cancellation of this task."""
+    """Wait until `work` is done or the time is over. If this task is cancelled, cancel it only then."""
     loop = asyncio.get_running_loop()
     deadline = None if seconds is None else loop.time() + seconds
     cancelled: asyncio.CancelledError | None = None

@@ -27,17 +27,18 @@ if TYPE_CHECKING:
     from fact_magics.sandbox.outcome import Call
 
 END_SECONDS = 0.6
-"""How long the end of a zygote waits for work that may take longer."""
+"""How many seconds the end of a zygote waits for unfinished work."""
 
 _READ_SIZE = 1 << 16
 _REPORT_LIMIT = 1 << 16
 
 
 class Warden:
-    """Manage one zygote. Calls with the same `kind` may share it; it `worked` if it ever prepared a child.
+    """Manage one zygote. Calls with the same `kind` may share it.
 
-    The only thread of `spawner` starts the process (see `ZygoteProcess`), and must outlive it. The threads of
-    `files` work on the file system. `on_lost` is called once, when the zygote has ended.
+    `worked` is true once the zygote has prepared a child. The only thread of `spawner` starts the
+    process (see `ZygoteProcess`), and must outlive it. The threads of `files` work on the file system.
+    `on_lost` is called once, when the zygote has ended.
     """
 
     def __init__(
@@ -157,7 +158,7 @@ class Warden:
             self.busy = False
 
     def _can_serve(self, prepared: Prepared) -> bool:
-        # Systems remove old temporary files.
+        # The directory may be missing, because systems remove old temporary files.
         handles = (self._process.handle, prepared.handle) if self._process is not None else ()
         return bool(handles) and prepared.scratch.is_dir() and not any(map(has_ended, handles))
 
@@ -186,7 +187,7 @@ class Warden:
             self._lose()
 
     def expect(self, kind: str, value: object) -> asyncio.Future[dict[str, Any]]:
-        """Return a future of the report ``up``, or that call number `value` is ``ready`` or has ``ended``."""
+        """Return a future for the report ``up``, or for the report ``ready`` or ``ended`` of call `value`."""
         future = asyncio.get_running_loop().create_future()
         if self.alive:
             self._waiting[kind, value] = future

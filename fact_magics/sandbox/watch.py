@@ -55,7 +55,7 @@ class Watch:
     async def first_limit(
         self, ended: asyncio.Future[Any], root: int, directory: Path, files: Executor
     ) -> str | None:
-        """Wait until the call has `ended` by itself (None), or must be stopped for the limit that this names.
+        """Wait until the call ends or reaches a limit; return the name of that limit, or None.
 
         The call consists of the descendants of the process `root`, and writes to `directory`. A thread of
         `files` measures both a few times per second.
@@ -136,7 +136,7 @@ class Printed:
 
     def _count(self, size: int) -> None:
         if not self._cut:
-            self._show("\n…")  # at once, so that the user knows why nothing more comes
+            self._show("\n…")  # now, so that the user knows why the output stops
         self._cut += size
 
     def _show(self, text: str) -> None:

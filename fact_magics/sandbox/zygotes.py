@@ -1,4 +1,4 @@
-"""Start zygotes ahead, and choose one for each call by its permissions and imports."""
+"""Start zygotes in advance, and choose one for each call by its permissions and imports."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _BARE: tuple[Grants, tuple[str, ...]] = (Grants(), ())
 
 
 class ZygotePool:
-    """Zygotes by permissions and preloaded modules. The least recently used ones are closed."""
+    """Keep zygotes by permissions and preloaded modules, and close the least recently used ones."""
 
     def __init__(self, size: int, limits: Limits, *, strict: bool) -> None:
         self._warm = min(_WARM, size)
@@ -76,7 +76,7 @@ class ZygotePool:
                 f"Tools can't be isolated without a directory for temporary files: {cause}.",
                 hint="Free disk space, or name another directory in the environment variable TMPDIR.",
             ) from cause
-        # In case nobody calls aclose(). After SIGKILL, the next process removes the directory.
+        # This removes the directory if nobody calls aclose(). After SIGKILL, the next process removes it.
         self._removal = weakref.finalize(self, _remove_own, base, os.getpid())
         return base
 

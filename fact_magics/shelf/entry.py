@@ -67,7 +67,7 @@ class Entry:
         return ast.unparse(annotation) if annotation is not None else ""
 
     def noted(self, key: str) -> list[list[str]]:
-        """Return the values of a key: for each of its lines, the terms between the commas."""
+        """Return one list for each line of a key, with the terms that commas separate in the line."""
         return [[term.strip() for term in value.split(",")] for known, value in self.notes if known == key]
 
 

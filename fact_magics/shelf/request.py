@@ -1,4 +1,4 @@
-"""Reads a request for a tool: the words that count, the work it names, and the result it asks for."""
+"""Reads a request for a tool: its words that carry meaning, the work that it names, and the wanted result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ there these they thing things this those through to tool tools typeerror up us u
 valueerror very via want wants was way ways we were what when where which who whose will with within would
 write you your
 """
-# Words that name work. A request with such a word is only for a tool that does this work.
+# Words that name a kind of work. A request with such a word matches only tools that do this work.
 _DEEDS = """
 add age align animate anonymise anonymize api append apply audio authenticate authorize average backup blur
 bottom browser buy calendar camelcase capitalise capitalize censor chart check classify closest cluster

@@ -50,7 +50,7 @@ class Match:
     fits : bool
         The request contains all that the entry needs, and nothing that shows that another tool is meant.
     related : bool
-        The request has the same subject and names no other work. This is enough if examples decide.
+        The request has the same subject and names no other work. This is enough if the request has examples.
     """
 
     entry: Entry
@@ -111,7 +111,7 @@ class ShelfIndex:
     def _sharing(self, request: Request) -> set[int]:
         if not request.weights:
             return set()
-        # FTS5 stems the query again, which may shorten a stem further; as a prefix it still matches.
+        # FTS5 stems the query again, which may shorten a stem further. A prefix query still matches then.
         query = " OR ".join(f'"{stem}"*' for stem in request.weights)
         found = self._database.execute(
             "SELECT rowid FROM entries WHERE entries MATCH ? ORDER BY rank LIMIT 50", (query,)

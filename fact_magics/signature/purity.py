@@ -10,7 +10,7 @@ from fact_magics.values.literals import dotted_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Modules and attributes whose answers differ between two equal calls, or with the machine's time zone.
+# Modules and functions whose results can differ between equal calls, or depend on the machine's time zone.
 _VARYING_MODULES = frozenset({"random", "secrets", "uuid", "tempfile"})
 _VARYING_STARS = _VARYING_MODULES | {"time", "os", "email.utils"}
 _VARYING_CALLS = frozenset(
@@ -19,7 +19,7 @@ _VARYING_CALLS = frozenset(
         "os.times", "numpy.random", "utils.formatdate", "utils.make_msgid",
     }
 )  # fmt: skip
-# Attributes that vary whatever object they are read from: the object may be an alias of an alias.
+# Attributes that count as varying on every object, because the object may be an alias of an alias.
 _VARYING_NAMES = frozenset(
     {
         "now", "today", "utcnow", "localtime", "time_ns", "monotonic", "monotonic_ns",
@@ -27,11 +27,11 @@ _VARYING_NAMES = frozenset(
         "thread_time_ns", "clock_gettime", "clock_gettime_ns", "urandom", "getrandom", "getpid", "getppid",
     }
 )  # fmt: skip
-# The hash of a string differs between processes, an id between objects.
+# The hash of a string differs between processes, and every object has another id.
 _VARYING_BUILTINS = frozenset({"hash", "id"})
 # These read the clock when they are given "now" or "today".
 _READING_NOW = frozenset({"datetime64", "Timestamp", "to_datetime", "Period", "DatetimeIndex"})
-# Names in the modules above that don't vary: a type, functions of their arguments, files without a name.
+# Names in the modules above that don't vary: types, functions of their arguments, and files without a name.
 _STEADY_NAMES = frozenset(
     {
         "uuid.UUID", "uuid.uuid3", "uuid.uuid5", "uuid.NAMESPACE_DNS", "uuid.NAMESPACE_URL",
@@ -39,7 +39,8 @@ _STEADY_NAMES = frozenset(
         "tempfile.SpooledTemporaryFile",
     }
 )  # fmt: skip
-# Modules that only compute. A missing one costs some cached answers; a wrong one could give a wrong answer.
+# Modules that only compute. If one is missing here, some answers are not cached. If one is here by mistake, a
+# cached answer may be wrong.
 COMPUTING = frozenset(
     {
         "__future__", "abc", "annotated_types", "base64", "binascii", "bisect", "calendar", "cmath",

@@ -46,7 +46,7 @@ class Reader(ABC):
         self._imports: dict[str, str] = {}
         self._kinds = (self.classes, self.functions, self.aliases, self._imports)
         self._lines = source.splitlines()
-        self._line = 0  # of the current annotation, for code in quotes, which has no line
+        self._line = 0  # the current annotation's line, since quoted code has none
         for statement in _top_level(tree.body):
             self._bind(statement)
 

@@ -81,7 +81,7 @@ def _converted(kind: type, read: Callable[[Any], object], expected: str) -> _Bui
             if not exact:
                 try:
                     return read(value)
-                except (ValueError, TypeError, AttributeError, ArithmeticError):  # of a value of any type
+                except (ValueError, TypeError, AttributeError, ArithmeticError):  # the value is of any type
                     pass
             raise should_be(f"be {expected}")
 

@@ -77,7 +77,7 @@ class Signature:
         return PATH in self._parts()
 
     def inspect_signature(self) -> inspect.Signature:
-        """Give the signature as `inspect` shows it; annotations other than builtins only print their text."""
+        """Build the signature for `inspect`; annotations other than builtins only print their text."""
         return self._inspected(
             lambda type_: _BUILTINS.get(type_.text, _Written(type_.text)),
             lambda default: default.value if default.literal else _Written(default.source),

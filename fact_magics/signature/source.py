@@ -23,7 +23,7 @@ CONNECTOR_NEEDS = "aiohttp"
 class ToolSource:
     """The source of a tool. It is never run here, and parsed at most once.
 
-    A text that does not parse has no imports and no functions; `parsed` holds the error.
+    If the text does not parse, it has no imports and no functions, and `parsed` holds the error.
     """
 
     text: str

@@ -30,7 +30,7 @@ def words(stored: str) -> tuple[str, ...]:
     return tuple(json.loads(stored))
 
 
-# By the annotation of a field. Values of other types need no conversion.
+# The converters of stored values, by the annotation of the field. Values of other types need no conversion.
 _READERS: Mapping[object, Callable[[Any], object]] = {
     "tuple[str, ...]": words,
     "bool": bool,
@@ -87,7 +87,7 @@ def insert(
 def fetch_by_id(
     connection: sqlite3.Connection, kind: type[T], ids: str, rows: str, wanted: str, noun: str
 ) -> list[T]:
-    """Fetch rows by an id or the beginning of a hexadecimal id; `UnknownName` if several ids begin so.
+    """Fetch rows by an id, or by the beginning of a hexadecimal id; raises `UnknownName` if several match.
 
     `ids` is a query for the first two ids from its first parameter up to, but not including, its second.
     `rows` is a query for the rows with one id.
@@ -104,7 +104,7 @@ def fetch_by_id(
 def bindable(value: object) -> Bindable:
     """Convert a value to one that SQLite can store."""
     if isinstance(value, str):
-        # An enum would make SQLite look for an adapter.
+        # Enums are converted too, because sqlite3 would look for an adapter for them.
         return str(value) if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, tuple):
         return json.dumps(value)

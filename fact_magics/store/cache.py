@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 1024 * 1024 * 1024
 
 _SWEPT_AT_ONCE = 32
-# A hit updates the stored time of use at most this often, so the order of eviction may lag by as much.
+# A hit updates the stored time of use at most this often, so the order of eviction may be that much
+# out of date.
 _TOUCH_SECONDS = 3600.0
 _TOUCHES_REMEMBERED = 10_000
 
@@ -45,7 +46,7 @@ class Cache:
     def keeping(
         self, entries: Sequence[CacheEntry], used: Iterable[str | None] = ()
     ) -> Callable[[sqlite3.Connection], None]:
-        """Return a function for a transaction: it stores `entries`, and new times of use for `used`.
+        """Return a function that stores `entries` and new times of use for the keys `used` in a transaction.
 
         An entry replaces the stored one with the same key. If both have the same result, the confirmations
         of the stored one are added to those of the new one.

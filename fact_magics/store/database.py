@@ -114,7 +114,7 @@ class Database:
             return await self._worker.run(partial(_patiently, work=partial(_transact, work=work)))
 
     def write_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a transaction as `write` does, and block the calling thread, which runs no loop, meanwhile."""
+        """Run a transaction as `write` does, but block the calling thread, which must not run a loop."""
         with self._errors_explained():
             return self._worker.run_blocking(partial(_patiently, work=partial(_transact, work=work)))
 
@@ -167,7 +167,7 @@ def _make_file(path: Path) -> None:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:
-            if not path.exists():  # a link to nowhere
+            if not path.exists():  # a dangling link
                 raise
         mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
@@ -232,7 +232,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Migrations)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
-    # Checked again while holding the lock: two kernels that start at once both find an empty file.
+    # The version is read again under the lock, because two kernels that start at once find the same old file.
     version = _judge(connection, path, len(migrations))
     for number, statements in enumerate(migrations[version:], start=version + 1):
         for statement in statements:

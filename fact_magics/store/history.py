@@ -75,7 +75,7 @@ class History:
         return await self._select(ExecutionRow, "tool_executions.*", source, asked, order, limit)
 
     async def find_run(self, run_id: str) -> ExecutionRow | None:
-        """Find a run by its id or the beginning of its id; `UnknownName` if several ids begin so."""
+        """Find a run by its id or the beginning of its id; raises `UnknownName` if several match."""
         ids = "SELECT id FROM tool_executions WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
         rows = "SELECT * FROM tool_executions WHERE id = ?"
         found = await self._database.read(

@@ -111,8 +111,8 @@ _GENERATIONS = (
     "CREATE INDEX generations_that_failed ON generations (status, started_at) WHERE status <> 'ok'",
 )
 
-# One index for each filter of the history, each ordered by time. The last three contain only failures. Nearly
-# all runs succeed, so these indexes cost them nothing, and a list of successes fills quickly from the others.
+# One index for each filter of the history, each ordered by time. The last three contain only failures, so
+# they cost successful runs nothing. As nearly all runs succeed, successes are found quickly in the others.
 _EXECUTIONS = (
     """
     CREATE TABLE tool_executions (

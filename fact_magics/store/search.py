@@ -32,7 +32,7 @@ def match_expression(query: str) -> str | None:
     str or None
         None if `query` holds no letter and no digit.
     """
-    # SQLite ignores a query after its first NUL.
+    # SQLite ignores everything after the first NUL of a query.
     words = [word for word in query.replace("\0", " ").split() if any(map(str.isalnum, word))]
     quoted = [_spaced(word).replace('"', '""') for word in words]
     return " ".join(f'"{word}"*' for word in quoted) or None

@@ -21,7 +21,7 @@ class Sessions:
         self._database = database
 
     async def start(self, session_id: str, *, notebook: str = "", kernel: str = "", python: str = "") -> None:
-        """Record the start of a session. A session that starts again, as after a reload, loses its end."""
+        """Record the start of a session. If it starts again, as after a reload, its end is removed."""
         query = """
             INSERT INTO sessions (id, notebook, kernel, python, started_at) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET ended_at = NULL, notebook = excluded.notebook
@@ -35,7 +35,7 @@ class Sessions:
         await self._database.write(lambda connection: execute(connection, query, utc_now(), session_id))
 
     async def find(self, session: str) -> SessionRow | None:
-        """Find a session by its id or the beginning of its id; `UnknownName` if several ids begin so."""
+        """Find a session by its id or the beginning of its id; raises `UnknownName` if several match."""
         ids = "SELECT id FROM sessions WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
         rows = "SELECT * FROM sessions WHERE id = ?"
         found = await self._database.read(

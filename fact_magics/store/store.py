@@ -74,7 +74,7 @@ class Store:
     def commit_blocking(
         self, executions: Sequence[ExecutionRow] = (), cache_entries: Sequence[CacheEntry] = ()
     ) -> None:
-        """Store rows as `commit` does, and block the calling thread, which runs no loop, meanwhile."""
+        """Store rows as `commit` does, but block the calling thread, which must not run a loop."""
         if executions or cache_entries:
             self._database.write_blocking(self._keeping(executions, (), cache_entries))
 

@@ -30,7 +30,8 @@ class Worker(aiosqlite.Connection):
     transaction open, and the next task's rows become part of it. Here a whole function runs on the thread,
     even if the task that waits for it is cancelled, and costs one switch between threads.
 
-    aiosqlite itself connects and stops. Three of its private attributes (0.22) are needed:
+    aiosqlite itself opens the connection and ends the thread. This class needs three of aiosqlite's private
+    attributes (0.22):
 
     - `_tx`, its queue: a job that is put there brings its own future. aiosqlite's public methods deliver
       results to the caller's loop. If that loop is closed by then, the thread dies and prints a traceback in
@@ -49,7 +50,7 @@ class Worker(aiosqlite.Connection):
         return await asyncio.wrap_future(self._queue(work))
 
     def run_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` as `run` does, and block the calling thread, which runs no loop, meanwhile.
+        """Run `work` as `run` does, but block the calling thread, which must not run a loop.
 
         A loop between the two threads would double the switches, which cost more than the commit of a row.
         """
@@ -69,7 +70,7 @@ class Worker(aiosqlite.Connection):
             await asyncio.wrap_future(closed)
 
     def stop(self) -> None:
-        """Do as `close`, without waiting."""
+        """End the thread after all earlier work, without waiting for it."""
         self._is_ended = True
         # On the thread, aiosqlite's own `stop` finds no loop to which it would have to report.
         self._tx.put_nowait((None, super().stop))

@@ -57,8 +57,8 @@ async def send_stream(writer: asyncio.StreamWriter, wire: Wire, reply: Reply, bo
         if reply.pace is not None and frame.paced:
             await asyncio.sleep(began + tokens / reply.pace - clock.time())
             tokens += 1
-        # Each frame waits for the next one, so that the last one is sent together with the end of the body:
-        # a client could hang up between the two.
+        # Each frame is held back until the next one, so that the last frame is sent together with the end of
+        # the body. A client could hang up between the two.
         if pending:
             writer.write(_chunk(pending))
             await writer.drain()
@@ -72,7 +72,7 @@ async def send_stream(writer: asyncio.StreamWriter, wire: Wire, reply: Reply, bo
     if reply.ending == "stall":
         await asyncio.Event().wait()
     elif reply.ending == "reset":
-        await asyncio.sleep(0.05)  # time for the client to read: a reset may overtake the data
+        await asyncio.sleep(0.05)  # time to read the data, which a reset may overtake
         sock = cast("socket.socket", writer.get_extra_info("socket"))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()

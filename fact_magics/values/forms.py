@@ -103,7 +103,7 @@ class ToolEnum:
 
 
 def is_json(value: object, depth: int) -> bool:
-    """Whether the C encoder writes the value in canonical form; false beyond `MAX_DEPTH`, so for cycles."""
+    """Whether the C encoder writes the value in canonical form; false for cycles or beyond `MAX_DEPTH`."""
     kind = type(value)
     if kind in TEXTUAL:
         return True

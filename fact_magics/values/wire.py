@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 _CALL_DEPTH = 2  # a call wraps its arguments in an object, and in a list or object inside it
 _MAX_WIRE_DEPTH = MAX_DEPTH + _CALL_DEPTH
 _SHOWN = 40
-# Python compares a key with all keys of the same hash, and a tool could return any number of those.
+# Python compares a key with all keys of the same hash, so a tool could make reading slow with many such keys.
 _MOST_OF_ONE_HASH = 100
-# Even an empty list takes as much memory as 25 bytes of text.
+# Containers are limited, because even an empty list takes as much memory as 25 bytes of text.
 _MOST_CONTAINERS = 4_000_000
 # An unterminated string matches up to the end of the wire, so that each byte is searched only once.
 _STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
@@ -227,7 +227,7 @@ def _containers(wire: bytes) -> int:
 
 
 def _decoder(readers: Mapping[str, tuple[type, Callable[[Any], object]]]) -> json.JSONDecoder:
-    """Make a decoder for ``$`` objects; `readers` gives the type and the reader of the value of each key."""
+    """Make a decoder for ``$`` objects; `readers` maps each key to its value's type and reader."""
 
     def read(fields: dict[str, Any]) -> object:  # json calls this with each object, innermost first
         tag = next(iter(fields), "")

@@ -18,7 +18,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _FILTERED = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
-_SYS_CREATE_RULESET = 444  # the three calls have the same numbers on every architecture
+_SYS_CREATE_RULESET = 444  # Landlock's three calls have the same numbers on every architecture
 _SYS_ADD_RULE = 445
 _SYS_RESTRICT_SELF = 446
 _CREATE_RULESET_VERSION = 1
@@ -30,7 +30,7 @@ _FIRST_ABI_WITH_SCOPES = 6
 _WRITE_FILE = 1 << 1
 _TRUNCATE = 1 << 14
 _REFER = 1 << 13
-_CHANGE_DIRECTORY = sum(1 << bit for bit in range(4, 13))  # remove, and make, every kind of file
+_CHANGE_DIRECTORY = sum(1 << bit for bit in range(4, 13))  # rights to remove and create files of any kind
 
 
 class _Ruleset(ctypes.Structure):

@@ -1,8 +1,8 @@
 """Let blocking sockets wait for a connection outside ``connect(2)``.
 
 Sandlock 0.9.0 connects on behalf of the processes inside, one socket at a time. While one thread waits in
-``connect(2)`` for a host that does not answer, every other thread has to wait too, and so does the end of the
-call. A non-blocking socket returns from ``connect(2)`` at once, so this module makes the socket non-blocking
+``connect(2)`` for a host that does not answer, every other thread has to wait, too, and the call can't
+end. A non-blocking socket returns from ``connect(2)`` at once, so this module makes the socket non-blocking
 and polls.
 """
 

@@ -22,15 +22,16 @@ _KEPT = 64
 _DENIED = (errno.EACCES, errno.EPERM)
 _LISTEN, _UDP = ("listen", "a port"), ("udp", "UDP")
 _DATAGRAM = 2
-_TYPE_MASK = 0xF  # of a socket's type, which carries flags too
+_TYPE_MASK = 0xF  # selects a socket's type, whose other bits are flags
 _KERNELS_OWN = ("/proc", "/dev")
 
 _LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname")
-_ENTRIES = ("os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.symlink")  # they change a directory
+_ENTRIES = ("os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.symlink")  # events that change a directory
 _PROGRAMS = ("subprocess.Popen", "os.posix_spawn")
 _FILES = ("open", "os.listdir", "os.scandir", "os.truncate", "sqlite3.connect", *_ENTRIES, *_PROGRAMS)
 _SOCKETS = ("socket.connect", "socket.bind", "socket.sendto")
-# Audit events, and which of their arguments are kept. A kept socket would stay open longer, so none is kept.
+# The recorded audit events, and the slice of their arguments that is kept. Sockets are not kept, because a
+# reference would keep them open.
 _EVENTS = {
     **dict.fromkeys(_LOOK_UPS, slice(2)),
     **dict.fromkeys(_SOCKETS, slice(1, 2)),
@@ -43,7 +44,8 @@ _EVENTS = {
 class Witness:
     """Record the actions of a call, and find out which one was denied.
 
-    Nothing in the call's own directory `scratch` is denied. If not `walled`, only environment variables are.
+    Nothing in `scratch`, the call's own directory, is ever denied. If `walled` is false, only environment
+    variables can be denied.
     """
 
     def __init__(self, scratch: str, *, walled: bool = True) -> None:
@@ -72,7 +74,8 @@ class Witness:
         """Name the kind and target of what was denied, if one of the errors shows it.
 
         The kind is ``net`` (host and port), ``read`` or ``write`` (paths), ``env`` (a name), or ``host`` (its
-        name is unknown). No permission allows ``program`` (its name), ``listen``, ``udp`` and ``semaphore``.
+        name is unknown). Four other kinds can't be permitted: ``program`` (its name), ``listen``, ``udp`` and
+        ``semaphore``.
         """
         return next(filter(None, map(self._of, errors)), None)
 
@@ -198,7 +201,7 @@ def _writes(mode: Any, flags: Any) -> bool:
 
 
 def _lets(place: str, wanted: int) -> bool:
-    """Tell whether the file's mode allows this user; `os.access` would give sandlock's answer."""
+    """Tell whether a file's mode gives this user the wanted access; `os.access` would ask sandlock."""
     try:
         status = os.stat(place)  # noqa: PTH116
     except OSError:

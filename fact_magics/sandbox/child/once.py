@@ -64,5 +64,5 @@ def _fork_with_guard(settings: dict[str, Any], modules: dict[str, ModuleType]) -
         number = os.WTERMSIG(status)
         if number != signal.SIGKILL:
             signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)  # end as the call ended
+        os.kill(os.getpid(), number)  # end by the signal that ended the call
     os._exit(os.WEXITSTATUS(status))

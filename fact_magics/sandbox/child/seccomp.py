@@ -27,7 +27,7 @@ _LOAD, _MASK, _RETURN = 0x20, 0x54, 0x06
 _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT = 0x15, 0x35, 0x45
 _NUMBER, _ARCHITECTURE = 0, 4
 _ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-_OTHER_TABLE = 0x40000000  # of x32, which shares the architecture of x86-64
+_OTHER_TABLE = 0x40000000  # marks x32's system calls; x32 has the same architecture number as x86-64
 
 
 def _table(text: str) -> _Numbers:
@@ -37,15 +37,16 @@ def _table(text: str) -> _Numbers:
     return dict(zip(words[::3], zip(numbers[1::3], numbers[2::3], strict=True), strict=True))
 
 
-# Processes of its owner can change a file's mode, owner and times even if they may not open it. These calls
-# return success without effect, so that shutil.copy does not abort.
+# A process can change the mode, owner and times of its user's files even if it may not open them. These calls
+# therefore do nothing, but they report success, so that shutil.copy does not abort.
 WITHOUT_EFFECT = _table("""
     chmod 90 -      fchmod 91 52    fchmodat 268 53    fchmodat2 452 452
     chown 92 -      fchown 93 55    lchown 94 -        fchownat 260 54
     utime 132 -     utimes 235 -    futimesat 261 -    utimensat 280 88
 """)
 
-# The same holds for extended attributes. Programs that copy them expect file systems without any.
+# A process can change extended attributes in the same way. These calls fail as on a file system without such
+# attributes, which programs that copy files can handle.
 UNSUPPORTED: _Numbers = {
     **{f"xattr {number}": (188 + number, 5 + number) for number in range(12)},
     **{f"xattrat {number}": (463 + number, 463 + number) for number in range(4)},
@@ -61,9 +62,9 @@ ABSENT = _table("""
 """)
 
 # For each process that leaves its session or group, sandlock 0.9.0 keeps a pidfd in the notebook's process
-# until the sandbox ends. It does not count fork(2), which no library uses, against the cap on processes. A
-# socket that was never bound listens on every interface. Watching reveals the names of files in directories
-# that can't be opened. Message queues outlive the call.
+# until the sandbox ends. It does not count fork(2), which no library uses, against the limit of processes. A
+# socket that listens without being bound listens on every interface. Watching a directory reveals the names
+# of its files, even if it can't be opened. Message queues outlive the call.
 FORBIDDEN = _table("""
     setpgid 109 154              setsid 112 157          fork 57 -                  listen 50 201
     inotify_add_watch 254 27     fanotify_init 300 262   fanotify_mark 301 263      mq_open 240 180
@@ -71,16 +72,17 @@ FORBIDDEN = _table("""
     process_madvise 440 440      migrate_pages 256 238   move_pages 279 239
 """)
 
-# These act on any process of the same user, so also on the zygote and the notebook. Only 0, the caller, is
-# allowed.
+# These act on any process of the same user, including the zygote and the notebook. The only allowed pid is 0,
+# which means the caller.
 OF_A_PROCESS = _table("""
     prlimit64 302 261            sched_setparam 142 118  sched_setscheduler 144 119
     sched_setaffinity 203 122    sched_setattr 314 274
 """)
-OF_SOME_PROCESSES = {"setpriority": ((141, 140), 0), "ioprio_set": ((251, 30), 1)}  # and the kind "process"
+# The same, but the first argument must be the last number here, which stands for a process.
+OF_SOME_PROCESSES = {"setpriority": ((141, 140), 0), "ioprio_set": ((251, 30), 1)}
 
-# Fast open connects while sending, without connect(2), which sandlock checks. Each value ends with the index
-# of the argument that holds the flags.
+# TCP Fast Open connects while it sends, and so bypasses sandlock's check of connect(2). Each value ends
+# with the index of the argument that holds the flags.
 SENDING = {"sendto": ((44, 206), 3), "sendmsg": ((46, 211), 2), "sendmmsg": ((307, 269), 3)}
 _FAST_OPEN = 0x20000000
 
@@ -88,10 +90,10 @@ SOCKET = (41, 198)
 _AF_INET, _AF_INET6 = 2, 10
 _STREAM, _DATAGRAM = 1, 2
 _TYPE_MASK = 0xF
-_TCP, _UDP = 6, 17  # UDP sandlock refuses; MPTCP and SCTP would connect past Landlock
+_TCP, _UDP = 6, 17  # sandlock refuses UDP itself; MPTCP and SCTP would bypass Landlock
 
 IOCTL = (16, 29)
-_FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # flags, quotas, snapshots: by the kind in the second byte
+_FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # second bytes of requests for flags, quotas, snapshots
 
 
 def refuse_needless_calls() -> bool:
@@ -157,10 +159,10 @@ def program(column: int, architecture: int) -> list[_Step]:
 
 
 def _socket_rules() -> list[_Step]:
-    """Allow only TCP and UDP over IP. Pairs of Unix sockets are made by another system call.
+    """Allow only TCP and UDP over IP. This does not affect socketpair(2), which is another system call.
 
-    Otherwise a tool could reach Unix sockets in directories that it may write to, and on kernels without
-    scopes abstract ones: services of the desktop, or those that start containers.
+    With Unix sockets, a tool could reach services of the desktop, or those that start containers. It could
+    use sockets in directories that it may write to, and, on kernels without scopes, abstract sockets.
     """
     return [
         *_unless(0, (_AF_INET, _AF_INET6), errno.EAFNOSUPPORT),

@@ -99,7 +99,7 @@ def _refuse(name: str) -> NoReturn:
 def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> NoReturn:
     """Read one request from a descriptor, run it, write one frame to another, and end this process.
 
-    The codec is the module `fact_magics.values.wire`; the witness names what the call was denied.
+    The codec is the module `fact_magics.values.wire`; the witness finds out what the call was denied.
     """
     header = json.loads(_read(requests, int.from_bytes(_read(requests, 8), "big")))
     source = _read(requests, header["source"]).decode("utf-8", "surrogatepass")
@@ -109,7 +109,7 @@ def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> N
         witness.watch()
     kind, payload = run(source, header["function"], arguments, codec, witness, header["result_bytes"])
     _flush()
-    for part in (kind + len(payload).to_bytes(8, "big"), payload):  # apart: a copy might find no memory
+    for part in (kind + len(payload).to_bytes(8, "big"), payload):  # separately, as joining them needs memory
         rest = memoryview(part)
         while rest:
             rest = rest[_write(results, rest) :]
@@ -166,7 +166,7 @@ def describe(raised: BaseException, filename: str) -> dict[str, Any]:
 def _describe(raised: BaseException, filename: str, witness: Witness) -> bytes:
     try:
         denied = None
-        with suppress(BaseException):  # before the traceback, which reads files
+        with suppress(BaseException):  # first, because the traceback reads files, too
             denied = witness.claim(_chain(raised, _CHAIN_LIMIT))
         bases = _bases_of(type(raised))[:_BASES_LIMIT]
         report = {
@@ -181,7 +181,7 @@ def _describe(raised: BaseException, filename: str, witness: Witness) -> bytes:
 
 
 def set_call_limits(header: Mapping[str, Any]) -> None:
-    """Apply the limits of a request: bytes of memory above those taken already, and seconds of CPU time."""
+    """Apply the limits of a request: bytes of memory beyond those in use, and seconds of CPU time."""
     if os.name != "posix":
         return
     import resource
@@ -194,7 +194,7 @@ def set_call_limits(header: Mapping[str, Any]) -> None:
 
 
 def address_space(pid: int | str) -> int | None:
-    """Read how many bytes of address space a process has; None if the system does not tell."""
+    """Read how many bytes of address space a process has; None if the system does not report it."""
     try:
         with open(f"/proc/{pid}/statm", "rb") as statm:  # noqa: PTH123 - pathlib is one import more in each child
             return int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
@@ -217,8 +217,8 @@ def _limit_to(kind: int, soft: int, hard: int) -> None:
 def prepare(printed: int, settings: Mapping[str, Any]) -> None:
     """Prepare this process for a call: its limits except those of the request, its streams, and its signals.
 
-    `printed` becomes stdout and stderr, for Python and for C; stdin is empty. A line that is still incomplete
-    when this process is stopped at a limit is printed, unless C code does not return to Python in time.
+    `printed` becomes stdout and stderr, for Python and for C; stdin is empty. If a limit stops
+    this process, an incomplete last line is still printed, unless C code does not return to Python in time.
     """
     for name in ("SIGTERM", "SIGXCPU"):
         if hasattr(signal, name):

@@ -30,7 +30,7 @@ _FIRST_FREE = 10
 class Zygote:
     """Serve one call after the other until the parent is gone.
 
-    `fact_magics.sandbox.process` and `boot` write the settings. The modules that they sent are given by name.
+    `fact_magics.sandbox.process` and `boot` write `settings`, and send `modules`, which are keyed by name.
     """
 
     def __init__(self, settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:
@@ -110,7 +110,7 @@ class Zygote:
         gc.freeze()  # a collection in a child would copy every page that it touches
 
     def _pinned(self) -> dict[str, list[str]]:
-        """Look up the granted hosts inside, where sandlock has fixed their addresses."""
+        """Look up the granted hosts inside the sandbox, where sandlock has fixed their addresses."""
         pinned: dict[str, list[str]] = {}
         for name in self._settings["names"]:
             import socket
@@ -151,7 +151,7 @@ class Zygote:
 
     def _open_pipes(self, call: int) -> list[int]:
         pipes = [
-            # A parent that went away has closed its ends: waiting for it would never end.
+            # If the parent has ended, a blocking open would wait forever for the other end.
             os.open(f"{self._settings['root']}/{call}.{name}", mode | os.O_NONBLOCK)
             for name, mode in (("request", os.O_RDONLY), ("result", os.O_WRONLY), ("printed", os.O_WRONLY))
         ]
@@ -162,7 +162,7 @@ class Zygote:
     def _become_call(self, call: int, requests: int, results: int, printed: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._confine.die_with_parent(signal.SIGKILL)
-        # Imported modules may hold the descriptors that these two are to become.
+        # The two numbers that these get below may be in use by imported modules, so move them away first.
         requests, results = (fcntl.fcntl(one, fcntl.F_DUPFD, _FIRST_FREE + 2) for one in (requests, results))
         self._worker.prepare(printed, self._settings)
         os.dup2(requests, _FIRST_FREE)
