@@ -46,7 +46,7 @@ class Record:
         It has no Markdown, since front ends that can show Markdown prefer HTML; so does nbconvert, even when
         it writes Markdown. VS Code with a screen reader prefers Markdown, but HTML has better tables.
         """
-        # Without these classes, notebooks would typeset text between two dollar signs, even of two prices.
+        # Without these classes, notebooks would typeset the text between two prices in dollars as a formula.
         markup = f'<div class="mathjax_ignore tex2jax_ignore">{self.html}</div>'
         return {"text/html": markup, "text/plain": self.plain}
 

@@ -45,7 +45,7 @@ _APPEAR_SECONDS = 0.2
 _TEXT_SECONDS = 0.5
 _TEXT_AT_ONCE = 8
 _TEXT_CHARACTERS = 2_000
-# Printed text may change the whole screen each time; this bounds what is sent in the long run.
+# Each piece of printed text may change the whole screen. This limits the average amount that is sent.
 _SCREEN_CHARACTERS_A_SECOND = 400_000
 _ROWS = 2_000
 _EXAMPLES = 100
@@ -54,7 +54,7 @@ _EXAMPLES = 100
 class View:
     """Shows nothing before the record.
 
-    It is used if views are off, output is captured, or the front end has no widgets.
+    Used if views are off, output is captured, or the front end has no widgets.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class View:
         self._receive()
 
     def offer_stop(self, stop: Callable[[], None]) -> None:
-        """Offer a button that calls `stop`, which any thread may call. This class has no button."""
+        """Offer a button that calls `stop` from any thread; only views with widgets have a button."""
 
     def replace(self, record: Record) -> None:
         """End the view and show the record in its place."""

@@ -52,7 +52,8 @@ class Option:
     value : str
         The placeholder for the option's value, which also selects its completions; empty for a switch.
     read : callable
-        Converts the value's text. Its ValueError completes the sentence "'x' …": ``is not a number``.
+        Converts the value's text. The message of its ValueError completes the sentence "'x' …", such
+        as ``is not a number``.
     """
 
     name: str

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fact_magics.notebook.offers import Known
     from fact_magics.notebook.work import Host
 
-# Above IPython's own matchers, because only these completions are valid where they are offered.
+# Higher than that of IPython's own matchers, because only these completions are valid where they appear.
 _PRIORITY = 100
 
 

@@ -30,7 +30,7 @@ _KEY_NAMES = {
     "perplexity": ("PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"),
 }
 _SERVICES = {"openai": "OpenAI", "ollama_chat": "Ollama", "azure": "Azure", "gemini": "Gemini"}
-# Addresses that only the SDKs know, not LiteLLM.
+# Addresses that the SDKs know, but LiteLLM does not.
 _PUBLIC_URLS = {"openai": "https://api.openai.com/v1"}
 # These providers sign in with an account of the environment or the machine, even if they are given a key.
 _SIGN_BY_THE_ENVIRONMENT = (

@@ -103,7 +103,7 @@ class ToolError:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended. A tool can forge its result, error and text: only their sizes are checked.
+    """How a call ended. A tool can forge its result, error and text: only their sizes are limited.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ _SYSTEM_FILES = """
     /dev/null /dev/zero /dev/random /dev/urandom /sys/devices/system/cpu /proc/cpuinfo /proc/meminfo
     /proc/sys/vm/overcommit_memory
 """.split()  # noqa: SIM905
-# The places where distributions keep certificates. The directories above them also contain private keys.
+# Includes the places of certificates, but not the directories above them, which also contain private keys.
 _NETWORK_FILES = """
     /etc/hosts /etc/resolv.conf /etc/gai.conf /etc/services
     /etc/ssl/certs /etc/ssl/cert.pem /etc/ssl/ca-bundle.pem /etc/ssl/openssl.cnf

@@ -105,7 +105,8 @@ class Printed:
         self._room = kept
         self._on_text = on_text
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        # One buffer: a tool may print single characters, and each would need fifty bytes as a string.
+        # A single buffer, because a tool may print single characters, and each would be a string
+        # of fifty bytes.
         self._kept = StringIO(newline="")
         self._cut = 0
         self.total = 0

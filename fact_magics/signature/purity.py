@@ -27,7 +27,7 @@ _VARYING_NAMES = frozenset(
         "thread_time_ns", "clock_gettime", "clock_gettime_ns", "urandom", "getrandom", "getpid", "getppid",
     }
 )  # fmt: skip
-# The hash of a string differs between processes, and every object has another id.
+# The hash of a string differs between processes, and equal objects have different ids.
 _VARYING_BUILTINS = frozenset({"hash", "id"})
 # These read the clock when they are given "now" or "today".
 _READING_NOW = frozenset({"datetime64", "Timestamp", "to_datetime", "Period", "DatetimeIndex"})

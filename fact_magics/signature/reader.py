@@ -46,7 +46,7 @@ class Reader(ABC):
         self._imports: dict[str, str] = {}
         self._kinds = (self.classes, self.functions, self.aliases, self._imports)
         self._lines = source.splitlines()
-        self._line = 0  # the current annotation's line, since quoted code has none
+        self._line = 0  # the line of the current annotation, as code in quotes has none
         for statement in _top_level(tree.body):
             self._bind(statement)
 

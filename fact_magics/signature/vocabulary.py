@@ -64,7 +64,7 @@ class Type(ABC):
 
     @abstractmethod
     def shape(self) -> list[object]:
-        """Describe, as nested lists of plain data, all of the type that a caller can notice."""
+        """Describe everything about the type that a caller can notice, as nested lists of plain data."""
 
     @abstractmethod
     def core_schema(self, mode: Mode) -> CoreSchema:

@@ -232,7 +232,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Migrations)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
-    # The version is read again under the lock, because two kernels that start at once find the same old file.
+    # The version is read again under the lock: two kernels that start at once may both find an empty file.
     version = _judge(connection, path, len(migrations))
     for number, statements in enumerate(migrations[version:], start=version + 1):
         for statement in statements:

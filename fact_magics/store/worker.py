@@ -70,7 +70,7 @@ class Worker(aiosqlite.Connection):
             await asyncio.wrap_future(closed)
 
     def stop(self) -> None:
-        """End the thread after all earlier work, without waiting for it."""
+        """Close the file and end the thread after all earlier work, without waiting for it."""
         self._is_ended = True
         # On the thread, aiosqlite's own `stop` finds no loop to which it would have to report.
         self._tx.put_nowait((None, super().stop))

@@ -93,7 +93,7 @@ _TYPE_MASK = 0xF
 _TCP, _UDP = 6, 17  # sandlock refuses UDP itself; MPTCP and SCTP would bypass Landlock
 
 IOCTL = (16, 29)
-_FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # second bytes of requests for flags, quotas, snapshots
+_FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # ioctls for flags, quotas and snapshots, by second byte
 
 
 def refuse_needless_calls() -> bool:
