@@ -11,7 +11,6 @@ import json
 import marshal
 import math
 import subprocess
-import sys
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -436,9 +435,10 @@ def test_what_the_sandbox_is_sent_of_it_loads_with_the_standard_library_in_an_is
     )
     modules = {name: boot.module_code(name) for name in boot.CODEC}
     modules["probe"] = marshal.dumps(compile(probe, "probe", "exec"))
+    parts = [marshal.dumps(part) for part in (({}, modules), ("probe", {}))]
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", boot._PROGRAM],
-        input=boot._framed(({}, modules)) + boot._framed(("probe", {})),
+        boot.command(),
+        input=b"".join(b"%08x" % len(part) + part for part in parts),
         capture_output=True,
         check=True,
     )
