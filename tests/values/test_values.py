@@ -436,8 +436,9 @@ def test_what_the_sandbox_is_sent_of_it_loads_with_the_standard_library_in_an_is
     modules = {name: boot.module_code(name) for name in boot.CODEC}
     modules["probe"] = marshal.dumps(compile(probe, "probe", "exec"))
     parts = [marshal.dumps(part) for part in (({}, modules), ("probe", {}))]
+    python, *options = boot.command()
     done = subprocess.run(
-        boot.command(),
+        [python, "-S", *options],
         input=b"".join(b"%08x" % len(part) + part for part in parts),
         capture_output=True,
         check=True,
