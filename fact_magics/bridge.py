@@ -1,7 +1,8 @@
-"""`LoopThread` runs the event loop of the core, on which each cell waits for a `Job`.
+"""`LoopThread` runs the event loop of the core in a thread; a `Job` is a coroutine on that loop.
 
-A kernel's own loop is busy while a cell runs, so the core has a loop in a daemon thread. A cell either blocks
-its thread or awaits on the kernel's loop, where clicks and interrupts still arrive.
+A kernel's own loop is busy while a cell runs, so the core has a loop in a daemon thread. A cell waits for a
+job in one of two ways: it blocks its thread, or it awaits the job on the kernel's loop, where clicks and
+interrupts still arrive.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ T = TypeVar("T")
 STOPPED = (KeyboardInterrupt, asyncio.CancelledError)
 """The exceptions that waiting for a job raises when the user interrupts the cell."""
 
-# ipykernel's SIGINT handler does not wake an idle selector, and on some systems an interrupt does not end a
-# wait for a lock.
+# A waiting thread or loop wakes up this often to notice an interrupt: ipykernel's SIGINT handler does not
+# wake an idle selector, and on some systems an interrupt does not end a wait for a lock.
 _HEARTBEAT_SECONDS = 0.1
 # How long a cancelled job may take to record itself and end its processes before the cell ends without it.
 _GRACE_SECONDS = 1.5
@@ -112,13 +113,13 @@ class Job(Generic[T]):
         return self.result()
 
     async def wait_awaited(self, pump: Callable[[], None]) -> T:
-        """Await the job on the kernel's loop, and otherwise do as `wait`.
+        """Do the same as `wait`, but await the job on the loop that is running.
 
         Raises
         ------
         asyncio.CancelledError
-            The cell was cancelled, in a kernel by an interrupt. The job was cancelled and had time to record
-            that.
+            The cell was cancelled; a kernel does this on an interrupt. The job was cancelled and had time to
+            record that.
         """
         ended = [asyncio.wrap_future(self._ended)]
         try:

@@ -163,7 +163,7 @@ def call_sites(traceback: TracebackType | None) -> list[str]:
     Returns
     -------
     list of str
-        At most eight lines. Empty if no tool was called as a function, or if the call is all of the cell.
+        At most eight lines. Empty if no tool was called as a function, or if the cell is only that call.
     """
     # Imported here because only a failure needs them, and loading the extension must be fast.
     import linecache

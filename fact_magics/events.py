@@ -29,7 +29,7 @@ class Noticed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """Attempt `number` of `of` starts: a provider is asked for a candidate."""
+    """An attempt starts: a provider is asked for candidate `number` of at most `of`."""
 
     number: int
     of: int
@@ -46,7 +46,7 @@ class TextArrived:
 
 @dataclass(frozen=True, slots=True)
 class ExampleProven:
-    """Example `number` of `of` was run on the candidate."""
+    """The candidate was run on an example, which is `number` of `of`."""
 
     number: int
     of: int
@@ -74,7 +74,7 @@ class GenerationEnded:
     """A generation ended, and its rows are committed.
 
     `version` is the one that was accepted or reused. `attempts` is empty if no provider was asked. `notice`
-    is the provider's, such as ``from the shelf, no model was called``.
+    is a remark for the user, such as ``from the shelf, no model was called``.
     """
 
     tool: str

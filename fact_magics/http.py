@@ -31,7 +31,7 @@ _MOST_REDIRECTS = 10
 _LONGEST_SHOWN = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PORTS = {"http": 80, "https": 443}
-# JSON is UTF-8; this is what servers call it, or send instead. Some other codecs take quadratic time.
+# JSON should be UTF-8, but servers also send these charsets. Some other codecs take quadratic time.
 _CHARSETS = frozenset({"utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "ascii", "iso8859-1", "cp1252"})
 # The connector itself writes the headers that frame a message.
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade"})
@@ -40,8 +40,8 @@ _REQUEST_HEADERS = {
 }  # fmt: skip
 _LATER = "Try again later."
 _CREDENTIALS = "Check the credentials in its headers."
-_HINTS = {401: _CREDENTIALS, 403: _CREDENTIALS, 404: "Check the address.", 429: "Ask less often."}
-# Inside the sandbox the module comes from no file.
+_HINTS = {401: _CREDENTIALS, 403: _CREDENTIALS, 404: "Check the address.", 429: "Send fewer requests."}
+# Inside the sandbox, this module is not loaded from a file.
 _IS_ISOLATED = "__file__" not in globals()
 
 
@@ -53,7 +53,7 @@ class HTTPError(Exception):
     message : str
         One sentence.
     hint : str, optional
-        What to do next. It joins the message on its line.
+        What to do next; it follows the message on the same line.
     url : str, optional
         The address, without the parts that may be secret.
     status : int, optional
@@ -71,7 +71,7 @@ class HTTPError(Exception):
 
 
 class HTTPConnector:
-    """Fetch JSON over pooled connections; one connector serves many fetches at once, on one event loop.
+    """Fetch JSON over pooled connections; one connector can make many fetches at once, on one event loop.
 
     Proxies, cookies and ``.netrc`` of the environment are not used. A redirect is followed only to the same
     host and port, to the same host's https, or to one of `hosts`. If it leads to another host, the given
@@ -80,12 +80,12 @@ class HTTPConnector:
     Parameters
     ----------
     connect_seconds, total_seconds : float
-        How long a connection may take to open, and a whole fetch including its redirects. The wait for a
-        free connection does not count.
+        How long opening a connection may take, and how long a whole fetch may take, with its redirects.
+        The wait for a free connection does not count.
     max_bytes : int
-        The largest document, in bytes, both as it is sent and once it is decompressed.
+        The largest size of a document in bytes, both as it is sent and decompressed.
     max_connections : int
-        Connections, and fetches under way, at a time.
+        The largest number of connections, and of fetches at the same time.
     hosts : iterable of str, optional
         Further hosts to which a redirect may lead, as ``HOST`` or ``HOST:PORT``.
 
@@ -173,12 +173,12 @@ class HTTPConnector:
                     return await fetch.run()
             except HTTPError:
                 raise
-            except Exception as error:  # noqa: BLE001 - aiohttp's kinds, and those of the system under it
+            except Exception as error:  # noqa: BLE001 - the errors of aiohttp and of the operating system
                 late = f"took longer than {self._total_seconds:g} s", "Ask for less, or raise total_seconds."
                 failure = _failure(fetch.url, *(late if limit.expired() else _explain(error)))
                 if _IS_ISOLATED:
                     raise failure from None  # its context tells the sandbox which permission was missing
-        # Outside the handler, because aiohttp's error holds the request with its headers.
+        # Raised outside the handler: aiohttp's error would be its context, and holds the request's headers.
         raise failure
 
 
@@ -260,7 +260,7 @@ class _Fetch:
             else:
                 try:
                     stream = stream or _decompressor(encoding, part[0])
-                    # One byte too many is enough to know.
+                    # One byte more than the limit shows that the body is too large.
                     body += stream.decompress(part, self._max_bytes + 1 - len(body))
                 except LookupError:
                     name = _text(repr(encoding))
@@ -283,7 +283,7 @@ class _Fetch:
                 return json.loads(body.decode(_codec(charset, body)))
             what, hint = f"answered {response.status} with an empty body, which is not JSON", ""
         except LookupError:
-            what = f"says that its text is {_text(charset or '')!r}, which is not used for JSON"
+            what = f"declares the charset {_text(charset or '')!r}, which is not used for JSON"
         except UnicodeDecodeError:
             what = f"sent bytes that are not {_text(charset or 'UTF-8')} text"
         except RecursionError:
@@ -301,7 +301,7 @@ def _decompressor(encoding: str, first: int) -> Any:
     if encoding in ("gzip", "x-gzip"):
         return zlib.decompressobj(zlib.MAX_WBITS | 16)
     if encoding == "deflate":
-        # Some servers send it without the header that zlib's format has.
+        # This means zlib's format, but some servers leave out its header.
         return zlib.decompressobj(zlib.MAX_WBITS if first & 0x0F == zlib.DEFLATED else -zlib.MAX_WBITS)
     raise LookupError(encoding)
 
@@ -323,7 +323,7 @@ def _checked_url(url: object) -> URL:
     except ValueError:
         valid = False
     if not valid:
-        # Not quoted: an address that can't be taken apart may hold a password anywhere.
+        # The address is not quoted: if it can't be parsed, any part of it may be a password.
         hint = "Write https://HOST/PATH?NAME=VALUE."
         raise HTTPError("The url is not an http or https address.", hint=hint)
     if "@" in parsed.raw_authority:
@@ -354,22 +354,22 @@ def _explain(error: Exception) -> tuple[str, str]:
 
     reach = "" if _IS_ISOLATED else "Check that it is running and that its address is right."
     if isinstance(error, TimeoutError):
-        return "did not take the connection in time", reach
+        return "did not accept the connection in time", reach
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         reason = getattr(error.certificate_error, "verify_message", "") or "it does not fit"
         return f"has a certificate that is not trusted ({_text(reason)})", "Check the name of the host."
     if isinstance(error, aiohttp.ClientConnectorSSLError | ssl.SSLError):
-        return "could not be reached by TLS", "Check that this port speaks https."
+        return "could not be reached over TLS", "Check that this port speaks https."
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "has a host whose name can't be resolved", reach
     if isinstance(error, aiohttp.ClientConnectorError):
-        # Its own words name the address again, as Python writes a tuple.
+        # The text of this error would repeat the address, as a Python tuple.
         number = error.os_error.errno
         return f"could not be reached ({os.strerror(number) if number else 'no reason given'})", reach
     if isinstance(error, aiohttp.ClientResponseError):
         return "sent an answer that is not HTTP", "Check the port."
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientConnectionError | OSError):
-        return "broke the connection before its answer was whole", _LATER
+        return "closed the connection before its answer was complete", _LATER
     return f"could not be fetched ({type(error).__name__})", _LATER
 
 
@@ -382,7 +382,7 @@ def _failure(url: URL, what: str, hint: str = "", status: int | None = None) -> 
 
 
 def _text(text: str) -> str:
-    """Return a server's text on one line, bounded, without the characters that a terminal obeys."""
+    """Return a server's text on one bounded line, with unprintable characters replaced."""
     line = "".join(letter if letter.isprintable() else "�" for letter in text[: _LONGEST_SHOWN + 1])
     return line if len(line) <= _LONGEST_SHOWN else f"{line[:_LONGEST_SHOWN]}…"
 

@@ -27,7 +27,7 @@ class Session:
     overrides : callable
         Returns the values that the notebook set with ``%config``, by the settings' field names.
     notebook, kernel : str, optional
-        The notebook and kernel that the history records for the session.
+        The names of the notebook and the kernel, for the session's row in the history.
 
     Attributes
     ----------

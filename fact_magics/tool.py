@@ -1,4 +1,4 @@
-"""Data that every room shares: requests, examples, attempts, versions, and the input and output of runs."""
+"""Data classes that all parts of fact_magics share: requests, examples, attempts, versions and runs."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ class ToolMetadata:
     proven : bool
         Whether there are examples and the version passed all of them.
     varies : bool
-        Whether answers may differ for equal input, so that they are not cached.
+        Whether equal inputs may give different answers. Such answers are not cached.
     created_at : str
         UTC, ISO 8601.
     """
@@ -285,7 +285,7 @@ class ToolInput:
 class ToolOutput:
     """The result of a run.
 
-    It is not frozen because every cached answer makes one, and a frozen one costs a microsecond more.
+    It is not frozen because every cached answer creates one, and a frozen one would take 1 µs longer.
 
     Attributes
     ----------

@@ -69,7 +69,7 @@ def _stored(reference: str) -> "_Tool":
 class _Unavailable:
     """A tool that was unpickled where it can't run; a call raises the reason.
 
-    An exception during unpickling would end a process of a pool or hang the pool, and not reach the caller.
+    An exception during unpickling would not reach the caller: it would end a worker process or hang the pool.
     """
 
     def __init__(self, reference: str, error: _FactError) -> None:

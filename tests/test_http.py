@@ -323,7 +323,7 @@ class TestStatus:
             ("400 Bad Request", "answered 400 Bad Request. Check what this address expects."),
             ("401 Unauthorized", "answered 401 Unauthorized. Check the credentials in its headers."),
             ("404 Not Found", "answered 404 Not Found. Check the address."),
-            ("429 Too Many Requests", "answered 429 Too Many Requests. Ask less often."),
+            ("429 Too Many Requests", "answered 429 Too Many Requests. Send fewer requests."),
             ("503 Service Unavailable", "answered 503 Service Unavailable. Try again later."),
             ("304 Not Modified", "answered 304 Not Modified."),
             ("302 Found", "answered 302 Found."),
@@ -446,7 +446,7 @@ class TestContent:
     async def test_a_connection_that_breaks_is_one_line(self, server, http, path, wire):
         """By its end or by a reset, before the answer, in its head or in its body."""
         told = str(await refused(http, server.sends(path, wire)))
-        assert "broke the connection before its answer was whole. Try again later." in told
+        assert "closed the connection before its answer was complete. Try again later." in told
 
     async def test_a_server_that_goes_silent_is_given_up(self, server):
         async with HTTPConnector(total_seconds=0.3) as connector:
@@ -509,7 +509,7 @@ class TestReaching:
 
     async def test_https_to_a_port_that_does_not_speak_it_is_one_line(self, server, http):
         told = str(await refused(http, f"https://{server.host}/x"))
-        assert "could not be reached by TLS. Check that this port speaks https." in told
+        assert "could not be reached over TLS. Check that this port speaks https." in told
 
 
 class TestRedirects:

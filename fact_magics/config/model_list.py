@@ -138,8 +138,8 @@ def _read(entries: Iterable[Any], path: Path, environment: Mapping[str, str], *,
         named = ", ".join((*waiting[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
         notes.append(f"{named} can be used only after you run: {trust_command(path)}")
     if problems:
-        rest = f" (and {plural(len(problems) - 1, 'other')})" if len(problems) > 1 else ""
-        notes.append(f"{problems[0]}{rest}, and is left out")
+        rest = f" ({plural(len(problems) - 1, 'other')} too)" if len(problems) > 1 else ""
+        notes.append(f"{problems[0]}, so it is left out{rest}")
     note = (f"{inert(str(path))}: {'; '.join(notes)}",) if notes else ()
     return ConfigFile(str(path), tuple(found), note)
 
@@ -275,6 +275,6 @@ def _refuse_bombs(events: Iterable[Any]) -> None:
         elif anchor is not None:
             sizes[anchor] = 1
         if getattr(event, "tag", None) not in (None, *_PLAIN_TAGS):
-            raise _Unusable(f"has a tag, which could make an object ({line})")
+            raise _Unusable(f"has a YAML tag, which could create an object ({line})")
         if size > _MOST_EVENTS or len(within) > _DEEPEST:
-            raise _Unusable("is larger than a list of models can be, once its aliases are filled in")
+            raise _Unusable("is too large for a list of models, with its aliases replaced by their values")

@@ -28,7 +28,7 @@ def read_found(path: Path) -> bytes | None:
     Returns
     -------
     bytes or None
-        None if the path is not a regular file. At most `LARGEST_BYTES` + 1 bytes of a file that is too large.
+        None if the path is not a regular file. A file that is too large is cut to `LARGEST_BYTES` + 1 bytes.
     """
     if not path.is_file():
         return None

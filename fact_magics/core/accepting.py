@@ -1,4 +1,4 @@
-"""The path from a candidate to a stored version, whether a model, a person or a file provides it."""
+"""Prove candidates and store them as versions, whether they come from a model, a person or a file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Order:
     Attributes
     ----------
     answers_request : bool
-        Whether this version may answer the same request later. It may not if a person wrote it.
+        Whether a later request that is equal may reuse this version. It may not if a person wrote it.
     keeps_failures : bool
         Whether attempts that were not accepted are recorded.
     about : dict
@@ -99,7 +99,7 @@ class Acceptor:
         return version
 
     async def take(self, order: Order, write: Callable[[list[Attempt]], Awaitable[Accepted]]) -> ToolVersion:
-        """Have a candidate written and proven, store it, and record every attempt.
+        """Let `write` produce a proven candidate, store it, and record every attempt.
 
         Parameters
         ----------

@@ -24,7 +24,7 @@ class Tier(Protocol):
         """Find an answer that has not expired."""
 
     def put(self, entry: CacheEntry) -> None:
-        """Keep an answer, at the latest when the run's row is committed."""
+        """Keep an answer. This may wait until the run's row is committed."""
 
     async def forget(self, key: str) -> None:
         """Drop an answer."""

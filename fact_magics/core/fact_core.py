@@ -89,7 +89,7 @@ class FactCore:
             )
             self._toolbox = Toolbox(self._store, self.session_id, self._runner)
             await self._store.sessions.start(self.session_id, **self._about)
-            # If this system can't isolate, the first run raises the error.
+            # If this system can't isolate tools, the first run raises the error.
             self._warming = asyncio.create_task(self._warm())
         except BaseException:
             await self._store.aclose()
@@ -207,7 +207,7 @@ class FactCore:
         return await self._toolbox.remove(name)
 
     async def generate(self, spec: ToolSpec, listener: Listener | None = None) -> Tool:
-        """Have a tool written and proven, or return the one that an equal request got before.
+        """Generate and prove a tool, or return the tool that an equal request produced before.
 
         Parameters
         ----------
@@ -275,7 +275,7 @@ class FactCore:
         yes_really : bool
             Grant dangerous permissions too.
         unsigned : bool
-            Accept a file without a signature although a ``SECRET_KEY`` is set.
+            Accept a file without a signature even if a ``SECRET_KEY`` is set.
         command : str
             The line of the notebook that imports; the hint about missing permissions repeats it.
         timeout_seconds : float
@@ -287,7 +287,7 @@ class FactCore:
             The text is not a tool's file, is from a newer version, was changed, or is not signed with this
             key; or its tool fails its own examples here. Nothing has changed.
         CellError
-            A permission that the file asks for was not granted, or can't be.
+            A permission that the file asks for was not granted, or can't be granted.
         """
         from fact_magics.core import portable
         from fact_magics.core.importing import Consent, take_in
@@ -320,12 +320,12 @@ class FactCore:
     def begin(self, tool: Tool, request: ToolInput) -> Plan | ToolOutput:
         """Return the plan of a run for `execute`, or its output if it ends here. Works on any thread.
 
-        A run ends here if its input is refused or its answer is in memory. Its row waits for `flush`.
+        A run ends here if its input is refused or its answer is in memory. The next `flush` commits its row.
         """
         return self._runner.begin(tool.loaded, request)
 
     async def execute(self, planned: Plan, listener: Listener | None = None) -> ToolOutput:
-        """Make a planned run; its row is committed when this returns."""
+        """Execute a planned run; its row is committed when this returns."""
         return await self._runner.execute(planned, self._emitter(listener))
 
     async def plan(self, tool: Tool, request: ToolInput) -> Plan:
@@ -339,7 +339,7 @@ class FactCore:
         return self._runner.refuse(tool.loaded, parameters, refused)
 
     def conclude(self, planned: Plan, outcome: Outcome, started: float) -> ToolOutput:
-        """Build the output of a run in the notebook's own process; its row waits for `flush`."""
+        """Build the output of a run in the notebook's process. The next `flush` commits its row."""
         return self._runner.conclude(planned, outcome, started)
 
     # History
@@ -358,12 +358,12 @@ class FactCore:
         return rows or await self.list_runs(tool_name=tool_id, limit=limit)
 
     async def list_runs(self, **chosen: Any) -> list[ExecutionRow]:
-        """List runs, the latest first; filters: `store.history.runs`."""
+        """List runs, the latest first; `store.history.runs` describes the filters."""
         await self.flush()
         return await self._store.history.runs(**chosen)
 
     async def list_generations(self, **chosen: Any) -> list[GenerationRow]:
-        """List attempts of generations, the latest first; filters: `store.history.generations`."""
+        """List attempts, the latest first; `store.history.generations` describes the filters."""
         return await self._store.history.generations(**chosen)
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:

@@ -103,7 +103,7 @@ class InputFiles:
         name : str
             The tool's name, for messages.
         given : mapping
-            The input before it was validated. A path that is not in it is a default of the tool. Nobody
+            The input before it was validated. A path that is missing here is a default of the tool: nobody
             passed it, so it is not an input file.
         permissions : tuple of str
             Permissions of the run. A path that they cover is not an input file: it may be missing or a

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 async def generate(spec: ToolSpec, settings: Settings, acceptor: Acceptor, emit: Listener) -> ToolVersion:
-    """Return the version that an equal request got before, or generate one; see `FactCore.generate`."""
+    """Return the version that an equal request produced before, or generate one; see `FactCore.generate`."""
     tool_name(spec.name)
     if not (spec.examples or spec.examples_read) and ">>>" in spec.description:
         body = read_body(spec.description, spec.name)

@@ -73,7 +73,7 @@ async def take_in(
 
     def refused(why: str, details: tuple[str, ...]) -> TransferRefused:
         return TransferRefused(
-            f"{spec.name} does not do here what its file promises: {why}.",
+            f"{spec.name} does not work here as its file promises: {why}.",
             hint="Nothing was imported.",
             details=details,
         )
@@ -90,7 +90,7 @@ def _refuse_unsigned(file: ToolFile, key: SecretStr | None, *, unsigned: bool) -
             hint="Add --unsigned to import it anyway.",
         )
     raise TransferRefused(
-        f"The file of {file.name} was signed with another SECRET_KEY than the one set here.",
+        f"The file of {file.name} was signed with a SECRET_KEY that is not the one set here.",
         hint="Set the key that the file was signed with, or ask for a new export.",
     )
 

@@ -74,7 +74,7 @@ def finished_output(plan: Plan, outcome: Outcome, started: float, protected: Pro
     started : float
         The `time.perf_counter` of the run's start.
     protected : Protected
-        Places that the hint of an error must not suggest to open.
+        Places for which an error's hint must not suggest a permission.
     """
     status, value, wire = outcome.status, None, None
     error = ""

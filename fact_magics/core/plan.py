@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Plan(NamedTuple):
     """A run whose input was validated.
 
-    It is a tuple because every answer from memory makes one, and a frozen dataclass costs 1 µs more.
+    It is a tuple because every answer from memory needs one, and a frozen dataclass would take 1 µs longer.
 
     Attributes
     ----------

@@ -45,7 +45,7 @@ _CLOSING = "# ///"
 # No later format may change this line, so that an old reader can tell a new file from a broken one.
 _FORMAT_LINE = re.compile(r"format = ([0-9]{1,9})")
 
-# tomllib takes quadratic time and memory for a dotted key, so other lines than those of `write` are refused.
+# tomllib takes quadratic time and memory for a dotted key, so only the lines that `write` makes are accepted.
 # The quantifiers are possessive so that a hostile line can't make the match backtrack.
 _STRING = r'"(?:[^"\\]|\\.)*+"'
 _LINE = re.compile(rf"|\[[a-z]+\]|[a-z_]+ = (?:{_STRING}|\[(?:{_STRING}(?:, )?)*+\]|[0-9]{{1,9}}|true|false)")
@@ -53,7 +53,7 @@ _LONG_STRING = re.compile(r"contract = ('''|\"\"\")")
 
 _SIGNED = b"fact_magics tool file\0"
 
-# Bounded, because all of them are shown in one line for the user to copy.
+# Bounded, because the user gets all of them on one line to copy.
 _Few = Annotated[list[str], Field(max_length=100)]
 _Number = Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")]
 
@@ -132,7 +132,7 @@ class ToolFile:
 def write(version: ToolVersion, key: SecretStr | None = None) -> str:
     """Write a stored version as the text of a file, signed if there is a key.
 
-    The text is to be written as UTF-8 without converting line ends.
+    Save the text as UTF-8, without converting line ends.
 
     Raises
     ------
@@ -292,7 +292,7 @@ def _signature(text: str, key: SecretStr) -> str:
     return f"hmac-sha256:{hmac.new(secret, _SIGNED + text.encode(), hashlib.sha256).hexdigest()}"
 
 
-# The block needs only this part of TOML.
+# The functions below write the part of TOML that the block needs.
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 

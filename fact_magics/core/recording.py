@@ -48,7 +48,7 @@ class Recorder:
         self._entries: deque[CacheEntry] = deque()
 
     async def flush(self) -> None:
-        """Commit the waiting rows in one transaction; if it raises `StoreError`, they go on waiting."""
+        """Commit the waiting rows in one transaction; if that raises `StoreError`, the rows keep waiting."""
         with self._taken() as (rows, entries):
             await self._store.commit(executions=rows, cache_entries=entries)
 

@@ -1,4 +1,4 @@
-"""Make runs: from memory on the calling thread, or from a tier or the sandbox on the loop of the core."""
+"""Run tools, or answer from the cache: from memory on any thread, everything else on the core's loop."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 
 class Runner:
-    """Makes runs. `answer` makes a whole run: it plans, refuses or recalls, executes and records it.
+    """Runs tools. `answer` does all steps: plan the run, refuse it or find its answer, execute it, record it.
 
-    A notebook's cell does this in two steps, `begin` on its own thread and `execute` on the core's loop,
+    A notebook's cell does this in two calls, `begin` on its own thread and `execute` on the core's loop,
     because changing threads would take longer than an answer from memory.
 
     Parameters
@@ -77,7 +77,7 @@ class Runner:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def answer(self, tool: LoadedTool, request: ToolInput, emit: Listener) -> ToolOutput:
-        """Make a whole run and commit its row; see `FactCore.execute_tool` for the errors."""
+        """Do all steps of a run and commit its row; see `FactCore.execute_tool` for the errors."""
         if tool.takes_paths:  # reading files would block the loop
             begun = await asyncio.to_thread(self.begin, tool, request)
         else:
@@ -90,7 +90,7 @@ class Runner:
     def begin(self, tool: LoadedTool, request: ToolInput) -> Plan | ToolOutput:
         """Return the plan of a run, or its output if its input is refused or its answer is in memory.
 
-        Only reading the files that the input names may take long. The row of an output waits for a commit.
+        This is fast, unless the input names files, which are read. The next commit includes the output's row.
         """
         try:
             planned = self.plan(tool, request)
@@ -142,7 +142,7 @@ class Runner:
         return output
 
     async def execute(self, planned: Plan, emit: Listener) -> ToolOutput:
-        """Make a planned run: from a cache tier, an identical run in progress, or the sandbox.
+        """Get the output of a planned run from a cache tier, an identical run in progress, or the sandbox.
 
         Its row is committed when this returns or raises.
         """
@@ -211,7 +211,7 @@ class Runner:
     async def _join(self, planned: Plan, emit: Listener) -> Outcome | None:
         """Wait for an identical run in progress; None if there is none, or if it gave no answer.
 
-        Its failure is not shared, because it may have had less time or memory.
+        If that run fails, its failure is not shared, because it may have had less time or memory.
         """
         if not planned.key or planned.fresh:
             return None

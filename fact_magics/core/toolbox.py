@@ -1,4 +1,4 @@
-"""The toolbox of a session: which version each name means, roll back and remove."""
+"""The toolbox of a session: find the version that a name stands for, roll back, and remove."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ GENERATE = Command(
         ALLOW,
         YES_REALLY,
         EXAMPLE_TIMEOUT,
-        Option("--tag", "Add a word to find the tool by; repeatable.", "TAG", repeatable=True),
+        Option("--tag", "Add a word for %fact tools --search; repeatable.", "TAG", repeatable=True),
         Option("--fresh", "Ask again, even if this request already has an accepted tool."),
         _REPLACE,
     ),

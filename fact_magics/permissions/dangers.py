@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Danger:
-    """Why a permission is refused without confirmation, or `never` granted.
+    """Why the user has to confirm a permission, or why it is `never` granted.
 
     The reason is a clause about the target of the permission: ``it is a device``.
     """
@@ -66,7 +66,7 @@ def refusal(permission: Permission, protected: Protected) -> str:
     if permission.kind == "net":
         return ""
     if permission.kind == "env":
-        return "it signs what this FACT_HOME exports" if permission.target.upper() == "SECRET_KEY" else ""
+        return "it is the key that signs exported tools" if permission.target.upper() == "SECRET_KEY" else ""
     path, writes = Path(permission.target), permission.kind == "write"
     if writes and any(places.overlap(path, kept) for kept in protected.kept):
         return "fact_magics keeps its tools, history, cache or list of trusted files there"
@@ -98,7 +98,7 @@ _METADATA_NAMES = frozenset(
 _METADATA_ADDRESSES = frozenset(
     map(ip_address, ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
 )
-_THIS_MACHINE = "the tool could reach every service of this machine, also the server of this notebook"
+_THIS_MACHINE = "the tool could reach every service of this machine, including this notebook's server"
 OWN_NAMES = frozenset(
     {
         "localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback",
@@ -108,7 +108,7 @@ OWN_NAMES = frozenset(
 
 
 def endpoint_doubt(host: str, port: str) -> str:
-    """Say why the user has to confirm an endpoint; empty if it may be granted.
+    """Say why the user has to confirm an endpoint; empty if there is no need to.
 
     The host is a name or an address, an IPv6 address in brackets. The port is a number or `ANY_PORT`.
     """
@@ -121,7 +121,7 @@ def endpoint_doubt(host: str, port: str) -> str:
 
 
 def read_address(host: str) -> IPv4Address | IPv6Address | None:
-    """Read an address, an IPv4-mapped one as IPv4; None for a name."""
+    """Read an address; None for a name. An IPv4-mapped IPv6 address is read as IPv4."""
     try:
         address = ip_address(host.strip("[]"))
     except ValueError:

@@ -76,12 +76,12 @@ def read_permission(text: str, directory: Path) -> Permission:
     if not target.strip():
         form = _TARGETS[kind]
         missing = form.partition("[")[0].lower()
-        raise _malformed(text, f"is not a permission without a {missing}", f"Write {kind}:{form}.")
+        raise _malformed(text, f"is a permission without a {missing}", f"Write {kind}:{form}.")
     if kind == "net":
         return Permission("net", _endpoint(target))
     if kind == "env":
         if not _VARIABLE.fullmatch(target):
-            raise _malformed(text, "does not name a variable", "Write env:NAME, one for each variable.")
+            raise _malformed(text, "does not name a variable", "Write one env:NAME for each variable.")
         return Permission("env", target)
     if not places.is_possible(target):
         raise _malformed(text, "is not a path", "Write the path of a file or directory.")
@@ -117,7 +117,7 @@ def _endpoint(target: str) -> str:
     if not colon:
         return host
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 0xFFFF):
-        raise _malformed(text, "does not name a port", "Write a port from 1 to 65535, or none for all ports.")
+        raise _malformed(text, "does not name a port", "Write a port from 1 to 65535, or leave it out.")
     return f"{host}:{int(port)}"
 
 

@@ -47,7 +47,7 @@ def refuse_dangerous(permissions: Iterable[str], protected: Protected, *, confir
         if reason := refusal(permission, protected):
             raise CellError(
                 f"{permission.text} can't be granted: {reason}.",
-                hint="Name something narrower."
+                hint="Grant another path, or a narrower one."
                 if permission.kind != "env"
                 else "Give the tool a different key, in a variable of another name.",
             )

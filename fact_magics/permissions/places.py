@@ -94,7 +94,7 @@ _RAW_MEMORY = (Path("/dev/mem"), Path("/dev/kmem"), Path("/dev/port"), Path("/de
 _RUN_BELOW = (
     ".devcontainer", ".git", ".github", ".hg", ".idea", ".tox", ".venv", ".vscode", "node_modules", "venv"
 )  # fmt: skip
-_SCRATCH = "the scratch files of other calls are there"
+_SCRATCH = "it contains the scratch files of other calls"
 _SCRATCH_PREFIX = "fact_magics-"
 
 
@@ -141,7 +141,7 @@ def untouchable(path: Path, *, writes: bool) -> str:
     mode = _mode(path)
     if stat.S_ISBLK(mode):
         return "it is a whole disk"
-    return "it is a socket, and its server would act for the tool" if stat.S_ISSOCK(mode) else ""
+    return "it is a socket, through which the tool could use a server" if stat.S_ISSOCK(mode) else ""
 
 
 def secret(path: Path) -> str:
@@ -151,10 +151,10 @@ def secret(path: Path) -> str:
     if {path, path.parent} & _HOMES_OF_ALL or any(home.is_relative_to(path) for home in _homes()):
         return "it is a whole home directory, with the keys and passwords in it"
     if found := _named(path, _KEY_PLACES) or _at(path, _SYSTEM_KEYS):
-        return f"{found} holds keys, passwords or typed commands"
+        return f"{found} holds keys, passwords or the commands that you typed"
     found = path.name if _is_secret(path.name) else ""
     if found := found or _first_child(path, lambda name: name in _KEY_DIRECTORIES or _is_secret(name)):
-        return f"{found} looks like keys or passwords"
+        return f"{found} probably holds keys or passwords"
     shared_memory = Path("/dev/shm")  # noqa: S108 - nothing is made there
     if path == shared_memory:
         return "other programs share their memory there"

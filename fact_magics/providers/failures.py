@@ -101,7 +101,7 @@ class Service:
     secrets: tuple[str, ...] = field(default=(), repr=False)  # removed from quoted messages
 
     def refused(self, status: int, message: object, headers: Mapping[str, str]) -> Failure:
-        """Explain an HTTP error status, or an error event inside a stream by the status of the same meaning.
+        """Explain an HTTP error status; for an error event inside a stream, the status that means the same.
 
         `message` is the server's; `headers` are those of the response, by lower-case name.
         """
@@ -123,7 +123,7 @@ class Service:
             if is_loopback(self.url)
             else "Check the network connection and the proxy settings, then run the cell again."
         )
-        error = ProviderError(f"No connection to {self.name} at {self._host}.", hint=hint)
+        error = ProviderError(f"Could not connect to {self.name} at {self._host}.", hint=hint)
         return Failure(error, "no connection")
 
     def silent(self, seconds: float) -> Failure:
@@ -133,7 +133,7 @@ class Service:
 
     def not_understood(self) -> Failure:
         """Explain an answer that is not in the provider's protocol, such as a login page."""
-        happened = f"The answer from {self._host} is not an answer of {self.name}."
+        happened = f"{self._host} sent an answer that does not come from {self.name}."
         return Failure(ProviderError(happened, hint=f"Check the address in {self.url_name}."))
 
     def failed(self, error: Exception, message: object) -> Failure:

@@ -57,7 +57,7 @@ class ShelfProvider:
         if not candidates:
             nearest = [match.entry for match in matches[:3]]
             raise GenerationFailed(
-                f"{_listed(nearest)} are the nearest tools on the shelf, but none of them surely does what"
+                f"{_listed(nearest)} are the nearest tools on the shelf, but maybe none of them does what"
                 f" {spec.name} should.",
                 hint=f"Reword the request, or have a model write it: {_CONNECT}",
                 details=[f"{entry.name}: {entry.summary}" for entry in nearest],

@@ -26,14 +26,14 @@ _ACTS = {"net": "reach", "read": "read", "write": "write to", "env": "see the va
 
 # Actions that no permission allows, and what to do instead.
 _IMPOSSIBLE = {
-    "host": "A tool finds only the hosts that it may reach. To allow one: --allow net:{target}",
+    "host": "A tool can look up only the hosts that it may reach. To allow one: --allow net:{target}",
     "program": (
         "A tool can't start programs such as {target}. Do it in Python, or start the program in the notebook "
         "and pass its output to the tool."
     ),
-    "listen": "A tool can't be connected to. Let it connect to others, or listen in the notebook.",
+    "listen": "A tool can't accept connections. Let it open the connection, or listen in the notebook.",
     "udp": "A tool can't use UDP. Use TCP.",
-    "semaphore": "A tool's processes can't share memory. Use threads, or no pool.",
+    "semaphore": "A tool's processes can't share memory, which this needs. Use threads instead of processes.",
 }
 
 
@@ -83,7 +83,7 @@ def denial_hint(denied: tuple[str, str] | None, permissions: Iterable[str], prot
         permission = _without_usual_port(permission, protected)
     what = f"It may not {_ACTS[kind]} {permission.target}"
     if doubt is not None:
-        judged = "That can't be allowed" if doubt.never else "To allow that is not advisable"
+        judged = "That can't be allowed" if doubt.never else "Allowing that is dangerous"
         return f"{what}. {judged}: {doubt.reason}."
     return f"{what}. To allow it: --allow {shlex.quote(permission.text)}"
 

@@ -69,7 +69,7 @@ def read_limits(given: Mapping[str, object]) -> Limits:
     Limits that are not given keep their defaults.
     """
     if unknown := [name for name in given if name not in _SETTINGS]:
-        raise ValueError(f"{str(unknown[0])[:_SHOWN]!r} is not a limit; there are {', '.join(_SETTINGS)}")
+        raise ValueError(f"{str(unknown[0])[:_SHOWN]!r} is not a limit; limits are {', '.join(_SETTINGS)}")
     return Limits(**{_SETTINGS[name].field: _value(name, value) for name, value in given.items()})
 
 
@@ -79,7 +79,7 @@ def _value(name: str, value: object) -> int:
     amount = number * setting.unit
     fits = setting.least <= amount <= _MOST and (setting.unit > 1 or amount == int(amount))
     if not fits:
-        wanted = "a positive number of MB" if setting.unit > 1 else f"a whole number from {setting.least}"
+        wanted = "a positive number of MB" if setting.unit > 1 else f"a whole number from {setting.least} up"
         raise ValueError(f"{name!r} must be {wanted}, not {repr(value)[:_SHOWN]}")
     return int(amount)
 
@@ -92,7 +92,7 @@ def describe(kind: str, call: Call, limits: Limits) -> tuple[str, str]:
     if kind == "time":
         return f"time {call.timeout_seconds:g} s", "Raise it with --timeout."
     if kind == "cpu":
-        return f"CPU {call.cpu_seconds} s", "The time of all its threads counts. Raise it with --timeout."
+        return f"CPU {call.cpu_seconds} s", "The time of all threads is added up. Raise it with --timeout."
     if kind == "memory":
         return f"memory {call.memory_mb} MB", "Raise it with --memory."
     name, setting = next(item for item in _SETTINGS.items() if item[1].kind == kind)

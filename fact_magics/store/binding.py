@@ -97,7 +97,7 @@ def fetch_by_id(
     if beginning and _HEXADECIMAL.issuperset(beginning):
         found = [row[0] for row in connection.execute(ids, (beginning, f"{beginning}g"))]
         if len(found) > 1 and found[0] != beginning:
-            raise UnknownName(f"More than one {noun} begins with {wanted!r}.", hint="Write more of its id.")
+            raise UnknownName(f"More than one {noun} begins with {wanted!r}.", hint="Write more of the id.")
     return fetch(connection, kind, rows, found[0] if found else wanted)
 
 

@@ -37,8 +37,8 @@ _FOREIGN = ("belongs to another program.", _ANOTHER)
 _DENIED = "permission denied"
 _FILE_IN_PATH = "a part of its path is a file"
 _SALVAGE = (
-    "Move it away (with its -wal and -shm) to start a new one; "
-    "`sqlite3 FILE .recover` saves what can be read."
+    "Move it away, with its -wal and -shm files, to start a new one. "
+    "`sqlite3 FILE .recover` prints what can still be read."
 )
 
 _SQLITE = {

@@ -69,7 +69,7 @@ class History:
             expression = asked["execution_search MATCH ?"] = match_expression(search)
             if expression is None:
                 raise CellError(
-                    f"{search[:80]!r} holds no letter and no digit to search for.",
+                    f"{search[:80]!r} has no letter or digit to search for.",
                     hint="Write a word or a number.",
                 )
         return await self._select(ExecutionRow, "tool_executions.*", source, asked, order, limit)

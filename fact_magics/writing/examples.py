@@ -177,7 +177,7 @@ def _arguments(block: _Block, call: ast.Call) -> tuple[tuple[object, ...], dict[
         args = tuple(read_literal(node) for node in call.args)
         kwargs = {str(keyword.arg): read_literal(keyword.value) for keyword in call.keywords}
     except LiteralError as error:
-        hint = f"An argument is one of: {SPELLINGS}."
+        hint = f"Write each argument as one of: {SPELLINGS}."
         raise block.refuse(str(error), hint, line=error.node.lineno - 1) from None
     return args, kwargs
 
@@ -198,7 +198,7 @@ def _read_expected(block: _Block) -> Returned | Raised:
     try:
         value: Any = read_literal(_expression(source))
     except LiteralError as error:
-        hint = f"An expected value is one of: {SPELLINGS}."
+        hint = f"Write the expected value as one of: {SPELLINGS}."
         raise block.refuse(str(error), hint, line=below + error.node.lineno - 1, text=source) from None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         hint = "Write one literal below the call, then a blank line before any other text."
@@ -220,11 +220,11 @@ def _read_raised(block: _Block) -> Raised:
     below, rest = len(block.call), block.expected[1:]
     start = next((i for i, text in enumerate(rest) if text[:1].strip() and text.strip() != "..."), None)
     if start is None:
-        problem, hint = "the traceback names no exception", "Write it below, like ValueError."
+        problem, hint = "the traceback names no exception", "Write one below it, such as ValueError."
         raise block.refuse(problem, hint, line=below, text=block.expected[0])
     match = _EXCEPTION.match("\n".join(rest[start:]).strip())
     if match is None:
-        hint = "Write its type, like ValueError, or its type and message, like ValueError: too short."
+        hint = "End it with a type, such as ValueError, or a type and message: ValueError: too short."
         problem = "the traceback does not end with an exception"
         raise block.refuse(problem, hint, line=below + 1 + start, text=rest[start])
     return Raised(match[1], (match[2] or "").strip() or None)

@@ -275,7 +275,9 @@ isolation: process
         file = write(tmp_path, "fast model: openai/gpt-5", rest=f"x: {value}", trusted=trusted)
         found = read(tmp_path)
         assert found.models == ()
-        assert found.notes == (f"{file} is not used: it has a tag, which could make an object (line 4).",)
+        assert found.notes == (
+            f"{file} is not used: it has a YAML tag, which could create an object (line 4).",
+        )
         assert not (tmp_path / "ran").exists()
 
 
@@ -310,9 +312,9 @@ class TestBadFiles:
             (f"model_list: {{api_key: {LITERAL}\n", "can't be read as YAML"),
             ("model_list: []\n---\nmodel_list: []\n", "can't be read as YAML"),
             ("model_list: [{[a]: b}]\n", "can't be read as YAML"),
-            ("model_list: " + "[" * 500, "larger than a list of models can be"),
-            ("model_list: " + "[" * 900_000, "larger than a list of models can be"),
-            ("model_list:\n" + "- a\n" * 100_000, "larger than a list of models can be"),
+            ("model_list: " + "[" * 500, "too large for a list of models"),
+            ("model_list: " + "[" * 900_000, "too large for a list of models"),
+            ("model_list:\n" + "- a\n" * 100_000, "too large for a list of models"),
             ("model_list: &a [*a]\n", "an alias for a value that is not complete"),
             ("model_list: *nobody\n", "an alias for a value that is not complete"),
             ("model_list: []\n" + "#" * 1_000_000, "larger than 1,000,000 bytes"),
@@ -337,7 +339,7 @@ class TestBadFiles:
         lines = ["a0: &a0 {k: v}"] + [f"a{n + 1}: &a{n + 1} {merge.format(n)}" for n in range(30)]
         write(tmp_path, "fast model: openai/gpt-5", rest="\n".join(lines))
         (note,) = read(tmp_path).notes  # which would not return, if they were
-        assert "once its aliases are filled in" in note
+        assert "with its aliases replaced by their values" in note
 
     @pytest.mark.parametrize(
         ("entry", "told"),
@@ -370,7 +372,7 @@ class TestBadFiles:
         found = read(tmp_path)
         (note,) = found.notes
         assert told in note
-        assert note.endswith("and is left out")
+        assert note.endswith("so it is left out")
         assert note.isprintable()
         assert [model.name for model in found.models] == ["good"]
 
@@ -466,7 +468,7 @@ class TestAsking:
         for name, value in honest.environment().items():
             monkeypatch.setenv(name, value)
         write(tmp_path, f"mine model: openai/gpt-5, api_key: {LITERAL}")
-        with pytest.raises(ProviderError, match="is in the environment but its key is not"):
+        with pytest.raises(ProviderError, match="but its key comes from elsewhere"):
             await self.generate(read(tmp_path, honest.environment()))
         assert honest.requests == ()
 

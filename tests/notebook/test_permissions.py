@@ -73,7 +73,7 @@ def test_one_run_is_granted_more_and_the_next_is_not(desk, reader, folder):
     ("options", "line"),
     [
         ("--allow reed:data", "'reed:data' is not a permission. Did you mean 'read'?"),
-        ("--allow read", "'read' is not a permission without a path. Write read:PATH."),
+        ("--allow read", "'read' is a permission without a path. Write read:PATH."),
         ("--allow net:https://api.github.com/x", "Write the host alone: net:api.github.com."),
         (
             "--allow read:dta",
@@ -119,7 +119,7 @@ def test_a_dangerous_one_that_was_confirmed_is_not_asked_for_again(desk, folder)
     cell = ("read2", "--allow read:keys")
     source = READ.replace("def read(", "def read2(")
     refused = desk.run(f"%%fact_generate {cell[0]} {cell[1]}\nRead keys.")
-    assert "server.pem looks like keys or passwords" in refused.error
+    assert "server.pem probably holds keys or passwords" in refused.error
     assert (
         desk.write("read2", source, options="--allow read:keys --yes-really", text="Read keys.").status
         == "ok"

@@ -125,10 +125,10 @@ class TestGrammar:
             ("net:0177.0.0.1", "net:api.example.com"),
             ("net:1.2.3.4.5", "net:api.example.com"),
             ("env:", "Write env:NAME."),
-            ("env:A B", "one for each variable"),
-            ("env:A,B", "one for each variable"),
-            ("env:*", "one for each variable"),
-            ("env:1A", "one for each variable"),
+            ("env:A B", "Write one env:NAME for each variable"),
+            ("env:A,B", "Write one env:NAME for each variable"),
+            ("env:*", "Write one env:NAME for each variable"),
+            ("env:1A", "Write one env:NAME for each variable"),
             ("read:/a\0b", "path of a file"),
             ("read:/a\ud800b", "path of a file"),
             ("read:~nobody-of-that-name/x", "absolute path"),
@@ -473,7 +473,7 @@ class TestGranted:
             granted(("read:/etc", "read:/proc"), protected, confirmed=False)
 
     @pytest.mark.parametrize(
-        ("text", "hint"), [("env:SECRET_KEY", "a different key"), ("read:/proc", "something narrower")]
+        ("text", "hint"), [("env:SECRET_KEY", "a different key"), ("read:/proc", "a narrower one")]
     )
     def test_what_is_never_granted_is_told_with_what_to_do_instead(
         self, protected: Protected, text: str, hint: str

@@ -317,7 +317,9 @@ class TestErrors:
         """A closed port is retried; then the error names its address."""
         url = f"http://127.0.0.1:{unused_tcp_port}"
         events = []
-        with pytest.raises(ProviderError, match=f"No connection to Anthropic at 127.0.0.1:{unused_tcp_port}"):
+        with pytest.raises(
+            ProviderError, match=f"Could not connect to Anthropic at 127.0.0.1:{unused_tcp_port}"
+        ):
             await ask(AnthropicProvider("claude-x", SecretStr("k"), base_url=url, patience=patience), events)
         assert len(events) == 2
 
@@ -344,7 +346,7 @@ class TestErrors:
         other = await asyncio.start_server(page, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}"
         async with other:
-            with pytest.raises(ProviderError, match=r"not an answer of Anthropic.*ANTHROPIC_BASE_URL"):
+            with pytest.raises(ProviderError, match=r"does not come from Anthropic.*ANTHROPIC_BASE_URL"):
                 await ask(AnthropicProvider("claude-x", SecretStr("k"), base_url=url, patience=patience))
 
     @pytest.mark.parametrize(

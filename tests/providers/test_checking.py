@@ -86,7 +86,7 @@ async def test_every_refusal_is_a_line_and_is_not_repeated(ask, server, status, 
 
 async def test_a_server_that_is_gone_is_unreachable(ask, server):
     server.close()
-    assert {one.said for one in await ask()} == {f"No connection to Anthropic at {server.url[7:]}."}
+    assert {one.said for one in await ask()} == {f"Could not connect to Anthropic at {server.url[7:]}."}
 
 
 @pytest.mark.parametrize("after", [0, 1])
@@ -126,7 +126,7 @@ async def test_a_server_that_is_not_a_model_s_is_reported(ask, tmp_path):
         known = load_settings({}, tmp_path, environment)
         found = await check(known, catalogue(known))
     assert not any(one.works for one in found.values())
-    assert all("is not an answer of Anthropic" in one.said for one in found.values())
+    assert all("does not come from Anthropic" in one.said for one in found.values())
 
 
 async def test_all_are_asked_at_once_and_a_cancelled_check_hangs_up(ask, server):

@@ -136,7 +136,7 @@ class TestDenialHint:
         assert found is not None
         hint = denial_hint((kind, place), (), protected)
         assert "--allow" not in hint
-        judged = "That can't be allowed" if found.never else "To allow that is not advisable"
+        judged = "That can't be allowed" if found.never else "Allowing that is dangerous"
         assert hint.endswith(f". {judged}: {found.reason}.")
 
     @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ class TestDenialHint:
         ("kind", "target", "part"),
         [
             ("program", "git", "such as git"),
-            ("listen", "a port", "can't be connected to"),
+            ("listen", "a port", "can't accept connections"),
             ("udp", "UDP", "TCP"),
             ("semaphore", "multiprocessing", "threads"),
             ("host", "HOST", "--allow net:HOST"),

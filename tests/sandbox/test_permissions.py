@@ -348,7 +348,7 @@ class TestAskedFor:
         def spec(**options: bool) -> ToolSpec:
             return ToolSpec("read", f"Read {folder}.", permissions=(f"read:{folder}/granted",), **options)
 
-        with pytest.raises(CellError, match=r"\.env looks like keys.*--yes-really"):
+        with pytest.raises(CellError, match=r"\.env probably holds keys.*--yes-really"):
             await workbench.core.generate(spec())
         assert len(workbench.server.requests) == asked
         workbench.server.writes(READ)
@@ -379,7 +379,7 @@ class TestAskedFor:
     @pytest.mark.parametrize(
         ("permission", "told"),
         [
-            ("read", "is not a permission"),
+            ("read", "is a permission without a path"),
             ("read:/proc", "can't be granted"),
             ("read:/", "is dangerous"),
             ("read:/no/such/file", "grants nothing"),

@@ -211,7 +211,7 @@ class TestSearch:
 
     @pytest.mark.parametrize("search", ["", "  ", "--", '"', "*", "🎉", "\0"])
     async def test_a_search_without_a_word_says_so(self, store: Store, search: str) -> None:
-        with pytest.raises(CellError, match="holds no letter and no digit to search for"):
+        with pytest.raises(CellError, match="has no letter or digit to search for"):
             await store.history.runs(search=search)
 
 

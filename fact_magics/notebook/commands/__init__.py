@@ -79,8 +79,8 @@ _TABLE = (
                 history.status,
             ),
             Option("--search", "Only runs with these words in input, output or error.", "TEXT"),
-            Option("--since", "Only rows since a time, or of a period: 2026-01-31, 2h, '3 days'.", "TIME"),
-            Option("--session", "List another session by its id, or all of them: all.", "SESSION"),
+            Option("--since", "Only rows since a time or within a period: 2026-01-31, 2h, '3 days'.", "TIME"),
+            Option("--session", "List the session with this id, or every session: all.", "SESSION"),
             Option("--to", "Write the rows to this file as JSON.", "FILE"),
             _REPLACE,
         ),
@@ -95,7 +95,7 @@ _TABLE = (
         "%fact models",
         "List the models that --model accepts, and what each of them still needs.",
         options=(
-            Option("--check", "Ask each ready model, up to 10 s; this costs a request of a few tokens each."),
+            Option("--check", "Ask each ready model, up to 10 s; each one costs a request of a few tokens."),
         ),
         examples=("%fact models", "%fact models --check", "%fact models --json"),
         work=models.list_models,
@@ -117,7 +117,7 @@ _TABLE = (
     ),
     Subcommand(
         "%fact rollback",
-        "Make another version the current one, in this notebook and in those opened later.",
+        "Make another version the current one, in this notebook and in notebooks opened later.",
         words=("NAME", "VERSION?"),
         examples=("%fact rollback slugify 1.0.0", "%fact rollback slugify 1"),
         work=tools.roll_back,
@@ -135,7 +135,7 @@ _TABLE = (
         "Write a tool to a readable file, which %fact import reads.",
         words=("NAME[@VERSION]",),
         options=(
-            Option("--to", "The file or its directory (NAME.fact.py beside the notebook).", "FILE"),
+            Option("--to", "Write to this file or directory (NAME.fact.py beside the notebook).", "FILE"),
             _REPLACE,
         ),
         examples=("%fact export slugify", "%fact export slugify@1.0 --to shared/slugify.fact.py"),
@@ -148,7 +148,7 @@ _TABLE = (
         options=(
             ALLOW,
             YES_REALLY,
-            Option("--unsigned", "Accept a file without a signature although SECRET_KEY is set."),
+            Option("--unsigned", "Accept a file without a signature even if SECRET_KEY is set."),
             EXAMPLE_TIMEOUT,
         ),
         examples=(

@@ -50,7 +50,7 @@ def export(arguments: Arguments, desk: Desk) -> Answer:
         ("Written", f"{path}, {plural(len(text.encode()), 'byte')}"),
         ("Allowed", ", ".join(file.permissions)),
         ("Signed", f"with the SECRET_KEY from {origin}" if file.signature else "no: no SECRET_KEY is set"),
-        ("Elsewhere", f"%fact import {shlex.quote(path.name)}"),
+        ("Import it", f"%fact import {shlex.quote(path.name)}"),
     ]
     data = {"name": file.name, "version": file.version, "file": str(path), "signed": bool(file.signature)}
     return Answer(page(f"{file.name} {file.version}", facts), data)
@@ -122,7 +122,7 @@ def _outcome(tool: Tool, ended: GenerationEnded, before: ToolVersion | None) -> 
         done = f"as {name} {tool.version}, proven here on {examples}"
     else:
         done = f"as {name} {tool.version}, unproven: it has no examples"
-    facts = [("Imported", done), ("Bind it", f"from fact_magics.tools import {name}")]
+    facts = [("Imported", done), ("Use it", f"from fact_magics.tools import {name}")]
     if before is not None and before.metadata.id != tool.id:
         was = before.metadata.version
         facts.append(("Before", f"{was} was the current version; %fact rollback {name} {was} restores it"))

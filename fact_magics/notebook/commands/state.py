@@ -34,7 +34,7 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
         "session": core.session_id,
         "notes": list(settings.notes),
     }
-    unisolated = 'none: this system can\'t enforce it; see %config FactMagics.isolation = "process"'
+    unisolated = 'none: this system can\'t isolate tools; see %config FactMagics.isolation = "process"'
     facts = [
         ("Model", f"{chosen} ({why})"),
         ("Isolation", ", ".join(layers) or unisolated),
