@@ -34,7 +34,7 @@ ROWS = (
     ("tool",),
     ("permissions",),
     ("values",),
-    ("bridge", "logs"),
+    ("bridge", "logs", "names"),
     ("errors",),
     ("text", "_version"),
 )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from fact_magics.core.accepting import Order
 from fact_magics.core.loaded import load
 from fact_magics.errors import GenerationFailed, ProviderError, SignatureError
+from fact_magics.names import tool_name
 from fact_magics.permissions import normalised
 from fact_magics.providers.choose import choose
-from fact_magics.tool import HAND, ToolSpec, ToolVersion, tool_name
+from fact_magics.tool import HAND, ToolSpec, ToolVersion
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, write
 from fact_magics.writing.proof import Prover

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from fact_magics.core.accepting import Order
 from fact_magics.errors import CellError, TransferRefused, did_you_mean
+from fact_magics.names import tool_name
 from fact_magics.permissions import granted, normalised
 from fact_magics.shelf.entry import is_shipped
 from fact_magics.text import one_line
-from fact_magics.tool import IMPORTED, SHELF, ToolSpec, ToolVersion, tool_name
+from fact_magics.tool import IMPORTED, SHELF, ToolSpec, ToolVersion
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author
 

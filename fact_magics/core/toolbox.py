@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fact_magics.core.handle import Tool
 from fact_magics.core.loaded import load
 from fact_magics.errors import UnknownName, did_you_mean
-from fact_magics.tool import split_reference
+from fact_magics.names import split_reference
 
 if TYPE_CHECKING:
     from fact_magics.core.loaded import LoadedTool

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError
+from fact_magics.names import tool_name
 from fact_magics.notebook.bodies import fill_variables
 from fact_magics.notebook.work import Work
-from fact_magics.tool import tool_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

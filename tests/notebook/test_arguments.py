@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fact_magics.errors import CellError
+from fact_magics.names import split_reference, tool_name
 from fact_magics.notebook.arguments import GENERATE, RUN, read_line
-from fact_magics.tool import split_reference, tool_name
 
 
 class TestLine:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from fact_magics.display import cells
 from fact_magics.display.table import Table
 from fact_magics.errors import CellError
+from fact_magics.names import split_reference
 from fact_magics.notebook.commands.desk import Answer, Desk, page
 from fact_magics.text import plural
-from fact_magics.tool import IMPORTED, split_reference
+from fact_magics.tool import IMPORTED
 
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
