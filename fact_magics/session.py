@@ -124,6 +124,7 @@ class Session:
     def close(self) -> None:
         """Commit pending rows, and end all processes and the thread, within a bounded time."""
         atexit.unregister(self.close)
+        self.wait_for_imports()
         core, self._core = self._core, None
         thread, self._thread = self._thread, None
         if thread is not None:

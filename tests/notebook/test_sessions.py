@@ -28,6 +28,11 @@ def greet(kernel, server, source, options=""):
     assert cell.status == "ok", cell.traceback
 
 
+def ended(kernel) -> None:
+    """Wait until a kernel can be reaped: before that, the next test would take it for a living one."""
+    until(lambda: not kernel.manager.is_alive())
+
+
 def gone(pids, seconds=10.0):
     """Wait until none of these processes lives, and tell the rest; a zombie does not live."""
     with suppress(TimeoutError):
@@ -140,6 +145,7 @@ def test_a_kernel_exits_with_the_database_open_and_leaves_no_process(modelled, s
     modelled.client.shutdown()
 
     assert gone(pids, 15) == []
+    ended(modelled)
 
 
 def test_exit_in_the_middle_of_a_run_leaves_no_process(modelled, server):
@@ -151,6 +157,7 @@ def test_exit_in_the_middle_of_a_run_leaves_no_process(modelled, server):
     os.kill(modelled.pid, signal.SIGTERM)
     modelled.client.shutdown()
     assert gone(pids, 15) == []
+    ended(modelled)
 
 
 @each_kernel_if_thorough
