@@ -264,7 +264,7 @@ def _refuse_bombs(events: Iterable[Any]) -> None:
         line = f"line {event.start_mark.line + 1}"
         if isinstance(event, AliasEvent):
             if anchor not in sizes:
-                raise _Unusable(f"has an alias for a value that is not complete ({line})")
+                raise _Unusable(f"has an alias whose value is missing or has not ended yet ({line})")
             size += sizes[anchor]
         elif isinstance(event, CollectionStartEvent):
             within.append((anchor, size))
@@ -277,4 +277,4 @@ def _refuse_bombs(events: Iterable[Any]) -> None:
         if getattr(event, "tag", None) not in (None, *_PLAIN_TAGS):
             raise _Unusable(f"has a YAML tag, which could create an object ({line})")
         if size > _MOST_EVENTS or len(within) > _DEEPEST:
-            raise _Unusable("is too large for a list of models, with its aliases replaced by their values")
+            raise _Unusable("is too large for a list of models once its aliases are replaced by their values")

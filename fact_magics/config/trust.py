@@ -1,7 +1,7 @@
 """The list of files that the user trusts, kept in ``FACT_HOME`` with the hashes of their contents.
 
-The folder of a notebook may come from anywhere. A file found there may choose where keys, requests and the
-history go only once the user trusts it. A file that changes is no longer trusted.
+The folder of a notebook may come from anywhere. Until the user trusts it, a file found there can't choose
+where keys, requests and the history go. A file that changes is no longer trusted.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def _trimmed(source: str) -> str:
 
 
 def _spec_of(version: ToolVersion, timeout_seconds: float) -> ToolSpec:
-    """Build the request whose contract a version was proven on."""
+    """Build a request with the contract that the version was proven on."""
     metadata = version.metadata
     return ToolSpec(
         metadata.name,

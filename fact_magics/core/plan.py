@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Plan(NamedTuple):
     """A run whose input was validated.
 
-    It is a tuple because every answer from memory needs one, and a frozen dataclass would take 1 µs longer.
+    It is a tuple because even an answer from memory needs a plan, and a frozen dataclass would take 1 µs
+    longer.
 
     Attributes
     ----------

@@ -1,4 +1,7 @@
-"""Run tools, or answer from the cache: from memory on any thread, everything else on the core's loop."""
+"""Run tools, or answer from the cache.
+
+Answers in memory are found on any thread; everything else happens on the core's loop.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,10 @@ if TYPE_CHECKING:
 
 
 class Runner:
-    """Runs tools. `answer` does all steps: plan the run, refuse it or find its answer, execute it, record it.
+    """Runs tools.
+
+    `answer` does all steps: it plans the run, refuses it if its input does not fit, looks for its answer in
+    the cache, executes it if there is none, and records it.
 
     A notebook's cell does this in two calls, `begin` on its own thread and `execute` on the core's loop,
     because changing threads would take longer than an answer from memory.

@@ -55,7 +55,7 @@ def in_and_out(given: str | None, came: str | None, *, is_data: bool = True) -> 
 
 
 def middle(text: str, limit: int) -> str:
-    """Put text on one line of at most `limit` characters, without the middle of longer text."""
+    """Put text on one line; replace its middle by an ellipsis if it exceeds `limit` characters."""
     if len(text) > 4 * limit:  # long text costs no more than the part that can be shown
         text = f"{text[: 2 * limit]}…{text[-2 * limit :]}"
     line = " ".join(text.split())

@@ -28,8 +28,8 @@ _FIELDS = 60
 _LEAVES = 400
 _DEPTH = 20
 _ROWS = 20
-# The largest numbers of characters of one text, of all long texts together, and, once these are used up, of
-# each further long text.
+# Limits in characters: of one text; of all long texts together; and of each long text after that total is
+# used up.
 _LONGEST = 1_000
 _CHARACTERS = 10_000
 _BEGINNING = 80
@@ -152,7 +152,7 @@ class _Outliner:
             pairs = [(None, item) for item in self._first(value, kind, limit)]
         below = _ITEMS
         if kind in LISTS and size > 1 and isinstance(pairs[0][1], dict):
-            # A table shows no more rows and no more fields.
+            # A table shows at most this many rows and fields.
             del pairs[_ROWS:]
             below = COLUMNS
         self._left -= len(pairs)

@@ -124,7 +124,7 @@ class Arguments:
 
     @property
     def run_request(self) -> dict[str, Any]:
-        """The fields of a `ToolInput` that the options of a run set."""
+        """The `ToolInput` fields that are set by the line's options."""
         return {
             "timeout_seconds": self.get("timeout", 30.0),
             "memory_mb": self.get("memory", 1024),

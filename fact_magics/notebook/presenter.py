@@ -25,8 +25,8 @@ _INSPECTED = ("text/plain", "text/html")
 class Presenter:
     """Shows the work of one shell's cells, and formats tools and tool outputs as records until `close`.
 
-    `in_kernel` tells whether the shell belongs to a Jupyter kernel; `live` returns the current value of that
-    setting.
+    `in_kernel` tells whether the shell belongs to a Jupyter kernel; `live` returns the current value of
+    ``%config FactMagics.live``.
     """
 
     def __init__(self, shell: Any, *, in_kernel: bool, live: Callable[[], str]) -> None:
@@ -130,7 +130,7 @@ class Inspection:
     def _describe(self, kind: str, asked: Any) -> list[tuple[str, str]] | None:
         from fact_magics.text import inert
 
-        # A tool can't exist before this module is imported, and `?` on other objects must not import it.
+        # No tool exists before `core.handle` is imported, and `?` on another object must not import it.
         handle = sys.modules.get("fact_magics.core.handle")
         if handle is None or not isinstance(asked.obj, handle.Tool):
             other = self._others.get(kind)

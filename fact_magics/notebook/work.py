@@ -50,7 +50,7 @@ class Host:
         return True
 
     def put_cell(self, text: str) -> None:
-        """Add a cell with this text below; a terminal puts the text into its next prompt."""
+        """Add a cell below that contains this text; in a terminal, put the text into the next prompt."""
         self.shell.set_next_input(text)
 
     def show(self, record: Record) -> None:
@@ -75,7 +75,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Work on the core's loop, for which a cell waits.
+    """What the core's loop does while a cell waits for it.
 
     Attributes
     ----------

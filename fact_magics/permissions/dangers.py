@@ -110,7 +110,7 @@ OWN_NAMES = frozenset(
 def endpoint_doubt(host: str, port: str) -> str:
     """Say why the user has to confirm an endpoint; empty if there is no need to.
 
-    The host is a name or an address, an IPv6 address in brackets. The port is a number or `ANY_PORT`.
+    The host is a name or an address; an IPv6 address is in brackets. The port is a number or `ANY_PORT`.
     """
     address = read_address(host)
     if host in _METADATA_NAMES or address in _METADATA_ADDRESSES or (address and address.is_link_local):

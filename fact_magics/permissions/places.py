@@ -1,7 +1,7 @@
 """Places in the file system that are dangerous to grant: they hold secrets, or files that are executed.
 
-Every path here is absolute and real. Places in a home directory are recognised anywhere, because there are
-homes of other people and of containers, and copies.
+Every path here is absolute and real. Places in a home directory are recognised below any
+directory: a path may lead into another person's home, a container's home, or a copy of a home.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def _parts(text: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(place.split("/")) for place in text.split())
 
 
-# Directories, and files without a usual ending, that hold credentials or typed commands, each as consecutive
-# parts of a path.
+# Places that hold credentials or the history of typed commands, each as consecutive parts of a path. They are
+# directories, or files whose ending says nothing.
 _KEY_PLACES = _parts("""
     .anthropic .aws .azure .claude .codex .databricks .docker .gnupg .huggingface .ipython .jupyter .kaggle
     .kube .mozilla .oci .openai .password-store .snowflake .ssh .terraform.d .thunderbird
@@ -171,7 +171,7 @@ def executed(path: Path, directory: Path) -> str:
         return f"your programs run the files in {found}"
     if path.name in _STARTUP_NAMES or _is_code(path.name) or _is_program(path):
         return f"{path.name} is run, or tells programs what to run"
-    # A directory below one of these is for data, unless it holds modules.
+    # A directory below an import directory is usually for data; the last check finds one that holds modules.
     if any(real(entry).is_relative_to(path) for entry in (str(directory), *sys.path)):
         return "this notebook imports modules from there"
     if found := _at(path, (*_program_places(), *_SYSTEM_CODE)):
@@ -192,7 +192,7 @@ def _homes() -> set[Path]:
 
 
 def _named(path: Path, places: tuple[tuple[str, ...], ...]) -> str:
-    """Find a place that contains the path, or that the path may contain, below any directory."""
+    """Find a place, at any depth, that contains the path or may lie inside it."""
     parts = path.parts
     for run in places:
         size = len(run)

@@ -101,7 +101,7 @@ async def _best_available(settings: Settings, patience: Patience | None) -> Prov
     if settings.anthropic_api_key is not None:
         return _anthropic(settings, DEFAULT_MODEL, patience)
     if settings.models and settings.models[0].problem:
-        # The file names a default model, so any other model would be a guess.
+        # `config.yaml` sets a default model, so any other model would be a guess.
         raise ProviderError(settings.models[0].problem, hint=settings.models[0].hint)
     # LiteLLM is needed to ask Ollama.
     if has_litellm() and (models := await local_models(ollama_url(settings))):
@@ -135,7 +135,7 @@ def _deployed(settings: Settings, own: Deployment, patience: Patience | None) ->
         return LiteLLMProvider(own.model, settings.providers, own=own, patience=patience)
     if own.key is None and own.endpoint is None:
         return _anthropic(settings, bare, patience)
-    # An address for LiteLLM may end with the path that the SDK adds too.
+    # An endpoint written for LiteLLM may already end with the path that Anthropic's SDK appends.
     url = (own.endpoint or "").rstrip("/").removesuffix("/v1/messages")
     source = f"the entry {own.name} of {own.source}"
     return AnthropicProvider(

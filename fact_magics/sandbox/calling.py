@@ -27,7 +27,7 @@ _END_SECONDS = 0.6
 _FLUSH_SECONDS = 0.05
 _READ_SIZE = 1 << 16
 _PIPE_SIZE = 1 << 20
-_MOST_LEFT = 64  # reads that surely empty a full pipe; bounded, since a process may still write
+_MOST_LEFT = 64  # so many reads empty a full pipe; bounded, because a process may still be writing
 
 
 class _Zygote(Protocol):

@@ -54,7 +54,7 @@ def _read(source: str, name: str, tree: ast.Module | None) -> Signature:
         found = "is a class" if name in reader.classes else "is not a function"
         problem = f"{name} {found}" if reader.binds(name) else f"there is no function {name}"
         hint = did_you_mean(name, reader.functions) or f"Define it at the top level: def {name}(...)."
-        raise SignatureError(f"In the tool's source {problem}.", hint=hint)
+        raise SignatureError(f"In the tool's source, {problem}.", hint=hint)
     _check_form(reader, node)
     doc = ast.get_docstring(node) or ""
     described = parameter_descriptions(doc)

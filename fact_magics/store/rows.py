@@ -167,8 +167,8 @@ class CacheEntry:
     expires_at : str or None
         None for an answer that never expires.
     confirmations : int
-        How many runs in a row gave this result. Storing an entry adds its count to a stored one with the
-        same key and result; a different result starts the count again.
+        How many runs in a row gave this result. If the stored entry with the same key has the same
+        result, the counts are added up; otherwise the count starts again.
     """
 
     key: str
@@ -188,7 +188,7 @@ class CacheEntry:
     @property
     def size(self) -> int:
         """Estimated number of bytes that storing the entry takes."""
-        # Four bytes a character avoids encoding a copy; an estimate that is too high only evicts early.
+        # Four bytes a character saves encoding the text; too high an estimate only evicts earlier.
         printed = len(self.printed) * (1 if self.printed.isascii() else 4)
         return _ENTRY_OVERHEAD + len(self.result) + printed
 

@@ -57,7 +57,7 @@ def _as_annotated(expected: Returned, signature: Signature) -> object:
 
 
 def _same(expected: Any, shaped: Any, got: Any) -> bool:
-    """Compare the container types of `got` with those in `shaped`, and its other values with `expected`."""
+    """Compare the containers in `got` with those in `shaped`, and all other values with `expected`."""
     kind = type(got)
     if kind in (list, tuple):
         return (
@@ -93,7 +93,7 @@ def _same_dicts(expected: dict[Any, Any], shaped: dict[Any, Any], got: dict[Any,
 
 
 def _key(key: object) -> bytes:
-    return encode(key)  # a dict takes 1, 1.0 and True as one key, an example as three
+    return encode(key)  # 1, 1.0 and True are one key to a dict; an example tells them apart
 
 
 def _same_sets(expected: set[Any] | frozenset[Any], got: set[Any] | frozenset[Any]) -> bool:
@@ -101,7 +101,7 @@ def _same_sets(expected: set[Any] | frozenset[Any], got: set[Any] | frozenset[An
         return False
     unmatched = {encode(item): item for item in got}
     missing = [item for item in expected if unmatched.pop(encode(item), _ABSENT) is _ABSENT]
-    if len(missing) > _MATCHED_SET:  # matching values that are close, but not equal, takes quadratic time
+    if len(missing) > _MATCHED_SET:  # to pair values that are close, but not equal, takes quadratic time
         return False
     left = list(unmatched.values())
     for item in missing:

@@ -315,8 +315,8 @@ class TestBadFiles:
             ("model_list: " + "[" * 500, "too large for a list of models"),
             ("model_list: " + "[" * 900_000, "too large for a list of models"),
             ("model_list:\n" + "- a\n" * 100_000, "too large for a list of models"),
-            ("model_list: &a [*a]\n", "an alias for a value that is not complete"),
-            ("model_list: *nobody\n", "an alias for a value that is not complete"),
+            ("model_list: &a [*a]\n", "an alias whose value is missing or has not ended yet"),
+            ("model_list: *nobody\n", "an alias whose value is missing or has not ended yet"),
             ("model_list: []\n" + "#" * 1_000_000, "larger than 1,000,000 bytes"),
         ],
     )
@@ -339,7 +339,7 @@ class TestBadFiles:
         lines = ["a0: &a0 {k: v}"] + [f"a{n + 1}: &a{n + 1} {merge.format(n)}" for n in range(30)]
         write(tmp_path, "fast model: openai/gpt-5", rest="\n".join(lines))
         (note,) = read(tmp_path).notes  # which would not return, if they were
-        assert "with its aliases replaced by their values" in note
+        assert "once its aliases are replaced by their values" in note
 
     @pytest.mark.parametrize(
         ("entry", "told"),

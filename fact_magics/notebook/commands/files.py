@@ -105,7 +105,7 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
 
 
 def _command(arguments: Arguments) -> str:
-    """Write the same line again; the error's hint appends the missing permissions to it."""
+    """Rebuild the line of this import; the error's hint appends the missing permissions to it."""
     words = ["%fact import", shlex.quote(arguments.words["FILE"])]
     words += [f"--allow {shlex.quote(permission)}" for permission in arguments.get("allow", ())]
     words += ["--yes-really"] * bool(arguments.get("yes_really"))
