@@ -287,6 +287,6 @@ def _layers(up: dict[str, Any]) -> tuple[str, ...]:
     """List the layers in force in a zygote; raises `ZygoteLostError` if a necessary one is missing."""
     walls = tuple(layer for layer in ("landlock", "seccomp") if up.get(layer))
     if missing := [layer for layer in ("landlock", "seccomp") if layer not in walls]:
-        raise ZygoteLostError(f"{' and '.join(missing)} not in force, so files and the network would be open")
+        raise ZygoteLostError(f"files and the network would be open without {' and '.join(missing)}")
     scopes = ("scopes",) if up.get("scoped") and up.get("nested") else ()
     return (*walls, *scopes, "rlimits", "fork")
