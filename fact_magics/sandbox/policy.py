@@ -239,7 +239,7 @@ def refuse_detour(name: str, port: str, addresses: Iterable[str]) -> None:
         if doubt := endpoint_doubt(address, port):
             raise IsolationError(
                 f"{_net_text(name, port)} can't be granted: {name} leads to {address}, and {doubt}.",
-                hint="Name a port, or grant the address itself with --yes-really.",
+                hint="If you trust what answers there, grant the address itself, with --yes-really.",
             )
 
 
