@@ -32,14 +32,15 @@ class Session:
     Attributes
     ----------
     directory : Path
-        The working directory when the session began; relative paths start there.
+        The working directory when the session began. The search for settings files goes upward from there,
+        and relative paths in settings start there.
     """
 
     def __init__(
         self, overrides: Callable[[], Mapping[str, Any]] = dict, *, notebook: str = "", kernel: str = ""
     ) -> None:
         self._overrides = overrides
-        self._about = {"notebook": notebook, "kernel": kernel}
+        self._notebook, self._kernel = notebook, kernel
         self.directory = Path.cwd()
         self._thread: LoopThread | None = None
         self._core: FactCore | None = None
@@ -64,7 +65,7 @@ class Session:
         self.wait_for_imports()
         from fact_magics.config import own_home
 
-        return own_home(self._overrides(), os.environ)
+        return own_home(self._overrides(), os.environ, self.directory)
 
     def start_ahead(self) -> None:
         """Import the core in the background for the first cell, without opening anything."""
@@ -105,7 +106,7 @@ class Session:
                 from fact_magics.core import FactCore
 
                 self._thread = self._thread or LoopThread()
-                core = FactCore(settings, directory=self.directory, **self._about)
+                core = FactCore(settings, notebook=self._notebook, kernel=self._kernel)
                 self.run(core.__aenter__())
                 self._core = core
         if settings != self._core.settings:

@@ -14,6 +14,7 @@ where keys, requests and data go.
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
@@ -39,6 +40,7 @@ _ENDPOINTS = ("_BASE_URL", "_API_BASE")
 _KEYLESS = ("OLLAMA", "ANTHROPIC")
 _PROVIDER_NAMES = ("_API_KEY", "_API_VERSION", *_ENDPOINTS)
 _ENVIRONMENT = "the environment"
+_SQLITE = "sqlite:///"
 
 # The value and the source of each name.
 Found = dict[str, tuple[Any, str]]
@@ -64,6 +66,8 @@ class Settings(BaseModel):
     limits : dict
         Limits of a run, except time and memory: ``processes``, ``threads``, ``open_files`` (counts),
         ``disk_mb``, ``file_mb``, ``printed_mb``, ``result_mb``. A missing limit has its default.
+    trust_home : Path
+        The directory of the list of trusted files. A found file can't choose it.
     providers : dict
         Keys and endpoints of other providers, by their names in the environment.
     models : tuple of Deployment
@@ -92,6 +96,7 @@ class Settings(BaseModel):
     live: Literal["auto", "off"] = "auto"
     isolation: Literal["auto", "require", "process"] = "auto"
     limits: dict[str, Any] = Field(default_factory=dict)
+    trust_home: Path = Field(default_factory=lambda: own_home({}, os.environ, Path.cwd()))
     providers: dict[str, SecretStr] = Field(default_factory=dict)
     models: tuple[Deployment, ...] = ()
 
@@ -130,7 +135,7 @@ class Settings(BaseModel):
         """
         if not self.database:
             return self.home / "fact_magics.db"
-        path = self.database.removeprefix("sqlite:///")
+        path = self.database.removeprefix(_SQLITE)
         if path == self.database or not path:
             raise SettingsError(
                 f"DATABASE_URL from {self.origin('database')} is not a SQLite URL with a path.",
@@ -160,7 +165,8 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     overrides : mapping
         The values set in the notebook or the script, by field name. None means that a value is not set.
     directory : Path
-        The notebook's directory. The search for ``.env`` and ``config.yaml`` goes upward from here.
+        The notebook's directory. Relative paths in values start here, and the search for ``.env`` and
+        ``config.yaml`` goes upward from here.
     environment : mapping
         Environment variables.
 
@@ -170,29 +176,35 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
         A value can't be used; the message names it and its source.
     """
     notes: list[str] = []
-    home = own_home(overrides, environment)
+    home = own_home(overrides, environment, directory)
     file = read_config_file(directory, home, environment)
-    read, path, withheld = _read_env_file(directory, home, notes)
+    read, env_file, withheld = _read_env_file(directory, home, notes)
     notes += file.notes
     found: Found = {}
-    for values, source in (  # a later source replaces an earlier one
+    for given, source in (  # a later source replaces an earlier one
         ({"FACT_MODEL": file.default} if file.default else {}, file.path),
-        (read, path),
+        (read, env_file),
         (_relevant({name: value for name, value in environment.items() if value}), _ENVIRONMENT),
         ({_NAMES[field]: value for field, value in overrides.items() if value is not None}, "%config"),
     ):
-        found.update({name: (value, source) for name, value in values.items()})
+        found.update({name: (value, source) for name, value in given.items()})
     _drop_foreign_database(found, notes)
     _drop_strange_endpoints(found, notes)
 
-    values = {_FIELDS.get(name, name): value for name, (value, _) in found.items()}
+    values: dict[str, Any] = {_FIELDS.get(name, name): value for name, (value, _) in found.items()}
     values |= {
         "providers": {name: value for name, value in values.items() if name.endswith(_PROVIDER_NAMES)},
         "models": file.deployments,
         "origins": {_FIELDS.get(name, name): source for name, (_, source) in found.items()},
         "notes": tuple(notes),
         "withheld": tuple(name for name in withheld if name not in found),
+        "trust_home": home,
     }
+    if isinstance(chosen := values.get("home"), str | Path):
+        values["home"] = _place(chosen, directory, "FACT_HOME")
+    url = str(values.get("database", ""))
+    if (path := url.removeprefix(_SQLITE)) not in ("", url):
+        values["database"] = f"{_SQLITE}{_place(path, directory, 'DATABASE_URL')}"
     if isinstance(level := values.get("log_level"), str):
         values["log_level"] = level.lower()
     try:
@@ -201,11 +213,24 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
         raise _unusable(error, found) from None
 
 
-def own_home(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Path:
-    """Find the home without reading found files, because the home holds the list of trusted files."""
+def own_home(overrides: Mapping[str, Any], environment: Mapping[str, str], directory: Path) -> Path:
+    """Find the home without reading found files, because the home holds the list of trusted files.
+
+    A relative path starts at `directory`.
+    """
     chosen = overrides.get("home") or environment.get("FACT_HOME")
-    home = Path(chosen) if chosen else user_data_path("fact_magics", appauthor=False)
-    return home.expanduser().absolute()
+    return _place(chosen or user_data_path("fact_magics", appauthor=False), directory, "FACT_HOME")
+
+
+def _place(path: str | Path, directory: Path, name: str) -> Path:
+    """Expand ``~`` in the path of the setting `name`, and resolve a relative path from `directory`."""
+    try:
+        return (directory / Path(path).expanduser()).absolute()
+    except RuntimeError:
+        raise SettingsError(
+            f"{name} can't be used: {inert(str(path))} names a user who does not exist.",
+            hint="Write an absolute path.",
+        ) from None
 
 
 def _relevant(variables: Mapping[str, str]) -> dict[str, str]:

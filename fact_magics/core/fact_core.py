@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from fact_magics.config import Settings, load_settings, own_home
+from fact_magics.config import Settings, load_settings
 from fact_magics.core.accepting import Acceptor
 from fact_magics.core.cache import AnswerCache, DatabaseTier
 from fact_magics.core.files import InputFiles
@@ -46,7 +46,8 @@ class FactCore:
     notebook, kernel : str, optional
         The names of the notebook and the kernel, for the session's row in the database.
     directory : Path, optional
-        Where relative paths in permissions and inputs start; by default the current working directory.
+        Where relative paths in permissions and inputs start; by default the working directory at the moment
+        of each call.
 
     Examples
     --------
@@ -65,8 +66,8 @@ class FactCore:
         kernel: str = "",
         directory: Path | None = None,
     ) -> None:
-        self.directory = (directory or Path.cwd()).absolute()
-        self.settings = settings or load_settings({}, self.directory, os.environ)
+        self._directory = directory and directory.absolute()
+        self.settings = settings or load_settings({}, self._directory or Path.cwd(), os.environ)
         self.session_id = new_id()
         self._memory = MemoryCache()
         self._about = {"notebook": notebook, "kernel": kernel, "python": sys.version.split()[0]}
@@ -114,7 +115,7 @@ class FactCore:
         self.settings = settings
 
     def _protected(self, settings: Settings) -> Protected:
-        return Protected(self.directory, settings.home, self._store.path, own_home({}, os.environ))
+        return Protected(self._directory, settings.home, self._store.path, settings.trust_home)
 
     async def layers(self) -> tuple[str, ...]:
         """Name the isolation layers in use; empty if tools written by a model can't be run."""

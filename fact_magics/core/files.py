@@ -128,7 +128,8 @@ class InputFiles:
             if not places.is_possible(str(path)):
                 problems.append(f"{place}: {_shown(str(path))} is not a path")
                 return path
-            full = self.protected.directory / _expanded(path)
+            expanded = _expanded(path)
+            full = expanded if expanded.is_absolute() else self.protected.directory / expanded
             real = Path(os.path.realpath(full))
             if str(full) in found or covers(permissions, real):
                 return full

@@ -6,6 +6,7 @@ Nothing is enforced here. The sandbox enforces permissions, and reads them by th
 from fact_magics.permissions.dangers import Danger, Protected, danger
 from fact_magics.permissions.grammar import KINDS, Permission, read_permission
 from fact_magics.permissions.granting import covers, granted, normalised, refuse_dangerous, refuse_missing
+from fact_magics.permissions.places import working_directory
 
 __all__ = [
     "KINDS",
@@ -19,4 +20,5 @@ __all__ = [
     "read_permission",
     "refuse_dangerous",
     "refuse_missing",
+    "working_directory",
 ]

@@ -34,16 +34,21 @@ class Protected:
 
     Attributes
     ----------
-    directory : Path
-        The directory of the notebook or script. Relative paths start there, and modules are imported from it.
+    fixed_directory : Path or None
+        The directory where relative paths start; None for the working directory at the moment of each use.
     home, database, trusted : Path
         The directory of the data, the database file, and the directory of the list of trusted files.
     """
 
-    directory: Path
+    fixed_directory: Path | None
     home: Path
     database: Path
     trusted: Path
+
+    @property
+    def directory(self) -> Path:
+        """Where relative paths start now, and modules are imported from; `CellError` if it was deleted."""
+        return self.fixed_directory or places.working_directory()
 
     @property
     def kept(self) -> tuple[Path, ...]:

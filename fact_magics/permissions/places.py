@@ -15,6 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fact_magics.errors import CellError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -104,6 +106,17 @@ def is_possible(path: str) -> bool:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
         return False
+
+
+def working_directory() -> Path:
+    """Return the present working directory; raises `CellError` if it was deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise CellError(
+            "The working directory was deleted, so relative paths lead nowhere.",
+            hint="Change to a directory that exists, with %cd.",
+        ) from None
 
 
 def real(path: str | Path) -> Path:

@@ -152,7 +152,7 @@ def test_another_program_s_database_is_left_alone(tmp_path):
 def test_database_urls_name_files(tmp_path):
     assert read(tmp_path).database_path == tmp_path / "home" / "fact_magics.db"
     assert read(tmp_path, {"DATABASE_URL": "sqlite:////abs/a.db"}).database_path == Path("/abs/a.db")
-    assert read(tmp_path, {"DATABASE_URL": "sqlite:///rel/a.db"}).database_path == Path("rel/a.db").absolute()
+    assert read(tmp_path, {"DATABASE_URL": "sqlite:///rel/a.db"}).database_path == tmp_path / "rel/a.db"
 
 
 def test_log_levels_are_read_in_any_case(tmp_path):
@@ -213,3 +213,19 @@ def test_limits_come_from_the_notebook_alone_and_are_checked(tmp_path):
             load_settings({"limits": wrong}, tmp_path, {})
         assert refused.value.line.startswith("limits from %config can't be used: ")
         assert "\n" not in str(refused.value)
+
+
+def test_relative_places_start_in_the_notebooks_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    environment = {"FACT_HOME": "kept", "DATABASE_URL": "sqlite:///data/facts.db"}
+    settings = load_settings({}, tmp_path, environment)
+    assert settings.home == settings.trust_home == tmp_path / "kept"
+    assert settings.database_path == tmp_path / "data" / "facts.db"
+
+
+@pytest.mark.parametrize(
+    "environment", [{"FACT_HOME": "~nobody-here"}, {"DATABASE_URL": "sqlite:///~nobody-here/facts.db"}]
+)
+def test_the_home_of_an_unknown_user_is_a_clear_error(tmp_path, environment):
+    with pytest.raises(SettingsError, match="names a user who does not exist"):
+        load_settings({}, tmp_path, environment)

@@ -485,3 +485,25 @@ class TestRefused:
             await core.generate(ToolSpec("count", f"Count.\n\n>>> {call}\n3\n"))
         assert "\n" not in str(refused.value)
         assert not server.requests
+
+
+async def test_relative_paths_start_at_the_working_directory_of_each_call(
+    home: Path, folder: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notebook may change its working directory, and means the files there, as `open` does."""
+    other = folder.parent / "other"
+    other.mkdir()
+    (other / "words.txt").write_text("one two")
+    monkeypatch.chdir(folder)
+    settings = load_settings({}, folder, {"FACT_HOME": str(home), **server.environment()})
+    async with FactCore(settings) as core:
+        count = await write(core, server, COUNT, '>>> count(Path("words.txt"))\n3\n')
+        monkeypatch.chdir(other)
+        assert await count.acall("words.txt") == 2
+        assert await count.acall(Path("words.txt")) == 2
+        output = await core.execute_tool(ToolInput("count", {"path": "words.txt"}))
+        assert (output.result, output.metadata["cached"]) == (2, True)
+        granted = ToolInput("count", {"path": "words.txt"}, permissions=("read:.",))
+        assert (await core.execute_tool(granted)).metadata["permissions"] == (f"read:{other}",)
+        monkeypatch.chdir(folder)
+        assert await count.acall("words.txt") == 3

@@ -135,7 +135,9 @@ _TABLE = (
         "Write a tool to a readable file, which %fact import reads.",
         words=("NAME[@VERSION]",),
         options=(
-            Option("--to", "Write to this file or directory (NAME.fact.py beside the notebook).", "FILE"),
+            Option(
+                "--to", "Write to this file or directory (NAME.fact.py in the working directory).", "FILE"
+            ),
             _REPLACE,
         ),
         examples=("%fact export slugify", "%fact export slugify@1.0 --to shared/slugify.fact.py"),

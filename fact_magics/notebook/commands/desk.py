@@ -15,6 +15,7 @@ from fact_magics.display.result import SCROLLED, scrolled
 from fact_magics.display.table import facts_table
 from fact_magics.errors import CellError, Interrupted
 from fact_magics.notebook.arguments import Arguments
+from fact_magics.permissions import working_directory
 from fact_magics.text import inert
 
 if TYPE_CHECKING:
@@ -50,9 +51,10 @@ class Desk:
     notebook: Host
 
     def path(self, text: str) -> Path:
-        """Expand ``~``, and resolve a relative path from the notebook's directory.
+        """Expand ``~``, and resolve a relative path from the working directory.
 
-        A null character, or ``~name`` for a user who does not exist, raises `CellError`.
+        A null character, ``~name`` for a user who does not exist, or a relative path in a working directory
+        that was deleted raises `CellError`.
         """
         try:
             path = Path(text).expanduser()
@@ -61,7 +63,7 @@ class Desk:
             is_path = False
         if not is_path:
             raise CellError(f"{text!r} is not a valid path.", hint="Give the path of a file.")
-        return self.session.directory / path
+        return path if path.is_absolute() else working_directory() / path
 
     def ask(
         self, work: Callable[[FactCore], Coroutine[Any, Any, T]], *, stopped: str = "%fact was stopped."

@@ -24,16 +24,29 @@ def test_what_can_t_be_a_path_is_one_line(fact, keep_tools):
                 fact(f"{line} {text}")
 
 
-def test_paths_start_at_the_notebook_s_directory_wherever_it_has_gone(
-    fact, keep_tools, folder, tmp_path, monkeypatch
-):
+def test_paths_start_at_the_working_directory_of_the_moment(fact, keep_tools, folder, tmp_path, monkeypatch):
     keep_tools("twice")
-    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
     fact("export twice")
     fact("history --to rows.json")
-    assert {path.name for path in folder.iterdir()} == {"twice.fact.py", "rows.json"}
-    (folder / ".env").write_text("FACT_MODEL=shelf\n")
-    assert str(folder / ".env") in fact("trust .env").plain
+    assert {path.name for path in elsewhere.iterdir()} == {"twice.fact.py", "rows.json"}
+    assert list(folder.iterdir()) == []
+    (elsewhere / ".env").write_text("FACT_MODEL=shelf\n")
+    assert str(elsewhere / ".env") in fact("trust .env").plain
+    assert "twice" in fact("import twice.fact.py --unsigned").plain
+
+
+def test_a_deleted_working_directory_is_one_line(fact, keep_tools, tmp_path, monkeypatch):
+    keep_tools("twice")
+    (tmp_path / "deleted").mkdir()
+    monkeypatch.chdir(tmp_path / "deleted")
+    (tmp_path / "deleted").rmdir()
+    with pytest.raises(CellError, match="The working directory was deleted"):
+        fact("export twice")
+    fact(f"export twice --to {tmp_path / 'twice.fact.py'}")
+    assert (tmp_path / "twice.fact.py").exists()
 
 
 def test_a_path_from_the_root_or_from_home_is_taken_as_it_is(workshop, notebook, folder, monkeypatch):
