@@ -1,4 +1,4 @@
-"""The async core, which works without a notebook: generate, run, remember."""
+"""The async core, which generates, runs and records tools without a notebook."""
 
 from fact_magics.core.fact_core import FactCore
 

@@ -35,7 +35,7 @@ class Order:
     Attributes
     ----------
     answers_request : bool
-        Whether a later request that is equal may reuse this version. It may not if a person wrote it.
+        Whether a later equal request may reuse this version; False if a person or a file gave the source.
     keeps_failures : bool
         Whether attempts that were not accepted are recorded.
     about : dict
@@ -99,7 +99,7 @@ class Acceptor:
         return version
 
     async def take(self, order: Order, write: Callable[[list[Attempt]], Awaitable[Accepted]]) -> ToolVersion:
-        """Let `write` produce a proven candidate, store it, and record every attempt.
+        """Call `write` for a proven candidate, store the candidate, and record every attempt.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class Acceptor:
             try:
                 version = await asyncio.shield(keeping)
             except asyncio.CancelledError:
-                # The transaction can't be stopped any more: the version is stored if it succeeds.
+                # The transaction can't be stopped any more; if it succeeds, the version is stored.
                 version = await keeping
             status = Status.OK
         except FactError:
@@ -144,9 +144,9 @@ class Acceptor:
         Parameters
         ----------
         refused : callable
-            Builds the error for a source that was not accepted, from the reason and its detail lines.
+            Builds the error for a source that was not accepted, from a reason and detail lines.
         files : InputFiles, optional
-            Finds the files that examples pass as paths; without it, examples can't read files.
+            Finds the files that examples pass as paths. If None, examples can't read these files.
         """
 
         async def prove(attempts: list[Attempt]) -> Accepted:

@@ -1,4 +1,4 @@
-"""Cached answers: where they are kept, and which of them may be kept and used."""
+"""The cache of answers: its tiers, and the rules for keeping and using an answer."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _AGREEING_RUNS = 2
 
 
 class Tier(Protocol):
-    """A place that stores answers by the key of their run. Its methods may have to wait."""
+    """A place, such as a database, that stores answers by the keys of their runs."""
 
     async def get(self, key: str) -> CacheEntry | None:
         """Find an answer that has not expired."""
 
     def put(self, entry: CacheEntry) -> None:
-        """Keep an answer. This may wait until the run's row is committed."""
+        """Keep an answer, immediately or when the run's row is committed."""
 
     async def forget(self, key: str) -> None:
         """Drop an answer."""
@@ -51,7 +51,7 @@ class DatabaseTier:
 
 
 class AnswerCache:
-    """All cached answers: first those in memory, read on the calling thread, then the tiers in order."""
+    """All cached answers: the memory comes first, read on the calling thread; then the tiers, in order."""
 
     def __init__(self, memory: MemoryCache, tiers: Sequence[Tier]) -> None:
         self._memory = memory
@@ -92,7 +92,7 @@ class AnswerCache:
 
 
 def may_serve(tool: LoadedTool, entry: CacheEntry) -> bool:
-    """Tell whether an entry may answer a run. If the tool is unproven, two runs must have agreed on it."""
+    """Tell whether an entry may answer a run. For an unproven tool, two runs must have given this answer."""
     return tool.metadata.proven or entry.confirmations >= _AGREEING_RUNS
 
 

@@ -1,4 +1,4 @@
-"""`FactCore`, the async core: generates tools, runs them and remembers both, without a notebook."""
+"""`FactCore`, the async core: generates tools, runs them and keeps their history, without a notebook."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class FactCore:
-    """Generate, run and remember tools, without a notebook.
+    """Generate, run and record tools without a notebook.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class FactCore:
             await self._sandbox.start()
 
     async def configure(self, settings: Settings) -> None:
-        """Apply changed settings, except for the places of the database and the logs."""
+        """Apply changed settings. The locations of the database and the logs stay the same."""
         known = self.settings
         if (settings.isolation, settings.limits) != (known.isolation, known.limits):
             await self._warming
@@ -118,7 +118,7 @@ class FactCore:
         return Protected(self._directory, settings.home, self._store.path, settings.trust_home)
 
     async def layers(self) -> tuple[str, ...]:
-        """Name the isolation layers in use; empty if tools written by a model can't be run."""
+        """List the isolation layers in use; empty if tools written by a model can't be run."""
         await self._warming
         return self._sandbox.layers()
 
@@ -161,7 +161,7 @@ class FactCore:
     # Tools. A name or version that does not exist raises `UnknownName`.
 
     async def tool(self, reference: str) -> Tool:
-        """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``, and pin a bare name to its current version."""
+        """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``; pin a name without a version to the current one."""
         return await self._toolbox.resolve(reference)
 
     async def look_up(self, reference: str) -> Tool:
@@ -169,7 +169,7 @@ class FactCore:
         return await self._toolbox.look_up(reference)
 
     def pinned(self, name: str) -> Tool | None:
-        """Return the version of a bare name that this session is pinned to, without waiting."""
+        """Return the version to which this session has pinned a name; None if the name is not pinned."""
         return self._toolbox.pinned(name)
 
     async def stored(self, reference: str) -> ToolVersion:
@@ -177,11 +177,11 @@ class FactCore:
         return await self._toolbox.stored(reference)
 
     async def current(self, name: str) -> ToolVersion | None:
-        """Find the version of a name that a new session uses."""
+        """Find the version that a new session uses for a name."""
         return await self._store.tools.get(name)
 
     async def versions(self, name: str) -> list[ToolVersion]:
-        """List the versions of a name, the highest first."""
+        """List the versions of a name, highest first."""
         return await self._toolbox.versions(name)
 
     async def version_by_id(self, tool_id: str) -> Tool | None:
@@ -190,7 +190,7 @@ class FactCore:
         return self._toolbox.give(version) if version is not None else None
 
     async def list_tools(self, search: str = "", limit: int = 100) -> list[ToolVersion]:
-        """List current versions: all, the latest first, or those that match `search`, the best first."""
+        """List current versions, newest first; with `search`, only those that match it, best match first."""
         if search:
             return await self._store.tools.search(search, limit)
         return await self._store.tools.latest(limit)
@@ -200,11 +200,11 @@ class FactCore:
         return await self._store.tools.names()
 
     async def roll_back(self, name: str, version: str) -> Tool:
-        """Make another version the current one of the toolbox and of this session."""
+        """Make another version the current one, in the toolbox and in this session."""
         return await self._toolbox.roll_back(name, version)
 
     async def remove_tool(self, name: str) -> int:
-        """Remove a name from the toolbox and return its number of versions; its history stays."""
+        """Remove a tool from the toolbox and return the number of its versions; its history stays."""
         return await self._toolbox.remove(name)
 
     async def generate(self, spec: ToolSpec, listener: Listener | None = None) -> Tool:
@@ -220,7 +220,7 @@ class FactCore:
         Raises
         ------
         GenerationFailed, ProviderError
-            No candidate was accepted. Every attempt is recorded, and nothing else changed.
+            No candidate was accepted. Every attempt is recorded; nothing else changes.
         CellError
             The name or an example can't be read, or a permission is malformed, dangerous, or grants nothing.
         """
@@ -230,7 +230,7 @@ class FactCore:
     async def edit_tool(
         self, name: str, source: str, *, timeout_seconds: float = 30.0, listener: Listener | None = None
     ) -> Tool:
-        """Store an edited source as a tool's next version, proven on the tool's contract.
+        """Prove an edited source on the tool's contract, and store it as the next version.
 
         Parameters
         ----------
@@ -240,7 +240,7 @@ class FactCore:
         Raises
         ------
         GenerationFailed
-            The source was not accepted. The attempt is recorded, and nothing else changed.
+            The source was not accepted. The attempt is recorded; nothing else changes.
         UnknownName
             There is no such tool.
         """
@@ -249,7 +249,7 @@ class FactCore:
         return self._toolbox.hold(version)
 
     async def export_tool(self, reference: str) -> str:
-        """Return a tool as the text of a file for `import_tool`, signed if a ``SECRET_KEY`` is set."""
+        """Return the text of a file that `import_tool` can read, signed if a ``SECRET_KEY`` is set."""
         from fact_magics.core import portable
 
         found = await self._toolbox.stored(reference)
@@ -267,7 +267,7 @@ class FactCore:
         timeout_seconds: float = 30.0,
         listener: Listener | None = None,
     ) -> Tool:
-        """Prove the tool in a file's text on its own contract, and store it as its name's next version.
+        """Prove the tool in a file's text on the contract in that file, and store it as the next version.
 
         Parameters
         ----------
@@ -278,17 +278,17 @@ class FactCore:
         unsigned : bool
             Accept a file without a signature even if a ``SECRET_KEY`` is set.
         command : str
-            The line of the notebook that imports; the hint about missing permissions repeats it.
+            The notebook's import command, which the hint about missing permissions repeats.
         timeout_seconds : float
             Wall-clock limit of each example.
 
         Raises
         ------
         TransferRefused
-            The text is not a tool's file, is from a newer version, was changed, or is not signed with this
-            key; or its tool fails its own examples here. Nothing has changed.
+            The text is not an exported tool, is from a newer version of fact_magics, was changed, or is not
+            signed with the ``SECRET_KEY``; or the tool fails its own examples here. Nothing is stored.
         CellError
-            A permission that the file asks for was not granted, or can't be granted.
+            The permissions differ from those that the file asks for, or one of them can't be granted.
         """
         from fact_magics.core import portable
         from fact_magics.core.importing import Consent, take_in
@@ -306,7 +306,7 @@ class FactCore:
     # Runs
 
     async def execute_tool(self, request: ToolInput, listener: Listener | None = None) -> ToolOutput:
-        """Run a tool. If it fails or its input does not fit, the output says so.
+        """Run a tool. A failure, or an input that does not fit, is reported in the output.
 
         Raises
         ------
@@ -319,9 +319,10 @@ class FactCore:
         return await self._runner.answer(tool.loaded, request, self._emitter(listener))
 
     def begin(self, tool: Tool, request: ToolInput) -> Plan | ToolOutput:
-        """Return the plan of a run for `execute`, or its output if it ends here. Works on any thread.
+        """Plan a run for `execute`, or return the run's output if it is known already. Works on any thread.
 
-        A run ends here if its input is refused or its answer is in memory. The next `flush` commits its row.
+        The output is known if the input is refused or the answer is in memory. The next `flush` commits the
+        run's row.
         """
         return self._runner.begin(tool.loaded, request)
 
@@ -340,7 +341,7 @@ class FactCore:
         return self._runner.refuse(tool.loaded, parameters, refused)
 
     def conclude(self, planned: Plan, outcome: Outcome, started: float) -> ToolOutput:
-        """Build the output of a run in the notebook's process. The next `flush` commits its row."""
+        """Build the output of a run in the notebook's process. The next `flush` commits the run's row."""
         return self._runner.conclude(planned, outcome, started)
 
     # History
@@ -351,7 +352,7 @@ class FactCore:
         Parameters
         ----------
         tool_id : str
-            A version's id; or a tool's name, for the runs of all its versions.
+            The id of a version, or the name of a tool to list the runs of all its versions.
         limit : int
             The largest number of rows.
         """
@@ -368,13 +369,13 @@ class FactCore:
         return await self._store.history.generations(**chosen)
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
-        """Find a run, or the attempts of a generation, by its id or an unambiguous beginning of it."""
+        """Find a run, or the attempts of a generation, by id or an unambiguous beginning of the id."""
         await self.flush()
         history = self._store.history
         return await history.find_run(row_id) or await history.attempts(row_id) or None
 
     async def find_session(self, session_id: str) -> SessionRow | None:
-        """Find a session by its id or an unambiguous beginning of it."""
+        """Find a session by id or an unambiguous beginning of the id."""
         return await self._store.sessions.find(session_id)
 
     async def flush(self) -> None:
@@ -391,9 +392,9 @@ class FactCore:
 
     @property
     def database_path(self) -> Path:
-        """The database file."""
+        """The path of the database file."""
         return self._store.path
 
     def cache_stats(self) -> CacheStats:
-        """Count the answers in memory."""
+        """Return statistics of the answers in memory."""
         return self._memory.stats()

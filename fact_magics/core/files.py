@@ -1,7 +1,7 @@
 """Find and check files that are passed as ``Path`` arguments, and identify them by their content.
 
-A tool reads a file when it runs, so the file's content is part of the run's key, and an answer is kept only
-if the file did not change during the run.
+The tool reads the files during its run. So their contents are part of the run's key, and the answer is kept
+only if no file changed during the run.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class InputFile(NamedTuple):
     Attributes
     ----------
     path : str
-        The absolute path that the tool gets, with links not followed.
+        The absolute path that the tool gets; links are not resolved.
     real : str
-        The path with links followed.
+        The absolute path with links resolved.
     state : tuple of int
-        Changes when the file changes: device, inode, size, times of the last changes.
+        Device, inode, size and times of the last changes, which show whether the file has changed.
     digest : bytes
         Digest of the content; empty if the run's answer is not kept.
     settled : bool
-        Whether the last change was long enough ago that any later change alters `state`.
+        Whether the last change was so long ago that any later change will alter `state`.
     """
 
     path: str
@@ -69,7 +69,7 @@ class InputFile(NamedTuple):
 
     @property
     def permission(self) -> str:
-        """The permission of the run to read this file."""
+        """The permission to read this file."""
         return Permission("read", self.real).text
 
 
@@ -79,7 +79,7 @@ class InputFiles:
     Parameters
     ----------
     protected : Protected
-        Places whose files can't be passed without a permission; relative paths start in its `directory`.
+        Places whose files are dangerous to pass. Relative paths start in `protected.directory`.
     """
 
     def __init__(self, protected: Protected) -> None:
@@ -103,18 +103,18 @@ class InputFiles:
         name : str
             The tool's name, for messages.
         given : mapping
-            The input before it was validated. A path that is missing here is a default of the tool: nobody
-            passed it, so it is not an input file.
+            The input before it was validated. A path that is missing here is a default of the tool, not an
+            input file.
         permissions : tuple of str
-            Permissions of the run. A path that they cover is not an input file: it may be missing or a
-            directory.
+            Permissions of the run. A path that they cover is not an input file: it may be a directory, or
+            not exist.
         digests : bool
             Whether to read the contents. This takes time, so don't do it on an event loop.
 
         Returns
         -------
         (dict, tuple of InputFile)
-            The input with absolute paths, without defaults that don't exist; and each file once.
+            The input with absolute paths, but without default paths that don't exist; and the files.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class InputFiles:
                 ) from None
 
     def are_unchanged(self, files: Iterable[InputFile]) -> bool:
-        """Tell whether files are the same as when they were taken; may read them again."""
+        """Tell whether the files have not changed since `take` found them; may read them again."""
         for file in files:
             try:
                 if os.path.realpath(file.path) != file.real or _state(Path(file.real).stat()) != file.state:
@@ -243,7 +243,7 @@ class _UnfitError(Exception):
 
 
 class _LeftToToolError(Exception):
-    """A default path that nobody passed and that does not exist here; the tool itself fills it in."""
+    """A path is a default that nobody passed and does not exist; the tool fills in the default itself."""
 
 
 def _paths_in(given: object) -> frozenset[Path]:
@@ -251,7 +251,7 @@ def _paths_in(given: object) -> frozenset[Path]:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Yield each text in a normalised value, paths as texts."""
+    """Yield each string and each path in a normalised value, as strings."""
     match value:
         case str() | Path():
             yield str(value)
@@ -265,7 +265,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _replaced(value: object, place: str, take: Callable[[Path, str], Path]) -> object:
-    """Copy a validated value, and replace each path in it by the result of `take`."""
+    """Copy a validated value, and replace each path in the copy by the result of `take`."""
     match value:
         case Path():
             return take(value, place) if type(value) is _KIND else value

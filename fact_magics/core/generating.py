@@ -1,4 +1,4 @@
-"""Generate a tool with a model, or take one that a person edited."""
+"""Generate a tool with a model, or accept a source that a person edited."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 async def generate(spec: ToolSpec, settings: Settings, acceptor: Acceptor, emit: Listener) -> ToolVersion:
-    """Return the version that an equal request produced before, or generate one; see `FactCore.generate`."""
+    """Return the version that an equal request produced, or generate a new one; see `FactCore.generate`."""
     tool_name(spec.name)
     if not (spec.examples or spec.examples_read) and ">>>" in spec.description:
         body = read_body(spec.description, spec.name)
@@ -59,7 +59,7 @@ async def _known(spec: ToolSpec, store: Store) -> ToolVersion | None:
 async def edit(
     current: ToolVersion, source: str, timeout_seconds: float, acceptor: Acceptor, emit: Listener
 ) -> ToolVersion:
-    """Store an edited source as the next version, proven on the contract of `current`.
+    """Prove an edited source on the contract of `current`, and store it as the next version.
 
     If a version with this source exists, it becomes the current one instead. See `FactCore.edit_tool` for
     the errors.
@@ -67,7 +67,7 @@ async def edit(
     if _trimmed(source) == _trimmed(current.source):
         source = current.source
     spec = _spec_of(current, timeout_seconds)
-    # Repeating a request returns what the model wrote for it, not a later edit.
+    # A repeated request must return the version that the model wrote, not a later edit.
     order = Order(spec, emit, "edit", answers_request=False, about={"provider": HAND})
     if (same := await acceptor.reuse_same(order, source)) is not None:
         return same
@@ -84,7 +84,7 @@ async def edit(
 
 
 def _trimmed(source: str) -> str:
-    """Remove the differences that a cell makes by itself: line ends, and blank space around the text."""
+    """Remove differences that a cell introduces: line endings, and blank space around the text."""
     return source.replace("\r\n", "\n").strip()
 
 
@@ -107,6 +107,6 @@ def refuse_withheld_key(model: str | None, settings: Settings) -> None:
     model = model or settings.model or "claude-"
     if model.startswith(("claude-", "anthropic/")) and "ANTHROPIC_API_KEY" in settings.withheld:
         raise ProviderError(
-            "The Anthropic key was found in a file that also sets the address it is sent to.",
+            "The Anthropic key can't be used yet: its file also sets the address that receives the key.",
             hint=f"{settings.notes[0]}; or add --model shelf to use no model.",
         )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Tool:
     """A stored tool as a function: its calls are validated, isolated, cached and recorded.
 
-    It always runs the same version, even if another one becomes current.
+    A `Tool` always runs the same version, even if another version becomes current.
 
     Examples
     --------
@@ -36,7 +36,7 @@ class Tool:
         doc = loaded.signature.doc or loaded.metadata.description
         if loaded.metadata.permissions:
             doc += f"\n\nAllowed: {', '.join(loaded.metadata.permissions)}"
-        self.__doc__ = inert(doc)  # what `help` prints
+        self.__doc__ = inert(doc)  # `help` prints this
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the tool and return its value; raises a `FactError` if it fails."""
@@ -52,42 +52,42 @@ class Tool:
 
     @property
     def loaded(self) -> LoadedTool:
-        """The version, ready to run."""
+        """The tool's version, ready to run."""
         return self._loaded
 
     @property
     def stored(self) -> ToolVersion:
-        """The version as it is stored."""
+        """The tool's version, as it is stored."""
         return self._loaded.stored
 
     @property
     def metadata(self) -> ToolMetadata:
-        """Its metadata: description, contract, permissions, author."""
+        """The metadata: description, contract, permissions, author."""
         return self._loaded.metadata
 
     @property
     def id(self) -> str:
-        """Its id in the database."""
+        """The version's id in the database."""
         return self._loaded.metadata.id
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The tool's name."""
         return self._loaded.metadata.name
 
     @property
     def version(self) -> str:
-        """Its semantic version."""
+        """The semantic version."""
         return self._loaded.metadata.version
 
     @property
     def source(self) -> str:
-        """Its source."""
+        """The tool's source."""
         return self._loaded.stored.source
 
     @property
     def text(self) -> str:
-        """Its signature as Python writes it."""
+        """The tool's signature in Python syntax."""
         return self._loaded.signature.text
 
     def __eq__(self, other: object) -> bool:
@@ -103,8 +103,8 @@ class Tool:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The process that unpickles this needs a `Tool` of its own core. The function is named, not
-        # imported, because it is in a module above the core.
+        # Unpickling must build a `Tool` that belongs to the core of its own process. The function is looked
+        # up by name, because this module must not import from a layer above the core.
         return resolve_name("fact_magics.tools:_unpickled"), (self.stored.reference, self.id)
 
     def __repr__(self) -> str:
@@ -114,15 +114,15 @@ class Tool:
         return f"<Tool {self.text} · {self.version} · {proof}{allowed}>"
 
     def json_schema(self) -> dict[str, Any]:
-        """Return the JSON Schema (draft 2020-12) of its parameters."""
+        """Return the JSON Schema (draft 2020-12) of the parameters."""
         return self._loaded.signature.json_schema()
 
     def to_anthropic(self) -> dict[str, Any]:
-        """Return its definition for Anthropic's Messages API."""
+        """Return the tool's definition for Anthropic's Messages API."""
         return {"name": self.name, "description": self._description, "input_schema": self.json_schema()}
 
     def to_openai(self) -> dict[str, Any]:
-        """Return its definition for OpenAI's chat API."""
+        """Return the tool's definition for OpenAI's chat API."""
         function = {"name": self.name, "description": self._description, "parameters": self.json_schema()}
         return {"type": "function", "function": function}
 

@@ -48,15 +48,15 @@ async def take_in(
     acceptor: Acceptor,
     emit: Listener,
 ) -> ToolVersion:
-    """Prove a file's tool on its own contract, and store it as the next version of its name.
+    """Prove a file's tool on the file's contract, and store it as the next version of its name.
 
-    If the same tool is stored already, its version becomes the current one instead. A tool that is refused
-    leaves no record. See `FactCore.import_tool` for the errors.
+    If the same tool is stored already, its version becomes the current one instead. A refused tool leaves no
+    record. See `FactCore.import_tool` for the errors.
 
     Parameters
     ----------
     key : SecretStr, optional
-        The ``SECRET_KEY`` of the settings. Without it, signatures are not checked.
+        The ``SECRET_KEY`` of the settings. If None, signatures are not checked.
     """
     tool_name(file.name)
     _refuse_unsigned(file, key, unsigned=consent.unsigned)
@@ -69,7 +69,7 @@ async def take_in(
     if (same := await acceptor.reuse_same(order, file.source)) is not None:
         return same
     await acceptor.sandbox.check(spec.permissions)
-    # An example may name a file of this machine, and a tool with permissions could send its content away.
+    # An example may name a file on this machine, and a tool with permissions could send the content away.
     files = None if spec.permissions else acceptor.files
 
     def refused(why: str, details: tuple[str, ...]) -> TransferRefused:
@@ -97,9 +97,9 @@ def _refuse_unsigned(file: ToolFile, key: SecretStr | None, *, unsigned: bool) -
 
 
 def author_of(file: ToolFile, permissions: Sequence[str] = ()) -> Author:
-    """Name the author of a file's tool. Only the shelf as author can be verified; others are claims."""
+    """Name the author of a file's tool. Only the shelf can be verified; any other author is a claim."""
     if file.provider == SHELF and not permissions:
-        with suppress(ValueError):  # the shelf's tool can't be given that name
+        with suppress(ValueError):  # the tool of the shelf can't be renamed to this name
             if is_shipped(file.source, file.model, file.name):
                 return Author(SHELF, file.model)
     claims_provider = file.provider in (IMPORTED, file.model) or file.model.startswith(f"{file.provider}/")
@@ -108,7 +108,7 @@ def author_of(file: ToolFile, permissions: Sequence[str] = ()) -> Author:
 
 
 def _refuse_ungranted(file: ToolFile, consent: Consent, directory: Path) -> None:
-    """Refuse an import whose granted permissions differ from those that the file asks for."""
+    """Refuse an import if the granted permissions differ from those that the file asks for."""
     asked = normalised(file.permissions, directory)
     given = normalised(consent.permissions, directory)
     if missing := [permission for permission in asked if permission not in given]:

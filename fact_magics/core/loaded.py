@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fact_magics.core.files import InputFile
     from fact_magics.signature import Signature
 
-# Equal values of one of these types are the same input, except for 0.0 and -0.0.
+# Two equal values of the same type from this set are the same input, except for 0.0 and -0.0.
 _COMPARABLE = frozenset({str, int, bool, float, type(None)})
 _SHORT_BYTES = 1024
 _REMEMBERED = 256
@@ -74,13 +74,13 @@ class LoadedTool:
             return arguments, ""
         digest = self._key_prefix.copy()
         digest.update(arguments)
-        for file in files:  # the input holds their names, but not their targets and contents
+        for file in files:  # the arguments contain the paths, but not the link targets or contents
             digest.update(b"\0%b\0%b" % (file.real.encode("utf-8", "surrogateescape"), file.digest))
         return arguments, digest.hexdigest()
 
     @cached_property
     def _key_prefix(self) -> Any:
-        """The digest of the part that all keys share: name, content, Python and packages."""
+        """The digest of the parts that all keys of this tool share: name, content, Python, packages."""
         digest = hashlib.blake2b(digest_size=20)
         for part in (self.metadata.name, self.stored.content_hash, sys.version, *_versions(self.imports)):
             digest.update(part.encode() + b"\0")
@@ -95,28 +95,28 @@ class LoadedTool:
 
     @cached_property
     def takes_paths(self) -> bool:
-        """Whether its input may name files, which its runs may then read."""
+        """Whether the input may name files, which the run may then read."""
         return self.signature.takes_paths
 
     @cached_property
     def reaches_out(self) -> bool:
-        """Whether its runs may use anything besides their input: permissions or files."""
+        """Whether a run may use anything outside the sandbox: permissions, or files that the input names."""
         return bool(self.metadata.permissions) or self.takes_paths
 
     @cached_property
     def self_contained(self) -> bool:
-        """Whether its source can use nothing but its input."""
+        """Whether the tool can use nothing but its input, judging by its source."""
         return ToolSource(self.stored.source, self.metadata.name).is_self_contained
 
     @cached_property
     def verified(self) -> bool:
-        """Whether it is from the shelf, and its source is still the one that ships with fact_magics."""
+        """Whether the tool is from the shelf, with the same source as the one that ships with fact_magics."""
         metadata = self.metadata
         return metadata.provider == SHELF and is_shipped(self.stored.source, metadata.model, metadata.name)
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """The part of an output's metadata that names the tool."""
+        """The part of an output's metadata that describes the tool."""
         metadata = self.metadata
         return {
             "tool": metadata.name,

@@ -38,7 +38,7 @@ def _read_scalar(wire: bytes) -> Any:
 
 
 def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
-    """Build the output of a run from a cache entry; `started` is the `time.perf_counter` of its start."""
+    """Build the output of a run from a cache entry; `started` means the same as in `finished_output`."""
     result = read_answer(entry)
     metadata = {
         **plan.tool.about,
@@ -72,9 +72,9 @@ def finished_output(plan: Plan, outcome: Outcome, started: float, protected: Pro
     Parameters
     ----------
     started : float
-        The `time.perf_counter` of the run's start.
+        The value of `time.perf_counter` at the start of the run.
     protected : Protected
-        Places for which an error's hint must not suggest a permission.
+        Places for which the hint of an error must not suggest a permission.
     """
     status, value, wire = outcome.status, None, None
     error = ""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Plan(NamedTuple):
     """A run whose input was validated.
 
-    It is a tuple because even an answer from memory needs a plan, and a frozen dataclass would take 1 µs
-    longer.
+    A plan is a tuple because even an answer from memory needs one, and a frozen dataclass would take 1 µs
+    longer to build.
 
     Attributes
     ----------
@@ -68,14 +68,14 @@ def plan_run(
     permissions: tuple[str, ...] = (),
     files: InputFiles | None = None,
 ) -> Plan:
-    """Validate a run's input and compute its key.
+    """Validate the input of a run, and compute the run's key.
 
     Parameters
     ----------
     permissions : tuple of str
         Permissions granted to this run alone, checked and in canonical form.
     files : InputFiles, optional
-        Finds and reads the files that the input names; without it, the run can't read files.
+        Finds and reads the files that the input names. If None, the run gets no permission for them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The file of an exported tool: a Python module under a block of comments that describes it.
+"""The file of an exported tool: a block of comments that describes the tool, then its Python module.
 
 The block has the form of inline script metadata with TOML inside, so that people and programs can read it::
 
@@ -11,7 +11,7 @@ The block has the form of inline script metadata with TOML inside, so that peopl
     def slugify(text: str) -> str:
 
 The source follows after one empty line, exactly as it is stored. Nothing in the block is trusted. The digest
-at its end shows that nothing was changed by accident. The signature, if there is one, shows that its author
+at the end of the block reveals accidental changes. The signature, if there is one, shows that the exporter
 had the key.
 """
 
@@ -42,10 +42,10 @@ MAX_BYTES = 1_000_000
 
 _OPENING = "# /// fact-tool\n"
 _CLOSING = "# ///"
-# No later format may change this line, so that an old reader can tell a new file from a broken one.
+# Later formats must keep this line, so that an old reader can tell a newer file from a broken one.
 _FORMAT_LINE = re.compile(r"format = ([0-9]{1,9})")
 
-# tomllib takes quadratic time and memory for a dotted key, so only the lines that `write` makes are accepted.
+# tomllib takes quadratic time and memory for a dotted key, so `read` accepts only forms that `write` uses.
 # The quantifiers are possessive so that a hostile line can't make the match backtrack.
 _STRING = r'"(?:[^"\\]|\\.)*+"'
 _LINE = re.compile(rf"|\[[a-z]+\]|[a-z_]+ = (?:{_STRING}|\[(?:{_STRING}(?:, )?)*+\]|[0-9]{{1,9}}|true|false)")
@@ -53,7 +53,7 @@ _LONG_STRING = re.compile(r"contract = ('''|\"\"\")")
 
 _SIGNED = b"fact_magics tool file\0"
 
-# Bounded, because the user gets all of them on one line to copy.
+# Limited, because a hint may show all items on one line to copy.
 _Few = Annotated[list[str], Field(max_length=100)]
 _Number = Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")]
 
@@ -94,7 +94,7 @@ class _Block(_Table):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFile:
-    """The claims of a file about its tool; the names are those of `ToolMetadata`.
+    """The claims of a file about its tool; `ToolMetadata` describes the fields that are not listed here.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class ToolFile:
     source : str
         The module, exactly as it was stored.
     signature : str
-        Empty in an unsigned file; `is_signed_by` checks it.
+        Empty in an unsigned file; `is_signed_by` checks the signature.
     """
 
     name: str
@@ -125,14 +125,14 @@ class ToolFile:
     _text: str = field(default="", repr=False, compare=False)
 
     def is_signed_by(self, key: SecretStr) -> bool:
-        """Tell whether the file was signed with this key; the time does not depend on the answer."""
+        """Tell whether the file was signed with this key; compares in constant time."""
         return hmac.compare_digest(_signature(self._text, key).encode(), self.signature.encode())
 
 
 def write(version: ToolVersion, key: SecretStr | None = None) -> str:
     """Write a stored version as the text of a file, signed if there is a key.
 
-    Save the text as UTF-8, without converting line ends.
+    Save the text as UTF-8, and do not convert its line endings.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
 
 
 def decode(data: bytes) -> str:
-    """Decode a file's bytes; raises `TransferRefused` if they are too many or not text."""
+    """Decode a file's bytes; raises `TransferRefused` if the file is too large or not text."""
     if len(data) > MAX_BYTES:
         raise _refused(f"it is larger than {MAX_BYTES:,} bytes")
     if b"\0" in data:
@@ -190,13 +190,13 @@ def decode(data: bytes) -> str:
     except UnicodeDecodeError:
         raise _refused("it is not UTF-8") from None
     if text.partition("\n")[0].endswith("\r"):
-        # A checkout of a repository may convert line ends. The digest shows whether anything else changed.
+        # A Git checkout may convert line endings. The digest shows whether anything else changed.
         text = text.replace("\r\n", "\n")
     return text
 
 
 def read(text: str) -> ToolFile:
-    """Read a file that `write` wrote, without running any of it.
+    """Read the text of a file that `write` made; none of its code is run.
 
     Raises
     ------
@@ -298,11 +298,11 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def _escaped(character: str) -> str:
-    """Escape characters that a line can't hold, that are invisible, or that reorder text on screen."""
+    """Escape a character that a line can't contain, that is invisible, or that reorders text on screen."""
     if character in _ESCAPES:
         return _ESCAPES[character]
     if character.isprintable() or "\ud800" <= character <= "\udfff":
-        return character  # a surrogate has no escape in TOML and no form in UTF-8, so `write` refuses it
+        return character  # neither TOML nor UTF-8 can represent a surrogate, so `write` refuses it
     code = ord(character)
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
@@ -321,6 +321,6 @@ def _long_string(name: str, text: str) -> list[str]:
     if literal and "'''" not in text:
         return [f"{name} = '''", *lines, "'''"]
     escaped = ["".join(map(_escaped, line)) for line in lines]
-    # This line alone would close the block.
+    # An unescaped line "///" would close the block.
     escaped = ["\\u002f//" if line == "///" else line for line in escaped]
     return [f'{name} = """', *escaped, '"""']

@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from fact_magics.core.plan import Plan
     from fact_magics.tool import Attempt, ToolOutput, ToolSpec
 
-    # An answer from memory: the run, its entry, its duration in milliseconds, and its time (`time.time`).
+    # A run that the cache answered: plan, cache entry, duration in milliseconds, and time (`time.time`).
     _Cached = tuple[Plan, CacheEntry, float, float]
 
 T = TypeVar("T")
 
-# Characters of an input or output in a row. Rows are for people to read; whole results are in the cache.
+# The largest input or output in a row, in characters. Rows are for people; the cache keeps whole results.
 _DATA_LIMIT = 200_000
 # The largest number of rows that wait while the database can't be written.
 _WAITING_LIMIT = 10_000
 
 
 class Recorder:
-    """Holds the rows of a session until they are committed.
+    """Keeps the rows of a session until they are committed.
 
-    Rows can be added on any thread, without waiting. The row of an answer from memory is built when it is
-    committed, because building it takes longer than the answer.
+    Rows can be added on any thread, without waiting. The row of a cached answer is built only for the commit,
+    because building it takes longer than an answer from memory.
     """
 
     def __init__(self, store: Store, session_id: str) -> None:
@@ -53,7 +53,7 @@ class Recorder:
             await self._store.commit(executions=rows, cache_entries=entries)
 
     def flush_blocking(self) -> None:
-        """Do the same as `flush`, from a thread without a loop."""
+        """Commit the waiting rows as `flush` does, from a thread without an event loop."""
         with self._taken() as (rows, entries):
             self._store.commit_blocking(rows, entries)
 
@@ -63,7 +63,7 @@ class Recorder:
         try:
             yield [self._cached_row(*row) if isinstance(row, tuple) else row for row in rows], entries
         except Exception:
-            # A cancelled commit is not an `Exception`: the store completes it nevertheless.
+            # `CancelledError` is not an `Exception`: the store completes a cancelled commit nevertheless.
             self._pending.extendleft(reversed(rows[-_WAITING_LIMIT:]))
             self._entries.extendleft(reversed(entries))
             raise
@@ -119,7 +119,7 @@ class Recorder:
         self._add(tool, Status.INVALID, input_data=given, error=known["error"], details=details)
 
     def add_ended(self, planned: Plan, status: Status, error: str, duration_ms: float) -> None:
-        """Record a run without an outcome: the user stopped it, or it could not be isolated."""
+        """Record a run that has no outcome, because the user stopped it or it could not be isolated."""
         self._add(
             planned.tool,
             status,
@@ -146,7 +146,7 @@ class Recorder:
     def generation_rows(
         self, spec: ToolSpec, attempts: Sequence[Attempt], *, tool_id: str | None = None
     ) -> list[GenerationRow]:
-        """Build the rows of a generation; `tool_id` is the version made from its accepted attempt."""
+        """Build the rows of a generation; `tool_id` is the id of the version from its accepted attempt."""
         generation_id = new_id()
         return [
             GenerationRow(
@@ -175,7 +175,7 @@ class Recorder:
 
 def _all_of(waiting: deque[T]) -> list[T]:
     taken: list[T] = []
-    with suppress(IndexError):  # another thread may take some of them
+    with suppress(IndexError):  # another thread may take the last one
         while waiting:
             taken.append(waiting.popleft())
     return taken
@@ -183,7 +183,7 @@ def _all_of(waiting: deque[T]) -> list[T]:
 
 def _input(arguments: bytes) -> str:
     read = decode(arguments)
-    assert isinstance(read, dict)  # noqa: S101 - `Signature.wire` writes nothing else
+    assert isinstance(read, dict)  # noqa: S101 - `Signature.wire` always writes a dict
     named = read["kwargs"]
     return _text(plain({**{f"{index}": value for index, value in enumerate(read["args"])}, **named}))
 

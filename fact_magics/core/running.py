@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 class Runner:
     """Runs tools.
 
-    `answer` does all steps: it plans the run, refuses it if its input does not fit, looks for its answer in
-    the cache, executes it if there is none, and records it.
+    `answer` does all steps of a run: plan it, refuse an input that does not fit, look for an answer in the
+    cache, execute the tool if there is no answer, and record the run.
 
-    A notebook's cell does this in two calls, `begin` on its own thread and `execute` on the core's loop,
-    because changing threads would take longer than an answer from memory.
+    A notebook's cell does these steps in two calls: `begin` on the cell's own thread, then `execute` on the
+    core's loop. Changing threads first would take longer than an answer from memory.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Runner:
         self._process = os.getpid()
 
     async def aclose(self) -> None:
-        """Stop and record the current runs, and refuse later calls of tools that outlive the core."""
+        """Stop and record the current runs, and refuse later calls to tools that outlive the core."""
         self._closed = True
         running = list(self._running)
         for task in running:
@@ -94,9 +94,10 @@ class Runner:
         return begun
 
     def begin(self, tool: LoadedTool, request: ToolInput) -> Plan | ToolOutput:
-        """Return the plan of a run, or its output if its input is refused or its answer is in memory.
+        """Plan a run, or return its output if the input is refused or the answer is in memory.
 
-        This is fast, unless the input names files, which are read. The next commit includes the output's row.
+        This is fast unless it must read files that the input names. The next commit includes the row of an
+        output.
         """
         try:
             planned = self.plan(tool, request)
@@ -109,7 +110,7 @@ class Runner:
         return self._cached(planned, entry, started)
 
     def plan(self, tool: LoadedTool, request: ToolInput) -> Plan:
-        """Check a run's permissions, validate its input and compute its key; reads the files of the input.
+        """Check a run's permissions, validate its input and compute its key; reads the files in the input.
 
         Raises
         ------
@@ -123,8 +124,8 @@ class Runner:
         if request.permissions or tool.reaches_out:
             files, protected = self._files, self._files.protected
             own = granted(request.permissions, protected, confirmed=request.yes_really)
-            # Dangerous permissions were confirmed when the tool was accepted. But by now they may cover a
-            # place that is never granted.
+            # The user confirmed dangerous permissions when the tool was accepted. This refuses only those
+            # that now cover a place that is never granted.
             refuse_dangerous(tool.metadata.permissions, protected, confirmed=True)
         return plan_run(
             tool,
@@ -150,11 +151,11 @@ class Runner:
     async def execute(self, planned: Plan, emit: Listener) -> ToolOutput:
         """Get the output of a planned run from a cache tier, an identical run in progress, or the sandbox.
 
-        Its row is committed when this returns or raises.
+        The run's row is committed when this returns or raises.
         """
         started = time.perf_counter()
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine that runs on a loop is in one
+        assert task is not None  # noqa: S101 - a coroutine always runs in a task here
         self._running.add(task)
         try:
             entry = await self._answers.get(planned)
@@ -178,7 +179,7 @@ class Runner:
         return output
 
     async def _settle(self, output: ToolOutput) -> None:
-        """Commit the waiting rows; if that fails, the output is kept and gets a warning."""
+        """Commit the waiting rows; if that fails, add a warning to the output."""
         try:
             await asyncio.shield(self._recorder.flush())
         except StoreError as error:
@@ -189,7 +190,7 @@ class Runner:
         outcome = joined or await self._lead(planned, emit)
         result = finished_output(planned, outcome, started, self._files.protected)
         self._recorder.add_run(planned, result)
-        # One run confirms an answer once, even if several callers waited for it.
+        # A run confirms its answer only once, even if several callers waited for that run.
         keeps = bool(planned.key) and joined is None and may_keep(planned.tool, outcome)
         if keeps and planned.files and not await asyncio.to_thread(self._files.are_unchanged, planned.files):
             keeps = False
@@ -206,7 +207,7 @@ class Runner:
         return result.output
 
     def conclude(self, planned: Plan, outcome: Outcome, started: float) -> ToolOutput:
-        """Build the output of a run in the notebook's kernel, and record it; its answer is not cached."""
+        """Build and record the output of a run in the notebook's kernel; the answer is not cached."""
         result = finished_output(planned, outcome, started, self._files.protected)
         if outcome.status is Status.INTERRUPTED:
             result.output.metadata["error"] = "interrupted"
@@ -215,9 +216,9 @@ class Runner:
         return result.output
 
     async def _join(self, planned: Plan, emit: Listener) -> Outcome | None:
-        """Wait for an identical run in progress; None if there is none, or if it gave no answer.
+        """Wait for an identical run in progress, and return its outcome; None if there is no such answer.
 
-        If that run fails, its failure is not shared, because it may have had less time or memory.
+        The failure of the other run is not shared, because that run may have had less time or memory.
         """
         if not planned.key or planned.fresh:
             return None
@@ -233,7 +234,7 @@ class Runner:
         return None
 
     async def _lead(self, planned: Plan, emit: Listener) -> Outcome:
-        """Run in the sandbox; identical runs that start meanwhile get the same outcome."""
+        """Run the tool in the sandbox; identical runs that start meanwhile share a successful outcome."""
         done: asyncio.Future[Outcome | None] = self._loop.create_future()
         leads = bool(planned.key) and planned.key not in self._in_flight
         if leads:
@@ -267,7 +268,7 @@ class Runner:
     def _log_of(self, tool: LoadedTool) -> Log:
         return self._log.bind(operation="run", tool=tool.metadata.name, tool_id=tool.metadata.id)
 
-    # A tool as a function: the same run, from any thread or event loop.
+    # Tools called as functions, from any thread or event loop.
 
     def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool and return its value; blocks the calling thread."""
@@ -278,7 +279,8 @@ class Runner:
         with suppress(RuntimeError):
             if asyncio.get_running_loop() is self._loop:
                 raise FactError(
-                    f"{tool.metadata.name} can't be called here without await: it would block its own loop.",
+                    f"{tool.metadata.name} can't be called here without await: "
+                    "the call would block the event loop that it needs.",
                     hint=f"Write: await {tool.metadata.name}.acall(…)",
                 )
         refuse_fork(self._process)
@@ -307,7 +309,7 @@ class Runner:
         return _value(await Job(self._loop, self.execute(planned, echo.put)).wait_awaited(echo.pump))
 
     def _value_of(self, planned: Plan, entry: CacheEntry) -> Any:
-        """Return the value without a `ToolOutput`, which would double the time of a call."""
+        """Return the value directly, because building a `ToolOutput` would double the time of a call."""
         started = time.perf_counter()
         value = read_answer(entry)
         self._recorder.add_cached(planned, entry, (time.perf_counter() - started) * 1000)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fact_magics.store import Store
     from fact_magics.tool import ToolVersion
 
-# How many versions stay loaded; each takes a few kilobytes.
+# The largest number of loaded versions; each takes a few kilobytes.
 _LOADED_LIMIT = 512
 _LISTED_VERSIONS = 8
 
@@ -35,7 +35,7 @@ class Toolbox:
         self._pinned: dict[str, Tool] = {}
 
     async def resolve(self, reference: str) -> Tool:
-        """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``, and pin a bare name to its current version."""
+        """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``; pin a name without a version to the current one."""
         tool = await self.look_up(reference)
         if reference != tool.name or self.pinned(reference):
             return tool
@@ -59,11 +59,11 @@ class Toolbox:
         return found
 
     def pinned(self, name: str) -> Tool | None:
-        """Return the version of a bare name that this session is pinned to, without waiting."""
+        """Return the version to which this session has pinned a name; None if the name is not pinned."""
         return self._pinned.get(name)
 
     def hold(self, version: ToolVersion) -> Tool:
-        """Pin the bare name to this version from now on."""
+        """Make the session use this version for its name from now on."""
         tool = self._pinned[version.metadata.name] = self.give(version)
         return tool
 
@@ -78,23 +78,23 @@ class Toolbox:
         return Tool(loaded, self._runner)
 
     async def versions(self, name: str) -> list[ToolVersion]:
-        """List the versions of a name, the highest first."""
+        """List the versions of a name, highest first."""
         found = await self._store.tools.versions(name)
         if not found:
             raise await self._unknown(name, None)
         return found
 
     async def roll_back(self, name: str, wanted: str) -> Tool:
-        """Make another version the current one of the toolbox and of this session."""
+        """Make another version the current one, in the toolbox and in this session."""
         found = await self._get(name, wanted)
         tool = self.give(found)
         await self._store.tools.set_current(name, tool.id, session_id=self._session_id)
         return self.hold(found)
 
     async def remove(self, name: str) -> int:
-        """Remove a name from the toolbox and return its number of versions; its history stays.
+        """Remove a tool from the toolbox and return the number of its versions; its history stays.
 
-        Handles in notebooks continue to work, and so do other sessions that have pinned the tool.
+        A `Tool` in a notebook continues to work, and so do other sessions that have pinned the tool.
         """
         removed = await self._store.tools.remove(name)
         if not removed:

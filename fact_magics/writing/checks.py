@@ -28,7 +28,7 @@ _UNUSABLE = {
 
 
 def check(source: ToolSource, examples: Iterable[Example] = ()) -> tuple[str, ...]:
-    """Check a candidate's text, and that its signature fits the examples.
+    """Check a candidate's text, and whether its signature fits the examples.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def check(source: ToolSource, examples: Iterable[Example] = ()) -> tuple[str, ..
 def _syntax_fault(source: ToolSource) -> str:
     fault = source.parsed
     if isinstance(fault, ast.Module):
-        try:  # finds errors that the parser does not, such as a return outside a function
+        try:  # finds errors that the parser misses, such as a return outside a function
             compile(fault, "<candidate>", "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             fault = error

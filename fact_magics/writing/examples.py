@@ -1,7 +1,7 @@
-"""Reads the body of a cell that asks for a tool: a description and examples.
+"""Read the body of a cell that asks for a tool: a description and examples.
 
-An example is ``>>> NAME(literal, ...)``, continued by ``...`` lines, with one literal below it, or the
-header of a traceback and an exception. It ends at a blank line or the next ``>>>``.
+An example is a call, ``>>> NAME(literal, ...)``, which may continue on ``...`` lines. Below the call is one
+literal, or the header of a traceback and an exception. A blank line or the next ``>>>`` ends the example.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MAX_BODY = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The description in a cell's body, without the examples, and the examples in order."""
+    """The parts of a cell's body: the description without the examples, and the examples in order."""
 
     description: str
     examples: tuple[Example, ...]
@@ -42,7 +42,7 @@ class _Block(NamedTuple):
     expected: list[str]
 
     def refuse(self, problem: str, hint: str, *, line: int = 0, text: str = "") -> CellError:
-        """Build an error about the call, or about `text`, which is `line` lines below its first line."""
+        """Build an error about the call or about `text`; `line` is an offset from the call's first line."""
         return _refuse(self.line + line, text or f">>> {self.call[0]}", problem, hint)
 
 
@@ -52,7 +52,7 @@ def read_body(body: str, name: str) -> Body:
     Parameters
     ----------
     body : str
-        The cell below its magic line, before ``{{name}}`` is replaced by a value.
+        The text of the cell below its magic line, before each ``{{name}}`` is replaced by its value.
     name : str
         The tool that every example must call.
 
@@ -208,7 +208,7 @@ def _read_expected(block: _Block) -> Returned | Raised:
 
 
 def _expression(source: str) -> ast.expr:
-    # Not mode "eval", which would need parentheses, and these could join two lines into one value.
+    # Mode "eval" would need parentheses around the text, and these could join two lines into one value.
     match ast.parse(source.strip()).body:
         case [ast.Expr(value)]:
             return value
@@ -216,15 +216,15 @@ def _expression(source: str) -> ast.expr:
 
 
 def _read_raised(block: _Block) -> Raised:
-    # A pasted traceback may have frames: the exception begins at the first line that is not indented.
+    # A pasted traceback may contain frames; the exception begins at the first line that is not indented.
     below, rest = len(block.call), block.expected[1:]
     start = next((i for i, text in enumerate(rest) if text[:1].strip() and text.strip() != "..."), None)
     if start is None:
-        problem, hint = "the traceback names no exception", "Write one below it, such as ValueError."
+        problem, hint = "the traceback names no exception", "Write an exception below it, such as ValueError."
         raise block.refuse(problem, hint, line=below, text=block.expected[0])
     match = _EXCEPTION.match("\n".join(rest[start:]).strip())
     if match is None:
-        hint = "End it with a type, such as ValueError, or a type and message: ValueError: too short."
+        hint = "End it with an exception type, or with a type and a message, such as ValueError: too short."
         problem = "the traceback does not end with an exception"
         raise block.refuse(problem, hint, line=below + 1 + start, text=rest[start])
     return Raised(match[1], (match[2] or "").strip() or None)

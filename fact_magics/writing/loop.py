@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fact_magics.tool import ToolSpec
     from fact_magics.writing.proof import Accepted, Prover
 
-# Stops a model that never ends its answer; a tool is never this long.
+# The longest answer, in characters, in case a model does not stop; no tool is this long.
 _MAX_TEXT = 1_000_000
 
 _PROBLEMS = {
@@ -33,7 +33,7 @@ _PROBLEMS = {
 
 
 class Author(NamedTuple):
-    """The author of a candidate, as the history names it."""
+    """The author of a candidate, as shown in the history."""
 
     provider: str
     model: str
@@ -47,7 +47,7 @@ async def write(
     Parameters
     ----------
     provider_of : callable
-        Returns the provider of an attempt, by its number from 1.
+        Returns the provider for an attempt; called with the attempt's number, counted from 1.
     attempts : list of Attempt
         Each attempt is added when it begins, so that the caller can record it even after an error.
 
@@ -135,7 +135,7 @@ async def _attempt(
 async def _ask(
     provider: Provider, prompt: Prompt, spec: ToolSpec, emit: Listener, attempt: Attempt
 ) -> ToolSource | None:
-    """Have a model write a candidate; return None if its answer has none, and record why in the attempt."""
+    """Ask a model for a candidate; if its answer has none, record why in the attempt and return None."""
     stop = await _listen(prompt, provider, emit, attempt)
     extracted = extract(attempt.text, spec.name)
     attempt.source = extracted.source.text

@@ -1,8 +1,8 @@
 """Extract a module's source from a model's answer.
 
-The prompt asks for one fenced Python block. An answer may instead have no fence, tildes, longer or indented
-fences, several blocks, fences inside docstrings, interpreter prompts, the model's thinking, a byte order mark
-or smart quotes.
+The prompt asks for one fenced Python block. But an answer may have no fences; fences of tildes; longer or
+indented fences; fences inside docstrings; several blocks; interpreter prompts; the model's thinking; a byte
+order mark; or smart quotes.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _CODE_LINE = re.compile(
     r"|\w+ = |\"\"\"|''')",
     re.MULTILINE,
 )
-# A line with a quote does not count: it may look like a comment but end a string.
+# A line with a quotation mark does not match, because it may look like a comment but end a string.
 _EMPTY_LINE = re.compile(r"\s*(?:#[^'\"]*)?")
-# Limits for repeated attempts, because a model's text may be hostile.
+# Limits of the work on one text, because a model's text may be hostile.
 _MOST_BLOCKS = 50
 _MOST_FENCES = 40
 _MOST_THOUGHTS = 50
@@ -46,10 +46,10 @@ _DEFINITIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """The module that was found in a model's text, or with a `problem` the part of it that was found.
+    """The module that was found in a model's text; with a `problem`, the module may be partial or empty.
 
-    The problem is ``empty``: there is no text; ``no-code``: there is only prose; ``cut``: a fence or the code
-    is not closed; ``no-function``: the code has no function of the requested name.
+    The problems: ``empty`` (there is no text), ``no-code`` (there is only prose), ``cut`` (a fence or the
+    code is not closed), ``no-function`` (the code has no function with the requested name).
     """
 
     source: ToolSource
@@ -82,7 +82,7 @@ def extract(text: str, name: str) -> Extracted:
             return Extracted(_with_helpers(source, helpers), None if block.closed else "cut")
     if not candidates[-1].closed:
         return Extracted(candidates[-1].source, "cut")
-    # A block that defines the function but does not parse is not a problem here: the checks find the error.
+    # If a block defines the function but does not parse, the checks report the error later.
     named = any(_names_function(block.source.text, name) for block in candidates)
     longest = max(candidates, key=lambda block: len(block.source.text))
     return Extracted(_repaired(longest.source), None if named else "no-function")
@@ -93,7 +93,7 @@ def _names_function(text: str, name: str) -> bool:
 
 
 def _without_thinking(text: str) -> str:
-    """Remove thinking that comes before the code; a later tag belongs to the code."""
+    """Remove the model's thinking before the code; a later tag belongs to the code."""
     for _ in range(_MOST_THOUGHTS):
         thought = _THINKING.search(text)
         if thought is None or _CODE_LINE.search(text, 0, thought.start()):
@@ -157,10 +157,10 @@ def _unfenced(text: str, name: str) -> Extracted:
                 break
             if source.defines_tool:
                 return Extracted(source)
-            # A run that includes the line of the error can't parse.
+            # Text that includes the line of the error can't parse.
             failed = source.parsed.lineno if isinstance(source.parsed, SyntaxError) else 0
             end = min(end - 1, start + (failed or 0) - 1)
-            # Neither can a run that only loses blank lines or comments.
+            # Removing only blank lines or comments would not help either.
             while end > start and _EMPTY_LINE.fullmatch(lines[end - 1]):
                 end -= 1
     if starts and _names_function(text, name):

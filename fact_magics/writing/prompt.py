@@ -67,7 +67,7 @@ in one fenced block. The examples are right by definition: never special-case th
 they are examples of. If an example contradicts the description, follow the example.
 """
 
-# Only in requests that need it: the rules are shared by all requests.
+# Added only to requests that need it, and not to the rules, which all requests share.
 _NETWORK = """\
 To fetch JSON from there, write an async tool with the connector that comes with fact_magics: \
 `from fact_magics.http import HTTPConnector, HTTPError`, then `async with HTTPConnector() as http:` and \

@@ -1,4 +1,4 @@
-"""Proof that a source, from any author, is a tool for which all examples hold."""
+"""Prove a tool: check its source, from any author, and run every example of its contract."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from fact_magics.signature.source import ToolSource
     from fact_magics.tool import Attempt, Example, ToolSpec
 
-# How many characters of a failed example's result are shown before the hint about a permission.
+# The number of characters of a failed example's result that are shown before a permission hint.
 _BESIDE_HINT = 160
 
 
 class Runs(Protocol):
-    """Runs calls in isolation: the sandbox."""
+    """Runs calls in isolation, as the sandbox does."""
 
     async def run(self, call: Call) -> Outcome:
         """Run one call."""
@@ -37,7 +37,7 @@ class PassedFile(Protocol):
 
     @property
     def permission(self) -> str:
-        """The permission to read it."""
+        """The permission to read the file."""
 
 
 class PassedFiles(Protocol):
@@ -72,7 +72,7 @@ class Prover:
 
     sandbox: Runs
     emit: Listener  # called with each event
-    files: PassedFiles | None = None  # without it, the files that examples pass as paths can't be read
+    files: PassedFiles | None = None  # if None, the files that examples pass as paths can't be read
 
     async def prove(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> Accepted | None:
         """Decide whether a candidate is accepted.
@@ -80,7 +80,7 @@ class Prover:
         Parameters
         ----------
         spec : ToolSpec
-            The examples, the permissions, and the time that each example may take.
+            Gives the examples, the permissions, and the time limit of each example.
         attempt : Attempt
             Its verdicts, failures, status and reason are filled in.
 
@@ -103,7 +103,7 @@ class Prover:
         return Accepted(source, source.varies or not steady, attempt)
 
     async def _run_examples(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> bool:
-        """Run the examples; return whether the first one gave the same answer twice."""
+        """Run the examples; return False if the first one gave two different answers in two runs."""
         total, steady = len(spec.examples), True
         for number, example in enumerate(spec.examples, start=1):
             self.emit(PhaseChanged("proving", f"{number}/{total}"))
@@ -126,7 +126,7 @@ class Prover:
         return steady
 
     async def _execute_module(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> None:
-        """Without examples, at least check that the module can be executed."""
+        """Check that the module can be executed; used if there are no examples."""
         call = _call(source, spec, attempt, b'{"args":[],"kwargs":{}}')
         probe = f"{source.text}\n\ndef _loads() -> None:\n    pass\n"
         outcome = await self.sandbox.run(replace(call, source=probe, function="_loads"))
@@ -151,7 +151,7 @@ class Prover:
                 )
             arguments = signature.wire(validated)
         except InvalidInput as error:
-            # A caller would get this error, which is a ValueError, before the tool runs.
+            # A caller would get `InvalidInput`, which is a ValueError, before the tool runs.
             refused = ToolError("ValueError", str(error), "", ("ValueError", "Exception"))
             return Outcome(Status.ERROR, None, refused, "", 0.0, None, ())
         call = _call(source, spec, attempt, arguments)
@@ -166,7 +166,7 @@ class Prover:
 
 
 def shortcomings(spec: ToolSpec, attempt: Attempt) -> tuple[str, tuple[str, ...]]:
-    """Give the reason why a candidate was not accepted: a short phrase, and detail lines."""
+    """Return the reason why a candidate was not accepted: a short phrase, and detail lines."""
     missed = sum(not verdict.holds for verdict in attempt.verdicts)
     if missed:
         return f"{missed} of {len(spec.examples)} examples failed", attempt.failures

@@ -1,4 +1,4 @@
-"""Decides whether an example holds; the tool's process never receives the expected value."""
+"""Decide whether an example holds; the tool's process never receives the expected value."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
 
 
 def _as_annotated(expected: Returned, signature: Signature) -> object:
-    """Convert the expected value as the return annotation converts a result."""
+    """Convert the expected value by the return annotation, in the same way as a result."""
     try:
         return signature.read_result(encode(expected.value))
     except (InvalidResult, ValueTypeError):
@@ -93,7 +93,7 @@ def _same_dicts(expected: dict[Any, Any], shaped: dict[Any, Any], got: dict[Any,
 
 
 def _key(key: object) -> bytes:
-    return encode(key)  # 1, 1.0 and True are one key to a dict; an example tells them apart
+    return encode(key)  # 1, 1.0 and True are the same key in a dict, but different in an example
 
 
 def _same_sets(expected: set[Any] | frozenset[Any], got: set[Any] | frozenset[Any]) -> bool:
@@ -101,7 +101,7 @@ def _same_sets(expected: set[Any] | frozenset[Any], got: set[Any] | frozenset[An
         return False
     unmatched = {encode(item): item for item in got}
     missing = [item for item in expected if unmatched.pop(encode(item), _ABSENT) is _ABSENT]
-    if len(missing) > _MATCHED_SET:  # to pair values that are close, but not equal, takes quadratic time
+    if len(missing) > _MATCHED_SET:  # pairing values that are close, but not equal, takes quadratic time
         return False
     left = list(unmatched.values())
     for item in missing:
@@ -125,7 +125,7 @@ def _raises(expected: Raised, outcome: Outcome) -> bool:
 
 
 def _names(written: str, actual: str) -> bool:
-    """Whether a name in an example, bare or dotted, means the class with the full name `actual`."""
+    """Tell whether a name in an example, bare or dotted, means the class with the full name `actual`."""
     actual = actual.removeprefix("builtins.")
     return actual == written.removeprefix("builtins.") or actual.endswith(f".{written}")
 
