@@ -1,8 +1,8 @@
 """The models of a ``config.yaml`` in LiteLLM's form, with their names, keys and endpoints.
 
-Many projects have a file of this name, so a file without a ``model_list`` in LiteLLM's form is ignored. The
-rest of the file is ignored as well: from there LiteLLM's proxy would take callbacks, databases, variables,
-included files and Python modules to import.
+Many projects have a file of this name, so a file without a ``model_list`` in LiteLLM's form is ignored. Only
+the ``model_list`` is read. LiteLLM's proxy also reads callbacks, databases, variables, included files and
+Python modules to import; all of these are ignored here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONFIG_FILE = "config.yaml"
 
 _KEY = "model_list"
-# Matches a key at the start of a line or in braces, but not the same words inside another text.
+# Matches model_list as a key, at the start of a line or in braces, but not inside another text.
 _MARK = re.compile(rb"""(?:^|[{,])[ \t]*["']?model_list["']?[ \t]*:""", re.MULTILINE)
 _REFERENCE = "os.environ/"
 _MOST_EVENTS = 20_000
@@ -51,7 +51,7 @@ class Deployment:
     name : str
         The name for ``--model`` and ``FACT_MODEL``.
     model : str
-        LiteLLM's name of the model; empty if it is not known yet.
+        LiteLLM's name for the model; empty if it comes from a variable that can't be read.
     source : str
         Path of the file.
     key : SecretStr or None
@@ -65,14 +65,14 @@ class Deployment:
     problem, hint : str
         Why the model can't be used, and what to do next; both empty if it can.
     missing : str
-        The variable that is not set; empty if the problem is that the file is not trusted.
+        The variable that the model needs and that is not set; otherwise empty.
     """
 
     name: str
     model: str
     source: str
     key: SecretStr | None = None
-    endpoint: str | None = field(default=None, repr=False)  # there may be a password in it
+    endpoint: str | None = field(default=None, repr=False)  # it may contain a password
     version: str | None = None
     timeout_seconds: float | None = None
     problem: str = ""
@@ -104,7 +104,8 @@ class _Unusable(Exception):
 def read_config_file(directory: Path, home: Path, environment: Mapping[str, str]) -> ConfigFile:
     """Read the nearest ``config.yaml`` with a ``model_list``, from `directory` upward; never raises.
 
-    `home` holds the list of trusted files. A trusted file may refer to `environment` as ``os.environ/NAME``.
+    `home` holds the list of trusted files. A trusted file may refer to variables in `environment`, as
+    ``os.environ/NAME``.
     """
     for folder in (directory, *directory.parents):
         path = folder / CONFIG_FILE
@@ -150,15 +151,16 @@ def trust_command(path: Path) -> str:
 
 
 def has_own_meaning(name: str) -> bool:
-    """Return whether a name is the name of a model without any file."""
+    """Return whether a name means a model even without a ``config.yaml``."""
     return name == SHELF or name.startswith("claude-") or all(name.partition("/"))
 
 
 def _deployments(entry: Any, source: str, environment: Mapping[str, str] | None) -> list[Deployment]:
-    """Read an entry: one deployment, or none if the entry is a pattern for names.
+    """Read an entry: one deployment, or none if its name or model is a pattern with ``*``.
 
-    Without an environment the file is not trusted. Then a deployment is unusable if it could send a key or a
-    request elsewhere: if it has an endpoint, a variable, or a name that a model has without any file.
+    `environment` is None if the file is not trusted. A deployment of such a file is unusable if it could
+    send a key or a request elsewhere: if it has an endpoint, refers to a variable, or takes a name that means
+    a model even without the file.
     """
     name = _text(entry, "model_name", _LONGEST_NAME)
     params = _field(entry, "litellm_params")
@@ -231,15 +233,15 @@ def _entries(content: bytes) -> list[Any] | None:
         raise _Unusable(f"is larger than {LARGEST_BYTES:,} bytes")
     import yaml
 
-    # This loader reads all values as texts: a version does not become a date, and tags make no objects.
+    # This loader reads all values as texts: a version does not become a date, and tags create no objects.
     loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         text = content.decode("utf-8")
         _refuse_bombs(yaml.parse(text, Loader=loader))
-        document = yaml.load(text, Loader=loader)  # noqa: S506 - it makes only texts, lists and mappings
+        document = yaml.load(text, Loader=loader)  # noqa: S506 - it creates only texts, lists and mappings
     except _Unusable:
         raise
-    except Exception as error:  # noqa: BLE001 - any error of the parser, whose message would quote the file
+    except Exception as error:  # noqa: BLE001 - any error of the parser; its message would quote the file
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f" (line {mark.line + 1})"
         raise _Unusable(f"can't be read as YAML{where}") from None
@@ -252,7 +254,7 @@ def _entries(content: bytes) -> list[Any] | None:
 
 
 def _refuse_bombs(events: Iterable[Any]) -> None:
-    """Refuse a document that is too large when each alias counts as much as the value it refers to."""
+    """Refuse a document that is too large with its aliases expanded, or that is not plain data."""
     from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
     size = 0

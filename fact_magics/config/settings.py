@@ -2,14 +2,14 @@
 
 The first source that has a value decides:
 
-1. ``%config FactMagics.NAME`` in the notebook, or the script;
+1. ``%config FactMagics.NAME`` in the notebook, or a value that a script passes;
 2. the environment;
 3. the nearest ``.env``, from the notebook's directory upward;
 4. the nearest ``config.yaml`` in LiteLLM's form;
 5. the default.
 
-The two files may come from a stranger. Until the user trusts them with ``%fact trust``, they can't choose
-where keys, requests and data go.
+Each of the two files may come from a stranger. A file can't choose where keys, requests and data go, until
+the user trusts it with ``%fact trust``.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from fact_magics.text import inert
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# These decide where data goes and whose signature is accepted.
+# These decide where data goes and whose signatures are accepted.
 _NEEDS_TRUST = ("FACT_HOME", "DATABASE_URL", "FACT_CACHE_URL", "SECRET_KEY")
 _ENDPOINTS = ("_BASE_URL", "_API_BASE")
-# Ollama takes no key, and Anthropic takes a key of this name only.
+# Their endpoints may be set without a key: Ollama needs none, and Anthropic takes only ANTHROPIC_API_KEY.
 _KEYLESS = ("OLLAMA", "ANTHROPIC")
 _PROVIDER_NAMES = ("_API_KEY", "_API_VERSION", *_ENDPOINTS)
 _ENVIRONMENT = "the environment"
@@ -58,7 +58,7 @@ class Settings(BaseModel):
     model : str or None
         The model for cells that don't name one; ``FACT_MODEL``.
     anthropic_api_key, anthropic_base_url
-        The endpoint is None unless it came from the same source as the key.
+        Anthropic's key and endpoint; the endpoint is None if the key comes from another source.
     live : {"auto", "off"}
         Whether cells show live views.
     isolation : {"auto", "require", "process"}
@@ -73,11 +73,11 @@ class Settings(BaseModel):
     models : tuple of Deployment
         The models of the ``config.yaml``.
     origins : dict
-        The source of each field that was set and of each of `providers`, by name.
+        The source of each field that was set, and of each entry of `providers`, by name.
     notes : tuple of str
         One line about each value that was found but is not used.
     withheld : tuple of str
-        Names of keys that are not used because the file that holds them also sets where they are sent.
+        Names of keys that are not used because the same untrusted file also sets their endpoints.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, validate_default=True)
@@ -236,7 +236,7 @@ def _place(path: str | Path, directory: Path, name: str) -> Path:
 def _relevant(variables: Mapping[str, str]) -> dict[str, str]:
     """Select the variables that are settings: ours in upper or lower case, and those of providers.
 
-    A variable with the name of a field that the environment can't set belongs to another program.
+    Some fields, such as ``live``, can't be set in the environment: a variable ``LIVE`` is another program's.
     """
     ours = {name.upper(): value for name, value in variables.items()}
     return {
@@ -261,7 +261,7 @@ def _read_env_file(directory: Path, home: Path, notes: list[str]) -> tuple[dict[
         notes.append(f"{shown} is not used: it is larger than {LARGEST_BYTES:,} bytes.")
         return {}, "", []
     trusted = is_trusted(path, home, content)
-    # With interpolation the file could read the environment's secrets.
+    # Interpolation would let an untrusted file read secrets in the environment.
     read = dotenv_values(stream=StringIO(text), interpolate=trusted)
     values = {
         name: value
@@ -307,13 +307,13 @@ def _drop_foreign_database(found: Found, notes: list[str]) -> None:
 
 
 def _drop_strange_endpoints(found: Found, notes: list[str]) -> None:
-    """Use an endpoint only with a key from the same source."""
+    """Ignore an endpoint if its key comes from another source, or is missing from the file that sets it."""
     for name in [name for name in found if name.endswith(_ENDPOINTS)]:
         key, source = _key_of(name), found[name][1]
         if key in found and found[key][1] != source:
             reason = f"{key} comes from {found[key][1]}"
         elif key not in found and source != _ENVIRONMENT and not name.startswith(_KEYLESS):
-            # The provider may take a key of another name, from another source.
+            # The provider may accept a key with another name, from another source.
             reason = f"the file holds no {key}"
         else:
             continue

@@ -1,7 +1,7 @@
 """The list of files that the user trusts, kept in ``FACT_HOME`` with the hashes of their contents.
 
-The folder of a notebook may come from anywhere. Until the user trusts it, a file found there can't choose
-where keys, requests and the history go. A file that changes is no longer trusted.
+The folder of a notebook may come from anywhere. A file found there can't choose where keys, requests and the
+history go, until the user trusts the file. When the file changes, it is no longer trusted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST_BYTES = 1_000_000
-"""The largest size of a settings file."""
+"""The maximum size of a settings file."""
 
 _LIST = "trusted.json"
 
@@ -28,7 +28,7 @@ def read_found(path: Path) -> bytes | None:
     Returns
     -------
     bytes or None
-        None if the path is not a regular file. A file that is too large is cut to `LARGEST_BYTES` + 1 bytes.
+        None if the path is not a regular file. A larger file is cut after `LARGEST_BYTES` + 1 bytes.
     """
     if not path.is_file():
         return None

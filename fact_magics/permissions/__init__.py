@@ -1,6 +1,6 @@
 """Permissions: how they are written, which ones are dangerous, and which ones are refused.
 
-Nothing is enforced here. The sandbox enforces permissions, and reads them by the same grammar.
+This package enforces nothing. The sandbox enforces permissions, and parses them with the same grammar.
 """
 
 from fact_magics.permissions.dangers import Danger, Protected, danger

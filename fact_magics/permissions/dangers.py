@@ -1,4 +1,4 @@
-"""Decide which permissions are never granted, and which ones the user has to confirm."""
+"""Decide which permissions are never granted, and which permissions the user has to confirm."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Protected:
     fixed_directory : Path or None
         The directory where relative paths start; None for the working directory at the moment of each use.
     home, database, trusted : Path
-        The directory of the data, the database file, and the directory of the list of trusted files.
+        The data directory, the database file, and the directory that contains the list of trusted files.
     """
 
     fixed_directory: Path | None
@@ -52,14 +52,14 @@ class Protected:
 
     @property
     def kept(self) -> tuple[Path, ...]:
-        """Real paths that no tool may write to, including everything below them."""
+        """Real paths that no tool may write to; everything below them is protected too."""
         database = places.real(self.database)
         files = [database.with_name(f"{database.name}{end}") for end in ("", "-wal", "-shm", "-journal")]
         return (places.real(self.home), places.real(self.trusted), *files)
 
 
 def danger(permission: Permission, protected: Protected) -> Danger | None:
-    """Say why a permission is dangerous; None if it is not."""
+    """Return why a permission is dangerous, or None if it is not."""
     if refused := refusal(permission, protected):
         return Danger(refused, never=True)
     doubt = _doubt(permission, protected)
@@ -67,7 +67,7 @@ def danger(permission: Permission, protected: Protected) -> Danger | None:
 
 
 def refusal(permission: Permission, protected: Protected) -> str:
-    """Say why a permission is never granted; empty if it may be granted."""
+    """Return why a permission is never granted; empty if it may be granted."""
     if permission.kind == "net":
         return ""
     if permission.kind == "env":
@@ -86,7 +86,7 @@ def _doubt(permission: Permission, protected: Protected) -> str:
     path = Path(permission.target)
     if permission.kind == "write" and (reason := places.executed(path, protected.directory)):
         return reason
-    # A file that may be written may be read too.
+    # A permission to write a file also allows reading it.
     if reason := places.secret(path):
         return reason
     kept = any(places.overlap(path, place) for place in protected.kept)
@@ -113,7 +113,7 @@ OWN_NAMES = frozenset(
 
 
 def endpoint_doubt(host: str, port: str) -> str:
-    """Say why the user has to confirm an endpoint; empty if there is no need to.
+    """Return why the user has to confirm an endpoint; empty if no confirmation is needed.
 
     The host is a name or an address; an IPv6 address is in brackets. The port is a number or `ANY_PORT`.
     """
@@ -126,7 +126,7 @@ def endpoint_doubt(host: str, port: str) -> str:
 
 
 def read_address(host: str) -> IPv4Address | IPv6Address | None:
-    """Read an address; None for a name. An IPv4-mapped IPv6 address is read as IPv4."""
+    """Parse an IP address, or return None for a name. An IPv4-mapped IPv6 address becomes an IPv4 address."""
     try:
         address = ip_address(host.strip("[]"))
     except ValueError:

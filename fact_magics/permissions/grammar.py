@@ -17,7 +17,7 @@ Kind = Literal["net", "read", "write", "env"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 ANY_PORT = "*"
-"""Stands for every port, in an endpoint without a port."""
+"""The port of an endpoint that includes every port."""
 
 _TARGETS = {"net": "HOST[:PORT]", "read": "PATH", "write": "PATH", "env": "NAME"}
 _FORMS = "Write net:HOST[:PORT], read:PATH, write:PATH or env:NAME."
@@ -36,7 +36,7 @@ class Permission:
     Attributes
     ----------
     kind : {"net", "read", "write", "env"}
-        What the tool may do with the target.
+        The kind of access to the target.
     target : str
         A host with or without a port, an absolute real path, or the name of an environment variable.
     """
@@ -46,7 +46,7 @@ class Permission:
 
     @property
     def text(self) -> str:
-        """The permission as text. Permissions that grant the same have the same text."""
+        """The permission as text. Permissions that grant the same access have the same text."""
         return f"{self.kind}:{self.target}"
 
     @property
@@ -57,15 +57,15 @@ class Permission:
 
 
 def read_permission(text: str, directory: Path) -> Permission:
-    """Read a permission into its canonical form.
+    """Parse a permission into its canonical form.
 
     Hosts become lower case. Relative paths start at `directory`, which is absolute, and ``~`` is the user's
-    home. Links are followed, so that a link that changes later does not change what is granted.
+    home. Links are resolved now, so that a later change of a link does not change the permission.
 
     Raises
     ------
     CellError
-        The text is malformed; the hint says what to write.
+        The text is malformed; the hint shows the correct form.
     """
     kind, _, target = text.partition(":")
     if kind not in KINDS:
@@ -137,7 +137,7 @@ def _host(text: str, name: str) -> str:
     name = name.removesuffix(".")
     labels = name.split(".")
     if _NUMERIC.fullmatch(labels[-1]):
-        # Resolvers read 127.1, 0x7f.1 and 2130706433 as addresses too, but not all in the same way.
+        # Resolvers also accept addresses such as 127.1, 0x7f.1 and 2130706433, but not all in the same way.
         try:
             return str(IPv4Address(name))
         except AddressValueError:

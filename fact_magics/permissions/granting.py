@@ -1,4 +1,4 @@
-"""Grant the permissions that a cell or script asks for, or say why they are refused."""
+"""Grant the permissions that a cell or script requests, or raise an error that says why they are refused."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _PATTERN = frozenset("*?[")
 
 
 def normalised(texts: Iterable[str], directory: Path) -> tuple[str, ...]:
-    """Bring permissions into canonical form, sorted and each once; raises `CellError` for a malformed one."""
+    """Return permissions in canonical form, sorted and unique; a malformed one raises `CellError`."""
     return tuple(sorted({read_permission(text, directory).text for text in texts}))
 
 
 def granted(texts: Iterable[str], protected: Protected, *, confirmed: bool) -> tuple[str, ...]:
-    """Bring permissions into canonical form, if they may be granted and grant something.
+    """Return permissions in canonical form, after a check that each may be granted and grants something.
 
     Raises
     ------
     CellError
-        A permission is malformed, grants nothing, is never granted, or is dangerous and not `confirmed`.
+        A permission is malformed, grants nothing, must never be granted, or is dangerous and not `confirmed`.
     """
     permissions = normalised(texts, protected.directory)
     refuse_dangerous(permissions, protected, confirmed=confirmed)
@@ -57,7 +57,7 @@ def refuse_dangerous(permissions: Iterable[str], protected: Protected, *, confir
 
 
 def refuse_missing(permissions: Iterable[str]) -> None:
-    """Raise `CellError` for permissions whose target does not exist, probably because it is misspelt."""
+    """Raise `CellError` for a permission whose target does not exist; the target is probably misspelt."""
     for permission in map(_canonical, permissions):
         target = permission.target
         if permission.kind == "env" and target not in os.environ:
@@ -78,7 +78,7 @@ def _instead(permission: Permission) -> str:
 
 
 def covers(permissions: Iterable[str], path: Path) -> bool:
-    """Tell whether one of the permissions to read or write includes a real path."""
+    """Return whether a ``read`` or ``write`` permission includes a real path."""
     return any(
         permission.kind in ("read", "write") and path.is_relative_to(permission.target)
         for permission in map(_canonical, permissions)
@@ -86,7 +86,7 @@ def covers(permissions: Iterable[str], path: Path) -> bool:
 
 
 def _canonical(text: str) -> Permission:
-    """Parse a permission in canonical form, without following its path again."""
+    """Parse a permission that is in canonical form; links in its path are not resolved again."""
     kind, _, target = text.partition(":")
     if kind == "read":
         return Permission("read", target)

@@ -1,7 +1,7 @@
 """Places in the file system that are dangerous to grant: they hold secrets, or files that are executed.
 
-Every path here is absolute and real. Places in a home directory are recognised below any
-directory: a path may lead into another person's home, a container's home, or a copy of a home.
+Every path in this module is absolute and real. Places that belong in a home directory are recognised below
+any directory, because a path may lead into another person's home, a container's home, or a copy of a home.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def _parts(text: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(place.split("/")) for place in text.split())
 
 
-# Places that hold credentials or the history of typed commands, each as consecutive parts of a path. They are
-# directories, or files whose ending says nothing.
+# Directories and files that hold credentials or the history of typed commands. Each place is written as
+# consecutive parts of a path.
 _KEY_PLACES = _parts("""
     .anthropic .aws .azure .claude .codex .databricks .docker .gnupg .huggingface .ipython .jupyter .kaggle
     .kube .mozilla .oci .openai .password-store .snowflake .ssh .terraform.d .thunderbird
@@ -92,7 +92,7 @@ _KERNELS_OWN = {
     "/sys": "it belongs to the kernel",
 }
 _RAW_MEMORY = (Path("/dev/mem"), Path("/dev/kmem"), Path("/dev/port"), Path("/dev/kmsg"))
-# Directories whose files are run if they lie in a project.
+# Directories of a project that contain files which programs run.
 _RUN_BELOW = (
     ".devcontainer", ".git", ".github", ".hg", ".idea", ".tox", ".venv", ".vscode", "node_modules", "venv"
 )  # fmt: skip
@@ -101,7 +101,7 @@ _SCRATCH_PREFIX = "fact_magics-"
 
 
 def is_possible(path: str) -> bool:
-    """Tell whether a path can exist: it has no NUL, and can be encoded."""
+    """Return whether a path can exist: it contains no NUL, and can be encoded."""
     try:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
@@ -120,17 +120,17 @@ def working_directory() -> Path:
 
 
 def real(path: str | Path) -> Path:
-    """Follow every link of a path; parts that don't exist stay as they are."""
+    """Resolve every link in a path; parts that don't exist stay as they are."""
     return Path(os.path.realpath(path))
 
 
 def overlap(path: Path, place: Path) -> bool:
-    """Tell whether one of two paths is the other one or inside it."""
+    """Return whether two paths are equal, or one is inside the other."""
     return path.is_relative_to(place) or place.is_relative_to(path)
 
 
 def missing(path: Path) -> str:
-    """Say that a path does not exist, or that this user can't see it; empty if it exists."""
+    """Return the problem of a path that does not exist or can't be examined; empty if there is none."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -141,7 +141,7 @@ def missing(path: Path) -> str:
 
 
 def untouchable(path: Path, *, writes: bool) -> str:
-    """Say why a place is never granted; empty if it may be granted."""
+    """Return why a place is never granted; empty if it may be granted."""
     for place, reason in _KERNELS_OWN.items():
         if path.is_relative_to(place):
             return reason
@@ -158,7 +158,7 @@ def untouchable(path: Path, *, writes: bool) -> str:
 
 
 def secret(path: Path) -> str:
-    """Say which secrets a path holds; empty if none are known."""
+    """Return why reading a path may reveal secrets; empty if no reason is known."""
     if path == Path(path.anchor):
         return "it is everything on this machine"
     if {path, path.parent} & _HOMES_OF_ALL or any(home.is_relative_to(path) for home in _homes()):
@@ -179,12 +179,12 @@ def secret(path: Path) -> str:
 
 
 def executed(path: Path, directory: Path) -> str:
-    """Say why files at a path would be executed, given the notebook's directory; empty if they would not."""
+    """Return why files at a path may be executed, or an empty text; `directory` is the notebook's."""
     if found := _named(path, _STARTUP_PLACES):
         return f"your programs run the files in {found}"
     if path.name in _STARTUP_NAMES or _is_code(path.name) or _is_program(path):
         return f"{path.name} is run, or tells programs what to run"
-    # A directory below an import directory is usually for data; the last check finds one that holds modules.
+    # A directory below an import directory is usually for data; the last check finds one with modules.
     if any(real(entry).is_relative_to(path) for entry in (str(directory), *sys.path)):
         return "this notebook imports modules from there"
     if found := _at(path, (*_program_places(), *_SYSTEM_CODE)):
@@ -205,7 +205,7 @@ def _homes() -> set[Path]:
 
 
 def _named(path: Path, places: tuple[tuple[str, ...], ...]) -> str:
-    """Find a place, at any depth, that contains the path or may lie inside it."""
+    """Return the first place, at any depth, that contains the path or may be inside it."""
     parts = path.parts
     for run in places:
         size = len(run)
@@ -226,7 +226,7 @@ def _at(path: Path, places: Iterable[str]) -> str:
 
 @lru_cache(maxsize=256)
 def _lineage(place: str) -> tuple[Path, frozenset[Path]]:
-    """Resolve a place only once, because one run may be passed thousands of files."""
+    """Resolve a place only once, because a single run may receive thousands of files."""
     itself = real(place)
     return itself, frozenset(itself.parents)
 
@@ -254,7 +254,7 @@ def _mode(path: Path) -> int:
 
 
 def _program_places() -> list[str]:
-    # Never a whole prefix: `python -m venv .` turns a project's directory into one.
+    # Only parts of a prefix: after `python -m venv .`, a project's directory is a prefix.
     prefixes = {sys.prefix, sys.exec_prefix, sys.base_prefix}
     return [
         *_listed("PATH", *_STARTUP_VARIABLES),
@@ -269,7 +269,7 @@ def _listed(*variables: str) -> list[str]:
 
 
 def _first_child(path: Path, wanted: Callable[[str], bool]) -> str:
-    """Name a wanted entry of a directory; only the first thousands of entries are read."""
+    """Return the first wanted entry of a directory; only the first few thousand entries are read."""
     try:
         with os.scandir(path) as entries:
             names = (entry.name for entry in islice(entries, _ENTRIES_LOOKED_AT))

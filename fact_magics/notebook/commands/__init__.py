@@ -1,7 +1,7 @@
 """``%fact`` and its subcommands.
 
-To add one, write a function that takes the `Arguments` and a `Desk` and returns an `Answer`, and add an entry
-to `_TABLE`. The line parser, ``--help``, ``--json`` and completion use that table too.
+To add a subcommand, write a function that takes the `Arguments` and a `Desk` and returns an `Answer`, and add
+an entry to `_TABLE`. The line parser, ``--help``, ``--json`` and completion use that table too.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ COMMANDS = by_name(_TABLE)
 
 
 def manage(line: str, session: Session, notebook: Host) -> Record | ToolOutput | str:
-    """Execute a ``%fact`` line: returns a record to show, the output of a run, or text to print."""
+    """Execute a ``%fact`` line; return a record to show, the output of a run, or text to print."""
     word, *_ = (*line.split(maxsplit=1), "")
     name = "" if word.startswith("-") else word
     if name not in COMMANDS:
@@ -200,7 +200,7 @@ def manage(line: str, session: Session, notebook: Host) -> Record | ToolOutput |
 
 
 def help_text() -> str:
-    """Write the page that ``%fact --help`` shows."""
+    """Return the page that ``%fact --help`` shows."""
     own, *others = COMMANDS.values()
     width = max(len(command.usage) for command in others)
     listed = (f"  {command.usage.ljust(width)}  {command.summary}" for command in others)

@@ -1,4 +1,4 @@
-"""`Desk` and `Answer`, the input and output of each subcommand, and the pages and files they share."""
+"""`Desk` and `Answer`, which each subcommand takes and returns, and shared helpers for pages and files."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The result of a subcommand: its record, and the same as `data` for ``--json``.
+    """The result of a subcommand: its record, and the same facts as `data` for ``--json``.
 
-    The output of a run is the cell's `value`; it is then shown in place of the record.
+    If the subcommand ran a tool, `value` is the output of the run, and is shown in place of the record.
     """
 
     record: Record
@@ -45,7 +45,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The session and the notebook, with what subcommands need of them."""
+    """The session and the notebook, with helpers for subcommands."""
 
     session: Session
     notebook: Host
@@ -68,7 +68,7 @@ class Desk:
     def ask(
         self, work: Callable[[FactCore], Coroutine[Any, Any, T]], *, stopped: str = "%fact was stopped."
     ) -> T:
-        """Run `work` on the core's loop and wait for it; an interrupt raises `Interrupted` with `stopped`."""
+        """Run `work` on the core's loop and wait; an interrupt raises `Interrupted` saying `stopped`."""
         try:
             return self.session.run(work(self.session.core))
         except STOPPED:
@@ -95,16 +95,16 @@ def read_file(path: Path, limit: int) -> bytes | None:
 
 
 def write_file(path: Path, text: str, *, replace: bool, is_own: Callable[[bytes], bool], own: str) -> None:
-    """Write a whole file or nothing; a link at the path is replaced, not followed.
+    """Write the complete file or nothing; a link at the path is replaced, not followed.
 
     Parameters
     ----------
     replace : bool
         Overwrite any file at the path.
     is_own : callable
-        Tells from the first megabyte of the file at the path whether it may be overwritten anyway.
+        Receives the first megabyte of an existing file; returns whether the file may be overwritten anyway.
     own : str
-        Describes such a file in the `CellError` about any other file: ``an unchanged export of slugify``.
+        Describes the files that `is_own` accepts, for the error message: ``an unchanged export of slugify``.
     """
     existing = read_file(path, 1_000_001)
     if existing is not None and not (replace or is_own(existing)):
@@ -125,14 +125,14 @@ def write_file(path: Path, text: str, *, replace: bool, is_own: Callable[[bytes]
 
 
 def page(title: str, facts: Facts, *, code: Facts = ()) -> Record:
-    """Show facts under a title.
+    """Build a record that shows facts under a title.
 
     Parameters
     ----------
     facts : sequence of (str, str)
         Each fact's name and text; a fact with an empty text is not shown.
     code : sequence of (str, str)
-        Names and long texts: folded in HTML, at the end in plain text.
+        Names and long texts; they are folded in HTML, and come last in plain text.
     """
     facts = [(name, text) for name, text in facts if text]
     code = [(name, text) for name, text in code if text]

@@ -1,4 +1,4 @@
-"""``%fact export`` and ``import``: write a tool to a file, and store the tool of a file."""
+"""``%fact export`` and ``import``: write a tool to a file, and store a tool from a file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Facts = list[tuple[str, str]]
 
-# The longest source that a tool may have.
+# The maximum length of a tool's source, so that a valid source is shown in full.
 _SHOWN = 200_000
 
 
@@ -64,7 +64,7 @@ def _is_export_of(name: str, content: bytes) -> bool:
 
 
 def import_(arguments: Arguments, desk: Desk) -> Answer:
-    """Show the tool of a file, test it here, and store it."""
+    """Show the tool in a file, test it here, and store it."""
     path = desk.path(arguments.words["FILE"])
     content = read_file(path, portable.MAX_BYTES + 1)
     if content is None:
@@ -105,7 +105,7 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
 
 
 def _command(arguments: Arguments) -> str:
-    """Rebuild the line of this import; the error's hint appends the missing permissions to it."""
+    """Rebuild this import's command line, to which an error's hint appends the missing permissions."""
     words = ["%fact import", shlex.quote(arguments.words["FILE"])]
     words += [f"--allow {shlex.quote(permission)}" for permission in arguments.get("allow", ())]
     words += ["--yes-really"] * bool(arguments.get("yes_really"))

@@ -1,4 +1,4 @@
-"""``%fact show``, ``history`` and ``rerun``: show, list and repeat what ran and what was written."""
+"""``%fact show``, ``history`` and ``rerun``: show one entry, list the history, repeat a run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROWS_LISTED = 20
 _RUNS_COUNTED = 50
 _RUNS_COMPARED = 200
 _REASON_LIMIT = 80
-# The beginning of a file that --to wrote, if the file has rows.
+# A file that --to wrote begins like this if it has rows.
 _FILE_START = b'[\n  {\n    "kind": "'
 
 
@@ -152,7 +152,10 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
 
 
 async def _session_id(core: FactCore, wanted: str | None) -> str | None:
-    """Return the id of the session that `wanted` begins or names; None stands for all sessions."""
+    """Return the id of the session whose id starts with `wanted`.
+
+    If `wanted` is None, return the id of this session; if it is ``all``, return None for all sessions.
+    """
     if wanted in (None, "all"):
         return None if wanted else core.session_id
     known = await core.find_session(wanted)
@@ -194,7 +197,7 @@ def _generation_cells(row: GenerationRow) -> tuple[str | Cell, ...]:
 
 
 def rerun(arguments: Arguments, desk: Desk) -> Answer:
-    """Run the same version of a tool on the same input again."""
+    """Repeat a run with the same version of the tool and the same input."""
     wanted = arguments.words["ID"]
     output = desk.ask(
         lambda core: _run_again(core, wanted, arguments),
@@ -241,7 +244,7 @@ async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolO
         if tool.loaded.takes_paths:  # the files have changed
             raise
         raise unreadable from refused
-    # An input that may differ from the recorded one must never run.
+    # Never run an input that may differ from the recorded input.
     if not tool.loaded.signature.recorded_exactly and (row.cache_key is None or planned.key != row.cache_key):
         raise unreadable
     return await core.execute(planned)

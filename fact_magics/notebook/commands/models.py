@@ -91,18 +91,18 @@ async def _find(core: FactCore, *, is_checked: bool) -> _Found:
     listed = catalogue(settings, local, [_name(use) for use in uses if use.provider != SHELF])
     checks = await check(settings, listed) if is_checked else {}
     chosen, why = await model_in_use(settings)
-    # The name for --model, not the model that this name is an alias of.
+    # The name as written after --model; if it is an alias, not the model that it stands for.
     default = (settings.model or chosen).strip().removeprefix("anthropic/")
     return _Found(listed, uses, checks, default, why, notes)
 
 
 def _name(use: ModelUse) -> str:
-    """Return the name of a model with its provider, as far as the history has the provider."""
+    """Return the name of a used model, prefixed with ``anthropic/`` if Anthropic was the provider."""
     return f"anthropic/{use.model}" if use.provider == "anthropic" else use.model
 
 
 def _data(listed: Listed, found: _Found) -> dict[str, Any]:
-    """Return a model's row for ``--json``. It says where a key is from, and never contains a key."""
+    """Return a model's row for ``--json``. The row names the source of a key, never the key."""
     from fact_magics.providers.catalogue import is_same_model
 
     uses = [use for use in found.uses if is_same_model(listed.model, _name(use))]

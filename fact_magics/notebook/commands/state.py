@@ -47,7 +47,7 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
 
 
 async def model_in_use(settings: Settings) -> tuple[str, str]:
-    """Return the model for cells without ``--model``, or ``none``, and the reason."""
+    """Return the model for cells without ``--model`` (or ``none``), and the reason for it."""
     from fact_magics.core.generating import refuse_withheld_key
     from fact_magics.providers.choose import choose
 
@@ -70,7 +70,7 @@ async def model_in_use(settings: Settings) -> tuple[str, str]:
 
 
 def trust_file(arguments: Arguments, desk: Desk) -> Answer:
-    """Trust a file as long as its content is the same."""
+    """Trust a file until its content changes."""
     path = desk.path(arguments.words["PATH"])
     trust(path, desk.session.trust_home())
     record = page("Trusted", [("File", str(path.resolve())), ("Until", "its content changes")])

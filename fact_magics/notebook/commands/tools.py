@@ -25,7 +25,7 @@ _VERSIONS_LISTED = 8
 
 
 def list_tools(arguments: Arguments, desk: Desk) -> Answer:
-    """List the current versions, with ``--search`` only those that match."""
+    """List the current version of each tool; ``--search`` selects the tools that match."""
     search = arguments.get("search", "")
     found = desk.ask(lambda core: core.list_tools(search, _TOOLS_LISTED + 1))
     listed = found[:_TOOLS_LISTED]
@@ -55,7 +55,7 @@ def _tool_cells(tool: ToolVersion) -> tuple[str | Cell, ...]:
 
 
 def insert(arguments: Arguments, desk: Desk) -> Answer:
-    """Add a ``%%fact_edit`` cell with the source of a version below."""
+    """Add a ``%%fact_edit`` cell below, with the source of a version."""
     found = desk.ask(lambda core: core.stored(arguments.words["NAME"]))
     name = found.metadata.name
     desk.notebook.put_cell(f"%%fact_edit {name}\n{found.source.rstrip()}\n")
@@ -64,7 +64,7 @@ def insert(arguments: Arguments, desk: Desk) -> Answer:
 
 
 def roll_back(arguments: Arguments, desk: Desk) -> Answer:
-    """Make another version the current one, and bind it if the notebook's variable holds a version of it."""
+    """Make another version current, and bind it if the notebook's variable already holds this tool."""
     name, version = split_reference(arguments.words["NAME"])
     wanted = arguments.words.get("VERSION", version)
 
