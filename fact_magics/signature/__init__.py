@@ -1,4 +1,4 @@
-"""A tool's signature: read from its source by `ast`, it validates inputs and results and describes both."""
+"""The signature of a tool: read from its source with `ast`, and used to validate its inputs and results."""
 
 from fact_magics.signature.reading import read_signature
 from fact_magics.signature.signature import Parameter, Signature, signature_identity

@@ -1,4 +1,4 @@
-"""Read a tool's annotations by `ast` as types of the vocabulary; no code of the tool is evaluated."""
+"""Read a tool's annotations with `ast` as types of the vocabulary; no code of the tool is evaluated."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class AnnotationReader(Reader):
 
     def _type(self, node: ast.expr, depth: int) -> Type:
         if depth > _MAX_DEPTH:
-            raise self.refuse(node, "the annotation is nested too deep", "Use Any inside it.")
+            raise self.refuse(node, "the annotation is nested too deeply", "Use Any inside it.")
         self._spend(node, 1)
         match node:
             case ast.Constant(None):
@@ -148,7 +148,7 @@ class AnnotationReader(Reader):
         raise self._unknown(node, name, origin)
 
     def _spend(self, node: ast.AST, cost: int) -> None:
-        # A schema writes aliases out, so aliases of aliases can make it exponentially large.
+        # A schema expands every alias, so aliases of aliases can make the schema exponentially large.
         self._cost += cost
         if self._cost > _MAX_PARTS:
             raise self.refuse(node, "the types of the signature are too large", "Use Any inside them.")

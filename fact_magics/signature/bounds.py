@@ -1,4 +1,4 @@
-"""Read bounds, defaults and descriptions from Pydantic's ``Field(...)`` and annotated_types by `ast`."""
+"""Read bounds, defaults and descriptions from Pydantic's ``Field(...)`` and annotated_types with `ast`."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _EMPTY: dict[str | None, object] = {"builtins.list": [], "builtins.dict": {}, "b
 
 
 def add_field(reader: Reader, node: ast.expr, annotation: Annotation) -> Annotation | None:
-    """Add the content of ``Field(...)``, or a bound of annotated_types, to an annotation.
+    """Add the arguments of ``Field(...)``, or a bound of annotated_types, to an annotation.
 
     Returns
     -------
     Annotation or None
-        None for other metadata. A default with the value Ellipsis means that the parameter is required.
+        None if `node` is other metadata. The default Ellipsis means that the parameter is required.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def _default(reader: Reader, node: ast.expr, *, made: bool) -> Default:
         return Default(f"{source_of(node)}()", True, _EMPTY[origin])
     if isinstance(node, ast.Constant) and node.value is Ellipsis:
         return Default("...", True, Ellipsis)
-    # The default must be filled in here: Python would pass the Field object to the tool.
+    # `Signature.validate` must fill in this default, because Python would pass the Field object to the tool.
     return Default(source_of(node), True, reader.required_literal(node))
 
 
@@ -89,7 +89,7 @@ def _bounded(reader: Reader, node: ast.expr, type_: Type, name: str | None, valu
 
 
 def _bound(type_: Type, name: str, value: object) -> Type | None:
-    """Add a bound to a type, or to the members of a union that can have it; None if no type can."""
+    """Add a bound to a type, or to each member of a union that can have the bound; None if no type can."""
     if isinstance(type_, UnionOf):
         members = [(_bound(member, name, value), member) for member in type_.members]
         if not any(bounded for bounded, _ in members):

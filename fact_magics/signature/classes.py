@@ -42,7 +42,7 @@ class LiteralOf(Type):
 
 @dataclass(frozen=True)
 class EnumOf(Type):
-    """An enumeration that the tool defines: its members' names and values."""
+    """An enumeration that the tool defines, with the names and values of its members."""
 
     name: str
     members: tuple[tuple[str, object], ...]
@@ -68,13 +68,13 @@ class EnumOf(Type):
         return TEXT
 
     def _from_recorded(self, data: Any) -> object:
-        # The history has the member's name, which may be the value of another member.
+        # The history stores the name of a member, which may be the value of another member.
         return dict(self.members).get(data, data)
 
 
 @dataclass(frozen=True)
 class Default:
-    """A default as written in the source, with its value if it is a literal."""
+    """A default as written in the source, with its value if the default is a literal."""
 
     source: str
     literal: bool
@@ -83,7 +83,7 @@ class Default:
 
 @dataclass(frozen=True)
 class ClassField:
-    """A field of a class that the tool defines; the constructor takes it if `init` is true."""
+    """A field of a class that the tool defines. If `init` is true, the constructor accepts the field."""
 
     name: str
     type: Type
@@ -174,7 +174,7 @@ class ObjectOf(Type):
 
 
 def default_json(value: object, type_: Type) -> object:
-    """Convert a default to the JSON in which an agent would pass it."""
+    """Convert a default to the JSON that an agent would pass for the same value."""
     if isinstance(value, ToolEnum):
         for part in type_.walk():
             if isinstance(part, EnumOf) and part.name == value.class_name:
@@ -183,7 +183,7 @@ def default_json(value: object, type_: Type) -> object:
 
 
 def _choice(choices: list[tuple[object, object]], names: dict[str, ToolEnum]) -> CoreSchema:
-    """Accept the first value of each pair and return the second; `names` accepts enum members by name."""
+    """Accept the first value of each pair and return the second; accept enum members also by name."""
     shown = ", ".join(repr(value) for value, _ in choices)
 
     def choose(value: Any) -> object:

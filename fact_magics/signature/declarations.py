@@ -66,7 +66,7 @@ def _parent(reader: Reader, base: ast.expr) -> ast.ClassDef | None:
 
 
 def _option(call: ast.ClassDef | ast.expr | None, name: str) -> bool:
-    """Read a boolean keyword of a class statement or a call; its default is True."""
+    """Read a boolean keyword argument of a class statement or a call; True if the argument is missing."""
     for keyword in getattr(call, "keywords", ()):
         if keyword.arg == name and isinstance(keyword.value, ast.Constant):
             return bool(keyword.value.value)
@@ -125,7 +125,7 @@ def _wrapper(reader: Reader, annotation: ast.expr) -> str:
 
 
 def _field_default(reader: Reader, node: ast.expr | None) -> tuple[Default | None, bool]:
-    """Read a field's default, and whether the constructor takes the field."""
+    """Read a field's default, and whether the constructor accepts the field."""
     if node is None:
         return None, True
     if not (isinstance(node, ast.Call) and reader.origin(node.func) == "dataclasses.field"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import takewhile
 
-# The first line of an item: its indentation if that matters, its names, and the text behind them.
+# The first line of an item: its indentation if that matters, its names, and the text after the names.
 _NUMPY_ITEM = re.compile(r"^()(\*{0,2}\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?()$")
 _GOOGLE_ITEM = re.compile(r"^(\s+)(\w+)\s*(?:\([^)\n]*\))?:\s*(.*)$")
 _REST_ITEM = re.compile(r"^\s*():param\s+(?:[^:\s]+\s+)?(\w+):\s*(.*)$")
@@ -14,10 +14,10 @@ _MAX_LINES = 2_000
 
 
 def parameter_descriptions(docstring: str) -> dict[str, str]:
-    """Find each parameter's description, joined to one line, in a docstring that is not indented."""
+    """Find the description of each parameter in a docstring without indentation; join each to one line."""
     lines = docstring.splitlines()[:_MAX_LINES]
     rules = [index for index, line in enumerate(lines) if _RULE.match(line.strip())]
-    # An item ends at a line that is not indented. In reST a blank line ends it too, so "." replaces it.
+    # An item ends at a line that is not indented. In reST a blank line also ends an item, so "." replaces it.
     found = _described([line if line.strip() else "." for line in lines], _REST_ITEM)
     for index, line in enumerate(lines):
         heading = line.strip()

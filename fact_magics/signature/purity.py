@@ -1,4 +1,4 @@
-"""Whether a module's answers depend on its input alone, read from its syntax tree."""
+"""Tell from a module's syntax tree whether its answers depend only on its input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fact_magics.values.literals import dotted_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Modules and functions whose results can differ between equal calls, or depend on the machine's time zone.
+# Modules and functions whose results may differ between equal calls or depend on the local time zone.
 _VARYING_MODULES = frozenset({"random", "secrets", "uuid", "tempfile"})
 _VARYING_STARS = _VARYING_MODULES | {"time", "os", "email.utils"}
 _VARYING_CALLS = frozenset(
@@ -19,7 +19,7 @@ _VARYING_CALLS = frozenset(
         "os.times", "numpy.random", "utils.formatdate", "utils.make_msgid",
     }
 )  # fmt: skip
-# Attributes that count as varying on every object, because the object may be an alias of an alias.
+# Attributes that are treated as varying on every object, because the object may be an alias of an alias.
 _VARYING_NAMES = frozenset(
     {
         "now", "today", "utcnow", "localtime", "time_ns", "monotonic", "monotonic_ns",
@@ -29,9 +29,9 @@ _VARYING_NAMES = frozenset(
 )  # fmt: skip
 # The hash of a string differs between processes, and equal objects have different ids.
 _VARYING_BUILTINS = frozenset({"hash", "id"})
-# These read the clock when they are given "now" or "today".
+# These functions read the clock if an argument is "now" or "today".
 _READING_NOW = frozenset({"datetime64", "Timestamp", "to_datetime", "Period", "DatetimeIndex"})
-# Names in the modules above that don't vary: types, functions of their arguments, and files without a name.
+# Exceptions in the modules above: types, functions that depend only on their arguments, and unnamed files.
 _STEADY_NAMES = frozenset(
     {
         "uuid.UUID", "uuid.uuid3", "uuid.uuid5", "uuid.NAMESPACE_DNS", "uuid.NAMESPACE_URL",
@@ -39,8 +39,8 @@ _STEADY_NAMES = frozenset(
         "tempfile.SpooledTemporaryFile",
     }
 )  # fmt: skip
-# Modules that only compute. If one is missing here, some answers are not cached. If one is here by mistake, a
-# cached answer may be wrong.
+# Modules that only compute. If a module is missing here, some answers are not cached. If a module is here by
+# mistake, a cached answer may be wrong.
 COMPUTING = frozenset(
     {
         "__future__", "abc", "annotated_types", "base64", "binascii", "bisect", "calendar", "cmath",
@@ -135,7 +135,7 @@ def _aliases(nodes: Sequence[ast.AST]) -> dict[str, str]:
 
 
 def bound_names(node: ast.AST) -> set[str]:
-    """Collect the names that a node itself binds, as a definition, import, assignment or parameter does."""
+    """Collect the names that a definition, import, assignment or parameter binds; other nodes bind none."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""The base of `AnnotationReader`: resolves names, reads literals, and builds errors that name the line."""
+"""The base of `AnnotationReader`: resolves names, reads literals, and builds errors with line numbers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _BUILTINS = {"str", "int", "float", "bool", "bytes", "object", "list", "dict", "
 
 
 def typing_names(*names: str) -> frozenset[str]:
-    """List the full names under which names of `typing` can be imported."""
+    """List the full names of members of `typing`, in each module that provides them."""
     return frozenset(f"{module}.{name}" for module in TYPING for name in names)
 
 
 class Annotation(NamedTuple):
-    """An annotation's type, with the default and description from its ``Annotated``."""
+    """The type of an annotation, with the default and description from ``Annotated``."""
 
     type: Type
     default: Default | None = None
@@ -34,7 +34,7 @@ class Annotation(NamedTuple):
 
 
 class Reader(ABC):
-    """Reads the source of one tool, also for the functions of `bounds` and `declarations`.
+    """Reads the source of one tool; the functions of `bounds` and `declarations` use it too.
 
     If the source binds a name several times, the last binding counts.
     """
@@ -46,7 +46,7 @@ class Reader(ABC):
         self._imports: dict[str, str] = {}
         self._kinds = (self.classes, self.functions, self.aliases, self._imports)
         self._lines = source.splitlines()
-        self._line = 0  # the line of the current annotation, as code in quotes has none
+        self._line = 0  # the line of the current annotation, for nodes without a line
         for statement in _top_level(tree.body):
             self._bind(statement)
 
@@ -65,7 +65,7 @@ class Reader(ABC):
         """Read a literal or a member of the tool's own enumerations; raises `LiteralError`."""
 
     def default(self, node: ast.expr) -> Default:
-        """Read a default, with its value if it is a literal."""
+        """Read a default, with its value if the default is a literal."""
         try:
             return Default(source_of(node), True, self.literal(node))
         except LiteralError:
@@ -79,12 +79,12 @@ class Reader(ABC):
             raise self.refuse(node, str(error), "Write a literal value.") from None
 
     def origin(self, node: ast.expr) -> str | None:
-        """Resolve an expression, if it is a name, to its full name; see `resolve`."""
+        """Resolve an expression to its full name, as `resolve` does; None if it is not a known name."""
         name = dotted_name(node)
         return None if name is None else self.resolve(name)
 
     def refuse(self, node: ast.AST, problem: str, hint: str) -> SignatureError:
-        """Build the error about the code at `node`."""
+        """Build an error about the code at `node`."""
         line = getattr(node, "lineno", 0) or self._line
         shown = one_line(self._lines[line - 1], 120) if 0 < line <= len(self._lines) else ""
         return SignatureError(f"Line {line}: {problem}.", hint=hint, details=[shown] if shown else [])
@@ -95,7 +95,7 @@ class Reader(ABC):
 
     @property
     def type_names(self) -> list[str]:
-        """Names that may be types, to suggest one for a misspelt name."""
+        """Names that may be types, as suggestions for a misspelt name."""
         return [*self._imports, *self.classes, *self.aliases, *_BUILTINS]
 
     def resolve(self, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Read a tool's signature from its source by `ast`; the source is not evaluated."""
+"""Read a tool's signature from its source with `ast`; the source is not evaluated."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def read_signature(source: str, name: str, tree: ast.Module | None = None) -> Si
     source : str
         Python source that defines the function at its top level.
     name : str
-        The function.
+        The name of the function.
     tree : ast.Module, optional
-        The parsed source, if it has been parsed.
+        The syntax tree of `source`, if the source is already parsed.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def read_signature(source: str, name: str, tree: ast.Module | None = None) -> Si
     try:
         return _read(source, name, tree)
     except RecursionError:
-        raise SignatureError(f"The source of {name} is nested too deep.", hint="Nest it less.") from None
+        raise SignatureError(f"The source of {name} is nested too deeply.", hint="Nest it less.") from None
 
 
 def _read(source: str, name: str, tree: ast.Module | None) -> Signature:
@@ -90,7 +90,7 @@ def _parse(source: str, name: str, tree: ast.Module | None) -> AnnotationReader:
         ) from None
     except (ValueError, RecursionError, MemoryError):
         raise SignatureError(
-            f"The source of {name} does not parse: it contains a NUL or is nested too deep.",
+            f"The source of {name} does not parse: it contains a NUL or is nested too deeply.",
             hint="Remove the NUL, or nest it less.",
         ) from None
 

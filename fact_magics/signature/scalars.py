@@ -1,8 +1,8 @@
-"""Types without parts: how each is validated, described as JSON Schema, bounded and kept in the history.
+"""Types without parts: how each type is validated, described as JSON Schema, bounded and recorded.
 
 Inputs and results follow the same rules. A bool is not a number, text is never converted to a number, and an
-int is accepted as a float. Types that JSON lacks can be given as text: ISO text for dates and times, and the
-text of a Decimal, UUID or Path.
+int is accepted as a float. Values of types that JSON lacks can be given as text: ISO text for dates and
+times, and the text of a Decimal, UUID or Path.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SHORTEST_HEX = 3_000
 
 
 def json_kind(data: object) -> str:
-    """Tell which kind of JSON a value is; the kind of text that may mean a number is ``nan`` or ``hex``."""
+    """Return the kind of a JSON value; text that may stand for a number has the kind ``nan`` or ``hex``."""
     if not isinstance(data, str):
         return _JSON_KINDS.get(type(data), "text")
     if data in ("NaN", "Infinity", "-Infinity"):
@@ -58,7 +58,7 @@ def should_be(expected: str) -> PydanticCustomError:
 
 
 def checked(function: Callable[[Any], object]) -> CoreSchema:
-    """Build the core schema of a function that returns the accepted value, or raises."""
+    """Build a core schema from a function that returns the accepted value, or raises."""
     return cs.no_info_plain_validator_function(function)
 
 
@@ -72,7 +72,7 @@ def _float(exact: bool, bounds: dict[str, Any]) -> CoreSchema:
 
 
 def _converted(kind: type, read: Callable[[Any], object], expected: str) -> _Build:
-    """Accept instances of a class, and, if conversions are allowed, values that `read` can convert to it."""
+    """Accept instances of `kind` and, if conversion is allowed, values that `read` can convert to `kind`."""
 
     def build(exact: bool, bounds: dict[str, Any]) -> CoreSchema:
         def take(value: Any) -> object:
@@ -81,7 +81,7 @@ def _converted(kind: type, read: Callable[[Any], object], expected: str) -> _Bui
             if not exact:
                 try:
                     return read(value)
-                except (ValueError, TypeError, AttributeError, ArithmeticError):  # the value is of any type
+                except (ValueError, TypeError, AttributeError, ArithmeticError):  # `read` gets any value
                     pass
             raise should_be(f"be {expected}")
 
@@ -103,7 +103,7 @@ _CHECKS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
 
 
 def _bounds_check(bounds: dict[str, Any]) -> Callable[[Any], object]:
-    """Check the bounds that Pydantic's core can't: those of Decimal, dates, times and bytes."""
+    """Check bounds of Decimal, dates, times and bytes, which Pydantic's core can't check here."""
 
     def check(value: Any) -> object:
         for name, bound in bounds.items():

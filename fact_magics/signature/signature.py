@@ -44,7 +44,7 @@ class Parameter:
 
 
 class _Written:
-    """An annotation or default that `inspect` prints as it is written in the source."""
+    """An annotation or default whose `repr` is its text in the source, for signatures of `inspect`."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -77,7 +77,7 @@ class Signature:
         return PATH in self._parts()
 
     def inspect_signature(self) -> inspect.Signature:
-        """Build the signature for `inspect`; annotations other than builtins only print their text."""
+        """Build the signature for `inspect`; an annotation that is not a builtin only prints its text."""
         return self._inspected(
             lambda type_: _BUILTINS.get(type_.text, _Written(type_.text)),
             lambda default: default.value if default.literal else _Written(default.source),
@@ -95,12 +95,12 @@ class Signature:
             )
             for parameter in self.parameters
         ]
-        # inspect would refuse a required parameter after one whose default is in a Field(...).
+        # A default may be in a Field(...). inspect would refuse a required parameter after such a default.
         returns = annotation(self.returns)
         return inspect.Signature(parameters, return_annotation=returns, __validate_parameters__=False)
 
     def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
-        """Match a call's arguments to names, as Python does; `validate` refuses missing and unknown names.
+        """Match arguments to parameter names, as Python does; `validate` refuses missing and unknown names.
 
         Raises
         ------
@@ -129,12 +129,12 @@ class Signature:
         Parameters
         ----------
         parameters : mapping of str to object
-            Arguments by name, including positional-only ones; any values that `normalise` accepts.
+            All arguments by name, even positional-only arguments. Values may be any that `normalise` accepts.
 
         Returns
         -------
         dict
-            Arguments in the order of the signature, with literal defaults. The tool fills in other defaults.
+            Arguments in the order of the signature, with literal defaults. Python fills in other defaults.
 
         Raises
         ------
@@ -194,7 +194,7 @@ class Signature:
         Raises
         ------
         InvalidInput
-            A positional-only argument is given, but one before it is missing and has no literal default.
+            A positional-only argument is given, but an earlier one is missing and has no literal default.
         """
         if not self._positional_only:
             return encode_call((), validated)
@@ -214,12 +214,13 @@ class Signature:
         return encode_call(args, kwargs)
 
     def read_result(self, wire: bytes) -> object:
-        """Read the result that a tool's process sent, and validate it against the return annotation.
+        """Decode the result that a tool's process sent, and validate it against the return annotation.
 
         Raises
         ------
         InvalidResult
-            The bytes are not a value, or the value does not fit; the message names the path to the misfit.
+            The bytes can't be decoded, or the value does not fit the annotation; a detail line gives the path
+            to the part that does not fit.
         """
         try:
             value = decode_result(wire)
@@ -254,9 +255,9 @@ class Signature:
         }
 
     def skeleton(self) -> str:
-        """Write the body of a run cell to fill in: ``text = ...  # str, required``.
+        """Write the body of a run cell for the user to fill in: ``text = ...  # str, required``.
 
-        A default is commented out if the cell would read it as another value.
+        A line with a default is commented out if a run cell would read the default as another value.
         """
         lines = []
         for parameter in self.parameters:
@@ -268,7 +269,7 @@ class Signature:
         return "\n".join(lines)
 
     def read_recorded(self, text: str) -> dict[str, object]:
-        """Read an input back from the history, which keeps it as JSON for people.
+        """Read an input back from the history, which stores inputs as JSON that is written for people.
 
         Returns
         -------
@@ -292,11 +293,11 @@ class Signature:
 
     @property
     def recorded_exactly(self) -> bool:
-        """Whether `read_recorded` certainly returns the same input that was recorded."""
+        """Whether `read_recorded` always returns exactly the input that was recorded."""
         return all(part.recorded_exactly for part in self._parts())
 
     def constant_fault(self) -> tuple[str, str] | None:
-        """Find an error in the patterns and literal defaults; return the problem and a hint."""
+        """Find an error in the patterns or literal defaults; return the problem and a hint."""
         try:
             self._validator.validate_python(self._defaults)
         except SchemaError:
@@ -354,7 +355,7 @@ class Signature:
 
 
 def signature_identity(signature: Signature) -> str:
-    """Hash what matters to callers of a signature: names, kinds, types, defaults, the return type."""
+    """Hash the parts of a signature that matter to callers: names, kinds, types, defaults, return type."""
     parameters = [
         [p.name, p.kind.name, p.type.shape(), None if p.default is None else p.default.source]
         for p in signature.parameters
@@ -364,7 +365,7 @@ def signature_identity(signature: Signature) -> str:
 
 
 def _reads_back(default: Default) -> bool:
-    """Whether a default's source, cut to one line, still evaluates to its value."""
+    """Whether a default's source, which may have been shortened, still evaluates to the default."""
     try:
         value = ast.literal_eval(default.source)
     except (ValueError, SyntaxError, RecursionError, MemoryError):

@@ -1,4 +1,4 @@
-"""The source of a tool, with all facts that are read from its text; each is read once, when first used."""
+"""The source of a tool, and the facts that are read from its text; each fact is read once, on first use."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ CONNECTOR_NEEDS = "aiohttp"
 
 @dataclass(frozen=True)
 class ToolSource:
-    """The source of a tool. It is never run here, and parsed at most once.
+    """The source of a tool, which is never run here and is parsed at most once.
 
-    If the text does not parse, it has no imports and no functions, and `parsed` holds the error.
+    If the text does not parse, the source has no imports and no functions, and `parsed` is the error.
     """
 
     text: str
@@ -62,7 +62,7 @@ class ToolSource:
 
     @cached_property
     def packages(self) -> frozenset[str]:
-        """Top-level names of all imported packages; this package's HTTP connector has its full name."""
+        """Top-level names of all imported packages; the HTTP connector appears under its full name."""
         found: set[str] = set()
         for node in self.nodes:
             if isinstance(node, ast.Import):
@@ -75,7 +75,7 @@ class ToolSource:
 
     @cached_property
     def imports(self) -> tuple[str, ...]:
-        """Imported packages outside the standard library, sorted, with the one the connector needs."""
+        """Imported packages outside the standard library, sorted; includes the connector's own dependency."""
         found = self.packages - sys.stdlib_module_names
         return tuple(sorted(found | {CONNECTOR_NEEDS} if CONNECTOR in found else found))
 
@@ -86,5 +86,5 @@ class ToolSource:
 
     @cached_property
     def is_self_contained(self) -> bool:
-        """Whether the module imports only modules that compute, and uses no builtin that can read more."""
+        """Whether the module imports only modules that compute and can read nothing but its input."""
         return self.packages <= COMPUTING and not any(map(reaches_out, self.nodes))

@@ -1,4 +1,4 @@
-"""The closed vocabulary of types that a tool's signature is written in.
+"""The closed vocabulary of types for the signatures of tools.
 
 The class of a type defines how the type is written, validated, described as JSON Schema, compared, and read
 back from the history. To add a type without parts, add a row to `scalars.SCALARS`; for any other type, add a
@@ -64,24 +64,24 @@ class Type(ABC):
 
     @abstractmethod
     def shape(self) -> list[object]:
-        """Describe everything about the type that a caller can notice, as nested lists of plain data."""
+        """Describe, as nested lists of plain data, everything about the type that can matter to a caller."""
 
     @abstractmethod
     def core_schema(self, mode: Mode) -> CoreSchema:
-        """Build Pydantic's core schema, from which a validator is made."""
+        """Build the core schema from which Pydantic makes a validator."""
 
     @abstractmethod
     def json_schema(self) -> dict[str, Any]:
-        """Describe the JSON of an input as JSON Schema, draft 2020-12."""
+        """Describe the JSON form of an input as JSON Schema, draft 2020-12."""
 
     @property
     def json_kinds(self) -> frozenset[str]:
-        """Kinds of JSON (see `scalars.json_kind`) that the history may contain for a value of this type."""
+        """The kinds of JSON (see `scalars.json_kind`) in which the history may store a value of this type."""
         return frozenset().union(*(part.json_kinds for part in self.parts))
 
     @property
     def recorded_exactly(self) -> bool:
-        """Whether recorded JSON has exactly one meaning; types inside this type are judged separately."""
+        """Whether recorded JSON has exactly one meaning; the types inside this type are not considered."""
         return True
 
     def from_recorded(self, data: Any) -> object:
@@ -90,7 +90,7 @@ class Type(ABC):
         Raises
         ------
         ValueError
-            The text was cut, or has more than one meaning.
+            The recorded text was shortened, or has more than one meaning.
         """
         return self._from_recorded(data) if json_kind(data) in self.json_kinds else data
 
@@ -289,7 +289,7 @@ _SIZE_KEYWORDS = {"string": "Length", "array": "Items", "object": "Properties"}
 
 @dataclass(frozen=True)
 class Bounded(Type):
-    """A type with bounds as pairs of name and value: ``Annotated[int, Field(ge=0)]`` has ``("ge", 0)``."""
+    """A type with bounds, each a name and a value: ``Annotated[int, Field(ge=0)]`` has ``("ge", 0)``."""
 
     base: Scalar | Container
     bounds: tuple[tuple[str, object], ...]

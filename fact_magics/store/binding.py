@@ -1,7 +1,7 @@
 """Conversion between dataclasses and the rows of SQLite.
 
-The names of a dataclass's fields are the names of the table's columns. Tuples are stored as JSON. Lone
-surrogates, which UTF-8 can't encode, are stored as escapes.
+The fields of a dataclass have the names of the table's columns. Tuples are stored as JSON. Lone surrogates,
+which UTF-8 can't encode, are stored as escapes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def words(stored: str) -> tuple[str, ...]:
     return tuple(json.loads(stored))
 
 
-# The converters of stored values, by the annotation of the field. Values of other types need no conversion.
+# Functions that convert stored values, by the annotation of the field. Other fields need no conversion.
 _READERS: Mapping[object, Callable[[Any], object]] = {
     "tuple[str, ...]": words,
     "bool": bool,
@@ -39,16 +39,16 @@ _READERS: Mapping[object, Callable[[Any], object]] = {
 
 
 def read_only(path: Path, timeout_seconds: float) -> sqlite3.Connection:
-    """Connect to a file to read it, without creating a -wal or a -shm."""
+    """Open a read-only connection to a file, without creating a -wal or -shm file."""
     wal = path.with_name(f"{path.name}-wal")
-    # In `ro` mode SQLite reads the contents of a -wal but can't merge them into the file. Without a -wal
-    # nobody is writing, so SQLite need not create the -shm that readers and writers share.
+    # In `ro` mode SQLite reads the contents of a -wal but can't merge them into the file. If there is no
+    # -wal, nobody is writing, so SQLite does not need the -shm that readers and writers share.
     immutable = "" if wal.exists() and wal.stat().st_size else "&immutable=1"
     return sqlite3.connect(f"{path.as_uri()}?mode=ro{immutable}", uri=True, timeout=timeout_seconds)
 
 
 def execute(connection: sqlite3.Connection, query: str, *parameters: object) -> sqlite3.Cursor:
-    """Run a statement whose parameters may be any value that `bindable` takes."""
+    """Run a statement; its parameters may be any values that `bindable` accepts."""
     return connection.execute(query, tuple(map(bindable, parameters)))
 
 
@@ -65,7 +65,7 @@ def fetch(connection: sqlite3.Connection, kind: type[T], query: str, *parameters
 
 
 def instance(kind: Callable[..., T], record: Mapping[str, Any]) -> T:
-    """Make a dataclass from the columns that are named like its fields, and ignore the others."""
+    """Make an instance of a dataclass from the columns named like its fields; ignore other columns."""
     return kind(**{name: read(record[name]) if read else record[name] for name, read in _fields(kind)})
 
 
@@ -78,7 +78,7 @@ def values_of(row: object) -> dict[str, Any]:
 def insert(
     connection: sqlite3.Connection, table: str, values: Mapping[str, object], conflict: str = ""
 ) -> sqlite3.Cursor:
-    """Insert a row, given as values by column name; `conflict` is an ``ON CONFLICT`` clause."""
+    """Insert a row; `values` are keyed by column name, and `conflict` is an ``ON CONFLICT`` clause."""
     blanks = ", ".join("?" * len(values))
     statement = " ".join(("INSERT INTO", table, f"({', '.join(values)}) VALUES ({blanks})", conflict))
     return execute(connection, statement, *values.values())
@@ -89,8 +89,8 @@ def fetch_by_id(
 ) -> list[T]:
     """Fetch rows by an id, or by the beginning of a hexadecimal id; raises `UnknownName` if several match.
 
-    `ids` is a query for the first two ids from its first parameter up to, but not including, its second.
-    `rows` is a query for the rows with one id.
+    `ids` is a query for the first two ids between its two parameters, including the first parameter but not
+    the second. `rows` is a query for the rows with one id.
     """
     beginning = wanted.strip().lower()
     found = []

@@ -1,4 +1,4 @@
-"""`Cache`: answers that outlive the kernel, bounded in bytes; the least recently used are removed first."""
+"""`Cache`: answers that outlive the kernel. Above a limit of bytes, the least recently used are removed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 1024 * 1024 * 1024
 
 _SWEPT_AT_ONCE = 32
-# A hit updates the stored time of use at most this often, so the order of eviction may be that much
-# out of date.
+# Hits update the stored time of use of an answer at most once in this time, so the order of eviction may be
+# out of date by as much.
 _TOUCH_SECONDS = 3600.0
 _TOUCHES_REMEMBERED = 10_000
 
 
 class Cache:
-    """The stored answers of a database, together at most `max_bytes`. A larger answer is not kept."""
+    """The stored answers of a database, at most `max_bytes` in total. A larger answer is not stored."""
 
     def __init__(self, database: Database, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         self._database = database
@@ -40,16 +40,16 @@ class Cache:
         return found[0] if found and not found[0].expired(utc_now()) else None
 
     async def forget(self, key: str) -> None:
-        """Remove the answer of a key, if there is one."""
+        """Remove the answer with this key, if it exists."""
         await self._database.write(lambda connection: _delete(connection, key))
 
     def keeping(
         self, entries: Sequence[CacheEntry], used: Iterable[str | None] = ()
     ) -> Callable[[sqlite3.Connection], None]:
-        """Return a function that stores `entries` and new times of use for the keys `used` in a transaction.
+        """Return a function that stores `entries`, and new times of use for the keys in `used`.
 
-        An entry replaces the stored one with the same key. If both have the same result, the confirmations
-        of the stored one are added to those of the new one.
+        An entry replaces the stored entry with the same key. If both have the same result, the confirmations
+        of the stored entry are added to those of the new entry. Call the function in a transaction.
         """
         now = utc_now()
         stale = self._stale(used)
@@ -67,7 +67,7 @@ class Cache:
         return work
 
     def _stale(self, keys: Iterable[str | None]) -> list[str]:
-        """Select the keys whose time of use was written long ago, and remember that it is written now."""
+        """Select the keys whose time of use was last written long ago, and note that it is written now."""
         clock = time.monotonic()
         due = {
             key for key in keys if key and clock - self._touched.get(key, -_TOUCH_SECONDS) >= _TOUCH_SECONDS
@@ -104,7 +104,7 @@ def _put(connection: sqlite3.Connection, entry: CacheEntry) -> None:
 
 
 def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> None:
-    # Expired answers are never served. Removing a few with each new answer is enough to keep them few.
+    # Expired answers are never served. Removing a few of them with each new answer keeps their number small.
     expired = (
         "SELECT key FROM cache WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?"
     )

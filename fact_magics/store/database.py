@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Migrations = tuple[tuple[str, ...], ...]
 
-# SQLite's own wait for a lock is not fair, and in a few situations (the switch to WAL, a recovery) SQLite
-# does not wait at all. `_patiently` tries again for longer.
+# SQLite does not serve waiting connections in order, and sometimes (switching to WAL, recovering) it does not
+# wait for a lock at all. `_patiently` retries for longer.
 _BUSY_TIMEOUT_MS = 5_000
 _PATIENCE_SECONDS = 60.0
 _SMALLEST_PAGE = 512
@@ -73,7 +73,7 @@ _SYSTEM = {
 
 
 class Database:
-    """An open database file, made by `open`. Its queries and transactions run on one thread, in order."""
+    """An open database file, made by `open`; all queries and transactions run on one thread, in order."""
 
     def __init__(self, path: Path, worker: Worker) -> None:
         self.path = path
@@ -81,9 +81,9 @@ class Database:
 
     @classmethod
     async def open(cls, path: Path, *, migrations: Migrations = MIGRATIONS) -> Self:
-        """Open a file as `Store.open` does; `migrations` turn an empty file into the present tables.
+        """Open a file as `Store.open` does; `migrations` create the current tables from an empty file.
 
-        Only the user can access the directories and files that this creates (0700, 0600).
+        If this creates directories or files, only the user can access them (0700, 0600).
         """
         path = _full(path)
         worker = Worker(partial(_connect, path, len(migrations)))
@@ -99,12 +99,12 @@ class Database:
         return cls(path, worker)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a query, without waiting for other programs that write."""
+        """Run a query; it does not wait for other programs that write."""
         with self._errors_explained():
             return await self._worker.run(partial(_patiently, work=work))
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a transaction that has the write lock from its first statement.
+        """Run a transaction that takes the write lock before its first statement.
 
         The transaction is committed as a whole or not at all, even if the process is killed. If the waiting
         caller is cancelled, the transaction still completes. `work` may run more than once, so it must change
@@ -148,7 +148,7 @@ def _explained(error: sqlite3.Error | OSError, path: Path) -> StoreError:
 
 
 def _code(error: sqlite3.Error) -> int:
-    """Return SQLite's primary result code, or 0 for an error that Python's module raised itself."""
+    """Return SQLite's primary result code, or 0 for an error that did not come from SQLite itself."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
@@ -167,7 +167,7 @@ def _make_file(path: Path) -> None:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:
-            if not path.exists():  # a dangling link
+            if not path.exists():  # `path` is a dangling symbolic link
                 raise
         mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
@@ -184,22 +184,22 @@ def _make_file(path: Path) -> None:
 
 
 def _inspect(path: Path, newest: int) -> None:
-    """Refuse a file that is not ours, without leaving a lock, a -wal or a -shm.
+    """Refuse a file that is not ours, and leave no lock, -wal or -shm behind.
 
-    Only SQLite reads the file: closing a descriptor of our own would drop the locks that SQLite holds on the
-    same file elsewhere in this process.
+    Only SQLite may read the file. If we opened and closed the file ourselves, this process would lose
+    the locks that SQLite holds on it through other connections.
     """
     size = path.stat().st_size
     if size == 0:
         return
-    if size < _SMALLEST_PAGE:  # SQLite would treat a file of one byte as empty and overwrite it
+    if size < _SMALLEST_PAGE:  # SQLite would overwrite a file of one byte, as if it were empty
         raise _refusal(path, *_SQLITE[sqlite3.SQLITE_NOTADB])
     with closing(read_only(path, _BUSY_TIMEOUT_MS / 1000)) as connection:
         _patiently(connection, partial(_judge, path=path, newest=newest, header_only=True))
 
 
 def _judge(connection: sqlite3.Connection, path: Path, newest: int, *, header_only: bool = False) -> int:
-    """Return the version of a file, or refuse a file that is newer or not ours."""
+    """Return the version of a file; refuse a file that is newer than this package or not ours."""
     version = _user_version(connection)
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application not in {0, APPLICATION_ID}:
@@ -219,10 +219,10 @@ def _judge(connection: sqlite3.Connection, path: Path, newest: int, *, header_on
 
 def _prepare(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
     judge = partial(_judge, path=path, newest=len(migrations))
-    # In one transaction, because another kernel could create the tables between two queries.
+    # One transaction, because another kernel could create the tables between two of the queries.
     _patiently(connection, partial(_transact, work=judge, begin="BEGIN"))
     (journal,) = _patiently(connection, lambda it: it.execute("PRAGMA journal_mode = WAL").fetchone())
-    # Some network drives can't share the memory that WAL needs. The older journal is slower but just as safe.
+    # Some network drives lack the shared memory that WAL needs. The older journal is slower but just as safe.
     connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -232,7 +232,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Migrations)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
-    # The version is read again under the lock: two kernels that start at once may both find an empty file.
+    # Read the version again under the lock: two kernels that start at once may both have found an empty file.
     version = _judge(connection, path, len(migrations))
     for number, statements in enumerate(migrations[version:], start=version + 1):
         for statement in statements:
@@ -254,7 +254,7 @@ def _transact(
         result = work(connection)
         connection.execute("COMMIT")
     finally:
-        # After some failures (a full disk) SQLite has already rolled back.
+        # After some failures, such as a full disk, SQLite has already rolled back.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
     return result
@@ -268,4 +268,4 @@ def _patiently(connection: sqlite3.Connection, work: Callable[[sqlite3.Connectio
         except sqlite3.OperationalError as error:
             if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
-        time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - kernels that wait for one lock shall not retry in step
+        time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - so that waiting kernels don't retry in step

@@ -1,6 +1,6 @@
 """Quick read-only queries for completion and lists, which must not wait.
 
-Each query opens and closes a connection of its own, and neither creates nor changes a file. It raises
+Each query opens and closes its own connection, and neither creates nor changes a file. A query raises
 `sqlite3.Error`, `OSError` or `LookupError` if the file is missing, can't be read or has tables of another
 version.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOCK_SECONDS = 0.1
-# A query looks at no more rows than this, so that a large database is as fast as a small one.
+# A query reads at most this many rows, so that it takes no longer in a large database than in a small one.
 _LATEST = 500
 _RUNS = 20
 
@@ -33,7 +33,7 @@ def names(path: Path, prefix: str = "") -> list[str]:
 
 
 def versions(path: Path, name: str) -> list[str]:
-    """List the numbers of a tool's versions, the highest first."""
+    """List the version numbers of a tool, the highest first."""
     query = """
         SELECT version FROM tools WHERE name = ? AND removed_at IS NULL
         ORDER BY major DESC, minor DESC, patch DESC LIMIT ?
@@ -64,11 +64,11 @@ class ModelUse:
     Attributes
     ----------
     provider, model : str
-        As the attempts name them; all entries of the shelf count as one model.
+        The names recorded with the attempts; all entries of the shelf count as one model.
     last_used : str
         UTC, ISO 8601.
     attempts, accepted : int
-        How many attempts asked the model, and how many of them became a version.
+        The number of attempts that used the model, and the number of them that became a version.
     """
 
     provider: str
@@ -79,7 +79,7 @@ class ModelUse:
 
 
 def model_uses(path: Path) -> list[ModelUse]:
-    """List the models of the 500 latest attempts, the latest first. Hand-written tools don't count."""
+    """List the models of the 500 latest attempts, latest first; skip hand-written and imported tools."""
     query = "SELECT provider, model, status, started_at FROM generations ORDER BY started_at DESC LIMIT ?"
     found: dict[tuple[str, str], ModelUse] = {}
     with _opened(path) as connection:

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NO_LIMIT = -1
-# The run that computed an answer indexes all of it. A run answered by the cache indexes only this much:
-# indexing a long answer again took longer than the rest of the cell.
+# A run that computed its answer is indexed up to the limit in `search`. A run answered by the cache is
+# indexed only up to this limit: indexing a long answer again took longer than the rest of the cell.
 _CACHED_CHARACTERS = 1_024
 
 
 class History:
-    """The history of a database. Rows are added by `Store.commit` and `Tools.accept`."""
+    """The history of a database. `Store.commit` and `Tools.accept` add its rows."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -48,7 +48,7 @@ class History:
         Parameters
         ----------
         search : str, optional
-            Beginnings of words, all of which appear in a run's input, output, printed text or error.
+            Beginnings of words; all of them must appear in a run's input, output, printed text or error.
         since : str, datetime or timedelta, optional
             See `read_since`: ``2h``, ``3 days``, ``yesterday``, ISO 8601.
         limit : int or None
@@ -57,13 +57,13 @@ class History:
         Raises
         ------
         CellError
-            `search` holds no letter and no digit, or `since` can't be read.
+            `search` contains no letter or digit, or `since` can't be read.
         """
         asked = _filters("executed_at", session_id, tool_name, status, since) | {"tool_id = ?": tool_id}
         if search is None:
             source, order = "tool_executions", "executed_at DESC, seq DESC"
         else:
-            # The index yields its matches in this order, so a search for a common word stops at the limit.
+            # The index yields its matches in this order, so a search for a common word can stop at the limit.
             source = "execution_search CROSS JOIN tool_executions ON seq = execution_search.rowid"
             order = "execution_search.rowid DESC"
             expression = asked["execution_search MATCH ?"] = match_expression(search)
@@ -99,7 +99,7 @@ class History:
         )
 
     async def attempts(self, generation_id: str) -> list[GenerationRow]:
-        """List the attempts of one generation in order, found by its id as in `find_run`."""
+        """List the attempts of one generation in order; `generation_id` may be shortened as in `find_run`."""
         ids = """
             SELECT generation_id FROM generations WHERE generation_id >= ? AND generation_id < ?
             GROUP BY generation_id ORDER BY generation_id LIMIT 2
@@ -121,7 +121,7 @@ class History:
         asked = {condition: value for condition, value in asked.items() if value is not None}
         conditions = list(asked)
         if asked.get("status = ?", Status.OK) != Status.OK:
-            conditions.append("status <> 'ok'")  # the condition of the indexes of failures, word for word
+            conditions.append("status <> 'ok'")  # must be exactly the condition of the indexes of failures
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         query = " ".join(("SELECT", columns, "FROM", source, where, "ORDER BY", order, "LIMIT ?"))
         count = _NO_LIMIT if limit is None else limit
@@ -131,7 +131,7 @@ class History:
 
 
 def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow]) -> None:
-    """Add attempts as a part of a transaction, except those that a commit has already added.
+    """Add attempts within a transaction of the caller, except attempts that are already stored.
 
     A caller that was cancelled during a commit may pass the same rows again.
     """
@@ -140,7 +140,7 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
 
 
 def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> None:
-    """Add runs as `add_generations` adds attempts, and index the words of their inputs and outputs."""
+    """Add runs as `add_generations` adds attempts, and index the words of their texts."""
     for row in rows:
         kept = insert(connection, "tool_executions", values_of(row), "ON CONFLICT (id) DO NOTHING")
         if not kept.rowcount:

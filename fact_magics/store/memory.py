@@ -15,7 +15,7 @@ DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheStats:
-    """How full a cache is, and how many look-ups and evictions it has had."""
+    """The size of a cache, and the numbers of its hits, misses and evictions."""
 
     entries: int
     bytes: int
@@ -26,10 +26,10 @@ class CacheStats:
 
 
 class MemoryCache:
-    """A cache of at most `max_bytes` for any thread; the least recently used entries are evicted first.
+    """A thread-safe cache of at most `max_bytes`; the least recently used entries are evicted first.
 
-    Answers are kept encoded, so that no two callers share one object. An entry larger than the limit is not
-    kept.
+    Answers are stored encoded, so that no two callers share one object. An entry larger than `max_bytes` is
+    not stored.
     """
 
     def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
@@ -39,7 +39,7 @@ class MemoryCache:
         self._bytes = self._hits = self._misses = self._evictions = 0
 
     def get(self, key: str) -> CacheEntry | None:
-        """Find an entry. It may have expired: the caller checks that."""
+        """Find an entry. The caller must check whether the entry has expired."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -50,7 +50,7 @@ class MemoryCache:
             return entry
 
     def put(self, entry: CacheEntry) -> None:
-        """Keep an entry, in place of the one with the same key."""
+        """Store an entry; it replaces an entry with the same key."""
         size = entry.size
         with self._lock:
             self._drop(entry.key)
@@ -63,18 +63,18 @@ class MemoryCache:
                 self._evictions += 1
 
     def discard(self, key: str) -> None:
-        """Remove the entry of a key, if there is one."""
+        """Remove the entry with this key, if it exists."""
         with self._lock:
             self._drop(key)
 
     def clear(self) -> None:
-        """Remove all entries; the counts of look-ups and evictions stay."""
+        """Remove all entries; the numbers of hits, misses and evictions stay."""
         with self._lock:
             self._entries.clear()
             self._bytes = 0
 
     def stats(self) -> CacheStats:
-        """Count the entries, the look-ups and the evictions."""
+        """Return the current `CacheStats`."""
         with self._lock:
             return CacheStats(
                 entries=len(self._entries),

@@ -1,7 +1,7 @@
 """The rows of the database as frozen dataclasses.
 
-The names of their fields are the names of the columns. Every time is UTC in ISO 8601, as
-`fact_magics.text.utc_now` writes it.
+The fields have the names of the columns. All times are UTC in ISO 8601, in the format of
+`fact_magics.text.utc_now`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from fact_magics.text import utc_now
 from fact_magics.tool import Status, ToolMetadata, ToolVersion
 
-# Bytes of an entry besides its payload: the row or object, its key, its place in the index.
+# Estimated bytes of an entry besides its payload: the row or object, its key, its place in the index.
 _ENTRY_OVERHEAD = 256
 
 
@@ -24,14 +24,14 @@ def new_id() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRow:
-    """One kernel, or script, from its first use of fact_magics to its end.
+    """One kernel or script, from its first use of fact_magics until it ends.
 
     Attributes
     ----------
     notebook : str
-        The notebook's path; empty if there is no notebook or its path is not known.
+        The path of the notebook; empty if there is no notebook or the path is unknown.
     kernel, python : str
-        ``ipykernel 7.4.0``, ``3.11.7``.
+        The versions, such as ``ipykernel 7.4.0`` and ``3.11.7``.
     ended_at : str or None
         None for a session that is still running or was killed.
     """
@@ -51,7 +51,7 @@ class Candidate(ToolMetadata):
     Attributes
     ----------
     signature_id : str
-        Identity of the signature. If it differs from the current version's, the major number goes up.
+        Identity of the signature. If the current version has another signature, the major number goes up.
     id : str
         The id of the future version, so that rows of the same transaction can refer to it.
     """
@@ -62,7 +62,7 @@ class Candidate(ToolMetadata):
     version: str = ""
 
     def numbered(self, version: str) -> ToolVersion:
-        """Make the tool version with this number."""
+        """Make a tool version from the candidate, with the number `version`."""
         known = {each.name: getattr(self, each.name) for each in fields(ToolMetadata)}
         return ToolVersion(ToolMetadata(**known | {"version": version}), self.source)
 
@@ -74,15 +74,15 @@ class GenerationRow:
     Attributes
     ----------
     generation_id : str
-        Shared by the attempts of one cell; `attempt` counts them from 1.
+        The same for all attempts of one cell; `attempt` counts these attempts from 1.
     description, contract : str
-        The request, with variables filled in, and its examples.
+        The request, with its variables filled in, and the examples.
     reason : str
-        Why the attempt was not accepted, in a sentence; empty for an accepted one.
+        Why the attempt was not accepted, in one sentence; empty for an accepted attempt.
     text, source : str
         The model's text as it arrived, and the code found in it.
     input_tokens, output_tokens, cache_read_tokens, cache_creation_tokens : int or None
-        None if the provider did not report it.
+        None if the provider did not report the number.
     cost_usd : float or None
         None if no price is known.
     tool_id : str or None
@@ -115,7 +115,7 @@ class GenerationRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionRow:
-    """One run of a tool, answered by its process or by the cache.
+    """One run of a tool; its answer came from the tool's process or from the cache.
 
     Attributes
     ----------
@@ -124,9 +124,9 @@ class ExecutionRow:
     input_data, output_data : str or None
         JSON, written for people to read; `output_data` is None on failure.
     error, details : str or None
-        The failure in one line, and the traceback of the tool's own frames.
+        The failure in one line, and the part of the traceback in the tool's own code.
     cached : bool
-        The answer came from the cache, where its key is `cache_key`.
+        Whether the answer came from the cache; its key there is `cache_key`.
     isolation : str
         The layers of isolation in force, separated by ``", "``.
     permissions : tuple of str
@@ -188,7 +188,7 @@ class CacheEntry:
     @property
     def size(self) -> int:
         """Estimated number of bytes that storing the entry takes."""
-        # Four bytes a character saves encoding the text; too high an estimate only evicts earlier.
+        # Four bytes per character is an upper bound that needs no encoding; it only makes evictions earlier.
         printed = len(self.printed) * (1 if self.printed.isascii() else 4)
         return _ENTRY_OVERHEAD + len(self.result) + printed
 

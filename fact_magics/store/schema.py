@@ -1,15 +1,15 @@
 """The migrations that create the tables.
 
 A migration is a tuple of statements. The database's ``user_version`` counts the migrations that were applied,
-so a released migration is never edited: to change the tables, add a tuple at the end of `MIGRATIONS`.
+so never edit a released migration. To change the tables, add a tuple at the end of `MIGRATIONS`.
 
-`seq` orders and joins the rows of one database, and is their rowid in the full-text indexes `tool_search` and
-`execution_search`. `id` is unique across all databases.
+`seq` orders and joins the rows of one database. It is also their rowid in the full-text indexes `tool_search`
+and `execution_search`. `id` is unique across all databases.
 """
 
 from __future__ import annotations
 
-# The letters "FACT" mark our databases.
+# The ASCII codes of "FACT", which mark our databases.
 APPLICATION_ID = 0x46414354
 
 _SESSIONS = (
@@ -111,8 +111,9 @@ _GENERATIONS = (
     "CREATE INDEX generations_that_failed ON generations (status, started_at) WHERE status <> 'ok'",
 )
 
-# One index for each filter of the history, each ordered by time. The last three contain only failures, so
-# they cost successful runs nothing. As nearly all runs succeed, successes are found quickly in the others.
+# One index for each filter of the history, each ordered by time. The last three indexes contain only
+# failures, so they cost successful runs nothing. Nearly all runs succeed, so the other indexes find successes
+# quickly.
 _EXECUTIONS = (
     """
     CREATE TABLE tool_executions (
@@ -152,7 +153,7 @@ _EXECUTIONS = (
     "CREATE VIRTUAL TABLE execution_search USING fts5(input, output, notes, tokenize = 'unicode61')",
 )
 
-# Triggers keep the totals, so that they stay right whatever deletes a row.
+# Triggers update the totals, so that the totals stay correct no matter which statement changes a row.
 _CACHE = (
     """
     CREATE TABLE cache (
@@ -199,7 +200,7 @@ _CACHE = (
 
 INITIAL = (*_SESSIONS, *_TOOLS, *_GENERATIONS, *_EXECUTIONS, *_CACHE)
 
-# The permissions of a run, as JSON. Earlier runs had the permissions of their tool.
+# The permissions of a run, as JSON. Runs before this migration had the permissions of their tool.
 _PERMISSIONS_OF_RUNS = (
     "ALTER TABLE tool_executions ADD COLUMN permissions TEXT NOT NULL DEFAULT '[]'",
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# Scripts without spaces between words. The tokenizer would treat a whole sentence in them as one word.
+# Characters of scripts without spaces between words. The tokenizer would treat a whole sentence as one word.
 _UNSPACED = re.compile(
     "([\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f])"
 )
@@ -19,18 +19,18 @@ def indexable(text: str) -> str:
 
 
 def indexable_json(text: str) -> str:
-    r"""Prepare JSON for the index, without its escapes, so that ``"\nword"`` is not indexed as ``nword``."""
+    r"""Prepare JSON for the index: replace its escapes, so that ``"\nword"`` is not indexed as ``nword``."""
     head = text[:_INDEXED_CHARACTERS]
     return _spaced(_JSON_ESCAPE.sub(_unescaped, head) if "\\" in head else head)
 
 
 def match_expression(query: str) -> str | None:
-    """Make an FTS5 query for texts in which each word of `query` is the beginning of a word.
+    """Make an FTS5 query that finds texts in which each word of `query` begins some word.
 
     Returns
     -------
     str or None
-        None if `query` holds no letter and no digit.
+        None if `query` contains no letter or digit.
     """
     # SQLite ignores everything after the first NUL of a query.
     words = [word for word in query.replace("\0", " ").split() if any(map(str.isalnum, word))]

@@ -1,4 +1,4 @@
-"""`Sessions`: the kernels that used the database, and the versions of tools that each is pinned to."""
+"""`Sessions`: the kernels that used the database, and the tool versions that each kernel is pinned to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Sessions:
         self._database = database
 
     async def start(self, session_id: str, *, notebook: str = "", kernel: str = "", python: str = "") -> None:
-        """Record the start of a session. If it starts again, as after a reload, its end is removed."""
+        """Record the start of a session. If it starts again, as after a reload, its end time is cleared."""
         query = """
             INSERT INTO sessions (id, notebook, kernel, python, started_at) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET ended_at = NULL, notebook = excluded.notebook
@@ -44,12 +44,12 @@ class Sessions:
         return found[0] if found else None
 
     async def pin(self, session_id: str, name: str, tool_id: str) -> None:
-        """Record that a session keeps a version of a tool when another version becomes current."""
+        """Record that a session keeps using a version of a tool, even if another version becomes current."""
         await self._database.write(lambda connection: pin(connection, session_id, name, tool_id))
 
 
 def pin(connection: sqlite3.Connection, session_id: str, name: str, tool_id: str) -> None:
-    """Pin a session as `Sessions.pin` does, as a part of a transaction."""
+    """Pin a session as `Sessions.pin` does, within a transaction of the caller."""
     query = """
         INSERT INTO session_pins (session_id, name, tool_id) VALUES (?, ?, ?)
         ON CONFLICT (session_id, name) DO UPDATE SET tool_id = excluded.tool_id

@@ -1,4 +1,4 @@
-"""Reads the times of ``--since``: ISO 8601, a duration before now, ``today`` or ``yesterday``."""
+"""Read the time in ``--since``: ISO 8601, a duration before now, ``today`` or ``yesterday``."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def read_since(since: str | datetime | timedelta, *, now: datetime | None = None
     ----------
     since : str, datetime or timedelta
         ``2h``, ``1h 30m``, ``3 days``, ``2 weeks ago``, ``today``, ``yesterday``, an ISO 8601 date or time.
-        Durations count back from `now`; a date means its midnight; a time without an offset is local.
+        A duration counts back from `now`; a date means 00:00 of that day; a time without an offset is local.
     now : datetime, optional
-        Must be aware. The default is the present.
+        Must be an aware datetime. The default is the current time.
 
     Returns
     -------
     str
-        UTC, in the form of `fact_magics.text.utc_now`.
+        The time in UTC, in the format of `fact_magics.text.utc_now`.
 
     Raises
     ------
     CellError
-        The text has none of these forms, or the moment is outside the calendar.
+        The text has none of these forms, or the time is outside the range of `datetime`.
     """
     try:
         return utc_text(_moment(since, now or datetime.now(UTC)))
@@ -56,7 +56,7 @@ def _moment(since: str | datetime | timedelta, now: datetime) -> datetime:
     text = since.strip().lower()
     midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     if text in {"today", "yesterday"}:
-        # The offset is added last, because yesterday's offset may differ.
+        # The offset is added last, because the offset of yesterday may differ from today's.
         return (midnight if text == "today" else midnight - timedelta(days=1)).astimezone()
     if _DURATION.fullmatch(text):
         return now - timedelta(seconds=_seconds(text.removesuffix("ago")))

@@ -1,4 +1,4 @@
-"""`Store`: the database that keeps tools, history and answers when the kernel ends."""
+"""`Store`: the database that keeps tools, history and answers after the kernel ends."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """The database of one `FACT_HOME`, made by `Store.open`. Any number of kernels may have it open.
+    """The database of one `FACT_HOME`, made by `Store.open`. Several kernels may open it at once.
 
-    The methods of the store and of its parts (`sessions`, `tools`, `history`, `cache`) may be awaited by many
-    tasks at once, and raise `StoreError` if the file can't be read or written. A write is committed when it
-    returns. If its caller is cancelled, it is still committed.
+    Many tasks at once may await the methods of the store and of its parts (`sessions`, `tools`, `history`,
+    `cache`). The methods raise `StoreError` if the file can't be read or written. When a method that writes
+    returns, its data is committed. If its caller is cancelled, the data is still committed.
     """
 
     def __init__(self, database: Database, *, cache_max_bytes: int = DEFAULT_MAX_BYTES) -> None:
@@ -39,13 +39,13 @@ class Store:
     async def open(cls, path: Path, *, cache_max_bytes: int = DEFAULT_MAX_BYTES) -> Self:
         """Open a database, create it if necessary, and bring its tables up to date.
 
-        Stored answers take at most `cache_max_bytes` together.
+        Stored answers take at most `cache_max_bytes` in total.
 
         Raises
         ------
         StoreError
             The file can't be opened, is not a database, belongs to another program, is damaged, or comes from
-            a newer version. It is not changed.
+            a newer version of fact_magics. The file is not changed.
         """
         return cls(await Database.open(path), cache_max_bytes=cache_max_bytes)
 
@@ -67,14 +67,14 @@ class Store:
         generations: Sequence[GenerationRow] = (),
         cache_entries: Sequence[CacheEntry] = (),
     ) -> None:
-        """Store rows in one transaction: all or none of them."""
+        """Store rows in one transaction: either all of them are stored or none."""
         if executions or generations or cache_entries:
             await self._database.write(self._keeping(executions, generations, cache_entries))
 
     def commit_blocking(
         self, executions: Sequence[ExecutionRow] = (), cache_entries: Sequence[CacheEntry] = ()
     ) -> None:
-        """Store rows as `commit` does, but block the calling thread, which must not run a loop."""
+        """Store rows as `commit` does, but block the calling thread, which must not run an event loop."""
         if executions or cache_entries:
             self._database.write_blocking(self._keeping(executions, (), cache_entries))
 

@@ -1,4 +1,4 @@
-"""`Tools`: all versions of all tools, the current version of each, and the search by words."""
+"""`Tools`: all versions of all tools, the current version of each tool, and the full-text search."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CURRENT = "FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id"
 
 
 class Tools:
-    """The toolbox of a database, including versions that are not current or were removed."""
+    """The toolbox of a database and all versions of its tools. Only `by_id` finds removed versions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -39,15 +39,15 @@ class Tools:
     ) -> ToolVersion:
         """Store a candidate as the next version of its name, make it current and pin the session to it.
 
-        The version number follows the current version: another signature increases the major number, another
-        contract the minor number, and anything else the patch number. A number is never given twice, not even
-        after its version was removed, nor by two kernels at once.
+        The new number depends on the change since the current version: a new signature increases the major
+        number, a new contract increases the minor number, and any other change increases the patch number. A
+        number is never used twice, even if its version was removed or two kernels store versions at once.
 
         Parameters
         ----------
         generations : sequence of GenerationRow
-            The attempts that led to the candidate, stored in the same transaction. The accepted one may have
-            ``tool_id=candidate.id``.
+            The attempts that led to the candidate, stored in the same transaction. The accepted attempt may
+            have ``tool_id=candidate.id``.
         """
 
         def work(connection: sqlite3.Connection) -> ToolVersion:
@@ -68,12 +68,13 @@ class Tools:
         Parameters
         ----------
         version : str or None
-            None for the current version; ``1`` and ``1.2`` for the highest 1.x.x and 1.2.x; ``1.2.3``.
+            None for the current version, ``1`` for the highest 1.x.x, ``1.2`` for the highest 1.2.x, or a
+            full number.
         """
         return await self._database.read(lambda connection: get(connection, name, version))
 
     async def by_id(self, tool_id: str) -> ToolVersion | None:
-        """Find a version by its id, removed or not."""
+        """Find a version by its id, even if the version was removed."""
         return await self._first("SELECT * FROM tools WHERE id = ?", tool_id)
 
     async def by_request(self, request_hash: str) -> ToolVersion | None:
@@ -101,7 +102,7 @@ class Tools:
         return await self._all(query, name)
 
     async def latest(self, limit: int = 100) -> list[ToolVersion]:
-        """List current versions, the one that became current most recently first."""
+        """List the current versions; the version that became current last comes first."""
         return await self._all(f"SELECT tools.* {_CURRENT} ORDER BY toolbox.updated_at DESC LIMIT ?", limit)
 
     async def names(self, prefix: str = "", limit: int = 10_000) -> list[str]:
@@ -109,7 +110,7 @@ class Tools:
         return await self._database.read(lambda connection: names(connection, prefix, limit))
 
     async def search(self, text: str, limit: int = 20) -> list[ToolVersion]:
-        """Find current versions by beginnings of words in names, descriptions and tags, best match first."""
+        """Find current versions by beginnings of words in name, description and tags, best match first."""
         expression = match_expression(text)
         if expression is None:
             return []
@@ -122,12 +123,12 @@ class Tools:
         return await self._all(query, expression, limit)
 
     async def set_current(self, name: str, tool_id: str, *, session_id: str | None = None) -> None:
-        """Make a version the current one of its name, and pin the session to it if one is given.
+        """Make a version the current version of its name; if a session is given, pin it to the version.
 
         Raises
         ------
         UnknownName
-            The name has no such version, or it was removed.
+            The name has no such version, or the version was removed.
         """
         await self._database.write(lambda connection: _set_current(connection, name, tool_id, session_id))
 
@@ -169,7 +170,7 @@ def get(connection: sqlite3.Connection, name: str, version: str | None) -> ToolV
 
 def names(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
     """List names as `Tools.names` does."""
-    # Unlike LIKE, a comparison uses the index. The highest code point sorts after every name.
+    # Unlike LIKE, a comparison can use the index. The highest code point sorts after every name.
     query = "SELECT name FROM toolbox WHERE name >= ? AND name < ? ORDER BY name LIMIT ?"
     return [row[0] for row in execute(connection, query, prefix, f"{prefix}\U0010ffff", limit)]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# On some systems an interrupt does not end a wait for a lock that has no time limit.
+# On some systems an interrupt does not end a wait that has no time limit.
 _HEARTBEAT_SECONDS = 0.1
 
 
@@ -27,16 +27,17 @@ class Worker(aiosqlite.Connection):
     """An aiosqlite connection that runs a whole transaction as one function.
 
     aiosqlite queues one statement at a time. A task that is cancelled between two statements leaves its
-    transaction open, and the next task's rows become part of it. Here a whole function runs on the thread,
-    even if the task that waits for it is cancelled, and costs one switch between threads.
+    transaction open, and the next task's rows become part of that transaction. Here a whole function runs on
+    the thread, even if the task that waits for it is cancelled. It costs only one switch between threads.
 
     aiosqlite itself opens the connection and ends the thread. This class needs three of aiosqlite's private
     attributes (0.22):
 
-    - `_tx`, its queue: a job that is put there brings its own future. aiosqlite's public methods deliver
-      results to the caller's loop. If that loop is closed by then, the thread dies and prints a traceback in
+    - `_tx`, the queue: each job put there sets a future of its own. aiosqlite's public methods deliver
+      results to the caller's loop. If the loop is closed by then, the thread dies and prints a traceback in
       the running cell. A blocking caller has no loop at all.
-    - `_thread`: as it is not a daemon, an open connection would keep the interpreter from exiting.
+    - `_thread`: aiosqlite's thread is not a daemon, so an open connection would keep the interpreter from
+      exiting. This class makes the thread a daemon.
     - `_connection`, the connection that the functions use.
     """
 
@@ -50,9 +51,10 @@ class Worker(aiosqlite.Connection):
         return await asyncio.wrap_future(self._queue(work))
 
     def run_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` as `run` does, but block the calling thread, which must not run a loop.
+        """Run `work` as `run` does, but block the calling thread, which must not run an event loop.
 
-        A loop between the two threads would double the switches, which cost more than the commit of a row.
+        A loop between the two threads would double the number of switches. Switches cost more than the
+        commit of a row.
         """
         future = self._queue(work)
         while not future.done():
@@ -72,7 +74,7 @@ class Worker(aiosqlite.Connection):
     def stop(self) -> None:
         """Close the file and end the thread after all earlier work, without waiting for it."""
         self._is_ended = True
-        # On the thread, aiosqlite's own `stop` finds no loop to which it would have to report.
+        # aiosqlite's own `stop` runs on the thread, where there is no event loop to which it would report.
         self._tx.put_nowait((None, super().stop))
 
     def _queue(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
@@ -80,12 +82,12 @@ class Worker(aiosqlite.Connection):
         if connection is None or self._is_ended:
             raise WorkerClosed
         future: Future[T] = Future()
-        future.set_running_or_notify_cancel()  # a waiting caller can't cancel it
+        future.set_running_or_notify_cancel()  # so that a waiting caller can't cancel the job
 
         def job() -> None:
             try:
                 future.set_result(work(connection))
-            except Exception as error:  # noqa: BLE001 - the caller that waits receives it
+            except Exception as error:  # noqa: BLE001 - the waiting caller receives the error
                 future.set_exception(error)
 
         self._tx.put_nowait((None, job))
