@@ -69,7 +69,7 @@ def read_literal(node: ast.expr, resolve: Callable[[str], str | None] = well_kno
 
 def _read(node: ast.expr, resolve: Callable[[str], str | None], depth: int) -> Any:
     if depth > _MAX_DEPTH:
-        raise LiteralError(node, "nested too deep")
+        raise LiteralError(node, "nested too deeply")
 
     def read_all(nodes: Iterable[ast.expr]) -> Iterator[Any]:
         return (_read(inner, resolve, depth + 1) for inner in nodes)
