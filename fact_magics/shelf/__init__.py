@@ -1,1 +1,1 @@
-"""The verified tools that ship with the package, and the search over them."""
+"""The verified tools that ship with the package, and the search for them."""

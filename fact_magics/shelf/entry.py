@@ -1,7 +1,7 @@
 """A tool on the shelf: its source, its notes for the search, and its source under another name.
 
-An entry's file starts with comment lines for the search, ``# key: value``, continued by ``#   more``. After
-the first empty line comes the tool. `search` explains the keys.
+The file of an entry starts with comment lines for the search: ``# key: value``, continued with ``#   more``.
+The tool begins after the first empty line. The module `search` explains the keys.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHELF = Path(__file__).parent / "tools"
 class Entry:
     """A shipped tool."""
 
-    name: str  # of its function and its file
+    name: str  # the name of the function and of the file
     source: str  # the module, without the lines for the search
     notes: tuple[tuple[str, str], ...]  # keys and values of the lines for the search; keys may be repeated
 
@@ -67,7 +67,7 @@ class Entry:
         return ast.unparse(annotation) if annotation is not None else ""
 
     def noted(self, key: str) -> list[list[str]]:
-        """Return one list for each line of a key, with the terms that commas separate in the line."""
+        """Return the comma-separated terms of each line that has this key, one list per line."""
         return [[term.strip() for term in value.split(",")] for known, value in self.notes if known == key]
 
 
@@ -113,7 +113,7 @@ def renamed(entry: Entry, name: str) -> str:
 
 
 def _places(entry: Entry) -> Iterator[tuple[int, int]]:
-    """Yield the line, from 1, and the byte column of each mention of the function in code."""
+    """Yield the line (from 1) and the byte column of each mention of the function in code and in examples."""
     lines = entry.source.splitlines()
     function = entry.definition
     definition = lines[function.lineno - 1].encode()
@@ -129,7 +129,7 @@ def _places(entry: Entry) -> Iterator[tuple[int, int]]:
 
 
 def _parsed(call: str) -> ast.AST:
-    # The first line of a longer call does not parse, but its name, at the start, does.
+    # The first line of a call of several lines does not parse, but the name before its parenthesis does.
     try:
         return ast.parse(call)
     except SyntaxError:
@@ -143,10 +143,10 @@ def _mentions(nodes: Iterable[ast.AST], name: str) -> Iterator[tuple[int, int]]:
 
 
 def _collect_taken(table: symtable.SymbolTable, old: str, names: set[str]) -> bool:
-    """Add the names that would clash with the function if it were renamed to them.
+    """Add to `names` the names that the function can't be given, because they would clash with other uses.
 
-    These are the names that a scope looks up outside of itself, and its own names if the scope, or one inside
-    it, uses the function. Returns whether one does.
+    These are the names that a scope looks up outside of itself. If the scope, or a scope inside it, uses the
+    function, they include the scope's own names. Return whether any of these scopes uses the function.
     """
     # A list, because any() over a generator would skip the scopes after the first that uses the function.
     below = [_collect_taken(child, old, names) for child in table.get_children()]

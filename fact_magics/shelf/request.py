@@ -1,4 +1,4 @@
-"""Reads a request for a tool: its words that carry meaning, the work that it names, and the wanted result."""
+"""Read a request for a tool: its meaningful words, the work that it names, and the result that it wants."""
 
 from __future__ import annotations
 
@@ -59,21 +59,21 @@ _CONTAINERS = "all array collection column every list lists sequence set tuple"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request for a tool, read from its words; all words are stems.
+    """A request for a tool. All words are stems.
 
-    The weight of a word that carries meaning is 1 in the first sentence, and less after it and in the name.
+    A meaningful word has the weight 1 in the first sentence, and less in the name and in later sentences.
     """
 
     stems: tuple[str, ...]  # all words, in order
-    weights: dict[str, float]  # of the words that carry meaning
-    deeds: frozenset[str]  # words in the name and the first sentence that name work
-    target: frozenset[str]  # the result, if it is named: "into a list of dicts", "extract the domain from"
+    weights: dict[str, float]  # of the meaningful words
+    deeds: frozenset[str]  # words for a kind of work, in the name and the first sentence
+    target: frozenset[str]  # words for the result, if any: "into a list of dicts", "extract the domain from"
     via: Via  # the word by which the target was found
     truth: bool  # whether the request asks for true or false
 
 
 class Reader:
-    """Reads requests; `stem` returns the stem of each word that it is given, in order."""
+    """Reads requests. `stem` returns the stems of a list of words, in the same order."""
 
     def __init__(self, stem: Callable[[list[str]], list[str]]) -> None:
         self._stem = stem
@@ -126,7 +126,7 @@ class Reader:
         )
 
     def _segment(self, stems: list[str], start: int) -> frozenset[str]:
-        """Collect the words that carry meaning from `start` to a preposition, but skip "a list of"."""
+        """Collect the meaningful words from `start` to the next preposition, but skip "a list of"."""
         found: set[str] = set()
         for stem in stems[start:]:
             if stem in _PREPOSITIONS:
@@ -138,7 +138,7 @@ class Reader:
 
 
 def words_of(text: str) -> list[str]:
-    """Split a text into words of letters and digits; spellings such as "e-mail" become one word first."""
+    """Split a text into words of letters and digits; a spelling such as "e-mail" counts as one word."""
     plain = unicodedata.normalize("NFKD", text)
     plain = "".join(character for character in plain if not unicodedata.combining(character)).lower()
     plain = re.sub(r"\be-?mail", "email", plain).replace("look up", "lookup")

@@ -1,19 +1,20 @@
-"""Finds the tool on the shelf that a request asks for, if there is one.
+"""Find the tool on the shelf that a request asks for, if there is one.
 
 An SQLite FTS5 index in memory, with Porter's stemmer, finds the entries that share words with the request.
 The score of an entry is the share of the request's words that it covers, weighted by their rarity on the
-shelf; words without meaning don't count. The notes of an entry:
+shelf; words without meaning don't count. An entry has these notes:
 
 ``needs``
-    A request must contain a term of each such line; ``a+b`` requires both words.
+    A request must contain at least one term of each such line; ``a+b`` requires both words.
 ``gives``
-    The result. A request that names its result must name one of these.
+    Names of the result. A request that names a result must name one of these.
 ``unlike``
-    Phrases that show that another tool is meant.
+    Phrases which show that a request means another tool.
 ``words``, ``aliases``
     Other words that a request for this tool may contain, and other names for the tool.
 
-An entry is not offered for a request that names other work ("sort", "send"), even if they share many words.
+An entry is not offered for a request that names other work ("sort", "send"), even if the two share many
+words.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 
     from fact_magics.shelf.entry import Entry
 
-# Without examples nothing proves the tool, so the entry must cover nearly every word.
+# Without examples, nothing proves the tool, so the entry must cover most of the request.
 UNPROVEN_THRESHOLD = 0.75
-# With examples the tool is run on them before it is accepted.
+# With examples, the tool must pass them before it is accepted, so less is enough.
 PROVEN_THRESHOLD = 0.5
 
 _NAME_BONUS = 0.15
@@ -48,9 +49,10 @@ class Match:
     score : float
         The share of the request that the entry covers, from 0 to 1.
     fits : bool
-        The request contains all that the entry needs, and nothing that shows that another tool is meant.
+        Whether the request has all the terms that the entry needs, and no phrase that means another tool.
     related : bool
-        The request has the same subject and names no other work. This is enough if the request has examples.
+        Whether the request has the same subject and names no other work. This is enough if the request has
+        examples.
     """
 
     entry: Entry
@@ -74,7 +76,7 @@ class ShelfIndex:
     """The tools of the shelf, indexed in memory."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        # The index may be closed by another thread than the one that made it.
+        # A thread other than the one that made the index may close it.
         self._database = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._database.executescript(
             "CREATE VIRTUAL TABLE entries USING fts5(words, tokenize='porter unicode61');"
@@ -99,7 +101,7 @@ class ShelfIndex:
         self._database.close()
 
     def search(self, name: str, description: str) -> list[Match]:
-        """Score the entries for a request, best first; entries that share no word with it come last."""
+        """Score the entries for a request, best first. Entries that share no word with it come last."""
         request = self._reader.read(name, description)
         sharing = self._sharing(request)
         matches = [
@@ -111,7 +113,7 @@ class ShelfIndex:
     def _sharing(self, request: Request) -> set[int]:
         if not request.weights:
             return set()
-        # FTS5 stems the query again, which may shorten a stem further. A prefix query still matches then.
+        # FTS5 stems the query again, and may shorten a stem further. A prefix query matches even then.
         query = " OR ".join(f'"{stem}"*' for stem in request.weights)
         found = self._database.execute(
             "SELECT rowid FROM entries WHERE entries MATCH ? ORDER BY rank LIMIT 50", (query,)
@@ -136,7 +138,7 @@ class ShelfIndex:
         return Match(vocabulary.entry, score, fits, related)
 
     def _rarity(self, stem: str) -> float:
-        """Return 1 for a word that all entries have, and more the fewer entries have it."""
+        """Return 1 for a word that all entries have, and a larger number for a rarer word."""
         return 1 + math.log(len(self._known) / self._documents.get(stem, 0.5))
 
     def _learn(self, entry: Entry, words: list[str]) -> _Vocabulary:

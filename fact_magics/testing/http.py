@@ -34,7 +34,7 @@ async def read_request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str
 async def send_json(
     writer: asyncio.StreamWriter, status: int, value: dict[str, Any], headers: Mapping[str, str] | None = None
 ) -> None:
-    """Send a whole JSON body."""
+    """Send a complete JSON response."""
     body = dumps(value)
     own = {"content-type": "application/json", "content-length": str(len(body))}
     writer.write(_head(status, {**own, **(headers or {})}) + body)
@@ -58,7 +58,7 @@ async def send_stream(writer: asyncio.StreamWriter, wire: Wire, reply: Reply, bo
             await asyncio.sleep(began + tokens / reply.pace - clock.time())
             tokens += 1
         # Each frame is held back until the next one, so that the last frame is sent together with the end of
-        # the body. A client could hang up between the two.
+        # the body. Otherwise a client could hang up between the two.
         if pending:
             writer.write(_chunk(pending))
             await writer.drain()
@@ -72,7 +72,7 @@ async def send_stream(writer: asyncio.StreamWriter, wire: Wire, reply: Reply, bo
     if reply.ending == "stall":
         await asyncio.Event().wait()
     elif reply.ending == "reset":
-        await asyncio.sleep(0.05)  # time to read the data, which a reset may overtake
+        await asyncio.sleep(0.05)  # lets the client read the data before the reset
         sock = cast("socket.socket", writer.get_extra_info("socket"))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()

@@ -30,7 +30,7 @@ _STEPS = ("reply", "writes", "refuses", "breaks", "fails")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request of a client.
+    """A request from a client.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Request:
     model, system : str
         The model and the system prompt in the body.
     messages : tuple of (str, str)
-        Role and text of each turn, without the system prompt.
+        The role and the text of each turn, without the system prompt.
     """
 
     wire: str
@@ -70,8 +70,9 @@ class Request:
 class ModelServer:
     """A scripted model on a loopback port, in a thread of its own.
 
-    Use it as a context manager. Each request, from any client, gets the next scripted reply; a request beyond
-    the script gets an error that says so. Scripting, reading `requests` and waiting are safe from any thread.
+    Use it as a context manager. Each request, from any client, gets the next scripted reply. When the script
+    is used up, a request gets an error that says so. Scripting, reading `requests` and waiting are safe from
+    any thread.
 
     Parameters
     ----------
@@ -82,15 +83,15 @@ class ModelServer:
     local_models : sequence of str, optional
         The models in Ollama's list.
     strict : bool
-        Accept only `key`, also for Anthropic's and OpenAI's lists of models.
+        Whether Anthropic's and OpenAI's endpoints, including their lists of models, accept only `key`.
 
     Attributes
     ----------
     url : str
         The address without a path, such as ``http://127.0.0.1:40123``.
     key : str
-        A made-up API key, different for each server. Unless the server is strict, it accepts any key, but
-        Anthropic's and OpenAI's endpoints refuse a request without a key.
+        A made-up API key, different for each server. Unless `strict`, the server accepts any key, but
+        requests to Anthropic's and OpenAI's models need one.
     """
 
     def __init__(
@@ -207,10 +208,10 @@ class ModelServer:
         )
 
     def play(self, script: Iterable[Mapping[str, Any]]) -> None:
-        """Add steps to the script, in the form of a JSON file.
+        """Add steps to the script; a JSON file of the command line has the same form.
 
         The first key of each step is ``reply``, ``writes``, ``refuses``, ``breaks`` or ``fails``. Its value
-        is the first argument of that method; the other keys are the other arguments:
+        is the first argument of the method with that name; the other keys are the other arguments:
         ``[{"writes": "def f() -> int: ...", "pace": 200}, {"fails": 529}]``.
 
         Raises
@@ -232,12 +233,12 @@ class ModelServer:
                 raise ValueError(f"Step {number} of the script: {error}") from error
 
     def wait_for_request(self, count: int = 1, timeout: float = 10.0) -> bool:
-        """Wait up to `timeout` seconds until there were `count` requests; return whether there were."""
+        """Wait up to `timeout` seconds until `count` requests have come; return whether they have."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self._requests) >= count, timeout)
 
     def wait_for_disconnect(self, timeout: float = 10.0) -> bool:
-        """Wait up to `timeout` seconds until a client disconnects in mid-answer; return whether one did.
+        """Wait up to `timeout` seconds for a client to disconnect in mid-answer; return whether one did.
 
         Each disconnect is reported once.
         """
@@ -257,7 +258,7 @@ class ModelServer:
         return Reply(
             status=500,
             message=f"ModelServer has no reply left for request {asked}; script one with server.reply(...)",
-            # The SDKs and fact_magics obey this, so the error is shown at once.
+            # The SDKs and fact_magics obey this header, so they show the error at once.
             headers={"x-should-retry": "false"},
         )
 
@@ -280,7 +281,7 @@ class ModelServer:
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             method, path, headers, body = await read_request(reader)
-            # A client sends nothing while it waits for its answer, so a read ends only when it disconnects.
+            # A client sends nothing while it waits for its answer, so a read ends only if it disconnects.
             hang_up = asyncio.create_task(reader.read(1))
             answer = asyncio.create_task(self._answer(writer, method, path, headers, body))
             try:

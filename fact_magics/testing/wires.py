@@ -42,13 +42,13 @@ class Reply:
     chunk : int
         Characters per token.
     usage : Usage or None
-        Tokens to report; None reports a quarter of the characters.
+        Tokens to report; None reports one token for four characters.
     stop_reason : str
-        Anthropic's name, such as ``end_turn``, ``max_tokens``, ``refusal``; other wires translate it.
+        Anthropic's name for it: ``end_turn``, ``max_tokens``, ``refusal``, ... Other wires translate it.
     ending : {"complete", "cut", "dropped", "reset", "stall", "error"}
-        How the stream ends. "complete": with the whole answer. "cut": in the middle of the answer, by a
-        regular end of the body. "dropped": the connection closes inside the body. "reset": the connection is
-        reset. "stall": nothing more is sent. "error": with an error event.
+        How the stream ends. "complete": after the whole answer. The others end in the middle of the answer.
+        "cut": the body ends normally. "dropped": the connection closes before the body ends. "reset": the
+        connection is reset. "stall": nothing more is sent. "error": the last event is an error.
     after : int or None
         How many characters are sent before an ending other than "complete"; None for half of the text.
     status, message : int, str
@@ -79,7 +79,7 @@ class Frame(NamedTuple):
 
 
 class Wire(ABC):
-    """One provider's protocol: writes answers and errors, and reads requests."""
+    """The protocol of one provider: it writes answers and errors, and reads requests."""
 
     name: str
     content_type = "text/event-stream; charset=utf-8"
@@ -105,7 +105,7 @@ class Wire(ABC):
         return "\n\n".join(text for role, text in _turns(body) if role in _SYSTEM_ROLES)
 
     def messages(self, body: Json) -> tuple[tuple[str, str], ...]:
-        """Return role and text of each turn of a request, without the system prompt."""
+        """Return the role and the text of each turn of a request, without the system prompt."""
         return tuple((role, text) for role, text in _turns(body) if role not in _SYSTEM_ROLES)
 
     def streams(self, body: Json) -> bool:
@@ -230,7 +230,7 @@ class _Ollama(Wire):
             **dict.fromkeys(("total_duration", "load_duration", "prompt_eval_duration", "eval_duration"), 1),
         }
 
-    def error(self, status: int, message: str) -> Json:  # noqa: ARG002 - Ollama's errors hold only a message
+    def error(self, status: int, message: str) -> Json:  # noqa: ARG002 - Ollama's errors have only a message
         return {"error": message}
 
     def error_event(self, message: str) -> bytes:

@@ -1,1 +1,1 @@
-"""The code that runs inside an isolated process. It is sent there, and imports only the standard library."""
+"""Code that the parent sends to an isolated process. It imports only the standard library."""

@@ -1,8 +1,8 @@
-"""Linux system calls, by ctypes, that confine a zygote and each of its calls further.
+"""Linux system calls, made through ctypes, that confine a zygote and each of its calls.
 
-`sandlock` confines the zygote before this code runs. In addition, each call gets a Landlock domain of its
-own. In it, the call can't signal or trace the zygote and other calls, and can only write to its scratch
-directory.
+`sandlock` confines the zygote before this code runs. In addition, each call enters a Landlock domain of its
+own. There it can't trace the zygote or other calls (or signal them, if the kernel has signal scopes), and can
+write only to its scratch directory and to granted paths.
 """
 
 from __future__ import annotations
@@ -56,22 +56,22 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def drop_capabilities() -> None:
-    """Give up the capabilities of root for good; with them, root could raise its hard limits again."""
+    """Give up the capabilities of root, with which root could raise its hard limits again."""
     _libc.capset(struct.pack("II", _CAPABILITY_VERSION_3, 0), bytes(24))
 
 
 def has_seccomp_filter() -> bool:
-    """Tell whether a seccomp filter is in force here."""
+    """Tell whether this process has a seccomp filter."""
     return _prctl(_PR_GET_SECCOMP, 0) == _FILTERED
 
 
 def landlock_abi() -> int:
-    """Return the version of the kernel's Landlock; 0 if it has none."""
+    """Return the version of the kernel's Landlock interface; 0 if the kernel has no Landlock."""
     return max(0, int(_libc.syscall(_SYS_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
 
 
 def can_reach(pid: int) -> bool:
-    """Tell whether this process may signal `pid`; a Landlock domain with signal scope prevents it."""
+    """Tell whether this process may signal `pid`; a Landlock domain with signal scope would forbid that."""
     try:
         os.kill(pid, 0)
     except OSError as error:
@@ -95,7 +95,7 @@ def enter_call_domain(writable: list[str]) -> bool:
     if abi >= _FIRST_ABI_WITH_TRUNCATE:
         in_directory |= _TRUNCATE
         on_file |= _TRUNCATE
-    # Older kernels accept a longer structure than theirs if its tail is zero.
+    # Older kernels accept a structure that is longer than their own if the rest is zero.
     attributes = _Ruleset(in_directory, 0, _SCOPES if abi >= _FIRST_ABI_WITH_SCOPES else 0)
     ruleset = _syscall(_SYS_CREATE_RULESET, ctypes.byref(attributes), ctypes.sizeof(attributes), 0)
     try:

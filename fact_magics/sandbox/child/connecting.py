@@ -1,9 +1,9 @@
 """Let blocking sockets wait for a connection outside ``connect(2)``.
 
-Sandlock 0.9.0 connects on behalf of the processes inside, one socket at a time. While one thread waits in
-``connect(2)`` for a host that does not answer, every other thread has to wait, too, and the call can't
-end. A non-blocking socket returns from ``connect(2)`` at once, so this module makes the socket non-blocking
-and polls.
+Sandlock 0.9.0 connects on behalf of the processes in its sandbox, one socket at a time. While one thread
+waits in ``connect(2)`` for a host that does not answer, every other thread has to wait, too, and the call
+can't end. A non-blocking socket returns from ``connect(2)`` at once, so this module makes the socket
+non-blocking and polls.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def wait_outside() -> None:
-    """Change how blocking sockets of this interpreter, and of its forks, connect from now on."""
+    """Change how blocking sockets connect, in this interpreter and its forks, from now on."""
     import select
     import socket
 

@@ -1,8 +1,8 @@
 """Find the permission that a failed call lacked, from its error and from its last actions.
 
-This runs in the tool's own process, so the parent treats the answer as a claim. Sandlock 0.9.0 and Landlock
-deny with these errors: EACCES for files and programs, and for connections if no host is granted; ECONNREFUSED
-for connections if some host is granted; gaierror for host names.
+This runs in the tool's own process, so the parent treats the result as an unproven claim. Sandlock 0.9.0 and
+Landlock report a denial by these errors: EACCES for files and programs, and for connections if no host is
+granted; ECONNREFUSED for connections if some host is granted; gaierror for host names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KEPT = 64
 _DENIED = (errno.EACCES, errno.EPERM)
 _LISTEN, _UDP = ("listen", "a port"), ("udp", "UDP")
 _DATAGRAM = 2
-_TYPE_MASK = 0xF  # selects a socket's type, whose other bits are flags
+_TYPE_MASK = 0xF  # selects the type of a socket; the other bits are flags
 _KERNELS_OWN = ("/proc", "/dev")
 
 _LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname")
@@ -30,7 +30,7 @@ _ENTRIES = ("os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.symlink")  # e
 _PROGRAMS = ("subprocess.Popen", "os.posix_spawn")
 _FILES = ("open", "os.listdir", "os.scandir", "os.truncate", "sqlite3.connect", *_ENTRIES, *_PROGRAMS)
 _SOCKETS = ("socket.connect", "socket.bind", "socket.sendto")
-# The recorded audit events, and the slice of their arguments that is kept. Sockets are not kept, because a
+# The audit events to record, each with the slice of its arguments to keep. Sockets are left out, because a
 # reference would keep them open.
 _EVENTS = {
     **dict.fromkeys(_LOOK_UPS, slice(2)),
@@ -44,14 +44,15 @@ _EVENTS = {
 class Witness:
     """Record the actions of a call, and find out which one was denied.
 
-    Nothing in `scratch`, the call's own directory, is ever denied. If `walled` is false, only environment
+    Access to `scratch`, the call's own directory, is never denied. If `walled` is false, only environment
     variables can be denied.
     """
 
     def __init__(self, scratch: str, *, walled: bool = True) -> None:
         self._walled = walled
         self._free = (os.path.realpath(scratch), *_KERNELS_OWN)
-        # Two logs, because an import between a look-up and its error opens many files.
+        # Two logs, because an import between a look-up and its error opens many files, which would push the
+        # look-up out of a common log.
         self._network: deque[tuple[str, tuple[Any, ...]]] = deque(maxlen=_KEPT)
         self._files: deque[tuple[str, tuple[Any, ...]]] = deque(maxlen=_KEPT)
 
@@ -71,11 +72,11 @@ class Witness:
         sys.addaudithook(note)
 
     def claim(self, errors: Iterable[BaseException]) -> _Claim | None:
-        """Name the kind and target of what was denied, if one of the errors shows it.
+        """Return the kind and the target of the denied access, if one of the errors shows them.
 
-        The kind is ``net`` (host and port), ``read`` or ``write`` (paths), ``env`` (a name), or ``host`` (its
-        name is unknown). Four other kinds can't be permitted: ``program`` (its name), ``listen``, ``udp`` and
-        ``semaphore``.
+        The kind is ``net`` (the target is a host and port), ``read`` or ``write`` (a path), ``env`` (a name),
+        or ``host`` (a host whose name is unknown). Four other kinds can't be permitted: ``program`` (its
+        name), ``listen``, ``udp`` and ``semaphore``.
         """
         return next(filter(None, map(self._of, errors)), None)
 
@@ -123,7 +124,7 @@ class Witness:
             return None  # no permission grants a Unix socket
         host, port = address[:2]
         named, *asked = self._last(*_LOOK_UPS)[1]
-        # The address came from the last look-up, unless that asked for another port.
+        # The address comes from the last look-up, unless that look-up was for another port.
         found = named and (not asked or not asked[0] or str(asked[0]) == str(port))
         return _endpoint(named if found else host, port)
 
@@ -163,20 +164,20 @@ class Witness:
         return ("write", place) if _lets(place, os.W_OK) else None
 
     def _directory(self, path: str) -> _Claim | None:
-        """Name the directory whose entry would have been made, replaced or removed."""
-        place = os.path.dirname(self._outside(path))  # noqa: PTH120 - pathlib is one import more in each call
+        """Name the directory in which an entry would have been made, replaced or removed."""
+        place = os.path.dirname(self._outside(path))  # noqa: PTH120 - pathlib would be one more import in each call
         while place and not os.path.isdir(place):  # noqa: PTH112
             place = os.path.dirname(place)  # noqa: PTH120
         return ("write", place) if place and _lets(place, os.W_OK | os.X_OK) else None
 
     def _outside(self, path: str) -> str:
-        """Follow a path's links; empty if the path needs no permission."""
+        """Resolve a path's links; return an empty string if the path needs no permission."""
         place = os.path.realpath(path) if path else ""
         return "" if any(place == root or place.startswith(f"{root}/") for root in self._free) else place
 
 
 def _raised_in(error: BaseException) -> str:
-    """Name the module whose code raised an error; empty for an error that was never raised."""
+    """Return the name of the module whose code raised an error; empty if the error was never raised."""
     name, step = "", error.__traceback__
     while step is not None:
         name, step = step.tb_frame.f_globals.get("__name__", ""), step.tb_next

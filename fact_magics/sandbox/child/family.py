@@ -12,9 +12,10 @@ _PAUSE_SECONDS = 0.002
 
 
 def kill_descendants(pid: int) -> None:
-    """Kill all descendants of `pid`, but not `pid`, which adopts and reaps them.
+    """Kill all descendants of `pid`, but not `pid` itself, which adopts and reaps them.
 
-    Descendants may fork meanwhile, so this repeats until none is left. Without ``/proc`` it does nothing.
+    Descendants may fork meanwhile, so this repeats until none is left, but at most `_ROUNDS` times. Without
+    ``/proc`` it does nothing.
     """
     for _ in range(_ROUNDS):
         found = descendants(pid)
@@ -29,7 +30,7 @@ def kill_descendants(pid: int) -> None:
 def descendants(pid: int) -> list[int]:
     """List the living processes that descend from `pid`, nearest first."""
     try:
-        entries = os.listdir("/proc")  # noqa: PTH208 - names alone, thousands of them
+        entries = os.listdir("/proc")  # noqa: PTH208 - thousands of names, and no paths needed
     except OSError:
         return []
     children: dict[int, list[int]] = {}

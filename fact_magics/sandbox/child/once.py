@@ -1,8 +1,8 @@
 """A new process for one call, for systems without zygotes: it enforces limits, but not permissions.
 
 On Linux an outer process adopts and ends the processes that the call leaves behind. The request comes on
-stdin, the frame goes to stderr, and printed text to stdout: on every system, a child can have these three
-pipes.
+stdin, the frame goes to stderr, and printed text goes to stdout, because a child can have these three pipes
+on every system.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
-    """Run the one call that stdin asks for; see `fact_magics.sandbox.fallback` for the settings."""
+    """Run the one call that is requested on stdin; see `fact_magics.sandbox.fallback` for the settings."""
     worker: Any = modules["worker"]
     worker.set_imports(settings)
     if sys.platform == "linux":
@@ -32,7 +32,7 @@ def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
 
 
 def _fork_with_guard(settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:
-    """Fork: the child returns to run the call, and this process ends whatever is left afterwards."""
+    """Fork: the child returns to run the call, and this process ends the processes that the call leaves."""
     confine: Any = modules["confine"]
     confine.become_subreaper()
     confine.drop_capabilities()

@@ -1,8 +1,8 @@
-"""A second seccomp filter, installed by ctypes, which refuses system calls that no tool needs.
+"""A second seccomp filter, installed through ctypes, that refuses system calls that no tool needs.
 
-Landlock checks files that are opened, and sandlock checks connections. Neither checks some other system
-calls: they change the mode of a file that can't be opened, change the limits of the notebook's process, or
-listen on a port without binding it.
+Landlock checks the opening of files, and sandlock checks connections. Neither checks, for example, a system
+call that changes the mode of a file without opening it, changes the limits of the notebook's process, or
+listens on a socket that was not bound.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _OTHER_TABLE = 0x40000000  # marks x32's system calls; x32 has the same architec
 
 
 def _table(text: str) -> _Numbers:
-    """Read system calls: each has a name, and a number or a dash for x86-64 and for aarch64."""
+    """Parse a table of system calls: a name, and its number or a dash on x86-64 and on aarch64."""
     words = text.split()
     numbers = [int(word) if word.isdigit() else None for word in words]
     return dict(zip(words[::3], zip(numbers[1::3], numbers[2::3], strict=True), strict=True))
 
 
-# A process can change the mode, owner and times of its user's files even if it may not open them. These calls
-# therefore do nothing, but they report success, so that shutil.copy does not abort.
+# A process can change the mode, owner and times of its user's files even if it may not open them. The
+# filter skips these calls and reports success, so that shutil.copy does not abort.
 WITHOUT_EFFECT = _table("""
     chmod 90 -      fchmod 91 52    fchmodat 268 53    fchmodat2 452 452
     chown 92 -      fchown 93 55    lchown 94 -        fchownat 260 54
@@ -46,14 +46,14 @@ WITHOUT_EFFECT = _table("""
 """)
 
 # A process can change extended attributes in the same way. These calls fail as on a file system without such
-# attributes, which programs that copy files can handle.
+# attributes; programs that copy files can handle that.
 UNSUPPORTED: _Numbers = {
     **{f"xattr {number}": (188 + number, 5 + number) for number in range(12)},
     **{f"xattrat {number}": (463 + number, 463 + number) for number in range(4)},
     **_table("file_getattr 468 468    file_setattr 469 469"),
 }
 
-# The memory of memfd_create and memfd_secret counts against no limit while it is not mapped.
+# Memory from memfd_create and memfd_secret counts against no limit until it is mapped.
 ABSENT = _table("""
     memfd_create 319 279    memfd_secret 447 447    modify_ldt 154 -       open_tree 428 428
     move_mount 429 429      fsopen 430 430          fsconfig 431 431       fsmount 432 432
@@ -62,9 +62,9 @@ ABSENT = _table("""
 """)
 
 # For each process that leaves its session or group, sandlock 0.9.0 keeps a pidfd in the notebook's process
-# until the sandbox ends. It does not count fork(2), which no library uses, against the limit of processes. A
-# socket that listens without being bound listens on every interface. Watching a directory reveals the names
-# of its files, even if it can't be opened. Message queues outlive the call.
+# until the sandbox ends. Sandlock also does not count fork(2), which no library uses, against the limit of
+# processes. A socket that listens without being bound listens on every interface. Watching a directory
+# reveals the names of its files, even if the directory can't be opened. Message queues outlive the call.
 FORBIDDEN = _table("""
     setpgid 109 154              setsid 112 157          fork 57 -                  listen 50 201
     inotify_add_watch 254 27     fanotify_init 300 262   fanotify_mark 301 263      mq_open 240 180
@@ -72,17 +72,18 @@ FORBIDDEN = _table("""
     process_madvise 440 440      migrate_pages 256 238   move_pages 279 239
 """)
 
-# These act on any process of the same user, including the zygote and the notebook. The only allowed pid is 0,
-# which means the caller.
+# These calls can act on any process of the same user, including the zygote and the notebook. The only allowed
+# pid is 0, which means the caller.
 OF_A_PROCESS = _table("""
     prlimit64 302 261            sched_setparam 142 118  sched_setscheduler 144 119
     sched_setaffinity 203 122    sched_setattr 314 274
 """)
-# The same, but the first argument must be the last number here, which stands for a process.
+# The same, but the pid is the second argument. The first must be the last number of the entry, which says
+# that the second is a pid.
 OF_SOME_PROCESSES = {"setpriority": ((141, 140), 0), "ioprio_set": ((251, 30), 1)}
 
-# TCP Fast Open connects while it sends, and so bypasses sandlock's check of connect(2). Each value ends
-# with the index of the argument that holds the flags.
+# TCP Fast Open connects while it sends, which bypasses sandlock's check of connect(2). Each value ends with
+# the index of the argument for the flags.
 SENDING = {"sendto": ((44, 206), 3), "sendmsg": ((46, 211), 2), "sendmmsg": ((307, 269), 3)}
 _FAST_OPEN = 0x20000000
 
@@ -90,14 +91,14 @@ SOCKET = (41, 198)
 _AF_INET, _AF_INET6 = 2, 10
 _STREAM, _DATAGRAM = 1, 2
 _TYPE_MASK = 0xF
-_TCP, _UDP = 6, 17  # sandlock refuses UDP itself; MPTCP and SCTP would bypass Landlock
+_TCP, _UDP = 6, 17  # sandlock itself refuses UDP; MPTCP and SCTP would bypass Landlock
 
 IOCTL = (16, 29)
-_FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # ioctls for flags, quotas and snapshots, by second byte
+_FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # second bytes of ioctls for file flags, quotas, snapshots
 
 
 def refuse_needless_calls() -> bool:
-    """Install the filter for good, here and in all children; False if this machine or kernel can't."""
+    """Install the filter for good, in this process and its children; False if the machine or kernel can't."""
     known = _ARCHITECTURES.get(os.uname().machine)
     if known is None:
         return False
@@ -161,8 +162,9 @@ def program(column: int, architecture: int) -> list[_Step]:
 def _socket_rules() -> list[_Step]:
     """Allow only TCP and UDP over IP. This does not affect socketpair(2), which is another system call.
 
-    With Unix sockets, a tool could reach services of the desktop, or those that start containers. It could
-    use sockets in directories that it may write to, and, on kernels without scopes, abstract sockets.
+    Through Unix sockets, a tool could reach services of the desktop, or services that start containers. It
+    could use sockets in directories that it may write to and, on kernels without Landlock's scopes, abstract
+    sockets.
     """
     return [
         *_unless(0, (_AF_INET, _AF_INET6), errno.EAFNOSUPPORT),
@@ -173,14 +175,14 @@ def _socket_rules() -> list[_Step]:
 
 
 def _any_of(values: Iterable[int], verdict: int) -> list[_Step]:
-    """Return `verdict` if the loaded value is one of `values`."""
+    """Build steps that return `verdict` if the loaded value is one of `values`."""
     known = list(values)
     jumps = [(_IF_EQUAL, len(known) - i - 1, int(i == len(known) - 1), v) for i, v in enumerate(known)]
     return [*jumps, (_RETURN, 0, 0, verdict)]
 
 
 def _unless(argument: int, values: Iterable[int], code: int, *, mask: int | None = None) -> list[_Step]:
-    """Load an argument, and fail with the error `code` unless it is one of `values`."""
+    """Build steps that load an argument, and fail with the error `code` unless it is one of `values`."""
     known = list(values)
     jumps = [(_IF_EQUAL, len(known) - i, 0, value) for i, value in enumerate(known)]
     masked = [] if mask is None else [(_MASK, 0, 0, mask)]
@@ -188,7 +190,7 @@ def _unless(argument: int, values: Iterable[int], code: int, *, mask: int | None
 
 
 def _on(number: int, steps: list[_Step]) -> list[_Step]:
-    """Run `steps`, which return a verdict, if the call has that number."""
+    """Build steps that run `steps`, which return a verdict, if the call has this number."""
     return [(_IF_EQUAL, 0, len(steps), number), *steps]
 
 

@@ -1,4 +1,4 @@
-"""Run one call of one tool inside its own process: read the request, run it, write one frame, end.
+"""Run one call of one tool inside its own process: read the request, run it, write one frame, and end.
 
 The parent does not trust this process, because the tool can change everything in it.
 """
@@ -73,7 +73,7 @@ class _ToolImports:
         return ModuleSpec(name, loader, is_package=name == _PACKAGE)
 
     def create_module(self, _: ModuleSpec) -> None:
-        """Leave it to Python to make the module."""
+        """Let Python create the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
@@ -81,7 +81,7 @@ class _ToolImports:
             vars(module)["__getattr__"] = _refuse
         else:
             code = compile(self._sources[name], f"<{name}>", "exec", dont_inherit=True)
-            exec(code, module.__dict__)  # noqa: S102 - a source of this package
+            exec(code, module.__dict__)  # noqa: S102 - source code of this package
 
 
 def set_imports(settings: Mapping[str, Any]) -> None:
@@ -97,9 +97,10 @@ def _refuse(name: str) -> NoReturn:
 
 
 def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> NoReturn:
-    """Read one request from a descriptor, run it, write one frame to another, and end this process.
+    """Read one request, run it, write its result as one frame, and end this process.
 
-    The codec is the module `fact_magics.values.wire`; the witness finds out what the call was denied.
+    `requests` and `results` are file descriptors. `codec` is the module `fact_magics.values.wire`, and
+    `witness` finds out which access the call was denied.
     """
     header = json.loads(_read(requests, int.from_bytes(_read(requests, 8), "big")))
     source = _read(requests, header["source"]).decode("utf-8", "surrogatepass")
@@ -109,7 +110,7 @@ def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> N
         witness.watch()
     kind, payload = run(source, header["function"], arguments, codec, witness, header["result_bytes"])
     _flush()
-    for part in (kind + len(payload).to_bytes(8, "big"), payload):  # separately, as joining them needs memory
+    for part in (kind + len(payload).to_bytes(8, "big"), payload):  # separately, because joining takes memory
         rest = memoryview(part)
         while rest:
             rest = rest[_write(results, rest) :]
@@ -119,10 +120,11 @@ def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> N
 def run(
     source: str, function: str, arguments: bytes, codec: ModuleType, witness: Witness, result_bytes: int
 ) -> tuple[bytes, bytes]:
-    """Execute `source`, and return the value or the exception of its `function` as bytes.
+    """Execute `source`, call its `function`, and return the value or the exception as bytes.
 
-    That is `RESULT` and the wire form of the value, or `ERROR` and a JSON object with ``type``, ``message``,
-    ``traceback``, ``mro``, ``limit``, ``used`` (the size of a result that is too large) and ``denied``.
+    A value gives `RESULT` and the wire form of the value. An exception gives `ERROR` and a JSON object, which
+    may have ``type``, ``message``, ``traceback``, ``mro``, ``limit``, ``used`` (the size of a result that is
+    too large) and ``denied``.
     """
     filename = f"<{function}>"
     try:
@@ -136,7 +138,7 @@ def run(
         payload = codec.encode(value)
         if len(payload) > result_bytes:
             return ERROR, _dumps({"limit": "result", "used": len(payload)}).encode()
-    except BaseException as raised:  # noqa: BLE001 - any exception is the tool's answer, SystemExit too
+    except BaseException as raised:  # noqa: BLE001 - any exception is an outcome of the tool, even SystemExit
         return ERROR, _describe(raised, filename, witness)
     return RESULT, payload
 
@@ -146,8 +148,8 @@ def load(source: str, name: str, filename: str) -> tuple[ModuleType, dict[str, t
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     module = ModuleType(name)
     module.__file__ = filename
-    sys.modules[name] = module  # dataclasses look there for their names
-    exec(compile(source, filename, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - its purpose
+    sys.modules[name] = module  # `dataclasses` looks up annotations there
+    exec(compile(source, filename, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - this runs the tool
     return module, {
         key: value
         for key, value in vars(module).items()
@@ -166,7 +168,7 @@ def describe(raised: BaseException, filename: str) -> dict[str, Any]:
 def _describe(raised: BaseException, filename: str, witness: Witness) -> bytes:
     try:
         denied = None
-        with suppress(BaseException):  # first, because the traceback reads files, too
+        with suppress(BaseException):  # before the traceback, which opens files itself
             denied = witness.claim(_chain(raised, _CHAIN_LIMIT))
         bases = _bases_of(type(raised))[:_BASES_LIMIT]
         report = {
@@ -196,7 +198,7 @@ def set_call_limits(header: Mapping[str, Any]) -> None:
 def address_space(pid: int | str) -> int | None:
     """Read how many bytes of address space a process has; None if the system does not report it."""
     try:
-        with open(f"/proc/{pid}/statm", "rb") as statm:  # noqa: PTH123 - pathlib is one import more in each child
+        with open(f"/proc/{pid}/statm", "rb") as statm:  # noqa: PTH123 - pathlib would be one more import in each child
             return int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return None
@@ -211,14 +213,15 @@ def _limit_to(kind: int, soft: int, hard: int) -> None:
     try:
         resource.setrlimit(kind, (soft, hard))
     except (ValueError, OSError):
-        return  # macOS has no RLIMIT_AS that it honours
+        return  # macOS refuses RLIMIT_AS
 
 
 def prepare(printed: int, settings: Mapping[str, Any]) -> None:
-    """Prepare this process for a call: its limits except those of the request, its streams, and its signals.
+    """Prepare this process for a call: its signal handlers, its streams, and the limits that all calls share.
 
-    `printed` becomes stdout and stderr, for Python and for C; stdin is empty. If a limit stops
-    this process, an incomplete last line is still printed, unless C code does not return to Python in time.
+    The descriptor `printed` becomes stdout and stderr, for Python and C code; stdin is empty. If a limit
+    stops this process, an incomplete last line is still printed, unless C code does not return to Python in
+    time.
     """
     for name in ("SIGTERM", "SIGXCPU"):
         if hasattr(signal, name):
@@ -317,7 +320,7 @@ def _own_frames(raised: BaseException, filename: str) -> str:
 
 
 def _chain(first: Any, most: int) -> Iterator[Any]:
-    """Yield an exception (or its traceback report) and its causes, contexts and members, outermost first."""
+    """Yield an exception (or its report), its causes, contexts and grouped exceptions, outermost first."""
     waiting, seen = [first], set[int]()
     while waiting and len(seen) < most:
         one = waiting.pop(0)

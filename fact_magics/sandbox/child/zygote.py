@@ -28,9 +28,9 @@ _FIRST_FREE = 10
 
 
 class Zygote:
-    """Serve one call after the other until the parent is gone.
+    """Serve one call after another until the parent is gone.
 
-    `fact_magics.sandbox.process` and `boot` write `settings`, and send `modules`, which are keyed by name.
+    `fact_magics.sandbox.process` and `boot` make `settings`, and send the `modules`, which are keyed by name.
     """
 
     def __init__(self, settings: dict[str, Any], modules: dict[str, ModuleType]) -> None:
@@ -45,7 +45,7 @@ class Zygote:
         self._child_handle = -1
 
     def serve(self) -> NoReturn:
-        """Prepare, report which layers are in force, and follow orders."""
+        """Prepare this process, report which layers of isolation are active, and follow orders."""
         os.dup2(1, _REPORTS)
         nothing = os.open(os.devnull, os.O_WRONLY)
         for descriptor in (1, 2):
@@ -87,7 +87,7 @@ class Zygote:
         signal.signal(signal.SIGTERM, self.leave)
         self._confine.become_subreaper()
         self._confine.drop_capabilities()
-        # Look for sandlock's filter before this adds another one.
+        # Check for sandlock's filter before adding another one.
         refuse: Callable[[], bool] = self._modules["seccomp"].refuse_needless_calls
         self._filtered = self._confine.has_seccomp_filter() and refuse()
         self._confine.die_with_parent(signal.SIGTERM)
@@ -102,12 +102,12 @@ class Zygote:
         for name in self._settings["preload"]:
             try:
                 importlib.import_module(name)
-            except BaseException:  # noqa: BLE001, S112 - a tool that needs the module gets the error itself
+            except BaseException:  # noqa: BLE001, S112 - a tool that imports the module gets the error itself
                 continue
         if self._settings["connects"]:
             self._modules["connecting"].wait_outside()
         gc.collect()
-        gc.freeze()  # a collection in a child would copy every page that it touches
+        gc.freeze()  # else a collection in a child would copy every page that it touches
 
     def _pinned(self) -> dict[str, list[str]]:
         """Look up the granted hosts inside the sandbox, where sandlock has fixed their addresses."""
@@ -162,7 +162,7 @@ class Zygote:
     def _become_call(self, call: int, requests: int, results: int, printed: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._confine.die_with_parent(signal.SIGKILL)
-        # The two numbers that these get below may be in use by imported modules, so move them away first.
+        # Move both first: `results` may have the number that the first dup2 below overwrites.
         requests, results = (fcntl.fcntl(one, fcntl.F_DUPFD, _FIRST_FREE + 2) for one in (requests, results))
         self._worker.prepare(printed, self._settings)
         os.dup2(requests, _FIRST_FREE)
@@ -194,8 +194,8 @@ class Zygote:
         os.close(self._child_handle)
 
     def _kill(self) -> None:
-        # One system call reaches all processes, however fast they fork, but only descendants: `_scoped` means
-        # that Landlock keeps this process from signalling the parent.
+        # If `_scoped`, Landlock keeps this process from signalling processes outside the sandbox. One system
+        # call then reaches all descendants, however fast they fork, and no other process.
         if self._scoped:
             try:
                 os.kill(-1, signal.SIGKILL)
@@ -215,7 +215,7 @@ class Zygote:
                 return True
 
     def leave(self, *_: object) -> NoReturn:
-        """End all descendants of this process, then the process."""
+        """Kill the current call, and all other descendants if `_scoped`, and end this process."""
         self._kill()
         os._exit(0)
 

@@ -18,7 +18,7 @@ import unicodedata
 from difflib import get_close_matches
 from fractions import Fraction
 
-# The units of each kind: the size in the kind's first unit, then the symbol and the names.
+# The units of each kind. Each has its size in the kind's first unit, then its symbol and names.
 _UNITS = {
     "length": (
         "1 m meter metre; 1000 km kilometer kilometre; 1e6 Mm megameter megametre; 1/10 dm decimeter "
@@ -70,7 +70,7 @@ _UNITS = {
         "watt_hour; 3.6e6 kWh kilowatt_hour"
     ),
 }
-# Temperature scales: the size of a degree in kelvin, and the zero above absolute zero in own degrees.
+# Temperature scales: the size of a degree in kelvin, the degrees from absolute zero to 0, and the names.
 _TEMPERATURES = {
     "K": (Fraction(1), Fraction(0), "kelvin kelvins"),
     "C": (Fraction(1), Fraction("273.15"), "celsius degc degree_celsius degrees_celsius centigrade"),
@@ -85,8 +85,8 @@ _NO_FIXED_SIZE = {
 def convert_units(value: float, from_unit: str, to_unit: str) -> float:
     """Convert a value from one unit to another: length, mass, temperature, volume, time, data, speed and more.
 
-    Units are given by symbol or English name, in singular or plural. The factors are the exact ones of
-    the units' definitions, and the result is rounded once, at the end.
+    Units are given by symbol or English name, in singular or plural. The conversion factors are exact,
+    by the units' definitions, and the result is rounded once, at the end.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> float:
         The amount, in `from_unit`.
     from_unit, to_unit : str
         ``km``, ``miles``, ``lb``, ``°C``, ``fl oz``, ``m/s``, ``kWh``, ``m²`` and so on. Gallons, pints and cups
-        are those of the US unless called imperial. A year is 365.25 days. ``MB`` is a megabyte of 1000 kB,
+        are US units, unless they are called imperial. A year is 365.25 days. ``MB`` is a megabyte of 1000 kB,
         ``MiB`` a mebibyte of 1024 KiB, ``Mb`` a megabit.
 
     Returns
@@ -105,8 +105,8 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> float:
     Raises
     ------
     ValueError
-        If a unit is unknown or ambiguous, the two measure different things, or the temperature is
-        below absolute zero.
+        If a unit is unknown or ambiguous, the units measure different things, the temperature is below
+        absolute zero, or the value or the result is not finite.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> float:
 
 
 def _find(unit: str) -> tuple[str, Fraction, Fraction]:
-    """Return what the unit measures, its size, and its zero above absolute zero."""
+    """Return the unit's kind, its size, and (for temperatures) its degrees from absolute zero to 0."""
     wanted = unicodedata.normalize("NFKC", unit).strip().lstrip("°").replace("^", "")
     wanted = "_".join(re.split(r"[\s._-]+", wanted.strip(". ")))
     if wanted.casefold().removesuffix("s") in _NO_FIXED_SIZE:

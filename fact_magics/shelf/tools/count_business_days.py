@@ -22,17 +22,17 @@ def count_business_days(
 ) -> int:
     """Count the business days from one date to another, both included.
 
-    It counts like NETWORKDAYS in a spreadsheet: without weekends and holidays; from a working day to
-    the same day is 1.
+    As with NETWORKDAYS in a spreadsheet, weekends and holidays are left out. From a working day to the
+    same day, the count is 1.
 
     Parameters
     ----------
     start, end : datetime.date
         The first and the last day.
     holidays : tuple of datetime.date
-        Days off. One that falls on a weekend, or is given twice, is subtracted only once.
+        Days off. A holiday on a weekend changes nothing, and a holiday that is given twice counts once.
     weekend : tuple of str
-        The English names of the days of the weekend.
+        The English names of the weekend days.
 
     Returns
     -------

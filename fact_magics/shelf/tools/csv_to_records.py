@@ -25,19 +25,19 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 def csv_to_records(text: str, *, delimiter: str | None = None, types: bool = False) -> list[dict[str, Any]]:
     r"""Parse CSV text into a list of dicts, one for each row, with the header's names as keys.
 
-    The delimiter is detected; quoted fields may hold delimiters, quotes and line breaks; a
+    The delimiter is detected. Quoted fields may contain delimiters, quotes and line breaks. A
     byte-order mark, Excel's ``sep=`` line and empty lines are skipped.
 
     Parameters
     ----------
     text : str
-        The file's content. Its first row names the columns; a missing name becomes ``column_3``, and
-        a repeated one ``name_2``.
+        The file's content. Its first row names the columns. In the third column, a missing name
+        becomes ``column_3``; a repeated ``name`` becomes ``name_2``.
     delimiter : str or None
-        One character, or None to choose among comma, semicolon, tab and ``|``.
+        One character, or None to detect a comma, semicolon, tab or ``|``.
     types : bool
-        Whether columns are converted to int, float or bool, with None for empty fields. A column with
-        any other field, or with leading zeros (a postcode), stays text. Without it, every field is text.
+        Whether to convert columns to int, float or bool, with None for empty fields. A column with
+        any other field, or with leading zeros (a postcode), stays text. By default, every field is text.
 
     Returns
     -------
@@ -47,7 +47,8 @@ def csv_to_records(text: str, *, delimiter: str | None = None, types: bool = Fal
     Raises
     ------
     ValueError
-        If a row has more fields than the header, quotes don't close, or the delimiter is unusable.
+        If a row has more fields than the header, a quote is not closed, the delimiter is unusable, or `text`
+        looks like the name of a file.
 
     Examples
     --------
@@ -94,7 +95,7 @@ def csv_to_records(text: str, *, delimiter: str | None = None, types: bool = Fal
 
 
 def _rows(text: str, delimiter: str, limit: int | None = None) -> list[tuple[int, list[str]]]:
-    """Yield the rows that are not empty, each with the line that it ends on."""
+    """Return the rows that are not empty, each with the line on which it ends."""
     rows: list[tuple[int, list[str]]] = []
     usual = csv.field_size_limit(max(len(text), 1))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -112,7 +113,7 @@ def _rows(text: str, delimiter: str, limit: int | None = None) -> list[tuple[int
 
 
 def _likeliest(text: str) -> str:
-    """Return the delimiter that splits the first rows most evenly; of equals, into most columns."""
+    """Return the delimiter that splits the first rows most evenly; in a tie, the one with the most columns."""
     scores: dict[str, tuple[float, int]] = {}
     for delimiter in _DELIMITERS:
         try:

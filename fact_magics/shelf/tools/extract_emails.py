@@ -19,13 +19,13 @@ _DOMAIN = re.compile(r"(?:[^\W_](?:[^\W_]|-){0,62}\.)+(?:xn--[a-z0-9-]{2,59}|[^\
 def extract_emails(text: str, *, unique: bool = True) -> list[str]:
     """Find all e-mail addresses in a text, in the order in which they appear.
 
-    It reads addresses as people write them: the full stop that ends a sentence, brackets, quotes
-    and ``mailto:`` around an address are not part of it. Letters of any script are allowed.
+    Addresses are found as people write them: brackets, quotes and ``mailto:`` around an address, and the
+    full stop that ends a sentence, are not part of it. Letters of any script are allowed.
 
     Parameters
     ----------
     text : str
-        Any text: a message, a web page's source, a log. Time is linear in its length.
+        Any text: a message, a web page's source, a log. The time taken is linear in its length.
     unique : bool
         Whether to leave out repeated addresses; upper and lower case count as equal.
 
@@ -67,7 +67,7 @@ def extract_emails(text: str, *, unique: bool = True) -> list[str]:
 
 
 def _address_around(text: str, at: int) -> str | None:
-    # Searching outwards from each @, at most the length of an address, keeps the time linear.
+    # Searching outwards from each @, no further than an address can be long, keeps the time linear.
     local = _LOCAL.search(text[max(0, at - 66) : at])
     domain = _DOMAIN.match(text, at + 1, at + 256)
     if local is None or domain is None:

@@ -25,13 +25,13 @@ def flatten_json(
     sep : str
         The text between the parts of a key.
     keep_lists : bool
-        Whether lists stay whole. Without it, the index of each item becomes a part of its key.
+        Whether to keep lists whole. By default, the index of each item becomes a part of its key.
 
     Returns
     -------
     dict
-        Every value that is not a dict or list, by its path, in the order of `data`. Empty dicts and
-        lists are kept as values, so nothing is lost.
+        Each value that is not a dict or list, with its path as the key, in the order of `data`. Empty
+        dicts and lists are kept as values, so nothing is lost.
 
     Raises
     ------

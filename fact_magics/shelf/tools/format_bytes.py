@@ -23,15 +23,15 @@ def format_bytes(size: int, *, units: Literal["decimal", "binary"] = "decimal", 
     size : int
         The number of bytes; a negative number keeps its sign.
     units : {"decimal", "binary"}
-        ``decimal`` counts in thousands, as disks do: kB, MB, GB. ``binary`` counts in 1024, as memory does:
-        KiB, MiB, GiB.
+        ``decimal`` uses powers of 1000, as for disks: kB, MB, GB. ``binary`` uses powers of 1024, as for
+        memory: KiB, MiB, GiB.
     digits : int
-        Decimal places, 0 to 9. Bytes are always whole.
+        Decimal places, 0 to 9. A size in bytes (B) has none.
 
     Returns
     -------
     str
-        The size in the largest unit of which it is at least 1, rounded half to even.
+        The size in the largest unit that gives at least 1, rounded half to even.
 
     Raises
     ------

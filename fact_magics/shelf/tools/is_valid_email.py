@@ -21,9 +21,9 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII | re.IGNOR
 def is_valid_email(text: str) -> bool:
     """Check whether a text is a valid e-mail address, by its form.
 
-    It follows the rules that mail systems agree on (RFC 5321, and RFC 6531 for letters beyond ASCII) for an
-    address on the Internet: no quoted names, no IP addresses, no bare host names, no comments. Nothing is
-    sent and no server is asked, so it can't tell whether the mailbox exists.
+    The check follows the rules that mail systems agree on (RFC 5321, and RFC 6531 for letters beyond
+    ASCII) for an address on the Internet: no quoted names, no IP addresses, no bare host names, no
+    comments. Nothing is sent and no server is asked, so the check can't tell whether the mailbox exists.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def is_valid_email(text: str) -> bool:
     Returns
     -------
     bool
-        Whether an e-mail could be sent to it.
+        Whether an e-mail could be sent to the address.
 
     Examples
     --------

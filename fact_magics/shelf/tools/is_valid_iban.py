@@ -12,7 +12,7 @@
 
 import re
 
-# The form after the check digits, by country: n digits, a capital letters, c either (ISO 13616 registry).
+# The characters after the check digits, by country (ISO 13616): n is digits, a capital letters, c both.
 _STRUCTURES = """
 AD 8n12c    AE 19n      AL 8n16c    AT 16n      AZ 4a20c    BA 16n      BE 12n      BG 4a6n8c   BH 4a14c
 BI 23n      BR 23n1a1c  BY 4c4n16c  CH 5n12c    CR 18n      CY 8n16c    CZ 20n      DE 18n      DJ 23n
@@ -31,8 +31,8 @@ _CLASSES = {"n": "[0-9]", "a": "[A-Z]", "c": "[0-9A-Z]"}
 def is_valid_iban(text: str) -> bool:
     """Check whether a text is a valid IBAN, an international bank account number.
 
-    The country, its length and pattern of letters and digits, and the check digits (ISO 13616, modulo 97)
-    must all be right. It can't tell whether the account exists.
+    The country code, the country's length and pattern of letters and digits, and the check digits
+    (ISO 13616, modulo 97) must all be right. The check can't tell whether the account exists.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def is_valid_iban(text: str) -> bool:
     Returns
     -------
     bool
-        Whether it is an IBAN.
+        Whether the text is a valid IBAN.
 
     Examples
     --------
@@ -77,6 +77,6 @@ def is_valid_iban(text: str) -> bool:
     pattern = "".join(f"{_CLASSES[kind]}{{{length}}}" for length, kind in parts)
     if not re.fullmatch(f"[A-Z]{{2}}[0-9]{{2}}{pattern}", number):
         return False
-    # 00, 01 and 99 would pass the division too, but valid check digits are 02 to 98.
+    # Check digits 00, 01 and 99 may pass the division, too, but only 02 to 98 are valid.
     digits = "".join(str(int(character, 36)) for character in number[4:] + number[:4])
     return 2 <= int(number[2:4]) <= 98 and int(digits) % 97 == 1

@@ -13,9 +13,9 @@ from typing import Any
 
 
 def json_diff(before: Any, after: Any) -> list[dict[str, Any]]:
-    """List what changed between two JSON documents: what was added, removed and changed, by path.
+    """List the changes between two JSON documents: added, removed and changed values, by path.
 
-    An item inserted into a list, or removed from it, is one change; the items after it are unchanged.
+    An item inserted into a list, or removed from it, is one change; the items after it count as unchanged.
     As in JSON, 1 and 1.0 are the same number, true is not a number, and the order of keys is ignored.
 
     Parameters
@@ -26,9 +26,10 @@ def json_diff(before: Any, after: Any) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``path`` is a JSON Pointer (``/users/0/name``; the whole document is the empty text), ``change`` is
-        ``added``, ``removed`` or ``changed``, with ``before`` and ``after`` where there is one. Indexes of
-        removed items count in `before`, all others in `after`. Empty where nothing differs.
+        One dict for each change. ``path`` is a JSON Pointer such as ``/users/0/name``, or empty text for the
+        whole document. ``change`` is ``added``, ``removed`` or ``changed``. ``before`` and ``after`` are the
+        old and the new value, if there is one. The index of a removed item refers to `before`, all other
+        indexes to `after`.
 
     Examples
     --------
@@ -79,7 +80,7 @@ def _compare_lists(path: str, before: list[Any], after: list[Any], changes: list
     while end < min(len(olds), len(news)) - start and olds[-1 - end] == news[-1 - end]:
         end += 1
     olds, news = olds[start : len(olds) - end], news[start : len(news) - end]
-    # Aligning takes quadratic time or worse: larger lists are compared index by index.
+    # Alignment takes quadratic time or worse, so larger lists are compared index by index.
     if len(olds) * len(news) > 1_000_000:
         steps = [("replace", 0, len(olds), 0, len(news))]
     else:
@@ -98,7 +99,7 @@ def _compare_lists(path: str, before: list[Any], after: list[Any], changes: list
 
 
 def _identity(value: Any) -> str:
-    """Return a text that is equal for equal JSON, and only then."""
+    """Return a text that is the same for equal JSON data, and different otherwise."""
     return json.dumps(_plain(value), sort_keys=True, default=repr)
 
 
