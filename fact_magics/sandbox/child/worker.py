@@ -33,8 +33,8 @@ _READ_SIZE = 1 << 20
 _OWN_MODULES = "_fact_"
 _PACKAGE = "fact_magics"
 _NOT_FROM_INSIDE = (
-    "a tool can't call another stored tool from inside its isolation; call the other tool in the notebook, and "
-    "pass its result to this tool as an input"
+    "a tool can't call another stored tool from inside its isolation; call the other tool in the notebook, "
+    "and pass its result to this tool as an input"
 )
 
 _LIMITS_BY_ERROR = {errno.EFBIG: "file", errno.EMFILE: "open files", errno.ENOMEM: "memory"}
