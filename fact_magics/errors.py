@@ -41,7 +41,7 @@ class FactError(Exception):
         """The message and the hint on one line."""
         message = " ".join(self.message.split())
         if message.endswith(("..", "?.", "!.", "….")) and not message.endswith("..."):
-            message = message[:-1]  # the quotation at its end already has a full stop
+            message = message[:-1]  # the quotation at the end already has a full stop
         if not self.hint:
             return message
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
@@ -104,7 +104,7 @@ class LimitReached(FactError):
 
 
 class GenerationFailed(FactError):
-    """No candidate was accepted, the model refused or was cut off, or the shelf has no such tool."""
+    """No candidate was accepted, the model refused or was cut off, or the shelf has no suitable tool."""
 
 
 class ProviderError(FactError):
@@ -163,9 +163,9 @@ def call_sites(traceback: TracebackType | None) -> list[str]:
     Returns
     -------
     list of str
-        At most eight lines. Empty if no tool was called as a function, or if the cell is only that call.
+        At most eight lines. Empty if no tool was called as a function, or if that call is the whole cell.
     """
-    # Imported here because only a failure needs them, and loading the extension must be fast.
+    # Imported here because only failures need these modules, and loading the extension must be fast.
     import linecache
     import sysconfig
     from pathlib import Path

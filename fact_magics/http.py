@@ -46,7 +46,7 @@ _IS_ISOLATED = "__file__" not in globals()
 
 
 class HTTPError(Exception):
-    """A document could not be fetched; the message names it, the reason, and what to do next, on one line.
+    """A document could not be fetched; one line names the document, the reason and what to do next.
 
     Parameters
     ----------
@@ -73,19 +73,19 @@ class HTTPError(Exception):
 class HTTPConnector:
     """Fetch JSON over pooled connections; one connector can make many fetches at once, on one event loop.
 
-    Proxies, cookies and ``.netrc`` of the environment are not used. A redirect is followed only to the same
-    host and port, to the same host's https, or to one of `hosts`. If it leads to another host, the given
-    headers are not sent there.
+    The environment's proxies, cookies and ``.netrc`` are not used. A redirect is followed only to the same
+    host and port, to the same host's https, or to one of `hosts`. If a redirect leads to another host, the
+    given headers are not sent there.
 
     Parameters
     ----------
     connect_seconds, total_seconds : float
-        How long opening a connection may take, and how long a whole fetch may take, with its redirects.
-        The wait for a free connection does not count.
+        How long opening a connection may take, and how long a whole fetch with its redirects may take.
+        Waiting for a free connection does not count.
     max_bytes : int
-        The largest size of a document in bytes, both as it is sent and decompressed.
+        The largest size of a document in bytes, both as sent and after decompression.
     max_connections : int
-        The largest number of connections, and of fetches at the same time.
+        The largest number of connections, and of simultaneous fetches.
     hosts : iterable of str, optional
         Further hosts to which a redirect may lead, as ``HOST`` or ``HOST:PORT``.
 
@@ -115,7 +115,7 @@ class HTTPConnector:
 
     async def __aenter__(self) -> Self:
         if self._session is not None:
-            raise HTTPError("This HTTPConnector is open already.", hint="Open another one.")
+            raise HTTPError("This HTTPConnector is already open.", hint="Open another one.")
         try:
             import aiohttp
         except ImportError:
@@ -124,12 +124,12 @@ class HTTPConnector:
         self._loop = asyncio.get_running_loop()
         self._turns = asyncio.Semaphore(self._max_connections)
         self._session = aiohttp.ClientSession(
-            # Not aiodns, which aiohttp would prefer: it asks by UDP, which no permission grants.
+            # aiohttp would prefer aiodns, which uses UDP, and no permission allows UDP.
             connector=aiohttp.TCPConnector(limit=self._max_connections, resolver=aiohttp.ThreadedResolver()),
             headers=_REQUEST_HEADERS,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # done here, where the size is counted
+            auto_decompress=False,  # `_read` decompresses, to limit the size
             trust_env=False,
         )
         return self
@@ -157,7 +157,7 @@ class HTTPConnector:
         Raises
         ------
         HTTPError
-            No answer came, its status is not 2xx, or it is not JSON; one line says why.
+            No answer came, the status is not 2xx, or the content is not JSON; one line says why.
         """
         if self._session is None:
             hint = "Write: async with HTTPConnector() as http:"
@@ -177,8 +177,9 @@ class HTTPConnector:
                 late = f"took longer than {self._total_seconds:g} s", "Ask for less, or raise total_seconds."
                 failure = _failure(fetch.url, *(late if limit.expired() else _explain(error)))
                 if _IS_ISOLATED:
-                    raise failure from None  # its context tells the sandbox which permission was missing
-        # Raised outside the handler: aiohttp's error would be its context, and holds the request's headers.
+                    raise failure from None  # the context tells the sandbox which permission is missing
+        # Raised outside the handler. Otherwise aiohttp's error, which contains the request's headers, would
+        # be its context.
         raise failure
 
 
@@ -238,7 +239,7 @@ class _Fetch:
         raise _failure(self.url, f"answered {status} {_text(response.reason or '')}".rstrip(), hint, status)
 
     async def _read(self, response: ClientResponse) -> bytes:
-        """Read and decompress the body, only as far as its size allows."""
+        """Read and decompress the body; stop as soon as it exceeds the largest size."""
 
         def failed(what: str, hint: str = _LATER) -> HTTPError:
             return _failure(self.url, f"sent {what}", hint, response.status)
@@ -260,7 +261,7 @@ class _Fetch:
             else:
                 try:
                     stream = stream or _decompressor(encoding, part[0])
-                    # One byte more than the limit shows that the body is too large.
+                    # One byte more than the limit is enough to show that the body is too large.
                     body += stream.decompress(part, self._max_bytes + 1 - len(body))
                 except LookupError:
                     name = _text(repr(encoding))
@@ -291,13 +292,13 @@ class _Fetch:
         except json.JSONDecodeError as error:
             broken = f"sent JSON that is broken at line {error.lineno}"
             what = broken if "json" in kind else f"sent {kind}, which is not JSON"
-        except ValueError:  # a number of thousands of digits
+        except ValueError:  # an integer with thousands of digits
             what = "sent JSON that Python can't read"
         raise _failure(self.url, what, hint, response.status)
 
 
 def _decompressor(encoding: str, first: int) -> Any:
-    """Make a decompressor; raises `LookupError` for an unknown encoding."""
+    """Make a decompressor; raise `LookupError` for an unknown encoding."""
     if encoding in ("gzip", "x-gzip"):
         return zlib.decompressobj(zlib.MAX_WBITS | 16)
     if encoding == "deflate":
@@ -307,7 +308,7 @@ def _decompressor(encoding: str, first: int) -> Any:
 
 
 def _codec(charset: str | None, body: bytes) -> str:
-    """Name the codec of a body; raises `LookupError` if it is not used for JSON."""
+    """Return the name of a body's codec; raise `LookupError` if the codec is not used for JSON."""
     name = codecs.lookup(charset).name if charset else json.detect_encoding(body)
     if charset and name not in _CHARSETS:
         raise LookupError(charset)
@@ -327,7 +328,7 @@ def _checked_url(url: object) -> URL:
         hint = "Write https://HOST/PATH?NAME=VALUE."
         raise HTTPError("The url is not an http or https address.", hint=hint)
     if "@" in parsed.raw_authority:
-        raise _failure(parsed, "was given with a user name or password in it", "Send credentials in headers.")
+        raise _failure(parsed, "was given with a user name or password", "Send credentials in headers.")
     return parsed
 
 
@@ -374,7 +375,7 @@ def _explain(error: Exception) -> tuple[str, str]:
 
 
 def _failure(url: URL, what: str, hint: str = "", status: int | None = None) -> HTTPError:
-    """Build the error about an address, shown without its user name, password and query."""
+    """Build the error about an address; its text omits the user name, the password and the query."""
     port = "" if url.is_default_port() else f":{url.port}"
     query = "?…" if url.raw_query_string else ""
     shown = _text(f"{url.scheme}://{url.host_subcomponent}{port}{url.raw_path}{query}")

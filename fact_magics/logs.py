@@ -42,7 +42,7 @@ _WORD_BITS = 64
 _SECRET_NAME = re.compile(
     r"key|token|secret|authori[sz]ation|passw|passphrase|credential|cookie|bearer", re.IGNORECASE
 )
-# Under these names numbers are secret too. Under the others a number only counts tokens or keys.
+# Numbers in fields with these names are secret, too. In the other fields, they only count tokens or keys.
 _SECRET_NUMBER_NAME = re.compile(r"secret|passw|passphrase|credential", re.IGNORECASE)
 
 # The forms of keys from well-known issuers.
@@ -77,13 +77,14 @@ _CALLED_SECRET = (
 class Redactor:
     """Replaces secrets in values that are about to be logged.
 
-    A text is secret if its field has a telling name (``api_key``, ``Authorization``), if it has the form of a
-    known issuer's key, if its surroundings show it, or if it is a registered value in any escaped form.
+    A text is secret if the name of its field suggests it (``api_key``, ``Authorization``), if it has the form
+    of a known issuer's key, if the text around it suggests it, or if it is a registered value, even escaped.
 
     Parameters
     ----------
     secrets : iterable of str
-        Exact values. Values under four characters are ignored, because they would match in every line.
+        Exact values to mask. Values of fewer than four characters are ignored, because they would match in
+        every line.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -93,7 +94,7 @@ class Redactor:
             self.add(secret)
 
     def add(self, secret: str) -> None:
-        """Register a value."""
+        """Register a value to mask."""
         if len(secret) < _SHORTEST_SECRET:
             return
         readable = json.dumps(secret, ensure_ascii=False)
@@ -118,7 +119,7 @@ class Redactor:
         return f"{kept}… ({len(text)} characters)"
 
     def value(self, value: object, name: str = "", depth: int = 0) -> object:
-        """Mask the secrets in a field of any type; replace a value that JSON can't hold by its repr."""
+        """Mask the secrets in a field of any type; return the repr of a value that JSON can't represent."""
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, (int, float)):
@@ -131,14 +132,14 @@ class Redactor:
             return {self.text(str(key)): self.value(item, str(key), depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)) and depth < _DEEPEST:
             return [self.value(item, name, depth + 1) for item in value]
-        # The repr of an object is the notebook's code, which may raise anything.
+        # repr() may run code of the notebook, which may raise anything.
         with suppress(Exception):
             return self.text(repr(value))
         return f"<{type(value).__name__}>"
 
 
 def _readable_number(value: float) -> object:
-    """Replace a number that some JSON parsers can't read by a text."""
+    """Return the number, or a text if some JSON parsers can't read the number."""
     if isinstance(value, int):
         bits = value.bit_length()
         return value if bits < _WORD_BITS else f"an integer of {bits} bits"
@@ -160,7 +161,7 @@ class Log:
         self.keep(level)
 
     def keep(self, level: str) -> None:
-        """Write only events of this level and above, also in logs that `bind` makes from now on."""
+        """Write only events of this level and above, here and in logs that `bind` makes from now on."""
         self._level = level
         number = logging.getLevelNamesMapping().get(level.strip().upper(), logging.INFO)
         self._logger = structlog.wrap_logger(
@@ -206,7 +207,7 @@ class Log:
 
 
 class LogFile:
-    """A log file for several processes. When full, it is renamed to ``.1``, ``.1`` to ``.2``, and so on.
+    """A log file shared by processes. When full, it becomes ``.1``, the old ``.1`` becomes ``.2``, and so on.
 
     The first line creates the file (0600) and its directory (0700). Each line is one `write` in append mode,
     so that the lines of several kernels don't mix.
@@ -231,7 +232,7 @@ class LogFile:
                 self.is_silent = True
                 self._close()
 
-    info = warning = msg  # structlog calls the name of the level
+    info = warning = msg  # structlog calls the method named after the level
 
     def close(self) -> None:
         """Close the file; closing twice is not an error."""
@@ -265,7 +266,7 @@ class LogFile:
             os.close(os.open(turn, os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             with suppress(FileNotFoundError):
-                if time.time() - turn.stat().st_mtime > _TURN_SECONDS:  # its kernel was killed
+                if time.time() - turn.stat().st_mtime > _TURN_SECONDS:  # the kernel that made it was killed
                     turn.unlink()
             return
         try:

@@ -1,6 +1,6 @@
 """How tools are named: ``NAME``, and ``NAME@VERSION`` for one version.
 
-Loading the extension imports this module, so it imports little itself.
+Loading the extension imports this module, so this module imports little.
 """
 
 from __future__ import annotations

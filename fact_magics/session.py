@@ -68,13 +68,13 @@ class Session:
         return own_home(self._overrides(), os.environ, self.directory)
 
     def start_ahead(self) -> None:
-        """Import the core in the background for the first cell, without opening anything."""
+        """Import the core in the background, so that the first cell starts sooner; open nothing."""
         self._ahead = threading.Timer(0.05, import_module, ("fact_magics.core",))
         self._ahead.daemon = True
         self._ahead.start()
 
     def wait_for_imports(self) -> None:
-        """Wait until the imports of `start_ahead` are done, or cancel them.
+        """Cancel the imports of `start_ahead` if they have not begun; otherwise wait for them to end.
 
         If two threads import modules of one package at once, one can see a module half initialised.
         """

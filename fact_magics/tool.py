@@ -20,7 +20,7 @@ HAND = "hand"
 """The provider of source that a person wrote in a cell."""
 
 IMPORTED = "import"
-"""The provider of a tool imported from a file; its model is an unchecked claim of the file."""
+"""The provider of a tool imported from a file. The model named in the file is not verified."""
 
 
 class Status(StrEnum):
@@ -105,9 +105,9 @@ class ToolSpec:
     tags : tuple of str
         Words for the search.
     fresh : bool
-        Ask for a new candidate even if an equal request has an accepted tool.
+        Ask for a new candidate even if an equal request already has an accepted tool.
     examples_read : bool
-        Don't look for examples in the description: a ``>>>`` in it came from a variable.
+        The examples were already taken out of the description; a ``>>>`` left in it came from a variable.
     yes_really : bool
         Grant dangerous permissions; not part of the request's identity.
     """
@@ -131,14 +131,14 @@ class ToolSpec:
 
     @property
     def request_hash(self) -> str:
-        """Identity of the request: name, text, examples, permissions, and the model if one is named."""
+        """Hash of the name, description, examples and permissions, and of the model if it is set."""
         parts = (self.name, self.description, self.contract, *self.permissions, self.model or "")
         return _digest(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result of running an example; `expected` and `got` are each one bounded line."""
+    """The result of running an example; `expected` and `got` are single lines of limited length."""
 
     holds: bool
     expected: str
@@ -153,7 +153,7 @@ class Usage:
     Attributes
     ----------
     input_tokens : int or None
-        Tokens read at full price, without those of the provider's prompt cache.
+        Tokens read at full price, not counting the provider's prompt cache.
     output_tokens : int or None
         Tokens written, including thinking.
     """
@@ -173,7 +173,7 @@ class Attempt:
     status : Status
         ``ok`` for an accepted candidate, ``interrupted`` until the attempt has ended, else ``error``.
     reason : str
-        Why the candidate was not accepted, for people; empty for an accepted one.
+        Why the candidate was not accepted, in words for the user; empty if it was accepted.
     text, source : str
         The model's answer, and the module found in it.
     """
@@ -201,12 +201,12 @@ class ToolMetadata:
     id : str
         Unique across all databases.
     version : str
-        Semantic version: another signature is a major change, another contract a minor change, and another
-        body a patch.
+        Semantic version. A new signature raises the major number, a new contract the minor number, and any
+        other change the patch number.
     contract : str
         The examples that the version was proven on, as in a cell; empty for an unproven tool.
     provider, model : str
-        The author: ``anthropic``, ``shelf``, ``hand``, ``import``, and the model's name.
+        The author: a provider (``anthropic``, ``shelf``, ``hand``, ``import`` …) and the model's name.
     proven : bool
         Whether there are examples and the version passed all of them.
     varies : bool
@@ -239,7 +239,7 @@ class ToolVersion:
 
     @property
     def content_hash(self) -> str:
-        """Identity of the code that runs: the source and the permissions."""
+        """Hash of the source and the permissions."""
         return _digest((self.source, *sorted(self.metadata.permissions)))
 
     @property
@@ -283,7 +283,7 @@ class ToolInput:
 class ToolOutput:
     """The result of a run.
 
-    It is not frozen because every cached answer creates one, and a frozen one would take 1 µs longer.
+    It is not frozen: every cached answer creates an instance, and creating a frozen one takes 1 µs longer.
 
     Attributes
     ----------

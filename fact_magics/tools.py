@@ -23,7 +23,7 @@ _session: _Session | None = None
 
 
 def _use(session: _Session | None) -> None:
-    """Set the session whose tools are imported; None after the session is closed."""
+    """Set the session whose tools can be imported; pass None when the session is closed."""
     global _session
     _session = session
 
@@ -42,7 +42,7 @@ def __getattr__(name: str) -> "_Tool":
     try:
         return _stored(name)
     except _UnknownName as error:
-        # Not an AttributeError: `from … import` would replace its message with one that names a path.
+        # Not an AttributeError, because `from … import` would replace its message with one that names a path.
         raise _ToolImportError(error.message, hint=error.hint) from None
 
 
@@ -67,9 +67,9 @@ def _stored(reference: str) -> "_Tool":
 
 
 class _Unavailable:
-    """A tool that was unpickled where it can't run; a call raises the reason.
+    """Stands for a tool that was unpickled in a process where it can't run; a call raises the reason.
 
-    An exception during unpickling would not reach the caller: it would end a worker process or hang the pool.
+    An exception during unpickling would not reach the caller. It would end a worker process or hang the pool.
     """
 
     def __init__(self, reference: str, error: _FactError) -> None:
@@ -87,15 +87,15 @@ class _Unavailable:
 
 
 def _unpickled(reference: str, tool_id: str) -> "_Tool | _Unavailable":
-    """Find the pickled version among the stored tools of this process."""
+    """Return the version that was pickled, or an object that raises the reason when it is called."""
     try:
         found = _stored(reference)
     except _FactError as error:
         return _Unavailable(reference, error)
     if found.id != tool_id:
         other = _FactError(
-            f"{reference} was pickled in another FACT_HOME; here it is a different tool.",
-            hint="Use the same FACT_HOME there, or copy the tool with %fact export and %fact import.",
+            f"{reference} was pickled in another FACT_HOME; in this one, it is a different tool.",
+            hint="Use the same FACT_HOME for both, or copy the tool with %fact export and %fact import.",
         )
         return _Unavailable(reference, other)
     return found

@@ -592,7 +592,7 @@ class TestUse:
         assert "not open. Write: async with HTTPConnector() as http:" in str(
             await refused(closed, server.url("/echo"))
         )
-        with pytest.raises(HTTPError, match="open already"):
+        with pytest.raises(HTTPError, match="already open"):
             async with http:
                 pass
         elsewhere = await asyncio.to_thread(lambda: asyncio.run(refused(http, server.url("/echo"))))

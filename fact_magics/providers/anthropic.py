@@ -52,12 +52,13 @@ class AnthropicProvider(RemoteProvider):
     key : SecretStr
         The API key.
     base_url : str, optional
-        The endpoint to which requests and key are sent, instead of Anthropic's. It is never read from the
-        environment.
+        The endpoint that receives the requests and the key, instead of Anthropic's. This class does not read
+        it from the environment.
     patience : Patience, optional
         Retries and time limits.
     source : str, optional
-        The file entry that holds key and endpoint, for messages; by default their usual variables hold them.
+        The file entry that sets the key and the endpoint. Messages mention it; by default they mention the
+        environment variables.
 
     Raises
     ------
@@ -106,7 +107,7 @@ class AnthropicProvider(RemoteProvider):
                 timeout=timeout,
                 max_retries=0,
                 # A proxy can't reach this machine's loopback, and would receive the key. The SDK's default
-                # client reads the proxy variables even with trust_env=False, so this one is plain.
+                # client reads the proxy variables even with trust_env=False, so a plain client is used.
                 http_client=httpx2.AsyncClient(timeout=timeout, trust_env=False)
                 if is_loopback(self._base_url)
                 else None,
@@ -147,7 +148,7 @@ class AnthropicProvider(RemoteProvider):
         service = self._service
         if isinstance(error, anthropic.APIStatusError):
             status = error.status_code
-            if status < 400:  # an error event in a stream whose own status was fine
+            if status < 400:  # an error event in a stream that began with a success status
                 status = _STATUS_OF_TYPE.get(error.type or "", 500)
             return service.refused(status, error.api_message, error.response.headers)
         cause = error.__cause__ if isinstance(error, anthropic.APIConnectionError) else error
@@ -160,7 +161,7 @@ class AnthropicProvider(RemoteProvider):
         return service.failed(error, error)
 
 
-# The SDK's names of the token counts, and ours.
+# The SDK's names for the token counts, mapped to ours.
 _COUNTS = {
     "output_tokens": "output_tokens",
     "input_tokens": "input_tokens",
@@ -186,7 +187,7 @@ class _Answer:
                 self.started = True
                 self.model = event.message.model or self.model
                 self._count(event.message.usage)
-                self.counts.pop("output_tokens", None)  # it counts only the tokens written so far
+                self.counts.pop("output_tokens", None)  # here it counts only the tokens written so far
             case "content_block_start":
                 return self._text(event.content_block)
             case "content_block_delta":
@@ -205,7 +206,7 @@ class _Answer:
         return None
 
     def _count(self, usage: Any) -> None:
-        # The counts of a later event are totals, not additions.
+        # Later events report totals, not increments.
         for name, own in _COUNTS.items():
             count = getattr(usage, name, None)
             if isinstance(count, int):
@@ -217,8 +218,8 @@ class _Answer:
 
 
 def _thinking(model: str) -> Any:
-    # From Claude 5 on, thinking is on by default but not sent; summaries show progress. Older models don't
-    # think unless asked, or refuse "adaptive".
+    # Claude 5 and later models think by default, but don't send their thinking; summaries let the cell show
+    # progress. Older models think only on request, or refuse "adaptive".
     from anthropic import omit
 
     generation = re.match(r"claude-[a-z]+-(\d+)(?:-|$)", model)

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
     from fact_magics.tool import ToolSpec, Usage
 
-# In this order: the model finished, reached the limit of its answer, or declined; the connection broke.
+# "end": the model finished. "length": its answer reached the token limit. "refused": it declined.
+# "cut": the connection broke.
 StopReason: TypeAlias = Literal["end", "length", "refused", "cut"]
 
 
@@ -57,11 +58,11 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The last event of each stream that raises no error."""
+    """The last event of every stream that does not raise an error."""
 
     stop_reason: StopReason
     usage: Usage  # unknown counts are None
-    model: str  # the name that the server gives
+    model: str  # the name that the server reports
 
 
 ProviderEvent: TypeAlias = TextDelta | ThinkingDelta | Retrying | Finished
@@ -76,11 +77,11 @@ class Provider(Protocol):
 
     @property
     def model(self) -> str:
-        """The model's name, as a cell's ``--model`` takes it."""
+        """The model's name, in the form that ``--model`` accepts."""
 
     @property
     def notice(self) -> str:
-        """One line that the cell shows about the choice of this model; may be empty."""
+        """One line about the choice of this model, which the cell shows; may be empty."""
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         """Ask the model, and yield its answer as it comes; `Finished` is last.
@@ -96,4 +97,4 @@ class Provider(Protocol):
         """
 
     async def aclose(self) -> None:
-        """Release connections. A closed provider can't be asked again."""
+        """Release connections. Don't use a closed provider again."""

@@ -1,4 +1,4 @@
-"""The models that a cell can name, and the key or package that each still needs; no model is asked."""
+"""The models that a cell can name, and the key or package that each one lacks; no request is sent."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ANY = "…"
 """Stands for any model of the provider in a name such as ``openai/…``."""
 
 State: TypeAlias = Literal["ready", "needs key", "needs trust", "needs LiteLLM", "not known"]
-# How a model is checked: by its answer, the provider's list of models, a local Ollama's list, or not at all.
+# How a model is checked: by asking it, by the provider's list, by a local Ollama's list, or not at all.
 How: TypeAlias = Literal["answer", "list", "local list", ""]
 
-# Keys are looked for by these names only, because other programs have variables that end in _API_KEY, too.
+# Only the keys of these providers are looked up, because variables of other programs also end in _API_KEY.
 WELL_KNOWN = (
     "openai", "gemini", "mistral", "groq", "deepseek", "xai", "openrouter", "together_ai", "fireworks_ai",
     "cohere", "perplexity", "azure", "cerebras", "sambanova", "nvidia_nim", "deepinfra", "huggingface",
@@ -45,12 +45,12 @@ class Listed:
     """A name that ``--model`` takes."""
 
     name: str  # "openai/…" means any model of the provider
-    model: str  # the model that is asked under this name; empty if it is not known yet
+    model: str  # the model that this name stands for; empty if it is not known yet
     provider: str  # LiteLLM's name of the provider, or "shelf"
     setting: str = ""  # the variable that holds the key or address; empty if there is none
     origin: str = ""  # where the setting or the name comes from: a file, the environment, a local Ollama
     host: str = ""  # where requests go, if not to the provider's usual address
-    state: State = "ready"  # whether the model can be asked, as far as the settings show
+    state: State = "ready"  # whether the model is usable, judging by the settings alone
     lacks: str = ""  # the variable that is missing
     how: How = ""  # how to check the model
 
@@ -68,10 +68,10 @@ class Local(NamedTuple):
 
 
 def catalogue(settings: Settings, local: Local | None = None, used: Iterable[str] = ()) -> tuple[Listed, ...]:
-    """List the names that a cell can give, without repetition, each with the meaning that `choose` gives it.
+    """List each name that a cell can give, once, with the meaning that `choose` gives to the name.
 
     The order is: models of ``config.yaml``, Anthropic's models, ``FACT_MODEL``, models of the `local` Ollama,
-    other providers, models that were `used` before (by the names that a cell would give), and the shelf.
+    other providers, models that were `used` before (named as in a cell), and the shelf.
     """
     # An entry named like a model (claude-…) does not replace that model until the entry can be used.
     waiting = [own for own in settings.models if own.problem and has_own_meaning(own.name)]
@@ -90,7 +90,7 @@ def catalogue(settings: Settings, local: Local | None = None, used: Iterable[str
 
 
 def _by_the_settings(settings: Settings, local: Local | None) -> Iterator[Listed | None]:
-    """List the models that keys, addresses and ``FACT_MODEL`` make available; None for those that are not."""
+    """Yield the models that keys, addresses and ``FACT_MODEL`` make available, and None for the others."""
     if settings.anthropic_api_key is not None or _ANTHROPIC_KEY in settings.withheld:
         yield from (_named(settings, model, local) for model in CLAUDE_MODELS)
     yield _named(settings, (settings.model or "").strip(), local)
@@ -99,10 +99,10 @@ def _by_the_settings(settings: Settings, local: Local | None) -> Iterator[Listed
 
 
 def is_same_model(asked: str, answered: str) -> bool:
-    """Tell whether `answered` is the model `asked`, perhaps with a date.
+    """Tell whether `answered` is the model `asked`, perhaps with a date appended.
 
-    `asked` is the name that a cell gives. `answered` begins with the provider; in older rows only Anthropic's
-    models do.
+    `asked` is a name as in a cell. `answered` begins with the provider's name, except in older rows, where
+    only the names of Anthropic's models do.
     """
     if asked.startswith("claude-"):
         asked = f"anthropic/{asked}"
@@ -112,7 +112,7 @@ def is_same_model(asked: str, answered: str) -> bool:
 
 
 def _named(settings: Settings, name: str, local: Local | None) -> Listed | None:
-    """List a model by its own name; None if `name` is not the name of a model."""
+    """Describe a model by its own name; return None if `name` is not a model name."""
     bare = name.removeprefix("anthropic/")
     if not bare.startswith("claude-"):
         is_model = "://" not in name and all(name.partition("/"))
@@ -155,7 +155,7 @@ def _by_litellm(settings: Settings, model: str, local: Local | None) -> Listed:
 
 
 def _own(settings: Settings, own: Deployment, local: Local | None) -> Listed:
-    """List an entry of ``config.yaml``."""
+    """Describe an entry of ``config.yaml``."""
     listed = _named(settings, own.model, local) or Listed(own.name, own.model, "", state="not known")
     listed = replace(listed, name=own.name, model=own.model, setting="", origin=own.source)
     if own.problem:
@@ -170,7 +170,7 @@ def _own(settings: Settings, own: Deployment, local: Local | None) -> Listed:
 
 
 def _all_of(settings: Settings, provider: str) -> Listed | None:
-    """List all models of a provider whose key or address is set."""
+    """Describe a provider's models in one entry; return None if neither its key nor its address was found."""
     names = {*key_names(provider), *endpoint_names(provider)}
     if names.isdisjoint(settings.providers) and names.isdisjoint(settings.withheld):
         return None

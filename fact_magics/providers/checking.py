@@ -1,4 +1,4 @@
-"""Checks whether models answer: all are asked at once, and each is given a few seconds."""
+"""Check whether models answer: ask up to eight at the same time, and give each a few seconds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LIMIT_SECONDS = 10.0
 
 _AT_ONCE = 8
-# Leaves the provider time to reach its own limit first, because its error names the service.
+# Lets the provider's own limit expire first, because the provider's error describes the service better.
 _GRACE_SECONDS = 0.5
 _GREETING = Prompt("Answer with one word.", (Message("user", "Hello"),), max_tokens=1)
 
@@ -36,8 +36,8 @@ class Checked:
     """The result of asking one model."""
 
     works: bool | None  # None if the answer proves nothing
-    took_ms: float  # until the first sign of an answer, or until the failure
-    said: str = ""  # the number of models in a list; or, in a sentence, why the model does not work
+    took_ms: float  # the time until the first sign of an answer, or until the failure
+    said: str = ""  # the number of models in a list, or a sentence that says why the model does not work
     hint: str = ""  # what to do about a failure
 
 
@@ -46,14 +46,14 @@ async def check(
 ) -> dict[str, Checked]:
     """Ask each model that is ready and can be checked; return the results by the models' names.
 
-    Each model may take `limit_seconds`. No error of a provider is raised. Providers come from `choose`, as
-    for a generation, so each key is sent to its own endpoint only.
+    Each model may take `limit_seconds`. Providers' errors become results and are not raised. Providers are
+    made as for a generation, so each key is sent to its own endpoint only.
     """
     patience = Patience(retries=0, connect_seconds=limit_seconds, silence_seconds=limit_seconds)
     free = asyncio.Semaphore(_AT_ONCE)
     asked = [model for model in listed if model.state == "ready" and model.how]
     async with AsyncExitStack() as opened:
-        # Imports of SDKs keep the processor busy for seconds, so they come before any time is measured.
+        # Importing SDKs keeps the processor busy for seconds, so it is done before any time is measured.
         providers = [await _open(settings, model, patience, opened) for model in asked]
 
         async def ask(model: Listed, provider: Provider | FactError | None) -> Checked:
@@ -80,7 +80,7 @@ async def _open(
         return error
     opened.push_async_callback(provider.aclose)
     if isinstance(provider, RemoteProvider):
-        with suppress(Exception):  # the request raises it again, with an explanation
+        with suppress(Exception):  # the request raises the error again, with an explanation
             await provider.open()
     return provider
 
@@ -105,7 +105,7 @@ async def _check(
 
 
 async def _ask(settings: Settings, model: Listed, provider: Provider | FactError | None) -> str | None:
-    """Return what to say about the answer, or None if it proves nothing."""
+    """Return a remark about the answer, which may be empty, or None if the answer proves nothing."""
     if isinstance(provider, FactError):
         raise provider
     if provider is None:

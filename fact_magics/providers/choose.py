@@ -1,4 +1,4 @@
-"""The choice of a provider: the one that the cell or the settings name, else the best available one."""
+"""Choose a provider: the one named by the cell or the settings, else the best available one."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _FORMS = "Write claude-…, provider/model (such as openai/gpt-5), or shelf."
 async def choose(settings: Settings, model: str | None, *, patience: Patience | None = None) -> Provider:
     """Return the provider for a model's name.
 
-    ``shelf`` means the shelf, a name from ``config.yaml`` means the model of that entry, ``claude-…`` and
-    ``anthropic/claude-…`` mean Anthropic, and any other ``provider/model`` means LiteLLM. If neither the cell
-    nor the settings name a `model`, the choice is Anthropic if its key is set, else a local Ollama that has a
+    ``shelf`` means the shelf. A name from ``config.yaml`` means the model of that entry. ``claude-…`` and
+    ``anthropic/claude-…`` mean Anthropic. Any other ``provider/model`` means LiteLLM. If neither the cell nor
+    the settings name a `model`, the choice is Anthropic if its key is set, else a local Ollama that has a
     model, else the shelf.
 
     Raises
@@ -70,7 +70,7 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
 
 
 def known_models(settings: Settings) -> tuple[str, ...]:
-    """List the names to complete and suggest: from the settings, Anthropic's current models, the shelf."""
+    """List names for completion and suggestions: from the settings, Anthropic's current models, the shelf."""
     own = (settings.model,) if settings.model else ()
     named = (model.name for model in settings.models if not model.problem)
     return tuple(dict.fromkeys((*own, *named, *CLAUDE_MODELS, SHELF)))
@@ -83,7 +83,7 @@ def ollama_url(settings: Settings) -> str:
 
 
 async def local_models(url: str) -> tuple[str, ...]:
-    """Return the models of the Ollama at `url`, those for code first.
+    """Return the models of the Ollama at `url`, with code models first.
 
     The tuple is empty if no Ollama answers within 0.3 s.
     """
@@ -150,7 +150,7 @@ def _shelf() -> Provider:
 
 
 async def _get(url: str) -> bytes:
-    """Fetch a small document. Importing an HTTP library would take longer than the answer."""
+    """Fetch a small document without an HTTP library, whose import would take longer than the answer."""
     parts = urlsplit(url)
     secure = ssl.create_default_context() if parts.scheme == "https" else None
     port = parts.port or (443 if secure else 80)

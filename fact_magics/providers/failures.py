@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 NO_KEY = "none-needed"
-"""Sent instead of a missing key, because clients without a key look for one in the environment."""
+"""Sent instead of a missing key, because a client without a key would look for one in the environment."""
 
 _LONGEST_QUOTE = 300
 _KEY_LIKE = re.compile(
@@ -28,8 +28,8 @@ _KEY_LIKE = re.compile(
 )
 
 _LATER = "Run the cell again in a while, or name another model with --model."
-# What happened and what to do next, by status. 400 and 500 also stand for all other errors from 400 to 499
-# and from 500 on.
+# What happened and what to do next, by HTTP status. The entries for 400 and 500 also serve for the other
+# statuses from 400 to 499 and from 500 on.
 _REFUSALS = {
     400: (
         "{0.name} refused the request (HTTP {1}).",
@@ -61,7 +61,7 @@ class Patience:
     first_delay_seconds : float
         The pause before the first retry; each further pause is twice as long.
     longest_delay_seconds : float
-        The longest pause, also if the server's ``retry-after`` asks for more.
+        The longest pause, even if the server's ``retry-after`` asks for more.
     connect_seconds : float
         How long a connection may take to open.
     silence_seconds : float
@@ -91,19 +91,19 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The service that is asked for a model. Its methods explain failed requests."""
+    """A service that hosts a model. The methods explain failed requests."""
 
     name: str
     model: str = ""
-    url: str = ""  # empty if only a library knows it
+    url: str = ""  # empty if only the client library has the address
     key_name: str = "its key"  # the setting that holds the key, for messages
     url_name: str = "its address"
     secrets: tuple[str, ...] = field(default=(), repr=False)  # removed from quoted messages
 
     def refused(self, status: int, message: object, headers: Mapping[str, str]) -> Failure:
-        """Explain an HTTP error status; for an error event inside a stream, the status that means the same.
+        """Explain an HTTP error status, or the equivalent status of an error event in a stream.
 
-        `message` is the server's; `headers` are those of the response, by lower-case name.
+        `message` comes from the server. `headers` are the response headers, with lower-case names.
         """
         retry_after = read_retry_after(headers.get("retry-after"), time.time())
         happened, hint = _REFUSALS.get(status) or _REFUSALS[500 if status >= 500 else 400]
@@ -133,7 +133,7 @@ class Service:
 
     def not_understood(self) -> Failure:
         """Explain an answer that is not in the provider's protocol, such as a login page."""
-        happened = f"{self._host} sent an answer that does not come from {self.name}."
+        happened = f"{self._host} sent an answer that is not a valid {self.name} response."
         return Failure(ProviderError(happened, hint=f"Check the address in {self.url_name}."))
 
     def failed(self, error: Exception, message: object) -> Failure:
@@ -150,7 +150,7 @@ class Service:
 
 
 def quote(text: object, secrets: Iterable[str] = ()) -> str:
-    """Return a server's message on one line, cut if it is long, without secrets or what looks like one."""
+    """Return a server's message on one line, shortened if long, with secrets and key-like text masked."""
     line = inert(" ".join(str(text or "").split()))
     for secret in filter(None, secrets):
         line = line.replace(secret, "[redacted]")
@@ -159,9 +159,10 @@ def quote(text: object, secrets: Iterable[str] = ()) -> str:
 
 
 def read_retry_after(value: str | None, now: float) -> float | None:
-    """Return the seconds in a ``retry-after`` header, which holds them or an HTTP date after `now`.
+    """Return the pause in seconds that a ``retry-after`` header asks for.
 
-    The result is never negative; None means that the header is missing or malformed.
+    `value` is a number of seconds or an HTTP date; `now` is the current Unix time. The result is never
+    negative; None means that the header is missing or malformed.
     """
     if not value:
         return None
@@ -185,12 +186,12 @@ def is_loopback(url: str) -> bool:
 
 
 def host_of(url: str) -> str:
-    """Return the host and port of an address, without the user and password that it may hold."""
+    """Return the host and port of an address, without any user name and password."""
     return _parts(url).netloc.rpartition("@")[2]
 
 
 def checked_url(url: str, setting: str) -> str:
-    """Return `url` without surrounding blanks; raise `ProviderError` if it is not an HTTP address."""
+    """Return `url` without surrounding whitespace; raise `ProviderError` if it is not an HTTP address."""
     stripped = url.strip()
     parts = _parts(stripped)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -201,16 +202,16 @@ def checked_url(url: str, setting: str) -> str:
 
 
 def checked_key(key: str, setting: str) -> str:
-    """Return `key` without surrounding blanks; raise `ProviderError` if it can't be a key.
+    """Return `key` without surrounding whitespace; raise `ProviderError` if it can't be a key.
 
-    An HTTP library would also refuse such a key, but quote it in its error.
+    An HTTP library would also refuse such a key, but its error message would quote the key.
     """
     stripped = key.strip()
     if not stripped:
         raise ProviderError(f"{setting} is empty.", hint="Set it in the environment or in .env.")
     if not all("!" <= character <= "~" for character in stripped):
         raise ProviderError(
-            f"{setting} holds blanks, line ends or characters outside ASCII, which a key never has.",
+            f"{setting} contains spaces, line breaks or non-ASCII characters, which a key never has.",
             hint="Copy the key again.",
         )
     return stripped

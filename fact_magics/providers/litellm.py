@@ -36,9 +36,9 @@ _PREFIX_OF_MESSAGE = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?:: |
 class LiteLLMProvider(RemoteProvider):
     """Streams candidates from any ``provider/model`` that LiteLLM can reach.
 
-    If a server ends a stream too early, LiteLLM reports that the model ended it, with estimated token counts.
-    `Finished` then says ``end`` where Anthropic's provider says ``cut``, so an unclosed code fence means that
-    the answer is incomplete, whatever the stop reason.
+    If a server ends a stream too early, LiteLLM reports a normal end, with estimated token counts. `Finished`
+    then has the stop reason ``end``, not ``cut`` as from Anthropic's provider. So an answer with an unclosed
+    code fence is incomplete, whatever its stop reason.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class LiteLLMProvider(RemoteProvider):
         The name with its prefix: ``openai/gpt-5``, ``ollama/qwen3-coder``.
     settings : mapping of str to SecretStr
         Keys, endpoints and API versions by LiteLLM's names (``OPENAI_API_KEY``, ``OPENAI_BASE_URL``). They
-        are passed with each call, never written to the environment.
+        are passed with each call and never written to the environment.
     patience : Patience, optional
         Retries and time limits.
     notice : str, optional
@@ -94,8 +94,8 @@ class LiteLLMProvider(RemoteProvider):
     async def count_models(self) -> int | None:
         """Count the models in the provider's list; this costs nothing and proves that the key is valid.
 
-        None means that the provider has no list in OpenAI's form, or shows it to anyone. The errors are those
-        of `stream`.
+        None means that the provider has no list at OpenAI's path, or shows its list without a key, too. The
+        errors are those of `stream`.
         """
         try:
             return await self._count_models()
@@ -148,7 +148,7 @@ class LiteLLMProvider(RemoteProvider):
                     ],
                     stream=True,
                     stream_options={"include_usage": True},
-                    # Only a fallback: the shorter limit above ends a stall first, and its error is explained.
+                    # A fallback: the shorter limit above ends a stalled request first, with a clear error.
                     timeout=silence * 2,
                     max_tokens=prompt.max_tokens if is_limited else None,
                     max_retries=0,
@@ -240,7 +240,7 @@ def load_litellm() -> ModuleType:
     except ImportError as error:
         raise MissingExtra(f"LiteLLM is installed but can't be imported: {error}.", hint=_INSTALL) from None
     litellm.suppress_debug_info = True  # type: ignore[attr-defined]
-    # Its aiohttp sessions warn that they are unclosed when a loop ends; httpx's clients don't.
+    # LiteLLM's aiohttp sessions print a warning if they are still open when a loop ends; httpx clients don't.
     litellm.disable_aiohttp_transport = True  # type: ignore[attr-defined]
     if "LITELLM_LOG" not in os.environ:
         for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
@@ -271,7 +271,7 @@ def _usage(usage: Any) -> Usage:
     written = count(getattr(usage, "cache_creation_input_tokens", None))
     prompt = count(getattr(usage, "prompt_tokens", None))
     return Usage(
-        # LiteLLM's count of input tokens includes those of the cache.
+        # LiteLLM's count of input tokens includes the cached ones.
         input_tokens=None if prompt is None else max(0, prompt - (read or 0) - (written or 0)),
         output_tokens=count(getattr(usage, "completion_tokens", None)),
         cache_read_tokens=read,

@@ -29,7 +29,7 @@ class RemoteProvider(ABC):
         self._closed = False
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
-        """Ask the model, as `Provider.stream` says; yield `Retrying` before the pause of each retry.
+        """Ask the model, as documented for `Provider.stream`; yield `Retrying` before each retry's pause.
 
         After the first text there is no retry, because the text would be shown twice.
         """
@@ -43,10 +43,11 @@ class RemoteProvider(ABC):
                     return
             except ProviderError:
                 raise
-            except Exception as error:  # noqa: BLE001 - SDKs raise their HTTP library's errors raw, and their own bugs
+            except Exception as error:  # noqa: BLE001 - an SDK may raise any error, even its HTTP library's
                 failure = self._explain(error)
             if answered or not failure.retry_reason or number > self._patience.retries:
-                # Raised outside the handler: the SDK's exception would be its context, and holds the key.
+                # Raised outside the handler. Otherwise the SDK's exception, which contains the key, would be
+                # its context.
                 raise failure.error
             delay = self._patience.delay(number, failure.retry_after)
             yield Retrying(failure.retry_reason, delay, number)
@@ -54,7 +55,7 @@ class RemoteProvider(ABC):
 
     @abstractmethod
     async def open(self) -> object:
-        """Import the SDK and make its client, as the first request does; nothing is sent.
+        """Import the SDK and make its client, as the first request does, but send nothing.
 
         The errors are `MissingExtra`, or `ProviderError` for an unknown provider or a missing key.
         """

@@ -1,4 +1,4 @@
-"""The endpoint and the key for a model of LiteLLM. An endpoint receives only the key that is set with it."""
+"""The endpoint and the key for a model of LiteLLM. An endpoint receives only a key from the same source."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 OLLAMA_URL = "http://127.0.0.1:11434"
 
-# The keys whose names are not simply PROVIDER_API_KEY.
+# Providers whose key is not simply named PROVIDER_API_KEY.
 _KEY_NAMES = {
     "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
     "together_ai": ("TOGETHERAI_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHER_API_KEY"),
@@ -30,14 +30,14 @@ _KEY_NAMES = {
     "perplexity": ("PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"),
 }
 _SERVICES = {"openai": "OpenAI", "ollama_chat": "Ollama", "azure": "Azure", "gemini": "Gemini"}
-# Addresses that the SDKs know, but LiteLLM does not.
+# Addresses that are built into the SDKs, but not into LiteLLM.
 _PUBLIC_URLS = {"openai": "https://api.openai.com/v1"}
-# These providers sign in with an account of the environment or the machine, even if they are given a key.
+# For these providers, LiteLLM uses an account of the environment or the machine, even if given a key.
 _SIGN_BY_THE_ENVIRONMENT = (
     "vertex_ai", "bedrock", "sagemaker", "amazon_", "aws_", "watsonx", "oci", "sap", "gigachat", "snowflake",
     "databricks", "github", "chatgpt", "gdc",
 )  # fmt: skip
-# Local providers that LiteLLM asks with its own HTTP handler; the others go through OpenAI's client.
+# Local providers that LiteLLM calls with its own HTTP handler. It calls the others with OpenAI's client.
 _OWN_HANDLER = ("ollama_chat", "hosted_vllm")
 
 
@@ -49,7 +49,7 @@ class Route:
     Attributes
     ----------
     service : Service
-        The given service, with its name, the names of its settings, and its address added.
+        The given service, completed with its name, its address and the names of its settings.
     arguments : dict
         The arguments of `litellm.acompletion` that determine where a request goes.
     http_client
@@ -66,7 +66,7 @@ class Route:
     ) -> None:
         model = service.model
         if model.startswith("ollama/"):
-            # For ollama/, LiteLLM joins the conversation to one string, without the model's own template.
+            # For ollama/, LiteLLM joins the conversation into one string and ignores the model's template.
             model = f"ollama_chat/{model.removeprefix('ollama/')}"
         provider, usual_url = _provider_of(litellm, model)
         prefix, names = _prefix(provider), key_names(provider)
@@ -74,9 +74,9 @@ class Route:
         if own is not None:
             if own.endpoint is not None and provider.startswith(_SIGN_BY_THE_ENVIRONMENT):
                 raise ProviderError(
-                    f"{own.name} has its own endpoint, but {provider} would sign in with this user's own"
+                    f"The entry {own.name} sets an api_base, but {provider} would sign in there with your own"
                     " account.",
-                    hint=f"Remove its api_base from {own.source}, or use another provider for it.",
+                    hint=f"Remove api_base from this entry of {own.source}, or use another provider.",
                 )
             key_name = f"the api_key in the entry {own.name} of {own.source}"
             secret = own.key.get_secret_value() if own.key else None
@@ -144,8 +144,8 @@ def _prefix(provider: str) -> str:
 
 
 def _provider_of(litellm: ModuleType, model: str) -> tuple[str, str]:
-    """Return a model's provider, and the address that LiteLLM would use, if LiteLLM knows it."""
-    # For an unknown provider it raises an error with a page of advice; it also has bugs.
+    """Return a model's provider, and LiteLLM's usual address for it, which may be empty."""
+    # For an unknown provider, this function raises an error with a page of advice. It also has bugs.
     with contextlib.suppress(Exception):
         _, provider, _, address = litellm.get_llm_provider(model)
         if provider:
@@ -164,7 +164,7 @@ def _endpoint(provider: str, settings: Mapping[str, SecretStr], key: str | None)
         if name in settings:
             return checked_url(settings[name].get_secret_value(), name)
     for name in names:
-        # LiteLLM would use this address. The settings left it out because the key comes from another source.
+        # LiteLLM would use this address. The settings omit it because the key comes from another source.
         if key is not None and os.environ.get(name):
             raise ProviderError(
                 f"{name} is set in the environment, but its key comes from elsewhere, so the key is not sent"

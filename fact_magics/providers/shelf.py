@@ -1,6 +1,6 @@
 """The shelf as a provider: it finds a shipped, verified tool instead of asking a model.
 
-It is used if no model is connected. Its answers have the form of a model's answers.
+It is the default if no model is available. Its answers have the form of a model's answers.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class ShelfProvider:
         self._index: ShelfIndex | None = None
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
-        """Yield the best entry for the request, under the requested name; in a repair, the next best one."""
+        """Yield the best entry for the request, under the requested name; after a rejection, the next one."""
         if prompt.spec is None:
-            raise ProviderError("The shelf holds tools only and answers no other questions.", hint=_CONNECT)
+            raise ProviderError("The shelf has only tools and can't answer other questions.", hint=_CONNECT)
         entry, source = self._choose(prompt, prompt.spec)
         yield TextDelta(f"From the shelf: {entry.name}, a verified tool shipped with fact_magics.\n\n")
         yield TextDelta(f"```python\n{source.rstrip()}\n```\n")
@@ -75,8 +75,8 @@ class ShelfProvider:
             return entry, renamed(entry, spec.name)
         except ValueError as problem:
             raise GenerationFailed(
-                f"The shelf's tool can't be called {spec.name}: {problem}.",
-                hint="Choose another name for it.",
+                f"The shelf's tool {entry.name} can't be renamed to {spec.name}: {problem}.",
+                hint="Choose another name.",
             ) from None
 
 
@@ -91,13 +91,13 @@ def _answers(match: Match, spec: ToolSpec) -> bool:
 
 
 def _could_hold(example: Example, signature: Signature) -> bool:
-    """Whether the example fits the declared parameters and return type."""
+    """Tell whether the example fits the declared parameters and return type."""
     try:
         bound = signature.bind(example.args, example.kwargs)
         if isinstance(example.expected, Returned):
             signature.validate(bound)
             expected = example.expected.value
-            # The wire form of a date is text, too, but an expected text means that the tool returns text.
+            # A date is also text in its wire form, but if text is expected, the tool must return text.
             return isinstance(signature.read_result(encode(expected)), str) == isinstance(expected, str)
     except (InvalidInput, InvalidResult):
         return False

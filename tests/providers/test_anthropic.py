@@ -346,7 +346,7 @@ class TestErrors:
         other = await asyncio.start_server(page, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}"
         async with other:
-            with pytest.raises(ProviderError, match=r"does not come from Anthropic.*ANTHROPIC_BASE_URL"):
+            with pytest.raises(ProviderError, match=r"not a valid Anthropic response.*ANTHROPIC_BASE_URL"):
                 await ask(AnthropicProvider("claude-x", SecretStr("k"), base_url=url, patience=patience))
 
     @pytest.mark.parametrize(

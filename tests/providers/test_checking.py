@@ -126,7 +126,7 @@ async def test_a_server_that_is_not_a_model_s_is_reported(ask, tmp_path):
         known = load_settings({}, tmp_path, environment)
         found = await check(known, catalogue(known))
     assert not any(one.works for one in found.values())
-    assert all("does not come from Anthropic" in one.said for one in found.values())
+    assert all("not a valid Anthropic response" in one.said for one in found.values())
 
 
 async def test_all_are_asked_at_once_and_a_cancelled_check_hangs_up(ask, server):

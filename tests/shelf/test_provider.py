@@ -78,7 +78,7 @@ class TestAnswer:
 
     async def test_name_that_the_tool_needs_is_refused(self, provider: ShelfProvider) -> None:
         """A name that would break the tool is refused in one line that says why."""
-        with pytest.raises(GenerationFailed, match=r"can't be called re: slugify uses the name re"):
+        with pytest.raises(GenerationFailed, match=r"can't be renamed to re: slugify uses the name re"):
             await ask(provider, spec_of("re", "Convert a title to a slug"))
 
 
