@@ -129,7 +129,7 @@ def test_tasks_that_contributing_names_exist():
 
 
 def test_the_test_command_is_the_one_that_ci_runs():
-    assert "nox tests" in (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+    assert "--sessions tests" in (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
     assert "README.md" in (REPOSITORY / "noxfile.py").read_text(encoding="utf-8")
     assert command("tests").endswith("-m pytest")
     assert command("tutorial").endswith("notebooks/01_first_tool.ipynb")
