@@ -33,7 +33,7 @@ _GRACE_SECONDS = 1.5
 
 
 def refuse_fork(process: int) -> None:
-    """Raise `FactError` if this process was forked from `process`: threads don't survive a fork."""
+    """Raise `FactError` if this process was forked from `process`, because threads don't survive a fork."""
     if os.getpid() != process:
         raise FactError(
             "A tool was called in a forked process, where the threads that run tools are missing.",
@@ -99,7 +99,7 @@ class Job(Generic[T]):
         Raises
         ------
         KeyboardInterrupt
-            The user interrupted. The job was cancelled and had time to record that.
+            The user interrupted. The job was cancelled and had time to record the interruption.
         """
         try:
             while not self.join(_HEARTBEAT_SECONDS):
@@ -119,7 +119,7 @@ class Job(Generic[T]):
         ------
         asyncio.CancelledError
             The cell was cancelled; a kernel does this on an interrupt. The job was cancelled and had time to
-            record that.
+            record the interruption.
         """
         ended = [asyncio.wrap_future(self._ended)]
         try:

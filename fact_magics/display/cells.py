@@ -48,7 +48,7 @@ def code(source: str) -> Cell:
 
 
 def in_and_out(given: str | None, came: str | None, *, is_data: bool = True) -> Cell:
-    """Show a run's input and its output, which is data or else a sentence, such as an error message."""
+    """Show a run's input and output; the output is data, or a sentence if `is_data` is false."""
     before, after = middle(given or "", _SIDE), middle(came or "", _SIDE if is_data else 2 * _SIDE)
     shown = element("code" if is_data and after else "span", after)
     return Cell(f"{before} → {after}", join(element("code", before), " → ", shown))

@@ -1,7 +1,7 @@
 // The live view of a cell, until its record replaces it.
 //
-// Text from a model or a tool enters the page as text, never as markup. The view only grows at its end, and the
-// number and the length of its lines are limited, so the page stays fast however much is written.
+// Text from a model or a tool enters the page as text, never as markup. Changes touch single lines, and the
+// number and the length of the lines are limited, so the page stays fast however much is written.
 
 const TICK = 200; // milliseconds; a repaint of a notebook takes about 5 ms
 const LONGEST = 1000; // characters; longer lines are folded

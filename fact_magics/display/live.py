@@ -95,7 +95,7 @@ class View:
         display(record.bundle, raw=True)
 
     def close(self, ended: Status = Status.INTERRUPTED) -> None:
-        """End the view of work that has no result; what it printed stays on screen, with its status."""
+        """End the view of work that has no result; printed text stays on screen, with the final status."""
         self._receive()
         if self._printed:
             self.replace(self._stopped(ended))
@@ -282,7 +282,7 @@ class WritingView(WidgetView):
             self._text = []
 
     def _changes(self, seconds: float) -> dict[str, Any]:
-        """Return the next part of the state; text waits until there is enough of it, other events don't."""
+        """Return the next changes; text is collected until there is enough, other events are sent at once."""
         due = self._parts < _TEXT_AT_ONCE or seconds - self._sent >= _TEXT_SECONDS
         if self._steps or due or sum(map(len, self._text)) >= _TEXT_CHARACTERS:
             self._gather()
@@ -297,8 +297,9 @@ class WritingView(WidgetView):
 class RunningView(WidgetView):
     """Shows what a tool prints as a terminal would.
 
-    The state holds the screen's rows (``r0``, ``r1`` and so on, by their number modulo ``kept``), the numbers
-    of the first row (``first``) and after the last (``end``), and those of the rows that ``changed``.
+    The state holds the screen's rows (``r0``, ``r1`` and so on, by their number modulo ``kept``), the number
+    of the first row (``first``), the number after the last row (``end``), and the numbers of the rows that
+    changed (``changed``).
     """
 
     def __init__(self, title: str) -> None:

@@ -35,7 +35,7 @@ class Picture:
 
     @property
     def fits(self) -> bool:
-        """Whether it is small enough for a notebook."""
+        """Whether the picture is small enough for a notebook."""
         pixels = self.size[0] * self.size[1] if self.size and self.kind != "SVG" else 0
         return len(self.data) <= _BYTES and pixels <= _PIXELS
 

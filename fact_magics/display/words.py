@@ -100,4 +100,4 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     UUID: str,
 }
 SCALARS = frozenset({str, *_AS_WRITTEN, *_WORDS})
-"""The types that `word` writes in full, except long texts."""
+"""The types whose value `word` writes, shortened if it is long."""
