@@ -56,8 +56,8 @@ class Node:
     kind : type
         For a container the type in `_BRACKETS`; otherwise the value's own type.
     text : str or None
-        The value on one line, where a long scalar may be cut; None for a container that does not fit on a line
-        or is not shown completely.
+        The value on one line, where a long scalar may be cut; None for a container that does not fit on a
+        line or is not shown completely.
     items : list of (object, Node)
         The items that are shown, each with its key; None for items without keys.
     left : int

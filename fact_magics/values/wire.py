@@ -176,8 +176,8 @@ def decode(wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
     wire : bytes
         Bytes that `encode` wrote, or that a tool's process sent.
     classes : mapping of str to type, optional
-        The tool's own classes by name, to create their instances. Without this mapping, these values are returned as
-        `ToolObject` and `ToolEnum`.
+        The tool's own classes by name, to create their instances. Without this mapping, these values are
+        returned as `ToolObject` and `ToolEnum`.
 
     Raises
     ------
