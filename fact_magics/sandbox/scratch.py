@@ -1,9 +1,13 @@
-"""Measure and remove the directories that calls write to."""
+"""Measure and remove the directories that calls write to.
+
+Systems accept paths of at most a few thousand bytes, and a tool can nest directories deeper than that.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -13,28 +17,95 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_LONG = 2_000  # bytes of a path
 _LEAST = 4096  # bytes that count for an empty file or directory, because there may be millions
+_LONG = 2_000  # bytes of a path
+_MOST_BASES = 64
+_DIRECTORY = (
+    os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+)
+_BY_DESCRIPTOR = os.scandir in os.supports_fd  # not on Windows
 
 
 def size(root: Path, enough: int) -> int:
-    """Add up the bytes that the files under `root` take on disk, stopping at `enough`."""
-    total = 0
-    waiting = [str(root)]
-    while waiting and total < enough:
-        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+    """Add up the bytes that the files under `root` take on disk, stopping at `enough`.
+
+    What can't be measured counts as `enough`, for example a directory that its owner may not list.
+    """
+    if not _BY_DESCRIPTOR:
+        return 0
+    try:
+        bases = _Bases(root)
+    except FileNotFoundError:
+        return 0
+    except OSError:
+        return enough
+    with bases:
+        total = 0
+        while bases.waiting and total < enough:
+            try:
+                total += bases.measure_next()
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # the tool has moved or removed the directory meanwhile
+            except OSError:
+                return enough
+        return total
+
+
+class _Bases:
+    """The directories that wait to be measured, each as an open base directory and a path that starts there.
+
+    A base is closed once nothing that starts there waits.
+    """
+
+    def __init__(self, root: Path) -> None:
+        base = os.open(root, _DIRECTORY)
+        self.waiting = [(base, ".")]
+        self._uses = Counter({base: 1})
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        for base in self._uses:
+            os.close(base)
+
+    def measure_next(self) -> int:
+        """Add up the entries of one directory, and let the directories among them wait."""
+        base, path = self.waiting.pop()
+        try:
+            directory = os.open(path, _DIRECTORY, dir_fd=base)
+            try:
+                return self._measure(directory, base, path)
+            finally:
+                if directory not in self._uses:
+                    os.close(directory)
+        finally:
+            self._uses[base] -= 1
+            if not self._uses[base]:
+                del self._uses[base]
+                os.close(base)
+
+    def _measure(self, directory: int, base: int, path: str) -> int:
+        total, below = 0, []
+        with os.scandir(directory) as entries:
             for entry in entries:
-                with suppress(OSError):
+                with suppress(FileNotFoundError):
                     if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
+                        below.append(entry.name)
                     total += max(_LEAST, entry.stat(follow_symlinks=False).st_blocks * 512)
-    return total
+        if below and len(path) > _LONG:
+            if len(self._uses) >= _MOST_BASES:
+                raise OSError("too many directories are nested too deeply")
+            base, path = directory, "."
+        self.waiting += [(base, f"{path}/{name}") for name in below]
+        self._uses[base] += len(below)
+        return total
 
 
 def remove(root: Path) -> None:
     """Remove `root` and its contents, of any depth and with any modes, without following links.
 
-    Systems only accept paths of a few thousand bytes, so deep directories are moved up first.
+    Directories with a long path are moved up first.
     """
     with suppress(OSError):
         root.rmdir()

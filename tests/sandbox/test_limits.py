@@ -117,6 +117,22 @@ async def test_many_files(bench: Bench) -> None:
     assert (outcome.status, outcome.limit) == (Status.LIMIT, "scratch directory 16 MB")
 
 
+async def test_a_file_deeper_than_any_path(bench: Bench) -> None:
+    """Disk counts where no path leads, too."""
+    source = """
+        import os, time
+        def tool():
+            for _ in range(40):
+                os.mkdir('d' * 200)
+                os.chdir('d' * 200)
+            for n in range(6):
+                open(str(n), 'wb').write(os.urandom(4 << 20))
+            time.sleep(60)
+        """
+    outcome = await bench.run(source, timeout_seconds=60)
+    assert (outcome.status, outcome.limit) == (Status.LIMIT, "scratch directory 16 MB")
+
+
 async def test_processes(bench: Bench) -> None:
     """A fork bomb runs into the cap on processes, says so, and leaves nothing behind."""
     source = """

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,9 @@ from fact_magics.sandbox import Call, Grants, Limits, Sandbox, library, policy, 
 from fact_magics.sandbox.frames import Ending, judge
 from fact_magics.sandbox.watch import Printed
 from fact_magics.tool import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class TestGrants:
@@ -171,6 +174,45 @@ class TestScratch:
         for number in range(100):
             (tmp_path / f"directory {number}").mkdir()
         assert scratch.size(tmp_path, 1 << 40) >= 900_000
+
+    def test_size_counts_what_lies_deeper_than_a_path_may_be_long(self, deep: Path) -> None:
+        """A path of 600 levels is longer than the system accepts, and its files take space all the same."""
+        _nest(deep, 600, "a" * 20, b"x" * 1_000_000)
+        assert 3_400_000 < scratch.size(deep, 1 << 40) < 3_600_000
+
+    def test_what_can_t_be_measured_counts_as_too_much(self, deep: Path) -> None:
+        """Each deep branch needs an open directory, and a process may not open thousands."""
+        for number in range(100):
+            _nest(deep / str(number), 120, "a" * 20, b"")
+        assert scratch.size(deep, 1 << 40) < 1 << 26
+        _nest(deep / "comb", 1_500, "a" * 200, b"", beside=True)
+        assert scratch.size(deep, 1 << 40) == 1 << 40
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """Give a directory for deep ones, which pytest itself could not remove."""
+    made = tmp_path / "deep"
+    made.mkdir()
+    yield made
+    scratch.remove(made)
+
+
+def _nest(root: Path, levels: int, name: str, content: bytes, *, beside: bool = False) -> None:
+    """Make nested directories with a file in the last one, and a second one in each if `beside`."""
+    root.mkdir(exist_ok=True)
+    here = os.open(root, os.O_RDONLY)
+    for level in range(levels):
+        if beside:
+            os.mkdir(f"beside {level}", dir_fd=here)
+        os.mkdir(name, dir_fd=here)
+        deeper = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    file = os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=here)
+    os.write(file, content)
+    os.close(file)
+    os.close(here)
 
 
 class TestJudge:

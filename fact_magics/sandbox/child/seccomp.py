@@ -65,11 +65,13 @@ ABSENT = _table("""
 # until the sandbox ends. Sandlock also does not count fork(2), which no library uses, against the limit of
 # processes. A socket that listens without being bound listens on every interface. Watching a directory
 # reveals the names of its files, even if the directory can't be opened. Message queues outlive the call.
+# sync and syncfs write out the whole machine's unsaved data; fsync writes out one open file.
 FORBIDDEN = _table("""
     setpgid 109 154              setsid 112 157          fork 57 -                  listen 50 201
     inotify_add_watch 254 27     fanotify_init 300 262   fanotify_mark 301 263      mq_open 240 180
     mq_unlink 241 181            syslog 103 116          kcmp 312 272               pidfd_getfd 438 438
-    process_madvise 440 440      migrate_pages 256 238   move_pages 279 239
+    process_madvise 440 440      migrate_pages 256 238   move_pages 279 239         sync 162 81
+    syncfs 306 267
 """)
 
 # These calls can act on any process of the same user, including the zygote and the notebook. The only allowed
