@@ -63,6 +63,29 @@ async def test_memory(bench: Bench, body: str) -> None:
     assert await bench.value("def tool():\n    return len(bytearray(150 << 20))", memory_mb=200) == 150 << 20
 
 
+async def test_buffers_of_sockets_and_pipes(bench: Bench) -> None:
+    """Sockets and pipes hold no more than the system's default each, which the memory limit counts."""
+    source = """
+        import fcntl, os, socket, time
+        def tool(count: int):
+            ends = socket.socketpair()
+            before = [end.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) for end in ends]
+            for end in ends:
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 24)
+            assert before == [end.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) for end in ends]
+            try:
+                fcntl.fcntl(os.pipe()[1], fcntl.F_SETPIPE_SZ, 1 << 20)
+            except PermissionError:
+                print('refused')
+            held = [socket.socketpair() for _ in range(count)]
+            time.sleep(60 if count > 1 else 0)
+        """
+    outcome = await bench.run(source, 1)
+    assert (outcome.status, outcome.printed) == (Status.OK, "refused\n")
+    outcome = await bench.run(source, 100, memory_mb=32, timeout_seconds=60)
+    assert (outcome.status, outcome.limit) == (Status.LIMIT, "memory 32 MB")
+
+
 async def test_memory_in_numpy(bench: Bench) -> None:
     """A preloaded library does not count against the limit, what it allocates does."""
     source = "import numpy as np\ndef tool(n):\n    return float(np.ones(n << 17).sum())"

@@ -105,6 +105,16 @@ class TestFilter:
             assert verdict(machine, numbers[column], *plain) == ALLOWED
             assert verdict(machine, numbers[column], *fast) == failing(errno.EOPNOTSUPP)
 
+    def test_buffers_keep_their_size(self, machine: str) -> None:
+        column, _ = ARCHITECTURES[machine]
+        number = seccomp.SETSOCKOPT[column]
+        for option in (7, 8, 32, 33):
+            assert verdict(machine, number, 3, 1, option) == failing(0)
+            assert verdict(machine, number, 3, 6, option) == ALLOWED
+        assert verdict(machine, number, 3, 1, 2) == ALLOWED
+        assert verdict(machine, seccomp.FCNTL[column], 3, 1031, 1 << 20) == failing(errno.EPERM)
+        assert verdict(machine, seccomp.FCNTL[column], 3, 1030) == ALLOWED
+
     @pytest.mark.parametrize(
         ("socket", "expected"),
         [

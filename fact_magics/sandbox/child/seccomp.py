@@ -95,6 +95,13 @@ _STREAM, _DATAGRAM = 1, 2
 _TYPE_MASK = 0xF
 _TCP, _UDP = 6, 17  # sandlock itself refuses UDP; MPTCP and SCTP would bypass Landlock
 
+# The parent charges each socket and pipe the most that its buffers can hold, so a call may not enlarge them.
+# For sockets, the filter skips the call and reports success, because the size of a buffer is only advice.
+SETSOCKOPT, FCNTL = (54, 208), (72, 25)
+_SOL_SOCKET = 1
+_BUFFER_SIZES = (7, 8, 32, 33)  # SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE
+_F_SETPIPE_SZ = 1031
+
 IOCTL = (16, 29)
 _FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # second bytes of ioctls for file flags, quotas, snapshots
 
@@ -154,6 +161,25 @@ def program(column: int, architecture: int) -> list[_Step]:
             (_LOAD, 0, 0, _low_half(1)),
             (_MASK, 0, 0, 0xFF00),
             *_any_of(_FILE_SYSTEMS, _FAIL | errno.EOPNOTSUPP),
+            (_RETURN, 0, 0, _ALLOW),
+        ],
+    )
+    program += _on(
+        SETSOCKOPT[column],
+        [
+            (_LOAD, 0, 0, _low_half(1)),
+            (_IF_EQUAL, 1, 0, _SOL_SOCKET),
+            (_RETURN, 0, 0, _ALLOW),
+            (_LOAD, 0, 0, _low_half(2)),
+            *_any_of(_BUFFER_SIZES, _FAIL),
+            (_RETURN, 0, 0, _ALLOW),
+        ],
+    )
+    program += _on(
+        FCNTL[column],
+        [
+            (_LOAD, 0, 0, _low_half(1)),
+            *_any_of((_F_SETPIPE_SZ,), _FAIL | errno.EPERM),
             (_RETURN, 0, 0, _ALLOW),
         ],
     )

@@ -1,0 +1,120 @@
+"""What the processes of a call take together: memory, shared or not, and the buffers of sockets and pipes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fact_magics.sandbox import Limits
+from fact_magics.sandbox.meter import Meter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+MB = 1 << 20
+# The first process stands for a zygote, its child for the call; each says on stdout that it is ready.
+FAMILY = """
+import os, sys, time
+def fork(count, begin=lambda: None):
+    for _ in range(count):
+        if os.fork() == 0:
+            held = begin()
+            return held
+    os.write(1, b".")
+    time.sleep(600)
+fork(1)
+"""
+
+
+@contextmanager
+def family(program: str, ready: int) -> Iterator[int]:
+    """Start processes, wait until so many of them are ready, and end them."""
+    code = FAMILY + dedent(program) + "\nos.write(1, b'.')\ntime.sleep(600)\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True
+    ) as running:
+        assert running.stdout is not None
+        try:
+            assert len(running.stdout.read(ready)) == ready
+            yield running.pid
+        finally:
+            subprocess.run(["pkill", "-KILL", "--session", str(running.pid)], check=False)
+
+
+@pytest.fixture
+def meter(tmp_path: Path):
+    def make(root: int, megabytes: int) -> Meter:
+        return Meter(root, tmp_path, megabytes * MB, Limits())
+
+    return make
+
+
+def states(root: int) -> set[str]:
+    listed = subprocess.run(
+        ["ps", "-o", "stat=", "--ppid", str(root)], capture_output=True, text=True, check=True
+    )
+    return {line[0] for line in listed.stdout.split()}
+
+
+def test_a_call_of_one_process_has_not_forked(meter):
+    with family("", 2) as root:
+        assert not meter(root, 100).has_forked()
+        assert meter(root, 100).memory_exceeded() is None
+
+
+def test_the_memory_of_children_adds_up(meter):
+    with family("held = fork(3, lambda: b'x' * (50 << 20))", 5) as root:
+        assert meter(root, 100).has_forked()
+        assert meter(root, 100).memory_exceeded() == meter(root, 100).exceeded() == "memory"
+        assert meter(root, 300).memory_exceeded() is meter(root, 300).exceeded() is None
+
+
+def test_memory_that_children_share_counts_once_and_they_go_on(meter):
+    with family("held = b'x' * (60 << 20)\nfork(3)", 5) as root:
+        assert meter(root, 100).memory_exceeded() is None
+        assert meter(root, 40).memory_exceeded() == "memory"
+        assert states(root) == {"S"}
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        "held = [socket.socketpair() for _ in range(100)]",
+        "held = [os.pipe() for _ in range(400)]",
+    ],
+)
+def test_the_buffers_of_sockets_and_pipes_count(meter, fill):
+    with family(f"import socket\n{fill}", 2) as root:
+        assert meter(root, 16).exceeded() == "memory"
+        assert meter(root, 100).exceeded() is None
+
+
+def test_a_connection_counts_by_what_is_in_its_queues(meter):
+    connect = """
+    import socket
+    server = socket.create_server(("127.0.0.1", 0))
+    pairs = []
+    for _ in range(100):
+        client = socket.create_connection(server.getsockname())
+        pairs.append((client, server.accept()[0]))
+    """
+    with family(connect, 2) as root:
+        assert meter(root, 16).exceeded() is None
+    send = """
+    for client, _ in pairs:
+        client.setblocking(False)
+        try:
+            while True: client.send(bytes(1 << 16))
+        except BlockingIOError:
+            pass
+    """
+    with family(dedent(connect) + dedent(send), 2) as root:
+        assert meter(root, 16).exceeded() == "memory"
