@@ -39,7 +39,7 @@ def normalise(value: object, *, where: str = "input") -> object:
     """Convert an object to a plain Python value.
 
     Numpy scalars become numbers; arrays, Series and indexes become lists; a DataFrame becomes its records;
-    those of polars and Arrow too, and of other libraries that offer Arrow's C data interface;
+    so does a table of Arrow, or of any library that offers Arrow's C data interface;
     Timestamps and Timedeltas become datetimes and timedeltas (to the microsecond); NaT and NA become None;
     Enum members become their value; instances of dataclasses and Pydantic models become dicts; named tuples
     become tuples; instances of subclasses of builtin types become instances of the builtin type. No library

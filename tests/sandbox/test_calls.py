@@ -138,7 +138,11 @@ async def test_the_standard_library_works(bench: Bench, source: str, expected: o
             ("polars",),
             [{"a": 1}, {"a": 2}],
         ),
-        ("import pyarrow as pa\ndef tool():\n    return pa.table({'a': [1, None]})", (), [{"a": 1}, {"a": None}]),
+        (
+            "import pyarrow as pa\ndef tool():\n    return pa.table({'a': [1, None]})",
+            (),
+            [{"a": 1}, {"a": None}],
+        ),
     ],
 )
 async def test_installed_packages_work(
