@@ -6,16 +6,19 @@ import ast
 import io
 import json
 import tokenize
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fact_magics.errors import CellError, UnknownName, did_you_mean
 from fact_magics.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _REASON_LIMIT = 300
 _VARIABLE_LIMIT = 4_000
+_ROWS = 5
+_CELL_LIMIT = 200
+_LINE_BREAKS = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 _INVISIBLE = frozenset({tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER, tokenize.DEDENT})
 
@@ -111,9 +114,10 @@ def _evaluate(name: str, expression: ast.expr, names: dict[str, Any]) -> Any:
 def fill_variables(text: str, namespace: Mapping[str, Any]) -> str:
     """Replace each ``{{name}}`` by the notebook variable of that name. Single braces are not changed.
 
-    A string is inserted unchanged, a DataFrame as its columns, types and first rows, and any other value as
-    its repr. A text of more than 4000 characters is cut, and a note says how many characters were cut.
-    An unknown variable raises `UnknownName`; an invalid name or a repr that fails raises `CellError`.
+    A string is inserted unchanged, a DataFrame or Arrow table as its columns, types and first rows, and any
+    other value as its repr. A text of more than 4000 characters is cut, and a note says how many characters
+    were cut. An unknown variable raises `UnknownName`; an invalid name, or a repr that fails, raises
+    `CellError`.
     """
     parts: list[str] = []
     while True:
@@ -140,9 +144,10 @@ def _shown(name: str, namespace: Mapping[str, Any]) -> str:
     if isinstance(value, str):
         return _bounded(value, "characters of text")
     kind = type(value)
-    if kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] in ("pandas", "polars"):
-        return _bounded(_frame(value), "characters of a table")
+    write = _frame_writer(kind)
     try:
+        if write is not None:
+            return _bounded(write(value), "characters of a table")
         return _bounded(repr(value), "characters of a repr")
     except Exception as error:
         raise CellError(
@@ -151,11 +156,57 @@ def _shown(name: str, namespace: Mapping[str, Any]) -> str:
         ) from error
 
 
-def _frame(frame: Any) -> str:
-    types = ", ".join(f"{column}: {kind}" for column, kind in zip(frame.columns, frame.dtypes, strict=False))
-    rows = frame.head(5)
-    shown = rows.to_string(index=False) if hasattr(rows, "to_string") else str(rows)
-    return f"A table of {len(frame)} rows. Columns: {types}. First rows:\n{shown}"
+def _frame_writer(kind: type) -> Callable[[Any], str] | None:
+    origins = ((str(base.__module__).partition(".")[0], base.__name__) for base in kind.__mro__)
+    return next((_FRAME_WRITERS[origin] for origin in origins if origin in _FRAME_WRITERS), None)
+
+
+def _pandas_frame(frame: Any) -> str:
+    rows = frame.head(_ROWS).to_string(index=False)
+    return _frame(len(frame), zip(frame.columns, frame.dtypes, strict=False), rows)
+
+
+def _polars_frame(frame: Any) -> str:
+    shown = frame.head(_ROWS)
+    return _frame(frame.height, frame.schema.items(), _grid(shown.columns, shown.get_columns()))
+
+
+def _arrow_table(table: Any) -> str:
+    shown = table.slice(0, _ROWS)
+    columns = zip(shown.column_names, shown.schema.types, strict=True)
+    return _frame(table.num_rows, columns, _grid(shown.column_names, shown.columns))
+
+
+_FRAME_WRITERS: dict[tuple[str, str], Callable[[Any], str]] = {
+    ("pandas", "DataFrame"): _pandas_frame,
+    ("polars", "DataFrame"): _polars_frame,
+    ("pyarrow", "Table"): _arrow_table,
+    ("pyarrow", "RecordBatch"): _arrow_table,
+}
+
+
+def _frame(height: int, columns: Iterable[tuple[object, object]], rows: str) -> str:
+    types = ", ".join(f"{name}: {kind}" for name, kind in columns)
+    return f"A table of {height} rows. Columns: {types}. First rows:\n{rows}"
+
+
+def _grid(names: Iterable[str], columns: Iterable[Any]) -> str:
+    from fact_magics.values import ValueTypeError, normalise  # later than `%load_ext`, which must be fast
+
+    padded = []
+    for name, column in zip(names, columns, strict=True):
+        try:
+            cells = [_cell(item) for item in cast("list[object]", normalise(column))]
+        except ValueTypeError:  # such as a date beyond Python's range
+            cells = ["<unreadable>"] * len(column)
+        width = max(map(len, (name, *cells)))
+        padded.append([text.rjust(width) for text in (name, *cells)])
+    return "\n".join(map(" ".join, zip(*padded, strict=True)))
+
+
+def _cell(item: object) -> str:
+    text = str(item).translate(_LINE_BREAKS)
+    return text if len(text) <= _CELL_LIMIT else f"{text[:_CELL_LIMIT]}…"
 
 
 def _bounded(text: str, unit: str) -> str:

@@ -54,6 +54,25 @@ _STREAMS = {
 _UNSUPPORTED = {
     "complex", "bytearray", "memoryview", "range", "type", "slice", "callable", "Exception", "iter",
 }  # fmt: skip
+_DATA_LIBRARIES = {"pandas", "polars", "pyarrow", "numpy", "geopandas", "pandera"}
+_DATA_ALIASES = {"pd", "pl", "pa", "np", "npt", "DataFrame", "Series", "ndarray"}
+_DATA_HINTS = {  # by the name of the type in lower case, without the number of its bits
+    **dict.fromkeys(
+        ("dataframe", "geodataframe", "lazyframe", "table", "recordbatch"),
+        "Write list[dict[str, Any]], or a narrower type than Any: a table is passed as its records, "
+        "one dict for each row.",
+    ),
+    **dict.fromkeys(
+        ("series", "index", "ndarray", "arraylike", "array", "chunkedarray"),
+        "Write list[float], or a list of another type: a Series or an array is passed as a list.",
+    ),
+    **dict.fromkeys(("float", "floating"), "Write float."),
+    **dict.fromkeys(("int", "uint", "integer"), "Write int."),
+    **dict.fromkeys(("bool", "boolean"), "Write bool."),
+    **dict.fromkeys(("str", "string"), "Write str."),
+    **dict.fromkeys(("timestamp", "datetime"), "Write datetime.datetime."),
+    **dict.fromkeys(("timedelta", "duration"), "Write datetime.timedelta."),
+}
 
 
 class AnnotationReader(Reader):
@@ -166,7 +185,10 @@ class AnnotationReader(Reader):
     def _unknown(self, node: ast.expr, name: str, origin: str | None) -> SignatureError:
         if origin in _STREAMS:
             return self.refuse(node, f"{name} can't be a tool's result or input", "Use a list.")
-        if origin is None and not self.binds(name.partition(".")[0]) and name not in _UNSUPPORTED:
+        unbound = origin is None and not self.binds(name.partition(".")[0])
+        if hint := _data_hint(origin or name, unbound):
+            return self.refuse(node, f"the type {name} can't be validated", hint)
+        if unbound and name not in _UNSUPPORTED:
             hint = did_you_mean(name, self.type_names) or "Import or define it in the tool's source."
             return self.refuse(node, f"the type {name} is not defined", hint)
         return self.refuse(node, f"the type {name} can't be validated", ALLOWED)
@@ -216,6 +238,14 @@ class AnnotationReader(Reader):
                 raise self.refuse(node, problem, "Use text, bytes, ints, bools or None.")
             values.append(value)
         return LiteralOf(tuple(values))
+
+
+def _data_hint(name: str, unbound: bool) -> str | None:
+    """Say what to write in place of a type of pandas, NumPy, polars or Arrow; None for any other type."""
+    library, kind = name.partition(".")[0], name.rpartition(".")[2].lower()
+    if library in _DATA_LIBRARIES or (unbound and library in _DATA_ALIASES):
+        return _DATA_HINTS.get(kind.rstrip("0123456789_"))
+    return None
 
 
 def _alternatives(node: ast.expr) -> list[ast.expr]:

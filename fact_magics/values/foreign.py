@@ -8,12 +8,21 @@ from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, Va
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from math import isnan
 from pathlib import Path, PurePath
 from types import CoroutineType, FunctionType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from .columnar import (
+    has_arrow_interface,
+    read_arrow,
+    read_arrow_interface,
+    read_polars,
+    records,
+    repeated_names,
+)
 from .forms import MAX_DEPTH, NONE, ToolEnum, ToolObject, ValueTypeError, is_json
 
 if TYPE_CHECKING:
@@ -30,6 +39,7 @@ def normalise(value: object, *, where: str = "input") -> object:
     """Convert an object to a plain Python value.
 
     Numpy scalars become numbers; arrays, Series and indexes become lists; a DataFrame becomes its records;
+    so does a table of Arrow, or of any library that offers Arrow's C data interface;
     Timestamps and Timedeltas become datetimes and timedeltas (to the microsecond); NaT and NA become None;
     Enum members become their value; instances of dataclasses and Pydantic models become dicts; named tuples
     become tuples; instances of subclasses of builtin types become instances of the builtin type. No library
@@ -164,6 +174,8 @@ def _from_object(value: Any, depth: int) -> object:
             return read(value, depth)
     if callable(getattr(type(value), "tolist", None)):  # array.array, and the arrays of most libraries
         return _normalise(value.tolist(), depth + 1)
+    if has_arrow_interface(value) and not isinstance(value, Iterator):  # reading an iterator would use it up
+        return _normalise(read_arrow_interface(value), depth)
     raise _unsupported(value)
 
 
@@ -204,11 +216,9 @@ def _from_pandas(value: Any, base: str, depth: int) -> object:
         return value.to_pytimedelta()
     if hasattr(value, "columns") and hasattr(value, "to_dict"):
         if not value.columns.is_unique:
-            raise ValueTypeError("a DataFrame with repeated column names", "a DataFrame with distinct names")
+            raise repeated_names(value)
         columns = [_pandas_items(value.iloc[:, index]) for index in range(value.shape[1])]
-        names = value.columns.tolist()
-        records = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-        return _normalise(records, depth)
+        return _normalise(records(value.columns.tolist(), columns, len(value)), depth)
     if hasattr(value, "tolist"):
         return _normalise(_pandas_items(value), depth)
     raise _unsupported(value)
@@ -222,6 +232,13 @@ def _pandas_items(series: Any) -> list[object]:
     return [None if type(item) is float and isnan(item) else item for item in items]
 
 
+def _from_columnar(read: Callable[[Any, str], object], value: Any, base: str, depth: int) -> object:
+    data = read(value, base)
+    if data is NotImplemented:
+        raise _unsupported(value)
+    return _normalise(data, depth)
+
+
 def _from_pydantic(value: Any, _base: str, depth: int) -> object:
     fields = getattr(type(value), "model_fields", None)
     if fields is None:
@@ -232,6 +249,8 @@ def _from_pydantic(value: Any, _base: str, depth: int) -> object:
 _LIBRARIES: dict[str, Callable[[Any, str, int], object]] = {
     "numpy": _from_numpy,
     "pandas": _from_pandas,
+    "polars": partial(_from_columnar, read_polars),
+    "pyarrow": partial(_from_columnar, read_arrow),
     "pydantic": _from_pydantic,
 }
 
@@ -287,7 +306,15 @@ _UNSUPPORTED: tuple[tuple[type, str, str], ...] = (
 )
 
 
+_READING = ("collect", "compute", "read_all", "to_table")
+"""The methods by which lazy frames, data sets and streams read their rows."""
+
+
 def _unsupported(value: object) -> ValueTypeError:
+    for method in _READING:
+        if callable(getattr(type(value), method, None)):
+            problem = f"a {type(value).__name__}, whose rows are not read yet,"
+            return ValueTypeError(problem, f"the result of its {method}()")
     problem, instead = next(words for base, *words in _UNSUPPORTED if isinstance(value, base))
     name = value.__name__ if isinstance(value, FunctionType | ModuleType) else ""
     return ValueTypeError(problem.format(kind=type(value).__name__, name=name), instead)

@@ -31,7 +31,8 @@ Python module: its imports, its helpers if it needs any, and the function with t
 list, dict, tuple, set, frozenset, Literal, Optional and unions with |, Annotated with pydantic.Field bounds, \
 datetime.datetime, datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, bytes, uuid.UUID, \
 pathlib.Path, Enum classes, dataclasses and TypedDicts defined in the same module, and typing.Any where nothing \
-narrower is true. Give containers their item types: list[str], dict[str, float].
+narrower is true. Give containers their item types: list[str], dict[str, float]. A DataFrame or another table is \
+passed as its records, list[dict[str, float]], and a Series or an array as a list; their own types can't be annotations.
 3. No *args and no **kwargs. Make optional settings keyword-only, with literal defaults.
 4. The signature follows the calls in the examples: same number of arguments, same names, same order.
 5. It has a docstring: one line that says what it does, then its parameters, what it returns and what it raises, \

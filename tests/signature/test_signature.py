@@ -12,6 +12,8 @@ from uuid import UUID
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from fact_magics.errors import InvalidInput, InvalidResult, SignatureError
@@ -76,6 +78,8 @@ class Pair(NamedTuple):
 
 LAUGHS = "A1 = int\n" + "".join(f"A{i + 1} = tuple[{f'A{i}, ' * 9}int]\n" for i in range(1, 15))
 LAUGHS += f"def f({', '.join(f'x{i}: A{i}' for i in range(1, 16))}) -> int: ..."
+
+RECORDS = "Write list[dict[str, Any]], or a narrower type than Any: a table is passed as its records"
 
 
 def read(declaration: str, *, name: str = "f") -> Signature:
@@ -249,6 +253,42 @@ class TestRefusedSources:
         assert caught.value.hint
         assert "\n" not in caught.value.line
 
+    @pytest.mark.parametrize(
+        ("imported", "annotation", "hint"),
+        [
+            ("import pandas as pd", "pd.DataFrame", RECORDS),
+            ("import pandas as pd", "'pd.DataFrame | None'", RECORDS),
+            ("import pandas as pd", "list[pd.DataFrame]", RECORDS),
+            ("import pandas", "pandas.core.frame.DataFrame", RECORDS),
+            ("from pandas import DataFrame as Frame", "Frame", RECORDS),
+            ("import polars as pl", "pl.LazyFrame", RECORDS),
+            ("import pyarrow as pa", "pa.Table", RECORDS),
+            ("from pandera.typing import DataFrame", "DataFrame[Row]", RECORDS),
+            ("", "pd.DataFrame", RECORDS),
+            ("", "DataFrame", RECORDS),
+            ("import pandas as pd", "pd.Series", "Write list[float], or a list of another type"),
+            ("import numpy as np", "np.ndarray", "Write list[float]"),
+            ("import numpy as np", "np.array", "Write list[float]"),
+            ("import numpy.typing as npt", "npt.NDArray[np.float64]", "Write list[float]"),
+            ("import pyarrow as pa", "pa.ChunkedArray", "Write list[float]"),
+            ("import numpy as np", "np.float64", "Write float."),
+            ("import numpy as np", "np.uint8", "Write int."),
+            ("import numpy as np", "np.bool_", "Write bool."),
+            ("import pandas as pd", "pd.Timestamp", "Write datetime.datetime."),
+        ],
+    )
+    def test_a_type_of_a_data_library_is_told_what_to_write_in_its_place(self, imported, annotation, hint):
+        for function in (f"def f(x: {annotation}) -> int: ...", f"def f() -> {annotation}: ..."):
+            with pytest.raises(SignatureError, match="can't be validated") as caught:
+                read(f"{imported}\n{function}")
+            assert hint in caught.value.hint
+
+    def test_a_class_of_the_tool_may_have_the_name_of_a_data_type(self):
+        source = "@dataclass\nclass DataFrame:\n    size: int\ndef f(x: DataFrame) -> int: ..."
+        assert read(source).text == "f(x: DataFrame) -> int"
+        with pytest.raises(SignatureError, match="not defined"):
+            read("def f(x: Table) -> int: ...")
+
     def test_the_line_is_told_and_shown(self):
         with pytest.raises(SignatureError, match="Line 2:") as caught:
             read_signature("def f(a: int,\n      b: complex) -> int: ...", "f")
@@ -401,6 +441,21 @@ class TestContainers:
         assert accepted("dict[tuple[int, int], str]", {(1, 2): "a"}) == {(1, 2): "a"}
         assert accepted("dict[date, int]", {"2024-01-01": 1}) == {date(2024, 1, 1): 1}
         assert 'x["b"]' in refused("dict[int, str]", {"b": "a"}).replace("'", '"')
+
+    @pytest.mark.parametrize("frame", [pl.DataFrame, pa.table], ids=["polars", "arrow"])
+    def test_a_table_of_polars_or_arrow_is_taken_as_its_records(self, frame):
+        assert accepted("list[Row]", frame({"name": ["a"], "size": [1]})) == [{"name": "a", "size": 1}]
+        assert accepted("list[dict[str, Any]]", frame({"name": []})) == []
+        assert refused("list[dict[str, int]]", frame({"n": [1, None]})).startswith(
+            "x[1]['n']: should be a valid"
+        )
+        assert accepted("list[int]", frame({"n": [1, 2]})["n"]) == [1, 2]
+        assert accepted("list[int | None]", frame({"n": [1, None]})["n"]) == [1, None]
+
+    def test_a_lazy_frame_is_refused_with_what_to_call(self):
+        assert refused("list[Row]", pl.LazyFrame({"name": ["a"]})).endswith(
+            "pass the result of its collect()"
+        )
 
     def test_what_notebooks_hold_is_taken(self):
         frame = pd.DataFrame({"name": ["a"], "size": [1]})
