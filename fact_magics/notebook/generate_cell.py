@@ -76,7 +76,7 @@ def _named(arguments: Arguments, cell: str, hint: str) -> str:
 def _work(
     host: Host, name: str, start: Callable[[], Coroutine[Any, Any, Tool]], view: View, stopped: str
 ) -> Work:
-    """Build the work of a cell that binds a tool and has it as its value."""
+    """Build the work of a cell that binds a tool and returns it."""
 
     def show(value: Tool | None) -> None:
         from fact_magics.display.record import generation_record

@@ -36,7 +36,7 @@ ISOLATION = ("none", "in kernel")
 
 # The cell waits this long for a cancelled coroutine to end.
 _GRACE_SECONDS = 1.5
-# A record contains live objects of these types as data, and of other types only the type's name.
+# A record stores live objects of these types as data. For any other type, it stores the type's name.
 _KEPT = (str, int, float, bool, type(None), list, tuple, dict, set, frozenset)
 
 
@@ -56,7 +56,7 @@ class _Stopped(Exception):
 
 
 class _Escaped(Exception):
-    """Carries an exception out of a coroutine that would otherwise end the kernel's loop."""
+    """Carries an exception out of a coroutine; raised directly, it would end the kernel's loop."""
 
     def __init__(self, raised: BaseException) -> None:
         self.raised = raised
@@ -121,7 +121,7 @@ class KernelRun:
         return self._conclude(ending)
 
     async def arun(self) -> ToolOutput:
-        """Run the tool without blocking the running loop; otherwise as `run`."""
+        """Run the tool without blocking the running loop; otherwise like `run`."""
         with self._taken_down() as ending:
             with interruptible():
                 value = self._call()
@@ -235,7 +235,7 @@ class KernelRun:
 
 
 class _Tee:
-    """Stands for a stream: records what is written, and writes it there too if `echo`."""
+    """Replaces a stream: records written text, and passes it to the stream if `echo`."""
 
     def __init__(self, stream: TextIO, printed: Printed, *, echo: bool) -> None:
         self._stream = stream
@@ -284,7 +284,7 @@ def _run_on(shell_loop: Callable[[], asyncio.AbstractEventLoop], coroutine: Coro
 
 
 def _named(value: object) -> object:
-    """Return the form of a live object for the record: plain data unchanged, else a text with its type."""
+    """Convert a live object for the record: keep plain data, and replace other values by their type."""
     if isinstance(value, _KEPT):
         try:
             encode(value)

@@ -109,7 +109,7 @@ class FactMagics(Magics):
         return {name: getattr(self, name) for name in ("model", "live", "isolation", "limits", "log_level")}
 
     def close(self) -> None:
-        """Remove all extensions of the shell, and close the session."""
+        """Remove everything that was added to the shell, and close the session."""
         self._shell.events.unregister("post_execute", self._end_of_cell)
         self.entry.remove()
         self._completion.remove()
@@ -118,7 +118,7 @@ class FactMagics(Magics):
         self.session.close()
 
     def _end_of_cell(self) -> None:
-        # Cached answers are recorded only in memory until here, which keeps them fast.
+        # Runs that the cache answered are recorded only in memory until here, which keeps them fast.
         self._presenter.end_cell()
         core = self.session.opened
         if core is not None and (warning := core.flush_blocking()):

@@ -75,7 +75,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the core's loop does while a cell waits for it.
+    """Work that the core's loop does while a cell waits.
 
     Attributes
     ----------

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import ast
-from datetime import date
 from types import SimpleNamespace
 
-import polars as pl
-import pyarrow as pa
 import pytest
 
 from fact_magics.errors import CellError, UnknownName
@@ -89,54 +86,6 @@ class TestVariables:
         assert "20 rows" in filled
         assert "n: int64" in filled
         assert filled.count("Rome") == 3
-
-    @pytest.mark.parametrize(
-        ("make", "types"),
-        [
-            (pl.DataFrame, "city: String, n: Int64, day: Date, found: List(Float64)"),
-            (pa.table, "city: string, n: int64, day: date32[day], found: list<item: double>"),
-            (
-                pa.RecordBatch.from_pydict,
-                "city: string, n: int64, day: date32[day], found: list<item: double>",
-            ),
-        ],
-        ids=["polars", "table", "batch"],
-    )
-    def test_a_table_of_polars_or_arrow_too(self, make, types):
-        data = {
-            "city": ["Rome\nItaly", "Oslo"] * 10,
-            "n": [*range(20)],
-            "day": [date(2024, 2, 29), None] * 10,
-            "found": [[0.5], [1.5] * 200] * 10,
-        }
-        filled = fill_variables("{{frame}}", {"frame": make(data)})
-        head, names, *rows = filled.split("\n")
-        assert head == f"A table of 20 rows. Columns: {types}. First rows:"
-        assert names.split() == ["city", "n", "day", "found"]
-        assert [row.split()[:3] for row in rows[:2]] == [
-            ["Rome\\nItaly", "0", "2024-02-29"],
-            ["Oslo", "1", "None"],
-        ]
-        assert rows[0].endswith(" [0.5]")
-        assert rows[1].endswith("…")
-        assert len(rows) == 5
-
-    @pytest.mark.parametrize(
-        ("frame", "shown"),
-        [
-            (pl.DataFrame({f"column {index}": [index] for index in range(30)}), "column 12 column 13"),
-            (pl.DataFrame(), "A table of 0 rows"),
-            (pl.DataFrame({"n": pl.Series([], dtype=pl.Int64)}), "n: Int64. First rows:\nn"),
-            (pa.table({}), "A table of 0 rows"),
-            (pa.table([[1], [2]], names=["a", "a"]), "\na a\n1 2"),
-            (pl.DataFrame({"held": [object()], "n": [1]}), "<unreadable> 1"),
-            (pl.DataFrame({"day": pl.Series([10**7]).cast(pl.Date)}), "<unreadable>"),
-            (type("Frame", (pl.DataFrame,), {})({"n": [7]}), "n: Int64. First rows:\nn\n7"),
-        ],
-        ids=["wide", "empty", "no rows", "empty table", "equal names", "objects", "no date of Python", "subclass"],
-    )  # fmt: skip
-    def test_an_odd_table_is_shown_too(self, frame, shown):
-        assert shown in fill_variables("{{frame}}", {"frame": frame})
 
     @pytest.mark.parametrize("name", ["a.b", "a()", "a[0]", "1"])
     def test_only_a_bare_name_is_taken(self, name):

@@ -133,15 +133,17 @@ async def test_the_standard_library_works(bench: Bench, source: str, expected: o
             [1.5],
         ),
         ("import numpy as np\ndef tool():\n    return int(np.arange(3).sum())", (), 3),
-        (
+        pytest.param(
             "import polars as pl\ndef tool():\n    return pl.DataFrame({'a': [2, 1]}).sort('a')",
             ("polars",),
             [{"a": 1}, {"a": 2}],
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             "import pyarrow as pa\ndef tool():\n    return pa.table({'a': [1, None]})",
             (),
             [{"a": 1}, {"a": None}],
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -8,12 +8,11 @@ import sys
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
+from pkgutil import resolve_name
 from uuid import UUID
 
 import numpy as np
 import pandas as pd
-import polars as pl
-import pyarrow as pa
 import pytest
 
 from fact_magics.errors import InvalidInput, InvalidResult, SignatureError
@@ -442,8 +441,10 @@ class TestContainers:
         assert accepted("dict[date, int]", {"2024-01-01": 1}) == {date(2024, 1, 1): 1}
         assert 'x["b"]' in refused("dict[int, str]", {"b": "a"}).replace("'", '"')
 
-    @pytest.mark.parametrize("frame", [pl.DataFrame, pa.table], ids=["polars", "arrow"])
-    def test_a_table_of_polars_or_arrow_is_taken_as_its_records(self, frame):
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", ["polars:DataFrame", "pyarrow:table"])
+    def test_a_table_of_polars_or_arrow_is_taken_as_its_records(self, name):
+        frame = resolve_name(name)
         assert accepted("list[Row]", frame({"name": ["a"], "size": [1]})) == [{"name": "a", "size": 1}]
         assert accepted("list[dict[str, Any]]", frame({"name": []})) == []
         assert refused("list[dict[str, int]]", frame({"n": [1, None]})).startswith(
@@ -452,8 +453,9 @@ class TestContainers:
         assert accepted("list[int]", frame({"n": [1, 2]})["n"]) == [1, 2]
         assert accepted("list[int | None]", frame({"n": [1, None]})["n"]) == [1, None]
 
+    @pytest.mark.slow
     def test_a_lazy_frame_is_refused_with_what_to_call(self):
-        assert refused("list[Row]", pl.LazyFrame({"name": ["a"]})).endswith(
+        assert refused("list[Row]", resolve_name("polars:LazyFrame")({"name": ["a"]})).endswith(
             "pass the result of its collect()"
         )
 

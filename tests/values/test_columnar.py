@@ -17,6 +17,8 @@ from pyarrow.dataset import dataset
 
 from fact_magics.values import ValueTypeError, encode, normalise
 
+pytestmark = pytest.mark.slow
+
 DAY = date(2024, 2, 29)
 NOON = datetime(2024, 2, 29, 12, 0, 0, 5, tzinfo=UTC)
 PARIS = ZoneInfo("Europe/Paris")
