@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def handled_by(handler: Handler) -> Iterator[None]:
-    """Handle SIGINT with `handler`. This has no effect outside the main thread, the only thread that handles signals."""
+    """Handle SIGINT with `handler`. Only the main thread handles signals; elsewhere this has no effect."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -42,7 +42,7 @@ _IMPORT = re.compile(r"\s*from\s+fact_magics\.tools\s+import\s+\(?(?P<names>[\w\
 
 
 def offers_at(lines: Sequence[str], number: int, before: str, known: Known) -> SimpleMatcherResult | None:
-    """Complete the text `before` the cursor in the line `lines[number]`; None if the text is not for these magics."""
+    """Complete the text `before` the cursor in `lines[number]`; None if the text is not for these magics."""
     after = lines[number][len(before) :]
     if line := _LINE.match(before):
         return _in_fact_line(before[line.end() :], after, known)

@@ -69,8 +69,8 @@ class CellEntry:
         return getattr(self._shell, "kernel", None) is not None
 
     # At every Enter, a terminal transforms the text to find out whether the cell is complete. With this
-    # attribute, IPython skips this transformer during that check, and sees the cell magic. IPython ends a cell
-    # at a blank line only if it sees a cell magic.
+    # attribute, IPython skips this transformer during that check, and sees the cell magic. Only if IPython
+    # sees a cell magic does it end the cell at a blank line.
     @with_attribute("has_side_effects", True)
     def _transform(self, lines: list[str]) -> list[str]:
         first = next(
