@@ -357,7 +357,7 @@ def _explain(error: Exception) -> tuple[str, str]:
     if isinstance(error, TimeoutError):
         return "did not accept the connection in time", reach
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        reason = getattr(error.certificate_error, "verify_message", "") or "it does not fit"
+        reason = getattr(error.certificate_error, "verify_message", "") or "it is not valid for this host"
         return f"has a certificate that is not trusted ({_text(reason)})", "Check the name of the host."
     if isinstance(error, aiohttp.ClientConnectorSSLError | ssl.SSLError):
         return "could not be reached over TLS", "Check that this port speaks https."

@@ -1,4 +1,4 @@
-"""Functions that make texts from others safe and short enough to show, and that write times."""
+"""Functions that make untrusted text safe and short enough to show, and that write times."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def shorten(text: str, limit: int, *, unit: str = "characters") -> str:
 
 
 def shorten_middle(text: str, limit: int) -> str:
-    """Cut the middle out of text and note how much was cut; the last quarter of `limit` shows the end."""
+    """Cut the middle out of text and note how much was cut; a quarter of `limit` is kept for the end."""
     if len(text) <= limit:
         return text
     tail = limit // 4

@@ -266,7 +266,7 @@ def _refuse_bombs(events: Iterable[Any]) -> None:
         line = f"line {event.start_mark.line + 1}"
         if isinstance(event, AliasEvent):
             if anchor not in sizes:
-                raise _Unusable(f"has an alias whose value is missing or has not ended yet ({line})")
+                raise _Unusable(f"has an alias that refers to nothing, or to a value around it ({line})")
             size += sizes[anchor]
         elif isinstance(event, CollectionStartEvent):
             within.append((anchor, size))

@@ -307,7 +307,7 @@ def _drop_foreign_database(found: Found, notes: list[str]) -> None:
 
 
 def _drop_strange_endpoints(found: Found, notes: list[str]) -> None:
-    """Ignore an endpoint if its key comes from another source, or is missing from the file that sets it."""
+    """Ignore an endpoint if its key comes from another source, or if its file does not hold the key."""
     for name in [name for name in found if name.endswith(_ENDPOINTS)]:
         key, source = _key_of(name), found[name][1]
         if key in found and found[key][1] != source:

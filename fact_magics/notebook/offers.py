@@ -210,7 +210,7 @@ def _paths(written: str) -> list[str]:
     ]
 
 
-# The completions by the placeholder of a word or option value.
+# For each placeholder on a help page, such as NAME: the kind of its completions, and what lists them.
 _Source: TypeAlias = "tuple[_Kind, Callable[[_Place], Iterable[str]]]"
 _SOURCES: dict[str, _Source] = {
     "NAME": ("function", _tools),

@@ -74,8 +74,8 @@ class Route:
         if own is not None:
             if own.endpoint is not None and provider.startswith(_SIGN_BY_THE_ENVIRONMENT):
                 raise ProviderError(
-                    f"The entry {own.name} sets an api_base, but {provider} would sign in there with your own"
-                    " account.",
+                    f"The entry {own.name} sets an api_base, and {provider} would send your own account's"
+                    " credentials to that address.",
                     hint=f"Remove api_base from this entry of {own.source}, or use another provider.",
                 )
             key_name = f"the api_key in the entry {own.name} of {own.source}"

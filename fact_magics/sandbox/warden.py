@@ -287,6 +287,8 @@ def _layers(up: dict[str, Any]) -> tuple[str, ...]:
     """List the layers in force in a zygote; raises `ZygoteLostError` if a necessary one is missing."""
     walls = tuple(layer for layer in ("landlock", "seccomp") if up.get(layer))
     if missing := [layer for layer in ("landlock", "seccomp") if layer not in walls]:
-        raise ZygoteLostError(f"files and the network would be open without {' and '.join(missing)}")
+        raise ZygoteLostError(
+            f"{' and '.join(missing)} can't be used here, so tools could reach files and the network"
+        )
     scopes = ("scopes",) if up.get("scoped") and up.get("nested") else ()
     return (*walls, *scopes, "rlimits", "fork")

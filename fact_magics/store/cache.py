@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 1024 * 1024 * 1024
 
 _SWEPT_AT_ONCE = 32
-# Hits update the stored time of use of an answer at most once in this time, so the order of eviction may be
-# out of date by as much.
+# The stored time of an answer's last use is updated at most once in so many seconds. The order of eviction
+# may therefore lag by as much.
 _TOUCH_SECONDS = 3600.0
 _TOUCHES_REMEMBERED = 10_000
 
@@ -34,7 +34,7 @@ class Cache:
         self._touched: dict[str, float] = {}
 
     async def get(self, key: str) -> CacheEntry | None:
-        """Find an answer that has not expired. The caller decides whether it has enough confirmations."""
+        """Find an answer that has not expired. The caller decides whether enough runs have given it."""
         query = "SELECT * FROM cache WHERE key = ?"
         found = await self._database.read(lambda connection: fetch(connection, CacheEntry, query, key))
         return found[0] if found and not found[0].expired(utc_now()) else None
@@ -67,7 +67,7 @@ class Cache:
         return work
 
     def _stale(self, keys: Iterable[str | None]) -> list[str]:
-        """Select the keys whose time of use was last written long ago, and note that it is written now."""
+        """Select the keys whose time of use must be written again, and remember that this happens now."""
         clock = time.monotonic()
         due = {
             key for key in keys if key and clock - self._touched.get(key, -_TOUCH_SECONDS) >= _TOUCH_SECONDS

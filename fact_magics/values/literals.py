@@ -23,7 +23,10 @@ SPELLINGS = (
 
 
 class LiteralError(ValueError):
-    """An expression can't be read as a literal; `problem` is the reason if it has the form of a literal."""
+    """An expression can't be read as a literal.
+
+    If the expression looks like a literal, `problem` says why it has no value; otherwise it is empty.
+    """
 
     def __init__(self, node: ast.expr, problem: str = "") -> None:
         self.node = node

@@ -22,7 +22,7 @@ _MATCHED_SET = 1_000
 
 
 def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
-    """Compare the outcome that a tool's process reported with an example.
+    """Decide whether an example holds, given the outcome that the tool's process reported.
 
     A result is validated before it is compared. The return annotation decides whether a tuple and a list
     count as the same.
@@ -57,7 +57,10 @@ def _as_annotated(expected: Returned, signature: Signature) -> object:
 
 
 def _same(expected: Any, shaped: Any, got: Any) -> bool:
-    """Compare the containers in `got` with those in `shaped`, and all other values with `expected`."""
+    """Compare the containers in `got` with those in `shaped`, and all other values with `expected`.
+
+    `shaped` is the expected value after its conversion by the return annotation.
+    """
     kind = type(got)
     if kind in (list, tuple):
         return (

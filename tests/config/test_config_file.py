@@ -315,8 +315,8 @@ class TestBadFiles:
             ("model_list: " + "[" * 500, "too large for a list of models"),
             ("model_list: " + "[" * 900_000, "too large for a list of models"),
             ("model_list:\n" + "- a\n" * 100_000, "too large for a list of models"),
-            ("model_list: &a [*a]\n", "an alias whose value is missing or has not ended yet"),
-            ("model_list: *nobody\n", "an alias whose value is missing or has not ended yet"),
+            ("model_list: &a [*a]\n", "an alias that refers to nothing, or to a value around it"),
+            ("model_list: *nobody\n", "an alias that refers to nothing, or to a value around it"),
             ("model_list: []\n" + "#" * 1_000_000, "larger than 1,000,000 bytes"),
         ],
     )
