@@ -458,7 +458,7 @@ class TestAsking:
     @pytest.mark.parametrize("model", ["vertex_ai/gemini-3", "bedrock/some.model", "sagemaker/x"])
     async def test_an_endpoint_is_not_signed_in_to_by_the_account_of_the_machine(self, tmp_path, model):
         write(tmp_path, f"mine model: {model}, api_key: x, api_base: 'http://127.0.0.1:9'", trusted=True)
-        with pytest.raises(ProviderError, match="sign in there with your own account"):
+        with pytest.raises(ProviderError, match="send your own account's credentials to that address"):
             await self.generate(read(tmp_path))
 
     async def test_a_key_of_its_own_is_not_sent_to_the_environment_s_endpoint(
