@@ -14,7 +14,7 @@ import sysconfig
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.errors import IsolationError
 from fact_magics.permissions import KINDS, Permission, places, read_permission
@@ -72,7 +72,7 @@ class Grants:
     net : tuple of (str, str)
         Host and port; the port is ``*`` if none was named.
     env : tuple of (str, str)
-        Name and present value of each variable that is set.
+        Name and current value of each variable that is set.
     things : tuple of (int, int)
         Device and inode at each path. The kernel grants inodes, so a file that replaced another needs a new
         zygote.
@@ -89,7 +89,7 @@ class Grants:
 
     @classmethod
     def parse(cls, permissions: Iterable[str]) -> Grants:
-        """Read permissions, with the present files and variables that they grant.
+        """Read permissions, with the current files and variables that they grant.
 
         Raises
         ------
@@ -115,6 +115,14 @@ class Grants:
             things=tuple(_thing(path) for path in (*read, *write)),
             period=int(time.monotonic() // _NAMES_KEPT_SECONDS) + 1 if net else 0,
         )
+
+
+class ZygoteKind(NamedTuple):
+    """What a call needs of a zygote; calls of one kind may share it."""
+
+    grants: Grants = Grants()
+    preload: tuple[str, ...] = ()
+    hash_seed: int = 0
 
 
 def _refuse_another_place(text: str, permission: Permission) -> None:
@@ -167,8 +175,12 @@ def module_path() -> tuple[str, ...]:
     return tuple(entry for entry in sys.path if Path(entry).name in names and _exists(entry))
 
 
-def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
-    """Build a tool's environment, without granted variables; `root` is its home directory."""
+def zygote_environment(grants: Grants, root: str, hash_seed: int = 0) -> dict[str, str]:
+    """Build the environment in which a child's interpreter starts; `root` is the tool's home directory.
+
+    Granted variables are set later: one such as ``PYTHONHOME`` must not reach the start of the interpreter.
+    The tool's own subprocesses inherit the hash seed.
+    """
     passed = ("TZ", *(_CERTIFICATE_VARIABLES if grants.net else ()))
     kept = {name: os.environ[name] for name in passed if name in os.environ}
     return {
@@ -179,6 +191,7 @@ def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
         "LC_CTYPE": "C.UTF-8",
         "USER": "tool",
         "LOGNAME": "tool",
+        "PYTHONHASHSEED": str(hash_seed),
         **kept,
         **_FEW_THREADS,
     }
@@ -187,7 +200,8 @@ def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
 def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) -> Mapping[str, Any]:
     """Build the arguments of `sandlock.Sandbox` for a zygote, which owns the directory `root`.
 
-    Sandlock enforces only the limit ``processes``. If `strict`, it refuses a kernel without signal scopes.
+    Sandlock enforces only the limit ``processes``. If `strict`, it refuses a kernel that lacks any of the
+    protections.
     """
     from sandlock import Protection
 
@@ -217,7 +231,7 @@ def _exists(path: str) -> bool:
 
 
 async def check_names(endpoints: Iterable[tuple[str, str]]) -> None:
-    """Raise `IsolationError` for a host without an address, or with one that is dangerous to grant.
+    """Raise `IsolationError` for a host without an address, or with an address that is dangerous to grant.
 
     The owner of a host name can let it resolve to this machine, or to the keys of a cloud machine.
     Endpoints are pairs of host and port.
