@@ -12,8 +12,9 @@ from fact_magics.events import ExampleProven, Listener, PhaseChanged
 from fact_magics.sandbox.failure import denial_hint
 from fact_magics.sandbox.outcome import Call, Outcome, ToolError
 from fact_magics.text import one_line
-from fact_magics.tool import SHELF, Status
+from fact_magics.tool import SHELF, Returned, Status
 from fact_magics.writing.checks import check
+from fact_magics.writing.enlarging import enlarge
 from fact_magics.writing.verdict import answer_of, blame_hashing, holds
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _BESIDE_HINT = 160
 # Of the first 200 seeds, this one reorders the most of the sets of two short words, compared with seed 0.
 _OTHER_HASH_SEED = 25
+_LARGER_SECONDS = 1.0  # a larger input may take far longer
 _STOPPED = (Status.TIMEOUT, Status.LIMIT)
 
 
@@ -105,7 +107,10 @@ class Prover:
             attempt.status, attempt.reason = Status.ERROR, "; ".join(attempt.failures)
             return None
         attempt.status = Status.OK
-        return Accepted(source, source.varies or not steady, attempt)
+        varies = source.varies or not steady
+        if not varies and not spec.permissions:
+            varies = not await self._answers_alike(source, spec, attempt)
+        return Accepted(source, varies, attempt)
 
     async def _run_examples(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> bool:
         """Run the examples; return False if one of them gave two different answers in two runs."""
@@ -151,6 +156,33 @@ class Prover:
         if answer_of(again) != answer_of(outcome):
             return outcome, verdict, False
         return outcome, blame_hashing(verdict, holds(example, source.signature, other)), True
+
+    async def _answers_alike(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> bool:
+        """Tell whether the tool answers an input alike that is larger than those of the examples.
+
+        The answer may be an error, because nobody said what to expect of this input.
+        """
+        signature = source.signature
+        returning = [example for example in spec.examples if isinstance(example.expected, Returned)]
+        if not returning or signature.takes_paths:
+            return True
+        largest = max(returning, key=lambda example: len(example.source))
+        larger = enlarge(signature, signature.bind(largest.args, largest.kwargs))
+        if larger is None:
+            return True
+        call = replace(
+            _call(source, spec, attempt, signature.wire(signature.validate(larger))),
+            timeout_seconds=min(spec.timeout_seconds, _LARGER_SECONDS),
+        )
+        # One after the other, so that the clock moves on between them.
+        first = await self.sandbox.run(call)
+        if first.status in _STOPPED:
+            return True
+        other = await self.sandbox.run(replace(call, hash_seed=_OTHER_HASH_SEED))
+        if other.status in _STOPPED or answer_of(other) == answer_of(first):
+            return True
+        # If only the hash seed makes the difference, every run of the tool still answers alike.
+        return answer_of(await self.sandbox.run(call)) == answer_of(first)
 
     async def _execute_module(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> None:
         """Check that the module can be executed; used if there are no examples."""

@@ -107,3 +107,82 @@ class TestHashing:
         accepted, attempt = await prove(source, '>>> f("ab")\n2\n', permissions=(f"write:{log}",))
         assert accepted is not None, attempt.failures
         assert log.read_text() == "ab"
+
+
+class TestLargerInput:
+    """Randomness that neither the source names nor a trivial example shows."""
+
+    HIDDEN = """
+        import importlib
+        from datetime import date
+
+        def f(items: {hint}) -> list[str]:
+            mixed = [str(item) for item in items]
+            getattr(importlib.import_module("ran" + "dom"), "shuf" + "fle")(mixed)
+            return mixed
+    """
+
+    @pytest.mark.parametrize(
+        ("hint", "example"),
+        [
+            ("list[int]", "f([1])\n['1']"),
+            ("list[int]", "f([])\n[]"),
+            ("list[str]", "f([])\n[]"),
+            ("list[str]", "f(['a'])\n['a']"),
+            ("tuple[float, ...]", "f((1.5,))\n['1.5']"),
+            ("list[dict[str, int]]", "f([{'a': 1}])\n[\"{'a': 1}\"]"),
+            ("dict[str, int]", "f({'a': 1})\n['a']"),
+            ("list[date]", "f([date(9999, 12, 31)])\n['9999-12-31']"),
+            ("str", "f('a')\n['a']"),
+        ],
+    )
+    async def test_a_tool_that_shuffles_varies_though_its_example_is_trivial(
+        self, prove: Prove, hint: str, example: str
+    ) -> None:
+        """The proof extends the input itself; the tool is accepted all the same."""
+        accepted, attempt = await prove(self.HIDDEN.replace("{hint}", hint), f">>> {example}\n")
+        assert accepted is not None, attempt.failures
+        assert accepted.varies
+
+    async def test_the_largest_example_is_extended(self, prove: Prove) -> None:
+        """Not the first one, which may be of no help."""
+        source = self.HIDDEN.replace("{hint}", "list[str] | None").replace("in items]", "in items or ()]")
+        accepted, _ = await prove(source, ">>> f(None)\n[]\n\n>>> f(['a'])\n['a']\n")
+        assert accepted is not None
+        assert accepted.varies
+
+    async def test_an_error_that_differs_from_run_to_run_is_an_answer_too(self, prove: Prove) -> None:
+        """A larger input may well be one that the tool refuses."""
+        source = """
+            import importlib
+
+            def f(items: list[int]) -> int:
+                if len(items) > 1:
+                    raise ValueError(getattr(importlib.import_module("ran" + "dom"), "ran" + "dom")())
+                return len(items)
+        """
+        accepted, _ = await prove(source, ">>> f([7])\n1\n")
+        assert accepted is not None
+        assert accepted.varies
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "def f(items: list[int]) -> int:\n    return len(items)\n",
+            "def f(items: list[int]) -> int:\n    [only] = items\n    return only\n",
+            "def f(items: list[int]) -> int:\n    while len(items) > 1:\n        pass\n    return 1\n",
+            "def f(items: list[int]) -> int:\n    return len({str(item) for item in items})\n",
+        ],
+        ids=["plain", "refuses more items", "never ends", "set"],
+    )
+    async def test_a_steady_tool_stays_steady(self, prove: Prove, source: str) -> None:
+        """Whether it answers the larger input, refuses it, or takes too long for it."""
+        accepted, attempt = await prove(source, ">>> f([1])\n1\n")
+        assert accepted is not None, attempt.failures
+        assert not accepted.varies
+
+    async def test_an_order_that_only_the_hash_seed_decides_does_not_vary(self, prove: Prove) -> None:
+        """Every run has the same seed, so every run gives the same order."""
+        accepted, _ = await prove(UNIQUE, ">>> f(\"a a\")\n['a']\n")
+        assert accepted is not None
+        assert not accepted.varies
