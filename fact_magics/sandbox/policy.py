@@ -32,8 +32,13 @@ _SYSTEM_FILES = """
     /usr/lib /usr/lib32 /usr/lib64 /usr/local/lib /lib /lib32 /lib64 /nix/store /usr/share/zoneinfo
     /usr/share/locale /etc/ld.so.cache /etc/localtime /etc/timezone /etc/nsswitch.conf /etc/mime.types
     /dev/null /dev/zero /dev/random /dev/urandom /sys/devices/system/cpu /proc/cpuinfo /proc/meminfo
-    /proc/sys/vm/overcommit_memory
+    /proc/stat /proc/sys/vm/overcommit_memory
 """.split()  # noqa: SIM905
+# Numeric libraries and psutil read these of their own process. Sandlock opens them for the process that asks,
+# so that `self` means that process and no other. The environment is left out: it may hold granted secrets.
+_OWN_PROCESS_FILES = tuple(
+    f"/proc/self/{name}" for name in ("limits", "maps", "smaps", "smaps_rollup", "stat", "statm", "status")
+)
 # Includes the places of certificates, but not the directories above them, which also contain private keys.
 _NETWORK_FILES = """
     /etc/hosts /etc/resolv.conf /etc/gai.conf /etc/services
@@ -153,7 +158,7 @@ def readable_paths() -> tuple[str, ...]:
 
     The whole prefix is never granted, because ``python -m venv .`` turns a project's directory into a prefix.
     """
-    paths = set(_SYSTEM_FILES)
+    paths = {*_SYSTEM_FILES, *_OWN_PROCESS_FILES}
     paths.update(map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")))
     paths.update(module_path())
     for program in filter(None, (sys.executable, boot.ENV_PROGRAM)):
