@@ -1,4 +1,4 @@
-"""Send a child process its code on stdin. It does not read any file of this package."""
+"""Send a child process its code on stdin. The child does not read any file of this package."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from fact_magics.sandbox.library import byte_code
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Reads two parts, each as eight hexadecimal digits and that many bytes written by `marshal`. The first maps
-# the names of modules, of the standard library and of this package, to their byte code. The second holds the
-# name of the module to run, and its settings.
+# This program reads two parts. Each part is eight hexadecimal digits, which give the length, and that many
+# bytes written by `marshal`. The first part maps the names of modules, of the standard library and of this
+# package, to their byte code. The second part holds the name of the module to run, and its settings.
 _PROGRAM = """
 import marshal, os, sys
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -71,8 +71,12 @@ CONNECTOR = "fact_magics.http"
 
 
 def command() -> list[str]:
-    """Build the command line of a child: this interpreter, isolated from environment and user."""
-    return [sys.executable, "-I", "-c", _PROGRAM]
+    """Build the command line of a child: this interpreter, without the user's packages and directories.
+
+    The option ``-I`` would also ignore ``PYTHONHASHSEED``. So the environment of the child, which
+    `fact_magics.sandbox.policy.zygote_environment` builds, must hold no other variable that Python reads.
+    """
+    return [sys.executable, "-s", "-P", "-c", _PROGRAM]
 
 
 def scrubbed(command: list[str], environment: Mapping[str, str]) -> list[str]:
@@ -121,7 +125,10 @@ def connector_source() -> str:
 
 
 def write_in_time(descriptor: int, data: bytes, seconds: float) -> None:
-    """Write `data` to a non-blocking descriptor; raises `TimeoutError` if it is not read in time."""
+    """Write `data` to a non-blocking descriptor.
+
+    Raises `TimeoutError` if the reader does not take the data in time.
+    """
     end = time.monotonic() + seconds
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)

@@ -76,16 +76,18 @@ class ProcessRunner:
         calling = _Calling(self._limits, call, self._threads, on_printed)
         self._calls.add(calling)
         try:
-            async with self._process(grants) as (process, directory):
-                return await calling.follow(process, directory)
+            async with self._process(grants, call.hash_seed) as (process, directory):
+                return await calling.follow(process, directory, grants)
         finally:
             self._calls.discard(calling)
             calling.over.set()
 
     @asynccontextmanager
-    async def _process(self, grants: Grants) -> AsyncIterator[tuple[subprocess.Popen[bytes], Path]]:
+    async def _process(
+        self, grants: Grants, hash_seed: int
+    ) -> AsyncIterator[tuple[subprocess.Popen[bytes], Path]]:
         """Start a process, and end it whatever happens, even while this task is being cancelled."""
-        starting = asyncio.ensure_future(run_in(self._threads, _start, grants))
+        starting = asyncio.ensure_future(run_in(self._threads, _start, grants, hash_seed))
         try:
             await outlast(starting)
             yield starting.result()
@@ -116,14 +118,16 @@ class _Calling:
         """End the call because its sandbox is being closed."""
         self._watch.stop(_LOST)
 
-    async def follow(self, process: subprocess.Popen[bytes], directory: Path) -> frames.Ending:
+    async def follow(
+        self, process: subprocess.Popen[bytes], directory: Path, grants: Grants
+    ) -> frames.Ending:
         """Send the request, and wait for the end or a limit."""
         pipes = (process.stdin, process.stdout, process.stderr)
         stdin, stdout, stderr = (pipe.fileno() for pipe in pipes if pipe)
         in_thread = partial(self._loop.run_in_executor, self._threads)
         try:
             transfers = asyncio.gather(
-                in_thread(self._send, stdin),
+                in_thread(self._send, stdin, grants),
                 in_thread(self._read, stdout, self._watch.take_printed),
                 in_thread(self._read, stderr, self._watch.take_result),
                 return_exceptions=True,
@@ -139,9 +143,10 @@ class _Calling:
         ending = self._watch.ending(stopped, -code if code < 0 else code << 8)
         return replace(ending, stopped=None, wait_status=None) if ending.stopped == _LOST else ending
 
-    def _send(self, descriptor: int) -> None:
+    def _send(self, descriptor: int, grants: Grants) -> None:
         settings = {
             "parent": os.getpid(),
+            "environment": dict(grants.env),
             "path": module_path(),
             "file_bytes": self._limits.file_bytes,
             "open_files": self._limits.open_files,
@@ -171,11 +176,11 @@ class _Calling:
             take(data)
 
 
-def _start(grants: Grants) -> tuple[subprocess.Popen[bytes], Path]:
+def _start(grants: Grants, hash_seed: int) -> tuple[subprocess.Popen[bytes], Path]:
     directory: Path | None = None
     try:
         directory = Path(tempfile.mkdtemp(prefix=f"fact_magics-{os.getpid()}-"))
-        environment = {**zygote_environment(grants, str(directory)), **dict(grants.env)}
+        environment = zygote_environment(grants, str(directory), hash_seed)
         if os.name == "nt":
             # Without SYSTEMROOT, the interpreter has no source of randomness and no sockets.
             environment["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")

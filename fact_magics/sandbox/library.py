@@ -33,7 +33,8 @@ _STANDARD = """
 """
 STANDARD_MODULES = frozenset(_STANDARD.split())
 
-# The imports of these modules and of the child itself, on Python 3.11 to 3.13. A missing one only costs time.
+# The imports of these modules and of the child itself, on Python 3.11 to 3.13. A module missing from this
+# list only costs time.
 _BELOW_LIGHT = """
     _colorize _opcode_metadata _weakrefset ast copyreg ctypes ctypes._endian dis encodings.idna fnmatch glob
     importlib inspect ipaddress json.decoder json.encoder json.scanner linecache locale opcode pathlib._abc

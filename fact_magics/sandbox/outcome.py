@@ -38,6 +38,9 @@ class Call:
     verified : bool
         Whether the source ships with fact_magics. Such a source may run where the system can't isolate files
         and network.
+    hash_seed : int
+        Decides in which order Python iterates over a set of strings. Every run of a tool has 0. A proof also
+        uses another one, to find results that depend on it.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class Call:
     permissions: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     verified: bool = False
+    hash_seed: int = 0
 
     def __post_init__(self) -> None:
         seconds, memory = self.timeout_seconds, self.memory_mb

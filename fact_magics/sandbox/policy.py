@@ -14,7 +14,7 @@ import sysconfig
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.errors import IsolationError
 from fact_magics.permissions import KINDS, Permission, places, read_permission
@@ -32,8 +32,13 @@ _SYSTEM_FILES = """
     /usr/lib /usr/lib32 /usr/lib64 /usr/local/lib /lib /lib32 /lib64 /nix/store /usr/share/zoneinfo
     /usr/share/locale /etc/ld.so.cache /etc/localtime /etc/timezone /etc/nsswitch.conf /etc/mime.types
     /dev/null /dev/zero /dev/random /dev/urandom /sys/devices/system/cpu /proc/cpuinfo /proc/meminfo
-    /proc/sys/vm/overcommit_memory
+    /proc/stat /proc/sys/vm/overcommit_memory
 """.split()  # noqa: SIM905
+# Numeric libraries and psutil read these of their own process. Sandlock opens them for the process that asks,
+# so that `self` means that process and no other. The environment is left out: it may hold granted secrets.
+_OWN_PROCESS_FILES = tuple(
+    f"/proc/self/{name}" for name in ("limits", "maps", "smaps", "smaps_rollup", "stat", "statm", "status")
+)
 # Includes the places of certificates, but not the directories above them, which also contain private keys.
 _NETWORK_FILES = """
     /etc/hosts /etc/resolv.conf /etc/gai.conf /etc/services
@@ -72,7 +77,7 @@ class Grants:
     net : tuple of (str, str)
         Host and port; the port is ``*`` if none was named.
     env : tuple of (str, str)
-        Name and present value of each variable that is set.
+        Name and current value of each variable that is set.
     things : tuple of (int, int)
         Device and inode at each path. The kernel grants inodes, so a file that replaced another needs a new
         zygote.
@@ -89,7 +94,7 @@ class Grants:
 
     @classmethod
     def parse(cls, permissions: Iterable[str]) -> Grants:
-        """Read permissions, with the present files and variables that they grant.
+        """Read permissions, with the current files and variables that they grant.
 
         Raises
         ------
@@ -115,6 +120,14 @@ class Grants:
             things=tuple(_thing(path) for path in (*read, *write)),
             period=int(time.monotonic() // _NAMES_KEPT_SECONDS) + 1 if net else 0,
         )
+
+
+class ZygoteKind(NamedTuple):
+    """What a call needs of a zygote; calls of one kind may share it."""
+
+    grants: Grants = Grants()
+    preload: tuple[str, ...] = ()
+    hash_seed: int = 0
 
 
 def _refuse_another_place(text: str, permission: Permission) -> None:
@@ -145,7 +158,7 @@ def readable_paths() -> tuple[str, ...]:
 
     The whole prefix is never granted, because ``python -m venv .`` turns a project's directory into a prefix.
     """
-    paths = set(_SYSTEM_FILES)
+    paths = {*_SYSTEM_FILES, *_OWN_PROCESS_FILES}
     paths.update(map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")))
     paths.update(module_path())
     for program in filter(None, (sys.executable, boot.ENV_PROGRAM)):
@@ -167,8 +180,12 @@ def module_path() -> tuple[str, ...]:
     return tuple(entry for entry in sys.path if Path(entry).name in names and _exists(entry))
 
 
-def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
-    """Build a tool's environment, without granted variables; `root` is its home directory."""
+def zygote_environment(grants: Grants, root: str, hash_seed: int = 0) -> dict[str, str]:
+    """Build the environment in which a child's interpreter starts; `root` is the tool's home directory.
+
+    Granted variables are set later: one such as ``PYTHONHOME`` must not reach the start of the interpreter.
+    The tool's own subprocesses inherit the hash seed.
+    """
     passed = ("TZ", *(_CERTIFICATE_VARIABLES if grants.net else ()))
     kept = {name: os.environ[name] for name in passed if name in os.environ}
     return {
@@ -179,6 +196,7 @@ def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
         "LC_CTYPE": "C.UTF-8",
         "USER": "tool",
         "LOGNAME": "tool",
+        "PYTHONHASHSEED": str(hash_seed),
         **kept,
         **_FEW_THREADS,
     }
@@ -187,7 +205,8 @@ def zygote_environment(grants: Grants, root: str) -> dict[str, str]:
 def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) -> Mapping[str, Any]:
     """Build the arguments of `sandlock.Sandbox` for a zygote, which owns the directory `root`.
 
-    Sandlock enforces only the limit ``processes``. If `strict`, it refuses a kernel without signal scopes.
+    Sandlock enforces only the limit ``processes``. If `strict`, it refuses a kernel that lacks any of the
+    protections.
     """
     from sandlock import Protection
 
@@ -217,7 +236,7 @@ def _exists(path: str) -> bool:
 
 
 async def check_names(endpoints: Iterable[tuple[str, str]]) -> None:
-    """Raise `IsolationError` for a host without an address, or with one that is dangerous to grant.
+    """Raise `IsolationError` for a host without an address, or with an address that is dangerous to grant.
 
     The owner of a host name can let it resolve to this machine, or to the keys of a cloud machine.
     Endpoints are pairs of host and port.

@@ -39,9 +39,9 @@ class Sandbox:
     Parameters
     ----------
     mode : {"auto", "require", "process"}
-        ``auto`` lets the kernel enforce files and network. Where the kernel can't, only tools that ship with
-        fact_magics run. ``require`` refuses a kernel that lacks any layer. ``process`` uses fresh processes
-        with limits only.
+        ``auto`` lets the kernel enforce files and network. If the kernel can't do this, only tools that
+        ship with fact_magics run. ``require`` refuses a kernel that lacks any layer. ``process`` uses fresh
+        processes with limits only.
     size : int, optional
         Number of calls at a time; the default is the number of cores.
     limits : Limits, optional
@@ -78,7 +78,7 @@ class Sandbox:
         return self._engines.main.layers if self._engines.main is not None else ()
 
     def inspect(self) -> Inspection:
-        """Report the present processes and directories of the sandbox."""
+        """Report the current processes and directories of the sandbox."""
         main = self._engines.main
         return replace(main.inspect() if main is not None else Inspection(), retiring=len(self._retiring))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fact_magics.sandbox.limits import Limits
-    from fact_magics.sandbox.policy import Grants
+    from fact_magics.sandbox.policy import ZygoteKind
 
 BOOT_SECONDS = 60.0  # a preload of a large library may take a while
 _END_SECONDS = 0.6
@@ -28,9 +28,10 @@ _STARTING_TAKES = 24  # descriptors that starting a process needs
 class ZygoteProcess:
     """Start a process that serves as a zygote, and send it its code.
 
-    The process imports the modules of `preload` before it serves, and owns the new directory `root`. If
-    `strict`, it is not started on a kernel without signal scopes. The kernel ends it together with the thread
-    that started it. `handle` is its pidfd. `reports` is a non-blocking descriptor for its reports.
+    The process imports the modules of the kind's `preload` before it serves, and owns the new directory
+    `root`. If `strict`, it is not started on a kernel that lacks any of sandlock's protections. The kernel
+    ends it together with the thread that started it. `handle` is its pidfd. `reports` is a non-blocking
+    descriptor for its reports.
 
     Raises
     ------
@@ -38,14 +39,13 @@ class ZygoteProcess:
         This system can't start the process.
     """
 
-    def __init__(
-        self, grants: Grants, limits: Limits, preload: tuple[str, ...], root: Path, *, strict: bool
-    ) -> None:
+    def __init__(self, kind: ZygoteKind, limits: Limits, root: Path, *, strict: bool) -> None:
         from sandlock import Sandbox, StdioMode
 
+        grants, preload, hash_seed = kind
         root.mkdir(mode=0o700)
         policy = sandlock_policy(grants, str(root), limits, strict=strict)
-        command = boot.scrubbed(boot.command(), zygote_environment(grants, str(root)))
+        command = boot.scrubbed(boot.command(), zygote_environment(grants, str(root), hash_seed))
         self._process = Sandbox(**policy).popen(
             command, stdin=StdioMode.PIPED, stdout=StdioMode.PIPED, stderr=StdioMode.NULL
         )
@@ -99,8 +99,9 @@ class ZygoteProcess:
     def _reap(self) -> None:
         """Wait a moment until sandlock has released a process that was killed.
 
-        Sandlock connects on behalf of the processes inside. If a host does not answer, sandlock waits
-        for minutes, even after those processes have ended, and ignores the timeout. So a thread waits for it.
+        Sandlock connects on behalf of the processes inside. If a host does not answer, sandlock waits for
+        minutes, even after those processes have ended, and ignores the timeout. So a separate thread waits
+        for sandlock.
         """
         try:
             waiting = Thread(target=self._wait, name="fact-reaper", daemon=True)

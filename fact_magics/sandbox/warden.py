@@ -13,7 +13,7 @@ from fact_magics.sandbox.calling import Calling, Prepared
 from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.inspection import ZygoteState
 from fact_magics.sandbox.lost import ZygoteLostError, shortage_hint
-from fact_magics.sandbox.policy import Grants, named_hosts, refuse_detour
+from fact_magics.sandbox.policy import ZygoteKind, named_hosts, refuse_detour
 from fact_magics.sandbox.process import BOOT_SECONDS, ZygoteProcess, has_ended, lack_of_descriptors
 from fact_magics.sandbox.threads import run_in
 
@@ -43,9 +43,8 @@ class Warden:
 
     def __init__(
         self,
-        grants: Grants,
+        kind: ZygoteKind,
         limits: Limits,
-        preload: tuple[str, ...],
         root: Path,
         *,
         spawner: Executor,
@@ -54,7 +53,7 @@ class Warden:
         on_lost: Callable[[Warden], None],
     ) -> None:
         self._on_lost = on_lost
-        self.kind = (grants, preload)
+        self.kind = kind
         self.limits = limits
         self._root = root
         self._spawner = spawner
@@ -80,8 +79,7 @@ class Warden:
 
     def inspect(self) -> ZygoteState:
         """Report the zygote's state."""
-        grants, preload = self.kind
-        return ZygoteState(self.pid, self.is_prepared, bare=grants == Grants() and not preload)
+        return ZygoteState(self.pid, self.is_prepared, bare=self.kind == ZygoteKind())
 
     async def start(self) -> None:
         """Start the process, wait until it serves, and have it prepare a child.
@@ -103,7 +101,7 @@ class Warden:
                 report = await up
             self.layers = _layers(report)
             # Sandlock resolved the names again, and may have received other addresses.
-            for name, port in named_hosts(self.kind[0].net):
+            for name, port in named_hosts(self.kind.grants.net):
                 refuse_detour(name, port, report["pinned"][name])
         except TimeoutError:
             await self.aclose()
@@ -121,8 +119,7 @@ class Warden:
         self._preparing = asyncio.create_task(self._prepare())
 
     def _spawn(self) -> ZygoteProcess:
-        grants, preload = self.kind
-        self._process = ZygoteProcess(grants, self.limits, preload, self._root, strict=self._strict)
+        self._process = ZygoteProcess(self.kind, self.limits, self._root, strict=self._strict)
         self.pid = self._process.pid
         return self._process
 

@@ -1,4 +1,4 @@
-"""Start zygotes in advance, and choose one for each call by its permissions and imports."""
+"""Start zygotes in advance, and choose one for each call by what the call needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fact_magics.sandbox import scratch
 from fact_magics.sandbox.inspection import Inspection
 from fact_magics.sandbox.library import preload_for
 from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError, closed
-from fact_magics.sandbox.policy import Grants, check_names
+from fact_magics.sandbox.policy import Grants, ZygoteKind, check_names
 from fact_magics.sandbox.threads import run_in
 from fact_magics.sandbox.warden import Warden
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 _PREFIX = "fact_magics-"
 _WARM = 2
 _TRIES = 3
-_BARE: tuple[Grants, tuple[str, ...]] = (Grants(), ())
+_BARE = ZygoteKind()
 
 
 class ZygotePool:
-    """Keep zygotes by permissions and preloaded modules, and close the least recently used ones."""
+    """Keep zygotes of several kinds, and close the least recently used ones."""
 
     def __init__(self, size: int, limits: Limits, *, strict: bool) -> None:
         self._warm = min(_WARM, size)
@@ -58,7 +58,7 @@ class ZygotePool:
         """Start one zygote, which reports the layers in force, and begin to start more."""
         self._base = self._make_base()
         self._files.submit(_remove_abandoned, self._base.parent)
-        first = await self._spawn(*_BARE, busy=False)
+        first = await self._spawn(_BARE, busy=False)
         self.layers = first.layers
         if self._strict and "scopes" not in self.layers:
             raise IsolationError(
@@ -82,12 +82,13 @@ class ZygotePool:
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
         """Run one call on a zygote of its kind."""
-        grants = Grants.parse(call.permissions)
-        preload = preload_for(call.imports, call.source)
+        kind = ZygoteKind(
+            Grants.parse(call.permissions), preload_for(call.imports, call.source), call.hash_seed
+        )
         tries = _TRIES
         while True:
             try:
-                warden = await self._take(grants, preload)
+                warden = await self._take(kind)
                 return await warden.run(call, on_printed)
             except ZygoteLostError as lost:  # the call had not begun
                 tries -= 1
@@ -112,8 +113,7 @@ class ZygotePool:
         zygotes = tuple(warden.inspect() for warden in self._wardens)
         return Inspection(zygotes, self._base, len(self._tasks))
 
-    async def _take(self, grants: Grants, preload: tuple[str, ...]) -> Warden:
-        kind = (grants, preload)
+    async def _take(self, kind: ZygoteKind) -> Warden:
         idle = [
             warden for warden in self._wardens if warden.kind == kind and warden.alive and not warden.busy
         ]
@@ -124,7 +124,7 @@ class ZygotePool:
             self._wardens.append(warden)
             return warden
         self._make_room()
-        spawning = asyncio.create_task(self._spawn(grants, preload, busy=True))
+        spawning = asyncio.create_task(self._spawn(kind, busy=True))
         try:
             return await asyncio.shield(spawning)
         except asyncio.CancelledError:
@@ -136,17 +136,16 @@ class ZygotePool:
         """Keep a zygote for the next call if its own call was cancelled before the zygote had started."""
         (await spawning).busy = False
 
-    async def _spawn(self, grants: Grants, preload: tuple[str, ...], *, busy: bool) -> Warden:
+    async def _spawn(self, kind: ZygoteKind, *, busy: bool) -> Warden:
         assert self._base is not None  # noqa: S101 - set by start(), which comes first
         self._refuse_if_closed()
         if not self._base.is_dir():  # systems remove old temporary files
             self._removal.detach()
             self._base = self._make_base()
-        await check_names(grants.net)
+        await check_names(kind.grants.net)
         warden = Warden(
-            grants,
+            kind,
             self._limits,
-            preload,
             self._base / str(next(self._numbers)),
             spawner=self._spawner,
             files=self._files,
@@ -166,16 +165,17 @@ class ZygotePool:
             raise closed()
 
     def _replace(self, warden: Warden) -> None:
-        """Remove a zygote that ended by itself, and start another one."""
+        """Remove a zygote that was lost, and start another one."""
         if warden in self._wardens:
             self._wardens.remove(warden)
             self._later(warden.aclose())
-            if warden.worked:  # else the next one would probably fail too
+            if warden.worked:  # otherwise a new zygote would probably fail too
                 self._top_up()
 
     def _make_room(self) -> None:
         idle = [warden for warden in self._wardens if not warden.busy]
-        idle.sort(key=lambda warden: warden.kind == _BARE)  # most tools use bare zygotes: close them last
+        # Most tools use bare zygotes, and only proofs use another hash seed.
+        idle.sort(key=lambda warden: (warden.kind == _BARE, not warden.kind.hash_seed))
         for warden in idle[: max(0, len(self._wardens) + 1 - self._most)]:
             self._wardens.remove(warden)
             self._later(warden.aclose())
@@ -189,7 +189,7 @@ class ZygotePool:
 
     async def _add_bare(self) -> None:
         try:
-            await self._spawn(*_BARE, busy=False)
+            await self._spawn(_BARE, busy=False)
         finally:
             self._coming -= 1
 

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fact_magics.values.literals import dotted_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 # Modules and functions whose results may differ between equal calls or depend on the local time zone.
-_VARYING_MODULES = frozenset({"random", "secrets", "uuid", "tempfile"})
+_VARYING_MODULES = frozenset(
+    {
+        "random", "secrets", "uuid", "tempfile", "dateparser", "faker", "nanoid", "shortuuid", "timeago",
+        "ulid",
+    }
+)  # fmt: skip
 _VARYING_STARS = _VARYING_MODULES | {"time", "os", "email.utils"}
 _VARYING_CALLS = frozenset(
     {
         "time.time", "time.gmtime", "time.ctime", "time.asctime", "time.strftime", "time.mktime",
-        "os.times", "numpy.random", "utils.formatdate", "utils.make_msgid",
+        "os.times", "numpy.random", "utils.formatdate", "utils.make_msgid", "humanize.naturaldate",
+        "humanize.naturalday", "humanize.naturaltime", "pendulum.tomorrow", "pendulum.yesterday",
+        "torch.rand", "torch.randint", "torch.randn", "torch.randperm",
     }
 )  # fmt: skip
 # Attributes that are treated as varying on every object, because the object may be an alias of an alias.
@@ -25,9 +36,10 @@ _VARYING_NAMES = frozenset(
         "now", "today", "utcnow", "localtime", "time_ns", "monotonic", "monotonic_ns",
         "perf_counter", "perf_counter_ns", "process_time", "process_time_ns", "thread_time",
         "thread_time_ns", "clock_gettime", "clock_gettime_ns", "urandom", "getrandom", "getpid", "getppid",
+        "as_completed", "imap_unordered",
     }
 )  # fmt: skip
-# The hash of a string differs between processes, and equal objects have different ids.
+# Equal objects have different ids, and the hash of an object may be made from its id.
 _VARYING_BUILTINS = frozenset({"hash", "id"})
 # These functions read the clock if an argument is "now" or "today".
 _READING_NOW = frozenset({"datetime64", "Timestamp", "to_datetime", "Period", "DatetimeIndex"})
@@ -39,6 +51,60 @@ _STEADY_NAMES = frozenset(
         "tempfile.SpooledTemporaryFile",
     }
 )  # fmt: skip
+# Functions that depend only on their arguments if they are called with so many.
+_GENERATORS = {
+    f"random.{name}": 1
+    for name in (
+        "Random",
+        "default_rng",
+        "RandomState",
+        "PCG64",
+        "Philox",
+        "MT19937",
+        "SFC64",
+        "SeedSequence",
+    )
+}
+_DEPENDING_ON_ARGUMENTS = {"time.gmtime": 1, "time.asctime": 1, "time.strftime": 2, **_GENERATORS}
+# Functions, methods and classes of data libraries that are random unless an argument gives a seed.
+_UNSEEDED = frozenset(
+    """
+    sample shuffle permutation permuted resample train_test_split rvs bootstrap permutation_test
+    monte_carlo_test differential_evolution dual_annealing basinhopping kmeans kmeans2 Sobol Halton
+    LatinHypercube permutation_importance make_blobs make_circles make_classification
+    make_friedman1 make_moons make_regression make_s_curve make_swiss_roll
+    ShuffleSplit StratifiedShuffleSplit GroupShuffleSplit RandomizedSearchCV
+    KMeans MiniBatchKMeans BisectingKMeans SpectralClustering GaussianMixture BayesianGaussianMixture
+    DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier ExtraTreeRegressor RandomForestClassifier
+    RandomForestRegressor ExtraTreesClassifier ExtraTreesRegressor RandomTreesEmbedding BaggingClassifier
+    BaggingRegressor AdaBoostClassifier AdaBoostRegressor GradientBoostingClassifier GradientBoostingRegressor
+    HistGradientBoostingClassifier HistGradientBoostingRegressor IsolationForest MLPClassifier MLPRegressor
+    BernoulliRBM SGDClassifier SGDRegressor SGDOneClassSVM Perceptron PassiveAggressiveClassifier
+    PassiveAggressiveRegressor LinearSVC LinearSVR RANSACRegressor TheilSenRegressor TSNE MDS UMAP
+    SpectralEmbedding TruncatedSVD FastICA NMF MiniBatchNMF LatentDirichletAllocation DictionaryLearning
+    MiniBatchDictionaryLearning MiniBatchSparsePCA SparsePCA FactorAnalysis GaussianRandomProjection
+    SparseRandomProjection RBFSampler Nystroem QuantileTransformer IterativeImputer EllipticEnvelope MinCovDet
+    spring_layout louvain_communities gnp_random_graph gnm_random_graph erdos_renyi_graph
+    barabasi_albert_graph watts_strogatz_graph newman_watts_strogatz_graph powerlaw_cluster_graph
+    """.split()  # noqa: SIM905
+)
+_SPLITTERS = frozenset({"KFold", "StratifiedKFold", "StratifiedGroupKFold"})  # random if shuffle=True
+_SEEDS = frozenset({"seed", "random_state", "random_seed", "rng", "generator"})
+# Packages that take SQL, and SQL that reads the clock or randomness, in several dialects.
+_SQL_PACKAGES = frozenset(
+    """
+    sqlite3 aiosqlite duckdb sqlalchemy sqlmodel peewee polars pandasql ibis psycopg psycopg2 pymysql MySQLdb
+    """.split()  # noqa: SIM905
+)
+_VARYING_SQL = re.compile(
+    r"""\b(?:random|rand|randomblob|gen_random_uuid|newid|uuid|uuidv[47]|now|today|getdate|sysdate|curdate|curtime
+        |get_current_\w+|transaction_timestamp|statement_timestamp|clock_timestamp)\s*\(
+    |\b(?:date|time|datetime|julianday|unixepoch)\s*\(\s*(?:\)|'subsec)
+    |\b(?:current_timestamp|current_date|current_time|localtime|localtimestamp)\b
+    |\busing\s+sample\b|\btablesample\b
+    |'(?:now|today|yesterday|tomorrow)'|^\s*now\s*$""",
+    re.IGNORECASE | re.VERBOSE,
+)
 # Modules that only compute. If a module is missing here, some answers are not cached. If a module is here by
 # mistake, a cached answer may be wrong.
 COMPUTING = frozenset(
@@ -66,28 +132,203 @@ def reaches_out(node: ast.AST) -> bool:
 
 def varies(nodes: Sequence[ast.AST]) -> bool:
     """Tell whether a module reads the clock, randomness or anything else that differs between equal calls."""
-    original = _aliases(nodes)
-    builtin = _VARYING_BUILTINS - {name for node in nodes for name in bound_names(node)}
-    return any(_node_varies(node, original, builtin) for node in nodes)
+    return _Module(nodes).varies
 
 
-def _node_varies(node: ast.AST, original: dict[str, str], builtin: frozenset[str]) -> bool:
-    match node:
-        case ast.Import(names):
-            return any(f"{alias.name}.".startswith("numpy.random.") for alias in names)
-        case ast.ImportFrom(module, names):
-            module = module or ""
-            if f"{module}.".startswith("numpy.random."):
+@dataclass(frozen=True)
+class _Module:
+    """The nodes of a module, and what the judgement of one node needs to know of the others."""
+
+    nodes: Sequence[ast.AST]
+
+    @cached_property
+    def varies(self) -> bool:
+        """Whether any node reads something that differs between equal calls."""
+        return any(map(self._node_varies, self.nodes))
+
+    @cached_property
+    def _original(self) -> dict[str, str]:
+        return _aliases(self.nodes)
+
+    @cached_property
+    def _builtin(self) -> frozenset[str]:
+        return _VARYING_BUILTINS - {name for node in self.nodes for name in bound_names(node)}
+
+    @cached_property
+    def _packages(self) -> frozenset[str]:
+        return frozenset(name.partition(".")[0] for name in _imported(self.nodes))
+
+    @cached_property
+    def _uses_libraries(self) -> bool:
+        return not self._packages <= sys.stdlib_module_names
+
+    @cached_property
+    def _defined(self) -> frozenset[str]:
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        return frozenset(node.name for node in self.nodes if isinstance(node, kinds))
+
+    @cached_property
+    def _plain_text(self) -> frozenset[int]:
+        """The ids of docstrings and of other constants that are statements of their own."""
+        return frozenset(id(node.value) for node in self.nodes if isinstance(node, ast.Expr))
+
+    @cached_property
+    def _from_arguments(self) -> frozenset[int]:
+        """The ids of the nodes that name a function in a call whose arguments alone decide the result."""
+        found: set[int] = set()
+        for node in self.nodes:
+            if isinstance(node, ast.Call) and self._depends_on_arguments(node):
+                function = node.func
+                found |= (
+                    {id(function), id(function.value)}
+                    if isinstance(function, ast.Attribute)
+                    else {id(function)}
+                )
+        return frozenset(found)
+
+    @cached_property
+    def _seeded(self) -> frozenset[str]:
+        """The names of variables that are assigned generators with a seed."""
+        return frozenset(
+            target.id
+            for node in self.nodes
+            if isinstance(node, ast.Assign) and self._is_seeded(node.value)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        )
+
+    @cached_property
+    def _none_by_default(self) -> frozenset[str]:
+        """The names of parameters whose default is None."""
+        found: set[str] = set()
+        for node in self.nodes:
+            if isinstance(node, ast.arguments):
+                places = [*node.posonlyargs, *node.args]
+                pairs = [*zip(reversed(places), reversed(node.defaults), strict=False)]
+                pairs += [
+                    (one, value)
+                    for one, value in zip(node.kwonlyargs, node.kw_defaults, strict=True)
+                    if value
+                ]
+                found |= {one.arg for one, value in pairs if _is_constant(value, None)}
+        return frozenset(found)
+
+    @cached_property
+    def _sources(self) -> dict[str, str]:
+        """The last part of the module, and the name in it, of each name that is imported from a module."""
+        return {
+            alias.asname or alias.name: f"{(node.module or '').rpartition('.')[2]}.{alias.name}"
+            for node in self.nodes
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+
+    def _may_be_none(self, node: ast.expr) -> bool:
+        return _is_constant(node, None) or (isinstance(node, ast.Name) and node.id in self._none_by_default)
+
+    def _given(self, call: ast.Call) -> list[ast.expr]:
+        """List the arguments of a call that can't be None, as far as the source shows."""
+        values = [*call.args, *(keyword.value for keyword in call.keywords)]
+        return [value for value in values if not self._may_be_none(value)]
+
+    def _depends_on_arguments(self, call: ast.Call) -> bool:
+        needed = _DEPENDING_ON_ARGUMENTS.get(self._dotted(call.func))
+        return needed is not None and len(self._given(call)) >= needed
+
+    def _is_seeded(self, node: ast.expr) -> bool:
+        return (
+            isinstance(node, ast.Call) and self._dotted(node.func) in _GENERATORS and bool(self._given(node))
+        )
+
+    def _dotted(self, function: ast.expr) -> str:
+        if isinstance(function, ast.Attribute):
+            return f"{_last_name(function.value, self._original)}.{function.attr}"
+        return self._sources.get(function.id, "") if isinstance(function, ast.Name) else ""
+
+    def _node_varies(self, node: ast.AST) -> bool:
+        match node:
+            case ast.Import(names):
+                return any(f"{alias.name}.".startswith("numpy.random.") for alias in names)
+            case ast.ImportFrom(module, names):
+                return any(self._import_varies(module or "", alias) for alias in names)
+            case ast.Attribute(value, name):
+                if id(node) in self._from_arguments:
+                    return False
+                return _name_varies(_last_name(value, self._original), name)
+            case ast.Call(function):
+                return self._call_varies(node, _last_name(function, self._original))
+            case ast.Constant(str(text)):
+                return (
+                    not self._packages.isdisjoint(_SQL_PACKAGES)
+                    and id(node) not in self._plain_text
+                    and _VARYING_SQL.search(text) is not None
+                )
+        return isinstance(node, ast.Name) and node.id in self._builtin
+
+    def _import_varies(self, module: str, alias: ast.alias) -> bool:
+        if alias.name == "*":
+            return module in _VARYING_STARS or f"{module}.".startswith("numpy.random.")
+        dotted = f"{module.rpartition('.')[2]}.{alias.name}"
+        if dotted in _DEPENDING_ON_ARGUMENTS and dotted not in _STEADY_NAMES:
+            return not self._only_called_with_arguments(alias.asname or alias.name)
+        return f"{module}.".startswith("numpy.random.") or _name_varies(module, alias.name)
+
+    def _only_called_with_arguments(self, name: str) -> bool:
+        return all(
+            id(node) in self._from_arguments
+            for node in self.nodes
+            if isinstance(node, ast.Name) and node.id == name
+        )
+
+    def _call_varies(self, node: ast.Call, called: str) -> bool:
+        given = self._given(node)
+        if called in ("Random", "astimezone"):
+            return not given
+        if called == "fromtimestamp":
+            return len(given) < 2
+        if called in _READING_NOW and any(
+            isinstance(value, ast.Constant) and value.value in ("now", "today") for value in given
+        ):
+            return True
+        return self._uses_libraries and self._library_varies(node, called)
+
+    def _library_varies(self, node: ast.Call, called: str) -> bool:
+        keywords = {one.arg: one.value for one in node.keywords}
+        if called == "parse" and "dateutil" in self._packages:
+            return "default" not in keywords  # it takes what the text lacks from the current date
+        is_random = called in _UNSEEDED or called.startswith("random_")
+        if called in _SPLITTERS:
+            is_random = "shuffle" in keywords and not _is_constant(keywords["shuffle"], False)
+        if not is_random or self._gets_seed(node, keywords):
+            return False
+        if isinstance(node.func, ast.Name):
+            return node.func.id not in self._defined
+        receiver = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+        is_seeded = self._is_seeded(receiver) or (
+            isinstance(receiver, ast.Name) and receiver.id in self._seeded
+        )
+        return not is_seeded
+
+    def _gets_seed(self, node: ast.Call, keywords: dict[str | None, ast.expr]) -> bool:
+        if any(not self._may_be_none(value) for name, value in keywords.items() if name in _SEEDS):
+            return True
+        # The first argument of `shuffle` in polars is the seed.
+        match node:
+            case ast.Call(ast.Attribute(attr="shuffle"), [ast.Constant(int()), *_]):
                 return True
-            return any(
-                (alias.name == "*" and module in _VARYING_STARS) or _name_varies(module, alias.name)
-                for alias in names
-            )
-        case ast.Attribute(value, name):
-            return _name_varies(_last_name(value, original), name)
-        case ast.Call(function):
-            return _call_varies(node, _last_name(function, original))
-    return isinstance(node, ast.Name) and node.id in builtin
+        return False
+
+
+def _imported(nodes: Sequence[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+def _is_constant(node: ast.expr, value: object) -> bool:
+    return isinstance(node, ast.Constant) and node.value is value
 
 
 def _name_varies(module: str, name: str) -> bool:
@@ -96,18 +337,6 @@ def _name_varies(module: str, name: str) -> bool:
     if dotted in _STEADY_NAMES:
         return False
     return dotted in _VARYING_CALLS or name in _VARYING_NAMES or last in _VARYING_MODULES
-
-
-def _call_varies(node: ast.Call, called: str) -> bool:
-    values = [*node.args, *(keyword.value for keyword in node.keywords)]
-    given = [value for value in values if not (isinstance(value, ast.Constant) and value.value is None)]
-    if called in ("Random", "astimezone"):
-        return not given
-    if called == "fromtimestamp":
-        return len(given) < 2
-    return called in _READING_NOW and any(
-        isinstance(value, ast.Constant) and value.value in ("now", "today") for value in given
-    )
 
 
 def _last_name(node: ast.expr, original: dict[str, str]) -> str:

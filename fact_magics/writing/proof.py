@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,17 +14,22 @@ from fact_magics.sandbox.outcome import Call, Outcome, ToolError
 from fact_magics.text import one_line
 from fact_magics.tool import SHELF, Returned, Status
 from fact_magics.writing.checks import check
-from fact_magics.writing.verdict import holds
+from fact_magics.writing.enlarging import enlarge
+from fact_magics.writing.verdict import answer_of, blame_hashing, holds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping
 
     from fact_magics.permissions import Protected
     from fact_magics.signature.source import ToolSource
-    from fact_magics.tool import Attempt, Example, ToolSpec
+    from fact_magics.tool import Attempt, Example, ToolSpec, Verdict
 
 # The number of characters of a failed example's result that are shown before a permission hint.
 _BESIDE_HINT = 160
+# Of the first 200 seeds, this one reorders the most of the sets of two short words, compared with seed 0.
+_OTHER_HASH_SEED = 25
+_LARGER_SECONDS = 1.0  # a larger input may take far longer
+_STOPPED = (Status.TIMEOUT, Status.LIMIT)
 
 
 class Runs(Protocol):
@@ -100,30 +107,82 @@ class Prover:
             attempt.status, attempt.reason = Status.ERROR, "; ".join(attempt.failures)
             return None
         attempt.status = Status.OK
-        return Accepted(source, source.varies or not steady, attempt)
+        varies = source.varies or not steady
+        if not varies and not spec.permissions:
+            varies = not await self._answers_alike(source, spec, attempt)
+        return Accepted(source, varies, attempt)
 
     async def _run_examples(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> bool:
-        """Run the examples; return False if the first one gave two different answers in two runs."""
+        """Run the examples; return False if one of them gave two different answers in two runs."""
         total, steady = len(spec.examples), True
         for number, example in enumerate(spec.examples, start=1):
             self.emit(PhaseChanged("proving", f"{number}/{total}"))
-            outcome = await self._run_example(source, spec, example, attempt)
-            verdict = holds(example, source.signature, outcome)
+            outcome, verdict, same = await self._judge(source, spec, example, attempt)
+            steady = steady and same
             if not verdict.holds and (hint := self._hint(outcome, spec)):
                 verdict = replace(verdict, got=f"{one_line(verdict.got, _BESIDE_HINT)} {hint}")
             attempt.verdicts.append(verdict)
             self.emit(ExampleProven(number, total, verdict))
-            if outcome.status in (Status.TIMEOUT, Status.LIMIT):
+            if outcome.status in _STOPPED:
                 break  # the other examples would probably reach the limit too
-            if number == 1 and isinstance(example.expected, Returned) and verdict.holds:
-                again = await self._run_example(source, spec, example, attempt)
-                steady = again.result == outcome.result
         attempt.failures = tuple(
             f"{verdict.example.source} should give {verdict.expected}, but gave {verdict.got}"
             for verdict in attempt.verdicts
             if not verdict.holds
         )
         return steady
+
+    async def _judge(
+        self, source: ToolSource, spec: ToolSpec, example: Example, attempt: Attempt
+    ) -> tuple[Outcome, Verdict, bool]:
+        """Run one example with two hash seeds, and judge it; False if its answer varies with one of them.
+
+        A tool with permissions is run once: its answer may depend on what it reaches, and it may change that.
+        """
+        if spec.permissions:
+            outcome = await self._run_example(source, spec, example, attempt)
+            return outcome, holds(example, source.signature, outcome), True
+        async with _beside(
+            self._run_example(source, spec, example, attempt, hash_seed=_OTHER_HASH_SEED)
+        ) as running:
+            outcome = await self._run_example(source, spec, example, attempt)
+            verdict = holds(example, source.signature, outcome)
+            if outcome.status in _STOPPED:
+                return outcome, verdict, True
+            other = await running
+        if other.status in _STOPPED or answer_of(other) == answer_of(outcome):
+            return outcome, verdict, True
+        again = await self._run_example(source, spec, example, attempt)
+        if answer_of(again) != answer_of(outcome):
+            return outcome, verdict, False
+        return outcome, blame_hashing(verdict, holds(example, source.signature, other)), True
+
+    async def _answers_alike(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> bool:
+        """Tell whether the tool answers an input alike that is larger than those of the examples.
+
+        The answer may be an error, because nobody said what to expect of this input.
+        """
+        signature = source.signature
+        returning = [example for example in spec.examples if isinstance(example.expected, Returned)]
+        if not returning or signature.takes_paths:
+            return True
+        largest = max(returning, key=lambda example: len(example.source))
+        larger = enlarge(signature, signature.bind(largest.args, largest.kwargs))
+        if larger is None:
+            return True
+        call = replace(
+            _call(source, spec, attempt, signature.wire(signature.validate(larger))),
+            timeout_seconds=min(spec.timeout_seconds, _LARGER_SECONDS),
+        )
+        # One after the other, so that the clock moves on between them.
+        first = await self.sandbox.run(call)
+        if first.status in _STOPPED:
+            return True
+        other = await self.sandbox.run(replace(call, hash_seed=_OTHER_HASH_SEED))
+        if other.status in _STOPPED or answer_of(other) == answer_of(first):
+            return True
+        # If only the hash seed makes the difference, every run of the tool still answers alike.
+        return answer_of(await self.sandbox.run(call)) == answer_of(first)
 
     async def _execute_module(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> None:
         """Check that the module can be executed; used if there are no examples."""
@@ -138,7 +197,7 @@ class Prover:
         attempt.failures = (f"The module can't be executed: {happened} {self._hint(outcome, spec)}".rstrip(),)
 
     async def _run_example(
-        self, source: ToolSource, spec: ToolSpec, example: Example, attempt: Attempt
+        self, source: ToolSource, spec: ToolSpec, example: Example, attempt: Attempt, *, hash_seed: int = 0
     ) -> Outcome:
         signature = source.signature
         passed: tuple[PassedFile, ...] = ()
@@ -156,13 +215,24 @@ class Prover:
             return Outcome(Status.ERROR, None, refused, "", 0.0, None, ())
         call = _call(source, spec, attempt, arguments)
         granted = (*spec.permissions, *(file.permission for file in passed))
-        return await self.sandbox.run(replace(call, permissions=granted))
+        return await self.sandbox.run(replace(call, permissions=granted, hash_seed=hash_seed))
 
     def _hint(self, outcome: Outcome, spec: ToolSpec) -> str:
         """Suggest the permission that the candidate needed but did not have."""
         if outcome.error is None or self.files is None:
             return ""
         return denial_hint(outcome.error.denied, spec.permissions, self.files.protected)
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[object, object, Outcome]) -> AsyncIterator[asyncio.Task[Outcome]]:
+    """Start `work` and end it with the block, so that nothing of it is left."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def shortcomings(spec: ToolSpec, attempt: Attempt) -> tuple[str, tuple[str, ...]]:

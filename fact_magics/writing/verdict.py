@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from math import isclose, isnan
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 _RELATIVE = 1e-9
 _SHOWN = 300
 _MATCHED_SET = 1_000
+_BY_HASHING = (
+    "in one of two runs, which differed only in how Python hashes text. A set has no order of its own: "
+    "sort its items, or keep the order of the input with dict.fromkeys"
+)
 
 
 def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
@@ -46,6 +51,23 @@ def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
     if returned and not same and shown == end:
         end = f"{end} ({_first_difference(expected.value, got)})"
     return Verdict(same, shown, end, example)
+
+
+def answer_of(outcome: Outcome) -> tuple[bytes | None, str, str]:
+    """Return what a caller gets from a call: the result, or the type and the message of the exception."""
+    error = outcome.error
+    return (outcome.result, error.type_name, error.message) if error else (outcome.result, "", "")
+
+
+def blame_hashing(verdict: Verdict, other: Verdict) -> Verdict:
+    """Judge an example that was run with two hash seeds, and gave another answer with each.
+
+    It does not hold if it holds with one of them only: then it holds by luck.
+    """
+    if verdict.holds == other.holds:
+        return verdict
+    got = one_line((other if verdict.holds else verdict).got, _SHOWN - len(_BY_HASHING))
+    return replace(verdict, holds=False, got=f"{got} {_BY_HASHING}")
 
 
 def _as_annotated(expected: Returned, signature: Signature) -> object:
