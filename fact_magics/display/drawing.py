@@ -226,7 +226,8 @@ class Drawing:
             look.dash = min(filter(None, (dash, look.dash)), default=None)
         element.cost += look.cost + _CHARACTER * element.characters + sum(map(len, attributes.values())) / 100
         lists = _LISTS.intersection(attributes)
-        element.cost += _PER_NUMBER * sum(len(numbers(attributes[name])) for name in lists)
+        each = _CHARACTER if tag in ("text", "tspan") else _PER_NUMBER  # numbers that place single letters
+        element.cost += each * sum(len(numbers(attributes[name])) for name in lists)
         self._is_animated |= look.is_animated
         if tag in _ANIMATIONS:
             self._is_animated = True
@@ -262,6 +263,8 @@ class Drawing:
 
     def _apply(self, rules: list[Rule]) -> None:
         """Add what stylesheets ask for, and what it costs to find the elements that they select."""
+        if not rules:
+            return
         by_key: dict[str, list[_Element]] = defaultdict(list)
         present: set[str] = set()
         for element in self._elements:

@@ -14,7 +14,7 @@ from fact_magics.display.words import byte_size
 _BYTES = 2_000_000
 _TOO_LARGE = "too large to show here"
 _SVG_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml\b|!--|!DOCTYPE\s+svg\b|svg\b)")
-_DECLARATION = re.compile(r"\A\ufeff?\s*(?:<\?xml\b[^>]{0,200}\?>\s*)?")
+_DECLARATION = re.compile(r"\A\ufeff?\s*(?:<\?xml\s[^>]{0,200}\?>\s*)?")
 _ROOT_WITHIN = 4_096
 _LENGTH = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:px)?\s*\Z")
 # Most pictures are made for a white page; one with a transparent background may be invisible on a black page.

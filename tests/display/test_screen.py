@@ -186,6 +186,12 @@ class TestInRecords:
         assert shown.plain == "\n\ndone\n\nnow"
         assert parse(shown.html).text == shown.plain + "\n"
 
+    def test_text_that_changes_its_colour_at_each_character_stays_small(self, parse):
+        printed = "".join(f"\x1b[{31 + n % 6}mx" for n in range(20_000))
+        shown = printed_text(printed)
+        assert shown.plain == parse(shown.html).text == "x" * 20_000
+        assert len(parse(shown.html).all("span")) == 3_000
+
     def test_what_is_too_long_is_cut_with_a_note_in_both_forms(self):
         shown = printed_text("\r" + "x" * 50_000)
         for form in (shown.html, shown.plain):
