@@ -46,6 +46,8 @@ _ELEMENTS = 100_000
 _DEPTH = 200
 _HTML_DEPTH = 20
 _SIDE = 20_000  # pixels
+_LONGEST = 100  # characters of a width
+_APPLIED = 200_000  # rules with effects, each counted for each element that it selects
 
 _ELEMENT = 2
 _CHARACTER = 2
@@ -59,7 +61,7 @@ _REFERRED = {"mask": LAYER, "pattern": 50, "filter": 100}
 _SLOW = "feTurbulence feConvolveMatrix feMorphology feDiffuseLighting feSpecularLighting feDisplacementMap"
 _SLOW_PRIMITIVES = frozenset(_SLOW.split())
 _ANIMATIONS = frozenset({"animate", "animateColor", "animateMotion", "animateTransform", "set", "discard"})
-_NOT_TO_ANIMATE = ("href", "dasharray", "class", "style")
+_NOT_TO_ANIMATE = ("href", "dasharray", "class", "style", "filter", "mask", "clip-path")
 _NOT_DRAWN = frozenset({"title", "desc", "metadata", "style", "script"})
 _LISTS = frozenset({"d", "points", "x", "y", "dx", "dy", "rotate", "values"})
 _LOOK = "fill filter mask clip-path mix-blend-mode stroke-dasharray vector-effect"
@@ -107,8 +109,11 @@ class _Element:
 
     def refers(self) -> Iterator[tuple[str, int]]:
         """Yield the identifiers of the elements that it draws, and how often it draws each."""
+        points = 1
+        if any(at_each_point for _, at_each_point in self.look.refers):
+            points += len(numbers(self.outline))
         for name, at_each_point in self.look.refers:
-            yield name, 1 + len(numbers(self.outline)) if at_each_point else 1
+            yield name, points if at_each_point else 1
         if self.tag not in _LINKS:
             for address in filter(None, map(self.attributes.get, _HREFS)):
                 found = _TARGET.match(address)
@@ -208,7 +213,7 @@ class Drawing:
         self._apply([rule for sheet in sheets for rule in rules(sheet)])
         self._add_dashes(size)
         total = self._total()
-        if total > _BUDGET:
+        if not total <= _BUDGET:  # it is not a number if lengths are infinite
             raise RefusedError("drawing it would take too long")
         if self._is_animated and total > _ANIMATED_BUDGET:
             raise RefusedError("drawing it again for each step of its animation would take too long")
@@ -231,7 +236,9 @@ class Drawing:
         self._is_animated |= look.is_animated
         if tag in _ANIMATIONS:
             self._is_animated = True
-            element.cost += ANIMATION
+            # The values of an animation may be paths.
+            count = len(numbers(" ".join(attributes.values())))
+            element.cost += ANIMATION + count * count / _FILLED
             if attributes.get("attributeName", "").endswith(_NOT_TO_ANIMATE):
                 raise RefusedError("its animation changes more than colours and places")
         elif tag == "feImage":
@@ -275,13 +282,15 @@ class Drawing:
             by_key[element.tag.rpartition(" ")[2]].append(element)
             present.update((*classes, *element.attributes.values()))
         depth = 1 + max(element.depth for element in self._elements)
-        steps = 0
+        steps = applied = 0
         for rule in rules:
             selected = self._elements if rule.key == "*" else by_key.get(rule.key, [])
+            applies = not rule.look.is_plain and rule.needs <= present
             steps += len(selected) * rule.steps(depth)
-            if steps > _STEPS_PER_UNIT * _BUDGET:
+            applied += len(selected) * applies
+            if steps > _STEPS_PER_UNIT * _BUDGET or applied > _APPLIED:
                 raise RefusedError("its stylesheet would take too long to apply")
-            if not rule.look.is_plain and rule.needs <= present:
+            if applies:
                 for element in selected:
                     self._is_animated |= rule.look.is_animated
                     element.cost += rule.look.cost
@@ -378,6 +387,8 @@ def read(document: bytes) -> Drawing | None:
 
 def _pixels(length: str) -> float:
     """Return a length in pixels; a part of the page's width counts as 0."""
+    if len(length) > _LONGEST:
+        return _SIDE + 1
     found = _LENGTH.match(length.lower())
     return max(numbers(found[1]), default=0.0) * _UNITS.get(found[2], 1.0) if found else 0.0
 

@@ -16,7 +16,7 @@ _TOO_LARGE = "too large to show here"
 _SVG_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml\b|!--|!DOCTYPE\s+svg\b|svg\b)")
 _DECLARATION = re.compile(r"\A\ufeff?\s*(?:<\?xml\s[^>]{0,200}\?>\s*)?")
 _ROOT_WITHIN = 4_096
-_LENGTH = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:px)?\s*\Z")
+_LENGTH = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:px\s*)?\Z")
 # Most pictures are made for a white page; one with a transparent background may be invisible on a black page.
 _STYLE = "max-width:100%;max-height:40em;background:#fff;margin:0.3em 0"
 

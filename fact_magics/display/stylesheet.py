@@ -10,12 +10,12 @@ SPACES = " \t\r\n\f"
 
 # The syntax is read in a simple way, so whatever could be read in two ways is refused.
 _STRING = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_COMMENT = re.compile(r"/\*(?:.*?\*/|.*)", re.DOTALL)
 _BRACE = re.compile(r"([{}])")
-_FUNCTION = re.compile(r"([\w-]*)\(")
+_FUNCTION = re.compile(r"(?<![\w-])([\w-]*)\(")
 _URL = re.compile(r"url\(\s*(?:\"#([\w.:-]+)\"|'#([\w.:-]+)'|#([\w.:-]+))\s*\)", re.IGNORECASE)
 _URL_BEGINNING = re.compile(r"url\(", re.IGNORECASE)
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3}(?!\d))?")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _DASHES = re.compile(r"[\d.eE+\-,\s]*(?:(?:px|pt|mm|cm|in)[\d.eE+\-,\s]*)*")
 _NAME = r"[\w\-\u0080-\U0010ffff]+"
 _NAMES = re.compile(rf"[.#]({_NAME})")
@@ -24,7 +24,9 @@ _ATTRIBUTE = re.compile(r"\[[^\]]*\]")
 _ATTRIBUTE_VALUE = re.compile(r"\[[\w-]+=[\"']([^\"'\]]*)[\"']\]")
 _PSEUDO = re.compile(rf"::?{_NAME}(?:\([^()]*\))?")
 _COMBINATOR = re.compile(rf"[{SPACES}>+]+")
-_CLEAR_SELECTOR = re.compile(rf"(?:{_NAME}|[*.#:{SPACES}>+,()=\[\]]|[~^$*|]=|\"[\w .-]*\"|'[\w .-]*')*")
+_CLEAR_SELECTOR = re.compile(
+    rf"(?:[*.#:{SPACES}>+,()=\[\]\w\-\u0080-\U0010ffff]|[~^$|]=|\"[\w .-]*\"|'[\w .-]*')*"
+)
 _SELECTOR_FUNCTIONS = frozenset({"not", "nth-child", "nth-last-child", "nth-of-type", "nth-last-of-type"})
 _HARMLESS = (
     "url rgb rgba hsl hsla hwb lab lch oklab oklch color color-mix light-dark var calc min max clamp "

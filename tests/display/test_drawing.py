@@ -104,6 +104,10 @@ BOMBS = {
     "dashes by a use": '<g stroke-dasharray=".001"><use href="#p"/></g><path id="p" d="M0 0L9000 9000"/>',
     "dashes by a stylesheet": "<style>/* */ path { stroke-dasharray: .0001px }</style><path d='M0 0h900'/>",
     "dashes that are enlarged": '<g transform="scale(1e6)"><path vector-effect="non-scaling-stroke" stroke-dasharray="1" d="M0 0h9"/></g>',
+    "dashes of a tiny length": '<path d="M0 0h9" stroke-dasharray="1e-0000009"/>',
+    "dashes of an infinite line": '<path d="M1e999 0L2e999 0" stroke-dasharray="1e999"/>',
+    "an animation of a path": f'<path><animate attributeName="d" to="{LONG}"/></path>',
+    "an animation of an effect": '<g><set attributeName="filter" to="blur(9px)"/></g>',
     "a long path": f'<path d="{LONG}"/>',
     "long text": f"<text>{'word ' * 40_000}</text>",
     "repeated text": f'<text id="t">{"word " * 1_000}</text>' + '<use href="#t"/>' * 200,
@@ -175,6 +179,29 @@ def test_a_document_that_declares_entities_or_attributes_is_text(document):
 def test_bytes_in_an_encoding_that_browsers_may_read_differently_are_no_drawing():
     assert picture(b'<?xml version="1.0" encoding="cp1252"?>' + svg("").encode()) is None
     assert picture(b'<?xml version="1.0" encoding="utf-8"?>' + svg("").encode()) is not None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"<style>{'/*' * 900_000}</style>",
+        f"<style>{'a' * 1_900_000}{{}}</style>",
+        f"<style>{'a' * 900_000}!{{}}</style>",
+        f"<style>{'*=' * 900_000}!{{}}</style>",
+        f"<style>a{{{'b' * 1_900_000}}}</style>",
+        f"<style>{':a(' * 600_000}{{}}</style>",
+        f"<style>a{{b:{'url( ' * 300_000}}}</style>",
+        f"<style>{'.a,' * 300_000}a{{filter:blur(1px)}}</style>" + '<g class="a"/>' * 1_000,
+        f'<svg width="1{" " * 1_900_000}%"/>',
+        f'<path d="{"1" * 1_900_000}" stroke-dasharray="1"/>',
+        f'<path d="{"0 " * 450_000}" style="{"marker:url(#a);" * 50_000}"/>',
+    ],
+    ids=range(11),
+)
+def test_a_drawing_that_is_hard_to_check_is_checked_in_linear_time(content):
+    """A check that took time in the square of the size would run for hours."""
+    assert picture(svg(content)) is not None
+    assert picture(svg("", f'width="1{" " * 1_900_000}%"')) is not None
 
 
 @pytest.mark.parametrize("path", DRAWINGS, ids=lambda path: path.stem)
