@@ -98,6 +98,8 @@ def folded(summary: str | Html, content: Html, *, is_open: bool = False) -> Html
 _COLOURS = ("#767676", "#d23c37", "#21863a", "#9a6f00", "#2170d0", "#b045a8", "#0f7f86", "#767676")
 # Mixing in the colour of the text around adds contrast; the plain colour is for browsers without color-mix.
 _READABLE = "color:{0};color:color-mix(in srgb,{0} 70%,currentcolor)"
+# Text that changes its colour after each character would become eighty times as long.
+_CHANGES = 3_000
 _MARKS = {
     "b": "font-weight:bold",
     "d": "opacity:0.7",
@@ -109,6 +111,7 @@ _MARKS = {
 def coloured(lines: Iterable[Sequence[tuple[str, str]]], limit: int) -> Html:
     """Show at most `limit` characters of the lines of a `Screen`, in the colours that the text asked for."""
     pieces: list[str | Html] = []
+    changes = 0
     for number, line in enumerate(lines):
         if number:
             pieces.append("\n")
@@ -117,7 +120,8 @@ def coloured(lines: Iterable[Sequence[tuple[str, str]]], limit: int) -> Html:
             shown = run[: max(limit, 0)]
             limit -= len(run)
             if shown:
-                look = ";".join(filter(None, map(_css, style.split())))
+                changes += bool(style)
+                look = ";".join(filter(None, map(_css, style.split()))) if changes <= _CHANGES else ""
                 pieces.append(element("span", shown, style=look) if look else shown)
         if limit <= 0:
             break

@@ -19,6 +19,8 @@ Run = tuple[str, str]
 
 # Longer lines are folded, since a single long line can make a browser slow.
 _WIDTH = 1_000
+# The largest number of runs in a row: each becomes an element of the page, and a view has thousands of rows.
+_RUNS = 100
 _CONTROL = re.compile(
     r"(?P<move>[\n\r\x08])"
     r"|\x1b\[(?P<numbers>[0-9;:]{0,64})(?P<final>[A-Za-z@`~])"
@@ -67,8 +69,9 @@ class _Row:
 
     def _append(self, style: str, text: str) -> None:
         self.width += len(text)
-        if self.runs and self.runs[-1][0] == style:
-            text = self.runs.pop()[1] + text
+        if self.runs and (self.runs[-1][0] == style or len(self.runs) == _RUNS):
+            style, before = self.runs.pop()
+            text = before + text
         self.runs.append((style, text))
 
 

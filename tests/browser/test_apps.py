@@ -30,6 +30,19 @@ COUNT = (
     + "    for i in range(n):\n"
     "        print('counted', i, flush=True)\n        time.sleep(0.2)\n    return n\n"
 )
+DRAW_REQUEST = "%%fact_generate draw\nDraw something.\n\n>>> draw('nothing')\n'nothing'\n"
+DRAW = """def draw(kind: str) -> str:
+    layers = "".join(f'<g id="a{n}">' + f'<use href="#a{n - 1}"/>' * 10 + "</g>" for n in range(1, 10))
+    drawn = {
+        "circle": '<circle cx="60" cy="40" r="30" fill="teal"/>',
+        "uses": '<rect id="a0" width="9" height="9"/>' + layers,
+        "dashes": '<path d="M0 0C1e4 9e3 -1e4 9e3 400 400" stroke="red" stroke-dasharray=".02"/>' * 100,
+        "path": '<path d="M0 0' + "L120 80L60 0L0 80" * 60_000 + '"/>',
+    }
+    if kind not in drawn:
+        return kind
+    return f'<svg xmlns="http://www.w3.org/2000/svg" width="120" height="80">{drawn[kind]}</svg>'
+"""
 ATTACK = (
     '<script>window.owned=1</script><img src=x onerror="window.owned=2"><svg onload=window.owned=3>'
     "[x](javascript:window.owned=4)\x1b[31mred\x1b]8;;javascript:window.owned=5\x07link\x1b[2J\u202egnp.exe"
@@ -153,6 +166,39 @@ class TestJupyterLab:
         keyboard.press("Control+a")
         keyboard.press("Delete")
         keyboard.press("Escape")
+
+    def test_drawings_that_take_too_long_are_not_drawn_live_or_when_the_notebook_is_opened(
+        self, lab, site, pictures
+    ):
+        """One picture is shown; three that would stop the page for minutes are described."""
+        site.server.writes(DRAW)
+        run = "%%fact_run draw\nkind = "
+        kinds = ("circle", "uses", "dashes", "path")
+        site.write("drawings.ipynb", ["%load_ext fact_magics", DRAW_REQUEST, *(run + repr(k) for k in kinds)])
+        lab.open("drawings.ipynb")
+        lab.run_all()
+        lab.done()
+        self.assert_drawn(lab, pictures / "drawings.png")
+        lab.save()
+        lab.page.reload()
+        lab.open("drawings.ipynb")
+        self.assert_drawn(lab, pictures / "drawings opened again.png")
+
+    def assert_drawn(self, lab, picture):
+        """Scroll through all outputs, and wait until the page has drawn each of them."""
+        for cell in range(2, 6):
+            lab.scroll(cell)
+            lab.page.evaluate(
+                "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+            )
+            lab.page.screenshot(path=picture)
+        assert lab.shown().count("not shown, because drawing it would take too long") >= 3
+        lab.scroll(2)
+        images = lab.page.locator(f"{RECORD} img")
+        images.first.wait_for()
+        assert images.count() == 1
+        assert images.first.evaluate("image => image.decode().then(() => image.naturalWidth)") == 120
+        lab.page.screenshot(path=picture)
 
     def test_a_click_stops_the_cell_and_those_queued_behind_it_and_keeps_what_was_written(
         self, lab, site, pictures

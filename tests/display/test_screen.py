@@ -186,6 +186,17 @@ class TestInRecords:
         assert shown.plain == "\n\ndone\n\nnow"
         assert parse(shown.html).text == shown.plain + "\n"
 
+    def test_text_that_changes_its_colour_at_each_character_stays_small(self, parse):
+        line = "".join(f"\x1b[{31 + n % 6}mx" for n in range(20))
+        shown = printed_text("\n".join([line] * 500))
+        assert shown.plain == parse(shown.html).text == "\n".join(["x" * 20] * 500)
+        assert len(parse(shown.html).all("span")) == 3_000
+
+    def test_a_row_has_at_most_a_hundred_styles_and_all_of_its_text(self):
+        [row] = shown("".join(f"\x1b[{31 + n % 6}mx" for n in range(900)))
+        assert len(row) == 100
+        assert "".join(text for _, text in row) == "x" * 900
+
     def test_what_is_too_long_is_cut_with_a_note_in_both_forms(self):
         shown = printed_text("\r" + "x" * 50_000)
         for form in (shown.html, shown.plain):

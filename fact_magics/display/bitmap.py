@@ -1,0 +1,109 @@
+"""PNG, JPEG and GIF files: width, height and frames, read from the file's structure; no pixel is decoded."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from struct import unpack_from
+
+# The largest numbers of pixels: in a still picture, in a frame of an animation, in all frames together.
+_STILL = 50_000_000
+_FRAME = 4_000_000
+_FRAMES = 250_000_000
+# A browser decodes the whole picture again for each scan of a progressive JPEG.
+_SCANNED = 1_000_000_000
+_CHUNKS = 100_000
+_SEGMENTS = 1_000
+_SEGMENTS_WITH_LENGTH = frozenset({0xC4, 0xCC, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+_GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
+
+
+@dataclass(frozen=True, slots=True)
+class Bitmap:
+    """The size of a picture in pixels, the number of its frames, and that of the passes over all pixels."""
+
+    kind: str
+    width: int
+    height: int
+    frames: int = 1
+    scans: int = 1
+
+    @property
+    def pixels(self) -> int:
+        """The number of pixels of one frame."""
+        return self.width * self.height
+
+    @property
+    def fits(self) -> bool:
+        """Whether a browser decodes all of it within a few seconds and a few hundred megabytes."""
+        if self.frames > 1:
+            return self.pixels <= _FRAME and self.pixels * self.frames <= _FRAMES
+        return self.pixels <= _STILL and self.pixels * self.scans <= _SCANNED
+
+
+def bitmap(data: bytes) -> Bitmap | None:
+    """Recognise a file by its first bytes; one whose structure is broken before the picture is none."""
+    try:
+        if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR":
+            return _png(data)
+        if data.startswith((b"GIF87a", b"GIF89a")):
+            return _gif(data)
+        if data.startswith(b"\xff\xd8\xff"):
+            return _jpeg(data)
+    except (struct.error, IndexError):
+        pass
+    return None
+
+
+def _png(data: bytes) -> Bitmap:
+    width, height = unpack_from(">II", data, 16)
+    frames, at = 0, 8
+    for _ in range(_CHUNKS):
+        if at + 8 > len(data):
+            return Bitmap("PNG", width, height, max(1, frames))
+        (length,) = unpack_from(">I", data, at)
+        frames += data[at + 4 : at + 8] == b"fcTL"
+        at += 12 + length
+    return Bitmap("PNG", width, height, _CHUNKS)
+
+
+def _gif(data: bytes) -> Bitmap:
+    width, height = unpack_from("<HH", data, 6)
+    frames, at = 0, 13 + _colours(data[10] if len(data) > 10 else 0)
+    while at < len(data) and data[at] != _GIF_END:
+        if data[at] == _GIF_IMAGE and at + 10 <= len(data):
+            left, top, wide, tall, flags = unpack_from("<HHHHB", data, at + 1)
+            # A frame may reach beyond the size in the header.
+            width, height, frames = max(width, left + wide), max(height, top + tall), frames + 1
+            at += 11 + _colours(flags)
+        elif data[at] == _GIF_EXTENSION:
+            at += 2
+        else:
+            break
+        while at < len(data) and data[at]:
+            at += 1 + data[at]
+        at += 1
+    return Bitmap("GIF", width, height, max(1, frames))
+
+
+def _colours(flags: int) -> int:
+    """Return the length of a GIF's colour table in bytes."""
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _jpeg(data: bytes) -> Bitmap | None:
+    at = 2
+    for _ in range(_SEGMENTS):
+        if data[at] != 0xFF:
+            return None
+        while data[at] == 0xFF:  # a marker may have several of them before it
+            at += 1
+        marker = data[at]
+        if marker in _SEGMENTS_WITH_LENGTH:
+            at += 1 + unpack_from(">H", data, at + 1)[0]
+        elif 0xC0 <= marker <= 0xCF:
+            height, width = unpack_from(">HH", data, at + 4)
+            return Bitmap("JPEG", width, height, scans=max(1, data.count(b"\xff\xda", at)))
+        else:
+            return None
+    return None

@@ -1,0 +1,406 @@
+"""SVG documents: whether a browser draws one within a few seconds, found without drawing it.
+
+A document of two kilobytes can ask for billions of shapes, since an element can be drawn in many places.
+The cost of each element is that of itself, of its children, and of the elements that it refers to. All costs
+are in units of about ten microseconds, as measured in Chromium; they may be too high, but not far too low.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from fact_magics.display.bitmap import bitmap
+from fact_magics.display.stylesheet import (
+    ANIMATION,
+    FILTER,
+    LAYER,
+    SPACES,
+    Look,
+    RefusedError,
+    declarations,
+    numbers,
+    rules,
+)
+from fact_magics.text import shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fact_magics.display.stylesheet import Rule
+
+SVG = "http://www.w3.org/2000/svg"
+"""The namespace of SVG."""
+
+_XHTML = "http://www.w3.org/1999/xhtml"
+_HREFS = ("href", "http://www.w3.org/1999/xlink href")
+
+_BUDGET = 300_000
+# An animation draws everything again for each frame.
+_ANIMATED_BUDGET = 20_000
+_ELEMENTS = 100_000
+_DEPTH = 200
+_HTML_DEPTH = 20
+_SIDE = 20_000  # pixels
+_LONGEST = 100  # characters of a width
+_APPLIED = 200_000  # rules with effects, each counted for each element that it selects
+
+_ELEMENT = 2
+_CHARACTER = 2
+_PER_NUMBER = 0.1
+_PIXELS_PER_UNIT = 1_000
+_DASHES_PER_UNIT = 5
+_STEPS_PER_UNIT = 200
+# Filling a path of n numbers takes time that grows with the square of n, and so does drawing its outline.
+_FILLED, _OUTLINED = 25_000, 400_000
+_REFERRED = {"mask": LAYER, "pattern": 50, "filter": 100}
+_SLOW = "feTurbulence feConvolveMatrix feMorphology feDiffuseLighting feSpecularLighting feDisplacementMap"
+_SLOW_PRIMITIVES = frozenset(_SLOW.split())
+_ANIMATIONS = frozenset({"animate", "animateColor", "animateMotion", "animateTransform", "set", "discard"})
+_NOT_TO_ANIMATE = ("href", "dasharray", "class", "style", "filter", "mask", "clip-path")
+_NOT_DRAWN = frozenset({"title", "desc", "metadata", "style", "script"})
+_LISTS = frozenset({"d", "points", "x", "y", "dx", "dy", "rotate", "values"})
+_LOOK = "fill filter mask clip-path mix-blend-mode stroke-dasharray vector-effect"
+_LOOKS = frozenset(_LOOK.split())
+_NOTES = ("data-", "aria-", "style")
+_SIDES = ("x", "y", "x1", "y1", "x2", "y2", "r", "rx", "ry", "width", "height")
+# What labels consist of. Other elements of HTML can load, hold pages, or have layouts that take very long.
+_LABELS = "div span p br b i em strong code pre small sub sup u a ul ol li section hr"
+_HTML = frozenset(_LABELS.split())
+_LINKS = frozenset({"a", "image", "script", *_ANIMATIONS})
+_TARGET = re.compile(r"\s*#([\w.:-]+)\s*\Z")
+_EMBEDDED = re.compile(r"\s*data:image/(?:png|jpe?g|gif);base64,([\w+/=\s]*)\Z", re.ASCII)
+_LENGTH = re.compile(r"\s*([^%a-z]*(?:e[-+]?\d+)?)\s*(px|pt|pc|in|cm|mm|em|ex|)\s*\Z")
+_UNITS = {"pt": 4 / 3, "pc": 16, "in": 96, "cm": 37.8, "mm": 3.78, "em": 16, "ex": 8}
+
+
+@dataclass(slots=True, eq=False)
+class _Element:
+    """An element, with what it costs by itself, and what it draws.
+
+    Attributes
+    ----------
+    depth, labels : int
+        The number of elements that contain it, and of the HTML elements up to and including itself.
+    dash : float or None
+        Mean length of its dashes, which it may have from an element that contains it.
+    """
+
+    tag: str
+    parent: _Element | None
+    attributes: dict[str, str]
+    look: Look
+    depth: int
+    labels: int
+    cost: float = _ELEMENT
+    characters: int = 0
+    children: list[_Element] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
+    dash: float | None = None
+
+    @property
+    def outline(self) -> str:
+        """The path, or the points, of a shape."""
+        return self.attributes.get("d") or self.attributes.get("points") or ""
+
+    def refers(self) -> Iterator[tuple[str, int]]:
+        """Yield the identifiers of the elements that it draws, and how often it draws each."""
+        points = 1
+        if any(at_each_point for _, at_each_point in self.look.refers):
+            points += len(numbers(self.outline))
+        for name, at_each_point in self.look.refers:
+            yield name, points if at_each_point else 1
+        if self.tag not in _LINKS:
+            for address in filter(None, map(self.attributes.get, _HREFS)):
+                found = _TARGET.match(address)
+                if not found:
+                    raise RefusedError("it refers to something outside of it")
+                yield found[1], 1
+
+
+class _NoDrawingError(Exception):
+    """A document is no SVG, or declares what is not read."""
+
+
+class Drawing:
+    """The elements of a document, collected while it is parsed.
+
+    Attributes
+    ----------
+    root_at : int
+        Where the root element begins, in bytes.
+    has_namespace : bool
+        Whether the root element is in the namespace of SVG.
+    """
+
+    def __init__(self) -> None:
+        self._elements: list[_Element] = []
+        self._open: list[_Element] = []
+        self._is_animated = False
+        self._refused = ""
+        self.root_at = 0
+        self.has_namespace = True
+
+    @property
+    def root(self) -> _Element:
+        """The outermost element."""
+        return self._elements[0]
+
+    def begin(self, name: str, attributes: dict[str, str]) -> None:
+        """Add an element, whose name has its namespace and a space before it."""
+        namespace, _, tag = name.rpartition(" ")
+        parent = self._open[-1] if self._open else None
+        depth, labels = len(self._open), parent.labels if parent else 0
+        if namespace == _XHTML:
+            labels += 1
+            if tag not in _HTML:
+                self._refused = f"it contains the HTML element {shorten(tag, 20)}"
+        elif namespace not in ("", SVG):
+            # Browsers don't draw other elements; editors keep notes in them.
+            tag, attributes = name, {key: attributes[key] for key in ("id", "class") if key in attributes}
+        if depth > _DEPTH or labels > _HTML_DEPTH:
+            self._refused = "its elements are nested too deep"
+        element = _Element(tag, parent, attributes, Look(), depth, labels)
+        self._open.append(element)
+        if len(self._elements) == _ELEMENTS:
+            self._refused = f"it has more than {_ELEMENTS:,} elements"
+            return
+        if parent is not None:
+            parent.children.append(element)
+        self._elements.append(element)
+
+    def end(self, _: str) -> None:
+        """End the innermost element."""
+        self._open.pop()
+
+    def text(self, content: str) -> None:
+        """Add text to the innermost element."""
+        element = self._open[-1]
+        if element.tag == "style":
+            element.pieces.append(content)
+        elif element.tag not in _NOT_DRAWN:
+            element.characters += len(content.strip())
+
+    def instruction(self, target: str, _: str) -> None:
+        """Refuse a stylesheet that is not in the document."""
+        if target == "xml-stylesheet":
+            self._refused = "it refers to something outside of it"
+
+    def problem(self, size: tuple[float, float] | None) -> str:
+        """Say why it is not shown, as the end of a sentence after "because"; empty if it is shown.
+
+        `size` is its width and height in pixels, as far as they are known.
+        """
+        try:
+            self._check(size)
+        except RefusedError as error:
+            return str(error)
+        return ""
+
+    def _check(self, size: tuple[float, float] | None) -> None:
+        if self._refused:
+            raise RefusedError(self._refused)
+        if any(_pixels(self.root.attributes.get(name, "")) > _SIDE for name in ("width", "height")):
+            raise RefusedError(f"it is more than {_SIDE:,} pixels wide or high")
+        for element in self._elements:
+            self._weigh(element)
+        sheets = ["".join(element.pieces) for element in self._elements if element.tag == "style"]
+        self._add_outlines(may_fill=any("fill" in sheet.lower() for sheet in sheets))
+        self._apply([rule for sheet in sheets for rule in rules(sheet)])
+        self._add_dashes(size)
+        total = self._total()
+        if not total <= _BUDGET:  # it is not a number if lengths are infinite
+            raise RefusedError("drawing it would take too long")
+        if self._is_animated and total > _ANIMATED_BUDGET:
+            raise RefusedError("drawing it again for each step of its animation would take too long")
+
+    def _weigh(self, element: _Element) -> None:
+        """Find what an element costs, except its outline, its dashes and what stylesheets add."""
+        tag, attributes = element.tag, element.attributes
+        element.look = look = declarations(attributes["style"]) if "style" in attributes else Look()
+        is_filled, dash = look.is_filled, look.dash
+        for name, value in attributes.items():
+            if name in _LOOKS or ("(" in value and " " not in name and not name.startswith(_NOTES)):
+                look.declare(name, value)
+        if "style" in attributes:  # it wins over the attributes
+            look.is_filled = is_filled and look.is_filled
+            look.dash = min(filter(None, (dash, look.dash)), default=None)
+        element.cost += look.cost + _CHARACTER * element.characters + sum(map(len, attributes.values())) / 100
+        lists = _LISTS.intersection(attributes)
+        each = _CHARACTER if tag in ("text", "tspan") else _PER_NUMBER  # numbers that place single letters
+        element.cost += each * sum(len(numbers(attributes[name])) for name in lists)
+        self._is_animated |= look.is_animated
+        if tag in _ANIMATIONS:
+            self._is_animated = True
+            # The values of an animation may be paths.
+            count = len(numbers(" ".join(attributes.values())))
+            element.cost += ANIMATION + count * count / _FILLED
+            if attributes.get("attributeName", "").endswith(_NOT_TO_ANIMATE):
+                raise RefusedError("its animation changes more than colours and places")
+        elif tag == "feImage":
+            raise RefusedError("one of its filters contains a picture")
+        elif tag.startswith("fe"):
+            element.cost += FILTER * (10 if tag in _SLOW_PRIMITIVES else 1)
+        elif tag == "image":
+            element.cost += self._embedded(attributes)
+
+    def _embedded(self, attributes: dict[str, str]) -> float:
+        cost = 0.0
+        for address in filter(None, map(attributes.get, _HREFS)):
+            if not address.strip().lower().startswith("data:"):
+                continue  # a browser loads nothing for a drawing that is shown as an image
+            found = _EMBEDDED.match(address)
+            embedded = bitmap(b64decode(found[1] + "==")) if found else None
+            if embedded is None or not embedded.fits:
+                raise RefusedError("a picture within it is too large, or is no PNG, JPEG or GIF")
+            self._is_animated |= embedded.frames > 1
+            cost += embedded.pixels * embedded.scans / _PIXELS_PER_UNIT
+        return cost
+
+    def _add_outlines(self, *, may_fill: bool) -> None:
+        for element in self._elements:
+            if not element.outline:
+                continue
+            count = len(numbers(element.outline))
+            element.cost += count * count / (_FILLED if element.look.is_filled or may_fill else _OUTLINED)
+
+    def _apply(self, rules: list[Rule]) -> None:
+        """Add what stylesheets ask for, and what it costs to find the elements that they select."""
+        if not rules:
+            return
+        by_key: dict[str, list[_Element]] = defaultdict(list)
+        present: set[str] = set()
+        for element in self._elements:
+            classes = set(re.split(f"[{SPACES}]+", element.attributes.get("class", "")))
+            for name in classes:
+                by_key[f".{name}"].append(element)
+            by_key[f"#{element.attributes.get('id', '')}"].append(element)
+            by_key[element.tag.rpartition(" ")[2]].append(element)
+            present.update((*classes, *element.attributes.values()))
+        depth = 1 + max(element.depth for element in self._elements)
+        steps = applied = 0
+        for rule in rules:
+            selected = self._elements if rule.key == "*" else by_key.get(rule.key, [])
+            applies = not rule.look.is_plain and rule.needs <= present
+            steps += len(selected) * rule.steps(depth)
+            applied += len(selected) * applies
+            if steps > _STEPS_PER_UNIT * _BUDGET or applied > _APPLIED:
+                raise RefusedError("its stylesheet would take too long to apply")
+            if applies:
+                for element in selected:
+                    self._is_animated |= rule.look.is_animated
+                    element.cost += rule.look.cost
+                    element.look.refers += rule.look.refers
+                    element.look.is_unscaled |= rule.look.is_unscaled
+                    element.look.dash = min(filter(None, (element.look.dash, rule.look.dash)), default=None)
+        self.root.cost += steps / _STEPS_PER_UNIT
+
+    def _add_dashes(self, size: tuple[float, float] | None) -> None:
+        """Add the cost of dashes; elements have them from those around them and from those that use them."""
+        elements = self._elements
+        if not any(element.look.dash for element in elements):
+            return
+        enlarged = 1.0
+        if any(element.look.is_unscaled for element in elements):
+            transforms = (element.attributes.get("transform", "") for element in elements)
+            if any(re.search("scale|matrix", transform) for transform in transforms):
+                raise RefusedError("the number of its dashes can't be told")
+            box = numbers(self.root.attributes.get("viewBox", ""))[2:4]
+            scales = (side / max(of, 1e-9) for side, of in zip(size or (), box, strict=False))
+            enlarged = max(1.0, *scales) if box and size else 1.0
+        for element in elements:
+            element.dash = element.look.dash or (element.parent.dash if element.parent else None)
+        passed_on = [element.dash for element in elements if element.tag == "use"]
+        shortest = min(filter(None, passed_on), default=None)
+        for element in elements:
+            dash = min(filter(None, (element.dash, shortest)), default=None)
+            if dash:
+                element.cost += enlarged * _length(element) / dash / _DASHES_PER_UNIT
+
+    def _total(self) -> float:
+        """Return the cost of the document, with each element counted as often as it is drawn."""
+        named: dict[str, _Element] = {}
+        for element in self._elements:
+            named.setdefault(element.attributes.get("id", ""), element)
+        totals: dict[_Element, float] = {}
+        drawn: dict[_Element, list[tuple[_Element, int]]] = {}
+        waiting = [self.root]
+        while waiting:
+            element = waiting[-1]
+            if element in drawn:
+                waiting.pop()
+                totals[element] = element.cost + sum(
+                    times * (totals[other] + _REFERRED.get(other.tag, 0)) for other, times in drawn[element]
+                )
+                continue
+            targets = [(named[name], times) for name, times in element.refers() if name in named]
+            drawn[element] = [*((child, 1) for child in element.children), *targets]
+            for other in dict.fromkeys(other for other, _ in drawn[element]):
+                if other in drawn and other not in totals:
+                    raise RefusedError("its parts contain each other")
+                if other not in totals:
+                    waiting.append(other)
+        return totals[self.root]
+
+
+def read(document: bytes) -> Drawing | None:
+    """Parse an SVG document; one that declares entities, which could expand endlessly, is none."""
+    from xml.parsers import expat
+
+    # With a separator, expat puts the namespace before each name.
+    parser = expat.ParserCreate(namespace_separator=" ")
+    drawing = Drawing()
+
+    def begin_root(name: str, attributes: dict[str, str]) -> None:
+        if name not in ("svg", f"{SVG} svg"):
+            raise _NoDrawingError
+        drawing.root_at, drawing.has_namespace = parser.CurrentByteIndex, name != "svg"
+        parser.StartElementHandler = drawing.begin
+        drawing.begin(name, attributes)
+
+    def declare(_version: str, encoding: str | None, _standalone: int) -> None:
+        # Browsers may read a document in another encoding differently, and see other elements in it.
+        if (encoding or "utf-8").lower() not in ("utf-8", "us-ascii", "iso-8859-1"):
+            raise _NoDrawingError
+
+    def begin_type(_name: str, _system: str | None, _public: str | None, has_declarations: int) -> None:
+        if has_declarations:
+            raise _NoDrawingError
+
+    parser.buffer_text = True
+    parser.StartElementHandler = begin_root
+    parser.EndElementHandler = drawing.end
+    parser.CharacterDataHandler = drawing.text
+    parser.ProcessingInstructionHandler = drawing.instruction
+    parser.XmlDeclHandler = declare
+    parser.StartDoctypeDeclHandler = begin_type
+    try:
+        parser.Parse(document, True)
+    except (expat.ExpatError, _NoDrawingError):
+        return None
+    return drawing
+
+
+def _pixels(length: str) -> float:
+    """Return a length in pixels; a part of the page's width counts as 0."""
+    if len(length) > _LONGEST:
+        return _SIDE + 1
+    found = _LENGTH.match(length.lower())
+    return max(numbers(found[1]), default=0.0) * _UNITS.get(found[2], 1.0) if found else 0.0
+
+
+def _length(element: _Element) -> float:
+    """Return an upper bound for the length of a shape's outline, in the units of its coordinates."""
+    path, given = element.outline, element.attributes
+    if path and not re.search(r"[a-yAHV]", path):  # a path of absolute points only
+        values = numbers(path)
+        around = sum(abs(a - b) for axis in (values[::2], values[1::2]) for a, b in pairwise(axis))
+        return 2 * around if "Z" in path.upper() else around
+    sides = " ".join(given.get(name, "") for name in _SIDES)
+    units = 100 if re.search(r"[a-z%]", sides) else 1
+    lengths = numbers(f"{path} {sides} {given.get('style', '')} {given.get('pathLength', '')}")
+    return 8 * units * sum(map(abs, lengths))

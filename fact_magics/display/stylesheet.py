@@ -1,0 +1,225 @@
+"""The declarations of a drawing's stylesheets and style attributes that can make it expensive to draw."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+SPACES = " \t\r\n\f"
+"""The characters that are spaces in CSS, where all characters beyond ASCII are letters."""
+
+# The syntax is read in a simple way, so whatever could be read in two ways is refused.
+_STRING = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
+_COMMENT = re.compile(r"/\*(?:.*?\*/|.*)", re.DOTALL)
+_BRACE = re.compile(r"([{}])")
+_FUNCTION = re.compile(r"(?<![\w-])([\w-]*)\(")
+_URL = re.compile(r"url\(\s*(?:\"#([\w.:-]+)\"|'#([\w.:-]+)'|#([\w.:-]+))\s*\)", re.IGNORECASE)
+_URL_BEGINNING = re.compile(r"url\(", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_DASHES = re.compile(r"[\d.eE+\-,\s]*(?:(?:px|pt|mm|cm|in)[\d.eE+\-,\s]*)*")
+_NAME = r"[\w\-\u0080-\U0010ffff]+"
+_NAMES = re.compile(rf"[.#]({_NAME})")
+_KEYS = re.compile(rf"[.#]?{_NAME}")
+_ATTRIBUTE = re.compile(r"\[[^\]]*\]")
+_ATTRIBUTE_VALUE = re.compile(r"\[[\w-]+=[\"']([^\"'\]]*)[\"']\]")
+_PSEUDO = re.compile(rf"::?{_NAME}(?:\([^()]*\))?")
+_COMBINATOR = re.compile(rf"[{SPACES}>+]+")
+_CLEAR_SELECTOR = re.compile(
+    rf"(?:[*.#:{SPACES}>+,()=\[\]\w\-\u0080-\U0010ffff]|[~^$|]=|\"[\w .-]*\"|'[\w .-]*')*"
+)
+_SELECTOR_FUNCTIONS = frozenset({"not", "nth-child", "nth-last-child", "nth-of-type", "nth-last-of-type"})
+_HARMLESS = (
+    "url rgb rgba hsl hsla hwb lab lch oklab oklch color color-mix light-dark var calc min max clamp "
+    "translate translatex translatey scale scalex scaley rotate skewx skewy matrix blur brightness "
+    "contrast drop-shadow grayscale hue-rotate invert opacity saturate sepia cubic-bezier steps local "
+    "format"
+)
+_FUNCTIONS = frozenset(_HARMLESS.split())
+_AT_RULES = ("@media", "@keyframes", "@-webkit-keyframes", "@font-face", "@supports")
+_LAYERED = frozenset({"mix-blend-mode", "box-shadow", "text-shadow", "-webkit-box-reflect"})
+
+FILTER = 500
+"""The cost of one filter on a shape."""
+
+LAYER = 150
+"""The cost of a mask, a blend mode or a shadow on a shape: a layer of its own."""
+
+ANIMATION = 50
+"""The cost of one animation of a shape, besides that of drawing everything again for each frame."""
+
+
+class RefusedError(ValueError):
+    """A drawing is not shown; the message says why, as the end of a sentence after "because"."""
+
+
+@dataclass(slots=True)
+class Look:
+    """What a list of declarations asks for.
+
+    Attributes
+    ----------
+    cost : int
+        Effects, in the units of the drawing's cost.
+    refers : list of (str, bool)
+        Identifiers of the elements in ``url(#…)``, and whether each may be drawn at every point of a path.
+    dash : float or None
+        Mean length of a dash or gap.
+    """
+
+    cost: int = 0
+    refers: list[tuple[str, bool]] = field(default_factory=list)
+    dash: float | None = None
+    is_animated: bool = False
+    is_filled: bool = True
+    is_unscaled: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it asks for nothing that costs more than usual."""
+        return not (self.cost or self.refers or self.dash or self.is_animated or self.is_unscaled)
+
+    def declare(self, name: str, value: str) -> None:
+        """Add one declaration or presentation attribute."""
+        shown = value.strip().lower()
+        for found in urls(value):
+            self.refers.append((found, name in ("marker", "marker-mid")))
+        if name == "fill":
+            self.is_filled = shown != "none"
+        elif shown in ("none", "normal", ""):
+            return
+        elif name.endswith("filter"):
+            self.cost += FILTER * max(1, shown.count("("))
+        elif "mask" in name or name in _LAYERED or (name == "clip-path" and not self.refers):
+            self.cost += LAYER
+        elif name.startswith(("animation", "-webkit-animation")):
+            self.cost += ANIMATION
+            self.is_animated = True
+        elif name == "stroke-dasharray":
+            self.dash = _mean_dash(shown)
+        elif name == "vector-effect":
+            self.is_unscaled = True
+        elif name.startswith(("column", "-webkit-column")):
+            raise RefusedError("its stylesheet lays text out in columns")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One selector and its declarations; `key` is a class, identifier or tag that every match has.
+
+    Attributes
+    ----------
+    needs : frozenset of str
+        Classes, identifiers and attribute values that must occur in the document for the rule to apply.
+    children, compounds : int
+        Number of ``>``, and of the elements that the selector describes.
+    """
+
+    key: str
+    needs: frozenset[str]
+    children: int
+    compounds: int
+    look: Look
+
+    def steps(self, depth: int) -> int:
+        """Return how many elements a browser may compare with the selector, for one element at this depth."""
+        return int((1 + self.compounds) * float(depth) ** min(self.children, 20))
+
+
+def urls(value: str) -> list[str]:
+    """Return the identifiers in ``url(#…)``; any other address is refused."""
+    if "(" not in value:
+        return []
+    found = [next(filter(None, match)) for match in _URL.findall(value)]
+    if len(found) != len(_URL_BEGINNING.findall(value)) or ("\\" in value):
+        raise RefusedError("its style refers to something outside of it")
+    return found
+
+
+def numbers(value: str) -> list[float]:
+    """Return the numbers in a path, a list or a length."""
+    return [float(found) for found in _NUMBER.findall(value)]
+
+
+def _mean_dash(shown: str) -> float | None:
+    shown = shown.removesuffix("!important")
+    if shown in ("inherit", "initial", "unset", "revert"):
+        return None
+    if not _DASHES.fullmatch(shown):
+        if not any(map(str.isdigit, shown)) and "(" not in shown:
+            return None
+        raise RefusedError("the length of its dashes is not a number")
+    lengths = numbers(shown)
+    total = sum(map(abs, lengths))
+    return total / len(lengths) if total else None
+
+
+def declarations(style: str) -> Look:
+    """Read a style attribute, or the part of a rule between its braces."""
+    _check(style)
+    look = Look()
+    for declaration in _COMMENT.sub(" ", style).split(";"):
+        name, _, value = declaration.partition(":")
+        name = name.strip().lower()
+        if name.startswith("--") and ("var(" in value.lower() or _URL_BEGINNING.search(value)):
+            raise RefusedError("its variables refer to each other")
+        if unknown := {found.lower() for found in _FUNCTION.findall(value)} - _FUNCTIONS:
+            raise RefusedError(f"its style uses {min(unknown)}()")
+        look.declare(name, value)
+    return look
+
+
+def _check(style: str) -> None:
+    strings = _STRING.findall(style)
+    rest = _STRING.sub("", style)
+    if "\\" in style or "'" in rest or '"' in rest or any(set(found) & set("{};*") for found in strings):
+        raise RefusedError("its stylesheet can't be checked")
+
+
+def rules(sheet: str) -> list[Rule]:
+    """Read a stylesheet."""
+    _check(sheet)
+    found: list[Rule] = []
+    open_blocks: list[str] = []
+    pending = ""
+    for part in _BRACE.split(_COMMENT.sub(" ", sheet)):
+        if part == "{":
+            prelude = pending.rpartition(";")[2].strip()
+            if open_blocks and not open_blocks[-1].startswith("@"):
+                raise RefusedError("its stylesheet has rules inside rules")
+            if prelude.startswith("@") and not prelude.startswith(_AT_RULES):
+                raise RefusedError("its stylesheet can't be checked")
+            open_blocks.append(prelude)
+        elif part == "}":
+            prelude = open_blocks.pop() if open_blocks else ""
+            is_frame = bool(open_blocks) and "keyframes" in open_blocks[-1]
+            found += _block(prelude, pending, is_frame=is_frame)
+        elif "@import" in part.lower():
+            raise RefusedError("its style refers to something outside of it")
+        pending = part if part not in ("{", "}") else ""
+    if open_blocks:
+        raise RefusedError("its stylesheet is not complete")
+    return found
+
+
+def _block(prelude: str, body: str, *, is_frame: bool) -> list[Rule]:
+    look = declarations(body)
+    if prelude.startswith("@"):
+        return []
+    if is_frame:
+        if not look.is_plain:
+            raise RefusedError("its animation changes more than colours and places")
+        return []
+    if not _CLEAR_SELECTOR.fullmatch(prelude):
+        raise RefusedError("its stylesheet can't be checked")
+    if unknown := {found.lower() for found in _FUNCTION.findall(prelude)} - _SELECTOR_FUNCTIONS:
+        raise RefusedError(f"its stylesheet uses :{min(unknown)}()")
+    selectors = _PSEUDO.sub("*", prelude).split(",")
+    return [_rule(selector, look) for selector in selectors]
+
+
+def _rule(selector: str, look: Look) -> Rule:
+    bare = _ATTRIBUTE.sub("*", selector).strip(SPACES)
+    needs = frozenset((*_ATTRIBUTE_VALUE.findall(selector), *_NAMES.findall(bare)))
+    compounds = _COMBINATOR.split(bare)
+    keys = sorted(_KEYS.findall(compounds[-1]))  # "#id" and ".class" come before a tag
+    return Rule(keys[0] if keys else "*", needs, bare.count(">"), len(compounds), look)
