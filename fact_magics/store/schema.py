@@ -209,4 +209,40 @@ _PERMISSIONS_OF_RUNS = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (INITIAL, _PERMISSIONS_OF_RUNS)
+# The history is read in the order of insertion, which does not change when a clock is set back. Each entry of an
+# index ends with the row's `seq`.
+_ORDER_OF_INSERTION = (
+    *(
+        f"DROP INDEX {name}"
+        for name in (
+            "toolbox_by_time",
+            "generations_by_session",
+            "generations_by_name",
+            "generations_by_session_and_name",
+            "generations_that_failed",
+            "executions_by_session",
+            "executions_by_name",
+            "executions_by_tool",
+            "executions_by_session_and_name",
+            "executions_that_failed",
+            "executions_that_failed_by_session",
+            "executions_that_failed_by_name",
+        )
+    ),
+    "CREATE INDEX generations_by_session ON generations (session_id)",
+    "CREATE INDEX generations_by_name ON generations (tool_name)",
+    "CREATE INDEX generations_by_session_and_name ON generations (session_id, tool_name)",
+    "CREATE INDEX generations_that_failed ON generations (status) WHERE status <> 'ok'",
+    "CREATE INDEX executions_by_session ON tool_executions (session_id)",
+    "CREATE INDEX executions_by_name ON tool_executions (tool_name)",
+    "CREATE INDEX executions_by_tool ON tool_executions (tool_id)",
+    "CREATE INDEX executions_by_session_and_name ON tool_executions (session_id, tool_name)",
+    "CREATE INDEX executions_that_failed ON tool_executions (status) WHERE status <> 'ok'",
+    """
+    CREATE INDEX executions_that_failed_by_session ON tool_executions (session_id, status)
+    WHERE status <> 'ok'
+    """,
+    "CREATE INDEX executions_that_failed_by_name ON tool_executions (tool_name, status) WHERE status <> 'ok'",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (INITIAL, _PERMISSIONS_OF_RUNS, _ORDER_OF_INSERTION)
