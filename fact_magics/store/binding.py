@@ -38,8 +38,9 @@ _STEPS = 10_000
 # Where rows can't be read, so many more are looked at to find the wanted number.
 _SPARE_ROWS = 1_000
 _SEQUENCED = frozenset({"tools", "toolbox", "generations", "tool_executions"})
-# Where a row has the largest possible number, SQLite gives random numbers to new rows. This ignores such rows.
-_LAST_SEQ = 2**62
+# After a row with the largest possible number, SQLite would number new rows at random.
+_NEXT = "(SELECT coalesce(max(seq), 0) + 1 FROM"
+_BELOW = "WHERE seq < 4611686018427387904)"
 
 
 class Connection(sqlite3.Connection):
@@ -176,7 +177,7 @@ def insert(
     names, blanks = [*values], ["?"] * len(values)
     if table in _SEQUENCED:
         names.append("seq")
-        blanks.append(f"(SELECT coalesce(max(seq), 0) + 1 FROM {table} WHERE seq < {_LAST_SEQ})")
+        blanks.append(" ".join((_NEXT, table, _BELOW)))
     statement = " ".join(
         ("INSERT INTO", table, f"({', '.join(names)}) VALUES ({', '.join(blanks)})", conflict)
     )
@@ -286,7 +287,7 @@ def _fields(kind: Any) -> tuple[tuple[str, Callable[[Any], object]], ...]:
     return tuple((field.name, _reader(field.name, field.type)) for field in fields(kind))
 
 
-def _reader(name: str, annotation: str) -> Callable[[Any], object]:
+def _reader(name: str, annotation: Any) -> Callable[[Any], object]:
     required = annotation.removesuffix(" | None")
     read = moment if name.endswith("_at") else _READERS[required]
     if required == annotation:

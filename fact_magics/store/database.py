@@ -61,7 +61,10 @@ _SQLITE = {
         "is locked by another program.",
         "Close the program that holds it in a long transaction, then run the cell again.",
     ),
-    sqlite3.SQLITE_INTERRUPT: ("took too long to answer, so the query was stopped. It may be damaged.", _SALVAGE),
+    sqlite3.SQLITE_INTERRUPT: (
+        "took too long to answer, so the query was stopped. It may be damaged.",
+        _SALVAGE,
+    ),
     sqlite3.SQLITE_IOERR: (
         "can't be read or written: the disk reports an error.",
         "Check the disk. If it is a network drive, point FACT_HOME at a local directory.",
@@ -92,7 +95,8 @@ class Database:
     ) -> Self:
         """Open a file as `Store.open` does; `migrations` create the current tables from an empty file.
 
-        A query or transaction that takes longer than `seconds` is stopped. If this creates directories or files, only the user can access them (0700, 0600).
+        A query or transaction that takes longer than `seconds` is stopped. If this creates directories or
+        files, only the user can access them (0700, 0600).
         """
         path = _full(path)
         worker = Worker(partial(_connect, path, migrations))
@@ -127,7 +131,7 @@ class Database:
         with self._errors_explained():
             return self._worker.run_blocking(self._transaction(work))
 
-    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> Callable[[Connection], T]:
+    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> Callable[..., T]:
         return partial(_patiently, work=partial(_transact, work=work), seconds=self._seconds)
 
     async def aclose(self) -> None:

@@ -174,4 +174,6 @@ def _filters(
 
 def _first_since(table: str, clock: str, asked: dict[str, object]) -> dict[str, object]:
     """Return a condition that ends the walk back through a table at the first row since a time."""
-    return {f"seq >= (SELECT min(+seq) FROM {table} WHERE {clock} >= ?)": asked[f"+{clock} >= ?"]}
+    # Without the plus SQLite would look for the first row from the beginning of the table.
+    condition = " ".join(("seq >= (SELECT min(+seq) FROM", table, "WHERE", clock, ">= ?)"))
+    return {condition: asked[f"+{clock} >= ?"]}

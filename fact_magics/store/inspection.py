@@ -1,4 +1,4 @@
-"""What a database may contain: the tables, indexes and triggers that the migrations create, as they create them.
+"""What a database may contain: the tables, indexes and triggers that the migrations create, unchanged.
 
 SQLite runs the code that a file contains: a view where a table should be, a trigger, an expression in an
 index. So a file with such an object of another program is not opened.
@@ -42,7 +42,7 @@ def fault(connection: sqlite3.Connection, migrations: Migrations) -> str | None:
     Returns
     -------
     str or None
-        The end of a sentence about the file, such as ``contains the view 'x', which fact_magics did not make``.
+        The end of a sentence about the file: ``contains the view 'x', which fact_magics did not make``.
     """
     expected = _created(migrations)
     found = _objects(connection)

@@ -209,8 +209,8 @@ _PERMISSIONS_OF_RUNS = (
     """,
 )
 
-# The history is read in the order of insertion, which does not change when a clock is set back. Each entry of an
-# index ends with the row's `seq`.
+# The history is read in the order of insertion, which does not change when a clock is set back. SQLite ends
+# each entry of an index with the row's `seq`.
 _ORDER_OF_INSERTION = (
     *(
         f"DROP INDEX {name}"

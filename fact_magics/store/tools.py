@@ -160,7 +160,9 @@ class Tools:
         return await self._database.write(work)
 
     async def _all(self, query: str, *parameters: object, limit: int | None = None) -> Rows[ToolVersion]:
-        return await self._database.read(lambda connection: _tools(connection, query, *parameters, limit=limit))
+        return await self._database.read(
+            lambda connection: _tools(connection, query, *parameters, limit=limit)
+        )
 
     async def _first(self, query: str, *parameters: object) -> ToolVersion | None:
         found = await self._all(query, *parameters, limit=1)
@@ -176,7 +178,9 @@ def get(connection: sqlite3.Connection, name: str, version: str | None) -> ToolV
         conditions = ("AND major = ?", "AND minor = ?", "AND patch = ?")[: len(digits)]
         highest = ("ORDER BY minor DESC, patch DESC", "ORDER BY patch DESC", "")
         query = "SELECT * FROM tools WHERE name = ? AND removed_at IS NULL"
-        found = _tools(connection, " ".join((query, *conditions, highest[len(digits) - 1])), name, *digits, limit=1)
+        found = _tools(
+            connection, " ".join((query, *conditions, highest[len(digits) - 1])), name, *digits, limit=1
+        )
     else:
         return None
     return found[0] if found else None
@@ -224,7 +228,9 @@ def _unlist(connection: sqlite3.Connection, name: str) -> None:
 def _next_number(connection: sqlite3.Connection, candidate: Candidate) -> tuple[int, int, int]:
     def after(part: str, condition: str, *parameters: object) -> int:
         # The bounds leave out numbers that are no part of a version that can be read.
-        query = f"SELECT max({part}) FROM tools WHERE {condition} AND {part} BETWEEN 0 AND ?"
+        query = " ".join(
+            ("SELECT max(", part, ") FROM tools WHERE", condition, "AND", part, "BETWEEN 0 AND ?")
+        )
         (highest,) = execute(connection, query, *parameters, _HIGHEST_NUMBER).fetchone()
         if highest == _HIGHEST_NUMBER:
             raise StoreError(

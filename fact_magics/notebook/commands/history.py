@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.core.handle import Tool
@@ -12,11 +13,14 @@ from fact_magics.display.record import run_record, tool_record
 from fact_magics.display.table import Table
 from fact_magics.errors import CellError, InvalidInput, UnknownName, did_you_mean
 from fact_magics.notebook.commands.desk import Answer, Desk, page, write_file
+from fact_magics.store import Rows
 from fact_magics.text import duration, plural
 from fact_magics.tool import HAND, IMPORTED, Status, ToolInput
 from fact_magics.values import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fact_magics.core import FactCore
     from fact_magics.display.cells import Cell
     from fact_magics.display.html import Record
@@ -108,7 +112,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     to, search = arguments.get("to"), arguments.get("search")
     limit = arguments.get("n", None if to else _ROWS_LISTED)
 
-    async def find(core: FactCore) -> tuple[list[ExecutionRow], list[GenerationRow]]:
+    async def find(core: FactCore) -> tuple[Rows[ExecutionRow], Rows[GenerationRow]]:
         chosen = {
             "session_id": await _session_id(core, arguments.get("session")),
             "tool_name": arguments.get("tool"),
@@ -117,14 +121,19 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
             "limit": None if limit is None else limit + 1,
         }
         runs = await core.list_runs(**chosen, search=search)
-        return runs, [] if search else await core.list_generations(**chosen)
+        return runs, Rows() if search else await core.list_generations(**chosen)
 
     runs, generations = desk.ask(find)
+    run_times = _in_order(row.executed_at for row in runs)
+    generation_times = _in_order(row.started_at for row in generations)
     found: list[tuple[str, tuple[str | Cell, ...], dict[str, Any]]] = [
-        *((row.executed_at, _run_cells(row), {"kind": "run", **asdict(row)}) for row in runs),
         *(
-            (row.started_at, _generation_cells(row), {"kind": "generation", **asdict(row)})
-            for row in generations
+            (time, _run_cells(row), {"kind": "run", **asdict(row)})
+            for time, row in zip(run_times, runs, strict=True)
+        ),
+        *(
+            (time, _generation_cells(row), {"kind": "generation", **asdict(row)})
+            for time, row in zip(generation_times, generations, strict=True)
         ),
     ]
     found.sort(key=lambda item: item[0], reverse=True)
@@ -146,9 +155,20 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
         title = plural(len(listed), "row")
     else:
         title = "No row matches." if arguments.options else "Nothing has run yet in this session."
+    title = ". ".join(
+        filter(None, (title.rstrip("."), Rows((), runs.unreadable + generations.unreadable).note))
+    )
     head = ("Id", "When", "Status", "Tool", "Input → output", "Took")
     rows = [row for _, row, _ in listed]
     return Answer(Table(title, head, rows, numbers=("Took",)).record(), data)
+
+
+def _in_order(times: Iterable[str]) -> list[str]:
+    """Raise each time, from the latest row to the first, to the highest of the rows before it.
+
+    A row that was written after the clock was set back thus stays before those that were written earlier.
+    """
+    return [*accumulate(reversed([*times]), max)][::-1]
 
 
 async def _session_id(core: FactCore, wanted: str | None) -> str | None:
