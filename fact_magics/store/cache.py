@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fact_magics.store.binding import UNREADABLE, execute, fetch, insert, values_of
+from fact_magics.store.binding import UNREADABLE, count, execute, fetch, insert, values_of
 from fact_magics.store.rows import CacheEntry
 from fact_magics.text import utc_now, utc_text
 
@@ -117,7 +118,7 @@ def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> None:
     )
     for (key,) in connection.execute(expired, (now, _SWEPT_AT_ONCE)).fetchall():
         _delete(connection, key)
-    excess = _total(connection) - max_bytes
+    excess = _total(connection, max_bytes) - max_bytes
     oldest = "SELECT key, size FROM cache ORDER BY used_at LIMIT 1"
     while excess > 0 and (found := connection.execute(oldest).fetchone()):
         key, size = found
@@ -125,12 +126,14 @@ def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> None:
         excess -= size if type(size) is int else 0
 
 
-def _total(connection: sqlite3.Connection) -> int:
-    """Return the bytes of all answers; if the stored total is no number of bytes, add the sizes up again."""
+def _total(connection: sqlite3.Connection, max_bytes: int) -> int:
+    """Return the bytes of all answers; if no such number is stored, add the sizes up again."""
     found = connection.execute("SELECT bytes FROM cache_total").fetchone()
-    if found and type(found[0]) is int and found[0] >= 0:
-        return int(found[0])
-    entries, size = connection.execute("SELECT count(*), CAST(total(size) AS INTEGER) FROM cache").fetchone()
+    with suppress(*UNREADABLE):
+        return count(found and found[0])
+    unfit = "DELETE FROM cache WHERE typeof(size) <> 'integer' OR size NOT BETWEEN 0 AND ?"
+    connection.execute(unfit, (max_bytes,))
+    entries, size = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM cache").fetchone()
     connection.execute("REPLACE INTO cache_total VALUES (1, ?, ?)", (entries, size))
     return int(size)
 

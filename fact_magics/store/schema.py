@@ -245,4 +245,30 @@ _ORDER_OF_INSERTION = (
     "CREATE INDEX executions_that_failed_by_name ON tool_executions (tool_name, status) WHERE status <> 'ok'",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (INITIAL, _PERMISSIONS_OF_RUNS, _ORDER_OF_INSERTION)
+# A size that is no number of bytes must not keep its answer from being deleted.
+_TOTAL_OF_ANY_SIZES = (
+    "DROP TRIGGER cache_grows",
+    "DROP TRIGGER cache_shrinks",
+    "DROP TRIGGER cache_changes",
+    """
+    CREATE TRIGGER cache_grows AFTER INSERT ON cache BEGIN
+        UPDATE cache_total SET entries = entries + 1, bytes = coalesce(bytes + new.size, -1);
+    END
+    """,
+    """
+    CREATE TRIGGER cache_shrinks AFTER DELETE ON cache BEGIN
+        UPDATE cache_total SET entries = entries - 1, bytes = coalesce(bytes - old.size, -1);
+    END
+    """,
+    """
+    CREATE TRIGGER cache_changes AFTER UPDATE OF size ON cache BEGIN
+        UPDATE cache_total SET bytes = coalesce(bytes + new.size - old.size, -1);
+    END
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    INITIAL,
+    _PERMISSIONS_OF_RUNS,
+    (*_ORDER_OF_INSERTION, *_TOTAL_OF_ANY_SIZES),
+)
