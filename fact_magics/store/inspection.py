@@ -16,6 +16,8 @@ from fact_magics.text import one_line
 
 Migrations = tuple[tuple[str, ...], ...]
 
+# The kinds that run code of the file; they are named first.
+_ACTIVE = frozenset({"view", "trigger"})
 # ANALYZE, which `PRAGMA optimize` runs, writes these tables; SQLite alone reads them.
 _STATISTICS = frozenset({"sqlite_stat1", "sqlite_stat4"})
 # A table of another program is never read or written here, unless its foreign keys guard rows of ours.
@@ -49,7 +51,9 @@ def fault(connection: sqlite3.Connection, migrations: Migrations) -> str | None:
     others = found - expected
     other_tables = {each.name for each in others if _is_harmless_table(each)}
     missing = {(each.kind, each.name) for each in expected} - {(each.kind, each.name) for each in found}
-    for each in sorted(others, key=str):
+    for each in sorted(
+        others, key=lambda other: (other.kind not in _ACTIVE, other.kind == "index", other.name)
+    ):
         if any((known.kind, known.name) == (each.kind, each.name) for known in expected):
             return f"has a changed {_shown(each.kind, each.name)}"
         if each.name not in other_tables and not (each.kind == "index" and each.table in other_tables):

@@ -65,12 +65,16 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
 async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[GenerationRow]:
     try:
         return await core.look_up(wanted)
-    except (CellError, UnknownName):
+    except (CellError, UnknownName) as error:
         if "@" in wanted:  # an id has no @
             raise
+        problem = error
     if (found := await core.find_row(wanted)) is not None:
         return found
-    hint = did_you_mean(wanted, await core.tool_names())
+    names = await core.tool_names()
+    if wanted in names:  # its current version can't be read
+        raise problem
+    hint = did_you_mean(wanted, names)
     raise UnknownName(
         f"No tool, run or generation is named {wanted!r}.",
         hint=hint or "List them with %fact tools and %fact history.",
@@ -139,6 +143,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     found.sort(key=lambda item: item[0], reverse=True)
     listed = found[:limit]
     data = [row for _, _, row in listed]
+    left_out = Rows((), runs.unreadable + generations.unreadable).note
     if to:
         path = desk.path(to)
         write_file(
@@ -148,16 +153,15 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
             is_own=lambda content: content in (b"[]", b"") or content.startswith(_FILE_START),
             own="a list of rows from %fact history",
         )
-        return Answer(page("History", [("Written", f"{plural(len(data), 'row')} to {path}")]), data)
+        facts = [("Written", f"{plural(len(data), 'row')} to {path}"), ("Note", left_out)]
+        return Answer(page("History", facts), data)
     if len(listed) < len(found):
         title = f"The latest {plural(len(listed), 'row')}; use -n N to list N rows"
     elif listed:
         title = plural(len(listed), "row")
     else:
         title = "No row matches." if arguments.options else "Nothing has run yet in this session."
-    title = ". ".join(
-        filter(None, (title.rstrip("."), Rows((), runs.unreadable + generations.unreadable).note))
-    )
+    title = ". ".join(filter(None, (title.rstrip(".") if left_out else title, left_out)))
     head = ("Id", "When", "Status", "Tool", "Input → output", "Took")
     rows = [row for _, row, _ in listed]
     return Answer(Table(title, head, rows, numbers=("Took",)).record(), data)
