@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.core.loaded import attested
 from fact_magics.errors import FactError, StoreError
 from fact_magics.events import GenerationEnded, Listener, Noticed
 from fact_magics.permissions import refuse_dangerous, refuse_missing
@@ -94,6 +95,7 @@ class Acceptor:
 
     async def reuse(self, order: Order, version: ToolVersion, notice: str = "") -> ToolVersion:
         """Make a stored version the current one, instead of storing a new version."""
+        version = attested(version)
         await self.store.tools.set_current(order.spec.name, version.metadata.id, session_id=self.session_id)
         order.end(Status.OK, version, reused=True, notice=notice)
         return version
@@ -184,4 +186,9 @@ class Acceptor:
             request_hash=spec.request_hash if order.answers_request else "",
         )
         rows = self.recorder.generation_rows(spec, order.attempts, tool_id=candidate.id)
-        return await self.store.tools.accept(candidate, session_id=self.session_id, generations=rows)
+        try:
+            return await self.store.tools.accept(candidate, session_id=self.session_id, generations=rows)
+        except StoreError as error:
+            raise StoreError(
+                f"{spec.name} was accepted, but it could not be stored: {error.message}", hint=error.hint
+            ) from error

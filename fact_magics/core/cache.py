@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
+
+from fact_magics.core.outputs import checked_entry
+from fact_magics.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,15 +69,29 @@ class AnswerCache:
         return entry if entry is not None and may_serve(planned.tool, entry) else None
 
     async def get(self, planned: Plan) -> CacheEntry | None:
-        """Find the answer of a run in the tiers, and keep it in memory."""
+        """Find the answer of a run in the tiers, and keep it in memory.
+
+        An entry that does not fit the tool's return annotation is dropped. Entries in memory were checked.
+        """
         if not planned.key or planned.fresh:
             return None
         for tier in self._tiers:
-            entry = await tier.get(planned.key)
+            entry = await self._checked(tier, planned)
             if entry is not None and may_serve(planned.tool, entry):
                 self._memory.put(entry)
                 return entry
         return None
+
+    async def _checked(self, tier: Tier, planned: Plan) -> CacheEntry | None:
+        try:
+            found = await tier.get(planned.key)
+        except StoreError:  # recording the run then fails too, and the output reports it
+            return None
+        checked = found and checked_entry(planned.tool, found)
+        if found is not None and checked is None:
+            with suppress(StoreError):
+                await tier.forget(planned.key)
+        return checked
 
     def put(self, tool: LoadedTool, entry: CacheEntry) -> None:
         """Keep an answer in every tier, and in memory if it may be used already."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fact_magics.core.plan import Plan
     from fact_magics.events import Event, Listener
     from fact_magics.sandbox.outcome import Outcome
-    from fact_magics.store import CacheStats, ExecutionRow, GenerationRow, SessionRow
+    from fact_magics.store import CacheStats, ExecutionRow, GenerationRow, Rows, SessionRow
     from fact_magics.tool import ToolInput, ToolOutput, ToolSpec, ToolVersion
 
 
@@ -131,8 +131,8 @@ class FactCore:
         """Stop the runs, commit the waiting rows, end every process and close the database."""
         try:
             await self._runner.aclose()
+            await self._recorder.aclose()
             with suppress(FactError):
-                await self._recorder.flush()
                 await self._store.sessions.end(self.session_id)
             await self._warming
             await self._sandbox.aclose()
@@ -178,7 +178,7 @@ class FactCore:
 
     async def current(self, name: str) -> ToolVersion | None:
         """Find the version that a new session uses for a name."""
-        return await self._store.tools.get(name)
+        return await self._toolbox.current(name)
 
     async def versions(self, name: str) -> list[ToolVersion]:
         """List the versions of a name, highest first."""
@@ -189,11 +189,9 @@ class FactCore:
         version = await self._store.tools.by_id(tool_id)
         return self._toolbox.give(version) if version is not None else None
 
-    async def list_tools(self, search: str = "", limit: int = 100) -> list[ToolVersion]:
+    async def list_tools(self, search: str = "", limit: int = 100) -> Rows[ToolVersion]:
         """List current versions, newest first; with `search`, only those that match it, best match first."""
-        if search:
-            return await self._store.tools.search(search, limit)
-        return await self._store.tools.latest(limit)
+        return await self._toolbox.listed(search, limit)
 
     async def tool_names(self) -> list[str]:
         """List the names in the toolbox, sorted."""
@@ -359,12 +357,12 @@ class FactCore:
         rows = await self.list_runs(tool_id=tool_id, limit=limit)
         return rows or await self.list_runs(tool_name=tool_id, limit=limit)
 
-    async def list_runs(self, **chosen: Any) -> list[ExecutionRow]:
+    async def list_runs(self, **chosen: Any) -> Rows[ExecutionRow]:
         """List runs, the latest first; `store.history.runs` describes the filters."""
         await self.flush()
         return await self._store.history.runs(**chosen)
 
-    async def list_generations(self, **chosen: Any) -> list[GenerationRow]:
+    async def list_generations(self, **chosen: Any) -> Rows[GenerationRow]:
         """List attempts, the latest first; `store.history.generations` describes the filters."""
         return await self._store.history.generations(**chosen)
 

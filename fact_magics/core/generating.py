@@ -11,7 +11,7 @@ from fact_magics.errors import GenerationFailed, ProviderError, SignatureError
 from fact_magics.names import tool_name
 from fact_magics.permissions import normalised
 from fact_magics.providers.choose import choose
-from fact_magics.tool import HAND, ToolSpec, ToolVersion
+from fact_magics.tool import HAND, ToolMetadata, ToolSpec, ToolVersion
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, write
 from fact_magics.writing.proof import Prover
@@ -48,12 +48,19 @@ async def generate(spec: ToolSpec, settings: Settings, acceptor: Acceptor, emit:
 async def _known(spec: ToolSpec, store: Store) -> ToolVersion | None:
     """Find the accepted version of an equal request, if this package can still read it."""
     known = await store.tools.by_request(spec.request_hash)
+    if known is None or not _answers(known.metadata, spec):
+        return None
     try:
-        if known is not None:
-            load(known)
+        load(known)
     except SignatureError:
         return None
     return known
+
+
+def _answers(found: ToolMetadata, spec: ToolSpec) -> bool:
+    """Tell whether a version is what the request asked for; its row may have been changed since."""
+    asked = (spec.name, spec.contract, spec.permissions, bool(spec.examples))
+    return (found.name, found.contract, found.permissions, found.proven) == asked
 
 
 async def edit(

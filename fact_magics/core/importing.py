@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,10 +97,8 @@ def _refuse_unsigned(file: ToolFile, key: SecretStr | None, *, unsigned: bool) -
 
 def author_of(file: ToolFile, permissions: Sequence[str] = ()) -> Author:
     """Name the author of a file's tool. Only the shelf can be verified; any other author is a claim."""
-    if file.provider == SHELF and not permissions:
-        with suppress(ValueError):  # the tool of the shelf can't be renamed to this name
-            if is_shipped(file.source, file.model, file.name):
-                return Author(SHELF, file.model)
+    if file.provider == SHELF and not permissions and is_shipped(file.source, file.model, file.name):
+        return Author(SHELF, file.model)
     claims_provider = file.provider in (IMPORTED, file.model) or file.model.startswith(f"{file.provider}/")
     claim = file.model if claims_provider else f"{file.provider}/{file.model}"
     return Author(IMPORTED, one_line(claim, _CLAIM_LIMIT))

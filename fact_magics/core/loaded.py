@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from fact_magics.errors import SignatureError
 from fact_magics.sandbox.boot import CONNECTOR, connector_source
 from fact_magics.shelf.entry import is_shipped
 from fact_magics.signature.source import ToolSource
-from fact_magics.tool import SHELF, ToolVersion
+from fact_magics.tool import IMPORTED, SHELF, ToolVersion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,6 +142,18 @@ def _versions(packages: Sequence[str]) -> list[str]:
     return found
 
 
+def attested(stored: ToolVersion) -> ToolVersion:
+    """Check the claim of a stored version to be from the shelf; if it is false, its author is only a claim.
+
+    The database may come from another person, and everything in it may have been changed.
+    """
+    about = stored.metadata
+    claims = about.provider == SHELF or about.model.partition("/")[0] == SHELF
+    if not claims or (not about.permissions and is_shipped(stored.source, about.model, about.name)):
+        return stored
+    return replace(stored, metadata=replace(about, provider=IMPORTED))
+
+
 def load(stored: ToolVersion) -> LoadedTool:
     """Make a stored version ready to run.
 
@@ -150,7 +163,7 @@ def load(stored: ToolVersion) -> LoadedTool:
         This version of the package can't read the stored source.
     """
     try:
-        return LoadedTool(stored)
+        return LoadedTool(attested(stored))
     except SignatureError as error:
         raise SignatureError(
             f"The stored {stored.reference} can't be used: {error.message}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -24,8 +24,17 @@ _SHORT_BYTES = 1024
 _REMEMBERED = 256
 
 
+def checked_entry(tool: LoadedTool, entry: CacheEntry) -> CacheEntry | None:
+    """Check an entry from outside this process; None if its result does not fit the return annotation."""
+    try:
+        wire = encode(tool.signature.read_result(entry.result))
+    except InvalidResult:
+        return None
+    return entry if wire == entry.result else replace(entry, result=wire)
+
+
 def read_answer(entry: CacheEntry) -> Any:
-    """Decode the value of a cache entry. Only immutable objects are shared between callers."""
+    """Decode the value of a checked cache entry. Only immutable objects are shared between callers."""
     wire = entry.result
     if len(wire) > _SHORT_BYTES or wire[0] in b"[{":
         return decode(wire)

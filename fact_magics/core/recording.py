@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
@@ -10,8 +11,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fact_magics.errors import StoreError
 from fact_magics.store import CacheEntry, ExecutionRow, GenerationRow, Store, new_id
-from fact_magics.text import shorten, utc_text
+from fact_magics.text import plural, shorten, utc_text
 from fact_magics.tool import Status
 from fact_magics.values import decode, plain
 
@@ -56,6 +58,14 @@ class Recorder:
         """Commit the waiting rows as `flush` does, from a thread without an event loop."""
         with self._taken() as (rows, entries):
             self._store.commit_blocking(rows, entries)
+
+    async def aclose(self) -> None:
+        """Commit the waiting rows for the last time; if that fails, say on stderr how many are lost."""
+        try:
+            await self.flush()
+        except StoreError as error:
+            lost = plural(len(self._pending), "row")
+            sys.stderr.write(f"fact_magics: {lost} of the history could not be stored. {error.line}\n")
 
     @contextmanager
     def _taken(self) -> Iterator[tuple[list[ExecutionRow], list[CacheEntry]]]:

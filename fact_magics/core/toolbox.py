@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fact_magics.core.handle import Tool
-from fact_magics.core.loaded import load
-from fact_magics.errors import UnknownName, did_you_mean
+from fact_magics.core.loaded import attested, load
+from fact_magics.errors import StoreError, UnknownName, did_you_mean
 from fact_magics.names import split_reference
+from fact_magics.store import Rows
 
 if TYPE_CHECKING:
     from fact_magics.core.loaded import LoadedTool
@@ -39,7 +41,8 @@ class Toolbox:
         tool = await self.look_up(reference)
         if reference != tool.name or self.pinned(reference):
             return tool
-        await self._store.sessions.pin(self._session_id, tool.name, tool.id)
+        with suppress(StoreError):  # this session keeps to the version all the same
+            await self._store.sessions.pin(self._session_id, tool.name, tool.id)
         return self.hold(tool.stored)
 
     async def look_up(self, reference: str) -> Tool:
@@ -56,7 +59,18 @@ class Toolbox:
         found = await self._store.tools.get(name, wanted)
         if found is None:
             raise await self._unknown(name, wanted)
-        return found
+        return attested(found)
+
+    async def current(self, name: str) -> ToolVersion | None:
+        """Find the version that a new session uses for a name."""
+        found = await self._store.tools.get(name)
+        return attested(found) if found is not None else None
+
+    async def listed(self, search: str, limit: int) -> Rows[ToolVersion]:
+        """List current versions, newest first; with `search`, only those that match it, best match first."""
+        tools = self._store.tools
+        found = await (tools.search(search, limit) if search else tools.latest(limit))
+        return Rows(map(attested, found), found.unreadable)
 
     def pinned(self, name: str) -> Tool | None:
         """Return the version to which this session has pinned a name; None if the name is not pinned."""
@@ -82,7 +96,7 @@ class Toolbox:
         found = await self._store.tools.versions(name)
         if not found:
             raise await self._unknown(name, None)
-        return found
+        return [*map(attested, found)]
 
     async def roll_back(self, name: str, wanted: str) -> Tool:
         """Make another version the current one, in the toolbox and in this session."""
@@ -103,10 +117,24 @@ class Toolbox:
         return removed
 
     async def _unknown(self, name: str, wanted: str | None) -> UnknownName:
-        if wanted is not None and (versions := await self._store.tools.versions(name)):
-            listed = ", ".join(known.metadata.version for known in versions[:_LISTED_VERSIONS])
+        versions = await self._store.tools.versions(name)
+        listed = ", ".join(known.metadata.version for known in versions[:_LISTED_VERSIONS])
+        if versions.unreadable:
+            what = f"{name}@{wanted}" if wanted else f"The current version of {name}"
+            way_out = f"%fact remove {name} --yes removes it; %%fact_generate writes it again."
+            if listed:
+                way_out = f"Go back to one of {listed}: %fact rollback {name} VERSION"
+            return UnknownName(
+                f"{what} can't be read from the database: {versions.unreadable[0]}.", hint=way_out
+            )
+        if wanted is not None and versions:
             return UnknownName(f"{name} has no version {wanted}.", hint=f"It has {listed}.")
-        names = await self._store.tools.names()
+        if versions:
+            return UnknownName(
+                f"{name} has no current version.",
+                hint=f"Choose one of {listed}: %fact rollback {name} VERSION",
+            )
+        names = [known for known in await self._store.tools.names() if known != name]
         listing = "%fact tools lists the tools" if names else "No tools are stored yet"
         hint = did_you_mean(name, names) or f"{listing}; %%fact_generate {name} writes a new one."
         return UnknownName(f"There is no tool named {name!r}.", hint=hint)

@@ -10,7 +10,7 @@ import ast
 import re
 import symtable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,10 +83,14 @@ def _read(path: Path) -> Entry:
     return Entry(path.stem, source, tuple((key, value) for key, _, value in notes))
 
 
+@lru_cache(maxsize=256)
 def is_shipped(source: str, model: str, name: str) -> bool:
     """Tell whether `source` is the shipped tool `model` (such as ``shelf/slugify``), renamed to `name`."""
     wanted = [entry for entry in read_shelf() if entry.name == model.rpartition("/")[2]]
-    return any(renamed(entry, name).strip() == source.strip() for entry in wanted)
+    try:
+        return any(renamed(entry, name).strip() == source.strip() for entry in wanted)
+    except ValueError:  # the tool of the shelf can't be renamed to this name
+        return False
 
 
 def renamed(entry: Entry, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fact_magics.store.binding import Rows
 from fact_magics.store.memory import CacheStats, MemoryCache
 from fact_magics.store.rows import CacheEntry, Candidate, ExecutionRow, GenerationRow, SessionRow, new_id
 from fact_magics.store.store import Store
@@ -13,6 +14,7 @@ __all__ = [
     "ExecutionRow",
     "GenerationRow",
     "MemoryCache",
+    "Rows",
     "SessionRow",
     "Store",
     "new_id",

@@ -2,49 +2,105 @@
 
 The fields of a dataclass have the names of the table's columns. Tuples are stored as JSON. Lone surrogates,
 which UTF-8 can't encode, are stored as escapes.
+
+A stored row is input from outside: another program may have changed it. A row whose values do not fit the
+fields is left out of a result, and the result says so.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
+import time
 from dataclasses import fields
+from datetime import UTC, datetime
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fact_magics.errors import UnknownName
+from fact_magics.text import one_line, plural
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 T = TypeVar("T")
 Bindable = str | bytes | int | float | None
 
 _HEXADECIMAL = frozenset("0123456789abcdef")
+# SQLite's integers have 64 bits, and sums of larger numbers than these would leave that range.
+_MOST = 2**53
+# SQLite asks whether to go on after this many steps of its virtual machine, about once a millisecond.
+_STEPS = 10_000
+# Where rows can't be read, so many more are looked at to find the wanted number.
+_SPARE_ROWS = 1_000
+_SEQUENCED = frozenset({"tools", "toolbox", "generations", "tool_executions"})
+# After a row with the largest possible number, SQLite would number new rows at random.
+_NEXT = "(SELECT coalesce(max(seq), 0) + 1 FROM"
+_BELOW = "WHERE seq < 4611686018427387904)"
 
 
-def words(stored: str) -> tuple[str, ...]:
-    """Read a stored tuple of texts."""
-    return tuple(json.loads(stored))
+class Connection(sqlite3.Connection):
+    """A connection that stops statements that take too long, and trusts nothing in the file.
+
+    Functions that a crafted schema calls must be harmless ones. A text that is not UTF-8 is returned as
+    bytes, so that it spoils its row and not the whole query.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.text_factory = _text_or_bytes
+        self._late_at = math.inf
+        self.set_progress_handler(lambda: time.monotonic() > self._late_at, _STEPS)
+        self.execute("PRAGMA trusted_schema = OFF")
+        self.execute("PRAGMA cell_size_check = ON")
+
+    def allow(self, seconds: float) -> None:
+        """Stop statements that are still running in so many seconds."""
+        self._late_at = time.monotonic() + seconds
 
 
-# Functions that convert stored values, by the annotation of the field. Other fields need no conversion.
-_READERS: Mapping[object, Callable[[Any], object]] = {
-    "tuple[str, ...]": words,
-    "bool": bool,
-    "Status": Status,
-}
+def _text_or_bytes(stored: bytes) -> str | bytes:
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored
 
 
-def read_only(path: Path, timeout_seconds: float) -> sqlite3.Connection:
+def read_only(path: Path, timeout_seconds: float) -> Connection:
     """Open a read-only connection to a file, without creating a -wal or -shm file."""
     wal = path.with_name(f"{path.name}-wal")
     # In `ro` mode SQLite reads the contents of a -wal but can't merge them into the file. If there is no
     # -wal, nobody is writing, so SQLite does not need the -shm that readers and writers share.
     immutable = "" if wal.exists() and wal.stat().st_size else "&immutable=1"
-    return sqlite3.connect(f"{path.as_uri()}?mode=ro{immutable}", uri=True, timeout=timeout_seconds)
+    address = f"{path.as_uri()}?mode=ro{immutable}"
+    return sqlite3.connect(address, uri=True, timeout=timeout_seconds, factory=Connection)
+
+
+class Rows(list[T]):
+    """The rows of a result that can be read, and in `unreadable` why each of the others can't."""
+
+    def __init__(self, rows: Iterable[T] = (), unreadable: Iterable[str] = ()) -> None:
+        super().__init__(rows)
+        self.unreadable = [*unreadable]
+
+    @property
+    def note(self) -> str:
+        """A sentence about the rows that were left out, or an empty text if there are none."""
+        if not self.unreadable:
+            return ""
+        return f"{plural(len(self.unreadable), 'row')} left out as unreadable: {self.unreadable[0]}"
+
+
+# The errors of the functions that check stored values.
+UNREADABLE = (ValueError, TypeError, OverflowError, OSError, RecursionError)
+
+
+class UnreadableRow(Exception):
+    """A value of a row does not fit its field; the message names both."""
 
 
 def execute(connection: sqlite3.Connection, query: str, *parameters: object) -> sqlite3.Cursor:
@@ -52,21 +108,57 @@ def execute(connection: sqlite3.Connection, query: str, *parameters: object) -> 
     return connection.execute(query, tuple(map(bindable, parameters)))
 
 
-def records(connection: sqlite3.Connection, query: str, *parameters: object) -> list[dict[str, Any]]:
-    """Run a query and return each row as a dict, keyed by the names of its columns."""
+def records(connection: sqlite3.Connection, query: str, *parameters: object) -> Iterator[dict[str, Any]]:
+    """Run a query and yield each row as a dict, keyed by the names of its columns."""
     cursor = execute(connection, query, *parameters)
     names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
+    return (dict(zip(names, row, strict=True)) for row in cursor)
 
 
-def fetch(connection: sqlite3.Connection, kind: type[T], query: str, *parameters: object) -> list[T]:
-    """Run a query and return each row as an instance of the dataclass `kind`."""
-    return [instance(kind, record) for record in records(connection, query, *parameters)]
+def readable(
+    found: Iterable[dict[str, Any]], read: Callable[[dict[str, Any]], T], limit: int | None = None
+) -> Rows[T]:
+    """Read the first `limit` records that can be read."""
+    rows: Rows[T] = Rows()
+
+    def each() -> Iterator[T]:
+        for record in found:
+            try:
+                yield read(record)
+            except UnreadableRow as error:
+                rows.unreadable.append(str(error))
+
+    rows.extend(islice(each(), limit))
+    return rows
+
+
+def fetch(
+    connection: sqlite3.Connection, kind: type[T], query: str, *parameters: object, limit: int | None = None
+) -> Rows[T]:
+    """Run a query and return its first `limit` readable rows, each as an instance of the dataclass `kind`."""
+    return readable(records(connection, query, *parameters), lambda record: instance(kind, record), limit)
+
+
+def spare(limit: int | None) -> int:
+    """Return the ``LIMIT`` of a query, with room for rows that can't be read; -1 for no limit."""
+    return -1 if limit is None else min(limit + _SPARE_ROWS, _MOST)
 
 
 def instance(kind: Callable[..., T], record: Mapping[str, Any]) -> T:
-    """Make an instance of a dataclass from the columns named like its fields; ignore other columns."""
-    return kind(**{name: read(record[name]) if read else record[name] for name, read in _fields(kind)})
+    """Make an instance of a dataclass from the columns named like its fields; ignore other columns.
+
+    Raises
+    ------
+    UnreadableRow
+        A value does not fit its field.
+    """
+    values = {}
+    for name, read in _fields(kind):
+        try:
+            values[name] = read(record[name])
+        except UNREADABLE:
+            raise UnreadableRow(f"its {name} is {one_line(repr(record[name]), 60)}") from None
+    return kind(**values)
 
 
 def values_of(row: object) -> dict[str, Any]:
@@ -78,16 +170,26 @@ def values_of(row: object) -> dict[str, Any]:
 def insert(
     connection: sqlite3.Connection, table: str, values: Mapping[str, object], conflict: str = ""
 ) -> sqlite3.Cursor:
-    """Insert a row; `values` are keyed by column name, and `conflict` is an ``ON CONFLICT`` clause."""
-    blanks = ", ".join("?" * len(values))
-    statement = " ".join(("INSERT INTO", table, f"({', '.join(values)}) VALUES ({blanks})", conflict))
+    """Insert a row; `values` are keyed by column name, and `conflict` is an ``ON CONFLICT`` clause.
+
+    If the table has a `seq`, the new row gets the next one.
+    """
+    names, blanks = [*values], ["?"] * len(values)
+    if table in _SEQUENCED:
+        names.append("seq")
+        blanks.append(" ".join((_NEXT, table, _BELOW)))
+    statement = " ".join(
+        ("INSERT INTO", table, f"({', '.join(names)}) VALUES ({', '.join(blanks)})", conflict)
+    )
     return execute(connection, statement, *values.values())
 
 
 def fetch_by_id(
     connection: sqlite3.Connection, kind: type[T], ids: str, rows: str, wanted: str, noun: str
 ) -> list[T]:
-    """Fetch rows by an id, or by the beginning of a hexadecimal id; raises `UnknownName` if several match.
+    """Fetch rows by an id, or by the beginning of a hexadecimal id.
+
+    Raises `UnknownName` if several ids match, or if none of the rows can be read.
 
     `ids` is a query for the first two ids between its two parameters, including the first parameter but not
     the second. `rows` is a query for the rows with one id.
@@ -98,7 +200,13 @@ def fetch_by_id(
         found = [row[0] for row in connection.execute(ids, (beginning, f"{beginning}g"))]
         if len(found) > 1 and found[0] != beginning:
             raise UnknownName(f"More than one {noun} begins with {wanted!r}.", hint="Write more of the id.")
-    return fetch(connection, kind, rows, found[0] if found else wanted)
+    read = fetch(connection, kind, rows, found[0] if found else wanted)
+    if read.unreadable and not read:
+        raise UnknownName(
+            f"The {noun} {one_line(wanted)} can't be read from the database: {read.unreadable[0]}.",
+            hint="Another program has changed its row.",
+        )
+    return read
 
 
 def bindable(value: object) -> Bindable:
@@ -113,6 +221,75 @@ def bindable(value: object) -> Bindable:
     raise TypeError(f"A {type(value).__name__} can't be stored in a column.")
 
 
+# Functions that check stored values and convert them; for other values they raise an error of `UNREADABLE`.
+
+
+def text(stored: object) -> str:
+    """Read a stored text."""
+    if type(stored) is not str:
+        raise TypeError
+    return stored
+
+
+def moment(stored: object) -> str:
+    """Read a stored time, which stays a text in ISO 8601."""
+    read = text(stored)
+    datetime.fromisoformat(read).astimezone(UTC).timestamp()
+    return read
+
+
+def words(stored: object) -> tuple[str, ...]:
+    """Read a stored tuple of texts."""
+    read = json.loads(text(stored))
+    if type(read) is not list:
+        raise TypeError
+    return tuple(map(text, read))
+
+
+def count(stored: object) -> int:
+    """Read a stored number of things."""
+    if type(stored) is not int or not 0 <= stored < _MOST:
+        raise ValueError
+    return stored
+
+
+def _content(stored: object) -> bytes:
+    if type(stored) is not bytes:
+        raise TypeError
+    return stored
+
+
+def _quantity(stored: object) -> float:
+    if type(stored) not in (int, float) or not 0 <= stored < _MOST:  # type: ignore[operator]
+        raise ValueError
+    return stored  # type: ignore[return-value]
+
+
+def _flag(stored: object) -> bool:
+    if type(stored) is not int or stored not in (0, 1):
+        raise ValueError
+    return stored == 1
+
+
+_READERS: Mapping[str, Callable[[Any], object]] = {
+    "str": text,
+    "bytes": _content,
+    "int": count,
+    "float": _quantity,
+    "bool": _flag,
+    "Status": Status,
+    "tuple[str, ...]": words,
+}
+
+
 @cache
-def _fields(kind: Any) -> tuple[tuple[str, Callable[[Any], object] | None], ...]:
-    return tuple((field.name, _READERS.get(field.type)) for field in fields(kind))
+def _fields(kind: Any) -> tuple[tuple[str, Callable[[Any], object]], ...]:
+    return tuple((field.name, _reader(field.name, field.type)) for field in fields(kind))
+
+
+def _reader(name: str, annotation: Any) -> Callable[[Any], object]:
+    required = annotation.removesuffix(" | None")
+    read = moment if name.endswith("_at") else _READERS[required]
+    if required == annotation:
+        return read
+    return lambda stored: None if stored is None else read(stored)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fact_magics.store.binding import execute, fetch, insert, values_of
+from fact_magics.store.binding import UNREADABLE, count, execute, fetch, insert, values_of
 from fact_magics.store.rows import CacheEntry
 from fact_magics.text import utc_now, utc_text
 
@@ -34,9 +35,14 @@ class Cache:
         self._touched: dict[str, float] = {}
 
     async def get(self, key: str) -> CacheEntry | None:
-        """Find an answer that has not expired. The caller decides whether enough runs have given it."""
+        """Find an answer that has not expired. The caller decides whether enough runs have given it.
+
+        A row that can't be read as an answer is removed.
+        """
         query = "SELECT * FROM cache WHERE key = ?"
         found = await self._database.read(lambda connection: fetch(connection, CacheEntry, query, key))
+        if found.unreadable:
+            await self.forget(key)
         return found[0] if found and not found[0].expired(utc_now()) else None
 
     async def forget(self, key: str) -> None:
@@ -80,11 +86,13 @@ class Cache:
 
 def _next_use(connection: sqlite3.Connection) -> str:
     """Return a time later than every stored time of use, even if the clock has not moved on."""
-    moment = datetime.now(UTC)
-    (latest,) = connection.execute("SELECT max(used_at) FROM cache").fetchone()
-    if latest is not None:
-        moment = max(moment, datetime.fromisoformat(latest) + timedelta(milliseconds=1))
-    return utc_text(moment)
+    now = datetime.now(UTC)
+    while (latest := connection.execute("SELECT max(used_at) FROM cache").fetchone()[0]) is not None:
+        try:
+            return utc_text(max(now, datetime.fromisoformat(latest) + timedelta(milliseconds=1)))
+        except UNREADABLE:
+            connection.execute("DELETE FROM cache WHERE used_at = ?", (latest,))
+    return utc_text(now)
 
 
 def _put(connection: sqlite3.Connection, entry: CacheEntry) -> None:
@@ -110,13 +118,24 @@ def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> None:
     )
     for (key,) in connection.execute(expired, (now, _SWEPT_AT_ONCE)).fetchall():
         _delete(connection, key)
-    (total,) = connection.execute("SELECT bytes FROM cache_total").fetchone()
-    excess = total - max_bytes
+    excess = _total(connection, max_bytes) - max_bytes
     oldest = "SELECT key, size FROM cache ORDER BY used_at LIMIT 1"
     while excess > 0 and (found := connection.execute(oldest).fetchone()):
         key, size = found
         _delete(connection, key)
-        excess -= size
+        excess -= size if type(size) is int else 0
+
+
+def _total(connection: sqlite3.Connection, max_bytes: int) -> int:
+    """Return the bytes of all answers; if no such number is stored, add the sizes up again."""
+    found = connection.execute("SELECT bytes FROM cache_total").fetchone()
+    with suppress(*UNREADABLE):
+        return count(found and found[0])
+    unfit = "DELETE FROM cache WHERE typeof(size) <> 'integer' OR size NOT BETWEEN 0 AND ?"
+    connection.execute(unfit, (max_bytes,))
+    entries, size = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM cache").fetchone()
+    connection.execute("REPLACE INTO cache_total VALUES (1, ?, ?)", (entries, size))
+    return int(size)
 
 
 def _delete(connection: sqlite3.Connection, key: str) -> None:

@@ -13,7 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from fact_magics.errors import StoreError
-from fact_magics.store.binding import read_only
+from fact_magics.store.binding import Connection, read_only
+from fact_magics.store.inspection import Migrations, fault
 from fact_magics.store.schema import APPLICATION_ID, MIGRATIONS
 from fact_magics.store.worker import Worker, WorkerClosed
 
@@ -22,18 +23,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
-Migrations = tuple[tuple[str, ...], ...]
 
 # SQLite does not serve waiting connections in order, and sometimes (switching to WAL, recovering) it does not
 # wait for a lock at all. `_patiently` retries for longer.
 _BUSY_TIMEOUT_MS = 5_000
 _PATIENCE_SECONDS = 60.0
+# All that a cell asks takes milliseconds, but a damaged or crafted file can make a query endless.
+_STATEMENT_SECONDS = 30.0
+# A migration may read every row of a large file.
+_MIGRATION_SECONDS = 600.0
 _SMALLEST_PAGE = 512
 _WAL_KEPT_BYTES = 32 * 1024 * 1024
 
 _ELSEWHERE = "Point FACT_HOME or DATABASE_URL at a place that you can write."
 _ANOTHER = "Name another file in DATABASE_URL."
 _FOREIGN = ("belongs to another program.", _ANOTHER)
+_UNKNOWN = f"If you don't know why, don't use this file. {_ANOTHER}"
 _DENIED = "permission denied"
 _FILE_IN_PATH = "a part of its path is a file"
 _SALVAGE = (
@@ -56,6 +61,10 @@ _SQLITE = {
         "is locked by another program.",
         "Close the program that holds it in a long transaction, then run the cell again.",
     ),
+    sqlite3.SQLITE_INTERRUPT: (
+        "took too long to answer, so the query was stopped. It may be damaged.",
+        _SALVAGE,
+    ),
     sqlite3.SQLITE_IOERR: (
         "can't be read or written: the disk reports an error.",
         "Check the disk. If it is a network drive, point FACT_HOME at a local directory.",
@@ -75,18 +84,22 @@ _SYSTEM = {
 class Database:
     """An open database file, made by `open`; all queries and transactions run on one thread, in order."""
 
-    def __init__(self, path: Path, worker: Worker) -> None:
+    def __init__(self, path: Path, worker: Worker, seconds: float) -> None:
         self.path = path
         self._worker = worker
+        self._seconds = seconds
 
     @classmethod
-    async def open(cls, path: Path, *, migrations: Migrations = MIGRATIONS) -> Self:
+    async def open(
+        cls, path: Path, *, migrations: Migrations = MIGRATIONS, seconds: float = _STATEMENT_SECONDS
+    ) -> Self:
         """Open a file as `Store.open` does; `migrations` create the current tables from an empty file.
 
-        If this creates directories or files, only the user can access them (0700, 0600).
+        A query or transaction that takes longer than `seconds` is stopped. If this creates directories or
+        files, only the user can access them (0700, 0600).
         """
         path = _full(path)
-        worker = Worker(partial(_connect, path, len(migrations)))
+        worker = Worker(partial(_connect, path, migrations))
         try:
             await worker
             await worker.run(partial(_prepare, path=path, migrations=migrations))
@@ -96,12 +109,12 @@ class Database:
         except BaseException:
             worker.stop()
             raise
-        return cls(path, worker)
+        return cls(path, worker, seconds)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a query; it does not wait for other programs that write."""
         with self._errors_explained():
-            return await self._worker.run(partial(_patiently, work=work))
+            return await self._worker.run(partial(_patiently, work=work, seconds=self._seconds))
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a transaction that takes the write lock before its first statement.
@@ -111,12 +124,15 @@ class Database:
         nothing but the database.
         """
         with self._errors_explained():
-            return await self._worker.run(partial(_patiently, work=partial(_transact, work=work)))
+            return await self._worker.run(self._transaction(work))
 
     def write_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a transaction as `write` does, but block the calling thread, which must not run a loop."""
         with self._errors_explained():
-            return self._worker.run_blocking(partial(_patiently, work=partial(_transact, work=work)))
+            return self._worker.run_blocking(self._transaction(work))
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> Callable[..., T]:
+        return partial(_patiently, work=partial(_transact, work=work), seconds=self._seconds)
 
     async def aclose(self) -> None:
         """Close the file after all earlier work; closing twice is not an error."""
@@ -152,11 +168,12 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def _connect(path: Path, newest: int) -> sqlite3.Connection:
+def _connect(path: Path, migrations: Migrations) -> Connection:
     _make_file(path)
-    _inspect(path, newest)
+    _inspect(path, migrations)
     address = f"{path.as_uri()}?mode=rw"
-    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_MS / 1000)
+    timeout = _BUSY_TIMEOUT_MS / 1000
+    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=timeout, factory=Connection)
 
 
 def _make_file(path: Path) -> None:
@@ -183,7 +200,7 @@ def _make_file(path: Path) -> None:
             )
 
 
-def _inspect(path: Path, newest: int) -> None:
+def _inspect(path: Path, migrations: Migrations) -> None:
     """Refuse a file that is not ours, and leave no lock, -wal or -shm behind.
 
     Only SQLite may read the file. If we opened and closed the file ourselves, this process would lose
@@ -195,12 +212,16 @@ def _inspect(path: Path, newest: int) -> None:
     if size < _SMALLEST_PAGE:  # SQLite would overwrite a file of one byte, as if it were empty
         raise _refusal(path, *_SQLITE[sqlite3.SQLITE_NOTADB])
     with closing(read_only(path, _BUSY_TIMEOUT_MS / 1000)) as connection:
-        _patiently(connection, partial(_judge, path=path, newest=newest, header_only=True))
+        judge = partial(_judge, path=path, migrations=migrations)
+        _patiently(connection, partial(_transact, work=judge, begin="BEGIN"))
 
 
-def _judge(connection: sqlite3.Connection, path: Path, newest: int, *, header_only: bool = False) -> int:
-    """Return the version of a file; refuse a file that is newer than this package or not ours."""
-    version = _user_version(connection)
+def _judge(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> int:
+    """Return the version of a file; refuse a file that is newer than this package or not ours.
+
+    This needs a transaction, because another kernel could create the tables between two of the queries.
+    """
+    version, newest = _user_version(connection), len(migrations)
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application not in {0, APPLICATION_ID}:
         raise _refusal(path, *_FOREIGN)
@@ -210,30 +231,30 @@ def _judge(connection: sqlite3.Connection, path: Path, newest: int, *, header_on
             f"was written by a newer fact_magics (its version is {version}; this one reads up to {newest}).",
             "Upgrade with `pip install -U fact_magics`, or point FACT_HOME at another directory.",
         )
-    if header_only or application:
-        return version
-    if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-        raise _refusal(path, *_FOREIGN)
+    if not application:
+        if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            raise _refusal(path, *_FOREIGN)
+    elif found := fault(connection, migrations[:version]):
+        raise _refusal(path, f"{found}.", _UNKNOWN)
     return version
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
-    judge = partial(_judge, path=path, newest=len(migrations))
-    # One transaction, because another kernel could create the tables between two of the queries.
+def _prepare(connection: Connection, path: Path, migrations: Migrations) -> None:
+    judge = partial(_judge, path=path, migrations=migrations)
     _patiently(connection, partial(_transact, work=judge, begin="BEGIN"))
     (journal,) = _patiently(connection, lambda it: it.execute("PRAGMA journal_mode = WAL").fetchone())
     # Some network drives lack the shared memory that WAL needs. The older journal is slower but just as safe.
     connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA trusted_schema = OFF")
     if _user_version(connection) != len(migrations):
-        _patiently(connection, partial(_transact, work=partial(_migrate, path=path, migrations=migrations)))
+        migrate = partial(_transact, work=partial(_migrate, path=path, migrations=migrations))
+        _patiently(connection, migrate, _MIGRATION_SECONDS)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
     # Read the version again under the lock: two kernels that start at once may both have found an empty file.
-    version = _judge(connection, path, len(migrations))
+    version = _judge(connection, path, migrations)
     for number, statements in enumerate(migrations[version:], start=version + 1):
         for statement in statements:
             connection.execute(statement)
@@ -260,9 +281,12 @@ def _transact(
     return result
 
 
-def _patiently(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+def _patiently(
+    connection: Connection, work: Callable[[sqlite3.Connection], T], seconds: float = _STATEMENT_SECONDS
+) -> T:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
+        connection.allow(seconds)
         try:
             return work(connection)
         except sqlite3.OperationalError as error:

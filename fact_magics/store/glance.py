@@ -7,12 +7,12 @@ version.
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fact_magics.store import tools
-from fact_magics.store.binding import read_only, words
+from fact_magics.store.binding import UNREADABLE, moment, read_only, text, words
 from fact_magics.tool import HAND, IMPORTED, SHELF, Status
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _LOCK_SECONDS = 0.1
 # A query reads at most this many rows, so that it takes no longer in a large database than in a small one.
 _LATEST = 500
 _RUNS = 20
+_SECONDS = 1.0
 
 
 def names(path: Path, prefix: str = "") -> list[str]:
@@ -38,7 +39,7 @@ def versions(path: Path, name: str) -> list[str]:
         SELECT version FROM tools WHERE name = ? AND removed_at IS NULL
         ORDER BY major DESC, minor DESC, patch DESC LIMIT ?
     """
-    return _column(path, query, name, _LATEST)
+    return [number for number in _column(path, query, name, _LATEST) if tools.is_version(number)]
 
 
 def source(path: Path, name: str, version: str | None) -> str:
@@ -52,9 +53,13 @@ def tags(path: Path) -> list[str]:
     """List the tags of the 500 tools whose current version changed last."""
     query = """
         SELECT tools.tags FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id
-        ORDER BY toolbox.updated_at DESC LIMIT ?
+        ORDER BY toolbox.seq DESC LIMIT ?
     """
-    return sorted({tag for stored in _column(path, query, _LATEST) for tag in words(stored)})
+    found = set()
+    for stored in _column(path, query, _LATEST):
+        with suppress(*UNREADABLE):
+            found |= {*words(stored)}
+    return sorted(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +85,14 @@ class ModelUse:
 
 def model_uses(path: Path) -> list[ModelUse]:
     """List the models of the 500 latest attempts, latest first; skip hand-written and imported tools."""
-    query = "SELECT provider, model, status, started_at FROM generations ORDER BY started_at DESC LIMIT ?"
+    query = "SELECT provider, model, status, started_at FROM generations ORDER BY seq DESC LIMIT ?"
     found: dict[tuple[str, str], ModelUse] = {}
     with _opened(path) as connection:
         for provider, model, status, started_at in connection.execute(query, (_LATEST,)):
+            try:
+                text(provider), text(model), moment(started_at)
+            except UNREADABLE:
+                continue
             if provider in (HAND, IMPORTED):
                 continue
             key = (provider, SHELF if provider == SHELF else model)
@@ -100,16 +109,18 @@ def models(path: Path) -> list[str]:
 
 def runs(path: Path) -> list[str]:
     """List the first eight digits of the ids of the latest runs, the latest first."""
-    query = "SELECT substr(id, 1, 8) FROM tool_executions ORDER BY executed_at DESC LIMIT ?"
+    query = "SELECT substr(id, 1, 8) FROM tool_executions ORDER BY seq DESC LIMIT ?"
     return _column(path, query, _RUNS)
 
 
 def _column(path: Path, query: str, *parameters: str | int) -> list[str]:
+    """Return the values of a query's only column that are texts."""
     with _opened(path) as connection:
-        return [row[0] for row in connection.execute(query, parameters)]
+        return [value for (value,) in connection.execute(query, parameters) if type(value) is str]
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(read_only(path, _LOCK_SECONDS)) as connection:
+        connection.allow(_SECONDS)
         yield connection

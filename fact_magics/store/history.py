@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from fact_magics.errors import CellError
-from fact_magics.store.binding import fetch, fetch_by_id, insert, values_of
+from fact_magics.store.binding import Rows, fetch, fetch_by_id, insert, spare, values_of
 from fact_magics.store.rows import ExecutionRow, GenerationRow
 from fact_magics.store.search import indexable, indexable_json, match_expression
 from fact_magics.store.since import read_since
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NO_LIMIT = -1
 # A run that computed its answer is indexed up to the limit in `search`. A run answered by the cache is
 # indexed only up to this limit: indexing a long answer again took longer than the rest of the cell.
 _CACHED_CHARACTERS = 1_024
@@ -42,8 +41,10 @@ class History:
         search: str | None = None,
         since: str | datetime | timedelta | None = None,
         limit: int | None = 20,
-    ) -> list[ExecutionRow]:
+    ) -> Rows[ExecutionRow]:
         """List the runs that match all filters, the latest first.
+
+        The latest run is the one that was recorded last, even if the clock was set back since.
 
         Parameters
         ----------
@@ -61,7 +62,8 @@ class History:
         """
         asked = _filters("executed_at", session_id, tool_name, status, since) | {"tool_id = ?": tool_id}
         if search is None:
-            source, order = "tool_executions", "executed_at DESC, seq DESC"
+            source, order = "tool_executions", "seq DESC"
+            asked |= _first_since("tool_executions", "executed_at", asked)
         else:
             # The index yields its matches in this order, so a search for a common word can stop at the limit.
             source = "execution_search CROSS JOIN tool_executions ON seq = execution_search.rowid"
@@ -91,12 +93,11 @@ class History:
         status: Status | None = None,
         since: str | datetime | timedelta | None = None,
         limit: int | None = 20,
-    ) -> list[GenerationRow]:
+    ) -> Rows[GenerationRow]:
         """List attempts of generations, the latest first, with the filters of `runs`."""
         asked = _filters("started_at", session_id, tool_name, status, since)
-        return await self._select(
-            GenerationRow, "*", "generations", asked, "started_at DESC, seq DESC", limit
-        )
+        asked |= _first_since("generations", "started_at", asked)
+        return await self._select(GenerationRow, "*", "generations", asked, "seq DESC", limit)
 
     async def attempts(self, generation_id: str) -> list[GenerationRow]:
         """List the attempts of one generation in order; `generation_id` may be shortened as in `find_run`."""
@@ -117,16 +118,15 @@ class History:
         asked: dict[str, object],
         order: str,
         limit: int | None,
-    ) -> list[T]:
+    ) -> Rows[T]:
         asked = {condition: value for condition, value in asked.items() if value is not None}
         conditions = list(asked)
         if asked.get("status = ?", Status.OK) != Status.OK:
             conditions.append("status <> 'ok'")  # must be exactly the condition of the indexes of failures
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         query = " ".join(("SELECT", columns, "FROM", source, where, "ORDER BY", order, "LIMIT ?"))
-        count = _NO_LIMIT if limit is None else limit
         return await self._database.read(
-            lambda connection: fetch(connection, kind, query, *asked.values(), count)
+            lambda connection: fetch(connection, kind, query, *asked.values(), spare(limit), limit=limit)
         )
 
 
@@ -150,7 +150,8 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
         if row.cached:
             given, answered, notes = (text[:_CACHED_CHARACTERS] for text in (given, answered, notes))
         connection.execute(
-            "INSERT INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
+            # Where another program deleted runs, the index may still hold the words of one with this number.
+            "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
             (kept.lastrowid, indexable_json(given), indexable_json(answered), indexable(notes)),
         )
 
@@ -166,5 +167,13 @@ def _filters(
         "session_id = ?": session_id,
         "tool_name = ?": tool_name,
         "status = ?": status,
-        f"{clock} >= ?": None if since is None else read_since(since),
+        # The plus keeps SQLite from using the index over this column, which is not in the order of insertion.
+        f"+{clock} >= ?": None if since is None else read_since(since),
     }
+
+
+def _first_since(table: str, clock: str, asked: dict[str, object]) -> dict[str, object]:
+    """Return a condition that ends the walk back through a table at the first row since a time."""
+    # Without the plus SQLite would look for the first row from the beginning of the table.
+    condition = " ".join(("seq >= (SELECT min(+seq) FROM", table, "WHERE", clock, ">= ?)"))
+    return {condition: asked[f"+{clock} >= ?"]}

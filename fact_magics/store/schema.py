@@ -209,4 +209,66 @@ _PERMISSIONS_OF_RUNS = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (INITIAL, _PERMISSIONS_OF_RUNS)
+# The history is read in the order of insertion, which does not change when a clock is set back. SQLite ends
+# each entry of an index with the row's `seq`.
+_ORDER_OF_INSERTION = (
+    *(
+        f"DROP INDEX {name}"
+        for name in (
+            "toolbox_by_time",
+            "generations_by_session",
+            "generations_by_name",
+            "generations_by_session_and_name",
+            "generations_that_failed",
+            "executions_by_session",
+            "executions_by_name",
+            "executions_by_tool",
+            "executions_by_session_and_name",
+            "executions_that_failed",
+            "executions_that_failed_by_session",
+            "executions_that_failed_by_name",
+        )
+    ),
+    "CREATE INDEX generations_by_session ON generations (session_id)",
+    "CREATE INDEX generations_by_name ON generations (tool_name)",
+    "CREATE INDEX generations_by_session_and_name ON generations (session_id, tool_name)",
+    "CREATE INDEX generations_that_failed ON generations (status) WHERE status <> 'ok'",
+    "CREATE INDEX executions_by_session ON tool_executions (session_id)",
+    "CREATE INDEX executions_by_name ON tool_executions (tool_name)",
+    "CREATE INDEX executions_by_tool ON tool_executions (tool_id)",
+    "CREATE INDEX executions_by_session_and_name ON tool_executions (session_id, tool_name)",
+    "CREATE INDEX executions_that_failed ON tool_executions (status) WHERE status <> 'ok'",
+    """
+    CREATE INDEX executions_that_failed_by_session ON tool_executions (session_id, status)
+    WHERE status <> 'ok'
+    """,
+    "CREATE INDEX executions_that_failed_by_name ON tool_executions (tool_name, status) WHERE status <> 'ok'",
+)
+
+# A size that is no number of bytes must not keep its answer from being deleted.
+_TOTAL_OF_ANY_SIZES = (
+    "DROP TRIGGER cache_grows",
+    "DROP TRIGGER cache_shrinks",
+    "DROP TRIGGER cache_changes",
+    """
+    CREATE TRIGGER cache_grows AFTER INSERT ON cache BEGIN
+        UPDATE cache_total SET entries = entries + 1, bytes = coalesce(bytes + new.size, -1);
+    END
+    """,
+    """
+    CREATE TRIGGER cache_shrinks AFTER DELETE ON cache BEGIN
+        UPDATE cache_total SET entries = entries - 1, bytes = coalesce(bytes - old.size, -1);
+    END
+    """,
+    """
+    CREATE TRIGGER cache_changes AFTER UPDATE OF size ON cache BEGIN
+        UPDATE cache_total SET bytes = coalesce(bytes + new.size - old.size, -1);
+    END
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    INITIAL,
+    _PERMISSIONS_OF_RUNS,
+    (*_ORDER_OF_INSERTION, *_TOTAL_OF_ANY_SIZES),
+)

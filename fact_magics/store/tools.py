@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fact_magics.errors import UnknownName
+from fact_magics.errors import StoreError, UnknownName
 from fact_magics.store import sessions
-from fact_magics.store.binding import bindable, execute, insert, instance, records, values_of, words
+from fact_magics.store.binding import (
+    Rows,
+    UnreadableRow,
+    bindable,
+    execute,
+    insert,
+    instance,
+    readable,
+    records,
+    spare,
+    text,
+    values_of,
+)
 from fact_magics.store.history import add_generations
 from fact_magics.store.search import indexable, match_expression
-from fact_magics.text import utc_now
+from fact_magics.text import one_line, utc_now
 from fact_magics.tool import ToolMetadata, ToolVersion
 
 if TYPE_CHECKING:
@@ -21,11 +33,15 @@ if TYPE_CHECKING:
     from fact_magics.store.rows import Candidate, GenerationRow
 
 _PARTIAL = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?", re.ASCII)
-_CURRENT = "FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id"
+_HIGHEST_NUMBER = 999_999_999
+_CURRENT = "FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id AND tools.name = toolbox.name"
 
 
 class Tools:
-    """The toolbox of a database and all versions of its tools. Only `by_id` finds removed versions."""
+    """The toolbox of a database and all versions of its tools. Only `by_id` finds removed versions.
+
+    A version whose row can't be read counts as missing; lists say which they left out.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -79,7 +95,7 @@ class Tools:
 
     async def by_request(self, request_hash: str) -> ToolVersion | None:
         """Find the latest version that was accepted for a request."""
-        query = "SELECT * FROM tools WHERE request_hash = ? AND removed_at IS NULL ORDER BY seq DESC LIMIT 1"
+        query = "SELECT * FROM tools WHERE request_hash = ? AND removed_at IS NULL ORDER BY seq DESC"
         return await self._first(query, request_hash) if request_hash else None
 
     async def same_version(
@@ -89,11 +105,11 @@ class Tools:
         query = """
             SELECT * FROM tools WHERE name = ? AND removed_at IS NULL
             AND source = ? AND contract = ? AND permissions = ?
-            ORDER BY seq DESC LIMIT 1
+            ORDER BY seq DESC
         """
         return await self._first(query, name, source, contract, permissions)
 
-    async def versions(self, name: str) -> list[ToolVersion]:
+    async def versions(self, name: str) -> Rows[ToolVersion]:
         """List the versions of a name, the highest first."""
         query = """
             SELECT * FROM tools WHERE name = ? AND removed_at IS NULL
@@ -101,26 +117,27 @@ class Tools:
         """
         return await self._all(query, name)
 
-    async def latest(self, limit: int = 100) -> list[ToolVersion]:
+    async def latest(self, limit: int = 100) -> Rows[ToolVersion]:
         """List the current versions; the version that became current last comes first."""
-        return await self._all(f"SELECT tools.* {_CURRENT} ORDER BY toolbox.updated_at DESC LIMIT ?", limit)
+        query = f"SELECT tools.* {_CURRENT} ORDER BY toolbox.seq DESC LIMIT ?"
+        return await self._all(query, spare(limit), limit=limit)
 
     async def names(self, prefix: str = "", limit: int = 10_000) -> list[str]:
         """List the names in the toolbox that begin with `prefix`, sorted."""
         return await self._database.read(lambda connection: names(connection, prefix, limit))
 
-    async def search(self, text: str, limit: int = 20) -> list[ToolVersion]:
+    async def search(self, wanted: str, limit: int = 20) -> Rows[ToolVersion]:
         """Find current versions by beginnings of words in name, description and tags, best match first."""
-        expression = match_expression(text)
+        expression = match_expression(wanted)
         if expression is None:
-            return []
+            return Rows()
         query = """
             SELECT tools.* FROM tool_search
             CROSS JOIN toolbox ON toolbox.seq = tool_search.rowid
-            CROSS JOIN tools ON tools.id = toolbox.tool_id
+            CROSS JOIN tools ON tools.id = toolbox.tool_id AND tools.name = toolbox.name
             WHERE tool_search MATCH ? ORDER BY bm25(tool_search, 10.0, 1.0, 5.0) LIMIT ?
         """
-        return await self._all(query, expression, limit)
+        return await self._all(query, expression, spare(limit), limit=limit)
 
     async def set_current(self, name: str, tool_id: str, *, session_id: str | None = None) -> None:
         """Make a version the current version of its name; if a session is given, pin it to the version.
@@ -136,20 +153,19 @@ class Tools:
         """Remove a name and return the number of its versions, which stay in the database for the history."""
 
         def work(connection: sqlite3.Connection) -> int:
-            row = execute(connection, "SELECT seq FROM toolbox WHERE name = ?", name).fetchone()
-            if row:
-                connection.execute("DELETE FROM tool_search WHERE rowid = ?", row)
-                connection.execute("DELETE FROM toolbox WHERE seq = ?", row)
+            _unlist(connection, name)
             gone = "UPDATE tools SET removed_at = ? WHERE name = ? AND removed_at IS NULL"
             return execute(connection, gone, utc_now(), name).rowcount
 
         return await self._database.write(work)
 
-    async def _all(self, query: str, *parameters: object) -> list[ToolVersion]:
-        return await self._database.read(lambda connection: _tools(connection, query, *parameters))
+    async def _all(self, query: str, *parameters: object, limit: int | None = None) -> Rows[ToolVersion]:
+        return await self._database.read(
+            lambda connection: _tools(connection, query, *parameters, limit=limit)
+        )
 
     async def _first(self, query: str, *parameters: object) -> ToolVersion | None:
-        found = await self._all(query, *parameters)
+        found = await self._all(query, *parameters, limit=1)
         return found[0] if found else None
 
 
@@ -160,63 +176,101 @@ def get(connection: sqlite3.Connection, name: str, version: str | None) -> ToolV
     elif number := _PARTIAL.fullmatch(version):
         digits = [int(part) for part in number.groups() if part is not None]
         conditions = ("AND major = ?", "AND minor = ?", "AND patch = ?")[: len(digits)]
-        highest = ("ORDER BY minor DESC, patch DESC LIMIT 1", "ORDER BY patch DESC LIMIT 1", "")
+        highest = ("ORDER BY minor DESC, patch DESC", "ORDER BY patch DESC", "")
         query = "SELECT * FROM tools WHERE name = ? AND removed_at IS NULL"
-        found = _tools(connection, " ".join((query, *conditions, highest[len(digits) - 1])), name, *digits)
+        found = _tools(
+            connection, " ".join((query, *conditions, highest[len(digits) - 1])), name, *digits, limit=1
+        )
     else:
         return None
     return found[0] if found else None
+
+
+def is_version(number: str) -> bool:
+    """Tell whether a text is the full number of a version."""
+    found = _PARTIAL.fullmatch(number)
+    return found is not None and all(found.groups())
 
 
 def names(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
     """List names as `Tools.names` does."""
     # Unlike LIKE, a comparison can use the index. The highest code point sorts after every name.
     query = "SELECT name FROM toolbox WHERE name >= ? AND name < ? ORDER BY name LIMIT ?"
-    return [row[0] for row in execute(connection, query, prefix, f"{prefix}\U0010ffff", limit)]
+    found = execute(connection, query, prefix, f"{prefix}\U0010ffff", limit)
+    return [name for (name,) in found if type(name) is str]
 
 
 def _set_current(connection: sqlite3.Connection, name: str, tool_id: str, session_id: str | None) -> None:
-    query = "SELECT description, tags FROM tools WHERE id = ? AND name = ? AND removed_at IS NULL"
-    found = execute(connection, query, tool_id, name).fetchone()
+    query = "SELECT * FROM tools WHERE id = ? AND name = ? AND removed_at IS NULL"
+    found = _tools(connection, query, tool_id, name)
     if not found:
-        raise UnknownName(f"{name!r} has no version with the id {tool_id}.")
-    connection.execute(
-        """
-        INSERT INTO toolbox (name, tool_id, updated_at) VALUES (?, ?, ?)
-        ON CONFLICT (name) DO UPDATE SET tool_id = excluded.tool_id, updated_at = excluded.updated_at
-        """,
-        (name, tool_id, utc_now()),
-    )
-    (seq,) = connection.execute("SELECT seq FROM toolbox WHERE name = ?", (name,)).fetchone()
-    description, tags = found
-    connection.execute("DELETE FROM tool_search WHERE rowid = ?", (seq,))
+        raise UnknownName(f"{name!r} has no version with the id {one_line(tool_id)} that can be read.")
+    # A new row gets a new `seq`, in the order of which the tools are listed.
+    _unlist(connection, name)
+    listed = insert(connection, "toolbox", {"name": name, "tool_id": tool_id, "updated_at": utc_now()})
+    about = found[0].metadata
+    connection.execute("DELETE FROM tool_search WHERE rowid = ?", (listed.lastrowid,))
     connection.execute(
         "INSERT INTO tool_search (rowid, name, description, tags) VALUES (?, ?, ?, ?)",
-        (seq, indexable(name), indexable(description), indexable(" ".join(words(tags)))),
+        (listed.lastrowid, indexable(name), indexable(about.description), indexable(" ".join(about.tags))),
     )
     if session_id is not None:
         sessions.pin(connection, session_id, name, tool_id)
 
 
+def _unlist(connection: sqlite3.Connection, name: str) -> None:
+    row = execute(connection, "SELECT seq FROM toolbox WHERE name = ?", name).fetchone()
+    if row:
+        connection.execute("DELETE FROM tool_search WHERE rowid = ?", row)
+        connection.execute("DELETE FROM toolbox WHERE seq = ?", row)
+
+
 def _next_number(connection: sqlite3.Connection, candidate: Candidate) -> tuple[int, int, int]:
-    def after(query: str, *parameters: object) -> int:
-        (highest,) = connection.execute(query, parameters).fetchone()
+    def after(part: str, condition: str, *parameters: object) -> int:
+        # The bounds leave out numbers that are no part of a version that can be read.
+        query = " ".join(
+            ("SELECT max(", part, ") FROM tools WHERE", condition, "AND", part, "BETWEEN 0 AND ?")
+        )
+        (highest,) = execute(connection, query, *parameters, _HIGHEST_NUMBER).fetchone()
+        if highest == _HIGHEST_NUMBER:
+            raise StoreError(
+                f"{name} has no version numbers left after {highest}.", hint="Give the tool another name."
+            )
         return int(highest or 0) + 1
 
     name = candidate.name
-    query = f"SELECT major, minor, signature_id, contract {_CURRENT} WHERE toolbox.name = ?"
-    current = connection.execute(query, (name,)).fetchone()
-    if not current or current[2] != candidate.signature_id:
-        return after("SELECT max(major) FROM tools WHERE name = ?", name), 0, 0
-    major, minor, _, contract = current
+    query = f"SELECT tools.* {_CURRENT} WHERE toolbox.name = ?"
+    current = [*records(connection, query, name)]
+    if not current or not _has_number(current[0]) or current[0]["signature_id"] != candidate.signature_id:
+        return after("major", "name = ?", name), 0, 0
+    major, minor, contract = (current[0][part] for part in ("major", "minor", "contract"))
     if contract != bindable(candidate.contract):
-        return major, after("SELECT max(minor) FROM tools WHERE name = ? AND major = ?", name, major), 0
-    taken = "SELECT max(patch) FROM tools WHERE name = ? AND major = ? AND minor = ?"
-    return major, minor, after(taken, name, major, minor)
+        return major, after("minor", "name = ? AND major = ?", name, major), 0
+    return major, minor, after("patch", "name = ? AND major = ? AND minor = ?", name, major, minor)
 
 
-def _tools(connection: sqlite3.Connection, query: str, *parameters: object) -> list[ToolVersion]:
-    return [
-        ToolVersion(instance(ToolMetadata, record), record["source"])
-        for record in records(connection, query, *parameters)
-    ]
+def _has_number(record: dict[str, Any]) -> bool:
+    numbers = [record[part] for part in ("major", "minor", "patch")]
+    return (
+        all(type(number) is int and 0 <= number <= _HIGHEST_NUMBER for number in numbers)
+        and "{}.{}.{}".format(*numbers) == record["version"]
+    )
+
+
+def _tools(
+    connection: sqlite3.Connection, query: str, *parameters: object, limit: int | None = None
+) -> Rows[ToolVersion]:
+    return readable(records(connection, query, *parameters), _version, limit)
+
+
+def _version(record: dict[str, Any]) -> ToolVersion:
+    name, number = record["name"], record["version"]
+    try:
+        found = ToolVersion(instance(ToolMetadata, record), text(record["source"]))
+    except TypeError:
+        raise UnreadableRow(f"the source of {one_line(str(name))} is not text") from None
+    except UnreadableRow as error:
+        raise UnreadableRow(f"of {one_line(str(name))}, {error}") from None
+    if not _has_number(record):
+        raise UnreadableRow(f"of {one_line(name)}, the version {one_line(number)} does not fit its numbers")
+    return found

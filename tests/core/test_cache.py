@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,3 +106,43 @@ async def test_a_fresh_run_asks_no_tier(homes):
     await homes[0].recorder.flush()
     fresh = plan_run(tool(), {"n": 21}, fresh=True)
     assert (answers.recall(fresh), await answers.get(fresh)) == (None, None)
+
+
+UNFIT = [b'"42"', b"4.5", b"null", b"", b"\xff", b"[", b"42 43", b'{"$bytes":1}', b"[" * 5_000]
+
+
+@pytest.mark.parametrize("result", UNFIT, ids=str)
+async def test_a_stored_answer_that_does_not_fit_the_annotation_is_no_answer_and_is_deleted(homes, result):
+    own, shared = homes
+    planned = plan_run(tool(), {"n": 21})
+    own.tier.put(replace(entry_of(planned), result=result))
+    shared.tier.put(entry_of(planned))
+    for home in homes:
+        await home.recorder.flush()
+    answers = AnswerCache(MemoryCache(), [own.tier])
+    assert await answers.get(planned) is None
+    assert await own.tier.get(planned.key) is None
+    assert answers.recall(planned) is None
+    assert (await AnswerCache(MemoryCache(), [own.tier, shared.tier]).get(planned)).result == b"42"
+
+
+async def test_a_stored_answer_in_another_form_is_given_as_the_annotation_says(homes):
+    source = "def half(n: int) -> tuple[float, float]:\n    return n / 2, n / 2\n"
+    halves = load(
+        Candidate(name="half", source=source, signature_id="s", proven=True, description="").numbered("1.0.0")
+    )
+    planned = plan_run(halves, {"n": 2})
+    homes[0].tier.put(replace(entry_of(planned), tool_id=PROVEN.id, result=b"[1,1]"))
+    await homes[0].recorder.flush()
+    answers = AnswerCache(MemoryCache(), [homes[0].tier])
+    assert (await answers.get(planned)).result == b'{"$tuple":[1.0,1.0]}'
+    assert answers.recall(planned).result == b'{"$tuple":[1.0,1.0]}'
+
+
+async def test_a_tier_that_can_t_be_read_has_no_answer(homes):
+    own, shared = homes
+    planned = plan_run(tool(), {"n": 21})
+    shared.tier.put(entry_of(planned))
+    await shared.recorder.flush()
+    await own.store.aclose()
+    assert (await AnswerCache(MemoryCache(), [own.tier, shared.tier]).get(planned)).result == b"42"

@@ -102,13 +102,13 @@ class TestHistory:
         await store.tools.accept(tool)
         await store.commit(
             [
-                run(id="05", session_id="a", executed_at=ago(seconds=5), input_data='{"text": "second"}'),
                 run(id="01", session_id="a", executed_at=ago(days=3), status=Status.ERROR, error="No luck"),
+                run(id="02", session_id="b", executed_at=ago(days=2), tool_name="u", status=Status.LIMIT),
+                run(id="03", session_id="a", executed_at=ago(hours=5), tool_name="u", printed="café"),
                 run(
                     id="04", session_id="b", executed_at=ago(minutes=5), tool_id="71d", output_data='"second"'
                 ),
-                run(id="02", session_id="b", executed_at=ago(days=2), tool_name="u", status=Status.LIMIT),
-                run(id="03", session_id="a", executed_at=ago(hours=5), tool_name="u", printed="café"),
+                run(id="05", session_id="a", executed_at=ago(seconds=5), input_data='{"text": "second"}'),
             ]
         )
         return store
@@ -134,11 +134,11 @@ class TestHistory:
             ({"since": timedelta(days=2.5)}, "05 04 03 02"),
             ({"since": "3099-01-01"}, ""),
             ({"since": "1d", "session_id": "a", "tool_name": "t"}, "05"),
-            ({"search": "second"}, "04 05"),
-            ({"search": "SEC"}, "04 05"),
+            ({"search": "second"}, "05 04"),
+            ({"search": "SEC"}, "05 04"),
             ({"search": "second", "session_id": "a"}, "05"),
             ({"search": "second", "since": "1 min"}, "05"),
-            ({"search": "second", "limit": 1}, "04"),
+            ({"search": "second", "limit": 1}, "05"),
             ({"search": "cafe"}, "03"),
             ({"search": "luck no", "status": Status.ERROR}, "01"),
             ({"search": "absent"}, ""),
@@ -147,9 +147,24 @@ class TestHistory:
     async def test_filters_narrow_each_other_and_the_latest_comes_first(
         self, past: Store, asked: dict[str, object], found: str
     ) -> None:
-        """A search hands out what was kept last first."""
         rows = await past.history.runs(**{"limit": None, **asked})  # type: ignore[arg-type]
         assert " ".join(row.id for row in rows) == found
+
+    async def test_the_latest_is_what_was_recorded_last_even_if_the_clock_was_set_back(
+        self, store: Store
+    ) -> None:
+        """A filter by time goes by what the clock said."""
+        told = {"01": ago(hours=3), "02": ago(minutes=1), "03": ago(hours=1), "04": ago(minutes=30)}
+        await store.commit([run(id=name, executed_at=time) for name, time in told.items()])
+        await store.commit(
+            generations=[attempt(generation_id=name, started_at=time) for name, time in told.items()]
+        )
+        for since, names in ((None, "04 03 02 01"), ("2h", "04 03 02"), ("40 min", "04 02")):
+            runs = await store.history.runs(since=since)
+            attempts = await store.history.generations(since=since)
+            assert " ".join(row.id for row in runs) == names
+            assert " ".join(row.generation_id for row in attempts) == names
+        assert [row.id for row in await store.history.runs(limit=1, tool_name="t")] == ["04"]
 
     async def test_runs_of_one_millisecond_keep_their_order(self, store: Store) -> None:
         rows = [run(executed_at="2026-01-01T00:00:00.000Z") for _ in range(30)]

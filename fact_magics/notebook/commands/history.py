@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.core.handle import Tool
@@ -12,11 +13,14 @@ from fact_magics.display.record import run_record, tool_record
 from fact_magics.display.table import Table
 from fact_magics.errors import CellError, InvalidInput, UnknownName, did_you_mean
 from fact_magics.notebook.commands.desk import Answer, Desk, page, write_file
+from fact_magics.store import Rows
 from fact_magics.text import duration, plural
 from fact_magics.tool import HAND, IMPORTED, Status, ToolInput
 from fact_magics.values import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fact_magics.core import FactCore
     from fact_magics.display.cells import Cell
     from fact_magics.display.html import Record
@@ -61,12 +65,16 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
 async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[GenerationRow]:
     try:
         return await core.look_up(wanted)
-    except (CellError, UnknownName):
+    except (CellError, UnknownName) as error:
         if "@" in wanted:  # an id has no @
             raise
+        problem = error
     if (found := await core.find_row(wanted)) is not None:
         return found
-    hint = did_you_mean(wanted, await core.tool_names())
+    names = await core.tool_names()
+    if wanted in names:  # its current version can't be read
+        raise problem
+    hint = did_you_mean(wanted, names)
     raise UnknownName(
         f"No tool, run or generation is named {wanted!r}.",
         hint=hint or "List them with %fact tools and %fact history.",
@@ -108,7 +116,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     to, search = arguments.get("to"), arguments.get("search")
     limit = arguments.get("n", None if to else _ROWS_LISTED)
 
-    async def find(core: FactCore) -> tuple[list[ExecutionRow], list[GenerationRow]]:
+    async def find(core: FactCore) -> tuple[Rows[ExecutionRow], Rows[GenerationRow]]:
         chosen = {
             "session_id": await _session_id(core, arguments.get("session")),
             "tool_name": arguments.get("tool"),
@@ -117,19 +125,25 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
             "limit": None if limit is None else limit + 1,
         }
         runs = await core.list_runs(**chosen, search=search)
-        return runs, [] if search else await core.list_generations(**chosen)
+        return runs, Rows() if search else await core.list_generations(**chosen)
 
     runs, generations = desk.ask(find)
+    run_times = _in_order(row.executed_at for row in runs)
+    generation_times = _in_order(row.started_at for row in generations)
     found: list[tuple[str, tuple[str | Cell, ...], dict[str, Any]]] = [
-        *((row.executed_at, _run_cells(row), {"kind": "run", **asdict(row)}) for row in runs),
         *(
-            (row.started_at, _generation_cells(row), {"kind": "generation", **asdict(row)})
-            for row in generations
+            (time, _run_cells(row), {"kind": "run", **asdict(row)})
+            for time, row in zip(run_times, runs, strict=True)
+        ),
+        *(
+            (time, _generation_cells(row), {"kind": "generation", **asdict(row)})
+            for time, row in zip(generation_times, generations, strict=True)
         ),
     ]
     found.sort(key=lambda item: item[0], reverse=True)
     listed = found[:limit]
     data = [row for _, _, row in listed]
+    left_out = Rows((), runs.unreadable + generations.unreadable).note
     if to:
         path = desk.path(to)
         write_file(
@@ -139,16 +153,26 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
             is_own=lambda content: content in (b"[]", b"") or content.startswith(_FILE_START),
             own="a list of rows from %fact history",
         )
-        return Answer(page("History", [("Written", f"{plural(len(data), 'row')} to {path}")]), data)
+        facts = [("Written", f"{plural(len(data), 'row')} to {path}"), ("Note", left_out)]
+        return Answer(page("History", facts), data)
     if len(listed) < len(found):
         title = f"The latest {plural(len(listed), 'row')}; use -n N to list N rows"
     elif listed:
         title = plural(len(listed), "row")
     else:
         title = "No row matches." if arguments.options else "Nothing has run yet in this session."
+    title = ". ".join(filter(None, (title.rstrip(".") if left_out else title, left_out)))
     head = ("Id", "When", "Status", "Tool", "Input → output", "Took")
     rows = [row for _, row, _ in listed]
     return Answer(Table(title, head, rows, numbers=("Took",)).record(), data)
+
+
+def _in_order(times: Iterable[str]) -> list[str]:
+    """Raise each time, from the latest row to the first, to the highest of the rows before it.
+
+    A row that was written after the clock was set back thus stays before those that were written earlier.
+    """
+    return [*accumulate(reversed([*times]), max)][::-1]
 
 
 async def _session_id(core: FactCore, wanted: str | None) -> str | None:

@@ -35,6 +35,7 @@ def list_tools(arguments: Arguments, desk: Desk) -> Answer:
         title = plural(len(listed), "tool")
     else:
         title = f"No tool matches {search!r}." if search else "No tools yet. Write one: %%fact_generate NAME"
+    title = ". ".join(filter(None, (title.rstrip(".") if found.note else title, found.note)))
     head = ("Tool", "Version", "Proof", "Allowed", "Written by", "Made", "Description")
     rows = [_tool_cells(tool) for tool in listed]
     data = [{**asdict(tool.metadata), "source": tool.source} for tool in listed]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
 from fact_magics.errors import CellError, UnknownName
+from fact_magics.store import ExecutionRow, GenerationRow
+from fact_magics.tool import Status
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +32,51 @@ def test_a_history_that_is_cut_says_so(fact, keep_tools, keep_runs):
     assert '{"n": 0} → 0' not in cut
     assert fact("history -n 1").plain.startswith("The latest 1 row;")
     assert fact("history -n 21").plain.startswith("21 rows")
+
+
+def test_a_row_that_another_program_changed_is_left_out_and_named(fact, keep_tools, keep_runs, workshop):
+    keep_tools("twice", "thrice")
+    keep_runs("twice", 2)
+    keep_runs("thrice", 1)
+    with closing(sqlite3.connect(workshop.database_path)) as connection, connection:
+        [(broken,)] = connection.execute("SELECT id FROM tool_executions WHERE tool_name = 'thrice'")
+        connection.execute("UPDATE tool_executions SET status = 'fine' WHERE tool_name = 'thrice'")
+        connection.execute("UPDATE tools SET version = 'new' WHERE name = 'thrice'")
+    listed = fact("history").plain
+    assert listed.startswith("2 rows. 1 row left out as unreadable: its status is 'fine'")
+    assert len(fact("history --json")) == 2
+    assert "1 row left out" in fact("history --to all.json").plain
+    tools = fact("tools").plain
+    assert tools.startswith("1 tool. 1 row left out as unreadable: of thrice, the version new does not fit")
+    assert [row["name"] for row in fact("tools --json")] == ["twice"]
+    for line in (f"show {broken[:8]}", f"rerun {broken}"):
+        with pytest.raises(UnknownName, match="can't be read from the database: its status is 'fine'"):
+            fact(line)
+    with pytest.raises(UnknownName, match="The current version of thrice can't be read"):
+        fact("show thrice")
+    fact("remove thrice --yes")
+    assert fact("tools").plain.startswith("1 tool\n")
+
+
+def test_the_latest_rows_come_first_though_the_clock_was_set_back(fact, workshop):
+    core = workshop.core
+
+    async def keep() -> None:
+        for number, (kind, minute) in enumerate([("run", 30), ("try", 40), ("run", 10), ("try", 11)]):
+            at = f"2026-01-01T00:{minute}:00.000Z"
+            known = {"session_id": core.session_id, "tool_name": f"n{number}", "status": Status.OK}
+            if kind == "run":
+                await core._store.commit([ExecutionRow(executed_at=at, **known)])
+            else:
+                row = GenerationRow(generation_id=f"{number}", attempt=1, started_at=at, **known)
+                await core._store.commit(generations=[row])
+
+    workshop.submit(keep()).wait(lambda: None)
+    names = [row["tool_name"] for row in fact("history --json")]
+    assert names.index("n2") < names.index("n0")
+    assert names.index("n3") < names.index("n1")
+    assert {row["tool_name"] for row in fact("history --json -n 2")} <= {"n3", "n2", "n1"}
+    assert "n3" in {row["tool_name"] for row in fact("history --json -n 1")}
 
 
 def test_a_file_gets_all_rows_unless_so_many_are_asked_for(fact, keep_runs, folder):

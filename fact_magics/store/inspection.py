@@ -1,0 +1,88 @@
+"""What a database may contain: the tables, indexes and triggers that the migrations create, unchanged.
+
+SQLite runs the code that a file contains: a view where a table should be, a trigger, an expression in an
+index. So a file with such an object of another program is not opened.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from functools import cache
+from typing import NamedTuple
+
+from fact_magics.text import one_line
+
+Migrations = tuple[tuple[str, ...], ...]
+
+# The kinds that run code of the file; they are named first.
+_ACTIVE = frozenset({"view", "trigger"})
+# ANALYZE, which `PRAGMA optimize` runs, writes these tables; SQLite alone reads them.
+_STATISTICS = frozenset({"sqlite_stat1", "sqlite_stat4"})
+# A table of another program is never read or written here, unless its foreign keys guard rows of ours.
+_PLAIN_TABLE = re.compile(r"CREATE TABLE (?!.*\bREFERENCES\b)", re.IGNORECASE | re.DOTALL)
+
+
+class _Object(NamedTuple):
+    kind: str
+    name: str
+    table: str
+    sql: str | None
+
+
+def fault(connection: sqlite3.Connection, migrations: Migrations) -> str | None:
+    """Say in which way a database is not what `migrations` create; None if it is.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        A connection to the database, whose statements should have a time limit.
+    migrations : tuple of tuples of str
+        The migrations that the database has had, by its version.
+
+    Returns
+    -------
+    str or None
+        The end of a sentence about the file: ``contains the view 'x', which fact_magics did not make``.
+    """
+    expected = _created(migrations)
+    found = _objects(connection)
+    others = found - expected
+    other_tables = {each.name for each in others if _is_harmless_table(each)}
+    missing = {(each.kind, each.name) for each in expected} - {(each.kind, each.name) for each in found}
+    for each in sorted(
+        others, key=lambda other: (other.kind not in _ACTIVE, other.kind == "index", other.name)
+    ):
+        if any((known.kind, known.name) == (each.kind, each.name) for known in expected):
+            return f"has a changed {_shown(each.kind, each.name)}"
+        if each.name not in other_tables and not (each.kind == "index" and each.table in other_tables):
+            return f"contains the {_shown(each.kind, each.name)}, which fact_magics did not make"
+    if missing:
+        return f"lacks the {_shown(*min(missing))}"
+    pages, places = connection.execute(
+        "SELECT count(*), count(DISTINCT rootpage) FROM sqlite_master WHERE rootpage > 0"
+    ).fetchone()
+    return None if pages == places else "has two tables in one place"
+
+
+def _is_harmless_table(each: _Object) -> bool:
+    return each.kind == "table" and (each.name in _STATISTICS or bool(_PLAIN_TABLE.match(each.sql or "")))
+
+
+def _shown(kind: str, name: str) -> str:
+    return f"{one_line(kind, 20)} {one_line(name, 60)!r}"
+
+
+@cache
+def _created(migrations: Migrations) -> frozenset[_Object]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for statements in migrations:
+            for statement in statements:
+                connection.execute(statement)
+        return _objects(connection)
+
+
+def _objects(connection: sqlite3.Connection) -> frozenset[_Object]:
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+    return frozenset(_Object(str(kind), str(name), str(table), sql) for kind, name, table, sql in rows)
