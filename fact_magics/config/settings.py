@@ -222,13 +222,13 @@ def own_home(overrides: Mapping[str, Any], environment: Mapping[str, str], direc
 
     A relative path starts at `directory`.
     """
-    for chosen, source in ((overrides.get("home"), _CONFIG), (environment.get("FACT_HOME"), _ENVIRONMENT)):
-        if chosen:
-            try:
-                return _place(chosen, directory)
-            except PydanticCustomError as error:
-                raise _unusable("FACT_HOME", source, error.message()) from None
-    return _place(user_data_path("fact_magics", appauthor=False), directory)
+    default = user_data_path("fact_magics", appauthor=False)
+    given = {_CONFIG: overrides.get("home"), _ENVIRONMENT: environment.get("FACT_HOME"), "default": default}
+    source, chosen = next((source, path) for source, path in given.items() if path)
+    try:
+        return _place(chosen, directory)
+    except PydanticCustomError as error:
+        raise _unusable("FACT_HOME", source, error.message()) from None
 
 
 def _directory(info: ValidationInfo) -> Path:
