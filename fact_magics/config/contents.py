@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from io import StringIO
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-
-from fact_magics.config.env_file import ENDPOINTS
+from fact_magics.config.env_file import ENDPOINTS, parse_env_file
 from fact_magics.config.model_list import ADDRESSES, REFERENCE, Unusable, read_entries, read_entry
 
 if TYPE_CHECKING:
@@ -56,9 +53,7 @@ def contents(path: Path, content: bytes) -> Contents:
 
 
 def _of_env_file(content: bytes) -> Contents:
-    text = content.decode("utf-8", "replace")
-    read = dotenv_values(stream=StringIO(text), interpolate=False)
-    values = {name: value for name, value in read.items() if value}
+    values, _ = parse_env_file(content, interpolate=False)
     return Contents(
         hosts=tuple(_host(value, name) for name, value in values.items() if name.endswith(_ADDRESSES)),
         keys=tuple(name for name in values if name.endswith(_KEYS)),

@@ -15,12 +15,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr
 
-from fact_magics.config.trust import LARGEST_BYTES, is_trusted, read_found, trust_command, why_untrusted
+from fact_magics.config.trust import (
+    LARGEST_BYTES,
+    is_own,
+    is_trusted,
+    read_found,
+    trust_command,
+    why_untrusted,
+)
 from fact_magics.text import inert, plural
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 CONFIG_FILE = "config.yaml"
@@ -113,24 +120,30 @@ def read_config_file(
     `home` holds the list of trusted files. A trusted file may refer to variables in `environment`, as
     ``os.environ/NAME``. `rival` is the key or endpoint of a higher source, as in `why_untrusted`.
     """
-    for folder in (directory, *directory.parents):
-        path = folder / CONFIG_FILE
-        try:
-            content = read_found(path)
-        except OSError:
-            continue  # it may belong to another program
-        if content is None or not _MARK.search(content):
-            continue
-        shown = inert(str(path))
+    files = _upward(directory)
+    for path, content in files:
         try:
             entries = read_entries(content)
         except Unusable as problem:
-            return ConfigFile(str(path), (), (f"{shown} is not used: it {problem}.",))
-        if entries is not None:
-            if is_trusted(path, home, content):
-                return _read(entries, path, environment)
-            return _read(entries, path, None, why_untrusted(path, rival))
+            return ConfigFile(str(path), (), (f"{inert(str(path))} is not used: it {problem}.",))
+        if entries is None:
+            continue
+        if is_trusted(path, home, content):
+            return _read(entries, path, environment)
+        # The nearest file would hide the user's own file farther up.
+        farther = (f"{inert(str(other))} has a {_KEY} too" for other, _ in files if is_own(other))
+        return _read(entries, path, None, why_untrusted(path, rival or next(farther, "")))
     return ConfigFile()
+
+
+def _upward(directory: Path) -> Iterator[tuple[Path, bytes]]:
+    """Find the files with a ``model_list``, from `directory` upward, with their contents."""
+    for folder in (directory, *directory.parents):
+        path = folder / CONFIG_FILE
+        with suppress(OSError):  # a file that can't be read may belong to another program
+            content = read_found(path)
+            if content is not None and _MARK.search(content):
+                yield path, content
 
 
 def _read(

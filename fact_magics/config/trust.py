@@ -30,6 +30,11 @@ def trust_command(path: Path) -> str:
     return f"%fact trust {shlex.quote(inert(str(path)))}"
 
 
+def is_own(path: Path) -> bool:
+    """Return whether only this user, or root, can change a found file or its directory."""
+    return exposure(path, path.parent) is None
+
+
 def why_untrusted(path: Path, rival: str) -> str:
     """Return why a found file can't choose a model or a key without trust; empty if it can.
 

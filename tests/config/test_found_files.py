@@ -109,6 +109,22 @@ class TestWhereAKeyIsSetAlready:
         assert found.anthropic_api_key is None
         assert found.anthropic_base_url == "https://gateway.example"
 
+    def test_a_key_in_a_file_farther_up_is_not_hidden_by_a_nearer_one(self, clone):
+        """The user's key for all projects lies beside the folder that was cloned."""
+        farther = clone.parent / ".env"
+        farther.write_text(f"ANTHROPIC_API_KEY={MINE}")
+        file = write_env(clone, "LOG_LEVEL=debug", f"OPENAI_API_KEY={THEIRS}")
+        found = read(clone)
+        assert (found.providers, found.log_level) == ({}, "debug")
+        assert f"because ANTHROPIC_API_KEY is already set in {farther}: %fact trust {file}" in found.notes[0]
+
+    def test_models_in_a_file_farther_up_are_not_hidden_by_a_nearer_one(self, clone):
+        farther = write_models(clone.parent, f"mine model: openai/gpt-5, api_key: {MINE}")
+        file = write_models(clone, f"theirs model: openai/gpt-5, api_key: {THEIRS}")
+        found = read(clone)
+        assert found.model is None
+        assert f"because {farther} has a model_list too: %fact trust {file}" in found.notes[0]
+
     def test_values_that_the_user_sets_again_need_no_word(self, clone):
         write_env(clone, "FACT_MODEL=claude-haiku-5-5", f"ANTHROPIC_API_KEY={THEIRS}")
         found = read(clone, {"ANTHROPIC_API_KEY": MINE, "FACT_MODEL": "claude-opus-5-5"})
@@ -187,6 +203,26 @@ class TestBadValues:
         assert note.startswith(f"{name} from {file} is not used: ")
         with pytest.raises(SettingsError, match=f"{name} from the environment can't be used: "):
             load_settings({}, clone, {name: value})
+
+    def test_a_line_that_is_no_assignment_is_a_note_and_the_others_count(self, clone, capsys, caplog):
+        file = write_env(clone, "OTHER=1", "", "my notes: call back", "FACT_MODEL=fine", "MORE LINES")
+        found = read(clone)
+        assert found.model == "fine"
+        assert found.notes == (f"Line 3 of {file} could not be read, so it is left out.",)
+        assert (caplog.text, capsys.readouterr()) == ("", ("", ""))
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1", "cp1252"])
+    def test_a_file_in_another_encoding_counts(self, clone, encoding):
+        write_env(clone).write_bytes(
+            f"# clé du labo\nANTHROPIC_API_KEY={MINE}\nFACT_MODEL=é\n".encode(encoding)
+        )
+        found = read(clone)
+        assert found.anthropic_api_key.get_secret_value() == MINE
+        assert (found.model, found.notes) == (
+            ("é", ())
+            if encoding.startswith("utf")
+            else (None, (f"Line 3 of {clone / '.env'} could not be read, so it is left out.",))
+        )
 
     @pytest.mark.parametrize("home", ["~nobody-here/facts", "a\0b"])
     def test_a_home_set_in_the_notebook_that_can_t_be_is_one_line_that_names_its_source(self, clone, home):
