@@ -9,8 +9,8 @@ The first source that has a value decides:
 5. the default.
 
 Each of the two files may come from a stranger. A file can't choose where keys, requests and data go, until
-the user trusts it with ``%fact trust``. Without trust, it can choose a model or set a key only if it belongs to
-this user, no other user can change it, and no key is set elsewhere.
+the user trusts it with ``%fact trust``. Without trust, it can choose a model or set a key only if it belongs
+to this user, no other user can change it, and no key is set elsewhere.
 """
 
 from __future__ import annotations
