@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import structlog
 
+from fact_magics.owners import exposure, refuse_exposed
 from fact_magics.text import utc_now
 
 if TYPE_CHECKING:
@@ -253,6 +254,8 @@ class LogFile:
                     return self._descriptor
             self._close()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if exposure(self.path.parent, self.path):
+            raise PermissionError
         with suppress(FileNotFoundError):
             if self.path.stat().st_size >= self._max_bytes:
                 self._rotate()
@@ -291,5 +294,11 @@ def open_log(directory: Path, level: str = "INFO", secrets: Iterable[str] = ()) 
         ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``, in upper or lower case; any other text means ``INFO``.
     secrets : iterable of str
         Values that must never be written.
+
+    Raises
+    ------
+    SettingsError
+        The directory or the file belongs to another user, or other users can write to it.
     """
+    refuse_exposed(directory, directory / FILE_NAME)
     return Log(LogFile(directory / FILE_NAME), Redactor(secrets), level)

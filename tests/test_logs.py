@@ -19,6 +19,7 @@ import pytest
 import structlog
 
 import fact_magics
+from fact_magics.errors import SettingsError
 from fact_magics.logs import LogFile, open_log
 
 if TYPE_CHECKING:
@@ -265,3 +266,18 @@ class TestNeighbours:
         (line,) = lines(file)
         assert line["event"] == "a"
         assert "theirs" not in line
+
+    @pytest.mark.parametrize("exposed", ["logs", "logs/fact_magics.log"])
+    def test_a_log_that_others_can_change_is_refused(self, tmp_path: Path, exposed: str) -> None:
+        open_log(tmp_path / "logs").info("a")
+        (tmp_path / "logs").chmod(0o755)
+        (tmp_path / exposed).chmod(0o777)
+        with pytest.raises(SettingsError, match=f"Run: chmod go-w {tmp_path / exposed}$"):
+            open_log(tmp_path / "logs")
+
+    def test_a_log_that_others_can_change_later_is_silent(self, directory: Path, file: Path) -> None:
+        log = open_log(directory)
+        directory.mkdir(parents=True)
+        directory.chmod(0o777)
+        log.info("a")
+        assert not file.exists()

@@ -35,6 +35,7 @@ ROWS = (
     ("permissions",),
     ("values",),
     ("bridge", "logs", "names"),
+    ("owners",),
     ("errors",),
     ("text", "_version"),
 )

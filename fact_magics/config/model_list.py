@@ -9,27 +9,38 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr
 
-from fact_magics.config.trust import LARGEST_BYTES, is_trusted, read_found
+from fact_magics.config.trust import (
+    LARGEST_BYTES,
+    is_own,
+    is_trusted,
+    read_found,
+    trust_command,
+    why_untrusted,
+)
 from fact_magics.text import inert, plural
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 CONFIG_FILE = "config.yaml"
 
+ADDRESSES = ("api_base", "base_url")
+"""The parameters that hold the address of an API."""
+
+REFERENCE = "os.environ/"
+"""What a parameter begins with if its value is in a variable."""
+
 _KEY = "model_list"
 # Matches model_list as a key, at the start of a line or in braces, but not inside another text.
 _MARK = re.compile(rb"""(?:^|[{,])[ \t]*["']?model_list["']?[ \t]*:""", re.MULTILINE)
-_REFERENCE = "os.environ/"
 _MOST_EVENTS = 20_000
 _DEEPEST = 40
 _LONGEST = 1_000
@@ -97,47 +108,61 @@ class ConfigFile(NamedTuple):
         return first.name if first is not None and not first.problem else None
 
 
-class _Unusable(Exception):
+class Unusable(Exception):
     """A file or an entry can't be used. The message is the end of a sentence about the file or entry."""
 
 
-def read_config_file(directory: Path, home: Path, environment: Mapping[str, str]) -> ConfigFile:
+def read_config_file(
+    directory: Path, home: Path, environment: Mapping[str, str], rival: str = ""
+) -> ConfigFile:
     """Read the nearest ``config.yaml`` with a ``model_list``, from `directory` upward; never raises.
 
     `home` holds the list of trusted files. A trusted file may refer to variables in `environment`, as
-    ``os.environ/NAME``.
+    ``os.environ/NAME``. `rival` is the key or endpoint of a higher source, as in `why_untrusted`.
     """
-    for folder in (directory, *directory.parents):
-        path = folder / CONFIG_FILE
+    files = _upward(directory)
+    for path, content in files:
         try:
-            content = read_found(path)
-        except OSError:
-            continue  # it may belong to another program
-        if content is None or not _MARK.search(content):
+            entries = read_entries(content)
+        except Unusable as problem:
+            return ConfigFile(str(path), (), (f"{inert(str(path))} is not used: it {problem}.",))
+        if entries is None:
             continue
-        shown = inert(str(path))
-        try:
-            entries = _entries(content)
-        except _Unusable as problem:
-            return ConfigFile(str(path), (), (f"{shown} is not used: it {problem}.",))
-        if entries is not None:
-            return _read(entries, path, environment, trusted=is_trusted(path, home, content))
+        if is_trusted(path, home, content):
+            return _read(entries, path, environment)
+        # The nearest file would hide the user's own file farther up.
+        farther = (f"{inert(str(other))} has a {_KEY} too" for other, _ in files if is_own(other))
+        return _read(entries, path, None, why_untrusted(path, rival or next(farther, "")))
     return ConfigFile()
 
 
-def _read(entries: Iterable[Any], path: Path, environment: Mapping[str, str], *, trusted: bool) -> ConfigFile:
+def _upward(directory: Path) -> Iterator[tuple[Path, bytes]]:
+    """Find the files with a ``model_list``, from `directory` upward, with their contents."""
+    for folder in (directory, *directory.parents):
+        path = folder / CONFIG_FILE
+        with suppress(OSError):  # a file that can't be read may belong to another program
+            content = read_found(path)
+            if content is not None and _MARK.search(content):
+                yield path, content
+
+
+def _read(
+    entries: Iterable[Any], path: Path, environment: Mapping[str, str] | None, why: str = ""
+) -> ConfigFile:
+    """Read the entries; `environment` is None if the file is not trusted, `why` is from `why_untrusted`."""
     found: list[Deployment] = []
     problems: list[str] = []
     for number, entry in enumerate(entries, start=1):
         try:
-            found += _deployments(entry, str(path), environment if trusted else None)
-        except _Unusable as problem:
+            found += _deployments(entry, path, environment, all_wait=bool(why))
+        except Unusable as problem:
             problems.append(f"entry {number} of its model_list {problem}")
     notes: list[str] = []
-    if waiting := [deployment.name for deployment in found if not trusted and deployment.problem]:
+    if waiting := [deployment.name for deployment in found if environment is None and deployment.problem]:
         more = len(waiting) - _NAMES_SHOWN
         named = ", ".join((*waiting[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
-        notes.append(f"{named} can be used only after you run: {trust_command(path)}")
+        when = f"you trust the file, because {why}" if why else "you run"
+        notes.append(f"{named} can be used only after {when}: {trust_command(path)}")
     if problems:
         rest = f" ({plural(len(problems) - 1, 'other')} too)" if len(problems) > 1 else ""
         notes.append(f"{problems[0]}, so it is left out{rest}")
@@ -145,64 +170,69 @@ def _read(entries: Iterable[Any], path: Path, environment: Mapping[str, str], *,
     return ConfigFile(str(path), tuple(found), note)
 
 
-def trust_command(path: Path) -> str:
-    """Return the command that trusts a found file."""
-    return f"%fact trust {shlex.quote(inert(str(path)))}"
-
-
 def has_own_meaning(name: str) -> bool:
     """Return whether a name means a model even without a ``config.yaml``."""
     return name == SHELF or name.startswith("claude-") or all(name.partition("/"))
 
 
-def _deployments(entry: Any, source: str, environment: Mapping[str, str] | None) -> list[Deployment]:
+def _deployments(
+    entry: Any, source: Path, environment: Mapping[str, str] | None, *, all_wait: bool
+) -> list[Deployment]:
     """Read an entry: one deployment, or none if its name or model is a pattern with ``*``.
 
-    `environment` is None if the file is not trusted. A deployment of such a file is unusable if it could
-    send a key or a request elsewhere: if it has an endpoint, refers to a variable, or takes a name that means
-    a model even without the file.
+    `environment` is None if the file is not trusted. Then a deployment is unusable if `all_wait`, or if it
+    could send a key or a request elsewhere: if it has an endpoint, refers to a variable, or takes a name that
+    means a model even without the file.
     """
-    name = _text(entry, "model_name", _LONGEST_NAME)
-    params = _field(entry, "litellm_params")
-    if not isinstance(params, dict):
-        raise _Unusable("has no litellm_params")
-    texts = {key: _text(params, key) for key in ("model", "api_key", "api_base", "base_url", "api_version")}
-    if name is None or texts["model"] is None:
-        raise _Unusable("has no model_name" if name is None else "has no litellm_params.model")
+    name, texts, params = read_entry(entry)
     if "*" in name or "*" in texts["model"]:
         return []
     if name == SHELF:
-        raise _Unusable(f"takes the name {SHELF}, which is reserved for the shelf")
+        raise Unusable(f"takes the name {SHELF}, which is reserved for the shelf")
     timeout = _seconds(params)
-    literal = {key: text for key, text in texts.items() if text and not text.startswith(_REFERENCE)}
-    references = {
-        key: text.removeprefix(_REFERENCE) for key, text in texts.items() if text and key not in literal
-    }
+    literal = {key: text for key, text in texts.items() if not text.startswith(REFERENCE)}
+    references = {key: text.removeprefix(REFERENCE) for key, text in texts.items() if key not in literal}
     secret = SecretStr(literal["api_key"]) if "api_key" in literal else None
-    unusable = Deployment(name, literal.get("model", ""), source, secret)
-    endpoint = texts["api_base"] or texts["base_url"]
-    if environment is None and (references or endpoint or has_own_meaning(name)):
-        problem = f"{name} is defined in {inert(source)}, which is not trusted to choose where requests go."
-        hint = f"Read the file, then trust it: %fact trust {shlex.quote(inert(source))}"
+    unusable = Deployment(name, literal.get("model", ""), str(source), secret)
+    has_endpoint = not texts.keys().isdisjoint(ADDRESSES)
+    if environment is None and (all_wait or references or has_endpoint or has_own_meaning(name)):
+        shown = inert(str(source))
+        problem = f"{name} is defined in {shown}, which is not trusted to choose where requests go."
+        hint = f"Read the file, then trust it: {trust_command(source)}"
         return [replace(unusable, problem=problem, hint=hint)]
     for key, variable in references.items():
         value = (environment or {}).get(variable)
         if not value:
             problem = f"{name} takes its {key} from {variable}, which is not set."
-            hint = f"Set it, or change {inert(source)}."
+            hint = f"Set it, or change {inert(str(source))}."
             return [replace(unusable, problem=problem, hint=hint, missing=variable)]
         literal[key] = value
     if "://" in literal["model"]:
-        raise _Unusable("has an address as its litellm_params.model")
+        raise Unusable("has an address as its litellm_params.model")
     secret = SecretStr(literal["api_key"]) if "api_key" in literal else None
     endpoint = literal.get("api_base") or literal.get("base_url")
-    return [Deployment(name, literal["model"], source, secret, endpoint, literal.get("api_version"), timeout)]
+    version = literal.get("api_version")
+    return [Deployment(name, literal["model"], str(source), secret, endpoint, version, timeout)]
+
+
+def read_entry(entry: Any) -> tuple[str, dict[str, str], dict[Any, Any]]:
+    """Return the name of an entry, its parameters that are texts, and all of its parameters."""
+    name = _text(entry, "model_name", _LONGEST_NAME)
+    params = _field(entry, "litellm_params")
+    if not isinstance(params, dict):
+        raise Unusable("has no litellm_params")
+    texts = {
+        key: text for key in ("model", "api_key", *ADDRESSES, "api_version") if (text := _text(params, key))
+    }
+    if name is None or "model" not in texts:
+        raise Unusable("has no model_name" if name is None else "has no litellm_params.model")
+    return name, texts, params
 
 
 def _field(mapping: Any, name: str) -> Any:
     """Read a field of a mapping, or else of the mapping that is merged into it with ``<<``."""
     if not isinstance(mapping, dict):
-        raise _Unusable("is not a mapping")
+        raise Unusable("is not a mapping")
     merged = mapping.get("<<")
     return mapping.get(name, merged.get(name) if isinstance(merged, dict) else None)
 
@@ -212,7 +242,7 @@ def _text(mapping: Any, name: str, longest: int = _LONGEST) -> str | None:
     if value is None or (isinstance(value, str) and value.strip() in _NOTHING):
         return None
     if not isinstance(value, str) or len(value) > longest or not value.isprintable():
-        raise _Unusable(f"has a value for {name} that is not a short text")
+        raise Unusable(f"has a value for {name} that is not a short text")
     return value.strip()
 
 
@@ -224,13 +254,13 @@ def _seconds(params: dict[Any, Any]) -> float | None:
         seconds = float(text)
         if math.isfinite(seconds) and 0 < seconds <= _LONGEST_TIMEOUT:
             return seconds
-    raise _Unusable(f"has a timeout that is not a number of seconds from 0 to {_LONGEST_TIMEOUT:.0f}")
+    raise Unusable(f"has a timeout that is not a number of seconds from 0 to {_LONGEST_TIMEOUT:.0f}")
 
 
-def _entries(content: bytes) -> list[Any] | None:
+def read_entries(content: bytes) -> list[Any] | None:
     """Parse a file and return its entries, or None if the file is not in LiteLLM's form."""
     if len(content) > LARGEST_BYTES:
-        raise _Unusable(f"is larger than {LARGEST_BYTES:,} bytes")
+        raise Unusable(f"is larger than {LARGEST_BYTES:,} bytes")
     import yaml
 
     # This loader reads all values as texts: a version does not become a date, and tags create no objects.
@@ -239,12 +269,12 @@ def _entries(content: bytes) -> list[Any] | None:
         text = content.decode("utf-8")
         _refuse_bombs(yaml.parse(text, Loader=loader))
         document = yaml.load(text, Loader=loader)  # noqa: S506 - it creates only texts, lists and mappings
-    except _Unusable:
+    except Unusable:
         raise
     except Exception as error:  # noqa: BLE001 - any error of the parser; its message would quote the file
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f" (line {mark.line + 1})"
-        raise _Unusable(f"can't be read as YAML{where}") from None
+        raise Unusable(f"can't be read as YAML{where}") from None
     entries = document.get(_KEY) if isinstance(document, dict) else None
     if not isinstance(entries, list) or not any(
         isinstance(entry, dict) and ("litellm_params" in entry or "model_name" in entry) for entry in entries
@@ -266,7 +296,7 @@ def _refuse_bombs(events: Iterable[Any]) -> None:
         line = f"line {event.start_mark.line + 1}"
         if isinstance(event, AliasEvent):
             if anchor not in sizes:
-                raise _Unusable(f"has an alias that refers to nothing, or to a value around it ({line})")
+                raise Unusable(f"has an alias that refers to nothing, or to a value around it ({line})")
             size += sizes[anchor]
         elif isinstance(event, CollectionStartEvent):
             within.append((anchor, size))
@@ -277,6 +307,6 @@ def _refuse_bombs(events: Iterable[Any]) -> None:
         elif anchor is not None:
             sizes[anchor] = 1
         if getattr(event, "tag", None) not in (None, *_PLAIN_TAGS):
-            raise _Unusable(f"has a YAML tag, which could create an object ({line})")
+            raise Unusable(f"has a YAML tag, which could create an object ({line})")
         if size > _MOST_EVENTS or len(within) > _DEEPEST:
-            raise _Unusable("is too large for a list of models once its aliases are replaced by their values")
+            raise Unusable("is too large for a list of models once its aliases are replaced by their values")

@@ -9,37 +9,43 @@ The first source that has a value decides:
 5. the default.
 
 Each of the two files may come from a stranger. A file can't choose where keys, requests and data go, until
-the user trusts it with ``%fact trust``.
+the user trusts it with ``%fact trust``. Without trust, it can choose a model or set a key only if it belongs
+to this user, no other user can change it, and no key is set elsewhere.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dotenv import dotenv_values
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from fact_magics.config.model_list import Deployment, read_config_file, trust_command
-from fact_magics.config.trust import LARGEST_BYTES, is_trusted, read_found
+from fact_magics.config.env_file import ENDPOINTS, PROVIDER_NAMES, key_of, read_env_file
+from fact_magics.config.model_list import Deployment, read_config_file
+from fact_magics.config.trust import refuse_exposed_list
 from fact_magics.errors import SettingsError
-from fact_magics.text import inert
+from fact_magics.owners import refuse_exposed
+from fact_magics.text import inert, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# These decide where data goes and whose signatures are accepted.
-_NEEDS_TRUST = ("FACT_HOME", "DATABASE_URL", "FACT_CACHE_URL", "SECRET_KEY")
-_ENDPOINTS = ("_BASE_URL", "_API_BASE")
 # Their endpoints may be set without a key: Ollama needs none, and Anthropic takes only ANTHROPIC_API_KEY.
 _KEYLESS = ("OLLAMA", "ANTHROPIC")
-_PROVIDER_NAMES = ("_API_KEY", "_API_VERSION", *_ENDPOINTS)
 _ENVIRONMENT = "the environment"
+_CONFIG = "%config"
+_LONGEST_SHOWN = 80
 _SQLITE = "sqlite:///"
 
 # The value and the source of each name.
@@ -77,7 +83,7 @@ class Settings(BaseModel):
     notes : tuple of str
         One line about each value that was found but is not used.
     withheld : tuple of str
-        Names of keys that are not used because the same untrusted file also sets their endpoints.
+        Names of the keys, and ``FACT_MODEL``, that are not used until the user trusts their file.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, validate_default=True)
@@ -106,8 +112,24 @@ class Settings(BaseModel):
 
     @field_validator("home")
     @classmethod
-    def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+    def _absolute(cls, home: Path, info: ValidationInfo) -> Path:
+        return _place(home, _directory(info))
+
+    @field_validator("database")
+    @classmethod
+    def _absolute_url(cls, database: str, info: ValidationInfo) -> str:
+        if not database:
+            return ""
+        path = database.removeprefix(_SQLITE)
+        if path in ("", database):
+            problem = "it is not like sqlite:///relative/path.db or sqlite:////absolute/path.db"
+            raise PydanticCustomError("url", "{problem}", {"problem": problem})
+        return f"{_SQLITE}{_place(path, _directory(info))}"
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_lower_case(cls, level: Any) -> Any:
+        return level.lower() if isinstance(level, str) else level
 
     @field_validator("limits")
     @classmethod
@@ -126,22 +148,8 @@ class Settings(BaseModel):
 
     @property
     def database_path(self) -> Path:
-        """The database file.
-
-        Raises
-        ------
-        SettingsError
-            ``DATABASE_URL`` is a SQLite URL without a path.
-        """
-        if not self.database:
-            return self.home / "fact_magics.db"
-        path = self.database.removeprefix(_SQLITE)
-        if path == self.database or not path:
-            raise SettingsError(
-                f"DATABASE_URL from {self.origin('database')} is not a SQLite URL with a path.",
-                hint="Write sqlite:///relative/path.db or sqlite:////absolute/path.db, or remove it.",
-            )
-        return Path(path).expanduser().absolute()
+        """The database file."""
+        return Path(self.database.removeprefix(_SQLITE)) if self.database else self.home / "fact_magics.db"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -173,44 +181,41 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     Raises
     ------
     SettingsError
-        A value can't be used; the message names it and its source.
+        A value can't be used; the message names it and its source. Or the home or the list of trusted files
+        belongs to another user, or other users can write to it.
     """
     notes: list[str] = []
     home = own_home(overrides, environment, directory)
-    file = read_config_file(directory, home, environment)
-    read, env_file, withheld = _read_env_file(directory, home, notes)
-    notes += file.notes
-    found: Found = {}
-    for given, source in (  # a later source replaces an earlier one
-        ({"FACT_MODEL": file.default} if file.default else {}, file.path),
-        (read, env_file),
-        (_relevant({name: value for name, value in environment.items() if value}), _ENVIRONMENT),
-        ({_NAMES[field]: value for field, value in overrides.items() if value is not None}, "%config"),
-    ):
-        found.update({name: (value, source) for name, value in given.items()})
+    refuse_exposed_list(home)
+    higher: Found = {
+        **_from(_relevant({name: value for name, value in environment.items() if value}), _ENVIRONMENT),
+        **_from({_NAMES[field]: value for field, value in overrides.items() if value is not None}, _CONFIG),
+    }
+    env_file = read_env_file(directory, home, _FIELDS, higher, _rival(higher))
+    found = {**_from(env_file.values, env_file.path), **higher}
+    file = read_config_file(directory, home, environment, _rival(found))
+    if file.default:
+        found = {**_from({"FACT_MODEL": file.default}, file.path), **found}
+    notes += (*env_file.notes, *file.notes)
     _drop_foreign_database(found, notes)
     _drop_strange_endpoints(found, notes)
-
-    values: dict[str, Any] = {_FIELDS.get(name, name): value for name, (value, _) in found.items()}
-    values |= {
-        "providers": {name: value for name, value in values.items() if name.endswith(_PROVIDER_NAMES)},
-        "models": file.deployments,
-        "origins": {_FIELDS.get(name, name): source for name, (_, source) in found.items()},
-        "notes": tuple(notes),
-        "withheld": tuple(name for name in withheld if name not in found),
-        "trust_home": home,
-    }
-    if isinstance(chosen := values.get("home"), str | Path):
-        values["home"] = _place(chosen, directory, "FACT_HOME")
-    url = str(values.get("database", ""))
-    if (path := url.removeprefix(_SQLITE)) not in ("", url):
-        values["database"] = f"{_SQLITE}{_place(path, directory, 'DATABASE_URL')}"
-    if isinstance(level := values.get("log_level"), str):
-        values["log_level"] = level.lower()
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise _unusable(error, found) from None
+    while True:
+        values: dict[str, Any] = {_FIELDS.get(name, name): value for name, (value, _) in found.items()}
+        values |= {
+            "providers": {name: value for name, value in values.items() if name.endswith(PROVIDER_NAMES)},
+            "models": file.deployments,
+            "origins": {_FIELDS.get(name, name): source for name, (_, source) in found.items()},
+            "notes": tuple(notes),
+            "withheld": tuple(name for name in env_file.withheld if name not in found),
+            "trust_home": home,
+        }
+        try:
+            settings = Settings.model_validate(values, context=directory)
+        except ValidationError as error:
+            _drop_unusable(error, found, notes)
+        else:
+            refuse_exposed(settings.home)
+            return settings
 
 
 def own_home(overrides: Mapping[str, Any], environment: Mapping[str, str], directory: Path) -> Path:
@@ -218,19 +223,44 @@ def own_home(overrides: Mapping[str, Any], environment: Mapping[str, str], direc
 
     A relative path starts at `directory`.
     """
-    chosen = overrides.get("home") or environment.get("FACT_HOME")
-    return _place(chosen or user_data_path("fact_magics", appauthor=False), directory, "FACT_HOME")
+    default = user_data_path("fact_magics", appauthor=False)
+    given = {_CONFIG: overrides.get("home"), _ENVIRONMENT: environment.get("FACT_HOME"), "default": default}
+    source, chosen = next((source, path) for source, path in given.items() if path)
+    try:
+        return _place(chosen, directory)
+    except PydanticCustomError as error:
+        raise _unusable("FACT_HOME", source, error.message()) from None
 
 
-def _place(path: str | Path, directory: Path, name: str) -> Path:
-    """Expand ``~`` in the path of the setting `name`, and resolve a relative path from `directory`."""
+def _directory(info: ValidationInfo) -> Path:
+    return info.context if isinstance(info.context, Path) else Path.cwd()
+
+
+def _place(path: str | Path, directory: Path) -> Path:
+    """Expand ``~`` in a path, and resolve a relative path from `directory`."""
+    shown = shorten(inert(str(path)), _LONGEST_SHOWN)
+    if "\0" in str(path):
+        raise PydanticCustomError("path", "{path} contains a null character", {"path": shown})
     try:
         return (directory / Path(path).expanduser()).absolute()
     except RuntimeError:
-        raise SettingsError(
-            f"{name} can't be used: {inert(str(path))} names a user who does not exist.",
-            hint="Write an absolute path.",
-        ) from None
+        problem = "{path} names a user who does not exist"
+        raise PydanticCustomError("path", problem, {"path": shown}) from None
+
+
+def _from(values: Mapping[str, Any], source: str) -> Found:
+    return {name: (value, source) for name, value in values.items()}
+
+
+def _rival(found: Found) -> str:
+    """Say which key or endpoint is set, and where; empty if there is none.
+
+    An endpoint of Ollama does not count, because Ollama is asked only if no key is set.
+    """
+    for name, (_, source) in found.items():
+        if name.endswith(("_API_KEY", *ENDPOINTS)) and not name.startswith("OLLAMA"):
+            return f"{name} is already set in {inert(source)}"
+    return ""
 
 
 def _relevant(variables: Mapping[str, str]) -> dict[str, str]:
@@ -240,59 +270,9 @@ def _relevant(variables: Mapping[str, str]) -> dict[str, str]:
     """
     ours = {name.upper(): value for name, value in variables.items()}
     return {
-        **{name: value for name, value in variables.items() if name.endswith(_PROVIDER_NAMES)},
+        **{name: value for name, value in variables.items() if name.endswith(PROVIDER_NAMES)},
         **{name: value for name, value in ours.items() if name in _FIELDS and name.isupper()},
     }
-
-
-def _read_env_file(directory: Path, home: Path, notes: list[str]) -> tuple[dict[str, str], str, list[str]]:
-    """Read the nearest ``.env`` and return the usable values, its path and the names of withheld keys."""
-    path = _nearest_env_file(directory)
-    if path is None:
-        return {}, "", []
-    shown = inert(str(path))
-    try:
-        content = read_found(path) or b""
-        text = content.decode("utf-8")
-    except (OSError, UnicodeDecodeError):
-        notes.append(f"{shown} could not be read.")
-        return {}, "", []
-    if len(content) > LARGEST_BYTES:
-        notes.append(f"{shown} is not used: it is larger than {LARGEST_BYTES:,} bytes.")
-        return {}, "", []
-    trusted = is_trusted(path, home, content)
-    # Interpolation would let an untrusted file read secrets in the environment.
-    read = dotenv_values(stream=StringIO(text), interpolate=trusted)
-    values = {
-        name: value
-        for name, value in read.items()
-        if value and (name.endswith(_PROVIDER_NAMES) or (name in _FIELDS and name.isupper()))
-    }
-    withheld: list[str] = []
-    distrusted = [name for name in values if name in _NEEDS_TRUST or name.endswith(_ENDPOINTS)]
-    if distrusted and not trusted:
-        for name in distrusted:
-            del values[name]
-            # The key was most likely made for that endpoint, so it must not be sent to another one.
-            if values.pop(_key_of(name), None):
-                withheld.append(_key_of(name))
-        notes.append(
-            f"{', '.join(distrusted)} from {shown} can be used only after you run: {trust_command(path)}"
-        )
-    return values, str(path), withheld
-
-
-def _nearest_env_file(directory: Path) -> Path | None:
-    for folder in (directory, *directory.parents):
-        path = folder / ".env"
-        with suppress(OSError):  # skip directories that can't be read
-            if path.is_file():
-                return path
-    return None
-
-
-def _key_of(endpoint: str) -> str:
-    return endpoint.removesuffix("_BASE_URL").removesuffix("_API_BASE") + "_API_KEY"
 
 
 def _drop_foreign_database(found: Found, notes: list[str]) -> None:
@@ -308,8 +288,8 @@ def _drop_foreign_database(found: Found, notes: list[str]) -> None:
 
 def _drop_strange_endpoints(found: Found, notes: list[str]) -> None:
     """Ignore an endpoint if its key comes from another source, or if its file does not hold the key."""
-    for name in [name for name in found if name.endswith(_ENDPOINTS)]:
-        key, source = _key_of(name), found[name][1]
+    for name in [name for name in found if name.endswith(ENDPOINTS)]:
+        key, source = key_of(name), found[name][1]
         if key in found and found[key][1] != source:
             reason = f"{key} comes from {found[key][1]}"
         elif key not in found and source != _ENVIRONMENT and not name.startswith(_KEYLESS):
@@ -321,9 +301,17 @@ def _drop_strange_endpoints(found: Found, notes: list[str]) -> None:
         notes.append(f"{name} from {source} is not used: {reason}.")
 
 
-def _unusable(error: ValidationError, found: Found) -> SettingsError:
+def _drop_unusable(error: ValidationError, found: Found, notes: list[str]) -> None:
+    """Ignore the first value that can't be used if it comes from a file; raise `SettingsError` if not."""
     first = error.errors(include_input=False, include_url=False)[0]
     field = str(first["loc"][0])
     name = _NAMES.get(field, field)
     source = found.get(name, (None, "the settings"))[1]
-    return SettingsError(f"{name} from {source} can't be used: {first['msg']}.", hint="Correct or remove it.")
+    if name not in found or source in (_CONFIG, _ENVIRONMENT):
+        raise _unusable(name, source, first["msg"]) from None
+    del found[name]
+    notes.append(f"{name} from {inert(source)} is not used: {first['msg']}.")
+
+
+def _unusable(name: str, source: str, problem: str) -> SettingsError:
+    return SettingsError(f"{name} from {source} can't be used: {problem}.", hint="Correct or remove it.")

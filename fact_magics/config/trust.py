@@ -9,17 +9,49 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-from typing import TYPE_CHECKING
+import os
+import shlex
+import tempfile
+from pathlib import Path
 
 from fact_magics.errors import SettingsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from fact_magics.owners import exposure, refuse_exposed
+from fact_magics.text import inert, shorten
 
 LARGEST_BYTES = 1_000_000
 """The maximum size of a settings file."""
 
 _LIST = "trusted.json"
+_LONGEST_SHOWN = 200
+
+
+def trust_command(path: Path) -> str:
+    """Return the command that trusts a found file."""
+    return f"%fact trust {shlex.quote(inert(str(path)))}"
+
+
+def is_own(path: Path) -> bool:
+    """Return whether only this user, or root, can change a found file or its directory."""
+    return exposure(path, path.parent) is None
+
+
+def why_untrusted(path: Path, rival: str) -> str:
+    """Return why a found file can't choose a model or a key without trust; empty if it can.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    rival : str
+        A key or an endpoint that a higher source sets, with its source; empty if there is none. Without the
+        found file, it decides where requests go.
+    """
+    if rival:
+        return rival
+    found = exposure(path, path.parent)
+    if found is None:
+        return ""
+    return f"{'the file' if found.path == path else 'its directory'} {found.reason}"
 
 
 def read_found(path: Path) -> bytes | None:
@@ -39,32 +71,62 @@ def read_found(path: Path) -> bytes | None:
 def is_trusted(path: Path, home: Path, content: bytes) -> bool:
     """Return whether the user trusts a file with the content that `read_found` returned."""
     try:
+        refuse_exposed_list(home)
         return _read(home).get(str(path.resolve())) == _digest(content)
-    except OSError:
+    except (SettingsError, OSError):
         return False
 
 
-def trust(path: Path, home: Path) -> None:
-    """Trust a file with its present content.
+def refuse_exposed_list(home: Path) -> None:
+    """Raise `SettingsError` if the list or its directory is not safe from other users, as in `exposure`."""
+    refuse_exposed(home, home / _LIST)
+
+
+def trust(path: Path, home: Path) -> bytes:
+    """Trust a file with its present content, and return this content.
+
+    The list is replaced as a whole by a new file that only the user can access (0600). A link in its place is
+    replaced, not followed.
 
     Raises
     ------
     SettingsError
-        The file can't be read, or the list can't be written.
+        The file can't be read, or the list can't be written or is not safe from other users.
     """
     try:
         content = read_found(path)
         if content is None:
             raise FileNotFoundError(errno.ENOENT, "there is no such file")
-        trusted = {**_read(home), str(path.resolve()): _digest(content)}
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        unfinished = home / f"{_LIST}.partial"
-        unfinished.write_text(json.dumps(trusted, indent=1), encoding="utf-8")
-        unfinished.replace(home / _LIST)
+        digest = _digest(content)
     except OSError as error:
         raise SettingsError(
             f"{path} can't be trusted: {error.strerror}.", hint="Give the path of a file that you can read."
         ) from None
+    refuse_exposed_list(home)
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _replace(home / _LIST, json.dumps({**_read(home), str(path.resolve()): digest}, indent=1))
+    except OSError as error:
+        raise SettingsError(
+            f"The list of trusted files in {shorten(str(home), _LONGEST_SHOWN)} can't be written:"
+            f" {error.strerror}.",
+            hint="Free some space there, or point FACT_HOME at a directory that you can write.",
+        ) from None
+    return content
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a complete file or nothing."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # 0600, follows no link
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(name, path)  # noqa: PTH105 - the name is a text
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def _read(home: Path) -> dict[str, str]:

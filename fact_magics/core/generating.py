@@ -11,6 +11,7 @@ from fact_magics.errors import GenerationFailed, ProviderError, SignatureError
 from fact_magics.names import tool_name
 from fact_magics.permissions import normalised
 from fact_magics.providers.choose import choose
+from fact_magics.providers.route import key_names
 from fact_magics.tool import HAND, ToolMetadata, ToolSpec, ToolVersion
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, write
@@ -34,7 +35,7 @@ async def generate(spec: ToolSpec, settings: Settings, acceptor: Acceptor, emit:
     if not spec.fresh and (known := await _known(spec, acceptor.store)):
         return await acceptor.reuse(order, known)
     await acceptor.refuse_ungrantable(spec)
-    refuse_withheld_key(spec.model, settings)
+    refuse_withheld(spec.model, settings)
     provider = await choose(settings, spec.model)
     order.notice = provider.notice
     order.about = {"provider": provider.name, "model": provider.model}
@@ -109,11 +110,18 @@ def _spec_of(version: ToolVersion, timeout_seconds: float) -> ToolSpec:
     )
 
 
-def refuse_withheld_key(model: str | None, settings: Settings) -> None:
-    """Raise `ProviderError` if the model needs a key from a file that is not trusted."""
-    model = model or settings.model or "claude-"
-    if model.startswith(("claude-", "anthropic/")) and "ANTHROPIC_API_KEY" in settings.withheld:
+def refuse_withheld(model: str | None, settings: Settings) -> None:
+    """Raise `ProviderError` if the model, or its key, comes from a file that is not trusted."""
+    model = model or settings.model
+    if model is None and settings.anthropic_api_key is None and "FACT_MODEL" in settings.withheld:
+        wanted: tuple[str, ...] = ("FACT_MODEL",)
+    elif model is None or model.startswith("claude-"):
+        wanted = ("ANTHROPIC_API_KEY",)
+    else:
+        wanted = key_names(model.partition("/")[0])
+    name = next((name for name in wanted if name in settings.withheld), "")
+    if name and settings.providers.keys().isdisjoint(wanted):
+        note = next((note for note in settings.notes if name in note), "")
         raise ProviderError(
-            "The Anthropic key can't be used yet: its file also sets the address that receives the key.",
-            hint=f"{settings.notes[0]}; or add --model shelf to use no model.",
+            f"{name} can't be used yet.", hint=f"{note}; or add --model shelf to use no model."
         )

@@ -13,10 +13,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from fact_magics.errors import StoreError
+from fact_magics.owners import exposure
 from fact_magics.store.binding import Connection, read_only
 from fact_magics.store.inspection import Migrations, fault
 from fact_magics.store.schema import APPLICATION_ID, MIGRATIONS
 from fact_magics.store.worker import Worker, WorkerClosed
+from fact_magics.text import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,13 +36,23 @@ _STATEMENT_SECONDS = 30.0
 _MIGRATION_SECONDS = 600.0
 _SMALLEST_PAGE = 512
 _WAL_KEPT_BYTES = 32 * 1024 * 1024
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+# SQLite opens no longer path on POSIX systems, because the names of its side files must fit into 512 bytes.
+_LONGEST_PATH = 504
+_LONGEST_SHOWN = 200
 
 _ELSEWHERE = "Point FACT_HOME or DATABASE_URL at a place that you can write."
+_OWN_PLACE = "Point FACT_HOME or DATABASE_URL at a directory of your own."
 _ANOTHER = "Name another file in DATABASE_URL."
 _FOREIGN = ("belongs to another program.", _ANOTHER)
 _UNKNOWN = f"If you don't know why, don't use this file. {_ANOTHER}"
 _DENIED = "permission denied"
 _FILE_IN_PATH = "a part of its path is a file"
+_DISK_FULL = "the disk is full"
+_FREE_SPACE = "Free some space, then run the cell again."
+_FULL = (f"can't grow: {_DISK_FULL}.", _FREE_SPACE)
+_TOO_LONG = "its path is too long"
+_SHORTER = "Choose a shorter path in FACT_HOME or DATABASE_URL."
 _SALVAGE = (
     "Move it away, with its -wal and -shm files, to start a new one. "
     "`sqlite3 FILE .recover` prints what can still be read."
@@ -55,7 +67,7 @@ _SQLITE = {
     sqlite3.SQLITE_READONLY: ("can't be written.", _ELSEWHERE),
     sqlite3.SQLITE_CANTOPEN: ("can't be opened.", _ELSEWHERE),
     sqlite3.SQLITE_PERM: (f"can't be opened: {_DENIED}.", _ELSEWHERE),
-    sqlite3.SQLITE_FULL: ("can't grow: the disk is full.", "Free some space, then run the cell again."),
+    sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_TOOBIG: ("can't hold a value this large.", "Return less, or write it to a file."),
     sqlite3.SQLITE_BUSY: (
         "is locked by another program.",
@@ -71,13 +83,18 @@ _SQLITE = {
     ),
 }
 
+# Errors whose cause differs from the one of their primary code.
+_SQLITE_EXTENDED = {sqlite3.SQLITE_IOERR_SHMSIZE: _FULL}  # the -shm file can't grow
+
 _SYSTEM = {
-    errno.EACCES: _DENIED,
-    errno.EPERM: _DENIED,
-    errno.EROFS: "the file system is read-only",
-    errno.ENOSPC: "the disk is full",
-    errno.ENOTDIR: _FILE_IN_PATH,
-    errno.EEXIST: _FILE_IN_PATH,
+    errno.EACCES: (_DENIED, _ELSEWHERE),
+    errno.EPERM: (_DENIED, _ELSEWHERE),
+    errno.EROFS: ("the file system is read-only", _ELSEWHERE),
+    errno.ENOTDIR: (_FILE_IN_PATH, _ELSEWHERE),
+    errno.EEXIST: (_FILE_IN_PATH, _ELSEWHERE),
+    errno.ENOSPC: (_DISK_FULL, _FREE_SPACE),
+    errno.EDQUOT: ("this user's disk quota is used up", _FREE_SPACE),
+    errno.ENAMETOOLONG: (_TOO_LONG, _SHORTER),
 }
 
 
@@ -149,18 +166,25 @@ class Database:
 
 
 def _full(path: Path) -> Path:
-    return path.expanduser().absolute()
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise _refusal(
+            path, "is in the home of a user who does not exist.", "Write an absolute path."
+        ) from None
 
 
 def _refusal(path: Path, reason: str, hint: str) -> StoreError:
-    return StoreError(f"The database {path} {reason}", hint=hint)
+    return StoreError(f"The database {shorten(str(path), _LONGEST_SHOWN)} {reason}", hint=hint)
 
 
 def _explained(error: sqlite3.Error | OSError, path: Path) -> StoreError:
     if isinstance(error, sqlite3.Error):
-        return _refusal(path, *_SQLITE.get(_code(error), (f"refused: {error}.", "")))
-    reason = _SYSTEM.get(error.errno or 0) or error.strerror or type(error).__name__
-    return _refusal(path, f"can't be opened: {reason}.", _ELSEWHERE)
+        extended = _SQLITE_EXTENDED.get(getattr(error, "sqlite_errorcode", 0))
+        return _refusal(path, *(extended or _SQLITE.get(_code(error), (f"refused: {error}.", ""))))
+    unknown = (error.strerror or type(error).__name__, _ELSEWHERE)
+    reason, hint = _SYSTEM.get(error.errno or 0, unknown)
+    return _refusal(path, f"can't be opened: {reason}.", hint)
 
 
 def _code(error: sqlite3.Error) -> int:
@@ -168,7 +192,21 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
+def _refuse_exposed(path: Path) -> None:
+    """Refuse a database that other users own or can change, also through its directory or its side files."""
+    side_files = (path.with_name(f"{path.name}{end}") for end in _SIDE_FILES)
+    found = exposure(path.parent, path, *side_files)
+    if found is None:
+        return
+    subject = {path: "it", path.parent: "its directory"}.get(found.path, found.path.name)
+    hint = f"Run: {found.remedy}" if found.remedy else _OWN_PLACE
+    raise _refusal(path, f"is not used, because {subject} {found.reason}.", hint)
+
+
 def _connect(path: Path, migrations: Migrations) -> Connection:
+    if os.name == "posix" and len(os.fsencode(path)) > _LONGEST_PATH:
+        raise _refusal(path, f"can't be opened: {_TOO_LONG}.", _SHORTER)
+    _refuse_exposed(path)
     _make_file(path)
     _inspect(path, migrations)
     address = f"{path.as_uri()}?mode=rw"
@@ -250,6 +288,7 @@ def _prepare(connection: Connection, path: Path, migrations: Migrations) -> None
     if _user_version(connection) != len(migrations):
         migrate = partial(_transact, work=partial(_migrate, path=path, migrations=migrations))
         _patiently(connection, migrate, _MIGRATION_SECONDS)
+    _refuse_exposed(path)  # in /tmp, another user can make a side file before SQLite does
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:

@@ -145,7 +145,10 @@ class TestTrust:
         assert KEY not in str((model, model.key and model.key.get_secret_value(), model.endpoint))
         assert "evil" not in str((model.endpoint, before.model))
         (note,) = before.notes
-        assert note == f"{file}: fast can be used only after you run: %fact trust {file}"
+        assert note == (
+            f"{file}: fast can be used only after you trust the file, because OPENAI_API_KEY is already set in"
+            f" the environment: %fact trust {file}"
+        )
         for wanted in ("fast", None):
             with pytest.raises(ProviderError) as caught:
                 await choose(before, wanted)
@@ -467,13 +470,13 @@ class TestAsking:
         """The endpoint belongs to the key beside it."""
         for name, value in honest.environment().items():
             monkeypatch.setenv(name, value)
-        write(tmp_path, f"mine model: openai/gpt-5, api_key: {LITERAL}")
+        write(tmp_path, f"mine model: openai/gpt-5, api_key: {LITERAL}", trusted=True)
         with pytest.raises(ProviderError, match="but its key comes from elsewhere"):
             await self.generate(read(tmp_path, honest.environment()))
         assert honest.requests == ()
 
     async def test_a_name_without_key_and_endpoint_is_asked_as_the_settings_say(self, tmp_path, honest):
-        write(tmp_path, "mine model: claude-haiku-5-5")
+        write(tmp_path, "mine model: claude-haiku-5-5", trusted=True)
         honest.writes(self.SOURCE)
         await self.generate(read(tmp_path, honest.environment()))
         (asked,) = honest.requests

@@ -306,7 +306,7 @@ def test_nothing_of_a_hostile_repository_takes_a_key_moves_the_database_or_runs_
     for tag in ("!!python/object/apply:os.system ['touch ran.txt']", "!!python/name:numpy.auth"):
         entry = f"model_list:\n- model_name: x\n  litellm_params:\n    model: {tag}\n"
         (clone / "config.yaml").write_text(entry)
-        assert "it has a tag" in str(user.state()["notes"])
+        assert "it has a YAML tag" in str(user.state()["notes"])
     (clone / "config.yaml").write_bytes(before[str(clone / "config.yaml")])
     user.kernel.close()
 
@@ -339,10 +339,10 @@ def test_with_python_s_safe_path_nothing_in_the_directory_can_stand_for_a_packag
     user = visit(PYTHONSAFEPATH="1")
     user.use_everything()
     assert not user.from_the_sandbox()["planted"]
-    # Who names no model asks the one that their .env names, which is no secret's value.
+    # A cell without a model asks the user's own, not the one that their .env names.
     unnamed = user.run("%%fact_generate other\nWrite another.")
     assert (unnamed.status, unnamed.error_name) == ("error", "ProviderError")
-    assert [request.model for request in user.honest.requests[1:]] == ["${ANTHROPIC_API_KEY}"]
+    assert [request.model for request in user.honest.requests[1:]] == ["claude-sonnet-5-5"]
     user.kernel.close()
     assert not mark.exists(), mark.read_text()
     assert attacker.close() == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,3 +45,60 @@ def test_what_is_no_file_of_settings_is_refused_and_not_waited_for(
     assert len(str(refused.value).splitlines()) == 1
     assert not is_trusted(path, home, read_found(path) or b"")
     assert not home.exists()
+
+
+class TestTheList:
+    def test_it_is_the_users_alone_whatever_the_umask(self, tmp_path: Path, home: Path) -> None:
+        file = tmp_path / ".env"
+        file.write_text("A=1\n")
+        before = os.umask(0)
+        try:
+            trust(file, home)
+        finally:
+            os.umask(before)
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (home, *home.iterdir())}
+        assert modes == {"home": 0o700, "trusted.json": 0o600}
+
+    @pytest.mark.parametrize("name", ["trusted.json", "trusted.json.partial"])
+    def test_a_link_in_its_place_is_replaced_and_not_followed(
+        self, tmp_path: Path, home: Path, name: str
+    ) -> None:
+        file, target = tmp_path / ".env", tmp_path / "precious"
+        file.write_text("A=1\n")
+        target.write_text("{}")
+        home.mkdir()
+        (home / name).symlink_to(target)
+        trust(file, home)
+        assert target.read_text() == "{}"
+        assert not (home / "trusted.json").is_symlink()
+        assert is_trusted(file, home, b"A=1\n")
+
+    @pytest.mark.parametrize("exposed", [".", "trusted.json"])
+    def test_a_list_that_others_can_change_is_not_believed_nor_extended(
+        self, tmp_path: Path, home: Path, exposed: str
+    ) -> None:
+        file = tmp_path / ".env"
+        file.write_text("A=1\n")
+        trust(file, home)
+        home.chmod(0o755)
+        (home / exposed).chmod(0o777)
+        assert not is_trusted(file, home, b"A=1\n")
+        with pytest.raises(SettingsError, match="Run: chmod go-w "):
+            trust(file, home)
+
+    def test_a_list_that_can_t_be_written_is_told_as_such(self, tmp_path: Path) -> None:
+        """The file that is to be trusted is not to blame."""
+        file = tmp_path / ".env"
+        file.write_text("A=1\n")
+        with pytest.raises(SettingsError, match=r"The list of trusted files in .* can't be written: "):
+            trust(file, file / "home")
+
+    def test_a_failure_leaves_the_list_that_was_there(self, tmp_path: Path, home: Path) -> None:
+        file = tmp_path / ".env"
+        file.write_text("A=1\n")
+        trust(file, home)
+        (home / "trusted.json").rename(tmp_path / "kept")
+        (home / "trusted.json").mkdir()
+        with pytest.raises(SettingsError, match="can't be written"):
+            trust(file, home)
+        assert [path.name for path in home.iterdir()] == ["trusted.json"]

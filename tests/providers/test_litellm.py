@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from fact_magics import load_settings
+from fact_magics.config.trust import trust
 from fact_magics.errors import ProviderError
 from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta
 from fact_magics.providers.catalogue import WELL_KNOWN, catalogue
@@ -378,6 +379,7 @@ class TestChecking:
         """Checks follow the rule of generations: the endpoint is the environment's, but the key is a file's."""
         monkeypatch.setenv("OPENAI_BASE_URL", f"{strict.url}/v1")
         (tmp_path / ".env").write_text("OPENAI_API_KEY=k\nFACT_MODEL=openai/gpt-4o\n")
+        trust(tmp_path / ".env", tmp_path / "home")
         environment = {"FACT_HOME": str(tmp_path / "home"), "OPENAI_BASE_URL": f"{strict.url}/v1"}
         known = load_settings({}, tmp_path, environment)
         found = await check(known, catalogue(known))

@@ -199,6 +199,78 @@ class TestRefused:
             with pytest.raises(StoreError, match=r"is damaged.*\.recover"):
                 await store.history.runs(limit=None)
 
+    @pytest.mark.parametrize("exposed", [".", "facts.db", "facts.db-wal", "facts.db-shm", "facts.db-journal"])
+    async def test_what_others_can_change_is_refused_untouched_with_the_command_that_closes_it(
+        self, path: Path, exposed: str
+    ) -> None:
+        """Whoever can change a side file can change the database."""
+        async with await Store.open(path):
+            pass
+        path.parent.chmod(0o755)
+        (path.parent / exposed).touch()
+        (path.parent / exposed).chmod(0o777)
+        before = contents(path.parent)
+        error = await refusal(path)
+        assert "can be changed by other users" in error.message
+        assert contents(path.parent) == before
+        subprocess.run(["sh", "-c", error.hint.removeprefix("Run: ")], check=True)
+        async with await Store.open(path):
+            pass
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+    @pytest.mark.parametrize("theirs", [".", "facts.db", "facts.db-wal"])
+    async def test_what_belongs_to_another_user_is_refused(self, path: Path, theirs: str) -> None:
+        async with await Store.open(path):
+            pass
+        (path.parent / theirs).touch()
+        os.chown(path.parent / theirs, 47110, -1)
+        assert "belongs to another user (user id 47110)" in (await refusal(path)).message
+
+    async def test_in_a_shared_temporary_directory_a_file_of_the_user_is_fine(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o1777)
+        async with await Store.open(tmp_path / "facts.db") as store:
+            assert await store.tools.names() == []
+
+    async def test_a_home_behind_a_link_of_the_user_is_fine(self, tmp_path: Path) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "home").symlink_to(tmp_path / "elsewhere")
+        async with await Store.open(tmp_path / "home" / "facts.db"):
+            assert (tmp_path / "elsewhere" / "facts.db").exists()
+
+    async def test_a_path_that_is_too_long_for_sqlite_is_refused_and_the_longest_is_not(
+        self, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / ("x" * 200) / ("y" * 200)
+        longest = folder / ("z" * (503 - len(os.fsencode(folder))))
+        async with await Store.open(longest):
+            pass
+        (path, count) = (longest.with_name(f"{longest.name}z"), len(list(folder.iterdir())))
+        with pytest.raises(StoreError, match=r"its path is too long\. Choose a shorter path") as caught:
+            await Store.open(path)
+        assert len(str(caught.value)) < 500
+        assert len(list(folder.iterdir())) == count
+
+    @pytest.mark.parametrize("part", ["x" * 300, "/".join(["x" * 200] * 30)])
+    async def test_a_path_beyond_the_systems_limits_is_called_too_long(
+        self, tmp_path: Path, part: str
+    ) -> None:
+        with pytest.raises(StoreError, match="its path is too long"):
+            await Store.open(tmp_path / part / "facts.db")
+
+    async def test_the_home_of_an_unknown_user_is_called_so(self) -> None:
+        with pytest.raises(StoreError, match="in the home of a user who does not exist"):
+            await Store.open(Path("~nobody-here/facts.db"))
+
+    @pytest.mark.parametrize("kilobytes", [4, 8, 32, 64])
+    def test_a_full_disk_is_named(self, tmp_path: Path, kilobytes: int) -> None:
+        """It is full at another step each time: the file, the -shm, the tables."""
+        output = self.on_a_mount(tmp_path, f"mount -t tmpfs -o size={kilobytes}k none {{}}", "home/facts.db")
+        assert "the disk is full. Free some space, then run the cell again." in output
+
+    def test_a_disk_without_room_for_a_directory_is_called_full(self, tmp_path: Path) -> None:
+        mount = "mount -t tmpfs -o nr_inodes=1 none {}"
+        assert "the disk is full. Free some space" in self.on_a_mount(tmp_path, mount, "home/facts.db")
+
     def as_a_stranger(self, path: Path) -> str:
         """Open a database as a user without rights; root has every right, so it becomes another first."""
         # All that is imported later too: the stranger may not be able to read the interpreter's files.
@@ -259,9 +331,15 @@ class TestRefused:
 
     @pytest.mark.parametrize("name", ["facts.db", "home/facts.db"])
     def test_a_read_only_file_system_is_named(self, tmp_path: Path, name: str) -> None:
+        mount = "mount -t tmpfs none {0} && mount -o remount,ro {0}"
+        output = self.on_a_mount(tmp_path, mount, name)
+        assert "the file system is read-only. Point FACT_HOME" in output
+
+    def on_a_mount(self, tmp_path: Path, mount: str, name: str) -> str:
+        """Open a database on a file system of its own; `mount` is a command with ``{}`` for the place."""
         mounted = tmp_path / "mounted"
         mounted.mkdir()
-        mount = f"mount -t tmpfs none {mounted} && mount -o remount,ro {mounted}"
+        mount = mount.format(mounted)
         namespace = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
         if (
             shutil.which("unshare") is None
@@ -282,7 +360,7 @@ class TestRefused:
             check=True,
         )
         assert done.stderr == ""
-        assert "the file system is read-only. Point FACT_HOME" in done.stdout
+        return done.stdout
 
 
 class TestMigrations:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fact_magics._version import __version__
+from fact_magics.config.contents import contents
 from fact_magics.config.trust import trust
 from fact_magics.errors import FactError
 from fact_magics.notebook.commands.desk import Answer, Desk, page
@@ -48,11 +49,11 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
 
 async def model_in_use(settings: Settings) -> tuple[str, str]:
     """Return the model for cells without ``--model`` (or ``none``), and the reason for it."""
-    from fact_magics.core.generating import refuse_withheld_key
+    from fact_magics.core.generating import refuse_withheld
     from fact_magics.providers.choose import choose
 
     try:
-        refuse_withheld_key(None, settings)
+        refuse_withheld(None, settings)
         provider = await choose(settings, None)
         await provider.aclose()
         chosen, notice = provider.model, provider.notice
@@ -70,8 +71,16 @@ async def model_in_use(settings: Settings) -> tuple[str, str]:
 
 
 def trust_file(arguments: Arguments, desk: Desk) -> Answer:
-    """Trust a file until its content changes."""
+    """Trust a file until its content changes, and show what it decides; values of keys are not shown."""
     path = desk.path(arguments.words["PATH"])
-    trust(path, desk.session.trust_home())
-    record = page("Trusted", [("File", str(path.resolve())), ("Until", "its content changes")])
-    return Answer(record, {"trusted": str(path)})
+    found = contents(path, trust(path, desk.session.trust_home()))
+    facts = [
+        ("File", str(path.resolve())),
+        ("Hosts", ", ".join(found.hosts)),
+        ("Keys", ", ".join(found.keys)),
+        ("Models", ", ".join(found.models)),
+        ("Data", ", ".join(found.places)),
+        ("Variables", ", ".join(found.variables)),
+        ("Until", "its content changes"),
+    ]
+    return Answer(page("Trusted", facts), {"trusted": str(path), **found._asdict()})

@@ -62,6 +62,18 @@ def test_a_file_is_trusted_before_anything_is_opened(fact, workshop, folder):
     assert workshop.opened is None
 
 
+def test_trust_shows_what_the_file_decides_and_no_key(fact, folder):
+    (folder / ".env").write_text(
+        "FACT_MODEL=openai/gpt-5\nOPENAI_API_KEY=sk-RECOGNISABLE\nOPENAI_BASE_URL=https://gateway.example/v1\n"
+    )
+    record, data = fact("trust .env"), fact("trust .env --json")
+    for shown in (record.plain, record.html, str(data)):
+        for told in ("gateway.example", "OPENAI_API_KEY", "openai/gpt-5"):
+            assert told in shown
+        assert "RECOGNISABLE" not in shown
+    assert data["hosts"] == ["gateway.example"]
+
+
 def test_an_interrupt_of_the_state_is_one_line(fact, workshop, monkeypatch):
     """A local Ollama may take its time to answer."""
     begun = threading.Event()

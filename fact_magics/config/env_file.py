@@ -1,0 +1,158 @@
+"""The nearest ``.env``: what it sets, and what waits until the user trusts it."""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from contextlib import suppress
+from io import StringIO
+from typing import TYPE_CHECKING, NamedTuple
+
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+
+from fact_magics.config.trust import (
+    LARGEST_BYTES,
+    is_own,
+    is_trusted,
+    read_found,
+    trust_command,
+    why_untrusted,
+)
+from fact_magics.text import inert
+from fact_magics.tool import SHELF
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from pathlib import Path
+
+ENDPOINTS = ("_BASE_URL", "_API_BASE")
+"""How the names of the providers' addresses end."""
+
+PROVIDER_NAMES = ("_API_KEY", "_API_VERSION", *ENDPOINTS)
+"""How the names of the providers' settings end."""
+
+# These decide where data goes and whose signatures are accepted.
+_NEEDS_TRUST = ("FACT_HOME", "DATABASE_URL", "FACT_CACHE_URL", "SECRET_KEY")
+
+_NO_TEXT = "\N{REPLACEMENT CHARACTER}"
+
+
+class EnvFile(NamedTuple):
+    """The nearest ``.env``: its usable values, its path, and notes about its problems.
+
+    `withheld` names the keys, and ``FACT_MODEL``, that can't be used until the user trusts the file.
+    """
+
+    values: dict[str, str]
+    path: str = ""
+    withheld: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_env_file(
+    directory: Path, home: Path, known: Collection[str], higher: Collection[str], rival: str
+) -> EnvFile:
+    """Read the nearest ``.env``, from `directory` upward; never raises.
+
+    Parameters
+    ----------
+    home : Path
+        The directory of the list of trusted files.
+    known : collection of str
+        The names of our own settings.
+    higher : collection of str
+        The names that a higher source sets.
+    rival : str
+        The key or endpoint of a higher source, with its source, as in `why_untrusted`.
+    """
+    paths = _upward(directory)
+    path = next(paths, None)
+    if path is None:
+        return EnvFile({})
+    shown = inert(str(path))
+    try:
+        content = read_found(path) or b""
+    except OSError:
+        return EnvFile({}, notes=(f"{shown} could not be read.",))
+    if len(content) > LARGEST_BYTES:
+        return EnvFile({}, notes=(f"{shown} is not used: it is larger than {LARGEST_BYTES:,} bytes.",))
+    trusted = is_trusted(path, home, content)
+    # Interpolation would let an untrusted file read secrets in the environment.
+    read, unreadable = parse_env_file(content, interpolate=trusted)
+    values = {
+        name: value
+        for name, value in read.items()
+        if name.endswith(PROVIDER_NAMES) or (name in known and name.isupper())
+    }
+    notes = [f"Line {unreadable[0]} of {shown} could not be read, so it is left out."] if unreadable else []
+    if trusted:
+        return EnvFile(values, str(path), (), tuple(notes))
+    places = [name for name in values if name in _NEEDS_TRUST or name.endswith(ENDPOINTS)]
+    # A key was most likely made for the endpoint beside it, so it must not be sent to another one.
+    withheld = {key for key in map(key_of, places) if key in values}
+    choices = {name for name, value in values.items() if _chooses_a_model(name, value)}
+    why = why_untrusted(path, rival or _farther_key(paths)) if choices else ""
+    if why:
+        withheld |= choices
+    waiting = [name for name in values if name in places or (name in withheld and name not in higher)]
+    if waiting:
+        when = f"you trust the file, because {why}" if why else "you run"
+        named = inert(", ".join(waiting))
+        notes.append(f"{named} from {shown} can be used only after {when}: {trust_command(path)}")
+    usable = {name: value for name, value in values.items() if name not in (*places, *withheld)}
+    return EnvFile(usable, str(path), tuple(withheld), tuple(notes))
+
+
+def parse_env_file(content: bytes, *, interpolate: bool) -> tuple[dict[str, str], list[int]]:
+    """Return the values of a ``.env``, and the numbers of the lines that can't be read.
+
+    These are lines that are no assignment, and values that are not in UTF-8 or UTF-16. Empty values are left
+    out.
+    """
+    try:
+        is_utf16 = content.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+        text = content.decode("utf-16") if is_utf16 else content.decode("utf-8-sig", "replace")
+    except UnicodeDecodeError:
+        return {}, [1]
+    readable, unreadable = [], []
+    for binding in parse_stream(StringIO(text)):
+        line = binding.original.string
+        if binding.error or _NO_TEXT in f"{binding.key}{binding.value}":
+            unreadable.append(binding.original.line + line[: -len(line.lstrip())].count("\n"))
+        else:
+            readable.append(line)
+    # Without the unreadable lines, because python-dotenv prints a warning for each of them.
+    read = dotenv_values(stream=StringIO("".join(readable)), interpolate=interpolate)
+    return {name: value for name, value in read.items() if value}, unreadable
+
+
+def key_of(endpoint: str) -> str:
+    """Return the name of the key that belongs to an endpoint."""
+    return endpoint.removesuffix("_BASE_URL").removesuffix("_API_BASE") + "_API_KEY"
+
+
+def _chooses_a_model(name: str, value: str) -> bool:
+    return name.endswith(PROVIDER_NAMES) or (name == "FACT_MODEL" and value != SHELF)
+
+
+def _farther_key(paths: Iterable[Path]) -> str:
+    """Say which key the user's own ``.env`` files farther up set, and where; empty if there is none.
+
+    The nearest file would hide this key.
+    """
+    for path in paths:
+        if is_own(path):
+            with suppress(OSError):
+                values, _ = parse_env_file(read_found(path) or b"", interpolate=False)
+                for name in values:
+                    if name.endswith("_API_KEY"):
+                        return f"{name} is already set in {inert(str(path))}"
+    return ""
+
+
+def _upward(directory: Path) -> Iterator[Path]:
+    for folder in (directory, *directory.parents):
+        path = folder / ".env"
+        with suppress(OSError):  # skip directories that can't be read
+            if path.is_file():
+                yield path

@@ -1,0 +1,94 @@
+"""Find files and directories that other users of the machine own or can change."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from fact_magics.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_OTHERS_MAY_ENTER = stat.S_IXGRP | stat.S_IXOTH
+
+
+class Exposure(NamedTuple):
+    """Why a file or directory is not safe from other users.
+
+    `reason` follows the path in a sentence. `remedy` is a command that closes the path to others; it is empty
+    if only another user can do that.
+    """
+
+    path: Path
+    reason: str
+    remedy: str = ""
+
+
+def exposure(*paths: Path) -> Exposure | None:
+    """Return why the first unsafe path is unsafe; None if all paths are safe or don't exist.
+
+    A safe path belongs to this user or to root, and no other user can write to it. If the path's group is the
+    user's private one, the group may write. A directory with the sticky bit, such as ``/tmp``, is safe too:
+    users can change only their own files in it. Systems without POSIX owners have no unsafe paths.
+    """
+    if not hasattr(os, "geteuid"):
+        return None
+    return next(filter(None, map(_exposure, paths)), None)
+
+
+def refuse_exposed(*paths: Path) -> None:
+    """Raise `SettingsError` if a file or directory below ``FACT_HOME`` is unsafe, as in `exposure`."""
+    if found := exposure(*paths):
+        raise SettingsError(
+            f"{found.path} {found.reason}, so it is not used.",
+            hint=f"Run: {found.remedy}" if found.remedy else "Point FACT_HOME at a directory of your own.",
+        )
+
+
+def _exposure(path: Path) -> Exposure | None:
+    try:
+        link, found = path.lstat(), path.stat()
+    except (OSError, ValueError):
+        return None
+    for owner in (link.st_uid, found.st_uid):
+        if owner not in (0, os.geteuid()):
+            return Exposure(path, f"belongs to another user ({_user(owner)})")
+    if not _others_can_write(found, path):
+        return None
+    remedy = f"chmod go-w {shlex.quote(str(path))}" if found.st_uid == os.geteuid() else ""
+    return Exposure(path, "can be changed by other users", remedy)
+
+
+def _others_can_write(found: os.stat_result, path: Path) -> bool:
+    writers = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if writers == stat.S_IWGRP and _is_private(found.st_gid):
+        return False
+    if not writers:
+        return False
+    if stat.S_ISDIR(found.st_mode):
+        return not found.st_mode & stat.S_ISVTX
+    return stat.S_ISREG(found.st_mode) and bool(path.resolve().parent.stat().st_mode & _OTHERS_MAY_ENTER)
+
+
+def _is_private(group_id: int) -> bool:
+    """Return whether a group has the name of this user, and no other members."""
+    import grp
+    import pwd
+
+    try:
+        user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(group_id)
+    except KeyError:
+        return False
+    return group.gr_name == user and set(group.gr_mem) <= {user}
+
+
+def _user(owner: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return f"user id {owner}"
