@@ -28,6 +28,7 @@ from pydantic_core import PydanticCustomError
 from fact_magics.config.model_list import Deployment, read_config_file, trust_command
 from fact_magics.config.trust import LARGEST_BYTES, is_trusted, read_found
 from fact_magics.errors import SettingsError
+from fact_magics.redaction import secrets_in_url, secrets_of_proxies
 from fact_magics.text import inert
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class Settings(BaseModel):
     database: str = Field(default="", validation_alias="DATABASE_URL")
     model: str | None = Field(default=None, validation_alias="FACT_MODEL")
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
-    anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
+    # Not in the repr, because an address may contain a password.
+    anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL", repr=False)
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias="LOG_LEVEL"
     )
@@ -145,11 +147,26 @@ class Settings(BaseModel):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every secret value, for redaction."""
+        """Every secret value, for redaction: keys, and the passwords and tokens in addresses."""
         held = [self.anthropic_api_key, self.secret_key]
-        held += [value for name, value in self.providers.items() if name.endswith("_API_KEY")]
         held += [model.key for model in self.models]
-        return tuple(value.get_secret_value() for value in held if value is not None)
+        addresses = [self.anthropic_base_url, *(model.endpoint for model in self.models)]
+        return (
+            *(value.get_secret_value() for value in held if value is not None),
+            *secrets_of_providers(self.providers),
+            *(secret for address in addresses if address for secret in secrets_in_url(address)),
+            *secrets_of_proxies(),
+        )
+
+
+def secrets_of_providers(providers: Mapping[str, SecretStr]) -> tuple[str, ...]:
+    """Return the keys among the settings of providers, and the passwords and tokens in their addresses."""
+    values = {name: value.get_secret_value() for name, value in providers.items()}
+    addresses = (value for name, value in values.items() if name.endswith(_ENDPOINTS))
+    return (
+        *(value for name, value in values.items() if name.endswith("_API_KEY")),
+        *(secret for address in addresses for secret in secrets_in_url(address)),
+    )
 
 
 # The name of each field in the environment. A field that can't be set there keeps its own name.

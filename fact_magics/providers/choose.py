@@ -64,7 +64,7 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
     if bare.startswith("claude-"):
         return _anthropic(settings, bare, patience)
     if all(name.partition("/")):
-        return LiteLLMProvider(name, settings.providers, patience=patience)
+        return LiteLLMProvider(name, settings.providers, patience=patience, secrets=settings.secrets)
     close = did_you_mean(name, known_models(settings))
     raise ProviderError(f"{name!r} is not a model name.", hint=f"{close} {_FORMS}")
 
@@ -110,6 +110,7 @@ async def _best_available(settings: Settings, patience: Patience | None) -> Prov
             settings.providers,
             patience=patience,
             notice=f"no key is set, so the local Ollama's {models[0]} is asked",
+            secrets=settings.secrets,
         )
     return _shelf()
 
@@ -121,7 +122,7 @@ def _anthropic(settings: Settings, model: str, patience: Patience | None) -> Pro
             f"{model} needs an Anthropic key, and none is set.",
             hint="Put ANTHROPIC_API_KEY in the environment or in .env, then run the cell again.",
         )
-    return AnthropicProvider(model, key, base_url=url, patience=patience)
+    return AnthropicProvider(model, key, base_url=url, patience=patience, secrets=settings.secrets)
 
 
 def _deployed(settings: Settings, own: Deployment, patience: Patience | None) -> Provider:
@@ -132,14 +133,21 @@ def _deployed(settings: Settings, own: Deployment, patience: Patience | None) ->
         patience = replace(patience or Patience(), silence_seconds=own.timeout_seconds)
     bare = own.model.removeprefix("anthropic/")
     if not bare.startswith("claude-"):
-        return LiteLLMProvider(own.model, settings.providers, own=own, patience=patience)
+        return LiteLLMProvider(
+            own.model, settings.providers, own=own, patience=patience, secrets=settings.secrets
+        )
     if own.key is None and own.endpoint is None:
         return _anthropic(settings, bare, patience)
     # An endpoint written for LiteLLM may already end with the path that Anthropic's SDK appends.
     url = (own.endpoint or "").rstrip("/").removesuffix("/v1/messages")
     source = f"the entry {own.name} of {own.source}"
     return AnthropicProvider(
-        bare, own.key or SecretStr(NO_KEY), base_url=url or None, patience=patience, source=source
+        bare,
+        own.key or SecretStr(NO_KEY),
+        base_url=url or None,
+        patience=patience,
+        source=source,
+        secrets=settings.secrets,
     )
 
 
