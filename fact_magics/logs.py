@@ -34,13 +34,18 @@ class Log:
     """A log of events, one JSON object a line, made by `open_log`.
 
     No method raises. After the first line that can't be written, the log writes nothing more.
+
+    Attributes
+    ----------
+    redactor : Redactor
+        Masks the secrets in every line; it knows all values that `add_secret` registered.
     """
 
     def __init__(
         self, file: LogFile, redactor: Redactor, level: str, bound: Mapping[str, object] | None = None
     ) -> None:
         self._file = file
-        self._redactor = redactor
+        self.redactor = redactor
         self._bound = dict(bound or {})
         self.keep(level)
 
@@ -63,11 +68,11 @@ class Log:
 
     def bind(self, /, **fields: object) -> Log:
         """Make a log for the same file that adds these fields to every line."""
-        return Log(self._file, self._redactor, self._level, {**self._bound, **fields})
+        return Log(self._file, self.redactor, self._level, {**self._bound, **fields})
 
     def add_secret(self, secret: str) -> None:
         """Register a value that must never be written."""
-        self._redactor.add(secret)
+        self.redactor.add(secret)
 
     def info(self, event: str, /, **fields: object) -> None:
         """Write an event of normal work."""
@@ -87,7 +92,7 @@ class Log:
 
     def _timed_and_redacted(self, _: object, __: str, event: MutableMapping[str, Any]) -> dict[str, object]:
         event["timestamp"] = utc_now()
-        return {self._redactor.text(name): self._redactor.value(value, name) for name, value in event.items()}
+        return {self.redactor.text(name): self.redactor.value(value, name) for name, value in event.items()}
 
 
 class LogFile:

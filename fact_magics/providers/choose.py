@@ -17,6 +17,8 @@ from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.providers.failures import NO_KEY, Patience, checked_url
 from fact_magics.providers.litellm import LiteLLMProvider, has_litellm
 from fact_magics.providers.route import OLLAMA_URL
+from fact_magics.redaction import Redactor
+from fact_magics.text import quoted
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
@@ -57,16 +59,18 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
     own = next((known for known in settings.models if known.name == name), None)
     if own is not None and not (own.problem and has_own_meaning(name)):
         return _deployed(settings, own, patience)
+    # Someone may have mixed up the lines of the key and the model.
+    shown = quoted(Redactor(settings.secrets).message(name))
     # Some providers accept a URL as a model's name, and would send their key to it.
     if "://" in name:
-        raise ProviderError(f"{name!r} is an address, not a model name.", hint=_FORMS)
+        raise ProviderError(f"{shown} is an address, not a model name.", hint=_FORMS)
     bare = name.removeprefix("anthropic/")
     if bare.startswith("claude-"):
         return _anthropic(settings, bare, patience)
     if all(name.partition("/")):
         return LiteLLMProvider(name, settings.providers, patience=patience, secrets=settings.secrets)
     close = did_you_mean(name, known_models(settings))
-    raise ProviderError(f"{name!r} is not a model name.", hint=f"{close} {_FORMS}")
+    raise ProviderError(f"{shown} is not a model name.", hint=f"{close} {_FORMS}")
 
 
 def known_models(settings: Settings) -> tuple[str, ...]:
