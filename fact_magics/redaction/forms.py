@@ -159,8 +159,8 @@ class Forms:
         wrapped = [pattern for pattern in patterns if len(pattern) >= SHORTEST_WRAPPED]
         self._wrapped = _any(wrapped) if wrapped else None
         # What each secret begins with, in whatever form: an escape, or the first characters of a form, after
-        # which a line or the text may end.
-        end = rf"{_BEFORE_BREAK}(?:[\r\n]|\Z)"
+        # which an escape may begin, or a line or the text may end.
+        end = rf"(?:{_BEFORE_BREAK}(?:[\r\n]|\Z)|[%&\\])"
         beginnings = [[*pattern[:size], end] for pattern in patterns for size in (1, 2)]
         beginnings += [pattern[:3] for pattern in patterns]
         self._start = _any([[r"%(?:[0-9A-Fa-f]|\Z)"], [r"\\"], [r"&(?:[#a-z]|\Z)"], *beginnings])
@@ -186,9 +186,9 @@ class Forms:
             start, end = _both(joined.origin, decoded.origin), _both(joined.end, decoded.end)
             yield self._wrapped, joined.text, start, end
 
-    def may_begin(self, text: str) -> bool:
-        """Return whether a secret may begin in a text or its continuation; quick, and seldom wrong."""
-        return self._start.search(text) is not None
+    def start(self, text: str, position: int) -> re.Match[str] | None:
+        """Find quickly, from `position`, where a secret may begin at the earliest."""
+        return self._start.search(text, position)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return the ranges of a text that hold secrets, in order and without overlaps."""

@@ -162,18 +162,18 @@ class RedactedStream:
         if not self._redactor.has_secrets:
             return piece
         forms = self._redactor.forms
-        if not self._held and not forms.may_begin(piece):
-            self._last = piece[-1:] or self._last
-            return piece
         before = len(self._last)
         text = self._last + self._held + piece
-        spans = forms.spans(text)
-        until = forms.unfinished(text)
-        for start, end in spans:
-            if start < until < end:
-                until = start  # a longer secret may begin with this one
-        until = max(until, before)
-        self._held, self._last = text[until:], text[until - 1 : until]
+        spans: list[tuple[int, int]] = []
+        until = len(text)
+        if (start := forms.start(text, before)) and start.end() == until:
+            until = start.start()
+        elif start:
+            spans = forms.spans(text)
+            until = max(forms.unfinished(text), before)
+            # A longer secret may begin with one that is complete.
+            until = min((span[0] for span in spans if span[0] < until < span[1]), default=until)
+        self._held, self._last = text[until:], text[max(0, until - 1) : until]
         return _masked(text[:until], [span for span in spans if span[1] <= until])[before:]
 
     def end(self) -> str:
