@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from fact_magics import redaction
-from fact_magics.redaction import MASK, RedactedStream, Redactor, secrets_in_url, secrets_of_proxies
+from fact_magics.redaction import MASK, RedactedStream, Redactor, secrets_in_environment, secrets_in_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -309,5 +309,12 @@ class TestAddresses:
             "all_proxy": "u:proxypass2@p",
             "PROXY": "u:no@p",
         }
-        assert {"proxypass1", "proxypass2"} <= set(secrets_of_proxies(variables))
-        assert "no" not in secrets_of_proxies(variables)
+        assert {"proxypass1", "proxypass2"} <= set(secrets_in_environment(variables))
+        assert "no" not in secrets_in_environment(variables)
+
+    def test_keys_that_libraries_read_by_themselves_are_secrets(self) -> None:
+        """A variable with a secret name counts if its value can't be a word, a path or a switch."""
+        key = "wJalrXUtnFEMI/K7MDENG"
+        variables = {"AWS_SECRET_ACCESS_KEY": key, "DB_PASSWORD": "postgres", "USE_TOKEN": "true"}
+        variables |= {"SSH_KEY": "/home/someone/.ssh/id_ed25519", "PWD": key[::-1], "LONG_SECRET": "a" * 30}
+        assert secrets_in_environment(variables) == (key,)

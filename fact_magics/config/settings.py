@@ -28,7 +28,7 @@ from pydantic_core import PydanticCustomError
 from fact_magics.config.model_list import Deployment, read_config_file, trust_command
 from fact_magics.config.trust import LARGEST_BYTES, is_trusted, read_found
 from fact_magics.errors import SettingsError
-from fact_magics.redaction import secrets_in_url, secrets_of_proxies
+from fact_magics.redaction import secrets_in_environment, secrets_in_url
 from fact_magics.text import inert
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Settings(BaseModel):
             *(value.get_secret_value() for value in held if value is not None),
             *secrets_of_providers(self.providers),
             *(secret for address in addresses if address for secret in secrets_in_url(address)),
-            *secrets_of_proxies(),
+            *secrets_in_environment(),
         )
 
 

@@ -4,8 +4,8 @@ from fact_magics.redaction.redactor import (
     MASK,
     RedactedStream,
     Redactor,
+    secrets_in_environment,
     secrets_in_url,
-    secrets_of_proxies,
 )
 
-__all__ = ["MASK", "RedactedStream", "Redactor", "secrets_in_url", "secrets_of_proxies"]
+__all__ = ["MASK", "RedactedStream", "Redactor", "secrets_in_environment", "secrets_in_url"]

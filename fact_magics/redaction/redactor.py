@@ -28,6 +28,8 @@ _SECRET_NUMBER_NAME = re.compile(r"secret|passw|passphrase|credential", re.IGNOR
 _SECRET_PARAMETER = re.compile(
     r"key|token|secret|passw|pwd|auth|credential|bearer|^(?:code|pass|sig|signature)$", re.IGNORECASE
 )
+_SECRET_VARIABLE = re.compile(r"(?:TOKEN|SECRET|PASSWORD|_KEY)$")
+_UNGUESSABLE = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[^\s/~.:]\S{15,}")
 
 # The forms of keys from well-known issuers.
 _SECRET_SHAPE = re.compile(
@@ -216,8 +218,16 @@ def secrets_in_url(url: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def secrets_of_proxies(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Return the passwords in the proxy variables of the environment, such as ``HTTPS_PROXY``."""
+def secrets_in_environment(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the passwords in proxy variables, and the keys that client libraries read by themselves.
+
+    A value is such a key if its name says so and nobody could guess it, because a password such as
+    ``postgres`` also occurs in ordinary text.
+    """
     variables = os.environ if environment is None else environment
-    addresses = (value for name, value in variables.items() if name.lower().endswith("_proxy"))
-    return tuple(secret for address in addresses for secret in secrets_in_url(address))
+    proxies = (value for name, value in variables.items() if name.lower().endswith("_proxy"))
+    keys = (value for name, value in variables.items() if _SECRET_VARIABLE.search(name))
+    return (
+        *(secret for address in proxies for secret in secrets_in_url(address)),
+        *(key for key in keys if _UNGUESSABLE.fullmatch(key)),
+    )
