@@ -5,13 +5,16 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from fact_magics.text import inert, one_line
+from fact_magics.text import inert, odd_character, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
 
 _SITES = 8
+# Characters of a word in an error: the largest number, and how many of a longer word are shown.
+_LONGEST_WORD = 1_000
+_WORD_SHOWN = 60
 _LINE_LIMIT = 120
 
 
@@ -39,13 +42,13 @@ class FactError(Exception):
     @property
     def line(self) -> str:
         """The message and the hint on one line."""
-        message = " ".join(self.message.split())
+        message = _folded(self.message)
         if message.endswith(("..", "?.", "!.", "….")) and not message.endswith("..."):
             message = message[:-1]  # the quotation at the end already has a full stop
         if not self.hint:
             return message
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
-        return f"{message}{stop} {' '.join(self.hint.split())}"
+        return f"{message}{stop} {_folded(self.hint)}"
 
     def __str__(self) -> str:
         return inert("\n".join((self.line, *self.details)))
@@ -55,6 +58,12 @@ class FactError(Exception):
         name = type(self).__name__
         lines = [*map(inert, self.details), *call_sites(self.__traceback__)]
         return [f"{name}: {inert(self.line)}", *(f"  {line}" for line in lines)]
+
+
+def _folded(text: str) -> str:
+    """Write text on one line, and cut words that nobody can read, such as a name of 70,000 letters."""
+    words = (word if len(word) <= _LONGEST_WORD else f"{word[:_WORD_SHOWN]}…" for word in text.split())
+    return " ".join(words)
 
 
 class CellError(FactError):
@@ -148,8 +157,19 @@ class Interrupted(KeyboardInterrupt):
 
 
 def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
-    """Suggest similar names: ``Did you mean 'slugify'?``, or an empty text if there are none."""
-    close = get_close_matches(name, list(known), n=limit, cutoff=0.6)
+    """Suggest similar names: ``Did you mean 'slugify'?``, or an empty text if there are none.
+
+    If a known name looks the same as `name`, the suggestion says which character differs.
+    """
+    if len(name) > _LONGEST_WORD:
+        return ""
+    others = [other for other in known if other != name]
+    for other in others:
+        if odd := odd_character(name, other):
+            return f"Did you mean {other!r}? Your name looks the same, but contains {odd}."
+        if odd := odd_character(other, name):
+            return f"Did you mean {other!r}? It looks the same, but contains {odd}."
+    close = get_close_matches(name, others, n=limit, cutoff=0.6)
     if not close:
         return ""
     quoted = [repr(match) for match in close]

@@ -8,31 +8,40 @@ from __future__ import annotations
 import keyword
 
 from fact_magics.errors import CellError
+from fact_magics.text import normalised, odd_character, quoted
+
+LONGEST_NAME = 100
+"""The largest number of characters in the name of a new tool."""
 
 
 def identifier(text: str) -> str:
-    """Return `text` if it is a Python name that can be bound; raise ValueError otherwise."""
-    if not text.isidentifier():
+    """Return the Python name that `text` means; raise ValueError if no variable can have this name."""
+    if len(text) > LONGEST_NAME:
+        raise ValueError(f"has {len(text):,} characters, and a name may have at most {LONGEST_NAME}")
+    name = normalised(text)
+    if odd := odd_character(name):
+        raise ValueError(f"contains {odd}, which is invisible or looks like another letter")
+    if not name.isidentifier():
         raise ValueError("is not a Python identifier")
-    if keyword.iskeyword(text) or keyword.issoftkeyword(text):
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         raise ValueError("is a Python keyword")
-    return text
+    return name
 
 
 def tool_name(text: str) -> str:
-    """Return `text` if it can be the name of a new tool; raise `CellError` otherwise."""
+    """Return the name of a new tool that `text` means; raise `CellError` if no tool can have this name."""
     try:
-        identifier(text)
+        name = identifier(text)
     except ValueError as error:
         raise CellError(
-            f"{text!r} {error}.", hint="Name the tool as you would a function: slugify, parse_date."
+            f"{quoted(text)} {error}.", hint="Name the tool as you would a function: slugify, parse_date."
         ) from None
-    if text.startswith("_"):
+    if name.startswith("_"):
         raise CellError(
-            f"{text!r} begins with an underscore; such names are reserved for the notebook.",
+            f"{name!r} begins with an underscore; such names are reserved for the notebook.",
             hint="Remove the underscore.",
         )
-    return text
+    return name
 
 
 def split_reference(text: str) -> tuple[str, str | None]:
@@ -43,10 +52,14 @@ def split_reference(text: str) -> tuple[str, str | None]:
     CellError
         The name is not an identifier, or the version is not ``1``, ``1.2`` or ``1.2.3``.
     """
-    name, at, version = text.partition("@")
+    name, at, version = normalised(text).partition("@")
     if not name.isidentifier():
-        raise CellError(f"{name!r} is not a tool name.", hint="Write NAME or NAME@VERSION.")
+        odd = odd_character(name)
+        hint = f"It contains {odd}. Type it again." if odd else "Write NAME or NAME@VERSION."
+        raise CellError(f"{quoted(name)} is not a tool name.", hint=hint)
     parts = version.split(".")
     if at and not (len(parts) <= 3 and all(part.isascii() and part.isdigit() for part in parts)):
-        raise CellError(f"{version!r} is not a version.", hint=f"Write {name}@1, {name}@1.2 or {name}@1.2.3.")
+        raise CellError(
+            f"{quoted(version)} is not a version.", hint=f"Write {name}@1, {name}@1.2 or {name}@1.2.3."
+        )
     return name, version or None

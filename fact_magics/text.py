@@ -13,6 +13,20 @@ _ACTIVE = re.compile(
 )
 
 
+# Characters that nothing shows, although Python accepts some of them in names.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
+)
+# Cyrillic letters, then capital Greek ones and the omicron, and the ASCII letters that look the same.
+_LOOK_ALIKES = str.maketrans(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u0501\u04bb\u051b\u051d"
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0405\u0406\u0408"
+    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf",
+    "aeopcyxijsdhqwABEKMHOPCTXSIJABEZHIKMNOPTYXo",
+)
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
@@ -51,6 +65,43 @@ def one_line(text: str, limit: int = 80) -> str:
     """Fold text into one line of at most `limit` characters; escapes may then make it longer."""
     folded = " ".join(text.split())
     return inert(folded if len(folded) <= limit else folded[: limit - 1] + "…")
+
+
+def quoted(text: str, limit: int = 60) -> str:
+    """Quote text as Python does, cut at `limit` characters."""
+    return repr(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def normalised(name: str) -> str:
+    """Return a name as Python reads it: ``ﬁle``, written with a ligature, means ``file``."""
+    if name.isascii():
+        return name
+    from unicodedata import normalize  # imported here because loading the extension must be fast
+
+    return normalize("NFKC", name)
+
+
+def odd_character(name: str, other: str = "") -> str:
+    """Describe a character that people can't see, or take for an ASCII letter; return "" if there is none.
+
+    Without `other`, a look-alike counts only in a name that also contains ASCII letters, because whole words
+    of other alphabets are good names. With `other`, it counts only if the two names look the same.
+    """
+    if name.isascii() or (other and _look(name) != _look(other)):
+        return ""
+    is_mixed = bool(other) or any("a" <= character <= "z" for character in name.lower())
+    for character in name:
+        is_alike = is_mixed and (ord(character) in _LOOK_ALIKES or (other and not character.isascii()))
+        if (is_alike and character not in other) or _INVISIBLE.match(character):
+            from unicodedata import name as name_of
+
+            return f"U+{ord(character):04X} ({name_of(character, 'no name')})"
+    return ""
+
+
+def _look(name: str) -> str:
+    """Return what people see: without invisible characters, and with ASCII letters for their look-alikes."""
+    return _INVISIBLE.sub("", normalised(name)).translate(_LOOK_ALIKES)
 
 
 def plural(number: int, noun: str) -> str:

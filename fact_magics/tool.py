@@ -110,6 +110,9 @@ class ToolSpec:
         The examples were already taken out of the description; a ``>>>`` left in it came from a variable.
     yes_really : bool
         Grant dangerous permissions; not part of the request's identity.
+    fenced : str
+        The description with a fence around each value that a ``{{name}}`` inserted; empty if there is none.
+        Not part of the request's identity.
     """
 
     name: str
@@ -123,6 +126,12 @@ class ToolSpec:
     fresh: bool = False
     examples_read: bool = False
     yes_really: bool = False
+    fenced: str = ""
+
+    @property
+    def asked(self) -> str:
+        """The description as the model reads it."""
+        return self.fenced or self.description
 
     @property
     def contract(self) -> str:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
-from fact_magics.logs import MASK, Redactor
+from fact_magics import redaction
+from fact_magics.redaction import MASK, RedactedStream, Redactor, secrets_in_environment, secrets_in_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHAPES = [
     "sk-ant-api03-" + "aB3_-" * 8,
@@ -162,3 +172,149 @@ def test_a_long_text_is_cut_and_a_secret_at_the_cut_is_not_torn(cut: int, offset
 def test_many_secrets_before_the_cut_do_not_bring_a_torn_one_into_view() -> None:
     secret = "verysecretvalue" * 8
     assert "verysecret" not in Redactor([secret]).text(f"{secret} " * 1000)
+
+
+KEY = "tok-Ab_COG/NI+SABLE-7f3a9c0d2e4b==pl"
+
+
+def base64_forms(secret: str) -> list[str]:
+    """The secret as the password of users with short and long names, so that every alignment occurs."""
+    forms = []
+    for user in ("", "u:", "us:", "user:"):
+        data = (user + secret).encode()
+        standard, url_safe = base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()
+        forms += [standard, url_safe, standard.rstrip("="), url_safe.rstrip("="), quote(standard, safe="")]
+        forms.append("\n".join(textwrap.wrap(standard, 19)))
+    return forms
+
+
+ENCODED = [
+    KEY,
+    quote(KEY, safe=""),
+    re.sub("%..", lambda match: match[0].lower(), quote(KEY, safe="")),
+    quote(quote(KEY, safe=""), safe=""),
+    "".join(f"%{ord(character):02x}" for character in KEY),
+    KEY[:9] + "".join(f"%{ord(character):02X}" for character in KEY[9:20]) + KEY[20:],
+    *base64_forms(KEY),
+    KEY.encode().hex(),
+    KEY.encode().hex().upper(),
+    KEY.encode().hex(":"),
+    "".join(f"\\u{ord(character):04x}" for character in KEY),
+    "".join(f"\\x{ord(character):02x}" for character in KEY),
+    KEY.replace("/", "\\/"),
+    KEY.replace("+", "&#43;").replace("/", "&#x2F;"),
+    *(between.join(textwrap.wrap(KEY, 11)) for between in ("\n", "\r\n", "\n    ", '"\n    "', "\\\n", "\\n", "\n# ")),
+]  # fmt: skip
+
+
+def pieces_of(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+def streamed(redactor: Redactor, pieces: list[str]) -> str:
+    stream = RedactedStream(redactor)
+    return "".join(map(stream.feed, pieces)) + stream.end()
+
+
+class TestForms:
+    @pytest.mark.parametrize("form", ENCODED)
+    def test_a_key_is_masked_in_every_encoding(self, form: str) -> None:
+        """Of an encoded key, at most three characters of an encoded group are left, and the text around it."""
+        redacted = Redactor([KEY, "another-key-000001"]).mask(f"x = '{form}' y")
+        assert redacted.startswith("x = '")
+        assert redacted.endswith("' y")
+        left = redacted[5:-3].replace(MASK, "")
+        assert len(left) <= len("dXNlcjp") + len("w%3D%3D")
+        assert MASK in redacted
+
+    @pytest.mark.parametrize("form", ENCODED)
+    @pytest.mark.parametrize("size", [1, 2, 7, 30])
+    def test_a_key_split_over_the_pieces_of_a_stream_is_masked_as_in_one_text(
+        self, form: str, size: int
+    ) -> None:
+        """Wherever a text is split, the result is that of the whole text."""
+        redactor, text = Redactor([KEY, KEY + "-longer"]), f"a&b\\n{form}\n%20 {form}-longer"
+        assert streamed(redactor, pieces_of(text, size)) == redactor.mask(text)
+
+    @pytest.mark.parametrize("secret", ["pässwörd", 'pa%ss"w\\ö rd!/x', "100%25sure"])
+    @pytest.mark.parametrize("encode", [str, quote, json.dumps, repr, lambda text: quote(quote(text))])
+    def test_a_password_of_any_characters_is_masked(self, secret: str, encode: Callable[[str], str]) -> None:
+        """Percent signs, quotes, backslashes and non-ASCII letters don't hide a password."""
+        form = encode(secret).strip("\"'")
+        redactor = Redactor([secret])
+        assert redactor.mask(f"<{form}>") == f"<{MASK}>"
+        assert streamed(redactor, list(f"<{form}>")) == f"<{MASK}>"
+
+    def test_a_key_in_other_encoded_data_is_masked(self) -> None:
+        """A key inside a longer base64 text is masked, and the rest of that text stays."""
+        redacted = Redactor([KEY]).mask(base64.b64encode(f"before {KEY} after".encode()).decode())
+        assert redacted.startswith(base64.b64encode(b"before").decode())
+        assert MASK in redacted
+
+
+class TestOrdinaryText:
+    def test_this_package_s_own_source_is_not_changed(self) -> None:
+        """Text without a secret stays as it is, in one piece and in many, with escapes and line breaks."""
+        redactor = Redactor([KEY, "hunter22", "self-test-key-1", "pa%ss word\\", "test", "1234", "k3y"])
+        for path in sorted(Path(redaction.__file__).parent.parent.glob("*.py")):
+            text = path.read_text(encoding="utf-8")
+            assert redactor.mask(text) == text
+            assert streamed(redactor, pieces_of(text, 5)) == text
+
+    @pytest.mark.parametrize("secret", ["test", "none", "1234", "a", "", "dev", "Secret"])
+    def test_a_short_word_or_number_is_no_secret(self, secret: str) -> None:
+        """A key that could be a word does not make texts unreadable."""
+        text = "def test(secret=None): none of the 1234 tests is a Secret of dev"
+        assert Redactor([secret]).message(text) == text
+
+    def test_a_short_key_is_masked_where_it_stands_alone(self) -> None:
+        """A short key is masked as a word, but not within other words."""
+        redactor = Redactor(["k3y-x"])
+        text = "k3y-x, 'k3y-x' ak3y-x k3y-xy (k3y-x)"
+        assert redactor.mask(text) == f"{MASK}, '{MASK}' ak3y-x k3y-xy ({MASK})"
+        assert [streamed(redactor, pieces_of(text, size)) for size in (1, 2, 3)] == [redactor.mask(text)] * 3
+
+    def test_a_stream_holds_back_only_what_may_be_a_secret(self) -> None:
+        """A piece comes at once unless its end may be the beginning of a secret."""
+        stream = RedactedStream(Redactor([KEY]))
+        assert stream.feed("def f() -> ") == "def f() -> "
+        assert stream.feed("'tok") == "'"
+        assert stream.feed("en'") == "token'"
+        assert stream.end() == ""
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        ("url", "secrets"),
+        [
+            ("https://user:p%40ssword@host:8/v1", {"p@ssword", "user:p@ssword"}),
+            ("http://:hunter22@host", {"hunter22", ":hunter22"}),
+            ("https://0123456789abcdef0123@host/", {"0123456789abcdef0123"}),
+            ("https://host/v1?key=abc%2Fdef123&api-version=2024-02-01", {"abc/def123"}),
+            ("https://host/?access_token=abcdefgh1&sig=xyzxyzxyz1", {"abcdefgh1", "xyzxyzxyz1"}),
+            ("user:pa55word@proxy:3128", {"pa55word", "user:pa55word"}),
+            ("https://user@host/v1", set()),
+            ("https://host:8080/path?page=12345678", set()),
+            ("http://[::1", set()),
+        ],
+    )
+    def test_passwords_and_tokens_of_an_address_are_secrets(self, url: str, secrets: set[str]) -> None:
+        """The password, a token as the user name, and parameters with secret names; nothing else."""
+        assert set(secrets_in_url(url)) == secrets
+
+    def test_passwords_of_proxies_are_secrets(self) -> None:
+        """The proxy variables count in upper and lower case."""
+        variables = {
+            "HTTPS_PROXY": "http://u:proxypass1@p:1",
+            "all_proxy": "u:proxypass2@p",
+            "PROXY": "u:no@p",
+        }
+        assert {"proxypass1", "proxypass2"} <= set(secrets_in_environment(variables))
+        assert "no" not in secrets_in_environment(variables)
+
+    def test_keys_that_libraries_read_by_themselves_are_secrets(self) -> None:
+        """A variable with a secret name counts if its value can't be a word, a path or a switch."""
+        key = "wJalrXUtnFEMI/K7MDENG"
+        variables = {"AWS_SECRET_ACCESS_KEY": key, "DB_PASSWORD": "postgres", "USE_TOKEN": "true"}
+        variables |= {"SSH_KEY": "/home/someone/.ssh/id_ed25519", "PWD": key[::-1], "LONG_SECRET": "a" * 30}
+        assert secrets_in_environment(variables) == (key,)

@@ -36,6 +36,7 @@ from fact_magics.config.model_list import Deployment, read_config_file
 from fact_magics.config.trust import refuse_exposed_list
 from fact_magics.errors import SettingsError
 from fact_magics.owners import refuse_exposed
+from fact_magics.redaction import secrets_in_environment, secrets_in_url
 from fact_magics.text import inert, shorten
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ class Settings(BaseModel):
     database: str = Field(default="", validation_alias="DATABASE_URL")
     model: str | None = Field(default=None, validation_alias="FACT_MODEL")
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
-    anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
+    # Not in the repr, because an address may contain a password.
+    anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL", repr=False)
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias="LOG_LEVEL"
     )
@@ -153,11 +155,26 @@ class Settings(BaseModel):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every secret value, for redaction."""
+        """Every secret value, for redaction: keys, and the passwords and tokens in addresses."""
         held = [self.anthropic_api_key, self.secret_key]
-        held += [value for name, value in self.providers.items() if name.endswith("_API_KEY")]
         held += [model.key for model in self.models]
-        return tuple(value.get_secret_value() for value in held if value is not None)
+        addresses = [self.anthropic_base_url, *(model.endpoint for model in self.models)]
+        return (
+            *(value.get_secret_value() for value in held if value is not None),
+            *secrets_of_providers(self.providers),
+            *(secret for address in addresses if address for secret in secrets_in_url(address)),
+            *secrets_in_environment(),
+        )
+
+
+def secrets_of_providers(providers: Mapping[str, SecretStr]) -> tuple[str, ...]:
+    """Return the keys among the settings of providers, and the passwords and tokens in their addresses."""
+    values = {name: value.get_secret_value() for name, value in providers.items()}
+    addresses = (value for name, value in values.items() if name.endswith(ENDPOINTS))
+    return (
+        *(value for name, value in values.items() if name.endswith("_API_KEY")),
+        *(secret for address in addresses for secret in secrets_in_url(address)),
+    )
 
 
 # The name of each field in the environment. A field that can't be set there keeps its own name.

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 async def generate(spec: ToolSpec, settings: Settings, acceptor: Acceptor, emit: Listener) -> ToolVersion:
     """Return the version that an equal request produced, or generate a new one; see `FactCore.generate`."""
-    tool_name(spec.name)
+    mask = acceptor.log.redactor.mask
+    spec = replace(
+        spec, name=tool_name(spec.name), description=mask(spec.description), fenced=mask(spec.fenced)
+    )
     if not (spec.examples or spec.examples_read) and ">>>" in spec.description:
         body = read_body(spec.description, spec.name)
         spec = replace(spec, description=body.description, examples=body.examples)

@@ -166,7 +166,7 @@ class Recorder:
                 status=attempt.status,
                 session_id=self._session_id,
                 request_hash=spec.request_hash,
-                description=spec.description,
+                description=spec.asked,
                 contract=spec.contract,
                 permissions=spec.permissions,
                 provider=attempt.provider,

@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import CellError, did_you_mean
 from fact_magics.names import identifier
+from fact_magics.text import normalised, one_line, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+
+_LONGEST_LABEL = 200
+_LONGEST_VALUE = 4_096
 
 
 def seconds(text: str) -> float:
@@ -32,6 +37,15 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
         return int(value)
 
     return read
+
+
+def label(text: str) -> str:
+    """Read a short text: a tag, or the name of a model."""
+    if not text.strip():
+        raise ValueError("is empty")
+    if len(text) > _LONGEST_LABEL:
+        raise ValueError(f"has {len(text):,} characters; at most {_LONGEST_LABEL} are allowed")
+    return text
 
 
 def _number(text: str) -> float:
@@ -150,12 +164,12 @@ GENERATE = Command(
     "Ask a model to write a tool from the description in the cell, and test it on the cell's >>> examples.",
     words=("NAME",),
     options=(
-        Option("--model", "The model to ask: claude-…, PROVIDER/MODEL, or shelf.", "MODEL"),
+        Option("--model", "The model to ask: claude-…, PROVIDER/MODEL, or shelf.", "MODEL", label),
         Option("--attempts", "Ask for at most this many candidates, 1 to 10 (3).", "N", whole_number(1, 10)),
         ALLOW,
         YES_REALLY,
         EXAMPLE_TIMEOUT,
-        Option("--tag", "Add a word for %fact tools --search; repeatable.", "TAG", repeatable=True),
+        Option("--tag", "Add a word for %fact tools --search; repeatable.", "TAG", label, repeatable=True),
         Option("--fresh", "Ask again, even if this request already has an accepted tool."),
         _REPLACE,
     ),
@@ -208,7 +222,7 @@ def read_line(line: str, command: Command) -> Arguments:
         given = shlex.split(text)
     except ValueError:
         raise CellError(
-            f"{command.name} can't read its line: a quote is not closed in {text!r}.",
+            f"{command.name} can't read its line: a quote is not closed in {quoted(text)}.",
             hint="Close the quote, or remove it.",
         ) from None
     words: list[str] = []
@@ -222,7 +236,7 @@ def read_line(line: str, command: Command) -> Arguments:
             name = value.partition("=")[0]
             known = [option.name for option in command.options]
             hint = did_you_mean(name, known) or f"Its options are: {', '.join((*known, '--help'))}."
-            raise CellError(f"{command.name} has no option {name}.", hint=hint)
+            raise CellError(f"{command.name} has no option {one_line(name, 60)}.", hint=hint)
         else:
             words.append(value or "")
     return Arguments(_named(words, command), options, silent=line_is_silenced(line))
@@ -260,11 +274,16 @@ def _keep(options: dict[str, Any], option: Option, text: str | None) -> None:
         value: Any = True
     elif text is None:
         raise CellError(f"{option.name} needs a value.", hint=f"Write {option.name} {option.value}.")
+    elif len(text) > _LONGEST_VALUE:
+        raise CellError(
+            f"{option.name} has a value of {len(text):,} characters; at most {_LONGEST_VALUE:,} are allowed.",
+            hint=f"Write {option.name} {option.value}.",
+        )
     else:
         try:
             value = option.read(text)
         except ValueError as error:
-            problem = f"{option.name}: {text!r} {error}"
+            problem = f"{option.name}: {quoted(text)} {error}"
             raise CellError(problem if problem.endswith(("?", ".")) else f"{problem}.") from None
     if option.repeatable:
         options.setdefault(option.key, []).append(value)
@@ -282,7 +301,10 @@ def _named(words: Sequence[str], command: Command) -> dict[str, str]:
     if len(words) > len(keys):
         extra = " ".join(words[len(keys) :])
         raise CellError(
-            f"{command.name} does not take {extra!r}.",
+            f"{command.name} does not take {quoted(extra)}.",
             hint=f"Write: {command.usage} [options]. Put quotes around a value that has spaces.",
         )
-    return dict(zip(keys, words, strict=False))
+    named = dict(zip(keys, words, strict=False))
+    if "NAME" in named:
+        named["NAME"] = normalised(named["NAME"])
+    return named

@@ -6,10 +6,10 @@ import ast
 import io
 import json
 import tokenize
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from fact_magics.errors import CellError, UnknownName, did_you_mean
-from fact_magics.text import one_line
+from fact_magics.text import normalised, one_line, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -44,12 +44,13 @@ def _read_json(body: str) -> dict[str, Any]:
         read: dict[str, Any] = {}
         for name, value in items:
             if name in read:
-                raise CellError(f"The JSON object gives {name!r} twice.", hint="Give it once.")
+                raise CellError(f"The JSON object gives {quoted(name)} twice.", hint="Give it once.")
             read[name] = value
         return read
 
     try:
-        return dict(json.loads(body, object_pairs_hook=unique))
+        given = json.loads(body, object_pairs_hook=unique)
+        return unique([(normalised(name), value) for name, value in given.items()])
     except json.JSONDecodeError as error:
         raise CellError(
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
@@ -111,35 +112,46 @@ def _evaluate(name: str, expression: ast.expr, names: dict[str, Any]) -> Any:
         ) from error
 
 
-def fill_variables(text: str, namespace: Mapping[str, Any]) -> str:
+class Piece(NamedTuple):
+    """A part of a description: the user's own words, or the value of a variable."""
+
+    text: str
+    variable: str = ""  # the name of the variable; empty for the user's own words
+
+
+def fill_variables(text: str, namespace: Mapping[str, Any]) -> tuple[Piece, ...]:
     """Replace each ``{{name}}`` by the notebook variable of that name. Single braces are not changed.
+
+    The texts of the returned pieces, joined, are the filled text.
 
     A string is inserted unchanged, a DataFrame or Arrow table as its columns, types and first rows, and any
     other value as its repr. A text of more than 4000 characters is cut, and a note says how many characters
     were cut. An unknown variable raises `UnknownName`; an invalid name, or a repr that fails, raises
     `CellError`.
     """
-    parts: list[str] = []
+    pieces: list[Piece] = []
     while True:
         before, opened, after = text.partition("{{")
-        name, closed, rest = after.partition("}}")
+        written, closed, rest = after.partition("}}")
         if not (opened and closed):
-            return "".join((*parts, text))
-        parts += [before, _shown(name.strip(), namespace)]
+            return (*pieces, Piece(text))
+        name = normalised(written.strip())
+        pieces += [Piece(before), Piece(_shown(name, namespace), name)]
         text = rest
 
 
 def _shown(name: str, namespace: Mapping[str, Any]) -> str:
     if not name.isidentifier():
         raise CellError(
-            f"{{{{{name[:60]}}}}} is not a variable name.",
+            f"{{{{{one_line(name, 60)}}}}} is not a variable name.",
             hint="Assign the value to a variable in a cell above, and write that variable's name.",
         )
     if name not in namespace:
         hint = did_you_mean(name, (key for key in namespace if not key.startswith("_"))) or (
             "Run the cell that defines it first. To write literal double braces, put them into a variable."
         )
-        raise UnknownName(f"{{{{{name}}}}}: this notebook has no variable {name!r}.", hint=hint)
+        shown = one_line(name, 60)
+        raise UnknownName(f"{{{{{shown}}}}}: this notebook has no variable {shown!r}.", hint=hint)
     value = namespace[name]
     if isinstance(value, str):
         return _bounded(value, "characters of text")

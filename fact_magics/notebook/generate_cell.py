@@ -24,14 +24,16 @@ def prepare_generation(host: Host, arguments: Arguments, cell: str) -> Work:
     """Prepare the work of a ``%%fact_generate`` cell."""
     from fact_magics.tool import ToolSpec
     from fact_magics.writing.examples import read_body
+    from fact_magics.writing.prompt import fence
 
     name = _named(arguments, cell, "Describe the tool in plain words below, with >>> examples.")
     body = read_body(cell, name)
     host.refuse_loss(name, replace=arguments.get("replace", False))
     core = host.session.core
+    pieces = fill_variables(body.description, host.own_names())
     spec = ToolSpec(
         name,
-        fill_variables(body.description, host.own_names()),
+        "".join(piece.text for piece in pieces),
         body.examples,
         model=arguments.get("model"),
         attempts=arguments.get("attempts", 3),
@@ -41,6 +43,7 @@ def prepare_generation(host: Host, arguments: Arguments, cell: str) -> Work:
         permissions=tuple(arguments.get("allow", ())),
         yes_really=arguments.get("yes_really", False),
         examples_read=True,
+        fenced=fence(pieces) if len(pieces) > 1 else "",
     )
     view = host.presenter.view(arguments, name, body.examples)
     stopped = f"Writing {name} was stopped. The attempts are recorded; nothing was bound."

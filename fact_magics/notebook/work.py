@@ -67,6 +67,11 @@ class Host:
         bound = self.shell.user_ns.get(name, getattr(builtins, name, missing))
         if bound is missing or isinstance(bound, Tool):
             return
+        if name not in self.shell.user_ns:
+            raise BindingRefused(
+                f"{name!r} is the name of a Python built-in, which the tool would hide.",
+                hint="Choose another name, or add --replace to hide it in this notebook.",
+            )
         raise BindingRefused(
             f"{name!r} is already something else in this notebook, of type {type(bound).__name__}.",
             hint="Add --replace to replace it with the tool, or choose another name.",

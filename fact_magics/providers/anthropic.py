@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import Service, checked_key, checked_url, is_loopback
 from fact_magics.providers.remote import RemoteProvider
+from fact_magics.redaction import secrets_in_url
 from fact_magics.tool import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
 
     from anthropic import AsyncAnthropic
     from pydantic import SecretStr
@@ -59,6 +60,8 @@ class AnthropicProvider(RemoteProvider):
     source : str, optional
         The file entry that sets the key and the endpoint. Messages mention it; by default they mention the
         environment variables.
+    secrets : iterable of str, optional
+        Further values to mask in what the server sends, beside the key and what the address contains.
 
     Raises
     ------
@@ -76,13 +79,14 @@ class AnthropicProvider(RemoteProvider):
         base_url: str | None = None,
         patience: Patience | None = None,
         source: str = "",
+        secrets: Iterable[str] = (),
     ) -> None:
-        super().__init__(model, patience)
         key_name = f"The api_key in {source}" if source else "ANTHROPIC_API_KEY"
         url_name = f"The api_base in {source}" if source else "ANTHROPIC_BASE_URL"
         self._key = checked_key(key.get_secret_value(), key_name)
         self._base_url = checked_url(base_url, url_name) if base_url else _PUBLIC_URL
-        self._service = Service("Anthropic", model, self._base_url, key_name, url_name, (self._key,))
+        super().__init__(model, patience, (self._key, *secrets_in_url(self._base_url), *secrets))
+        self._service = Service("Anthropic", model, self._base_url, key_name, url_name, self._redactor)
         self._client: AsyncAnthropic | None = None
 
     async def _disconnect(self) -> None:

@@ -73,7 +73,9 @@ async def _open(
     provider: Provider
     try:
         if model.how == "list":
-            provider = LiteLLMProvider(model.name, settings.providers, patience=patience)
+            provider = LiteLLMProvider(
+                model.name, settings.providers, patience=patience, secrets=settings.secrets
+            )
         else:
             provider = await choose(settings, model.name, patience=patience)
     except FactError as error:

@@ -17,6 +17,8 @@ from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.providers.failures import NO_KEY, Patience, checked_url
 from fact_magics.providers.litellm import LiteLLMProvider, has_litellm
 from fact_magics.providers.route import OLLAMA_URL
+from fact_magics.redaction import Redactor
+from fact_magics.text import quoted
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
@@ -57,16 +59,18 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
     own = next((known for known in settings.models if known.name == name), None)
     if own is not None and not (own.problem and has_own_meaning(name)):
         return _deployed(settings, own, patience)
+    # Someone may have mixed up the lines of the key and the model.
+    shown = quoted(Redactor(settings.secrets).message(name))
     # Some providers accept a URL as a model's name, and would send their key to it.
     if "://" in name:
-        raise ProviderError(f"{name!r} is an address, not a model name.", hint=_FORMS)
+        raise ProviderError(f"{shown} is an address, not a model name.", hint=_FORMS)
     bare = name.removeprefix("anthropic/")
     if bare.startswith("claude-"):
         return _anthropic(settings, bare, patience)
     if all(name.partition("/")):
-        return LiteLLMProvider(name, settings.providers, patience=patience)
+        return LiteLLMProvider(name, settings.providers, patience=patience, secrets=settings.secrets)
     close = did_you_mean(name, known_models(settings))
-    raise ProviderError(f"{name!r} is not a model name.", hint=f"{close} {_FORMS}")
+    raise ProviderError(f"{shown} is not a model name.", hint=f"{close} {_FORMS}")
 
 
 def known_models(settings: Settings) -> tuple[str, ...]:
@@ -110,6 +114,7 @@ async def _best_available(settings: Settings, patience: Patience | None) -> Prov
             settings.providers,
             patience=patience,
             notice=f"no key is set, so the local Ollama's {models[0]} is asked",
+            secrets=settings.secrets,
         )
     return _shelf()
 
@@ -121,7 +126,7 @@ def _anthropic(settings: Settings, model: str, patience: Patience | None) -> Pro
             f"{model} needs an Anthropic key, and none is set.",
             hint="Put ANTHROPIC_API_KEY in the environment or in .env, then run the cell again.",
         )
-    return AnthropicProvider(model, key, base_url=url, patience=patience)
+    return AnthropicProvider(model, key, base_url=url, patience=patience, secrets=settings.secrets)
 
 
 def _deployed(settings: Settings, own: Deployment, patience: Patience | None) -> Provider:
@@ -132,14 +137,21 @@ def _deployed(settings: Settings, own: Deployment, patience: Patience | None) ->
         patience = replace(patience or Patience(), silence_seconds=own.timeout_seconds)
     bare = own.model.removeprefix("anthropic/")
     if not bare.startswith("claude-"):
-        return LiteLLMProvider(own.model, settings.providers, own=own, patience=patience)
+        return LiteLLMProvider(
+            own.model, settings.providers, own=own, patience=patience, secrets=settings.secrets
+        )
     if own.key is None and own.endpoint is None:
         return _anthropic(settings, bare, patience)
     # An endpoint written for LiteLLM may already end with the path that Anthropic's SDK appends.
     url = (own.endpoint or "").rstrip("/").removesuffix("/v1/messages")
     source = f"the entry {own.name} of {own.source}"
     return AnthropicProvider(
-        bare, own.key or SecretStr(NO_KEY), base_url=url or None, patience=patience, source=source
+        bare,
+        own.key or SecretStr(NO_KEY),
+        base_url=url or None,
+        patience=patience,
+        source=source,
+        secrets=settings.secrets,
     )
 
 

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from fact_magics.errors import ProviderError
+from fact_magics.redaction import MASK, Redactor
 from fact_magics.text import inert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 NO_KEY = "none-needed"
 """Sent instead of a missing key, because a client without a key would look for one in the environment."""
 
 _LONGEST_QUOTE = 300
+# Servers shorten or mask the keys that they quote, so that these look different from whole keys.
 _KEY_LIKE = re.compile(
     r"\b[Bb]earer\s+\S+"
     r"|\b(?:sk|pk|rk|gsk|xai|hf|ghp|r8|pplx)[-_][A-Za-z0-9_*.-]{8,}"
@@ -98,7 +100,7 @@ class Service:
     url: str = ""  # empty if only the client library has the address
     key_name: str = "its key"  # the setting that holds the key, for messages
     url_name: str = "its address"
-    secrets: tuple[str, ...] = field(default=(), repr=False)  # removed from quoted messages
+    redactor: Redactor = field(default_factory=Redactor, repr=False)  # masks secrets in quoted messages
 
     def refused(self, status: int, message: object, headers: Mapping[str, str]) -> Failure:
         """Explain an HTTP error status, or the equivalent status of an error event in a stream.
@@ -110,7 +112,7 @@ class Service:
         parts = [happened.format(self, status)]
         if retry_after and retry_after >= 1:
             parts.append(f"It asks for a pause of {retry_after:.0f} s.")
-        if quoted := quote(message, self.secrets):
+        if quoted := quote(message, self.redactor):
             parts.append(f"It said: “{quoted}”.")
         error = ProviderError(" ".join(parts), hint=hint.format(self))
         reason = _RETRY_REASONS.get(status) or (f"server error {status}" if status >= 500 else "")
@@ -138,7 +140,7 @@ class Service:
 
     def failed(self, error: Exception, message: object) -> Failure:
         """Explain an exception of an unknown kind by its message."""
-        quoted = quote(message, self.secrets) or "no message"
+        quoted = quote(message, self.redactor) or "no message"
         happened = f"Asking {self.model} failed with {type(error).__name__}: {quoted}."
         return Failure(
             ProviderError(happened, hint="Run the cell again, or name another model with --model.")
@@ -149,12 +151,10 @@ class Service:
         return host_of(self.url) or "its address"
 
 
-def quote(text: object, secrets: Iterable[str] = ()) -> str:
+def quote(text: object, redactor: Redactor) -> str:
     """Return a server's message on one line, shortened if long, with secrets and key-like text masked."""
-    line = inert(" ".join(str(text or "").split()))
-    for secret in filter(None, secrets):
-        line = line.replace(secret, "[redacted]")
-    line = _KEY_LIKE.sub("[redacted]", line)
+    redacted = _KEY_LIKE.sub(MASK, redactor.message(str(text or "")))
+    line = inert(" ".join(redacted.split()))
     return line if len(line) <= _LONGEST_QUOTE else f"{line[:_LONGEST_QUOTE]}…"
 
 

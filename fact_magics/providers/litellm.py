@@ -11,15 +11,17 @@ from contextlib import aclosing
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.config.settings import secrets_of_providers
 from fact_magics.errors import FactError, MissingExtra
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import NO_KEY, Service, is_loopback
 from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.route import Route
+from fact_magics.redaction import secrets_in_url
 from fact_magics.tool import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
     from types import ModuleType
 
     from pydantic import SecretStr
@@ -53,6 +55,8 @@ class LiteLLMProvider(RemoteProvider):
         One line that the cell shows about the choice of this model.
     own : Deployment, optional
         An entry of ``config.yaml``. If it has a key or an endpoint, `settings` are not used.
+    secrets : iterable of str, optional
+        Further values to mask in what the server sends, beside those of `settings` and `own`.
 
     Raises
     ------
@@ -70,17 +74,20 @@ class LiteLLMProvider(RemoteProvider):
         patience: Patience | None = None,
         notice: str = "",
         own: Deployment | None = None,
+        secrets: Iterable[str] = (),
     ) -> None:
         if not has_litellm():
             raise MissingExtra(f"{model} is reached through LiteLLM, which is not installed.", hint=_INSTALL)
-        super().__init__(model, patience)
+        if own is not None and own.endpoint is not None:
+            secrets = (*secrets, *secrets_in_url(own.endpoint))
+        if own is not None and own.key is not None:
+            secrets = (*secrets, own.key.get_secret_value())
+        super().__init__(model, patience, (*secrets_of_providers(settings), *secrets))
         self.notice = notice
         self._settings = settings
         self._own = own if own is not None and (own.key is not None or own.endpoint is not None) else None
         self._route: Route | None = None
-        held = [*settings.values(), *([own.key] if own and own.key else [])]
-        secrets = tuple(secret.get_secret_value() for secret in held)
-        self._service = Service("LiteLLM", model, secrets=secrets)
+        self._service = Service("LiteLLM", model, redactor=self._redactor)
 
     async def open(self) -> tuple[ModuleType, Route]:
         """Import LiteLLM and find out where requests for the model go; nothing is sent."""

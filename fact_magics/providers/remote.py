@@ -5,26 +5,35 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import ProviderError
-from fact_magics.providers.base import Retrying, TextDelta
-from fact_magics.providers.failures import Patience
+from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta
+from fact_magics.providers.failures import NO_KEY, Patience
+from fact_magics.redaction import RedactedStream, Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
 
     from fact_magics.providers.base import Prompt, ProviderEvent
     from fact_magics.providers.failures import Failure
 
 
 class RemoteProvider(ABC):
-    """Streams candidates over a connection that opens at the first request."""
+    """Streams candidates over a connection that opens at the first request.
+
+    Parameters
+    ----------
+    secrets : iterable of str
+        Keys, passwords and tokens, which are masked in everything that comes from the server.
+    """
 
     notice = ""
 
-    def __init__(self, model: str, patience: Patience | None) -> None:
+    def __init__(self, model: str, patience: Patience | None, secrets: Iterable[str]) -> None:
         self.model = model
+        self._redactor = Redactor(secret for secret in secrets if secret != NO_KEY)
         self._patience = patience or Patience()
         self._closed = False
 
@@ -36,7 +45,7 @@ class RemoteProvider(ABC):
         for number in range(1, self._patience.retries + 2):
             answered = False
             try:
-                async with aclosing(self._attempt(prompt)) as events:
+                async with aclosing(self._redacted_attempt(prompt)) as events:
                     async for event in events:
                         answered = answered or isinstance(event, TextDelta)
                         yield event
@@ -52,6 +61,29 @@ class RemoteProvider(ABC):
             delay = self._patience.delay(number, failure.retry_after)
             yield Retrying(failure.retry_reason, delay, number)
             await asyncio.sleep(delay)
+
+    async def _redacted_attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
+        text, thinking = RedactedStream(self._redactor), RedactedStream(self._redactor)
+        try:
+            async with aclosing(self._attempt(prompt)) as events:
+                async for event in events:
+                    match event:
+                        case TextDelta(piece):
+                            if known := text.feed(piece):
+                                yield TextDelta(known)
+                        case ThinkingDelta(piece):
+                            if known := thinking.feed(piece):
+                                yield ThinkingDelta(known)
+                        case Finished():
+                            if known := text.end():
+                                yield TextDelta(known)
+                            yield replace(event, model=self._redactor.mask(event.model))
+                        case _:
+                            yield event
+        except Exception:
+            if known := text.end():
+                yield TextDelta(known)
+            raise
 
     @abstractmethod
     async def open(self) -> object:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from fact_magics.errors import CellError
-from fact_magics.text import one_line
+from fact_magics.text import odd_character, one_line
 from fact_magics.tool import Example, Raised, Returned
 from fact_magics.values.literals import SPELLINGS, LiteralError, dotted_name, read_literal, source_of
 
@@ -156,7 +156,10 @@ def _read_call(block: _Block, source: str, name: str) -> ast.Call:
         case [ast.Assign() | ast.AnnAssign() | ast.AugAssign()]:
             problem = "an example can't be an assignment"
         case [ast.Expr(ast.Call() as call)]:
-            problem = f"the example calls {dotted_name(call.func) or source_of(call.func)} instead of {name}"
+            called = dotted_name(call.func) or source_of(call.func)
+            odd = odd_character(called, name) or odd_character(name, called)
+            problem = f"the example calls {called} instead of {name}"
+            problem += f", which looks the same, but one of them contains {odd}" if odd else ""
         case []:
             problem = "the example is empty"
         case [_, _, *_]:

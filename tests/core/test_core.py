@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 
 import pytest
 from waiting import BEGIN, tool_has_begun, until_async
@@ -174,6 +176,43 @@ async def test_identical_runs_in_flight_are_one_run_and_a_cancelled_leader_leave
     answers = await asyncio.gather(*others)
     assert all(answer.success for answer in answers)
     assert len({answer.result for answer in answers}) == 1
+
+
+async def test_a_fenced_request_is_the_same_request(core, server, settings):
+    """The model reads the fence and the history keeps it, but a tool for the same words is reused."""
+    server.writes(DOUBLE)
+    text, fenced = "Double a number.", "Double <data-1 variable='what'>a number</data-1>."
+    first = await core.generate(ToolSpec("double", text))
+    assert (await core.generate(ToolSpec("double", text, fenced=fenced))).id == first.id
+    assert len(server.requests) == 1
+    server.writes(DOUBLE)
+    await core.generate(ToolSpec("double", text, fenced=fenced, fresh=True))
+    assert fenced in server.requests[-1].text
+    with closing(sqlite3.connect(settings.database_path)) as connection:
+        rows = connection.execute("SELECT description FROM generations ORDER BY seq").fetchall()
+    assert rows == [(text,), (fenced,)]
+
+
+async def test_a_key_in_a_description_is_neither_sent_nor_stored(home, server):
+    """A key that a variable brings into a description stays in this process."""
+    key = "tok-RECOGNISABLE-7f3a9c0d2e4b"
+    environment = {**server.environment(), "FACT_HOME": str(home), "GROQ_API_KEY": key}
+    server.writes(DOUBLE)
+    async with FactCore(load_settings({}, home.parent, environment)) as core:
+        text = f"Double a number. Settings: {{'key': '{key}'}}"
+        await core.generate(ToolSpec("double", text, fenced=f"<data>{text}</data>"))
+    assert "[redacted]" in server.requests[0].text
+    assert key not in server.requests[0].text
+    assert not any(key.encode() in path.read_bytes() for path in home.rglob("*") if path.is_file())
+
+
+async def test_a_name_is_read_as_python_reads_it(core, server):
+    """A ligature in a name means its letters, so that the examples call the tool by its name."""
+    server.writes("def file(n: int) -> int:\n    return 2 * n\n")
+    tool = await core.generate(ToolSpec("\ufb01le", "Double.\n\n>>> \ufb01le(2)\n4\n"))
+    assert (tool.name, tool.metadata.proven) == ("file", True)
+    assert (await core.tool("\ufb01le")).id == tool.id
+    assert (await core.execute_tool(ToolInput("\ufb01le", {"n": 3}))).result == 6
 
 
 @pytest.mark.parametrize("name", ["", "9x", "class", "a b", "_private", "../x"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from fact_magics.errors import CellError
@@ -78,3 +80,71 @@ class TestReference:
     def test_anything_else_is_refused(self, text):
         with pytest.raises(CellError):
             split_reference(text)
+
+
+LONG = "a" * 70_000
+
+
+class TestNames:
+    def test_a_name_means_what_python_reads(self):
+        """Python reads a ligature in a name as its letters, so a tool and a variable do, too."""
+        assert tool_name("\ufb01le") == "file"
+        assert split_reference("\ufb01le@1") == ("file", "1")
+        assert read_line("\ufb01le --into \ufb01rst", RUN).words == {"NAME": "file"}
+        assert read_line("\ufb01le --into \ufb01rst", RUN).get("into") == "first"
+
+    @pytest.mark.parametrize("name", ["größe", "длина", "μ_max", "Δt", "名前", "a" * 100])
+    def test_names_of_every_alphabet_are_names(self, name):
+        """Letters of another alphabet are no mistake, even beside ASCII letters."""
+        assert tool_name(unicodedata.normalize("NFKC", name)) == unicodedata.normalize("NFKC", name)
+
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            (LONG, "has 70,000 characters, and a name may have at most 100"),
+            ("slug\u200bify", "contains U+200B (ZERO WIDTH SPACE), which is invisible"),
+            ("slugify\ufe0f", "contains U+FE0F (VARIATION SELECTOR-16)"),
+            ("\u3164x", "contains U+1160 (HANGUL JUNGSEONG FILLER)"),
+            ("p\u0430rse", "contains U+0430 (CYRILLIC SMALL LETTER A)"),
+            ("t\u03bftal", "contains U+03BF (GREEK SMALL LETTER OMICRON)"),
+            ("class", "'class' is a Python keyword"),
+            ("match", "'match' is a Python keyword"),
+            ("\ufb01nally", "is a Python keyword"),
+            ("to-slug", "'to-slug' is not a Python identifier"),
+        ],
+    )
+    def test_what_is_wrong_with_a_name_is_one_short_line(self, name, told):
+        """The error shows the beginning of the name and says which character is wrong."""
+        with pytest.raises(CellError) as caught:
+            tool_name(name)
+        assert told in caught.value.line
+        assert len(caught.value.line) < 300
+        assert caught.value.line.isprintable()
+
+    def test_a_reference_with_an_invisible_character_says_so(self):
+        """A pasted name with an invisible character is explained."""
+        with pytest.raises(CellError, match=r"It contains U\+200B \(ZERO WIDTH SPACE\)"):
+            split_reference("slug\u200bify")
+
+
+class TestLongText:
+    @pytest.mark.parametrize(
+        ("line", "told"),
+        [
+            (f"f --timeout {LONG}", "--timeout has a value of 70,000 characters; at most 4,096 are allowed"),
+            (f"f --timeout {'9' * 4_000}", "is not a number of seconds"),
+            (f"f --tag {'t' * 300}", "has 300 characters; at most 200 are allowed"),
+            (f"f --model {'m' * 300}", "has 300 characters; at most 200 are allowed"),
+            ("f --tag ''", "--tag: '' is empty"),
+            ("f --model ''", "--model: '' is empty"),
+            (f"f --{LONG}", "has no option --aaa"),
+            (f"f {LONG}", "does not take 'aaa"),
+            (f"f '{LONG}", "a quote is not closed in"),
+        ],
+    )
+    def test_an_over_long_text_makes_no_over_long_error(self, line, told):
+        """The error shows the beginning of the text, and what is wrong with it."""
+        with pytest.raises(CellError) as caught:
+            read_line(line, GENERATE)
+        assert told in caught.value.line
+        assert len(caught.value.line) < 300

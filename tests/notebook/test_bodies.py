@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from fact_magics.errors import CellError, UnknownName
-from fact_magics.notebook.bodies import fill_variables, read_run_body
+from fact_magics.notebook.bodies import Piece, fill_variables, read_run_body
 
 
 class TestRunBody:
@@ -22,6 +22,12 @@ class TestRunBody:
 
     def test_comprehensions_see_the_body_s_own_names(self):
         assert read_run_body("a = 2\nb = {k: a for k in 'xy'}", {})["b"] == {"x": 2, "y": 2}
+
+    def test_names_in_json_are_read_as_python_reads_them(self):
+        """Both ways to write an input understand the same names, and a name that is given twice is refused."""
+        assert read_run_body('{"\ufb01le": {"\ufb01": 1}}', {}) == {"file": {"\ufb01": 1}}
+        with pytest.raises(CellError, match="gives 'file' twice"):
+            read_run_body('{"\ufb01le": 1, "file": 2}', {})
 
     def test_one_json_object(self):
         assert read_run_body('  {"a": [1, null], "b": {"c": true}}', {}) == {"a": [1, None], "b": {"c": True}}
@@ -64,28 +70,32 @@ class TestRunBody:
             read_run_body("a = title", {"titles": []})
 
 
+def filled(text: str, namespace: dict[str, object]) -> str:
+    return "".join(piece.text for piece in fill_variables(text, namespace))
+
+
 class TestVariables:
     def test_a_string_goes_in_as_it_is_and_the_rest_as_its_repr(self):
-        assert fill_variables("{{ a }} and {{b}}", {"a": "x", "b": [1]}) == "x and [1]"
+        assert filled("{{ a }} and {{b}}", {"a": "x", "b": [1]}) == "x and [1]"
 
     def test_single_braces_are_left_alone(self):
-        assert fill_variables('{"a": 1} {b} }} {', {}) == '{"a": 1} {b} }} {'
+        assert filled('{"a": 1} {b} }} {', {}) == '{"a": 1} {b} }} {'
 
     def test_what_was_put_in_is_not_read_again(self):
-        assert fill_variables("{{a}}", {"a": "{{b}}"}) == "{{b}}"
+        assert filled("{{a}}", {"a": "{{b}}"}) == "{{b}}"
 
     def test_long_values_are_cut_with_a_note(self):
-        filled = fill_variables("{{a}}", {"a": "x" * 5000})
-        assert len(filled) < 4100
-        assert "1000 more characters of text were cut" in filled
+        text = filled("{{a}}", {"a": "x" * 5000})
+        assert len(text) < 4100
+        assert "1000 more characters of text were cut" in text
 
     def test_a_table_goes_in_as_columns_types_and_first_rows(self):
         pandas = pytest.importorskip("pandas")
         frame = pandas.DataFrame({"city": ["Rome", "Oslo"] * 10, "n": range(20)})
-        filled = fill_variables("{{frame}}", {"frame": frame})
-        assert "20 rows" in filled
-        assert "n: int64" in filled
-        assert filled.count("Rome") == 3
+        text = filled("{{frame}}", {"frame": frame})
+        assert "20 rows" in text
+        assert "n: int64" in text
+        assert text.count("Rome") == 3
 
     @pytest.mark.parametrize("name", ["a.b", "a()", "a[0]", "1"])
     def test_only_a_bare_name_is_taken(self, name):
@@ -108,4 +118,20 @@ class TestVariables:
     def test_braces_that_are_meant_come_out_of_a_variable(self):
         with pytest.raises(UnknownName, match="put them into a variable"):
             fill_variables("Fill {{ placeholder }}.", {"text": "{{ placeholder }}"})
-        assert fill_variables("Fill {{text}}.", {"text": "{{ placeholder }}"}) == "Fill {{ placeholder }}."
+        assert filled("Fill {{text}}.", {"text": "{{ placeholder }}"}) == "Fill {{ placeholder }}."
+
+    def test_values_are_kept_apart_from_the_user_s_words(self):
+        """Each value says which variable it comes from, so that it can be fenced."""
+        pieces = fill_variables("Use {{ a }}{{b}}.", {"a": "x", "b": ""})
+        assert pieces == (Piece("Use "), Piece("x", "a"), Piece(""), Piece("", "b"), Piece("."))
+
+    def test_a_name_is_read_as_python_reads_it(self):
+        """A ligature in a name means its letters, as in Python."""
+        assert filled("{{\ufb01le}}", {"file": "x"}) == "x"
+
+    def test_a_name_that_only_looks_like_a_variable_is_told_apart(self):
+        """The suggestion names the character that differs, because the two names look the same."""
+        with pytest.raises(
+            UnknownName, match=r"Did you mean 'data'\? .* U\+0430 \(CYRILLIC SMALL LETTER A\)"
+        ):
+            fill_variables("{{d\u0430t\u0430}}", {"data": 1})

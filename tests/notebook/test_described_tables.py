@@ -13,6 +13,10 @@ from fact_magics.notebook.bodies import fill_variables
 pytestmark = pytest.mark.slow
 
 
+def filled_with(frame) -> str:
+    return "".join(piece.text for piece in fill_variables("{{frame}}", {"frame": frame}))
+
+
 @pytest.mark.parametrize(
     ("make", "types"),
     [
@@ -32,7 +36,7 @@ def test_a_table_of_polars_or_arrow_goes_in_as_columns_types_and_first_rows(make
         "day": [date(2024, 2, 29), None] * 10,
         "found": [[0.5], [1.5] * 200] * 10,
     }
-    filled = fill_variables("{{frame}}", {"frame": make(data)})
+    filled = filled_with(make(data))
     head, names, *rows = filled.split("\n")
     assert head == f"A table of 20 rows. Columns: {types}. First rows:"
     assert names.split() == ["city", "n", "day", "found"]
@@ -60,4 +64,4 @@ def test_a_table_of_polars_or_arrow_goes_in_as_columns_types_and_first_rows(make
     ids=["wide", "empty", "no rows", "empty table", "equal names", "objects", "no date of Python", "subclass"],
 )  # fmt: skip
 def test_an_odd_table_is_shown_too(frame, shown):
-    assert shown in fill_variables("{{frame}}", {"frame": frame})
+    assert shown in filled_with(frame)

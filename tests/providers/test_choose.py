@@ -31,6 +31,7 @@ class Settings:
     model: str | None = None
     providers: dict[str, SecretStr] = field(default_factory=dict)
     models: tuple[Deployment, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 KEY = SecretStr("sk-ant-made-up")
@@ -189,6 +190,7 @@ class TestWithoutLiteLLM:
                 anthropic_base_url = None
                 model = None
                 models = ()
+                secrets = ()
                 providers = {name: SecretStr(value) for name, value in json.loads(sys.argv[2]).items()}
 
             async def main():

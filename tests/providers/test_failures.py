@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fact_magics.providers.failures import Patience, is_loopback, quote, read_retry_after
+from fact_magics.redaction import Redactor
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +86,7 @@ class TestQuote:
     )
     def test_secrets_are_gone(self, text):
         """Secrets, and texts that look like secrets, are not quoted."""
-        quoted = quote(text, ["hunter2!"])
+        quoted = quote(text, Redactor(["hunter2!"]))
         assert "[redacted]" in quoted
         for piece in ("AbCdEf", "abcdefgh", "abc.def", "SyD", "IOSFODNN", "hunter2"):
             assert piece not in quoted
@@ -95,4 +96,4 @@ class TestQuote:
     )
     def test_plain_words_stay(self, text):
         """Words that only resemble a key are quoted."""
-        assert quote(text, [""]) == text
+        assert quote(text, Redactor([""])) == text

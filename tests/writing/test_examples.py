@@ -208,6 +208,11 @@ class TestRefusals:
         assert caught.value.details
         assert "\n" not in caught.value.line
 
+    def test_a_call_of_a_name_that_looks_the_same_says_which_character_differs(self):
+        """Two names that look the same are told apart."""
+        with pytest.raises(CellError, match=r"looks the same, but one of them contains U\+0430"):
+            read_body(">>> p\u0430rse(1)\n1", "parse")
+
     def test_the_line_is_that_of_the_cell(self):
         with pytest.raises(CellError, match="Line 6:"):
             read_body("Prose.\n\n>>> f(1)\n1\n\n>>> f(x)\n1", "f")
