@@ -14,6 +14,8 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from copy import copy
+from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -37,6 +39,8 @@ MASK = "[redacted]"
 _DEEPEST = 8
 _LONGEST = 4_096
 _SHORTEST_SECRET = 4
+_SHORT = 64
+_REMEMBERED = 512
 _WORD_BITS = 64
 
 _SECRET_NAME = re.compile(
@@ -90,6 +94,8 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._known: set[str] = set()
         self._exact: re.Pattern[str] | None = None
+        # The names of fields, and values such as a tool's name, come again in every line.
+        self._short = lru_cache(maxsize=_REMEMBERED)(self._redacted)
         for secret in secrets:
             self.add(secret)
 
@@ -104,9 +110,13 @@ class Redactor:
         # The longest first, because one secret may be the beginning of another.
         longest_first = sorted(self._known, key=len, reverse=True)
         self._exact = re.compile("|".join(map(re.escape, longest_first)))
+        self._short.cache_clear()
 
     def text(self, text: str) -> str:
         """Mask the secrets in a text, and cut it at 4,096 characters."""
+        return self._short(text) if len(text) <= _SHORT else self._redacted(text)
+
+    def _redacted(self, text: str) -> str:
         head = text[: 2 * _LONGEST]
         redacted = head if self._exact is None else self._exact.sub(MASK, head)
         redacted = _SECRET_SHAPE.sub(MASK, redacted)
@@ -152,17 +162,14 @@ class Log:
     No method raises. After the first line that can't be written, the log writes nothing more.
     """
 
-    def __init__(
-        self, file: LogFile, redactor: Redactor, level: str, bound: Mapping[str, object] | None = None
-    ) -> None:
+    def __init__(self, file: LogFile, redactor: Redactor, level: str) -> None:
         self._file = file
         self._redactor = redactor
-        self._bound = dict(bound or {})
+        self._bound: dict[str, object] = {}
         self.keep(level)
 
     def keep(self, level: str) -> None:
         """Write only events of this level and above, here and in logs that `bind` makes from now on."""
-        self._level = level
         number = logging.getLevelNamesMapping().get(level.strip().upper(), logging.INFO)
         self._logger = structlog.wrap_logger(
             self._file,
@@ -175,11 +182,13 @@ class Log:
             wrapper_class=structlog.make_filtering_bound_logger(number),
             context_class=dict,
             cache_logger_on_first_use=True,
-        ).bind(**self._bound)
+        ).bind()
 
     def bind(self, /, **fields: object) -> Log:
         """Make a log for the same file that adds these fields to every line."""
-        return Log(self._file, self._redactor, self._level, {**self._bound, **fields})
+        bound = copy(self)
+        bound._bound = {**self._bound, **fields}
+        return bound
 
     def add_secret(self, secret: str) -> None:
         """Register a value that must never be written."""
@@ -199,11 +208,13 @@ class Log:
 
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
         with suppress(Exception):  # a field's repr may be code of the user or of a tool
-            getattr(self._logger, level)(event, **fields)
+            getattr(self._logger, level)(event, **{**self._bound, **fields})
 
     def _timed_and_redacted(self, _: object, __: str, event: MutableMapping[str, Any]) -> dict[str, object]:
-        event["timestamp"] = utc_now()
-        return {self._redactor.text(name): self._redactor.value(value, name) for name, value in event.items()}
+        redacted = {
+            self._redactor.text(name): self._redactor.value(value, name) for name, value in event.items()
+        }
+        return {**redacted, "timestamp": utc_now()}
 
 
 class LogFile:
