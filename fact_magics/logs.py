@@ -14,7 +14,6 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from copy import copy
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -162,14 +161,17 @@ class Log:
     No method raises. After the first line that can't be written, the log writes nothing more.
     """
 
-    def __init__(self, file: LogFile, redactor: Redactor, level: str) -> None:
+    def __init__(
+        self, file: LogFile, redactor: Redactor, level: str, bound: Mapping[str, object] | None = None
+    ) -> None:
         self._file = file
         self._redactor = redactor
-        self._bound: dict[str, object] = {}
+        self._bound = dict(bound or {})
         self.keep(level)
 
     def keep(self, level: str) -> None:
         """Write only events of this level and above, here and in logs that `bind` makes from now on."""
+        self._level = level
         number = logging.getLevelNamesMapping().get(level.strip().upper(), logging.INFO)
         self._logger = structlog.wrap_logger(
             self._file,
@@ -182,13 +184,11 @@ class Log:
             wrapper_class=structlog.make_filtering_bound_logger(number),
             context_class=dict,
             cache_logger_on_first_use=True,
-        ).bind()
+        ).bind(**self._bound)
 
     def bind(self, /, **fields: object) -> Log:
         """Make a log for the same file that adds these fields to every line."""
-        bound = copy(self)
-        bound._bound = {**self._bound, **fields}
-        return bound
+        return Log(self._file, self._redactor, self._level, {**self._bound, **fields})
 
     def add_secret(self, secret: str) -> None:
         """Register a value that must never be written."""
@@ -208,7 +208,7 @@ class Log:
 
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
         with suppress(Exception):  # a field's repr may be code of the user or of a tool
-            getattr(self._logger, level)(event, **{**self._bound, **fields})
+            getattr(self._logger, level)(event, **fields)
 
     def _timed_and_redacted(self, _: object, __: str, event: MutableMapping[str, Any]) -> dict[str, object]:
         redacted = {

@@ -9,14 +9,13 @@ import asyncio
 import os
 import sys
 import time
-from contextlib import suppress
-from contextvars import copy_context
+from contextlib import contextmanager, suppress
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.bridge import Job, Waiting, refuse_fork
 from fact_magics.core.cache import may_keep
+from fact_magics.core.echo import Echo
 from fact_magics.core.in_progress import LeadingRun, RunsInProgress
 from fact_magics.core.outputs import cached_output, error_of, finished_output, invalid_output, read_answer
 from fact_magics.core.plan import plan_run
@@ -28,14 +27,13 @@ from fact_magics.text import printable
 from fact_magics.tool import Status, ToolInput, ToolOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from fact_magics.core.cache import AnswerCache
     from fact_magics.core.files import InputFiles
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.plan import Plan
     from fact_magics.core.recording import Recorder
-    from fact_magics.events import Event
     from fact_magics.logs import Log
     from fact_magics.sandbox import Sandbox
     from fact_magics.sandbox.outcome import Outcome
@@ -166,24 +164,26 @@ class Runner:
         def say_queued() -> None:
             emit(PhaseChanged("queued", "an identical run is in progress"))
 
+        with self._stopped_by_close():
+            try:
+                found = await self._shared(planned, partial(self._lead, planned, emit), say_queued)
+            except asyncio.CancelledError:
+                with suppress(StoreError):
+                    await self._recorder.flush()
+                raise
+        if isinstance(found, ToolOutput):
+            return found
+        return await self._concluded(planned, self._cached_late(planned, found, emit), emit)
+
+    @contextmanager
+    def _stopped_by_close(self) -> Iterator[None]:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine always runs in a task here
         self._running.add(task)
         try:
-            found = await self._shared(planned, partial(self._lead, planned, emit), say_queued)
-        except asyncio.CancelledError:
-            with suppress(StoreError):
-                await self._recorder.flush()
-            raise
+            yield
         finally:
             self._running.discard(task)
-        if isinstance(found, ToolOutput):
-            output = found
-        else:
-            output = self._cached_late(planned, found, emit)
-            await self._settle(output)
-        emit(RunEnded(planned.tool.metadata.name, output))
-        return output
 
     async def _shared(
         self,
@@ -208,13 +208,14 @@ class Runner:
             raise
 
     async def _lead(self, planned: Plan, emit: Listener, run: LeadingRun) -> ToolOutput:
-        """Find the answer in a cache tier or execute the tool; commits the run's row unless this raises."""
+        """Find the answer in a cache tier, or execute the tool; commit the run's row in any case."""
         try:
-            entry = await self._answers.get(planned)
-            if entry is None:
-                output, entry = await self._run(planned, emit, run)
-            else:
-                output = self._cached_late(planned, entry, emit)
+            with self._stopped_by_close():
+                entry = await self._answers.get(planned)
+                if entry is None:
+                    output, entry = await self._run(planned, emit, run)
+                else:
+                    output = self._cached_late(planned, entry, emit)
         except (asyncio.CancelledError, FactError) as ended:
             status = Status.INTERRUPTED if isinstance(ended, asyncio.CancelledError) else Status.ERROR
             took = 0.0 if run.began is None else (time.perf_counter() - run.began) * 1000
@@ -223,7 +224,11 @@ class Runner:
                 await self._recorder.flush()
             raise
         self._in_progress.end(run, entry)
+        return await self._concluded(planned, output, emit)
+
+    async def _concluded(self, planned: Plan, output: ToolOutput, emit: Listener) -> ToolOutput:
         await self._settle(output)
+        emit(RunEnded(planned.tool.metadata.name, output))
         return output
 
     def _cached_late(self, planned: Plan, entry: CacheEntry, emit: Listener) -> ToolOutput:
@@ -284,7 +289,7 @@ class Runner:
             emit(PhaseChanged("running"))
 
         self._queued += 1
-        self._log_of(planned.tool).info("run started", input_bytes=len(planned.arguments))
+        self._log.info("run started", **_logged(planned.tool), input_bytes=len(planned.arguments))
         outcome = None
         try:
             outcome = await self._sandbox.run(
@@ -294,20 +299,18 @@ class Runner:
             if run.began is None:
                 self._queued -= 1
             if outcome is None:
-                self._log_of(planned.tool).warning("run ended", status="did not finish")
+                self._log.warning("run ended", **_logged(planned.tool), status="did not finish")
         self._log_end(planned, outcome)
         return outcome
 
     def _log_end(self, planned: Plan, outcome: Outcome) -> None:
-        self._log_of(planned.tool).info(
+        self._log.info(
             "run ended",
+            **_logged(planned.tool),
             status=outcome.status.value,
             output_bytes=len(outcome.result or b""),
             duration_ms=round(outcome.duration_ms, 2),
         )
-
-    def _log_of(self, tool: LoadedTool) -> Log:
-        return self._log.bind(operation="run", tool=tool.metadata.name, tool_id=tool.metadata.id)
 
     # Tools called as functions, from any thread or event loop.
 
@@ -325,7 +328,7 @@ class Runner:
                     hint=f"Write: await {tool.metadata.name}.acall(…)",
                 )
         refuse_fork(self._process)
-        echo = _Echo(self._emit)
+        echo = Echo(self._emit)
         job = Job(self._loop, self.execute(planned, echo.put))
         try:
             return _value(job.wait(echo.pump))
@@ -342,7 +345,7 @@ class Runner:
         if entry is not None:
             return self._value_of(planned, entry)
         refuse_fork(self._process)
-        echo = _Echo(self._emit, asyncio.get_running_loop())
+        echo = Echo(self._emit, asyncio.get_running_loop())
         try:
             found = await self._shared(planned, partial(self._lead_anywhere, planned, echo))
         finally:
@@ -351,7 +354,7 @@ class Runner:
             return self._value_of(planned, found)
         return _value(found)
 
-    async def _lead_anywhere(self, planned: Plan, echo: _Echo, run: LeadingRun) -> ToolOutput:
+    async def _lead_anywhere(self, planned: Plan, echo: Echo, run: LeadingRun) -> ToolOutput:
         """Lead a run for a caller on any event loop; what the tool prints appears there."""
         self._refuse_if_closed(planned.tool)  # the session may have ended while the call waited for its turn
         leading = self._lead(planned, echo.put, run)
@@ -388,33 +391,11 @@ class Runner:
             )
 
 
-class _Echo:
-    """Passes a tool's printed text to the calling thread, so that it appears under the right cell.
-
-    A caller that blocks its thread must `pump`. For one that awaits, `loop` is its event loop.
-    """
-
-    def __init__(self, emit: Listener, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        self._emit = emit
-        self._loop = loop
-        self._context = copy_context()  # a kernel finds the cell of a text in the context
-        self._printed: SimpleQueue[str] = SimpleQueue()
-
-    def put(self, event: Event) -> None:
-        self._emit(event)
-        if isinstance(event, Printed):
-            self._printed.put(event.text)
-            if self._loop is not None:
-                with suppress(RuntimeError):  # the caller's loop is closed
-                    self._loop.call_soon_threadsafe(self.pump, context=self._context)
-
-    def pump(self) -> None:
-        with suppress(Empty):
-            while True:
-                sys.stdout.write(printable(self._printed.get_nowait()))
-
-
 def _value(output: ToolOutput) -> Any:
     if output.success:
         return output.result
     raise error_of(output)
+
+
+def _logged(tool: LoadedTool) -> dict[str, str]:
+    return {"operation": "run", "tool": tool.metadata.name, "tool_id": tool.metadata.id}
