@@ -211,7 +211,8 @@ class Runner:
         """Find the answer in a cache tier, or execute the tool; commit the run's row in any case."""
         try:
             with self._stopped_by_close():
-                entry = await self._answers.get(planned)
+                # An identical run may have ended since the call was planned.
+                entry = self._answers.recall(planned) or await self._answers.get(planned)
                 if entry is None:
                     output, entry = await self._run(planned, emit, run)
                 else:

@@ -81,8 +81,8 @@ def measure(rounds: int = ROUNDS, calls: int = CALLS) -> list[Line]:
         repeats.append(again / first)
     told = f"median s for {calls} calls: one core {median(one):.2f}, two {median(few):.2f}, {rounds} rounds"
     lines = [
-        at_most("calls at once, time a call if 4 times as many", PROMISED_GROWTH, median(growths), "x", told),
-        at_most("calls at once, 5 times with the same inputs", PROMISED_REPEATS, median(repeats), "x", told),
+        at_most("calls at once, 4 times as many", PROMISED_GROWTH, median(growths), "x", told),
+        at_most("calls at once, 5 times the same", PROMISED_REPEATS, median(repeats), "x", told),
     ]
     if len(cores) > 1:
         ratio = median(one) / median(few)
