@@ -11,14 +11,14 @@ import asyncio
 import os
 import threading
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
 from fact_magics.errors import FactError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
 T = TypeVar("T")
 
@@ -133,6 +133,68 @@ class Job(Generic[T]):
         finally:
             pump()
         return self.result()
+
+    async def outcome(self) -> T:
+        """Await the job on the loop that is running, which something else must wake: see `Waiting`.
+
+        Raises
+        ------
+        asyncio.CancelledError
+            The caller was cancelled. The job was cancelled and had time to record that.
+        """
+        ended = asyncio.wrap_future(self._ended)
+        try:
+            await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            self.cancel()
+            await asyncio.wait((ended,), timeout=_GRACE_SECONDS)
+            raise
+        return self.result()
+
+
+class Waiting:
+    """The event loops on which calls wait for jobs. All calls of a loop share one heartbeat and one queue.
+
+    Parameters
+    ----------
+    begun : int
+        How many calls of one loop may begin before one of them has ended. The others wait in the loop's
+        queue, where they cost next to nothing.
+    """
+
+    def __init__(self, begun: int) -> None:
+        self._begun = begun
+        self._loops: dict[asyncio.AbstractEventLoop, _WaitingLoop] = {}
+
+    @contextmanager
+    def here(self) -> Iterator[asyncio.Semaphore]:
+        """Wake the running loop regularly while a call waits on it; gives the queue of that loop."""
+        loop = asyncio.get_running_loop()
+        waiting = self._loops.get(loop)
+        if waiting is None:
+            waiting = self._loops[loop] = _WaitingLoop(loop, self._begun)
+        waiting.calls += 1
+        try:
+            yield waiting.turns
+        finally:
+            waiting.calls -= 1
+            if not waiting.calls:  # an entry that stayed would keep a closed loop alive
+                waiting.stop()
+                del self._loops[loop]
+
+
+class _WaitingLoop:
+    def __init__(self, loop: asyncio.AbstractEventLoop, begun: int) -> None:
+        self.calls = 0
+        self.turns = asyncio.Semaphore(begun)
+        self._loop = loop
+        self._beat()
+
+    def _beat(self) -> None:
+        self._timer = self._loop.call_later(_HEARTBEAT_SECONDS, self._beat)
+
+    def stop(self) -> None:
+        self._timer.cancel()
 
 
 class LoopThread:

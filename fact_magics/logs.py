@@ -92,8 +92,10 @@ class Log:
             getattr(self._logger, level)(event, **fields)
 
     def _timed_and_redacted(self, _: object, __: str, event: MutableMapping[str, Any]) -> dict[str, object]:
-        event["timestamp"] = utc_now()
-        return {self.redactor.text(name): self.redactor.value(value, name) for name, value in event.items()}
+        redacted = {
+            self.redactor.text(name): self.redactor.value(value, name) for name, value in event.items()
+        }
+        return {**redacted, "timestamp": utc_now()}
 
 
 class LogFile:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
+from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +20,40 @@ if TYPE_CHECKING:
     from fact_magics.core import FactCore
 
 T = TypeVar("T")
+
+# The kernel must have been idle for so long before the SDK of a provider is imported.
+_IDLE_SECONDS = 0.5
+_POLL_SECONDS = 0.1
+# How long the import of one module, with all that it imports, may pause for cells. While it pauses, a cell
+# that imports the same module waits.
+_PAUSE_SECONDS = 0.5
+_PAUSE_STEP_SECONDS = 0.01
+
+
+class _Yielding:
+    """Lets the imports of this thread pause between two modules while a cell runs, unless they are needed.
+
+    Otherwise the imports and the cell would compete for the interpreter, and the cell would take longer.
+    """
+
+    def __init__(self, is_busy: Callable[[], bool], needed: threading.Event) -> None:
+        self._is_busy = is_busy
+        self._needed = needed
+        self._thread = threading.get_ident()
+        self._left = _PAUSE_SECONDS
+
+    def __enter__(self) -> None:
+        sys.meta_path.insert(0, self)
+
+    def __exit__(self, *_: object) -> None:
+        sys.meta_path.remove(self)
+
+    def find_spec(self, *_: object) -> None:
+        """Leave the search to the other finders, after a pause if a cell runs."""
+        if threading.get_ident() != self._thread:
+            return
+        while self._left > 0 and self._is_busy() and not self._needed.wait(_PAUSE_STEP_SECONDS):
+            self._left -= _PAUSE_STEP_SECONDS
 
 
 class Session:
@@ -46,6 +83,8 @@ class Session:
         self._core: FactCore | None = None
         self._opening = threading.Lock()
         self._ahead: threading.Timer | None = None
+        self._closed = threading.Event()
+        self._needed = threading.Event()
         atexit.register(self.close)
 
     def settings(self) -> Settings:
@@ -67,11 +106,41 @@ class Session:
 
         return own_home(self._overrides(), os.environ, self.directory)
 
-    def start_ahead(self) -> None:
-        """Import the core in the background, so that the first cell starts sooner; open nothing."""
-        self._ahead = threading.Timer(0.05, import_module, ("fact_magics.core",))
+    def start_ahead(self, idle_seconds: Callable[[], float] | None = None) -> None:
+        """Import the core in the background for the first cell, without opening anything.
+
+        Parameters
+        ----------
+        idle_seconds : callable, optional
+            Returns for how many seconds the kernel has been idle; 0 while a cell runs. If it is given, and
+            the key of a model is set, the SDK that asks the model is imported too, once the kernel is idle.
+        """
+        self._ahead = threading.Timer(0.05, self._import_ahead, (idle_seconds,))
         self._ahead.daemon = True
         self._ahead.start()
+
+    def _import_ahead(self, idle_seconds: Callable[[], float] | None) -> None:
+        import_module("fact_magics.core")
+        if idle_seconds is None:
+            return
+        # In a thread of its own, because cells that ask no model must not wait for it.
+        sdk = partial(self._import_sdk, idle_seconds)
+        threading.Thread(target=sdk, name="fact-imports", daemon=True).start()
+
+    def _import_sdk(self, idle_seconds: Callable[[], float]) -> None:
+        while idle_seconds() < _IDLE_SECONDS:
+            if self._closed.wait(_POLL_SECONDS) or self._needed.is_set():
+                return
+        with suppress(Exception):  # the cell that needs the settings or the SDK reports what is wrong
+            from fact_magics.providers.choose import first_imports
+
+            for name in first_imports(self.settings()):
+                with _Yielding(lambda: not idle_seconds(), self._needed):
+                    import_module(name)
+
+    def hurry_imports(self) -> None:
+        """Let the imports in the background go on while this cell runs, because it will need them."""
+        self._needed.set()
 
     def wait_for_imports(self) -> None:
         """Cancel the imports of `start_ahead` if they have not begun; otherwise wait for them to end.
@@ -125,6 +194,7 @@ class Session:
     def close(self) -> None:
         """Commit pending rows, and end all processes and the thread, within a bounded time."""
         atexit.unregister(self.close)
+        self._closed.set()
         self.wait_for_imports()
         core, self._core = self._core, None
         thread, self._thread = self._thread, None

@@ -301,7 +301,8 @@ class ToolOutput:
     result : object
         The value as plain Python data; None on failure.
     execution_time_ms : float
-        The time until this answer, in milliseconds; for a cached answer, the time of the look-up.
+        The tool's own time in milliseconds, without the time in the queue; for a cached answer, the time of
+        the look-up.
     metadata : dict
         ``status``, ``tool``, ``version``, ``cached``, ``permissions``, ``printed``, ``isolation``, and on
         failure ``error``, ``details`` and ``limit``.

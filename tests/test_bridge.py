@@ -9,7 +9,7 @@ import threading
 import pytest
 from waiting import until, until_async
 
-from fact_magics.bridge import LoopThread
+from fact_magics.bridge import LoopThread, Waiting
 
 
 @pytest.fixture
@@ -192,3 +192,60 @@ def test_an_error_that_nobody_waited_for_is_not_reported_later(thread, recwarn, 
     gc.collect()
     thread.submit(after(0.05, None)).wait(nothing)
     assert "never retrieved" not in capsys.readouterr().err
+
+
+async def test_an_outcome_is_the_result_the_error_or_the_cancelled_job(thread):
+    assert await thread.submit(after(0.01, 5)).outcome() == 5
+    with pytest.raises(KeyError):
+        await thread.submit(raises(KeyError("x"))).outcome()
+
+    begun, recorded = threading.Event(), []
+
+    async def work():
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            recorded.append("interrupted")
+
+    waits = asyncio.create_task(thread.submit(work()).outcome())
+    await asyncio.sleep(0)
+    await until_async(begun.is_set)
+    waits.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waits
+    assert recorded == ["interrupted"]
+
+
+async def test_a_loop_on_which_calls_wait_notices_a_signal_that_does_not_wake_it():
+    """As the handler of ipykernel, which sets a future while the loop sleeps."""
+    loop = asyncio.get_running_loop()
+    noticed = loop.create_future()
+
+    def handle(*_: object) -> None:
+        noticed.set_result("at once")
+
+    late = loop.call_later(60, lambda: noticed.done() or noticed.set_result("late"))
+    before = signal.signal(signal.SIGINT, handle)
+    signals = threading.Timer(0.3, signal.raise_signal, (signal.SIGINT,))
+    signals.start()
+    try:
+        with Waiting(1).here():
+            started = loop.time()
+            assert await noticed == "at once"
+            assert loop.time() - started < 30
+    finally:
+        late.cancel()
+        signals.join()
+        signal.signal(signal.SIGINT, before)
+
+
+async def test_calls_of_one_loop_share_a_queue_that_ends_with_the_last_of_them():
+    waiting = Waiting(1)
+    with waiting.here() as first:
+        with waiting.here() as second:
+            assert first is second
+        with waiting.here() as third:
+            assert first is third
+    with waiting.here() as other:
+        assert other is not first

@@ -338,9 +338,9 @@ class FactCore:
         """Record a run whose input does not fit, and build its output."""
         return self._runner.refuse(tool.loaded, parameters, refused)
 
-    def conclude(self, planned: Plan, outcome: Outcome, started: float) -> ToolOutput:
+    def conclude(self, planned: Plan, outcome: Outcome) -> ToolOutput:
         """Build the output of a run in the notebook's process. The next `flush` commits the run's row."""
-        return self._runner.conclude(planned, outcome, started)
+        return self._runner.conclude(planned, outcome)
 
     # History
 

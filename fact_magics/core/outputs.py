@@ -47,7 +47,7 @@ def _read_scalar(wire: bytes) -> Any:
 
 
 def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
-    """Build the output of a run from a cache entry; `started` means the same as in `finished_output`."""
+    """Build the output of a run from a cache entry, which was found at `started` (`time.perf_counter`)."""
     result = read_answer(entry)
     metadata = {
         **plan.tool.about,
@@ -75,13 +75,11 @@ class Result:
     wire: bytes | None
 
 
-def finished_output(plan: Plan, outcome: Outcome, started: float, protected: Protected) -> Result:
+def finished_output(plan: Plan, outcome: Outcome, protected: Protected) -> Result:
     """Build the output of a finished run. A result that does not fit the return annotation is an error.
 
     Parameters
     ----------
-    started : float
-        The value of `time.perf_counter` at the start of the run.
     protected : Protected
         Places for which the hint of an error must not suggest a permission.
     """
@@ -109,8 +107,7 @@ def finished_output(plan: Plan, outcome: Outcome, started: float, protected: Pro
         metadata |= {"error": error, "details": details, "limit": outcome.limit}
         if outcome.error is not None:
             metadata["error_type"] = outcome.error.type_name
-    took = (time.perf_counter() - started) * 1000
-    return Result(ToolOutput(status is Status.OK, value, took, metadata), wire)
+    return Result(ToolOutput(status is Status.OK, value, outcome.duration_ms, metadata), wire)
 
 
 def invalid_output(tool: LoadedTool, refused: InvalidInput) -> ToolOutput:

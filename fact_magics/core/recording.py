@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -34,6 +35,8 @@ T = TypeVar("T")
 _DATA_LIMIT = 200_000
 # The largest number of rows that wait while the database can't be written.
 _WAITING_LIMIT = 10_000
+# How long a commit waits for the rows of runs that end soon.
+_GROUP_SECONDS = 0.02
 
 
 class Recorder:
@@ -48,9 +51,37 @@ class Recorder:
         self._session_id = session_id
         self._pending: deque[ExecutionRow | _Cached] = deque()
         self._entries: deque[CacheEntry] = deque()
+        self._current: asyncio.Task[None] | None = None
+        self._coming: asyncio.Task[None] | None = None
+        self._due = asyncio.Event()
 
     async def flush(self) -> None:
         """Commit the waiting rows in one transaction; if that raises `StoreError`, the rows keep waiting."""
+        commit = self._next_commit()
+        self._due.set()
+        await asyncio.shield(commit)
+
+    async def flush_soon(self) -> None:
+        """Commit the waiting rows as `flush` does, but wait a moment for rows of other runs."""
+        if self._coming is None:
+            commit = self._next_commit()
+            asyncio.get_running_loop().call_later(_GROUP_SECONDS, self._due.set)
+        else:
+            commit = self._coming
+        await asyncio.shield(commit)
+
+    def _next_commit(self) -> asyncio.Task[None]:
+        """Return the commit that has not begun yet."""
+        if self._coming is None:
+            self._due = asyncio.Event()
+            self._coming = asyncio.create_task(self._commit(self._due, self._current))
+        return self._coming
+
+    async def _commit(self, due: asyncio.Event, earlier: asyncio.Task[None] | None) -> None:
+        await due.wait()
+        if earlier is not None:
+            await asyncio.wait((earlier,))
+        self._current, self._coming = self._coming, None
         with self._taken() as (rows, entries):
             await self._store.commit(executions=rows, cache_entries=entries)
 

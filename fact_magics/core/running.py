@@ -9,12 +9,14 @@ import asyncio
 import os
 import sys
 import time
-from contextlib import suppress
-from queue import Empty, SimpleQueue
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.bridge import Job, refuse_fork
+from fact_magics.bridge import Job, Waiting, refuse_fork
 from fact_magics.core.cache import may_keep
+from fact_magics.core.echo import Echo
+from fact_magics.core.in_progress import LeadingRun, RunsInProgress
 from fact_magics.core.outputs import cached_output, error_of, finished_output, invalid_output, read_answer
 from fact_magics.core.plan import plan_run
 from fact_magics.errors import FactError, Interrupted, InvalidInput, StoreError
@@ -25,17 +27,20 @@ from fact_magics.text import printable
 from fact_magics.tool import Status, ToolInput, ToolOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from fact_magics.core.cache import AnswerCache
     from fact_magics.core.files import InputFiles
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.plan import Plan
     from fact_magics.core.recording import Recorder
-    from fact_magics.events import Event
     from fact_magics.logs import Log
     from fact_magics.sandbox import Sandbox
     from fact_magics.sandbox.outcome import Outcome
+
+# How many calls on one event loop may begin before one has ended. A commit that includes the rows of several
+# runs must not keep the sandbox waiting, so this is much larger than the number of cores.
+_BEGUN = 128
 
 
 class Runner:
@@ -69,7 +74,9 @@ class Runner:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._emit = emit
-        self._in_flight: dict[str, asyncio.Future[Outcome | None]] = {}
+        self._in_progress = RunsInProgress()
+        self._waiting = Waiting(_BEGUN)
+        self._queued = 0  # runs that wait for the sandbox
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
         self._process = os.getpid()
@@ -149,124 +156,162 @@ class Runner:
         return output
 
     async def execute(self, planned: Plan, emit: Listener) -> ToolOutput:
-        """Get the output of a planned run from a cache tier, an identical run in progress, or the sandbox.
+        """Get the output of a planned run from an identical run in progress, a cache tier, or the sandbox.
 
         The run's row is committed when this returns or raises.
         """
-        started = time.perf_counter()
+
+        def say_queued() -> None:
+            emit(PhaseChanged("queued", "an identical run is in progress"))
+
+        with self._stopped_by_close():
+            try:
+                found = await self._shared(planned, partial(self._lead, planned, emit), say_queued)
+            except asyncio.CancelledError:
+                with suppress(StoreError):
+                    await self._recorder.flush()
+                raise
+        if isinstance(found, ToolOutput):
+            return found
+        return await self._concluded(planned, self._cached_late(planned, found, emit), emit)
+
+    @contextmanager
+    def _stopped_by_close(self) -> Iterator[None]:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine always runs in a task here
         self._running.add(task)
         try:
-            entry = await self._answers.get(planned)
-            if entry is None:
-                output = await self._run(planned, emit, started)
-            else:
-                output = self._cached(planned, entry, started)
-                if entry.printed:
-                    emit(Printed(entry.printed))
-        except (asyncio.CancelledError, FactError) as ended:
-            status = Status.INTERRUPTED if isinstance(ended, asyncio.CancelledError) else Status.ERROR
-            took = (time.perf_counter() - started) * 1000
-            self._recorder.add_ended(planned, status, str(ended) or "interrupted", took)
-            with suppress(StoreError):
-                await asyncio.shield(self._recorder.flush())
-            raise
+            yield
         finally:
             self._running.discard(task)
+
+    async def _shared(
+        self,
+        planned: Plan,
+        lead: Callable[[LeadingRun], Awaitable[ToolOutput]],
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> ToolOutput | CacheEntry:
+        """Get the answer of an identical run in progress, or `lead` a run when its turn comes."""
+        begun = False
+        try:
+            with self._waiting.here() as turns:
+                found = await self._in_progress.join(planned, on_wait)
+                if not isinstance(found, LeadingRun):
+                    return found
+                with self._in_progress.lead(found):
+                    async with turns:
+                        begun = True
+                        return await lead(found)
+        except asyncio.CancelledError:
+            if not begun:
+                self._recorder.add_ended(planned, Status.INTERRUPTED, "interrupted", 0.0)
+            raise
+
+    async def _lead(self, planned: Plan, emit: Listener, run: LeadingRun) -> ToolOutput:
+        """Find the answer in a cache tier, or execute the tool; commit the run's row in any case."""
+        try:
+            with self._stopped_by_close():
+                # An identical run may have ended since the call was planned.
+                entry = self._answers.recall(planned) or await self._answers.get(planned)
+                if entry is None:
+                    output, entry = await self._run(planned, emit, run)
+                else:
+                    output = self._cached_late(planned, entry, emit)
+        except (asyncio.CancelledError, FactError) as ended:
+            status = Status.INTERRUPTED if isinstance(ended, asyncio.CancelledError) else Status.ERROR
+            took = 0.0 if run.began is None else (time.perf_counter() - run.began) * 1000
+            self._recorder.add_ended(planned, status, str(ended) or "interrupted", took)
+            with suppress(StoreError):
+                await self._recorder.flush()
+            raise
+        self._in_progress.end(run, entry)
+        return await self._concluded(planned, output, emit)
+
+    async def _concluded(self, planned: Plan, output: ToolOutput, emit: Listener) -> ToolOutput:
         await self._settle(output)
         emit(RunEnded(planned.tool.metadata.name, output))
         return output
 
+    def _cached_late(self, planned: Plan, entry: CacheEntry, emit: Listener) -> ToolOutput:
+        output = self._cached(planned, entry, time.perf_counter())
+        if entry.printed:
+            emit(Printed(entry.printed))
+        return output
+
     async def _settle(self, output: ToolOutput) -> None:
-        """Commit the waiting rows; if that fails, add a warning to the output."""
+        """Commit the waiting rows; if that fails, add a warning to the output.
+
+        While other runs wait for their turn, the commit waits for a moment too, to include their rows.
+        """
         try:
-            await asyncio.shield(self._recorder.flush())
+            await (self._recorder.flush_soon() if self._queued else self._recorder.flush())
         except StoreError as error:
             output.metadata["warning"] = f"Not recorded yet: {error.line}"
 
-    async def _run(self, planned: Plan, emit: Listener, started: float) -> ToolOutput:
-        joined = await self._join(planned, emit)
-        outcome = joined or await self._lead(planned, emit)
-        result = finished_output(planned, outcome, started, self._files.protected)
+    async def _run(
+        self, planned: Plan, emit: Listener, run: LeadingRun
+    ) -> tuple[ToolOutput, CacheEntry | None]:
+        """Execute the tool, and return its output with the answer for identical runs, if there is one."""
+        outcome = await self._executed(planned, emit, run)
+        result = finished_output(planned, outcome, self._files.protected)
         self._recorder.add_run(planned, result)
-        # A run confirms its answer only once, even if several callers waited for that run.
-        keeps = bool(planned.key) and joined is None and may_keep(planned.tool, outcome)
+        if result.wire is None:
+            return result.output, None
+        entry = CacheEntry(
+            key=planned.key,
+            tool_id=planned.tool.metadata.id,
+            result=result.wire,
+            printed=outcome.printed,
+            duration_ms=outcome.duration_ms,
+        )
+        keeps = bool(planned.key) and may_keep(planned.tool, outcome)
         if keeps and planned.files and not await asyncio.to_thread(self._files.are_unchanged, planned.files):
             keeps = False
             result.output.metadata["warning"] = "a file changed during the run, so the answer is not cached"
-        if keeps and result.wire is not None:
-            entry = CacheEntry(
-                key=planned.key,
-                tool_id=planned.tool.metadata.id,
-                result=result.wire,
-                printed=outcome.printed,
-                duration_ms=outcome.duration_ms,
-            )
+        if keeps:
             self._answers.put(planned.tool, entry)
-        return result.output
+        return result.output, entry
 
-    def conclude(self, planned: Plan, outcome: Outcome, started: float) -> ToolOutput:
+    def conclude(self, planned: Plan, outcome: Outcome) -> ToolOutput:
         """Build and record the output of a run in the notebook's kernel; the answer is not cached."""
-        result = finished_output(planned, outcome, started, self._files.protected)
+        result = finished_output(planned, outcome, self._files.protected)
         if outcome.status is Status.INTERRUPTED:
             result.output.metadata["error"] = "interrupted"
         self._recorder.add_run(planned, result)
         self._log_end(planned, outcome)
         return result.output
 
-    async def _join(self, planned: Plan, emit: Listener) -> Outcome | None:
-        """Wait for an identical run in progress, and return its outcome; None if there is no such answer.
+    async def _executed(self, planned: Plan, emit: Listener, run: LeadingRun) -> Outcome:
+        """Wait for a turn, and run the tool in the sandbox."""
 
-        The failure of the other run is not shared, because that run may have had less time or memory.
-        """
-        if not planned.key or planned.fresh:
-            return None
-        while (leader := self._in_flight.get(planned.key)) is not None:
-            emit(PhaseChanged("queued", "an identical run is in progress"))
-            outcome = await asyncio.shield(leader)
-            if outcome is not None:
-                if outcome.status is not Status.OK:
-                    return None
-                if outcome.printed:
-                    emit(Printed(outcome.printed))
-                return outcome
-        return None
+        def begin() -> None:
+            self._queued -= 1
+            run.began = time.perf_counter()
+            emit(PhaseChanged("running"))
 
-    async def _lead(self, planned: Plan, emit: Listener) -> Outcome:
-        """Run the tool in the sandbox; identical runs that start meanwhile share a successful outcome."""
-        done: asyncio.Future[Outcome | None] = self._loop.create_future()
-        leads = bool(planned.key) and planned.key not in self._in_flight
-        if leads:
-            self._in_flight[planned.key] = done
-        log = self._log_of(planned.tool)
-        log.info("run started", input_bytes=len(planned.arguments))
+        self._queued += 1
+        self._log.info("run started", **_logged(planned.tool), input_bytes=len(planned.arguments))
         outcome = None
         try:
             outcome = await self._sandbox.run(
-                planned.call,
-                on_printed=lambda text: emit(Printed(text)),
-                on_turn=lambda: emit(PhaseChanged("running")),
+                planned.call, on_printed=lambda text: emit(Printed(text)), on_turn=begin
             )
         finally:
-            if leads:
-                del self._in_flight[planned.key]
-            done.set_result(outcome)
+            if run.began is None:
+                self._queued -= 1
             if outcome is None:
-                log.warning("run ended", status="did not finish")
+                self._log.warning("run ended", **_logged(planned.tool), status="did not finish")
         self._log_end(planned, outcome)
         return outcome
 
     def _log_end(self, planned: Plan, outcome: Outcome) -> None:
-        self._log_of(planned.tool).info(
+        self._log.info(
             "run ended",
+            **_logged(planned.tool),
             status=outcome.status.value,
             output_bytes=len(outcome.result or b""),
             duration_ms=round(outcome.duration_ms, 2),
         )
-
-    def _log_of(self, tool: LoadedTool) -> Log:
-        return self._log.bind(operation="run", tool=tool.metadata.name, tool_id=tool.metadata.id)
 
     # Tools called as functions, from any thread or event loop.
 
@@ -284,7 +329,7 @@ class Runner:
                     hint=f"Write: await {tool.metadata.name}.acall(…)",
                 )
         refuse_fork(self._process)
-        echo = _Echo(self._emit)
+        echo = Echo(self._emit)
         job = Job(self._loop, self.execute(planned, echo.put))
         try:
             return _value(job.wait(echo.pump))
@@ -301,12 +346,22 @@ class Runner:
         if entry is not None:
             return self._value_of(planned, entry)
         refuse_fork(self._process)
-        echo = _Echo(self._emit)
-        if asyncio.get_running_loop() is self._loop:
-            output = await self.execute(planned, echo.put)
+        echo = Echo(self._emit, asyncio.get_running_loop())
+        try:
+            found = await self._shared(planned, partial(self._lead_anywhere, planned, echo))
+        finally:
             echo.pump()
-            return _value(output)
-        return _value(await Job(self._loop, self.execute(planned, echo.put)).wait_awaited(echo.pump))
+        if not isinstance(found, ToolOutput):
+            return self._value_of(planned, found)
+        return _value(found)
+
+    async def _lead_anywhere(self, planned: Plan, echo: Echo, run: LeadingRun) -> ToolOutput:
+        """Lead a run for a caller on any event loop; what the tool prints appears there."""
+        self._refuse_if_closed(planned.tool)  # the session may have ended while the call waited for its turn
+        leading = self._lead(planned, echo.put, run)
+        if asyncio.get_running_loop() is self._loop:
+            return await leading
+        return await Job(self._loop, leading).outcome()
 
     def _value_of(self, planned: Plan, entry: CacheEntry) -> Any:
         """Return the value directly, because building a `ToolOutput` would double the time of a call."""
@@ -318,11 +373,7 @@ class Runner:
         return value
 
     def _bound(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
-        if self._closed:
-            raise FactError(
-                f"This {tool.metadata.name} belongs to a session that was closed.",
-                hint=f"Import it again: from fact_magics.tools import {tool.metadata.name}",
-            )
+        self._refuse_if_closed(tool)
         parameters: Mapping[str, Any] = kwargs
         try:
             parameters = tool.signature.bind(args, kwargs)
@@ -333,26 +384,19 @@ class Runner:
             self.refuse(tool, parameters, refused)
             raise
 
-
-class _Echo:
-    """Passes a tool's printed text to the calling thread, so that it appears under the right cell."""
-
-    def __init__(self, emit: Listener) -> None:
-        self._emit = emit
-        self._printed: SimpleQueue[str] = SimpleQueue()
-
-    def put(self, event: Event) -> None:
-        self._emit(event)
-        if isinstance(event, Printed):
-            self._printed.put(event.text)
-
-    def pump(self) -> None:
-        with suppress(Empty):
-            while True:
-                sys.stdout.write(printable(self._printed.get_nowait()))
+    def _refuse_if_closed(self, tool: LoadedTool) -> None:
+        if self._closed:
+            raise FactError(
+                f"This {tool.metadata.name} belongs to a session that was closed.",
+                hint=f"Import it again: from fact_magics.tools import {tool.metadata.name}",
+            )
 
 
 def _value(output: ToolOutput) -> Any:
     if output.success:
         return output.result
     raise error_of(output)
+
+
+def _logged(tool: LoadedTool) -> dict[str, str]:
+    return {"operation": "run", "tool": tool.metadata.name, "tool_id": tool.metadata.id}

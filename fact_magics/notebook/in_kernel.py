@@ -222,7 +222,7 @@ class KernelRun:
             limit=None,
             isolation=ISOLATION,
         )
-        output = self._core.conclude(self._planned, outcome, ending.started)
+        output = self._core.conclude(self._planned, outcome)
         if output.success and returns_any:
             output.result = ending.value
         if ending.interrupted:

@@ -218,6 +218,8 @@ class FactMagics(Magics):
             print(command.help_text())  # noqa: T201 - help is text
             return None
         self.session.wait_for_imports()
+        if name == "fact_generate":
+            self.session.hurry_imports()
         if name in _ENDINGS:
             body, ended = _ENDINGS[name](body)
             arguments = replace(arguments, silent=arguments.silent or ended)
@@ -235,7 +237,8 @@ def load(shell: InteractiveShell) -> None:
     magics = FactMagics(shell)
     shell.register_magics(magics)
     use_session(magics.session)
-    magics.session.start_ahead()
+    entry = magics.entry
+    magics.session.start_ahead(entry.idle_seconds if entry.in_kernel else None)
 
 
 def unload(shell: InteractiveShell) -> None:

@@ -8,6 +8,7 @@ blocking magic gets the same body.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class CellEntry:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell: Any = shell
         self._executing = 0
+        self._ended: float | None = None
         shell.input_transformers_cleanup.insert(0, self._transform)
         shell.input_transformers_cleanup.append(_unshield)
         shell.events.register("pre_execute", self._begin)
@@ -62,6 +64,11 @@ class CellEntry:
     def _end(self) -> None:
         # For an empty cell and the cell that loads the extension, IPython calls only `post_execute`.
         self._executing = max(0, self._executing - 1)
+        self._ended = time.monotonic()
+
+    def idle_seconds(self) -> float:
+        """Return for how long no cell has been executing; 0 until the first cell has ended."""
+        return 0.0 if self._executing or self._ended is None else time.monotonic() - self._ended
 
     @property
     def in_kernel(self) -> bool:

@@ -73,6 +73,19 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
     raise ProviderError(f"{shown} is not a model name.", hint=f"{close} {_FORMS}")
 
 
+def first_imports(settings: Settings) -> tuple[str, ...]:
+    """List the modules that the first request imports, if the settings' model is asked by Anthropic's SDK.
+
+    The list is empty for LiteLLM, because its import changes the process's environment and loggers.
+    """
+    name = settings.model or DEFAULT_MODEL
+    asked = next((known.model for known in settings.models if known.name == name), name)
+    if settings.anthropic_api_key is None or not asked.removeprefix("anthropic/").startswith("claude-"):
+        return ()
+    # The SDK comes last, after what it imports itself, so that no import takes longer than necessary.
+    return ("httpx2", "httpcore2", "anyio._backends._asyncio", "anthropic.resources.messages")
+
+
 def known_models(settings: Settings) -> tuple[str, ...]:
     """List names for completion and suggestions: from the settings, Anthropic's current models, the shelf."""
     own = (settings.model,) if settings.model else ()

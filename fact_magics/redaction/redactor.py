@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from fact_magics.redaction.forms import SHORTEST_KEY, SHORTEST_WRAPPED, Forms
@@ -16,6 +17,8 @@ MASK = "[redacted]"
 _DEEPEST = 8
 _LONGEST = 4_096
 _WORD_BITS = 64
+_SHORT = 64
+_REMEMBERED = 512
 # Shorter values are never masked, because they would match in every line.
 _SHORTEST_SECRET = 4
 
@@ -84,6 +87,8 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: set[str] = set()
         self._forms: Forms | None = None
+        # The names of fields, and values such as a tool's name, come again in every line of the log.
+        self._short = lru_cache(maxsize=_REMEMBERED)(self._redacted)
         for secret in secrets:
             self.add(secret)
 
@@ -93,6 +98,7 @@ class Redactor:
         if len(secret) >= _SHORTEST_SECRET and not is_guessable and secret not in self._secrets:
             self._secrets.add(secret)
             self._forms = None
+            self._short.cache_clear()
 
     @property
     def has_secrets(self) -> bool:
@@ -119,6 +125,9 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Mask also what the text assigns to names such as ``api_key``, and cut it at 4,096 characters."""
+        return self._short(text) if len(text) <= _SHORT else self._redacted(text)
+
+    def _redacted(self, text: str) -> str:
         head = text[: 2 * _LONGEST]
         pattern, replacement = _IN_AN_ASSIGNMENT
         redacted = pattern.sub(replacement, self.message(head))

@@ -39,6 +39,7 @@ class ZygotePool:
     """Keep zygotes of several kinds, and close the least recently used ones."""
 
     def __init__(self, size: int, limits: Limits, *, strict: bool) -> None:
+        self._size = size
         self._warm = min(_WARM, size)
         self._most = 2 * size + self._warm
         self._limits = limits
@@ -52,6 +53,7 @@ class ZygotePool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._coming = 0
+        self._spares: set[tuple[Grants, tuple[str, ...]]] = set()  # the kinds whose spare zygote is starting
         self.layers: tuple[str, ...] = ()
 
     async def start(self) -> None:
@@ -122,6 +124,8 @@ class ZygotePool:
             warden.busy = True
             self._wardens.remove(warden)
             self._wardens.append(warden)
+            if not warden.is_prepared:
+                self._add_spare(kind)
             return warden
         self._make_room()
         spawning = asyncio.create_task(self._spawn(kind, busy=True))
@@ -130,6 +134,24 @@ class ZygotePool:
         except asyncio.CancelledError:
             self._later(self._keep(spawning))
             raise
+
+    def _add_spare(self, kind: tuple[Grants, tuple[str, ...]]) -> None:
+        """Start one more zygote than calls can run, if several calls of a kind run at a time.
+
+        While one zygote prepares its next child, a call can use the spare one, so no core waits.
+        """
+        alike = [warden for warden in self._wardens if warden.kind == kind]
+        several = sum(warden.busy for warden in alike) > 1
+        if several and len(alike) <= self._size and not self._closed and kind not in self._spares:
+            self._spares.add(kind)
+            self._make_room()
+            self._later(self._spawn_spare(kind))
+
+    async def _spawn_spare(self, kind: tuple[Grants, tuple[str, ...]]) -> None:
+        try:
+            await self._spawn(*kind, busy=False)
+        finally:
+            self._spares.discard(kind)
 
     @staticmethod
     async def _keep(spawning: asyncio.Task[Warden]) -> None:

@@ -13,6 +13,8 @@ import sys
 
 import bench_cell
 import bench_core
+import bench_first
+import bench_gather
 import bench_growth
 import bench_interrupt
 import bench_isolation
@@ -32,6 +34,8 @@ def main() -> int:
         "A cached run": lambda: bench_core.measure(*([2] if quick else [])),
         "Its cell, row committed": lambda: bench_cell.measure(*([3] if quick else [])),
         "An isolated run": lambda: asyncio.run(bench_isolation.measure(*([2] if quick else []))),
+        "Many calls at once": lambda: bench_gather.measure(*([1, 20] if quick else [])),
+        "The first generation": lambda: bench_first.measure(*([1] if quick else [])),
         "A full database": lambda: bench_growth.measure(*([2, 1_000] if quick else [])),
         "A live view": lambda: bench_stream.measure(*([1, 100] if quick else [])),
         "An interrupt": lambda: bench_interrupt.measure(*([1] if quick else [])),

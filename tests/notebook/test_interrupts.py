@@ -117,6 +117,24 @@ def test_a_plain_call_can_be_interrupted(modelled, server):
 
 
 @each_kernel_if_thorough
+def test_many_calls_at_once_can_be_interrupted(modelled, server):
+    server.writes(TOOLS["sleeping"])
+    modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n")
+    before = modelled.descendants()
+
+    many = "import asyncio\nawait asyncio.gather(*(wait.acall(60 + n) for n in range(500)))"
+    cell, seconds = interrupt_when_running(modelled, many)
+
+    assert cell.status == "error"
+    assert seconds < PROMPTLY
+    runs = [row["status"] for row in rows(modelled, "--tool wait -n 600") if row["kind"] == "run"]
+    assert runs == ["interrupted"] * 500
+    assert len(modelled.descendants()) <= len(before) + 3
+    assert modelled.run("wait(0)").plain == "0"
+    assert modelled.run("await asyncio.gather(*(wait.acall(0) for n in range(9)))").plain == f"{[0] * 9}"
+
+
+@each_kernel_if_thorough
 def test_the_user_s_own_expression_can_be_interrupted(modelled, server, shout, shout_cell, home):
     server.writes(shout)
     modelled.run(shout_cell)

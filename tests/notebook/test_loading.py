@@ -89,6 +89,65 @@ def test_what_is_imported_ahead_is_not_imported_at_the_same_time_by_the_first_ce
     assert python(code, plain_environment, tmp_path).splitlines()[-1] == "True set()"
 
 
+# A session in a process of its own, whose kernel is idle for `idle[0]` seconds.
+IDLE = """
+import sys, threading, time
+from fact_magics.session import Session
+def until(condition):
+    end = time.monotonic() + 60
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
+def thread():
+    return [t for t in threading.enumerate() if t.name == "fact-imports"]
+SDK = "anthropic.resources.messages"
+idle, session, finders = [9.0], Session(), [*sys.meta_path]
+"""
+
+
+@pytest.mark.parametrize(("key", "imported"), [({"ANTHROPIC_API_KEY": "sk-ant-x"}, True), ({}, False)])
+def test_an_idle_kernel_imports_the_sdk_if_a_key_is_set(plain_environment, tmp_path, key, imported):
+    code = (
+        f"{IDLE}\nsession.start_ahead(lambda: idle[0])\nuntil(lambda: 'fact_magics.core' in sys.modules)\n"
+        "session.wait_for_imports()\nuntil(lambda: not thread())\nprint(SDK in sys.modules, sys.meta_path == finders)"
+    )
+    assert python(code, {**plain_environment, **key}, tmp_path).split() == [str(imported), "True"]
+
+
+def test_a_kernel_that_is_busy_imports_no_sdk_until_it_is_idle(plain_environment, tmp_path):
+    code = (
+        f"{IDLE}\nasked = []\n"
+        "def seconds():\n    asked.append(1)\n    return idle[0]\n"
+        "idle[0] = 0.0\nsession.start_ahead(seconds)\nuntil(lambda: len(asked) > 5)\nprint(SDK in sys.modules)\n"
+        "idle[0] = 9.0\nprint(until(lambda: SDK in sys.modules))"
+    )
+    env = {**plain_environment, "ANTHROPIC_API_KEY": "sk-ant-x"}
+    assert python(code, env, tmp_path).split() == ["False", "True"]
+
+
+@pytest.mark.parametrize("end", ["session.close()", "session.hurry_imports()"])
+def test_nothing_waits_for_an_idle_kernel_once_the_sdk_is_needed_or_the_session_closed(
+    plain_environment, tmp_path, end
+):
+    code = (
+        f"{IDLE}\nidle[0] = 0.0\nsession.start_ahead(lambda: idle[0])\nuntil(thread)\n{end}\n"
+        "print(until(lambda: not thread()), SDK in sys.modules)"
+    )
+    env = {**plain_environment, "ANTHROPIC_API_KEY": "sk-ant-x"}
+    assert python(code, env, tmp_path).split() == ["True", "False"]
+
+
+def test_imports_pause_for_a_cell_and_yet_a_cell_that_needs_them_gets_them(plain_environment, tmp_path):
+    """While the SDK is half imported a cell runs: first one that needs nothing, then one that imports the SDK."""
+    code = (
+        f"{IDLE}\nsession.start_ahead(lambda: idle[0])\nuntil(lambda: 'anthropic' in sys.modules)\nidle[0] = 0.0\n"
+        "time.sleep(0.1)\nbefore = len(sys.modules)\ntime.sleep(0.1)\npaused = len(sys.modules) - before < 5\n"
+        "import anthropic.resources.messages\nprint(paused, SDK in sys.modules)"
+    )
+    env = {**plain_environment, "ANTHROPIC_API_KEY": "sk-ant-x"}
+    assert python(code, env, tmp_path).split() == ["True", "True"]
+
+
 def test_importing_the_package_imports_no_ipython(plain_environment, tmp_path):
     code = "import sys, fact_magics, fact_magics.core\nprint('IPython' in sys.modules, 'anthropic' in sys.modules)"
     assert python(code, plain_environment, tmp_path).split() == ["False", "False"]

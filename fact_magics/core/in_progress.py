@@ -1,0 +1,76 @@
+"""Runs in progress: identical runs that start meanwhile wait for the answer of the first one."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fact_magics.core.plan import Plan
+    from fact_magics.store import CacheEntry
+
+
+class LeadingRun:
+    """A run that will execute the tool, while identical runs wait for its answer.
+
+    Attributes
+    ----------
+    began : float or None
+        The value of `time.perf_counter` when the tool started; None while the run waits for its turn.
+    ended : Future
+        Gets the answer, or None if the run failed or was stopped.
+    stopped : bool
+        Whether the run was stopped before it succeeded or failed.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.began: float | None = None
+        self.ended: Future[CacheEntry | None] = Future()
+        self.ended.set_running_or_notify_cancel()  # a run that waits can't cancel it
+        self.stopped = False
+
+
+class RunsInProgress:
+    """The leading runs of a core, by their keys. All methods work on any thread."""
+
+    def __init__(self) -> None:
+        self._leading: dict[str, LeadingRun] = {}
+
+    async def join(self, planned: Plan, on_wait: Callable[[], None]) -> CacheEntry | LeadingRun:
+        """Wait for the answer of an identical run, or return a new run that the caller must `lead`.
+
+        The failure of another run is not shared, because that run may have had less time or memory. If the
+        other run was stopped, one of those that wait for it takes its place.
+        """
+        own, alone = LeadingRun(planned.key), planned.fresh
+        while planned.key:
+            leading = self._leading.setdefault(planned.key, own)
+            if leading is own or alone:
+                break
+            on_wait()
+            answer = await asyncio.wrap_future(leading.ended)
+            if answer is not None:
+                return answer
+            alone = not leading.stopped
+        return own
+
+    @contextmanager
+    def lead(self, run: LeadingRun) -> Iterator[None]:
+        """Let identical runs wait for `run` no longer than this context."""
+        try:
+            yield
+        finally:
+            run.stopped = not run.ended.done()
+            self.end(run, None)
+
+    def end(self, run: LeadingRun, answer: CacheEntry | None) -> None:
+        """Give the answer of a run to those that wait for it; None if the run failed or was stopped."""
+        if self._leading.get(run.key) is run:
+            del self._leading[run.key]
+        if not run.ended.done():
+            run.ended.set_result(answer)

@@ -1,0 +1,112 @@
+"""Rows of runs that end together are committed together, and no row is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fact_magics.core.loaded import load
+from fact_magics.core.plan import plan_run
+from fact_magics.core.recording import Recorder
+from fact_magics.errors import StoreError
+from fact_magics.store import Candidate, Store, new_id
+from fact_magics.tool import Status
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+SOURCE = "def double(n: int) -> int:\n    return 2 * n\n"
+CANDIDATE = Candidate(name="double", source=SOURCE, signature_id="s", description="", proven=True)
+
+
+class Desk:
+    """A recorder on a database, and the transactions that the database has committed."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.session_id = new_id()
+        self.recorder = Recorder(store, self.session_id)
+        self.tool = load(CANDIDATE.numbered("1.0.0"))
+        self.commits = 0
+
+    def add(self, n: int) -> None:
+        self.recorder.add_ended(plan_run(self.tool, {"n": n}), Status.INTERRUPTED, "interrupted", 0.0)
+
+    async def count_commits(self) -> None:
+        def note(statement: str) -> None:
+            self.commits += statement == "COMMIT"
+
+        await self.store._database.read(lambda connection: connection.set_trace_callback(note))
+
+    async def rows(self) -> int:
+        return len(await self.store.history.runs(limit=1_000))
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with await Store.open(tmp_path / "facts.db") as store:
+        made = Desk(store)
+        await store.sessions.start(made.session_id)
+        made.tool = load(await store.tools.accept(CANDIDATE))
+        await made.count_commits()
+        yield made
+
+
+async def test_runs_that_end_together_share_one_commit(desk):
+    async def end(n: int) -> None:
+        desk.add(n)
+        await desk.recorder.flush_soon()
+
+    await asyncio.gather(*(end(n) for n in range(50)))
+    assert (desk.commits, await desk.rows()) == (1, 50)
+
+
+async def test_a_commit_that_may_wait_goes_with_the_first_that_may_not(desk):
+    desk.add(1)
+    waits = asyncio.create_task(desk.recorder.flush_soon())
+    await asyncio.sleep(0)
+    desk.add(2)
+    await desk.recorder.flush()
+    await waits
+    assert (desk.commits, await desk.rows()) == (1, 2)
+
+
+async def test_rows_that_come_during_a_commit_are_in_the_next_one(desk):
+    async def end(n: int) -> None:
+        desk.add(n)
+        await desk.recorder.flush()
+        assert await desk.rows() > 0
+
+    first = asyncio.create_task(end(0))
+    await asyncio.sleep(0)
+    await asyncio.gather(first, *(end(n) for n in range(1, 30)))
+    assert await desk.rows() == 30
+    assert desk.commits <= 3
+
+
+async def test_a_caller_that_is_cancelled_loses_no_row(desk):
+    desk.add(1)
+    caller = asyncio.create_task(desk.recorder.flush_soon())
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await desk.recorder.flush()
+    assert await desk.rows() == 1
+
+
+async def test_all_that_share_a_commit_that_fails_get_its_error_and_the_rows_wait(tmp_path):
+    store = await Store.open(tmp_path / "facts.db")
+    desk = Desk(store)
+    await store.aclose()
+
+    async def end(n: int) -> None:
+        desk.add(n)
+        await desk.recorder.flush_soon()
+
+    ends = await asyncio.gather(*(end(n) for n in range(5)), return_exceptions=True)
+    assert {type(error) for error in ends} == {StoreError}
+    assert len(desk.recorder._pending) == 5
