@@ -135,7 +135,7 @@ class ZygotePool:
             self._later(self._keep(spawning))
             raise
 
-    def _add_spare(self, kind: tuple[Grants, tuple[str, ...]]) -> None:
+    def _add_spare(self, kind: ZygoteKind) -> None:
         """Start one more zygote than calls can run, if several calls of a kind run at a time.
 
         While one zygote prepares its next child, a call can use the spare one, so no core waits.
@@ -147,9 +147,9 @@ class ZygotePool:
             self._make_room()
             self._later(self._spawn_spare(kind))
 
-    async def _spawn_spare(self, kind: tuple[Grants, tuple[str, ...]]) -> None:
+    async def _spawn_spare(self, kind: ZygoteKind) -> None:
         try:
-            await self._spawn(*kind, busy=False)
+            await self._spawn(kind, busy=False)
         finally:
             self._spares.discard(kind)
 
