@@ -53,7 +53,7 @@ class ZygotePool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._coming = 0
-        self._spares: set[tuple[Grants, tuple[str, ...]]] = set()  # the kinds whose spare zygote is starting
+        self._spares: set[ZygoteKind] = set()  # the kinds whose spare zygote is starting
         self.layers: tuple[str, ...] = ()
 
     async def start(self) -> None:
