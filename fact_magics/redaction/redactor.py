@@ -108,9 +108,10 @@ class Redactor:
     @property
     def forms(self) -> Forms:
         """The registered values in every form, prepared for the search."""
-        if self._forms is None:
-            self._forms = Forms(self._secrets)
-        return self._forms
+        forms = self._forms
+        if forms is None:  # another thread may register a value meanwhile
+            self._forms = forms = Forms(tuple(self._secrets))
+        return forms
 
     def mask(self, text: str) -> str:
         """Mask the registered values in a text of any length, and change nothing else."""
