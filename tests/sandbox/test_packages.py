@@ -168,7 +168,10 @@ TASKS = {
         ),
     ),
     "pyyaml: load": ("yaml", "return yaml.safe_load('a: [1, 2]') == {'a': [1, 2]}"),
-    "duckdb: query": ("duckdb", "return duckdb.sql('select sum(i) from range(10) t(i)').fetchall() == [(45,)]"),
+    "duckdb: query": (
+        "duckdb",
+        "return duckdb.sql('select sum(i) from range(10) t(i)').fetchall() == [(45,)]",
+    ),
     "nltk: stem": (
         "nltk",
         "from nltk.stem import PorterStemmer\nreturn PorterStemmer().stem('running') == 'run'",
