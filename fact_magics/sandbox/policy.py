@@ -186,14 +186,15 @@ def zygote_environment(grants: Grants, root: str, hash_seed: int = 0) -> dict[st
     Granted variables are set later: one such as ``PYTHONHOME`` must not reach the start of the interpreter.
     The tool's own subprocesses inherit the hash seed.
     """
-    passed = ("TZ", *(_CERTIFICATE_VARIABLES if grants.net else ()))
+    passed = _CERTIFICATE_VARIABLES if grants.net else ()
     kept = {name: os.environ[name] for name in passed if name in os.environ}
     return {
         "HOME": root,
         "TMPDIR": root,
         "PATH": os.defpath,
         "LANG": "C.UTF-8",
-        "LC_CTYPE": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
         "USER": "tool",
         "LOGNAME": "tool",
         "PYTHONHASHSEED": str(hash_seed),

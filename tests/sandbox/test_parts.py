@@ -88,13 +88,13 @@ class TestReadable:
             assert any(needed == path or needed.startswith(f"{path}/") for path in paths)
 
     def test_the_environment_holds_nothing_of_the_notebooks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Only the time zone passes; what was granted is told apart, where no command line shows it."""
+        """Not even the time zone passes; what was granted is told apart, where no command line shows it."""
         monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
         monkeypatch.setenv("TZ", "Europe/Berlin")
         environment = policy.zygote_environment(Grants(env=(("A", "b"),)), "/scratch")
         assert "secret" not in environment.values()
         assert (environment["TZ"], environment.get("A"), environment["HOME"]) == (
-            "Europe/Berlin",
+            "UTC",
             None,
             "/scratch",
         )

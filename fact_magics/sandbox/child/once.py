@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
     """Run the one call that is requested on stdin; see `fact_magics.sandbox.fallback` for the settings."""
     worker: Any = modules["worker"]
-    os.environ.update(settings["environment"])
+    worker.set_environment(settings["environment"])
     worker.set_imports(settings)
     if sys.platform == "linux":
         _fork_with_guard(settings, modules)

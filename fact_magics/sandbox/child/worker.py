@@ -12,6 +12,7 @@ import linecache
 import os
 import signal
 import sys
+import time
 import traceback
 from contextlib import suppress
 from types import CoroutineType, ModuleType
@@ -82,6 +83,13 @@ class _ToolImports:
         else:
             code = compile(self._sources[name], f"<{name}>", "exec", dont_inherit=True)
             exec(code, module.__dict__)  # noqa: S102 - source code of this package
+
+
+def set_environment(variables: Mapping[str, str]) -> None:
+    """Set the variables that a tool was granted; one of them may be the time zone."""
+    os.environ.update(variables)
+    if "TZ" in variables and hasattr(time, "tzset"):
+        time.tzset()
 
 
 def set_imports(settings: Mapping[str, Any]) -> None:

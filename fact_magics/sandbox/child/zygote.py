@@ -97,7 +97,7 @@ class Zygote:
         )
 
     def _preload(self) -> None:
-        os.environ.update(self._settings["environment"])
+        self._worker.set_environment(self._settings["environment"])
         self._worker.set_imports(self._settings)
         for name in self._settings["preload"]:
             try:

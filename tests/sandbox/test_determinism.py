@@ -1,4 +1,4 @@
-"""Every isolated process hashes alike, so that the order of a set is the same in each of them."""
+"""A tool answers alike in every kernel: hash seed, time zone and locale are the same for all."""
 
 from __future__ import annotations
 
@@ -91,3 +91,35 @@ async def test_no_variable_of_the_user_reaches_the_start_of_the_interpreter(
     order = await answers(mode, ORDER, WORDS)
     assert plain == [order, 0, [], {"PYTHONHASHSEED": "0"}], json.dumps(plain)
     assert granted == [order, 0, [], {"PYTHONHASHSEED": "7", "PYTHONOPTIMIZE": "2"}]
+
+
+@pytest.mark.parametrize("mode", ["require", "process"])
+async def test_the_time_zone_is_utc_unless_that_of_the_notebook_was_granted(
+    mode: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one cached answer is right for every notebook."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    source = """
+        import time
+        from datetime import datetime
+
+        def tool():
+            return [int(datetime(2024, 7, 1).timestamp()), time.tzname[0]]
+    """
+    assert await answers(mode, source) == [1719792000, "UTC"]
+    assert await answers(mode, source, permissions=("env:TZ",)) == [1719792000 - 9 * 3600, "JST"]
+
+
+@pytest.mark.parametrize("mode", ["require", "process"])
+async def test_the_locale_of_the_notebook_decides_nothing(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither sorting nor the encoding of files follows it."""
+    for name in ("LC_ALL", "LANG", "LC_COLLATE"):
+        monkeypatch.setenv(name, "de_DE.ISO-8859-1")
+    source = """
+        import locale
+
+        def tool():
+            name = locale.setlocale(locale.LC_ALL, "")
+            return [name, locale.getpreferredencoding().lower()]
+    """
+    assert await answers(mode, source) == ["C.UTF-8", "utf-8"]
