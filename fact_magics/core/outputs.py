@@ -137,3 +137,10 @@ def error_of(output: ToolOutput) -> FactError:
     known = output.metadata
     kind = _ERRORS.get(known.get("status", ""), ToolFailed)
     return kind(str(known.get("error", "The run failed.")), details=known.get("details", ()))
+
+
+def value_of(output: ToolOutput) -> Any:
+    """Return the result of a run, or raise the exception for its failure."""
+    if output.success:
+        return output.result
+    raise error_of(output)

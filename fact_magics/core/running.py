@@ -17,7 +17,7 @@ from fact_magics.bridge import Job, Waiting, refuse_fork
 from fact_magics.core.cache import may_keep
 from fact_magics.core.echo import Echo
 from fact_magics.core.in_progress import LeadingRun, RunsInProgress
-from fact_magics.core.outputs import cached_output, error_of, finished_output, invalid_output, read_answer
+from fact_magics.core.outputs import cached_output, finished_output, invalid_output, read_answer, value_of
 from fact_magics.core.plan import plan_run
 from fact_magics.errors import FactError, Interrupted, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
@@ -332,7 +332,7 @@ class Runner:
         echo = Echo(self._emit)
         job = Job(self._loop, self.execute(planned, echo.put))
         try:
-            return _value(job.wait(echo.pump))
+            return value_of(job.wait(echo.pump))
         except KeyboardInterrupt:
             raise Interrupted(f"{tool.metadata.name} was stopped and recorded as interrupted.") from None
 
@@ -353,7 +353,7 @@ class Runner:
             echo.pump()
         if not isinstance(found, ToolOutput):
             return self._value_of(planned, found)
-        return _value(found)
+        return value_of(found)
 
     async def _lead_anywhere(self, planned: Plan, echo: Echo, run: LeadingRun) -> ToolOutput:
         """Lead a run for a caller on any event loop; what the tool prints appears there."""
@@ -390,12 +390,6 @@ class Runner:
                 f"This {tool.metadata.name} belongs to a session that was closed.",
                 hint=f"Import it again: from fact_magics.tools import {tool.metadata.name}",
             )
-
-
-def _value(output: ToolOutput) -> Any:
-    if output.success:
-        return output.result
-    raise error_of(output)
 
 
 def _logged(tool: LoadedTool) -> dict[str, str]:
