@@ -23,6 +23,8 @@ class LeadingRun:
         The value of `time.perf_counter` when the tool started; None while the run waits for its turn.
     ended : Future
         Gets the answer, or None if the run failed or was stopped.
+    entered : bool
+        Whether the run has begun to look for its answer, and so records how it ends.
     stopped : bool
         Whether the run was stopped before it succeeded or failed.
     """
@@ -32,6 +34,7 @@ class LeadingRun:
         self.began: float | None = None
         self.ended: Future[CacheEntry | None] = Future()
         self.ended.set_running_or_notify_cancel()  # a run that waits can't cancel it
+        self.entered = False
         self.stopped = False
 
 

@@ -192,7 +192,7 @@ class Runner:
         on_wait: Callable[[], None] = lambda: None,
     ) -> ToolOutput | CacheEntry:
         """Get the answer of an identical run in progress, or `lead` a run when its turn comes."""
-        begun = False
+        found: CacheEntry | LeadingRun | None = None
         try:
             with self._waiting.here() as turns:
                 found = await self._in_progress.join(planned, on_wait)
@@ -200,15 +200,15 @@ class Runner:
                     return found
                 with self._in_progress.lead(found):
                     async with turns:
-                        begun = True
                         return await lead(found)
         except asyncio.CancelledError:
-            if not begun:
+            if not (isinstance(found, LeadingRun) and found.entered):
                 self._recorder.add_ended(planned, Status.INTERRUPTED, "interrupted", 0.0)
             raise
 
     async def _lead(self, planned: Plan, emit: Listener, run: LeadingRun) -> ToolOutput:
         """Find the answer in a cache tier, or execute the tool; commit the run's row in any case."""
+        run.entered = True
         try:
             with self._stopped_by_close():
                 # An identical run may have ended since the call was planned.
