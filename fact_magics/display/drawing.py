@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from fact_magics.display.stylesheet import (
     RefusedError,
     declarations,
     numbers,
+    pixels,
     rules,
 )
 from fact_magics.text import shorten
@@ -46,7 +48,6 @@ _ELEMENTS = 100_000
 _DEPTH = 200
 _HTML_DEPTH = 20
 _SIDE = 20_000  # pixels
-_LONGEST = 100  # characters of a width
 _APPLIED = 200_000  # rules with effects, each counted for each element that it selects
 
 _ELEMENT = 2
@@ -74,8 +75,6 @@ _HTML = frozenset(_LABELS.split())
 _LINKS = frozenset({"a", "image", "script", *_ANIMATIONS})
 _TARGET = re.compile(r"\s*#([\w.:-]+)\s*\Z")
 _EMBEDDED = re.compile(r"\s*data:image/(?:png|jpe?g|gif);base64,([\w+/=\s]*)\Z", re.ASCII)
-_LENGTH = re.compile(r"\s*([^%a-z]*(?:e[-+]?\d+)?)\s*(px|pt|pc|in|cm|mm|em|ex|)\s*\Z")
-_UNITS = {"pt": 4 / 3, "pc": 16, "in": 96, "cm": 37.8, "mm": 3.78, "em": 16, "ex": 8}
 
 
 @dataclass(slots=True, eq=False)
@@ -204,7 +203,7 @@ class Drawing:
     def _check(self, size: tuple[float, float] | None) -> None:
         if self._refused:
             raise RefusedError(self._refused)
-        if any(_pixels(self.root.attributes.get(name, "")) > _SIDE for name in ("width", "height")):
+        if any(pixels(self.root.attributes.get(name, "")) > _SIDE for name in ("width", "height")):
             raise RefusedError(f"it is more than {_SIDE:,} pixels wide or high")
         for element in self._elements:
             self._weigh(element)
@@ -254,7 +253,9 @@ class Drawing:
             if not address.strip().lower().startswith("data:"):
                 continue  # a browser loads nothing for a drawing that is shown as an image
             found = _EMBEDDED.match(address)
-            embedded = bitmap(b64decode(found[1] + "==")) if found else None
+            embedded = None
+            with suppress(ValueError):  # no Base64
+                embedded = bitmap(b64decode(found[1] + "==")) if found else None
             if embedded is None or not embedded.fits:
                 raise RefusedError("a picture within it is too large, or is no PNG, JPEG or GIF")
             self._is_animated |= embedded.frames > 1
@@ -383,14 +384,6 @@ def read(document: bytes) -> Drawing | None:
     except (expat.ExpatError, _NoDrawingError):
         return None
     return drawing
-
-
-def _pixels(length: str) -> float:
-    """Return a length in pixels; a part of the page's width counts as 0."""
-    if len(length) > _LONGEST:
-        return _SIDE + 1
-    found = _LENGTH.match(length.lower())
-    return max(numbers(found[1]), default=0.0) * _UNITS.get(found[2], 1.0) if found else 0.0
 
 
 def _length(element: _Element) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from math import inf
 
 SPACES = " \t\r\n\f"
 """The characters that are spaces in CSS, where all characters beyond ASCII are letters."""
@@ -16,6 +17,9 @@ _FUNCTION = re.compile(r"(?<![\w-])([\w-]*)\(")
 _URL = re.compile(r"url\(\s*(?:\"#([\w.:-]+)\"|'#([\w.:-]+)'|#([\w.:-]+))\s*\)", re.IGNORECASE)
 _URL_BEGINNING = re.compile(r"url\(", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_LENGTH = re.compile(r"\s*([^%a-z]*(?:e[-+]?\d+)?)\s*(px|pt|pc|in|cm|mm|em|ex|)\s*\Z")
+_LONGEST = 100
+_UNITS = {"pt": 4 / 3, "pc": 16, "in": 96, "cm": 37.8, "mm": 3.78, "em": 16, "ex": 8}
 _DASHES = re.compile(r"[\d.eE+\-,\s]*(?:(?:px|pt|mm|cm|in)[\d.eE+\-,\s]*)*")
 _NAME = r"[\w\-\u0080-\U0010ffff]+"
 _NAMES = re.compile(rf"[.#]({_NAME})")
@@ -38,7 +42,7 @@ _FUNCTIONS = frozenset(_HARMLESS.split())
 _AT_RULES = ("@media", "@keyframes", "@-webkit-keyframes", "@font-face", "@supports")
 _LAYERED = frozenset({"mix-blend-mode", "box-shadow", "text-shadow", "-webkit-box-reflect"})
 
-FILTER = 500
+FILTER = 1_000
 """The cost of one filter on a shape."""
 
 LAYER = 150
@@ -138,6 +142,14 @@ def urls(value: str) -> list[str]:
 def numbers(value: str) -> list[float]:
     """Return the numbers in a path, a list or a length."""
     return [float(found) for found in _NUMBER.findall(value)]
+
+
+def pixels(length: str) -> float:
+    """Return a length in pixels; a part of the page's width counts as 0."""
+    if len(length) > _LONGEST:
+        return inf
+    found = _LENGTH.match(length.lower())
+    return max(numbers(found[1]), default=0.0) * _UNITS.get(found[2], 1.0) if found else 0.0
 
 
 def _mean_dash(shown: str) -> float | None:

@@ -130,6 +130,7 @@ BOMBS = {
     "a path in a stylesheet": "<style>rect{d:path('M0 0')}</style>",
     "a drawing in the drawing": embedded("svg+xml", b"<svg/>"),
     "a drawing that claims to be a bitmap": embedded("png", b"<svg/>"),
+    "a picture that is no Base64": link("data:image/png;base64,A"),
     "a large picture in the drawing": embedded("gif", HUGE_GIF),
     "a picture drawn often": embedded("gif", b"GIF89a\x88\x13\x88\x13\x00\x00\x00;").replace(
         "<image", '<image id="i"'
