@@ -78,10 +78,19 @@ class Kernel:
     def __init__(self, env: dict[str, str], cwd: Path) -> None:
         from jupyter_client.manager import KernelManager
 
-        self.manager = KernelManager(kernel_name="python3")
         self.env, self.cwd = env, cwd
-        self.manager.start_kernel(env=env, cwd=str(cwd))
-        self._connect()
+        # jupyter_client looks for free ports before the kernel opens them, and another process may be faster.
+        for is_last in (False, False, True):
+            self.manager = KernelManager(kernel_name="python3")
+            self.manager.start_kernel(env=env, cwd=str(cwd))
+            try:
+                self._connect()
+                return
+            except RuntimeError:
+                self.client.stop_channels()
+                self.manager.shutdown_kernel(now=True)
+                if is_last:
+                    raise
 
     def _connect(self) -> None:
         self.client = self.manager.client()
