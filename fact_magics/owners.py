@@ -74,15 +74,18 @@ def _others_can_write(found: os.stat_result, path: Path) -> bool:
 
 
 def _is_private(group_id: int) -> bool:
-    """Return whether a group has the name of this user, and no other members."""
+    """Return whether a group has this user as its only member, by the system's lists of users and groups."""
     import grp
     import pwd
 
     try:
-        user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(group_id)
+        user, members = pwd.getpwuid(os.geteuid()).pw_name, set(grp.getgrgid(group_id).gr_mem)
     except KeyError:
         return False
-    return group.gr_name == user and set(group.gr_mem) <= {user}
+    everyone = {entry.pw_name: entry.pw_gid for entry in pwd.getpwall()}
+    # A list without this user is not complete.
+    members |= {name for name, primary in everyone.items() if primary == group_id}
+    return user in everyone and members <= {user}
 
 
 def _user(owner: int) -> str:

@@ -117,3 +117,29 @@ def test_a_refusal_is_one_line_with_the_way_out(folder: Path) -> None:
     assert str(refused.value) == (
         f"{folder} can be changed by other users, so it is not used. Run: chmod go-w {folder}"
     )
+
+
+@as_root
+@pytest.mark.parametrize(
+    "user_list", [["root:0:0", "me:47110:47111"], ["root:0:0", "me:47110:47111", "you:5:47111"]]
+)
+def test_a_group_with_no_other_member_may_write_whatever_its_name(folder: Path, user_list: list[str]) -> None:
+    """Notebook servers put their one user into a group such as `users`, and let the group write."""
+    script = """
+import os, sys
+from collections import namedtuple
+from pathlib import Path
+import grp, pwd
+from fact_magics.owners import exposure
+User, Group = namedtuple("User", "pw_name pw_uid pw_gid"), namedtuple("Group", "gr_name gr_mem")
+users = [User(name, int(uid), int(gid)) for name, uid, gid in (entry.split(":") for entry in sys.argv[2:])]
+pwd.getpwall, pwd.getpwuid = lambda: users, lambda uid: {one.pw_uid: one for one in users}[uid]
+grp.getgrgid = lambda _: Group("users", [])
+os.geteuid = lambda: 47110
+print(exposure(Path(sys.argv[1])) is None)
+"""
+    os.chown(folder, 47110, 47111)
+    folder.chmod(0o775)
+    command = [sys.executable, "-c", script, str(folder), *user_list]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{len(user_list) == 2}\n"

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 # Their endpoints may be set without a key: Ollama needs none, and Anthropic takes only ANTHROPIC_API_KEY.
 _KEYLESS = ("OLLAMA", "ANTHROPIC")
+# Keys that many notebooks hold, and that no model is asked with. Ollama is asked only if no key is set.
+_NO_MODELS = ("OLLAMA", "WANDB", "COMET", "NEPTUNE", "KAGGLE", "LANGCHAIN", "LANGSMITH", "SERPAPI", "TAVILY")
 _ENVIRONMENT = "the environment"
 _CONFIG = "%config"
 _LONGEST_SHOWN = 80
@@ -240,13 +242,22 @@ def own_home(overrides: Mapping[str, Any], environment: Mapping[str, str], direc
 
     A relative path starts at `directory`.
     """
-    default = user_data_path("fact_magics", appauthor=False)
-    given = {_CONFIG: overrides.get("home"), _ENVIRONMENT: environment.get("FACT_HOME"), "default": default}
-    source, chosen = next((source, path) for source, path in given.items() if path)
+    given = {_CONFIG: overrides.get("home"), _ENVIRONMENT: environment.get("FACT_HOME")}
+    source, chosen = next(((source, path) for source, path in given.items() if path), ("default", None))
     try:
-        return _place(chosen, directory)
+        return _place(chosen or _default_home(), directory)
     except PydanticCustomError as error:
         raise _unusable("FACT_HOME", source, error.message()) from None
+
+
+def _default_home() -> Path:
+    try:
+        return user_data_path("fact_magics", appauthor=False)
+    except RuntimeError:  # there is no HOME, and the user has no entry in the list of users
+        raise SettingsError(
+            "This user has no home directory for the database and the logs.",
+            hint="Name a directory in the environment variable FACT_HOME.",
+        ) from None
 
 
 def _directory(info: ValidationInfo) -> Path:
@@ -270,12 +281,14 @@ def _from(values: Mapping[str, Any], source: str) -> Found:
 
 
 def _rival(found: Found) -> str:
-    """Say which key or endpoint is set, and where; empty if there is none.
+    """Say which key or endpoint of a model is set, and where; empty if there is none.
 
-    An endpoint of Ollama does not count, because Ollama is asked only if no key is set.
+    Of the endpoints without a key, only Anthropic's counts. Others may belong to other programs, such as
+    ``JUPYTERHUB_BASE_URL``.
     """
     for name, (_, source) in found.items():
-        if name.endswith(("_API_KEY", *ENDPOINTS)) and not name.startswith("OLLAMA"):
+        is_key = name.endswith("_API_KEY") and not name.startswith(_NO_MODELS)
+        if is_key or name == "ANTHROPIC_BASE_URL":
             return f"{name} is already set in {inert(source)}"
     return ""
 

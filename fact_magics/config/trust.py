@@ -32,7 +32,7 @@ def trust_command(path: Path) -> str:
 
 def is_own(path: Path) -> bool:
     """Return whether only this user, or root, can change a found file or its directory."""
-    return exposure(path, path.parent) is None
+    return exposure(path, path.parent, path.resolve().parent) is None
 
 
 def why_untrusted(path: Path, rival: str) -> str:

@@ -72,10 +72,14 @@ def _text_or_bytes(stored: bytes) -> str | bytes:
 
 def read_only(path: Path, timeout_seconds: float) -> Connection:
     """Open a read-only connection to a file, without creating a -wal or -shm file."""
-    wal = path.with_name(f"{path.name}-wal")
+    path = path.resolve()  # SQLite keeps the -wal beside the file itself, not beside a link to it
     # In `ro` mode SQLite reads the contents of a -wal but can't merge them into the file. If there is no
     # -wal, nobody is writing, so SQLite does not need the -shm that readers and writers share.
-    immutable = "" if wal.exists() and wal.stat().st_size else "&immutable=1"
+    try:
+        has_wal = path.with_name(f"{path.name}-wal").stat().st_size > 0
+    except FileNotFoundError:
+        has_wal = False
+    immutable = "" if has_wal else "&immutable=1"
     address = f"{path.as_uri()}?mode=ro{immutable}"
     return sqlite3.connect(address, uri=True, timeout=timeout_seconds, factory=Connection)
 

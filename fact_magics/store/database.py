@@ -8,7 +8,7 @@ import random
 import sqlite3
 import stat
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -74,8 +74,8 @@ _SQLITE = {
         "Close the program that holds it in a long transaction, then run the cell again.",
     ),
     sqlite3.SQLITE_INTERRUPT: (
-        "took too long to answer, so the query was stopped. It may be damaged.",
-        _SALVAGE,
+        "took too long to answer, so the query was stopped.",
+        "Ask for less, or check the drive. In sqlite3, `PRAGMA integrity_check` tells whether it is damaged.",
     ),
     sqlite3.SQLITE_IOERR: (
         "can't be read or written: the disk reports an error.",
@@ -91,7 +91,7 @@ _SYSTEM = {
     errno.EPERM: (_DENIED, _ELSEWHERE),
     errno.EROFS: ("the file system is read-only", _ELSEWHERE),
     errno.ENOTDIR: (_FILE_IN_PATH, _ELSEWHERE),
-    errno.EEXIST: (_FILE_IN_PATH, _ELSEWHERE),
+    errno.EEXIST: ("a part of its path is a file, or a link that leads nowhere", _ELSEWHERE),
     errno.ENOSPC: (_DISK_FULL, _FREE_SPACE),
     errno.EDQUOT: ("this user's disk quota is used up", _FREE_SPACE),
     errno.ENAMETOOLONG: (_TOO_LONG, _SHORTER),
@@ -194,11 +194,13 @@ def _code(error: sqlite3.Error) -> int:
 
 def _refuse_exposed(path: Path) -> None:
     """Refuse a database that other users own or can change, also through its directory or its side files."""
-    side_files = (path.with_name(f"{path.name}{end}") for end in _SIDE_FILES)
-    found = exposure(path.parent, path, *side_files)
+    real = path.resolve()
+    side_files = (real.with_name(f"{real.name}{end}") for end in _SIDE_FILES)
+    found = exposure(path.parent, path, real.parent, *side_files)
     if found is None:
         return
-    subject = {path: "it", path.parent: "its directory"}.get(found.path, found.path.name)
+    subjects = {path: "it", path.parent: "its directory", real.parent: "its directory"}
+    subject = subjects.get(found.path, found.path.name)
     hint = f"Run: {found.remedy}" if found.remedy else _OWN_PLACE
     raise _refusal(path, f"is not used, because {subject} {found.reason}.", hint)
 
@@ -249,6 +251,10 @@ def _inspect(path: Path, migrations: Migrations) -> None:
         return
     if size < _SMALLEST_PAGE:  # SQLite would overwrite a file of one byte, as if it were empty
         raise _refusal(path, *_SQLITE[sqlite3.SQLITE_NOTADB])
+    real = path.resolve()
+    with suppress(FileNotFoundError):
+        if real.with_name(f"{real.name}-journal").stat().st_size:
+            return  # the file holds half a transaction; `_prepare` waits or undoes it, and judges then
     with closing(read_only(path, _BUSY_TIMEOUT_MS / 1000)) as connection:
         judge = partial(_judge, path=path, migrations=migrations)
         _patiently(connection, partial(_transact, work=judge, begin="BEGIN"))

@@ -212,6 +212,23 @@ _PERMISSIONS_OF_RUNS = (
 # The history is read in the order of insertion, which does not change when a clock is set back. SQLite ends
 # each entry of an index with the row's `seq`.
 _ORDER_OF_INSERTION = (
+    # Before, a tool that became current again kept its place, and only its time changed.
+    """
+    CREATE TEMP TABLE listed AS
+    SELECT toolbox.name AS tool, tool_id, updated_at, words.name, words.description, words.tags
+    FROM toolbox LEFT JOIN tool_search AS words ON words.rowid = toolbox.seq
+    ORDER BY toolbox.updated_at, toolbox.seq
+    """,
+    "DELETE FROM toolbox",
+    "DELETE FROM tool_search",
+    """
+    INSERT INTO toolbox (seq, name, tool_id, updated_at) SELECT rowid, tool, tool_id, updated_at FROM listed
+    """,
+    """
+    INSERT INTO tool_search (rowid, name, description, tags)
+    SELECT rowid, name, description, tags FROM listed WHERE name IS NOT NULL
+    """,
+    "DROP TABLE temp.listed",
     *(
         f"DROP INDEX {name}"
         for name in (

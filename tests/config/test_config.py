@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -229,3 +231,22 @@ def test_relative_places_start_in_the_notebooks_directory(tmp_path, monkeypatch)
 def test_the_home_of_an_unknown_user_is_a_clear_error(tmp_path, environment):
     with pytest.raises(SettingsError, match="names a user who does not exist"):
         load_settings({}, tmp_path, environment)
+
+
+def test_a_home_that_is_named_needs_no_user_with_a_home(tmp_path):
+    """A service may run as a user without an entry, and without HOME."""
+    script = """
+import os, sys
+from pathlib import Path
+from fact_magics import load_settings
+for environment in ({"FACT_HOME": sys.argv[1]}, {}):
+    try:
+        print(load_settings({}, Path(sys.argv[1]), environment).home)
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+    code = f"import os; os.environ.pop('HOME', None); import pwd; pwd.getpwuid = {{}}.__getitem__\n{script}"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert lines[0] == str(tmp_path)
+    assert lines[1].startswith("SettingsError This user has no home directory")

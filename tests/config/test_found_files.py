@@ -59,6 +59,14 @@ def write_models(clone: Path, *entries: str) -> Path:
 
 
 class TestWhereAKeyIsSetAlready:
+    @pytest.mark.parametrize(
+        "name", ["JUPYTERHUB_BASE_URL", "APP_BASE_URL", "WANDB_API_KEY", "OLLAMA_API_BASE"]
+    )
+    def test_what_no_other_model_is_asked_with_does_not_count(self, clone, name):
+        write_env(clone, "FACT_MODEL=openai/gpt-5", f"OPENAI_API_KEY={THEIRS}")
+        found = read(clone, {name: "/value"})
+        assert (found.model, found.withheld) == ("openai/gpt-5", ())
+
     def test_neither_a_model_nor_a_key_of_an_env_file_counts_until_it_is_trusted(self, clone):
         file = write_env(clone, "FACT_MODEL=openai/gpt-5", f"OPENAI_API_KEY={THEIRS}", "OPENAI_API_VERSION=1")
         found = read(clone, {"ANTHROPIC_API_KEY": MINE})

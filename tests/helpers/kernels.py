@@ -85,12 +85,13 @@ class Kernel:
             self.manager.start_kernel(env=env, cwd=str(cwd))
             try:
                 self._connect()
-                return
             except RuntimeError:
                 self.client.stop_channels()
                 self.manager.shutdown_kernel(now=True)
                 if is_last:
                     raise
+            else:
+                break
 
     def _connect(self) -> None:
         self.client = self.manager.client()

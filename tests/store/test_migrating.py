@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -97,3 +99,40 @@ async def test_a_migrated_file_is_what_a_new_one_is(first_schema: Path, tmp_path
             return {name: connection.execute(f"PRAGMA table_info({name})").fetchall() for name in names}
 
     assert columns(first_schema) == columns(new)
+
+
+async def test_the_tool_that_became_current_last_stays_the_first_one(path: Path) -> None:
+    database = await Database.open(path, migrations=MIGRATIONS[:2])
+    await database.aclose()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO sessions VALUES ('5e', 'a.ipynb', 'k', '3.11', '2026-01-01', NULL)")
+        for number, name in enumerate(("first", "second", "third")):
+            connection.execute(_TOOL, (f"{number}", name, "[]"))
+            day = "2026-02-01" if name == "second" else f"2026-01-0{number + 1}"
+            connection.execute(
+                "INSERT INTO toolbox (name, tool_id, updated_at) VALUES (?, ?, ?)", (name, f"{number}", day)
+            )
+    async with await Store.open(path) as store:
+        assert [tool.metadata.name for tool in await store.tools.latest(10)] == ["second", "third", "first"]
+
+
+async def test_a_migration_that_was_killed_is_undone_and_done_again(path: Path) -> None:
+    """Where SQLite can't use a -wal, a killed process leaves half a transaction in the file and a journal."""
+    database = await Database.open(path, migrations=MIGRATIONS[:2])
+    await database.aclose()
+    script = """
+import os, signal, sqlite3, sys
+from fact_magics.store.schema import MIGRATIONS
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA journal_mode = DELETE")
+connection.execute("INSERT INTO sessions VALUES ('5e', 'a.ipynb', 'k', '3.11', '2026-01-01', NULL)")
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN IMMEDIATE")
+for statement in MIGRATIONS[2]:
+    connection.execute(statement)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert path.with_name(f"{path.name}-journal").stat().st_size
+    async with await Store.open(path) as store:
+        assert await store.tools.latest(10) == []
