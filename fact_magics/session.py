@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _imp
 import atexit
 import os
 import sys
@@ -43,17 +44,22 @@ class _Yielding:
         self._left = _PAUSE_SECONDS
 
     def __enter__(self) -> None:
-        sys.meta_path.insert(0, self)
+        # Another list, because other threads may iterate over this one, and would skip a finder.
+        sys.meta_path = [self, *sys.meta_path]
 
     def __exit__(self, *_: object) -> None:
-        sys.meta_path.remove(self)
+        sys.meta_path = [finder for finder in sys.meta_path if finder is not self]
 
     def find_spec(self, *_: object) -> None:
         """Leave the search to the other finders, after a pause if a cell runs."""
-        if threading.get_ident() != self._thread:
+        if threading.get_ident() != self._thread or self._left <= 0 or not self._is_busy():
             return
-        while self._left > 0 and self._is_busy() and not self._needed.wait(_PAUSE_STEP_SECONDS):
-            self._left -= _PAUSE_STEP_SECONDS
+        _imp.release_lock()  # Python holds it while it asks a finder; no thread could import anything
+        try:
+            while self._left > 0 and self._is_busy() and not self._needed.wait(_PAUSE_STEP_SECONDS):
+                self._left -= _PAUSE_STEP_SECONDS
+        finally:
+            _imp.acquire_lock()
 
 
 class Session:

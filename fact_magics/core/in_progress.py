@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from fact_magics.core.plan import Plan
     from fact_magics.store import CacheEntry
 
 
@@ -44,23 +42,9 @@ class RunsInProgress:
     def __init__(self) -> None:
         self._leading: dict[str, LeadingRun] = {}
 
-    async def join(self, planned: Plan, on_wait: Callable[[], None]) -> CacheEntry | LeadingRun:
-        """Wait for the answer of an identical run, or return a new run that the caller must `lead`.
-
-        The failure of another run is not shared, because that run may have had less time or memory. If the
-        other run was stopped, one of those that wait for it takes its place.
-        """
-        own, alone = LeadingRun(planned.key), planned.fresh
-        while planned.key:
-            leading = self._leading.setdefault(planned.key, own)
-            if leading is own or alone:
-                break
-            on_wait()
-            answer = await asyncio.wrap_future(leading.ended)
-            if answer is not None:
-                return answer
-            alone = not leading.stopped
-        return own
+    def claim(self, own: LeadingRun) -> LeadingRun:
+        """Return the identical run in progress, or `own` if there is none; the caller must `lead` it then."""
+        return self._leading.setdefault(own.key, own) if own.key else own
 
     @contextmanager
     def lead(self, run: LeadingRun) -> Iterator[None]:
@@ -68,7 +52,8 @@ class RunsInProgress:
         try:
             yield
         finally:
-            run.stopped = not run.ended.done()
+            if not run.ended.done():
+                run.stopped = True
             self.end(run, None)
 
     def end(self, run: LeadingRun, answer: CacheEntry | None) -> None:

@@ -191,32 +191,44 @@ class Runner:
         lead: Callable[[LeadingRun], Awaitable[ToolOutput]],
         on_wait: Callable[[], None] = lambda: None,
     ) -> ToolOutput | CacheEntry:
-        """Get the answer of an identical run in progress, or `lead` a run when its turn comes."""
-        found: CacheEntry | LeadingRun | None = None
+        """Get the answer of an identical run in progress, or `lead` a run when its turn comes.
+
+        The failure of another run is not shared, because that run may have had less time or memory. If the
+        other run was stopped, one of those that wait for it takes its place.
+        """
+        own, alone = LeadingRun(planned.key), planned.fresh
         try:
             with self._waiting.here() as turns:
-                found = await self._in_progress.join(planned, on_wait)
-                if not isinstance(found, LeadingRun):
-                    return found
-                with self._in_progress.lead(found):
+                while True:
+                    # Claimed only in its turn, so that the run ends even if its caller's loop is blocked.
                     async with turns:
-                        return await lead(found)
+                        leading = self._in_progress.claim(own)
+                        if leading is own or alone:
+                            with self._in_progress.lead(own):
+                                return await lead(own)
+                    on_wait()
+                    answer = await asyncio.wrap_future(leading.ended)
+                    if answer is not None:
+                        return answer
+                    alone = not leading.stopped
         except asyncio.CancelledError:
-            if not (isinstance(found, LeadingRun) and found.entered):
+            if not own.entered:
                 self._recorder.add_ended(planned, Status.INTERRUPTED, "interrupted", 0.0)
             raise
 
     async def _lead(self, planned: Plan, emit: Listener, run: LeadingRun) -> ToolOutput:
         """Find the answer in a cache tier, or execute the tool; commit the run's row in any case."""
+        self._refuse_if_closed(planned.tool)  # the session may have ended while the call was on its way here
         run.entered = True
         try:
-            with self._stopped_by_close():
+            with self._in_progress.lead(run), self._stopped_by_close():
                 # An identical run may have ended since the call was planned.
                 entry = self._answers.recall(planned) or await self._answers.get(planned)
                 if entry is None:
                     output, entry = await self._run(planned, emit, run)
                 else:
                     output = self._cached_late(planned, entry, emit)
+                self._in_progress.end(run, entry)
         except (asyncio.CancelledError, FactError) as ended:
             status = Status.INTERRUPTED if isinstance(ended, asyncio.CancelledError) else Status.ERROR
             took = 0.0 if run.began is None else (time.perf_counter() - run.began) * 1000
@@ -224,7 +236,6 @@ class Runner:
             with suppress(StoreError):
                 await self._recorder.flush()
             raise
-        self._in_progress.end(run, entry)
         return await self._concluded(planned, output, emit)
 
     async def _concluded(self, planned: Plan, output: ToolOutput, emit: Listener) -> ToolOutput:
@@ -254,8 +265,14 @@ class Runner:
         """Execute the tool, and return its output with the answer for identical runs, if there is one."""
         outcome = await self._executed(planned, emit, run)
         result = finished_output(planned, outcome, self._files.protected)
-        self._recorder.add_run(planned, result)
+        unchanged = True
+        if result.wire is not None and planned.key and planned.files:
+            unchanged = await asyncio.to_thread(self._files.are_unchanged, planned.files)
+        self._recorder.add_run(planned, result)  # after the last await, so that a run has one row
         if result.wire is None:
+            return result.output, None
+        if not unchanged:
+            result.output.metadata["warning"] = "a file changed during the run, so the answer is not cached"
             return result.output, None
         entry = CacheEntry(
             key=planned.key,
@@ -264,11 +281,7 @@ class Runner:
             printed=outcome.printed,
             duration_ms=outcome.duration_ms,
         )
-        keeps = bool(planned.key) and may_keep(planned.tool, outcome)
-        if keeps and planned.files and not await asyncio.to_thread(self._files.are_unchanged, planned.files):
-            keeps = False
-            result.output.metadata["warning"] = "a file changed during the run, so the answer is not cached"
-        if keeps:
+        if planned.key and may_keep(planned.tool, outcome):
             self._answers.put(planned.tool, entry)
         return result.output, entry
 
