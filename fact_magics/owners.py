@@ -16,10 +16,10 @@ _OTHERS_MAY_ENTER = stat.S_IXGRP | stat.S_IXOTH
 
 
 class Exposure(NamedTuple):
-    """Why a file or directory is not safe from other users.
+    """The reason why a file or directory is not safe from other users.
 
-    `reason` follows the path in a sentence. `remedy` is a command that closes the path to others; it is empty
-    if only another user can do that.
+    `reason` continues a sentence that begins with the path. `remedy` is a command that denies others the
+    access; it is empty if only another user can run it.
     """
 
     path: Path
@@ -30,8 +30,8 @@ class Exposure(NamedTuple):
 def exposure(*paths: Path) -> Exposure | None:
     """Return why the first unsafe path is unsafe; None if all paths are safe or don't exist.
 
-    A safe path belongs to this user or to root, and no other user can write to it. If the path's group is the
-    user's private one, the group may write. A directory with the sticky bit, such as ``/tmp``, is safe too:
+    A safe path belongs to this user or to root, and no other user can write to it. The group may write if
+    this user is its only member. A directory with the sticky bit, such as ``/tmp``, is safe too:
     users can change only their own files in it. Systems without POSIX owners have no unsafe paths.
     """
     if not hasattr(os, "geteuid"):

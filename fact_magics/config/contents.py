@@ -1,4 +1,4 @@
-"""What a trusted settings file decides: hosts, keys by name, models and places; never a secret value."""
+"""List what a trusted settings file decides: hosts, names of keys, models and places, but no secrets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VARIABLE = re.compile(r"\$\{([^}:]+)")
 
 
 class Contents(NamedTuple):
-    """What a file decides; each text is shown once.
+    """The decisions of a settings file, for display.
 
     Attributes
     ----------

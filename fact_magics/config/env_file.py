@@ -1,4 +1,4 @@
-"""The nearest ``.env``: what it sets, and what waits until the user trusts it."""
+"""Read the nearest ``.env``, and hold back what needs the user's trust."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENDPOINTS = ("_BASE_URL", "_API_BASE")
-"""How the names of the providers' addresses end."""
+"""The endings of the names of endpoints."""
 
 PROVIDER_NAMES = ("_API_KEY", "_API_VERSION", *ENDPOINTS)
-"""How the names of the providers' settings end."""
+"""The endings of the names of providers' settings."""
 
 # These decide where data goes and whose signatures are accepted.
 _NEEDS_TRUST = ("FACT_HOME", "DATABASE_URL", "FACT_CACHE_URL", "SECRET_KEY")
@@ -106,8 +106,8 @@ def read_env_file(
 def parse_env_file(content: bytes, *, interpolate: bool) -> tuple[dict[str, str], list[int]]:
     """Return the values of a ``.env``, and the numbers of the lines that can't be read.
 
-    These are lines that are no assignment, and values that are not in UTF-8 or UTF-16. Empty values are left
-    out.
+    A line can't be read if it is not an assignment, or if its value is not UTF-8 or UTF-16. Empty values are
+    left out.
     """
     try:
         is_utf16 = content.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
@@ -136,7 +136,7 @@ def _chooses_a_model(name: str, value: str) -> bool:
 
 
 def _farther_key(paths: Iterable[Path]) -> str:
-    """Say which key the user's own ``.env`` files farther up set, and where; empty if there is none.
+    """Name a key that the user's own ``.env`` files farther up set, with its file; empty if there is none.
 
     The nearest file would hide this key.
     """

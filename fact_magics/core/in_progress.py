@@ -1,4 +1,4 @@
-"""Runs in progress: identical runs that start meanwhile wait for the answer of the first one."""
+"""Let identical runs share one answer: later runs wait for the run that is in progress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LeadingRun:
     ended : Future
         Gets the answer, or None if the run failed or was stopped.
     entered : bool
-        Whether the run has begun to look for its answer, and so records how it ends.
+        Whether the run has begun to look for its answer; from then on, it records its own end.
     stopped : bool
         Whether the run was stopped before it succeeded or failed.
     """
@@ -31,7 +31,7 @@ class LeadingRun:
         self.key = key
         self.began: float | None = None
         self.ended: Future[CacheEntry | None] = Future()
-        self.ended.set_running_or_notify_cancel()  # a run that waits can't cancel it
+        self.ended.set_running_or_notify_cancel()  # a waiting run can't cancel this future
         self.entered = False
         self.stopped = False
 

@@ -1,4 +1,4 @@
-"""PNG, JPEG and GIF files: width, height and frames, read from the file's structure; no pixel is decoded."""
+"""Read the width, height and frames of PNG, JPEG and GIF files from their structure, without decoding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from struct import unpack_from
 
-# The largest numbers of pixels: in a still picture, in a frame of an animation, in all frames together.
+# The largest number of pixels of a still picture, of one frame of an animation, and of all its frames.
 _STILL = 50_000_000
 _FRAME = 4_000_000
 _FRAMES = 250_000_000
@@ -20,7 +20,7 @@ _GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
 
 @dataclass(frozen=True, slots=True)
 class Bitmap:
-    """The size of a picture in pixels, the number of its frames, and that of the passes over all pixels."""
+    """The size of a picture in pixels, and how many frames it has and passes over all pixels it needs."""
 
     kind: str
     width: int
@@ -35,14 +35,14 @@ class Bitmap:
 
     @property
     def fits(self) -> bool:
-        """Whether a browser decodes all of it within a few seconds and a few hundred megabytes."""
+        """Whether a browser decodes the whole picture within a few seconds and a few hundred megabytes."""
         if self.frames > 1:
             return self.pixels <= _FRAME and self.pixels * self.frames <= _FRAMES
         return self.pixels <= _STILL and self.pixels * self.scans <= _SCANNED
 
 
 def bitmap(data: bytes) -> Bitmap | None:
-    """Recognise a file by its first bytes; one whose structure is broken before the picture is none."""
+    """Recognise a picture by its first bytes; None if its structure is broken before the picture begins."""
     try:
         if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR":
             return _png(data)

@@ -1,8 +1,8 @@
-"""SVG documents: whether a browser draws one within a few seconds, found without drawing it.
+"""Estimate whether a browser draws an SVG document within a few seconds, without drawing it.
 
 A document of two kilobytes can ask for billions of shapes, since an element can be drawn in many places.
-The cost of each element is that of itself, of its children, and of the elements that it refers to. All costs
-are in units of about ten microseconds, as measured in Chromium; they may be too high, but not far too low.
+The cost of an element includes the costs of its children and of the elements that it refers to. Costs are in
+units of about ten microseconds, measured in Chromium. An estimate may be too high, but not far too low.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _XHTML = "http://www.w3.org/1999/xhtml"
 _HREFS = ("href", "http://www.w3.org/1999/xlink href")
 
 _BUDGET = 300_000
-# An animation draws everything again for each frame.
+# A browser draws an animated document again for each frame.
 _ANIMATED_BUDGET = 20_000
 _ELEMENTS = 100_000
 _DEPTH = 200
@@ -69,7 +69,7 @@ _LOOK = "fill filter mask clip-path mix-blend-mode stroke-dasharray vector-effec
 _LOOKS = frozenset(_LOOK.split())
 _NOTES = ("data-", "aria-", "style")
 _SIDES = ("x", "y", "x1", "y1", "x2", "y2", "r", "rx", "ry", "width", "height")
-# What labels consist of. Other elements of HTML can load, hold pages, or have layouts that take very long.
+# The HTML elements of labels. Other elements can load files, contain pages, or take very long to lay out.
 _LABELS = "div span p br b i em strong code pre small sub sup u a ul ol li section hr"
 _HTML = frozenset(_LABELS.split())
 _LINKS = frozenset({"a", "image", "script", *_ANIMATIONS})
@@ -79,14 +79,14 @@ _EMBEDDED = re.compile(r"\s*data:image/(?:png|jpe?g|gif);base64,([\w+/=\s]*)\Z",
 
 @dataclass(slots=True, eq=False)
 class _Element:
-    """An element, with what it costs by itself, and what it draws.
+    """An element: its own cost, and the elements that it draws.
 
     Attributes
     ----------
     depth, labels : int
-        The number of elements that contain it, and of the HTML elements up to and including itself.
+        The number of elements around this one, and the number of HTML elements among them and itself.
     dash : float or None
-        Mean length of its dashes, which it may have from an element that contains it.
+        Mean length of its dashes, which it may inherit.
     """
 
     tag: str
@@ -107,7 +107,7 @@ class _Element:
         return self.attributes.get("d") or self.attributes.get("points") or ""
 
     def refers(self) -> Iterator[tuple[str, int]]:
-        """Yield the identifiers of the elements that it draws, and how often it draws each."""
+        """Yield the identifier of each element that this one draws, and how often."""
         points = 1
         if any(at_each_point for _, at_each_point in self.look.refers):
             points += len(numbers(self.outline))
@@ -122,7 +122,7 @@ class _Element:
 
 
 class _NoDrawingError(Exception):
-    """A document is no SVG, or declares what is not read."""
+    """A document is not SVG, or contains a declaration that is refused."""
 
 
 class Drawing:
@@ -150,7 +150,7 @@ class Drawing:
         return self._elements[0]
 
     def begin(self, name: str, attributes: dict[str, str]) -> None:
-        """Add an element, whose name has its namespace and a space before it."""
+        """Add an element; `name` begins with the namespace and a space."""
         namespace, _, tag = name.rpartition(" ")
         parent = self._open[-1] if self._open else None
         depth, labels = len(self._open), parent.labels if parent else 0
@@ -159,7 +159,7 @@ class Drawing:
             if tag not in _HTML:
                 self._refused = f"it contains the HTML element {shorten(tag, 20)}"
         elif namespace not in ("", SVG):
-            # Browsers don't draw other elements; editors keep notes in them.
+            # Browsers don't draw elements of other namespaces, in which editors keep notes.
             tag, attributes = name, {key: attributes[key] for key in ("id", "class") if key in attributes}
         if depth > _DEPTH or labels > _HTML_DEPTH:
             self._refused = "its elements are nested too deep"
@@ -190,9 +190,9 @@ class Drawing:
             self._refused = "it refers to something outside of it"
 
     def problem(self, size: tuple[float, float] | None) -> str:
-        """Say why it is not shown, as the end of a sentence after "because"; empty if it is shown.
+        """Return why the drawing is not shown, to follow "because"; empty if it is shown.
 
-        `size` is its width and height in pixels, as far as they are known.
+        `size` is the width and height in pixels, or None where unknown.
         """
         try:
             self._check(size)
@@ -212,20 +212,20 @@ class Drawing:
         self._apply([rule for sheet in sheets for rule in rules(sheet)])
         self._add_dashes(size)
         total = self._total()
-        if not total <= _BUDGET:  # it is not a number if lengths are infinite
+        if not total <= _BUDGET:  # infinite lengths make the sum NaN
             raise RefusedError("drawing it would take too long")
         if self._is_animated and total > _ANIMATED_BUDGET:
             raise RefusedError("drawing it again for each step of its animation would take too long")
 
     def _weigh(self, element: _Element) -> None:
-        """Find what an element costs, except its outline, its dashes and what stylesheets add."""
+        """Compute an element's cost, except for its outline, its dashes and its stylesheet rules."""
         tag, attributes = element.tag, element.attributes
         element.look = look = declarations(attributes["style"]) if "style" in attributes else Look()
         is_filled, dash = look.is_filled, look.dash
         for name, value in attributes.items():
             if name in _LOOKS or ("(" in value and " " not in name and not name.startswith(_NOTES)):
                 look.declare(name, value)
-        if "style" in attributes:  # it wins over the attributes
+        if "style" in attributes:  # the style attribute has precedence over other attributes
             look.is_filled = is_filled and look.is_filled
             look.dash = min(filter(None, (dash, look.dash)), default=None)
         element.cost += look.cost + _CHARACTER * element.characters + sum(map(len, attributes.values())) / 100
@@ -270,7 +270,7 @@ class Drawing:
             element.cost += count * count / (_FILLED if element.look.is_filled or may_fill else _OUTLINED)
 
     def _apply(self, rules: list[Rule]) -> None:
-        """Add what stylesheets ask for, and what it costs to find the elements that they select."""
+        """Add the effects that stylesheets ask for, and the cost of matching their selectors."""
         if not rules:
             return
         by_key: dict[str, list[_Element]] = defaultdict(list)
@@ -301,7 +301,7 @@ class Drawing:
         self.root.cost += steps / _STEPS_PER_UNIT
 
     def _add_dashes(self, size: tuple[float, float] | None) -> None:
-        """Add the cost of dashes; elements have them from those around them and from those that use them."""
+        """Add the cost of dashes; elements inherit them from their parents and from elements that use them."""
         elements = self._elements
         if not any(element.look.dash for element in elements):
             return
@@ -349,7 +349,7 @@ class Drawing:
 
 
 def read(document: bytes) -> Drawing | None:
-    """Parse an SVG document; one that declares entities, which could expand endlessly, is none."""
+    """Parse an SVG document; None if it is not SVG, or declares entities, which could expand endlessly."""
     from xml.parsers import expat
 
     # With a separator, expat puts the namespace before each name.

@@ -1,4 +1,4 @@
-"""The declarations of a drawing's stylesheets and style attributes that can make it expensive to draw."""
+"""Find the declarations in a drawing's stylesheets and style attributes that make it expensive to draw."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from math import inf
 
 SPACES = " \t\r\n\f"
-"""The characters that are spaces in CSS, where all characters beyond ASCII are letters."""
+"""The space characters of CSS; every character beyond ASCII counts as a letter there."""
 
-# The syntax is read in a simple way, so whatever could be read in two ways is refused.
+# This reader is simple, so it refuses whatever a browser might read differently.
 _STRING = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
 _COMMENT = re.compile(r"/\*(?:.*?\*/|.*)", re.DOTALL)
 _BRACE = re.compile(r"([{}])")
@@ -49,21 +49,21 @@ LAYER = 150
 """The cost of a mask, a blend mode or a shadow on a shape: a layer of its own."""
 
 ANIMATION = 50
-"""The cost of one animation of a shape, besides that of drawing everything again for each frame."""
+"""The cost of one animated shape, in addition to drawing everything again for each frame."""
 
 
 class RefusedError(ValueError):
-    """A drawing is not shown; the message says why, as the end of a sentence after "because"."""
+    """A drawing is not shown; the message gives the reason, to follow "because"."""
 
 
 @dataclass(slots=True)
 class Look:
-    """What a list of declarations asks for.
+    """The effects that a list of declarations asks for.
 
     Attributes
     ----------
     cost : int
-        Effects, in the units of the drawing's cost.
+        The cost of the effects, in the units of `drawing`.
     refers : list of (str, bool)
         Identifiers of the elements in ``url(#…)``, and whether each may be drawn at every point of a path.
     dash : float or None
@@ -108,7 +108,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One selector and its declarations; `key` is a class, identifier or tag that every match has.
+    """One selector with its declarations; every match has the class, identifier or tag `key`.
 
     Attributes
     ----------

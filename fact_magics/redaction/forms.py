@@ -1,4 +1,4 @@
-"""Every form in which a registered secret is searched for, and the search.
+"""Search for registered secrets in every form in which they may appear.
 
 A text is searched three times: as it is, with its escapes decoded, and with its line breaks also removed. The
 time is linear in the text.
@@ -38,11 +38,11 @@ _ESCAPE = re.compile(
 )
 _PERCENT = re.compile(r"%(?:25)*")
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
-# A line break inside a word: also one in a Python string that goes on in the next line, or in a quoted text.
+# A line break inside a word, also with the marks of a continued Python string or of quoted text.
 _BEFORE_BREAK = r"[\"']?(?<![ \t])[ \t]{0,80}[\\+]?"
 _NEXT_LINE = r"\r?\n[ \t]{0,80}(?:[#>|*]{1,3}[ \t]{0,8})?"
 _BREAK = re.compile(rf"{_BEFORE_BREAK}(?:{_NEXT_LINE}){{1,3}}[\"']?")
-# What may become an escape or a line break once more text has come.
+# The beginning of an escape or a line break, of which the rest may come with the next text.
 _UNFINISHED_ESCAPE = re.compile(
     rf"(?:(?:{_LEAD}(?:[CcDd][0-9A-Fa-f]|[Ee][0-9A-Fa-f](?:{_NEXT})?|[Ff][0-7](?:{_NEXT}){{0,2}}))?"
     r"%(?:25){0,4}[0-9A-Fa-f]?"
@@ -62,7 +62,7 @@ def _both(first: _Trace, second: _Trace) -> _Trace:
 
 
 class _View(NamedTuple):
-    """A text after a replacement, with which a position in it can be traced back to the original text."""
+    """A text after replacements, whose positions can be traced back to the original text."""
 
     text: str
     starts: list[int]  # where the parts of the text begin, in ascending order

@@ -87,7 +87,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: set[str] = set()
         self._forms: Forms | None = None
-        # The names of fields, and values such as a tool's name, come again in every line of the log.
+        # Names of fields, and values such as a tool's name, are repeated in every line of the log.
         self._short = lru_cache(maxsize=_REMEMBERED)(self._redacted)
         for secret in secrets:
             self.add(secret)
@@ -161,7 +161,7 @@ class Redactor:
 class RedactedStream:
     """Masks the registered values of a redactor in a text that comes in pieces.
 
-    Text that may be the beginning of a secret is held back until the next pieces tell.
+    Text that may begin a secret is held back until more text has come.
     """
 
     def __init__(self, redactor: Redactor) -> None:

@@ -1,7 +1,7 @@
-"""What a database may contain: the tables, indexes and triggers that the migrations create, unchanged.
+"""Check that a database contains only the tables, indexes and triggers that the migrations create.
 
-SQLite runs the code that a file contains: a view where a table should be, a trigger, an expression in an
-index. So a file with such an object of another program is not opened.
+SQLite runs code that a file contains: a view in place of a table, a trigger, an expression in an index. A
+file is therefore refused if another program has added such an object.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fact_magics.text import one_line
 
 Migrations = tuple[tuple[str, ...], ...]
 
-# The kinds that run code of the file; they are named first.
+# The kinds of objects that contain code; an error names these first.
 _ACTIVE = frozenset({"view", "trigger"})
 # ANALYZE, which `PRAGMA optimize` runs, writes these tables; SQLite alone reads them.
 _STATISTICS = frozenset({"sqlite_stat1", "sqlite_stat4"})
@@ -32,7 +32,7 @@ class _Object(NamedTuple):
 
 
 def fault(connection: sqlite3.Connection, migrations: Migrations) -> str | None:
-    """Say in which way a database is not what `migrations` create; None if it is.
+    """Describe the first difference between a database and what `migrations` create; None if there is none.
 
     Parameters
     ----------

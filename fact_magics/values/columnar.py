@@ -1,6 +1,6 @@
 """Read the frames, Series and arrays of polars, Arrow and related libraries as lists and records.
 
-No library is imported that the process has not imported already.
+Only libraries that the process has already imported are used.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def read_arrow(value: Any, _base: str = "") -> object:
     Returns
     -------
     object
-        `NotImplemented` for an object that is no data, such as a schema.
+        `NotImplemented` for an object without data, such as a schema.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def read_arrow(value: Any, _base: str = "") -> object:
 def _arrow_items(array: Any) -> list[object]:
     kind = str(array.type)
     if kind.startswith("timestamp[ns"):
-        # In a time zone, rounding fails in the hour that a change of the clocks repeats.
+        # In a time zone, rounding fails in the hour that is repeated when clocks are set back.
         in_utc = array.cast(_arrow().timestamp("ns", "UTC"))
         rounded = import_module("pyarrow.compute").floor_temporal(in_utc, unit="microsecond")
         array = rounded.cast(_arrow().timestamp("us", array.type.tz))

@@ -1,6 +1,6 @@
 """Make a larger input of the same types from the input of an example.
 
-On a trivial input, such as a list of one item, a tool that shuffles answers like one that does not.
+On a trivial input, such as a list of one item, a tool that shuffles answers as one that does not shuffle.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fact_magics.signature import Signature
 
 _WORDS = "delta alpha golf bravo echo charlie hotel foxtrot india lima kilo juliet".split()  # noqa: SIM905
-_SEVERAL = 6  # a text with so many distinct words is not trivial
+_SEVERAL = 6  # a text with this many distinct words is not trivial
 _MORE = f"{' '.join(_WORDS[:4])}, {', '.join(_WORDS[4:7])}\n{' '.join(_WORDS[7:])}"
 
 
@@ -27,8 +27,8 @@ def enlarge(signature: Signature, given: Mapping[str, object]) -> dict[str, obje
     Parameters
     ----------
     given : mapping of str to object
-        The input of an example, by parameter. A value that can't be extended, or not without breaking the
-        signature, stays as it is.
+        The input of an example, by parameter. A value stays as it is if it can't be extended, or if the
+        signature does not allow the extended value.
 
     Returns
     -------
