@@ -301,7 +301,7 @@ class Drawing:
         self.root.cost += steps / _STEPS_PER_UNIT
 
     def _add_dashes(self, size: tuple[float, float] | None) -> None:
-        """Add the cost of dashes; elements inherit them from their parents and from elements that use them."""
+        """Add the cost of dashes; elements inherit them from parents and from elements that use them."""
         elements = self._elements
         if not any(element.look.dash for element in elements):
             return
