@@ -3,119 +3,18 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from fact_magics.signature import varying
 from fact_magics.values.literals import dotted_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# Modules and functions whose results may differ between equal calls or depend on the local time zone.
-_VARYING_MODULES = frozenset(
-    {
-        "random", "secrets", "uuid", "tempfile", "dateparser", "faker", "nanoid", "shortuuid", "timeago",
-        "ulid",
-    }
-)  # fmt: skip
-_VARYING_STARS = _VARYING_MODULES | {"time", "os", "email.utils"}
-_VARYING_CALLS = frozenset(
-    {
-        "time.time", "time.gmtime", "time.ctime", "time.asctime", "time.strftime", "time.mktime",
-        "os.times", "numpy.random", "utils.formatdate", "utils.make_msgid", "humanize.naturaldate",
-        "humanize.naturalday", "humanize.naturaltime", "pendulum.tomorrow", "pendulum.yesterday",
-        "torch.rand", "torch.randint", "torch.randn", "torch.randperm",
-    }
-)  # fmt: skip
-# Attributes that are treated as varying on every object, because the object may be an alias of an alias.
-_VARYING_NAMES = frozenset(
-    {
-        "now", "today", "utcnow", "localtime", "time_ns", "monotonic", "monotonic_ns",
-        "perf_counter", "perf_counter_ns", "process_time", "process_time_ns", "thread_time",
-        "thread_time_ns", "clock_gettime", "clock_gettime_ns", "urandom", "getrandom", "getpid", "getppid",
-        "as_completed", "imap_unordered",
-    }
-)  # fmt: skip
-# Equal objects have different ids, and the hash of an object may be made from its id.
-_VARYING_BUILTINS = frozenset({"hash", "id"})
-# These functions read the clock if an argument is "now" or "today".
-_READING_NOW = frozenset({"datetime64", "Timestamp", "to_datetime", "Period", "DatetimeIndex"})
-# Exceptions in the modules above: types, functions that depend only on their arguments, and unnamed files.
-_STEADY_NAMES = frozenset(
-    {
-        "uuid.UUID", "uuid.uuid3", "uuid.uuid5", "uuid.NAMESPACE_DNS", "uuid.NAMESPACE_URL",
-        "uuid.NAMESPACE_OID", "uuid.NAMESPACE_X500", "random.Random", "tempfile.TemporaryFile",
-        "tempfile.SpooledTemporaryFile",
-    }
-)  # fmt: skip
-# Functions that depend only on their arguments if they are called with so many.
-_GENERATORS = {
-    f"random.{name}": 1
-    for name in (
-        "Random",
-        "default_rng",
-        "RandomState",
-        "PCG64",
-        "Philox",
-        "MT19937",
-        "SFC64",
-        "SeedSequence",
-    )
-}
-_DEPENDING_ON_ARGUMENTS = {"time.gmtime": 1, "time.asctime": 1, "time.strftime": 2, **_GENERATORS}
-# Functions, methods and classes of data libraries that are random unless an argument gives a seed.
-_UNSEEDED = frozenset(
-    """
-    sample shuffle permutation permuted resample train_test_split rvs bootstrap permutation_test
-    monte_carlo_test differential_evolution dual_annealing basinhopping kmeans kmeans2 Sobol Halton
-    LatinHypercube permutation_importance make_blobs make_circles make_classification
-    make_friedman1 make_moons make_regression make_s_curve make_swiss_roll
-    ShuffleSplit StratifiedShuffleSplit GroupShuffleSplit RandomizedSearchCV
-    KMeans MiniBatchKMeans BisectingKMeans SpectralClustering GaussianMixture BayesianGaussianMixture
-    DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier ExtraTreeRegressor RandomForestClassifier
-    RandomForestRegressor ExtraTreesClassifier ExtraTreesRegressor RandomTreesEmbedding BaggingClassifier
-    BaggingRegressor AdaBoostClassifier AdaBoostRegressor GradientBoostingClassifier GradientBoostingRegressor
-    HistGradientBoostingClassifier HistGradientBoostingRegressor IsolationForest MLPClassifier MLPRegressor
-    BernoulliRBM SGDClassifier SGDRegressor SGDOneClassSVM Perceptron PassiveAggressiveClassifier
-    PassiveAggressiveRegressor LinearSVC LinearSVR RANSACRegressor TheilSenRegressor TSNE MDS UMAP
-    SpectralEmbedding TruncatedSVD FastICA NMF MiniBatchNMF LatentDirichletAllocation DictionaryLearning
-    MiniBatchDictionaryLearning MiniBatchSparsePCA SparsePCA FactorAnalysis GaussianRandomProjection
-    SparseRandomProjection RBFSampler Nystroem QuantileTransformer IterativeImputer EllipticEnvelope MinCovDet
-    spring_layout louvain_communities gnp_random_graph gnm_random_graph erdos_renyi_graph
-    barabasi_albert_graph watts_strogatz_graph newman_watts_strogatz_graph powerlaw_cluster_graph
-    """.split()  # noqa: SIM905
-)
-_SPLITTERS = frozenset({"KFold", "StratifiedKFold", "StratifiedGroupKFold"})  # random if shuffle=True
-_SEEDS = frozenset({"seed", "random_state", "random_seed", "rng", "generator"})
-# Packages that take SQL, and SQL that reads the clock or randomness, in several dialects.
-_SQL_PACKAGES = frozenset(
-    """
-    sqlite3 aiosqlite duckdb sqlalchemy sqlmodel peewee polars pandasql ibis psycopg psycopg2 pymysql MySQLdb
-    """.split()  # noqa: SIM905
-)
-_VARYING_SQL = re.compile(
-    r"""\b(?:random|rand|randomblob|gen_random_uuid|newid|uuid|uuidv[47]|now|today|getdate|sysdate|curdate|curtime
-        |get_current_\w+|transaction_timestamp|statement_timestamp|clock_timestamp)\s*\(
-    |\b(?:date|time|datetime|julianday|unixepoch)\s*\(\s*(?:\)|'subsec)
-    |\b(?:current_timestamp|current_date|current_time|localtime|localtimestamp)\b
-    |\busing\s+sample\b|\btablesample\b
-    |'(?:now|today|yesterday|tomorrow)'|^\s*now\s*$""",
-    re.IGNORECASE | re.VERBOSE,
-)
-# Modules that only compute. If a module is missing here, some answers are not cached. If a module is here by
-# mistake, a cached answer may be wrong.
-COMPUTING = frozenset(
-    {
-        "__future__", "abc", "annotated_types", "base64", "binascii", "bisect", "calendar", "cmath",
-        "collections", "colorsys", "copy", "dataclasses", "datetime", "decimal", "difflib", "enum",
-        "fractions", "functools", "hashlib", "heapq", "hmac", "html", "ipaddress", "itertools", "json",
-        "keyword", "math", "numbers", "operator", "pydantic", "re", "statistics", "string", "struct",
-        "textwrap", "types", "typing", "typing_extensions", "unicodedata", "zlib",
-    }
-)  # fmt: skip
+_SET_OPERATORS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.Sub)
 _REACHING = frozenset(
     {"open", "eval", "exec", "compile", "__import__", "globals", "vars", "__builtins__", "input"}
 )
@@ -128,6 +27,29 @@ def reaches_out(node: ast.AST) -> bool:
     if isinstance(node, ast.ImportFrom):
         return node.level > 0
     return isinstance(node, ast.Name) and node.id in _REACHING
+
+
+def may_use_sets(nodes: Sequence[ast.AST]) -> bool:
+    """Tell whether an order in a module's answers may depend on how Python hashes text.
+
+    Sets order their items by hash. The views of a dict's keys and items become sets under set operators.
+    """
+    has_views = any(isinstance(node, ast.Attribute) and node.attr in ("keys", "items") for node in nodes)
+    return any(
+        isinstance(node, ast.Set | ast.SetComp)
+        or any("set" in name.lower() or name in varying.MAKING_SETS for name in _words(node))
+        or (has_views and isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, _SET_OPERATORS))
+        for node in nodes
+    )
+
+
+def _words(node: ast.AST) -> Iterator[str]:
+    """Yield the names and the text that stand in a node itself."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Constant(value=str(name)):
+            yield name
+        case ast.alias(name, given):
+            yield from (name, given or "")
 
 
 def varies(nodes: Sequence[ast.AST]) -> bool:
@@ -152,7 +74,7 @@ class _Module:
 
     @cached_property
     def _builtin(self) -> frozenset[str]:
-        return _VARYING_BUILTINS - {name for node in self.nodes for name in bound_names(node)}
+        return varying.BUILTINS - {name for node in self.nodes for name in bound_names(node)}
 
     @cached_property
     def _packages(self) -> frozenset[str]:
@@ -232,12 +154,14 @@ class _Module:
         return [value for value in values if not self._may_be_none(value)]
 
     def _depends_on_arguments(self, call: ast.Call) -> bool:
-        needed = _DEPENDING_ON_ARGUMENTS.get(self._dotted(call.func))
+        needed = varying.DEPENDING_ON_ARGUMENTS.get(self._dotted(call.func))
         return needed is not None and len(self._given(call)) >= needed
 
     def _is_seeded(self, node: ast.expr) -> bool:
         return (
-            isinstance(node, ast.Call) and self._dotted(node.func) in _GENERATORS and bool(self._given(node))
+            isinstance(node, ast.Call)
+            and self._dotted(node.func) in varying.GENERATORS
+            and bool(self._given(node))
         )
 
     def _dotted(self, function: ast.expr) -> str:
@@ -259,17 +183,17 @@ class _Module:
                 return self._call_varies(node, _last_name(function, self._original))
             case ast.Constant(str(text)):
                 return (
-                    not self._packages.isdisjoint(_SQL_PACKAGES)
+                    not self._packages.isdisjoint(varying.SQL_PACKAGES)
                     and id(node) not in self._plain_text
-                    and _VARYING_SQL.search(text) is not None
+                    and varying.SQL.search(text) is not None
                 )
         return isinstance(node, ast.Name) and node.id in self._builtin
 
     def _import_varies(self, module: str, alias: ast.alias) -> bool:
         if alias.name == "*":
-            return module in _VARYING_STARS or f"{module}.".startswith("numpy.random.")
+            return module in varying.STARS or f"{module}.".startswith("numpy.random.")
         dotted = f"{module.rpartition('.')[2]}.{alias.name}"
-        if dotted in _DEPENDING_ON_ARGUMENTS and dotted not in _STEADY_NAMES:
+        if dotted in varying.DEPENDING_ON_ARGUMENTS and dotted not in varying.STEADY_NAMES:
             return not self._only_called_with_arguments(alias.asname or alias.name)
         return f"{module}.".startswith("numpy.random.") or _name_varies(module, alias.name)
 
@@ -282,11 +206,9 @@ class _Module:
 
     def _call_varies(self, node: ast.Call, called: str) -> bool:
         given = self._given(node)
-        if called in ("Random", "astimezone"):
+        if called == "Random":
             return not given
-        if called == "fromtimestamp":
-            return len(given) < 2
-        if called in _READING_NOW and any(
+        if called in varying.READING_NOW and any(
             isinstance(value, ast.Constant) and value.value in ("now", "today") for value in given
         ):
             return True
@@ -296,8 +218,8 @@ class _Module:
         keywords = {one.arg: one.value for one in node.keywords}
         if called == "parse" and "dateutil" in self._packages:
             return "default" not in keywords  # it takes what the text lacks from the current date
-        is_random = called in _UNSEEDED or called.startswith("random_")
-        if called in _SPLITTERS:
+        is_random = called in varying.UNSEEDED or called.startswith("random_")
+        if called in varying.SPLITTERS:
             is_random = "shuffle" in keywords and not _is_constant(keywords["shuffle"], False)
         if not is_random or self._gets_seed(node, keywords):
             return False
@@ -310,7 +232,7 @@ class _Module:
         return not is_seeded
 
     def _gets_seed(self, node: ast.Call, keywords: dict[str | None, ast.expr]) -> bool:
-        if any(not self._may_be_none(value) for name, value in keywords.items() if name in _SEEDS):
+        if any(not self._may_be_none(value) for name, value in keywords.items() if name in varying.SEEDS):
             return True
         # The first argument of `shuffle` in polars is the seed.
         match node:
@@ -334,9 +256,9 @@ def _is_constant(node: ast.expr, value: object) -> bool:
 def _name_varies(module: str, name: str) -> bool:
     last = module.rpartition(".")[2]
     dotted = f"{last}.{name}"
-    if dotted in _STEADY_NAMES:
+    if dotted in varying.STEADY_NAMES:
         return False
-    return dotted in _VARYING_CALLS or name in _VARYING_NAMES or last in _VARYING_MODULES
+    return dotted in varying.CALLS or name in varying.NAMES or last in varying.MODULES
 
 
 def _last_name(node: ast.expr, original: dict[str, str]) -> str:

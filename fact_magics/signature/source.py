@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fact_magics.sandbox.boot import CONNECTOR
-from fact_magics.signature.purity import COMPUTING, reaches_out, varies
+from fact_magics.signature.purity import may_use_sets, reaches_out, varies
 from fact_magics.signature.reading import read_signature
+from fact_magics.signature.varying import COMPUTING
 
 if TYPE_CHECKING:
     from fact_magics.signature.signature import Signature
@@ -88,3 +89,8 @@ class ToolSource:
     def is_self_contained(self) -> bool:
         """Whether the module imports only modules that compute and can read nothing but its input."""
         return self.packages <= COMPUTING and not any(map(reaches_out, self.nodes))
+
+    @cached_property
+    def is_deterministic(self) -> bool:
+        """Whether the source shows that answers depend on the input alone, not even on the hash seed."""
+        return self.is_self_contained and not self.varies and not may_use_sets(self.nodes)

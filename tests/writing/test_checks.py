@@ -119,11 +119,12 @@ def test_nothing_of_the_source_is_run_and_no_parent_package_is_imported(tmp_path
         "from tempfile import NamedTemporaryFile\nx = NamedTemporaryFile().name",
         "import email.utils\nx = email.utils.localtime()",
         "from email.utils import formatdate\nx = formatdate()",
+        "import time\nx = time.localtime()",
+        "import time\nx = time.localtime(None)",
+        "import time\nx = time.ctime()",
+        "from datetime import datetime\nx = datetime.now().astimezone()",
         "x = hash('a')",
         "x = sorted([[], []], key=id)",
-        "from datetime import datetime\nx = datetime.fromisoformat('2024-01-01').astimezone()",
-        "from datetime import datetime\nx = datetime.fromtimestamp(0)",
-        "from datetime import datetime\nx = datetime.fromtimestamp(0, tz=None)",
         "import numpy.random\nx = numpy.random.rand()",
         "from numpy.random import default_rng\nx = default_rng()",
         "from numpy.random import *\nx = rand()",
@@ -180,6 +181,13 @@ def test_a_source_that_reads_the_clock_or_randomness_varies(source):
         "import uuid\nx = uuid.uuid5(uuid.NAMESPACE_DNS, 'a')",
         "from datetime import datetime, timezone\nx = datetime.fromtimestamp(0, timezone.utc).astimezone(timezone.utc)",
         "from datetime import datetime, timezone\nx = datetime.fromtimestamp(0, tz=timezone.utc).strftime('%Y')",
+        "from datetime import datetime\nx = datetime.fromisoformat('2024-01-01').astimezone()",
+        "from datetime import datetime\nx = datetime.fromtimestamp(0)",
+        "from datetime import datetime\nx = datetime.fromtimestamp(0, tz=None)",
+        "import time\nx = time.localtime(0)",
+        "import time\nx = time.mktime((2024, 1, 2, 3, 4, 5, 0, 0, 0))",
+        "from time import ctime\nx = ctime(0)",
+        "from email.utils import formatdate\nx = formatdate(0)",
         "import numpy as np\nx = np.datetime64('2024-01-01')",
         "import pandas as pd\nx = pd.Timestamp('2024-01-01').time()",
         "import tempfile\nx = tempfile.TemporaryFile()",
@@ -218,3 +226,41 @@ def test_a_source_that_only_names_them_does_not(source):
 def test_imports_are_top_level_packages_outside_the_standard_library():
     text = "import os.path, json, numpy.linalg\nfrom pandas import x\nfrom . import y"
     assert ToolSource(text, "f").imports == ("numpy", "pandas")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(n: int) -> int:\n    return n + 1",
+        "import re, json\ndef f(text: str) -> list[str]:\n    return re.findall(r'\\w+', text)",
+        "def f(text: str) -> list[str]:\n    return list(dict.fromkeys(text.split()))",
+        "def f(d: dict[str, int]) -> list[str]:\n    return [k for k, n in d.items() if n]",
+    ],
+)
+def test_a_source_that_only_computes_without_sets_is_deterministic(source):
+    assert ToolSource(source, "f").is_deterministic
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(text: str) -> list[str]:\n    return list({*text})",
+        "def f(text: str) -> list[str]:\n    return [*{c for c in text}]",
+        "def f(text: str) -> list[str]:\n    return list(set(text))",
+        "def f(items: set[str]) -> list[str]:\n    return list(items)",
+        "def f(items: list[str]) -> list[str]:\n    return list(frozenset(items))",
+        "def f(a: dict[str, int], b: dict[str, int]) -> list[str]:\n    return list(a.keys() & b.keys())",
+        "def f(a: dict[str, int], b: dict[str, int]) -> list[str]:\n    k = a.keys()\n    k -= b.keys()\n    return list(k)",
+        "import operator\ndef f(a: dict[str, int]) -> list[str]:\n    return list(operator.or_(a.keys(), 'b'))",
+        "def f(a: dict[str, int]) -> list[str]:\n    return list(getattr(a, 'ke' + 'ys')() | {}.keys())",
+        "from builtins import set as s\ndef f(text: str) -> list[str]:\n    return list(s(text))",
+        "import collections.abc as c\ndef f(items: c.Set) -> list[str]:\n    return list(items)",
+        "import pandas\ndef f(n: int) -> int:\n    return n",
+        "import random\ndef f(n: int) -> int:\n    return random.Random(n).randint(1, 9)",
+        "from datetime import date\ndef f(n: int) -> int:\n    return date.today().year + n",
+        "def f(text: str) -> int:\n    return hash(text)",
+        "def f(text: str) -> int:\n    return text.__hash__()",
+    ],
+)
+def test_a_source_that_may_order_by_hash_or_reach_out_is_not_known_to_be_deterministic(source):
+    assert not ToolSource(source, "f").is_deterministic

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from fact_magics.sandbox import Call
+    from fact_magics.sandbox.outcome import Outcome
     from fact_magics.writing.proof import Accepted
 
     Prove = Callable[..., Awaitable[tuple[Accepted | None, Attempt]]]
@@ -29,9 +31,16 @@ UNIQUE = "def f(text: str) -> list[str]:\n    return list(set(text.split()))\n"
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def prove() -> AsyncIterator[Prove]:
-    """Prove the tool `f` in a real sandbox."""
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A real sandbox."""
     sandbox = Sandbox(mode="require")
+    yield sandbox
+    await sandbox.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def prove(sandbox: Sandbox) -> Prove:
+    """Prove the tool `f` in the sandbox."""
 
     async def run(source: str, examples: str, **options: Any) -> tuple[Accepted | None, Attempt]:
         body = read_body(f"Do it.\n\n{examples}", "f")
@@ -40,8 +49,7 @@ async def prove() -> AsyncIterator[Prove]:
         prover = Prover(sandbox, lambda _: None)
         return await prover.prove(ToolSource(textwrap.dedent(source), "f"), spec, attempt), attempt
 
-    yield run
-    await sandbox.aclose()
+    return run
 
 
 class TestHashing:
@@ -93,12 +101,50 @@ class TestHashing:
         assert accepted is None
         assert "hashes" not in attempt.failures[0]
 
+    async def test_two_wrong_orders_are_blamed_on_hashing_too(self, prove: Prove) -> None:
+        """The model is told what to mend, even if the first of the two runs is wrong already."""
+        _, attempt = await prove(UNIQUE, ">>> f(\"b a c d e f\")\n['b', 'a', 'c', 'd', 'e', 'f']\n")
+        assert "hashes text" in attempt.failures[0]
+
+    @pytest.mark.parametrize("text", ["b a", "x y", "red blue", "no yes", "1 2", "up down"])
+    async def test_two_items_are_not_in_order_by_chance(self, prove: Prove, text: str) -> None:
+        """A larger input shows that the order depends on the seed; then more seeds are tried."""
+        orders = [str(text.split()), str(text.split()[::-1])]
+        proven = [(await prove(UNIQUE, f'>>> f("{text}")\n{order}\n'))[0] for order in orders]
+        assert proven == [None, None]
+
+    async def test_a_set_in_an_example_is_ordered_by_hash(self, prove: Prove) -> None:
+        """The source does not show that the tool may get one."""
+        source = "from typing import Any\ndef f(items: Any) -> list[str]:\n    return [*items]\n"
+        for order in ("['a', 'b']", "['b', 'a']"):
+            accepted, attempt = await prove(source, f">>> f({{'b', 'a'}})\n{order}\n")
+            assert accepted is None
+            assert "hashes text" in attempt.failures[0]
+
     async def test_randomness_that_the_source_names_is_not_blamed_on_hashing(self, prove: Prove) -> None:
         """A coin may well fall in one way twice, and in the other way once."""
         source = "import random\ndef f(text: str) -> str:\n    return random.choice(text)\n"
         for _ in range(8):
             _, attempt = await prove(source, ">>> f('ab')\n'a'\n")
             assert "hashes" not in "".join(attempt.failures)
+
+    async def test_a_tool_that_can_give_one_answer_only_is_run_once(self, sandbox: Sandbox) -> None:
+        """A second run would start a process with another hash seed, which takes most of a proof's time."""
+        calls: list[Call] = []
+
+        class Counting:
+            async def run(self, call: Call) -> Outcome:
+                calls.append(call)
+                return await sandbox.run(call)
+
+        body = read_body('Do it.\n\n>>> f("b a")\n2\n', "f")
+        spec = ToolSpec("f", body.description, body.examples)
+        for source, seeds in (("len(text.split())", {0}), ("len(set(text.split()))", {0, 25})):
+            calls.clear()
+            attempt = Attempt(1, "anthropic", "m", "")
+            tool = ToolSource(f"def f(text: str) -> int:\n    return {source}\n", "f")
+            assert await Prover(Counting(), lambda _: None).prove(tool, spec, attempt)
+            assert {call.hash_seed for call in calls} == seeds
 
     async def test_a_tool_with_permissions_runs_once_for_an_example(
         self, prove: Prove, tmp_path: Path
