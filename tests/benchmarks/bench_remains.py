@@ -1,8 +1,8 @@
 """What is left behind: by isolated calls, by an open database at the kernel's exit, by answers in memory.
 
-Run it: ``python tests/benchmarks/bench_remains.py``. After 500 isolated calls there must be no process, descriptor
-or scratch directory more than after the first ones, and no more memory than a few kilobytes a call; the same holds
-after 100 calls that fail, by errors, crashes and every limit. A kernel must exit within a second with its database
+Run it: ``python tests/benchmarks/bench_remains.py``. After three times 500 isolated calls there must be no process,
+descriptor or scratch directory more than after the first ones, and the median of the three must take no more memory
+than a few kilobytes a call; the same holds for three times 100 calls that fail, by errors, crashes and every limit. A kernel must exit within a second with its database
 open.
 """
 
@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ KILOBYTES_A_CALL = 4.0
 KILOBYTES_A_FAILURE = 16.0
 ANSWERS = 10_000
 EXITS = 5
+BLOCKS = 3
 
 
 def descendants() -> int:
@@ -85,14 +87,16 @@ async def after_calls(
         for number in range(first):
             await call(sandbox, number)
         await asyncio.sleep(REST_SECONDS)
-        before, memory = counts(), resident_kilobytes()
-        for number in range(calls):
-            await call(sandbox, number)
-        await asyncio.sleep(REST_SECONDS)
-        after, grown = counts(), resident_kilobytes() - memory
+        before, memory = counts(), [resident_kilobytes()]
+        for _ in range(BLOCKS):
+            for number in range(calls):
+                await call(sandbox, number)
+            await asyncio.sleep(REST_SECONDS)
+            memory.append(resident_kilobytes())
+        after = counts()
     finally:
         await sandbox.aclose()
-    name = f"after {calls} {what_kind} calls"
+    name = f"after {BLOCKS} × {calls} {what_kind} calls"
     lines = [
         at_most(
             f"{what}, {name}",
@@ -103,9 +107,11 @@ async def after_calls(
         )
         for what in before
     ]
-    measured = f"resident: {memory:,} KB before, {grown:+,} KB after"
+    # The allocator takes some megabytes at once now and then: that is in one block, a leak is in each of them.
+    grown = [after - before for before, after in pairwise(memory)]
+    measured = f"resident: {memory[0]:,} KB before, then {', '.join(f'{block:+,}' for block in grown)} KB"
     most = KILOBYTES_A_CALL if call is good_call else KILOBYTES_A_FAILURE
-    return [*lines, at_most(f"memory, {name}", most, grown / calls, "KB", measured)]
+    return [*lines, at_most(f"memory, {name}", most, median(grown) / calls, "KB", measured)]
 
 
 async def good_call(sandbox: Sandbox, number: int) -> None:
