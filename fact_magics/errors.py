@@ -113,7 +113,7 @@ class LimitReached(FactError):
 
 
 class GenerationFailed(FactError):
-    """No candidate was accepted, the model refused or was cut off, or the shelf has no suitable tool."""
+    """No candidate was accepted, the model declined, or the shelf has no suitable tool."""
 
 
 class ProviderError(FactError):

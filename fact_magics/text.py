@@ -139,3 +139,8 @@ def utc_now() -> str:
 def utc_text(moment: datetime) -> str:
     """Write an aware `datetime` in UTC, so that the texts sort in the order of time."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def without_surrogates(text: str) -> str:
+    """Join pairs of surrogates, and replace lone ones by U+FFFD, because UTF-8 can't encode them."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -14,10 +14,25 @@ from fact_magics.signature.reading import read_signature
 from fact_magics.signature.varying import COMPUTING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fact_magics.signature.signature import Signature
 
 CONNECTOR_NAMES = ("HTTPConnector", "HTTPError")
 CONNECTOR_NEEDS = "aiohttp"
+
+
+def packages_of(nodes: Iterable[ast.AST]) -> frozenset[str]:
+    """Collect the top-level names of imported packages; the HTTP connector appears under its full name."""
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = {alias.name for alias in node.names}
+            is_connector = node.module == CONNECTOR and names <= set(CONNECTOR_NAMES)
+            found.add(CONNECTOR if is_connector else node.module.partition(".")[0])
+    return frozenset(found)
 
 
 @dataclass(frozen=True)
@@ -63,16 +78,8 @@ class ToolSource:
 
     @cached_property
     def packages(self) -> frozenset[str]:
-        """Top-level names of all imported packages; the HTTP connector appears under its full name."""
-        found: set[str] = set()
-        for node in self.nodes:
-            if isinstance(node, ast.Import):
-                found |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names = {alias.name for alias in node.names}
-                is_connector = node.module == CONNECTOR and names <= set(CONNECTOR_NAMES)
-                found.add(CONNECTOR if is_connector else node.module.partition(".")[0])
-        return frozenset(found)
+        """Top-level names of all imported packages; see `packages_of`."""
+        return packages_of(self.nodes)
 
     @cached_property
     def imports(self) -> tuple[str, ...]:

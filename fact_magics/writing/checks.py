@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import InvalidInput, SignatureError
 from fact_magics.sandbox.boot import CONNECTOR
-from fact_magics.signature.source import CONNECTOR_NAMES, CONNECTOR_NEEDS
+from fact_magics.signature.purity import bound_names
+from fact_magics.signature.source import CONNECTOR_NAMES, CONNECTOR_NEEDS, packages_of
 from fact_magics.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from fact_magics.signature.source import ToolSource
     from fact_magics.tool import Example
@@ -25,6 +26,11 @@ _UNUSABLE = {
     "quit": "ends its process",
     "breakpoint": "starts a debugger",
 }
+# Names in conditions that are decided by where a module runs.
+_GUARDS = frozenset(
+    {"TYPE_CHECKING", "__name__", "version_info", "hexversion", "platform", "name", "find_spec"}
+)
+_IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 
 
 def check(source: ToolSource, examples: Iterable[Example] = ()) -> tuple[str, ...]:
@@ -43,18 +49,57 @@ def check(source: ToolSource, examples: Iterable[Example] = ()) -> tuple[str, ..
         signature = source.signature
     except SignatureError as error:
         return (str(error),)
-    failures = [_import_failure(package) for package in sorted(source.packages)]
-    for node in source.nodes:
+    reached = [*_reached(source.tree)] if source.tree is not None else []
+    own = {name for node in source.nodes for name in bound_names(node)}
+    failures = [_import_failure(package) for package in sorted(packages_of(reached))]
+    for node in reached:
         if isinstance(node, ast.ImportFrom) and node.level:
             failures.append(f"Line {node.lineno} has a relative import, but a tool is a single module.")
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _UNUSABLE:
-            failures.append(f"Line {node.lineno} calls {node.func.id}(), which {_UNUSABLE[node.func.id]}.")
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            called = node.func.id
+            if called in _UNUSABLE and called not in own:
+                failures.append(f"Line {node.lineno} calls {called}(), which {_UNUSABLE[called]}.")
     for example in examples:
         try:
             signature.bind(example.args, example.kwargs)
         except InvalidInput as error:
             failures.append(f"The example {example.source} does not fit {signature.text}: {error.line}")
     return tuple(filter(None, failures))
+
+
+def _reached(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a tree, except code that a condition or a handler guards.
+
+    Running the examples shows whether guarded code works here.
+    """
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not _is_guarded(node):
+            waiting += reversed([*ast.iter_child_nodes(node)])
+
+
+def _is_guarded(node: ast.AST) -> bool:
+    match node:
+        case ast.If(test):
+            return _is_guard(test)
+        case ast.Try(handlers=handlers):
+            return any(_catches_import_errors(handler.type) for handler in handlers)
+        case ast.With(items):
+            return any("suppress" in ast.dump(item.context_expr) for item in items)
+    return False
+
+
+def _is_guard(test: ast.expr) -> bool:
+    """Tell whether a condition depends on where the module runs, or is a constant."""
+    names = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(test)}
+    return isinstance(test, ast.Constant) or not _GUARDS.isdisjoint(names)
+
+
+def _catches_import_errors(caught: ast.expr | None) -> bool:
+    types = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(one is None or (isinstance(one, ast.Name) and one.id in _IMPORT_ERRORS) for one in types)
 
 
 def _syntax_fault(source: ToolSource) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +11,7 @@ from fact_magics.errors import FactError, GenerationFailed
 from fact_magics.events import AttemptEnded, AttemptStarted, Listener, Noticed, PhaseChanged, TextArrived
 from fact_magics.providers.base import Finished, Message, Prompt, Provider, Retrying, TextDelta, ThinkingDelta
 from fact_magics.signature.source import ToolSource
-from fact_magics.text import one_line, plural, utc_now
+from fact_magics.text import one_line, plural, utc_now, without_surrogates
 from fact_magics.tool import Attempt, Status
 from fact_magics.writing.parser import extract
 from fact_magics.writing.prompt import RULES, repair_text, request_text
@@ -30,6 +31,7 @@ _PROBLEMS = {
     "no-code": "The answer has no Python code block.",
     "no-function": "The code in the answer does not define a function named {name} at the top level.",
 }
+_CUT = {"length": "its length limit was reached", "cut": "the stream ended early"}
 
 
 class Author(NamedTuple):
@@ -54,11 +56,11 @@ async def write(
     Raises
     ------
     GenerationFailed
-        No candidate was accepted, the model declined, or its answer was cut off.
+        No candidate was accepted, or the model declined.
     ProviderError
         The request to the model failed.
     """
-    messages = [Message("user", request_text(spec))]
+    messages = [Message("user", without_surrogates(request_text(spec)))]
     asked: Provider | None = None
     for number in range(1, spec.attempts + 1):
         provider = provider_of(number)
@@ -73,8 +75,8 @@ async def write(
         if accepted is not None:
             return accepted
         messages += [
-            Message("assistant", attempt.text.strip() or "(no answer)"),
-            Message("user", repair_text(spec.name, attempt.failures)),
+            Message("assistant", without_surrogates(attempt.text).strip() or "(no answer)"),
+            Message("user", without_surrogates(repair_text(spec.name, attempt.failures))),
         ]
         if number < spec.attempts:
             prover.emit(PhaseChanged("repairing", f"{number}/{spec.attempts - 1}"))
@@ -102,8 +104,8 @@ async def submit(
         None if the source was not accepted; `shortcomings` of the attempt gives the reason.
     """
 
-    async def written() -> ToolSource:
-        return ToolSource(source, spec.name)
+    async def written() -> tuple[ToolSource, ...]:
+        return (ToolSource(source, spec.name),)
 
     attempt = Attempt(1, author.provider, author.model, utc_now(), text=source, source=source)
     attempts.append(attempt)
@@ -111,18 +113,17 @@ async def submit(
 
 
 async def _attempt(
-    draft: Callable[[], Awaitable[ToolSource | None]],
+    draft: Callable[[], Awaitable[tuple[ToolSource, ...]]],
     spec: ToolSpec,
     of: int,
     prover: Prover,
     attempt: Attempt,
 ) -> Accepted | None:
-    """Get one candidate and prove it; record the result and the duration in the attempt."""
+    """Get the candidates of one answer and prove them; record the result and the duration in the attempt."""
     prover.emit(AttemptStarted(attempt.number, of, attempt.provider, attempt.model))
     started = time.perf_counter()
     try:
-        source = await draft()
-        accepted = None if source is None else await prover.prove(source, spec, attempt)
+        accepted = await _first_accepted(await draft(), spec, prover, attempt)
     except FactError as error:
         attempt.status, attempt.reason = Status.ERROR, error.line
         raise
@@ -132,20 +133,50 @@ async def _attempt(
     return accepted
 
 
+async def _first_accepted(
+    candidates: tuple[ToolSource, ...], spec: ToolSpec, prover: Prover, attempt: Attempt
+) -> Accepted | None:
+    """Prove candidates until one is accepted; if none is, record the one for which most examples hold."""
+    best: Attempt | None = None
+    for candidate in candidates:
+        attempt.source, attempt.verdicts = candidate.text, []
+        attempt.failures, attempt.reason = (), ""
+        if accepted := await prover.prove(candidate, spec, attempt):
+            return accepted
+        if best is None or _holding(attempt) > _holding(best):
+            best = replace(attempt)
+    if best is not None:
+        attempt.source, attempt.verdicts = best.source, best.verdicts
+        attempt.failures, attempt.reason = best.failures, best.reason
+    return None
+
+
+def _holding(attempt: Attempt) -> int:
+    return sum(verdict.holds for verdict in attempt.verdicts)
+
+
 async def _ask(
     provider: Provider, prompt: Prompt, spec: ToolSpec, emit: Listener, attempt: Attempt
-) -> ToolSource | None:
-    """Ask a model for a candidate; if its answer has none, record why in the attempt and return None."""
+) -> tuple[ToolSource, ...]:
+    """Ask a model for candidates; if its answer has none, record why in the attempt."""
     stop = await _listen(prompt, provider, emit, attempt)
+    if stop == "refused":
+        answered = one_line(attempt.text, 200).rstrip(".")
+        raise GenerationFailed(
+            f"{attempt.model} declined to write {spec.name}{f': {answered}' if answered else ''}.",
+            hint="Reword the description, or name another model with --model.",
+        )
     extracted = extract(attempt.text, spec.name)
-    attempt.source = extracted.source.text
-    _stop_unless_whole(spec, attempt, stop, cut=extracted.problem == "cut")
-    if extracted.problem is None:
-        return extracted.source
+    if stop not in _CUT and extracted.problem is None:
+        return extracted.sources
     emit(PhaseChanged("checking"))
-    attempt.reason = _PROBLEMS[extracted.problem].format(name=spec.name)
+    attempt.source = extracted.sources[0].text if extracted.sources else ""
+    if stop in _CUT:
+        attempt.reason = f"The answer was cut off after {len(attempt.text):,} characters: {_CUT[stop]}."
+    elif extracted.problem:
+        attempt.reason = _PROBLEMS[extracted.problem].format(name=spec.name)
     attempt.status, attempt.failures = Status.ERROR, (attempt.reason,)
-    return None
+    return ()
 
 
 async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: Attempt) -> str:
@@ -177,18 +208,3 @@ async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: A
         attempt.text = "".join(parts)
         await stream.aclose()
     return stop
-
-
-def _stop_unless_whole(spec: ToolSpec, attempt: Attempt, stop: str, *, cut: bool) -> None:
-    if stop == "refused":
-        answered = one_line(attempt.text, 200).rstrip(".")
-        raise GenerationFailed(
-            f"{attempt.model} declined to write {spec.name}{f': {answered}' if answered else ''}.",
-            hint="Reword the description, or name another model with --model.",
-        )
-    if cut or stop in ("length", "cut"):
-        why = "its length limit was reached" if stop == "length" else "the stream ended early"
-        raise GenerationFailed(
-            f"The text of {spec.name} was cut off: {why} after {len(attempt.text)} characters.",
-            hint="Run the cell again, or ask for less in one tool.",
-        )

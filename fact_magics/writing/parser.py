@@ -1,8 +1,8 @@
-"""Extract a module's source from a model's answer.
+"""Extract the modules that a model's answer holds.
 
-The prompt asks for one fenced Python block. But an answer may have no fences; fences of tildes; longer or
-indented fences; fences inside docstrings; several blocks; interpreter prompts; the model's thinking; a byte
-order mark; or smart quotes.
+The prompt asks for one fenced Python block. But an answer may have no fences, or fences that are never
+opened, never closed, doubled, indented, or followed by text; fences inside docstrings; several blocks;
+interpreter prompts; the model's thinking; commands of a notebook; invisible characters; or smart quotes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fact_magics.signature.purity import bound_names
 from fact_magics.signature.source import ToolSource
@@ -18,9 +20,12 @@ from fact_magics.signature.source import ToolSource
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-Problem = Literal["empty", "no-code", "cut", "no-function"]
+Problem = Literal["empty", "no-code", "no-function"]
 
-_FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)$")
+# Text before the marks is a bullet, a token of the model, or the last line of the code that the fence closes.
+_FENCE = re.compile(
+    r"(?P<before>[^`]*?)(?:`{3,}|~{3,})(?P<info>[^`~]*)|[ \t]*</?(?:code|python|tool_code)>.*"
+)
 # Only at the start of a line, because prose and code may mention these tags.
 _THINKING = re.compile(r"^[ \t]*<(think|thinking)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE | re.MULTILINE)
 _CODE_LINE = re.compile(
@@ -28,16 +33,24 @@ _CODE_LINE = re.compile(
     r"|\w+ = |\"\"\"|''')",
     re.MULTILINE,
 )
+_MODULE_LINE = re.compile(r"import |from |def |async def |class |@|>>> ")
 # A line with a quotation mark does not match, because it may look like a comment but end a string.
 _EMPTY_LINE = re.compile(r"\s*(?:#[^'\"]*)?")
+_COMMAND = re.compile(r"([ \t]*)[%!]{1,2}[ \t]*\w")  # of a notebook
+_TOKEN = re.compile(r"<\|[^|<>\n]{1,40}\|>|</s>|<end_\w+>")  # of a model
 # Limits of the work on one text, because a model's text may be hostile.
-_MOST_BLOCKS = 50
 _MOST_FENCES = 40
 _MOST_THOUGHTS = 50
 _MOST_STARTS = 10
 _MOST_PARSED = 2_000_000
+_MOST_MENDED = 100
+_MOST_MODULES = 8
 _PYTHON_INFO = ("", "python", "python3", "py", "py3")
-_SMART = str.maketrans({"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'", "\u00a0": " "})
+_INVISIBLE = {
+    **dict.fromkeys([0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)]),
+    **dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " "),
+}
+_SMART = str.maketrans({"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'"})
 _DEFINITIONS = (
     ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef,
     ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign,
@@ -46,50 +59,34 @@ _DEFINITIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """The module that was found in a model's text; with a `problem`, the module may be partial or empty.
+    """The modules that were found in a model's text, the likeliest one first.
 
-    The problems: ``empty`` (there is no text), ``no-code`` (there is only prose), ``cut`` (a fence or the
-    code is not closed), ``no-function`` (the code has no function with the requested name).
+    Without a `problem` there is at least one. If none parses and defines the function, the only module is
+    one that does not parse. The problems: ``empty`` (there is no text), ``no-code`` (there is only prose),
+    ``no-function`` (there is code, which is given, but it has no function with the requested name).
     """
 
-    source: ToolSource
+    sources: tuple[ToolSource, ...]
     problem: Problem | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    info: str
-    source: ToolSource
-    closed: bool
+class _Span(NamedTuple):
+    """The lines from `start` up to `end`, and the part of the next line that still belongs to them."""
+
+    start: int
+    end: int
+    rest: str = ""
 
 
 def extract(text: str, name: str) -> Extracted:
-    """Find the module that defines `name` in a model's answer."""
+    """Find the modules in a model's answer that define `name`."""
     cleaned = text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "").replace("\x00", "")
     cleaned = _without_thinking(cleaned)
     if not cleaned.strip():
-        return Extracted(ToolSource("", name), "empty")
-    blocks = list(_blocks(cleaned, name))
-    candidates = [block for block in blocks if block.info in _PYTHON_INFO]
-    if not blocks:
-        return _unfenced(cleaned, name)
-    if not candidates:
-        return Extracted(ToolSource("", name), "no-code" if blocks[-1].closed else "cut")
-    for block in reversed(candidates):
-        source = _repaired(block.source)
-        if source.defines_tool:
-            helpers = [_repaired(other.source) for other in candidates if other is not block]
-            return Extracted(_with_helpers(source, helpers), None if block.closed else "cut")
-    if not candidates[-1].closed:
-        return Extracted(candidates[-1].source, "cut")
-    # If a block defines the function but does not parse, the checks report the error later.
-    named = any(_names_function(block.source.text, name) for block in candidates)
-    longest = max(candidates, key=lambda block: len(block.source.text))
-    return Extracted(_repaired(longest.source), None if named else "no-function")
-
-
-def _names_function(text: str, name: str) -> bool:
-    return re.search(rf"\bdef\s+{re.escape(name)}\b", text) is not None
+        return Extracted((), "empty")
+    answer = _Answer(cleaned.split("\n"), name)
+    modules = answer.modules()
+    return Extracted(modules) if modules else answer.nearest()
 
 
 def _without_thinking(text: str) -> str:
@@ -102,81 +99,152 @@ def _without_thinking(text: str) -> str:
     return text
 
 
-def _blocks(text: str, name: str) -> Iterator[_Block]:
-    lines = text.split("\n")
-    fences = [(index, match) for index, line in enumerate(lines) if (match := _FENCE.match(line))]
-    end = -1
-    found = 0
-    for position, (start, opening) in enumerate(fences):
-        if start <= end:
-            continue
-        if found == _MOST_BLOCKS:
-            return
-        found += 1
-        marks, indent = opening["marks"], opening["indent"]
-        ends = [
-            index
-            for index, match in fences[position + 1 :][:_MOST_FENCES]
-            if match["marks"].startswith(marks) and not match["info"].strip()
-        ]
-        end, source = _closing(lines, start + 1, ends, indent, name)
-        info = opening["info"].strip().split(" ")[0].strip("{}.").lower()
-        yield _Block(info, source, closed=bool(ends))
+class _Answer:
+    """The lines of an answer, and the fences among them."""
 
+    def __init__(self, lines: Sequence[str], name: str) -> None:
+        self._lines = lines
+        self._name = name
+        self._left = _MOST_PARSED  # characters that may still be searched and parsed
+        self._read: dict[_Span, ToolSource] = {}
+        found = [(at, match) for at, line in enumerate(lines) if (match := _FENCE.fullmatch(line))]
+        self._fences = dict(found[:_MOST_FENCES])
 
-def _closing(
-    lines: list[str], start: int, ends: Sequence[int], indent: str, name: str
-) -> tuple[int, ToolSource]:
-    """Find the end of a block: the first closing fence that is not inside a string literal."""
+    def modules(self) -> tuple[ToolSource, ...]:
+        """Return the modules that parse and define the function."""
+        found = self._blocks()
+        for span in self._gaps:
+            if not any(one.start < span.end and span.start < one.end for one in found):
+                found |= self._run(span)
+        helpers = [self._repaired(span) for span in self._gaps if self._is_python(span)]
+        modules = [_with_helpers(source, helpers) for source in found.values()]
+        distinct = {module.text: module for module in modules}
+        return tuple(islice(distinct.values(), _MOST_MODULES))
 
-    def up_to(end: int) -> ToolSource:
-        return ToolSource("\n".join(line.removeprefix(indent) for line in lines[start:end]) + "\n", name)
+    @cached_property
+    def _gaps(self) -> list[_Span]:
+        """The lines before, between and after the fences."""
+        edges = [-1, *self._fences, len(self._lines)]
+        return [_Span(start + 1, end) for start, end in pairwise(edges)]
 
-    for end in ends:
-        source = up_to(end)
-        if source.tree is not None:
-            return end, source
-    end = ends[0] if ends else len(lines)
-    return end, up_to(end)
+    def _blocks(self) -> dict[_Span, ToolSource]:
+        """Find the blocks that begin behind a fence, the last one first: it may correct an earlier one.
 
+        A fence in a docstring does not end a block, because the text before it does not parse.
+        """
+        found: dict[_Span, ToolSource] = {}
+        for gap in reversed(self._gaps):
+            for span in self._spans(gap):
+                if not self._names_tool(span):
+                    continue
+                source = self._repaired(span) if span.end == gap.end else self._source(span)
+                if source.defines_tool:
+                    found = {one: module for one, module in found.items() if one.start > span.end}
+                    found[span] = source
+                    break
+        return found
 
-def _unfenced(text: str, name: str) -> Extracted:
-    """Read text without fences: find the longest run of lines that parses and defines the function."""
-    whole = _repaired(ToolSource(text, name))
-    if whole.defines_tool:
-        return Extracted(whole)
-    lines = text.split("\n")
-    starts = [i for i, line in enumerate(lines) if re.match(r"import |from |def |async def |class |@", line)]
-    left = _MOST_PARSED
-    for start in starts[:_MOST_STARTS]:
-        end = len(lines)
-        while end > start:
-            source = ToolSource("\n".join(lines[start:end]) + "\n", name)
-            left -= len(source.text)
-            if left < 0 or f"def {name}" not in source.text:
+    def _spans(self, gap: _Span) -> Iterator[_Span]:
+        """Yield the spans that a block may have which begins with a gap.
+
+        They end at a fence, or with the text before its marks. Beyond the first fence they go on only if that
+        fence may be inside a string.
+        """
+        text = self._text(gap)
+        is_in_string = '"""' in text or "'''" in text
+        for end in [*self._fences, len(self._lines)]:
+            if end == gap.end or (end > gap.end and is_in_string):
+                before = (self._fences[end]["before"] or "") if end in self._fences else ""
+                if before.strip():
+                    yield _Span(gap.start, end, before)
+                yield _Span(gap.start, end)
+
+    def _run(self, span: _Span) -> dict[_Span, ToolSource]:
+        """Find the longest run of lines amid prose that parses and defines the function."""
+        starts = [at for at in range(span.start, span.end) if _MODULE_LINE.match(self._lines[at])]
+        for start in starts[:_MOST_STARTS]:
+            end = span.end
+            while end > start:
+                run = _Span(start, end)
+                if not self._names_tool(run):
+                    break
+                source = self._source(run)
+                if source.defines_tool:
+                    after = next(filter(str.strip, self._lines[end : span.end]), "")
+                    # An indented line belongs to the function, which would lose its end.
+                    return {} if after[:1].isspace() else {run: source}
+                # Text that includes the line of the error can't parse.
+                failed = source.parsed.lineno if isinstance(source.parsed, SyntaxError) else 0
+                end = min(end - 1, start + (failed or 0) - 1)
+                # Removing only blank lines or comments would not help either.
+                while end > start and _EMPTY_LINE.fullmatch(self._lines[end - 1]):
+                    end -= 1
+        return {}
+
+    def nearest(self) -> Extracted:
+        """Return code that does not parse, so that the checks report the error, or another function's."""
+        blocks = [self._repaired(span) for span in self._gaps if self._is_python(span)]
+        if not blocks:
+            starts = (at for at, line in enumerate(self._lines) if _MODULE_LINE.match(line))
+            blocks = [self._repaired(_Span(at, len(self._lines))) for at in islice(starts, 1)]
+        if not blocks:
+            return Extracted((), "no-code")
+        names = re.compile(rf"\bdef\s+{re.escape(self._name)}\b")
+        naming = [block for block in blocks if names.search(block.text)]
+        longest = max(naming or blocks, key=lambda block: len(block.text))
+        return Extracted((longest,), None if naming else "no-function")
+
+    def _is_python(self, span: _Span) -> bool:
+        """Tell whether a span with text in it begins behind a fence for Python."""
+        fence = self._fences.get(span.start - 1)
+        if fence is None or not self._text(span).strip():
+            return False
+        return (fence["info"] or "").strip().split(" ")[0].strip("{}.").lower() in _PYTHON_INFO
+
+    def _names_tool(self, span: _Span) -> bool:
+        text = self._text(span)
+        self._left -= len(text)
+        return self._left > 0 and f"def {self._name}" in text
+
+    def _text(self, span: _Span) -> str:
+        return "\n".join([*self._lines[span.start : span.end], span.rest]) + "\n" * bool(span.rest)
+
+    def _source(self, span: _Span) -> ToolSource:
+        return ToolSource(self._text(span), self._name)
+
+    def _repaired(self, span: _Span) -> ToolSource:
+        """Return a source without what models add to code, if it parses only without it."""
+        if span not in self._read:
+            self._read[span] = self._repair(self._source(span))
+        return self._read[span]
+
+    def _repair(self, source: ToolSource) -> ToolSource:
+        repaired = source
+        for repair in (_dedented, self._mended, _without_prompts, _without_tokens, _with_plain_quotes):
+            if repaired.tree is not None:
+                return repaired
+            if self._left < 0:
                 break
-            if source.defines_tool:
-                return Extracted(source)
-            # Text that includes the line of the error can't parse.
-            failed = source.parsed.lineno if isinstance(source.parsed, SyntaxError) else 0
-            end = min(end - 1, start + (failed or 0) - 1)
-            # Removing only blank lines or comments would not help either.
-            while end > start and _EMPTY_LINE.fullmatch(lines[end - 1]):
-                end -= 1
-    if starts and _names_function(text, name):
-        return Extracted(ToolSource("\n".join(lines[starts[0] :]) + "\n", name), "cut")
-    return Extracted(ToolSource("", name), "no-function" if starts else "no-code")
+            repaired = ToolSource(repair(repaired.text), self._name)
+            self._left -= len(repaired.text)
+        return source if repaired.tree is None else repaired
 
-
-def _repaired(source: ToolSource) -> ToolSource:
-    """Correct a source that does not parse: remove prompts and indentation, replace smart quotes."""
-    if source.tree is not None:
-        return source
-    text = source.text
-    for changed in (_without_prompts(text), text.translate(_SMART), _dedented(text)):
-        if changed != text and (repaired := ToolSource(changed, source.name)).tree is not None:
-            return repaired
-    return source
+    def _mended(self, text: str) -> str:
+        """Replace invisible characters, and remove a notebook's commands, in lines that do not parse."""
+        lines = text.split("\n")
+        for _ in range(_MOST_MENDED):
+            self._left -= len(text)
+            fault = ToolSource("\n".join(lines), self._name).parsed
+            if not isinstance(fault, SyntaxError) or not fault.lineno or self._left < 0:
+                break
+            at = min(fault.lineno, len(lines)) - 1
+            line = lines[at]
+            command = _COMMAND.match(line)
+            mended = f"{command[1]}pass" if command else line.translate(_INVISIBLE)
+            if mended == line:
+                break
+            lines[at] = mended
+        return "\n".join(lines)
 
 
 def _without_prompts(text: str) -> str:
@@ -190,6 +258,14 @@ def _dedented(text: str) -> str:
     first = next((line for line in text.split("\n") if line.strip()), "")
     indent = first[: len(first) - len(first.lstrip())]
     return "\n".join(line.removeprefix(indent) for line in text.split("\n"))
+
+
+def _without_tokens(text: str) -> str:
+    return _TOKEN.sub("", text)
+
+
+def _with_plain_quotes(text: str) -> str:
+    return text.translate(_SMART)
 
 
 def _with_helpers(source: ToolSource, others: Sequence[ToolSource]) -> ToolSource:

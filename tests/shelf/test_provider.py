@@ -66,9 +66,9 @@ class TestAnswer:
         """What the cell reads from the answer is the tool, renamed, with no line for the search."""
         found = extract(text_of(await ask(provider, spec_of("make_slug", SLUG))), "make_slug")
         assert found.problem is None
-        assert "def make_slug(" in found.source.text
-        assert "slugify" not in found.source.text
-        assert "# needs" not in found.source.text
+        assert "def make_slug(" in found.sources[0].text
+        assert "slugify" not in found.sources[0].text
+        assert "# needs" not in found.sources[0].text
 
     async def test_is_the_same_again(self, provider: ShelfProvider) -> None:
         """One request has one answer, also after the provider was closed and asked anew."""

@@ -60,6 +60,46 @@ def test_what_is_wrong_is_told_in_a_sentence(source, told):
     assert all(len(line) < 1_000 for line in said.splitlines())
 
 
+@pytest.mark.parametrize(
+    "guarded",
+    [
+        "try:\n    import nosuchpackage as json\nexcept ImportError:\n    import json\n",
+        "try:\n    import nosuchpackage\nexcept (ValueError, ModuleNotFoundError):\n    nosuchpackage = None\n",
+        "try:\n    import nosuchpackage\nexcept:\n    pass\n",
+        "from contextlib import suppress\nwith suppress(ImportError):\n    import nosuchpackage\n",
+        "import contextlib\nwith contextlib.suppress(ImportError):\n    import nosuchpackage\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from nosuchpackage import Thing\n",
+        "import typing\nif typing.TYPE_CHECKING:\n    from . import Thing\n",
+        "import sys\nif sys.version_info >= (3, 11):\n    import tomllib\nelse:\n    import nosuchpackage as tomllib\n",
+        "import sys\nif sys.platform == 'plan9':\n    import nosuchpackage\n",
+        "if __name__ == '__main__':\n    import nosuchpackage\n    print(f(int(input())))\n    exit()\n",
+        "if False:\n    import nosuchpackage\n",
+        "def quit(n: int) -> int:\n    return n\n\nquit(1)\n",
+    ],
+)
+def test_what_a_source_guards_is_judged_by_running_it(guarded):
+    assert failures(guarded + "\n" + GOOD) == ""
+
+
+@pytest.mark.parametrize(
+    "reached",
+    [
+        "try:\n    import nosuchpackage\nexcept ValueError:\n    pass\n",
+        "try:\n    import nosuchpackage\nfinally:\n    pass\n",
+        "with open('x') as file:\n    import nosuchpackage\n",
+        "if 1 < 2:\n    import nosuchpackage\n",
+        "try:\n    import json\nexcept ImportError:\n    pass\nelse:\n    pass\nimport nosuchpackage\n",
+        "class C:\n    import nosuchpackage\n",
+    ],
+)
+def test_an_import_that_nothing_guards_is_refused(reached):
+    assert "not installed" in failures(reached + "\n" + GOOD)
+
+
+def test_a_source_of_many_levels_is_checked():
+    assert failures("x = f" + ".real" * 900 + "\n" + GOOD) == ""
+
+
 def test_examples_that_don_t_fit_the_signature_are_told_before_anything_runs():
     assert "f(1, 2)" in failures(GOOD, ">>> f(1, 2)\n3\n")
 

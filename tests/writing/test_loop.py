@@ -117,26 +117,80 @@ async def test_no_more_is_asked_than_attempts(ask, server):
     assert error.details == ("double(2) should give 4, but gave 6",)
 
 
-@pytest.mark.parametrize(
-    ("script", "reason"),
-    [
-        (lambda s: s.refuses("I can't"), "declined"),
-        (lambda s: s.reply(f"```python\n{GOOD}", stop_reason="max_tokens"), "cut off"),
-        (lambda s: s.breaks(f"```python\n{GOOD}```\n", "cut"), "cut off"),
-        (lambda s: s.reply(f"```python\n{GOOD[:40]}"), "cut off"),
-    ],
-)
-async def test_a_refusal_and_a_cut_end_the_work_at_once_with_the_text_kept(ask, server, script, reason):
-    script(server)
+async def test_a_refusal_ends_the_work_at_once_with_the_text_kept(ask, server):
+    server.refuses("I can't")
     server.writes(GOOD)
     error, _, [attempt] = await ask()
     assert isinstance(error, GenerationFailed)
     assert len(server.requests) == 1
-    assert reason in attempt.reason
+    assert "declined" in attempt.reason
     assert attempt.reason == error.line
     assert attempt.status is Status.ERROR
     assert attempt.text
     assert len(error.line.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (lambda s: s.reply(f"```python\n{GOOD}", stop_reason="max_tokens"), "its length limit was reached"),
+        (
+            lambda s: s.reply(f"```python\n{GOOD}```\nAnd", stop_reason="max_tokens"),
+            "its length limit was reached",
+        ),
+        (lambda s: s.breaks(f"```python\n{GOOD}```\n", "cut"), "the stream ended early"),
+    ],
+)
+async def test_an_answer_that_was_cut_off_spends_one_attempt(ask, server, script, reason):
+    script(server)
+    server.writes(GOOD)
+    accepted, _, [cut, _] = await ask()
+    assert accepted.attempt.number == 2
+    assert "cut off" in cut.reason
+    assert reason in cut.reason
+    assert cut.status is Status.ERROR
+    assert cut.text
+    assert cut.source
+    assert reason in server.requests[1].text
+
+
+async def test_an_answer_that_stops_in_the_middle_is_told_what_does_not_parse(ask, server):
+    server.reply(f"```python\n{GOOD[:-4]}(")
+    server.writes(GOOD)
+    accepted, _, [stopped, _] = await ask()
+    assert accepted.attempt.number == 2
+    assert "does not parse" in stopped.reason
+    assert "ended early" not in server.requests[1].text
+
+
+async def test_half_an_emoji_is_sent_as_a_replacement_character(ask, server):
+    server.reply("```python\ndef double(n: int) -> str:\n    return '\\ud83d'\n```")
+    server.writes(GOOD)
+    accepted, _, [failed, _] = await ask(BODY.replace("Double", "Double \ud83d\ude00 \ud83d"))
+    assert accepted.attempt.number == 2
+    assert failed.failures
+    assert "\U0001f600 \ufffd" in server.requests[0].text
+
+
+async def test_the_examples_choose_among_the_modules_of_an_answer(ask, server):
+    bad = GOOD.replace("2 *", "3 *")
+    for first, second in ((GOOD, bad), (bad, GOOD)):
+        server.reply(f"```python\n{first}```\nOr:\n```python\n{second}```\n")
+        accepted, _, [attempt] = await ask()
+        assert accepted.source.text == attempt.source == GOOD
+        assert all(verdict.holds for verdict in attempt.verdicts)
+        assert attempt.failures == ()
+        assert attempt.reason == ""
+
+
+async def test_of_several_modules_that_fail_the_best_is_told(ask, server):
+    better, worse = GOOD.replace("2 *", "3 *"), GOOD.replace("2 *", "3 *").replace("n < 0", "n < -99")
+    for first, second in ((better, worse), (worse, better)):
+        server.reply(f"```python\n{first}```\nOr:\n```python\n{second}```\n")
+        error, _, [attempt] = await ask(attempts=1)
+        assert isinstance(error, GenerationFailed)
+        assert attempt.source == better
+        assert len(attempt.failures) == len(error.details) == 1
 
 
 async def test_expected_values_are_not_told_to_the_process_but_to_the_model_only(ask, server):

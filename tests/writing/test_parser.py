@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 from contextlib import contextmanager
 
 import pytest
@@ -38,28 +39,96 @@ def fenced(code: str, mark: str = "```", info: str = "python") -> str:
         fenced(
             "\n".join([">>> def f(x: int) -> int:", '...     """Double."""', "...     return x * 2"]) + "\n"
         ),
-        fenced(CODE.replace('"""', "\u201d\u201d\u201d").replace("\u201d\u201d\u201d", '"""')),
+        fenced(CODE).replace('"""', "\u201d\u201d\u201d"),
+        f"Thought: easy.\nCode:\n```py\n{CODE}```<end_code>",
+        f"```python\n{CODE}```<|im_end|>",
+        f"```python\n{CODE}``` That is all.",
+        f"```python\n{CODE.rstrip()}```\n",
+        f"```python\n{CODE.rstrip()}``` Done.\n",
+        f"- ```python\n{textwrap.indent(CODE, '  ')}  ```\n",
+        f"1. Here: ```python\n{textwrap.indent(CODE, '   ')}   ```\nDone.",
+        f"<|channel|>final<|message|>```python\n{CODE}```",
+        f"{CODE.rstrip()}<|im_end|>",
+        f"Sure:\n```python\n{CODE.rstrip()}</s>",
+        f"<code>\n{CODE}</code>",
+        f"```python\n{CODE}",
+        f"```python\n{CODE}\nIt doubles the number.",
+        f"Here it is:\n{CODE}```\nIt doubles.",
+        f"```python\n```python\n{CODE}```\n```",
+        f"```\n```\n{CODE}```\n",
+        f"~~~\n~~~python\n{CODE}~~~\n",
+        fenced(CODE, info="{.python .numberLines}"),
+        fenced(CODE, info="tool_code"),
+        fenced("print(1)\n", info="") + CODE,
+        fenced("%pip install numpy\n!pip install x\n%%time\n" + CODE),
+        fenced(CODE.replace("return ", "return\u200b ")),
+        fenced(CODE.replace("x * 2", "x\u2060 * 2\u200f")),
+        fenced(CODE.replace("return ", "return\u3000")),
+        fenced(CODE.replace("    ", "\u00a0" * 4)),
+        "\u200b" + CODE,
+        f"- ```python\n{textwrap.indent(CODE.rstrip(), '  ')}\u200b<|im_end|>",
     ],
 )
 def test_the_function_is_found_whatever_surrounds_it(text):
     found = extract(text, "f")
     assert found.problem is None
     namespace: dict = {}
-    exec(found.source.text, namespace)  # noqa: S102 - the source stands above
+    exec(found.sources[0].text, namespace)  # noqa: S102 - the source stands above
     assert namespace["f"](21) == 42
     assert namespace["f"].__doc__ == "Double."
 
 
 def test_a_fence_inside_a_docstring_does_not_end_the_block():
     code = 'def f(x: int) -> int:\n    """Double.\n\n    ```\n    f(2)\n    ```\n    """\n    return x * 2\n'
-    assert extract(fenced(code), "f").source.text == code
+    assert extract(fenced(code), "f").sources[0].text == code
 
 
 def test_smart_quotes_are_mended_only_where_the_code_does_not_parse():
     broken = "def f(x: str) -> str:\n    return x + \u201c!\u201d\n"
-    assert '"!"' in extract(fenced(broken), "f").source.text
+    assert '"!"' in extract(fenced(broken), "f").sources[0].text
     meant = 'def f(x: str) -> str:\n    return x.strip("\u201c\u201d")\n'
-    assert extract(fenced(meant), "f").source.text == meant
+    assert extract(fenced(meant), "f").sources[0].text == meant
+
+
+def test_invisible_characters_and_commands_in_text_that_parses_are_left():
+    meant = (
+        'def f(x: str) -> str:\n    """\n    %pip install x\n    """\n    return x.strip("\u200b\u3000")\n'
+    )
+    assert extract(fenced(meant), "f").sources[0].text == meant
+    broken = meant.replace("return ", "return\u200b ")
+    assert extract(fenced(broken), "f").sources[0].text.count("%pip install x") == 1
+
+
+def test_every_module_that_defines_the_function_is_found_the_last_one_first():
+    first, second = CODE, CODE.replace("x * 2", "x + x")
+    for text in (
+        fenced(first) + "Or better:\n" + fenced(second),
+        fenced(first) + "Or better:\n\n" + second,
+        f"```python\n{first}```python\n{second}```",
+    ):
+        found = extract(text, "f")
+        assert [source.text.strip() for source in found.sources] in (
+            [second.strip(), first.strip()],
+            [first.strip(), second.strip()],
+        )
+    assert len(extract(fenced(first) + fenced(first), "f").sources) == 1
+
+
+def test_a_function_that_a_docstring_shows_is_not_a_module():
+    code = (
+        'def f(x: int) -> int:\n    """Double.\n\n    ```python\n    def f(x: int) -> int:\n        return x\n'
+        '    ```\n    """\n    return x * 2\n'
+    )
+    assert [source.text for source in extract(fenced(code), "f").sources] == [code]
+
+
+@pytest.mark.parametrize(
+    "text", ["```python\ndef f(x: int) -> int:\n    retu (", "def f(x: int) -> int:\n    return (x"]
+)
+def test_code_that_stops_in_the_middle_is_given_to_the_checks(text):
+    found = extract(text, "f")
+    assert found.problem is None
+    assert found.sources[0].tree is None
 
 
 def test_helpers_in_a_block_of_their_own_are_kept():
@@ -69,12 +138,12 @@ def test_helpers_in_a_block_of_their_own_are_kept():
         + fenced("def f(x: int) -> int:\n    return _double(x)\n")
     )
     namespace: dict = {}
-    exec(extract(text, "f").source.text, namespace)  # noqa: S102 - the source stands above
+    exec(extract(text, "f").sources[0].text, namespace)  # noqa: S102 - the source stands above
     assert namespace["f"](3) == 6
 
 
 def test_usage_after_the_function_is_left_out():
-    source = extract(fenced(CODE) + fenced("print(f(2))\n"), "f").source.text
+    source = extract(fenced(CODE) + fenced("print(f(2))\n"), "f").sources[0].text
     assert "print" not in source
 
 
@@ -88,10 +157,9 @@ def test_usage_after_the_function_is_left_out():
         (fenced("pip install x\n", info="bash"), "no-code"),
         (fenced("def g() -> None: ...\n"), "no-function"),
         (fenced("class f:\n    pass\n"), "no-function"),
-        ("```python\n" + CODE, "cut"),
-        ("```python\ndef f(x: int) -> int:\n    retu", "cut"),
-        ("```pyth", "cut"),
-        ("def f(x: int) -> int:\n    return (x", "cut"),
+        ("```pyth", "no-code"),
+        ("```python\nimport re\n\ndef g(", "no-function"),
+        ("<think>def f(): pass</think>", "empty"),
     ],
 )
 def test_what_is_missing_is_said(text, problem):
@@ -101,11 +169,11 @@ def test_what_is_missing_is_said(text, problem):
 def test_code_that_does_not_parse_is_left_for_the_checks_to_explain():
     found = extract(fenced("def f(x: int) -> int:\n    return x *\n"), "f")
     assert found.problem is None
-    assert "return x *" in found.source.text
+    assert "return x *" in found.sources[0].text
 
 
 def test_hostile_text_of_many_fences_ends_soon():
-    assert extract("```\n" * 20_000 + "def f(", "f").source is not None
+    assert extract("```\n" * 20_000 + "def f(", "f").sources
 
 
 @contextmanager
@@ -122,7 +190,7 @@ def test_unfenced_text_is_parsed_a_few_times_only(bad, monkeypatch):
     text = "import os\nimport re\n\n" + CODE + "\n" + bad + "\n" + "# more of it\n" * 200
     with counting(monkeypatch, parsed):
         found = extract(text, "f")
-    assert found.source.text.strip().endswith("return x * 2")
+    assert found.sources[0].text.strip().endswith("return x * 2")
     assert sum(parsed) < 20 * len(text)
 
 
@@ -131,7 +199,7 @@ def test_hostile_unfenced_text_is_parsed_up_to_a_bound(monkeypatch):
     text = CODE + "try:\n" + "    x = 1\n" * 2_000
     with counting(monkeypatch, parsed):
         found = extract(text, "f")
-    assert found.problem == "cut"
+    assert found.sources[0].tree is None
     assert sum(parsed) < 2_500_000
 
 
@@ -149,4 +217,4 @@ def test_code_that_names_the_tags_of_thinking_is_left_as_it_is(code, before):
     for text in (before + fenced(code), before + code):
         found = extract(text, "f")
         assert found.problem is None
-        assert found.source.text.strip() == code.strip()
+        assert found.sources[0].text.strip() == code.strip()
