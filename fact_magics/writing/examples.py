@@ -66,7 +66,7 @@ def read_body(body: str, name: str) -> Body:
             f"The cell has {len(body):,} characters; the limit is {_MAX_BODY:,}.",
             hint="Describe the tool in fewer words.",
         )
-    text, blocks = _split(body)
+    text, blocks = _split(body, name)
     if not blocks:
         _refuse_lost_prompts(text, name)
     return Body(text, tuple(_example(block, name) for block in blocks))
@@ -96,13 +96,17 @@ def _is_example(line: str, following: str) -> bool:
         return False
 
 
-def _split(body: str) -> tuple[str, list[_Block]]:
+def _split(body: str, name: str) -> tuple[str, list[_Block]]:
+    inside = re.compile(rf">>>[ \t]*(?:await )?{re.escape(name)}[ \t]*\(")
     prose: list[str] = []
     blocks: list[_Block] = []
     lines = body.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     index = 0
     while index < len(lines):
         if not _ANY_PROMPT.match(lines[index]):
+            if inside.search(lines[index]):
+                hint = "Write nothing before >>>, and the expected value on the next line."
+                raise _refuse(index + 1, lines[index], "an example must begin its line", hint)
             prose.append(lines[index])
             index += 1
             continue

@@ -213,6 +213,38 @@ class TestRefusals:
         with pytest.raises(CellError, match=r"looks the same, but one of them contains U\+0430"):
             read_body(">>> p\u0430rse(1)\n1", "parse")
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "* >>> f('a')",
+            "- >>> f('a')",
+            "1. >>> f('a')",
+            "> >>> f('a')",
+            "# >>> f('a')",
+            "`>>> f('a')`",
+            "Example: >>> f('a') gives 'a'",
+            "For instance >>>f('a')",
+            "| >>> await f('a') | 'a' |",
+        ],
+    )
+    @pytest.mark.parametrize("more", ["", "\n\n>>> f('b')\n'b'\n"])
+    def test_an_example_behind_other_text_is_refused(self, line, more):
+        with pytest.raises(CellError, match="Line 3: an example must begin its line") as caught:
+            read_body(f"Do it.\n\n{line}\n  'a'{more}", "f")
+        assert caught.value.details == (line,)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "Print >>> g('a') first.",
+            "Shift: a >>> b",
+            "Say `>>>` or `>>> ` before it.",
+            ">>> f('a')\n'>>> f(1)'",
+        ],
+    )
+    def test_other_text_with_three_arrows_is_no_example_behind_text(self, body):
+        read_body(body, "f")
+
     def test_the_line_is_that_of_the_cell(self):
         with pytest.raises(CellError, match="Line 6:"):
             read_body("Prose.\n\n>>> f(1)\n1\n\n>>> f(x)\n1", "f")
