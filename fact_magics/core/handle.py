@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Self
 
-from fact_magics.text import inert
+from fact_magics.errors import SignatureError
+from fact_magics.text import inert, quoted
 
 if TYPE_CHECKING:
     import inspect
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.running import Runner
     from fact_magics.tool import ToolMetadata, ToolVersion
+
+
+# Anthropic's and OpenAI's APIs accept these names of tools and of properties.
+_OFFERED_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 class Tool:
@@ -49,6 +55,10 @@ class Tool:
     @property
     def __signature__(self) -> inspect.Signature:
         return self._loaded.signature.inspect_signature()
+
+    @property
+    def __annotations__(self) -> dict[str, Any]:  # type: ignore[override]  # for typing.get_type_hints
+        return self._loaded.signature.annotations()
 
     @property
     def loaded(self) -> LoadedTool:
@@ -118,13 +128,29 @@ class Tool:
         return self._loaded.signature.json_schema()
 
     def to_anthropic(self) -> dict[str, Any]:
-        """Return the tool's definition for Anthropic's Messages API."""
-        return {"name": self.name, "description": self._description, "input_schema": self.json_schema()}
+        """Return the tool's definition for Anthropic's Messages API.
+
+        Raises
+        ------
+        SignatureError
+            The API refuses the name of the tool or of a parameter.
+        """
+        return {"name": self.name, "description": self._description, "input_schema": self._offered_schema()}
 
     def to_openai(self) -> dict[str, Any]:
-        """Return the tool's definition for OpenAI's chat API."""
-        function = {"name": self.name, "description": self._description, "parameters": self.json_schema()}
+        """Return the tool's definition for OpenAI's chat API; the errors are those of `to_anthropic`."""
+        function = {"name": self.name, "description": self._description, "parameters": self._offered_schema()}
         return {"type": "function", "function": function}
+
+    def _offered_schema(self) -> dict[str, Any]:
+        schema = self.json_schema()
+        for name in (self.name, *schema["properties"]):
+            if not _OFFERED_NAME.fullmatch(name):
+                raise SignatureError(
+                    f"{self.name} can't be offered to a model, because APIs refuse the name {quoted(name)}.",
+                    hint="Names must have at most 64 ASCII letters, digits and underscores.",
+                )
+        return schema
 
     @property
     def _description(self) -> str:

@@ -17,6 +17,7 @@ from pydantic_core import core_schema as cs
 
 from fact_magics.errors import InvalidInput, InvalidResult, did_you_mean
 from fact_magics.signature.classes import Default, default_json
+from fact_magics.signature.runtime import runtime_type
 from fact_magics.signature.vocabulary import PATH, Mode, Type
 from fact_magics.text import one_line, plural
 from fact_magics.values import ValueTypeError, WireError, brief, decode_result, encode, encode_call, normalise
@@ -82,6 +83,11 @@ class Signature:
             lambda type_: _BUILTINS.get(type_.text, _Written(type_.text)),
             lambda default: default.value if default.literal else _Written(default.source),
         )
+
+    def annotations(self) -> dict[str, Any]:
+        """Return the types of the parameters by name, and that of the result as ``return``."""
+        types = {parameter.name: parameter.type for parameter in self.parameters}
+        return {name: runtime_type(type_) for name, type_ in (*types.items(), ("return", self.returns))}
 
     def _inspected(
         self, annotation: Callable[[Type], Any], default: Callable[[Default], Any]

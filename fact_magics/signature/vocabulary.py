@@ -11,6 +11,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic_core import CoreSchema
@@ -201,9 +202,13 @@ class Container(Type):
             return {"type": "object", **({"additionalProperties": schemas[1]} if schemas[1] else {})}
         if self.kind == "tuple" and not self.variadic:
             size = {"minItems": len(schemas), "maxItems": len(schemas)}
-            return {"type": "array", **({"prefixItems": schemas} if schemas else {}), **size}
+            placed = {"prefixItems": schemas} if schemas else {}
+            # Providers refuse an array without items. In it, each item of this tuple fits.
+            distinct = [schema for at, schema in enumerate(schemas) if schema not in schemas[:at]]
+            items = {} if {} in distinct or not distinct else {"anyOf": distinct}
+            return {"type": "array", **placed, "items": distinct[0] if len(distinct) == 1 else items, **size}
         unique = {"uniqueItems": True} if self.kind in ("set", "frozenset") else {}
-        return {"type": "array", **({"items": schemas[0]} if schemas[0] else {}), **unique}
+        return {"type": "array", "items": schemas[0], **unique}
 
     @property
     def json_kinds(self) -> frozenset[str]:
@@ -316,7 +321,7 @@ class Bounded(Type):
                 schema[name] = value
             elif name in SIZE and self.base != Scalar("bytes"):
                 schema[f"{name[:3]}{_SIZE_KEYWORDS[str(kind)]}"] = value
-            elif kind in ("integer", "number"):
+            elif kind in ("integer", "number") and value not in (inf, -inf):
                 schema[_NUMBER_KEYWORDS[name]] = value
         return schema
 

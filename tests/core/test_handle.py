@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import typing
 
 import pytest
 
 from fact_magics import Tool, ToolSpec
 from fact_magics.core.loaded import load
-from fact_magics.errors import FactError, InvalidInput, ToolFailed
+from fact_magics.errors import FactError, InvalidInput, SignatureError, ToolFailed
 from fact_magics.tool import ToolMetadata, ToolVersion
 
 pytestmark = pytest.mark.slow
@@ -92,6 +93,14 @@ async def test_its_schema_is_json_and_says_what_is_required(price):
     assert schema["properties"]["amount"]["description"] == "Before tax."
 
 
+async def test_typing_reads_its_annotations(price):
+    hints = typing.get_type_hints(price)
+    assert hints == price.__annotations__
+    assert hints["amount"] is float
+    assert hints["country"] == typing.Literal["BE", "NL"]
+    assert hints["return"] == dict[str, float]
+
+
 async def test_it_defines_itself_for_agents(price):
     anthropic, openai = price.to_anthropic(), price.to_openai()
     assert anthropic["name"] == "price"
@@ -100,6 +109,20 @@ async def test_it_defines_itself_for_agents(price):
     assert openai["type"] == "function"
     assert openai["function"]["name"] == "price"
     assert openai["function"]["parameters"] == price.json_schema()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"), [("größe", "n"), ("f", "größe"), ("x" * 65, "n"), ("f", "n" * 65)]
+)
+def test_a_name_that_apis_refuse_is_one_line(name, parameter):
+    source = f"def {name}({parameter}: int) -> int:\n    return 1\n"
+    metadata = ToolMetadata("1", name, "1.0.0", "", "", (), (), "", "", False, False, "", "")
+    tool = Tool(load(ToolVersion(metadata, source)), None)  # type: ignore[arg-type]  # nothing is run
+    for define in (tool.to_openai, tool.to_anthropic):
+        with pytest.raises(SignatureError, match="can't be offered to a model") as caught:
+            define()
+        assert "64 ASCII letters" in caught.value.line
+        assert len(caught.value.line.splitlines()) == 1
 
 
 def test_what_help_prints_of_a_hostile_docstring_is_inert():

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Any, Literal, get_type_hints
 from uuid import UUID
 
 import numpy as np
@@ -741,6 +742,60 @@ def f(
         assert row["required"] == ["name"]
         assert set(point["properties"]) == {"x", "y", "tags"}
         json.dumps(schema)
+
+    @pytest.mark.parametrize(
+        ("hint", "items"),
+        [
+            ("list", {}),
+            ("set[Any]", {}),
+            ("tuple", {}),
+            ("tuple[()]", {}),
+            ("tuple[int, int]", {"type": "integer"}),
+            ("tuple[int, str]", {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
+            ("tuple[int, Any]", {}),
+            ("tuple[int, ...]", {"type": "integer"}),
+        ],
+    )
+    def test_every_array_says_what_its_items_are(self, hint, items):
+        schema = taking(hint).json_schema()["properties"]["x"]
+        assert schema["type"] == "array"
+        assert schema["items"] == items
+        nested = taking(f"dict[str, list[{hint}]]").json_schema()["properties"]["x"]
+        assert nested["additionalProperties"]["items"] == schema
+
+    def test_a_bound_at_infinity_bounds_nothing(self):
+        schema = taking("Annotated[float, Field(ge=0, le=float('inf'))]").json_schema()
+        assert schema["properties"]["x"] == {"type": "number", "minimum": 0}
+
+    @pytest.mark.parametrize(
+        ("hint", "expected"),
+        [
+            ("str", str),
+            ("None", type(None)),
+            ("Any", Any),
+            ("list", list[Any]),
+            ("list[int]", list[int]),
+            ("dict[str, list[float]]", dict[str, list[float]]),
+            ("tuple[int, str]", tuple[int, str]),
+            ("tuple[int, ...]", tuple[int, ...]),
+            ("tuple[()]", tuple[()]),
+            ("int | None", int | None),
+            ("Optional[set[str]]", set[str] | None),
+            ("Literal['a', 2]", Literal["a", 2]),
+            ("Annotated[int, Field(ge=0)]", int),
+            ("datetime", datetime),
+            ("Path", Path),
+            ("Colour", Any),
+            ("Row", Any),
+        ],
+    )
+    def test_typing_reads_the_types(self, hint, expected):
+        signature = taking(hint)
+
+        class Tool:
+            __annotations__ = signature.annotations()
+
+        assert get_type_hints(Tool())["x"] == expected
 
     def test_the_skeleton_is_a_body_to_fill_in(self):
         signature = read("def f(text: str, *, sep: str = '-', now: datetime = datetime.now()) -> str: ...")
