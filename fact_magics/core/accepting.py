@@ -115,6 +115,7 @@ class Acceptor:
         status = Status.INTERRUPTED
         try:
             accepted = await write(order.attempts)
+            order.notice = " · ".join(filter(None, (order.notice, *accepted.notes)))
             keeping = asyncio.ensure_future(self._keep(order, accepted))
             try:
                 version = await asyncio.shield(keeping)

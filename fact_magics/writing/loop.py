@@ -13,9 +13,10 @@ from fact_magics.providers.base import Finished, Message, Prompt, Provider, Retr
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import one_line, plural, utc_now, without_surrogates
 from fact_magics.tool import Attempt, Status
+from fact_magics.writing.annotating import Completed, complete
 from fact_magics.writing.parser import extract
 from fact_magics.writing.prompt import RULES, repair_text, request_text
-from fact_magics.writing.proof import shortcomings
+from fact_magics.writing.proof import reject, shortcomings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -104,8 +105,8 @@ async def submit(
         None if the source was not accepted; `shortcomings` of the attempt gives the reason.
     """
 
-    async def written() -> tuple[ToolSource, ...]:
-        return (ToolSource(source, spec.name),)
+    async def written() -> tuple[Completed, ...]:
+        return (Completed(ToolSource(source, spec.name)),)
 
     attempt = Attempt(1, author.provider, author.model, utc_now(), text=source, source=source)
     attempts.append(attempt)
@@ -113,7 +114,7 @@ async def submit(
 
 
 async def _attempt(
-    draft: Callable[[], Awaitable[tuple[ToolSource, ...]]],
+    draft: Callable[[], Awaitable[tuple[Completed, ...]]],
     spec: ToolSpec,
     of: int,
     prover: Prover,
@@ -134,15 +135,18 @@ async def _attempt(
 
 
 async def _first_accepted(
-    candidates: tuple[ToolSource, ...], spec: ToolSpec, prover: Prover, attempt: Attempt
+    candidates: tuple[Completed, ...], spec: ToolSpec, prover: Prover, attempt: Attempt
 ) -> Accepted | None:
     """Prove candidates until one is accepted; if none is, record the one for which most examples hold."""
     best: Attempt | None = None
     for candidate in candidates:
-        attempt.source, attempt.verdicts = candidate.text, []
+        attempt.source, attempt.verdicts = candidate.source.text, []
         attempt.failures, attempt.reason = (), ""
-        if accepted := await prover.prove(candidate, spec, attempt):
-            return accepted
+        accepted = await prover.prove(candidate.source, spec, attempt)
+        if accepted and not candidate.missing:
+            return replace(accepted, notes=candidate.notes)
+        if candidate.missing:
+            reject(attempt, (candidate.missing, *attempt.failures))
         if best is None or _holding(attempt) > _holding(best):
             best = replace(attempt)
     if best is not None:
@@ -157,7 +161,7 @@ def _holding(attempt: Attempt) -> int:
 
 async def _ask(
     provider: Provider, prompt: Prompt, spec: ToolSpec, emit: Listener, attempt: Attempt
-) -> tuple[ToolSource, ...]:
+) -> tuple[Completed, ...]:
     """Ask a model for candidates; if its answer has none, record why in the attempt."""
     stop = await _listen(prompt, provider, emit, attempt)
     if stop == "refused":
@@ -168,14 +172,13 @@ async def _ask(
         )
     extracted = extract(attempt.text, spec.name)
     if stop not in _CUT and extracted.problem is None:
-        return extracted.sources
+        return tuple(complete(source, spec.examples) for source in extracted.sources)
     emit(PhaseChanged("checking"))
     attempt.source = extracted.sources[0].text if extracted.sources else ""
-    if stop in _CUT:
-        attempt.reason = f"The answer was cut off after {len(attempt.text):,} characters: {_CUT[stop]}."
-    elif extracted.problem:
-        attempt.reason = _PROBLEMS[extracted.problem].format(name=spec.name)
-    attempt.status, attempt.failures = Status.ERROR, (attempt.reason,)
+    problem = f"The answer was cut off after {len(attempt.text):,} characters: {_CUT.get(stop)}."
+    if stop not in _CUT and extracted.problem:
+        problem = _PROBLEMS[extracted.problem].format(name=spec.name)
+    reject(attempt, (problem,))
     return ()
 
 

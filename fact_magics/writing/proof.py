@@ -73,6 +73,7 @@ class Accepted:
     source: ToolSource
     varies: bool  # whether the answers to equal calls may differ
     attempt: Attempt
+    notes: tuple[str, ...] = ()  # what was added to the model's text
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,13 @@ class Prover:
         elif not attempt.failures:
             await self._execute_module(source, spec, attempt)
         if attempt.failures:
-            _reject(attempt)
+            reject(attempt, attempt.failures)
             return None
         varies = source.varies or not steady
         if not varies and _runs_twice(source, spec):
             varies = not await self._answers_alike(source, spec, attempt)
         if attempt.failures:
-            _reject(attempt)
+            reject(attempt, attempt.failures)
             return None
         attempt.status = Status.OK
         return Accepted(source, varies, attempt)
@@ -251,8 +252,10 @@ async def _beside(work: Coroutine[object, object, Outcome]) -> AsyncIterator[asy
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _reject(attempt: Attempt) -> None:
-    attempt.status, attempt.reason = Status.ERROR, "; ".join(attempt.failures)
+def reject(attempt: Attempt, failures: tuple[str, ...]) -> None:
+    """Record in an attempt why its candidate was not accepted."""
+    attempt.failures = failures
+    attempt.status, attempt.reason = Status.ERROR, "; ".join(failures)
 
 
 def _failures(attempt: Attempt) -> tuple[str, ...]:

@@ -59,13 +59,20 @@ def test_a_candidate_that_fails_the_checks_is_not_run_and_is_mended(desk):
     cell = write(
         desk,
         "checked",
-        "def {name}(n):\n    return 2 * n\n",
+        "def {name}(n: int, *more: int) -> int:\n    return 2 * n\n",
         "def other(n: int) -> int:\n    return n\n",
         GOOD,
     )
     assert cell.status == "ok"
-    assert "annotat" in desk.server.requests[before + 1].text
+    assert "takes any number of arguments" in desk.server.requests[before + 1].text
     assert "does not define a function named checked" in desk.server.requests[before + 2].text
+
+
+def test_types_that_the_examples_show_are_said_in_the_record(desk):
+    cell = write(desk, "typed", "def {name}(n):\n    return 2 * n\n")
+    assert cell.status == "ok"
+    assert "types that the examples or the source show: n: int, result: int" in cell.plain
+    assert "def typed(n: int) -> int:" in cell.plain
 
 
 def test_attempts_bounds_how_often_the_model_is_asked(desk):

@@ -72,7 +72,7 @@ async def test_a_candidate_whose_every_example_holds_is_accepted(ask, server):
         (GOOD.replace("ValueError", "KeyError"), "double(-1) should give ValueError: no"),
         (GOOD.replace("2 * n", "2.0 * n"), "double(2) should give 4"),
         (GOOD.replace("2 * n", "str(n)"), "double(2) should give 4"),
-        (GOOD.replace("n: int) ->", "n) ->"), "annotat"),
+        (GOOD.replace("n: int)", "n: int, m)"), "def double(n: int, m: TYPE) -> int:"),
         (GOOD.replace("n: int", "*n: int"), "*"),
         (GOOD.replace("n: int", "a: int, b: int"), "does not fit"),
         ("import nonexistent_package_xyz\n\n" + GOOD, "nonexistent_package_xyz, which is not installed"),
@@ -181,6 +181,26 @@ async def test_the_examples_choose_among_the_modules_of_an_answer(ask, server):
         assert all(verdict.holds for verdict in attempt.verdicts)
         assert attempt.failures == ()
         assert attempt.reason == ""
+
+
+async def test_types_that_the_examples_show_are_added_and_told(ask, server):
+    server.reply(f"```python\n{GOOD.replace('n: int) -> int', 'n)')}```")
+    accepted, _, [attempt] = await ask()
+    assert accepted.source.text == attempt.source == GOOD
+    assert accepted.notes == ("types that the examples or the source show: n: int, result: int",)
+
+
+async def test_a_type_that_nothing_shows_goes_back_with_how_the_examples_went(ask, server):
+    server.writes(GOOD.replace("n: int)", "n: int, m=None)").replace("2 *", "3 *"))
+    server.writes(GOOD.replace("n: int)", "n: int, m=None)"))
+    error, _, [first, second] = await ask(attempts=2)
+    line = "def double(n: int, m: TYPE=None) -> int:"
+    assert isinstance(error, GenerationFailed)
+    assert [line in first.failures[0], *first.failures[1:]] == [True, "double(2) should give 4, but gave 6"]
+    assert line in server.requests[1].text
+    assert "but gave 6" in server.requests[1].text
+    assert len(second.failures) == 1
+    assert second.status is Status.ERROR
 
 
 async def test_of_several_modules_that_fail_the_best_is_told(ask, server):
