@@ -32,7 +32,15 @@ _PROBLEMS = {
     "no-code": "The answer has no Python code block.",
     "no-function": "The code in the answer does not define a function named {name} at the top level.",
 }
-_CUT = {"length": "its length limit was reached", "cut": "the stream ended early"}
+_CUT = {
+    "length": "its length limit was reached",
+    "cut": "the stream ended early",
+    "long": "no tool is that long",
+    "repeats": "its end repeated itself",
+}
+# An answer is stopped if so many characters at its end repeat at most so many characters.
+_REPEATING = 4_000
+_REPEATED = 500
 
 
 class Author(NamedTuple):
@@ -171,7 +179,8 @@ async def _ask(
             hint="Reword the description, or name another model with --model.",
         )
     extracted = extract(attempt.text, spec.name)
-    if stop not in _CUT and extracted.problem is None:
+    # A model that repeats itself without an end may have written the module before.
+    if extracted.problem is None and (stop not in _CUT or (stop == "repeats" and extracted.sources[0].tree)):
         return tuple(complete(source, spec.examples) for source in extracted.sources)
     emit(PhaseChanged("checking"))
     attempt.source = extracted.sources[0].text if extracted.sources else ""
@@ -187,6 +196,7 @@ async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: A
     phase = "waiting"
     parts: list[str] = []
     size = 0
+    end = ""
     stop = "cut"
     stream = provider.stream(prompt)
     try:
@@ -197,7 +207,9 @@ async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: A
                 parts.append(event.text)
                 size += len(event.text)
                 emit(TextArrived(event.text))
-                if size > _MAX_TEXT:
+                end = f"{end}{event.text}"[-_REPEATING:]
+                if size > _MAX_TEXT or _repeats(end):
+                    stop = "long" if size > _MAX_TEXT else "repeats"
                     break
             elif isinstance(event, ThinkingDelta):
                 if phase == "waiting":
@@ -211,3 +223,9 @@ async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: A
         attempt.text = "".join(parts)
         await stream.aclose()
     return stop
+
+
+def _repeats(text: str) -> bool:
+    """Tell whether a text of the length that counts consists of one short text again and again."""
+    period = text.find(text[:_REPEATED], 1)
+    return len(text) == _REPEATING and 0 < period <= _REPEATED and text[period:] == text[:-period]

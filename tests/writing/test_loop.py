@@ -154,6 +154,32 @@ async def test_an_answer_that_was_cut_off_spends_one_attempt(ask, server, script
     assert reason in server.requests[1].text
 
 
+@pytest.mark.parametrize("tail", ["\n", "And so on. ", "# the same\n", "x" * 499 + "\n"])
+async def test_an_answer_that_repeats_itself_without_end_is_stopped(ask, server, tail):
+    for first in ("The answer: ", f"```python\n{GOOD.replace('2 *', '(')}"):
+        server.reply(first + tail * (200_000 // len(tail)))
+        server.writes(GOOD)
+        accepted, _, [stopped, _] = await ask()
+        assert accepted.attempt.number == 2
+        assert len(stopped.text) < 10_000
+        assert "its end repeated itself" in stopped.reason
+        assert "ended early" not in stopped.reason
+
+
+async def test_a_module_before_a_repeating_end_is_taken(ask, server):
+    server.reply(f"```python\n{GOOD}```\n" + "That is it. " * 20_000)
+    accepted, _, [attempt] = await ask()
+    assert accepted.source.text == GOOD
+    assert len(attempt.text) < 10_000
+
+
+async def test_a_table_that_repeats_for_a_while_is_not_stopped(ask, server):
+    server.reply(f"```python\n{GOOD}\n\nTABLE = [{'0, ' * 1_000}]\n```")
+    accepted, _, [attempt] = await ask()
+    assert accepted.source.text == attempt.source
+    assert "TABLE" in attempt.source
+
+
 async def test_an_answer_that_stops_in_the_middle_is_told_what_does_not_parse(ask, server):
     server.reply(f"```python\n{GOOD[:-4]}(")
     server.writes(GOOD)
