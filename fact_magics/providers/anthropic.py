@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fact_magics.providers.failures import Failure, Patience
 
 _PUBLIC_URL = "https://api.anthropic.com"
+_PATH = re.compile(r"/v1(?:/messages)?/*$")
 _MAX_TOKENS = 16_000
 _STOP_REASONS: dict[str, StopReason] = {
     "max_tokens": "length",
@@ -84,9 +85,12 @@ class AnthropicProvider(RemoteProvider):
         key_name = f"The api_key in {source}" if source else "ANTHROPIC_API_KEY"
         url_name = f"The api_base in {source}" if source else "ANTHROPIC_BASE_URL"
         self._key = checked_key(key.get_secret_value(), key_name)
-        self._base_url = checked_url(base_url, url_name) if base_url else _PUBLIC_URL
+        # The SDK adds the path, which other clients expect in the address.
+        self._base_url = _PATH.sub("", checked_url(base_url, url_name)) if base_url else _PUBLIC_URL
         super().__init__(model, patience, (self._key, *secrets_in_url(self._base_url), *secrets))
-        self._service = Service("Anthropic", model, self._base_url, key_name, url_name, self._redactor)
+        self._service = Service(
+            "Anthropic", model, self._base_url, key_name, url_name, bool(base_url), self._redactor
+        )
         self._client: AsyncAnthropic | None = None
 
     async def _disconnect(self) -> None:

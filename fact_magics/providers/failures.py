@@ -49,6 +49,11 @@ _REFUSALS = {
     500: ("{0.name} failed (HTTP {1}).", _LATER),
     529: ("{0.name} is overloaded.", _LATER),
 }
+# At an address that a user set, 404 without a word about the model means that the address is wrong.
+_NOT_FOUND = (
+    "{0.host} answered that it does not serve this address (HTTP {1}).",
+    "Check the address in {0.url_name}, then the name given to --model or FACT_MODEL.",
+)
 _RETRY_REASONS = {408: "request timeout", 429: "too many requests", 529: "overloaded"}
 
 
@@ -100,6 +105,7 @@ class Service:
     url: str = ""  # empty if only the client library has the address
     key_name: str = "its key"  # the setting that holds the key, for messages
     url_name: str = "its address"
+    has_own_address: bool = False  # whether the user set the address
     redactor: Redactor = field(default_factory=Redactor, repr=False)  # masks secrets in quoted messages
 
     def refused(self, status: int, message: object, headers: Mapping[str, str]) -> Failure:
@@ -109,6 +115,8 @@ class Service:
         """
         retry_after = read_retry_after(headers.get("retry-after"), time.time())
         happened, hint = _REFUSALS.get(status) or _REFUSALS[500 if status >= 500 else 400]
+        if status == 404 and self.has_own_address and self.model not in str(message):
+            happened, hint = _NOT_FOUND
         parts = [happened.format(self, status)]
         if retry_after and retry_after >= 1:
             parts.append(f"It asks for a pause of {retry_after:.0f} s.")
@@ -125,7 +133,7 @@ class Service:
             if is_loopback(self.url)
             else "Check the network connection and the proxy settings, then run the cell again."
         )
-        error = ProviderError(f"Could not connect to {self.name} at {self._host}.", hint=hint)
+        error = ProviderError(f"Could not connect to {self.name} at {self.host}.", hint=hint)
         return Failure(error, "no connection")
 
     def silent(self, seconds: float) -> Failure:
@@ -135,7 +143,7 @@ class Service:
 
     def not_understood(self) -> Failure:
         """Explain an answer that is not in the provider's protocol, such as a login page."""
-        happened = f"{self._host} sent an answer that is not a valid {self.name} response."
+        happened = f"{self.host} sent an answer that is not a valid {self.name} response."
         return Failure(ProviderError(happened, hint=f"Check the address in {self.url_name}."))
 
     def failed(self, error: Exception, message: object) -> Failure:
@@ -147,7 +155,8 @@ class Service:
         )
 
     @property
-    def _host(self) -> str:
+    def host(self) -> str:
+        """The host and port that are asked."""
         return host_of(self.url) or "its address"
 
 

@@ -272,7 +272,7 @@ class TestErrors:
         [
             (401, "refused the key", "ANTHROPIC_API_KEY"),
             (403, "may not use claude-sonnet-5-5", "--model"),
-            (404, "does not know the model claude-sonnet-5-5", "--model"),
+            (404, "does not serve this address", "ANTHROPIC_BASE_URL"),
             (400, "refused the request", "--model"),
             (429, "accepts no more requests", "--model"),
             (500, "failed (HTTP 500)", "--model"),
@@ -290,6 +290,22 @@ class TestErrors:
         assert next_step in line
         assert "the server's own words" in line
         assert "\n" not in line
+
+    async def test_a_model_that_the_server_does_not_know(self, server, provider, ask):
+        """The server names the model, so the address is right."""
+        server.fails(404, "model: claude-sonnet-5-5")
+        with pytest.raises(ProviderError, match=r"does not know the model claude-sonnet-5-5.*--model"):
+            await ask(provider)
+
+    @pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1/messages", "/v1/messages/"])
+    async def test_an_address_may_hold_the_path_that_other_clients_want(self, server, patience, prompt, path):
+        """The SDK adds the path itself."""
+        server.reply("whole")
+        key = SecretStr(server.key)
+        provider = AnthropicProvider("claude-opus-5-5", key, base_url=server.url + path, patience=patience)
+        events = [event async for event in provider.stream(prompt)]
+        await provider.aclose()
+        assert events[-1].stop_reason == "end"
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 529])
     async def test_no_error_holds_the_key(self, server, provider, ask, status):

@@ -71,7 +71,7 @@ async def test_a_wrong_key_is_refused_and_asked_once(ask, server):
     [
         (402, "has an unpaid bill"),
         (403, "may not use claude-"),
-        (404, "does not know the model claude-"),
+        (404, "does not serve this address"),
         (429, "accepts no more requests"),
         (529, "is overloaded"),
     ],
