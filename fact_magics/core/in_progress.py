@@ -43,7 +43,7 @@ class RunsInProgress:
         self._leading: dict[str, LeadingRun] = {}
 
     def claim(self, own: LeadingRun) -> LeadingRun:
-        """Return the identical run in progress, or `own` if there is none; the caller must `lead` it then."""
+        """Return the identical run in progress; if there is none, `own`, which the caller must `lead`."""
         return self._leading.setdefault(own.key, own) if own.key else own
 
     @contextmanager

@@ -400,7 +400,7 @@ class Runner:
     def _refuse_if_closed(self, tool: LoadedTool) -> None:
         if self._closed:
             raise FactError(
-                f"This {tool.metadata.name} belongs to a session that was closed.",
+                f"{tool.metadata.name} belongs to a session that was closed.",
                 hint=f"Import it again: from fact_magics.tools import {tool.metadata.name}",
             )
 
