@@ -29,7 +29,7 @@ class Noticed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """An attempt starts: a provider is asked for candidate `number` of at most `of`."""
+    """An attempt starts: a provider writes candidate `number` of at most `of`."""
 
     number: int
     of: int

@@ -33,7 +33,7 @@ _IMPOSSIBLE = {
     ),
     "listen": "A tool can't accept connections. Let it open the connection, or listen in the notebook.",
     "udp": "A tool can't use UDP. Use TCP.",
-    "semaphore": "A tool's processes can't share memory, which this needs. Use threads instead of processes.",
+    "semaphore": "A tool can't use semaphores or memory that processes share. Use threads, not processes.",
 }
 
 
@@ -81,7 +81,7 @@ def denial_hint(denied: tuple[str, str] | None, permissions: Iterable[str], prot
     doubt = danger(permission, protected)
     if kind == "net" and doubt is None:
         permission = _without_usual_port(permission, protected)
-    what = f"It may not {_ACTS[kind]} {permission.target}"
+    what = f"The tool may not {_ACTS[kind]} {permission.target}"
     if doubt is not None:
         judged = "That can't be allowed" if doubt.never else "Allowing that is dangerous"
         return f"{what}. {judged}: {doubt.reason}."

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 512
 _DELETED = b" (deleted)"
-_PIPE_BYTES = 1 << 16  # of a pipe whose size was not changed, which a call may not do
+_PIPE_BYTES = 1 << 16  # the size of a pipe, which a call may not change
 # A queue of a TCP connection takes about this many times the bytes that are in it.
 _QUEUE_OVERHEAD = 2
 _INTERNET = ("tcp", "tcp6", "udp", "udp6")
@@ -179,7 +179,7 @@ def _kilobytes(path: str, names: tuple[bytes, ...]) -> int:
 
 @cache
 def _socket_bytes() -> int:
-    """Read how many bytes wait in a socket at most; a call may not change this."""
+    """Read the largest number of bytes that can wait in a socket; a call may not change it."""
     return int(_read("/proc/sys/net/core/wmem_default") or 1 << 18)
 
 

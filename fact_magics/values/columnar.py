@@ -47,7 +47,7 @@ def read_polars(value: Any, base: str) -> object:
 
 
 def _polars_items(series: Any) -> list[object]:
-    # For a date far beyond Python's range, polars panics, and this is not an Exception.
+    # For a date far beyond Python's range, polars raises PanicException, which is not an Exception.
     try:
         return list(series.to_list())
     except import_module("polars.exceptions").PanicException as error:

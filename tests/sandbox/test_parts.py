@@ -125,7 +125,7 @@ class TestPrinted:
         printed = Printed(4)
         printed.feed(b"abcdefgh")
         printed.feed(b"ij")
-        assert printed.close() == "abcd\n… 6 more bytes were printed and are cut here.\n"
+        assert printed.close() == "abcd\n… 6 more bytes were printed, but are not shown.\n"
         assert printed.total == 10
 
     def test_exactly_full_is_not_cut(self) -> None:
