@@ -73,7 +73,7 @@ class Printed:
 class GenerationEnded:
     """A generation ended, and its rows are committed.
 
-    `version` is the one that was accepted or reused. `attempts` is empty if no provider was asked. `notice`
+    `version` is the one that was accepted or reused. `attempts` is empty if no provider was used. `notice`
     is a remark for the user, such as ``from the shelf, no model was called``.
     """
 

@@ -122,7 +122,7 @@ def parse_env_file(content: bytes, *, interpolate: bool) -> tuple[dict[str, str]
             unreadable.append(binding.original.line + line[: -len(line.lstrip())].count("\n"))
         else:
             readable.append(line)
-    # Without the unreadable lines, because python-dotenv prints a warning for each of them.
+    # The unreadable lines are left out, because python-dotenv prints a warning for each of them.
     read = dotenv_values(stream=StringIO("".join(readable)), interpolate=interpolate)
     return {name: value for name, value in read.items() if value}, unreadable
 

@@ -52,7 +52,7 @@ def failure(
         return f"{name} ended without a result.", ()
     said = one_line(error.message, _MESSAGE_LIMIT)
     if error.type_name == "ProcessBroke":
-        return f"{name} broke the process it ran in: {said}", ()
+        return f"{name} broke its own process: {said}", ()
     if error.type_name == "ValueTypeError":
         return f"{name} returned a value that can't be passed on: {said}", ()
     bare = one_line(error.type_name.rpartition(".")[2], _NAME_LIMIT) or "an exception"

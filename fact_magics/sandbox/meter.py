@@ -35,7 +35,7 @@ class Meter:
     """Measure one call: all descendants of the process `root`, and the call's scratch directory.
 
     `memory` is in bytes, for all descendants together; memory that they share with `root` does not count. The
-    buffers of sockets and pipes do count: no process's own figures include them.
+    buffers of sockets and pipes count too, although the figures of processes don't include them.
     """
 
     root: int
@@ -93,7 +93,7 @@ class Meter:
 
 
 class _Held:
-    """What processes hold open besides ordinary files.
+    """The deleted files, pipes and sockets that processes hold open.
 
     Attributes
     ----------

@@ -176,7 +176,7 @@ def readable_paths() -> tuple[str, ...]:
 
 
 def module_path() -> tuple[str, ...]:
-    """List the directories of installed packages that the notebook imports from."""
+    """List the directories from which the notebook imports installed packages."""
     names = ("site-packages", "dist-packages")
     return tuple(entry for entry in sys.path if Path(entry).name in names and _exists(entry))
 

@@ -227,7 +227,7 @@ def _unlist(connection: sqlite3.Connection, name: str) -> None:
 
 def _next_number(connection: sqlite3.Connection, candidate: Candidate) -> tuple[int, int, int]:
     def after(part: str, condition: str, *parameters: object) -> int:
-        # The bounds leave out numbers that are no part of a version that can be read.
+        # The bounds leave out numbers that a readable version can't have.
         query = " ".join(
             ("SELECT max(", part, ") FROM tools WHERE", condition, "AND", part, "BETWEEN 0 AND ?")
         )

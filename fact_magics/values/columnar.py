@@ -143,6 +143,6 @@ def records(names: list[Any], columns: list[list[object]], height: int) -> list[
 
 
 def repeated_names(frame: object) -> ValueTypeError:
-    """Build the error about a frame of which two columns have the same name."""
+    """Build the error about a frame with two columns of the same name."""
     kind = type(frame).__name__
     return ValueTypeError(f"a {kind} with repeated column names", f"a {kind} with distinct names")

@@ -288,7 +288,7 @@ def _construct(cls: type, fields: dict[str, object]) -> object:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise WireError(f"{name} outside of '$float'")
+    raise WireError(f"{name} outside '$float'")
 
 
 def _read_float(text: str) -> float:

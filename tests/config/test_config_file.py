@@ -471,7 +471,7 @@ class TestAsking:
         for name, value in honest.environment().items():
             monkeypatch.setenv(name, value)
         write(tmp_path, f"mine model: openai/gpt-5, api_key: {LITERAL}", trusted=True)
-        with pytest.raises(ProviderError, match="but its key comes from elsewhere"):
+        with pytest.raises(ProviderError, match="but the key is set in another place"):
             await self.generate(read(tmp_path, honest.environment()))
         assert honest.requests == ()
 
