@@ -29,7 +29,7 @@ class Noticed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """An attempt starts: a provider is asked for candidate `number` of at most `of`."""
+    """An attempt starts: a provider writes candidate `number` of at most `of`."""
 
     number: int
     of: int
@@ -73,7 +73,7 @@ class Printed:
 class GenerationEnded:
     """A generation ended, and its rows are committed.
 
-    `version` is the one that was accepted or reused. `attempts` is empty if no provider was asked. `notice`
+    `version` is the one that was accepted or reused. `attempts` is empty if no provider was used. `notice`
     is a remark for the user, such as ``from the shelf, no model was called``.
     """
 

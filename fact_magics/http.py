@@ -226,7 +226,7 @@ class _Fetch:
                 self._headers = {}
             self.url = target
             return
-        raise _failure(here, f"redirects {what}, which is not followed", hint, status)
+        raise _failure(here, f"redirects {what}; this redirect is not followed", hint, status)
 
     def _check_status(self, response: ClientResponse) -> None:
         status = response.status
@@ -265,7 +265,7 @@ class _Fetch:
                     body += stream.decompress(part, self._max_bytes + 1 - len(body))
                 except LookupError:
                     name = _text(repr(encoding))
-                    raise failed(f"content compressed as {name}, which was not asked for") from None
+                    raise failed(f"content compressed as {name}, which the request does not accept") from None
                 except zlib.error:
                     raise failed(broken) from None
                 if stream.unused_data:

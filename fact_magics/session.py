@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The kernel must have been idle for so long before the SDK of a provider is imported.
+# The kernel must have been idle for this long before the SDK of a provider is imported.
 _IDLE_SECONDS = 0.5
 _POLL_SECONDS = 0.1
 # How long the import of one module, with all that it imports, may pause for cells. While it pauses, a cell
@@ -54,7 +54,7 @@ class _Yielding:
         """Leave the search to the other finders, after a pause if a cell runs."""
         if threading.get_ident() != self._thread or self._left <= 0 or not self._is_busy():
             return
-        _imp.release_lock()  # Python holds it while it asks a finder; no thread could import anything
+        _imp.release_lock()  # Python holds it while it calls a finder, and then no other thread can import
         try:
             while self._left > 0 and self._is_busy() and not self._needed.wait(_PAUSE_STEP_SECONDS):
                 self._left -= _PAUSE_STEP_SECONDS
@@ -76,7 +76,7 @@ class Session:
     ----------
     directory : Path
         The working directory when the session began. The search for settings files goes upward from there,
-        and relative paths in settings start there.
+        and relative paths in settings are resolved against it.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Session:
         ----------
         idle_seconds : callable, optional
             Returns for how many seconds the kernel has been idle; 0 while a cell runs. If it is given, and
-            the key of a model is set, the SDK that asks the model is imported too, once the kernel is idle.
+            the key of a model is set, the SDK for the model is imported too, once the kernel is idle.
         """
         self._ahead = threading.Timer(0.05, self._import_ahead, (idle_seconds,))
         self._ahead.daemon = True

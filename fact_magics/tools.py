@@ -94,7 +94,7 @@ def _unpickled(reference: str, tool_id: str) -> "_Tool | _Unavailable":
         return _Unavailable(reference, error)
     if found.id != tool_id:
         other = _FactError(
-            f"{reference} was pickled in another FACT_HOME; in this one, it is a different tool.",
+            f"{reference} was pickled with another FACT_HOME; this FACT_HOME has a different {reference}.",
             hint="Use the same FACT_HOME for both, or copy the tool with %fact export and %fact import.",
         )
         return _Unavailable(reference, other)

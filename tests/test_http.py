@@ -368,8 +368,8 @@ class TestContent:
             ),
             (answer(b"{}", kind="application/json; charset=idna"), "'idna', which is not used for JSON"),
             (answer(b"{}", kind="application/json; charset=zlib"), "'zlib', which is not used for JSON"),
-            (answer(b"x" * 100, Content_Encoding="br"), "compressed as 'br', which was not asked for"),
-            (answer(b"x" * 100, Content_Encoding="gzip, gzip"), "which was not asked for"),
+            (answer(b"x" * 100, Content_Encoding="br"), "as 'br', which the request does not accept"),
+            (answer(b"x" * 100, Content_Encoding="gzip, gzip"), "which the request does not accept"),
             (answer(b"no gzip", Content_Encoding="gzip"), "compressed content that is broken"),
             (
                 answer(gzip.compress(b"[1]", mtime=0)[:-9], Content_Encoding="gzip"),
@@ -524,16 +524,16 @@ class TestRedirects:
         url = server.sends("/old", answer(status="302 Found", Location=other.url(f"/echo?key={SECRET}")))
         told = str(await refused(http, url, {"X-Key": SECRET}))
         assert (
-            f'redirects to {other.host}, which is not followed. Allow it with HTTPConnector(hosts=["{other.host}"])'
-            in told
+            f"redirects to {other.host}; this redirect is not followed."
+            f' Allow it with HTTPConnector(hosts=["{other.host}"])' in told
         )
         assert other.heard == []
 
     @pytest.mark.parametrize(
         ("location", "told"),
         [
-            ("http://evil.example/x", "to evil.example:80,"),
-            ("//evil.example/x", "to evil.example:80,"),
+            ("http://evil.example/x", "to evil.example:80;"),
+            ("//evil.example/x", "to evil.example:80;"),
             ("http://localhost:{port}/echo", "to localhost:"),
             ("http://127.0.0.1.evil.example:{port}/", "to 127.0.0.1.evil.example:"),
             ("http://{host}@evil.example/x", "user name or password"),
@@ -565,7 +565,7 @@ class TestRedirects:
             _, sent = await connector.fetch_data(url, headers)
             assert SECRET.lower() not in str(sent)  # nor when it leads back
         async with HTTPConnector(hosts=["example.com", f"127.0.0.1:{server.port}"]) as connector:
-            assert "which is not followed" in str(await refused(connector, url, headers))
+            assert "this redirect is not followed" in str(await refused(connector, url, headers))
 
     async def test_redirects_in_a_circle_end(self, server, http):
         url = server.sends("/round", answer(status="302 Found", Location="/round"))
@@ -582,7 +582,7 @@ class TestRedirects:
         with Server(secure=True) as secure:
             secure.sends("/old", answer(status="302 Found", Location=server.url("/echo")))
             told = trusting(secure.url("/old"), "hosts=['127.0.0.1']")
-            assert "redirects from https to http, which is not followed" in told
+            assert "redirects from https to http; this redirect is not followed" in told
         assert server.heard == []
 
 
@@ -816,7 +816,7 @@ class TestInIsolation:
         """The connector refuses it; and where the tool allows it, the sandbox does."""
         url = server.sends("/old", answer(status="302 Found", Location=other.url("/echo")))
         allow = (f"net:{server.host}",)
-        assert "which is not followed" in (await raised(sandbox, url, {}, allow=allow)).message
+        assert "this redirect is not followed" in (await raised(sandbox, url, {}, allow=allow)).message
         error = await raised(sandbox, url, {"hosts": [other.host]}, allow=allow)
         assert error.denied == ("net", other.host)
         assert other.heard == []

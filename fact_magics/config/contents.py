@@ -26,8 +26,8 @@ class Contents(NamedTuple):
     Attributes
     ----------
     hosts : tuple of str
-        Hosts that requests or answers go to. A host that a variable holds, or that can't be read, is shown as
-        the name of its setting.
+        Hosts that requests or answers go to. If a host is in a variable or can't be read, the name of its
+        setting stands here instead.
     keys : tuple of str
         Names of the keys that the file holds or takes from the environment.
     models : tuple of str

@@ -1,4 +1,4 @@
-"""Read the nearest ``.env``, and hold back what needs the user's trust."""
+"""Read the nearest ``.env``, and hold back the values that need the user's trust."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read_env_file(
     higher : collection of str
         The names that a higher source sets.
     rival : str
-        The key or endpoint of a higher source, with its source, as in `why_untrusted`.
+        A key or an endpoint that a higher source sets, with the name of that source, as in `why_untrusted`.
     """
     paths = _upward(directory)
     path = next(paths, None)
@@ -96,9 +96,10 @@ def read_env_file(
         withheld |= choices
     waiting = [name for name in values if name in places or (name in withheld and name not in higher)]
     if waiting:
-        when = f"you trust the file, because {why}" if why else "you run"
+        reason = f", because {why}" if why else ""
         named = inert(", ".join(waiting))
-        notes.append(f"{named} from {shown} can be used only after {when}: {trust_command(path)}")
+        remedy = f"to trust the file, run: {trust_command(path)}"
+        notes.append(f"{named} from {shown} can't be used yet{reason}; {remedy}")
     usable = {name: value for name, value in values.items() if name not in (*places, *withheld)}
     return EnvFile(usable, str(path), tuple(withheld), tuple(notes))
 
@@ -121,7 +122,7 @@ def parse_env_file(content: bytes, *, interpolate: bool) -> tuple[dict[str, str]
             unreadable.append(binding.original.line + line[: -len(line.lstrip())].count("\n"))
         else:
             readable.append(line)
-    # Without the unreadable lines, because python-dotenv prints a warning for each of them.
+    # The unreadable lines are left out, because python-dotenv prints a warning for each of them.
     read = dotenv_values(stream=StringIO("".join(readable)), interpolate=interpolate)
     return {name: value for name, value in read.items() if value}, unreadable
 
@@ -136,7 +137,7 @@ def _chooses_a_model(name: str, value: str) -> bool:
 
 
 def _farther_key(paths: Iterable[Path]) -> str:
-    """Name a key that the user's own ``.env`` files farther up set, with its file; empty if there is none.
+    """Name a key from one of the user's own ``.env`` files farther up, with its file; empty if none.
 
     The nearest file would hide this key.
     """

@@ -36,7 +36,7 @@ ADDRESSES = ("api_base", "base_url")
 """The parameters that hold the address of an API."""
 
 REFERENCE = "os.environ/"
-"""What a parameter begins with if its value is in a variable."""
+"""The beginning of a parameter whose value is in a variable."""
 
 _KEY = "model_list"
 # Matches model_list as a key, at the start of a line or in braces, but not inside another text.
@@ -161,8 +161,8 @@ def _read(
     if waiting := [deployment.name for deployment in found if environment is None and deployment.problem]:
         more = len(waiting) - _NAMES_SHOWN
         named = ", ".join((*waiting[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
-        when = f"you trust the file, because {why}" if why else "you run"
-        notes.append(f"{named} can be used only after {when}: {trust_command(path)}")
+        reason = f", because {why}" if why else ""
+        notes.append(f"{named} can't be used yet{reason}; to trust the file, run: {trust_command(path)}")
     if problems:
         rest = f" ({plural(len(problems) - 1, 'other')} too)" if len(problems) > 1 else ""
         notes.append(f"{problems[0]}, so it is left out{rest}")
@@ -296,7 +296,7 @@ def _refuse_bombs(events: Iterable[Any]) -> None:
         line = f"line {event.start_mark.line + 1}"
         if isinstance(event, AliasEvent):
             if anchor not in sizes:
-                raise Unusable(f"has an alias that refers to nothing, or to a value around it ({line})")
+                raise Unusable(f"has an alias without an anchor, or an alias inside its own value ({line})")
             size += sizes[anchor]
         elif isinstance(event, CollectionStartEvent):
             within.append((anchor, size))

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 # Their endpoints may be set without a key: Ollama needs none, and Anthropic takes only ANTHROPIC_API_KEY.
 _KEYLESS = ("OLLAMA", "ANTHROPIC")
-# Keys that many notebooks hold, and that no model is asked with. Ollama is asked only if no key is set.
+# Many notebooks hold such keys, but no model needs them. Ollama is used only if no key of a model is set.
 _NO_MODELS = ("OLLAMA", "WANDB", "COMET", "NEPTUNE", "KAGGLE", "LANGCHAIN", "LANGSMITH", "SERPAPI", "TAVILY")
 _ENVIRONMENT = "the environment"
 _CONFIG = "%config"
@@ -126,7 +126,7 @@ class Settings(BaseModel):
             return ""
         path = database.removeprefix(_SQLITE)
         if path in ("", database):
-            problem = "it is not like sqlite:///relative/path.db or sqlite:////absolute/path.db"
+            problem = "its form must be sqlite:///relative/path.db or sqlite:////absolute/path.db"
             raise PydanticCustomError("url", "{problem}", {"problem": problem})
         return f"{_SQLITE}{_place(path, _directory(info))}"
 
@@ -192,8 +192,8 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     overrides : mapping
         The values set in the notebook or the script, by field name. None means that a value is not set.
     directory : Path
-        The notebook's directory. Relative paths in values start here, and the search for ``.env`` and
-        ``config.yaml`` goes upward from here.
+        The notebook's directory. Relative paths in values are resolved against it. The search for ``.env``
+        and ``config.yaml`` begins there and goes upward.
     environment : mapping
         Environment variables.
 
@@ -240,7 +240,7 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
 def own_home(overrides: Mapping[str, Any], environment: Mapping[str, str], directory: Path) -> Path:
     """Find the home without reading found files, because the home holds the list of trusted files.
 
-    A relative path starts at `directory`.
+    A relative path is resolved against `directory`.
     """
     given = {_CONFIG: overrides.get("home"), _ENVIRONMENT: environment.get("FACT_HOME")}
     source, chosen = next(((source, path) for source, path in given.items() if path), ("default", None))
@@ -265,7 +265,7 @@ def _directory(info: ValidationInfo) -> Path:
 
 
 def _place(path: str | Path, directory: Path) -> Path:
-    """Expand ``~`` in a path, and resolve a relative path from `directory`."""
+    """Expand ``~`` in a path, and resolve a relative path against `directory`."""
     shown = shorten(inert(str(path)), _LONGEST_SHOWN)
     if "\0" in str(path):
         raise PydanticCustomError("path", "{path} contains a null character", {"path": shown})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fact_magics.sandbox.outcome import Outcome
     from fact_magics.store import CacheEntry, MemoryCache, Store
 
-# The answer of an unproven tool is used only after this many runs gave it.
+# The answer of an unproven tool is used only after this many runs have given it.
 _AGREEING_RUNS = 2
 
 

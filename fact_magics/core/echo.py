@@ -1,4 +1,4 @@
-"""`Echo` shows what a tool prints to the caller of the tool."""
+"""`Echo` shows the caller of a tool the text that the tool prints."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 class Echo:
     """Passes a tool's printed text to the calling thread, so that it appears under the right cell.
 
-    A caller that blocks its thread must `pump`. For one that awaits, `loop` is its event loop.
+    A caller that blocks its thread must `pump`. If the caller awaits the tool instead, `loop` is the caller's
+    event loop.
     """
 
     def __init__(self, emit: Listener, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._emit = emit
         self._loop = loop
-        self._context = copy_context()  # a kernel finds the cell of a text in the context
+        self._context = copy_context()  # a kernel reads from the context which cell a text belongs to
         self._printed: SimpleQueue[str] = SimpleQueue()
 
     def put(self, event: Event) -> None:

@@ -46,8 +46,8 @@ class FactCore:
     notebook, kernel : str, optional
         The names of the notebook and the kernel, for the session's row in the database.
     directory : Path, optional
-        Where relative paths in permissions and inputs start; by default the working directory at the moment
-        of each call.
+        Relative paths in permissions and inputs are resolved against it. The default is the working directory
+        at the time of each call.
 
     Examples
     --------

@@ -79,7 +79,7 @@ class InputFiles:
     Parameters
     ----------
     protected : Protected
-        Places whose files are dangerous to pass. Relative paths start in `protected.directory`.
+        Places whose files are dangerous to pass. Relative paths are resolved against its `directory`.
     """
 
     def __init__(self, protected: Protected) -> None:
@@ -137,7 +137,7 @@ class InputFiles:
                 if places.missing(real):
                     raise _LeftToToolError
                 problems.append(
-                    f"{place}: {_shown(str(path))} is the tool's default; pass it to let the tool read it"
+                    f"{place}: {_shown(str(path))} is only a default; pass this path if the tool must read it"
                 )
                 return full
             try:
@@ -175,7 +175,7 @@ class InputFiles:
                 problem = unfit.details[0].partition(": ")[2]
                 raise CellError(
                     f"The example {one_line(example.source)} can't be run: {problem}.",
-                    hint=f"Paths start in {self.protected.directory}.",
+                    hint=f"Relative paths are resolved against {self.protected.directory}.",
                 ) from None
 
     def are_unchanged(self, files: Iterable[InputFile]) -> bool:
@@ -243,7 +243,7 @@ class _UnfitError(Exception):
 
 
 class _LeftToToolError(Exception):
-    """A path is a default that nobody passed and does not exist; the tool fills in the default itself."""
+    """A default path was not passed and does not exist; the tool fills in the default itself."""
 
 
 def _paths_in(given: object) -> frozenset[Path]:

@@ -62,7 +62,7 @@ async def _known(spec: ToolSpec, store: Store) -> ToolVersion | None:
 
 
 def _answers(found: ToolMetadata, spec: ToolSpec) -> bool:
-    """Tell whether a version is what the request asked for; its row may have been changed since."""
+    """Tell whether a version still fits the request; its row may have been changed."""
     asked = (spec.name, spec.contract, spec.permissions, bool(spec.examples))
     return (found.name, found.contract, found.permissions, found.proven) == asked
 
@@ -86,7 +86,7 @@ async def edit(
 
     def refused(why: str, details: tuple[str, ...]) -> GenerationFailed:
         return GenerationFailed(
-            f"This {spec.name} was not accepted: {why}.",
+            f"The edited source of {spec.name} was not accepted: {why}.",
             hint="Correct the source, and run the cell again.",
             details=details,
         )

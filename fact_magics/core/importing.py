@@ -90,7 +90,7 @@ def _refuse_unsigned(file: ToolFile, key: SecretStr | None, *, unsigned: bool) -
             hint="Add --unsigned to import it anyway.",
         )
     raise TransferRefused(
-        f"The file of {file.name} was signed with a SECRET_KEY that is not the one set here.",
+        f"The file of {file.name} was signed with a different SECRET_KEY.",
         hint="Set the key that the file was signed with, or ask for a new export.",
     )
 

@@ -43,7 +43,7 @@ class RunsInProgress:
         self._leading: dict[str, LeadingRun] = {}
 
     def claim(self, own: LeadingRun) -> LeadingRun:
-        """Return the identical run in progress, or `own` if there is none; the caller must `lead` it then."""
+        """Return the identical run in progress; if there is none, `own`, which the caller must `lead`."""
         return self._leading.setdefault(own.key, own) if own.key else own
 
     @contextmanager
@@ -57,7 +57,7 @@ class RunsInProgress:
             self.end(run, None)
 
     def end(self, run: LeadingRun, answer: CacheEntry | None) -> None:
-        """Give the answer of a run to those that wait for it; None if the run failed or was stopped."""
+        """Give the answer of a run to the runs that wait for it; None if the run failed or was stopped."""
         if self._leading.get(run.key) is run:
             del self._leading[run.key]
         if not run.ended.done():

@@ -45,8 +45,8 @@ class LoadedTool:
     def identify(self, validated: Mapping[str, object], files: Sequence[InputFile] = ()) -> tuple[bytes, str]:
         """Encode a validated input canonically, and hash it.
 
-        The identities of short inputs are remembered, because encoding and hashing would take most of the
-        time of an answer from memory.
+        The identities of short inputs are remembered, because encoding and hashing would otherwise take most
+        of the time that it takes to answer from memory.
 
         Returns
         -------
@@ -143,7 +143,7 @@ def _versions(packages: Sequence[str]) -> list[str]:
 
 
 def attested(stored: ToolVersion) -> ToolVersion:
-    """Check the claim of a stored version to be from the shelf; if it is false, its author is only a claim.
+    """Check a stored version that claims to be from the shelf; mark it as imported if the claim is false.
 
     The database may come from another person, and everything in it may have been changed.
     """

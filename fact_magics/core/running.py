@@ -194,7 +194,7 @@ class Runner:
         """Get the answer of an identical run in progress, or `lead` a run when its turn comes.
 
         The failure of another run is not shared, because that run may have had less time or memory. If the
-        other run was stopped, one of those that wait for it takes its place.
+        other run was stopped, one of the waiting runs takes its place.
         """
         own, alone = LeadingRun(planned.key), planned.fresh
         try:
@@ -400,7 +400,7 @@ class Runner:
     def _refuse_if_closed(self, tool: LoadedTool) -> None:
         if self._closed:
             raise FactError(
-                f"This {tool.metadata.name} belongs to a session that was closed.",
+                f"{tool.metadata.name} belongs to a session that was closed.",
                 hint=f"Import it again: from fact_magics.tools import {tool.metadata.name}",
             )
 

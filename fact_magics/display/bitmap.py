@@ -20,7 +20,7 @@ _GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
 
 @dataclass(frozen=True, slots=True)
 class Bitmap:
-    """The size of a picture in pixels, and how many frames it has and passes over all pixels it needs."""
+    """The size of a picture in pixels, the number of its frames, and the number of scans to decode."""
 
     kind: str
     width: int
@@ -42,7 +42,7 @@ class Bitmap:
 
 
 def bitmap(data: bytes) -> Bitmap | None:
-    """Recognise a picture by its first bytes; None if its structure is broken before the picture begins."""
+    """Read the headers of a PNG, GIF or JPEG file; None for other data, or if the headers are broken."""
     try:
         if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR":
             return _png(data)
@@ -96,7 +96,7 @@ def _jpeg(data: bytes) -> Bitmap | None:
     for _ in range(_SEGMENTS):
         if data[at] != 0xFF:
             return None
-        while data[at] == 0xFF:  # a marker may have several of them before it
+        while data[at] == 0xFF:  # several 0xFF bytes may precede a marker
             at += 1
         marker = data[at]
         if marker in _SEGMENTS_WITH_LENGTH:

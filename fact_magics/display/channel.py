@@ -24,7 +24,7 @@ _MIME = "application/vnd.jupyter.widget-view+json"
 # Closing a model before the browser has loaded its code leaves an error in the browser's console; anywidget
 # 0.11 waits two seconds for the code.
 _LOADING_SECONDS = 2.5
-# The end of jupyter_client's message ids; those of browsers are bare UUIDs.
+# The end of jupyter_client's message ids; the message ids of browsers are bare UUIDs.
 _PYTHON_CLIENT = re.compile(r"_\d+_\d+\Z")
 
 

@@ -84,7 +84,7 @@ class _Element:
     Attributes
     ----------
     depth, labels : int
-        The number of elements around this one, and the number of HTML elements among them and itself.
+        The number of ancestors, and the number of HTML elements among the ancestors and the element itself.
     dash : float or None
         Mean length of its dashes, which it may inherit.
     """
@@ -117,7 +117,7 @@ class _Element:
             for address in filter(None, map(self.attributes.get, _HREFS)):
                 found = _TARGET.match(address)
                 if not found:
-                    raise RefusedError("it refers to something outside of it")
+                    raise RefusedError("it refers to something outside the drawing")
                 yield found[1], 1
 
 
@@ -162,7 +162,7 @@ class Drawing:
             # Browsers don't draw elements of other namespaces, in which editors keep notes.
             tag, attributes = name, {key: attributes[key] for key in ("id", "class") if key in attributes}
         if depth > _DEPTH or labels > _HTML_DEPTH:
-            self._refused = "its elements are nested too deep"
+            self._refused = "its elements are nested too deeply"
         element = _Element(tag, parent, attributes, Look(), depth, labels)
         self._open.append(element)
         if len(self._elements) == _ELEMENTS:
@@ -187,10 +187,10 @@ class Drawing:
     def instruction(self, target: str, _: str) -> None:
         """Refuse a stylesheet that is not in the document."""
         if target == "xml-stylesheet":
-            self._refused = "it refers to something outside of it"
+            self._refused = "it refers to something outside the drawing"
 
     def problem(self, size: tuple[float, float] | None) -> str:
-        """Return why the drawing is not shown, to follow "because"; empty if it is shown.
+        """Return the reason why the drawing is not shown, as a clause after "because"; empty if it is shown.
 
         `size` is the width and height in pixels, or None where unknown.
         """
@@ -239,7 +239,7 @@ class Drawing:
             count = len(numbers(" ".join(attributes.values())))
             element.cost += ANIMATION + count * count / _FILLED
             if attributes.get("attributeName", "").endswith(_NOT_TO_ANIMATE):
-                raise RefusedError("its animation changes more than colours and places")
+                raise RefusedError("its animation changes more than colours and positions")
         elif tag == "feImage":
             raise RefusedError("one of its filters contains a picture")
         elif tag.startswith("fe"):
@@ -254,10 +254,10 @@ class Drawing:
                 continue  # a browser loads nothing for a drawing that is shown as an image
             found = _EMBEDDED.match(address)
             embedded = None
-            with suppress(ValueError):  # no Base64
+            with suppress(ValueError):  # not Base64
                 embedded = bitmap(b64decode(found[1] + "==")) if found else None
             if embedded is None or not embedded.fits:
-                raise RefusedError("a picture within it is too large, or is no PNG, JPEG or GIF")
+                raise RefusedError("it contains a picture that is too large, or is not a PNG, JPEG or GIF")
             self._is_animated |= embedded.frames > 1
             cost += embedded.pixels * embedded.scans / _PIXELS_PER_UNIT
         return cost
@@ -301,7 +301,7 @@ class Drawing:
         self.root.cost += steps / _STEPS_PER_UNIT
 
     def _add_dashes(self, size: tuple[float, float] | None) -> None:
-        """Add the cost of dashes; elements inherit them from parents and from elements that use them."""
+        """Add the cost of dashes; an element inherits dashes from its parent and from each ``use`` of it."""
         elements = self._elements
         if not any(element.look.dash for element in elements):
             return
@@ -309,7 +309,7 @@ class Drawing:
         if any(element.look.is_unscaled for element in elements):
             transforms = (element.attributes.get("transform", "") for element in elements)
             if any(re.search("scale|matrix", transform) for transform in transforms):
-                raise RefusedError("the number of its dashes can't be told")
+                raise RefusedError("the number of its dashes can't be estimated")
             box = numbers(self.root.attributes.get("viewBox", ""))[2:4]
             scales = (side / max(of, 1e-9) for side, of in zip(size or (), box, strict=False))
             enlarged = max(1.0, *scales) if box and size else 1.0
@@ -342,7 +342,7 @@ class Drawing:
             drawn[element] = [*((child, 1) for child in element.children), *targets]
             for other in dict.fromkeys(other for other, _ in drawn[element]):
                 if other in drawn and other not in totals:
-                    raise RefusedError("its parts contain each other")
+                    raise RefusedError("some of its elements contain each other")
                 if other not in totals:
                     waiting.append(other)
         return totals[self.root]

@@ -43,8 +43,8 @@ class Record:
     def bundle(self) -> dict[str, str]:
         """The record as a MIME bundle.
 
-        It has no Markdown, since front ends that can show Markdown prefer HTML; so does nbconvert, even when
-        it writes Markdown. VS Code with a screen reader prefers Markdown, but HTML has better tables.
+        It has no Markdown. Front ends that can show Markdown prefer HTML; nbconvert does so even when it
+        writes Markdown. VS Code with a screen reader prefers Markdown, but HTML has better tables.
         """
         # Without these classes, notebooks would typeset the text between two prices in dollars as a formula.
         markup = f'<div class="mathjax_ignore tex2jax_ignore">{self.html}</div>'
@@ -63,7 +63,7 @@ def _unbroken(markup: str) -> str:
 
 
 def texts(lines: Iterable[str]) -> list[str]:
-    """Escape texts without line feeds, at least one; much faster than calling `text` for each."""
+    """Escape one or more texts that contain no line feeds; much faster than `text` for each of them."""
     return escape(inert("\n".join(lines)), quote=False).split("\n")
 
 
@@ -96,7 +96,7 @@ def folded(summary: str | Html, content: Html, *, is_open: bool = False) -> Html
 
 # Each colour is about half as bright as white, so it is readable on light and on dark pages.
 _COLOURS = ("#767676", "#d23c37", "#21863a", "#9a6f00", "#2170d0", "#b045a8", "#0f7f86", "#767676")
-# Mixing in the colour of the text around adds contrast; the plain colour is for browsers without color-mix.
+# Mixing in the surrounding text's colour adds contrast; the plain colour is for browsers without color-mix.
 _READABLE = "color:{0};color:color-mix(in srgb,{0} 70%,currentcolor)"
 # Text that changes its colour after each character would become eighty times as long.
 _CHANGES = 3_000

@@ -53,7 +53,7 @@ ANIMATION = 50
 
 
 class RefusedError(ValueError):
-    """A drawing is not shown; the message gives the reason, to follow "because"."""
+    """A drawing is not shown; the message gives the reason, as a clause after "because"."""
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class Look:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it asks for nothing that costs more than usual."""
+        """Whether no declaration makes the drawing more expensive."""
         return not (self.cost or self.refers or self.dash or self.is_animated or self.is_unscaled)
 
     def declare(self, name: str, value: str) -> None:
@@ -135,7 +135,7 @@ def urls(value: str) -> list[str]:
         return []
     found = [next(filter(None, match)) for match in _URL.findall(value)]
     if len(found) != len(_URL_BEGINNING.findall(value)) or ("\\" in value):
-        raise RefusedError("its style refers to something outside of it")
+        raise RefusedError("its style refers to something outside the drawing")
     return found
 
 
@@ -145,7 +145,7 @@ def numbers(value: str) -> list[float]:
 
 
 def pixels(length: str) -> float:
-    """Return a length in pixels; a part of the page's width counts as 0."""
+    """Return a length in pixels; a percentage counts as 0."""
     if len(length) > _LONGEST:
         return inf
     found = _LENGTH.match(length.lower())
@@ -206,7 +206,7 @@ def rules(sheet: str) -> list[Rule]:
             is_frame = bool(open_blocks) and "keyframes" in open_blocks[-1]
             found += _block(prelude, pending, is_frame=is_frame)
         elif "@import" in part.lower():
-            raise RefusedError("its style refers to something outside of it")
+            raise RefusedError("its style refers to something outside the drawing")
         pending = part if part not in ("{", "}") else ""
     if open_blocks:
         raise RefusedError("its stylesheet is not complete")
@@ -219,7 +219,7 @@ def _block(prelude: str, body: str, *, is_frame: bool) -> list[Rule]:
         return []
     if is_frame:
         if not look.is_plain:
-            raise RefusedError("its animation changes more than colours and places")
+            raise RefusedError("its animation changes more than colours and positions")
         return []
     if not _CLEAR_SELECTOR.fullmatch(prelude):
         raise RefusedError("its stylesheet can't be checked")

@@ -52,8 +52,8 @@ class FactMagics(Magics):
         "auto",
         "require",
         "process",
-        about="require: run tools only if the system can restrict their files and network. process: if it "
-        "can't, run even tools that a model wrote, in a plain process.",
+        about="auto: run a tool that a model wrote only if the system can restrict its files and network. "
+        "require: run tools only with all protections. process: run all tools in plain processes.",
     )
     limits = Dict(
         default_value=None,
@@ -204,7 +204,7 @@ class FactMagics(Magics):
 
         magics = [f"%%{magic}" for magic in CELL_MAGICS]
         known = [*magics, *(f"%fact {word}" for word in COMMANDS if word)]
-        hint = did_you_mean(f"%%{name}", known, limit=1) or f"There are {', '.join(magics)}."
+        hint = did_you_mean(f"%%{name}", known, limit=1) or f"The cell magics are {', '.join(magics)}."
         raise CellError(f"There is no cell magic %%{name}.", hint=hint)
 
     def _prepare(self, name: str, line: str, body: str) -> Work | Here | object:

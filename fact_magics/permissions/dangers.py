@@ -35,7 +35,7 @@ class Protected:
     Attributes
     ----------
     fixed_directory : Path or None
-        The directory where relative paths start; None for the working directory at the moment of each use.
+        Relative paths are resolved against it; None means the working directory at the time of each use.
     home, database, trusted : Path
         The data directory, the database file, and the directory that contains the list of trusted files.
     """
@@ -47,7 +47,7 @@ class Protected:
 
     @property
     def directory(self) -> Path:
-        """Where relative paths start now, and modules are imported from; `CellError` if it was deleted."""
+        """The directory where relative paths start and modules are found; `CellError` if it was deleted."""
         return self.fixed_directory or places.working_directory()
 
     @property

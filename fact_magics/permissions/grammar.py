@@ -59,8 +59,8 @@ class Permission:
 def read_permission(text: str, directory: Path) -> Permission:
     """Parse a permission into its canonical form.
 
-    Hosts become lower case. Relative paths start at `directory`, which is absolute, and ``~`` is the user's
-    home. Links are resolved now, so that a later change of a link does not change the permission.
+    Hosts become lower case. Relative paths are resolved against the absolute `directory`, and ``~`` is the
+    user's home. Links are resolved now, so that a later change of a link does not change the permission.
 
     Raises
     ------

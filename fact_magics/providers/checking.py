@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LIMIT_SECONDS = 10.0
 
 _AT_ONCE = 8
-# Lets the provider's own limit expire first, because the provider's error describes the service better.
+# The provider's own limit expires first, because the provider's error describes the service better.
 _GRACE_SECONDS = 0.5
 _GREETING = Prompt("Answer with one word.", (Message("user", "Hello"),), max_tokens=1)
 

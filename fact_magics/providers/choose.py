@@ -74,7 +74,7 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
 
 
 def first_imports(settings: Settings) -> tuple[str, ...]:
-    """List the modules that the first request imports, if the settings' model is asked by Anthropic's SDK.
+    """List the modules of the first request to the settings' model, if it goes through Anthropic's SDK.
 
     The list is empty for LiteLLM, because its import changes the process's environment and loggers.
     """
@@ -82,7 +82,7 @@ def first_imports(settings: Settings) -> tuple[str, ...]:
     asked = next((known.model for known in settings.models if known.name == name), name)
     if settings.anthropic_api_key is None or not asked.removeprefix("anthropic/").startswith("claude-"):
         return ()
-    # The SDK comes last, after what it imports itself, so that no import takes longer than necessary.
+    # The SDK comes last, after its own imports, so that no import takes longer than necessary.
     return ("httpx2", "httpcore2", "anyio._backends._asyncio", "anthropic.resources.messages")
 
 
@@ -126,7 +126,7 @@ async def _best_available(settings: Settings, patience: Patience | None) -> Prov
             f"ollama/{models[0]}",
             settings.providers,
             patience=patience,
-            notice=f"no key is set, so the local Ollama's {models[0]} is asked",
+            notice=f"no key is set, so {models[0]} on the local Ollama server is used",
             secrets=settings.secrets,
         )
     return _shelf()

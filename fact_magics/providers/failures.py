@@ -149,7 +149,7 @@ class Service:
     def failed(self, error: Exception, message: object) -> Failure:
         """Explain an exception of an unknown kind by its message."""
         quoted = quote(message, self.redactor) or "no message"
-        happened = f"Asking {self.model} failed with {type(error).__name__}: {quoted}."
+        happened = f"The request to {self.model} failed with {type(error).__name__}: {quoted}."
         return Failure(
             ProviderError(happened, hint="Run the cell again, or name another model with --model.")
         )

@@ -167,8 +167,8 @@ def _endpoint(provider: str, settings: Mapping[str, SecretStr], key: str | None)
         # LiteLLM would use this address. The settings omit it because the key comes from another source.
         if key is not None and os.environ.get(name):
             raise ProviderError(
-                f"{name} is set in the environment, but its key comes from elsewhere, so the key is not sent"
-                " to that address.",
+                f"{name} is set in the environment, but the key is set in another place, so the"
+                " key is not sent to that address.",
                 hint=f"Set both in one place, or remove {name}.",
             )
     return ""

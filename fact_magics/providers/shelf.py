@@ -57,17 +57,17 @@ class ShelfProvider:
         if not candidates:
             nearest = [match.entry for match in matches[:3]]
             raise GenerationFailed(
-                f"{_listed(nearest)} are the nearest tools on the shelf, but maybe none of them does what"
-                f" {spec.name} should.",
-                hint=f"Reword the request, or have a model write it: {_CONNECT}",
+                f"{_listed(nearest)} are the nearest tools on the shelf, but maybe none of them fits the"
+                f" request for {spec.name}.",
+                hint=f"Reword the request, or let a model write it: {_CONNECT}",
                 details=[f"{entry.name}: {entry.summary}" for entry in nearest],
             )
         if rejected >= len(candidates):
             reasons = prompt.messages[-1].text.splitlines()
             raise GenerationFailed(
-                f"{_listed(candidates)} from the shelf did not do what {spec.name} should, and nothing else"
-                " there comes close.",
-                hint=f"Correct the examples, or have a model write it: {_CONNECT}",
+                f"{_listed(candidates)} from the shelf did not fit the request for {spec.name}, and no"
+                " other tool there is similar.",
+                hint=f"Correct the examples, or let a model write it: {_CONNECT}",
                 details=[line[2:] for line in reasons if line.startswith("- ")],
             )
         entry = candidates[rejected]

@@ -23,7 +23,7 @@ SHORTEST_KEY = 8
 """Shorter values are masked only where they stand alone, and not in other encodings."""
 
 SHORTEST_WRAPPED = 16
-"""Only values of this length are found across line breaks. Shorter ones could match by chance."""
+"""Only values of at least this length are found across line breaks. Shorter ones could match by chance."""
 
 # One character, escaped once or several times: in a URL (as UTF-8), in JSON or Python, or in HTML.
 _LEAD = r"%(?:25){0,4}"
@@ -42,7 +42,7 @@ _CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
 _BEFORE_BREAK = r"[\"']?(?<![ \t])[ \t]{0,80}[\\+]?"
 _NEXT_LINE = r"\r?\n[ \t]{0,80}(?:[#>|*]{1,3}[ \t]{0,8})?"
 _BREAK = re.compile(rf"{_BEFORE_BREAK}(?:{_NEXT_LINE}){{1,3}}[\"']?")
-# The beginning of an escape or a line break, of which the rest may come with the next text.
+# An escape or a line break that is incomplete at the end of a text; the next text may complete it.
 _UNFINISHED_ESCAPE = re.compile(
     rf"(?:(?:{_LEAD}(?:[CcDd][0-9A-Fa-f]|[Ee][0-9A-Fa-f](?:{_NEXT})?|[Ff][0-7](?:{_NEXT}){{0,2}}))?"
     r"%(?:25){0,4}[0-9A-Fa-f]?"
@@ -70,12 +70,12 @@ class _View(NamedTuple):
     ends: list[int]  # where these parts end in the original text
 
     def origin(self, position: int) -> int:
-        """Return the position in the original text of the character at `position`."""
+        """Return where the character at `position` begins in the original text."""
         part = bisect_right(self.starts, position) - 1
         return self.origins[part] + position - self.starts[part]
 
     def end(self, position: int) -> int:
-        """Return the position in the original text after the character that ends at `position`."""
+        """Return where the character before `position` ends in the original text."""
         part = bisect_right(self.starts, position - 1) - 1
         if part + 1 < len(self.starts) and position == self.starts[part + 1]:
             return self.ends[part]
@@ -124,7 +124,7 @@ def _plain(text: str) -> str:
 
 
 class Forms:
-    """The registered values in every form in which they are searched for."""
+    """All forms of the registered values, and the search for these forms."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         plain: set[str] = set()
@@ -136,7 +136,7 @@ class Forms:
                 alone |= {secret, _plain(secret)}
                 continue
             plain |= {secret, _plain(secret), _BREAK.sub("", _plain(secret))}
-            # `_ESCAPE` can't tell a backslash of the secret from one of the escape that follows it.
+            # `_ESCAPE` takes a backslash of the secret as part of an escape that follows the backslash.
             plain |= {form[1:-1] for form in (json.dumps(secret), repr(secret))}
             data = secret.encode("utf-8", "surrogatepass")
             encoded |= set(_base64_forms(data))
@@ -158,13 +158,13 @@ class Forms:
         self._pattern = _any(patterns)
         wrapped = [pattern for pattern in patterns if len(pattern) >= SHORTEST_WRAPPED]
         self._wrapped = _any(wrapped) if wrapped else None
-        # What each secret begins with, in whatever form: an escape, or the first characters of a form, after
-        # which an escape may begin, or a line or the text may end.
+        # The possible beginnings of a secret: an escape; the first three characters of a form; or one or two
+        # characters of a form before an escape, a line break or the end of the text.
         end = rf"(?:{_BEFORE_BREAK}(?:[\r\n]|\Z)|[%&\\])"
         beginnings = [[*pattern[:size], end] for pattern in patterns for size in (1, 2)]
         beginnings += [pattern[:3] for pattern in patterns]
         self._start = _any([[r"%(?:[0-9A-Fa-f]|\Z)"], [r"\\"], [r"&(?:[#a-z]|\Z)"], *beginnings])
-        # To find the beginning of a form at the end of a text: the forms, sorted, and their first characters.
+        # The sorted forms and their first characters, to find an incomplete form at the end of a text.
         self._families = [
             (sorted(forms), re.compile("[" + "".join(re.escape(form[0]) for form in forms) + "]"), table)
             for forms, table in ((plain | alone, {}), (encoded, _FROM_URL_SAFE), (hexadecimal, _TO_LOWER))
@@ -172,7 +172,7 @@ class Forms:
         ]
 
     def _views(self, text: str) -> Iterator[tuple[re.Pattern[str], str, _Trace, _Trace]]:
-        """Yield a pattern, the text to search for it, and functions that trace its start and end back."""
+        """Yield a pattern, the text to search, and functions that map a match's start and end back."""
         yield self._pattern, text, int, int
         decoded = _view(text, _ESCAPE, _decoded)
         if decoded is not None:
@@ -187,7 +187,7 @@ class Forms:
             yield self._wrapped, joined.text, start, end
 
     def start(self, text: str, position: int) -> re.Match[str] | None:
-        """Find quickly, from `position`, where a secret may begin at the earliest."""
+        """Find the first place from `position` on where a secret may begin, by a quick search."""
         return self._start.search(text, position)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
@@ -206,7 +206,7 @@ class Forms:
         return merged
 
     def unfinished(self, text: str) -> int:
-        """Return the position from which the text may be the beginning of a secret; its length if nowhere."""
+        """Return where an incomplete secret may begin at the end of a text; the text's length if nowhere."""
         ends = {len(text)}
         first = len(text)
         if escape := _UNFINISHED_ESCAPE.search(text, max(0, len(text) - 64)):
@@ -223,7 +223,7 @@ class Forms:
         return first
 
     def _beginning(self, text: str) -> int:
-        """Return where the longest proper beginning of a form stands at the end of a text."""
+        """Return where the longest incomplete form at the end of a text begins; the text's length if none."""
         offset = max(0, len(text) - self._longest)
         tail = text[offset:]
         first = len(tail)

@@ -125,7 +125,7 @@ class Redactor:
         return redacted
 
     def text(self, text: str) -> str:
-        """Mask also what the text assigns to names such as ``api_key``, and cut it at 4,096 characters."""
+        """Mask as `message` does, and what is assigned to names like ``api_key``; cut at 4,096 characters."""
         return self._short(text) if len(text) <= _SHORT else self._redacted(text)
 
     def _redacted(self, text: str) -> str:

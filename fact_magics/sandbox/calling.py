@@ -27,7 +27,7 @@ _END_SECONDS = 0.6
 _FLUSH_SECONDS = 0.05
 _READ_SIZE = 1 << 16
 _PIPE_SIZE = 1 << 20
-_MOST_LEFT = 64  # so many reads empty a full pipe; bounded, because a process may still be writing
+_MOST_LEFT = 64  # enough reads to empty a full pipe; limited, because a process may keep writing
 
 
 class _Zygote(Protocol):

@@ -33,7 +33,7 @@ _IMPOSSIBLE = {
     ),
     "listen": "A tool can't accept connections. Let it open the connection, or listen in the notebook.",
     "udp": "A tool can't use UDP. Use TCP.",
-    "semaphore": "A tool's processes can't share memory, which this needs. Use threads instead of processes.",
+    "semaphore": "A tool can't use semaphores or memory that processes share. Use threads, not processes.",
 }
 
 
@@ -52,7 +52,7 @@ def failure(
         return f"{name} ended without a result.", ()
     said = one_line(error.message, _MESSAGE_LIMIT)
     if error.type_name == "ProcessBroke":
-        return f"{name} broke the process it ran in: {said}", ()
+        return f"{name} broke its own process: {said}", ()
     if error.type_name == "ValueTypeError":
         return f"{name} returned a value that can't be passed on: {said}", ()
     bare = one_line(error.type_name.rpartition(".")[2], _NAME_LIMIT) or "an exception"
@@ -81,7 +81,7 @@ def denial_hint(denied: tuple[str, str] | None, permissions: Iterable[str], prot
     doubt = danger(permission, protected)
     if kind == "net" and doubt is None:
         permission = _without_usual_port(permission, protected)
-    what = f"It may not {_ACTS[kind]} {permission.target}"
+    what = f"The tool may not {_ACTS[kind]} {permission.target}"
     if doubt is not None:
         judged = "That can't be allowed" if doubt.never else "Allowing that is dangerous"
         return f"{what}. {judged}: {doubt.reason}."

@@ -170,7 +170,7 @@ def _ended_by_cpu(call: Call, ending: Ending) -> bool:
 
 def _how_it_ended(wait_status: int | None) -> str:
     if wait_status is None:
-        return "was lost: the process that isolates it came to an end"
+        return "was lost: the process that isolates it ended unexpectedly"
     number = wait_status & 0x7F
     if not number:
         return f"ended its process (exit code {wait_status >> 8}) before it returned"

@@ -22,7 +22,7 @@ class ZygoteState:
 class Inspection:
     """The zygotes and directories of a sandbox; it is empty for a sandbox without zygotes.
 
-    The least recently used zygote comes first. The directory contains those of the zygotes, which contain the
+    The least recently used zygote comes first. The directory holds one directory for each zygote, with its
     scratch directories. `pending` zygotes are being started or ended; `retiring` counts earlier settings that
     running calls still use.
     """

@@ -7,8 +7,8 @@ import errno
 from fact_magics.errors import IsolationError
 
 USE_PROCESS = (
-    'Write %config FactMagics.isolation = "process" to run tools in separate processes: with limits, but '
-    "with your files and the network within their reach."
+    'Write %config FactMagics.isolation = "process" to run tools in plain processes. These have '
+    "limits, but can reach your files and the network."
 )
 
 _DESCRIPTORS = "Close files and connections, or restart the kernel."

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 512
 _DELETED = b" (deleted)"
-_PIPE_BYTES = 1 << 16  # of a pipe whose size was not changed, which a call may not do
+_PIPE_BYTES = 1 << 16  # the size of a pipe, which a call may not change
 # A queue of a TCP connection takes about this many times the bytes that are in it.
 _QUEUE_OVERHEAD = 2
 _INTERNET = ("tcp", "tcp6", "udp", "udp6")
@@ -35,7 +35,7 @@ class Meter:
     """Measure one call: all descendants of the process `root`, and the call's scratch directory.
 
     `memory` is in bytes, for all descendants together; memory that they share with `root` does not count. The
-    buffers of sockets and pipes do count: no process's own figures include them.
+    buffers of sockets and pipes count too, although the figures of processes don't include them.
     """
 
     root: int
@@ -93,7 +93,7 @@ class Meter:
 
 
 class _Held:
-    """What processes hold open besides ordinary files.
+    """The deleted files, pipes and sockets that processes hold open.
 
     Attributes
     ----------
@@ -179,7 +179,7 @@ def _kilobytes(path: str, names: tuple[bytes, ...]) -> int:
 
 @cache
 def _socket_bytes() -> int:
-    """Read how many bytes wait in a socket at most; a call may not change this."""
+    """Read the largest number of bytes that can wait in a socket; a call may not change it."""
     return int(_read("/proc/sys/net/core/wmem_default") or 1 << 18)
 
 

@@ -1,4 +1,4 @@
-"""Build the policy of a zygote: the files its interpreter needs, what permissions grant, and the limits.
+"""Build the policy of a zygote: the files of its interpreter, the granted access, and the limits.
 
 Hosts are looked up before a zygote that may reach them is started.
 """
@@ -34,8 +34,9 @@ _SYSTEM_FILES = """
     /dev/null /dev/zero /dev/random /dev/urandom /sys/devices/system/cpu /proc/cpuinfo /proc/meminfo
     /proc/stat /proc/sys/vm/overcommit_memory
 """.split()  # noqa: SIM905
-# Numeric libraries and psutil read these of their own process. Sandlock opens them for the process that asks,
-# so that `self` means that process and no other. The environment is left out: it may hold granted secrets.
+# Numeric libraries and psutil read these files about their own process. Sandlock opens the files for the
+# process that asks, so that `self` means that process and no other. The environment is left out: it may
+# hold granted secrets.
 _OWN_PROCESS_FILES = tuple(
     f"/proc/self/{name}" for name in ("limits", "maps", "smaps", "smaps_rollup", "stat", "statm", "status")
 )
@@ -123,7 +124,7 @@ class Grants:
 
 
 class ZygoteKind(NamedTuple):
-    """What a call needs of a zygote; calls of one kind may share it."""
+    """The properties that a call needs in its zygote; calls of one kind may share a zygote."""
 
     grants: Grants = Grants()
     preload: tuple[str, ...] = ()
@@ -175,7 +176,7 @@ def readable_paths() -> tuple[str, ...]:
 
 
 def module_path() -> tuple[str, ...]:
-    """List the directories of installed packages that the notebook imports from."""
+    """List the directories from which the notebook imports installed packages."""
     names = ("site-packages", "dist-packages")
     return tuple(entry for entry in sys.path if Path(entry).name in names and _exists(entry))
 
@@ -259,7 +260,7 @@ def refuse_detour(name: str, port: str, addresses: Iterable[str]) -> None:
         if doubt := endpoint_doubt(address, port):
             raise IsolationError(
                 f"{_net_text(name, port)} can't be granted: {name} leads to {address}, and {doubt}.",
-                hint="If you trust what answers there, grant the address itself, with --yes-really.",
+                hint="If you trust the server at this address, grant the address itself, with --yes-really.",
             )
 
 

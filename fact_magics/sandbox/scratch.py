@@ -52,9 +52,9 @@ def size(root: Path, enough: int) -> int:
 
 
 class _Bases:
-    """The directories that wait to be measured, each as an open base directory and a path that starts there.
+    """The directories that wait to be measured, each as an open base directory and a path below it.
 
-    A base is closed once nothing that starts there waits.
+    A base is closed once no path below it waits.
     """
 
     def __init__(self, root: Path) -> None:

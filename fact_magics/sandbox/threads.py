@@ -22,7 +22,7 @@ async def run_in(executor: Executor, work: Callable[..., T], *arguments: object)
 
 
 async def outlast(work: asyncio.Future[Any], seconds: float | None = None) -> None:
-    """Wait until `work` is done or the time is over. If this task is cancelled, cancel it only then."""
+    """Wait until `work` is done or the time is over. Cancelling this task takes effect only after that."""
     loop = asyncio.get_running_loop()
     deadline = None if seconds is None else loop.time() + seconds
     cancelled: asyncio.CancelledError | None = None

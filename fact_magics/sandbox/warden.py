@@ -189,7 +189,7 @@ class Warden:
         if self.alive:
             self._waiting[kind, value] = future
         else:
-            future.set_exception(ZygoteLostError("an isolated process came to an end"))
+            future.set_exception(ZygoteLostError("an isolated process ended unexpectedly"))
         return future
 
     def abandon(self) -> None:
@@ -274,7 +274,7 @@ class Warden:
                 asyncio.get_running_loop().remove_reader(self._process.reports)
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(ZygoteLostError("an isolated process came to an end"))
+                future.set_exception(ZygoteLostError("an isolated process ended unexpectedly"))
                 future.exception()  # asyncio would warn if nobody waits for the future any more
         self._waiting.clear()
         self._on_lost(self)

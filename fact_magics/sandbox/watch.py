@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # because its processes together fill memory fast.
 _MEASURE_SECONDS = 0.25
 _GLANCE_SECONDS = 0.02
-# An exact measurement pauses the call. So after one, the next waits this many times as long as it took.
+# An exact measurement pauses the call. So the next one waits this many times as long as the last one took.
 _REST = 9
 
 
@@ -146,7 +146,7 @@ class Printed:
         if self._room:
             self._take(self._decoder.decode(b"", final=True))
         if self._cut:
-            self._show(f" {self._cut:,} more bytes were printed and are cut here.\n")
+            self._show(f" {self._cut:,} more bytes were printed, but are not shown.\n")
             self._cut = 0
         return self._kept.getvalue()
 

@@ -149,7 +149,7 @@ def _mentions(nodes: Iterable[ast.AST], name: str) -> Iterator[tuple[int, int]]:
 def _collect_taken(table: symtable.SymbolTable, old: str, names: set[str]) -> bool:
     """Add to `names` the names that the function can't be given, because they would clash with other uses.
 
-    These are the names that a scope looks up outside of itself. If the scope, or a scope inside it, uses the
+    These are the names that a scope looks up outside itself. If the scope, or a scope inside it, uses the
     function, they include the scope's own names. Return whether any of these scopes uses the function.
     """
     # A list, because any() over a generator would skip the scopes after the first that uses the function.

@@ -44,7 +44,7 @@ def may_use_sets(nodes: Sequence[ast.AST]) -> bool:
 
 
 def _words(node: ast.AST) -> Iterator[str]:
-    """Yield the names and the text that stand in a node itself."""
+    """Yield the names and the text of a node, without those of its children."""
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Constant(value=str(name)):
             yield name
@@ -59,7 +59,7 @@ def varies(nodes: Sequence[ast.AST]) -> bool:
 
 @dataclass(frozen=True)
 class _Module:
-    """The nodes of a module, and what the judgement of one node needs to know of the others."""
+    """The nodes of a module, and facts about all of them, which are needed to judge a single node."""
 
     nodes: Sequence[ast.AST]
 
@@ -137,7 +137,7 @@ class _Module:
 
     @cached_property
     def _sources(self) -> dict[str, str]:
-        """The last part of the module, and the name in it, of each name that is imported from a module."""
+        """For each name that is imported from a module: the last part of the module, and the name in it."""
         return {
             alias.asname or alias.name: f"{(node.module or '').rpartition('.')[2]}.{alias.name}"
             for node in self.nodes
@@ -217,7 +217,7 @@ class _Module:
     def _library_varies(self, node: ast.Call, called: str) -> bool:
         keywords = {one.arg: one.value for one in node.keywords}
         if called == "parse" and "dateutil" in self._packages:
-            return "default" not in keywords  # it takes what the text lacks from the current date
+            return "default" not in keywords  # it completes the text from the current date
         is_random = called in varying.UNSEEDED or called.startswith("random_")
         if called in varying.SPLITTERS:
             is_random = "shuffle" in keywords and not _is_constant(keywords["shuffle"], False)

@@ -91,7 +91,7 @@ def _parse(source: str, name: str, tree: ast.Module | None) -> AnnotationReader:
     except (ValueError, RecursionError, MemoryError):
         raise SignatureError(
             f"The source of {name} does not parse: it contains a NUL or is nested too deeply.",
-            hint="Remove the NUL, or nest it less.",
+            hint="Remove the NUL, or nest the code less deeply.",
         ) from None
 
 

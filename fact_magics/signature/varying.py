@@ -1,4 +1,4 @@
-"""What varies: modules and functions that read the clock or randomness, and those that only compute."""
+"""Modules and functions that read the clock or randomness, and those that only compute."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STEADY_NAMES = frozenset(
         "tempfile.SpooledTemporaryFile",
     }
 )  # fmt: skip
-# Functions that depend only on their arguments if they are called with so many.
+# Functions that depend only on their arguments if they are called with at least this many.
 GENERATORS = {
     f"random.{name}": 1
     for name in (
@@ -109,7 +109,7 @@ COMPUTING = frozenset(
         "textwrap", "types", "typing", "typing_extensions", "unicodedata", "zlib",
     }
 )  # fmt: skip
-# How a set can come into being without a name that contains "set".
+# Names that can make a set, although they don't contain "set".
 MAKING_SETS = frozenset(
     {"union", "intersection", "difference", "symmetric_difference", "getattr", "operator"}
 )

@@ -31,11 +31,11 @@ T = TypeVar("T")
 Bindable = str | bytes | int | float | None
 
 _HEXADECIMAL = frozenset("0123456789abcdef")
-# SQLite's integers have 64 bits, and sums of larger numbers than these would leave that range.
+# SQLite's integers have 64 bits. If numbers were larger than this, their sums could leave that range.
 _MOST = 2**53
 # SQLite asks whether to go on after this many steps of its virtual machine, about once a millisecond.
 _STEPS = 10_000
-# Where rows can't be read, so many more are looked at to find the wanted number.
+# If rows can't be read, at most this many more rows are read to find the wanted number.
 _SPARE_ROWS = 1_000
 _SEQUENCED = frozenset({"tools", "toolbox", "generations", "tool_executions"})
 # After a row with the largest possible number, SQLite would number new rows at random.
@@ -46,7 +46,7 @@ _BELOW = "WHERE seq < 4611686018427387904)"
 class Connection(sqlite3.Connection):
     """A connection that stops statements that take too long, and trusts nothing in the file.
 
-    Functions that a crafted schema calls must be harmless ones. A text that is not UTF-8 is returned as
+    A crafted schema can call only harmless functions. A text that is not UTF-8 is returned as
     bytes, so that it spoils its row and not the whole query.
     """
 
@@ -59,7 +59,7 @@ class Connection(sqlite3.Connection):
         self.execute("PRAGMA cell_size_check = ON")
 
     def allow(self, seconds: float) -> None:
-        """Stop statements that are still running in so many seconds."""
+        """Stop statements that are still running after this many seconds."""
         self._late_at = time.monotonic() + seconds
 
 
@@ -85,7 +85,7 @@ def read_only(path: Path, timeout_seconds: float) -> Connection:
 
 
 class Rows(list[T]):
-    """The rows of a result that can be read, and in `unreadable` why each of the others can't."""
+    """The rows of a result that can be read; `unreadable` says why each other row can't be read."""
 
     def __init__(self, rows: Iterable[T] = (), unreadable: Iterable[str] = ()) -> None:
         super().__init__(rows)
@@ -161,7 +161,7 @@ def instance(kind: Callable[..., T], record: Mapping[str, Any]) -> T:
         try:
             values[name] = read(record[name])
         except UNREADABLE:
-            raise UnreadableRow(f"its {name} is {one_line(repr(record[name]), 60)}") from None
+            raise UnreadableRow(f"the column {name} is {one_line(repr(record[name]), 60)}") from None
     return kind(**values)
 
 
@@ -251,7 +251,7 @@ def words(stored: object) -> tuple[str, ...]:
 
 
 def count(stored: object) -> int:
-    """Read a stored number of things."""
+    """Read a stored count."""
     if type(stored) is not int or not 0 <= stored < _MOST:
         raise ValueError
     return stored

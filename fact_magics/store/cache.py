@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 1024 * 1024 * 1024
 
 _SWEPT_AT_ONCE = 32
-# The stored time of an answer's last use is updated at most once in so many seconds. The order of eviction
-# may therefore lag by as much.
+# The stored time of an answer's last use is updated at most once in this many seconds. So the order of
+# eviction may be out of date by this many seconds.
 _TOUCH_SECONDS = 3600.0
 _TOUCHES_REMEMBERED = 10_000
 
@@ -73,7 +73,7 @@ class Cache:
         return work
 
     def _stale(self, keys: Iterable[str | None]) -> list[str]:
-        """Select the keys whose time of use must be written again, and remember that this happens now."""
+        """Select the keys whose time of use must be written again, and note the current time for each key."""
         clock = time.monotonic()
         due = {
             key for key in keys if key and clock - self._touched.get(key, -_TOUCH_SECONDS) >= _TOUCH_SECONDS

@@ -30,14 +30,14 @@ T = TypeVar("T")
 # wait for a lock at all. `_patiently` retries for longer.
 _BUSY_TIMEOUT_MS = 5_000
 _PATIENCE_SECONDS = 60.0
-# All that a cell asks takes milliseconds, but a damaged or crafted file can make a query endless.
+# The queries of a cell take milliseconds, but a damaged or crafted file can make a query endless.
 _STATEMENT_SECONDS = 30.0
 # A migration may read every row of a large file.
 _MIGRATION_SECONDS = 600.0
 _SMALLEST_PAGE = 512
 _WAL_KEPT_BYTES = 32 * 1024 * 1024
 _SIDE_FILES = ("-wal", "-shm", "-journal")
-# SQLite opens no longer path on POSIX systems, because the names of its side files must fit into 512 bytes.
+# On POSIX systems, SQLite opens no longer path: the names of its side files must fit into 512 bytes.
 _LONGEST_PATH = 504
 _LONGEST_SHOWN = 200
 
@@ -55,7 +55,7 @@ _TOO_LONG = "its path is too long"
 _SHORTER = "Choose a shorter path in FACT_HOME or DATABASE_URL."
 _SALVAGE = (
     "Move it away, with its -wal and -shm files, to start a new one. "
-    "`sqlite3 FILE .recover` prints what can still be read."
+    "`sqlite3 FILE .recover` prints the rows that can still be read."
 )
 
 _SQLITE = {
@@ -71,11 +71,11 @@ _SQLITE = {
     sqlite3.SQLITE_TOOBIG: ("can't hold a value this large.", "Return less, or write it to a file."),
     sqlite3.SQLITE_BUSY: (
         "is locked by another program.",
-        "Close the program that holds it in a long transaction, then run the cell again.",
+        "Close the program that keeps a transaction open, then run the cell again.",
     ),
     sqlite3.SQLITE_INTERRUPT: (
         "took too long to answer, so the query was stopped.",
-        "Ask for less, or check the drive. In sqlite3, `PRAGMA integrity_check` tells whether it is damaged.",
+        "Ask for less, or check the drive. In sqlite3, `PRAGMA integrity_check` shows if data is damaged.",
     ),
     sqlite3.SQLITE_IOERR: (
         "can't be read or written: the disk reports an error.",
@@ -83,7 +83,7 @@ _SQLITE = {
     ),
 }
 
-# Errors whose cause differs from the one of their primary code.
+# For these errors, the primary code does not name the real cause.
 _SQLITE_EXTENDED = {sqlite3.SQLITE_IOERR_SHMSIZE: _FULL}  # the -shm file can't grow
 
 _SYSTEM = {
@@ -254,7 +254,7 @@ def _inspect(path: Path, migrations: Migrations) -> None:
     real = path.resolve()
     with suppress(FileNotFoundError):
         if real.with_name(f"{real.name}-journal").stat().st_size:
-            return  # the file holds half a transaction; `_prepare` waits or undoes it, and judges then
+            return  # the file holds half a transaction; `_prepare` waits or undoes it, then checks the file
     with closing(read_only(path, _BUSY_TIMEOUT_MS / 1000)) as connection:
         judge = partial(_judge, path=path, migrations=migrations)
         _patiently(connection, partial(_transact, work=judge, begin="BEGIN"))
@@ -272,7 +272,7 @@ def _judge(connection: sqlite3.Connection, path: Path, migrations: Migrations) -
     if version > newest:
         raise _refusal(
             path,
-            f"was written by a newer fact_magics (its version is {version}; this one reads up to {newest}).",
+            f"was written by a newer fact_magics (schema version {version}; at most {newest} can be read).",
             "Upgrade with `pip install -U fact_magics`, or point FACT_HOME at another directory.",
         )
     if not application:

@@ -150,7 +150,7 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
         if row.cached:
             given, answered, notes = (text[:_CACHED_CHARACTERS] for text in (given, answered, notes))
         connection.execute(
-            # Where another program deleted runs, the index may still hold the words of one with this number.
+            # If another program deleted a run with this number, the index may still hold its words.
             "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
             (kept.lastrowid, indexable_json(given), indexable_json(answered), indexable(notes)),
         )
@@ -173,7 +173,7 @@ def _filters(
 
 
 def _first_since(table: str, clock: str, asked: dict[str, object]) -> dict[str, object]:
-    """Return a condition that ends the walk back through a table at the first row since a time."""
+    """Return a condition that ends a backward search through a table at the first row since a time."""
     # Without the plus SQLite would look for the first row from the beginning of the table.
     condition = " ".join(("seq >= (SELECT min(+seq) FROM", table, "WHERE", clock, ">= ?)"))
     return {condition: asked[f"+{clock} >= ?"]}

@@ -20,7 +20,7 @@ Migrations = tuple[tuple[str, ...], ...]
 _ACTIVE = frozenset({"view", "trigger"})
 # ANALYZE, which `PRAGMA optimize` runs, writes these tables; SQLite alone reads them.
 _STATISTICS = frozenset({"sqlite_stat1", "sqlite_stat4"})
-# A table of another program is never read or written here, unless its foreign keys guard rows of ours.
+# Another program's table is never read or written here, unless its foreign keys refer to our rows.
 _PLAIN_TABLE = re.compile(r"CREATE TABLE (?!.*\bREFERENCES\b)", re.IGNORECASE | re.DOTALL)
 
 
@@ -39,7 +39,7 @@ def fault(connection: sqlite3.Connection, migrations: Migrations) -> str | None:
     connection : sqlite3.Connection
         A connection to the database, whose statements should have a time limit.
     migrations : tuple of tuples of str
-        The migrations that the database has had, by its version.
+        The migrations that were applied to the database, according to its version.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def fault(connection: sqlite3.Connection, migrations: Migrations) -> str | None:
     pages, places = connection.execute(
         "SELECT count(*), count(DISTINCT rootpage) FROM sqlite_master WHERE rootpage > 0"
     ).fetchone()
-    return None if pages == places else "has two tables in one place"
+    return None if pages == places else "has two tables or indexes that begin at the same page"
 
 
 def _is_harmless_table(each: _Object) -> bool:

@@ -262,7 +262,7 @@ _ORDER_OF_INSERTION = (
     "CREATE INDEX executions_that_failed_by_name ON tool_executions (tool_name, status) WHERE status <> 'ok'",
 )
 
-# A size that is no number of bytes must not keep its answer from being deleted.
+# A size that is not a number of bytes must not keep its answer from being deleted.
 _TOTAL_OF_ANY_SIZES = (
     "DROP TRIGGER cache_grows",
     "DROP TRIGGER cache_shrinks",

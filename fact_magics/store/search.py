@@ -25,7 +25,7 @@ def indexable_json(text: str) -> str:
 
 
 def match_expression(query: str) -> str | None:
-    """Make an FTS5 query that finds texts in which each word of `query` begins some word.
+    """Make an FTS5 query for texts in which every word of `query` is the beginning of a word.
 
     Returns
     -------

@@ -205,7 +205,7 @@ def _set_current(connection: sqlite3.Connection, name: str, tool_id: str, sessio
     found = _tools(connection, query, tool_id, name)
     if not found:
         raise UnknownName(f"{name!r} has no version with the id {one_line(tool_id)} that can be read.")
-    # A new row gets a new `seq`, in the order of which the tools are listed.
+    # A new row gets a new `seq`, and tools are listed in the order of `seq`.
     _unlist(connection, name)
     listed = insert(connection, "toolbox", {"name": name, "tool_id": tool_id, "updated_at": utc_now()})
     about = found[0].metadata
@@ -227,7 +227,7 @@ def _unlist(connection: sqlite3.Connection, name: str) -> None:
 
 def _next_number(connection: sqlite3.Connection, candidate: Candidate) -> tuple[int, int, int]:
     def after(part: str, condition: str, *parameters: object) -> int:
-        # The bounds leave out numbers that are no part of a version that can be read.
+        # The bounds leave out numbers that a readable version can't have.
         query = " ".join(
             ("SELECT max(", part, ") FROM tools WHERE", condition, "AND", part, "BETWEEN 0 AND ?")
         )
@@ -270,7 +270,8 @@ def _version(record: dict[str, Any]) -> ToolVersion:
     except TypeError:
         raise UnreadableRow(f"the source of {one_line(str(name))} is not text") from None
     except UnreadableRow as error:
-        raise UnreadableRow(f"of {one_line(str(name))}, {error}") from None
+        raise UnreadableRow(f"in a version of {one_line(str(name))}, {error}") from None
     if not _has_number(record):
-        raise UnreadableRow(f"of {one_line(name)}, the version {one_line(number)} does not fit its numbers")
+        shown = f"{one_line(name)} {one_line(number)}"
+        raise UnreadableRow(f"in {shown}, the columns major, minor and patch differ from the version")
     return found

@@ -74,7 +74,7 @@ class Worker(aiosqlite.Connection):
     def stop(self) -> None:
         """Close the file and end the thread after all earlier work, without waiting for it."""
         self._is_ended = True
-        # aiosqlite's own `stop` runs on the thread, where there is no event loop to which it would report.
+        # On that thread, aiosqlite's own `stop` finds no event loop, and so it reports to none.
         self._tx.put_nowait((None, super().stop))
 
     def _queue(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:

@@ -47,7 +47,7 @@ def read_polars(value: Any, base: str) -> object:
 
 
 def _polars_items(series: Any) -> list[object]:
-    # For a date far beyond Python's range, polars panics, and this is not an Exception.
+    # For a date far beyond Python's range, polars raises PanicException, which is not an Exception.
     try:
         return list(series.to_list())
     except import_module("polars.exceptions").PanicException as error:
@@ -143,6 +143,6 @@ def records(names: list[Any], columns: list[list[object]], height: int) -> list[
 
 
 def repeated_names(frame: object) -> ValueTypeError:
-    """Build the error about a frame of which two columns have the same name."""
+    """Build the error about a frame with two columns of the same name."""
     kind = type(frame).__name__
     return ValueTypeError(f"a {kind} with repeated column names", f"a {kind} with distinct names")

@@ -39,7 +39,7 @@ def normalise(value: object, *, where: str = "input") -> object:
     """Convert an object to a plain Python value.
 
     Numpy scalars become numbers; arrays, Series and indexes become lists; a DataFrame becomes its records;
-    so does a table of Arrow, or of any library that offers Arrow's C data interface;
+    a table of Arrow, or of any library that offers Arrow's C data interface, becomes its records too;
     Timestamps and Timedeltas become datetimes and timedeltas (to the microsecond); NaT and NA become None;
     Enum members become their value; instances of dataclasses and Pydantic models become dicts; named tuples
     become tuples; instances of subclasses of builtin types become instances of the builtin type. No library
@@ -295,7 +295,7 @@ def _too_deep() -> ValueTypeError:
 # The first base that fits decides, so a generator comes before an iterator.
 _UNSUPPORTED: tuple[tuple[type, str, str], ...] = (
     (GeneratorType, "a generator", "a list"),
-    (CoroutineType, "a coroutine", "its result when awaited"),
+    (CoroutineType, "a coroutine", "the result of awaiting it"),
     (Iterator, "an iterator ({kind})", "a list"),
     (FunctionType, "the function {name}", "its result"),
     (ModuleType, "the module {name}", "plain data"),

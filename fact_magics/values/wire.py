@@ -216,7 +216,7 @@ def _read(wire: bytes, tagged: json.JSONDecoder, max_depth: int) -> object:
         raise WireError(f"not the canonical form of a value: {error}") from None
     if end != len(text):
         raise WireError("not the canonical form of a value: more text follows it")
-    # Counting brackets is far cheaper than walking the value, and few brackets can't be nested deep.
+    # Counting brackets is far cheaper than walking the value, and few brackets can't be nested deeply.
     if len(wire) > max_depth and _containers(wire) > max_depth and _deeper_than(value, max_depth):
         raise WireError(f"a value nested deeper than {MAX_DEPTH} levels")
     return value
@@ -251,7 +251,7 @@ def _decoder(readers: Mapping[str, tuple[type, Callable[[Any], object]]]) -> jso
 
 
 def _call_decoder(classes: Mapping[str, type] | None) -> json.JSONDecoder:
-    """Make a decoder that also reads instances of the tool's classes, as calls may contain them."""
+    """Make a decoder that also reads instances of the tool's classes, because calls may contain them."""
 
     def find(name: str) -> Any:
         if name not in classes:  # type: ignore[operator]
@@ -288,7 +288,7 @@ def _construct(cls: type, fields: dict[str, object]) -> object:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise WireError(f"{name} outside of '$float'")
+    raise WireError(f"{name} outside '$float'")
 
 
 def _read_float(text: str) -> float:
@@ -316,7 +316,7 @@ def _refuse_one_hash(keys: list[object]) -> None:
 
 def _read_timedelta(parts: list[Any]) -> timedelta:
     if len(parts) != 3 or set(map(type, parts)) != INTS:
-        raise WireError("'$timedelta' with other items than three integers")
+        raise WireError("'$timedelta' with items other than three integers")
     return timedelta(*parts)
 
 

@@ -1,6 +1,7 @@
 """Make a larger input of the same types from the input of an example.
 
-On a trivial input, such as a list of one item, a tool that shuffles answers as one that does not shuffle.
+On a trivial input, such as a list of one item, a tool that shuffles its items gives the same answer as a tool
+that does not shuffle them.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def _larger(value: Any) -> Iterator[object]:
 
 
 def _vary(value: Any, turn: int) -> Any:
-    """Make another value of the same type, which differs from turn to turn."""
+    """Make another value of the same type; each turn gives a different one."""
     kind = type(value)
     if kind is str:
         return f"{value}{_WORDS[turn]}" if turn else value

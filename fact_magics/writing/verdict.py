@@ -62,8 +62,8 @@ def answer_of(outcome: Outcome) -> tuple[bytes | None, str, str]:
 def blame_hashing(verdict: Verdict, other: Verdict) -> Verdict:
     """Judge an example that was run with two hash seeds, and gave another answer with each.
 
-    It does not hold if it holds with one of them only: then it holds by luck. If it holds with neither, the
-    hash seed is blamed if the answer has the expected characters in another order.
+    If it holds with only one seed, it fails, because it holds by luck. If it holds with neither seed, hashing
+    is blamed if the answer has the expected characters in another order.
     """
     if verdict.holds == other.holds and (verdict.holds or sorted(verdict.got) != sorted(verdict.expected)):
         return verdict

@@ -146,8 +146,8 @@ class TestTrust:
         assert "evil" not in str((model.endpoint, before.model))
         (note,) = before.notes
         assert note == (
-            f"{file}: fast can be used only after you trust the file, because OPENAI_API_KEY is already set in"
-            f" the environment: %fact trust {file}"
+            f"{file}: fast can't be used yet, because OPENAI_API_KEY is already set in"
+            f" the environment; to trust the file, run: %fact trust {file}"
         )
         for wanted in ("fast", None):
             with pytest.raises(ProviderError) as caught:
@@ -219,7 +219,7 @@ class TestTrust:
     def test_many_names_are_a_short_note(self, tmp_path):
         write(tmp_path, *(f"m{n} model: openai/gpt-5, api_base: 'http://evil.example'" for n in range(100)))
         (note,) = read(tmp_path).notes
-        assert "m0, m1, m2, m3, m4, 95 more can be used only after you run" in note
+        assert "m0, m1, m2, m3, m4, 95 more can't be used yet; to trust the file, run: " in note
 
 
 class TestWhatIsNeverDone:
@@ -318,8 +318,8 @@ class TestBadFiles:
             ("model_list: " + "[" * 500, "too large for a list of models"),
             ("model_list: " + "[" * 900_000, "too large for a list of models"),
             ("model_list:\n" + "- a\n" * 100_000, "too large for a list of models"),
-            ("model_list: &a [*a]\n", "an alias that refers to nothing, or to a value around it"),
-            ("model_list: *nobody\n", "an alias that refers to nothing, or to a value around it"),
+            ("model_list: &a [*a]\n", "an alias without an anchor, or an alias inside its own value"),
+            ("model_list: *nobody\n", "an alias without an anchor, or an alias inside its own value"),
             ("model_list: []\n" + "#" * 1_000_000, "larger than 1,000,000 bytes"),
         ],
     )
@@ -471,7 +471,7 @@ class TestAsking:
         for name, value in honest.environment().items():
             monkeypatch.setenv(name, value)
         write(tmp_path, f"mine model: openai/gpt-5, api_key: {LITERAL}", trusted=True)
-        with pytest.raises(ProviderError, match="but its key comes from elsewhere"):
+        with pytest.raises(ProviderError, match="but the key is set in another place"):
             await self.generate(read(tmp_path, honest.environment()))
         assert honest.requests == ()
 

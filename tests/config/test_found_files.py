@@ -74,8 +74,8 @@ class TestWhereAKeyIsSetAlready:
         assert set(found.withheld) == {"FACT_MODEL", "OPENAI_API_KEY", "OPENAI_API_VERSION"}
         (note,) = found.notes
         assert note == (
-            f"FACT_MODEL, OPENAI_API_KEY, OPENAI_API_VERSION from {file} can be used only after you trust the"
-            f" file, because ANTHROPIC_API_KEY is already set in the environment: %fact trust {file}"
+            f"FACT_MODEL, OPENAI_API_KEY, OPENAI_API_VERSION from {file} can't be used yet, because"
+            f" ANTHROPIC_API_KEY is already set in the environment; to trust the file, run: %fact trust {file}"
         )
         trust(file, found.trust_home)
         after = read(clone, {"ANTHROPIC_API_KEY": MINE})
@@ -97,7 +97,7 @@ class TestWhereAKeyIsSetAlready:
         found = read(clone, {"OPENAI_API_KEY": MINE})
         assert found.model is None
         (note,) = found.notes
-        assert note.startswith(f"{file}: theirs, other can be used only after you trust the file, because ")
+        assert note.startswith(f"{file}: theirs, other can't be used yet, because ")
         with pytest.raises(ProviderError, match=f"%fact trust {file}"):
             await choose(found, "theirs")
         trust(file, found.trust_home)
@@ -124,14 +124,20 @@ class TestWhereAKeyIsSetAlready:
         file = write_env(clone, "LOG_LEVEL=debug", f"OPENAI_API_KEY={THEIRS}")
         found = read(clone)
         assert (found.providers, found.log_level) == ({}, "debug")
-        assert f"because ANTHROPIC_API_KEY is already set in {farther}: %fact trust {file}" in found.notes[0]
+        assert (
+            f"because ANTHROPIC_API_KEY is already set in {farther}; to trust the file, run: %fact trust {file}"
+            in found.notes[0]
+        )
 
     def test_models_in_a_file_farther_up_are_not_hidden_by_a_nearer_one(self, clone):
         farther = write_models(clone.parent, f"mine model: openai/gpt-5, api_key: {MINE}")
         file = write_models(clone, f"theirs model: openai/gpt-5, api_key: {THEIRS}")
         found = read(clone)
         assert found.model is None
-        assert f"because {farther} has a model_list too: %fact trust {file}" in found.notes[0]
+        assert (
+            f"because {farther} has a model_list too; to trust the file, run: %fact trust {file}"
+            in found.notes[0]
+        )
 
     def test_values_that_the_user_sets_again_need_no_word(self, clone):
         write_env(clone, "FACT_MODEL=claude-haiku-5-5", f"ANTHROPIC_API_KEY={THEIRS}")
@@ -174,7 +180,10 @@ class TestWhereNoKeyIsSet:
         found = read(clone)
         assert found.model is None
         (note,) = found.notes
-        assert f"trust the file, because {open_path} can be changed by other users: %fact trust" in note
+        assert (
+            f"yet, because {open_path} can be changed by other users; to trust the file, run: %fact trust"
+            in note
+        )
         trust(file, found.trust_home)
         assert read(clone).model
 

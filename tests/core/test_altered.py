@@ -74,8 +74,8 @@ class TestTools:
                 with pytest.raises(UnknownName) as caught:
                     await ask("double")
                 assert caught.value.line == (
-                    "The current version of double can't be read from the database: of double, its permissions"
-                    " is 'all'. Go back to one of 1.0.0: %fact rollback double VERSION"
+                    "The current version of double can't be read from the database: in a version of double, the"
+                    " column permissions is 'all'. Go back to one of 1.0.0: %fact rollback double VERSION"
                 )
             assert await other.current("double") is None
             assert await other.list_tools() == []

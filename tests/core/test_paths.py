@@ -259,7 +259,7 @@ class TestDefaults:
         await self.peek(core, server, "diary.txt")
         output = await run("peek", given)
         assert output.metadata["details"] == (
-            f"{field}: diary.txt is the tool's default; pass it to let the tool read it",
+            f"{field}: diary.txt is only a default; pass this path if the tool must read it",
         )
 
     async def test_the_same_file_is_read_where_it_is_passed(
@@ -290,7 +290,7 @@ class TestDefaults:
     ) -> None:
         source = self.PEEK.replace("PLACE", "words.txt").replace("str(", "Path.read_text(")
         server.writes(source)
-        with pytest.raises(GenerationFailed, match="is the tool's default"):
+        with pytest.raises(GenerationFailed, match="is only a default"):
             await core.generate(ToolSpec("peek", "Peek.\n\n>>> peek()\n'one two three'\n", attempts=1))
 
 

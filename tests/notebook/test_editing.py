@@ -45,7 +45,7 @@ class TestEdit:
         write(desk, "failing")
         cell = desk.run(f"%%fact_edit failing\n{source('failing', 'n + 2')}")
         assert cell.error_name == "GenerationFailed"
-        assert cell.error.splitlines()[0].startswith("This failing was not accepted: 1 of 2 examples failed.")
+        assert cell.error.startswith("The edited source of failing was not accepted: 1 of 2 examples failed.")
         assert "Traceback" not in cell.traceback
         assert "✓ failing(2) → 4" in cell.plain
         assert "✗ failing(0) → 2, expected 0" in cell.plain

@@ -131,7 +131,7 @@ def test_a_flood_is_cut_stopped_and_said_to_be(desk):
     assert '"printed_mb": 8' in cell.error
     for shown in (cell.plain, cell.html):
         assert shown.count("begun") == 1
-        assert "more bytes were printed and are cut here" in shown
+        assert "more bytes were printed, but are not shown" in shown
     assert len(cell.plain) < 100_000
 
 
@@ -141,7 +141,7 @@ def test_much_that_is_printed_below_the_limit_is_cut_in_the_record_and_kept_so(d
     assert cell.status == "ok"
     for shown in (cell.plain, cell.html):
         assert "begun" in shown
-        assert "more bytes were printed and are cut here" in shown
+        assert "more bytes were printed, but are not shown" in shown
     assert desk.value("len(_.metadata['printed']) < 300_000") is True
 
 
@@ -171,20 +171,20 @@ def place(tmp_path):
 @pytest.mark.parametrize(
     ("what", "target", "hint"),
     [
-        ("fetch", "", "It may not reach api.example.com. To allow it: --allow net:api.example.com"),
+        ("fetch", "", "The tool may not reach api.example.com. To allow it: --allow net:api.example.com"),
         (
             "read",
             "/my data.csv",
-            "It may not read {}/my data.csv. To allow it: --allow 'read:{}/my data.csv'",
+            "The tool may not read {}/my data.csv. To allow it: --allow 'read:{}/my data.csv'",
         ),
         (
             "write",
             "/my data.csv",
-            "It may not write to {}/my data.csv. To allow it: --allow 'write:{}/my data.csv'",
+            "The tool may not write to {}/my data.csv. To allow it: --allow 'write:{}/my data.csv'",
         ),
-        ("write", "/new.csv", "It may not write to {}. To allow it: --allow write:{}"),
-        ("database", "/new.db", "It may not write to {}. To allow it: --allow write:{}"),
-        ("variable", "", "It may not see the variable MY_REGION. To allow it: --allow env:MY_REGION"),
+        ("write", "/new.csv", "The tool may not write to {}. To allow it: --allow write:{}"),
+        ("database", "/new.db", "The tool may not write to {}. To allow it: --allow write:{}"),
+        ("variable", "", "The tool may not see the variable MY_REGION. To allow it: --allow env:MY_REGION"),
     ],
 )
 def test_a_denied_action_names_the_permission_that_allows_it(desk, place, what, target, hint):
@@ -211,7 +211,7 @@ def test_what_is_no_matter_of_permissions_says_what_to_do_or_nothing(desk):
     cell = desk.run("%%fact_run act\nwhat = 'raise'")
     assert cell.error.splitlines()[0] == "act raised PermissionError: ask somebody else"
     cell = desk.run("%%fact_run act\nwhat = 'read'\npath = '/etc/shadow'")
-    assert "It may not read /etc/shadow. Allowing that is dangerous: " in cell.error
+    assert "The tool may not read /etc/shadow. Allowing that is dangerous: " in cell.error
     assert "--allow" not in cell.error
 
 
@@ -219,7 +219,7 @@ def test_a_candidate_that_is_denied_what_it_needs_is_told_so_and_so_is_the_user(
     source = "import os\n\ndef region(n: int) -> str:\n    return os.environ['MY_REGION']\n"
     desk.run("import os\nos.environ['MY_REGION'] = 'north'")
     cell = desk.write("region", source, source, examples=">>> region(1)\n'north'\n", options="--attempts 2")
-    hint = "It may not see the variable MY_REGION. To allow it: --allow env:MY_REGION"
+    hint = "The tool may not see the variable MY_REGION. To allow it: --allow env:MY_REGION"
     assert cell.error_name == "GenerationFailed"
     assert hint in cell.error
     assert hint in desk.server.requests[-1].text

@@ -242,7 +242,7 @@ class TestSignature:
         assert len(cell.error.splitlines()) == 1
         for options in ("", "--unsigned"):
             cell = desk.run(f"%fact import other.fact.py {options}")
-            assert "signed with a SECRET_KEY that is not" in cell.error
+            assert "signed with a different SECRET_KEY" in cell.error
         assert desk.run("%fact import plain.fact.py --unsigned").status == "ok"
         assert desk.query("SELECT count(*) FROM tools WHERE name = 'other'") == [(0,)]
 

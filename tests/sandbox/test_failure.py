@@ -49,14 +49,14 @@ class TestDenialHint:
         self, protected: Protected, target: str, shown: str, permission: str
     ) -> None:
         """On this machine the port stays: without one every service would be allowed."""
-        expected = f"It may not reach {shown}. To allow it: --allow {permission}"
+        expected = f"The tool may not reach {shown}. To allow it: --allow {permission}"
         assert denial_hint(("net", target), (), protected) == expected
 
     def test_paths_are_quoted_as_a_cell_reads_them(self, protected: Protected, data: Path) -> None:
         read = denial_hint(("read", str(data / "my file.csv")), (), protected)
         assert read.endswith(f"To allow it: --allow 'read:{data}/my file.csv'")
         write = denial_hint(("write", str(data)), (), protected)
-        assert write == f"It may not write to {data}. To allow it: --allow write:{data}"
+        assert write == f"The tool may not write to {data}. To allow it: --allow write:{data}"
 
     def test_a_variable_is_named_if_there_is_one(
         self, protected: Protected, monkeypatch: pytest.MonkeyPatch
@@ -66,7 +66,7 @@ class TestDenialHint:
         assert absent == "The notebook has no variable MY_REGION either. Set it in os.environ, and allow it."
         monkeypatch.setenv("MY_REGION", "north")
         present = denial_hint(("env", "MY_REGION"), (), protected)
-        assert present == "It may not see the variable MY_REGION. To allow it: --allow env:MY_REGION"
+        assert present == "The tool may not see the variable MY_REGION. To allow it: --allow env:MY_REGION"
 
     @pytest.mark.parametrize(
         ("kind", "granted"),
@@ -202,7 +202,7 @@ class TestFailure:
         error = ToolError("socket.gaierror", "[Errno -2] not known", "", (), ("net", "api.example.com:443"))
         line, _ = failure("fetch", self.outcome(error=error), (), protected)
         assert line == (
-            "fetch raised gaierror: [Errno -2] not known. It may not reach api.example.com. "
+            "fetch raised gaierror: [Errno -2] not known. The tool may not reach api.example.com. "
             "To allow it: --allow net:api.example.com"
         )
         line, _ = failure("fetch", self.outcome(error=error), ("net:api.example.com",), protected)

@@ -285,7 +285,7 @@ async def test_tiny_writes_and_endless_lines_stay_within_bounds(bench: Bench) ->
     tiny = "import os\ndef tool():\n    for _ in range(20_000): os.write(1, b'x')\n    return 1"
     pieces: list[str] = []
     outcome = await bench.run(tiny, on_printed=pieces.append)
-    assert outcome.printed == "x" * 10_000 + "\n… 10,000 more bytes were printed and are cut here.\n"
+    assert outcome.printed == "x" * 10_000 + "\n… 10,000 more bytes were printed, but are not shown.\n"
     assert "".join(pieces) == outcome.printed
     seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

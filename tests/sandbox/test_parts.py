@@ -125,7 +125,7 @@ class TestPrinted:
         printed = Printed(4)
         printed.feed(b"abcdefgh")
         printed.feed(b"ij")
-        assert printed.close() == "abcd\n… 6 more bytes were printed and are cut here.\n"
+        assert printed.close() == "abcd\n… 6 more bytes were printed, but are not shown.\n"
         assert printed.total == 10
 
     def test_exactly_full_is_not_cut(self) -> None:
@@ -280,7 +280,7 @@ async def test_a_system_that_enforces_nothing_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "sandlock", None)
     sandbox = Sandbox(mode="auto")
     for _ in range(2):
-        with pytest.raises(IsolationError, match=r'isolation = "process".*within their reach'):
+        with pytest.raises(IsolationError, match=r'isolation = "process".*can reach your files'):
             await sandbox.run(Call("def tool(): pass", "tool", b'{"args":[],"kwargs":{}}'))
     await sandbox.aclose()
     assert sandbox.layers() == ()

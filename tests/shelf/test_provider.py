@@ -175,6 +175,6 @@ class TestRepair:
         """When no candidate is left, the error names the tool that was tried and its failures."""
         with pytest.raises(GenerationFailed) as caught:
             await ask(provider, spec_of("slug", SLUG), rejected=1)
-        assert caught.value.line.startswith("slugify from the shelf did not do what slug should")
+        assert caught.value.line.startswith("slugify from the shelf did not fit the request for slug")
         assert caught.value.details == ("f(1) should give 2, but gave 3",)
         assert "ANTHROPIC_API_KEY" in caught.value.line

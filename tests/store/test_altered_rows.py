@@ -193,13 +193,13 @@ async def test_a_row_that_is_asked_for_by_its_id_says_what_does_not_fit(
     filled: Store, change: str, find: str, wanted: str
 ) -> None:
     alter(filled.path, change)
-    with pytest.raises(UnknownName, match=f"{wanted}.*its status is 'x'"):
+    with pytest.raises(UnknownName, match=f"{wanted}.*the column status is 'x'"):
         await getattr(filled.history, find)(wanted.split()[2])
 
 
 async def test_a_session_that_does_not_fit_says_so(filled: Store) -> None:
     alter(filled.path, "UPDATE sessions SET started_at = 'then'")
-    with pytest.raises(UnknownName, match=r"The session 5e can't be read.*its started_at is 'then'"):
+    with pytest.raises(UnknownName, match=r"The session 5e can't be read.*the column started_at is 'then'"):
         await filled.sessions.find("5e")
 
 

@@ -65,7 +65,7 @@ REFUSED = {
             _MASTER,
             "UPDATE sqlite_master SET rootpage = 4 WHERE name IN ('tools', 'generations')",
         ],
-        "two tables in one place",
+        "two tables or indexes that begin at the same page",
     ),
     "a name with controls": (['CREATE VIEW "spy\x1b[2J\n" AS SELECT 1'], r"the view 'spy\\x1b[2J'"),
 }

@@ -51,7 +51,7 @@ class Desk:
     notebook: Host
 
     def path(self, text: str) -> Path:
-        """Expand ``~``, and resolve a relative path from the working directory.
+        """Expand ``~``, and resolve a relative path against the working directory.
 
         A null character, ``~name`` for a user who does not exist, or a relative path in a working directory
         that was deleted raises `CellError`.
@@ -68,7 +68,7 @@ class Desk:
     def ask(
         self, work: Callable[[FactCore], Coroutine[Any, Any, T]], *, stopped: str = "%fact was stopped."
     ) -> T:
-        """Run `work` on the core's loop and wait; an interrupt raises `Interrupted` saying `stopped`."""
+        """Wait for `work` on the core's loop; an interrupt raises `Interrupted` with the text `stopped`."""
         try:
             return self.session.run(work(self.session.core))
         except STOPPED:

@@ -116,7 +116,7 @@ def _command(arguments: Arguments) -> str:
 def _outcome(tool: Tool, ended: GenerationEnded, before: ToolVersion | None) -> Facts:
     name = tool.name
     if ended.reused:
-        done = f"{ended.notice}; it is the current version"
+        done = f"{ended.notice}; that version is the current one"
     elif tool.metadata.proven:
         examples = plural(len(ended.attempts[-1].verdicts), "example")
         done = f"as {name} {tool.version}, proven here on {examples}"
@@ -136,7 +136,7 @@ def _claims(file: ToolFile, settings: Settings) -> Facts:
     author = author_of(file, file.permissions)
     written = f"made {one_line(file.created_at, 40)}, by fact_magics {one_line(file.fact_magics, 20)}"
     examples = plural(file.examples, "example")
-    proof = f"proven there on {examples}, as the file says" if file.proven else "unproven"
+    proof = f"proven on {examples} before the export, as the file says" if file.proven else "unproven"
     claim = ", as the file says" if author.provider == IMPORTED else ""
     return [
         ("Signature", one_line(failures[0] if failures else source.signature.text, 400)),

@@ -168,9 +168,9 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
 
 
 def _in_order(times: Iterable[str]) -> list[str]:
-    """Raise each time, from the latest row to the first, to the highest of the rows before it.
+    """Change times, latest row first, so that no row has an earlier time than a row recorded before it.
 
-    A row that was written after the clock was set back thus stays before those that were written earlier.
+    So the rows stay in the order in which they were recorded, even if the clock was set back.
     """
     return [*accumulate(reversed([*times]), max)][::-1]
 

@@ -167,7 +167,7 @@ def _status(listed: Listed) -> str:
         return f"ready, {plural(len(list(DIRECTORY.glob('*.py'))), 'tool')}"
     if listed.lacks:
         return f"needs {listed.lacks}"
-    return "not known until asked" if listed.state == "not known" else listed.state
+    return "unknown until its first request" if listed.state == "not known" else listed.state
 
 
 def _check_cell(checked: Checked | None) -> str | Cell:

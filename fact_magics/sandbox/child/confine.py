@@ -56,7 +56,7 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def drop_capabilities() -> None:
-    """Give up the capabilities of root, with which root could raise its hard limits again."""
+    """Give up the capabilities of root, so that root can't raise its hard limits again."""
     _libc.capset(struct.pack("II", _CAPABILITY_VERSION_3, 0), bytes(24))
 
 

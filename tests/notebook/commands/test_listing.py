@@ -43,14 +43,14 @@ def test_a_row_that_another_program_changed_is_left_out_and_named(fact, keep_too
         connection.execute("UPDATE tool_executions SET status = 'fine' WHERE tool_name = 'thrice'")
         connection.execute("UPDATE tools SET version = 'new' WHERE name = 'thrice'")
     listed = fact("history").plain
-    assert listed.startswith("2 rows. 1 row left out as unreadable: its status is 'fine'")
+    assert listed.startswith("2 rows. 1 row left out as unreadable: the column status is 'fine'")
     assert len(fact("history --json")) == 2
     assert "1 row left out" in fact("history --to all.json").plain
     tools = fact("tools").plain
-    assert tools.startswith("1 tool. 1 row left out as unreadable: of thrice, the version new does not fit")
+    assert tools.startswith("1 tool. 1 row left out as unreadable: in thrice new, the columns major,")
     assert [row["name"] for row in fact("tools --json")] == ["twice"]
     for line in (f"show {broken[:8]}", f"rerun {broken}"):
-        with pytest.raises(UnknownName, match="can't be read from the database: its status is 'fine'"):
+        with pytest.raises(UnknownName, match="can't be read from the database: the column status is 'fine'"):
             fact(line)
     with pytest.raises(UnknownName, match="The current version of thrice can't be read"):
         fact("show thrice")

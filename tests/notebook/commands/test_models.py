@@ -489,7 +489,7 @@ class TestTheLine:
     def test_its_help_has_examples_and_says_what_a_check_costs(self, fact):
         page = fact("models --help")
         assert page.startswith("%fact models [options]")
-        assert "costs a request" in page
+        assert "a request of a few tokens" in page
         assert "  %fact models --check" in page
         assert "  %fact models  " in fact("--help")
 
