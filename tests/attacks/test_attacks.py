@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fact_magics.sandbox.child.confine import landlock_abi
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -288,8 +289,14 @@ ATTACKS = [
     Attack("memory/number", **SMALL),
     Attack("memory/nameless_file", options={"memory_mb": 100}),
     Attack("memory/children", lambda _, seen: seen.value == [0] * 6, **SMALL),
+    Attack("memory/shared", options={"memory_mb": 100}),
+    Attack("memory/own_descriptors", lambda _, seen: seen.value == [True] * 4),
+    Attack("memory/pinned", status=Status.OK),
+    Attack("memory/rules", status=Status.OK, possible=landlock_abi() >= 4),
+    Attack("memory/filters", status=Status.OK),
     Attack("memory/recursion", brought_the_host_down, status=Status.ERROR),
     Attack("disk/one_file", status=LIMIT, limit="file size 2 MB"),
+    Attack("disk/allocated", status=Status.OK),
     Attack("disk/sparse", status=LIMIT, limit="file size 2 MB"),
     Attack("disk/many_files", **DISK),
     Attack("disk/directories", **DISK),
