@@ -144,6 +144,7 @@ def has_attributes() -> bool:
 
 ROOT = os.geteuid() == 0
 TRACING = can_trace()
+X86 = os.uname().machine == "x86_64"
 IPV6 = (
     socket.has_ipv6 and Path("/proc/net/if_inet6").exists() and Path("/proc/net/if_inet6").read_text() != ""
 )
@@ -289,6 +290,9 @@ ATTACKS = [
     Attack("memory/number", **SMALL),
     Attack("memory/nameless_file", options={"memory_mb": 100}),
     Attack("memory/children", lambda _, seen: seen.value == [0] * 6, **SMALL),
+    Attack("memory/first_thread", lambda _, seen: seen.value == [0] * 6, **SMALL),
+    Attack("memory/unreadable", lambda _, seen: seen.value == [0] * 6, possible=X86, **SMALL),
+    Attack("memory/page_tables", lambda _, seen: seen.value == [0] * 3, **SMALL),
     Attack("memory/shared", options={"memory_mb": 100}),
     Attack("memory/own_descriptors", lambda _, seen: seen.value == [True] * 4),
     Attack("memory/pinned", status=Status.OK),
