@@ -30,6 +30,7 @@ _PIPE_BYTES = 1 << 16  # of a pipe whose size was not changed, which a call may 
 _QUEUE_OVERHEAD = 2
 _INTERNET = {b"TCP": "tcp", b"TCPv6": "tcp6", b"UDP": "udp", b"UDPv6": "udp6"}
 _PAUSING_ROUNDS = 8
+_MOST_MEMBERS = 4096
 # After the disk was measured while the call was paused, this many times as long passes before the next time.
 _REST = 4
 _PAGE_TABLES = b"VmPTE:"
@@ -60,7 +61,7 @@ class Meter:
                 return "threads"
             members.append(member)
         held = _Held(members)
-        return "memory" if held.hidden or self._memory_is_exceeded(members, held.buffers()) else None
+        return "memory" if held.hidden or self._memory_is_exceeded(held.buffers()) else None
 
     def disk_exceeded(self) -> str | None:
         """Name the limit ``scratch`` if it is exceeded; this takes long if there are many files."""
@@ -83,16 +84,17 @@ class Meter:
 
     def memory_exceeded(self) -> str | None:
         """Name the limit ``memory`` if processes alone exceed it; this is faster than `exceeded`."""
-        return "memory" if self._memory_is_exceeded(list(_family(self.root)), 0) else None
+        return "memory" if self._memory_is_exceeded(0) else None
 
-    def _memory_is_exceeded(self, members: list[_Member], buffers: int) -> bool:
+    def _memory_is_exceeded(self, buffers: int) -> bool:
         shared = _resident(f"/proc/{self.root}")
         allowed = self.memory - buffers
-        if sum(max(0, _resident(member.folder) - shared) for member in members) <= allowed:
+        # Each process is read as soon as it is found, because it may end at once.
+        if sum(max(0, _resident(one.folder) - shared) for one in _family(self.root)) <= allowed:
             return False
         # The sum counts shared memory once per process. Exact numbers take longer, so they come second.
-        with _paused(self.root) as found:
-            return sum(max(0, _proportional(member.folder) - shared) for member in found) > allowed
+        with _paused(self.root) as (found, complete):
+            return not complete or sum(max(0, _proportional(one.folder) - shared) for one in found) > allowed
 
     def _deleted(self, members: list[_Member], held: _Held) -> int:
         """Add up the sizes of deleted files that are still open, mapped, or on their way through a socket."""
@@ -108,7 +110,7 @@ class Meter:
 
 
 class _Member(NamedTuple):
-    """A process of a call, its directory in ``/proc``, and its number of threads.
+    """A process of a call, its directory in ``/proc``, its number of threads, and whether it has ended.
 
     A process can go on without its first thread, whose directory then shows no memory and no descriptors. In
     this case `folder` belongs to another thread.
@@ -117,6 +119,7 @@ class _Member(NamedTuple):
     pid: int
     folder: str
     threads: int
+    ended: bool
 
 
 class _Held:
@@ -140,7 +143,7 @@ class _Held:
         self._pipes: set[int] = set()
         self._folder = ""  # of a process with an internet socket
         for member in members:
-            for descriptor in self._descriptors(member.folder):
+            for descriptor in self._descriptors(member.folder) if not member.ended else ():
                 with suppress(OSError):
                     self._add(member.folder, descriptor)
 
@@ -178,20 +181,24 @@ class _Held:
 
 
 def _family(root: int) -> Iterator[_Member]:
-    """Yield each descendant of `root`."""
+    """Yield each descendant of `root`, but not without end if they fork all the time."""
     waiting = _children(root)
-    while waiting:
+    for _ in range(_MOST_MEMBERS):
+        if not waiting:
+            break
         pid = waiting.pop()
         folder = f"/proc/{pid}"
         fields = _read(f"{folder}/stat").rpartition(b")")[2].split()
         if len(fields) < 18:
             continue
-        state, threads = fields[0], int(fields[17])
-        if state == b"Z" and threads > 1:
+        first_has_ended, threads = fields[0] == b"Z", int(fields[17])
+        if first_has_ended and threads > 1:
             others = (f"{folder}/task/{thread}" for thread in _entries(f"{folder}/task"))
             folder = next(filter(_resident, others), folder)
-        yield _Member(pid, folder, threads)
-        waiting += _children(pid)
+        ended = first_has_ended and threads <= 1
+        yield _Member(pid, folder, threads, ended)
+        if not ended:  # otherwise its children belong to another process
+            waiting += _children(pid)
 
 
 def _children(pid: int) -> list[int]:
@@ -202,15 +209,19 @@ def _children(pid: int) -> list[int]:
 
 
 @contextmanager
-def _paused(root: int) -> Iterator[list[_Member]]:
-    """Stop the descendants of `root` for a moment, so that they don't change while they are measured."""
+def _paused(root: int) -> Iterator[tuple[list[_Member], bool]]:
+    """Stop the descendants of `root` for a moment, so that they don't change while they are measured.
+
+    The second value is false if not all could be stopped, because each forks and ends before that.
+    """
     handles: dict[int, int] = {}
     stopped: set[int] = set()
     members: list[_Member] = []
+    running: list[int] = []
     try:
         for _ in range(_PAUSING_ROUNDS):
             members = list(_family(root))
-            running = [member.pid for member in members if member.pid not in stopped]
+            running = [one.pid for one in members if one.pid not in stopped and not one.ended]
             if not running:
                 break
             for pid in running:
@@ -220,7 +231,7 @@ def _paused(root: int) -> Iterator[list[_Member]]:
                         stopped.add(pid)
                     else:
                         handles[pid] = os.pidfd_open(pid)
-        yield members
+        yield members, not running
     finally:
         for pid, handle in handles.items():
             with suppress(OSError):
