@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call
 
-_THREADS_A_CALL = 4
+_THREADS_A_CALL = 5
 _MOST_CALLS = 64
 _END_SECONDS = 0.7
 _LOOK_MILLISECONDS = 100

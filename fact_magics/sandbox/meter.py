@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.sandbox import scratch
 
@@ -27,38 +28,54 @@ _DELETED = b" (deleted)"
 _PIPE_BYTES = 1 << 16  # the size of a pipe, which a call may not change
 # A queue of a TCP connection takes about this many times the bytes that are in it.
 _QUEUE_OVERHEAD = 2
-_INTERNET = ("tcp", "tcp6", "udp", "udp6")
+_INTERNET = {b"TCP": "tcp", b"TCPv6": "tcp6", b"UDP": "udp", b"UDPv6": "udp6"}
+_PAUSING_ROUNDS = 8
+_MOST_MEMBERS = 4096
+# After the disk was measured while the call was paused, this many times as long passes before the next time.
+_REST = 4
+_PAGE_TABLES = b"VmPTE:"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Meter:
     """Measure one call: all descendants of the process `root`, and the call's scratch directory.
 
-    `memory` is in bytes, for all descendants together; memory that they share with `root` does not count. The
-    buffers of sockets and pipes count too, although the figures of processes don't include them.
+    `memory` is in bytes, for all descendants together; memory that they share with `root` does not count.
+    Page tables and the buffers of sockets and pipes do count, although the sizes of processes don't include
+    them. What can't be measured counts as too much.
     """
 
     root: int
     directory: Path
     memory: int
     limits: Limits
+    _rested: float = field(default=0.0, init=False)
 
     def exceeded(self) -> str | None:
-        """Name a limit that is exceeded (``scratch``, ``threads`` or ``memory``), or None."""
-        on_disk = scratch.size(self.directory, self.limits.scratch_bytes)
-        if on_disk >= self.limits.scratch_bytes:
-            return "scratch"
+        """Name a limit that the processes exceed (``threads`` or ``memory``), or None."""
         members = []
         threads = 0
-        for pid, its_threads in _family(self.root):
-            threads += its_threads
+        for member in _family(self.root):
+            threads += member.threads
             if threads > self.limits.threads:
                 return "threads"
-            members.append(pid)
+            members.append(member)
         held = _Held(members)
-        if on_disk + self._deleted(members, held) >= self.limits.scratch_bytes:
-            return "scratch"
-        return "memory" if self._memory_is_exceeded(members, held.buffers()) else None
+        return "memory" if held.hidden or self._memory_is_exceeded(held.buffers()) else None
+
+    def disk_exceeded(self) -> str | None:
+        """Name the limit ``scratch`` if it is exceeded; this takes long if there are many files."""
+        size, complete = scratch.measure(self.directory, self.limits.scratch_bytes)
+        if not complete and time.monotonic() >= self._rested:
+            # A tool could hide files by moving them all the time. But others move files, too.
+            began = time.monotonic()
+            with _paused(self.root):
+                size, _ = scratch.measure(self.directory, self.limits.scratch_bytes)
+            self._rested = time.monotonic() + _REST * (time.monotonic() - began)
+        if size < self.limits.scratch_bytes:
+            members = list(_family(self.root))
+            size += self._deleted(members, _Held(members))
+        return "scratch" if size >= self.limits.scratch_bytes else None
 
     def has_forked(self) -> bool:
         """Tell whether the call has more than one process; this takes about 0.1 ms."""
@@ -67,29 +84,42 @@ class Meter:
 
     def memory_exceeded(self) -> str | None:
         """Name the limit ``memory`` if processes alone exceed it; this is faster than `exceeded`."""
-        members = [pid for pid, _ in _family(self.root)]
-        return "memory" if self._memory_is_exceeded(members, 0) else None
+        return "memory" if self._memory_is_exceeded(0) else None
 
-    def _memory_is_exceeded(self, members: list[int], buffers: int) -> bool:
-        shared = _resident(self.root)
+    def _memory_is_exceeded(self, buffers: int) -> bool:
+        shared = _resident(f"/proc/{self.root}")
         allowed = self.memory - buffers
-        if sum(max(0, _resident(pid) - shared) for pid in members) <= allowed:
+        # Each process is read as soon as it is found, because it may end at once.
+        if sum(max(0, _resident(one.folder) - shared) for one in _family(self.root)) <= allowed:
             return False
         # The sum counts shared memory once per process. Exact numbers take longer, so they come second.
-        with _paused(members):
-            return sum(max(0, _proportional(pid) - shared) for pid in members) > allowed
+        with _paused(self.root) as (found, complete):
+            return not complete or sum(max(0, _proportional(one.folder) - shared) for one in found) > allowed
 
-    def _deleted(self, members: list[int], held: _Held) -> int:
+    def _deleted(self, members: list[_Member], held: _Held) -> int:
         """Add up the sizes of deleted files that are still open, mapped, or on their way through a socket."""
         known = {inode for _, inode in held.deleted}
-        mapped = {inode for pid in members for inode in self._mapped(pid)} - known
+        mapped = {inode for member in members for inode in self._mapped(member)} - known
         return sum(held.deleted.values()) + (held.unseen + len(mapped)) * self.limits.file_bytes
 
-    def _mapped(self, pid: int) -> Iterator[int]:
+    def _mapped(self, member: _Member) -> Iterator[int]:
         mark = os.fsencode(self.directory)
-        for line in _read(f"/proc/{pid}/maps").splitlines():
+        for line in _read(f"{member.folder}/maps").splitlines():
             if line.endswith(_DELETED) and mark in line:
                 yield int(line.split(None, 5)[4])
+
+
+class _Member(NamedTuple):
+    """A process of a call, its directory in ``/proc``, its number of threads, and whether it has ended.
+
+    A process can go on without its first thread, whose directory then shows no memory and no descriptors. In
+    this case `folder` belongs to another thread.
+    """
+
+    pid: int
+    folder: str
+    threads: int
+    ended: bool
 
 
 class _Held:
@@ -101,23 +131,41 @@ class _Held:
         Bytes on disk of each deleted file, by device and inode.
     unseen : int
         The number of descriptors that are on their way through sockets.
+    hidden : bool
+        Whether a process hides what it holds, as one does that runs a program that its user may not read.
     """
 
-    def __init__(self, members: list[int]) -> None:
+    def __init__(self, members: list[_Member]) -> None:
         self.deleted: dict[tuple[int, int], int] = {}
         self.unseen = 0
-        self._sockets: dict[int, int] = {}  # by inode, a process that holds it
+        self.hidden = False
+        self._sockets: dict[int, str] = {}  # by inode, the file in `_INTERNET` that lists it
         self._pipes: set[int] = set()
-        for pid in members:
-            for descriptor in _entries(f"/proc/{pid}/fd"):
+        self._folder = ""  # of a process with an internet socket
+        for member in members:
+            for descriptor in self._descriptors(member.folder) if not member.ended else ():
                 with suppress(OSError):
-                    status = os.stat(f"/proc/{pid}/fd/{descriptor}")  # noqa: PTH116 - hundreds of them
-                    self._add(pid, descriptor, status)
+                    self._add(member.folder, descriptor)
 
-    def _add(self, pid: int, descriptor: str, status: os.stat_result) -> None:
+    def _descriptors(self, folder: str) -> list[str]:
+        try:
+            return os.listdir(f"{folder}/fd")  # noqa: PTH208 - names alone
+        except PermissionError:
+            # The directory of a process that has ended, and has no memory, can't be read either.
+            self.hidden = self.hidden or _resident(folder) > 0
+        except OSError:
+            pass
+        return []
+
+    def _add(self, folder: str, descriptor: str) -> None:
+        path = f"{folder}/fd/{descriptor}"
+        status = os.stat(path)  # noqa: PTH116 - hundreds of them
         if stat.S_ISSOCK(status.st_mode):
-            self._sockets[status.st_ino] = pid
-            self.unseen += _in_flight(pid, descriptor)
+            self._sockets[status.st_ino] = ""
+            self.unseen += _in_flight(folder, descriptor)
+            protocol = os.getxattr(path, "system.sockprotoname").rstrip(b"\0")
+            if protocol in _INTERNET:
+                self._sockets[status.st_ino], self._folder = _INTERNET[protocol], folder
         elif stat.S_ISFIFO(status.st_mode):
             self._pipes.add(status.st_ino)
         elif stat.S_ISREG(status.st_mode) and not status.st_nlink:
@@ -125,21 +173,32 @@ class _Held:
 
     def buffers(self) -> int:
         """Add up the most bytes that the sockets and pipes can hold, and the bytes in TCP connections."""
-        queued = _queued(next(iter(self._sockets.values()))) if self._sockets else {}
+        # The lists hold the sockets of all processes, so they are only read if they are needed.
+        lists = {listed for listed in self._sockets.values() if listed}
+        queued = _queued(self._folder, lists)
         sockets = (queued.get(inode, _socket_bytes()) for inode in self._sockets)
         return sum(sockets) + len(self._pipes) * _PIPE_BYTES
 
 
-def _family(root: int) -> Iterator[tuple[int, int]]:
-    """Yield each descendant of `root` and its number of threads."""
+def _family(root: int) -> Iterator[_Member]:
+    """Yield each descendant of `root`, but not without end if they fork all the time."""
     waiting = _children(root)
-    while waiting:
+    for _ in range(_MOST_MEMBERS):
+        if not waiting:
+            break
         pid = waiting.pop()
-        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        folder = f"/proc/{pid}"
+        fields = _read(f"{folder}/stat").rpartition(b")")[2].split()
         if len(fields) < 18:
             continue
-        yield pid, int(fields[17])
-        waiting += _children(pid)
+        first_has_ended, threads = fields[0] == b"Z", int(fields[17])
+        if first_has_ended and threads > 1:
+            others = (f"{folder}/task/{thread}" for thread in _entries(f"{folder}/task"))
+            folder = next(filter(_resident, others), folder)
+        ended = first_has_ended and threads <= 1
+        yield _Member(pid, folder, threads, ended)
+        if not ended:  # otherwise its children belong to another process
+            waiting += _children(pid)
 
 
 def _children(pid: int) -> list[int]:
@@ -150,27 +209,48 @@ def _children(pid: int) -> list[int]:
 
 
 @contextmanager
-def _paused(members: list[int]) -> Iterator[None]:
-    """Stop processes for a moment, so that they don't take more memory while it is measured."""
-    for pid in members:
-        with suppress(OSError):
-            os.kill(pid, signal.SIGSTOP)
+def _paused(root: int) -> Iterator[tuple[list[_Member], bool]]:
+    """Stop the descendants of `root` for a moment, so that they don't change while they are measured.
+
+    The second value is false if not all could be stopped, because each forks and ends before that.
+    """
+    handles: dict[int, int] = {}
+    stopped: set[int] = set()
+    members: list[_Member] = []
+    running: list[int] = []
     try:
-        yield
+        for _ in range(_PAUSING_ROUNDS):
+            members = list(_family(root))
+            running = [one.pid for one in members if one.pid not in stopped and not one.ended]
+            if not running:
+                break
+            for pid in running:
+                with suppress(OSError):
+                    if pid in handles:  # and still in the family, so the handle belongs to a descendant
+                        signal.pidfd_send_signal(handles[pid], signal.SIGSTOP)
+                        stopped.add(pid)
+                    else:
+                        handles[pid] = os.pidfd_open(pid)
+        yield members, not running
     finally:
-        for pid in members:
+        for pid, handle in handles.items():
             with suppress(OSError):
-                os.kill(pid, signal.SIGCONT)
+                if pid in stopped:
+                    signal.pidfd_send_signal(handle, signal.SIGCONT)
+            os.close(handle)
 
 
-def _resident(pid: int) -> int:
-    """Read the bytes of memory that no file backs, swapped out or not."""
-    return _kilobytes(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:", b"VmSwap:")) * 1024
+def _resident(folder: str) -> int:
+    """Read the bytes of a process's page tables, and of its memory that no file backs, swapped out or not."""
+    return _kilobytes(f"{folder}/status", (b"RssAnon:", b"RssShmem:", b"VmSwap:", _PAGE_TABLES)) * 1024
 
 
-def _proportional(pid: int) -> int:
+def _proportional(folder: str) -> int:
     """Read the same as `_resident`, but divide each page by the number of processes that share it."""
-    return _kilobytes(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:", b"SwapPss:")) * 1024
+    pages = _kilobytes(f"{folder}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:", b"SwapPss:")) * 1024
+    if not pages:  # the process hides its pages, or has ended
+        return _resident(folder)
+    return pages + _kilobytes(f"{folder}/status", (_PAGE_TABLES,)) * 1024
 
 
 def _kilobytes(path: str, names: tuple[bytes, ...]) -> int:
@@ -183,20 +263,20 @@ def _socket_bytes() -> int:
     return int(_read("/proc/sys/net/core/wmem_default") or 1 << 18)
 
 
-def _queued(pid: int) -> dict[int, int]:
+def _queued(folder: str, lists: set[str]) -> dict[int, int]:
     """Map the inode of each internet socket of a process's network to the bytes that its queues take."""
     found = {}
-    for protocol in _INTERNET:
-        for line in _read(f"/proc/{pid}/net/{protocol}").splitlines()[1:]:
+    for name in lists:
+        for line in _read(f"{folder}/net/{name}").splitlines()[1:]:
             fields = line.split()
             sent, received = (int(size, 16) for size in fields[4].split(b":"))
             found[int(fields[9])] = (sent + received) * _QUEUE_OVERHEAD
     return found
 
 
-def _in_flight(pid: int, descriptor: str) -> int:
+def _in_flight(folder: str, descriptor: str) -> int:
     """Count the descriptors that were sent through a socket and not received yet."""
-    for line in _read(f"/proc/{pid}/fdinfo/{descriptor}").splitlines():
+    for line in _read(f"{folder}/fdinfo/{descriptor}").splitlines():
         if line.startswith(b"scm_fds:"):
             return int(line.split()[1])
     return 0

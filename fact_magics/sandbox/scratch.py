@@ -20,35 +20,36 @@ if TYPE_CHECKING:
 _LEAST = 4096  # bytes that count for an empty file or directory, because there may be millions
 _LONG = 2_000  # bytes of a path
 _MOST_BASES = 64
-_DIRECTORY = (
-    os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-)
+# Without O_NOATIME, a tool could notice when a directory is read, and move files out of the way.
+_FLAGS = ("O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC", "O_NOATIME")
+_DIRECTORY = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in _FLAGS)
 _BY_DESCRIPTOR = os.scandir in os.supports_fd  # not on Windows
 
 
-def size(root: Path, enough: int) -> int:
+def measure(root: Path, enough: int) -> tuple[int, bool]:
     """Add up the bytes that the files under `root` take on disk, stopping at `enough`.
 
-    What can't be measured counts as `enough`, for example a directory that its owner may not list.
+    What can't be measured counts as `enough`, for example a directory that its owner may not list. The second
+    value is false if something was moved or removed meanwhile, and may be missing from the sum.
     """
     if not _BY_DESCRIPTOR:
-        return 0
+        return 0, True
     try:
         bases = _Bases(root)
     except FileNotFoundError:
-        return 0
+        return 0, True
     except OSError:
-        return enough
+        return enough, True
     with bases:
         total = 0
         while bases.waiting and total < enough:
             try:
                 total += bases.measure_next()
             except (FileNotFoundError, NotADirectoryError):
-                continue  # the tool has moved or removed the directory meanwhile
+                bases.complete = False
             except OSError:
-                return enough
-        return total
+                return enough, True
+        return total, bases.complete
 
 
 class _Bases:
@@ -61,6 +62,7 @@ class _Bases:
         base = os.open(root, _DIRECTORY)
         self.waiting = [(base, ".")]
         self._uses = Counter({base: 1})
+        self.complete = True
 
     def __enter__(self) -> None:
         pass
@@ -89,10 +91,12 @@ class _Bases:
         total, below = 0, []
         with os.scandir(directory) as entries:
             for entry in entries:
-                with suppress(FileNotFoundError):
+                try:
                     if entry.is_dir(follow_symlinks=False):
                         below.append(entry.name)
                     total += max(_LEAST, entry.stat(follow_symlinks=False).st_blocks * 512)
+                except FileNotFoundError:
+                    self.complete = False
         if below and len(path) > _LONG:
             if len(self._uses) >= _MOST_BASES:
                 raise OSError("too many directories are nested too deeply")

@@ -68,17 +68,7 @@ class Watch:
         self._started = time.perf_counter()
         deadline = self._loop.time() + self._call.timeout_seconds
         meter = Meter(root, directory, self._call.memory_bytes, self._limits)
-        measuring: asyncio.Future[str | None] | None = None
-        due = self._loop.time() + _MEASURE_SECONDS
-        began = rested = 0.0
-
-        def measured(done: asyncio.Future[str | None]) -> None:
-            nonlocal rested
-            now = self._loop.time()
-            rested = now + min(_MEASURE_SECONDS, _REST * (now - began))
-            if not ended.done():
-                self.stop(done.result())
-
+        looks = _Looks(meter, files, lambda limit: None if ended.done() else self.stop(limit))
         while not ended.done() and not self.stopped.done():
             left = deadline - self._loop.time()
             if left <= 0:
@@ -88,19 +78,8 @@ class Watch:
                 timeout=min(left, _GLANCE_SECONDS),
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if not ended.done() and (measuring is None or measuring.done()):
-                if self._loop.time() >= due:
-                    due, measure = self._loop.time() + _MEASURE_SECONDS, meter.exceeded
-                elif self._loop.time() >= rested and meter.has_forked():
-                    measure = meter.memory_exceeded
-                else:
-                    continue
-                began = self._loop.time()
-                try:
-                    measuring = self._loop.run_in_executor(files, measure)
-                except RuntimeError:  # the interpreter exits: end the call like an interrupt
-                    raise asyncio.CancelledError from None
-                measuring.add_done_callback(measured)
+            if not ended.done():
+                looks.begin()
         return None if ended.done() else self.stopped.result()
 
     def ending(self, stopped: str | None, wait_status: int | None, cpu_seconds: float = 0.0) -> frames.Ending:
@@ -115,6 +94,58 @@ class Watch:
             printed=self._printed.close(),
             duration_ms=(time.perf_counter() - self._started) * 1e3,
         )
+
+
+class _Looks:
+    """Measure a call on threads of `files`, and report the limits that it exceeds.
+
+    Its disk is measured beside its processes, because measuring many files takes long.
+    """
+
+    def __init__(self, meter: Meter, files: Executor, report: Callable[[str | None], None]) -> None:
+        self._meter = meter
+        self._files = files
+        self._report = report
+        self._loop = asyncio.get_running_loop()
+        self._due = self._disk_due = self._loop.time() + _MEASURE_SECONDS
+        self._began = self._rested = 0.0
+        self._looks_at_disk = self._looks_at_processes = False
+
+    def begin(self) -> None:
+        """Begin to measure what is due, unless the last measurement is still under way."""
+        now = self._loop.time()
+        if now >= self._disk_due and not self._looks_at_disk:
+            self._looks_at_disk, self._disk_due = True, now + _MEASURE_SECONDS
+            self._start(self._meter.disk_exceeded, self._end_disk)
+        if self._looks_at_processes:
+            return
+        if now >= self._due:
+            self._due, measure = now + _MEASURE_SECONDS, self._meter.exceeded
+        elif now >= self._rested and self._meter.has_forked():
+            measure = self._meter.memory_exceeded
+        else:
+            return
+        self._looks_at_processes, self._began = True, now
+        self._start(measure, self._end_processes)
+
+    def _start(
+        self, measure: Callable[[], str | None], end: Callable[[asyncio.Future[str | None]], None]
+    ) -> None:
+        try:
+            measuring = self._loop.run_in_executor(self._files, measure)
+        except RuntimeError:  # the interpreter exits: end the call like an interrupt
+            raise asyncio.CancelledError from None
+        measuring.add_done_callback(end)
+
+    def _end_disk(self, measuring: asyncio.Future[str | None]) -> None:
+        self._looks_at_disk = False
+        self._report(measuring.result())
+
+    def _end_processes(self, measuring: asyncio.Future[str | None]) -> None:
+        now = self._loop.time()
+        self._looks_at_processes = False
+        self._rested = now + min(_MEASURE_SECONDS, _REST * (now - self._began))
+        self._report(measuring.result())
 
 
 class Printed:

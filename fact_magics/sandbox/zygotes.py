@@ -48,8 +48,8 @@ class ZygotePool:
         self._numbers = count(1)
         self._base: Path | None = None
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="fact-zygotes")
-        # Enough threads to measure every call while others remove large directories.
-        self._files = ThreadPoolExecutor(self._most + size, thread_name_prefix="fact-scratch")
+        # Enough threads to measure every call, with two each, while others remove large directories.
+        self._files = ThreadPoolExecutor(self._most + 2 * size, thread_name_prefix="fact-scratch")
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._coming = 0

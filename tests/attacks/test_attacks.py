@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fact_magics.sandbox.child.confine import landlock_abi
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def has_attributes() -> bool:
 
 ROOT = os.geteuid() == 0
 TRACING = can_trace()
+X86 = os.uname().machine == "x86_64"
 IPV6 = (
     socket.has_ipv6 and Path("/proc/net/if_inet6").exists() and Path("/proc/net/if_inet6").read_text() != ""
 )
@@ -288,8 +290,17 @@ ATTACKS = [
     Attack("memory/number", **SMALL),
     Attack("memory/nameless_file", options={"memory_mb": 100}),
     Attack("memory/children", lambda _, seen: seen.value == [0] * 6, **SMALL),
+    Attack("memory/first_thread", lambda _, seen: seen.value == [0] * 6, **SMALL),
+    Attack("memory/unreadable", lambda _, seen: seen.value == [0] * 6, possible=X86, **SMALL),
+    Attack("memory/page_tables", lambda _, seen: seen.value == [0] * 3, **SMALL),
+    Attack("memory/shared", options={"memory_mb": 100}),
+    Attack("memory/own_descriptors", lambda _, seen: seen.value == [True] * 4),
+    Attack("memory/pinned", status=Status.OK),
+    Attack("memory/rules", status=Status.OK, possible=landlock_abi() >= 4),
+    Attack("memory/filters", status=Status.OK),
     Attack("memory/recursion", brought_the_host_down, status=Status.ERROR),
     Attack("disk/one_file", status=LIMIT, limit="file size 2 MB"),
+    Attack("disk/allocated", status=Status.OK),
     Attack("disk/sparse", status=LIMIT, limit="file size 2 MB"),
     Attack("disk/many_files", **DISK),
     Attack("disk/directories", **DISK),

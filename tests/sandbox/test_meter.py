@@ -118,3 +118,57 @@ def test_a_connection_counts_by_what_is_in_its_queues(meter):
     """
     with family(dedent(connect) + dedent(send), 2) as root:
         assert meter(root, 16).exceeded() == "memory"
+
+
+def test_a_process_counts_that_goes_on_without_its_first_thread(meter):
+    lose_first_thread = """
+    import ctypes, socket, threading
+    def hold():
+        threading.main_thread().join(0.1)
+        global held, kept
+        held, kept = b"x" * (60 << 20), [socket.socketpair() for _ in range(100)]
+        os.write(1, b".")
+        time.sleep(600)
+    threading.Thread(target=hold).start()
+    ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
+    """
+    with family(lose_first_thread, 2) as root:
+        assert meter(root, 80).exceeded() == "memory"
+        assert meter(root, 200).exceeded() is None
+        assert meter(root, 40).memory_exceeded() == "memory"
+        assert meter(root, 80).memory_exceeded() is None
+
+
+def test_page_tables_count(meter):
+    read_here_and_there = """
+    import ctypes
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    for number in range(5_000):
+        wanted = ctypes.c_void_p((1 << 40) + (number << 30))
+        ctypes.string_at(libc.mmap(wanted, ctypes.c_size_t(4096), 1, 0x22, -1, ctypes.c_long(0)), 1)
+    """
+    with family(read_here_and_there, 2) as root:
+        assert meter(root, 30).exceeded() == "memory"
+        assert meter(root, 100).exceeded() is None
+
+
+def test_files_that_move_all_the_time_count(meter, tmp_path):
+    for number in range(10_000):
+        (tmp_path / str(number)).touch()
+    (tmp_path / "moved0").mkdir()
+    (tmp_path / "moved0" / "large").write_bytes(bytes(60 * MB))
+    move = f"""
+    os.chdir({str(tmp_path)!r})
+    os.write(1, b".")
+    for number in range(1_000_000):
+        os.rename(f"moved{{number}}", f"moved{{number + 1}}")
+        time.sleep(0.001)
+    """
+    with family(move, 2) as root:
+        found = []
+        for _ in range(12):
+            moving = Meter(root, tmp_path, 100 * MB, Limits(scratch_bytes=60 * MB))
+            found.append(moving.disk_exceeded())
+        assert found.count("scratch") >= 3
+        assert states(root) <= {"S", "R", "D"}

@@ -11,7 +11,7 @@ import ctypes
 import errno
 import os
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ _FILTERED = 2
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 _LOAD, _MASK, _RETURN = 0x20, 0x54, 0x06
-_IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT = 0x15, 0x35, 0x45
+_IF_EQUAL, _IF_AT_LEAST = 0x15, 0x35
 _NUMBER, _ARCHITECTURE = 0, 4
 _ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _OTHER_TABLE = 0x40000000  # marks x32's system calls; x32 has the same architecture number as x86-64
@@ -65,13 +65,14 @@ ABSENT = _table("""
 # until the sandbox ends. Sandlock also does not count fork(2), which no library uses, against the limit of
 # processes. A socket that listens without being bound listens on every interface. Watching a directory
 # reveals the names of its files, even if the directory can't be opened. Message queues outlive the call.
-# sync and syncfs write out the whole machine's unsaved data; fsync writes out one open file.
+# sync and syncfs write out the whole machine's unsaved data; fsync writes out one open file. splice, tee and
+# vmsplice let one byte in a pipe keep megabytes of memory that nothing else holds.
 FORBIDDEN = _table("""
     setpgid 109 154              setsid 112 157          fork 57 -                  listen 50 201
     inotify_add_watch 254 27     fanotify_init 300 262   fanotify_mark 301 263      mq_open 240 180
     mq_unlink 241 181            syslog 103 116          kcmp 312 272               pidfd_getfd 438 438
     process_madvise 440 440      migrate_pages 256 238   move_pages 279 239         sync 162 81
-    syncfs 306 267
+    syncfs 306 267               splice 275 76           tee 276 77                 vmsplice 278 75
 """)
 
 # These calls can act on any process of the same user, including the zygote and the notebook. The only allowed
@@ -84,10 +85,49 @@ OF_A_PROCESS = _table("""
 # that the second is a pid.
 OF_SOME_PROCESSES = {"setpriority": ((141, 140), 0), "ioprio_set": ((251, 30), 1)}
 
-# TCP Fast Open connects while it sends, which bypasses sandlock's check of connect(2). Each value ends with
-# the index of the argument for the flags.
-SENDING = {"sendto": ((44, 206), 3), "sendmsg": ((46, 211), 2), "sendmmsg": ((307, 269), 3)}
+
+class Flags(NamedTuple):
+    """A system call that fails with `error` if its argument, masked with `mask`, equals `refused`."""
+
+    numbers: tuple[int, int]
+    argument: int
+    mask: int
+    refused: int
+    error: int
+
+
 _FAST_OPEN = 0x20000000
+_THREAD, _FILES = 0x10000, 0x400  # a new thread; with the descriptors of the others
+_SHARED_ANONYMOUS = 0x21
+_UNSHARE = 2
+_SET_PIPE_SIZE = 1031
+_ALL_BITS = 0xFFFFFFFF
+
+# TCP Fast Open connects while it sends, which bypasses sandlock's check of connect(2). The other calls hide
+# what the parent measures: memory that several processes may share stays in use when all but one page of it
+# is unmapped, and the parent can't see the descriptors of a thread that has its own.
+FLAGS = {
+    "sendto": Flags((44, 206), 3, _FAST_OPEN, _FAST_OPEN, errno.EOPNOTSUPP),
+    "sendmsg": Flags((46, 211), 2, _FAST_OPEN, _FAST_OPEN, errno.EOPNOTSUPP),
+    "sendmmsg": Flags((307, 269), 3, _FAST_OPEN, _FAST_OPEN, errno.EOPNOTSUPP),
+    "mmap": Flags((9, 222), 3, _SHARED_ANONYMOUS, _SHARED_ANONYMOUS, errno.EOPNOTSUPP),
+    "clone": Flags((56, 220), 0, _THREAD | _FILES, _THREAD, errno.EPERM),
+    "close_range": Flags((436, 436), 2, _UNSHARE, _UNSHARE, errno.EINVAL),
+    "fcntl": Flags((72, 25), 1, _ALL_BITS, _SET_PIPE_SIZE, errno.EPERM),
+}
+
+# The kernel allows space beyond the end of a file without regard to the limit of a file's size. So only
+# fallocate's plain mode is allowed.
+FALLOCATE = (285, 47)
+
+# Refused once the process of a call has entered its own Landlock domain.
+WALLS = {
+    "seccomp": (317, 277),
+    "landlock_create_ruleset": (444, 444),
+    "landlock_add_rule": (445, 445),
+    "landlock_restrict_self": (446, 446),
+}
+PRCTL = (157, 167)
 
 SOCKET = (41, 198)
 _AF_INET, _AF_INET6 = 2, 10
@@ -96,11 +136,11 @@ _TYPE_MASK = 0xF
 _TCP, _UDP = 6, 17  # sandlock itself refuses UDP; MPTCP and SCTP would bypass Landlock
 
 # The parent charges each socket and pipe the most that its buffers can hold, so a call may not enlarge them.
-# For sockets, the filter skips the call and reports success, because the size of a buffer is only advice.
-SETSOCKOPT, FCNTL = (54, 208), (72, 25)
+# (`FLAGS` refuses that for pipes.) For sockets, the filter skips the call and reports success, because the
+# size of a buffer is only advice.
+SETSOCKOPT = (54, 208)
 _SOL_SOCKET = 1
 _BUFFER_SIZES = (7, 8, 32, 33)  # SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE
-_F_SETPIPE_SZ = 1031
 
 IOCTL = (16, 29)
 _FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # second bytes of ioctls for file flags, quotas, snapshots
@@ -109,9 +149,27 @@ _FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # second bytes of ioctls for f
 def refuse_needless_calls() -> bool:
     """Install the filter for good, in this process and its children; False if the machine or kernel can't."""
     known = _ARCHITECTURES.get(os.uname().machine)
-    if known is None:
-        return False
-    code = b"".join(struct.pack("HBBI", *step) for step in program(*known))
+    return known is not None and _install(program(*known))
+
+
+def refuse_more_walls() -> None:
+    """Install a filter, in the process of a call, that refuses further filters and Landlock rules.
+
+    The kernel's memory for them counts against no limit.
+    """
+    column, _ = _ARCHITECTURES[os.uname().machine]
+    steps = [
+        (_LOAD, 0, 0, _NUMBER),
+        *_any_of([pair[column] for pair in WALLS.values()], _FAIL | errno.EPERM),
+        *_on(PRCTL[column], [(_LOAD, 0, 0, _low_half(0)), *_any_of((_PR_SET_SECCOMP,), _FAIL | errno.EPERM)]),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+    if not _install(steps):
+        raise OSError("a call could not be confined")
+
+
+def _install(steps: list[_Step]) -> bool:
+    code = b"".join(struct.pack("HBBI", *step) for step in steps)
     instructions = ctypes.create_string_buffer(code, len(code))
     filter_ = _Filter(len(code) // 8, ctypes.addressof(instructions))
     libc = ctypes.CDLL(None)
@@ -145,16 +203,11 @@ def program(column: int, architecture: int) -> list[_Step]:
     for pair, kind in OF_SOME_PROCESSES.values():
         checks = [*_unless(0, (kind,), errno.EPERM), *_unless(1, (0,), errno.EPERM)]
         program += _on(pair[column], [*checks, (_RETURN, 0, 0, _ALLOW)])
-    for pair, argument in SENDING.values():
-        program += _on(
-            pair[column],
-            [
-                (_LOAD, 0, 0, _low_half(argument)),
-                (_IF_ANY_BIT, 0, 1, _FAST_OPEN),
-                (_RETURN, 0, 0, _FAIL | errno.EOPNOTSUPP),
-                (_RETURN, 0, 0, _ALLOW),
-            ],
-        )
+    for flags in FLAGS.values():
+        checks = [(_LOAD, 0, 0, _low_half(flags.argument)), (_MASK, 0, 0, flags.mask)]
+        checks += _any_of((flags.refused,), _FAIL | flags.error)
+        program += _on(flags.numbers[column], [*checks, (_RETURN, 0, 0, _ALLOW)])
+    program += _on(FALLOCATE[column], [*_unless(1, (0,), errno.EOPNOTSUPP), (_RETURN, 0, 0, _ALLOW)])
     program += _on(
         IOCTL[column],
         [
@@ -172,14 +225,6 @@ def program(column: int, architecture: int) -> list[_Step]:
             (_RETURN, 0, 0, _ALLOW),
             (_LOAD, 0, 0, _low_half(2)),
             *_any_of(_BUFFER_SIZES, _FAIL),
-            (_RETURN, 0, 0, _ALLOW),
-        ],
-    )
-    program += _on(
-        FCNTL[column],
-        [
-            (_LOAD, 0, 0, _low_half(1)),
-            *_any_of((_F_SETPIPE_SZ,), _FAIL | errno.EPERM),
             (_RETURN, 0, 0, _ALLOW),
         ],
     )

@@ -175,6 +175,7 @@ class Zygote:
         if numpy_random := sys.modules.get("numpy.random"):
             numpy_random.seed()  # unlike `random`, it is not seeded again after a fork
         self._confine.enter_call_domain([scratch, os.devnull, *self._settings["writable"]])
+        self._modules["seccomp"].refuse_more_walls()
         serve: Callable[..., NoReturn] = self._worker.serve
         witness = self._modules["denied"].Witness(scratch)
         serve(_FIRST_FREE, _FIRST_FREE + 1, self._modules["values.wire"], witness)
