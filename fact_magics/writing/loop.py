@@ -181,7 +181,7 @@ async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: A
 
 def _stop_unless_whole(spec: ToolSpec, attempt: Attempt, stop: str, *, cut: bool) -> None:
     if stop == "refused":
-        answered = one_line(attempt.text, 200).rstrip(".")
+        answered = one_line(attempt.text, 200).rstrip(".:")
         raise GenerationFailed(
             f"{attempt.model} declined to write {spec.name}{f': {answered}' if answered else ''}.",
             hint="Reword the description, or name another model with --model.",

@@ -60,6 +60,11 @@ def test_what_is_wrong_is_told_in_a_sentence(source, told):
     assert all(len(line) < 1_000 for line in said.splitlines())
 
 
+def test_a_line_that_does_not_parse_is_set_apart_from_what_follows():
+    """A line of code often ends in a colon, after which a hint would read as a part of it."""
+    assert failures("def f(n: int -> int:\n    return n").endswith(" in `def f(n: int -> int:`")
+
+
 def test_examples_that_don_t_fit_the_signature_are_told_before_anything_runs():
     assert "f(1, 2)" in failures(GOOD, ">>> f(1, 2)\n3\n")
 
