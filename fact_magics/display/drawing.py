@@ -11,35 +11,33 @@ import re
 from base64 import b64decode
 from collections import defaultdict
 from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fact_magics.display.bitmap import bitmap
+from fact_magics.display.shape import ANIMATIONS, HREFS, Element, enlarges, filter_cost, length
 from fact_magics.display.stylesheet import (
     ANIMATION,
     FILTER,
     LAYER,
     SPACES,
     Look,
+    Reach,
     RefusedError,
     declarations,
     numbers,
+    outline_of,
     pixels,
     rules,
 )
 from fact_magics.text import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from fact_magics.display.stylesheet import Rule
 
 SVG = "http://www.w3.org/2000/svg"
 """The namespace of SVG."""
 
 _XHTML = "http://www.w3.org/1999/xhtml"
-_HREFS = ("href", "http://www.w3.org/1999/xlink href")
 
 _BUDGET = 300_000
 # A browser draws an animated document again for each frame.
@@ -50,7 +48,6 @@ _HTML_DEPTH = 20
 _SIDE = 20_000  # pixels
 _APPLIED = 200_000  # rules with effects, each counted for each element that it selects
 
-_ELEMENT = 2
 _CHARACTER = 2
 _PER_NUMBER = 0.1
 _PIXELS_PER_UNIT = 1_000
@@ -58,67 +55,20 @@ _DASHES_PER_UNIT = 5
 _STEPS_PER_UNIT = 200
 # Filling a path of n numbers takes time that grows with the square of n, and so does drawing its outline.
 _FILLED, _OUTLINED = 25_000, 400_000
-_REFERRED = {"mask": LAYER, "pattern": 50, "filter": 100}
+_REFERRED = {"mask": LAYER, "pattern": 50, "filter": 100, "linearGradient": 30, "radialGradient": 30}
 _SLOW = "feTurbulence feConvolveMatrix feMorphology feDiffuseLighting feSpecularLighting feDisplacementMap"
 _SLOW_PRIMITIVES = frozenset(_SLOW.split())
-_ANIMATIONS = frozenset({"animate", "animateColor", "animateMotion", "animateTransform", "set", "discard"})
-_NOT_TO_ANIMATE = ("href", "dasharray", "class", "style", "filter", "mask", "clip-path")
+_NOT_TO_ANIMATE = ("href", "dasharray", "class", "style", "filter", "mask", "clip-path", "pathLength")
+_GROWING = frozenset({"d", "points", "x1", "y1", "x2", "y2", "r", "rx", "ry", "width", "height"})
 _NOT_DRAWN = frozenset({"title", "desc", "metadata", "style", "script"})
 _LISTS = frozenset({"d", "points", "x", "y", "dx", "dy", "rotate", "values"})
-_LOOK = "fill filter mask clip-path mix-blend-mode stroke-dasharray vector-effect"
+_LOOK = "fill filter mask clip-path mix-blend-mode opacity stroke-dasharray vector-effect"
 _LOOKS = frozenset(_LOOK.split())
 _NOTES = ("data-", "aria-", "style")
-_SIDES = ("x", "y", "x1", "y1", "x2", "y2", "r", "rx", "ry", "width", "height")
 # The HTML elements of labels. Other elements can load files, contain pages, or take very long to lay out.
 _LABELS = "div span p br b i em strong code pre small sub sup u a ul ol li section hr"
 _HTML = frozenset(_LABELS.split())
-_LINKS = frozenset({"a", "image", "script", *_ANIMATIONS})
-_TARGET = re.compile(r"\s*#([\w.:-]+)\s*\Z")
 _EMBEDDED = re.compile(r"\s*data:image/(?:png|jpe?g|gif);base64,([\w+/=\s]*)\Z", re.ASCII)
-
-
-@dataclass(slots=True, eq=False)
-class _Element:
-    """An element: its own cost, and the elements that it draws.
-
-    Attributes
-    ----------
-    depth, labels : int
-        The number of ancestors, and the number of HTML elements among the ancestors and the element itself.
-    dash : float or None
-        Mean length of its dashes, which it may inherit.
-    """
-
-    tag: str
-    parent: _Element | None
-    attributes: dict[str, str]
-    look: Look
-    depth: int
-    labels: int
-    cost: float = _ELEMENT
-    characters: int = 0
-    children: list[_Element] = field(default_factory=list)
-    pieces: list[str] = field(default_factory=list)
-    dash: float | None = None
-
-    @property
-    def outline(self) -> str:
-        """The path, or the points, of a shape."""
-        return self.attributes.get("d") or self.attributes.get("points") or ""
-
-    def refers(self) -> Iterator[tuple[str, int]]:
-        """Yield the identifier of each element that this one draws, and how often."""
-        points = 1
-        if any(at_each_point for _, at_each_point in self.look.refers):
-            points += len(numbers(self.outline))
-        for name, at_each_point in self.look.refers:
-            yield name, points if at_each_point else 1
-        if self.tag not in _LINKS:
-            for address in filter(None, map(self.attributes.get, _HREFS)):
-                found = _TARGET.match(address)
-                if not found:
-                    raise RefusedError("it refers to something outside the drawing")
-                yield found[1], 1
 
 
 class _NoDrawingError(Exception):
@@ -137,15 +87,17 @@ class Drawing:
     """
 
     def __init__(self) -> None:
-        self._elements: list[_Element] = []
-        self._open: list[_Element] = []
+        self._elements: list[Element] = []
+        self._open: list[Element] = []
         self._is_animated = False
+        self._animated_sides = 0.0
+        self._filters: list[Element] = []
         self._refused = ""
         self.root_at = 0
         self.has_namespace = True
 
     @property
-    def root(self) -> _Element:
+    def root(self) -> Element:
         """The outermost element."""
         return self._elements[0]
 
@@ -163,7 +115,7 @@ class Drawing:
             tag, attributes = name, {key: attributes[key] for key in ("id", "class") if key in attributes}
         if depth > _DEPTH or labels > _HTML_DEPTH:
             self._refused = "its elements are nested too deeply"
-        element = _Element(tag, parent, attributes, Look(), depth, labels)
+        element = Element(tag, parent, attributes, Look(), depth, labels)
         self._open.append(element)
         if len(self._elements) == _ELEMENTS:
             self._refused = f"it has more than {_ELEMENTS:,} elements"
@@ -207,17 +159,19 @@ class Drawing:
             raise RefusedError(f"it is more than {_SIDE:,} pixels wide or high")
         for element in self._elements:
             self._weigh(element)
+        for element in self._filters:
+            element.cost += max(0.0, filter_cost(element) - sum(map(_with_children, element.children)))
         sheets = ["".join(element.pieces) for element in self._elements if element.tag == "style"]
         self._add_outlines(may_fill=any("fill" in sheet.lower() for sheet in sheets))
         self._apply([rule for sheet in sheets for rule in rules(sheet)])
-        self._add_dashes(size)
+        self._add_dashes(size, may_enlarge=any(map(enlarges, sheets)))
         total = self._total()
         if not total <= _BUDGET:  # infinite lengths make the sum NaN
             raise RefusedError("drawing it would take too long")
         if self._is_animated and total > _ANIMATED_BUDGET:
             raise RefusedError("drawing it again for each step of its animation would take too long")
 
-    def _weigh(self, element: _Element) -> None:
+    def _weigh(self, element: Element) -> None:
         """Compute an element's cost, except for its outline, its dashes and its stylesheet rules."""
         tag, attributes = element.tag, element.attributes
         element.look = look = declarations(attributes["style"]) if "style" in attributes else Look()
@@ -228,18 +182,28 @@ class Drawing:
         if "style" in attributes:  # the style attribute has precedence over other attributes
             look.is_filled = is_filled and look.is_filled
             look.dash = min(filter(None, (dash, look.dash)), default=None)
-        element.cost += look.cost + _CHARACTER * element.characters + sum(map(len, attributes.values())) / 100
+        element.cost += (
+            look.cost
+            + look.fading
+            + _CHARACTER * element.characters
+            + sum(map(len, attributes.values())) / 100
+        )
         lists = _LISTS.intersection(attributes)
         each = _CHARACTER if tag in ("text", "tspan") else _PER_NUMBER  # numbers that place single letters
         element.cost += each * sum(len(numbers(attributes[name])) for name in lists)
         self._is_animated |= look.is_animated
-        if tag in _ANIMATIONS:
+        if tag in ANIMATIONS:
             self._is_animated = True
-            # The values of an animation may be paths.
-            count = len(numbers(" ".join(attributes.values())))
+            # The values of an animation may be paths, or the sides of any shape.
+            values = " ".join(attributes.values())
+            count = len(numbers(values))
             element.cost += ANIMATION + count * count / _FILLED
-            if attributes.get("attributeName", "").endswith(_NOT_TO_ANIMATE):
+            if attributes.get("attributeName", "").endswith(_NOT_TO_ANIMATE) or look.refers:
                 raise RefusedError("its animation changes more than colours and positions")
+            if attributes.get("attributeName", "") in _GROWING:
+                self._animated_sides += outline_of(values)
+        elif tag == "filter":
+            self._filters.append(element)
         elif tag == "feImage":
             raise RefusedError("one of its filters contains a picture")
         elif tag.startswith("fe"):
@@ -249,7 +213,7 @@ class Drawing:
 
     def _embedded(self, attributes: dict[str, str]) -> float:
         cost = 0.0
-        for address in filter(None, map(attributes.get, _HREFS)):
+        for address in filter(None, map(attributes.get, HREFS)):
             if not address.strip().lower().startswith("data:"):
                 continue  # a browser loads nothing for a drawing that is shown as an image
             found = _EMBEDDED.match(address)
@@ -266,14 +230,14 @@ class Drawing:
         for element in self._elements:
             if not element.outline:
                 continue
-            count = len(numbers(element.outline))
+            element.points = count = len(numbers(element.outline))
             element.cost += count * count / (_FILLED if element.look.is_filled or may_fill else _OUTLINED)
 
     def _apply(self, rules: list[Rule]) -> None:
         """Add the effects that stylesheets ask for, and the cost of matching their selectors."""
         if not rules:
             return
-        by_key: dict[str, list[_Element]] = defaultdict(list)
+        by_key: dict[str, list[Element]] = defaultdict(list)
         present: set[str] = set()
         for element in self._elements:
             classes = set(re.split(f"[{SPACES}]+", element.attributes.get("class", "")))
@@ -286,7 +250,7 @@ class Drawing:
         steps = applied = 0
         for rule in rules:
             selected = self._elements if rule.key == "*" else by_key.get(rule.key, [])
-            applies = not rule.look.is_plain and rule.needs <= present
+            applies = not rule.look.is_empty and rule.needs <= present
             steps += len(selected) * rule.steps(depth)
             applied += len(selected) * applies
             if steps > _STEPS_PER_UNIT * _BUDGET or applied > _APPLIED:
@@ -294,21 +258,22 @@ class Drawing:
             if applies:
                 for element in selected:
                     self._is_animated |= rule.look.is_animated
-                    element.cost += rule.look.cost
+                    element.cost += rule.look.cost + rule.look.fading
+                    element.look.each += rule.look.each
+                    element.look.sides += rule.look.sides
                     element.look.refers += rule.look.refers
                     element.look.is_unscaled |= rule.look.is_unscaled
                     element.look.dash = min(filter(None, (element.look.dash, rule.look.dash)), default=None)
         self.root.cost += steps / _STEPS_PER_UNIT
 
-    def _add_dashes(self, size: tuple[float, float] | None) -> None:
+    def _add_dashes(self, size: tuple[float, float] | None, *, may_enlarge: bool) -> None:
         """Add the cost of dashes; an element inherits dashes from its parent and from each ``use`` of it."""
         elements = self._elements
         if not any(element.look.dash for element in elements):
             return
         enlarged = 1.0
         if any(element.look.is_unscaled for element in elements):
-            transforms = (element.attributes.get("transform", "") for element in elements)
-            if any(re.search("scale|matrix", transform) for transform in transforms):
+            if may_enlarge or any(element.may_enlarge for element in elements):
                 raise RefusedError("the number of its dashes can't be estimated")
             box = numbers(self.root.attributes.get("viewBox", ""))[2:4]
             scales = (side / max(of, 1e-9) for side, of in zip(size or (), box, strict=False))
@@ -320,32 +285,49 @@ class Drawing:
         for element in elements:
             dash = min(filter(None, (element.dash, shortest)), default=None)
             if dash:
-                element.cost += enlarged * _length(element) / dash / _DASHES_PER_UNIT
+                outline = length(element) + self._animated_sides
+                element.cost += enlarged * outline / dash / _DASHES_PER_UNIT
 
     def _total(self) -> float:
         """Return the cost of the document, with each element counted as often as it is drawn."""
-        named: dict[str, _Element] = {}
+        named: dict[str, Element] = {}
         for element in self._elements:
             named.setdefault(element.attributes.get("id", ""), element)
-        totals: dict[_Element, float] = {}
-        drawn: dict[_Element, list[tuple[_Element, int]]] = {}
+        totals: dict[Element, float] = {}
+        # The numbers of shapes and of points that inherit what an element declares.
+        inside: dict[Element, tuple[float, float]] = {}
+        drawn: dict[Element, list[tuple[Element, Reach]]] = {}
         waiting = [self.root]
         while waiting:
             element = waiting[-1]
             if element in drawn:
                 waiting.pop()
-                totals[element] = element.cost + sum(
-                    times * (totals[other] + _REFERRED.get(other.tag, 0)) for other, times in drawn[element]
+                heirs = [inside[other] for other, reach in drawn[element] if reach is Reach.COPY]
+                shapes = 1.0 + sum(heir for heir, _ in heirs)
+                points = 1.0 + element.points + sum(heir for _, heir in heirs)
+                inside[element] = shapes, points
+                times = {Reach.EACH_SHAPE: shapes, Reach.EACH_POINT: points}
+                totals[element] = (
+                    element.cost
+                    + element.look.each * shapes
+                    + sum(
+                        times.get(reach, 1.0) * (totals[other] + _REFERRED.get(other.tag, 0))
+                        for other, reach in drawn[element]
+                    )
                 )
                 continue
-            targets = [(named[name], times) for name, times in element.refers() if name in named]
-            drawn[element] = [*((child, 1) for child in element.children), *targets]
+            targets = [(named[name], reach) for name, reach in element.refers() if name in named]
+            drawn[element] = [*((child, Reach.COPY) for child in element.children), *targets]
             for other in dict.fromkeys(other for other, _ in drawn[element]):
                 if other in drawn and other not in totals:
                     raise RefusedError("some of its elements contain each other")
                 if other not in totals:
                     waiting.append(other)
         return totals[self.root]
+
+
+def _with_children(element: Element) -> float:
+    return element.cost + sum(child.cost for child in element.children)
 
 
 def read(document: bytes) -> Drawing | None:
@@ -384,16 +366,3 @@ def read(document: bytes) -> Drawing | None:
     except (expat.ExpatError, _NoDrawingError):
         return None
     return drawing
-
-
-def _length(element: _Element) -> float:
-    """Return an upper bound for the length of a shape's outline, in the units of its coordinates."""
-    path, given = element.outline, element.attributes
-    if path and not re.search(r"[a-yAHV]", path):  # a path of absolute points only
-        values = numbers(path)
-        around = sum(abs(a - b) for axis in (values[::2], values[1::2]) for a, b in pairwise(axis))
-        return 2 * around if "Z" in path.upper() else around
-    sides = " ".join(given.get(name, "") for name in _SIDES)
-    units = 100 if re.search(r"[a-z%]", sides) else 1
-    lengths = numbers(f"{path} {sides} {given.get('style', '')} {given.get('pathLength', '')}")
-    return 8 * units * sum(map(abs, lengths))

@@ -217,8 +217,9 @@ class Attempt {
     if (!item) return;
     item.className = holds ? "fact-holds" : "fact-fails";
     item.firstChild.textContent = holds ? "✓" : "✗";
-    item.append(holds ? " → " : " gave ", make("code", "", got));
-    if (!holds) item.append(", expected ", make("code", "", expected));
+    // What it gave comes last, since it may end in a hint.
+    if (!holds) item.append(" should give ", make("code", "", expected));
+    item.append(holds ? " → " : ", but gave ", make("code", "", got));
     this.list.scrollTop = item.offsetTop - this.list.offsetTop;
   }
 

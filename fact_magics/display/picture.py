@@ -13,6 +13,9 @@ from fact_magics.display.words import byte_size
 
 _BYTES = 2_000_000
 _TOO_LARGE = "too large to show here"
+# What browsers would show too, but whose cost is not known here.
+_OTHERS = re.compile(rb"RIFF....(WEBP)|....ftyp(avi[fs])", re.DOTALL)
+_NOT_SHOWN = "not shown, because only PNG, JPEG, GIF and SVG are"
 _SVG_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml\b|!--|!DOCTYPE\s+svg\b|svg\b)")
 _DECLARATION = re.compile(r"\A\ufeff?\s*(?:<\?xml\s[^>]{0,200}\?>\s*)?")
 _ROOT_WITHIN = 4_096
@@ -25,12 +28,12 @@ Size = tuple[float, float] | None
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A PNG, JPEG, GIF or SVG file.
+    """A file that contains a picture.
 
     Attributes
     ----------
     kind : str
-        ``PNG``, ``JPEG``, ``GIF`` or ``SVG``.
+        ``PNG``, ``JPEG``, ``GIF``, ``SVG``, ``WebP`` or ``AVIF``.
     data : bytes
         The file.
     size : (float, float) or None
@@ -70,8 +73,13 @@ class Picture:
 
 
 def picture(value: object) -> Picture | None:
-    """Recognise PNG, JPEG and GIF by their first bytes, and SVG by the root element of its XML."""
+    """Recognise PNG, JPEG and GIF by their first bytes, and SVG by the root element of its XML.
+
+    WebP and AVIF are recognised too, but described only.
+    """
     if type(value) is bytes:
+        if other := _OTHERS.match(value):
+            return Picture("WebP" if other[1] else "AVIF", value, None, _NOT_SHOWN)
         if (found := bitmap(value)) is not None:
             fits = found.fits and len(value) <= _BYTES
             return Picture(found.kind, value, (found.width, found.height), "" if fits else _TOO_LARGE)

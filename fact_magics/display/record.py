@@ -124,7 +124,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Record:
         mark, call = "✓" if verdict.holds else "✗", verdict.example.source
         codes = (code(shorten(part, _VERDICT_LIMIT)) for part in (call, verdict.expected, verdict.got))
         rows.append([f"{mark} {'holds' if verdict.holds else 'fails'}", *codes])
-        outcome = verdict.got if verdict.holds else f"{verdict.got}, expected {verdict.expected}"
+        outcome = verdict.got if verdict.holds else f"expected {verdict.expected}, got {verdict.got}"
         lines.append(f"{mark} {call} → {shorten(outcome, 2 * _VERDICT_LIMIT)}")
     return Record(Table("", ("Verdict", "Example", "Expected", "Got"), rows).html(), "\n".join(lines))
 

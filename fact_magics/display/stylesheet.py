@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import Enum
 from math import inf
 
 SPACES = " \t\r\n\f"
@@ -41,6 +42,11 @@ _HARMLESS = (
 _FUNCTIONS = frozenset(_HARMLESS.split())
 _AT_RULES = ("@media", "@keyframes", "@-webkit-keyframes", "@font-face", "@supports")
 _LAYERED = frozenset({"mix-blend-mode", "box-shadow", "text-shadow", "-webkit-box-reflect"})
+_GEOMETRY = frozenset({"r", "rx", "ry", "width", "height", "d", "x", "y"})
+_WRITTEN = frozenset({"content", "quotes", "list-style", "list-style-type", "hyphenate-character"})
+_LONGEST_WRITTEN = 100
+_LONGEST_VARIABLE = 200
+_IN_PARENTHESES = re.compile(r"\([^()]*\)")
 
 FILTER = 1_000
 """The cost of one filter on a shape."""
@@ -48,12 +54,34 @@ FILTER = 1_000
 LAYER = 150
 """The cost of a mask, a blend mode or a shadow on a shape: a layer of its own."""
 
+FADING = 10
+"""The cost of an element that is translucent as a whole."""
+
 ANIMATION = 50
 """The cost of one animated shape, in addition to drawing everything again for each frame."""
 
 
 class RefusedError(ValueError):
     """A drawing is not shown; the message gives the reason, as a clause after "because"."""
+
+
+class Reach(Enum):
+    """How often an element draws another one: once, or for each shape or each point of a path inside of it.
+
+    A copy also inherits what the element that uses it declares.
+    """
+
+    ONCE = 0
+    EACH_SHAPE = 1
+    EACH_POINT = 2
+    COPY = 3
+
+
+# The properties that elements inherit from those around them.
+_REACHES = {
+    **dict.fromkeys(("fill", "stroke", "marker-start", "marker-end"), Reach.EACH_SHAPE),
+    **dict.fromkeys(("marker", "marker-mid"), Reach.EACH_POINT),
+}
 
 
 @dataclass(slots=True)
@@ -64,15 +92,24 @@ class Look:
     ----------
     cost : int
         The cost of the effects, in the units of `drawing`.
-    refers : list of (str, bool)
-        Identifiers of the elements in ``url(#…)``, and whether each may be drawn at every point of a path.
+    each : int
+        The cost of effects that each shape inside inherits.
+    refers : list of (str, Reach)
+        Identifiers of the elements in ``url(#…)``, and how often each is drawn.
     dash : float or None
         Mean length of a dash or gap.
+    sides : float
+        Upper bound for the outline of a shape whose size the declarations give.
+    fading : int
+        The cost of drawing it translucent.
     """
 
     cost: int = 0
-    refers: list[tuple[str, bool]] = field(default_factory=list)
+    each: int = 0
+    refers: list[tuple[str, Reach]] = field(default_factory=list)
     dash: float | None = None
+    sides: float = 0.0
+    fading: int = 0
     is_animated: bool = False
     is_filled: bool = True
     is_unscaled: bool = False
@@ -80,21 +117,41 @@ class Look:
     @property
     def is_plain(self) -> bool:
         """Whether no declaration makes the drawing more expensive."""
-        return not (self.cost or self.refers or self.dash or self.is_animated or self.is_unscaled)
+        effects = self.cost or self.each or self.refers or self.dash
+        return not (effects or self.is_animated or self.is_unscaled)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it also says nothing about size and opacity, which animations may change."""
+        return self.is_plain and not (self.sides or self.fading)
 
     def declare(self, name: str, value: str) -> None:
         """Add one declaration or presentation attribute."""
         shown = value.strip().lower()
         for found in urls(value):
-            self.refers.append((found, name in ("marker", "marker-mid")))
+            self.refers.append((found, _REACHES.get(name, Reach.ONCE)))
         if name == "fill":
             self.is_filled = shown != "none"
-        elif shown in ("none", "normal", ""):
-            return
-        elif name.endswith("filter"):
+        elif name in _GEOMETRY:
+            self.sides += outline_of(shown)
+        elif name == "opacity":
+            self.fading = FADING if shown != "1" else 0
+        elif name in _WRITTEN:
+            if len(value) > _LONGEST_WRITTEN or "var(" in shown:
+                raise RefusedError("its stylesheet adds text")
+            self.cost += len(value)
+        elif shown not in ("none", "normal", ""):
+            self._add_effect(name, shown)
+
+    def _add_effect(self, name: str, shown: str) -> None:
+        if name.endswith("filter"):
+            if "var(" in shown:
+                raise RefusedError("one of its filters is a variable")
             self.cost += FILTER * max(1, shown.count("("))
+        elif name == "text-shadow":
+            self.each += LAYER * _layers(shown)
         elif "mask" in name or name in _LAYERED or (name == "clip-path" and not self.refers):
-            self.cost += LAYER
+            self.cost += LAYER * _layers(shown)
         elif name.startswith(("animation", "-webkit-animation")):
             self.cost += ANIMATION
             self.is_animated = True
@@ -152,6 +209,17 @@ def pixels(length: str) -> float:
     return max(numbers(found[1]), default=0.0) * _UNITS.get(found[2], 1.0) if found else 0.0
 
 
+def outline_of(length: str) -> float:
+    """Return an upper bound for the outline of a shape with this size; infinite if it is computed."""
+    units = 1 if re.fullmatch(r"[\d.e+-]*(?:px)?", length) else 100
+    return inf if "(" in length else 8 * units * sum(map(abs, numbers(length)))
+
+
+def _layers(shown: str) -> int:
+    """Return how many shadows, masks or clips a list has at most."""
+    return 1 + _IN_PARENTHESES.sub("", shown).count(",") + 10 * shown.count("var(")
+
+
 def _mean_dash(shown: str) -> float | None:
     shown = shown.removesuffix("!important")
     if shown in ("inherit", "initial", "unset", "revert"):
@@ -174,6 +242,8 @@ def declarations(style: str) -> Look:
         name = name.strip().lower()
         if name.startswith("--") and ("var(" in value.lower() or _URL_BEGINNING.search(value)):
             raise RefusedError("its variables refer to each other")
+        if name.startswith("--") and len(value) > _LONGEST_VARIABLE:
+            raise RefusedError("its variables are too long")
         if unknown := {found.lower() for found in _FUNCTION.findall(value)} - _FUNCTIONS:
             raise RefusedError(f"its style uses {min(unknown)}()")
         look.declare(name, value)
@@ -220,7 +290,7 @@ def _block(prelude: str, body: str, *, is_frame: bool) -> list[Rule]:
     if is_frame:
         if not look.is_plain:
             raise RefusedError("its animation changes more than colours and positions")
-        return []
+        return [Rule("*", frozenset(), 0, 1, look)] if look.sides else []
     if not _CLEAR_SELECTOR.fullmatch(prelude):
         raise RefusedError("its stylesheet can't be checked")
     if unknown := {found.lower() for found in _FUNCTION.findall(prelude)} - _SELECTOR_FUNCTIONS:

@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import tokenize
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from fact_magics.errors import CellError, UnknownName, did_you_mean
@@ -125,9 +126,9 @@ def fill_variables(text: str, namespace: Mapping[str, Any]) -> tuple[Piece, ...]
     The texts of the returned pieces, joined, are the filled text.
 
     A string is inserted unchanged, a DataFrame or Arrow table as its columns, types and first rows, and any
-    other value as its repr. A text of more than 4000 characters is cut, and a note says how many characters
-    were cut. An unknown variable raises `UnknownName`; an invalid name, or a repr that fails, raises
-    `CellError`.
+    other value as its repr. A text of more than 4000 characters is cut, and a note gives the number of
+    characters that were cut, and a digest of the whole text. An unknown variable raises `UnknownName`; an
+    invalid name, or a repr that fails, raises `CellError`.
     """
     pieces: list[Piece] = []
     while True:
@@ -225,7 +226,10 @@ def _bounded(text: str, unit: str) -> str:
     if len(text) <= _VARIABLE_LIMIT:
         return text
     # This note is part of the request: if its words change, tools accepted for such requests are not found.
-    return f"{text[:_VARIABLE_LIMIT]}… ({len(text) - _VARIABLE_LIMIT} more {unit} were cut)"
+    # With the digest, a value that changed after the cut makes another request.
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    cut = f"{len(text) - _VARIABLE_LIMIT} more {unit} were cut; digest of all: {digest}"
+    return f"{text[:_VARIABLE_LIMIT]}… ({cut})"
 
 
 def _described(error: Exception) -> str:

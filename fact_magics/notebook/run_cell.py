@@ -28,7 +28,8 @@ def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | ob
     core = host.session.opened or host.session.core
     tool = core.pinned(reference) or host.session.run(core.tool(reference))
     parameters = read_run_body(body, host.shell.user_ns)
-    if not body.strip() and tool.loaded.signature.parameters:
+    is_blank = all(value is ... for value in parameters.values()) if parameters else not body.strip()
+    if is_blank and tool.loaded.signature.parameters:
         _offer(host, inert(tool.loaded.signature.skeleton()))
         return None
     if arguments.get("in_kernel"):

@@ -170,6 +170,9 @@ class Signature:
                 shown = one_line(str(name), 60)
                 problems[shown] = f"{shown}: unknown field. {did_you_mean(str(name), others)}".strip()
                 continue
+            if value is ...:  # left over from `skeleton`
+                problems[name] = f"{name}: missing, replace ... with a value of type {known[name].type.text}"
+                continue
             try:
                 fields[name] = normalise(value, where=name)
             except ValueTypeError as error:

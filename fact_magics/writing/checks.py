@@ -110,7 +110,8 @@ def _syntax_fault(source: ToolSource) -> str:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             fault = error
     if isinstance(fault, SyntaxError):
-        return f"Line {fault.lineno} does not parse: {fault.msg}: {one_line(fault.text or '', 120)}"
+        where = f" in `{one_line(fault.text, 120)}`" if fault.text else ""
+        return f"Line {fault.lineno} does not parse: {fault.msg}{where}"
     if isinstance(fault, Exception):
         return f"The module does not parse: {fault or type(fault).__name__}."
     return ""

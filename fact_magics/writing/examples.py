@@ -23,6 +23,8 @@ _CONTINUATION = re.compile(r"^\s*\.\.\.(?: |$)")
 _TRACEBACK = re.compile(r"^Traceback \((?:most recent call last|innermost last)\):?\s*$")
 _EXCEPTION = re.compile(r"^([^\W\d]\w*(?:\.[^\W\d]\w*)*)(?::[ \t]*(.*))?$", re.DOTALL)
 _DIRECTIVE = re.compile(r"#\s*doctest:")
+# A string, which may contain anything, or a variable: no literal has two braces outside of a string.
+_VARIABLE = re.compile(r"(['\"]).*?\1|(?P<variable>\{\{.*?\}\})")
 _MAX_BODY = 1_000_000
 
 
@@ -43,6 +45,10 @@ class _Block(NamedTuple):
 
     def refuse(self, problem: str, hint: str, *, line: int = 0, text: str = "") -> CellError:
         """Build an error about the call or about `text`; `line` is an offset from the call's first line."""
+        whole = "\n".join((*self.call, *self.expected))
+        if found := next(filter(None, (match["variable"] for match in _VARIABLE.finditer(whole))), ""):
+            problem = f"an example can't contain a variable, such as {one_line(found, 60)}"
+            hint = "Write its value instead; only the description is filled in."
         return _refuse(self.line + line, text or f">>> {self.call[0]}", problem, hint)
 
 

@@ -173,7 +173,7 @@ async def _ask(
     """Ask a model for candidates; if its answer has none, record why in the attempt."""
     stop = await _listen(prompt, provider, emit, attempt)
     if stop == "refused":
-        answered = one_line(attempt.text, 200).rstrip(".")
+        answered = one_line(attempt.text, 200).rstrip(".:")
         raise GenerationFailed(
             f"{attempt.model} declined to write {spec.name}{f': {answered}' if answered else ''}.",
             hint="Reword the description, or name another model with --model.",

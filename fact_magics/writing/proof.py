@@ -17,7 +17,7 @@ from fact_magics.text import one_line
 from fact_magics.tool import SHELF, Returned, Status
 from fact_magics.writing.checks import check
 from fact_magics.writing.enlarging import enlarge
-from fact_magics.writing.verdict import answer_of, blame_hashing, holds
+from fact_magics.writing.verdict import answer_of, blame_hashing, holds, shown_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -127,7 +127,7 @@ class Prover:
             outcome, verdict, same = await self._judge(source, spec, example, attempt)
             steady = steady and same
             if not verdict.holds and (hint := self._hint(outcome, spec)):
-                verdict = replace(verdict, got=f"{one_line(verdict.got, _BESIDE_HINT)} {hint}")
+                verdict = replace(verdict, got=_hinted(one_line(verdict.got, _BESIDE_HINT), hint))
             attempt.verdicts.append(verdict)
             self.emit(ExampleProven(number, total, verdict))
             if outcome.status in _STOPPED:
@@ -209,10 +209,8 @@ class Prover:
         outcome = await self.sandbox.run(replace(call, source=probe, function="_loads"))
         if outcome.status is Status.OK:
             return
-        happened = f"it reached its limit of {outcome.limit}"
-        if (error := outcome.error) is not None:
-            happened = f"{error.type_name}: {error.message}"
-        attempt.failures = (f"The module can't be executed: {happened} {self._hint(outcome, spec)}".rstrip(),)
+        happened = f"The module can't be executed: {shown_end(outcome)}"
+        attempt.failures = (_hinted(happened, self._hint(outcome, spec)),)
 
     async def _run_example(
         self, source: ToolSource, spec: ToolSpec, example: Example, attempt: Attempt, *, hash_seed: int = 0
@@ -240,6 +238,11 @@ class Prover:
         if outcome.error is None or self.files is None:
             return ""
         return denial_hint(outcome.error.denied, spec.permissions, self.files.protected)
+
+
+def _hinted(happened: str, hint: str) -> str:
+    """Put a hint, if there is one, into a sentence of its own."""
+    return f"{happened.rstrip('.')}. {hint}" if hint else happened
 
 
 @asynccontextmanager
@@ -285,7 +288,7 @@ def shortcomings(spec: ToolSpec, attempt: Attempt) -> tuple[str, tuple[str, ...]
     if missed:
         return f"{missed} of {len(spec.examples)} examples failed", attempt.failures
     first, *others = attempt.failures
-    return first.rstrip("."), tuple(others)
+    return first.rstrip(".:"), tuple(others)
 
 
 def _call(source: ToolSource, spec: ToolSpec, attempt: Attempt, arguments: bytes) -> Call:

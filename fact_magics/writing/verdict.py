@@ -41,7 +41,7 @@ def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
         except InvalidResult as error:
             end = one_line(" ".join((error.message, *error.details)), _SHOWN)
     else:
-        end = _shown_end(outcome)
+        end = shown_end(outcome)
     if isinstance(expected, Raised):
         message = f": {expected.message}" if expected.message is not None else ""
         shown = one_line(f"{expected.type_name}{message}", _SHOWN)
@@ -156,7 +156,8 @@ def _names(written: str, actual: str) -> bool:
     return actual == written.removeprefix("builtins.") or actual.endswith(f".{written}")
 
 
-def _shown_end(outcome: Outcome) -> str:
+def shown_end(outcome: Outcome) -> str:
+    """Say in one line how a call ended that has no result."""
     if (error := outcome.error) is not None:
         return one_line(f"{error.type_name}: {error.message}" if error.message else error.type_name, _SHOWN)
     if outcome.status == Status.TIMEOUT:

@@ -251,7 +251,7 @@ class TestJupyterLab:
         earlier = page.locator(".fact-earlier")
         assert "Attempt 1: 2 of 2 examples failed" in earlier.inner_text()
         earlier.locator("summary").click()
-        assert "measure(1) gave 2, expected 1" in earlier.inner_text()
+        assert "measure(1) should give 1, but gave 2" in earlier.inner_text()
         assert "✗" in earlier.inner_text()
         assert page.locator(".fact-phase").inner_text() == "writing"
         assert page.locator(".fact-phase").get_attribute("aria-live") == "polite"

@@ -42,6 +42,7 @@ def embedded(kind, data):
 
 
 HUGE_GIF = b"GIF89a\xff\xff\xff\xff\x00\x00\x00;"
+UNSCALED = '<path vector-effect="non-scaling-stroke" stroke-dasharray="1" d="M0 0h9"/>'
 LONG = "M0 0" + "L600 400L0 0" * 30_000
 BOMBS = {
     "nested use": nested('<use href="#a{n}"/>'),
@@ -106,6 +107,46 @@ BOMBS = {
     "dashes that are enlarged": '<g transform="scale(1e6)"><path vector-effect="non-scaling-stroke" stroke-dasharray="1" d="M0 0h9"/></g>',
     "dashes of a tiny length": '<path d="M0 0h9" stroke-dasharray="1e-0000009"/>',
     "dashes of an infinite line": '<path d="M1e999 0L2e999 0" stroke-dasharray="1e999"/>',
+    "dashes of a claimed length": '<path d="M0 0L600 400" pathLength="1000000" stroke-dasharray="1"/>' * 9,
+    "dashes of a polyline": '<polyline points="0,0 9,9" pathLength="1000000" stroke-dasharray="1"/>' * 9,
+    "dashes of a size in a stylesheet": "<style>circle{r:99999px;stroke-dasharray:.1px}</style><circle r='1'/>",
+    "dashes of a size in a style": '<circle r="1" style="r:9999vmax;stroke-dasharray:.1"/>' * 9,
+    "dashes of a computed size": '<circle style="r:calc(1px*99999)" stroke-dasharray=".1"/>',
+    "dashes of an animated size": '<circle stroke-dasharray=".1"><set attributeName="r" to="99999"/></circle>',
+    "dashes of a size in an animation": "<style>@keyframes a{to{r:99999px}}</style>"
+    '<circle stroke-dasharray=".1"/>',
+    "dashes of curves that grow": f'<path d="M0 0Q0 9 0 600{"T0 0T0 600" * 500}" stroke-dasharray="9"/>',
+    "dashes that a style enlarges": f'<g style="transform:scale(1e6)">{UNSCALED}</g>',
+    "dashes that a stylesheet enlarges": f"<style>g{{transform:scale(1e6)}}</style><g>{UNSCALED}</g>",
+    "dashes that a drawing inside enlarges": f'<svg viewBox="0 0 .001 .001">{UNSCALED}</svg>',
+    "dashes that a marker enlarges": f'<marker id="m">{UNSCALED}</marker>',
+    "dashes that an animation enlarges": f'<g>{UNSCALED}<animateTransform type="scale" to="1e6"/></g>',
+    "inherited markers": f'<marker id="m">{SHAPE * 1_000}</marker><g marker-mid="url(#m)">'
+    f'<path d="{"M0 0h9" * 500}"/></g>',
+    "markers that a use inherits": f'<marker id="m">{SHAPE * 1_000}</marker><path id="p" d="{"M0 0h9" * 500}"/>'
+    '<use href="#p" marker-mid="url(#m)"/>',
+    "markers by an animation": f'<marker id="m">{SHAPE * 1_000}</marker><path d="{"M0 0h9" * 500}">'
+    '<set attributeName="marker-mid" to="url(#m)"/></path>',
+    "an inherited pattern": f'<pattern id="p">{SHAPE * 1_000}</pattern><g fill="url(#p)">{SHAPE * 1_000}</g>',
+    "an inherited pattern by a stylesheet": f'<pattern id="p">{SHAPE * 1_000}</pattern>'
+    f"<style>svg{{stroke:url(#p)}}</style>{SHAPE * 1_000}",
+    "an inherited gradient": f'<radialGradient id="p"/><g fill="url(#p)">{SHAPE * 20_000}</g>',
+    "gradients": f'<radialGradient id="p"/>{SHAPE.replace("/>", " fill=" + chr(34) + "url(#p)" + chr(34) + "/>") * 20_000}',
+    "translucent groups": f'<g opacity=".5">{SHAPE}</g>' * 30_000,
+    "translucent groups by a stylesheet": f"<style>g{{opacity:.5}}</style>{f'<g>{SHAPE}</g>' * 30_000}",
+    "text in a stylesheet": f"<style>div::before{{content:'{'word ' * 1_000}'}}</style>{html('a')}",
+    "text in a variable": f"<style>svg{{--a:'{'word ' * 1_000}'}}</style>",
+    "text before items": f"<style>li{{list-style:'{'word ' * 1_000}'}}</style>{html('<ul><li>a</li></ul>')}",
+    "short text in a stylesheet": f"<style>b::before{{content:'{'a' * 90}'}}</style>{html('<b/>' * 5_000)}",
+    "many shadows": f"<g style='box-shadow:{'0 0 9px red,' * 3_000}0 0'/>",
+    "shadows that are inherited": f"<g style='text-shadow:0 0 9px red'>{'<text>a</text>' * 5_000}</g>",
+    "a filter in a variable": "<style>svg{--a:blur(9px) blur(9px)}g{filter:var(--a)}</style><g/>",
+    "a filter whose results are used twice": '<filter id="f">'
+    + "".join(f'<feBlend in="a{n}" in2="a{n}" result="a{n + 1}"/>' for n in range(12))
+    + '</filter><g filter="url(#f)"/>',
+    "a filter that merges its results": '<filter id="f">'
+    + "<feMerge><feMergeNode/><feMergeNode/></feMerge>" * 12
+    + '</filter><g filter="url(#f)"/>',
     "an animation of a path": f'<path><animate attributeName="d" to="{LONG}"/></path>',
     "an animation of an effect": '<g><set attributeName="filter" to="blur(9px)"/></g>',
     "a long path": f'<path d="{LONG}"/>',
@@ -243,6 +284,18 @@ def test_a_graph_of_five_hundred_nodes_is_shown():
         link("http://example.org/logo.png"),
         html("<p>A <b>label</b></p>"),
         '<text>f(x) = "a"</text><title>a\\b (c)</title>',
+        '<path d="M0 0L9 9" pathLength="100" stroke-dasharray="4 1"/>',
+        "<style>@keyframes a{to{opacity:0;width:9px}}rect{width:50px;rx:.5em;stroke-dasharray:4}</style>"
+        + SHAPE * 9,
+        '<g transform="translate(9)">' + UNSCALED + "</g>",
+        f"<style>text{{text-shadow:0 0 2px #fff}}</style>{'<text>a</text>' * 500}",
+        f"<style>.a::before{{content:'→'}}</style>{html('a')}",
+        '<filter id="f"><feGaussianBlur in="SourceAlpha" stdDeviation="2" result="b"/><feOffset dx="2"/>'
+        '<feMerge><feMergeNode/><feMergeNode in="b"/><feMergeNode in="SourceGraphic"/></feMerge></filter>'
+        + f'<g filter="url(#f)">{SHAPE}</g>'
+        * 20,
+        f'<filter id="f">{"<feOffset/>" * 30}</filter><g filter="url(#f)">{SHAPE}</g>',
+        f'<marker id="m"><path d="M0 0h9"/></marker><g marker-end="url(#m)">{"<path d=" + chr(34) + "M0 0h9" + chr(34) + "/>" * 99}</g>',
         '<g aria-label="f(x) \\ y" data-note="url(x)"/>',
         '<path d="M0 0L600 400" stroke-dasharray="4 1" style="stroke-dasharray: none"/>',
     ],

@@ -59,6 +59,22 @@ def test_bytes_that_are_a_picture_are_shown_as_one(parse, value, media, about):
     assert about in parse(result.html).text
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (b"RIFF\x24\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00" + bytes(600), "WebP"),
+        (b"\x00\x00\x00\x20ftypavif" + bytes(600), "AVIF"),
+        (b"\x00\x00\x00\x20ftypavis" + bytes(600), "AVIF"),
+    ],
+)
+def test_a_picture_of_another_kind_is_described_and_not_shown(parse, value, kind):
+    """A browser would decode it, but nothing here bounds what that costs."""
+    result = show(value)
+    assert result.plain.startswith(f"{kind} picture · 6")
+    assert result.plain.endswith("bytes · not shown, because only PNG, JPEG, GIF and SVG are")
+    assert not parse(result.html).all("img")
+
+
 def test_text_that_is_a_drawing_is_shown_as_one_with_its_source_folded(parse):
     result = show(SVG)
     page = parse(result.html)

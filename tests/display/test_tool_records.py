@@ -88,6 +88,14 @@ class TestGenerationRecord:
         assert table.rows == [["Verdict", "Example", "Expected", "Got"], ["✓ holds", "half(2)", "1.0", "1.0"]]
         assert "✓ half(2) → 1.0" in generation_record(ended).plain
 
+    def test_a_permission_that_a_verdict_names_can_be_copied(self):
+        """What was expected comes before what the call gave, because that may end in a hint."""
+        denied = Verdict(False, "3", "OSError. To allow it: --allow read:/data", GOOD.example)
+        failed = attempt(1, Status.ERROR, [denied])
+        ended = GenerationEnded("half", Status.ERROR, None, (failed,), False, "", 5_000)
+        lines = generation_record(ended).plain.splitlines()
+        assert "✗ half(2) → expected 3, got OSError. To allow it: --allow read:/data" in lines
+
     def test_a_rejected_one_says_why_and_shows_what_was_written(self, parse):
         failed = attempt(1, Status.ERROR, [GOOD, BAD], "half(0) gave 0.0,\nbut it must raise ValueError")
         ended = GenerationEnded("half", Status.ERROR, None, (failed,), False, "", 5_000)
@@ -100,7 +108,7 @@ class TestGenerationRecord:
         assert page.all("details")[0].all("pre")[0].text == SOURCE
         for part in (
             "not accepted",
-            "✗ half(0) → 0.0, expected ValueError",
+            "✗ half(0) → expected ValueError, got 0.0",
             "Attempt 1: half(0) gave 0.0",
             "return n / 2",
         ):

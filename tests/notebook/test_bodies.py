@@ -89,6 +89,15 @@ class TestVariables:
         assert len(text) < 4100
         assert "1000 more characters of text were cut" in text
 
+    @pytest.mark.parametrize(("old", "new"), [("a", "b"), ("\ud800", "\udfff"), (0, 1)])
+    def test_a_value_that_changed_after_the_cut_is_told_from_the_old_one(self, old, new):
+        """Otherwise the request would be equal, and the tool for the old value would be returned."""
+        many = ["x" * 5000]
+        for before, after in ((many[0] + str(old), many[0] + str(new)), ([*many, old], [*many, new])):
+            text = filled("{{a}}", {"a": before})
+            assert text != filled("{{a}}", {"a": after})
+            assert text == filled("{{a}}", {"a": before})
+
     def test_a_table_goes_in_as_columns_types_and_first_rows(self):
         pandas = pytest.importorskip("pandas")
         frame = pandas.DataFrame({"city": ["Rome", "Oslo"] * 10, "n": range(20)})

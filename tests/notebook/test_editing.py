@@ -48,7 +48,7 @@ class TestEdit:
         assert cell.error.startswith("The edited source of failing was not accepted: 1 of 2 examples failed.")
         assert "Traceback" not in cell.traceback
         assert "✓ failing(2) → 4" in cell.plain
-        assert "✗ failing(0) → 2, expected 0" in cell.plain
+        assert "✗ failing(0) → expected 0, got 2" in cell.plain
         assert "What was wrong" in cell.html
         assert desk.value("[failing.version, failing(5)]") == ["1.0.0", 10]
         assert versions(desk, "failing") == ["1.0.0"]

@@ -85,6 +85,20 @@ def test_an_empty_body_shows_the_input_skeleton_and_runs_nothing(desk):
     assert runs(desk, "only") == before
 
 
+def test_a_body_of_nothing_but_ellipses_shows_the_skeleton_and_runs_nothing(desk):
+    before = runs(desk, "only")
+    cell = desk.run("%%fact_run only\na = ...\nc = ...")
+    assert cell.status == "ok", cell.traceback
+    assert cell.stdout == desk.run("%%fact_run only\n").stdout
+    assert runs(desk, "only") == before
+
+
+def test_an_ellipsis_left_in_a_body_is_a_missing_field(desk):
+    cell = desk.run("%%fact_run only\na = ...\nc = 2.5")
+    assert cell.error_name == "InvalidInput"
+    assert "a: missing, replace ... with a value of type int" in cell.traceback
+
+
 def test_the_skeleton_is_a_body_that_can_be_run(desk):
     skeleton = desk.run("%%fact_run only\n").stdout.replace("a = ...", "a = 1").replace("c = ...", "c = 2.5")
     assert desk.run(f"%%fact_run only\n{skeleton}").status == "ok"

@@ -100,6 +100,11 @@ def test_a_source_of_many_levels_is_checked():
     assert failures("x = f" + ".real" * 900 + "\n" + GOOD) == ""
 
 
+def test_a_line_that_does_not_parse_is_set_apart_from_what_follows():
+    """A line of code often ends in a colon, after which a hint would read as a part of it."""
+    assert failures("def f(n: int -> int:\n    return n").endswith(" in `def f(n: int -> int:`")
+
+
 def test_examples_that_don_t_fit_the_signature_are_told_before_anything_runs():
     assert "f(1, 2)" in failures(GOOD, ">>> f(1, 2)\n3\n")
 

@@ -208,6 +208,30 @@ class TestRefusals:
         assert caught.value.details
         assert "\n" not in caught.value.line
 
+    @pytest.mark.parametrize(
+        ("example", "line"),
+        [
+            (">>> f({{q}})\n1", 1),
+            (">>> f('{{a}}', {{ q }})\n1", 1),
+            (">>> {{q}}(1)\n1", 1),
+            (">>> f({{q)}}\n1", 1),
+            (">>> f(1)\n{{q}}", 2),
+            (">>> f(1)\nThe {{q}}", 2),
+            (">>> f(1)\nTraceback (most recent call last):\n{{q}}", 3),
+            (">>> f({{q}})", 1),
+        ],
+    )
+    def test_a_variable_in_an_example_is_named(self, example, line):
+        """Only the description is filled in."""
+        with pytest.raises(CellError, match=rf"Line {line}: an example can't contain a variable, .*q"):
+            read_body(example, "f")
+
+    def test_braces_in_a_string_are_no_variable(self):
+        """A text may hold braces, so an example may be about templates."""
+        assert read_body(">>> f('{{q}}')\n'{{q}}'", "f").examples[0].args == ("{{q}}",)
+        with pytest.raises(CellError, match="x is not a literal"):
+            read_body(">>> f('{{q}}', x)\n1", "f")
+
     def test_a_call_of_a_name_that_looks_the_same_says_which_character_differs(self):
         """Two names that look the same are told apart."""
         with pytest.raises(CellError, match=r"looks the same, but one of them contains U\+0430"):

@@ -98,6 +98,20 @@ async def test_what_is_wrong_with_a_candidate_is_told_and_it_is_mended(ask, serv
     assert [event.status for event in events if isinstance(event, AttemptEnded)] == [Status.ERROR, Status.OK]
 
 
+@pytest.mark.parametrize(
+    ("failing", "told"),
+    [
+        ("raise ValueError", "The module can't be executed: ValueError. Reword"),
+        ("raise ValueError('so:')", "The module can't be executed: ValueError: so. Reword"),
+        ("while True: pass", "The module can't be executed: stopped at its time limit after 0."),
+    ],
+)
+async def test_why_a_module_can_t_be_executed_is_a_whole_sentence(ask, server, failing, told):
+    server.writes(f"{failing}\n\n{GOOD}")
+    error, *_ = await ask("Double a number.", attempts=1, timeout_seconds=0.5)
+    assert told in error.line
+
+
 async def test_a_candidate_that_hangs_is_told_so_and_the_other_examples_are_not_waited_for(ask, server):
     server.writes(GOOD.replace("return 2 * n", "while True: pass"))
     server.writes(GOOD)

@@ -46,8 +46,10 @@ def list_models(arguments: Arguments, desk: Desk) -> Answer:
     reason = one_line(found.why, 400)
     if any(row["is_default"] for row in data):
         title = f"Values for --model. ● marks the model for cells without --model: {reason}"
-    else:
+    elif found.default == "none":
         title = f"Values for --model. Cells without --model have no model: {reason}"
+    else:
+        title = f"Values for --model. The model that is set for cells without --model can't be used: {reason}"
     rows = [
         _cells(listed, row, found.checks.get(listed.name), desk.session.directory)
         for listed, row in zip(found.listed, data, strict=True)
@@ -92,7 +94,9 @@ async def _find(core: FactCore, *, is_checked: bool) -> _Found:
     checks = await check(settings, listed) if is_checked else {}
     chosen, why = await model_in_use(settings)
     # The name as written after --model; if it is an alias, not the model that it stands for.
-    default = (settings.model or chosen).strip().removeprefix("anthropic/")
+    default = (settings.model or chosen).strip()
+    if default not in {model.name for model in listed}:
+        default = default.removeprefix("anthropic/")
     return _Found(listed, uses, checks, default, why, notes)
 
 

@@ -146,6 +146,7 @@ class TestTheDefault:
         [
             ("claude-opus-5-5", "claude-opus-5-5", "ready"),
             ("anthropic/claude-of-next-year", "claude-of-next-year", "ready"),
+            ("anthropic/another", "anthropic/another", "not known"),
             ("openai/gpt-5", "openai/gpt-5", "needs key"),
             ("shelf", "shelf", "ready"),
         ],
@@ -162,7 +163,9 @@ class TestTheDefault:
     ):
         monkeypatch.setenv("FACT_MODEL", "gtp-5")
         assert list(listed()) == ["shelf"]
-        assert "'gtp-5' is not a model name" in fact("models").plain.splitlines()[0]
+        title = fact("models").plain.splitlines()[0]
+        assert "The model that is set for cells without --model can't be used: 'gtp-5' is not a" in title
+        assert "gtp-5" in fact("").plain
 
     def test_a_claude_without_a_key_says_which_to_set(self, listed, fact, monkeypatch):
         monkeypatch.setenv("FACT_MODEL", "claude-opus-5-5")
