@@ -63,10 +63,11 @@ class History:
         asked = _filters("executed_at", session_id, tool_name, status, since) | {"tool_id = ?": tool_id}
         if search is None:
             source, order = "tool_executions", "seq DESC"
-            asked |= _first_since("tool_executions", "executed_at", asked)
+            number = "seq"
         else:
             # The index yields its matches in this order, so a search for a common word can stop at the limit.
             source = "execution_search CROSS JOIN tool_executions ON seq = execution_search.rowid"
+            number = "execution_search.rowid"
             order = "execution_search.rowid DESC"
             expression = asked["execution_search MATCH ?"] = match_expression(search)
             if expression is None:
@@ -74,6 +75,7 @@ class History:
                     f"{search[:80]!r} has no letter or digit to search for.",
                     hint="Write a word or a number.",
                 )
+        asked |= _after("tool_executions", "executed_at", number, asked)
         return await self._select(ExecutionRow, "tool_executions.*", source, asked, order, limit)
 
     async def find_run(self, run_id: str) -> ExecutionRow | None:
@@ -96,7 +98,7 @@ class History:
     ) -> Rows[GenerationRow]:
         """List attempts of generations, the latest first, with the filters of `runs`."""
         asked = _filters("started_at", session_id, tool_name, status, since)
-        asked |= _first_since("generations", "started_at", asked)
+        asked |= _after("generations", "started_at", "seq", asked)
         return await self._select(GenerationRow, "*", "generations", asked, "seq DESC", limit)
 
     async def attempts(self, generation_id: str) -> list[GenerationRow]:
@@ -136,7 +138,9 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
     A caller that was cancelled during a commit may pass the same rows again.
     """
     for row in rows:
-        insert(connection, "generations", values_of(row), "ON CONFLICT (generation_id, attempt) DO NOTHING")
+        conflict = "ON CONFLICT (generation_id, attempt) DO NOTHING"
+        kept = insert(connection, "generations", values_of(row), conflict)
+        _mark(connection, "generations", "started_at", kept)
 
 
 def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> None:
@@ -145,6 +149,7 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
         kept = insert(connection, "tool_executions", values_of(row), "ON CONFLICT (id) DO NOTHING")
         if not kept.rowcount:
             continue
+        _mark(connection, "tool_executions", "executed_at", kept)
         given, answered = row.input_data or "", row.output_data or ""
         notes = "\n".join(filter(None, (row.error, row.printed)))
         if row.cached:
@@ -154,6 +159,29 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
             "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
             (kept.lastrowid, indexable_json(given), indexable_json(answered), indexable(notes)),
         )
+
+
+def _mark(connection: sqlite3.Connection, table: str, clock: str, kept: sqlite3.Cursor) -> None:
+    """After every 64th row, keep the latest time among all rows; see `_reached` in `schema`.
+
+    This is no trigger, because a trigger would slow down the insertion of each row.
+    """
+    number = kept.lastrowid or 0
+    if not kept.rowcount or number % 64:
+        return
+    mark = f"{table}_reached"
+    connection.execute(
+        f"""
+        INSERT OR REPLACE INTO {mark} SELECT :number, max(
+            (SELECT max({clock}) FROM {table} WHERE seq > coalesce(earlier.seq, 0) AND seq <= :number),
+            coalesce(reached_at, '')
+        )
+        FROM (SELECT 1) LEFT JOIN (
+            SELECT seq, reached_at FROM {mark} WHERE seq < :number ORDER BY seq DESC LIMIT 1
+        ) AS earlier
+        """,  # noqa: S608 - the names are constants
+        {"number": number},
+    )
 
 
 def _filters(
@@ -167,13 +195,12 @@ def _filters(
         "session_id = ?": session_id,
         "tool_name = ?": tool_name,
         "status = ?": status,
-        # The plus keeps SQLite from using the index over this column, which is not in the order of insertion.
-        f"+{clock} >= ?": None if since is None else read_since(since),
+        f"{clock} >= ?": None if since is None else read_since(since),
     }
 
 
-def _first_since(table: str, clock: str, asked: dict[str, object]) -> dict[str, object]:
-    """Return a condition that ends the walk back through a table at the first row since a time."""
-    # Without the plus SQLite would look for the first row from the beginning of the table.
-    condition = " ".join(("seq >= (SELECT min(+seq) FROM", table, "WHERE", clock, ">= ?)"))
-    return {condition: asked[f"+{clock} >= ?"]}
+def _after(table: str, clock: str, number: str, asked: dict[str, object]) -> dict[str, object]:
+    """Return a condition that ends the walk back through a table where all earlier rows are too old."""
+    mark = f"{table}_reached"
+    before = f"(SELECT seq FROM {mark} WHERE reached_at < ? ORDER BY reached_at DESC, seq DESC LIMIT 1)"  # noqa: S608
+    return {f"{number} > coalesce({before}, 0)": asked[f"{clock} >= ?"]}

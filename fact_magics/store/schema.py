@@ -284,8 +284,42 @@ _TOTAL_OF_ANY_SIZES = (
     """,
 )
 
+
+
+def _reached(table: str, clock: str, index: str) -> tuple[str, ...]:
+    """Keep the latest time among all rows up to every 64th row: a query since a later time ends there.
+
+    The times alone can't tell where to end, because a clock may be set back between two rows.
+    """
+    mark = f"{table}_reached"
+    return (
+        f"CREATE TABLE {mark} (seq INTEGER PRIMARY KEY, reached_at TEXT NOT NULL)",
+        f"CREATE INDEX {mark}_by_time ON {mark} (reached_at)",
+        f"""
+        INSERT INTO {mark} SELECT max(seq), max(max({clock})) OVER (ORDER BY max(seq)) FROM {table}
+        GROUP BY seq / 64
+        """,  # noqa: S608 - the names are constants
+        f"DROP INDEX {index}",
+        # Another program may delete rows or change their times.
+        f"""
+        CREATE TRIGGER {mark}_shrinks AFTER DELETE ON {table} BEGIN
+            DELETE FROM {mark} WHERE seq >= old.seq;
+        END
+        """,
+        f"""
+        CREATE TRIGGER {mark}_changes AFTER UPDATE OF seq, {clock} ON {table} BEGIN
+            DELETE FROM {mark} WHERE seq >= min(old.seq, new.seq);
+        END
+        """,
+    )
+
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     INITIAL,
     _PERMISSIONS_OF_RUNS,
     (*_ORDER_OF_INSERTION, *_TOTAL_OF_ANY_SIZES),
+    (
+        *_reached("tool_executions", "executed_at", "executions_by_time"),
+        *_reached("generations", "started_at", "generations_by_time"),
+    ),
 )
