@@ -17,7 +17,7 @@ from fact_magics.bridge import Job, Waiting, refuse_fork
 from fact_magics.core.cache import may_keep
 from fact_magics.core.echo import Echo
 from fact_magics.core.in_progress import LeadingRun, RunsInProgress
-from fact_magics.core.outputs import cached_output, finished_output, invalid_output, read_answer, value_of
+from fact_magics.core.outputs import cached_output, finished_output, invalid_output, of_call, read_answer, value_of
 from fact_magics.core.plan import plan_run
 from fact_magics.errors import FactError, Interrupted, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
@@ -345,7 +345,7 @@ class Runner:
         echo = Echo(self._emit)
         job = Job(self._loop, self.execute(planned, echo.put))
         try:
-            return value_of(job.wait(echo.pump))
+            return value_of(job.wait(echo.pump), tool.metadata.name)
         except KeyboardInterrupt:
             raise Interrupted(f"{tool.metadata.name} was stopped and recorded as interrupted.") from None
 
@@ -366,7 +366,7 @@ class Runner:
             echo.pump()
         if not isinstance(found, ToolOutput):
             return self._value_of(planned, found)
-        return value_of(found)
+        return value_of(found, tool.metadata.name)
 
     async def _lead_anywhere(self, planned: Plan, echo: Echo, run: LeadingRun) -> ToolOutput:
         """Lead a run for a caller on any event loop; what the tool prints appears there."""
@@ -395,7 +395,7 @@ class Runner:
             return plan_run(tool, parameters)
         except InvalidInput as refused:
             self.refuse(tool, parameters, refused)
-            raise
+            raise of_call(refused, tool.metadata.name) from None
 
     def _refuse_if_closed(self, tool: LoadedTool) -> None:
         if self._closed:
