@@ -359,7 +359,14 @@ class Runner:
                 raise FactError(self._stopped(tool), hint=_import_again(tool)) from None
 
     async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a tool and return its value; can be awaited on any event loop."""
+        """Run a tool and return its value; can be awaited on any event loop of asyncio."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise FactError(
+                f"{tool.metadata.name}.acall can only be awaited on an event loop of asyncio.",
+                hint=f"Elsewhere, call {tool.metadata.name}(…) in a thread: trio.to_thread.run_sync in trio.",
+            ) from None
         if tool.takes_paths:  # reading files would block the loop
             planned = await asyncio.to_thread(self._bound, tool, args, kwargs)
         else:
@@ -368,7 +375,7 @@ class Runner:
         if entry is not None:
             return self._value_of(planned, entry)
         refuse_fork(self._process)
-        echo = Echo(self._emit, asyncio.get_running_loop())
+        echo = Echo(self._emit, loop)
         try:
             found = await self._shared(planned, partial(self._lead_anywhere, planned, echo))
         except asyncio.CancelledError as stopped:
