@@ -75,6 +75,9 @@ class History:
                     f"{search[:80]!r} has no letter or digit to search for.",
                     hint="Write a word or a number.",
                 )
+            # Otherwise, a search in a new session would look at all matches in earlier sessions.
+            first = "SELECT coalesce(min(seq), 9223372036854775807) FROM tool_executions WHERE session_id = ?"
+            asked[f"execution_search.rowid >= ({first})"] = session_id
         asked |= _after("tool_executions", "executed_at", number, asked)
         return await self._select(ExecutionRow, "tool_executions.*", source, asked, order, limit)
 
