@@ -94,7 +94,7 @@ class Recorder:
             self._store.commit_blocking(rows, entries)
 
     async def aclose(self) -> None:
-        """Commit the waiting rows for the last time, and say on stderr how many rows of the session are lost."""
+        """Commit the waiting rows for the last time; say on stderr how many rows of the session are lost."""
         lost, why = 0, ""
         try:
             await self.flush()

@@ -17,7 +17,14 @@ from fact_magics.bridge import Job, Waiting, explain, refuse_fork
 from fact_magics.core.cache import may_keep
 from fact_magics.core.echo import Echo
 from fact_magics.core.in_progress import LeadingRun, RunsInProgress
-from fact_magics.core.outputs import cached_output, finished_output, invalid_output, of_call, read_answer, value_of
+from fact_magics.core.outputs import (
+    cached_output,
+    finished_output,
+    invalid_output,
+    of_call,
+    read_answer,
+    value_of,
+)
 from fact_magics.core.plan import plan_run
 from fact_magics.errors import FactError, Interrupted, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded

@@ -151,7 +151,9 @@ def spare(limit: int | None) -> int:
     if limit is None:
         return -1
     if not isinstance(limit, int) or limit < 0:
-        raise CellError(f"limit is {one_line(repr(limit), 60)}.", hint="Give a number of rows, or None for all.")
+        raise CellError(
+            f"limit is {one_line(repr(limit), 60)}.", hint="Give a number of rows, or None for all."
+        )
     return min(limit + _SPARE_ROWS, _MOST)
 
 

@@ -164,27 +164,26 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
         )
 
 
-def _mark(connection: sqlite3.Connection, table: str, clock: str, kept: sqlite3.Cursor) -> None:
-    """After every 64th row, keep the latest time among all rows; see `_reached` in `schema`.
+_MARK = """
+    INSERT OR REPLACE INTO ROWS_reached
+    SELECT :number, max(
+        (SELECT max(CLOCK) FROM ROWS WHERE seq > coalesce(earlier.seq, 0) AND seq <= :number),
+        coalesce(reached_at, '')
+    )
+    FROM (SELECT 1) LEFT JOIN (
+        SELECT seq, reached_at FROM ROWS_reached WHERE seq < :number ORDER BY seq DESC LIMIT 1
+    ) AS earlier
+"""
 
-    This is no trigger, because a trigger would slow down the insertion of each row.
+
+def _mark(connection: sqlite3.Connection, rows: str, clock: str, kept: sqlite3.Cursor) -> None:
+    """After every 64th row, add a mark; see `_MARKS` in `schema`.
+
+    This is no trigger, because a trigger would slow down the insertion of every row.
     """
     number = kept.lastrowid or 0
-    if not kept.rowcount or number % 64:
-        return
-    mark = f"{table}_reached"
-    connection.execute(
-        f"""
-        INSERT OR REPLACE INTO {mark} SELECT :number, max(
-            (SELECT max({clock}) FROM {table} WHERE seq > coalesce(earlier.seq, 0) AND seq <= :number),
-            coalesce(reached_at, '')
-        )
-        FROM (SELECT 1) LEFT JOIN (
-            SELECT seq, reached_at FROM {mark} WHERE seq < :number ORDER BY seq DESC LIMIT 1
-        ) AS earlier
-        """,  # noqa: S608 - the names are constants
-        {"number": number},
-    )
+    if kept.rowcount and number % 64 == 0:
+        connection.execute(_MARK.replace("ROWS", rows).replace("CLOCK", clock), {"number": number})
 
 
 def _filters(
@@ -202,8 +201,13 @@ def _filters(
     }
 
 
-def _after(table: str, clock: str, number: str, asked: dict[str, object]) -> dict[str, object]:
+def _after(rows: str, clock: str, number: str, asked: dict[str, object]) -> dict[str, object]:
     """Return a condition that ends the walk back through a table where all earlier rows are too old."""
-    mark = f"{table}_reached"
-    before = f"(SELECT seq FROM {mark} WHERE reached_at < ? ORDER BY reached_at DESC, seq DESC LIMIT 1)"  # noqa: S608
-    return {f"{number} > coalesce({before}, 0)": asked[f"{clock} >= ?"]}
+    ended = " ".join(
+        (
+            "SELECT seq FROM",
+            f"{rows}_reached",
+            "WHERE reached_at < ? ORDER BY reached_at DESC, seq DESC LIMIT 1",
+        )
+    )
+    return {f"{number} > coalesce(({ended}), 0)": asked[f"{clock} >= ?"]}

@@ -285,33 +285,32 @@ _TOTAL_OF_ANY_SIZES = (
 )
 
 
-
-def _reached(table: str, clock: str, index: str) -> tuple[str, ...]:
-    """Keep the latest time among all rows up to every 64th row: a query since a later time ends there.
-
-    The times alone can't tell where to end, because a clock may be set back between two rows.
+# A mark is the latest time of all rows up to its `seq`; `history` adds one after every 64th row. A query of the
+# rows since a time need not go back beyond the last mark with an earlier time. The times of the rows can't
+# tell where to end, because a clock may be set back between two rows.
+_MARKS = (
+    "CREATE TABLE ROWS_reached (seq INTEGER PRIMARY KEY, reached_at TEXT NOT NULL)",
+    "CREATE INDEX ROWS_reached_by_time ON ROWS_reached (reached_at)",
     """
-    mark = f"{table}_reached"
-    return (
-        f"CREATE TABLE {mark} (seq INTEGER PRIMARY KEY, reached_at TEXT NOT NULL)",
-        f"CREATE INDEX {mark}_by_time ON {mark} (reached_at)",
-        f"""
-        INSERT INTO {mark} SELECT max(seq), max(max({clock})) OVER (ORDER BY max(seq)) FROM {table}
-        GROUP BY seq / 64
-        """,  # noqa: S608 - the names are constants
-        f"DROP INDEX {index}",
-        # Another program may delete rows or change their times.
-        f"""
-        CREATE TRIGGER {mark}_shrinks AFTER DELETE ON {table} BEGIN
-            DELETE FROM {mark} WHERE seq >= old.seq;
-        END
-        """,
-        f"""
-        CREATE TRIGGER {mark}_changes AFTER UPDATE OF seq, {clock} ON {table} BEGIN
-            DELETE FROM {mark} WHERE seq >= min(old.seq, new.seq);
-        END
-        """,
-    )
+    INSERT INTO ROWS_reached SELECT max(seq), max(max(CLOCK)) OVER (ORDER BY max(seq)) FROM ROWS
+    GROUP BY seq / 64
+    """,
+    # Another program may delete rows or change their times.
+    """
+    CREATE TRIGGER ROWS_reached_shrinks AFTER DELETE ON ROWS BEGIN
+        DELETE FROM ROWS_reached WHERE seq >= old.seq;
+    END
+    """,
+    """
+    CREATE TRIGGER ROWS_reached_changes AFTER UPDATE OF seq, CLOCK ON ROWS BEGIN
+        DELETE FROM ROWS_reached WHERE seq >= min(old.seq, new.seq);
+    END
+    """,
+)
+
+
+def _marks(rows: str, clock: str) -> tuple[str, ...]:
+    return tuple(statement.replace("ROWS", rows).replace("CLOCK", clock) for statement in _MARKS)
 
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -319,7 +318,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _PERMISSIONS_OF_RUNS,
     (*_ORDER_OF_INSERTION, *_TOTAL_OF_ANY_SIZES),
     (
-        *_reached("tool_executions", "executed_at", "executions_by_time"),
-        *_reached("generations", "started_at", "generations_by_time"),
+        *_marks("tool_executions", "executed_at"),
+        *_marks("generations", "started_at"),
+        "DROP INDEX executions_by_time",
+        "DROP INDEX generations_by_time",
     ),
 )

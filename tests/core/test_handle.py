@@ -82,7 +82,9 @@ async def test_blocking_its_own_loop_is_an_error_and_no_deadlock(price):
 
 
 def test_awaiting_it_without_a_loop_of_asyncio_is_an_error_in_one_line(price):
-    with pytest.raises(FactError, match=r"^price.acall can only be awaited on an event loop of asyncio\. Else"):
+    with pytest.raises(
+        FactError, match=r"^price.acall can only be awaited on an event loop of asyncio\. Else"
+    ):
         price.acall(1.0).send(None)
 
 

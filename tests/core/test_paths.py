@@ -486,7 +486,6 @@ class TestRefused:
         assert "\n" not in str(refused.value)
         assert not server.requests
 
-
     @pytest.mark.parametrize(
         ("source", "call", "problem"),
         [

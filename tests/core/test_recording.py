@@ -112,7 +112,9 @@ async def test_all_that_share_a_commit_that_fails_get_its_error_and_the_rows_wai
     assert len(desk.recorder._pending) == 5
 
 
-async def test_what_waits_while_nothing_can_be_stored_is_bounded_and_what_is_lost_is_said_once(tmp_path, capsys):
+async def test_what_waits_while_nothing_can_be_stored_is_bounded_and_what_is_lost_is_said_once(
+    tmp_path, capsys
+):
     store = await Store.open(tmp_path / "facts.db")
     desk = Desk(store)
     await store.aclose()

@@ -208,7 +208,10 @@ def test_a_denied_action_names_the_permission_that_allows_it(desk, place, what, 
 @pytest.mark.parametrize("call", ["act", "await act.acall"])
 def test_a_call_that_is_denied_says_where_to_grant_the_permission(desk, place, call):
     cell = desk.run(f"{call}(what='read', path={str(place / 'my data.csv')!r})")
-    assert f"--allow 'read:{place}/my data.csv'. A call takes no --allow: add it to a %%fact_run act cell" in cell.error
+    assert (
+        f"--allow 'read:{place}/my data.csv'. A call takes no --allow: add it to a %%fact_run act cell"
+        in cell.error
+    )
     assert "or generate act again with it." in cell.error
 
 

@@ -100,7 +100,9 @@ def test_into_replaces_data_but_no_code(desk, name, kind):
     before = desk.value(f"repr({name})")
     cell = desk.run(f"%%fact_run echo --into {name} --fresh\nvalue = 1")
     if kind:
-        assert cell.traceback.startswith(f"BindingRefused: --into {name} would replace {name}, which is {kind}")
+        assert cell.traceback.startswith(
+            f"BindingRefused: --into {name} would replace {name}, which is {kind}"
+        )
         assert cell.traceback.endswith("in this notebook. Choose another name.")
         assert desk.value(f"repr({name})") == before
     else:

@@ -186,7 +186,7 @@ class TestHistory:
         self, store: Store, seed: int
     ) -> None:
         """Also where another program deleted rows or changed their times."""
-        chance = random.Random(seed)
+        chance = random.Random(seed)  # noqa: S311 - only a test
 
         async def add(count: int) -> None:
             hours = [chance.choice((0, 0, 0, 50)) + 100 - number / 10 for number in range(count)]

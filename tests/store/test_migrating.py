@@ -126,7 +126,9 @@ async def test_rows_of_before_are_found_by_their_times(path: Path) -> None:
             connection.execute("UPDATE tool_executions SET seq = ? WHERE id = ?", (number + 1, f"{number}"))
     async with await Store.open(path) as store:
         for since in ("2026-01-01T00:10Z", "2026-01-01T00:58Z", "2026-01-01T01:00Z"):
-            wanted = [row for row in await store.history.runs(limit=None) if row.executed_at[:16] >= since[:16]]
+            wanted = [
+                row for row in await store.history.runs(limit=None) if row.executed_at[:16] >= since[:16]
+            ]
             assert await store.history.runs(since=since, limit=None) == wanted
 
 
