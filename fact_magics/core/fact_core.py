@@ -367,7 +367,10 @@ class FactCore:
         return await self._store.history.generations(**chosen)
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
-        """Find a run, or the attempts of a generation, by id or an unambiguous beginning of the id."""
+        """Find a run, or the attempts of a generation, by the beginning of its id.
+
+        If several begin like this, `UnknownName` is raised.
+        """
         await self.flush()
         run = await self._store.history.find_run(row_id)
         if run is not None and run.id == row_id:

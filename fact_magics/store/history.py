@@ -58,7 +58,7 @@ class History:
         Raises
         ------
         CellError
-            `search` contains no letter or digit, or `since` can't be read.
+            `search` contains no letter or digit, `since` can't be read, or `limit` is no number of rows.
         """
         asked = _filters("executed_at", session_id, tool_name, status, since) | {"tool_id = ?": tool_id}
         if search is None:
