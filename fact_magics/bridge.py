@@ -32,6 +32,16 @@ _HEARTBEAT_SECONDS = 0.1
 _GRACE_SECONDS = 1.5
 
 
+def explain(stopped: asyncio.CancelledError, line: str) -> None:
+    """Let a cancellation say what it stopped, if it says nothing; IPython shows the line alone.
+
+    The exception must stay the same one: `asyncio.timeout` recognises no subclass of `CancelledError`.
+    """
+    if not stopped.args:
+        stopped.args = (line,)
+        stopped._render_traceback_ = lambda: [f"Interrupted: {line}"]  # type: ignore[attr-defined]
+
+
 def refuse_fork(process: int) -> None:
     """Raise `FactError` if this process was forked from `process`, because threads don't survive a fork."""
     if os.getpid() != process:
@@ -63,12 +73,17 @@ class Job(Generic[T]):
         # If nobody waits for this job and retrieves its error, asyncio prints a warning in a later cell.
         if not task.cancelled():
             task.exception()
-        self._ended.set_result(None)
+        self.abandon()
 
     @property
     def finished(self) -> bool:
         """Whether the coroutine returned, raised or was cancelled."""
         return self._ended.done()
+
+    def abandon(self) -> None:
+        """Let callers wait no longer: if the coroutine has not ended, they get `CancelledError`."""
+        if not self._ended.done():
+            self._ended.set_result(None)
 
     def cancel(self) -> None:
         """Ask the coroutine to stop. It may still record what it did."""
@@ -91,6 +106,8 @@ class Job(Generic[T]):
         """Return the result of a finished job, or raise its error."""
         if self._task is None or not self.finished:
             raise asyncio.InvalidStateError("The job is not finished.")
+        if not self._task.done():
+            raise asyncio.CancelledError
         return self._task.result()
 
     def wait(self, pump: Callable[[], None]) -> T:

@@ -17,7 +17,7 @@ from fact_magics.core.generating import edit, generate
 from fact_magics.core.recording import Recorder
 from fact_magics.core.running import Runner
 from fact_magics.core.toolbox import Toolbox
-from fact_magics.errors import FactError, InvalidInput, StoreError
+from fact_magics.errors import FactError, InvalidInput, StoreError, UnknownName
 from fact_magics.logs import open_log
 from fact_magics.permissions import Protected
 from fact_magics.sandbox import Sandbox
@@ -367,10 +367,18 @@ class FactCore:
         return await self._store.history.generations(**chosen)
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
-        """Find a run, or the attempts of a generation, by id or an unambiguous beginning of the id."""
+        """Find a run, or the attempts of a generation, by the beginning of its id.
+
+        If several begin like this, `UnknownName` is raised.
+        """
         await self.flush()
-        history = self._store.history
-        return await history.find_run(row_id) or await history.attempts(row_id) or None
+        run = await self._store.history.find_run(row_id)
+        if run is not None and run.id == row_id:
+            return run
+        attempts = await self._store.history.attempts(row_id)
+        if run is not None and attempts:
+            raise UnknownName(f"A run and a generation begin with {row_id!r}.", hint="Write more of the id.")
+        return run or attempts or None
 
     async def find_session(self, session_id: str) -> SessionRow | None:
         """Find a session by id or an unambiguous beginning of the id."""

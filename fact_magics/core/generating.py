@@ -85,10 +85,11 @@ async def edit(
     await acceptor.refuse_ungrantable(spec)
 
     def refused(why: str, details: tuple[str, ...]) -> GenerationFailed:
+        hint = "Correct the source, and run the cell again."
+        if "--allow" in "\n".join((why, *details)):
+            hint = f"%%fact_edit takes no --allow: correct the source, or generate {spec.name} again with it."
         return GenerationFailed(
-            f"The edited source of {spec.name} was not accepted: {why}.",
-            hint="Correct the source, and run the cell again.",
-            details=details,
+            f"The edited source of {spec.name} was not accepted: {why}.", hint=hint, details=details
         )
 
     return await acceptor.take_source(order, source, Author(HAND, HAND), refused, acceptor.files)

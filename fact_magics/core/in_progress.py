@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class RunsInProgress:
 
     def __init__(self) -> None:
         self._leading: dict[str, LeadingRun] = {}
+        self._ending = Lock()  # the threads of the caller and of the core may end one run at once
 
     def claim(self, own: LeadingRun) -> LeadingRun:
         """Return the identical run in progress; if there is none, `own`, which the caller must `lead`."""
@@ -58,7 +60,8 @@ class RunsInProgress:
 
     def end(self, run: LeadingRun, answer: CacheEntry | None) -> None:
         """Give the answer of a run to the runs that wait for it; None if the run failed or was stopped."""
-        if self._leading.get(run.key) is run:
-            del self._leading[run.key]
-        if not run.ended.done():
-            run.ended.set_result(answer)
+        with self._ending:
+            if self._leading.get(run.key) is run:
+                del self._leading[run.key]
+            if not run.ended.done():
+                run.ended.set_result(answer)

@@ -92,7 +92,7 @@ def finished_output(plan: Plan, outcome: Outcome, protected: Protected) -> Resul
             value = plan.tool.signature.read_result(outcome.result)
             wire = encode(value)
         except InvalidResult as refused:
-            status, error, details = Status.ERROR, f"{name} {refused.line}", refused.details
+            status, error, details = Status.ERROR, refused.line, refused.details
     else:
         error, details = failure(name, outcome, plan.call.permissions, protected)
     metadata: dict[str, Any] = {
@@ -139,8 +139,16 @@ def error_of(output: ToolOutput) -> FactError:
     return kind(str(known.get("error", "The run failed.")), details=known.get("details", ()))
 
 
-def value_of(output: ToolOutput) -> Any:
-    """Return the result of a run, or raise the exception for its failure."""
+def value_of(output: ToolOutput, name: str) -> Any:
+    """Return the result of a call of the tool `name`, or raise the exception for its failure."""
     if output.success:
         return output.result
-    raise error_of(output)
+    raise of_call(error_of(output), name)
+
+
+def of_call(error: FactError, name: str) -> FactError:
+    """Say where to grant a permission, if the error suggests one, because a call has no options."""
+    if "--allow" not in str(error):
+        return error
+    hint = f"A call takes no --allow: add it to a %%fact_run {name} cell, or generate {name} again with it."
+    return type(error)(error.message, hint=f"{error.hint} {hint}".strip(), details=error.details)

@@ -10,6 +10,7 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fact_magics.errors import StoreError
@@ -19,7 +20,7 @@ from fact_magics.tool import Status
 from fact_magics.values import decode, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.outputs import Result
@@ -33,8 +34,9 @@ T = TypeVar("T")
 
 # The largest input or output in a row, in characters. Rows are for people; the cache keeps whole results.
 _DATA_LIMIT = 200_000
-# The largest number of rows that wait while the database can't be written.
+# How many rows, and how many bytes of rows and of answers, wait while the database can't be written.
 _WAITING_LIMIT = 10_000
+_WAITING_BYTES = 64 * 1024 * 1024
 # How long a commit waits for the rows of runs that end soon.
 _GROUP_SECONDS = 0.02
 
@@ -51,6 +53,7 @@ class Recorder:
         self._session_id = session_id
         self._pending: deque[ExecutionRow | _Cached] = deque()
         self._entries: deque[CacheEntry] = deque()
+        self._dropped = 0
         self._current: asyncio.Task[None] | None = None
         self._coming: asyncio.Task[None] | None = None
         self._due = asyncio.Event()
@@ -91,22 +94,30 @@ class Recorder:
             self._store.commit_blocking(rows, entries)
 
     async def aclose(self) -> None:
-        """Commit the waiting rows for the last time; if that fails, say on stderr how many are lost."""
+        """Commit the waiting rows for the last time; say on stderr how many rows of the session are lost."""
+        lost, why = 0, ""
         try:
             await self.flush()
         except StoreError as error:
-            lost = plural(len(self._pending), "row")
-            sys.stderr.write(f"fact_magics: {lost} of the history could not be stored. {error.line}\n")
+            lost, why = len(self._pending), f" {error.line}"
+        if lost := lost + self._dropped:
+            _warn(f"{plural(lost, 'row')} of the history could not be stored.{why}")
 
     @contextmanager
     def _taken(self) -> Iterator[tuple[list[ExecutionRow], list[CacheEntry]]]:
-        rows, entries = _all_of(self._pending), _all_of(self._entries)
+        entries, waiting = _all_of(self._entries), _all_of(self._pending)
+        rows = [self._cached_row(*row) if isinstance(row, tuple) else row for row in waiting]
         try:
-            yield [self._cached_row(*row) if isinstance(row, tuple) else row for row in rows], entries
-        except Exception:
+            yield rows, entries
+        except Exception as error:
             # `CancelledError` is not an `Exception`: the store completes a cancelled commit nevertheless.
-            self._pending.extendleft(reversed(rows[-_WAITING_LIMIT:]))
-            self._entries.extendleft(reversed(entries))
+            kept = _latest(rows, _size)
+            self._pending.extendleft(kept)
+            self._entries.extendleft(_latest(entries, lambda entry: len(entry.result) + len(entry.printed)))
+            if dropped := len(rows) - len(kept):
+                if not self._dropped:
+                    _warn(f"The oldest rows of the history are dropped, because too many wait. {error}")
+                self._dropped += dropped
             raise
 
     def add_cached(self, planned: Plan, entry: CacheEntry, took_ms: float) -> None:
@@ -212,6 +223,22 @@ class Recorder:
             )
             for attempt in attempts
         ]
+
+
+def _latest(waiting: Sequence[T], size: Callable[[T], int]) -> list[T]:
+    """Return as much as may wait, the latest first."""
+    latest = waiting[: -_WAITING_LIMIT - 1 : -1]
+    total = accumulate(map(size, latest))
+    return [each for each, bytes_so_far in zip(latest, total, strict=True) if bytes_so_far <= _WAITING_BYTES]
+
+
+def _size(row: ExecutionRow) -> int:
+    texts = (row.input_data, row.output_data, row.error, row.details, row.printed)
+    return sum(len(text) for text in texts if text)
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"fact_magics: {text}\n")
 
 
 def _all_of(waiting: deque[T]) -> list[T]:

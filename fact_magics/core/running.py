@@ -13,11 +13,18 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.bridge import Job, Waiting, refuse_fork
+from fact_magics.bridge import Job, Waiting, explain, refuse_fork
 from fact_magics.core.cache import may_keep
 from fact_magics.core.echo import Echo
 from fact_magics.core.in_progress import LeadingRun, RunsInProgress
-from fact_magics.core.outputs import cached_output, finished_output, invalid_output, read_answer, value_of
+from fact_magics.core.outputs import (
+    cached_output,
+    finished_output,
+    invalid_output,
+    of_call,
+    read_answer,
+    value_of,
+)
 from fact_magics.core.plan import plan_run
 from fact_magics.errors import FactError, Interrupted, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
@@ -27,7 +34,7 @@ from fact_magics.text import printable
 from fact_magics.tool import Status, ToolInput, ToolOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 
     from fact_magics.core.cache import AnswerCache
     from fact_magics.core.files import InputFiles
@@ -41,6 +48,8 @@ if TYPE_CHECKING:
 # How many calls on one event loop may begin before one has ended. A commit that includes the rows of several
 # runs must not keep the sandbox waiting, so this is much larger than the number of cores.
 _BEGUN = 128
+# How long the runs may take to record themselves and end their processes when the session is closed.
+_GRACE_SECONDS = 1.0
 
 
 class Runner:
@@ -78,6 +87,7 @@ class Runner:
         self._waiting = Waiting(_BEGUN)
         self._queued = 0  # runs that wait for the sandbox
         self._running: set[asyncio.Task[Any]] = set()
+        self._jobs: set[Job[ToolOutput]] = set()
         self._closed = False
         self._process = os.getpid()
 
@@ -87,7 +97,10 @@ class Runner:
         running = list(self._running)
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        if running:
+            await asyncio.wait(running, timeout=_GRACE_SECONDS)
+        for job in list(self._jobs):  # their runs may wait for the database, for longer than the loop exists
+            job.abandon()
 
     async def answer(self, tool: LoadedTool, request: ToolInput, emit: Listener) -> ToolOutput:
         """Do all steps of a run and commit its row; see `FactCore.execute_tool` for the errors."""
@@ -167,9 +180,10 @@ class Runner:
         with self._stopped_by_close():
             try:
                 found = await self._shared(planned, partial(self._lead, planned, emit), say_queued)
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as stopped:
                 with suppress(StoreError):
                     await self._recorder.flush()
+                explain(stopped, self._stopped(planned.tool))
                 raise
         if isinstance(found, ToolOutput):
             return found
@@ -343,14 +357,23 @@ class Runner:
                 )
         refuse_fork(self._process)
         echo = Echo(self._emit)
-        job = Job(self._loop, self.execute(planned, echo.put))
-        try:
-            return value_of(job.wait(echo.pump))
-        except KeyboardInterrupt:
-            raise Interrupted(f"{tool.metadata.name} was stopped and recorded as interrupted.") from None
+        with self._job(self.execute(planned, echo.put)) as job:
+            try:
+                return value_of(job.wait(echo.pump), tool.metadata.name)
+            except KeyboardInterrupt:
+                raise Interrupted(self._stopped(tool)) from None
+            except asyncio.CancelledError:
+                raise FactError(self._stopped(tool), hint=_import_again(tool)) from None
 
     async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a tool and return its value; can be awaited on any event loop."""
+        """Run a tool and return its value; can be awaited on any event loop of asyncio."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise FactError(
+                f"{tool.metadata.name}.acall can only be awaited on an event loop of asyncio.",
+                hint=f"Elsewhere, call {tool.metadata.name}(…) in a thread: trio.to_thread.run_sync in trio.",
+            ) from None
         if tool.takes_paths:  # reading files would block the loop
             planned = await asyncio.to_thread(self._bound, tool, args, kwargs)
         else:
@@ -359,14 +382,20 @@ class Runner:
         if entry is not None:
             return self._value_of(planned, entry)
         refuse_fork(self._process)
-        echo = Echo(self._emit, asyncio.get_running_loop())
+        echo = Echo(self._emit, loop)
         try:
             found = await self._shared(planned, partial(self._lead_anywhere, planned, echo))
+        except asyncio.CancelledError as stopped:
+            task = asyncio.current_task()
+            if self._closed and task is not None and not task.cancelling():
+                raise FactError(self._stopped(tool), hint=_import_again(tool)) from None
+            explain(stopped, self._stopped(tool))
+            raise
         finally:
             echo.pump()
         if not isinstance(found, ToolOutput):
             return self._value_of(planned, found)
-        return value_of(found)
+        return value_of(found, tool.metadata.name)
 
     async def _lead_anywhere(self, planned: Plan, echo: Echo, run: LeadingRun) -> ToolOutput:
         """Lead a run for a caller on any event loop; what the tool prints appears there."""
@@ -374,7 +403,23 @@ class Runner:
         leading = self._lead(planned, echo.put, run)
         if asyncio.get_running_loop() is self._loop:
             return await leading
-        return await Job(self._loop, leading).outcome()
+        with self._job(leading) as job:
+            return await job.outcome()
+
+    @contextmanager
+    def _job(self, run: Coroutine[Any, Any, ToolOutput]) -> Iterator[Job[ToolOutput]]:
+        """Start a run for a caller on another thread, who does not wait longer than this core exists."""
+        job = Job(self._loop, run)
+        self._jobs.add(job)
+        try:
+            yield job
+        finally:
+            self._jobs.discard(job)
+
+    def _stopped(self, tool: LoadedTool) -> str:
+        if self._closed:
+            return f"{tool.metadata.name} was stopped, because its session was closed."
+        return f"{tool.metadata.name} was stopped and recorded as interrupted."
 
     def _value_of(self, planned: Plan, entry: CacheEntry) -> Any:
         """Return the value directly, because building a `ToolOutput` would double the time of a call."""
@@ -395,14 +440,18 @@ class Runner:
             return plan_run(tool, parameters)
         except InvalidInput as refused:
             self.refuse(tool, parameters, refused)
-            raise
+            raise of_call(refused, tool.metadata.name) from None
 
     def _refuse_if_closed(self, tool: LoadedTool) -> None:
         if self._closed:
             raise FactError(
                 f"{tool.metadata.name} belongs to a session that was closed.",
-                hint=f"Import it again: from fact_magics.tools import {tool.metadata.name}",
+                hint=_import_again(tool),
             )
+
+
+def _import_again(tool: LoadedTool) -> str:
+    return f"Import it again: from fact_magics.tools import {tool.metadata.name}"
 
 
 def _logged(tool: LoadedTool) -> dict[str, str]:

@@ -25,6 +25,8 @@ def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | ob
     from fact_magics.tool import ToolInput, ToolOutput
 
     reference = arguments.words["NAME"]
+    if "into" in arguments.options:
+        host.refuse_lost_code(arguments.options["into"])
     core = host.session.opened or host.session.core
     tool = core.pinned(reference) or host.session.run(core.tool(reference))
     parameters = read_run_body(body, host.shell.user_ns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import BindingRefused, Interrupted
@@ -76,6 +77,23 @@ class Host:
             f"{name!r} is already something else in this notebook, of type {type(bound).__name__}.",
             hint="Add --replace to replace it with the tool, or choose another name.",
         )
+
+    def refuse_lost_code(self, name: str) -> None:
+        """Raise `BindingRefused` if ``--into`` would replace a tool, a module, a built-in or other code."""
+        from fact_magics.core.handle import Tool
+
+        bound = self.shell.user_ns.get(name, getattr(builtins, name, None))
+        kinds = {Tool: "a tool", ModuleType: "a module", type: "a class"}
+        found = next((kind for known, kind in kinds.items() if isinstance(bound, known)), "")
+        if name not in self.shell.user_ns and hasattr(builtins, name):
+            found = "a Python built-in"
+        elif not found and callable(bound):
+            found = "a function" if hasattr(bound, "__name__") else f"of type {type(bound).__name__}"
+        if found:
+            raise BindingRefused(
+                f"--into {name} would replace {name}, which is {found} in this notebook.",
+                hint="Choose another name.",
+            )
 
 
 @dataclass(frozen=True, slots=True)

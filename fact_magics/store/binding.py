@@ -19,7 +19,7 @@ from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fact_magics.errors import UnknownName
+from fact_magics.errors import CellError, UnknownName
 from fact_magics.text import one_line, plural
 from fact_magics.tool import Status
 
@@ -132,7 +132,7 @@ def readable(
             except UnreadableRow as error:
                 rows.unreadable.append(str(error))
 
-    rows.extend(islice(each(), limit))
+    rows.extend(islice(each(), limit if limit is None else min(limit, _MOST)))
     return rows
 
 
@@ -144,8 +144,17 @@ def fetch(
 
 
 def spare(limit: int | None) -> int:
-    """Return the ``LIMIT`` of a query, with room for rows that can't be read; -1 for no limit."""
-    return -1 if limit is None else min(limit + _SPARE_ROWS, _MOST)
+    """Return the ``LIMIT`` of a query, with room for rows that can't be read; -1 for no limit.
+
+    Raises `CellError` if the limit is not a number of rows.
+    """
+    if limit is None:
+        return -1
+    if not isinstance(limit, int) or limit < 0:
+        raise CellError(
+            f"limit is {one_line(repr(limit), 60)}.", hint="Give a number of rows, or None for all."
+        )
+    return min(limit + _SPARE_ROWS, _MOST)
 
 
 def instance(kind: Callable[..., T], record: Mapping[str, Any]) -> T:

@@ -58,15 +58,16 @@ class History:
         Raises
         ------
         CellError
-            `search` contains no letter or digit, or `since` can't be read.
+            `search` contains no letter or digit, `since` can't be read, or `limit` is no number of rows.
         """
         asked = _filters("executed_at", session_id, tool_name, status, since) | {"tool_id = ?": tool_id}
         if search is None:
             source, order = "tool_executions", "seq DESC"
-            asked |= _first_since("tool_executions", "executed_at", asked)
+            number = "seq"
         else:
             # The index yields its matches in this order, so a search for a common word can stop at the limit.
             source = "execution_search CROSS JOIN tool_executions ON seq = execution_search.rowid"
+            number = "execution_search.rowid"
             order = "execution_search.rowid DESC"
             expression = asked["execution_search MATCH ?"] = match_expression(search)
             if expression is None:
@@ -74,6 +75,10 @@ class History:
                     f"{search[:80]!r} has no letter or digit to search for.",
                     hint="Write a word or a number.",
                 )
+            # Otherwise, a search in a new session would look at all matches in earlier sessions.
+            first = "SELECT coalesce(min(seq), 9223372036854775807) FROM tool_executions WHERE session_id = ?"
+            asked[f"execution_search.rowid >= ({first})"] = session_id
+        asked |= _after("tool_executions", "executed_at", number, asked)
         return await self._select(ExecutionRow, "tool_executions.*", source, asked, order, limit)
 
     async def find_run(self, run_id: str) -> ExecutionRow | None:
@@ -96,7 +101,7 @@ class History:
     ) -> Rows[GenerationRow]:
         """List attempts of generations, the latest first, with the filters of `runs`."""
         asked = _filters("started_at", session_id, tool_name, status, since)
-        asked |= _first_since("generations", "started_at", asked)
+        asked |= _after("generations", "started_at", "seq", asked)
         return await self._select(GenerationRow, "*", "generations", asked, "seq DESC", limit)
 
     async def attempts(self, generation_id: str) -> list[GenerationRow]:
@@ -136,7 +141,9 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
     A caller that was cancelled during a commit may pass the same rows again.
     """
     for row in rows:
-        insert(connection, "generations", values_of(row), "ON CONFLICT (generation_id, attempt) DO NOTHING")
+        conflict = "ON CONFLICT (generation_id, attempt) DO NOTHING"
+        kept = insert(connection, "generations", values_of(row), conflict)
+        _mark(connection, "generations", "started_at", kept)
 
 
 def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> None:
@@ -145,6 +152,7 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
         kept = insert(connection, "tool_executions", values_of(row), "ON CONFLICT (id) DO NOTHING")
         if not kept.rowcount:
             continue
+        _mark(connection, "tool_executions", "executed_at", kept)
         given, answered = row.input_data or "", row.output_data or ""
         notes = "\n".join(filter(None, (row.error, row.printed)))
         if row.cached:
@@ -154,6 +162,28 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
             "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
             (kept.lastrowid, indexable_json(given), indexable_json(answered), indexable(notes)),
         )
+
+
+_MARK = """
+    INSERT OR REPLACE INTO ROWS_reached
+    SELECT :number, max(
+        (SELECT max(CLOCK) FROM ROWS WHERE seq > coalesce(earlier.seq, 0) AND seq <= :number),
+        coalesce(reached_at, '')
+    )
+    FROM (SELECT 1) LEFT JOIN (
+        SELECT seq, reached_at FROM ROWS_reached WHERE seq < :number ORDER BY seq DESC LIMIT 1
+    ) AS earlier
+"""
+
+
+def _mark(connection: sqlite3.Connection, rows: str, clock: str, kept: sqlite3.Cursor) -> None:
+    """After every 64th row, add a mark; see `_MARKS` in `schema`.
+
+    This is no trigger, because a trigger would slow down the insertion of every row.
+    """
+    number = kept.lastrowid or 0
+    if kept.rowcount and number % 64 == 0:
+        connection.execute(_MARK.replace("ROWS", rows).replace("CLOCK", clock), {"number": number})
 
 
 def _filters(
@@ -167,13 +197,17 @@ def _filters(
         "session_id = ?": session_id,
         "tool_name = ?": tool_name,
         "status = ?": status,
-        # The plus keeps SQLite from using the index over this column, which is not in the order of insertion.
-        f"+{clock} >= ?": None if since is None else read_since(since),
+        f"{clock} >= ?": None if since is None else read_since(since),
     }
 
 
-def _first_since(table: str, clock: str, asked: dict[str, object]) -> dict[str, object]:
-    """Return a condition that ends a backward search through a table at the first row since a time."""
-    # Without the plus SQLite would look for the first row from the beginning of the table.
-    condition = " ".join(("seq >= (SELECT min(+seq) FROM", table, "WHERE", clock, ">= ?)"))
-    return {condition: asked[f"+{clock} >= ?"]}
+def _after(rows: str, clock: str, number: str, asked: dict[str, object]) -> dict[str, object]:
+    """Return a condition that ends the walk back through a table where all earlier rows are too old."""
+    ended = " ".join(
+        (
+            "SELECT seq FROM",
+            f"{rows}_reached",
+            "WHERE reached_at < ? ORDER BY reached_at DESC, seq DESC LIMIT 1",
+        )
+    )
+    return {f"{number} > coalesce(({ended}), 0)": asked[f"{clock} >= ?"]}

@@ -284,8 +284,43 @@ _TOTAL_OF_ANY_SIZES = (
     """,
 )
 
+
+# A mark is the latest time of all rows up to its `seq`; `history` adds one after every 64th row. A query of
+# the rows since a time need not go back beyond the last mark with an earlier time. The times of the rows can't
+# tell where to end, because a clock may be set back between two rows.
+_MARKS = (
+    "CREATE TABLE ROWS_reached (seq INTEGER PRIMARY KEY, reached_at TEXT NOT NULL)",
+    "CREATE INDEX ROWS_reached_by_time ON ROWS_reached (reached_at)",
+    """
+    INSERT INTO ROWS_reached SELECT max(seq), max(max(CLOCK)) OVER (ORDER BY max(seq)) FROM ROWS
+    GROUP BY seq / 64
+    """,
+    # Another program may delete rows or change their times.
+    """
+    CREATE TRIGGER ROWS_reached_shrinks AFTER DELETE ON ROWS BEGIN
+        DELETE FROM ROWS_reached WHERE seq >= old.seq;
+    END
+    """,
+    """
+    CREATE TRIGGER ROWS_reached_changes AFTER UPDATE OF seq, CLOCK ON ROWS BEGIN
+        DELETE FROM ROWS_reached WHERE seq >= min(old.seq, new.seq);
+    END
+    """,
+)
+
+
+def _marks(rows: str, clock: str) -> tuple[str, ...]:
+    return tuple(statement.replace("ROWS", rows).replace("CLOCK", clock) for statement in _MARKS)
+
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     INITIAL,
     _PERMISSIONS_OF_RUNS,
     (*_ORDER_OF_INSERTION, *_TOTAL_OF_ANY_SIZES),
+    (
+        *_marks("tool_executions", "executed_at"),
+        *_marks("generations", "started_at"),
+        "DROP INDEX executions_by_time",
+        "DROP INDEX generations_by_time",
+    ),
 )

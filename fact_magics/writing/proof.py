@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from fact_magics.errors import InvalidInput
+from fact_magics.errors import CellError, InvalidInput
 from fact_magics.events import ExampleProven, Listener, PhaseChanged
 from fact_magics.sandbox.failure import denial_hint
 from fact_magics.sandbox.outcome import Call, Outcome, ToolError
@@ -20,7 +20,7 @@ from fact_magics.writing.enlarging import enlarge
 from fact_magics.writing.verdict import answer_of, blame_hashing, holds, shown_end
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 
     from fact_magics.permissions import Protected
     from fact_magics.signature.source import ToolSource
@@ -65,6 +65,9 @@ class PassedFiles(Protocol):
         digests: bool,
     ) -> tuple[dict[str, object], tuple[PassedFile, ...]]:
         """Return the input with absolute paths, and the files that it names."""
+
+    def refuse_unfit(self, examples: Iterable[Example], permissions: tuple[str, ...]) -> None:
+        """Raise `CellError` if an example can't be run because a path in its call can't be passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +224,13 @@ class Prover:
             given = signature.bind(example.args, example.kwargs)
             validated = signature.validate(given)
             if self.files is not None and signature.takes_paths:
-                validated, passed = self.files.take(
-                    spec.name, validated, given, spec.permissions, digests=False
-                )
+                try:
+                    validated, passed = self.files.take(
+                        spec.name, validated, given, spec.permissions, digests=False
+                    )
+                except InvalidInput:
+                    self._refuse_unfit(spec, example, {name: validated[name] for name in given})
+                    raise
             arguments = signature.wire(validated)
         except InvalidInput as error:
             # A caller would get `InvalidInput`, which is a ValueError, before the tool runs.
@@ -232,6 +239,18 @@ class Prover:
         call = _call(source, spec, attempt, arguments)
         granted = (*spec.permissions, *(file.permission for file in passed))
         return await self.sandbox.run(replace(call, permissions=granted, hash_seed=hash_seed))
+
+    def _refuse_unfit(self, spec: ToolSpec, example: Example, passed: Mapping[str, object]) -> None:
+        """End the generation if an example names a file that can't be passed: no candidate can repair that.
+
+        Only a signature tells which texts are paths, so this can't be known before a model is asked.
+        """
+        assert self.files is not None  # noqa: S101 - `take` has looked for the files
+        try:
+            self.files.refuse_unfit([replace(example, args=(), kwargs=dict(passed))], spec.permissions)
+        except CellError as unfit:
+            hint = f"If {spec.name} needs the path only as a text, say so in the description. {unfit.hint}"
+            raise CellError(unfit.message, hint=hint) from None
 
     def _hint(self, outcome: Outcome, spec: ToolSpec) -> str:
         """Suggest the permission that the candidate needed but did not have."""

@@ -39,7 +39,8 @@ def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
             got, returned = signature.read_result(outcome.result), True
             end = brief(got, _SHOWN)
         except InvalidResult as error:
-            end = one_line(" ".join((error.message, *error.details)), _SHOWN)
+            problem = error.message.removeprefix(f"{signature.name}() returned ")
+            end = one_line(" ".join((problem, *error.details)), _SHOWN)
     else:
         end = shown_end(outcome)
     if isinstance(expected, Raised):

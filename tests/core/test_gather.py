@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import threading
 import time
+from contextlib import closing
 
 import pytest
 from waiting import BEGIN, tool_has_begun, until_async
@@ -194,10 +196,50 @@ async def test_what_is_printed_arrives_while_the_call_waits(thread, away, server
     assert await call == 1
 
 
-async def test_a_session_that_closes_ends_the_calls_that_wait(thread, away, nap):
+async def test_a_session_that_closes_ends_the_calls_that_wait_with_a_clear_error(thread, away, nap):
     many = [asyncio.create_task(nap.acall(n, 60.0)) for n in range(300)]
+    blocking = asyncio.create_task(asyncio.to_thread(nap, 300, 60.0))
     await until_async(tool_has_begun)
     await asyncio.to_thread(thread.close, away.aclose())
-    ends = await asyncio.gather(*many, return_exceptions=True)
-    assert all(isinstance(end, (FactError, asyncio.CancelledError)) for end in ends)
-    assert any("closed" in str(end) for end in ends)
+    ends = await asyncio.gather(*many, blocking, return_exceptions=True)
+    assert {type(end) for end in ends} == {FactError}
+    assert {end.line.partition(". ")[0] for end in ends} == {
+        "nap was stopped, because its session was closed",
+        "This nap belongs to a session that was closed",
+    }
+    assert all(end.hint == "Import it again: from fact_magics.tools import nap" for end in ends)
+
+
+async def test_a_session_that_closes_while_nothing_can_be_stored_ends_the_calls_that_wait(thread, away, nap):
+    calls = [asyncio.create_task(nap.acall(n, 60.0)) for n in range(3)]
+    calls.append(asyncio.create_task(asyncio.to_thread(nap, 3, 60.0)))
+    await until_async(tool_has_begun)
+    with closing(sqlite3.connect(away.database_path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await asyncio.to_thread(thread.close, away.aclose())
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(end) for end in ends} == {FactError}
+
+
+async def test_a_cancelled_call_says_what_was_stopped(thread, away, nap):
+    gathered = asyncio.gather(*(nap.acall(n, 60.0) for n in range(3)))
+    await until_async(tool_has_begun)
+    gathered.cancel()
+    with pytest.raises(asyncio.CancelledError, match=r"^nap was stopped and recorded as interrupted\.$"):
+        await gathered
+
+
+async def test_a_call_that_takes_too_long_can_be_timed_by_asyncio(thread, away, nap):
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await nap.acall(1, 60.0)
+
+
+async def test_a_cancelled_run_says_what_was_stopped(core, server):
+    server.writes(NAP)
+    await core.generate(ToolSpec("nap", "Sleep.\n\n>>> nap(1, 0.0)\n1\n"))
+    run = asyncio.create_task(core.execute_tool(ToolInput("nap", {"n": 1, "seconds": 60.0})))
+    await until_async(tool_has_begun)
+    await core.aclose()
+    with pytest.raises(asyncio.CancelledError, match="nap was stopped, because its session was closed"):
+        await run

@@ -82,6 +82,13 @@ async def test_blocking_its_own_loop_is_an_error_and_no_deadlock(price):
         price(7)
 
 
+def test_awaiting_it_without_a_loop_of_asyncio_is_an_error_in_one_line(price):
+    with pytest.raises(
+        FactError, match=r"^price.acall can only be awaited on an event loop of asyncio\. Else"
+    ):
+        price.acall(1.0).send(None)
+
+
 async def test_its_schema_is_json_and_says_what_is_required(price):
     schema = price.json_schema()
     assert json.loads(json.dumps(schema)) == schema

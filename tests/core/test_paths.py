@@ -486,6 +486,47 @@ class TestRefused:
         assert "\n" not in str(refused.value)
         assert not server.requests
 
+    @pytest.mark.parametrize(
+        ("source", "call", "problem"),
+        [
+            (COUNT, 'count("none.txt")', "no such file: {}/none.txt"),
+            (COUNT, 'count(path=".")', "{} is a directory"),
+            (MANY.replace("many", "count"), 'count(others=["words.txt", "none"])', "no such file: {}/none"),
+            (MANY.replace("many", "count"), 'count(job={"source": "none"})', "no such file: {}/none"),
+        ],
+    )
+    async def test_a_file_that_only_a_signature_reveals_and_that_is_missing_costs_one_request(
+        self, core: FactCore, server: ModelServer, folder: Path, source: str, call: str, problem: str
+    ) -> None:
+        for _ in range(3):
+            server.writes(source)
+        with pytest.raises(CellError) as refused:
+            await core.generate(ToolSpec("count", f"Count.\n\n>>> {call}\n3\n"))
+        line = str(refused.value)
+        assert "\n" not in line
+        assert f"can't be run: {problem.replace('{}', str(folder))}" in line
+        assert "If count needs the path only as a text, say so" in line
+        assert len(server.requests) == 1
+        [attempt] = await core.list_generations()
+        assert (attempt.status, attempt.reason) == ("error", line)
+
+    async def test_a_default_that_is_no_file_is_the_candidate_s_fault(
+        self, core: FactCore, server: ModelServer, folder: Path
+    ) -> None:
+        (folder / "more.txt").write_text("x")
+        bad = COUNT.replace("path: Path", "path: Path, more: Path = Path('more.txt')")
+        server.writes(bad)
+        server.writes(COUNT)
+        await core.generate(ToolSpec("count", "Count.\n\n>>> count('words.txt')\n3\n"))
+        assert len(server.requests) == 2
+
+    async def test_an_example_may_expect_the_error_of_a_file_that_is_missing(
+        self, core: FactCore, server: ModelServer
+    ) -> None:
+        server.writes(COUNT)
+        asked = ">>> count('none.txt')\nTraceback (most recent call last):\nValueError\n"
+        assert (await core.generate(ToolSpec("count", f"Count.\n\n{asked}"))).metadata.proven
+
 
 async def test_relative_paths_start_at_the_working_directory_of_each_call(
     home: Path, folder: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch

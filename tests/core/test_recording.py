@@ -11,7 +11,7 @@ from fact_magics.core.loaded import load
 from fact_magics.core.plan import plan_run
 from fact_magics.core.recording import Recorder
 from fact_magics.errors import StoreError
-from fact_magics.store import Candidate, Store, new_id
+from fact_magics.store import CacheEntry, Candidate, Store, new_id
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -110,3 +110,25 @@ async def test_all_that_share_a_commit_that_fails_get_its_error_and_the_rows_wai
     ends = await asyncio.gather(*(end(n) for n in range(5)), return_exceptions=True)
     assert {type(error) for error in ends} == {StoreError}
     assert len(desk.recorder._pending) == 5
+
+
+async def test_what_waits_while_nothing_can_be_stored_is_bounded_and_what_is_lost_is_said_once(
+    tmp_path, capsys
+):
+    store = await Store.open(tmp_path / "facts.db")
+    desk = Desk(store)
+    await store.aclose()
+    planned = plan_run(desk.tool, {"n": 1})
+    for number in range(30):
+        text = "x" * 5_000_000
+        answer = CacheEntry(key=f"{number}", tool_id="71d", result=f'"{text}"'.encode(), printed=text)
+        desk.recorder.add_entry(answer)
+        desk.recorder.add_ended(planned, Status.ERROR, text, 0.0)
+        desk.recorder.add_cached(planned, answer, 0.0)
+        with pytest.raises(StoreError):
+            await desk.recorder.flush()
+    assert [entry.key for entry in desk.recorder._entries] == ["24", "25", "26", "27", "28", "29"]
+    assert len(desk.recorder._pending) == 13
+    assert capsys.readouterr().err.count("The oldest rows of the history are dropped") == 1
+    await desk.recorder.aclose()
+    assert "60 rows of the history could not be stored. The database" in capsys.readouterr().err

@@ -82,7 +82,9 @@ def test_other_parameters_are_validated_and_canonical(desk):
 def test_the_result_is_judged_by_its_annotation(desk):
     desk.server.writes("from typing import Any\n\ndef wrong(thing: Any) -> int:\n    return thing\n")
     desk.run("%%fact_generate wrong\nReturn it.")
-    assert "returned a value that is not int" in desk.run("%%fact_run wrong --in-kernel\nthing = 'x'").error
+    for options in ("", "--in-kernel"):
+        error = desk.run(f"%%fact_run wrong {options}\nthing = 'x'").error
+        assert error.startswith("wrong() returned a value that is not int")
     assert (
         "returned a value that can't be passed on"
         in desk.run("%%fact_run wrong --in-kernel\nthing = mine").error

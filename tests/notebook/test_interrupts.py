@@ -126,6 +126,7 @@ def test_many_calls_at_once_can_be_interrupted(modelled, server):
     cell, seconds = interrupt_when_running(modelled, many)
 
     assert cell.status == "error"
+    assert cell.traceback == "Interrupted: wait was stopped and recorded as interrupted."
     assert seconds < PROMPTLY
     runs = [row["status"] for row in rows(modelled, "--tool wait -n 600") if row["kind"] == "run"]
     assert runs == ["interrupted"] * 500

@@ -205,6 +205,24 @@ def test_a_denied_action_names_the_permission_that_allows_it(desk, place, what, 
     assert desk.run(f"%%fact_run act {permission}\n{body}").status == "ok"
 
 
+@pytest.mark.parametrize("call", ["act", "await act.acall"])
+def test_a_call_that_is_denied_says_where_to_grant_the_permission(desk, place, call):
+    cell = desk.run(f"{call}(what='read', path={str(place / 'my data.csv')!r})")
+    assert (
+        f"--allow 'read:{place}/my data.csv'. A call takes no --allow: add it to a %%fact_run act cell"
+        in cell.error
+    )
+    assert "or generate act again with it." in cell.error
+
+
+def test_an_edit_that_is_denied_says_how_to_grant_the_permission(desk):
+    desk.run("import os\nos.environ['MY_REGION'] = 'north'")
+    desk.write("home", "def home(n: int) -> str:\n    return 'north'\n", examples=">>> home(1)\n'north'\n")
+    source = "import os\n\ndef home(n: int) -> str:\n    return os.environ['MY_REGION']\n"
+    cell = desk.run(f"%%fact_edit home\n{source}")
+    assert "%%fact_edit takes no --allow: correct the source, or generate home again with it." in cell.error
+
+
 def test_what_is_no_matter_of_permissions_says_what_to_do_or_nothing(desk):
     cell = desk.run("%%fact_run act\nwhat = 'program'")
     assert "A tool can't start programs such as git. Do it in Python" in cell.error

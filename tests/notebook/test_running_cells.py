@@ -77,6 +77,38 @@ def test_the_body_may_be_one_json_object(desk):
     assert desk.value("got") == [{"nested": [1, 2.5, None, True, "x"]}, "y"]
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("echo", "a tool"),
+        ("print", "a Python built-in"),
+        ("None_", ""),
+        ("Ellipsis", "a Python built-in"),
+        ("math", "a module"),
+        ("mine", "a function"),
+        ("Mine", "a class"),
+        ("bound", "a function"),
+        ("half", "of type partial"),
+        ("data", ""),
+    ],
+)
+def test_into_replaces_data_but_no_code(desk, name, kind):
+    desk.run(
+        "import math\nfrom functools import partial\ndef mine(): pass\nclass Mine: pass\n"
+        "bound, half, data, None_ = [].append, partial(mine), [1], None"
+    )
+    before = desk.value(f"repr({name})")
+    cell = desk.run(f"%%fact_run echo --into {name} --fresh\nvalue = 1")
+    if kind:
+        assert cell.traceback.startswith(
+            f"BindingRefused: --into {name} would replace {name}, which is {kind}"
+        )
+        assert cell.traceback.endswith("in this notebook. Choose another name.")
+        assert desk.value(f"repr({name})") == before
+    else:
+        assert desk.value(name) == [1, None]
+
+
 def test_an_empty_body_shows_the_input_skeleton_and_runs_nothing(desk):
     before = runs(desk, "only")
     cell = desk.run("%%fact_run only\n")

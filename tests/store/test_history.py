@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from fact_magics.text import utc_now, utc_text
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
 
 
@@ -150,6 +152,19 @@ class TestHistory:
         rows = await past.history.runs(**{"limit": None, **asked})  # type: ignore[arg-type]
         assert " ".join(row.id for row in rows) == found
 
+    @pytest.mark.parametrize("limit", [-1, -(2**70), 2.0, "5", float("nan")])
+    async def test_a_limit_that_is_no_number_of_rows_is_refused_in_one_line(
+        self, store: Store, limit: int
+    ) -> None:
+        lists = (store.history.runs, store.history.generations, store.tools.latest)
+        for listed in (*lists, lambda limit: store.tools.search("t", limit)):
+            with pytest.raises(CellError, match=r"^limit is .+\. Give a number of rows, or None for all\.$"):
+                await listed(limit=limit)
+
+    async def test_the_highest_limit_is_no_limit(self, past: Store) -> None:
+        assert len(await past.history.runs(limit=2**70)) == 5
+        assert len(await past.tools.latest(2**70)) == 1
+
     async def test_the_latest_is_what_was_recorded_last_even_if_the_clock_was_set_back(
         self, store: Store
     ) -> None:
@@ -165,6 +180,33 @@ class TestHistory:
             assert " ".join(row.id for row in runs) == names
             assert " ".join(row.generation_id for row in attempts) == names
         assert [row.id for row in await store.history.runs(limit=1, tool_name="t")] == ["04"]
+
+    @pytest.mark.parametrize("seed", range(3))
+    async def test_a_filter_by_time_finds_each_row_however_the_clock_jumped(
+        self, store: Store, seed: int
+    ) -> None:
+        """Also where another program deleted rows or changed their times."""
+        chance = random.Random(seed)  # noqa: S311 - only a test
+
+        async def add(count: int) -> None:
+            hours = [chance.choice((0, 0, 0, 50)) + 100 - number / 10 for number in range(count)]
+            await store.commit([run(executed_at=ago(hours=since), output_data="word") for since in hours])
+
+        def change(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM tool_executions WHERE seq BETWEEN 250 AND 270 OR seq > 390")
+            connection.execute("UPDATE tool_executions SET executed_at = ? WHERE seq = 20", (ago(hours=2),))
+
+        await add(400)
+        for step in range(3):
+            kept = await store.history.runs(limit=None)
+            for hours in (1, 3, 30, 61, 90, 99, 120):
+                since = timedelta(hours=hours)
+                wanted = [row for row in kept if row.executed_at >= ago(hours=hours)]
+                assert await store.history.runs(since=since, limit=None) == wanted
+                assert await store.history.runs(since=since, search="word", limit=5) == wanted[:5]
+            if step == 0:
+                await store._database.write(change)
+            await add(100)
 
     async def test_runs_of_one_millisecond_keep_their_order(self, store: Store) -> None:
         rows = [run(executed_at="2026-01-01T00:00:00.000Z") for _ in range(30)]

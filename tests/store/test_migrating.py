@@ -116,6 +116,22 @@ async def test_the_tool_that_became_current_last_stays_the_first_one(path: Path)
         assert [tool.metadata.name for tool in await store.tools.latest(10)] == ["second", "third", "first"]
 
 
+async def test_rows_of_before_are_found_by_their_times(path: Path) -> None:
+    database = await Database.open(path, migrations=MIGRATIONS[:3])
+    await database.aclose()
+    times = [f"2026-01-01T00:{minute:02}:00.000Z" for minute in (*range(30, 59), *range(59))]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for number, time in enumerate(times * 3):
+            connection.execute(_RUN.replace("'5e'", "NULL"), (f"{number}", None, "t", "ok", time))
+            connection.execute("UPDATE tool_executions SET seq = ? WHERE id = ?", (number + 1, f"{number}"))
+    async with await Store.open(path) as store:
+        for since in ("2026-01-01T00:10Z", "2026-01-01T00:58Z", "2026-01-01T01:00Z"):
+            wanted = [
+                row for row in await store.history.runs(limit=None) if row.executed_at[:16] >= since[:16]
+            ]
+            assert await store.history.runs(since=since, limit=None) == wanted
+
+
 async def test_a_migration_that_was_killed_is_undone_and_done_again(path: Path) -> None:
     """Where SQLite can't use a -wal, a killed process leaves half a transaction in the file and a journal."""
     database = await Database.open(path, migrations=MIGRATIONS[:2])

@@ -30,7 +30,13 @@ ORDERED = {
 # A row is not looked at if all before it are older than asked.
 FIRST_SINCE = [
     "SCALAR SUBQUERY 1",
-    "SEARCH tool_executions USING COVERING INDEX executions_by_time (executed_at>?)",
+    "SEARCH tool_executions_reached USING COVERING INDEX tool_executions_reached_by_time (reached_at<?)",
+]
+
+# What a search need not look at, it finds in an index.
+BOUNDS = [
+    *FIRST_SINCE,
+    "SEARCH tool_executions USING COVERING INDEX executions_by_session (session_id=?)",
 ]
 
 
@@ -174,11 +180,13 @@ async def test_a_search_asks_the_full_text_index_first_and_sorts_nothing(
     traced: Store, asked: dict[str, object]
 ) -> None:
     steps = await plans(traced, lambda store: store.history.runs(search="word", **asked))  # type: ignore[arg-type]
-    assert [step.split(" VIRTUAL")[0] for _, step in steps] == [
+    found = [step.split(" VIRTUAL")[0] for _, step in steps if "SUBQUERY" not in step and step not in BOUNDS]
+    assert found == [
         "SCAN execution_search",
         "SEARCH tool_executions USING INTEGER PRIMARY KEY (rowid=?)",
     ]
     assert ":M" in steps[0][1], "the full-text index is asked for a match"
+    assert "since" not in asked or ">" in steps[0][1], "and for no row before the first that is recent enough"
 
 
 async def test_what_was_asked_of_which_model_is_read_from_the_latest_attempts(
@@ -218,6 +226,9 @@ async def test_work_done_does_not_grow_with_the_rows(
     await store.sessions.start("5e")
     await store.tools.accept(candidate(id="71d", request_hash="r"))
 
+    old = {**slugify, "tool_name": "old", "executed_at": "2026-01-01T00:00:00.000Z"}
+    await store.commit([ExecutionRow(**old) for _ in range(500)])  # type: ignore[arg-type]
+
     async def fill(rows: int) -> None:
         runs = [ExecutionRow(**slugify, input_data='"a"') for _ in range(rows)]  # type: ignore[arg-type]
         keys = [f"{number}-{rows}" for number in range(rows)]
@@ -235,6 +246,10 @@ async def test_work_done_does_not_grow_with_the_rows(
         await store.history.runs(limit=5)
         await store.history.runs(search="a", limit=5)
         await store.history.runs(session_id="5e", tool_name="slugify", limit=5)
+        await store.history.runs(since="1h", limit=5)
+        await store.history.runs(since="1h", tool_name="old", limit=5)
+        await store.history.runs(since="1h", search="a", limit=5)
+        await store.history.runs(session_id="5f", search="a", limit=5)
         await store.cache.get("0-50")
         await store.commit(
             [ExecutionRow(tool_name="slugify", status=Status.OK)],

@@ -116,7 +116,7 @@ class TestValues:
     def test_a_result_that_does_not_fit_its_annotation_never_holds(self):
         judged = verdict("int", "True", returned(True))
         assert not judged.holds
-        assert "a value that is not int" in judged.got
+        assert judged.got.startswith("a value that is not int")
 
     @pytest.mark.parametrize(
         "wire", [b"", b"garbage", b'{"$object":["Verdict",{"holds":true}]}', b"[" * 9_999]

@@ -61,7 +61,7 @@ _TABLE = (
     ),
     Subcommand(
         "%fact show",
-        "Show all details of a tool, a run or a generation.",
+        "Show all details of a tool, a run or a generation. The first 4 characters of an id are enough.",
         words=("NAME[@VERSION]|ID",),
         examples=("%fact show slugify", "%fact show slugify@1.0", "%fact show 5f2c"),
         work=history.show,

@@ -32,6 +32,9 @@ _ROWS_LISTED = 20
 _RUNS_COUNTED = 50
 _RUNS_COMPARED = 200
 _REASON_LIMIT = 80
+# Fewer characters of an id could be a slip, and after more runs they would name another one.
+_SHORTEST_ID = 4
+_ENOUGH = f"The first {_SHORTEST_ID} characters of an id are enough."
 # A file that --to wrote begins like this if it has rows.
 _FILE_START = b'[\n  {\n    "kind": "'
 
@@ -69,16 +72,17 @@ async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[Gener
         if "@" in wanted:  # an id has no @
             raise
         problem = error
-    if (found := await core.find_row(wanted)) is not None:
+    is_short = len(wanted) < _SHORTEST_ID
+    found = None if is_short else await core.find_row(wanted)
+    if found is not None:
         return found
     names = await core.tool_names()
     if wanted in names:  # its current version can't be read
         raise problem
-    hint = did_you_mean(wanted, names)
-    raise UnknownName(
-        f"No tool, run or generation is named {wanted!r}.",
-        hint=hint or "List them with %fact tools and %fact history.",
-    )
+    hint = did_you_mean(wanted, names) or "List them with %fact tools and %fact history."
+    if is_short:
+        hint += f" {_ENOUGH}"
+    raise UnknownName(f"No tool, run or generation is named {wanted!r}.", hint=hint)
 
 
 def _run_page(row: ExecutionRow) -> Record:
@@ -182,9 +186,11 @@ async def _session_id(core: FactCore, wanted: str | None) -> str | None:
     """
     if wanted in (None, "all"):
         return None if wanted else core.session_id
-    known = await core.find_session(wanted)
+    known = None if len(wanted) < _SHORTEST_ID else await core.find_session(wanted)
     if known is None:
-        raise UnknownName(f"There is no session {wanted!r}.", hint="Write --session all for all sessions.")
+        raise UnknownName(
+            f"There is no session {wanted!r}.", hint=f"Write --session all for all sessions. {_ENOUGH}"
+        )
     return known.id
 
 
@@ -275,6 +281,10 @@ async def _run_again(core: FactCore, wanted: str, arguments: Arguments) -> ToolO
 
 
 async def _find_run(core: FactCore, wanted: str) -> ExecutionRow:
+    if len(wanted) < _SHORTEST_ID:
+        raise UnknownName(
+            f"{wanted!r} is too short to name a run.", hint=f"{_ENOUGH} %fact history lists the runs."
+        )
     found = await core.find_row(wanted)
     if isinstance(found, list):
         raise CellError(

@@ -112,6 +112,36 @@ def test_what_is_neither_a_tool_nor_a_row_is_said_to_be_neither(fact, keep_tools
         fact("show twice@9")
 
 
+def test_an_id_is_named_by_no_fewer_than_four_characters(fact, keep_runs, workshop):
+    keep_runs("twice", 1)
+    [row] = fact("history --json")
+    for length in (1, 2, 3):
+        short = row["id"][:length]
+        with pytest.raises(
+            UnknownName, match=f"'{short}' is too short to name a run. The first 4 characters"
+        ):
+            fact(f"rerun {short}")
+        with pytest.raises(UnknownName, match=rf"is named '{short}'\. .* The first 4 characters of an id"):
+            fact(f"show {short}")
+        with pytest.raises(
+            UnknownName, match=r"There is no session '.+'\. .* The first 4 characters of an id"
+        ):
+            fact(f"history --session {workshop.core.session_id[:length]}")
+    assert row["id"] in fact(f"show {row['id'][:4]}").plain
+    assert len(fact(f"history --json --session {workshop.core.session_id[:4]}")) == 1
+
+
+def test_an_id_that_begins_a_run_and_a_generation_names_neither(fact, keep_runs, workshop):
+    keep_runs("twice", 1, id="abcd1")
+    row = GenerationRow(generation_id="abcd2", attempt=1, tool_name="t", status=Status.OK)
+    workshop.submit(workshop.core._store.commit(generations=[row])).wait(lambda: None)
+    for line in ("show abcd", "rerun abcd"):
+        with pytest.raises(UnknownName, match=r"A run and a generation begin with 'abcd'\. Write more"):
+            fact(line)
+    assert "Run abcd1" in fact("show abcd1").plain
+    assert "Generation abcd2" in fact("show abcd2").plain
+
+
 def test_a_row_with_much_in_it_scrolls_by_itself(fact, keep_runs):
     keep_runs("twice", 1, printed="tick\n" * 500)
     [row] = fact("history --json")
