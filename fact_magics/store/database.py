@@ -42,7 +42,6 @@ _LONGEST_PATH = 504
 _LONGEST_SHOWN = 200
 
 _ELSEWHERE = "Point FACT_HOME or DATABASE_URL at a place that you can write."
-_OWN_PLACE = "Point FACT_HOME or DATABASE_URL at a directory of your own."
 _ANOTHER = "Name another file in DATABASE_URL."
 _FOREIGN = ("belongs to another program.", _ANOTHER)
 _UNKNOWN = f"If you don't know why, don't use this file. {_ANOTHER}"
@@ -201,7 +200,7 @@ def _refuse_exposed(path: Path) -> None:
         return
     subjects = {path: "it", path.parent: "its directory", real.parent: "its directory"}
     subject = subjects.get(found.path, found.path.name)
-    hint = f"Run: {found.remedy}" if found.remedy else _OWN_PLACE
+    hint = found.hint("FACT_HOME or DATABASE_URL")
     raise _refusal(path, f"is not used, because {subject} {found.reason}.", hint)
 
 
