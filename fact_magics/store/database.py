@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shlex
 import sqlite3
 import stat
 import time
@@ -278,7 +279,11 @@ def _judge(connection: sqlite3.Connection, path: Path, migrations: Migrations) -
         if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
             raise _refusal(path, *_FOREIGN)
     elif found := fault(connection, migrations[:version]):
-        raise _refusal(path, f"{found}.", _UNKNOWN)
+        shell = f"sqlite3 {shlex.quote(str(path))} {shlex.quote(found.removal)}"
+        hint = (
+            f"If it is not yours, don't use this file; if it is, run: {shell}" if found.removal else _UNKNOWN
+        )
+        raise _refusal(path, f"{found.text}.", hint)
     return version
 
 

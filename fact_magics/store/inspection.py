@@ -31,7 +31,22 @@ class _Object(NamedTuple):
     sql: str | None
 
 
-def fault(connection: sqlite3.Connection, migrations: Migrations) -> str | None:
+class Fault(NamedTuple):
+    """A difference between a database and what the migrations create.
+
+    Attributes
+    ----------
+    text : str
+        The end of a sentence about the file: ``contains the view 'x', which fact_magics did not make``.
+    removal : str
+        A statement that removes what was added; empty if there is none.
+    """
+
+    text: str
+    removal: str = ""
+
+
+def fault(connection: sqlite3.Connection, migrations: Migrations) -> Fault | None:
     """Describe the first difference between a database and what `migrations` create; None if there is none.
 
     Parameters
@@ -43,8 +58,7 @@ def fault(connection: sqlite3.Connection, migrations: Migrations) -> str | None:
 
     Returns
     -------
-    str or None
-        The end of a sentence about the file: ``contains the view 'x', which fact_magics did not make``.
+    Fault or None
     """
     expected = _created(migrations)
     found = _objects(connection)
@@ -55,15 +69,18 @@ def fault(connection: sqlite3.Connection, migrations: Migrations) -> str | None:
         others, key=lambda other: (other.kind not in _ACTIVE, other.kind == "index", other.name)
     ):
         if any((known.kind, known.name) == (each.kind, each.name) for known in expected):
-            return f"has a changed {_shown(each.kind, each.name)}"
+            return Fault(f"has a changed {_shown(each.kind, each.name)}")
         if each.name not in other_tables and not (each.kind == "index" and each.table in other_tables):
-            return f"contains the {_shown(each.kind, each.name)}, which fact_magics did not make"
+            text = f"contains the {_shown(each.kind, each.name)}, which fact_magics did not make"
+            # Another name could break out of the command that contains the statement.
+            is_plain = all(word.isidentifier() and word.isascii() for word in (each.kind, each.name))
+            return Fault(text, f"DROP {each.kind.upper()} {each.name}" if is_plain else "")
     if missing:
-        return f"lacks the {_shown(*min(missing))}"
+        return Fault(f"lacks the {_shown(*min(missing))}")
     pages, places = connection.execute(
         "SELECT count(*), count(DISTINCT rootpage) FROM sqlite_master WHERE rootpage > 0"
     ).fetchone()
-    return None if pages == places else "has two tables in one place"
+    return None if pages == places else Fault("has two tables in one place")
 
 
 def _is_harmless_table(each: _Object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -103,6 +104,25 @@ async def test_a_schema_that_is_not_ours_is_refused_in_one_line_and_the_file_sta
     assert "\n" not in str(refused.value)
     assert "\x1b" not in str(refused.value)
     assert {file.name: file.read_bytes() for file in shared.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize("what", ["a view", "a trigger", "a virtual table", "an index that forbids rows"])
+async def test_whoever_made_an_object_is_told_how_to_drop_it(shared: Path, what: str) -> None:
+    prepare(shared, REFUSED[what])  # type: ignore[arg-type]
+    with pytest.raises(StoreError) as refused:
+        await Store.open(shared)
+    command, file, statement = shlex.split(refused.value.hint.partition("if it is, run: ")[2])
+    assert (command, file) == ("sqlite3", str(shared))
+    prepare(shared, [statement])
+    async with await Store.open(shared) as store:
+        assert [row.id for row in await store.history.runs()] == ["ab"]
+
+
+async def test_a_name_that_could_end_a_command_is_not_part_of_one(shared: Path) -> None:
+    prepare(shared, ["CREATE VIEW \"x'; touch y; '\" AS SELECT 1"])
+    with pytest.raises(StoreError) as refused:
+        await Store.open(shared)
+    assert "run:" not in refused.value.hint
 
 
 async def test_a_view_in_an_earlier_version_is_refused_before_the_migration(path: Path) -> None:
