@@ -46,21 +46,23 @@ class Fault(NamedTuple):
     removal: str = ""
 
 
-def fault(connection: sqlite3.Connection, migrations: Migrations) -> Fault | None:
-    """Describe the first difference between a database and what `migrations` create; None if there is none.
+def fault(connection: sqlite3.Connection, migrations: Migrations, version: int) -> Fault | None:
+    """Describe the first difference between a database and what its migrations create; None if there is none.
 
     Parameters
     ----------
     connection : sqlite3.Connection
         A connection to the database, whose statements should have a time limit.
     migrations : tuple of tuples of str
-        The migrations that the database has had, by its version.
+        All migrations.
+    version : int
+        How many of them the database has had.
 
     Returns
     -------
     Fault or None
     """
-    expected = _created(migrations)
+    expected = _created(migrations[:version])
     found = _objects(connection)
     others = found - expected
     other_tables = {each.name for each in others if _is_harmless_table(each)}
@@ -74,7 +76,9 @@ def fault(connection: sqlite3.Connection, migrations: Migrations) -> Fault | Non
             text = f"contains the {_shown(each.kind, each.name)}, which fact_magics did not make"
             # Another name could break out of the command that contains the statement.
             is_plain = all(word.isidentifier() and word.isascii() for word in (each.kind, each.name))
-            return Fault(text, f"DROP {each.kind.upper()} {each.name}" if is_plain else "")
+            is_ours = any(known.name == each.name for known in _created(migrations))
+            removal = f"DROP {each.kind.upper()} {each.name}" if is_plain and not is_ours else ""
+            return Fault(text, removal)
     if missing:
         return Fault(f"lacks the {_shown(*min(missing))}")
     pages, places = connection.execute(
