@@ -12,6 +12,7 @@ from fact_magics.errors import SettingsError
 if TYPE_CHECKING:
     from pathlib import Path
 
+_ALL_RIGHTS = 0o777
 _OTHERS_MAY_ENTER = stat.S_IXGRP | stat.S_IXOTH
 
 
@@ -19,12 +20,21 @@ class Exposure(NamedTuple):
     """The reason why a file or directory is not safe from other users.
 
     `reason` continues a sentence that begins with the path. `remedy` is a command that denies others the
-    access; it is empty if only another user can run it.
+    access; it is empty if only another user can run it. `otherwise` says what to do if neither that command
+    nor another directory helps.
     """
 
     path: Path
     reason: str
     remedy: str = ""
+    otherwise: str = ""
+
+    def hint(self, setting: str = "FACT_HOME") -> str:
+        """Say what to do next; `setting` can name another directory."""
+        if not self.remedy:
+            return f"Point {setting} at a directory of your own{self.otherwise}."
+        comment = f" # {self.otherwise}: point {setting} elsewhere" if self.otherwise else ""
+        return f"Run: {self.remedy}{comment}"  # the whole line can be copied into a shell
 
 
 def exposure(*paths: Path) -> Exposure | None:
@@ -44,7 +54,7 @@ def refuse_exposed(*paths: Path) -> None:
     if found := exposure(*paths):
         raise SettingsError(
             f"{found.path} {found.reason}, so it is not used.",
-            hint=f"Run: {found.remedy}" if found.remedy else "Point FACT_HOME at a directory of your own.",
+            hint=found.hint(),
         )
 
 
@@ -55,11 +65,15 @@ def _exposure(path: Path) -> Exposure | None:
         return None
     for owner in (link.st_uid, found.st_uid):
         if owner not in (0, os.geteuid()):
-            return Exposure(path, f"belongs to another user ({_user(owner)})")
+            otherwise = "" if os.geteuid() else f", or run as user {owner}: docker run --user {owner}"
+            return Exposure(path, f"belongs to another user ({_user(owner)})", otherwise=otherwise)
     if not _others_can_write(found, path):
         return None
     remedy = f"chmod go-w {shlex.quote(str(path))}" if found.st_uid == os.geteuid() else ""
-    return Exposure(path, "can be changed by other users", remedy)
+    # Drives of Windows and some of networks show this mode for each file, whatever chmod does.
+    is_any_mode = remedy and stat.S_IMODE(found.st_mode) == _ALL_RIGHTS
+    otherwise = "if that changes nothing, the drive keeps no permissions" if is_any_mode else ""
+    return Exposure(path, "can be changed by other users", remedy, otherwise)
 
 
 def _others_can_write(found: os.stat_result, path: Path) -> bool:

@@ -272,7 +272,7 @@ class TestNeighbours:
         open_log(tmp_path / "logs").info("a")
         (tmp_path / "logs").chmod(0o755)
         (tmp_path / exposed).chmod(0o777)
-        with pytest.raises(SettingsError, match=f"Run: chmod go-w {tmp_path / exposed}$"):
+        with pytest.raises(SettingsError, match=f"Run: chmod go-w {tmp_path / exposed} "):
             open_log(tmp_path / "logs")
 
     def test_a_log_that_others_can_change_later_is_silent(self, directory: Path, file: Path) -> None:

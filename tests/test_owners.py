@@ -83,7 +83,19 @@ def test_the_users_private_group_may_write_and_another_group_may_not(folder: Pat
 @as_root
 def test_what_belongs_to_another_user_is_unsafe_and_no_command_is_offered(file: Path) -> None:
     os.chown(file, STRANGER, -1)
-    assert exposure(file) == (file, f"belongs to another user (user id {STRANGER})", "")
+    found = exposure(file)
+    assert found is not None
+    assert found[:3] == (file, f"belongs to another user (user id {STRANGER})", "")
+
+
+@as_root
+def test_root_in_a_container_is_told_to_be_the_owner_of_the_volume(folder: Path) -> None:
+    os.chown(folder, STRANGER, -1)
+    with pytest.raises(SettingsError) as refused:
+        refuse_exposed(folder)
+    assert str(refused.value).endswith(
+        "Point FACT_HOME at a directory of your own, or run as user 47110: docker run --user 47110."
+    )
 
 
 @as_root
@@ -111,12 +123,24 @@ print(exposure(Path(sys.argv[1])))
 
 
 def test_a_refusal_is_one_line_with_the_way_out(folder: Path) -> None:
-    folder.chmod(0o777)
+    folder.chmod(0o757)
     with pytest.raises(SettingsError) as refused:
         refuse_exposed(folder)
     assert str(refused.value) == (
         f"{folder} can be changed by other users, so it is not used. Run: chmod go-w {folder}"
     )
+
+
+@pytest.mark.parametrize(("mode", "is_any"), [(0o777, True), (0o757, False)])
+def test_where_each_file_may_be_changed_by_all_another_drive_is_named_too(
+    folder: Path, mode: int, is_any: bool
+) -> None:
+    """On such a drive, chmod changes nothing."""
+    folder.chmod(mode)
+    with pytest.raises(SettingsError, match="Run: chmod go-w ") as refused:
+        refuse_exposed(folder)
+    said = f"{folder} # if that changes nothing, the drive keeps no permissions: point FACT_HOME elsewhere"
+    assert str(refused.value).endswith(said) == is_any
 
 
 @as_root

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -203,8 +204,19 @@ ENCODED = [
     "".join(f"\\x{ord(character):02x}" for character in KEY),
     KEY.replace("/", "\\/"),
     KEY.replace("+", "&#43;").replace("/", "&#x2F;"),
+    KEY.upper(),
+    KEY.swapcase(),
+    *(between.join(textwrap.wrap(KEY, 11)) for between in ("\r", "\u2028", "\x1b[1;36m", "\x1b[0m\u200b", "\xad")),
     *(between.join(textwrap.wrap(KEY, 11)) for between in ("\n", "\r\n", "\n    ", '"\n    "', "\\\n", "\\n", "\n# ")),
 ]  # fmt: skip
+
+
+def bytes_repr(text: str) -> str:
+    return repr(text.encode())[1:]
+
+
+def escaped_twice(text: str) -> str:
+    return html.escape(html.escape(text))
 
 
 def pieces_of(text: str, size: int) -> list[str]:
@@ -237,7 +249,19 @@ class TestForms:
         assert streamed(redactor, pieces_of(text, size)) == redactor.mask(text)
 
     @pytest.mark.parametrize("secret", ["pässwörd", 'pa%ss"w\\ö rd!/x', "100%25sure"])
-    @pytest.mark.parametrize("encode", [str, quote, json.dumps, repr, lambda text: quote(quote(text))])
+    @pytest.mark.parametrize(
+        "encode",
+        [
+            str,
+            quote,
+            json.dumps,
+            repr,
+            lambda text: quote(quote(text)),
+            quote_plus,
+            bytes_repr,
+            escaped_twice,
+        ],
+    )
     def test_a_password_of_any_characters_is_masked(self, secret: str, encode: Callable[[str], str]) -> None:
         """Percent signs, quotes, backslashes and non-ASCII letters don't hide a password."""
         form = encode(secret).strip("\"'")

@@ -133,7 +133,7 @@ class Settings(BaseModel):
     @field_validator("log_level", mode="before")
     @classmethod
     def _in_lower_case(cls, level: Any) -> Any:
-        return level.lower() if isinstance(level, str) else level
+        return level.strip().lower() if isinstance(level, str) else level
 
     @field_validator("limits")
     @classmethod
@@ -332,12 +332,16 @@ def _drop_strange_endpoints(found: Found, notes: list[str]) -> None:
 
 
 def _drop_unusable(error: ValidationError, found: Found, notes: list[str]) -> None:
-    """Ignore the first value that can't be used if it comes from a file; raise `SettingsError` if not."""
+    """Ignore the first value that can't be used if it comes from a file; raise `SettingsError` if not.
+
+    A ``LOG_LEVEL`` of the environment is ignored too, because it may be meant for another program.
+    """
     first = error.errors(include_input=False, include_url=False)[0]
     field = str(first["loc"][0])
     name = _NAMES.get(field, field)
     source = found.get(name, (None, "the settings"))[1]
-    if name not in found or source in (_CONFIG, _ENVIRONMENT):
+    is_own = source == _CONFIG or (source == _ENVIRONMENT and name != "LOG_LEVEL")
+    if name not in found or is_own:
         raise _unusable(name, source, first["msg"]) from None
     del found[name]
     notes.append(f"{name} from {inert(source)} is not used: {first['msg']}.")

@@ -12,11 +12,16 @@ import json
 import os
 import shlex
 import tempfile
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fact_magics.errors import SettingsError
-from fact_magics.owners import exposure, refuse_exposed
+from fact_magics.owners import Exposure, exposure, refuse_exposed
 from fact_magics.text import inert, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LARGEST_BYTES = 1_000_000
 """The maximum size of a settings file."""
@@ -32,7 +37,7 @@ def trust_command(path: Path) -> str:
 
 def is_own(path: Path) -> bool:
     """Return whether only this user, or root, can change a found file or its directory."""
-    return exposure(path, path.parent, path.resolve().parent) is None
+    return _exposure(path) is None
 
 
 def why_untrusted(path: Path, rival: str) -> str:
@@ -48,10 +53,14 @@ def why_untrusted(path: Path, rival: str) -> str:
     """
     if rival:
         return rival
-    found = exposure(path, path.parent)
+    found = _exposure(path)
     if found is None:
         return ""
     return f"{'the file' if found.path == path else 'its directory'} {found.reason}"
+
+
+def _exposure(path: Path) -> Exposure | None:
+    return exposure(path, path.parent, path.resolve().parent)
 
 
 def read_found(path: Path) -> bytes | None:
@@ -105,7 +114,8 @@ def trust(path: Path, home: Path) -> bytes:
     refuse_exposed_list(home)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _replace(home / _LIST, json.dumps({**_read(home), str(path.resolve()): digest}, indent=1))
+        with _alone(home):
+            _replace(home / _LIST, json.dumps({**_read(home), str(path.resolve()): digest}, indent=1))
     except OSError as error:
         raise SettingsError(
             f"The list of trusted files in {shorten(str(home), _LONGEST_SHOWN)} can't be written:"
@@ -113,6 +123,23 @@ def trust(path: Path, home: Path) -> bytes:
             hint="Free some space there, or point FACT_HOME at a directory that you can write.",
         ) from None
     return content
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Keep other kernels from changing the list meanwhile, where the system can lock a directory."""
+    try:
+        import fcntl
+    except ImportError:  # on Windows
+        yield
+        return
+    descriptor = os.open(home, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network drives have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _replace(path: Path, text: str) -> None:
@@ -132,7 +159,7 @@ def _replace(path: Path, text: str) -> None:
 def _read(home: Path) -> dict[str, str]:
     try:
         read = json.loads((home / _LIST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from fact_magics.core.files import InputFiles
+    from fact_magics.core.masking import MaskedSandbox
     from fact_magics.core.recording import Recorder
     from fact_magics.logs import Log
-    from fact_magics.sandbox import Sandbox
     from fact_magics.store import Store
     from fact_magics.writing.loop import Author
     from fact_magics.writing.proof import Accepted
@@ -72,7 +72,7 @@ class Acceptor:
 
     store: Store
     recorder: Recorder
-    sandbox: Sandbox
+    sandbox: MaskedSandbox
     files: InputFiles
     log: Log
     session_id: str

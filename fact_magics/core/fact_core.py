@@ -14,6 +14,7 @@ from fact_magics.core.accepting import Acceptor
 from fact_magics.core.cache import AnswerCache, DatabaseTier
 from fact_magics.core.files import InputFiles
 from fact_magics.core.generating import edit, generate
+from fact_magics.core.masking import MaskedSandbox, masked_row
 from fact_magics.core.recording import Recorder
 from fact_magics.core.running import Runner
 from fact_magics.core.toolbox import Toolbox
@@ -75,18 +76,22 @@ class FactCore:
 
     async def __aenter__(self) -> Self:
         settings = self.settings
-        self._store = await Store.open(settings.database_path)
+        self._store = await Store.open(
+            settings.database_path, masked=lambda row: masked_row(row, self.log.redactor)
+        )
         try:
             self.log = open_log(settings.home / "logs", settings.log_level, settings.secrets)
             self._sandbox = Sandbox(mode=settings.isolation, limits=read_limits(settings.limits))
             self._recorder = Recorder(self._store, self.session_id)
             self._files = InputFiles(self._protected(settings))
+            proving = MaskedSandbox(self._sandbox, self.log.redactor, results=True)
+            running = MaskedSandbox(self._sandbox, self.log.redactor, results=False)
             self._acceptor = Acceptor(
-                self._store, self._recorder, self._sandbox, self._files, self.log, self.session_id
+                self._store, self._recorder, proving, self._files, self.log, self.session_id
             )
             answers = AnswerCache(self._memory, [DatabaseTier(self._store, self._recorder)])
             self._runner = Runner(
-                answers, self._recorder, self._sandbox, self._files, self.log, self._emitter(None)
+                answers, self._recorder, running, self._files, self.log, self._emitter(None)
             )
             self._toolbox = Toolbox(self._store, self.session_id, self._runner)
             await self._store.sessions.start(self.session_id, **self._about)

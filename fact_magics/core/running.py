@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from fact_magics.core.cache import AnswerCache
     from fact_magics.core.files import InputFiles
     from fact_magics.core.loaded import LoadedTool
+    from fact_magics.core.masking import MaskedSandbox
     from fact_magics.core.plan import Plan
     from fact_magics.core.recording import Recorder
     from fact_magics.logs import Log
-    from fact_magics.sandbox import Sandbox
     from fact_magics.sandbox.outcome import Outcome
 
 # How many calls on one event loop may begin before one has ended. A commit that includes the rows of several
@@ -71,7 +71,7 @@ class Runner:
         self,
         answers: AnswerCache,
         recorder: Recorder,
-        sandbox: Sandbox,
+        sandbox: MaskedSandbox,
         files: InputFiles,
         log: Log,
         emit: Listener,

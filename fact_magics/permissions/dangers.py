@@ -82,7 +82,7 @@ def _doubt(permission: Permission, protected: Protected) -> str:
     if permission.kind == "net":
         return endpoint_doubt(*permission.endpoint)
     if permission.kind == "env":
-        return _variable_doubt(permission.target)
+        return variable_doubt(permission.target)
     path = Path(permission.target)
     if permission.kind == "write" and (reason := places.executed(path, protected.directory)):
         return reason
@@ -162,7 +162,8 @@ _SETTINGS = frozenset({"DATABASE_URL", "FACT_CACHE_URL", "CONNECTION_STRING"})
 _PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 
 
-def _variable_doubt(name: str) -> str:
+def variable_doubt(name: str) -> str:
+    """Return why a variable probably holds a secret; empty if it does not."""
     upper = name.upper()
     if upper in _PLAIN_NAMES:
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
@@ -112,6 +113,7 @@ class AnthropicProvider(RemoteProvider):
             self._client = anthropic.AsyncAnthropic(
                 api_key=self._key,
                 base_url=self._base_url,
+                default_headers=_withheld_headers(self._base_url),
                 timeout=timeout,
                 max_retries=0,
                 # A proxy can't reach this machine's loopback, and would receive the key. The SDK's default
@@ -167,6 +169,19 @@ class AnthropicProvider(RemoteProvider):
         if isinstance(error, httpx2.InvalidURL | httpx2.RequestError | ValueError):
             return service.not_understood()
         return service.failed(error, error)
+
+
+def _withheld_headers(url: str) -> Any:
+    """Return the headers that the SDK would take from the environment, marked as not to be sent to `url`.
+
+    They may hold a token for the endpoint that the environment names.
+    """
+    from anthropic import Omit
+
+    if url == (os.environ.get("ANTHROPIC_BASE_URL") or _PUBLIC_URL).strip():
+        return None
+    lines = os.environ.get("ANTHROPIC_CUSTOM_HEADERS", "").split("\n")
+    return {line.partition(":")[0].strip(): Omit() for line in lines if ":" in line}
 
 
 # The SDK's names for the token counts, mapped to ours.

@@ -241,11 +241,14 @@ def load_litellm() -> ModuleType:
     """Import LiteLLM, which takes seconds; keep it from printing and from using the network."""
     # Without these variables the import fetches a price list and loads a .env file.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
+    mode = os.environ.get("LITELLM_MODE", "PRODUCTION")
+    os.environ["LITELLM_MODE"] = "PRODUCTION"
     try:
         litellm = import_module("litellm")
     except ImportError as error:
         raise MissingExtra(f"LiteLLM is installed but can't be imported: {error}.", hint=_INSTALL) from None
+    finally:
+        os.environ["LITELLM_MODE"] = mode
     litellm.suppress_debug_info = True  # type: ignore[attr-defined]
     # LiteLLM's aiohttp sessions print a warning if they are still open when a loop ends; httpx clients don't.
     litellm.disable_aiohttp_transport = True  # type: ignore[attr-defined]

@@ -37,6 +37,7 @@ _SIGN_BY_THE_ENVIRONMENT = (
     "vertex_ai", "bedrock", "sagemaker", "amazon_", "aws_", "watsonx", "oci", "sap", "gigachat", "snowflake",
     "databricks", "github", "chatgpt", "gdc",
 )  # fmt: skip
+_AZURE_TOKEN = "AZURE_OPENAI_AD_TOKEN"  # noqa: S105 - the name of a variable
 # Local providers that LiteLLM calls with its own HTTP handler. It calls the others with OpenAI's client.
 _OWN_HANDLER = ("ollama_chat", "hosted_vllm")
 
@@ -87,6 +88,8 @@ class Route:
             None,
         )
         url = _endpoint(provider, settings, key) or (OLLAMA_URL if prefix == "OLLAMA" else "")
+        if provider.startswith("azure"):
+            _refuse_azure_token(provider, url)
         if key is None and (is_loopback(url) or (own is not None and url)):
             key = NO_KEY  # OpenAI's client needs a key, but servers on this machine rarely do
         if key is None:
@@ -172,6 +175,16 @@ def _endpoint(provider: str, settings: Mapping[str, SecretStr], key: str | None)
                 hint=f"Set both in one place, or remove {name}.",
             )
     return ""
+
+
+def _refuse_azure_token(provider: str, url: str) -> None:
+    # OpenAI's client prefers this token to any key that it is given.
+    is_from_environment = any(os.environ.get(name, "").strip() == url for name in endpoint_names(provider))
+    if os.environ.get(_AZURE_TOKEN) and url and not is_from_environment:
+        raise ProviderError(
+            f"{_AZURE_TOKEN} is set in the environment, and would be sent to an address from another source.",
+            hint=f"Remove {_AZURE_TOKEN} from the environment, or set the address there too.",
+        )
 
 
 def _check_no_key_needed(litellm: ModuleType, model: str, names: tuple[str, ...]) -> None:

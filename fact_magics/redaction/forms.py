@@ -34,22 +34,30 @@ _ESCAPE = re.compile(
     rf"|{_LEAD}[Ff][0-7](?:{_NEXT}){{3}}"
     rf"|{_LEAD}[0-7][0-9A-Fa-f]"
     r"|\\{1,16}(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[nrt\"'/])?"
-    r"|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|amp|quot|apos|lt|gt);"
+    r"|&(?:amp;){0,4}(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|amp|quot|apos|lt|gt);"
 )
 _PERCENT = re.compile(r"%(?:25)*")
+_AMPERSAND = re.compile(r"&(?:amp;)+(?=.)")
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
 # A line break inside a word, also with the marks of a continued Python string or of quoted text.
 _BEFORE_BREAK = r"[\"']?(?<![ \t])[ \t]{0,80}[\\+]?"
-_NEXT_LINE = r"\r?\n[ \t]{0,80}(?:[#>|*]{1,3}[ \t]{0,8})?"
-_BREAK = re.compile(rf"{_BEFORE_BREAK}(?:{_NEXT_LINE}){{1,3}}[\"']?")
+_LINE_ENDS = r"\r\n\x0b\x0c\x85\u2028\u2029"
+_NEXT_LINE = rf"(?:\r\n|[{_LINE_ENDS}])[ \t]{{0,80}}(?:[#>|*]{{1,3}}[ \t]{{0,8}})?"
+# What terminals don't show: a change of colour, which highlighters put into words, and marks without width.
+_UNSEEN_BEGIN = r"\x1b\xad\u200b-\u200d\u2060\ufeff"
+_UNSEEN = rf"\x1b\[[0-9;]{{0,20}}m|(?!\x1b)[{_UNSEEN_BEGIN}]"
+_BREAK = re.compile(rf"{_BEFORE_BREAK}(?:{_NEXT_LINE}){{1,3}}[\"']?|(?:{_UNSEEN}){{1,8}}")
 # An escape or a line break that is incomplete at the end of a text; the next text may complete it.
 _UNFINISHED_ESCAPE = re.compile(
     rf"(?:(?:{_LEAD}(?:[CcDd][0-9A-Fa-f]|[Ee][0-9A-Fa-f](?:{_NEXT})?|[Ff][0-7](?:{_NEXT}){{0,2}}))?"
     r"%(?:25){0,4}[0-9A-Fa-f]?"
     rf"|{_LEAD}(?:[CcDd][0-9A-Fa-f]|[Ee][0-9A-Fa-f](?:{_NEXT})?|[Ff][0-7](?:{_NEXT}){{0,2}})"
-    r"|\\{1,16}(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?)?|&#?[0-9A-Za-z]{0,7})\Z"
+    r"|\\{1,16}(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?)?|&(?:amp;){0,4}#?[0-9A-Za-z]{0,7})\Z"
 )
-_UNFINISHED_BREAK = re.compile(rf"{_BEFORE_BREAK}(?:{_NEXT_LINE}){{0,3}}\r?[\"']?\Z")
+_UNFINISHED_BREAK = re.compile(
+    rf"(?:{_UNSEEN}){{0,8}}\x1b(?:\[[0-9;]{{0,20}})?\Z|(?:{_UNSEEN}){{1,8}}\Z"
+    rf"|{_BEFORE_BREAK}(?:{_NEXT_LINE}){{0,3}}[\"']?\Z"
+)
 _FROM_URL_SAFE = str.maketrans("-_", "+/")
 _TO_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
@@ -112,7 +120,7 @@ def _decoded(escape: str) -> str:
     if escape[0] == "%":
         return unquote(_PERCENT.sub("%", escape), errors="replace")
     if escape[0] == "&":
-        return unescape(escape)
+        return unescape(_AMPERSAND.sub("&", escape))
     code = escape.lstrip("\\")
     if not code:
         return "\\"
@@ -136,9 +144,13 @@ class Forms:
                 alone |= {secret, _plain(secret)}
                 continue
             plain |= {secret, _plain(secret), _BREAK.sub("", _plain(secret))}
-            # `_ESCAPE` takes a backslash of the secret as part of an escape that follows the backslash.
-            plain |= {form[1:-1] for form in (json.dumps(secret), repr(secret))}
             data = secret.encode("utf-8", "surrogatepass")
+            # `_ESCAPE` takes a backslash of the secret as part of an escape that follows the backslash.
+            plain |= {form[1:-1] for form in (json.dumps(secret), repr(secret), repr(data)[1:])}
+            # As the repr of bytes decodes, and with the spaces of a query.
+            plain |= {data.decode("latin-1"), secret.replace(" ", "+")}
+            if len(secret) >= SHORTEST_WRAPPED:
+                plain |= {secret.upper(), secret.lower(), secret.swapcase()}
             encoded |= set(_base64_forms(data))
             hexadecimal |= {data.hex(), data.hex(":"), data.hex(" ")}
         # A pattern for each character. The first is literal, because `re` then skips most of a text quickly.
@@ -160,7 +172,7 @@ class Forms:
         self._wrapped = _any(wrapped) if wrapped else None
         # The possible beginnings of a secret: an escape; the first three characters of a form; or one or two
         # characters of a form before an escape, a line break or the end of the text.
-        end = rf"(?:{_BEFORE_BREAK}(?:[\r\n]|\Z)|[%&\\])"
+        end = rf"(?:{_BEFORE_BREAK}(?:[{_LINE_ENDS}]|\Z)|[%&\\{_UNSEEN_BEGIN}])"
         beginnings = [[*pattern[:size], end] for pattern in patterns for size in (1, 2)]
         beginnings += [pattern[:3] for pattern in patterns]
         self._start = _any([[r"%(?:[0-9A-Fa-f]|\Z)"], [r"\\"], [r"&(?:[#a-z]|\Z)"], *beginnings])

@@ -105,6 +105,10 @@ class Redactor:
         """Whether any value is registered."""
         return bool(self._secrets)
 
+    def holds(self, text: str) -> bool:
+        """Tell quickly whether a text contains a registered value as it is, in no other form."""
+        return any(secret in text for secret in tuple(self._secrets))
+
     @property
     def forms(self) -> Forms:
         """The registered values in every form, prepared for the search."""

@@ -91,7 +91,8 @@ def _next_use(connection: sqlite3.Connection) -> str:
         try:
             return utc_text(max(now, datetime.fromisoformat(latest) + timedelta(milliseconds=1)))
         except UNREADABLE:
-            connection.execute("DELETE FROM cache WHERE used_at = ?", (latest,))
+            # Not by its value: text that is not UTF-8 was read as bytes, and SQLite finds these unequal.
+            connection.execute("DELETE FROM cache WHERE used_at = (SELECT max(used_at) FROM cache)")
     return utc_text(now)
 
 
@@ -114,15 +115,15 @@ def _put(connection: sqlite3.Connection, entry: CacheEntry) -> None:
 def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> None:
     # Expired answers are never served. Removing a few of them with each new answer keeps their number small.
     expired = (
-        "SELECT key FROM cache WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?"
+        "SELECT rowid FROM cache WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?"
     )
-    for (key,) in connection.execute(expired, (now, _SWEPT_AT_ONCE)).fetchall():
-        _delete(connection, key)
+    gone = "DELETE FROM cache WHERE rowid = ?"
+    connection.executemany(gone, connection.execute(expired, (now, _SWEPT_AT_ONCE)).fetchall())
     excess = _total(connection, max_bytes) - max_bytes
-    oldest = "SELECT key, size FROM cache ORDER BY used_at LIMIT 1"
+    oldest = "SELECT rowid, size FROM cache ORDER BY used_at LIMIT 1"
     while excess > 0 and (found := connection.execute(oldest).fetchone()):
-        key, size = found
-        _delete(connection, key)
+        row, size = found
+        connection.execute(gone, (row,))
         excess -= size if type(size) is int else 0
 
 

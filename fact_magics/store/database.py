@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shlex
 import sqlite3
 import stat
 import time
@@ -37,12 +38,14 @@ _MIGRATION_SECONDS = 600.0
 _SMALLEST_PAGE = 512
 _WAL_KEPT_BYTES = 32 * 1024 * 1024
 _SIDE_FILES = ("-wal", "-shm", "-journal")
+# The end of a journal that belongs to a transaction over several files, and names the file that lists them.
+_SEVERAL_FILES = bytes.fromhex("d9d505f920a163d7")
 # On POSIX systems, SQLite opens no longer path: the names of its side files must fit into 512 bytes.
 _LONGEST_PATH = 504
 _LONGEST_SHOWN = 200
 
 _ELSEWHERE = "Point FACT_HOME or DATABASE_URL at a place that you can write."
-_OWN_PLACE = "Point FACT_HOME or DATABASE_URL at a directory of your own."
+_REMOVE = "Remove that file, unless another program needs it."
 _ANOTHER = "Name another file in DATABASE_URL."
 _FOREIGN = ("belongs to another program.", _ANOTHER)
 _UNKNOWN = f"If you don't know why, don't use this file. {_ANOTHER}"
@@ -181,7 +184,7 @@ def _refusal(path: Path, reason: str, hint: str) -> StoreError:
 def _explained(error: sqlite3.Error | OSError, path: Path) -> StoreError:
     if isinstance(error, sqlite3.Error):
         extended = _SQLITE_EXTENDED.get(getattr(error, "sqlite_errorcode", 0))
-        return _refusal(path, *(extended or _SQLITE.get(_code(error), (f"refused: {error}.", ""))))
+        return _refusal(path, *(extended or _SQLITE.get(_code(error), (f"refused: {error}.", _SALVAGE))))
     unknown = (error.strerror or type(error).__name__, _ELSEWHERE)
     reason, hint = _SYSTEM.get(error.errno or 0, unknown)
     return _refusal(path, f"can't be opened: {reason}.", hint)
@@ -195,13 +198,17 @@ def _code(error: sqlite3.Error) -> int:
 def _refuse_exposed(path: Path) -> None:
     """Refuse a database that other users own or can change, also through its directory or its side files."""
     real = path.resolve()
-    side_files = (real.with_name(f"{real.name}{end}") for end in _SIDE_FILES)
+    side_files = [real.with_name(f"{real.name}{end}") for end in _SIDE_FILES]
+    for file in side_files:
+        with suppress(OSError):
+            if not stat.S_ISREG(file.lstat().st_mode):  # SQLite would wait for a pipe for ever
+                raise _refusal(path, f"is not used, because {file.name} is not a regular file.", _REMOVE)
     found = exposure(path.parent, path, real.parent, *side_files)
     if found is None:
         return
     subjects = {path: "it", path.parent: "its directory", real.parent: "its directory"}
     subject = subjects.get(found.path, found.path.name)
-    hint = f"Run: {found.remedy}" if found.remedy else _OWN_PLACE
+    hint = found.hint("FACT_HOME or DATABASE_URL")
     raise _refusal(path, f"is not used, because {subject} {found.reason}.", hint)
 
 
@@ -253,7 +260,12 @@ def _inspect(path: Path, migrations: Migrations) -> None:
         raise _refusal(path, *_SQLITE[sqlite3.SQLITE_NOTADB])
     real = path.resolve()
     with suppress(FileNotFoundError):
-        if real.with_name(f"{real.name}-journal").stat().st_size:
+        journal = real.with_name(f"{real.name}-journal")
+        if length := journal.stat().st_size:
+            with journal.open("rb") as file:
+                file.seek(max(0, length - len(_SEVERAL_FILES)))
+                if file.read() == _SEVERAL_FILES:  # SQLite would delete the file that the journal names
+                    raise _refusal(path, f"is not used, because {journal.name} names another file.", _REMOVE)
             return  # the file holds half a transaction; `_prepare` waits or undoes it, then checks the file
     with closing(read_only(path, _BUSY_TIMEOUT_MS / 1000)) as connection:
         judge = partial(_judge, path=path, migrations=migrations)
@@ -275,11 +287,15 @@ def _judge(connection: sqlite3.Connection, path: Path, migrations: Migrations) -
             f"was written by a newer fact_magics (schema version {version}; at most {newest} can be read).",
             "Upgrade with `pip install -U fact_magics`, or point FACT_HOME at another directory.",
         )
-    if not application:
-        if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+    if not application or version < 0:
+        if version or connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
             raise _refusal(path, *_FOREIGN)
-    elif found := fault(connection, migrations[:version]):
-        raise _refusal(path, f"{found}.", _UNKNOWN)
+    elif found := fault(connection, migrations, version):
+        shell = f"sqlite3 {shlex.quote(str(path))} {shlex.quote(found.removal)}"
+        hint = (
+            f"If it is not yours, don't use this file; if it is, run: {shell}" if found.removal else _UNKNOWN
+        )
+        raise _refusal(path, f"{found.text}.", hint)
     return version
 
 

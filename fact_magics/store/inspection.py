@@ -31,22 +31,38 @@ class _Object(NamedTuple):
     sql: str | None
 
 
-def fault(connection: sqlite3.Connection, migrations: Migrations) -> str | None:
-    """Describe the first difference between a database and what `migrations` create; None if there is none.
+class Fault(NamedTuple):
+    """A difference between a database and what the migrations create.
+
+    Attributes
+    ----------
+    text : str
+        The end of a sentence about the file: ``contains the view 'x', which fact_magics did not make``.
+    removal : str
+        A statement that removes what was added; empty if there is none.
+    """
+
+    text: str
+    removal: str = ""
+
+
+def fault(connection: sqlite3.Connection, migrations: Migrations, version: int) -> Fault | None:
+    """Describe the first difference between a database and what its migrations create; None if there is none.
 
     Parameters
     ----------
     connection : sqlite3.Connection
         A connection to the database, whose statements should have a time limit.
     migrations : tuple of tuples of str
-        The migrations that were applied to the database, according to its version.
+        All migrations.
+    version : int
+        The number of migrations that were applied to the database.
 
     Returns
     -------
-    str or None
-        The end of a sentence about the file: ``contains the view 'x', which fact_magics did not make``.
+    Fault or None
     """
-    expected = _created(migrations)
+    expected = _created(migrations[:version])
     found = _objects(connection)
     others = found - expected
     other_tables = {each.name for each in others if _is_harmless_table(each)}
@@ -55,15 +71,20 @@ def fault(connection: sqlite3.Connection, migrations: Migrations) -> str | None:
         others, key=lambda other: (other.kind not in _ACTIVE, other.kind == "index", other.name)
     ):
         if any((known.kind, known.name) == (each.kind, each.name) for known in expected):
-            return f"has a changed {_shown(each.kind, each.name)}"
+            return Fault(f"has a changed {_shown(each.kind, each.name)}")
         if each.name not in other_tables and not (each.kind == "index" and each.table in other_tables):
-            return f"contains the {_shown(each.kind, each.name)}, which fact_magics did not make"
+            text = f"contains the {_shown(each.kind, each.name)}, which fact_magics did not make"
+            # Another name could break out of the command that contains the statement.
+            is_plain = all(word.isidentifier() and word.isascii() for word in (each.kind, each.name))
+            is_ours = any(known.name == each.name for known in _created(migrations))
+            removal = f"DROP {each.kind.upper()} {each.name}" if is_plain and not is_ours else ""
+            return Fault(text, removal)
     if missing:
-        return f"lacks the {_shown(*min(missing))}"
+        return Fault(f"lacks the {_shown(*min(missing))}")
     pages, places = connection.execute(
         "SELECT count(*), count(DISTINCT rootpage) FROM sqlite_master WHERE rootpage > 0"
     ).fetchone()
-    return None if pages == places else "has two tables or indexes that begin at the same page"
+    return None if pages == places else Fault("has two tables or indexes that begin at the same page")
 
 
 def _is_harmless_table(each: _Object) -> bool:

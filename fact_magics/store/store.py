@@ -27,8 +27,15 @@ class Store:
     returns, its data is committed. If its caller is cancelled, the data is still committed.
     """
 
-    def __init__(self, database: Database, *, cache_max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        cache_max_bytes: int = DEFAULT_MAX_BYTES,
+        masked: Callable[[ExecutionRow], ExecutionRow] = lambda row: row,
+    ) -> None:
         self._database = database
+        self._masked = masked
         self.path = database.path
         self.sessions = Sessions(database)
         self.tools = Tools(database)
@@ -36,10 +43,17 @@ class Store:
         self.cache = Cache(database, cache_max_bytes)
 
     @classmethod
-    async def open(cls, path: Path, *, cache_max_bytes: int = DEFAULT_MAX_BYTES) -> Self:
+    async def open(
+        cls,
+        path: Path,
+        *,
+        cache_max_bytes: int = DEFAULT_MAX_BYTES,
+        masked: Callable[[ExecutionRow], ExecutionRow] = lambda row: row,
+    ) -> Self:
         """Open a database, create it if necessary, and bring its tables up to date.
 
-        Stored answers take at most `cache_max_bytes` in total.
+        Stored answers take at most `cache_max_bytes` in total. `masked` removes keys from a row before it is
+        stored; an answer that holds a key is not stored.
 
         Raises
         ------
@@ -47,7 +61,7 @@ class Store:
             The file can't be opened, is not a database, belongs to another program, is damaged, or comes from
             a newer version of fact_magics. The file is not changed.
         """
-        return cls(await Database.open(path), cache_max_bytes=cache_max_bytes)
+        return cls(await Database.open(path), cache_max_bytes=cache_max_bytes, masked=masked)
 
     async def aclose(self) -> None:
         """Close the file when all earlier calls are done; closing twice is not an error."""
@@ -84,11 +98,18 @@ class Store:
         generations: Sequence[GenerationRow],
         cache_entries: Sequence[CacheEntry],
     ) -> Callable[[sqlite3.Connection], None]:
+        rows = [self._masked(row) for row in executions]
+        unfit = {
+            row.cache_key
+            for row, masked in zip(executions, rows, strict=True)
+            if (row.output_data, row.printed) != (masked.output_data, masked.printed)
+        }
+        cache_entries = [entry for entry in cache_entries if entry.key not in unfit]
         keep_answers = self.cache.keeping(cache_entries, [row.cache_key for row in executions if row.cached])
 
         def work(connection: sqlite3.Connection) -> None:
             add_generations(connection, generations)
-            add_runs(connection, executions)
+            add_runs(connection, rows)
             keep_answers(connection)
 
         return work

@@ -133,7 +133,7 @@ def test_keys_never_show(tmp_path, show):
 
 @pytest.mark.parametrize(
     ("environment", "name"),
-    [({"LOG_LEVEL": "loud"}, "LOG_LEVEL"), ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL")],
+    [({"FACT_HOME": "~nobody-here"}, "FACT_HOME"), ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL")],
 )
 def test_a_value_that_can_t_be_used_is_one_line_with_its_name_and_source(tmp_path, environment, name):
     with pytest.raises(SettingsError) as caught:

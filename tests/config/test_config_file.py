@@ -458,6 +458,33 @@ class TestAsking:
         assert not asked.carries(KEY)
         assert KEY not in json.dumps(dict(asked.headers)) + json.dumps(dict(asked.body))
 
+    @pytest.mark.parametrize("is_theirs", [True, False])
+    async def test_headers_of_the_environment_go_only_to_the_endpoint_of_the_environment(
+        self, tmp_path, server, honest, monkeypatch, is_theirs
+    ):
+        """Anthropic's SDK would add them to each request."""
+        environment = honest.environment() | {"ANTHROPIC_CUSTOM_HEADERS": f"X-Gateway: {KEY}\nX-Team: red"}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        if is_theirs:
+            write(tmp_path, f"mine model: claude-haiku-5-5, api_base: '{server.url}'", trusted=True)
+        asked_server = server if is_theirs else honest
+        asked_server.writes(self.SOURCE)
+        await self.generate(read(tmp_path, environment), "mine" if is_theirs else "claude-haiku-5-5")
+        (asked,) = asked_server.requests
+        assert [asked.headers.get(name) for name in ("x-gateway", "x-team")] == (
+            [None, None] if is_theirs else [KEY, "red"]
+        )
+
+    async def test_azures_token_is_sent_only_to_the_address_of_the_environment(
+        self, tmp_path, monkeypatch, server
+    ):
+        monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", KEY)
+        write(tmp_path, f"mine model: azure/gpt-5, api_key: x, api_base: '{server.url}'", trusted=True)
+        with pytest.raises(ProviderError, match="AZURE_OPENAI_AD_TOKEN is set in the environment, and would"):
+            await self.generate(read(tmp_path))
+        assert server.requests == ()
+
     @pytest.mark.parametrize("model", ["vertex_ai/gemini-3", "bedrock/some.model", "sagemaker/x"])
     async def test_an_endpoint_is_not_signed_in_to_by_the_account_of_the_machine(self, tmp_path, model):
         write(tmp_path, f"mine model: {model}, api_key: x, api_base: 'http://127.0.0.1:9'", trusted=True)

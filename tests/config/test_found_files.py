@@ -187,6 +187,19 @@ class TestWhereNoKeyIsSet:
         trust(file, found.trust_home)
         assert read(clone).model
 
+    @pytest.mark.parametrize("name", [".env", "config.yaml"])
+    def test_a_link_to_a_file_that_others_can_replace_waits(self, clone, name):
+        write = write_env if name == ".env" else write_models
+        file = write(clone, "FACT_MODEL=a/b" if name == ".env" else "theirs model: openai/gpt-5")
+        shared = clone.parent / "shared"
+        shared.mkdir()
+        file.symlink_to(file.rename(shared / "settings"))
+        assert read(clone).model
+        shared.chmod(0o777)
+        found = read(clone)
+        assert found.model is None
+        assert "because its directory can be changed by other users: %fact trust" in found.notes[0]
+
     @as_root
     @pytest.mark.parametrize("theirs", [".env", "."])
     def test_a_file_of_another_user_waits(self, clone, theirs):
@@ -218,8 +231,18 @@ class TestBadValues:
         assert (found.home, found.database_path) == (default, default / "fact_magics.db")
         (note,) = found.notes
         assert note.startswith(f"{name} from {file} is not used: ")
-        with pytest.raises(SettingsError, match=f"{name} from the environment can't be used: "):
-            load_settings({}, clone, {name: value})
+        if name != "LOG_LEVEL":
+            with pytest.raises(SettingsError, match=f"{name} from the environment can't be used: "):
+                load_settings({}, clone, {name: value})
+
+    @pytest.mark.parametrize("level", ["TRACE", "10", "notset", "é", "a\nb"])
+    def test_a_log_level_that_another_program_has_put_into_the_environment_is_a_note(self, clone, level):
+        found = read(clone, {"LOG_LEVEL": level})
+        assert found.log_level == "info"
+        (note,) = found.notes
+        assert note.startswith("LOG_LEVEL from the environment is not used: Input should be 'debug', ")
+        with pytest.raises(SettingsError, match="LOG_LEVEL from %config can't be used: "):
+            read(clone, log_level=level)
 
     def test_a_line_that_is_no_assignment_is_a_note_and_the_others_count(self, clone, capsys, caplog):
         file = write_env(clone, "OTHER=1", "", "my notes: call back", "FACT_MODEL=fine", "MORE LINES")

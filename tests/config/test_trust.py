@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,6 +73,58 @@ class TestTheList:
         trust(file, home)
         assert target.read_text() == "{}"
         assert not (home / "trusted.json").is_symlink()
+        assert is_trusted(file, home, b"A=1\n")
+
+    def test_files_that_several_processes_trust_at_once_are_all_trusted(
+        self, tmp_path: Path, home: Path
+    ) -> None:
+        script = """
+import sys
+from pathlib import Path
+from fact_magics.config.trust import trust
+folder, home = map(Path, sys.argv[1:])
+print("ready", flush=True)
+input()
+for number in range(20):
+    file = folder / f"{number}.env"
+    file.write_text("A=1")
+    trust(file, home)
+"""
+        folders = [tmp_path / name for name in "abcd"]
+        for folder in folders:
+            folder.mkdir()
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", script, str(folder), str(home)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for folder in folders
+        ]
+        for process in started:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        for process in started:
+            process.communicate()
+            assert process.returncode == 0
+        files = [folder / f"{number}.env" for folder in folders for number in range(20)]
+        assert [file for file in files if not is_trusted(file, home, b"A=1")] == []
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, '{"a": 1}', "\0"])
+    def test_a_list_that_can_t_be_read_trusts_nothing_and_is_replaced(
+        self, tmp_path: Path, home: Path, text: str
+    ) -> None:
+        file = tmp_path / ".env"
+        file.write_text("A=1\n")
+        home.mkdir()
+        (home / "trusted.json").write_text(text)
+        assert not is_trusted(file, home, b"A=1\n")
+        trust(file, home)
         assert is_trusted(file, home, b"A=1\n")
 
     @pytest.mark.parametrize("exposed", [".", "trusted.json"])

@@ -290,6 +290,27 @@ class TestLeaving:
         assert len(server.requests) == 5
 
 
+def test_no_env_file_of_the_directory_is_loaded_whatever_litellms_mode(tmp_path):
+    """Its proxies and endpoints would count as the user's own. In a kernel, LiteLLM looks there."""
+    (tmp_path / ".env").write_text("HTTPS_PROXY=http://evil.example\nOPENAI_BASE_URL=http://evil.example\n")
+    script = """
+import os
+from fact_magics.providers.litellm import load_litellm
+before = dict(os.environ)
+load_litellm()
+print({name: value for name, value in os.environ.items() if before.get(name) != value})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "LITELLM_MODE": "DEV", "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "{}\n"
+
+
 class TestNames:
     async def test_an_answer_is_named_as_a_cell_would_name_the_model(self, server, provider, ask):
         """The recorded name includes the provider, so it can be given to a cell."""

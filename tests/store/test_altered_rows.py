@@ -221,6 +221,7 @@ async def test_an_answer_that_does_not_fit_is_missing_and_its_row_is_deleted(
     [
         "UPDATE cache SET used_at = 'zzz' WHERE key = 'first'",
         "UPDATE cache SET used_at = X'00' WHERE key = 'first'",
+        "UPDATE cache SET used_at = CAST(X'ff' AS TEXT) WHERE key = 'first'",
         "UPDATE cache SET used_at = '9999-12-31T23:59:59.999Z' WHERE key = 'first'",
         "UPDATE cache SET size = 'large' WHERE key = 'first'",
         "UPDATE cache SET size = 9e999 WHERE key = 'first'",
@@ -241,6 +242,32 @@ async def test_answers_are_kept_whatever_the_order_of_use_and_the_sizes_say(
     assert await filled.cache.get("second") is not None
     await filled.cache.forget("first")
     assert await filled.cache.get("first") is None
+
+
+async def test_answers_whose_key_is_not_text_are_removed_to_make_room(
+    path: Path, candidate: Callable[..., Candidate]
+) -> None:
+    async with await Store.open(path, cache_max_bytes=100_000) as store:
+        made = await store.tools.accept(candidate())
+        tool = made.metadata.id
+        await store.commit(cache_entries=[CacheEntry(key="first", tool_id=tool, result=b"1")])
+        alter(path, "UPDATE cache SET key =", NOT_UTF_8, ", size = 'large'")
+        for key in ("second", "third"):
+            large = CacheEntry(key=key, tool_id=tool, result=bytes(60_000))
+            await store.commit(cache_entries=[large])
+        kept = await store._database.read(lambda it: it.execute("SELECT key FROM cache").fetchall())
+        assert kept == [("third",)]
+
+
+async def test_an_expired_answer_whose_key_is_not_text_is_removed(
+    store: Store, candidate: Callable[..., Candidate]
+) -> None:
+    tool = (await store.tools.accept(candidate())).metadata.id
+    await store.commit(cache_entries=[CacheEntry(key="first", tool_id=tool, result=b"1")])
+    alter(store.path, "UPDATE cache SET expires_at = '2026-01-01', key =", NOT_UTF_8)
+    await store.commit(cache_entries=[CacheEntry(key="second", tool_id=tool, result=b"2")])
+    kept = await store._database.read(lambda it: it.execute("SELECT key FROM cache").fetchall())
+    assert kept == [("second",)]
 
 
 async def test_a_list_is_filled_up_with_the_rows_after_those_left_out(store: Store) -> None:

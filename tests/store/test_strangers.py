@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sqlite3
+import struct
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -103,6 +106,81 @@ async def test_a_schema_that_is_not_ours_is_refused_in_one_line_and_the_file_sta
     assert "\n" not in str(refused.value)
     assert "\x1b" not in str(refused.value)
     assert {file.name: file.read_bytes() for file in shared.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize("what", ["a view", "a trigger", "a virtual table", "an index that forbids rows"])
+async def test_whoever_made_an_object_is_told_how_to_drop_it(shared: Path, what: str) -> None:
+    prepare(shared, REFUSED[what])  # type: ignore[arg-type]
+    with pytest.raises(StoreError) as refused:
+        await Store.open(shared)
+    command, file, statement = shlex.split(refused.value.hint.partition("if it is, run: ")[2])
+    assert (command, file) == ("sqlite3", str(shared))
+    prepare(shared, [statement])
+    async with await Store.open(shared) as store:
+        assert [row.id for row in await store.history.runs()] == ["ab"]
+
+
+@pytest.mark.parametrize("version", [-1, 0, 2])
+async def test_nobody_is_told_to_drop_an_object_of_ours(shared: Path, version: int) -> None:
+    prepare(shared, [f"PRAGMA user_version = {version}"])
+    with pytest.raises(StoreError) as refused:
+        await Store.open(shared)
+    assert "run:" not in refused.value.hint
+
+
+async def test_an_empty_file_with_a_version_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    prepare(path, [f"PRAGMA user_version = {len(MIGRATIONS)}"])
+    with pytest.raises(StoreError, match="belongs to another program"):
+        await Store.open(path)
+
+
+async def test_a_journal_can_not_make_sqlite_delete_the_file_that_it_names(
+    shared: Path, tmp_path: Path
+) -> None:
+    prepare(shared, [])
+    named = tmp_path / "precious"
+    named.write_text("precious")
+    magic, name = bytes.fromhex("d9d505f920a163d7"), os.fsencode(named)
+    pages = shared.stat().st_size // 4096
+    header = (magic + struct.pack(">5I", 0, 1, pages, 512, 4096)).ljust(512, b"\0")
+    end = struct.pack(">2I", len(name), sum(name)) + magic
+    journal = shared.with_name(f"{shared.name}-journal")
+    journal.write_bytes(header + struct.pack(">I", 0x40000000 // 4096 + 1) + name + end)
+    before = {file.name: file.read_bytes() for file in shared.parent.iterdir()}
+    with pytest.raises(StoreError, match=r"because facts\.db-journal names another file"):
+        await Store.open(shared)
+    assert {file.name: file.read_bytes() for file in shared.parent.iterdir()} == before
+    with closing(sqlite3.connect(shared)) as connection:
+        connection.execute("SELECT * FROM tools").fetchall()
+    assert not named.exists()  # so the journal would have done it
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("kind", ["pipe", "directory", "link", "link to nothing"])
+async def test_a_side_file_that_is_not_a_file_is_refused_and_not_waited_for(
+    shared: Path, tmp_path: Path, end: str, kind: str
+) -> None:
+    prepare(shared, [])
+    side, other = shared.with_name(f"{shared.name}{end}"), tmp_path / "other"
+    if kind == "pipe":
+        os.mkfifo(side)
+    elif kind == "directory":
+        side.mkdir()
+    else:
+        side.symlink_to(other)
+    if kind == "link":
+        other.write_text("precious")
+    with pytest.raises(StoreError, match=f"because facts.db{end} is not a regular file"):
+        await Store.open(shared)
+    assert kind != "link" or other.read_text() == "precious"
+
+
+async def test_a_name_that_could_end_a_command_is_not_part_of_one(shared: Path) -> None:
+    prepare(shared, ["CREATE VIEW \"x'; touch y; '\" AS SELECT 1"])
+    with pytest.raises(StoreError) as refused:
+        await Store.open(shared)
+    assert "run:" not in refused.value.hint
 
 
 async def test_a_view_in_an_earlier_version_is_refused_before_the_migration(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,9 @@ def export(arguments: Arguments, desk: Desk) -> Answer:
     text = desk.ask(lambda core: core.export_tool(arguments.words["NAME"]))
     file = portable.read(text)
     path = desk.path(arguments.get("to") or f"{file.name}.fact.py")
-    if path.is_dir():
-        path /= f"{file.name}.fact.py"
+    with suppress(OSError):  # `write_file` reports a path that can't be one
+        if path.is_dir():
+            path /= f"{file.name}.fact.py"
     write_file(
         path,
         text,

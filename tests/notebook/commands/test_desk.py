@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fact_magics.errors import CellError, Interrupted
+from fact_magics.errors import CellError, FactError, Interrupted
 from fact_magics.notebook.commands import state
 from fact_magics.notebook.commands.desk import Desk
 
@@ -22,6 +22,13 @@ def test_what_can_t_be_a_path_is_one_line(fact, keep_tools):
         for text in ("~nobody-of-that-name/x", "a\0b", "\ud800"):
             with pytest.raises(CellError, match="is not a valid path"):
                 fact(f"{line} {text}")
+
+
+def test_a_path_that_is_too_long_is_one_line(fact, keep_tools):
+    keep_tools("twice")
+    for line in ("export twice --to", "import", "trust", "history --to"):
+        with pytest.raises(FactError, match="File name too long"):
+            fact(f"{line} {'x' * 300}")
 
 
 def test_paths_start_at_the_working_directory_of_the_moment(fact, keep_tools, folder, tmp_path, monkeypatch):

@@ -1,0 +1,86 @@
+"""Keep keys that tools are given out of the history, of what tools print, and of requests to models."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.permissions.dangers import variable_doubt
+from fact_magics.redaction import RedactedStream, secrets_in_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from fact_magics.redaction import Redactor
+    from fact_magics.sandbox import Sandbox
+    from fact_magics.sandbox.outcome import Call, Outcome
+    from fact_magics.store import ExecutionRow
+
+_TEXTS = ("input_data", "output_data", "error", "details", "printed")
+
+
+class MaskedSandbox:
+    """Runs calls in a sandbox, and masks the keys that their permissions grant in what comes back.
+
+    Parameters
+    ----------
+    redactor : Redactor
+        Registers each key that is granted.
+    results : bool
+        Whether to mask results too. During a proof they must be, because failures go back to the model.
+    """
+
+    def __init__(self, sandbox: Sandbox, redactor: Redactor, *, results: bool) -> None:
+        self._sandbox = sandbox
+        self._redactor = redactor
+        self._masks_results = results
+        self.check = sandbox.check
+
+    async def run(
+        self,
+        call: Call,
+        on_printed: Callable[[str], None] | None = None,
+        on_turn: Callable[[], None] | None = None,
+    ) -> Outcome:
+        """Run one call as `Sandbox.run` does."""
+        if not _register(call.permissions, self._redactor):
+            return await self._sandbox.run(call, on_printed=on_printed, on_turn=on_turn)
+        mask, stream = self._redactor.mask, RedactedStream(self._redactor)
+
+        def feed(piece: str) -> None:
+            if on_printed is not None and (known := stream.feed(piece)):
+                on_printed(known)
+
+        outcome = await self._sandbox.run(call, on_printed=feed, on_turn=on_turn)
+        if on_printed is not None and (known := stream.end()):
+            on_printed(known)
+        error, result = outcome.error, outcome.result
+        if error is not None:
+            error = replace(error, message=mask(error.message), traceback=mask(error.traceback))
+        if result is not None and self._masks_results:
+            result = mask(result.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        return replace(outcome, printed=mask(outcome.printed), error=error, result=result)
+
+
+def masked_row(row: ExecutionRow, redactor: Redactor) -> ExecutionRow:
+    """Mask the registered keys in a row, and those that its permissions grant.
+
+    A tool that was granted a key may have encoded it, so all forms are searched for. Other rows can only hold
+    a key that was passed as an argument; a quick search finds it as it is.
+    """
+    texts = {name: text for name in _TEXTS if (text := getattr(row, name))}
+    if not (_register(row.permissions, redactor) or any(map(redactor.holds, texts.values()))):
+        return row
+    changed: dict[str, Any] = {name: redactor.mask(text) for name, text in texts.items()}
+    return replace(row, **changed)
+
+
+def _register(permissions: Iterable[str], redactor: Redactor) -> bool:
+    """Register the keys and passwords that permissions grant; return whether there are any."""
+    names = [text.removeprefix("env:") for text in permissions if text.startswith("env:")]
+    values = [value for name in names if variable_doubt(name) and (value := os.environ.get(name))]
+    for value in values:
+        for secret in (value, value.strip(), *secrets_in_url(value)):
+            redactor.add(secret)
+    return bool(values)
