@@ -90,11 +90,12 @@ class Meter:
         shared = _resident(f"/proc/{self.root}")
         allowed = self.memory - buffers
         # Each process is read as soon as it is found, because it may end at once.
-        if sum(max(0, _resident(one.folder) - shared) for one in _family(self.root)) <= allowed:
+        if sum(_resident(one.folder) for one in _family(self.root)) - shared <= allowed:
             return False
         # The sum counts shared memory once per process. Exact numbers take longer, so they come second.
+        # `shared` is not subtracted for each process, because one may have changed, and so copied, all of it.
         with _paused(self.root) as (found, complete):
-            return not complete or sum(max(0, _proportional(one.folder) - shared) for one in found) > allowed
+            return not complete or sum(_proportional(one.folder) for one in found) - shared > allowed
 
     def _deleted(self, members: list[_Member], held: _Held) -> int:
         """Add up the sizes of deleted files that are still open, mapped, or on their way through a socket."""
