@@ -270,6 +270,7 @@ ATTACKS = [
     Attack("processes/trace", possible=TRACING),
     Attack("processes/take_descriptor", possible=TRACING),
     Attack("processes/list"),
+    Attack("processes/last_watchers", status=Status.OK),
     Attack("processes/program"),
     Attack("processes/user_namespace", possible=has_user_namespaces()),
     Attack("processes/other_calling_convention", status=Status.ERROR, possible=has_32_bit_calls()),
