@@ -308,6 +308,7 @@ ATTACKS = [
     Attack("disk/deleted", **DISK),
     Attack("disk/mapped", **DISK),
     Attack("disk/in_flight", **DISK),
+    Attack("disk/in_flight_within", **DISK),
     Attack("output/endless", **FLOOD),
     Attack("output/one_line", **FLOOD),
     Attack("output/by_descriptor", **FLOOD),
