@@ -50,6 +50,7 @@ class Meter:
     memory: int
     limits: Limits
     _rested: float = field(default=0.0, init=False)
+    _was_in_flight: bool = field(default=False, init=False)
 
     def exceeded(self) -> str | None:
         """Name a limit that the processes exceed (``threads`` or ``memory``), or None."""
@@ -74,7 +75,13 @@ class Meter:
             self._rested = time.monotonic() + _REST * (time.monotonic() - began)
         if size < self.limits.scratch_bytes:
             members = list(_family(self.root))
-            size += self._deleted(members, _Held(members))
+            held = _Held(members)
+            size += self._deleted(members, held)
+            # A descriptor on its way through a socket may be a socket that holds more. Ordinary programs
+            # receive it before the next measurement.
+            if held.in_flight and self._was_in_flight:
+                return "scratch"
+            self._was_in_flight = held.in_flight
         return "scratch" if size >= self.limits.scratch_bytes else None
 
     def has_forked(self) -> bool:
@@ -90,17 +97,18 @@ class Meter:
         shared = _resident(f"/proc/{self.root}")
         allowed = self.memory - buffers
         # Each process is read as soon as it is found, because it may end at once.
-        if sum(max(0, _resident(one.folder) - shared) for one in _family(self.root)) <= allowed:
+        if sum(_resident(one.folder) for one in _family(self.root)) - shared <= allowed:
             return False
         # The sum counts shared memory once per process. Exact numbers take longer, so they come second.
+        # `shared` is not subtracted for each process, because one may have changed, and so copied, all of it.
         with _paused(self.root) as (found, complete):
-            return not complete or sum(max(0, _proportional(one.folder) - shared) for one in found) > allowed
+            return not complete or sum(_proportional(one.folder) for one in found) - shared > allowed
 
     def _deleted(self, members: list[_Member], held: _Held) -> int:
-        """Add up the sizes of deleted files that are still open, mapped, or on their way through a socket."""
+        """Add up the sizes of deleted files that are still open or mapped."""
         known = {inode for _, inode in held.deleted}
         mapped = {inode for member in members for inode in self._mapped(member)} - known
-        return sum(held.deleted.values()) + (held.unseen + len(mapped)) * self.limits.file_bytes
+        return sum(held.deleted.values()) + len(mapped) * self.limits.file_bytes
 
     def _mapped(self, member: _Member) -> Iterator[int]:
         mark = os.fsencode(self.directory)
@@ -129,15 +137,15 @@ class _Held:
     ----------
     deleted : dict
         Bytes on disk of each deleted file, by device and inode.
-    unseen : int
-        The number of descriptors that are on their way through sockets.
+    in_flight : bool
+        Whether descriptors are on their way through sockets.
     hidden : bool
         Whether a process hides what it holds, as one does that runs a program that its user may not read.
     """
 
     def __init__(self, members: list[_Member]) -> None:
         self.deleted: dict[tuple[int, int], int] = {}
-        self.unseen = 0
+        self.in_flight = False
         self.hidden = False
         self._sockets: dict[int, str] = {}  # by inode, the file in `_INTERNET` that lists it
         self._pipes: set[int] = set()
@@ -162,7 +170,7 @@ class _Held:
         status = os.stat(path)  # noqa: PTH116 - hundreds of them
         if stat.S_ISSOCK(status.st_mode):
             self._sockets[status.st_ino] = ""
-            self.unseen += _in_flight(folder, descriptor)
+            self.in_flight = self.in_flight or _is_in_flight(folder, descriptor)
             protocol = os.getxattr(path, "system.sockprotoname").rstrip(b"\0")
             if protocol in _INTERNET:
                 self._sockets[status.st_ino], self._folder = _INTERNET[protocol], folder
@@ -274,12 +282,12 @@ def _queued(folder: str, lists: set[str]) -> dict[int, int]:
     return found
 
 
-def _in_flight(folder: str, descriptor: str) -> int:
-    """Count the descriptors that were sent through a socket and not received yet."""
-    for line in _read(f"{folder}/fdinfo/{descriptor}").splitlines():
-        if line.startswith(b"scm_fds:"):
-            return int(line.split()[1])
-    return 0
+def _is_in_flight(folder: str, descriptor: str) -> bool:
+    """Tell whether descriptors were sent through a socket and not received yet."""
+    return any(
+        line.startswith(b"scm_fds:") and int(line.split()[1]) > 0
+        for line in _read(f"{folder}/fdinfo/{descriptor}").splitlines()
+    )
 
 
 def _entries(path: str) -> list[str]:

@@ -35,9 +35,9 @@ fork(1)
 
 
 @contextmanager
-def family(program: str, ready: int) -> Iterator[int]:
+def family(program: str, ready: int, before: str = "") -> Iterator[int]:
     """Start processes, wait until so many of them are ready, and end them."""
-    code = FAMILY + dedent(program) + "\nos.write(1, b'.')\ntime.sleep(600)\n"
+    code = before + FAMILY + dedent(program) + "\nos.write(1, b'.')\ntime.sleep(600)\n"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True
     ) as running:
@@ -82,6 +82,20 @@ def test_memory_that_children_share_counts_once_and_they_go_on(meter):
         assert meter(root, 100).memory_exceeded() is None
         assert meter(root, 40).memory_exceeded() == "memory"
         assert states(root) == {"S"}
+
+
+def test_copies_of_memory_that_was_shared_with_the_first_process_count(meter):
+    inherited = "held = bytearray(b'x') * (60 << 20)\n"
+    with family("fork(3)", 5, inherited) as root:
+        assert meter(root, 40).memory_exceeded() is None
+    change = """
+    def change():
+        held[::4096] = b"y" * len(held[::4096])
+    fork(3, change)
+    """
+    with family(change, 5, inherited) as root:
+        assert meter(root, 100).memory_exceeded() == "memory"
+        assert meter(root, 300).memory_exceeded() is None
 
 
 @pytest.mark.parametrize(

@@ -53,18 +53,20 @@ UNSUPPORTED: _Numbers = {
     **_table("file_getattr 468 468    file_setattr 469 469"),
 }
 
-# Memory from memfd_create and memfd_secret counts against no limit until it is mapped.
+# Memory from memfd_create and memfd_secret counts against no limit until it is mapped. io_setup takes from a
+# number of requests that the whole machine shares.
 ABSENT = _table("""
     memfd_create 319 279    memfd_secret 447 447    modify_ldt 154 -       open_tree 428 428
     move_mount 429 429      fsopen 430 430          fsconfig 431 431       fsmount 432 432
     fspick 433 433          mount_setattr 442 442   statmount 457 457      listmount 458 458
-    open_tree_attr 467 467
+    open_tree_attr 467 467  io_setup 206 0
 """)
 
 # For each process that leaves its session or group, sandlock 0.9.0 keeps a pidfd in the notebook's process
 # until the sandbox ends. Sandlock also does not count fork(2), which no library uses, against the limit of
 # processes. A socket that listens without being bound listens on every interface. Watching a directory
-# reveals the names of its files, even if the directory can't be opened. Message queues outlive the call.
+# reveals the names of its files, even if the directory can't be opened, and a user may only have a few
+# watchers, which other programs need. Message queues outlive the call.
 # sync and syncfs write out the whole machine's unsaved data; fsync writes out one open file. splice, tee and
 # vmsplice let one byte in a pipe keep megabytes of memory that nothing else holds.
 FORBIDDEN = _table("""
@@ -73,6 +75,7 @@ FORBIDDEN = _table("""
     mq_unlink 241 181            syslog 103 116          kcmp 312 272               pidfd_getfd 438 438
     process_madvise 440 440      migrate_pages 256 238   move_pages 279 239         sync 162 81
     syncfs 306 267               splice 275 76           tee 276 77                 vmsplice 278 75
+    inotify_init 253 -           inotify_init1 294 26
 """)
 
 # These calls can act on any process of the same user, including the zygote and the notebook. The only allowed
