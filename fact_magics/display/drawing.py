@@ -14,7 +14,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fact_magics.display.bitmap import bitmap
-from fact_magics.display.shape import ANIMATIONS, HREFS, Element, enlarges, filter_cost, length
+from fact_magics.display.shape import (
+    ANIMATIONS,
+    HREFS,
+    Element,
+    enlarges,
+    filter_cost,
+    is_small_tile,
+    length,
+    runs_across,
+)
 from fact_magics.display.stylesheet import (
     ANIMATION,
     FILTER,
@@ -54,8 +63,11 @@ _PIXELS_PER_UNIT = 1_000
 _DASHES_PER_UNIT = 5
 _STEPS_PER_UNIT = 200
 # Filling a path of n numbers takes time that grows with the square of n, and so does drawing its outline.
-_FILLED, _OUTLINED = 25_000, 400_000
-_REFERRED = {"mask": LAYER, "pattern": 50, "filter": 100, "linearGradient": 30, "radialGradient": 30}
+# A line that runs to and fro across the drawing is much slower than one that runs from left to right.
+_FILLED, _OUTLINED, _SCRIBBLED = 25_000, 400_000, 13_000
+_REFERRED = {"mask": LAYER, "filter": 100, "linearGradient": 30, "radialGradient": 30}
+_MARKS = re.compile(r"[^\w\x00-\x7f]{50,}")
+_MOST_MARKS = 5_000
 _SLOW = "feTurbulence feConvolveMatrix feMorphology feDiffuseLighting feSpecularLighting feDisplacementMap"
 _SLOW_PRIMITIVES = frozenset(_SLOW.split())
 _NOT_TO_ANIMATE = ("href", "dasharray", "class", "style", "filter", "mask", "clip-path", "pathLength")
@@ -91,6 +103,7 @@ class Drawing:
         self._open: list[Element] = []
         self._is_animated = False
         self._animated_sides = 0.0
+        self._marks = 0
         self._filters: list[Element] = []
         self._refused = ""
         self.root_at = 0
@@ -135,6 +148,10 @@ class Drawing:
             element.pieces.append(content)
         elif element.tag not in _NOT_DRAWN:
             element.characters += len(content.strip())
+            if not content.isascii():
+                self._marks += sum(map(len, _MARKS.findall(content)))
+                if self._marks > _MOST_MARKS:  # a browser takes quadratic time for marks on one letter
+                    self._refused = "its text has too many accents on a letter"
 
     def instruction(self, target: str, _: str) -> None:
         """Refuse a stylesheet that is not in the document."""
@@ -231,7 +248,9 @@ class Drawing:
             if not element.outline:
                 continue
             element.points = count = len(numbers(element.outline))
-            element.cost += count * count / (_FILLED if element.look.is_filled or may_fill else _OUTLINED)
+            is_filled = element.look.is_filled or may_fill
+            per_unit = (_FILLED if is_filled else _OUTLINED) if runs_across(element.outline) else _SCRIBBLED
+            element.cost += count * count / per_unit
 
     def _apply(self, rules: list[Rule]) -> None:
         """Add the effects that stylesheets ask for, and the cost of matching their selectors."""
@@ -311,7 +330,7 @@ class Drawing:
                     element.cost
                     + element.look.each * shapes
                     + sum(
-                        times.get(reach, 1.0) * (totals[other] + _REFERRED.get(other.tag, 0))
+                        times.get(reach, 1.0) * (totals[other] + _referred(other))
                         for other, reach in drawn[element]
                     )
                 )
@@ -324,6 +343,13 @@ class Drawing:
                 if other not in totals:
                     waiting.append(other)
         return totals[self.root]
+
+
+def _referred(element: Element) -> float:
+    """Return what each use of an element costs in addition to its content."""
+    if element.tag == "pattern":
+        return 100 if is_small_tile(element.attributes) else 1_000
+    return _REFERRED.get(element.tag, 0)
 
 
 def _with_children(element: Element) -> float:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from fact_magics.display.stylesheet import Look, Reach, RefusedError, numbers
+from fact_magics.display.stylesheet import Look, Reach, RefusedError, numbers, pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 HREFS = ("href", "http://www.w3.org/1999/xlink href")
 """The attributes that hold an address, as the parser names them."""
@@ -21,6 +21,7 @@ _ELEMENT = 2
 _LINKS = frozenset({"a", "image", "script", *ANIMATIONS})
 _TARGET = re.compile(r"\s*#([\w.:-]+)\s*\Z")
 _SIDES = ("x", "y", "x1", "y1", "x2", "y2", "r", "rx", "ry", "width", "height")
+_TILE = 150
 _SOURCES = frozenset({"feFlood", "feTurbulence"})
 _MIXERS = frozenset({"feBlend", "feComposite", "feDisplacementMap"})
 _ENLARGED = re.compile("scale|matrix|zoom", re.IGNORECASE)
@@ -75,6 +76,21 @@ class Element:
                 if not found:
                     raise RefusedError("it refers to something outside the drawing")
                 yield found[1], Reach.COPY if self.tag == "use" else Reach.ONCE
+
+
+def runs_across(path: str) -> bool:
+    """Whether the points of a path are absolute, and run from side to side at most three times."""
+    across = numbers(path)[::2]
+    if re.search(r"[a-yAHV]", path) or not across:
+        return False
+    return sum(abs(a - b) for a, b in pairwise(across)) <= 3 * (max(across) - min(across))
+
+
+def is_small_tile(pattern: Mapping[str, str]) -> bool:
+    """Whether a pattern has a small tile, as hatches have, so that it is drawn quickly."""
+    sides = [pixels(pattern.get(name, "")) for name in ("width", "height")]
+    is_absolute = pattern.get("patternUnits") == "userSpaceOnUse" and "patternTransform" not in pattern
+    return is_absolute and all(1 <= side <= _TILE for side in sides)
 
 
 def enlarges(style: str) -> bool:

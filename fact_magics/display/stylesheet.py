@@ -46,13 +46,14 @@ _GEOMETRY = frozenset({"r", "rx", "ry", "width", "height", "d", "x", "y"})
 _WRITTEN = frozenset({"content", "quotes", "list-style", "list-style-type", "hyphenate-character"})
 _LONGEST_WRITTEN = 100
 _LONGEST_VARIABLE = 200
+_BROKEN = re.compile("dotted|dashed|double|groove|ridge|var")
 _IN_PARENTHESES = re.compile(r"\([^()]*\)")
 
 FILTER = 1_000
 """The cost of one filter on a shape."""
 
 LAYER = 150
-"""The cost of a mask, a blend mode or a shadow on a shape: a layer of its own."""
+"""The cost of a mask, a blend mode or a shadow on a shape: a layer of its own; also of a broken border."""
 
 FADING = 10
 """The cost of an element that is translucent as a whole."""
@@ -148,6 +149,8 @@ class Look:
             if "var(" in shown:
                 raise RefusedError("one of its filters is a variable")
             self.cost += FILTER * max(1, shown.count("("))
+        elif name.startswith(("border", "outline")):
+            self.cost += LAYER * bool(_BROKEN.search(shown))
         elif name == "text-shadow":
             self.each += LAYER * _layers(shown)
         elif "mask" in name or name in _LAYERED or (name == "clip-path" and not self.refers):

@@ -123,7 +123,8 @@ class Piece(NamedTuple):
 def fill_variables(text: str, namespace: Mapping[str, Any]) -> tuple[Piece, ...]:
     """Replace each ``{{name}}`` by the notebook variable of that name. Single braces are not changed.
 
-    The texts of the returned pieces, joined, are the filled text.
+    The texts of the returned pieces, joined, are the filled text. Lone surrogates, which no request can
+    carry, become visible escapes.
 
     A string is inserted unchanged, a DataFrame or Arrow table as its columns, types and first rows, and any
     other value as its repr. A text of more than 4000 characters is cut, and a note gives the number of
@@ -135,9 +136,9 @@ def fill_variables(text: str, namespace: Mapping[str, Any]) -> tuple[Piece, ...]
         before, opened, after = text.partition("{{")
         written, closed, rest = after.partition("}}")
         if not (opened and closed):
-            return (*pieces, Piece(text))
+            return (*pieces, Piece(_sendable(text)))
         name = normalised(written.strip())
-        pieces += [Piece(before), Piece(_shown(name, namespace), name)]
+        pieces += [Piece(_sendable(before)), Piece(_shown(name, namespace), name)]
         text = rest
 
 
@@ -223,13 +224,18 @@ def _cell(item: object) -> str:
 
 
 def _bounded(text: str, unit: str) -> str:
+    text = _sendable(text)
     if len(text) <= _VARIABLE_LIMIT:
         return text
     # This note is part of the request: if its words change, tools accepted for such requests are not found.
     # With the digest, a value that changed after the cut makes another request.
-    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    digest = blake2b(text.encode(), digest_size=6).hexdigest()
     cut = f"{len(text) - _VARIABLE_LIMIT} more {unit} were cut; digest of all: {digest}"
     return f"{text[:_VARIABLE_LIMIT]}… ({cut})"
+
+
+def _sendable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _described(error: Exception) -> str:

@@ -43,6 +43,7 @@ def embedded(kind, data):
 
 HUGE_GIF = b"GIF89a\xff\xff\xff\xff\x00\x00\x00;"
 UNSCALED = '<path vector-effect="non-scaling-stroke" stroke-dasharray="1" d="M0 0h9"/>'
+ACCENT = "\u0301"
 LONG = "M0 0" + "L600 400L0 0" * 30_000
 BOMBS = {
     "nested use": nested('<use href="#a{n}"/>'),
@@ -138,6 +139,15 @@ BOMBS = {
     "text in a variable": f"<style>svg{{--a:'{'word ' * 1_000}'}}</style>",
     "text before items": f"<style>li{{list-style:'{'word ' * 1_000}'}}</style>{html('<ul><li>a</li></ul>')}",
     "short text in a stylesheet": f"<style>b::before{{content:'{'a' * 90}'}}</style>{html('<b/>' * 5_000)}",
+    "a large tile": '<pattern id="p" width="500" height="300" patternUnits="userSpaceOnUse"/>'
+    + SHAPE.replace("/>", ' fill="url(#p)"/>') * 400,
+    "a tiny tile": '<pattern id="p" width=".001" height=".001"/>'
+    + SHAPE.replace("/>", ' fill="url(#p)"/>') * 400,
+    "a scribble": f'<path fill="none" d="{LONG[:400_000]}"/>',
+    "a scribble of relative lines": f'<path fill="none" d="M0 0{"l9 9l-9-9" * 20_000}"/>',
+    "marks on a letter": f"<text>a{ACCENT * 6_000}</text>",
+    "marks on a letter in parts": f"<text>a<tspan>{ACCENT * 60}</tspan></text>" * 100,
+    "broken borders": f"<style>b{{border:9px dotted red}}</style>{html('<b/>' * 3_000)}",
     "many shadows": f"<g style='box-shadow:{'0 0 9px red,' * 3_000}0 0'/>",
     "shadows that are inherited": f"<g style='text-shadow:0 0 9px red'>{'<text>a</text>' * 5_000}</g>",
     "a filter in a variable": "<style>svg{--a:blur(9px) blur(9px)}g{filter:var(--a)}</style><g/>",
@@ -288,6 +298,11 @@ def test_a_graph_of_five_hundred_nodes_is_shown():
         "<style>@keyframes a{to{opacity:0;width:9px}}rect{width:50px;rx:.5em;stroke-dasharray:4}</style>"
         + SHAPE * 9,
         '<g transform="translate(9)">' + UNSCALED + "</g>",
+        f'<path fill="none" d="M0 0{"".join(f"L{n / 100} {n % 9}" for n in range(60_000))}"/>',
+        '<pattern id="p" width="72" height="72" patternUnits="userSpaceOnUse"><path d="M0 0h9"/></pattern>'
+        + SHAPE.replace("/>", ' fill="url(#p)"/>') * 1_000,
+        f"<text>{f'cafe{ACCENT} ' * 9_000}</text>",
+        f"<style>b{{border:1px solid red;border-radius:9px}}</style>{html('<b/>' * 3_000)}",
         f"<style>text{{text-shadow:0 0 2px #fff}}</style>{'<text>a</text>' * 500}",
         f"<style>.a::before{{content:'→'}}</style>{html('a')}",
         '<filter id="f"><feGaussianBlur in="SourceAlpha" stdDeviation="2" result="b"/><feOffset dx="2"/>'

@@ -81,6 +81,12 @@ class TestVariables:
     def test_single_braces_are_left_alone(self):
         assert filled('{"a": 1} {b} }} {', {}) == '{"a": 1} {b} }} {'
 
+    def test_a_lone_surrogate_is_escaped_because_no_request_can_carry_it(self):
+        text = filled("\udfff{{a}}{{b}}\U0001f600", {"a": "\ud800", "b": "\ud800" * 5000})
+        assert text.startswith("\\udfff\\ud800\\ud800")
+        assert text.endswith("\U0001f600")
+        assert len(text.encode()) < 4_200
+
     def test_what_was_put_in_is_not_read_again(self):
         assert filled("{{a}}", {"a": "{{b}}"}) == "{{b}}"
 
