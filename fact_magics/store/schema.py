@@ -286,7 +286,7 @@ _TOTAL_OF_ANY_SIZES = (
 
 
 # A mark is the latest time of all rows up to its `seq`; `history` adds one after every 64th row. A query of
-# the rows since a time need not go back beyond the last mark with an earlier time. The times of the rows can't
+# the rows since a time need not go back beyond the last mark with an earlier time. The times of rows can't
 # tell where to end, because a clock may be set back between two rows.
 _MARKS = (
     "CREATE TABLE ROWS_reached (seq INTEGER PRIMARY KEY, reached_at TEXT NOT NULL)",
