@@ -24,7 +24,7 @@ async def half(tmp_path: Path) -> AsyncIterator[Tool]:
     environment = {"FACT_HOME": str(tmp_path / "home")}
     async with FactCore(load_settings({"isolation": "process"}, tmp_path, environment)) as core:
         metadata = ToolMetadata("1", "half", "1.0.0", "", "", (), (), "", "", False, False, "", "")
-        yield Tool(load(ToolVersion(metadata, SOURCE)), core._runner)
+        yield Tool(load(ToolVersion(metadata, SOURCE)), core._caller)
 
 
 @pytest.fixture

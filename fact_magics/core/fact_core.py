@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Self
 from fact_magics.config import Settings, load_settings
 from fact_magics.core.accepting import Acceptor
 from fact_magics.core.cache import AnswerCache, DatabaseTier
+from fact_magics.core.calls import Caller
 from fact_magics.core.files import InputFiles
 from fact_magics.core.generating import edit, generate
 from fact_magics.core.masking import MaskedSandbox, masked_row
 from fact_magics.core.recording import Recorder
 from fact_magics.core.running import Runner
 from fact_magics.core.toolbox import Toolbox
-from fact_magics.errors import FactError, InvalidInput, StoreError, UnknownName
+from fact_magics.errors import FactError, InvalidInput, StoreError
 from fact_magics.logs import open_log
 from fact_magics.permissions import Protected
 from fact_magics.sandbox import Sandbox
@@ -90,10 +91,9 @@ class FactCore:
                 self._store, self._recorder, proving, self._files, self.log, self.session_id
             )
             answers = AnswerCache(self._memory, [DatabaseTier(self._store, self._recorder)])
-            self._runner = Runner(
-                answers, self._recorder, running, self._files, self.log, self._emitter(None)
-            )
-            self._toolbox = Toolbox(self._store, self.session_id, self._runner)
+            self._runner = Runner(answers, self._recorder, running, self._files, self.log)
+            self._caller = Caller(self._runner, answers, self._recorder, self._emitter(None))
+            self._toolbox = Toolbox(self._store, self.session_id, self._caller)
             await self._store.sessions.start(self.session_id, **self._about)
             # If this system can't isolate tools, the first run raises the error.
             self._warming = asyncio.create_task(self._warm())
@@ -372,18 +372,9 @@ class FactCore:
         return await self._store.history.generations(**chosen)
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
-        """Find a run, or the attempts of a generation, by the beginning of its id.
-
-        If several begin like this, `UnknownName` is raised.
-        """
+        """Find a run, or the attempts of a generation, by id or an unambiguous beginning of the id."""
         await self.flush()
-        run = await self._store.history.find_run(row_id)
-        if run is not None and run.id == row_id:
-            return run
-        attempts = await self._store.history.attempts(row_id)
-        if run is not None and attempts:
-            raise UnknownName(f"A run and a generation begin with {row_id!r}.", hint="Write more of the id.")
-        return run or attempts or None
+        return await self._store.history.find(row_id)
 
     async def find_session(self, session_id: str) -> SessionRow | None:
         """Find a session by id or an unambiguous beginning of the id."""

@@ -12,8 +12,8 @@ from fact_magics.text import inert, quoted
 if TYPE_CHECKING:
     import inspect
 
+    from fact_magics.core.calls import Caller
     from fact_magics.core.loaded import LoadedTool
-    from fact_magics.core.running import Runner
     from fact_magics.tool import ToolMetadata, ToolVersion
 
 
@@ -34,9 +34,9 @@ class Tool:
     'some-title'
     """
 
-    def __init__(self, loaded: LoadedTool, runner: Runner) -> None:
+    def __init__(self, loaded: LoadedTool, caller: Caller) -> None:
         self._loaded = loaded
-        self._runner = runner
+        self._caller = caller
         self.__name__ = self.__qualname__ = loaded.metadata.name
         self.__module__ = "fact_magics.tools"
         doc = loaded.signature.doc or loaded.metadata.description
@@ -46,11 +46,11 @@ class Tool:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the tool and return its value; raises a `FactError` if it fails."""
-        return self._runner.call(self._loaded, args, kwargs)
+        return self._caller.call(self._loaded, args, kwargs)
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
         """Run the tool without blocking the event loop that awaits it."""
-        return await self._runner.acall(self._loaded, args, kwargs)
+        return await self._caller.acall(self._loaded, args, kwargs)
 
     @property
     def __signature__(self) -> inspect.Signature:

@@ -7,30 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.bridge import Job, Waiting, explain, refuse_fork
+from fact_magics.bridge import Job, Waiting, explain
 from fact_magics.core.cache import may_keep
-from fact_magics.core.echo import Echo
 from fact_magics.core.in_progress import LeadingRun, RunsInProgress
 from fact_magics.core.outputs import (
     cached_output,
     finished_output,
     invalid_output,
-    of_call,
-    read_answer,
-    value_of,
 )
 from fact_magics.core.plan import plan_run
-from fact_magics.errors import FactError, Interrupted, InvalidInput, StoreError
+from fact_magics.errors import FactError, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
 from fact_magics.permissions import granted, refuse_dangerous
 from fact_magics.store import CacheEntry
-from fact_magics.text import printable
 from fact_magics.tool import Status, ToolInput, ToolOutput
 
 if TYPE_CHECKING:
@@ -61,10 +55,12 @@ class Runner:
     A notebook's cell does these steps in two calls: `begin` on the cell's own thread, then `execute` on the
     core's loop. Changing threads first would take longer than an answer from memory.
 
-    Parameters
+    Attributes
     ----------
-    emit : callable
-        Called with the events of tools that are called as functions.
+    loop : asyncio.AbstractEventLoop
+        The core's loop.
+    process : int
+        The process that has the core's threads.
     """
 
     def __init__(
@@ -74,26 +70,24 @@ class Runner:
         sandbox: MaskedSandbox,
         files: InputFiles,
         log: Log,
-        emit: Listener,
     ) -> None:
         self._answers = answers
         self._recorder = recorder
         self._sandbox = sandbox
         self._files = files
         self._log = log
-        self._loop = asyncio.get_running_loop()
-        self._emit = emit
+        self.loop = asyncio.get_running_loop()
         self._in_progress = RunsInProgress()
         self._waiting = Waiting(_BEGUN)
         self._queued = 0  # runs that wait for the sandbox
         self._running: set[asyncio.Task[Any]] = set()
         self._jobs: set[Job[ToolOutput]] = set()
-        self._closed = False
-        self._process = os.getpid()
+        self.is_closed = False
+        self.process = os.getpid()
 
     async def aclose(self) -> None:
         """Stop and record the current runs, and refuse later calls to tools that outlive the core."""
-        self._closed = True
+        self.is_closed = True
         running = list(self._running)
         for task in running:
             task.cancel()
@@ -179,11 +173,11 @@ class Runner:
 
         with self._stopped_by_close():
             try:
-                found = await self._shared(planned, partial(self._lead, planned, emit), say_queued)
+                found = await self.shared(planned, partial(self.lead, planned, emit), say_queued)
             except asyncio.CancelledError as stopped:
                 with suppress(StoreError):
                     await self._recorder.flush()
-                explain(stopped, self._stopped(planned.tool))
+                explain(stopped, self.stopped(planned.tool))
                 raise
         if isinstance(found, ToolOutput):
             return found
@@ -199,7 +193,7 @@ class Runner:
         finally:
             self._running.discard(task)
 
-    async def _shared(
+    async def shared(
         self,
         planned: Plan,
         lead: Callable[[LeadingRun], Awaitable[ToolOutput]],
@@ -230,9 +224,9 @@ class Runner:
                 self._recorder.add_ended(planned, Status.INTERRUPTED, "interrupted", 0.0)
             raise
 
-    async def _lead(self, planned: Plan, emit: Listener, run: LeadingRun) -> ToolOutput:
+    async def lead(self, planned: Plan, emit: Listener, run: LeadingRun) -> ToolOutput:
         """Find the answer in a cache tier, or execute the tool; commit the run's row in any case."""
-        self._refuse_if_closed(planned.tool)  # the session may have ended while the call was on its way here
+        self.refuse_if_closed(planned.tool)  # the session may have ended while the call was on its way here
         run.entered = True
         try:
             with self._in_progress.lead(run), self._stopped_by_close():
@@ -340,117 +334,33 @@ class Runner:
             duration_ms=round(outcome.duration_ms, 2),
         )
 
-    # Tools called as functions, from any thread or event loop.
-
-    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a tool and return its value; blocks the calling thread."""
-        planned = self._bound(tool, args, kwargs)
-        entry = self._answers.recall(planned)
-        if entry is not None:
-            return self._value_of(planned, entry)
-        with suppress(RuntimeError):
-            if asyncio.get_running_loop() is self._loop:
-                raise FactError(
-                    f"{tool.metadata.name} can't be called here without await: "
-                    "the call would block the event loop that it needs.",
-                    hint=f"Write: await {tool.metadata.name}.acall(…)",
-                )
-        refuse_fork(self._process)
-        echo = Echo(self._emit)
-        with self._job(self.execute(planned, echo.put)) as job:
-            try:
-                return value_of(job.wait(echo.pump), tool.metadata.name)
-            except KeyboardInterrupt:
-                raise Interrupted(self._stopped(tool)) from None
-            except asyncio.CancelledError:
-                raise FactError(self._stopped(tool), hint=_import_again(tool)) from None
-
-    async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a tool and return its value; can be awaited on any event loop of asyncio."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise FactError(
-                f"{tool.metadata.name}.acall can only be awaited on an event loop of asyncio.",
-                hint=f"Elsewhere, call {tool.metadata.name}(…) in a thread: trio.to_thread.run_sync in trio.",
-            ) from None
-        if tool.takes_paths:  # reading files would block the loop
-            planned = await asyncio.to_thread(self._bound, tool, args, kwargs)
-        else:
-            planned = self._bound(tool, args, kwargs)
-        entry = self._answers.recall(planned)
-        if entry is not None:
-            return self._value_of(planned, entry)
-        refuse_fork(self._process)
-        echo = Echo(self._emit, loop)
-        try:
-            found = await self._shared(planned, partial(self._lead_anywhere, planned, echo))
-        except asyncio.CancelledError as stopped:
-            task = asyncio.current_task()
-            if self._closed and task is not None and not task.cancelling():
-                raise FactError(self._stopped(tool), hint=_import_again(tool)) from None
-            explain(stopped, self._stopped(tool))
-            raise
-        finally:
-            echo.pump()
-        if not isinstance(found, ToolOutput):
-            return self._value_of(planned, found)
-        return value_of(found, tool.metadata.name)
-
-    async def _lead_anywhere(self, planned: Plan, echo: Echo, run: LeadingRun) -> ToolOutput:
-        """Lead a run for a caller on any event loop; what the tool prints appears there."""
-        self._refuse_if_closed(planned.tool)  # the session may have ended while the call waited for its turn
-        leading = self._lead(planned, echo.put, run)
-        if asyncio.get_running_loop() is self._loop:
-            return await leading
-        with self._job(leading) as job:
-            return await job.outcome()
-
     @contextmanager
-    def _job(self, run: Coroutine[Any, Any, ToolOutput]) -> Iterator[Job[ToolOutput]]:
+    def job(self, run: Coroutine[Any, Any, ToolOutput]) -> Iterator[Job[ToolOutput]]:
         """Start a run for a caller on another thread, who does not wait longer than this core exists."""
-        job = Job(self._loop, run)
+        job = Job(self.loop, run)
         self._jobs.add(job)
         try:
             yield job
         finally:
             self._jobs.discard(job)
 
-    def _stopped(self, tool: LoadedTool) -> str:
-        if self._closed:
+    def stopped(self, tool: LoadedTool) -> str:
+        """Say why a run that was cancelled has ended."""
+        if self.is_closed:
             return f"{tool.metadata.name} was stopped, because its session was closed."
         return f"{tool.metadata.name} was stopped and recorded as interrupted."
 
-    def _value_of(self, planned: Plan, entry: CacheEntry) -> Any:
-        """Return the value directly, because building a `ToolOutput` would double the time of a call."""
-        started = time.perf_counter()
-        value = read_answer(entry)
-        self._recorder.add_cached(planned, entry, (time.perf_counter() - started) * 1000)
-        if entry.printed:
-            sys.stdout.write(printable(entry.printed))
-        return value
-
-    def _bound(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
-        self._refuse_if_closed(tool)
-        parameters: Mapping[str, Any] = kwargs
-        try:
-            parameters = tool.signature.bind(args, kwargs)
-            if tool.reaches_out:
-                return self.plan(tool, ToolInput(tool.metadata.name, parameters))
-            return plan_run(tool, parameters)
-        except InvalidInput as refused:
-            self.refuse(tool, parameters, refused)
-            raise of_call(refused, tool.metadata.name) from None
-
-    def _refuse_if_closed(self, tool: LoadedTool) -> None:
-        if self._closed:
+    def refuse_if_closed(self, tool: LoadedTool) -> None:
+        """Raise `FactError` for a tool that outlived its session."""
+        if self.is_closed:
             raise FactError(
                 f"{tool.metadata.name} belongs to a session that was closed.",
-                hint=_import_again(tool),
+                hint=import_again(tool),
             )
 
 
-def _import_again(tool: LoadedTool) -> str:
+def import_again(tool: LoadedTool) -> str:
+    """Say how to go on with a tool that outlived its session."""
     return f"Import it again: from fact_magics.tools import {tool.metadata.name}"
 
 

@@ -13,8 +13,8 @@ from fact_magics.names import split_reference
 from fact_magics.store import Rows
 
 if TYPE_CHECKING:
+    from fact_magics.core.calls import Caller
     from fact_magics.core.loaded import LoadedTool
-    from fact_magics.core.running import Runner
     from fact_magics.store import Store
     from fact_magics.tool import ToolVersion
 
@@ -29,10 +29,10 @@ class Toolbox:
     A name or version that does not exist raises `UnknownName`.
     """
 
-    def __init__(self, store: Store, session_id: str, runner: Runner) -> None:
+    def __init__(self, store: Store, session_id: str, caller: Caller) -> None:
         self._store = store
         self._session_id = session_id
-        self._runner = runner
+        self._caller = caller
         self._loaded: OrderedDict[str, LoadedTool] = OrderedDict()
         self._pinned: dict[str, Tool] = {}
 
@@ -89,7 +89,7 @@ class Toolbox:
             loaded = self._loaded[key] = load(version)
             if len(self._loaded) > _LOADED_LIMIT:
                 self._loaded.popitem(last=False)
-        return Tool(loaded, self._runner)
+        return Tool(loaded, self._caller)
 
     async def versions(self, name: str) -> list[ToolVersion]:
         """List the versions of a name, highest first."""

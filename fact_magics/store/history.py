@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from fact_magics.errors import CellError
+from fact_magics.errors import CellError, UnknownName
 from fact_magics.store.binding import Rows, fetch, fetch_by_id, insert, spare, values_of
 from fact_magics.store.rows import ExecutionRow, GenerationRow
 from fact_magics.store.search import indexable, indexable_json, match_expression
@@ -114,6 +114,16 @@ class History:
         return await self._database.read(
             lambda connection: fetch_by_id(connection, GenerationRow, ids, rows, generation_id, "generation")
         )
+
+    async def find(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
+        """Find a run, or the attempts of a generation; raises `UnknownName` if several ids match."""
+        run = await self.find_run(row_id)
+        if run is not None and run.id == row_id:
+            return run
+        attempts = await self.attempts(row_id)
+        if run is not None and attempts:
+            raise UnknownName(f"A run and a generation begin with {row_id!r}.", hint="Write more of the id.")
+        return run or attempts or None
 
     async def _select(
         self,

@@ -198,7 +198,10 @@ class TestWhereNoKeyIsSet:
         shared.chmod(0o777)
         found = read(clone)
         assert found.model is None
-        assert "because its directory can be changed by other users; to trust the file, run: %fact trust" in found.notes[0]
+        assert (
+            "because its directory can be changed by other users; to trust the file, run: %fact trust"
+            in found.notes[0]
+        )
 
     @as_root
     @pytest.mark.parametrize("theirs", [".env", "."])

@@ -1,0 +1,132 @@
+"""Run tools that are called as functions, on any thread or event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.bridge import explain, refuse_fork
+from fact_magics.core.echo import Echo
+from fact_magics.core.outputs import of_call, read_answer, value_of
+from fact_magics.core.plan import plan_run
+from fact_magics.core.running import import_again
+from fact_magics.errors import FactError, Interrupted, InvalidInput
+from fact_magics.text import printable
+from fact_magics.tool import ToolInput, ToolOutput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fact_magics.core.cache import AnswerCache
+    from fact_magics.core.in_progress import LeadingRun
+    from fact_magics.core.loaded import LoadedTool
+    from fact_magics.core.plan import Plan
+    from fact_magics.core.recording import Recorder
+    from fact_magics.core.running import Runner
+    from fact_magics.events import Listener
+    from fact_magics.store import CacheEntry
+
+
+class Caller:
+    """Gives callers the values of tools, without waiting if the answer is in memory.
+
+    Parameters
+    ----------
+    emit : callable
+        Called with the events of the runs.
+    """
+
+    def __init__(self, runner: Runner, answers: AnswerCache, recorder: Recorder, emit: Listener) -> None:
+        self._runner = runner
+        self._answers = answers
+        self._recorder = recorder
+        self._emit = emit
+
+    def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a tool and return its value; blocks the calling thread."""
+        planned = self._bound(tool, args, kwargs)
+        entry = self._answers.recall(planned)
+        if entry is not None:
+            return self._value_of(planned, entry)
+        with suppress(RuntimeError):
+            if asyncio.get_running_loop() is self._runner.loop:
+                raise FactError(
+                    f"{tool.metadata.name} can't be called here without await: "
+                    "the call would block the event loop that it needs.",
+                    hint=f"Write: await {tool.metadata.name}.acall(…)",
+                )
+        refuse_fork(self._runner.process)
+        echo = Echo(self._emit)
+        with self._runner.job(self._runner.execute(planned, echo.put)) as job:
+            try:
+                return value_of(job.wait(echo.pump), tool.metadata.name)
+            except KeyboardInterrupt:
+                raise Interrupted(self._runner.stopped(tool)) from None
+            except asyncio.CancelledError:
+                raise FactError(self._runner.stopped(tool), hint=import_again(tool)) from None
+
+    async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a tool and return its value; can be awaited on any event loop of asyncio."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise FactError(
+                f"{tool.metadata.name}.acall can only be awaited on an event loop of asyncio.",
+                hint=f"Elsewhere, call {tool.metadata.name}(…) in a thread: trio.to_thread.run_sync in trio.",
+            ) from None
+        if tool.takes_paths:  # reading files would block the loop
+            planned = await asyncio.to_thread(self._bound, tool, args, kwargs)
+        else:
+            planned = self._bound(tool, args, kwargs)
+        entry = self._answers.recall(planned)
+        if entry is not None:
+            return self._value_of(planned, entry)
+        refuse_fork(self._runner.process)
+        echo = Echo(self._emit, loop)
+        try:
+            found = await self._runner.shared(planned, partial(self._lead_anywhere, planned, echo))
+        except asyncio.CancelledError as stopped:
+            task = asyncio.current_task()
+            if self._runner.is_closed and task is not None and not task.cancelling():
+                raise FactError(self._runner.stopped(tool), hint=import_again(tool)) from None
+            explain(stopped, self._runner.stopped(tool))
+            raise
+        finally:
+            echo.pump()
+        if not isinstance(found, ToolOutput):
+            return self._value_of(planned, found)
+        return value_of(found, tool.metadata.name)
+
+    async def _lead_anywhere(self, planned: Plan, echo: Echo, run: LeadingRun) -> ToolOutput:
+        """Lead a run for a caller on any event loop; what the tool prints appears there."""
+        self._runner.refuse_if_closed(planned.tool)  # it may have ended since the call
+        leading = self._runner.lead(planned, echo.put, run)
+        if asyncio.get_running_loop() is self._runner.loop:
+            return await leading
+        with self._runner.job(leading) as job:
+            return await job.outcome()
+
+    def _value_of(self, planned: Plan, entry: CacheEntry) -> Any:
+        """Return the value directly, because building a `ToolOutput` would double the time of a call."""
+        started = time.perf_counter()
+        value = read_answer(entry)
+        self._recorder.add_cached(planned, entry, (time.perf_counter() - started) * 1000)
+        if entry.printed:
+            sys.stdout.write(printable(entry.printed))
+        return value
+
+    def _bound(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
+        self._runner.refuse_if_closed(tool)
+        parameters: Mapping[str, Any] = kwargs
+        try:
+            parameters = tool.signature.bind(args, kwargs)
+            if tool.reaches_out:
+                return self._runner.plan(tool, ToolInput(tool.metadata.name, parameters))
+            return plan_run(tool, parameters)
+        except InvalidInput as refused:
+            self._runner.refuse(tool, parameters, refused)
+            raise of_call(refused, tool.metadata.name) from None
