@@ -12,6 +12,7 @@ from dotenv.parser import parse_stream
 
 from fact_magics.config.trust import (
     LARGEST_BYTES,
+    MOST_ENTRIES,
     is_own,
     is_trusted,
     read_found,
@@ -34,6 +35,8 @@ PROVIDER_NAMES = ("_API_KEY", "_API_VERSION", *ENDPOINTS)
 # These decide where data goes and whose signatures are accepted.
 _NEEDS_TRUST = ("FACT_HOME", "DATABASE_URL", "FACT_CACHE_URL", "SECRET_KEY")
 
+# Reading takes about 20 µs a line, and the file is read for each cell.
+_MOST_LINES = 5_000
 _NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -74,8 +77,8 @@ def read_env_file(
         content = read_found(path) or b""
     except OSError:
         return EnvFile({}, notes=(f"{shown} could not be read.",))
-    if len(content) > LARGEST_BYTES:
-        return EnvFile({}, notes=(f"{shown} is not used: it is larger than {LARGEST_BYTES:,} bytes.",))
+    if excess := _excess(content):
+        return EnvFile({}, notes=(f"{shown} is not used: it {excess}.",))
     trusted = is_trusted(path, home, content)
     # Interpolation would let an untrusted file read secrets in the environment.
     read, unreadable = parse_env_file(content, interpolate=trusted)
@@ -84,6 +87,10 @@ def read_env_file(
         for name, value in read.items()
         if name.endswith(PROVIDER_NAMES) or (name in known and name.isupper())
     }
+    if len(values) > MOST_ENTRIES:
+        return EnvFile(
+            {}, notes=(f"{shown} is not used: it has more than {MOST_ENTRIES} keys and settings.",)
+        )
     notes = [f"Line {unreadable[0]} of {shown} could not be read, so it is left out."] if unreadable else []
     if trusted:
         return EnvFile(values, str(path), (), tuple(notes))
@@ -101,6 +108,12 @@ def read_env_file(
         notes.append(f"{named} from {shown} can be used only after {when}: {trust_command(path)}")
     usable = {name: value for name, value in values.items() if name not in (*places, *withheld)}
     return EnvFile(usable, str(path), tuple(withheld), tuple(notes))
+
+
+def _excess(content: bytes) -> str:
+    if len(content) > LARGEST_BYTES:
+        return f"is larger than {LARGEST_BYTES:,} bytes"
+    return f"has more than {_MOST_LINES:,} lines" if content.count(b"\n") > _MOST_LINES else ""
 
 
 def parse_env_file(content: bytes, *, interpolate: bool) -> tuple[dict[str, str], list[int]]:

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from fact_magics.config.trust import (
     LARGEST_BYTES,
+    MOST_ENTRIES,
     is_own,
     is_trusted,
     read_found,
@@ -280,6 +281,8 @@ def read_entries(content: bytes) -> list[Any] | None:
         isinstance(entry, dict) and ("litellm_params" in entry or "model_name" in entry) for entry in entries
     ):
         return None
+    if len(entries) > MOST_ENTRIES:
+        raise Unusable(f"lists more than {MOST_ENTRIES} models")
     return entries
 
 
