@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
+from fact_magics.config.model_list import find_model_lists
 from fact_magics.config.trust import (
     LARGEST_BYTES,
     MOST_ENTRIES,
@@ -98,7 +99,7 @@ def read_env_file(
     # A key was most likely made for the endpoint beside it, so it must not be sent to another one.
     withheld = {key for key in map(key_of, places) if key in values}
     choices = {name for name, value in values.items() if _chooses_a_model(name, value)}
-    why = why_untrusted(path, rival or _farther_key(paths)) if choices else ""
+    why = why_untrusted(path, rival or _farther(path, paths)) if choices else ""
     if why:
         withheld |= choices
     waiting = [name for name in values if name in places or (name in withheld and name not in higher)]
@@ -148,19 +149,19 @@ def _chooses_a_model(name: str, value: str) -> bool:
     return name.endswith(PROVIDER_NAMES) or (name == "FACT_MODEL" and value != SHELF)
 
 
-def _farther_key(paths: Iterable[Path]) -> str:
-    """Name a key that the user's own ``.env`` files farther up set, with its file; empty if there is none.
+def _farther(nearest: Path, paths: Iterable[Path]) -> str:
+    """Name what the user's own files farther up set and the nearest file would hide; empty if nothing.
 
-    The nearest file would hide this key.
+    This is a key in a ``.env``, or the models of a ``config.yaml``.
     """
-    for path in paths:
-        if is_own(path):
-            with suppress(OSError):
-                values, _ = parse_env_file(read_found(path) or b"", interpolate=False)
-                for name in values:
-                    if name.endswith("_API_KEY"):
-                        return f"{name} is already set in {inert(str(path))}"
-    return ""
+    for path in filter(is_own, paths):
+        with suppress(OSError):
+            values, _ = parse_env_file(read_found(path) or b"", interpolate=False)
+            for name in values:
+                if name.endswith("_API_KEY"):
+                    return f"{name} is already set in {inert(str(path))}"
+    models = (path for path, _ in find_model_lists(nearest.parent.parent) if is_own(path))
+    return next((f"{inert(str(path))} already names models" for path in models), "")
 
 
 def _upward(directory: Path) -> Iterator[Path]:

@@ -121,7 +121,7 @@ def read_config_file(
     `home` holds the list of trusted files. A trusted file may refer to variables in `environment`, as
     ``os.environ/NAME``. `rival` is the key or endpoint of a higher source, as in `why_untrusted`.
     """
-    files = _upward(directory)
+    files = find_model_lists(directory)
     for path, content in files:
         try:
             entries = read_entries(content)
@@ -137,7 +137,7 @@ def read_config_file(
     return ConfigFile()
 
 
-def _upward(directory: Path) -> Iterator[tuple[Path, bytes]]:
+def find_model_lists(directory: Path) -> Iterator[tuple[Path, bytes]]:
     """Find the files with a ``model_list``, from `directory` upward, with their contents."""
     for folder in (directory, *directory.parents):
         path = folder / CONFIG_FILE

@@ -126,6 +126,13 @@ class TestWhereAKeyIsSetAlready:
         assert (found.providers, found.log_level) == ({}, "debug")
         assert f"because ANTHROPIC_API_KEY is already set in {farther}: %fact trust {file}" in found.notes[0]
 
+    def test_models_in_a_file_farther_up_are_not_hidden_by_a_key_in_a_nearer_one(self, clone):
+        own = write_models(clone.parent, f"mine model: openai/gpt-5, api_key: {MINE}")
+        write_env(clone, f"OPENAI_API_KEY={THEIRS}", "FACT_MODEL=openai/gpt-5")
+        found = read(clone)
+        assert (found.model, found.providers) == ("mine", {})
+        assert f"trust the file, because {own} already names models: %fact trust" in found.notes[0]
+
     def test_models_in_a_file_farther_up_are_not_hidden_by_a_nearer_one(self, clone):
         farther = write_models(clone.parent, f"mine model: openai/gpt-5, api_key: {MINE}")
         file = write_models(clone, f"theirs model: openai/gpt-5, api_key: {THEIRS}")
