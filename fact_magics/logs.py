@@ -160,7 +160,8 @@ class LogFile:
             os.close(os.open(turn, os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             with suppress(FileNotFoundError):
-                if time.time() - turn.stat().st_mtime > _TURN_SECONDS:  # the kernel that made it was killed
+                # The kernel that made it was killed; the clock may have been set back since.
+                if abs(time.time() - turn.stat().st_mtime) > _TURN_SECONDS:
                     turn.unlink()
             return
         try:

@@ -158,8 +158,9 @@ class TestFile:
         assert numbers == list(range(numbers[0], 30))
         assert all(file.with_name(name).stat().st_size <= 100 + 44 for name in names)
 
+    @pytest.mark.parametrize("seconds", [-3600, 3600], ids=["long ago", "clock set back"])
     def test_a_kernel_killed_while_it_set_the_file_aside_does_not_stop_that_for_ever(
-        self, file: Path
+        self, file: Path, seconds: int
     ) -> None:
         log = LogFile(file, max_bytes=100)
         turn = file.with_name(f"{file.name}.turn")
@@ -168,7 +169,7 @@ class TestFile:
         for _ in range(5):
             log.msg("x" * 60)
         assert file.stat().st_size == 5 * 61
-        os.utime(turn, (time.time() - 3600,) * 2)
+        os.utime(turn, (time.time() + seconds,) * 2)
         for _ in range(3):
             log.msg("x" * 60)
         assert file.stat().st_size < 5 * 61

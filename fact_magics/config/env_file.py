@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
+from fact_magics.config.model_list import find_model_lists
 from fact_magics.config.trust import (
     LARGEST_BYTES,
+    MOST_ENTRIES,
     is_own,
     is_trusted,
     read_found,
@@ -34,6 +36,8 @@ PROVIDER_NAMES = ("_API_KEY", "_API_VERSION", *ENDPOINTS)
 # These decide where data goes and whose signatures are accepted.
 _NEEDS_TRUST = ("FACT_HOME", "DATABASE_URL", "FACT_CACHE_URL", "SECRET_KEY")
 
+# Reading takes about 20 µs a line, and the file is read for each cell.
+_MOST_LINES = 5_000
 _NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -74,8 +78,8 @@ def read_env_file(
         content = read_found(path) or b""
     except OSError:
         return EnvFile({}, notes=(f"{shown} could not be read.",))
-    if len(content) > LARGEST_BYTES:
-        return EnvFile({}, notes=(f"{shown} is not used: it is larger than {LARGEST_BYTES:,} bytes.",))
+    if excess := _excess(content):
+        return EnvFile({}, notes=(f"{shown} is not used: it {excess}.",))
     trusted = is_trusted(path, home, content)
     # Interpolation would let an untrusted file read secrets in the environment.
     read, unreadable = parse_env_file(content, interpolate=trusted)
@@ -84,6 +88,10 @@ def read_env_file(
         for name, value in read.items()
         if name.endswith(PROVIDER_NAMES) or (name in known and name.isupper())
     }
+    if len(values) > MOST_ENTRIES:
+        return EnvFile(
+            {}, notes=(f"{shown} is not used: it has more than {MOST_ENTRIES} keys and settings.",)
+        )
     notes = [f"Line {unreadable[0]} of {shown} could not be read, so it is left out."] if unreadable else []
     if trusted:
         return EnvFile(values, str(path), (), tuple(notes))
@@ -91,7 +99,7 @@ def read_env_file(
     # A key was most likely made for the endpoint beside it, so it must not be sent to another one.
     withheld = {key for key in map(key_of, places) if key in values}
     choices = {name for name, value in values.items() if _chooses_a_model(name, value)}
-    why = why_untrusted(path, rival or _farther_key(paths)) if choices else ""
+    why = why_untrusted(path, rival or _farther(path, paths)) if choices else ""
     if why:
         withheld |= choices
     waiting = [name for name in values if name in places or (name in withheld and name not in higher)]
@@ -102,6 +110,12 @@ def read_env_file(
         notes.append(f"{named} from {shown} can't be used yet{reason}; {remedy}")
     usable = {name: value for name, value in values.items() if name not in (*places, *withheld)}
     return EnvFile(usable, str(path), tuple(withheld), tuple(notes))
+
+
+def _excess(content: bytes) -> str:
+    if len(content) > LARGEST_BYTES:
+        return f"is larger than {LARGEST_BYTES:,} bytes"
+    return f"has more than {_MOST_LINES:,} lines" if content.count(b"\n") > _MOST_LINES else ""
 
 
 def parse_env_file(content: bytes, *, interpolate: bool) -> tuple[dict[str, str], list[int]]:
@@ -136,19 +150,19 @@ def _chooses_a_model(name: str, value: str) -> bool:
     return name.endswith(PROVIDER_NAMES) or (name == "FACT_MODEL" and value != SHELF)
 
 
-def _farther_key(paths: Iterable[Path]) -> str:
-    """Name a key from one of the user's own ``.env`` files farther up, with its file; empty if none.
+def _farther(nearest: Path, paths: Iterable[Path]) -> str:
+    """Name a setting of the user's own files farther up that the nearest file would hide; empty if none.
 
-    The nearest file would hide this key.
+    The setting is a key in a ``.env``, or the models of a ``config.yaml``.
     """
-    for path in paths:
-        if is_own(path):
-            with suppress(OSError):
-                values, _ = parse_env_file(read_found(path) or b"", interpolate=False)
-                for name in values:
-                    if name.endswith("_API_KEY"):
-                        return f"{name} is already set in {inert(str(path))}"
-    return ""
+    for path in filter(is_own, paths):
+        with suppress(OSError):
+            values, _ = parse_env_file(read_found(path) or b"", interpolate=False)
+            for name in values:
+                if name.endswith("_API_KEY"):
+                    return f"{name} is already set in {inert(str(path))}"
+    models = (path for path, _ in find_model_lists(nearest.parent.parent) if is_own(path))
+    return next((f"{inert(str(path))} already names models" for path in models), "")
 
 
 def _upward(directory: Path) -> Iterator[Path]:

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from fact_magics.config.trust import (
     LARGEST_BYTES,
+    MOST_ENTRIES,
     is_own,
     is_trusted,
     read_found,
@@ -120,7 +121,7 @@ def read_config_file(
     `home` holds the list of trusted files. A trusted file may refer to variables in `environment`, as
     ``os.environ/NAME``. `rival` is the key or endpoint of a higher source, as in `why_untrusted`.
     """
-    files = _upward(directory)
+    files = find_model_lists(directory)
     for path, content in files:
         try:
             entries = read_entries(content)
@@ -136,7 +137,7 @@ def read_config_file(
     return ConfigFile()
 
 
-def _upward(directory: Path) -> Iterator[tuple[Path, bytes]]:
+def find_model_lists(directory: Path) -> Iterator[tuple[Path, bytes]]:
     """Find the files with a ``model_list``, from `directory` upward, with their contents."""
     for folder in (directory, *directory.parents):
         path = folder / CONFIG_FILE
@@ -280,6 +281,8 @@ def read_entries(content: bytes) -> list[Any] | None:
         isinstance(entry, dict) and ("litellm_params" in entry or "model_name" in entry) for entry in entries
     ):
         return None
+    if len(entries) > MOST_ENTRIES:
+        raise Unusable(f"lists more than {MOST_ENTRIES} models")
     return entries
 
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 LARGEST_BYTES = 1_000_000
 """The maximum size of a settings file."""
 
+MOST_ENTRIES = 100
+"""The maximum number of keys and settings, or of models, in a file; each key slows down their masking."""
+
 _LIST = "trusted.json"
 _LONGEST_SHOWN = 200
 

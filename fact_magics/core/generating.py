@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 async def generate(spec: ToolSpec, settings: Settings, acceptor: Acceptor, emit: Listener) -> ToolVersion:
     """Return the version that an equal request produced, or generate a new one; see `FactCore.generate`."""
+    for secret in settings.secrets:  # the notebook may have set a variable since the core was opened
+        acceptor.log.add_secret(secret)
     mask = acceptor.log.redactor.mask
     spec = replace(
         spec, name=tool_name(spec.name), description=mask(spec.description), fenced=mask(spec.fenced)

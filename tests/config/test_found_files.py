@@ -129,6 +129,13 @@ class TestWhereAKeyIsSetAlready:
             in found.notes[0]
         )
 
+    def test_models_in_a_file_farther_up_are_not_hidden_by_a_key_in_a_nearer_one(self, clone):
+        own = write_models(clone.parent, f"mine model: openai/gpt-5, api_key: {MINE}")
+        write_env(clone, f"OPENAI_API_KEY={THEIRS}", "FACT_MODEL=openai/gpt-5")
+        found = read(clone)
+        assert (found.model, found.providers) == ("mine", {})
+        assert f"trust the file, because {own} already names models: %fact trust" in found.notes[0]
+
     def test_models_in_a_file_farther_up_are_not_hidden_by_a_nearer_one(self, clone):
         farther = write_models(clone.parent, f"mine model: openai/gpt-5, api_key: {MINE}")
         file = write_models(clone, f"theirs model: openai/gpt-5, api_key: {THEIRS}")
@@ -246,6 +253,25 @@ class TestBadValues:
         assert note.startswith("LOG_LEVEL from the environment is not used: Input should be 'debug', ")
         with pytest.raises(SettingsError, match="LOG_LEVEL from %config can't be used: "):
             read(clone, log_level=level)
+
+    @pytest.mark.parametrize(
+        ("name", "text", "told"),
+        [
+            (".env", "A=1\n" * 6_000, "it has more than 5,000 lines"),
+            (
+                ".env",
+                "".join(f"A{n}_API_KEY=key-{n}\n" for n in range(101)),
+                "more than 100 keys and settings",
+            ),
+            ("config.yaml", "model_list:\n" + "- {model_name: a}\n" * 101, "it lists more than 100 models"),
+        ],
+    )
+    def test_a_file_that_would_slow_down_each_cell_is_not_used(self, clone, name, text, told):
+        (clone / name).write_text(text)
+        found = read(clone)
+        assert (found.providers, found.models) == ({}, ())
+        (note,) = found.notes
+        assert told in note
 
     def test_a_line_that_is_no_assignment_is_a_note_and_the_others_count(self, clone, capsys, caplog):
         file = write_env(clone, "OTHER=1", "", "my notes: call back", "FACT_MODEL=fine", "MORE LINES")

@@ -68,6 +68,14 @@ async def test_a_key_of_the_settings_that_is_passed_as_an_argument_is_in_no_row(
     assert key.encode() not in stored(core)
 
 
+async def test_a_key_that_the_notebook_put_into_the_environment_later_is_not_sent(core, server, monkeypatch):
+    monkeypatch.setenv("SERVICE_TOKEN", KEY)
+    server.writes(ECHO)
+    await core.generate(ToolSpec("echo", f"Echo, but never {KEY}."))
+    assert KEY not in json.dumps(server.requests[0].body)
+    assert KEY.encode() not in stored(core)
+
+
 async def test_the_password_in_a_granted_address_is_in_no_row(core, server, monkeypatch):
     monkeypatch.setenv("SHOP_DB", f"postgres://me:{KEY}@db.example/shop")
     source = "import os\n\ndef look() -> str:\n    return os.environ['SHOP_DB'].split(':')[2].split('@')[0]\n"
