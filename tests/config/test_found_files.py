@@ -134,7 +134,7 @@ class TestWhereAKeyIsSetAlready:
         write_env(clone, f"OPENAI_API_KEY={THEIRS}", "FACT_MODEL=openai/gpt-5")
         found = read(clone)
         assert (found.model, found.providers) == ("mine", {})
-        assert f"trust the file, because {own} already names models: %fact trust" in found.notes[0]
+        assert f"because {own} already names models; to trust the file, run: %fact trust" in found.notes[0]
 
     def test_models_in_a_file_farther_up_are_not_hidden_by_a_nearer_one(self, clone):
         farther = write_models(clone.parent, f"mine model: openai/gpt-5, api_key: {MINE}")
