@@ -41,6 +41,11 @@ _IMPORTED = {
     "UUID": "uuid",
     "Path": "pathlib",
 }
+_WORDS = {
+    "str": "text", "int": "number", "float": "number", "int | float": "number", "bool": "flag",
+    "list": "items", "tuple": "items", "set": "items", "dict": "data", "date": "day",
+    "datetime": "moment", "bytes": "content",
+}  # fmt: skip
 _KNOWN_IMPORTS = "\n".join(f"from {module} import {name}" for name, module in _IMPORTED.items())
 _DOCUMENTED = re.compile(  # numpy's "name : type", or Google's "name (type):"
     r"^\s*(?P<name>\w+)\s*(?:\s:\s*(?P<numpy>[^\n]+)|\((?P<google>[^\n]+?)\)\s*:.*)$", re.MULTILINE
@@ -170,6 +175,29 @@ def type_of(values: Iterable[object], *, is_result: bool = False) -> str:
     if has_none and (found or is_result):
         found.append("None")
     return " | ".join(found)
+
+
+def signature_line(name: str, examples: Sequence[Example]) -> str:
+    """Write the signature that the examples show, with names made from types for positional arguments.
+
+    Empty if there are no examples, or if they do not pass the same number of positional arguments.
+    """
+    counts = {len(example.args) for example in examples}
+    if len(counts) != 1:
+        return ""
+    types = [type_of(values) or "Any" for values in zip(*(example.args for example in examples), strict=True)]
+    words = [_WORDS.get(type_.partition("[")[0], "value") for type_ in types]
+    repeated = [words[:at].count(word) for at, word in enumerate(words)]
+    written = [
+        f"{word}{before + 1 if before else ''}: {type_}"
+        for word, before, type_ in zip(words, repeated, types, strict=True)
+    ]
+    keywords = dict.fromkeys(key for example in examples for key in example.kwargs)
+    for key in keywords:
+        values = [example.kwargs[key] for example in examples if key in example.kwargs]
+        written.append(f"{key}: {type_of(values) or 'Any'}{'' if len(values) == len(examples) else ' = ...'}")
+    returned = [example.expected.value for example in examples if isinstance(example.expected, Returned)]
+    return f"def {name}({', '.join(written)}) -> {type_of(returned, is_result=True) or 'TYPE'}:"
 
 
 def _of_kind(kind: type, values: list[Any], *, is_result: bool) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from fact_magics.writing.annotating import signature_line
 from fact_magics.writing.checks import has_connector
 
 if TYPE_CHECKING:
@@ -114,6 +115,11 @@ def request_text(spec: ToolSpec) -> str:
     parts = [f"Write the tool `{spec.name}`.", "", spec.asked.strip()]
     if spec.contract:
         parts += ["", "Every one of these examples must hold:", "", spec.contract]
+    if line := signature_line(spec.name, spec.examples):
+        parts += [
+            "",
+            f"They fix this signature; you may rename the parameters that they pass by position: `{line}`",
+        ]
     if spec.permissions:
         parts += ["", f"The tool is granted, and nothing else: {', '.join(spec.permissions)}."]
     if any(permission.startswith("net:") for permission in spec.permissions) and has_connector():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fact_magics.signature.source import ToolSource
-from fact_magics.writing.annotating import complete, type_of
+from fact_magics.writing.annotating import complete, signature_line, type_of
 from fact_magics.writing.examples import read_body
 
 
@@ -102,6 +102,29 @@ class TestExamples:
         assert type_of([]) == ""
         assert type_of([None]) == ""
         assert type_of([None], is_result=True) == "None"
+
+
+class TestSignatureLine:
+    @pytest.mark.parametrize(
+        ("examples", "line"),
+        [
+            (
+                ">>> f('Héllo')\n'hello'\n\n>>> f('')\nTraceback (most recent call last):\nValueError\n",
+                "def f(text: str) -> str:",
+            ),
+            (">>> f(1, 2, 'a')\n[1.5]\n", "def f(number: int, number2: int, text: str) -> list[float]:"),
+            (
+                ">>> f([1], sep='-')\n'1'\n\n>>> f([2])\n'2'\n",
+                "def f(items: list[int], sep: str = ...) -> str:",
+            ),
+            (">>> f(a=1)\nNone\n", "def f(a: int) -> None:"),
+            (">>> f(None)\nTraceback (most recent call last):\nValueError\n", "def f(value: Any) -> TYPE:"),
+            (">>> f(1)\n1\n\n>>> f(1, 2)\n3\n", ""),
+            ("", ""),
+        ],
+    )
+    def test_a_signature_is_read_off_the_examples(self, examples, line):
+        assert signature_line("f", read_body(f"Do it.\n\n{examples}", "f").examples) == line
 
 
 class TestSource:

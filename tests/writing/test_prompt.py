@@ -7,6 +7,7 @@ import re
 import pytest
 
 from fact_magics.tool import ToolSpec
+from fact_magics.writing.examples import read_body
 from fact_magics.writing.prompt import RULES, fence, request_text
 
 
@@ -55,6 +56,13 @@ class TestRequest:
         assert "Write <data-1>a slug</data-1>." in request_text(fenced)
         assert "Write a slug." in request_text(plain)
         assert fenced.request_hash == plain.request_hash
+
+    def test_the_request_holds_the_signature_that_the_examples_give(self):
+        """A small model copies it; without examples there is none."""
+        body = read_body("Write a slug.\n\n>>> f('A b', sep='-')\n'a-b'\n", "f")
+        text = request_text(ToolSpec("f", body.description, body.examples))
+        assert "`def f(text: str, sep: str) -> str:`" in text
+        assert "def f" not in request_text(ToolSpec("f", "Write a slug."))
 
     @pytest.mark.parametrize("model", [None, "claude-x"])
     def test_the_identity_of_a_request_stays_what_it_was(self, model):
