@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from textwrap import dedent
 from typing import TYPE_CHECKING
@@ -12,6 +15,7 @@ import pytest
 
 from fact_magics.sandbox import Limits
 from fact_magics.sandbox.meter import Meter
+from fact_magics.sandbox.watch import _Looks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,3 +190,33 @@ def test_files_that_move_all_the_time_count(meter, tmp_path):
             found.append(moving.disk_exceeded())
         assert found.count("scratch") >= 3
         assert states(root) <= {"S", "R", "D"}
+
+
+class SlowDisk(Meter):
+    """A meter that does not finish measuring the disk before it is told to."""
+
+    begun, release = threading.Event(), threading.Event()
+
+    def disk_exceeded(self) -> str | None:
+        self.begun.set()
+        self.release.wait()
+        return None
+
+
+async def test_memory_is_measured_while_the_disk_takes_long(tmp_path):
+    found = asyncio.get_running_loop().create_future()
+
+    def report(limit):
+        if limit and SlowDisk.begun.is_set() and not found.done():
+            found.set_result(limit)
+
+    with family("held = fork(3, lambda: b'x' * (50 << 20))", 5) as root, ThreadPoolExecutor(2) as files:
+        looks = _Looks(SlowDisk(root, tmp_path, 100 * MB, Limits()), files, report)
+        try:
+            async with asyncio.timeout(60):
+                while not found.done():
+                    looks.begin()
+                    await asyncio.sleep(0.01)
+        finally:
+            SlowDisk.release.set()
+    assert found.result() == "memory"

@@ -154,6 +154,12 @@ class TestFilter:
         column, _ = ARCHITECTURES[machine]
         assert verdict(machine, seccomp.SOCKET[column], *socket) == expected
 
+    def test_pairs_are_of_unix_sockets(self, machine: str) -> None:
+        number = seccomp.SOCKETPAIR[ARCHITECTURES[machine][0]]
+        assert verdict(machine, number, 1, 1) == ALLOWED
+        for family in (2, 16, 38, 40):
+            assert verdict(machine, number, family, 1) == failing(errno.EAFNOSUPPORT)
+
     def test_file_systems_take_no_orders(self, machine: str) -> None:
         column, _ = ARCHITECTURES[machine]
         for request in (0x40086602, 0x401C5820, 0x5000940E):

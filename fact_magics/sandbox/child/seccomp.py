@@ -132,8 +132,9 @@ WALLS = {
 }
 PRCTL = (157, 167)
 
-SOCKET = (41, 198)
-_AF_INET, _AF_INET6 = 2, 10
+# For a pair of another kind, the kernel loads the protocol's module before it refuses.
+SOCKET, SOCKETPAIR = (41, 198), (53, 199)
+_AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
 _STREAM, _DATAGRAM = 1, 2
 _TYPE_MASK = 0xF
 _TCP, _UDP = 6, 17  # sandlock itself refuses UDP; MPTCP and SCTP would bypass Landlock
@@ -232,11 +233,14 @@ def program(column: int, architecture: int) -> list[_Step]:
         ],
     )
     program += _on(SOCKET[column], _socket_rules())
+    program += _on(
+        SOCKETPAIR[column], [*_unless(0, (_AF_UNIX,), errno.EAFNOSUPPORT), (_RETURN, 0, 0, _ALLOW)]
+    )
     return [*program, (_RETURN, 0, 0, _ALLOW)]
 
 
 def _socket_rules() -> list[_Step]:
-    """Allow only TCP and UDP over IP. This does not affect socketpair(2), which is another system call.
+    """Allow only TCP and UDP over IP. Pairs of Unix sockets are made by another system call.
 
     Through Unix sockets, a tool could reach services of the desktop, or services that start containers. It
     could use sockets in directories that it may write to and, on kernels without Landlock's scopes, abstract
