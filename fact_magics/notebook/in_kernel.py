@@ -76,7 +76,7 @@ class KernelRun:
     """One run of a tool in this process, on the calling thread. An instance runs only once.
 
     The tool receives an argument unchanged if its parameter is annotated ``Any``; the other arguments are
-    validated, as in every run. Printed text is recorded, and with `echo` also shown at once.
+    validated, as in every run. Printed text is recorded, and shown at once.
 
     Raises
     ------
@@ -86,9 +86,7 @@ class KernelRun:
         The input does not fit the signature.
     """
 
-    def __init__(
-        self, core: FactCore, tool: LoadedTool, parameters: Mapping[str, object], *, echo: bool = True
-    ) -> None:
+    def __init__(self, core: FactCore, tool: LoadedTool, parameters: Mapping[str, object]) -> None:
         name = tool.metadata.name
         if core.settings.isolation == "require":
             raise IsolationError(
@@ -102,7 +100,6 @@ class KernelRun:
         named = {name: _named(value) for name, value in self._live.items()}
         self._core = core
         self._tool = tool
-        self._echo = echo
         self._arguments = signature.wire(validated)
         self._planned = Plan(
             tool, signature.wire({**validated, **named}), "", permissions=tool.metadata.permissions
@@ -187,8 +184,8 @@ class KernelRun:
         log = self._core.log.bind(operation="run", tool=metadata.name, tool_id=metadata.id)
         log.info("run started", isolation=", ".join(ISOLATION))
         ending = _Ending()
-        out = _Tee(sys.stdout, self._printed, echo=self._echo)
-        err = _Tee(sys.stderr, self._printed, echo=self._echo)
+        out = _Tee(sys.stdout, self._printed)
+        err = _Tee(sys.stderr, self._printed)
         with redirect_stdout(out), redirect_stderr(err):
             try:
                 yield ending
@@ -235,16 +232,15 @@ class KernelRun:
 
 
 class _Tee:
-    """Replaces a stream: records written text, and passes it to the stream if `echo`."""
+    """Replaces a stream: records written text, and passes it to the stream."""
 
-    def __init__(self, stream: TextIO, printed: Printed, *, echo: bool) -> None:
+    def __init__(self, stream: TextIO, printed: Printed) -> None:
         self._stream = stream
         self._printed = printed
-        self._echo = echo
 
     def write(self, text: str) -> int:
         self._printed.feed(text.encode("utf-8", "replace"))
-        return self._stream.write(text) if self._echo else len(text)
+        return self._stream.write(text)
 
     def writelines(self, lines: list[str]) -> None:
         for line in lines:

@@ -55,7 +55,7 @@ def runs(desk, name):
 
 
 def shown(cell):
-    return [output for output in cell.outputs if output.get("data") != {}]
+    return [output for output in cell.outputs if output.get("data")]
 
 
 # Tab
@@ -167,14 +167,29 @@ def test_defaults_are_shown_before_they_are_used_and_braces_use_them_all(desk):
         "%%fact_run greet --fresh;\nname = 'silent'",
     ],
 )
-def test_a_semicolon_runs_records_and_shows_nothing(desk, cell):
+def test_a_semicolon_runs_records_and_shows_no_value(desk, cell):
     before = len(runs(desk, "greet"))
     desk.run("kept = list(Out)")
     ran = desk.run(cell)
     assert ran.status == "ok", ran.traceback
     assert shown(ran) == []
+    assert ran.stdout == "greeting silent\n"
     assert len(runs(desk, "greet")) == before + 1
     assert desk.value("list(Out) == kept")
+
+
+def test_a_semicolon_hides_the_value_and_not_what_the_tool_prints(desk):
+    desk.server.writes("def says(n: int) -> int:\n    print('line', n)\n    return n\n")
+    assert desk.run("%%fact_generate says\nSay.\n\n>>> says(1)\n1").status == "ok"
+    for cell in ("%%fact_run says;\nn = 2", "%%fact_run says\nn = 2;", "%%fact_run says --fresh;\nn = 2"):
+        ran = desk.run(cell)
+        assert ran.stdout == "line 2\n"
+        assert shown(ran) == []
+    desk.run("get_ipython().ast_node_interactivity = 'none'")
+    try:
+        assert desk.run("%%fact_run says\nn = 2").stdout == "line 2\n"
+    finally:
+        desk.run("get_ipython().ast_node_interactivity = 'last_expr'")
 
 
 def test_a_semicolon_in_a_string_or_a_remark_is_none(desk):

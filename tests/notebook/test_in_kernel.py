@@ -151,7 +151,8 @@ def test_options_that_can_t_be_kept_there_are_named(desk):
 
 def test_into_a_semicolon_and_capture_work_as_ever(desk):
     cell = desk.run("%%fact_run grow --in-kernel --into length;\nitems = items")
-    assert [output for output in cell.outputs if output.get("data") != {}] == []
+    assert [output for output in cell.outputs if output.get("data")] == []
+    assert cell.stdout == "grown by 1\n"
     assert desk.value("length") == 2
     desk.run("%%capture got\n%%fact_run grow --in-kernel\nitems = items")
     assert desk.value("got.stdout") == "grown by 1\n"
