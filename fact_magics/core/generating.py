@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.core.accepting import Order
 from fact_magics.core.loaded import load
-from fact_magics.errors import GenerationFailed, ProviderError, SignatureError
+from fact_magics.errors import CellError, GenerationFailed, ProviderError, SignatureError
 from fact_magics.names import tool_name
 from fact_magics.permissions import normalised
 from fact_magics.providers.choose import choose
@@ -35,6 +35,11 @@ async def generate(spec: ToolSpec, settings: Settings, acceptor: Acceptor, emit:
     if not (spec.examples or spec.examples_read) and ">>>" in spec.description:
         body = read_body(spec.description, spec.name)
         spec = replace(spec, description=body.description, examples=body.examples)
+    if mask(spec.contract) != spec.contract:
+        raise CellError(
+            f"An example of {spec.name} contains a key, which would be sent to the model and stored.",
+            hint="Write another value in its place.",
+        )
     spec = replace(spec, permissions=normalised(spec.permissions, acceptor.files.protected.directory))
     order = Order(spec, emit)
     if not spec.fresh and (known := await _known(spec, acceptor.store)):

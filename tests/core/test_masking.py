@@ -8,8 +8,9 @@ import json
 import pytest
 
 from fact_magics import FactCore, ToolInput, ToolSpec
-from fact_magics.errors import GenerationFailed
+from fact_magics.errors import CellError, GenerationFailed
 from fact_magics.events import Printed
+from fact_magics.writing.examples import read_body
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +75,16 @@ async def test_a_key_that_the_notebook_put_into_the_environment_later_is_not_sen
     await core.generate(ToolSpec("echo", f"Echo, but never {KEY}."))
     assert KEY not in json.dumps(server.requests[0].body)
     assert KEY.encode() not in stored(core)
+
+
+async def test_an_example_with_a_key_is_refused_before_it_is_sent_or_stored(core, server):
+    key = server.environment()["ANTHROPIC_API_KEY"]
+    examples = read_body(f">>> echo({key!r})\n'a'\n", "echo").examples
+    with pytest.raises(CellError, match="An example of echo contains a key") as refused:
+        await core.generate(ToolSpec("echo", "Echo.", examples=examples))
+    assert key not in str(refused.value)
+    assert server.requests == ()
+    assert key.encode() not in stored(core)
 
 
 async def test_the_password_in_a_granted_address_is_in_no_row(core, server, monkeypatch):
