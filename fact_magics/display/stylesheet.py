@@ -41,19 +41,24 @@ _HARMLESS = (
 )
 _FUNCTIONS = frozenset(_HARMLESS.split())
 _AT_RULES = ("@media", "@keyframes", "@-webkit-keyframes", "@font-face", "@supports")
-_LAYERED = frozenset({"mix-blend-mode", "box-shadow", "text-shadow", "-webkit-box-reflect"})
+_LAYERED = frozenset({"mix-blend-mode", "-webkit-box-reflect"})
 _GEOMETRY = frozenset({"r", "rx", "ry", "width", "height", "d", "x", "y"})
 _WRITTEN = frozenset({"content", "quotes", "list-style", "list-style-type", "hyphenate-character"})
 _LONGEST_WRITTEN = 100
 _LONGEST_VARIABLE = 200
 _BROKEN = re.compile("dotted|dashed|double|groove|ridge|var")
-_IN_PARENTHESES = re.compile(r"\([^()]*\)")
+_NARROW = 30  # pixels
+_RELATIVE = re.compile(r"\d(?!px)[a-z%]|var")
+_ASIDE = re.compile(r"\([^()]*\)|#[\da-f]+")
 
 FILTER = 1_000
 """The cost of one filter on a shape."""
 
 LAYER = 150
 """The cost of a mask, a blend mode or a shadow on a shape: a layer of its own; also of a broken border."""
+
+SHADOW = 3_000
+"""The cost of a box's shadow that is blurred widely."""
 
 FADING = 10
 """The cost of an element that is translucent as a whole."""
@@ -151,6 +156,10 @@ class Look:
             self.cost += FILTER * max(1, shown.count("("))
         elif name.startswith(("border", "outline")):
             self.cost += LAYER * bool(_BROKEN.search(shown))
+        elif name.endswith("box-shadow"):
+            bare = _ASIDE.sub("", shown)
+            is_narrow = max(numbers(bare), default=0.0) <= _NARROW and not _RELATIVE.search(bare)
+            self.cost += (LAYER if is_narrow else SHADOW) * _layers(shown)
         elif name == "text-shadow":
             self.each += LAYER * _layers(shown)
         elif "mask" in name or name in _LAYERED or (name == "clip-path" and not self.refers):
@@ -220,7 +229,7 @@ def outline_of(length: str) -> float:
 
 def _layers(shown: str) -> int:
     """Return how many shadows, masks or clips a list has at most."""
-    return 1 + _IN_PARENTHESES.sub("", shown).count(",") + 10 * shown.count("var(")
+    return 1 + _ASIDE.sub("", shown).count(",") + 10 * shown.count("var(")
 
 
 def _mean_dash(shown: str) -> float | None:

@@ -148,6 +148,7 @@ BOMBS = {
     "marks on a letter": f"<text>a{ACCENT * 6_000}</text>",
     "marks on a letter in parts": f"<text>a<tspan>{ACCENT * 60}</tspan></text>" * 100,
     "broken borders": f"<style>b{{border:9px dotted red}}</style>{html('<b/>' * 3_000)}",
+    "boxes with shadows": f"<style>b{{box-shadow:inset 0 0 300px red}}</style>{html('<b/>' * 600)}",
     "many shadows": f"<g style='box-shadow:{'0 0 9px red,' * 3_000}0 0'/>",
     "shadows that are inherited": f"<g style='text-shadow:0 0 9px red'>{'<text>a</text>' * 5_000}</g>",
     "a filter in a variable": "<style>svg{--a:blur(9px) blur(9px)}g{filter:var(--a)}</style><g/>",
@@ -304,6 +305,7 @@ def test_a_graph_of_five_hundred_nodes_is_shown():
         f"<text>{f'cafe{ACCENT} ' * 9_000}</text>",
         f"<style>b{{border:1px solid red;border-radius:9px}}</style>{html('<b/>' * 3_000)}",
         f"<style>text{{text-shadow:0 0 2px #fff}}</style>{'<text>a</text>' * 500}",
+        f"<style>b{{box-shadow:0 0 3px rgba(0,0,0,.5),0 0 9px #0a0f30}}</style>{html('<b/>' * 300)}",
         f"<style>.a::before{{content:'→'}}</style>{html('a')}",
         '<filter id="f"><feGaussianBlur in="SourceAlpha" stdDeviation="2" result="b"/><feOffset dx="2"/>'
         '<feMerge><feMergeNode/><feMergeNode in="b"/><feMergeNode in="SourceGraphic"/></feMerge></filter>'
