@@ -12,6 +12,7 @@ import os
 import threading
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -230,7 +231,7 @@ class LoopThread:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                run = self._loop.run_forever
+                run = partial(_run, self._loop)
                 self._thread = threading.Thread(target=run, name="fact_magics", daemon=True)
                 self._thread.start()
             return self._loop
@@ -248,7 +249,10 @@ class LoopThread:
         return job
 
     def close(self, last: Coroutine[Any, Any, None] | None = None, *, timeout_seconds: float = 2.0) -> None:
-        """Cancel the jobs, run `last`, stop the loop and end the thread, within a bounded time."""
+        """Cancel the jobs, run `last`, stop the loop and end the thread.
+
+        After a bounded time this returns, and what is left of it goes on in the thread.
+        """
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
@@ -262,22 +266,27 @@ class LoopThread:
         for job in unfinished:
             job.join(_GRACE_SECONDS)
         future = asyncio.run_coroutine_threadsafe(_wind_down(last), loop)
-        with suppress(TimeoutError, asyncio.CancelledError):
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
+        with suppress(TimeoutError):
             future.result(timeout_seconds)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout_seconds)
-        if not thread.is_alive():
-            loop.close()
+            thread.join(timeout_seconds)
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
 
 
 async def _wind_down(last: Coroutine[Any, Any, None] | None) -> None:
-    try:
-        if last is not None:
-            await last
-    finally:
-        here = asyncio.current_task()
-        others = [task for task in asyncio.all_tasks() if task is not here]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        await asyncio.get_running_loop().shutdown_asyncgens()
+    # This has no `finally`, because it may be collected unfinished while another loop runs on that thread.
+    ending = asyncio.ensure_future(last) if last is not None else None
+    if ending is not None:
+        await asyncio.wait((ending,))
+    here = asyncio.current_task()
+    others = [task for task in asyncio.all_tasks() if task is not here]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    if ending is not None and not ending.cancelled():
+        ending.result()

@@ -13,6 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fact_magics.errors import FactError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
@@ -172,9 +174,13 @@ class Session:
         ------
         SettingsError, StoreError
             The core can't be opened. The next use tries again.
+        FactError
+            The session was closed.
         """
         settings = self.settings()
         with self._opening:
+            if self._closed.is_set():
+                raise _closed_error()
             if self._core is None:
                 # Imported here because asyncio alone takes half of the time that loading may take.
                 from fact_magics.bridge import LoopThread
@@ -189,13 +195,21 @@ class Session:
         return self._core
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the core's loop, and wait for it on this thread."""
-        return self.submit(coroutine).wait(lambda: None)
+        """Run a coroutine on the core's loop, and wait for it on this thread; see `core` for the error."""
+        from asyncio import CancelledError
+
+        try:
+            return self.submit(coroutine).wait(lambda: None)
+        except CancelledError:
+            raise _closed_error() from None
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Job[T]:
-        """Start a coroutine on the core's loop; the core must be open."""
-        assert self._thread is not None  # noqa: S101 - only an open core has coroutines to run
-        return self._thread.submit(coroutine)
+        """Start a coroutine on the core's loop; see `core` for the error."""
+        thread = self._thread
+        if thread is None:
+            coroutine.close()
+            raise _closed_error()
+        return thread.submit(coroutine)
 
     def close(self) -> None:
         """Commit pending rows, and end all processes and the thread, within a bounded time."""
@@ -206,3 +220,9 @@ class Session:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.close(core.aclose() if core is not None else None)
+
+
+def _closed_error() -> FactError:
+    return FactError(
+        "This session was closed.", hint="In a notebook, load the extension again: %load_ext fact_magics"
+    )

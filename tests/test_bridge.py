@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
 
 import pytest
 from waiting import until, until_async
 
-from fact_magics.bridge import LoopThread, Waiting
+from fact_magics.bridge import LoopThread, Waiting, _wind_down
 
 
 @pytest.fixture
@@ -168,11 +169,37 @@ def test_closing_cancels_the_jobs_runs_the_last_work_and_ends_the_thread():
     owned.close()
 
 
-def test_closing_is_bounded_when_the_last_work_hangs():
-    owned = LoopThread()
+def test_closing_is_bounded_and_what_is_left_of_the_last_work_goes_on_in_the_thread():
+    owned, release, ended = LoopThread(), threading.Event(), threading.Event()
+
+    async def last():
+        await asyncio.to_thread(release.wait, 60)
+        ended.set()
+
     owned.submit(after(0, None)).wait(nothing)
-    owned.close(after(60, None), timeout_seconds=0.2)
-    assert names() == []
+    owned.close(last(), timeout_seconds=0.2)
+    assert not ended.is_set()
+    release.set()
+    until(lambda: names() == [])
+    assert ended.is_set()
+
+
+async def test_a_loop_that_was_not_closed_in_time_cancels_nothing_of_the_loop_on_which_it_is_collected():
+    left = []
+
+    def leave():
+        loop = asyncio.new_event_loop()
+        left.extend([loop.create_task(_wind_down(after(60, None))), loop.create_task(after(60, None))])
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.set_exception_handler(lambda *_: None)  # it would report tasks that were destroyed
+        loop.close()
+
+    await asyncio.to_thread(leave)
+    own = asyncio.create_task(after(0.01, 1))
+    await asyncio.sleep(0)
+    left.clear()
+    gc.collect()
+    assert await own == 1
 
 
 def test_a_closed_thread_starts_again_when_it_is_used():
@@ -184,8 +211,6 @@ def test_a_closed_thread_starts_again_when_it_is_used():
 
 
 def test_an_error_that_nobody_waited_for_is_not_reported_later(thread, recwarn, capsys):
-    import gc
-
     job = thread.submit(raises(ValueError("nobody asked")))
     until(lambda: job.finished)
     job = None

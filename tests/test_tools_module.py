@@ -94,3 +94,27 @@ def test_importing_the_module_alone_opens_nothing(plain_environment, home, tmp_p
     )
     assert done.stdout.strip() == "1"
     assert not home.exists()
+
+
+def test_a_thread_that_uses_a_closed_session_gets_one_clear_line_and_opens_nothing(script):
+    out = script(
+        """
+        import threading
+        from fact_magics.session import Session
+
+        session = Session()
+        session.core
+        session.close()
+        for use in (lambda: session.core, lambda: session.run(after()), lambda: session.submit(after())):
+            async def after(): pass
+            try:
+                use()
+            except Exception as error:
+                print(f"{type(error).__name__}: {error}")
+        print([thread.name for thread in threading.enumerate()])
+        """
+    )
+    line = (
+        "FactError: This session was closed. In a notebook, load the extension again: %load_ext fact_magics"
+    )
+    assert (out.stderr, out.stdout.splitlines()) == ("", [*[line] * 3, "['MainThread']"])

@@ -139,7 +139,7 @@ class FactCore:
             await self._recorder.aclose()
             with suppress(FactError):
                 await self._store.sessions.end(self.session_id)
-            await self._warming
+            await asyncio.wait((self._warming,))
             await self._sandbox.aclose()
         finally:
             await self._store.aclose()

@@ -246,8 +246,8 @@ def unload(shell: InteractiveShell) -> None:
     magics = _loaded(shell)
     if magics is None:
         return
-    magics.close()
     use_session(None)
+    magics.close()
     manager: Any = shell.magics_manager
     configurables: list[Any] = shell.configurables
     del manager.registry["FactMagics"]
