@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _SITES = 8
-# Characters of a word in an error: the largest number, and how many of a longer word are shown.
+# If a word in an error has more than _LONGEST_WORD characters, only the first _WORD_SHOWN are shown.
 _LONGEST_WORD = 1_000
 _WORD_SHOWN = 60
 _LINE_LIMIT = 120

@@ -76,7 +76,7 @@ class Caller:
         except RuntimeError:
             raise FactError(
                 f"{tool.metadata.name}.acall can only be awaited on an event loop of asyncio.",
-                hint=f"Elsewhere, call {tool.metadata.name}(…) in a thread: trio.to_thread.run_sync in trio.",
+                hint=f"Call {tool.metadata.name}(…) in a thread; in trio, use trio.to_thread.run_sync.",
             ) from None
         if tool.takes_paths:  # reading files would block the loop
             planned = await asyncio.to_thread(self._bound, tool, args, kwargs)
@@ -102,8 +102,8 @@ class Caller:
         return value_of(found, tool.metadata.name)
 
     async def _lead_anywhere(self, planned: Plan, echo: Echo, run: LeadingRun) -> ToolOutput:
-        """Lead a run for a caller on any event loop; what the tool prints appears there."""
-        self._runner.refuse_if_closed(planned.tool)  # it may have ended since the call
+        """Run the tool for this caller and for equal calls that wait; works on any event loop."""
+        self._runner.refuse_if_closed(planned.tool)  # the session may have ended since the call
         leading = self._runner.lead(planned, echo.put, run)
         if asyncio.get_running_loop() is self._runner.loop:
             return await leading

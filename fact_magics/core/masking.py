@@ -1,4 +1,4 @@
-"""Keep keys that tools are given out of the history, of what tools print, and of requests to models."""
+"""Mask the keys that tools are given, in the history, in what tools print, and in requests to models."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MaskedSandbox:
     redactor : Redactor
         Registers each key that is granted.
     results : bool
-        Whether to mask results too. During a proof they must be, because failures go back to the model.
+        Whether to mask results too. Proofs need this, because failures go back to the model.
     """
 
     def __init__(self, sandbox: Sandbox, redactor: Redactor, *, results: bool) -> None:
@@ -66,8 +66,8 @@ class MaskedSandbox:
 def masked_row(row: ExecutionRow, redactor: Redactor) -> ExecutionRow:
     """Mask the registered keys in a row, and those that its permissions grant.
 
-    A tool that was granted a key may have encoded it, so all forms are searched for. Other rows can only hold
-    a key that was passed as an argument; a quick search finds it as it is.
+    A tool that was granted a key may have encoded it, so all forms are searched for. Any other row can hold
+    a key only if it was passed as an argument, and then unchanged, so a quick search is enough.
     """
     texts = {name: text for name in _TEXTS if (text := getattr(row, name))}
     if not (_register(row.permissions, redactor) or any(map(redactor.holds, texts.values()))):

@@ -1,4 +1,4 @@
-"""The elements of a drawing: what each costs by itself, and which others it draws how often."""
+"""The elements of a drawing: what each costs by itself, which others it draws, and how often."""
 
 from __future__ import annotations
 

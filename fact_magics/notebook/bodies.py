@@ -228,7 +228,7 @@ def _bounded(text: str, unit: str) -> str:
     if len(text) <= _VARIABLE_LIMIT:
         return text
     # This note is part of the request: if its words change, tools accepted for such requests are not found.
-    # With the digest, a value that changed after the cut makes another request.
+    # Because of the digest, the request also changes if only the part that was cut changes.
     digest = blake2b(text.encode(), digest_size=6).hexdigest()
     cut = f"{len(text) - _VARIABLE_LIMIT} more {unit} were cut; digest of all: {digest}"
     return f"{text[:_VARIABLE_LIMIT]}… ({cut})"

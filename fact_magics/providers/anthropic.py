@@ -63,7 +63,7 @@ class AnthropicProvider(RemoteProvider):
         The file entry that sets the key and the endpoint. Messages mention it; by default they mention the
         environment variables.
     secrets : iterable of str, optional
-        Further values to mask in what the server sends, beside the key and what the address contains.
+        Further values to mask in what the server sends, besides the key and secrets in the address.
 
     Raises
     ------

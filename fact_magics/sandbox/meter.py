@@ -31,7 +31,7 @@ _QUEUE_OVERHEAD = 2
 _INTERNET = {b"TCP": "tcp", b"TCPv6": "tcp6", b"UDP": "udp", b"UDPv6": "udp6"}
 _PAUSING_ROUNDS = 8
 _MOST_MEMBERS = 4096
-# After the disk was measured while the call was paused, this many times as long passes before the next time.
+# After measuring the disk of a paused call, wait this many times as long before pausing it for that again.
 _REST = 4
 _PAGE_TABLES = b"VmPTE:"
 
@@ -68,7 +68,8 @@ class Meter:
         """Name the limit ``scratch`` if it is exceeded; this takes long if there are many files."""
         size, complete = scratch.measure(self.directory, self.limits.scratch_bytes)
         if not complete and time.monotonic() >= self._rested:
-            # A tool could hide files by moving them all the time. But others move files, too.
+            # A tool could hide files by moving them all the time, so it is paused for a second measurement.
+            # Harmless tools move files too, so this must stay rare.
             began = time.monotonic()
             with _paused(self.root):
                 size, _ = scratch.measure(self.directory, self.limits.scratch_bytes)
@@ -140,7 +141,7 @@ class _Held:
     in_flight : bool
         Whether descriptors are on their way through sockets.
     hidden : bool
-        Whether a process hides what it holds, as one does that runs a program that its user may not read.
+        Whether a process hides what it holds, because it runs a program that its user may not read.
     """
 
     def __init__(self, members: list[_Member]) -> None:

@@ -48,7 +48,7 @@ class ZygotePool:
         self._numbers = count(1)
         self._base: Path | None = None
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="fact-zygotes")
-        # Enough threads to measure every call, with two each, while others remove large directories.
+        # Enough threads to measure every call (two for each call) while others remove large directories.
         self._files = ThreadPoolExecutor(self._most + 2 * size, thread_name_prefix="fact-scratch")
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -136,7 +136,7 @@ class ZygotePool:
             raise
 
     def _add_spare(self, kind: ZygoteKind) -> None:
-        """Start one more zygote than calls can run, if several calls of a kind run at a time.
+        """Start a spare zygote if several calls of a kind run at a time.
 
         While one zygote prepares its next child, a call can use the spare one, so no core waits.
         """

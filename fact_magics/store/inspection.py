@@ -74,7 +74,7 @@ def fault(connection: sqlite3.Connection, migrations: Migrations, version: int) 
             return Fault(f"has a changed {_shown(each.kind, each.name)}")
         if each.name not in other_tables and not (each.kind == "index" and each.table in other_tables):
             text = f"contains the {_shown(each.kind, each.name)}, which fact_magics did not make"
-            # Another name could break out of the command that contains the statement.
+            # A name with other characters could break out of the command that contains the statement.
             is_plain = all(word.isidentifier() and word.isascii() for word in (each.kind, each.name))
             is_ours = any(known.name == each.name for known in _created(migrations))
             removal = f"DROP {each.kind.upper()} {each.name}" if is_plain and not is_ours else ""

@@ -121,7 +121,7 @@ def _normalise_dict(value: Mapping[Any, Any], depth: int) -> dict[object, object
         error.path.insert(0, f"[{key_text(key)}]")
         raise
     if len(normalised) != len(value):
-        raise ValueTypeError("a dict with keys that are equal as plain values", "distinct keys")
+        raise ValueTypeError("a dict in which two keys become the same plain value", "distinct keys")
     return normalised
 
 

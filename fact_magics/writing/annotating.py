@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Place = tuple[tuple[int, int, int], str]  # line, start and end as in `_Edit`, and the sign before the type
 
-# What names in annotations mean that Python does not know, or that no value can be checked against.
+# What names in annotations mean, if Python does not know them or no value can be checked against them.
 _MEANINGS = {
     "any": "Any", "string": "str", "integer": "int", "boolean": "bool", "number": "int | float",
     "Number": "int | float", "numbers.Number": "int | float", "numbers.Real": "int | float",
@@ -59,7 +59,7 @@ _NO_TYPE = re.compile(r",?\s*(?:optional|default\b.*)$")
 class Completed(NamedTuple):
     """A candidate with a complete signature.
 
-    `notes` say which types were added. If some could not be told, they are `Any`, and `missing` asks for the
+    `notes` say which types were added. A type that could not be found is `Any`; then `missing` asks for the
     whole line.
     """
 
@@ -69,7 +69,7 @@ class Completed(NamedTuple):
 
 
 class _Edit(NamedTuple):
-    """Text to put at a place of the source, in place of the text up to its end."""
+    """Text that replaces the bytes from `start` to `end` of a line."""
 
     line: int  # from 1
     start: int  # in bytes
@@ -134,7 +134,7 @@ class _Types:
         self._comment = _type_comment(source)
 
     def without_annotation(self) -> Iterator[tuple[str, _Place, list[str]]]:
-        """Yield the name, the place and the types of each parameter, and of the result, if they have none."""
+        """Yield the name, place and possible types of each parameter (or result) without an annotation."""
         spec = self._function.args
         positional = [*spec.posonlyargs, *spec.args]
         defaults = dict(zip(reversed(positional), reversed(spec.defaults), strict=False))
@@ -164,7 +164,7 @@ class _Types:
 
 
 def type_of(values: Iterable[object], *, is_result: bool = False) -> str:
-    """Write the type that fits all values; empty if they show none. A result of 1 and 1.5 is a float."""
+    """Write the type that fits all values; empty if they show none. Int and float results give ``float``."""
     by_kind: dict[type, list[Any]] = {}
     for value in values:
         by_kind.setdefault(type(value), []).append(value)
@@ -260,7 +260,7 @@ def _annotations(function: _Function) -> list[ast.expr]:
 
 
 def _renamed(function: _Function, source: ToolSource) -> Iterator[_Edit]:
-    """Yield edits that replace names which are no types by what they mean."""
+    """Yield edits that replace names that are not types, such as ``any``, by the types that they mean."""
     bound = {name for node in source.nodes for name in bound_names(node)}
     for annotation in _annotations(function):
         for node in ast.walk(annotation):
@@ -273,7 +273,7 @@ def _renamed(function: _Function, source: ToolSource) -> Iterator[_Edit]:
 
 
 def _colon(text: str, above: int) -> tuple[int, int]:
-    """Find the colon that ends the head of a function, `above` lines down: its line, its column in bytes."""
+    """Skip `above` lines, find the colon that ends the next ``def``, and return its line and byte column."""
     lines = text.split("\n")
     depth = 0
     following = iter([f"{line}\n" for line in lines[above:]])

@@ -145,7 +145,7 @@ class _Answer:
         return found
 
     def _spans(self, gap: _Span) -> Iterator[_Span]:
-        """Yield the spans that a block may have which begins with a gap.
+        """Yield each span that may be a block, if the block begins where the gap begins.
 
         They end at a fence, or with the text before its marks. Beyond the first fence they go on only if that
         fence may be inside a string.
@@ -182,7 +182,7 @@ class _Answer:
         return {}
 
     def nearest(self) -> Extracted:
-        """Return code that does not parse, so that the checks report the error, or another function's."""
+        """Return code that does not parse, whose error the checks report, or the code of another function."""
         blocks = [self._repaired(span) for span in self._gaps if self._is_python(span)]
         if not blocks:
             starts = (at for at, line in enumerate(self._lines) if _MODULE_LINE.match(line))
@@ -213,7 +213,7 @@ class _Answer:
         return ToolSource(self._text(span), self._name)
 
     def _repaired(self, span: _Span) -> ToolSource:
-        """Return a source without what models add to code, if it parses only without it."""
+        """Return a source; what models add to code is removed if the source parses only without it."""
         if span not in self._read:
             self._read[span] = self._repair(self._source(span))
         return self._read[span]

@@ -287,7 +287,7 @@ class TestRefusals:
             (ValueError("x"), "an exception (ValueError)"),
             (open, "an object of type builtin_function_or_method"),
             ({"a": {1: {(2,): 1j}}}, 'result["a"][1][<tuple>]: a complex number'),
-            ({"r": 1, Colour.RED: 2}, "keys that are equal as plain values"),
+            ({"r": 1, Colour.RED: 2}, "two keys become the same plain value"),
             (np.array([1j]), "result[0]: a complex number"),
             (np.datetime64("99999-01-01"), "outside the range of Python's dates"),
             (pd.DataFrame([[1, 2]], columns=["a", "a"]), "repeated column names"),

@@ -32,7 +32,7 @@ _ROWS_LISTED = 20
 _RUNS_COUNTED = 50
 _RUNS_COMPARED = 200
 _REASON_LIMIT = 80
-# Fewer characters of an id could be a slip, and after more runs they would name another one.
+# A shorter id could be a typing slip, and might mean another row once more rows are recorded.
 _SHORTEST_ID = 4
 _ENOUGH = f"The first {_SHORTEST_ID} characters of an id are enough."
 # A file that --to wrote begins like this if it has rows.
@@ -172,7 +172,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
 
 
 def _in_order(times: Iterable[str]) -> list[str]:
-    """Change times, latest row first, so that no row has an earlier time than a row recorded before it.
+    """Move times forward (given latest row first), so that no row is earlier than a row recorded before it.
 
     So the rows stay in the order in which they were recorded, even if the clock was set back.
     """
