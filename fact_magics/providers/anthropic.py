@@ -72,6 +72,7 @@ class AnthropicProvider(RemoteProvider):
     """
 
     name = "anthropic"
+    may_run_away = False
 
     def __init__(
         self,

@@ -83,6 +83,10 @@ class Provider(Protocol):
     def notice(self) -> str:
         """One line about the choice of this model, which the cell shows; may be empty."""
 
+    @property
+    def may_run_away(self) -> bool:
+        """Whether the model may repeat itself without end, as small local ones do."""
+
     def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         """Ask the model, and yield its answer as it comes; `Finished` is last.
 

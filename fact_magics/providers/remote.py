@@ -30,6 +30,7 @@ class RemoteProvider(ABC):
     """
 
     notice = ""
+    may_run_away = True
 
     def __init__(self, model: str, patience: Patience | None, secrets: Iterable[str]) -> None:
         self.model = model

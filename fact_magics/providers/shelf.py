@@ -29,6 +29,7 @@ class ShelfProvider:
     name = "shelf"
     model = "shelf"
     notice = "from the shelf, no model was called"
+    may_run_away = False
 
     def __init__(self) -> None:
         self._index: ShelfIndex | None = None

@@ -39,7 +39,7 @@ _CUT = {
     "repeats": "its end repeated itself",
 }
 # An answer is stopped if so many characters at its end repeat at most so many characters.
-_REPEATING = 4_000
+_REPEATING = 8_000
 _REPEATED = 500
 
 
@@ -208,7 +208,7 @@ async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: A
                 size += len(event.text)
                 emit(TextArrived(event.text))
                 end = f"{end}{event.text}"[-_REPEATING:]
-                if size > _MAX_TEXT or _repeats(end):
+                if size > _MAX_TEXT or (provider.may_run_away and _repeats(end)):
                     stop = "long" if size > _MAX_TEXT else "repeats"
                     break
             elif isinstance(event, ThinkingDelta):

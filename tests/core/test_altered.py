@@ -179,7 +179,7 @@ class TestFullDisk:
         assert said.count("\n") == 1
 
     async def test_an_accepted_tool_that_can_t_be_stored_says_so_and_what_it_cost(self, core, server):
-        server.writes(DOUBLE + "# " + "long " * 2_000)
+        server.writes(DOUBLE + "# " + " ".join(map(str, range(2_000))))
         await limit_growth(core, 1)
         heard: list[object] = []
         with pytest.raises(

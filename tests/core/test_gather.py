@@ -205,7 +205,7 @@ async def test_a_session_that_closes_ends_the_calls_that_wait_with_a_clear_error
     assert {type(end) for end in ends} == {FactError}
     assert {end.line.partition(". ")[0] for end in ends} == {
         "nap was stopped, because its session was closed",
-        "This nap belongs to a session that was closed",
+        "nap belongs to a session that was closed",
     }
     assert all(end.hint == "Import it again: from fact_magics.tools import nap" for end in ends)
 
