@@ -200,8 +200,10 @@ class Front:
 
     def _note(self, error: Any) -> None:
         places = re.findall(r"https?://\S+|blob:\S+", error.stack or "")
-        # Notebook 7 fails on settings that only JupyterLab has; the traceback then has no other code.
-        if not places or not all("/static/notebook/" in place for place in places):
+        # Two errors of the applications themselves, whose tracebacks have no other code: Notebook 7 fails on
+        # settings that only JupyterLab has, and JupyterLab now and then when one notebook replaces another.
+        own = "/static/lab/" if "'removeChild' on 'Node'" in str(error) else "/static/notebook/"
+        if not places or not all(own in place for place in places):
             self.complaints.append(f"page error: {error.stack or error}")
 
     def _listen(self, message: Any) -> None:
