@@ -15,6 +15,7 @@ import pytest
 
 from fact_magics import redaction
 from fact_magics.redaction import MASK, RedactedStream, Redactor, secrets_in_environment, secrets_in_url
+from fact_magics.redaction import redactor as redactor_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -342,3 +343,28 @@ class TestAddresses:
         variables = {"AWS_SECRET_ACCESS_KEY": key, "DB_PASSWORD": "postgres", "USE_TOKEN": "true"}
         variables |= {"SSH_KEY": "/home/someone/.ssh/id_ed25519", "PWD": key[::-1], "LONG_SECRET": "a" * 30}
         assert secrets_in_environment(variables) == (key,)
+
+
+def test_a_value_that_is_registered_while_the_forms_are_built_is_masked(monkeypatch):
+    """A run may register a granted key while another thread masks a text."""
+    redactor = Redactor(["first-secret-1234567"])
+    build = redactor_module.Forms
+
+    def build_slowly(secrets):
+        monkeypatch.setattr(redactor_module, "Forms", build)
+        forms = build(secrets)
+        redactor.add("other-secret-7654321")
+        return forms
+
+    monkeypatch.setattr(redactor_module, "Forms", build_slowly)
+    redactor.mask("text")
+    assert "other-secret" not in redactor.mask("other-secret-7654321")
+
+
+def test_an_extended_redactor_masks_more_and_changes_nothing():
+    redactor = Redactor(["first-secret-1234567"])
+    assert redactor.extended([]) is redactor
+    assert redactor.extended(["first-secret-1234567"]) is redactor
+    more = redactor.extended(["postgres"])
+    assert more.mask("postgres first-secret-1234567") == "[redacted] [redacted]"
+    assert redactor.mask("postgres") == "postgres"

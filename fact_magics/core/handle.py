@@ -39,6 +39,7 @@ class Tool:
         self._caller = caller
         self.__name__ = self.__qualname__ = loaded.metadata.name
         self.__module__ = "fact_magics.tools"
+        self.__annotations__ = loaded.signature.annotations()  # for typing.get_type_hints
         doc = loaded.signature.doc or loaded.metadata.description
         if loaded.metadata.permissions:
             doc += f"\n\nAllowed: {', '.join(loaded.metadata.permissions)}"
@@ -55,10 +56,6 @@ class Tool:
     @property
     def __signature__(self) -> inspect.Signature:
         return self._loaded.signature.inspect_signature()
-
-    @property
-    def __annotations__(self) -> dict[str, Any]:  # type: ignore[override]  # for typing.get_type_hints
-        return self._loaded.signature.annotations()
 
     @property
     def loaded(self) -> LoadedTool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.permissions.dangers import variable_doubt
-from fact_magics.redaction import RedactedStream, secrets_in_url
+from fact_magics.redaction import MASK, RedactedStream, is_unguessable, secrets_in_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ class MaskedSandbox:
     Parameters
     ----------
     redactor : Redactor
-        Registers each key that is granted.
+        Registers each key that is granted, if it can't be guessed.
     results : bool
         Whether to mask results too. Proofs need this, because failures go back to the model.
     """
@@ -44,9 +45,10 @@ class MaskedSandbox:
         on_turn: Callable[[], None] | None = None,
     ) -> Outcome:
         """Run one call as `Sandbox.run` does."""
-        if not _register(call.permissions, self._redactor):
+        redactor = _granted(call.permissions, self._redactor)
+        if redactor is None:
             return await self._sandbox.run(call, on_printed=on_printed, on_turn=on_turn)
-        mask, stream = self._redactor.mask, RedactedStream(self._redactor)
+        mask, stream = redactor.mask, RedactedStream(redactor)
 
         def feed(piece: str) -> None:
             if on_printed is not None and (known := stream.feed(piece)):
@@ -59,7 +61,9 @@ class MaskedSandbox:
         if error is not None:
             error = replace(error, message=mask(error.message), traceback=mask(error.traceback))
         if result is not None and self._masks_results:
-            result = mask(result.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+            text = result.decode("utf-8", "surrogateescape")
+            # A number can't be masked in its place.
+            result = result if mask(text) == text else _valid(mask(text)).encode("utf-8", "surrogateescape")
         return replace(outcome, printed=mask(outcome.printed), error=error, result=result)
 
 
@@ -70,17 +74,33 @@ def masked_row(row: ExecutionRow, redactor: Redactor) -> ExecutionRow:
     a key only if it was passed as an argument, and then unchanged, so a quick search is enough.
     """
     texts = {name: text for name in _TEXTS if (text := getattr(row, name))}
-    if not (_register(row.permissions, redactor) or any(map(redactor.holds, texts.values()))):
+    granted = _granted(row.permissions, redactor)
+    if granted is None and not any(map(redactor.holds, texts.values())):
         return row
-    changed: dict[str, Any] = {name: redactor.mask(text) for name, text in texts.items()}
+    mask = (granted or redactor).mask
+    changed: dict[str, Any] = {name: mask(text) for name, text in texts.items()}
     return replace(row, **changed)
 
 
-def _register(permissions: Iterable[str], redactor: Redactor) -> bool:
-    """Register the keys and passwords that permissions grant; return whether there are any."""
+def _granted(permissions: Iterable[str], redactor: Redactor) -> Redactor | None:
+    """Return what masks the keys and passwords that permissions grant; None if they grant none.
+
+    Values that nobody can guess are registered for the whole session. Others, such as ``postgres``, may be
+    words of other texts, so they are masked only in this run.
+    """
     names = [text.removeprefix("env:") for text in permissions if text.startswith("env:")]
     values = [value for name in names if variable_doubt(name) and (value := os.environ.get(name))]
-    for value in values:
-        for secret in (value, value.strip(), *secrets_in_url(value)):
-            redactor.add(secret)
-    return bool(values)
+    if not values:
+        return None
+    secrets = {secret for value in values for secret in (value, value.strip(), *secrets_in_url(value))}
+    for secret in filter(is_unguessable, secrets):
+        redactor.add(secret)
+    return redactor.extended(secret for secret in secrets if not is_unguessable(secret))
+
+
+def _valid(masked: str) -> str:
+    try:
+        json.loads(masked)
+    except ValueError:
+        return json.dumps(MASK)
+    return masked

@@ -4,8 +4,9 @@ from fact_magics.redaction.redactor import (
     MASK,
     RedactedStream,
     Redactor,
+    is_unguessable,
     secrets_in_environment,
     secrets_in_url,
 )
 
-__all__ = ["MASK", "RedactedStream", "Redactor", "secrets_in_environment", "secrets_in_url"]
+__all__ = ["MASK", "RedactedStream", "Redactor", "is_unguessable", "secrets_in_environment", "secrets_in_url"]

@@ -100,6 +100,11 @@ class Redactor:
             self._forms = None
             self._short.cache_clear()
 
+    def extended(self, secrets: Iterable[str]) -> Redactor:
+        """Return a redactor that also masks other values; this one if there are none."""
+        more = [secret for secret in secrets if secret not in self._secrets]
+        return Redactor((*self._secrets, *more)) if more else self
+
     @property
     def has_secrets(self) -> bool:
         """Whether any value is registered."""
@@ -113,8 +118,11 @@ class Redactor:
     def forms(self) -> Forms:
         """The registered values in every form, prepared for the search."""
         forms = self._forms
-        if forms is None:  # another thread may register a value meanwhile
-            self._forms = forms = Forms(tuple(self._secrets))
+        if forms is None:
+            secrets = tuple(self._secrets)
+            forms = Forms(secrets)
+            if len(secrets) == len(self._secrets):  # another thread may have registered a value meanwhile
+                self._forms = forms
         return forms
 
     def mask(self, text: str) -> str:
@@ -243,5 +251,10 @@ def secrets_in_environment(environment: Mapping[str, str] | None = None) -> tupl
     keys = (value for name, value in variables.items() if _SECRET_VARIABLE.search(name))
     return (
         *(secret for address in proxies for secret in secrets_in_url(address)),
-        *(key for key in keys if _UNGUESSABLE.fullmatch(key)),
+        *filter(is_unguessable, keys),
     )
+
+
+def is_unguessable(value: str) -> bool:
+    """Tell whether a value is so long and mixed that it stands in no text by chance."""
+    return _UNGUESSABLE.fullmatch(value) is not None

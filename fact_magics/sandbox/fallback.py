@@ -109,7 +109,7 @@ class _Calling:
         self._limits = limits
         self._call = call
         self._threads = threads
-        self._watch = Watch(call, limits, on_printed)
+        self._watch = Watch(call, limits, on_printed, may_hide=True)
         self._loop = asyncio.get_running_loop()
         self._ended = False
         self.over = asyncio.Event()

@@ -49,6 +49,7 @@ class Meter:
     directory: Path
     memory: int
     limits: Limits
+    may_hide: bool = False  # whether a process may be one that its user can't measure
     _rested: float = field(default=0.0, init=False)
     _was_in_flight: bool = field(default=False, init=False)
 
@@ -62,7 +63,8 @@ class Meter:
                 return "threads"
             members.append(member)
         held = _Held(members)
-        return "memory" if held.hidden or self._memory_is_exceeded(held.buffers()) else None
+        is_hidden = held.hidden and not self.may_hide
+        return "memory" if is_hidden or self._memory_is_exceeded(held.buffers()) else None
 
     def disk_exceeded(self) -> str | None:
         """Name the limit ``scratch`` if it is exceeded; this takes long if there are many files."""

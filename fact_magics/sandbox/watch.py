@@ -28,10 +28,16 @@ _REST = 9
 
 
 class Watch:
-    """The output of one call so far. The future `stopped` gets the name of the limit that it reaches."""
+    """The output of one call so far. The future `stopped` gets the name of the limit that it reaches.
 
-    def __init__(self, call: Call, limits: Limits, on_printed: Callable[[str], None] | None) -> None:
+    `may_hide` says that the call may have processes that this user can't measure, such as an SSH agent.
+    """
+
+    def __init__(
+        self, call: Call, limits: Limits, on_printed: Callable[[str], None] | None, *, may_hide: bool = False
+    ) -> None:
         self._call = call
+        self._may_hide = may_hide
         self._limits = limits
         self._printed = Printed(limits.printed_kept, on_printed)
         self._frame = bytearray()
@@ -67,7 +73,7 @@ class Watch:
         """
         self._started = time.perf_counter()
         deadline = self._loop.time() + self._call.timeout_seconds
-        meter = Meter(root, directory, self._call.memory_bytes, self._limits)
+        meter = Meter(root, directory, self._call.memory_bytes, self._limits, self._may_hide)
         looks = _Looks(meter, files, lambda limit: None if ended.done() else self.stop(limit))
         while not ended.done() and not self.stopped.done():
             left = deadline - self._loop.time()

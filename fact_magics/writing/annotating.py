@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.errors import SignatureError
 from fact_magics.signature import read_signature
+from fact_magics.signature.annotations import AnnotationReader
 from fact_magics.signature.purity import bound_names
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import one_line
@@ -86,11 +87,12 @@ def complete(source: ToolSource, examples: Sequence[Example]) -> Completed:
     function = _function(source.tree, source.name)
     if function is None:
         return Completed(source)
+    reader = AnnotationReader(source.text, source.tree or ast.Module([], []))
     edits = [*_renamed(function, source)]
     asked: list[_Edit] = []  # the same, with TYPE for each type that is not known
     notes: list[str] = []
     for name, place, types in _Types(source, function, examples).without_annotation():
-        known = next((text for text in types if text and _is_type(text)), "")
+        known = next(filter(None, (_spelled(text, reader) for text in types if text and _is_type(text))), "")
         if known:
             notes.append(f"{name}: {known}")
         at, sign = place
@@ -187,12 +189,12 @@ def signature_line(name: str, examples: Sequence[Example]) -> str:
         return ""
     types = [type_of(values) or "Any" for values in zip(*(example.args for example in examples), strict=True)]
     words = [_WORDS.get(type_.partition("[")[0], "value") for type_ in types]
-    repeated = [words[:at].count(word) for at, word in enumerate(words)]
+    keywords = dict.fromkeys(key for example in examples for key in example.kwargs)
+    repeated = [[*keywords, *words[:at]].count(word) for at, word in enumerate(words)]
     written = [
         f"{word}{before + 1 if before else ''}: {type_}"
         for word, before, type_ in zip(words, repeated, types, strict=True)
     ]
-    keywords = dict.fromkeys(key for example in examples for key in example.kwargs)
     for key in keywords:
         values = [example.kwargs[key] for example in examples if key in example.kwargs]
         written.append(f"{key}: {type_of(values) or 'Any'}{'' if len(values) == len(examples) else ' = ...'}")
@@ -253,6 +255,18 @@ def _is_type(text: str) -> bool:
     return True
 
 
+def _spelled(text: str, reader: AnnotationReader) -> str:
+    """Write a type with the names of the module; empty if one of its names means something else there."""
+    for name in dict.fromkeys(re.findall(r"[A-Za-z]\w*", text)):
+        module = _IMPORTED.get(name, "")
+        if not module or not reader.binds(name) or reader.resolve(name) == f"{module}.{name}":
+            continue
+        if reader.resolve(module) != module:
+            return ""
+        text = re.sub(rf"\b{name}\b", f"{module}.{name}", text)
+    return text
+
+
 def _annotations(function: _Function) -> list[ast.expr]:
     spec = function.args
     arguments = (*spec.posonlyargs, *spec.args, *spec.kwonlyargs)
@@ -299,11 +313,10 @@ def _with_imports(source: ToolSource) -> str:
     function = _function(source.tree, source.name)
     if function is None or source.tree is None:
         return source.text
-    bound = {name for node in source.nodes for name in bound_names(node)}
-    named = {
-        node.id for one in _annotations(function) for node in ast.walk(one) if isinstance(node, ast.Name)
-    }
-    wanted = sorted(name for name in named - bound if name in _IMPORTED)
+    reader = AnnotationReader(source.text, source.tree)
+    nodes = (node for one in _annotations(function) for node in ast.walk(one))
+    named = {node.id for node in nodes if isinstance(node, ast.Name)} & _IMPORTED.keys()
+    wanted = sorted(name for name in named if not reader.binds(name))
     head = [
         node.end_lineno or 0
         for node in source.tree.body

@@ -38,6 +38,7 @@ _MODULE_LINE = re.compile(r"import |from |def |async def |class |@|>>> ")
 _EMPTY_LINE = re.compile(r"\s*(?:#[^'\"]*)?")
 _COMMAND = re.compile(r"([ \t]*)[%!]{1,2}[ \t]*\w")  # of a notebook
 _TOKEN = re.compile(r"<\|[^|<>\n]{1,40}\|>|</s>|<end_\w+>")  # of a model
+_FUTURE = re.compile(r"^from __future__ import [\w, ]+\n", re.MULTILINE)
 # Limits of the work on one text, because a model's text may be hostile.
 _MOST_FENCES = 40
 _MOST_THOUGHTS = 50
@@ -108,7 +109,7 @@ class _Answer:
         self._left = _MOST_PARSED  # characters that may still be searched and parsed
         self._read: dict[_Span, ToolSource] = {}
         found = [(at, match) for at, line in enumerate(lines) if (match := _FENCE.fullmatch(line))]
-        self._fences = dict(found[:_MOST_FENCES])
+        self._fences = dict(found[-_MOST_FENCES:])
 
     def modules(self) -> tuple[ToolSource, ...]:
         """Return the modules that parse and define the function."""
@@ -151,13 +152,20 @@ class _Answer:
         fence may be inside a string.
         """
         text = self._text(gap)
-        is_in_string = '"""' in text or "'''" in text
-        for end in [*self._fences, len(self._lines)]:
-            if end == gap.end or (end > gap.end and is_in_string):
-                before = (self._fences[end]["before"] or "") if end in self._fences else ""
-                if before.strip():
-                    yield _Span(gap.start, end, before)
-                yield _Span(gap.start, end)
+        before = {
+            end: found for end, fence in self._fences.items() if (found := fence["before"] or "").strip()
+        }
+        # A fence may be in a string over several lines, or in a string or a comment behind code.
+        may_go_on = '"""' in text or "'''" in text or gap.end in before
+        ends = [
+            end
+            for end in (*self._fences, len(self._lines))
+            if end == gap.end or (end > gap.end and may_go_on)
+        ]
+        yield from (_Span(gap.start, end) for end in ends if end not in before)
+        for end in filter(before.__contains__, ends):
+            yield _Span(gap.start, end, before[end])
+            yield _Span(gap.start, end)
 
     def _run(self, span: _Span) -> dict[_Span, ToolSource]:
         """Find the longest run of lines amid prose that parses and defines the function."""
@@ -282,7 +290,12 @@ def _with_helpers(source: ToolSource, others: Sequence[ToolSource]) -> ToolSourc
         and all(isinstance(node, _DEFINITIONS) for node in other.tree.body)
         and _bound(other) & used
     ]
-    return ToolSource("\n\n".join([*needed, source.text]), source.name) if needed else source
+    if not needed:
+        return source
+    joined = "\n\n".join([*needed, source.text])
+    # Python wants these imports before all others.
+    futures = dict.fromkeys(_FUTURE.findall(joined))
+    return ToolSource("".join(futures) + _FUTURE.sub("", joined), source.name)
 
 
 def _bound(source: ToolSource) -> set[str]:

@@ -76,6 +76,11 @@ in one fenced block. The examples are right by definition: never special-case th
 they are examples of. If an example contradicts the description, follow the example.
 """
 
+_MAY_CHANGE = (
+    "Use wider types where the description asks for more (float instead of int), and better names for what "
+    "is passed by position."
+)
+
 # Added only to requests that need it, and not to the rules, which all requests share.
 _NETWORK = """\
 To fetch JSON from there, write an async tool with the connector that comes with fact_magics: \
@@ -118,7 +123,7 @@ def request_text(spec: ToolSpec) -> str:
     if line := signature_line(spec.name, spec.examples):
         parts += [
             "",
-            f"They fix this signature; you may rename the parameters that they pass by position: `{line}`",
+            f"They fit this signature: `{line}` {_MAY_CHANGE}",
         ]
     if spec.permissions:
         parts += ["", f"The tool is granted, and nothing else: {', '.join(spec.permissions)}."]

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from fact_magics.errors import CellError, InvalidInput
+from fact_magics.errors import CellError, FactError, InvalidInput
 from fact_magics.events import ExampleProven, Listener, PhaseChanged
 from fact_magics.sandbox.failure import denial_hint
 from fact_magics.sandbox.outcome import Call, Outcome, ToolError
@@ -228,9 +228,9 @@ class Prover:
                     validated, passed = self.files.take(
                         spec.name, validated, given, spec.permissions, digests=False
                     )
-                except InvalidInput:
-                    self._refuse_unfit(spec, example, {name: validated[name] for name in given})
-                    raise
+                except InvalidInput as unfit:
+                    named = {name: validated[name] for name in given}
+                    raise self._blamed(spec, example, named, attempt, unfit) from None
             arguments = signature.wire(validated)
         except InvalidInput as error:
             # A caller would get `InvalidInput`, which is a ValueError, before the tool runs.
@@ -240,17 +240,32 @@ class Prover:
         granted = (*spec.permissions, *(file.permission for file in passed))
         return await self.sandbox.run(replace(call, permissions=granted, hash_seed=hash_seed))
 
-    def _refuse_unfit(self, spec: ToolSpec, example: Example, passed: Mapping[str, object]) -> None:
-        """End the generation if an example names a file that can't be passed: no candidate can repair that.
+    def _blamed(
+        self,
+        spec: ToolSpec,
+        example: Example,
+        passed: Mapping[str, object],
+        attempt: Attempt,
+        unfit: InvalidInput,
+    ) -> FactError:
+        """Choose the error if a candidate takes a path, and the example names a file that can't be passed.
 
-        Only a signature tells which texts are paths, so this can't be known before a model is asked.
+        The candidate may be wrong: perhaps the tool needs the path only as a text. If the next candidate
+        takes a path too, the example is wrong, and the generation ends.
         """
         assert self.files is not None  # noqa: S101 - `take` has looked for the files
         try:
             self.files.refuse_unfit([replace(example, args=(), kwargs=dict(passed))], spec.permissions)
-        except CellError as unfit:
-            hint = f"If {spec.name} needs the path only as a text, say so in the description. {unfit.hint}"
-            raise CellError(unfit.message, hint=hint) from None
+        except CellError as refused:
+            if attempt.number > 1:
+                hint = (
+                    f"If {spec.name} needs the path only as a text, say so in the description. {refused.hint}"
+                )
+                return CellError(refused.message, hint=hint)
+            return InvalidInput(
+                f"{refused.message} If the path is only taken apart and its file is not opened, annotate str."
+            )
+        return unfit
 
     def _hint(self, outcome: Outcome, spec: ToolSpec) -> str:
         """Suggest the permission that the candidate needed but did not have."""

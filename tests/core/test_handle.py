@@ -84,7 +84,7 @@ async def test_blocking_its_own_loop_is_an_error_and_no_deadlock(price):
 
 def test_awaiting_it_without_a_loop_of_asyncio_is_an_error_in_one_line(price):
     with pytest.raises(
-        FactError, match=r"^price.acall can only be awaited on an event loop of asyncio\. Else"
+        FactError, match=r"^price.acall can only be awaited on an event loop of asyncio\. Call"
     ):
         price.acall(1.0).send(None)
 
@@ -106,6 +106,8 @@ async def test_typing_reads_its_annotations(price):
     assert hints["amount"] is float
     assert hints["country"] == typing.Literal["BE", "NL"]
     assert hints["return"] == dict[str, float]
+    assert typing.get_type_hints(Tool) == {}
+    assert inspect.get_annotations(Tool) == {}
 
 
 async def test_it_defines_itself_for_agents(price):

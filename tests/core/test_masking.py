@@ -120,3 +120,29 @@ async def test_a_granted_key_is_neither_sent_to_the_model_nor_kept_with_a_failed
     assert not any(request.carries(KEY) or KEY in json.dumps(request.body) for request in server.requests)
     assert KEY not in "\n".join((str(failed.value), *failed.value.details))
     assert KEY.encode() not in stored(core)
+
+
+async def test_a_granted_password_that_is_a_word_is_masked_in_its_own_run_only(core, server, monkeypatch):
+    monkeypatch.setenv("DB_PASSWORD", "postgres")
+    server.writes(REVEAL.replace("SERVICE_TOKEN", "DB_PASSWORD"))
+    await core.generate(ToolSpec("reveal", "Reveal.", permissions=("env:DB_PASSWORD",), yes_really=True))
+    heard: list[object] = []
+    await core.execute_tool(ToolInput("reveal", {"how": "plain"}), heard.append)
+    assert "postgres" not in str([each for each in heard if isinstance(each, Printed)])
+    (row,) = await core.list_runs()
+    assert "postgres" not in f"{row.printed}{row.output_data}"
+    server.writes(ECHO)
+    await core.generate(ToolSpec("echo", "Echo.\n\n>>> echo('postgres')\n'postgres'\n"))
+    await core.execute_tool(ToolInput("echo", {"text": "about postgres"}))
+    row, *_ = await core.list_runs()
+    assert row.output_data == '"about postgres"'
+
+
+async def test_a_granted_number_that_a_proof_returns_is_masked_as_a_whole(core, server, monkeypatch):
+    monkeypatch.setenv("ACCOUNT_TOKEN", "1234567812345678")
+    server.writes("import os\n\ndef account() -> int:\n    return int(os.environ['ACCOUNT_TOKEN'])\n")
+    server.writes("def account() -> int:\n    return 3\n")
+    body = "Get it.\n\n>>> account()\n3\n"
+    await core.generate(ToolSpec("account", body, permissions=("env:ACCOUNT_TOKEN",), yes_really=True))
+    assert "account() should give 3, but gave a value that is not int" in server.requests[1].text
+    assert "1234567812345678" not in server.requests[1].text

@@ -495,7 +495,7 @@ class TestRefused:
             (MANY.replace("many", "count"), 'count(job={"source": "none"})', "no such file: {}/none"),
         ],
     )
-    async def test_a_file_that_only_a_signature_reveals_and_that_is_missing_costs_one_request(
+    async def test_a_file_that_only_a_signature_reveals_and_that_is_missing_costs_two_requests(
         self, core: FactCore, server: ModelServer, folder: Path, source: str, call: str, problem: str
     ) -> None:
         for _ in range(3):
@@ -506,9 +506,18 @@ class TestRefused:
         assert "\n" not in line
         assert f"can't be run: {problem.replace('{}', str(folder))}" in line
         assert "If count needs the path only as a text, say so" in line
-        assert len(server.requests) == 1
-        [attempt] = await core.list_generations()
-        assert (attempt.status, attempt.reason) == ("error", line)
+        assert len(server.requests) == 2
+        assert "annotate str" in server.requests[1].text
+        last, _ = await core.list_generations()
+        assert (last.status, last.reason) == ("error", line)
+
+    async def test_a_tool_that_only_takes_a_path_apart_is_annotated_with_str_at_the_second_attempt(
+        self, core: FactCore, server: ModelServer
+    ) -> None:
+        server.writes("from pathlib import Path\n\ndef ext(path: Path) -> str:\n    return path.suffix\n")
+        server.writes("def ext(path: str) -> str:\n    return path[path.rindex('.'):]\n")
+        tool = await core.generate(ToolSpec("ext", "Get the ending.\n\n>>> ext('a/b.txt')\n'.txt'\n"))
+        assert tool.metadata.proven
 
     async def test_a_default_that_is_no_file_is_the_candidate_s_fault(
         self, core: FactCore, server: ModelServer, folder: Path

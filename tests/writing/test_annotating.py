@@ -98,6 +98,26 @@ class TestExamples:
         [note] = completed("def f(n, b: int = 1):\n    return n", ">>> f('a')\n2\n").notes
         assert note == "types that the examples or the source show: n: str, result: int"
 
+    @pytest.mark.parametrize(
+        ("source", "line"),
+        [
+            ("import datetime\n\ndef f(date):\n    return date\n", "def f(date: date) -> int:"),
+            ("import datetime\n\ndef f(d):\n    return d\n", "def f(d: date) -> int:"),
+            ("def f(d):\n    date = d\n    return date\n", "def f(d: date) -> int:"),
+            ("from datetime import date\n\ndef f(d):\n    return d\n", "def f(d: date) -> int:"),
+        ],
+    )
+    def test_a_type_is_spelled_as_the_module_knows_it(self, source, line):
+        assert head(source, ">>> f(date(2024, 1, 2))\n1\n") == line
+
+    def test_a_type_that_is_named_as_its_module_is_spelled_with_it(self):
+        line = head("import datetime\n\ndef f(d):\n    return d\n", ">>> f(datetime(2024, 1, 2))\n1\n")
+        assert line == "def f(d: datetime.datetime) -> int:"
+
+    def test_a_name_that_means_something_else_there_is_not_used(self):
+        found = completed("date = 3\n\ndef f(d):\n    return d\n", ">>> f(date(2024, 1, 2))\n1\n")
+        assert "def f(d: TYPE) -> int:" in found.missing
+
     def test_an_empty_iterable_shows_no_type(self):
         assert type_of([]) == ""
         assert type_of([None]) == ""
@@ -118,6 +138,7 @@ class TestSignatureLine:
                 "def f(items: list[int], sep: str = ...) -> str:",
             ),
             (">>> f(a=1)\nNone\n", "def f(a: int) -> None:"),
+            (">>> f(1, number=2)\n3\n", "def f(number2: int, number: int) -> int:"),
             (">>> f(None)\nTraceback (most recent call last):\nValueError\n", "def f(value: Any) -> TYPE:"),
             (">>> f(1)\n1\n\n>>> f(1, 2)\n3\n", ""),
             ("", ""),

@@ -114,6 +114,42 @@ def test_every_module_that_defines_the_function_is_found_the_last_one_first():
     assert len(extract(fenced(first) + fenced(first), "f").sources) == 1
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '    if text.startswith("```"):\n        text = text[3:]\n',
+        "    text = text.strip('~~~')  # not ~~~\n",
+        "    # A fence is ```\n",
+        "    text = text.replace('```python', '')\n",
+        "    mark = '```'\n    text = text.removeprefix(mark).removesuffix(mark)\n",
+    ],
+)
+@pytest.mark.parametrize("docstring", ['    """Strip."""\n', ""])
+def test_marks_in_code_do_not_end_the_block(line, docstring):
+    code = f'FENCE = "```"\n\n\ndef f(text: str) -> str:\n{docstring}{line}    return text\n'
+    for text in (
+        fenced(code),
+        fenced(code) + "\nIt strips.\n",
+        "Sure:\n" + fenced(code) + fenced("print(f('a'))\n"),
+    ):
+        assert [source.text for source in extract(text, "f").sources] == [code]
+
+
+def test_the_last_of_many_blocks_counts():
+    text = "".join(fenced(CODE.replace("x * 2", f"x * {n}")) for n in range(30))
+    assert "x * 29" in extract(text, "f").sources[0].text
+
+
+def test_future_imports_of_joined_blocks_come_first():
+    future = "from __future__ import annotations\n"
+    text = fenced(f"{future}\ndef _g(x: int) -> int:\n    return x\n") + fenced(
+        f"{future}import re\n\ndef f(x: int) -> int:\n    return _g(x)\n"
+    )
+    [source] = extract(text, "f").sources
+    compile(source.text, "f", "exec")
+    assert source.text.count(future) == 1
+
+
 def test_a_function_that_a_docstring_shows_is_not_a_module():
     code = (
         'def f(x: int) -> int:\n    """Double.\n\n    ```python\n    def f(x: int) -> int:\n        return x\n'

@@ -38,6 +38,7 @@ _EVENTS = {
     "socket.__new__": slice(2, 3),
     **dict.fromkeys((*_FILES, "os.exec"), slice(1)),
     "open": slice(3),
+    "mmap.__new__": slice(1),
 }
 
 
@@ -106,6 +107,8 @@ class Witness:
 
     def _unnamed(self, error: OSError, module: str) -> _Claim | None:
         """Judge an error without a file name by the last action that can cause such an error."""
+        if error.errno == errno.EOPNOTSUPP and self._last(*_EVENTS)[0] == "mmap.__new__":
+            return "semaphore", "mmap"
         if error.errno not in (*_DENIED, errno.ECONNREFUSED):
             return None
         if module == "multiprocessing.synchronize":
