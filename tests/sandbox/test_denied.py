@@ -118,6 +118,7 @@ class TestHosts:
             ("import socket\nsocket.create_server(('127.0.0.1', 0))", ("listen", "a port")),
             ("import socket\nsocket.socket(type=2).sendto(b'x', ('127.0.0.1', 9))", ("udp", "UDP")),
             ("import multiprocessing\nmultiprocessing.Pool(2)", ("semaphore", "multiprocessing")),
+            ("import mmap\nmmap.mmap(-1, 4096)", ("semaphore", "mmap")),
         ],
     )
     async def test_what_no_permission_names_says_what_it_was(
