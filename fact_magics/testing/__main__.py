@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,13 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = ModelServer(script, port=options.port)
     except (OSError, ValueError, TypeError) as error:
         parser.error(str(error))
-    ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    with server:
+        # A handler that sets an event could wait for ever for the lock of the event that it interrupts.
+        signal.signal(number, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
-        ended.wait()
+        threading.Event().wait()
     return 0
 
 

@@ -263,7 +263,7 @@ class Prover:
                 )
                 return CellError(refused.message, hint=hint)
             return InvalidInput(
-                f"{refused.message} If the path is only taken apart and its file is not opened, annotate str."
+                f"If the path is only taken apart and its file is not opened, annotate str. {refused.message}"
             )
         return unfit
 

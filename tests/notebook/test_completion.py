@@ -258,7 +258,7 @@ class TestItNeverGetsInTheWay:
             os.close(os.open(home / "fact_magics.db", os.O_RDWR | os.O_NONBLOCK))
 
     def test_settings_that_can_t_be_read_are_not_told_here(self, tab, monkeypatch, capfd):
-        monkeypatch.setenv("LOG_LEVEL", "nonsense")
+        monkeypatch.setenv("DATABASE_URL", "sqlite:///")
         assert tab("%%fact_run ‸") == []
         assert "--fresh" in tab("%%fact_run slug ‸")
         assert capfd.readouterr().err == ""
