@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -323,6 +324,9 @@ class Runner:
             if outcome is None:
                 self._log.warning("run ended", **_logged(planned.tool), status="did not finish")
         self._log_end(planned, outcome)
+        if outcome.status is not Status.OK and not threading.main_thread().is_alive():
+            # The interpreter exits, and isolated processes end with the threads that started them.
+            raise asyncio.CancelledError
         return outcome
 
     def _log_end(self, planned: Plan, outcome: Outcome) -> None:
