@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 ALLOWED = 1.5
 ROWS = 50_000
-ROUNDS = 150
+ROUNDS = 50
+OPENINGS = 5
 _BATCH = 1_000
 
 
@@ -72,7 +74,7 @@ class Asked:
 
     def __init__(self, opened: FactCore) -> None:
         self._core = opened
-        self._miss = 0
+        self._misses = (f"{opened.session_id} {number}" for number in count())
 
     def _run(self, text: str) -> Awaitable[Any]:
         return self._core.execute_tool(ToolInput("repeat", {"text": text}))
@@ -88,16 +90,14 @@ class Asked:
 
     def miss(self) -> Awaitable[Any]:
         """From the sandbox; answer and row committed."""
-        self._miss += 1
-        return self._run(f"new {self._miss}")
+        return self._run(f"new {next(self._misses)}")
 
     def plan(self) -> Awaitable[Any]:
         """Look for an answer that is not there."""
         tool = self._core.pinned("repeat")
         if tool is None:
             raise SystemExit("the tool is not pinned")
-        self._miss += 1
-        key = plan_run(tool.loaded, {"text": f"unknown {self._miss}"}).key
+        key = plan_run(tool.loaded, {"text": f"unknown {next(self._misses)}"}).key
         return self._core._store.cache.get(key)
 
     def history(self) -> Awaitable[Any]:
@@ -137,27 +137,41 @@ async def timed(question: Callable[[Asked], Awaitable[Any]], asked: Asked) -> fl
 
 
 async def main(rounds: int, rows: int) -> list[Line]:
-    """Open both databases and ask them in turn."""
-    async with AsyncExitStack() as stack:
-        empty, full = (stack.enter_context(own_home()) for _ in range(2))
+    """Ask both databases in turn, and open them several times.
+
+    The system may run the threads of one database at a disadvantage for as long as it is open. So the fastest
+    opening of each counts: what grows with the rows does so in all of them.
+    """
+    with ExitStack() as homes:
+        empty, full = (homes.enter_context(own_home()) for _ in range(2))
         for env in (empty, full):
             await stock(env)
         await fill(full, rows)
+        medians = [await opened(empty, full, rounds) for _ in range(OPENINGS)]
+    lines = []
+    for name in QUESTIONS:
+        small, large = (min(each[name][database] for each in medians) for database in range(2))
+        measured = f"median ms: empty {small:.2f}, {rows:,} rows {large:.2f}"
+        lines.append(at_most(name, ALLOWED, large / small, "×", measured))
+    return lines
+
+
+async def opened(empty: dict[str, str], full: dict[str, str], rounds: int) -> dict[str, tuple[float, float]]:
+    """Open both databases, and ask every question in turn; median milliseconds of each."""
+    async with AsyncExitStack() as stack:
         both = [Asked(await stack.enter_async_context(core(env))) for env in (empty, full)]
         for asked in both:
             for _ in range(25):  # so many that both list a full page
                 await asked.hit()
                 await asked.miss()
-        lines = []
+        medians = {}
         for name, question in QUESTIONS.items():
             taken: tuple[list[float], list[float]] = ([], [])
             for _ in range(rounds):
                 for times, asked in zip(taken, both, strict=True):
                     times.append(await timed(question, asked))
-            small, large = map(median, taken)
-            measured = f"median ms: empty {small:.2f}, {rows:,} rows {large:.2f}"
-            lines.append(at_most(name, ALLOWED, large / small, "×", measured))
-        return lines
+            medians[name] = median(taken[0]), median(taken[1])
+        return medians
 
 
 def measure(rounds: int = ROUNDS, rows: int = ROWS) -> list[Line]:
