@@ -17,7 +17,7 @@ from fact_magics.config.trust import (
     is_own,
     is_trusted,
     read_found,
-    trust_command,
+    waiting_note,
     why_untrusted,
 )
 from fact_magics.text import inert
@@ -104,10 +104,7 @@ def read_env_file(
         withheld |= choices
     waiting = [name for name in values if name in places or (name in withheld and name not in higher)]
     if waiting:
-        reason = f", because {why}" if why else ""
-        named = inert(", ".join(waiting))
-        remedy = f"to trust the file, run: {trust_command(path)}"
-        notes.append(f"{named} from {shown} can't be used yet{reason}; {remedy}")
+        notes.append(waiting_note(f"{inert(', '.join(waiting))} from {shown}", why, path))
     usable = {name: value for name, value in values.items() if name not in (*places, *withheld)}
     return EnvFile(usable, str(path), tuple(withheld), tuple(notes))
 

@@ -22,6 +22,7 @@ from fact_magics.config.trust import (
     is_trusted,
     read_found,
     trust_command,
+    waiting_note,
     why_untrusted,
 )
 from fact_magics.text import inert, plural
@@ -162,8 +163,7 @@ def _read(
     if waiting := [deployment.name for deployment in found if environment is None and deployment.problem]:
         more = len(waiting) - _NAMES_SHOWN
         named = ", ".join((*waiting[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
-        reason = f", because {why}" if why else ""
-        notes.append(f"{named} can't be used yet{reason}; to trust the file, run: {trust_command(path)}")
+        notes.append(waiting_note(named, why, path))
     if problems:
         rest = f" ({plural(len(problems) - 1, 'other')} too)" if len(problems) > 1 else ""
         notes.append(f"{problems[0]}, so it is left out{rest}")

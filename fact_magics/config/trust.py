@@ -38,6 +38,12 @@ def trust_command(path: Path) -> str:
     return f"%fact trust {shlex.quote(inert(str(path)))}"
 
 
+def waiting_note(named: str, why: str, path: Path) -> str:
+    """Say that settings of a file wait for the user's trust; `why` is from `why_untrusted`."""
+    reason = f", because {why}" if why else ""
+    return f"{named} can't be used yet{reason}; to trust the file, run: {trust_command(path)}"
+
+
 def is_own(path: Path) -> bool:
     """Return whether only this user, or root, can change a found file or its directory."""
     return _exposure(path) is None

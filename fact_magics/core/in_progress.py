@@ -45,7 +45,7 @@ class RunsInProgress:
         self._ending = Lock()  # the threads of the caller and of the core may end one run at once
 
     def claim(self, own: LeadingRun) -> LeadingRun:
-        """Return the identical run in progress; if there is none, `own`, which the caller must `lead`."""
+        """Return the identical run in progress, or `own` if there is none; then the caller must `lead` it."""
         return self._leading.setdefault(own.key, own) if own.key else own
 
     @contextmanager

@@ -62,8 +62,8 @@ class MaskedSandbox:
             error = replace(error, message=mask(error.message), traceback=mask(error.traceback))
         if result is not None and self._masks_results:
             text = result.decode("utf-8", "surrogateescape")
-            # A number can't be masked in its place.
-            result = result if mask(text) == text else _valid(mask(text)).encode("utf-8", "surrogateescape")
+            if (masked := mask(text)) != text:
+                result = _valid(masked).encode("utf-8", "surrogateescape")
         return replace(outcome, printed=mask(outcome.printed), error=error, result=result)
 
 
@@ -99,6 +99,7 @@ def _granted(permissions: Iterable[str], redactor: Redactor) -> Redactor | None:
 
 
 def _valid(masked: str) -> str:
+    """Return masked JSON. Where a number was masked it is not JSON any more; then return a masked text."""
     try:
         json.loads(masked)
     except ValueError:

@@ -58,7 +58,7 @@ class History:
         Raises
         ------
         CellError
-            `search` contains no letter or digit, `since` can't be read, or `limit` is no number of rows.
+            `search` contains no letter or digit, `since` can't be read, or `limit` is not a number of rows.
         """
         asked = _filters("executed_at", session_id, tool_name, status, since) | {"tool_id = ?": tool_id}
         if search is None:
@@ -189,7 +189,7 @@ _MARK = """
 def _mark(connection: sqlite3.Connection, rows: str, clock: str, kept: sqlite3.Cursor) -> None:
     """After every 64th row, add a mark; see `_MARKS` in `schema`.
 
-    This is no trigger, because a trigger would slow down the insertion of every row.
+    A trigger would do the same, but it would slow down the insertion of every row.
     """
     number = kept.lastrowid or 0
     if kept.rowcount and number % 64 == 0:

@@ -39,7 +39,7 @@ class Fault(NamedTuple):
     text : str
         The end of a sentence about the file: ``contains the view 'x', which fact_magics did not make``.
     removal : str
-        A statement that removes what was added; empty if there is none.
+        A statement that removes the object that was added; empty if none was added, or if its name is unsafe.
     """
 
     text: str
@@ -47,7 +47,7 @@ class Fault(NamedTuple):
 
 
 def fault(connection: sqlite3.Connection, migrations: Migrations, version: int) -> Fault | None:
-    """Describe the first difference between a database and what its migrations create; None if there is none.
+    """Describe the first difference between a database and what its migrations create; None if they agree.
 
     Parameters
     ----------

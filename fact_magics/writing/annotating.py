@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fact_magics.errors import SignatureError
 from fact_magics.signature import read_signature
 from fact_magics.signature.annotations import AnnotationReader
-from fact_magics.signature.purity import bound_names
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import one_line
 from fact_magics.tool import Returned
@@ -88,7 +87,7 @@ def complete(source: ToolSource, examples: Sequence[Example]) -> Completed:
     if function is None:
         return Completed(source)
     reader = AnnotationReader(source.text, source.tree or ast.Module([], []))
-    edits = [*_renamed(function, source)]
+    edits = [*_renamed(function, reader)]
     asked: list[_Edit] = []  # the same, with TYPE for each type that is not known
     notes: list[str] = []
     for name, place, types in _Types(source, function, examples).without_annotation():
@@ -99,7 +98,7 @@ def complete(source: ToolSource, examples: Sequence[Example]) -> Completed:
         edits.append(_Edit(*at, f"{sign} {known or 'Any'}"))
         asked.append(_Edit(*at, f"{sign} {known or 'TYPE'}"))
     edited = ToolSource(_edited(source.text, edits), source.name) if edits else source
-    imported = _with_imports(edited)
+    imported = _with_imports(edited, reader)
     if imported == source.text:
         return Completed(source)
     told = (f"types that the examples or the source show: {', '.join(notes)}",) if notes else ()
@@ -273,16 +272,17 @@ def _annotations(function: _Function) -> list[ast.expr]:
     return [node for node in (*(one.annotation for one in arguments), function.returns) if node]
 
 
-def _renamed(function: _Function, source: ToolSource) -> Iterator[_Edit]:
+def _renamed(function: _Function, reader: AnnotationReader) -> Iterator[_Edit]:
     """Yield edits that replace names that are not types, such as ``any``, by the types that they mean."""
-    bound = {name for node in source.nodes for name in bound_names(node)}
     for annotation in _annotations(function):
         for node in ast.walk(annotation):
             if not isinstance(node, ast.Name | ast.Attribute):
                 continue
             name = dotted_name(node) or ""
-            is_own = name in bound and not (name == "Number" and "numbers" in source.packages)
-            if name in _MEANINGS and not is_own:
+            if reader.binds(name.partition(".")[0]):
+                origin = reader.resolve(name) or ""
+                name = origin if origin.startswith("numbers.") else ""
+            if name in _MEANINGS:
                 yield _Edit(node.lineno, node.col_offset, node.end_col_offset or 0, _MEANINGS[name])
 
 
@@ -308,12 +308,11 @@ def _edited(text: str, edits: Iterable[_Edit]) -> str:
     return b"\n".join(lines).decode()
 
 
-def _with_imports(source: ToolSource) -> str:
-    """Import the types that the function names and the module does not define."""
+def _with_imports(source: ToolSource, reader: AnnotationReader) -> str:
+    """Import the types that the function names, and that the module, by its `reader`, does not define."""
     function = _function(source.tree, source.name)
     if function is None or source.tree is None:
         return source.text
-    reader = AnnotationReader(source.text, source.tree)
     nodes = (node for one in _annotations(function) for node in ast.walk(one))
     named = {node.id for node in nodes if isinstance(node, ast.Name)} & _IMPORTED.keys()
     wanted = sorted(name for name in named if not reader.binds(name))

@@ -128,6 +128,12 @@ class _Answer:
         edges = [-1, *self._fences, len(self._lines)]
         return [_Span(start + 1, end) for start, end in pairwise(edges)]
 
+    @cached_property
+    def _before(self) -> dict[int, str]:
+        """The text before the marks of each fence that does not stand alone, by line."""
+        texts = {at: fence["before"] or "" for at, fence in self._fences.items()}
+        return {at: text for at, text in texts.items() if text.strip()}
+
     def _blocks(self) -> dict[_Span, ToolSource]:
         """Find the blocks that begin behind a fence, the last one first: it may correct an earlier one.
 
@@ -152,9 +158,7 @@ class _Answer:
         fence may be inside a string.
         """
         text = self._text(gap)
-        before = {
-            end: found for end, fence in self._fences.items() if (found := fence["before"] or "").strip()
-        }
+        before = self._before
         # A fence may be in a string over several lines, or in a string or a comment behind code.
         may_go_on = '"""' in text or "'''" in text or gap.end in before
         ends = [

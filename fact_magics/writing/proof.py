@@ -106,15 +106,16 @@ class Prover:
         self.emit(PhaseChanged("checking"))
         attempt.failures = check(source, spec.examples)
         steady = True
+        twice = _runs_twice(source, spec)
         if not attempt.failures and spec.examples:
-            steady = await self._run_examples(source, spec, attempt)
+            steady = await self._run_examples(source, spec, attempt, twice=twice)
         elif not attempt.failures:
             await self._execute_module(source, spec, attempt)
         if attempt.failures:
             reject(attempt, attempt.failures)
             return None
         varies = source.varies or not steady
-        if not varies and _runs_twice(source, spec):
+        if not varies and twice:
             varies = not await self._answers_alike(source, spec, attempt)
         if attempt.failures:
             reject(attempt, attempt.failures)
@@ -122,12 +123,14 @@ class Prover:
         attempt.status = Status.OK
         return Accepted(source, varies, attempt)
 
-    async def _run_examples(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> bool:
+    async def _run_examples(
+        self, source: ToolSource, spec: ToolSpec, attempt: Attempt, *, twice: bool
+    ) -> bool:
         """Run the examples; return False if one of them gave two different answers in two runs."""
         total, steady = len(spec.examples), True
         for number, example in enumerate(spec.examples, start=1):
             self.emit(PhaseChanged("proving", f"{number}/{total}"))
-            outcome, verdict, same = await self._judge(source, spec, example, attempt)
+            outcome, verdict, same = await self._judge(source, spec, example, attempt, twice=twice)
             steady = steady and same
             if not verdict.holds and (hint := self._hint(outcome, spec)):
                 verdict = replace(verdict, got=_hinted(one_line(verdict.got, _BESIDE_HINT), hint))
@@ -139,10 +142,10 @@ class Prover:
         return steady
 
     async def _judge(
-        self, source: ToolSource, spec: ToolSpec, example: Example, attempt: Attempt
+        self, source: ToolSource, spec: ToolSpec, example: Example, attempt: Attempt, *, twice: bool
     ) -> tuple[Outcome, Verdict, bool]:
-        """Run one example with two hash seeds, and judge it; False if equal runs gave different answers."""
-        if not _runs_twice(source, spec):
+        """Run one example, if `twice` with two hash seeds, and judge it; False if equal runs differed."""
+        if not twice:
             outcome = await self._run_example(source, spec, example, attempt)
             return outcome, holds(example, source.signature, outcome), True
         async with _beside(

@@ -197,6 +197,7 @@ def f(text, n=None, other=None):
             ("Optional[List[int]]", "list[int] | None"),
             ("string", "str"),
             ("number", "int | float"),
+            ("numbers.Real", "int | float"),
             ("date", "date"),
         ],
     )
@@ -209,6 +210,13 @@ def f(text, n=None, other=None):
         for head_, name in (("import numbers", "numbers.Number"), ("from numbers import Number", "Number")):
             found = completed(f"{head_}\n\ndef f(x: {name}) -> {name}:\n    return x\n")
             assert found.source.signature.text == "f(x: int | float) -> int | float"
+
+    def test_a_parameter_may_have_the_name_that_its_annotation_has(self):
+        assert head("def f(string: string) -> any:\n    return string\n") == "def f(string: str) -> Any:"
+
+    def test_a_module_of_that_name_is_no_type(self):
+        source = "import string\n\ndef f(x: string.Formatter) -> int:\n    return 1\n"
+        assert completed(source).source.text == source
 
     def test_own_names_are_left(self):
         source = "class any:\n    pass\n\n\nstring = int\n\n\ndef f(x: string) -> int:\n    return x\n"
