@@ -237,7 +237,11 @@ class Front:
 
     def done(self) -> None:
         """Wait until all cells have run since Run All, and the kernel is idle."""
-        self.page.wait_for_function("count => inPage.ran(count)", arg=self.ran)
+        try:
+            self.page.wait_for_function("count => inPage.ran(count)", arg=self.ran)
+        except Exception as error:
+            error.add_note(f"the cells' counts: {self.counts()}, and {self.ran} was the highest before")
+            raise
         self.idle()
 
     def idle(self) -> None:

@@ -34,8 +34,10 @@ window.inPage = {
     return this.notebook.widgets.map(({ model }) => model).filter(({ type }) => type === "code");
   },
 
+  // JupyterLab makes a notebook that was opened the current one a moment later.
   ready() {
     const panel = window.jupyterapp?.shell.currentWidget;
+    if (this.opened && panel !== this.opened) return false;
     return panel?.context?.sessionContext.session?.kernel?.status === "idle";
   },
 
@@ -43,9 +45,9 @@ window.inPage = {
   async open(path) {
     const { shell, commands, restored } = jupyterapp;
     await restored;
-    const others = [...shell.widgets("main")];
-    await commands.execute("docmanager:open", { path });
-    for (const panel of others) if (panel !== shell.currentWidget) panel.dispose();
+    this.opened = await commands.execute("docmanager:open", { path });
+    for (const panel of [...shell.widgets("main")]) if (panel !== this.opened) panel.dispose();
+    shell.activateById(this.opened.id);
     shell.collapseLeft();
   },
 
