@@ -156,6 +156,11 @@ class Settings(BaseModel):
         return Path(self.database.removeprefix(_SQLITE)) if self.database else self.home / "fact_magics.db"
 
     @property
+    def log_directory(self) -> Path:
+        """The directory of the log files."""
+        return self.home / "logs"
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """Every secret value, for redaction: keys, and the passwords and tokens in addresses."""
         held = [self.anthropic_api_key, self.secret_key]

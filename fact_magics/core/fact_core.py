@@ -81,7 +81,7 @@ class FactCore:
             settings.database_path, masked=lambda row: masked_row(row, self.log.redactor)
         )
         try:
-            self.log = open_log(settings.home / "logs", settings.log_level, settings.secrets)
+            self.log = open_log(settings.log_directory, settings.log_level, settings.secrets)
             self._sandbox = Sandbox(mode=settings.isolation, limits=read_limits(settings.limits))
             self._recorder = Recorder(self._store, self.session_id)
             self._files = InputFiles(self._protected(settings))

@@ -41,6 +41,7 @@ def test_fact_alone_shows_the_state(desk):
     state = json.loads(desk.run("%fact --json").stdout)
     assert state["model"] == "claude-sonnet-5-5"
     assert state["database"] == str(desk.home / "fact_magics.db")
+    assert state["logs"] == str(desk.home / "logs")
     assert state["isolation"]
     assert state["session"]
     assert state["cache"]["entries"] >= 1
