@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fact_magics.core import FactCore
     from fact_magics.core.handle import Tool
     from fact_magics.errors import FactError
-    from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
+    from fact_magics.tool import ToolInput, ToolMetadata, ToolOutput, ToolSpec
 
 __all__ = [
     "FactCore",
@@ -26,6 +26,7 @@ __all__ = [
     "Settings",
     "Tool",
     "ToolInput",
+    "ToolMetadata",
     "ToolOutput",
     "ToolSpec",
     "__version__",
@@ -41,6 +42,7 @@ _HOMES = {
     "Settings": "config",
     "Tool": "core.handle",
     "ToolInput": "tool",
+    "ToolMetadata": "tool",
     "ToolOutput": "tool",
     "ToolSpec": "tool",
     "load_settings": "config",

@@ -1,17 +1,24 @@
-"""Data classes that all parts of fact_magics share: requests, examples, attempts, versions and runs."""
+"""The data that all parts of fact_magics share: requests, examples, attempts, versions and runs.
+
+What users build themselves is a Pydantic model: `ToolSpec`, `ToolInput`, `ToolOutput`, `ToolMetadata`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import secrets
+from collections.abc import Mapping  # noqa: TC003 - Pydantic reads the annotations
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.text import one_line, utc_now
+from pydantic import AwareDatetime, Field, field_serializer, field_validator
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+from fact_magics.checked import Checked, fill
+from fact_magics.text import one_line, utc_text, without_surrogates
+from fact_magics.values import brief, plain
 
 SHELF = "shelf"
 """The provider of the tools that ship with fact_magics."""
@@ -82,9 +89,30 @@ class Example:
         return "\n".join([f">>> {first}", *(f"... {line}" for line in rest), outcome])
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
-    """A request for a tool.
+def new_id() -> str:
+    """Make an id that is unique across all databases: 16 random hexadecimal digits."""
+    return secrets.token_hex(8)
+
+
+def now() -> datetime:
+    """Return the present time in UTC, to the millisecond, as the database stores it."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _searchable(tags: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(filter(None, (tag.strip().lower() for tag in tags)))
+
+
+def _written(value: object) -> Any:
+    """Write a value for people, as JSON that can be encoded in UTF-8."""
+    shown = plain(value)
+    text = json.dumps(shown, ensure_ascii=False)
+    return shown if text.isascii() else json.loads(without_surrogates(text))
+
+
+class ToolSpec(Checked, frozen=True):
+    """A request for a tool. Its fields can also be given in this order, without their names.
 
     Attributes
     ----------
@@ -103,7 +131,7 @@ class ToolSpec:
     timeout_seconds : float
         Wall-clock limit of each example.
     tags : tuple of str
-        Words for the search.
+        Words for the search; they are stripped and made lower case, and empty ones are dropped.
     fresh : bool
         Ask for a new candidate even if an equal request already has an accepted tool.
     examples_read : bool
@@ -120,13 +148,26 @@ class ToolSpec:
     examples: tuple[Example, ...] = ()
     permissions: tuple[str, ...] = ()
     model: str | None = None
-    attempts: int = 3
-    timeout_seconds: float = 30.0
+    attempts: int = Field(3, ge=1)
+    timeout_seconds: float = Field(30.0, gt=0)
     tags: tuple[str, ...] = ()
     fresh: bool = False
     examples_read: bool = False
     yes_really: bool = False
     fenced: str = ""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, name: str, description: str, examples: tuple[Example, ...] = (), **fields: Any
+        ) -> None: ...
+
+    _tags = field_validator("tags")(_searchable)
+    _texts = field_serializer("description", "fenced", when_used="json")(without_surrogates)
+
+    @field_serializer("examples", when_used="json")
+    def _as_written(self, examples: tuple[Example, ...]) -> list[str]:
+        return [without_surrogates(example.text) for example in examples]
 
     @property
     def asked(self) -> str:
@@ -201,33 +242,39 @@ class Attempt:
     duration_ms: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class ToolMetadata:
+class ToolMetadata(Checked, frozen=True):
     """A version of a tool without its source. The database's columns have the same names.
 
     Attributes
     ----------
     id : str
         Unique across all databases.
+    name : str
+        1 to 100 characters.
     version : str
         Semantic version. A new signature raises the major number, a new contract the minor number, and any
         other change the patch number.
     contract : str
         The examples that the version was proven on, as in a cell; empty for an unproven tool.
+    tags : tuple of str
+        Words for the search; they are stripped and made lower case, and empty ones are dropped.
     provider, model : str
         The author: a provider (``anthropic``, ``shelf``, ``hand``, ``import`` …) and the model's name.
     proven : bool
         Whether there are examples and the version passed all of them.
     varies : bool
         Whether equal inputs may give different answers. Such answers are not cached.
-    created_at : str
-        UTC, ISO 8601.
+    created_at : datetime
+        In UTC. Another time zone is converted; a time without a zone is refused.
+    complexity_score : float
+        From 0 to 1, measured from the source as `fact_magics.complexity.complexity` describes. 0 if there
+        was no source to measure.
     """
 
-    id: str
-    name: str
-    version: str
-    description: str
+    id: str = Field(default_factory=new_id)
+    name: str = Field(min_length=1, max_length=100)
+    version: str = Field("1.0.0", pattern=r"^\d+\.\d+\.\d+$")
+    description: str = ""
     contract: str = ""
     permissions: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -236,7 +283,20 @@ class ToolMetadata:
     proven: bool = False
     varies: bool = False
     request_hash: str = ""
-    created_at: str = field(default_factory=utc_now)
+    created_at: AwareDatetime = Field(default_factory=now)
+    complexity_score: float = Field(0.0, ge=0, le=1)
+
+    _tags = field_validator("tags")(_searchable)
+    _texts = field_serializer("description", "contract", when_used="json")(without_surrogates)
+
+    @field_validator("created_at")
+    @classmethod
+    def _in_utc(cls, moment: datetime) -> datetime:
+        return moment.astimezone(UTC)
+
+    @field_serializer("created_at", when_used="json")
+    def _as_stored(self, moment: datetime) -> str:
+        return utc_text(moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,16 +317,15 @@ class ToolVersion:
         return f"{self.metadata.name}@{self.metadata.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class ToolInput:
-    """A request to run a tool.
+class ToolInput(Checked, frozen=True):
+    """A request to run a tool. Its fields can also be given in this order, without their names.
 
     Attributes
     ----------
     operation : str
         ``NAME`` or ``NAME@VERSION``.
-    parameters : mapping of str to object
-        The tool's arguments by name.
+    parameters : dict of str to object
+        The tool's arguments by name; any mapping is accepted.
     timeout_seconds : float
         Wall-clock limit.
     memory_mb : int
@@ -279,27 +338,36 @@ class ToolInput:
         Grant dangerous permissions too.
     """
 
-    operation: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    timeout_seconds: float = 30.0
-    memory_mb: int = 1024
+    operation: str = Field(min_length=1)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    timeout_seconds: float = Field(30.0, gt=0)
+    memory_mb: int = Field(1024, gt=0)
     fresh: bool = False
     permissions: tuple[str, ...] = ()
     yes_really: bool = False
 
+    if TYPE_CHECKING:
 
-@dataclass(slots=True)
-class ToolOutput:
-    """The result of a run.
+        def __init__(
+            self,
+            operation: str,
+            parameters: Mapping[str, Any] = ...,
+            timeout_seconds: float = 30.0,
+            **fields: Any,
+        ) -> None: ...
 
-    It is not frozen: every cached answer creates an instance, and creating a frozen one takes 1 µs longer.
+    _for_people = field_serializer("parameters", when_used="json")(_written)
+
+
+class ToolOutput(Checked):
+    """The result of a run. Its fields can also be given in this order, without their names.
 
     Attributes
     ----------
     success : bool
         Whether the tool returned a value that fits its annotation.
     result : object
-        The value as plain Python data; None on failure.
+        The value as plain Python data; None on failure. In JSON it is written for people, as in the history.
     execution_time_ms : float
         The tool's own time in milliseconds, without the time in the queue; for a cached answer, the time of
         the look-up.
@@ -309,13 +377,37 @@ class ToolOutput:
     """
 
     success: bool
-    result: Any
-    execution_time_ms: float
-    metadata: dict[str, Any] = field(default_factory=dict)
+    result: Any = None
+    execution_time_ms: float = Field(0.0, ge=0)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            success: bool,
+            result: Any = None,
+            execution_time_ms: float = 0.0,
+            metadata: Mapping[str, Any] = ...,
+        ) -> None: ...
+
+    @classmethod
+    def known(
+        cls, success: bool, result: Any, execution_time_ms: float, metadata: dict[str, Any]
+    ) -> ToolOutput:
+        """Build the output of a run of this package, whose values are right.
+
+        A cached answer needs an output, and Pydantic's own ways to build one take several microseconds.
+        """
+        output = object.__new__(cls)
+        values = {"success": success, "result": result, "execution_time_ms": execution_time_ms}
+        values["metadata"] = metadata
+        fill(output, values, _OUTPUT_FIELDS)
+        return output
+
+    _for_people = field_serializer("result", "metadata", when_used="json")(_written)
 
     def __repr__(self) -> str:
-        from fact_magics.values import brief
-
         known = self.metadata
         facts = (
             f"{known.get('tool', '')} {known.get('version', '')}".strip(),
@@ -324,6 +416,9 @@ class ToolOutput:
             brief(self.result) if self.success else one_line(str(known.get("error", ""))),
         )
         return f"<ToolOutput {' · '.join(fact for fact in facts if fact)}>"
+
+
+_OUTPUT_FIELDS = set(ToolOutput.model_fields)
 
 
 def _digest(parts: tuple[str, ...]) -> str:

@@ -23,7 +23,7 @@ SOURCE = "def half(n: int) -> float:\n    return n / 2\n"
 async def half(tmp_path: Path) -> AsyncIterator[Tool]:
     environment = {"FACT_HOME": str(tmp_path / "home")}
     async with FactCore(load_settings({"isolation": "process"}, tmp_path, environment)) as core:
-        metadata = ToolMetadata("1", "half", "1.0.0", "", "", (), (), "", "", False, False, "", "")
+        metadata = ToolMetadata(id="1", name="half")
         yield Tool(load(ToolVersion(metadata, SOURCE)), core._caller)
 
 

@@ -32,7 +32,7 @@ ROWS = (
     ("sandbox", "store"),
     ("events",),
     ("tool",),
-    ("permissions",),
+    ("permissions", "checked", "complexity"),
     ("values",),
     ("bridge", "logs", "names"),
     ("owners",),

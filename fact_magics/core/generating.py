@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fact_magics.core.accepting import Order
@@ -29,18 +28,18 @@ async def generate(spec: ToolSpec, settings: Settings, acceptor: Acceptor, emit:
     for secret in settings.secrets:  # the notebook may have set a variable since the core was opened
         acceptor.log.add_secret(secret)
     mask = acceptor.log.redactor.mask
-    spec = replace(
-        spec, name=tool_name(spec.name), description=mask(spec.description), fenced=mask(spec.fenced)
-    )
+    masked = {"description": mask(spec.description), "fenced": mask(spec.fenced)}
+    spec = spec.model_copy(update={"name": tool_name(spec.name), **masked})
     if not (spec.examples or spec.examples_read) and ">>>" in spec.description:
         body = read_body(spec.description, spec.name)
-        spec = replace(spec, description=body.description, examples=body.examples)
+        spec = spec.model_copy(update={"description": body.description, "examples": body.examples})
     if mask(spec.contract) != spec.contract:
         raise CellError(
             f"An example of {spec.name} contains a key, which would be sent to the model and stored.",
             hint="Write another value in its place.",
         )
-    spec = replace(spec, permissions=normalised(spec.permissions, acceptor.files.protected.directory))
+    permissions = normalised(spec.permissions, acceptor.files.protected.directory)
+    spec = spec.model_copy(update={"permissions": permissions})
     order = Order(spec, emit)
     if not spec.fresh and (known := await _known(spec, acceptor.store)):
         return await acceptor.reuse(order, known)

@@ -151,7 +151,7 @@ def attested(stored: ToolVersion) -> ToolVersion:
     claims = about.provider == SHELF or about.model.partition("/")[0] == SHELF
     if not claims or (not about.permissions and is_shipped(stored.source, about.model, about.name)):
         return stored
-    return replace(stored, metadata=replace(about, provider=IMPORTED))
+    return replace(stored, metadata=about.model_copy(update={"provider": IMPORTED}))
 
 
 def load(stored: ToolVersion) -> LoadedTool:

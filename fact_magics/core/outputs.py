@@ -59,7 +59,7 @@ def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
         "printed": entry.printed,
         "isolation": (),
     }
-    return ToolOutput(True, result, (time.perf_counter() - started) * 1000, metadata)
+    return ToolOutput.known(True, result, (time.perf_counter() - started) * 1000, metadata)
 
 
 @lru_cache(maxsize=1024)
@@ -107,7 +107,7 @@ def finished_output(plan: Plan, outcome: Outcome, protected: Protected) -> Resul
         metadata |= {"error": error, "details": details, "limit": outcome.limit}
         if outcome.error is not None:
             metadata["error_type"] = outcome.error.type_name
-    return Result(ToolOutput(status is Status.OK, value, outcome.duration_ms, metadata), wire)
+    return Result(ToolOutput.known(status is Status.OK, value, outcome.duration_ms, metadata), wire)
 
 
 def invalid_output(tool: LoadedTool, refused: InvalidInput) -> ToolOutput:
@@ -122,7 +122,7 @@ def invalid_output(tool: LoadedTool, refused: InvalidInput) -> ToolOutput:
         "details": refused.details,
         "error_type": "InvalidInput",
     }
-    return ToolOutput(False, None, 0.0, metadata)
+    return ToolOutput.known(False, None, 0.0, metadata)
 
 
 _ERRORS: dict[str, type[FactError]] = {

@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fact_magics._version import __version__
 from fact_magics.errors import TransferRefused
-from fact_magics.text import one_line
+from fact_magics.text import one_line, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -151,7 +151,8 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
         *_long_string("contract", known.contract),
         "",
         "[provenance]",
-        *fields("provider", "model", "created_at"),
+        *fields("provider", "model"),
+        f"created_at = {_value(utc_text(known.created_at))}",
         f"fact_magics = {_value(__version__)}",
         "",
         "[proof]",

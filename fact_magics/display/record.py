@@ -198,7 +198,7 @@ def tool_record(version: ToolVersion, signature: str, *, uses: str = "") -> Reco
     `uses` says how often the tool ran; it is omitted if empty.
     """
     metadata = version.metadata
-    origin = (_proof(metadata), _writer(metadata), f"made {metadata.created_at[:10]}")
+    origin = (_proof(metadata), _writer(metadata), f"made {metadata.created_at:%Y-%m-%d}")
     heading = _heading(f"{metadata.name} {metadata.version}", origin)
     facts = [
         ("Allowed", ", ".join(metadata.permissions) or _NOTHING_ALLOWED),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import InvalidInput
@@ -83,7 +82,7 @@ def _finish_here(host: Host, core: FactCore, output: ToolOutput, arguments: Argu
     from fact_magics.display.record import run_record
 
     _flush(core, output)
-    streamed = replace(output, metadata={**output.metadata, "printed": ""})
+    streamed = output.model_copy(update={"metadata": {**output.metadata, "printed": ""}})
     finish_run(host, streamed, View(""), arguments)
     if output.metadata["printed"] and not arguments.silent:
         # The printed text is in the cell already, above the record.

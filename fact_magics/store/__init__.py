@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fact_magics.store.binding import Rows
 from fact_magics.store.memory import CacheStats, MemoryCache
-from fact_magics.store.rows import CacheEntry, Candidate, ExecutionRow, GenerationRow, SessionRow, new_id
+from fact_magics.store.rows import CacheEntry, Candidate, ExecutionRow, GenerationRow, SessionRow
 from fact_magics.store.store import Store
+from fact_magics.tool import new_id
 
 __all__ = [
     "CacheEntry",

@@ -1,7 +1,7 @@
-"""Conversion between dataclasses and the rows of SQLite.
+"""Conversion between dataclasses, or Pydantic models, and the rows of SQLite.
 
-The fields of a dataclass have the names of the table's columns. Tuples are stored as JSON. Lone surrogates,
-which UTF-8 can't encode, are stored as escapes.
+The fields of a class have the names of the table's columns. Times are stored as texts in ISO 8601, and tuples
+as JSON. Lone surrogates, which UTF-8 can't encode, are stored as escapes.
 
 A stored row is input from outside: another program may have changed it. A row whose values do not fit the
 fields is left out of a result, and the result says so.
@@ -19,8 +19,9 @@ from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fact_magics.checked import InvalidValue
 from fact_magics.errors import CellError, UnknownName
-from fact_magics.text import one_line, plural
+from fact_magics.text import one_line, plural, utc_text
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def spare(limit: int | None) -> int:
 
 
 def instance(kind: Callable[..., T], record: Mapping[str, Any]) -> T:
-    """Make an instance of a dataclass from the columns named like its fields; ignore other columns.
+    """Make an instance of a class from the columns named like its fields; ignore other columns.
 
     Raises
     ------
@@ -171,11 +172,14 @@ def instance(kind: Callable[..., T], record: Mapping[str, Any]) -> T:
             values[name] = read(record[name])
         except UNREADABLE:
             raise UnreadableRow(f"the column {name} is {one_line(repr(record[name]), 60)}") from None
-    return kind(**values)
+    try:
+        return kind(**values)
+    except InvalidValue as error:
+        raise UnreadableRow(error.message.rstrip(".")) from None
 
 
 def values_of(row: object) -> dict[str, Any]:
-    """Return the values of a dataclass, keyed by the names of its fields."""
+    """Return the values of a row's object, keyed by the names of its fields."""
     kind: Any = type(row)
     return {name: getattr(row, name) for name, _ in _fields(kind)}
 
@@ -229,6 +233,8 @@ def bindable(value: object) -> Bindable:
         return str(value) if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, tuple):
         return json.dumps(value)
+    if isinstance(value, datetime):
+        return utc_text(value)
     if value is None or isinstance(value, (bytes, int, float)):
         return value
     raise TypeError(f"A {type(value).__name__} can't be stored in a column.")
@@ -249,6 +255,12 @@ def moment(stored: object) -> str:
     read = text(stored)
     datetime.fromisoformat(read).astimezone(UTC).timestamp()
     return read
+
+
+def _instant(stored: object) -> datetime:
+    """Read a stored time; another program may have left out the time zone."""
+    read = datetime.fromisoformat(moment(stored))
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def words(stored: object) -> tuple[str, ...]:
@@ -292,17 +304,22 @@ _READERS: Mapping[str, Callable[[Any], object]] = {
     "bool": _flag,
     "Status": Status,
     "tuple[str, ...]": words,
+    "AwareDatetime": _instant,
 }
 
 
 @cache
 def _fields(kind: Any) -> tuple[tuple[str, Callable[[Any], object]], ...]:
-    return tuple((field.name, _reader(field.name, field.type)) for field in fields(kind))
+    if hasattr(kind, "model_fields"):
+        annotations = {name: kind.__annotations__[name] for name in kind.model_fields}
+    else:
+        annotations = {field.name: field.type for field in fields(kind)}
+    return tuple((name, _reader(name, annotation)) for name, annotation in annotations.items())
 
 
 def _reader(name: str, annotation: Any) -> Callable[[Any], object]:
     required = annotation.removesuffix(" | None")
-    read = moment if name.endswith("_at") else _READERS[required]
+    read = moment if name.endswith("_at") and required == "str" else _READERS[required]
     if required == annotation:
         return read
     return lambda stored: None if stored is None else read(stored)

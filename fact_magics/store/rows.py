@@ -7,19 +7,18 @@ The fields have the names of the columns. All times are UTC in ISO 8601, in the 
 from __future__ import annotations
 
 import hashlib
-import secrets
 from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
 
+from fact_magics.complexity import complexity
 from fact_magics.text import utc_now
-from fact_magics.tool import Status, ToolMetadata, ToolVersion
+from fact_magics.tool import Status, ToolMetadata, ToolVersion, new_id, now
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 # Estimated bytes of an entry besides its payload: the row or object, its key, its place in the index.
 _ENTRY_OVERHEAD = 256
-
-
-def new_id() -> str:
-    """Make an id that is unique across all databases: 16 random hexadecimal digits."""
-    return secrets.token_hex(8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +44,8 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate(ToolMetadata):
-    """An accepted source, with the metadata of the version that it will become.
+class Candidate:
+    """An accepted source, with what `ToolMetadata` holds of the version that it will become.
 
     Attributes
     ----------
@@ -56,15 +55,28 @@ class Candidate(ToolMetadata):
         The id of the future version, so that rows of the same transaction can refer to it.
     """
 
+    name: str
     source: str
     signature_id: str
+    description: str
+    contract: str = ""
+    permissions: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    provider: str = ""
+    model: str = ""
+    proven: bool = False
+    varies: bool = False
+    request_hash: str = ""
+    created_at: datetime = field(default_factory=now)
     id: str = field(default_factory=new_id)
-    version: str = ""
 
     def numbered(self, version: str) -> ToolVersion:
         """Make a tool version from the candidate, with the number `version`."""
-        known = {each.name: getattr(self, each.name) for each in fields(ToolMetadata)}
-        return ToolVersion(ToolMetadata(**known | {"version": version}), self.source)
+        known = {each.name: getattr(self, each.name) for each in fields(self)}
+        for other in ("source", "signature_id"):
+            del known[other]
+        measured = complexity(self.source)
+        return ToolVersion(ToolMetadata(**known, version=version, complexity_score=measured), self.source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

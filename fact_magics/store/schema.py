@@ -323,4 +323,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP INDEX executions_by_time",
         "DROP INDEX generations_by_time",
     ),
+    # NULL in a version that is older than this migration; it is measured when it is read.
+    ("ALTER TABLE tools ADD COLUMN complexity_score REAL",),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.complexity import complexity
 from fact_magics.errors import StoreError, UnknownName
 from fact_magics.store import sessions
 from fact_magics.store.binding import (
@@ -266,7 +267,10 @@ def _tools(
 def _version(record: dict[str, Any]) -> ToolVersion:
     name, number = record["name"], record["version"]
     try:
-        found = ToolVersion(instance(ToolMetadata, record), text(record["source"]))
+        source = text(record["source"])
+        if record["complexity_score"] is None:
+            record["complexity_score"] = complexity(source)
+        found = ToolVersion(instance(ToolMetadata, record), source)
     except TypeError:
         raise UnreadableRow(f"the source of {one_line(str(name))} is not text") from None
     except UnreadableRow as error:

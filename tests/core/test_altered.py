@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 
@@ -67,7 +66,7 @@ class TestTools:
         server.writes(DOUBLE)
         await core.generate(SPEC)
         server.writes(DOUBLE.replace("2 * n", "n + n"))
-        await core.generate(replace(SPEC, fresh=True))
+        await core.generate(SPEC.model_copy(update={"fresh": True}))
         alter(core, "UPDATE tools SET permissions = 'all' WHERE patch = 1")
         async with FactCore(settings) as other:
             for ask in (other.tool, other.look_up, other.stored):

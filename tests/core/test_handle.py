@@ -125,7 +125,7 @@ async def test_it_defines_itself_for_agents(price):
 )
 def test_a_name_that_apis_refuse_is_one_line(name, parameter):
     source = f"def {name}({parameter}: int) -> int:\n    return 1\n"
-    metadata = ToolMetadata("1", name, "1.0.0", "", "", (), (), "", "", False, False, "", "")
+    metadata = ToolMetadata(id="1", name=name)
     tool = Tool(load(ToolVersion(metadata, source)), None)  # type: ignore[arg-type]  # nothing is run
     for define in (tool.to_openai, tool.to_anthropic):
         with pytest.raises(SignatureError, match="can't be offered to a model") as caught:
@@ -136,7 +136,7 @@ def test_a_name_that_apis_refuse_is_one_line(name, parameter):
 
 def test_what_help_prints_of_a_hostile_docstring_is_inert():
     source = 'def f(n: int) -> int:\n    """Red \\x1b[31m, \\u202ebackwards."""\n    return n\n'
-    metadata = ToolMetadata("1", "f", "1.0.0", "", "", (), (), "", "", False, False, "", "")
+    metadata = ToolMetadata(id="1", name="f")
     tool = Tool(load(ToolVersion(metadata, source)), None)  # type: ignore[arg-type]  # nothing is run
     assert inspect.getdoc(tool) == r"Red \x1b[31m, \u202ebackwards."
     assert "\x1b" in tool.to_openai()["function"]["description"]  # an agent gets what the model wrote

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from fact_magics.core import portable
 from fact_magics.errors import TransferRefused
+from fact_magics.text import utc_text
 from fact_magics.tool import ToolMetadata, ToolVersion
 
 KEY = SecretStr("a-secret-that-is-never-shown")
@@ -72,7 +73,7 @@ class TestRoundTrip:
             assert getattr(file, name) == getattr(known, name)
         assert (file.source, file.created_at, file.examples, file.proven) == (
             SOURCE,
-            known.created_at,
+            utc_text(known.created_at),
             2,
             True,
         )
@@ -303,7 +304,7 @@ def test_no_two_tools_share_a_file():
     """What is signed tells every field from its neighbours."""
     texts = ["", "a", 'a"', "a\\", "a\n", '", "', "'''"]
     written = {
-        portable.write(tool(description=first, model=second, tags=(third,)), KEY)
+        portable.write(tool(description=first, model=second, permissions=(third,)), KEY)
         for first, second, third in itertools.product(texts, repeat=3)
     }
     assert len(written) == len(texts) ** 3

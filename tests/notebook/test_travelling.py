@@ -26,7 +26,7 @@ def exported(name: str, code: str, key: str = "", **fields: object) -> str:
     """A file as another notebook would have written it."""
     known: dict[str, object] = {
         "id": "0", "name": name, "version": "3.0.0", "description": "d", "contract": "", "permissions": (), "tags": (),
-        "provider": "anthropic", "model": "m", "proven": True, "varies": False, "request_hash": "", "created_at": "2020",
+        "provider": "anthropic", "model": "m", "proven": True, "varies": False, "request_hash": "",
     }  # fmt: skip
     version = ToolVersion(ToolMetadata(**{**known, **fields}), code)  # type: ignore[arg-type]
     return portable.write(version, SecretStr(key) if key else None)
@@ -190,7 +190,8 @@ class TestImport:
         assert "unproven" in cell.plain
         assert "'hellohello'" in desk.run("%%fact_run greets\nn = 2").plain
 
-    def test_hostile_text_is_inert_in_every_view(self, desk, folder):
+    def test_hostile_text_is_inert_in_every_view(self, desk, folder, monkeypatch):
+        monkeypatch.setattr(portable, "utc_text", lambda _: HOSTILE)  # no version has such a time, a file may
         code = f'def hostile(n: int = 1) -> int:\n    """{HOSTILE}"""\n    return n  # {HOSTILE}\n'
         text = exported(
             "hostile",
@@ -199,7 +200,6 @@ class TestImport:
             model=HOSTILE,
             tags=(HOSTILE,),
             provider=HOSTILE,
-            created_at=HOSTILE,
         )
         assert "\x1b" not in text.partition("# ///\n\n")[0]
         (folder / "hostile <b>.fact.py").write_text(text)

@@ -42,6 +42,9 @@ ALTERED = {
         ("created_at", "'long ago'"),
         ("created_at", "'9999-99-99'"),
         ("created_at", "X'00'"),
+        ("complexity_score", "'high'"),
+        ("complexity_score", "1.5"),
+        ("complexity_score", "-1"),
     ],
     "tool_executions": [
         ("status", "'unheard of'"),

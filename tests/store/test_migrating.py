@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,6 +62,14 @@ async def test_runs_of_the_first_schema_tell_what_their_tool_was_granted(first_s
         "05": (),
     }
     assert (runs["01"].input_data, runs["01"].printed, runs["01"].isolation) == ('{"n": 1}', "hi", "landlock")
+
+
+async def test_versions_of_the_first_schema_are_measured_when_they_are_read(first_schema: Path) -> None:
+    async with await Store.open(first_schema) as store:
+        found = await store.tools.by_id("a1")
+    assert found is not None
+    assert found.metadata.complexity_score == pytest.approx(1 / 11, abs=1e-4)
+    assert found.metadata.created_at == datetime(2026, 1, 1, tzinfo=UTC)  # it was written without a zone
 
 
 async def test_new_rows_stand_beside_the_old_ones(first_schema: Path) -> None:

@@ -271,6 +271,6 @@ async def test_the_thread_ends_with_the_store_and_with_a_refusal(path: Path) -> 
 def test_importing_the_store_imports_no_notebook_and_no_model(
     start: Start, finish: Callable[..., str]
 ) -> None:
-    heavy = {"IPython", "ipywidgets", "anthropic", "litellm", "pydantic"}
+    heavy = {"IPython", "ipywidgets", "anthropic", "litellm"}
     output = finish(start("import json, sys, fact_magics.store; print(json.dumps(list(sys.modules)))"))
     assert heavy.isdisjoint(json.loads(output))

@@ -37,6 +37,18 @@ class TestNumbers:
         assert accepted == given.numbered("1.0.0")
         assert await store.tools.get("slugify") == await store.tools.by_id(given.id) == accepted
 
+    async def test_the_complexity_is_measured_from_the_source(self, store: Store, candidate: Make) -> None:
+        branching = "def slugify(n):\n    return n if n and n > 1 else 0\n"
+        for source, score in (("def slugify(): ...", 1 / 11), (branching, 3 / 13)):
+            accepted = await store.tools.accept(candidate(source=source))
+            assert accepted.metadata.complexity_score == pytest.approx(score, abs=1e-4)
+            assert await store.tools.get("slugify") == accepted
+
+    async def test_tags_are_kept_as_they_are_searched(self, store: Store, candidate: Make) -> None:
+        await store.tools.accept(candidate(tags=(" Text ", "")))
+        (found,) = await store.tools.search("text")
+        assert found.metadata.tags == ("text",)
+
     async def test_numbers_follow_signature_contract_and_body(self, store: Store, candidate: Make) -> None:
         steps = [
             ({}, "1.0.0"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fact_magics.core import portable
@@ -102,7 +101,7 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
         desk.notebook.show(page(about, claims, code=texts))
         raise
     ended = next(event for event in reversed(events) if isinstance(event, GenerationEnded))
-    data = {**asdict(tool.metadata), "reused": ended.reused, "signed": bool(file.signature)}
+    data = {**tool.metadata.model_dump(mode="json"), "reused": ended.reused, "signed": bool(file.signature)}
     return Answer(page(about, [*claims, *_outcome(tool, ended, before)], code=texts), data)
 
 

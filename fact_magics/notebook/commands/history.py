@@ -62,7 +62,9 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
         many = f"more than {_RUNS_COUNTED} runs" if len(runs) > _RUNS_COUNTED else plural(len(runs), "run")
         uses = f"{many}, the last {cells.when(runs[0].executed_at).plain}"
     about = {"signature": found.text, "source": found.source, "schema": found.json_schema()}
-    return Answer(tool_record(found.stored, found.text, uses=uses), {**asdict(found.metadata), **about})
+    return Answer(
+        tool_record(found.stored, found.text, uses=uses), {**found.metadata.model_dump(mode="json"), **about}
+    )
 
 
 async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[GenerationRow]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fact_magics.display import cells
@@ -10,7 +9,7 @@ from fact_magics.display.table import Table
 from fact_magics.errors import CellError
 from fact_magics.names import split_reference
 from fact_magics.notebook.commands.desk import Answer, Desk, page
-from fact_magics.text import plural
+from fact_magics.text import plural, utc_text
 from fact_magics.tool import IMPORTED
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def list_tools(arguments: Arguments, desk: Desk) -> Answer:
     title = ". ".join(filter(None, (title.rstrip(".") if found.note else title, found.note)))
     head = ("Tool", "Version", "Proof", "Allowed", "Written by", "Made", "Description")
     rows = [_tool_cells(tool) for tool in listed]
-    data = [{**asdict(tool.metadata), "source": tool.source} for tool in listed]
+    data = [{**tool.metadata.model_dump(mode="json"), "source": tool.source} for tool in listed]
     return Answer(Table(title, head, rows, optional=("Allowed",)).record(), data)
 
 
@@ -50,7 +49,7 @@ def _tool_cells(tool: ToolVersion) -> tuple[str | Cell, ...]:
         "✓ proven" if about.proven else "unproven",
         ", ".join(about.permissions),
         f"imported: {about.model}" if about.provider == IMPORTED else about.model,
-        cells.when(about.created_at),
+        cells.when(utc_text(about.created_at)),
         about.description,
     )
 
