@@ -109,6 +109,13 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def byte_size(number: int) -> str:
+    """Write a number of bytes: ``512 bytes``, ``3.4 kB``, ``1.2 MB``."""
+    if number < 1_000:
+        return plural(number, "byte")
+    return f"{number / 1e3:,.1f} kB" if number < 1_000_000 else f"{number / 1e6:,.1f} MB"
+
+
 def duration(milliseconds: float) -> str:
     """Write a duration: ``0.4 ms``, ``12 ms``, ``3.2 s``, ``4 min 10 s``."""
     if milliseconds < 10:

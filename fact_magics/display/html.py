@@ -7,7 +7,7 @@ dark themes, and in saved notebooks that are not trusted.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from keyword import kwlist
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from fact_magics.text import inert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # nbconvert can write Markdown, where a blank line ends a block of HTML: the rest would become prose.
 _BEFORE_BLANK = re.compile(r"\n(?=[ \t]*\n)")
@@ -34,10 +34,17 @@ class Html(str):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The lasting output of a cell: the same content as HTML and as plain text, both safe to show."""
+    """The lasting output of a cell: the same content as HTML and as plain text, both safe to show.
+
+    Attributes
+    ----------
+    media : mapping of str to str
+        The picture in it by MIME type, for front ends and exporters that show no HTML.
+    """
 
     html: str
     plain: str
+    media: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bundle(self) -> dict[str, str]:
@@ -48,7 +55,7 @@ class Record:
         """
         # Without these classes, notebooks would typeset the text between two prices in dollars as a formula.
         markup = f'<div class="mathjax_ignore tex2jax_ignore">{self.html}</div>'
-        return {"text/html": markup, "text/plain": self.plain}
+        return {**self.media, "text/html": markup, "text/plain": self.plain}
 
 
 def text(value: str | Html) -> Html:
