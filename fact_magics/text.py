@@ -12,6 +12,8 @@ _ACTIVE = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
+# What colours text in a terminal, or moves the cursor.
+_TERMINAL_CODE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 # Characters that nothing shows, although Python accepts some of them in names.
 _INVISIBLE = re.compile(
@@ -42,7 +44,12 @@ def inert(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Make printed text inert, except for the carriage returns that progress bars need."""
+    """Make printed text inert, except for the carriage returns that progress bars need.
+
+    Codes for colours and cursor movements are removed.
+    """
+    if "\x1b" in text:
+        text = _TERMINAL_CODE.sub("", text)
     return "\r".join(inert(part) for part in text.split("\r"))
 
 

@@ -205,7 +205,8 @@ def _content(node: Node, opened: set[Node]) -> Html:
     items = [item for _, item in node.items]
     names = map(label, (key for key, _ in node.items)) if node.kind is dict else count()
     written = texts(
-        f"{name}: {'' if _folds(item) or item.image else item.text}" for name, item in zip(names, items, strict=False)
+        f"{name}: {'' if _folds(item) or item.image else item.text}"
+        for name, item in zip(names, items, strict=False)
     )
     lines = [_item(line, item, opened) for line, item in zip(written, items, strict=True)]
     style = _LIST if len(lines) <= _SCROLLED_LINES else _LONG_LIST

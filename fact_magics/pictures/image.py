@@ -129,7 +129,7 @@ def image(value: object) -> Image | None:
 
 
 def _undeclared(text: str) -> bytes:
-    """Remove the XML declaration, which may name an encoding other than UTF-8; the parser refuses surrogates."""
+    """Encode text without its XML declaration, which may name another encoding than UTF-8."""
     return _DECLARATION.sub("", text, count=1).encode(errors="surrogatepass")
 
 

@@ -8,7 +8,7 @@ from fact_magics.pictures.image import Image, image, looks_like_image
 
 
 class Picture:
-    """A picture that a tool returned. It is an instance of `bytes`, or of `str` if the tool returned SVG text.
+    """A picture that a tool returned: also an instance of `bytes`, or of `str` if the tool returned SVG text.
 
     It equals the bytes or the text, can be written to a file, and can be the input of another tool.
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fact_magics.pictures import image
 from fact_magics.display.result import show
+from fact_magics.pictures import image
 
 DRAWINGS = sorted((Path(__file__).parent / "drawings").glob("*.svg"))
 SHAPE = '<rect width="600" height="400"/>'

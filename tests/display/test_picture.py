@@ -9,8 +9,8 @@ from base64 import b64decode
 
 import pytest
 
-from fact_magics.pictures import image
 from fact_magics.display.result import show
+from fact_magics.pictures import image
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="120" height="80"><circle r="9"/></svg>'
 

@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
-from fact_magics.pictures.bitmap import bitmap
 from fact_magics.pictures import image
+from fact_magics.pictures.bitmap import bitmap
 
 
 def chunk(kind, data=b""):
