@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 # nbconvert can write Markdown, where a blank line ends a block of HTML: the rest would become prose.
 _BEFORE_BLANK = re.compile(r"\n(?=[ \t]*\n)")
 # The first declaration is for sanitizers that remove declarations with variables.
-MONOSPACE = "font-family:monospace;font-family:var(--jp-code-font-family,monospace)"
+MONOSPACE = (
+    "font-family:monospace;font-family:var(--jp-code-font-family,monospace);"
+    "font-size:var(--jp-code-font-size,inherit)"
+)
+# JupyterLab indents plain text by one of its monospaced characters; other front ends lack the variable.
+_INDENT = "padding-left:calc(0.6 * var(--jp-code-font-size))"
 # JupyterLab would break lines within words. `word-wrap` is for sanitizers that remove `overflow-wrap`.
 BROKEN = "word-break:normal;word-wrap:break-word;overflow-wrap:anywhere"
 _PRE = f"{MONOSPACE};white-space:pre-wrap;{BROKEN};margin:0.3em 0"
@@ -54,7 +59,7 @@ class Record:
         writes Markdown. VS Code with a screen reader prefers Markdown, but HTML has better tables.
         """
         # Without these classes, notebooks would typeset the text between two prices in dollars as a formula.
-        markup = f'<div class="mathjax_ignore tex2jax_ignore">{self.html}</div>'
+        markup = f'<div class="mathjax_ignore tex2jax_ignore" style="{_INDENT}">{self.html}</div>'
         return {**self.media, "text/html": markup, "text/plain": self.plain}
 
 

@@ -215,7 +215,7 @@ def _content(node: Node, opened: set[Node]) -> Html:
 
 def _item(line: str, item: Node, opened: set[Node]) -> str:
     if item.image is not None:
-        return line + item.image.html
+        return f"{line}<br>{item.image.html}"
     return _branch(line, item, opened) if _folds(item) else line
 
 
