@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from fact_magics.tool import Attempt, Status, ToolOutput, ToolVersion, Verdict
+    from fact_magics.tool import Attempt, Example, Status, ToolOutput, ToolVersion, Verdict
 
 PhaseName = Literal["waiting", "thinking", "writing", "checking", "proving", "repairing", "queued", "running"]
 
@@ -74,7 +74,7 @@ class GenerationEnded:
     """A generation ended, and its rows are committed.
 
     `version` is the one that was accepted or reused. `attempts` is empty if no provider was used. `notice`
-    is a remark for the user, such as ``from the shelf, no model was called``.
+    is a remark for the user, such as ``from the shelf, no model was called``. `examples` are the request's.
     """
 
     tool: str
@@ -84,6 +84,7 @@ class GenerationEnded:
     reused: bool
     notice: str
     duration_ms: float
+    examples: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

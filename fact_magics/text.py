@@ -12,6 +12,8 @@ _ACTIVE = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
+# What colours text in a terminal, or moves the cursor.
+_TERMINAL_CODE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 # Characters that nothing shows, although Python accepts some of them in names.
 _INVISIBLE = re.compile(
@@ -42,7 +44,12 @@ def inert(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Make printed text inert, except for the carriage returns that progress bars need."""
+    """Make printed text inert, except for the carriage returns that progress bars need.
+
+    Codes for colours and cursor movements are removed.
+    """
+    if "\x1b" in text:
+        text = _TERMINAL_CODE.sub("", text)
     return "\r".join(inert(part) for part in text.split("\r"))
 
 
@@ -107,6 +114,13 @@ def _look(name: str) -> str:
 def plural(number: int, noun: str) -> str:
     """Write a count: ``1 attempt``, ``3 attempts``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def byte_size(number: int) -> str:
+    """Write a number of bytes: ``512 bytes``, ``3.4 kB``, ``1.2 MB``."""
+    if number < 1_000:
+        return plural(number, "byte")
+    return f"{number / 1e3:,.1f} kB" if number < 1_000_000 else f"{number / 1e6:,.1f} MB"
 
 
 def duration(milliseconds: float) -> str:

@@ -36,7 +36,7 @@ ROWS = (
     ("values",),
     ("bridge", "logs", "names"),
     ("owners",),
-    ("errors",),
+    ("errors", "pictures"),
     ("text", "redaction", "_version"),
 )
 ROW = {room: number for number, row in enumerate(ROWS) for room in row}

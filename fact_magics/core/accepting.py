@@ -62,8 +62,9 @@ class Order:
         self, status: Status, version: ToolVersion | None, *, reused: bool = False, notice: str = ""
     ) -> None:
         """Tell the listeners how the work ended."""
-        attempts, notice = tuple(self.attempts), notice or self.notice
-        self.emit(GenerationEnded(self.spec.name, status, version, attempts, reused, notice, self.took_ms))
+        attempts, notice, spec = tuple(self.attempts), notice or self.notice, self.spec
+        took = self.took_ms
+        self.emit(GenerationEnded(spec.name, status, version, attempts, reused, notice, took, spec.examples))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import FactError, InvalidInput, InvalidResult, LimitReached, ToolFailed, ToolTimedOut
+from fact_magics.pictures import may_hold_pictures, with_pictures
 from fact_magics.sandbox.failure import failure
 from fact_magics.tool import Status, ToolOutput
 from fact_magics.values import decode, encode
@@ -37,13 +38,18 @@ def read_answer(entry: CacheEntry) -> Any:
     """Decode the value of a checked cache entry. Only immutable objects are shared between callers."""
     wire = entry.result
     if len(wire) > _SHORT_BYTES or wire[0] in b"[{":
-        return decode(wire)
+        return _shown(decode(wire), wire)
     return _read_scalar(wire)
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def _read_scalar(wire: bytes) -> Any:
-    return decode(wire)
+    return _shown(decode(wire), wire)
+
+
+def _shown(value: Any, wire: bytes) -> Any:
+    """Replace pictures by values that a notebook shows as images."""
+    return with_pictures(value) if may_hold_pictures(wire) else value
 
 
 def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
@@ -91,6 +97,7 @@ def finished_output(plan: Plan, outcome: Outcome, protected: Protected) -> Resul
         try:
             value = plan.tool.signature.read_result(outcome.result)
             wire = encode(value)
+            value = _shown(value, wire)
         except InvalidResult as refused:
             status, error, details = Status.ERROR, refused.line, refused.details
     else:

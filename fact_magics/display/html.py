@@ -7,7 +7,7 @@ dark themes, and in saved notebooks that are not trusted.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from keyword import kwlist
 from typing import TYPE_CHECKING
@@ -15,12 +15,17 @@ from typing import TYPE_CHECKING
 from fact_magics.text import inert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # nbconvert can write Markdown, where a blank line ends a block of HTML: the rest would become prose.
 _BEFORE_BLANK = re.compile(r"\n(?=[ \t]*\n)")
 # The first declaration is for sanitizers that remove declarations with variables.
-MONOSPACE = "font-family:monospace;font-family:var(--jp-code-font-family,monospace)"
+MONOSPACE = (
+    "font-family:monospace;font-family:var(--jp-code-font-family,monospace);"
+    "font-size:var(--jp-code-font-size,inherit)"
+)
+# JupyterLab indents plain text by one of its monospaced characters; other front ends lack the variable.
+_INDENT = "padding-left:calc(0.6 * var(--jp-code-font-size))"
 # JupyterLab would break lines within words. `word-wrap` is for sanitizers that remove `overflow-wrap`.
 BROKEN = "word-break:normal;word-wrap:break-word;overflow-wrap:anywhere"
 _PRE = f"{MONOSPACE};white-space:pre-wrap;{BROKEN};margin:0.3em 0"
@@ -34,10 +39,17 @@ class Html(str):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The lasting output of a cell: the same content as HTML and as plain text, both safe to show."""
+    """The lasting output of a cell: the same content as HTML and as plain text, both safe to show.
+
+    Attributes
+    ----------
+    media : mapping of str to str
+        The picture in it by MIME type, for front ends and exporters that show no HTML.
+    """
 
     html: str
     plain: str
+    media: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bundle(self) -> dict[str, str]:
@@ -47,8 +59,8 @@ class Record:
         writes Markdown. VS Code with a screen reader prefers Markdown, but HTML has better tables.
         """
         # Without these classes, notebooks would typeset the text between two prices in dollars as a formula.
-        markup = f'<div class="mathjax_ignore tex2jax_ignore">{self.html}</div>'
-        return {"text/html": markup, "text/plain": self.plain}
+        markup = f'<div class="mathjax_ignore tex2jax_ignore" style="{_INDENT}">{self.html}</div>'
+        return {**self.media, "text/html": markup, "text/plain": self.plain}
 
 
 def text(value: str | Html) -> Html:

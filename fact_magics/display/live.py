@@ -10,7 +10,6 @@ the widget would be lost.
 
 from __future__ import annotations
 
-import sys
 import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,7 @@ from fact_magics.events import (
     RunEnded,
     TextArrived,
 )
-from fact_magics.text import inert, one_line, printable
+from fact_magics.text import inert, one_line
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -52,16 +51,14 @@ _EXAMPLES = 100
 
 
 class View:
-    """Shows nothing before the record.
-
-    Used if views are off, output is captured, or the front end has no widgets.
+    """Shows nothing before the record; used if views are off.
 
     Attributes
     ----------
     ended : GenerationEnded, RunEnded or None
         The last event, once it has arrived.
     streams : bool
-        Whether text that arrived stays on screen, so that the record need not repeat it.
+        Whether the text of the model or the tool stays on screen, so that the record need not repeat it.
     is_visible : bool
         Whether the view is on screen, so that a record must replace it.
     """
@@ -124,46 +121,6 @@ class MutedView(View):
         """Drop the record."""
         del record
         self._receive()
-
-
-class TerminalView(View):
-    """Prints text as it arrives, for a terminal."""
-
-    streams = True
-    is_visible = True
-    _open_line = False
-
-    def pump(self) -> None:
-        """Print the text that has arrived."""
-        self._receive()
-        sys.stdout.flush()
-
-    def replace(self, record: Record) -> None:
-        """Print the record below the text."""
-        self.close()
-        sys.stdout.write(record.plain + "\n")
-
-    def close(self, ended: Status = Status.INTERRUPTED) -> None:
-        """End the last line."""
-        del ended
-        self.pump()
-        if self._open_line:
-            self._line("")
-
-    def _take(self, event: Event) -> None:
-        match event:
-            case TextArrived(text) | Printed(text):
-                sys.stdout.write(printable(text))
-                self._open_line = not text.endswith("\n")
-            case Noticed(text):
-                self._line(text)
-            case AttemptEnded(_, status, failures) if status is not Status.OK:
-                for failure in failures:
-                    self._line(f"✗ {failure}")
-
-    def _line(self, text: str) -> None:
-        sys.stdout.write(("\n" if self._open_line else "") + inert(text) + "\n")
-        self._open_line = False
 
 
 class WidgetView(View):

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.display.words import SCALARS, key_word, word
+from fact_magics.pictures import Image, Picture
 from fact_magics.text import plural
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ _ROWS = 20
 _LONGEST = 1_000
 _CHARACTERS = 10_000
 _BEGINNING = 80
+# The largest number of pictures among the items, and of their bytes together; further pictures are described.
+_PICTURES = 20
+_PICTURE_BYTES = 2_000_000
 _BRACKETS: dict[type, tuple[str, str]] = {
     dict: ("{", "}"),
     list: ("[", "]"),
@@ -62,6 +66,8 @@ class Node:
         The items that are shown, each with its key; None for items without keys.
     left : int
         Number of items that are left out.
+    image : Image or None
+        The picture to draw in place of the text.
     """
 
     value: Any
@@ -69,6 +75,7 @@ class Node:
     text: str | None
     items: list[tuple[Any, Node]] = field(default_factory=list)
     left: int = 0
+    image: Image | None = None
 
     @property
     def is_filled(self) -> bool:
@@ -131,6 +138,8 @@ class _Outliner:
     def __init__(self) -> None:
         self._left = _LEAVES
         self._characters = _CHARACTERS
+        self._pictures = _PICTURES
+        self._picture_bytes = _PICTURE_BYTES
 
     def node(self, value: Any, depth: int, limit: int) -> Node:
         kind: type = type(value)
@@ -138,6 +147,8 @@ class _Outliner:
             text = word(value, max(_BEGINNING, min(_LONGEST, self._characters)))
             self._characters -= len(text)
             return Node(value, kind, text)
+        if isinstance(value, Picture) and (found := value.image):
+            return self._picture(value, found)
         if kind not in SCALARS:
             kind = next((known for known in _BRACKETS if isinstance(value, known)), kind)
         if kind not in _BRACKETS:
@@ -161,6 +172,12 @@ class _Outliner:
         self._fill(node, pairs, depth, below)
         return node
 
+    def _picture(self, value: Picture, found: Image) -> Node:
+        self._pictures -= 1
+        self._picture_bytes -= len(found.data)
+        is_drawn = found.fits and self._pictures >= 0 and self._picture_bytes >= 0
+        return Node(value, type(value), f"<{found.plain}>", image=found if is_drawn else None)
+
     def _first(self, value: Any, kind: type, limit: int) -> Any:
         if kind in _SETS and len(value) <= _ITEMS:
             # Items of several types can't be sorted, nor decimals with a NaN among them.
@@ -176,7 +193,7 @@ class _Outliner:
         for key, value in pairs:
             item = self.node(value, depth + 1, below)
             node.items.append((key, item))
-            fits = fits and item.text is not None
+            fits = fits and item.text is not None and item.image is None
             if fits:
                 text = f"{key_word(key)}: {item.text}" if node.kind is dict else str(item.text)
                 texts.append(text)

@@ -11,19 +11,23 @@ from fact_magics.display.html import Html, Record, element, folded, highlighted,
 from fact_magics.display.result import SCROLLED, scrolled, show
 from fact_magics.display.screen import Screen, draws
 from fact_magics.display.table import Table, facts_table
-from fact_magics.text import ago, duration, inert, plural, shorten, shorten_middle
-from fact_magics.tool import HAND, IMPORTED, SHELF, Status
+from fact_magics.text import ago, duration, inert, one_line, plural, shorten, shorten_middle
+from fact_magics.tool import HAND, IMPORTED, SHELF, Returned, Status, Verdict
+from fact_magics.values import brief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fact_magics.events import GenerationEnded
-    from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion, Verdict
+    from fact_magics.tool import Attempt, Example, ToolMetadata, ToolOutput, ToolVersion
 
 _PRINTED_LIMIT = 20_000
 _VERDICT_LIMIT = 300
 _NOTHING_ALLOWED = "nothing: no network, no files, no environment variables"
 _PARAGRAPH = "margin:0.3em 0"
+_OPEN_LINES = 25  # longer sources are folded
+# The layer without which a run is not isolated: it restricts files.
+_WALL = "landlock"
 
 
 def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Record:
@@ -42,11 +46,12 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
         state = "interrupted" if ended.status is Status.INTERRUPTED else "not accepted"
         facts = [state, *_provenance(ended)]
     parts = [_heading(title, facts)]
-    if last and last.verdicts:
-        parts.append(_verdicts(last.verdicts))
-    reasons = [f"Attempt {attempt.number}: {why}" for attempt in ended.attempts for why in attempt.failures]
-    if reasons:
-        parts.append(_reasons(reasons))
+    verdicts = last.verdicts if last else [_held(example) for example in ended.examples if ended.reused]
+    if verdicts:
+        parts.append(_verdicts(verdicts))
+    failed = [attempt for attempt in ended.attempts if attempt.failures]
+    if failed:
+        parts.append(_reasons(failed, is_open=version is None))
     if source:
         # The cell above already shows source that was written by hand.
         is_open = not (last and last.provider == HAND)
@@ -58,19 +63,23 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
 def _stacked(parts: Sequence[Record]) -> Record:
     """Put records below each other; those without plain text only appear in the HTML."""
     plain = "\n".join(part.plain for part in parts if part.plain)
-    return Record(f"<div>{''.join(part.html for part in parts)}</div>", inert(plain))
+    media = {kind: data for part in parts for kind, data in part.media.items()}
+    return Record(f"<div>{''.join(part.html for part in parts)}</div>", inert(plain), media)
 
 
-def _heading(title: str, facts: Sequence[str], *, small: bool = False) -> Record:
-    shown = " · ".join(filter(None, facts))
-    markup = f"<strong>{text(title)}</strong> · {text(shown)}"
+def _heading(title: str, facts: Sequence[str | Cell], *, small: bool = False) -> Record:
+    shown = [fact if isinstance(fact, Cell) else Cell(fact, text(fact)) for fact in facts if fact]
+    markup = " · ".join((element("strong", title), *(fact.html for fact in shown)))
     markup = f"<small>{markup}</small>" if small else markup
-    return Record(f'<p style="{_PARAGRAPH}">{markup}</p>', f"{title} · {shown}")
+    return Record(
+        f'<p style="{_PARAGRAPH}">{markup}</p>', " · ".join((title, *(fact.plain for fact in shown)))
+    )
 
 
 def _source(source: str, summary: str = "Source", *, is_open: bool = False) -> Html:
-    lines = plural(len(source.splitlines()), "line")
-    return folded(f"{summary}, {lines}", _code(source), is_open=is_open)
+    lines = len(source.splitlines())
+    is_open = is_open and lines <= _OPEN_LINES
+    return folded(f"{summary}, {plural(lines, 'line')}", _code(source), is_open=is_open)
 
 
 def _code(source: str) -> Html:
@@ -117,6 +126,17 @@ def _writer(metadata: ToolMetadata) -> str:
     return f"written by {metadata.model}"
 
 
+def _held(example: Example) -> Verdict:
+    """Build the verdict on an example of a version that is reused, whose examples held when it was proven."""
+    expected = example.expected
+    if isinstance(expected, Returned):
+        shown = brief(expected.value, _VERDICT_LIMIT)
+    else:
+        message = f": {expected.message}" if expected.message is not None else ""
+        shown = one_line(f"{expected.type_name}{message}", _VERDICT_LIMIT)
+    return Verdict(True, shown, shown, example)
+
+
 def _verdicts(verdicts: Sequence[Verdict]) -> Record:
     rows: list[list[str | Cell]] = []
     lines = []
@@ -129,24 +149,28 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Record:
     return Record(Table("", ("Verdict", "Example", "Expected", "Got"), rows).html(), "\n".join(lines))
 
 
-def _reasons(reasons: Sequence[str]) -> Record:
-    title = element("p", "What was wrong:", style=_PARAGRAPH)
+def _reasons(failed: Sequence[Attempt], *, is_open: bool) -> Record:
+    reasons = [f"Attempt {attempt.number}: {why}" for attempt in failed for why in attempt.failures]
     items = (element("li", why, style="white-space:pre-wrap") for why in reasons)
-    return Record(element("div", title, element("ul", *items, style=_PARAGRAPH)), "\n".join(reasons))
+    markup = element("ul", *items, style=_PARAGRAPH)
+    if is_open:
+        markup = element("div", element("p", "What was wrong:", style=_PARAGRAPH), markup)
+    else:
+        was = "was" if len(failed) == 1 else "were"
+        markup = folded(f"What was wrong before: {plural(len(failed), 'attempt')} {was} not accepted", markup)
+    return Record(markup, "\n".join(reasons))
 
 
 def run_record(output: ToolOutput, *, streamed: bool = False, raised: bool = False) -> Record:
-    """Show a run: printed text, result, time, cached or not, and the isolation in force.
+    """Show a run: printed text, result, time, cached or not, and whether it was isolated.
 
-    If the printed text was `streamed` to a terminal, the plain text omits it; an error that is `raised` is
-    omitted too.
+    The record omits printed text that was `streamed` into the cell, and an error that is `raised`.
     """
     known = output.metadata
     parts = []
-    if printed := str(known.get("printed", "")):
+    if not streamed and (printed := str(known.get("printed", ""))):
         shown = printed_text(printed)
-        plain = shown.plain if known.get("cached") or not streamed else ""
-        parts.append(Record(folded("Printed", Html(shown.html), is_open=True), plain))
+        parts.append(Record(folded("Printed", Html(shown.html), is_open=True), shown.plain))
     if output.success:
         parts.append(show(output.result))
     elif not raised:
@@ -155,19 +179,30 @@ def run_record(output: ToolOutput, *, streamed: bool = False, raised: bool = Fal
     return _stacked([*parts, _heading(str(known.get("tool", "")), _run_facts(output), small=True)])
 
 
-def _run_facts(output: ToolOutput) -> list[str]:
+def _run_facts(output: ToolOutput) -> list[str | Cell]:
     known = output.metadata
-    facts = [str(known.get("version", "")), "" if output.success else str(known.get("status", "error"))]
+    facts: list[str | Cell] = [
+        str(known.get("version", "")),
+        "" if output.success else str(known.get("status", "error")),
+    ]
     if known.get("cached"):
         saved = duration(float(known.get("saved_ms", 0.0)))
         facts += ["cached", ago(float(known.get("age_seconds", 0.0))), f"saved {saved}"]
     elif known.get("status") == Status.INVALID:
         return facts
     else:
-        layers = ", ".join(known.get("isolation") or ("none",))
-        facts += [duration(output.execution_time_ms), f"isolation: {layers}"]
+        facts += [duration(output.execution_time_ms), _isolation(known.get("isolation") or ("none",))]
     unproven = "unproven tool" if known.get("unproven") else ""
     return [*facts, unproven, str(known.get("warning") or ""), _allowed(known.get("permissions") or ())]
+
+
+def _isolation(layers: Sequence[str]) -> str | Cell:
+    """Name the layers of isolation; if files are restricted, only when the pointer is over the word."""
+    named = ", ".join(layers)
+    if _WALL not in layers:
+        return f"isolation: {named}"
+    style = "text-decoration:underline dotted"
+    return Cell("isolated", element("span", "isolated", title=f"Layers of isolation: {named}", style=style))
 
 
 def stopped_record(title: str, printed: str, seconds: float, ended: Status = Status.INTERRUPTED) -> Record:

@@ -7,11 +7,12 @@ from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.display.cells import Cell
 from fact_magics.display.html import BROKEN, MONOSPACE, Html, Record, folded, join, preformatted, text, texts
 from fact_magics.display.outline import COLUMNS, LISTS, WIDTH, outline
-from fact_magics.display.picture import picture
 from fact_magics.display.table import RULE, Table
 from fact_magics.display.words import SCALARS, label, unquoted, word
+from fact_magics.pictures import Image, Picture, image
 from fact_magics.text import inert, plural, shorten
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ def scrolled(shown: str) -> str:
 
 def show(value: Any) -> Record:
     """Show plain data that a tool returned, up to a limit, in the form that suits it best."""
-    if type(value) is str:
-        return _text(value)
-    if (found := picture(value)) is not None:
-        return Record(found.html(), found.plain)
-    node = outline(value)
+    if (found := image(value)) is not None:
+        return _picture(found, value)
+    if isinstance(value, str):
+        return _text(str(value))
+    node = outline(bytes(value) if isinstance(value, Picture) else value)
     if _are_rows(node):
         table = _table(node)
         return Record(table.html(), inert("\n".join([*table.lines(), table.title])))
@@ -53,16 +54,23 @@ def _line(line: str) -> Record:
 
 
 def _text(value: str) -> Record:
-    found = picture(value)
-    cut = value[:_CHARACTERS]
-    if "\n" not in cut.strip("\n") and found is None:
+    if "\n" not in value[:_CHARACTERS].strip("\n"):
         return _line(word(value, _CHARACTERS))
-    shown = shorten(value, len("\n".join(cut.split("\n")[:_LINES])))
-    markup = preformatted(shown, style=scrolled(shown))
-    if found is None:
-        return Record(markup, inert(shown))
-    source = folded(f"Source · {plural(len(value), 'character')}", markup)
-    return Record(join(found.html(), source), f"{found.plain}\n{inert(shown)}")
+    return _lines_of(value)
+
+
+def _lines_of(value: str) -> Record:
+    shown = shorten(value, len("\n".join(value[:_CHARACTERS].split("\n")[:_LINES])))
+    return Record(preformatted(shown, style=scrolled(shown)), inert(shown))
+
+
+def _picture(found: Image, value: object) -> Record:
+    """Show a picture; if its file is text, the text is folded below it."""
+    if not isinstance(value, str):
+        return Record(found.html, found.plain, found.media)
+    source = _lines_of(str(value))
+    below = folded(f"Source · {plural(len(value), 'character')}", Html(source.html))
+    return Record(join(Html(found.html), below), f"{found.plain}\n{source.plain}", found.media)
 
 
 # A list of dicts becomes a table of the first rows with their first fields; its title counts both.
@@ -119,7 +127,9 @@ def _missing(name: Any, row: Node) -> str:
     return "…" if row.left and name in row.value else ""
 
 
-def _cell(node: Node) -> str:
+def _cell(node: Node) -> str | Cell:
+    if node.image is not None:
+        return Cell(str(node.text), Html(node.image.html))
     if node.kind is str:
         return unquoted(node.value, _WIDEST)
     if node.kind in SCALARS:
@@ -195,14 +205,18 @@ def _content(node: Node, opened: set[Node]) -> Html:
     items = [item for _, item in node.items]
     names = map(label, (key for key, _ in node.items)) if node.kind is dict else count()
     written = texts(
-        f"{name}: {'' if _folds(item) else item.text}" for name, item in zip(names, items, strict=False)
+        f"{name}: {'' if _folds(item) or item.image else item.text}"
+        for name, item in zip(names, items, strict=False)
     )
-    lines = [
-        _branch(line, item, opened) if _folds(item) else line
-        for line, item in zip(written, items, strict=True)
-    ]
+    lines = [_item(line, item, opened) for line, item in zip(written, items, strict=True)]
     style = _LIST if len(lines) <= _SCROLLED_LINES else _LONG_LIST
     return Html(f'<ul style="{style}"><li>{"</li><li>".join(lines)}</li>{rest}</ul>')
+
+
+def _item(line: str, item: Node, opened: set[Node]) -> str:
+    if item.image is not None:
+        return f"{line}<br>{item.image.html}"
+    return _branch(line, item, opened) if _folds(item) else line
 
 
 def _preview(node: Node) -> str:

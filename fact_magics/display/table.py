@@ -21,6 +21,8 @@ _LEFT = "text-align:left"
 # The attribute `align` is for pages that strip styles.
 _ALIGNED = {False: f'style="{_LEFT}', True: 'align="right" style="text-align:right'}
 _CAPTION = f"{_LEFT};caption-side:top;padding:0 0 0.3em 0"
+# A caption wraps to the width of its table, which may be one narrow column.
+_UNWRAPPED = 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class Table:
                 for column, (content, markup) in enumerate(_contents(row))
             ]
             lines.append(f'<tr style="border-top:{RULE}">{"".join(cells)}</tr>')
-        caption = f'<caption style="{_CAPTION}">{text(self.title)}</caption>' if self.title else ""
+        style = f"{_CAPTION};white-space:nowrap" if len(self.title) <= _UNWRAPPED else _CAPTION
+        caption = f'<caption style="{style}">{text(self.title)}</caption>' if self.title else ""
         return _scrolling(f"{caption}<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>")
 
     def lines(self) -> list[str]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from fact_magics.text import plural, shorten
+from fact_magics.text import byte_size, shorten
 from fact_magics.values import brief
 
 if TYPE_CHECKING:
@@ -65,13 +65,6 @@ def key_word(key: Any) -> str:
     if type(key) is str:
         return repr(key) if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]!r}…"
     return word(key) if type(key) in SCALARS else brief(key, _LONGEST_KEY)
-
-
-def byte_size(number: int) -> str:
-    """Write a number of bytes: ``512 bytes``, ``3.4 kB``, ``1.2 MB``."""
-    if number < 1_000:
-        return plural(number, "byte")
-    return f"{number / 1e3:,.1f} kB" if number < 1_000_000 else f"{number / 1e6:,.1f} MB"
 
 
 def _integer(value: int) -> str:

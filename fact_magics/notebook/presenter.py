@@ -46,19 +46,19 @@ class Presenter:
 
     def view(self, arguments: Arguments, title: str, examples: Sequence[Example] | None = None) -> View:
         """Create the view of a generation, or of a run if `examples` is None."""
-        from fact_magics.display.live import MutedView, RunningView, TerminalView, View, WritingView
+        from fact_magics.display.channel import widgets_may_show
+        from fact_magics.display.live import MutedView, RunningView, View, WritingView
+        from fact_magics.display.streams import PhasesView, PrintingView, TerminalView
 
         if arguments.silent:
-            return MutedView(title)
+            return PrintingView(title, silent=True) if examples is None else MutedView(title)
+        if self._live() == "off":
+            return View(title)
         captured = type(self._shell.display_pub).__name__ == "CapturingDisplayPublisher"
-        if captured or self._live() == "off":
-            return View(title)
-        if not self._in_kernel:
+        if not (self._in_kernel or captured):
             return TerminalView(title)
-        from fact_magics.display.channel import widgets_may_show
-
-        if not widgets_may_show(self._shell):
-            return View(title)
+        if captured or not widgets_may_show(self._shell):
+            return PrintingView(title) if examples is None else PhasesView(title, len(examples))
         if examples is None:
             return RunningView(title)
         return WritingView(title, [example.source for example in examples])

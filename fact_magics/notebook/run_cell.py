@@ -40,6 +40,8 @@ def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | ob
     planned = core.begin(tool, request)
     if isinstance(planned, ToolOutput):
         _flush(core, planned)
+        if planned.metadata["printed"]:
+            _print(view, tool.name, planned)
         return finish_run(host, planned, view, arguments)
     return Work(
         lambda: core.execute(planned, view.put),
@@ -48,6 +50,15 @@ def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | ob
         view.close,
         f"{tool.name} was stopped with everything it started; the run is recorded as interrupted.",
     )
+
+
+def _print(view: View, name: str, output: ToolOutput) -> None:
+    """Show printed text from memory as the view shows that of a tool that runs."""
+    from fact_magics.events import Printed, RunEnded
+
+    view.put(Printed(output.metadata["printed"]))
+    view.put(RunEnded(name, output))
+    view.pump()
 
 
 def _offer(host: Host, skeleton: str) -> None:

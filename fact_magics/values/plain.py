@@ -157,4 +157,7 @@ def _brief(value: Any, limit: int, depth: int) -> str:
     return f"{opening}{', '.join(items)}{comma}{closing}"
 
 
-_TRUSTED = {"builtins", "datetime", "decimal", "uuid", "pathlib", "pathlib._local", ToolEnum.__module__}
+_TRUSTED = {
+    *("builtins", "datetime", "decimal", "uuid", "pathlib", "pathlib._local"),
+    *(ToolEnum.__module__, "fact_magics.pictures.value"),
+}

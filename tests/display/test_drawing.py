@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fact_magics.display.picture import picture
 from fact_magics.display.result import show
+from fact_magics.pictures import image
 
 DRAWINGS = sorted((Path(__file__).parent / "drawings").glob("*.svg"))
 SHAPE = '<rect width="600" height="400"/>'
@@ -212,7 +212,7 @@ def test_a_drawing_that_could_take_long_is_described_in_one_line_and_not_shown(p
     ],
 )
 def test_a_drawing_with_huge_sides_or_a_stylesheet_elsewhere_is_not_shown(document):
-    found = picture(document)
+    found = image(document)
     assert found is not None
     assert not found.fits
     assert "not shown, because it" in found.plain
@@ -226,12 +226,12 @@ def test_a_drawing_with_huge_sides_or_a_stylesheet_elsewhere_is_not_shown(docume
     ],
 )
 def test_a_document_that_declares_entities_or_attributes_is_text(document):
-    assert picture(document) is None
+    assert image(document) is None
 
 
 def test_bytes_in_an_encoding_that_browsers_may_read_differently_are_no_drawing():
-    assert picture(b'<?xml version="1.0" encoding="cp1252"?>' + svg("").encode()) is None
-    assert picture(b'<?xml version="1.0" encoding="utf-8"?>' + svg("").encode()) is not None
+    assert image(b'<?xml version="1.0" encoding="cp1252"?>' + svg("").encode()) is None
+    assert image(b'<?xml version="1.0" encoding="utf-8"?>' + svg("").encode()) is not None
 
 
 @pytest.mark.parametrize(
@@ -253,13 +253,13 @@ def test_bytes_in_an_encoding_that_browsers_may_read_differently_are_no_drawing(
 )
 def test_a_drawing_that_is_hard_to_check_is_checked_in_linear_time(content):
     """A check that took time in the square of the size would run for hours."""
-    assert picture(svg(content)) is not None
-    assert picture(svg("", f'width="1{" " * 1_900_000}%"')) is not None
+    assert image(svg(content)) is not None
+    assert image(svg("", f'width="1{" " * 1_900_000}%"')) is not None
 
 
 @pytest.mark.parametrize("path", DRAWINGS, ids=lambda path: path.stem)
 def test_what_drawing_programs_write_is_shown_unchanged(path):
-    found = picture(path.read_bytes())
+    found = image(path.read_bytes())
     assert found is not None
     assert found.fits, found.plain
     assert found.data == path.read_bytes()
@@ -268,7 +268,7 @@ def test_what_drawing_programs_write_is_shown_unchanged(path):
 def test_a_scatter_of_ten_thousand_points_is_shown():
     document = next(path for path in DRAWINGS if path.stem == "matplotlib_scatter").read_text("utf-8")
     [use, *_] = [line for line in document.splitlines() if "<use " in line]
-    found = picture(document.replace(use, f"<g>{use}</g>\n" * 10_000))
+    found = image(document.replace(use, f"<g>{use}</g>\n" * 10_000))
     assert found is not None
     assert found.fits, found.plain
 
@@ -277,7 +277,7 @@ def test_a_graph_of_five_hundred_nodes_is_shown():
     document = next(path for path in DRAWINGS if path.stem == "mermaid").read_text("utf-8")
     begin, end = document.index('<g class="node default"'), document.index("</g></g></g></g></g><defs>")
     node = document[begin : end + len("</g></g>")]
-    found = picture(document.replace(node, node * 500))
+    found = image(document.replace(node, node * 500))
     assert found is not None
     assert found.fits, found.plain
 
@@ -318,6 +318,6 @@ def test_a_graph_of_five_hundred_nodes_is_shown():
     ],
 )
 def test_a_drawing_with_a_few_effects_is_shown(content):
-    found = picture(svg(content))
+    found = image(svg(content))
     assert found is not None
     assert found.fits, found.plain

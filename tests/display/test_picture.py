@@ -9,8 +9,8 @@ from base64 import b64decode
 
 import pytest
 
-from fact_magics.display.picture import picture
 from fact_magics.display.result import show
+from fact_magics.pictures import image
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="120" height="80"><circle r="9"/></svg>'
 
@@ -98,7 +98,7 @@ def test_text_that_is_a_drawing_is_shown_as_one_with_its_source_folded(parse):
     ],
 )
 def test_a_drawing_s_root_may_stand_after_what_xml_allows_and_says_its_size(document, size):
-    found = picture(document)
+    found = image(document)
     assert found is not None
     assert found.size == size
 

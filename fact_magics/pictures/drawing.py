@@ -13,8 +13,8 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from fact_magics.display.bitmap import bitmap
-from fact_magics.display.shape import (
+from fact_magics.pictures.bitmap import bitmap
+from fact_magics.pictures.shape import (
     ANIMATIONS,
     HREFS,
     Element,
@@ -24,7 +24,7 @@ from fact_magics.display.shape import (
     length,
     runs_across,
 )
-from fact_magics.display.stylesheet import (
+from fact_magics.pictures.stylesheet import (
     ANIMATION,
     FILTER,
     LAYER,
@@ -41,7 +41,7 @@ from fact_magics.display.stylesheet import (
 from fact_magics.text import shorten
 
 if TYPE_CHECKING:
-    from fact_magics.display.stylesheet import Rule
+    from fact_magics.pictures.stylesheet import Rule
 
 SVG = "http://www.w3.org/2000/svg"
 """The namespace of SVG."""

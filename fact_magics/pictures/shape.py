@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from fact_magics.display.stylesheet import Look, Reach, RefusedError, numbers, pixels
+from fact_magics.pictures.stylesheet import Look, Reach, RefusedError, numbers, pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
-from fact_magics.display.bitmap import bitmap
-from fact_magics.display.picture import picture
+from fact_magics.pictures import image
+from fact_magics.pictures.bitmap import bitmap
 
 
 def chunk(kind, data=b""):
@@ -70,12 +70,12 @@ def test_size_and_frames_are_those_that_a_browser_finds(data, size, frames):
     ],
 )
 def test_a_file_that_takes_long_to_decode_is_described_with_its_size(data):
-    found = picture(data)
+    found = image(data)
     assert found is not None
     assert not found.fits
     assert " pixels · " in found.plain
     assert found.plain.endswith("too large to show here")
-    assert "<img" not in found.html()
+    assert "<img" not in found.html
 
 
 @pytest.mark.parametrize("data", [png(640, 480), gif(640, 480, (0, 0, 640, 480))], ids=["png", "gif"])

@@ -1,0 +1,168 @@
+"""Views that write to the cell's standard output, for terminals and for front ends without widgets."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from fact_magics.display.live import View
+from fact_magics.display.record import stopped_record
+from fact_magics.events import AttemptEnded, AttemptStarted, Noticed, PhaseChanged, Printed, TextArrived
+from fact_magics.text import inert, one_line, plural, printable
+from fact_magics.tool import HAND, IMPORTED, SHELF, Status
+
+if TYPE_CHECKING:
+    from fact_magics.display.html import Record
+    from fact_magics.events import Event
+
+_LINE = 300
+# Source that no model writes is tested at once, unless its examples are slow.
+_QUIET_SECONDS = 2.0
+_NO_MODEL = frozenset({SHELF, HAND, IMPORTED})
+
+
+class StreamView(View):
+    """Writes text to the standard output.
+
+    What arrived since the last call of `pump` is written at once: a client receives few messages, even if the
+    tool prints single characters.
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
+        self._unwritten: list[str] = []
+        self._open_line = False
+
+    def _receive(self) -> None:
+        super()._receive()
+        if self._unwritten:
+            sys.stdout.write("".join(self._unwritten))
+            sys.stdout.flush()
+            self._unwritten.clear()
+
+    def _write(self, text: str) -> None:
+        """Write the text of a model or a tool."""
+        if text:
+            self._unwritten.append(printable(text))
+            self._open_line = not text.endswith("\n")
+
+    def _line(self, text: str) -> None:
+        """Write a line of our own."""
+        self._unwritten.append(("\n" if self._open_line else "") + inert(text) + "\n")
+        self._open_line = False
+
+
+class TerminalView(StreamView):
+    """Writes the text of the model or the tool as it arrives, for a terminal."""
+
+    streams = True
+    is_visible = True
+
+    def replace(self, record: Record) -> None:
+        """Write the record below the text."""
+        self.close()
+        sys.stdout.write(record.plain + "\n")
+
+    def close(self, ended: Status = Status.INTERRUPTED) -> None:
+        """End the last line."""
+        del ended
+        self._receive()
+        if self._open_line:
+            self._line("")
+            self._receive()
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case TextArrived(text) | Printed(text):
+                self._write(text)
+            case Noticed(text):
+                self._line(text)
+            case AttemptEnded(_, status, failures) if status is not Status.OK:
+                for failure in failures:
+                    self._line(f"✗ {failure}")
+
+
+class PrintingView(StreamView):
+    """Shows what a tool prints as ordinary output; the record below does not repeat it.
+
+    Parameters
+    ----------
+    silent : bool
+        Show only what the tool prints, and no record.
+    """
+
+    streams = True
+
+    def __init__(self, title: str, *, silent: bool = False) -> None:
+        super().__init__(title)
+        self._silent = silent
+
+    def replace(self, record: Record) -> None:
+        """Show the record below the printed text."""
+        if self._silent:
+            self._receive()
+        else:
+            super().replace(record)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Printed):
+            self.is_visible = True
+            self._write(event.text)
+
+    def _stopped(self, ended: Status) -> Record:
+        return stopped_record(self.title, "", time.perf_counter() - self._started, ended)
+
+
+class PhasesView(StreamView):
+    """Says in short lines what a generation does, if it asks a model or takes long."""
+
+    def __init__(self, title: str, examples: int) -> None:
+        super().__init__(title)
+        self._testing = f"testing {plural(examples, 'example')}…"
+        self._notices: list[str] = []
+        self._attempt = ""
+        self._asks = False
+        self._said: set[str] = set()
+        self._later = ""
+
+    def pump(self) -> None:
+        """Write the lines that are due."""
+        super().pump()
+        if self._later and time.perf_counter() - self._started >= _QUIET_SECONDS:
+            self._say(self._later)
+            self._receive()
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Noticed(text) if self._attempt:
+                self._line(one_line(text, _LINE))
+            case Noticed(text):  # the record says it too
+                self._notices.append(text)
+            case AttemptStarted(number, of, provider, model):
+                self._begin(number, of, "" if provider in _NO_MODEL else one_line(model))
+            case PhaseChanged("thinking" | "writing" as name, _):
+                self._say(f"{name}…")
+            case PhaseChanged("proving", _):
+                self._say(self._testing)
+            case AttemptEnded(_, status, failures) if status is not Status.OK and self._asks:
+                why = one_line(failures[0], _LINE) if failures else "it has no candidate"
+                self._line(f"{self._attempt} was not accepted: {why}")
+
+    def _begin(self, number: int, of: int, model: str) -> None:
+        self._attempt = f"attempt {number} of {of}"
+        self._asks = bool(model)
+        self._said.clear()
+        if self._asks:
+            for notice in self._notices:
+                self._line(one_line(notice, _LINE))
+            self._notices.clear()
+            self._line(f"asking {model}…" if number == 1 else f"{self._attempt}: asking {model}…")
+
+    def _say(self, phase: str) -> None:
+        """Write the line of a phase, once in each attempt."""
+        if not self._asks and time.perf_counter() - self._started < _QUIET_SECONDS:
+            self._later = phase
+        elif phase not in self._said:
+            self._said.add(phase)
+            self._line(phase)

@@ -1,0 +1,143 @@
+"""`Picture`: a result that is the same bytes or text as before, and that notebooks show as an image."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import re
+import struct
+import zlib
+from base64 import b64decode
+
+import pytest
+
+from fact_magics.pictures import Picture, with_pictures
+from fact_magics.values import brief, decode, encode, normalise
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="120" height="80"><circle r="9"/></svg>'
+
+
+def png(width: int = 3, height: int = 2) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(b"\0abc\0def")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+JPEG = b"\xff\xd8\xff\xc0\x00\x08\x08" + struct.pack(">HH", 5, 7) + b"\x01\xff\xd9"
+GIF = b"GIF89a" + struct.pack("<HH", 7, 5) + b"\x80\x00\x00\x00\x00\x00\xff\xff\xff;"
+FILES = {"png": png(), "jpeg": JPEG, "gif": GIF, "svg": SVG.encode(), "svg text": SVG}
+
+
+@pytest.mark.parametrize("value", FILES.values(), ids=FILES)
+class TestSameValue:
+    def test_it_is_equal_to_what_the_tool_returned_and_of_its_type(self, value):
+        found = with_pictures(value)
+        assert isinstance(found, Picture)
+        assert isinstance(found, type(value))
+        assert found == value
+        assert value == found
+        assert len(found) == len(value)
+        assert hash(found) == hash(value)
+        assert found[:4] == value[:4]
+        assert type(found[:4]) is type(value)
+
+    def test_it_can_be_written_to_a_file(self, value, tmp_path):
+        text = isinstance(value, str)
+        with (tmp_path / "file").open("w" if text else "wb") as file:
+            file.write(with_pictures(value))
+        assert (tmp_path / "file").read_bytes() == (value.encode() if text else value)
+
+    def test_keys_the_wire_and_the_history_see_no_difference(self, value):
+        found = with_pictures(value)
+        assert encode(found) == encode(value)
+        assert encode({"a": [found]}) == encode({"a": [value]})
+        assert type(normalise(found)) is type(value)
+        assert type(decode(encode(found))) is type(value)
+
+    def test_a_copy_is_a_picture_too(self, value):
+        found = with_pictures(value)
+        pickled = pickle.loads(pickle.dumps(found))  # noqa: S301 - our own bytes
+        for copied in (copy.copy(found), copy.deepcopy(found), pickled):
+            assert copied == value
+            assert isinstance(copied, Picture)
+
+    def test_its_repr_describes_it_on_one_line(self, value):
+        found = with_pictures(value)
+        assert re.fullmatch(r"<(PNG|JPEG|GIF|SVG) picture · \d+ by \d+ pixels · \d+ bytes>", repr(found))
+        assert brief(found) == repr(found)
+        assert repr([found]) == f"[{found!r}]"
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif"])
+def test_the_bundle_of_a_bitmap_has_its_file_beside_the_html_and_the_words(kind):
+    bundle = with_pictures(FILES[kind])._repr_mimebundle_()
+    assert set(bundle) == {f"image/{kind}", "text/html", "text/plain"}
+    assert b64decode(bundle[f"image/{kind}"]) == FILES[kind]
+    assert f'src="data:image/{kind};base64,' in bundle["text/html"]
+    assert bundle["text/plain"].startswith(f"{kind.upper()} picture · ")
+
+
+@pytest.mark.parametrize("value", [SVG, SVG.encode()], ids=["text", "bytes"])
+def test_the_bundle_of_a_drawing_wraps_it_in_an_image_so_that_nothing_in_it_runs(value):
+    hostile = "<script>alert(1)</script><style>*{display:none}</style><a href='javascript:alert(1)'/><circle"
+    given = value.replace(
+        *(["<circle", hostile] if isinstance(value, str) else [b"<circle", hostile.encode()])
+    )
+    bundle = with_pictures(given)._repr_mimebundle_()
+    assert set(bundle) == {"image/svg+xml", "text/html", "text/plain"}
+    shown = bundle["image/svg+xml"]
+    assert re.findall(r"<(\w+)", shown) == ["svg", "image"]
+    assert shown.startswith('<svg xmlns="http://www.w3.org/2000/svg" width="120" height="80"><image ')
+    data = re.search('href="data:image/svg\\+xml;base64,([^"]+)"', shown)[1]
+    assert b64decode(data) == (given.encode() if isinstance(given, str) else given)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (png(60_000, 60_000), "too large to show here"),
+        (png() + bytes(3_000_000), "too large to show here"),
+        (SVG.replace("<circle", "<script/><foreignObject/>" * 60_000 + "<circle"), "not shown, because "),
+        (b"RIFF\x24\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00", "not shown, because only PNG"),
+    ],
+    ids=["many pixels", "many bytes", "many elements", "webp"],
+)
+def test_a_picture_that_is_not_shown_is_described_in_words_only(value, why):
+    bundle = with_pictures(value)._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "text/plain"}
+    assert why in bundle["text/plain"]
+    assert "<img" not in bundle["text/html"]
+
+
+@pytest.mark.parametrize(
+    "value", ["<svg is a tag", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\x00", "<!-- <svg> -->"]
+)
+def test_what_only_begins_like_a_picture_is_shown_as_plain_data(value):
+    found = with_pictures(value)
+    assert repr(found) == repr(value)
+    assert found == value
+    if isinstance(found, Picture):
+        assert found._repr_mimebundle_() is None
+
+
+@pytest.mark.parametrize("value", ["text", b"bytes", 3, None, {"a": 1}, [1.5], "about <svg> elements"])
+def test_other_values_stay_as_they_are(value):
+    assert with_pictures(value) is value
+
+
+def test_pictures_within_lists_tuples_and_dicts_are_found():
+    found = with_pictures({"a": [png(), "x"], "b": (SVG, {"c": GIF}), "d": b"data"})
+    assert [isinstance(each, Picture) for each in (found["a"][0], found["b"][0], found["b"][1]["c"])] == [
+        True
+    ] * 3
+    assert (type(found["a"][1]), type(found["d"])) == (str, bytes)
+    assert found == {"a": [png(), "x"], "b": (SVG, {"c": GIF}), "d": b"data"}
+
+
+def test_svg_text_is_still_text_for_print_format_and_json():
+    found = with_pictures(SVG)
+    assert (str(found), f"{found}", json.loads(json.dumps(found))) == (SVG, SVG, SVG)
