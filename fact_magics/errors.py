@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+import shutil
 from typing import TYPE_CHECKING
 
-from fact_magics.text import inert, odd_character, one_line
+from fact_magics.text import distance, inert, odd_character, one_line, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,6 +16,14 @@ _SITES = 8
 _LONGEST_WORD = 1_000
 _WORD_SHOWN = 60
 _LINE_LIMIT = 120
+# Jupyter breaks longer lines in the middle of a word.
+_COLUMNS = 100
+# The most lines of an error that says why a tool was not accepted.
+_LINES = 4
+_NARROWEST = 40
+# A name with more typing errors is another name.
+_MOST_ERRORS = 3
+_SHORTEST_BEGINNING = 3
 
 
 class FactError(Exception):
@@ -26,9 +34,9 @@ class FactError(Exception):
     message : str
         One sentence: what happened and to what.
     hint : str, optional
-        What to do next; it follows the message on the same line.
+        What to do next; it follows the message on the same line, or is the last line (see `hint_is_last`).
     details : sequence of str, optional
-        Lines below the message: one for each invalid field, or the traceback of a tool.
+        Lines below the message: more invalid fields, or the traceback of a tool.
     """
 
     status = "error"
@@ -42,28 +50,55 @@ class FactError(Exception):
     @property
     def line(self) -> str:
         """The message and the hint on one line."""
-        message = _folded(self.message)
-        if message.endswith(("..", "?.", "!.", "….")) and not message.endswith("..."):
-            message = message[:-1]  # the quotation at the end already has a full stop
+        message = _sentence(self.message)
         if not self.hint:
             return message
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
         return f"{message}{stop} {_folded(self.hint)}"
 
+    @property
+    def hint_is_last(self) -> bool:
+        """Whether the hint is a line of its own, below the details."""
+        return False
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All lines, with what is wrong first."""
+        if not self.hint_is_last:
+            return (self.line, *self.details)
+        return (_sentence(self.message), *self.details, *filter(None, [_folded(self.hint)]))
+
     def __str__(self) -> str:
-        return inert("\n".join((self.line, *self.details)))
+        return inert("\n".join(self.lines))
 
     def _render_traceback_(self) -> list[str]:
-        """Return the lines that IPython shows in place of a traceback."""
-        name = type(self).__name__
-        lines = [*map(inert, self.details), *call_sites(self.__traceback__)]
-        return [f"{name}: {inert(self.line)}", *(f"  {line}" for line in lines)]
+        """Return the lines that IPython shows in place of a traceback.
+
+        An error of one line stays one line. The lines of a longer error are broken between words.
+        """
+        first, *others = map(inert, self.lines)
+        others += call_sites(self.__traceback__)
+        first = f"{type(self).__name__}: {first}"
+        if not others:
+            return [first]
+        columns = max(_NARROWEST, min(_COLUMNS, shutil.get_terminal_size((_COLUMNS, 0)).columns))
+        return [
+            *wrapped(first, columns, indent="  "),
+            *(part for line in others for part in wrapped(f"  {line}", columns, indent="    ")),
+        ]
 
 
 def _folded(text: str) -> str:
     """Write text on one line, and cut words that nobody can read, such as a name of 70,000 letters."""
     words = (word if len(word) <= _LONGEST_WORD else f"{word[:_WORD_SHOWN]}…" for word in text.split())
     return " ".join(words)
+
+
+def _sentence(message: str) -> str:
+    folded = _folded(message)
+    if folded.endswith(("..", "?.", "!.", "….")) and not folded.endswith("..."):
+        return folded[:-1]  # the quotation at the end already has a full stop
+    return folded
 
 
 class CellError(FactError):
@@ -87,9 +122,22 @@ class SignatureError(FactError):
 
 
 class InvalidInput(FactError, ValueError):
-    """A tool's input does not fit its signature; each invalid field has a line in the details."""
+    """A tool's input does not fit its signature.
+
+    The message and the details are a line for each invalid field. The hint is the signature.
+    """
 
     status = "invalid"
+
+    @property
+    def hint_is_last(self) -> bool:
+        """Always, because a signature may be long."""
+        return True
+
+    @property
+    def line(self) -> str:
+        """The line of the first invalid field."""
+        return _sentence(self.message)
 
 
 class InvalidResult(FactError):
@@ -114,6 +162,11 @@ class LimitReached(FactError):
 
 class GenerationFailed(FactError):
     """No candidate was accepted, the model declined, or the shelf has no suitable tool."""
+
+    @property
+    def hint_is_last(self) -> bool:
+        """Whether the error then has at most four lines."""
+        return len(self.details) <= _LINES - 2
 
 
 class ProviderError(FactError):
@@ -169,12 +222,41 @@ def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
             return f"Did you mean {other!r}? Your name looks the same, but contains {odd}."
         if odd := odd_character(other, name):
             return f"Did you mean {other!r}? It looks the same, but contains {odd}."
-    close = get_close_matches(name, others, n=limit, cutoff=0.6)
+    close = similar(name, others)[:limit]
     if not close:
         return ""
     quoted = [repr(match) for match in close]
     listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
     return f"Did you mean {listed}?"
+
+
+def similar(name: str, known: Iterable[str]) -> list[str]:
+    """List the known names that `name` was probably meant to be, the most similar first.
+
+    These are names that differ by case, dashes or the order of their words, that begin with `name`, or that
+    differ by few typing errors: one in up to five characters, two in up to eight, three in more.
+    """
+    wanted = _plain(name)
+    found: list[tuple[int, str]] = []
+    for other in dict.fromkeys(known):
+        plain = _plain(other)
+        if plain == wanted or sorted(plain.split("_")) == sorted(wanted.split("_")):
+            found.append((0, other))
+            continue
+        longest = max(len(wanted), len(plain))
+        # A letter too many or too few counts even in a name of two letters.
+        allowed = max(min(_MOST_ERRORS, longest // 3), int(len(wanted) != len(plain) and longest > 1))
+        errors = distance(wanted, plain, allowed)
+        if errors > allowed and len(wanted) >= _SHORTEST_BEGINNING and plain.startswith(wanted):
+            errors = allowed
+        if errors <= allowed:
+            found.append((errors, other))
+    found.sort(key=lambda match: match[0])
+    return [other for errors, other in found if errors <= found[0][0] + 1]
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("-", "_").strip("_ ")
 
 
 def call_sites(traceback: TracebackType | None) -> list[str]:

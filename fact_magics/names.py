@@ -6,6 +6,7 @@ Loading the extension imports this module, so this module imports little.
 from __future__ import annotations
 
 import keyword
+import re
 
 from fact_magics.errors import CellError
 from fact_magics.text import normalised, odd_character, quoted
@@ -28,14 +29,22 @@ def identifier(text: str) -> str:
     return name
 
 
+def identifier_in(text: str) -> str:
+    """Return the identifier that is probably meant, such as ``my_tool`` for ``my-tool``; empty if unclear."""
+    name = re.sub(r"[^\w]+", "_", text.partition("(")[0]).strip("_").lower()
+    try:
+        return identifier(name)
+    except ValueError:
+        return ""
+
+
 def tool_name(text: str) -> str:
     """Return the name of a new tool that `text` means; raise `CellError` if no tool can have this name."""
     try:
         name = identifier(text)
     except ValueError as error:
-        raise CellError(
-            f"{quoted(text)} {error}.", hint="Name the tool as you would a function: slugify, parse_date."
-        ) from None
+        hint = f"Write {meant}." if (meant := identifier_in(text)) else "Write a name such as parse_date."
+        raise CellError(f"{quoted(text)} {error}.", hint=hint) from None
     if name.startswith("_"):
         raise CellError(
             f"{name!r} begins with an underscore; such names are reserved for the notebook.",
@@ -54,8 +63,11 @@ def split_reference(text: str) -> tuple[str, str | None]:
     """
     name, at, version = normalised(text).partition("@")
     if not name.isidentifier():
-        odd = odd_character(name)
-        hint = f"It contains {odd}. Type it again." if odd else "Write NAME or NAME@VERSION."
+        hint = "Write NAME or NAME@VERSION."
+        if odd := odd_character(name):
+            hint = f"It contains {odd}. Type it again."
+        elif meant := identifier_in(name):
+            hint = f"Write {meant}{', and its input in the lines below' if '(' in name else ''}."
         raise CellError(f"{quoted(name)} is not a tool name.", hint=hint)
     parts = version.split(".")
     if at and not (len(parts) <= 3 and all(part.isascii() and part.isdigit() for part in parts)):

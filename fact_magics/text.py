@@ -74,6 +74,55 @@ def one_line(text: str, limit: int = 80) -> str:
     return inert(folded if len(folded) <= limit else folded[: limit - 1] + "…")
 
 
+def clipped(text: str, limit: int) -> str:
+    """Fold text into one line of at most `limit` characters, cut between two words if it is longer."""
+    folded = " ".join(text.split())
+    if len(folded) <= limit:
+        return inert(folded)
+    end = folded.rfind(" ", limit // 2, limit - 1)
+    return inert(f"{folded[:end]} …" if end > 0 else f"{folded[: limit - 1]}…")
+
+
+def wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
+    """Break a line between words so that its parts fit into `width`; a longer word is not broken.
+
+    The line's own indentation is kept, and `indent` begins each further part.
+    """
+    if len(text) <= width:
+        return [text]
+    from textwrap import wrap  # imported here because loading the extension must be fast
+
+    return wrap(
+        text,
+        width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+    )
+
+
+def distance(one: str, other: str, most: int) -> int:
+    """Count the typing errors between two words; the count stops at ``most + 1``.
+
+    A typing error is a missing, additional or wrong character, or two characters in the wrong order.
+    """
+    if abs(len(one) - len(other)) > most:
+        return most + 1
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, character in enumerate(one, start=1):
+        earlier, before, row = before, row, [i]
+        for j, wanted in enumerate(other, start=1):
+            errors = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (character != wanted))
+            if i > 1 and j > 1 and character == other[j - 2] and one[i - 2] == wanted:
+                errors = min(errors, earlier[j - 2] + 1)
+            row.append(errors)
+        if min(row) > most:
+            return most + 1
+    return row[-1]
+
+
 def quoted(text: str, limit: int = 60) -> str:
     """Quote text as Python does, cut at `limit` characters."""
     return repr(text if len(text) <= limit else text[: limit - 1] + "…")

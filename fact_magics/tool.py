@@ -188,12 +188,16 @@ class ToolSpec(Checked, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result of running an example; `expected` and `got` are single lines of limited length."""
+    """The result of running an example; `expected` and `got` are single lines of limited length.
+
+    If the tool lacked a permission, `denied` says what it may not do, and how to allow it.
+    """
 
     holds: bool
     expected: str
     got: str
     example: Example
+    denied: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)

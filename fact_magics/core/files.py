@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import CellError, InvalidInput
 from fact_magics.permissions import Permission, Protected, covers, danger, places
-from fact_magics.text import one_line, plural
+from fact_magics.text import one_line
 from fact_magics.tool import Returned
 from fact_magics.values import ToolObject, brief, normalise
 
@@ -155,11 +155,11 @@ class InputFiles:
             problems = [f"{len(found):,} files are too many; add --allow read:DIR for their directory"]
         if problems:
             more = len(problems) - _MOST_PROBLEMS
-            listed = problems[:_MOST_PROBLEMS] + ([f"… and {more:,} more"] if more > 0 else [])
+            first, *others = problems[:_MOST_PROBLEMS] + ([f"… and {more:,} more"] if more > 0 else [])
             raise InvalidInput(
-                f"{name}() was not run: {plural(len(problems), 'path')} of its input can't be passed.",
-                hint="A Path parameter lets the tool read the file that is passed, and no other.",
-                details=listed,
+                first,
+                hint=f"{name}() was not run. A Path parameter lets it read no file but the one that is passed.",
+                details=others,
             )
         return taken, tuple(found.values())
 
@@ -172,7 +172,7 @@ class InputFiles:
             try:
                 self.take("", given, given, permissions, digests=False)
             except InvalidInput as unfit:
-                problem = unfit.details[0].partition(": ")[2]
+                problem = unfit.message.partition(": ")[2]
                 raise CellError(
                     f"The example {one_line(example.source)} can't be run: {problem}.",
                     hint=f"Relative paths are resolved against {self.protected.directory}.",

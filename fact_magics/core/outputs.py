@@ -126,7 +126,7 @@ def invalid_output(tool: LoadedTool, refused: InvalidInput) -> ToolOutput:
         "printed": "",
         "isolation": (),
         "error": refused.line,
-        "details": refused.details,
+        "details": refused.lines[1:],
         "error_type": "InvalidInput",
     }
     return ToolOutput.known(False, None, 0.0, metadata)
@@ -158,4 +158,6 @@ def of_call(error: FactError, name: str) -> FactError:
     if "--allow" not in str(error):
         return error
     hint = f"A call takes no --allow: add it to a %%fact_run {name} cell, or generate {name} again with it."
-    return type(error)(error.message, hint=f"{error.hint} {hint}".strip(), details=error.details)
+    named = next((at for at, line in enumerate(error.lines) if "--allow" in line), 0)
+    details = (*error.details[:named], hint, *error.details[named:])
+    return type(error)(error.message, hint=error.hint, details=details)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import CellError, did_you_mean
-from fact_magics.names import identifier
+from fact_magics.names import identifier, identifier_in
 from fact_magics.text import normalised, one_line, quoted
 
 if TYPE_CHECKING:
@@ -82,6 +82,22 @@ class Option:
         return self.name.lstrip("-").replace("-", "_")
 
 
+def _nothing(words: Sequence[str]) -> str:
+    del words
+    return ""
+
+
+def _one_name(words: Sequence[str]) -> str:
+    name = identifier_in(" ".join(words))
+    return f"A name is one word: {name}." if name else ""
+
+
+def _below(words: Sequence[str]) -> str:
+    """Say where the input of a run belongs."""
+    given = " ".join(words[1:])
+    return f"Write the input in the lines below: {one_line(given, 60)}" if "=" in given else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A magic or a subcommand of ``%fact``, with the words and options of its line.
@@ -93,6 +109,8 @@ class Command:
         word whose placeholder ends in ``?`` may be left out.
     examples : tuple of str
         Lines that can be copied into a cell.
+    excess : callable
+        Says how to write the words that the command does not take; empty for the usual hint.
     """
 
     name: str
@@ -100,6 +118,7 @@ class Command:
     words: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     examples: tuple[str, ...] = ()
+    excess: Callable[[Sequence[str]], str] = _nothing
 
     @property
     def usage(self) -> str:
@@ -178,6 +197,7 @@ GENERATE = Command(
         "%%fact_generate slugify --model claude-sonnet-5-5 --attempts 5",
         "%%fact_generate stars --allow net:api.github.com:443",
     ),
+    excess=_one_name,
 )
 
 EDIT = Command(
@@ -207,6 +227,7 @@ RUN = Command(
         "%%fact_run slugify@1 --timeout 5 --into slug",
         "%%fact_run summarize --allow read:data",
     ),
+    excess=_below,
 )
 
 
@@ -235,11 +256,21 @@ def read_line(line: str, command: Command) -> Arguments:
         elif value is not None and value.startswith("-") and value != "-":
             name = value.partition("=")[0]
             known = [option.name for option in command.options]
-            hint = did_you_mean(name, known) or f"Its options are: {', '.join((*known, '--help'))}."
+            hint = did_you_mean(name, known) or _where(name, command)
             raise CellError(f"{command.name} has no option {one_line(name, 60)}.", hint=hint)
         else:
             words.append(value or "")
-    return Arguments(_named(words, command), options, silent=line_is_silenced(line))
+    return Arguments(_named(words, options, command), options, silent=line_is_silenced(line))
+
+
+def _where(name: str, command: Command) -> str:
+    """Say which cell magic has an option, or where the options of this command are listed."""
+    having = [
+        other.name for other in (GENERATE, EDIT, RUN) if name in (option.name for option in other.options)
+    ]
+    if having and command.name.startswith("%%"):
+        return f"It is an option of {' and '.join(having)}."
+    return f"{command.name} --help lists its options."
 
 
 def pairs(given: Iterable[str], command: Command) -> Iterator[tuple[Option | None, str | None]]:
@@ -293,17 +324,17 @@ def _keep(options: dict[str, Any], option: Option, text: str | None) -> None:
         options[option.key] = value
 
 
-def _named(words: Sequence[str], command: Command) -> dict[str, str]:
+def _named(words: Sequence[str], options: Mapping[str, Any], command: Command) -> dict[str, str]:
     keys = command.keys
     required = sum(not word.endswith("?") for word in command.words)
     if len(words) < required:
         raise CellError(f"{command.name} needs {keys[len(words)]}.", hint=f"Write: {command.usage}")
     if len(words) > len(keys):
         extra = " ".join(words[len(keys) :])
-        raise CellError(
-            f"{command.name} does not take {quoted(extra)}.",
-            hint=f"Write: {command.usage} [options]. Put quotes around a value that has spaces.",
-        )
+        hint = command.excess(words) or f"Write: {command.usage} [options]"
+        if options and not command.excess(words):
+            hint = f"{hint}, with quotes around a value that has spaces."
+        raise CellError(f"{command.name} does not take {quoted(extra)}.", hint=hint)
     named = dict(zip(keys, words, strict=False))
     if "NAME" in named:
         named["NAME"] = normalised(named["NAME"])

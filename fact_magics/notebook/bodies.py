@@ -73,7 +73,9 @@ def _read_assignments(body: str) -> dict[str, ast.expr]:
             where = f" at line {error.lineno}, column {error.offset}"
         raise CellError(
             f"The body can't be parsed: {getattr(error, 'msg', error)}{where}.",
-            hint="Write name = expression lines, or one JSON object.",
+            hint="Options belong in the first line of the cell."
+            if body.lstrip().startswith("--")
+            else "Write name = expression lines, or one JSON object.",
         ) from None
     read: dict[str, ast.expr] = {}
     for statement in tree.body:
@@ -88,9 +90,21 @@ def _read_assignments(body: str) -> dict[str, ast.expr]:
                 shown = one_line(ast.get_source_segment(body, statement) or "", _REASON_LIMIT)
                 raise CellError(
                     f"Line {statement.lineno} of the body is not name = expression: {shown}",
-                    hint="The body only gives the tool its input; put other code into another cell.",
+                    hint=_meant(body, statement) or "Put other code into another cell.",
                 )
     return read
+
+
+def _meant(body: str, statement: ast.stmt) -> str:
+    """Write an annotated assignment or a comparison as the assignment that it resembles."""
+    match statement:
+        case ast.AnnAssign(target=ast.Name(name), annotation=annotation, value=value):
+            value = value or annotation
+        case ast.Expr(ast.Compare(ast.Name(name), [ast.Eq()], [value])):
+            pass
+        case _:
+            return ""
+    return f"Write {name} = {one_line(ast.get_source_segment(body, value) or '', _REASON_LIMIT)}"
 
 
 def _evaluate(name: str, expression: ast.expr, names: dict[str, Any]) -> Any:
@@ -106,7 +120,8 @@ def _evaluate(name: str, expression: ast.expr, names: dict[str, Any]) -> Any:
         return eval(code, names)  # noqa: S307 - the user's own cell
     except NameError as error:
         known = (key for key in names if not key.startswith("_"))
-        raise CellError(f"{failed}: {error}.", hint=did_you_mean(error.name or "", known)) from error
+        hint = did_you_mean(error.name or "", known) or "Run the cell that defines it first."
+        raise CellError(f"{failed}: {error}.", hint=hint) from error
     except Exception as error:
         raise CellError(
             f"{failed}: {_described(error)}", hint=f"The error is in line {expression.lineno} of the body."

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Dict, Enum, TraitError, Unicode, observe, validate
 
-from fact_magics.errors import CellError, Interrupted, SettingsError, did_you_mean
+from fact_magics.errors import Interrupted, SettingsError
 from fact_magics.notebook.arguments import EDIT, GENERATE, RUN, Arguments, line_is_silenced, read_line
 from fact_magics.notebook.bodies import silenced_description, silenced_input
 from fact_magics.notebook.completion import Completion
 from fact_magics.notebook.generate_cell import prepare_edit, prepare_generation
 from fact_magics.notebook.interrupts import interruptible
+from fact_magics.notebook.mistyped import refusal
 from fact_magics.notebook.presenter import Inspection, Presenter
 from fact_magics.notebook.run_cell import finish_run, prepare_run
 from fact_magics.notebook.transform import CELL_MAGICS, CellEntry, with_attribute
@@ -198,14 +199,11 @@ class FactMagics(Magics):
             result = await self.session.submit(work.start()).wait_awaited(work.view.pump)
         return work.finish(result)
 
-    def refuse(self, name: str) -> NoReturn:
-        """Raise the error for an unknown cell magic, with the most similar magic as its hint."""
+    def refuse(self, written: str, line: str = "", body: str = "") -> NoReturn:
+        """Raise the error for a magic that is written wrongly; see `mistyped.refusal`."""
         from fact_magics.notebook.commands import COMMANDS
 
-        magics = [f"%%{magic}" for magic in CELL_MAGICS]
-        known = [*magics, *(f"%fact {word}" for word in COMMANDS if word)]
-        hint = did_you_mean(f"%%{name}", known, limit=1) or f"The cell magics are {', '.join(magics)}."
-        raise CellError(f"There is no cell magic %%{name}.", hint=hint)
+        raise refusal(written, line, body, CELL_MAGICS, [*filter(None, COMMANDS)])
 
     def _prepare(self, name: str, line: str, body: str) -> Work | Here | object:
         command, prepare = {

@@ -11,6 +11,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fact_magics.notebook.mistyped import refuse_mistyped
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,6 +50,7 @@ class CellEntry:
         self._ended: float | None = None
         shell.input_transformers_cleanup.insert(0, self._transform)
         shell.input_transformers_cleanup.append(_unshield)
+        shell.input_transformers_post.append(self._refuse)
         shell.events.register("pre_execute", self._begin)
         shell.events.register("post_execute", self._end)
 
@@ -55,6 +58,7 @@ class CellEntry:
         """Remove the transformers and the event handlers from the shell."""
         for transform in (self._transform, _unshield):
             self._shell.input_transformers_cleanup.remove(transform)
+        self._shell.input_transformers_post.remove(self._refuse)
         self._shell.events.unregister("pre_execute", self._begin)
         self._shell.events.unregister("post_execute", self._end)
 
@@ -84,7 +88,7 @@ class CellEntry:
             (i for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")), None
         )
         if first is None or not lines[first].lstrip().startswith("%%"):
-            return lines if first is None else _shield(lines, first)
+            return lines if first is None else self._refuse_late(lines) or _shield(lines, first)
         head = lines[first].lstrip()
         indent = lines[first][: -len(head)]
         body = "".join(following.removeprefix(indent) for following in lines[first + 1 :])
@@ -94,12 +98,23 @@ class CellEntry:
             return lines
         if head.startswith(_PREFIX):
             if name not in self._shell.magics_manager.magics["cell"]:
-                return [f"{_REFUSED}{name!r})\n"]
+                return [f"{_REFUSED}{f'%%{name}'!r}, {line!r}, {body!r})\n"]
             body = body or "\n"  # IPython refuses an empty body
         # The cell of another magic is rewritten too, because IPython transforms the cell inside it again.
         can_await = not self._executing and self.in_kernel and self._shell.autoawait
         call = _AWAITED if name in CELL_MAGICS and can_await else _BLOCKING
         return [f"{call}{name!r}, {line!r}, {body!r})\n"]
+
+    def _refuse_late(self, lines: list[str]) -> list[str]:
+        """Refuse a cell with one of these magics below its first line, whose body would not parse."""
+        late = next((at for at, line in enumerate(lines) if line.startswith(_PREFIX)), None)
+        if late is None or self._shell.check_complete("".join(lines[:late]))[0] != "complete":
+            return []  # the line is in a string
+        name, _, line = lines[late].strip().removeprefix("%%").partition(" ")
+        return [f"{_REFUSED}{f'%%{name}'!r}, {line!r})\n"]
+
+    def _refuse(self, lines: list[str]) -> list[str]:
+        return refuse_mistyped(lines, _REFUSED, self._shell.magics_manager.magics.get, self._shell.user_ns)
 
     def remember(self) -> None:
         """Rewrite the running cell in ``In`` as the blocking magic.

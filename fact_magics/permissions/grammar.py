@@ -9,7 +9,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Literal, get_args
 
-from fact_magics.errors import CellError, did_you_mean
+from fact_magics.errors import CellError, similar
 from fact_magics.permissions import places
 from fact_magics.text import one_line
 
@@ -27,6 +27,20 @@ _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_HOST = 253
 _SHOWN = 120
+# Endings of file names without a directory; a host can have no such name.
+_FILE_ENDINGS = (
+    ".csv",
+    ".json",
+    ".txt",
+    ".parquet",
+    ".xlsx",
+    ".db",
+    ".md",
+    ".html",
+    ".xml",
+    ".yaml",
+    ".toml",
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,10 +83,7 @@ def read_permission(text: str, directory: Path) -> Permission:
     """
     kind, _, target = text.partition(":")
     if kind not in KINDS:
-        hint = f"{did_you_mean(kind, KINDS)} {_FORMS}".strip()
-        if kind.lower() in ("http", "https"):
-            hint = "Write the host alone: net:api.example.com."
-        raise _malformed(text, "is not a permission", hint)
+        raise _malformed(text, "is not a permission", _meant(text, directory) or _FORMS)
     if not target.strip():
         form = _TARGETS[kind]
         missing = form.partition("[")[0].lower()
@@ -90,6 +101,39 @@ def read_permission(text: str, directory: Path) -> Permission:
     except RuntimeError:
         raise _malformed(text, "names an unknown user", "Write an absolute path: /home/….") from None
     return Permission("read", place) if kind == "read" else Permission("write", place)
+
+
+_KINDS_MEANT = {
+    **dict.fromkeys(("network", "internet", "host", "web", "url"), "net"),
+    **dict.fromkeys(("file", "files", "path", "dir", "directory", "folder"), "read"),
+    **dict.fromkeys(("environ", "environment", "variable", "var"), "env"),
+}
+
+
+def _meant(text: str, directory: Path) -> str:
+    """Return a hint with the permission that a text without a known kind probably means; empty if unclear."""
+    kind, colon, target = text.partition(":")
+    known = _KINDS_MEANT.get(kind.lower()) or next(iter(similar(kind, KINDS)), "")
+    is_url = target.startswith("//")
+    if is_url:
+        known, target = "net", target[2:].partition("/")[0].rpartition("@")[2]
+    elif not colon and text in os.environ:
+        known, target = "env", text
+    elif text.startswith(("/", "./", "../", "~")) or (not known and text.endswith(_FILE_ENDINGS)):
+        known, target = "read", text
+    elif not known:
+        known, target = ("net" if "." in text else ""), text
+    if not known:
+        return ""
+    if not target.strip():
+        return f"Write {known}:{_TARGETS[known]}."
+    try:
+        read_permission(f"{known}:{target}", directory)
+    except CellError:
+        return f"Write {known}:{_TARGETS[known]}."
+    shown = one_line(target, _SHOWN)
+    alone = "the host alone: " if is_url else ""
+    return f"Write {alone}{known}:{shown}{f', or write:{shown}' if known == 'read' else ''}."
 
 
 def _malformed(text: str, problem: str, hint: str) -> CellError:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fact_magics.permissions.dangers import Protected
 
-_CONFIRM = "Narrow it, or add --yes-really (in Python yes_really=True) if the tool must have it."
+_CONFIRM = "Narrow it, or add --yes-really (in Python yes_really=True)."
 _ROOT = Path(os.sep)
 _PATTERN = frozenset("*?[")
 

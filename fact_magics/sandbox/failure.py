@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from fact_magics.errors import FactError
 from fact_magics.permissions import covers, danger, read_permission
@@ -24,9 +24,9 @@ _TRACEBACK_LIMIT = 8_000
 _USUAL_PORTS = ("80", "443")
 _ACTS = {"net": "reach", "read": "read", "write": "write to", "env": "see the variable"}
 
+_ANY_HOST = "A tool can look up only the hosts that it may reach."
 # Actions that no permission allows, and what to do instead.
 _IMPOSSIBLE = {
-    "host": "A tool can look up only the hosts that it may reach. To allow one: --allow net:{target}",
     "program": (
         "A tool can't start programs such as {target}. Do it in Python, or start the program in the notebook "
         "and pass its output to the tool."
@@ -37,12 +37,20 @@ _IMPOSSIBLE = {
 }
 
 
+class Denial(NamedTuple):
+    """What a tool may not do, and how to allow it; `remedy` is empty if it can't or should not be allowed."""
+
+    problem: str
+    remedy: str = ""
+
+
 def failure(
     name: str, outcome: Outcome, permissions: Iterable[str], protected: Protected
 ) -> tuple[str, tuple[str, ...]]:
-    """Say in one line why a call of the tool `name` failed, and return the lines of the tool's own traceback.
+    """Say in one line why a call of the tool `name` failed, and return the lines below it.
 
-    `permissions` are those that were granted. The status of `outcome` must not be ``ok``.
+    These are the way to allow what was denied, and the traceback of the tool's own frames. `permissions` are
+    those that were granted. The status of `outcome` must not be ``ok``.
     """
     if outcome.limit is not None:
         used = f" ({outcome.used} used)" if outcome.used else ""
@@ -55,37 +63,58 @@ def failure(
         return f"{name} broke its own process: {said}", ()
     if error.type_name == "ValueTypeError":
         return f"{name} returned a value that can't be passed on: {said}", ()
-    bare = one_line(error.type_name.rpartition(".")[2], _NAME_LIMIT) or "an exception"
-    line = f"{name} raised {bare}: {said}" if said else f"{name} raised {bare}"
-    if hint := denial_hint(error.denied, permissions, protected):
-        line = f"{line}{'' if line.endswith(('.', '!', '?', '…')) else '.'} {hint}"
-    return line, tuple(shorten(error.traceback.rstrip(), _TRACEBACK_LIMIT).splitlines())
+    raised = _shown_name(error.type_name)
+    line = f"{name} raised {raised}: {said}" if said else f"{name} raised {raised}"
+    frames = shorten(error.traceback.rstrip(), _TRACEBACK_LIMIT).splitlines()
+    if said and frames and frames[-1] == f"{error.type_name}: {said}":
+        frames.pop()  # the line above says the same
+    denial = denial_of(error.denied, permissions, protected)
+    if denial is None:
+        return line, tuple(frames)
+    line = f"{line}{'' if line.endswith(('.', '!', '?', '…')) else '.'} {denial.problem}"
+    return line, (*filter(None, [denial.remedy]), *frames)
 
 
-def denial_hint(denied: tuple[str, str] | None, permissions: Iterable[str], protected: Protected) -> str:
-    """Name the permission that a tool probably lacked; empty if no permission would help.
+def _shown_name(type_name: str) -> str:
+    """Shorten the full name of an exception, but keep the module of names such as ``re.error``."""
+    module, _, bare = type_name.rpartition(".")
+    telling = type_name if module and bare.lower() == "error" else bare
+    return one_line(telling, _NAME_LIMIT) or "an exception"
 
-    For a dangerous permission, the hint says why it is dangerous, and not how to grant it. `denied` is a kind
-    and a target, as the tool's process claims.
+
+def denial_of(
+    denied: tuple[str, str] | None, permissions: Iterable[str], protected: Protected
+) -> Denial | None:
+    """Name the permission that a tool probably lacked; None if no permission would help.
+
+    For a dangerous permission, the answer says why it is dangerous, and not how to grant it. `denied` is a
+    kind and a target, as the tool's process claims.
     """
     if denied is None:
-        return ""
+        return None
     kind, target = denied
+    if kind == "host":
+        return Denial(_ANY_HOST, f"To allow one: --allow net:{one_line(target, _NAME_LIMIT)}")
     if kind in _IMPOSSIBLE:
-        return _IMPOSSIBLE[kind].format(target=one_line(target, _NAME_LIMIT))
+        return Denial(_IMPOSSIBLE[kind].format(target=one_line(target, _NAME_LIMIT)))
     permission = _read(kind, target, protected.directory)
     if permission is None or _holds(permission, permissions):
-        return ""
-    if kind == "env" and permission.target not in os.environ:
-        return f"The notebook has no variable {permission.target} either. Set it in os.environ, and allow it."
+        return None
     doubt = danger(permission, protected)
-    if kind == "net" and doubt is None:
-        permission = _without_usual_port(permission, protected)
-    what = f"The tool may not {_ACTS[kind]} {permission.target}"
+    allow = f"--allow {shlex.quote(permission.text)}"
+    if kind == "env" and permission.target not in os.environ:
+        missing = f"The notebook has no variable {permission.target} either."
+        return Denial(missing, f"Set it in os.environ, and allow it{'' if doubt else f': {allow}'}")
+    what = f"The tool may not {_ACTS[kind]} {permission.target}."
     if doubt is not None:
         judged = "That can't be allowed" if doubt.never else "Allowing that is dangerous"
-        return f"{what}. {judged}: {doubt.reason}."
-    return f"{what}. To allow it: --allow {shlex.quote(permission.text)}"
+        return Denial(f"{what} {judged}: {doubt.reason}.")
+    if kind == "net":
+        permission = _without_usual_port(permission, protected)
+    return Denial(
+        f"The tool may not {_ACTS[kind]} {permission.target}.",
+        f"To allow it: --allow {shlex.quote(permission.text)}",
+    )
 
 
 def _without_usual_port(permission: Permission, protected: Protected) -> Permission:

@@ -19,7 +19,7 @@ from fact_magics.errors import InvalidInput, InvalidResult, did_you_mean
 from fact_magics.signature.classes import Default, default_json
 from fact_magics.signature.runtime import runtime_type
 from fact_magics.signature.vocabulary import PATH, Mode, Type
-from fact_magics.text import one_line, plural
+from fact_magics.text import clipped, one_line, plural
 from fact_magics.values import ValueTypeError, WireError, brief, decode_result, encode, encode_call, normalise
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 KINDS = inspect._ParameterKind  # noqa: SLF001 - the enumeration has no public name
 _BUILTINS = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes, "None": None}
-_HINT = 200
+_HINT = 98
+_SHOWN = 60
 _SUBJECT = re.compile(r"^\w+ should")  # Pydantic's "Input" or "String", replaced by the field's name
 
 
@@ -123,7 +124,7 @@ class Signature:
         bound = dict(zip(positional, args, strict=False))
         for name in kwargs:
             if name in bound:
-                raise InvalidInput(f"{self.name}() got {name!r} twice.", hint="Give it once.")
+                raise InvalidInput(f"{self.name}() got {name!r} twice.", hint=self._hint)
             if name in self._positional_only:
                 raise InvalidInput(f"{self.name}() takes {name!r} by position only.", hint=self._hint)
         bound.update(kwargs)
@@ -145,7 +146,7 @@ class Signature:
         Raises
         ------
         InvalidInput
-            With one detail line for each invalid field: field, problem, value.
+            With one line for each invalid field: field, problem, value.
         """
         fields = {**self._defaults, **parameters}
         if fields.keys() <= self._by_name.keys() and self._required <= fields.keys():
@@ -186,16 +187,11 @@ class Signature:
             counts = Counter(str(misfit["loc"][0]) for misfit in misfits)
             for misfit in misfits:
                 name = str(misfit["loc"][0])
-                more = f" (and {counts[name] - 1} more)" if counts[name] > 1 else ""
+                count = counts[name] - 1
+                more = f" ({plural(count, 'more problem')} in {name})" if count else ""
                 problems.setdefault(name, _problem(misfit, name) + more)
-        details = [problems[name] for name in sorted(problems, key=[*known, *problems].index)]
-        many = len(problems) != 1
-        return InvalidInput(
-            f"{self.name}() was not run: {plural(len(problems), 'field')} of its input "
-            f"{'do' if many else 'does'} not fit.",
-            hint=self._hint,
-            details=details,
-        )
+        first, *others = (problems[name] for name in sorted(problems, key=[*known, *problems].index))
+        return InvalidInput(first, hint=self._hint, details=others)
 
     def wire(self, validated: Mapping[str, object]) -> bytes:
         """Write validated input as the canonical ``{"args": [...], "kwargs": {...}}``.
@@ -241,7 +237,7 @@ class Signature:
             return self._result_validator.validate_python(value)
         except ValidationError as error:
             raise InvalidResult(
-                f"{self.name}() returned a value that is not {self.returns.text}.",
+                f"{self.name}() returned a value that is not {clipped(self.returns.text, _SHOWN)}.",
                 hint="Correct the tool or its return annotation.",
                 details=[_problem(_details(error)[0], "result", skip=0)],
             ) from None
@@ -325,7 +321,7 @@ class Signature:
 
     @property
     def _hint(self) -> str:
-        return f"It is {one_line(self.text, _HINT)}."
+        return clipped(f"Not run: {self.text}", _HINT)
 
     @cached_property
     def _by_name(self) -> dict[str, Parameter]:

@@ -63,7 +63,7 @@ def check(source: ToolSource, examples: Iterable[Example] = ()) -> tuple[str, ..
         try:
             signature.bind(example.args, example.kwargs)
         except InvalidInput as error:
-            failures.append(f"The example {example.source} does not fit {signature.text}: {error.line}")
+            failures.append(f"The example {example.source} does not fit: {error.line}")
     return tuple(filter(None, failures))
 
 

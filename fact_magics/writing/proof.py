@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from fact_magics.errors import CellError, FactError, InvalidInput
 from fact_magics.events import ExampleProven, Listener, PhaseChanged
-from fact_magics.sandbox.failure import denial_hint
+from fact_magics.sandbox.failure import Denial, denial_of
 from fact_magics.sandbox.outcome import Call, Outcome, ToolError
 from fact_magics.signature.purity import may_use_sets
-from fact_magics.text import one_line
+from fact_magics.text import clipped, one_line
 from fact_magics.tool import SHELF, Returned, Status
 from fact_magics.writing.checks import check
 from fact_magics.writing.enlarging import enlarge
-from fact_magics.writing.verdict import answer_of, blame_hashing, holds, shown_end
+from fact_magics.writing.verdict import answer_of, blame_hashing, failed_line, holds, shown_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 # The number of characters of a failed example's result that are shown before a permission hint.
 _BESIDE_HINT = 160
+# The most characters of a line in the error of a rejection. A reason may take two lines on screen.
+_DETAIL = 96
+_REASON = 130
 # The first seed orders about half of all sets of two words differently from seed 0. All these seeds together
 # do so with 97 % of the sets.
 _OTHER_HASH_SEED, *_MORE_HASH_SEEDS = 25, 9, 7, 46
@@ -132,8 +135,9 @@ class Prover:
             self.emit(PhaseChanged("proving", f"{number}/{total}"))
             outcome, verdict, same = await self._judge(source, spec, example, attempt, twice=twice)
             steady = steady and same
-            if not verdict.holds and (hint := self._hint(outcome, spec)):
-                verdict = replace(verdict, got=_hinted(one_line(verdict.got, _BESIDE_HINT), hint))
+            if not verdict.holds and (denial := self._denial(outcome, spec)):
+                got = _hinted(one_line(verdict.got, _BESIDE_HINT), denial)
+                verdict = replace(verdict, got=got, denied=tuple(denial))
             attempt.verdicts.append(verdict)
             self.emit(ExampleProven(number, total, verdict))
             if outcome.status in _STOPPED:
@@ -216,7 +220,8 @@ class Prover:
         if outcome.status is Status.OK:
             return
         happened = f"The module can't be executed: {shown_end(outcome)}"
-        attempt.failures = (_hinted(happened, self._hint(outcome, spec)),)
+        denial = self._denial(outcome, spec)
+        attempt.failures = (_hinted(happened, denial) if denial else happened,)
 
     async def _run_example(
         self, source: ToolSource, spec: ToolSpec, example: Example, attempt: Attempt, *, hash_seed: int = 0
@@ -237,7 +242,8 @@ class Prover:
             arguments = signature.wire(validated)
         except InvalidInput as error:
             # A caller would get `InvalidInput`, which is a ValueError, before the tool runs.
-            refused = ToolError("ValueError", str(error), "", ("ValueError", "Exception"))
+            said = "; ".join((error.line, *error.details))
+            refused = ToolError("ValueError", said, "", ("ValueError", "Exception"))
             return Outcome(Status.ERROR, None, refused, "", 0.0, None, ())
         call = _call(source, spec, attempt, arguments)
         granted = (*spec.permissions, *(file.permission for file in passed))
@@ -270,16 +276,16 @@ class Prover:
             )
         return unfit
 
-    def _hint(self, outcome: Outcome, spec: ToolSpec) -> str:
-        """Suggest the permission that the candidate needed but did not have."""
+    def _denial(self, outcome: Outcome, spec: ToolSpec) -> Denial | None:
+        """Find the permission that the candidate needed but did not have."""
         if outcome.error is None or self.files is None:
-            return ""
-        return denial_hint(outcome.error.denied, spec.permissions, self.files.protected)
+            return None
+        return denial_of(outcome.error.denied, spec.permissions, self.files.protected)
 
 
-def _hinted(happened: str, hint: str) -> str:
-    """Put a hint, if there is one, into a sentence of its own."""
-    return f"{happened.rstrip('.')}. {hint}" if hint else happened
+def _hinted(happened: str, denial: Denial) -> str:
+    """Add to a line what was denied, and how to allow it."""
+    return " ".join((f"{happened.rstrip('.')}.", *filter(None, denial)))
 
 
 @asynccontextmanager
@@ -320,12 +326,30 @@ def _runs_twice(source: ToolSource, spec: ToolSpec) -> bool:
 
 
 def shortcomings(spec: ToolSpec, attempt: Attempt) -> tuple[str, tuple[str, ...]]:
-    """Return the reason why a candidate was not accepted: a short phrase, and detail lines."""
-    missed = sum(not verdict.holds for verdict in attempt.verdicts)
-    if missed:
-        return f"{missed} of {len(spec.examples)} examples failed", attempt.failures
-    first, *others = attempt.failures
-    return first.rstrip(".:"), tuple(others)
+    """Return the reason why a candidate was not accepted: a short phrase, and at most two short lines.
+
+    The attempt's record has every failure, and at full length.
+    """
+    missed = [verdict for verdict in attempt.verdicts if not verdict.holds]
+    if not missed:
+        # A failure in the source may have the line of the source below it.
+        first, *others = (line for failure in attempt.failures for line in failure.splitlines())
+        return clipped(first.rstrip(".:"), _REASON), _first_of(others, 1)
+    why = f"{len(missed)} of {len(spec.examples)} examples failed"
+    denied = next((verdict for verdict in missed if verdict.denied != ("", "")), None)
+    if denied is None:
+        return why, _first_of([failed_line(verdict, _DETAIL) for verdict in missed], 2)
+    return why, (failed_line(denied, _DETAIL), *filter(None, denied.denied[1:]))
+
+
+def _first_of(lines: list[str], most: int) -> tuple[str, ...]:
+    """Return the first lines, each cut, with a note of how many more there are."""
+    more = len(lines) - most
+    shown = [clipped(line, _DETAIL) for line in lines[:most]]
+    if more > 0:
+        note = f" ({more:,} more failed)"
+        shown[-1] = f"{clipped(shown[-1], _DETAIL - len(note))}{note}"
+    return tuple(shown)
 
 
 def _call(source: ToolSource, spec: ToolSpec, attempt: Attempt, arguments: bytes) -> Call:

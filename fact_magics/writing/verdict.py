@@ -8,7 +8,7 @@ from math import isclose, isnan
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import InvalidResult
-from fact_magics.text import one_line
+from fact_magics.text import clipped, one_line
 from fact_magics.tool import Raised, Returned, Status, Verdict
 from fact_magics.values import ValueTypeError, brief, encode
 
@@ -52,6 +52,21 @@ def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
     if returned and not same and shown == end:
         end = f"{end} ({_first_difference(expected.value, got)})"
     return Verdict(same, shown, end, example)
+
+
+def failed_line(verdict: Verdict, limit: int) -> str:
+    """Say in one line of at most `limit` characters how an example failed, if the words leave room for it."""
+    got = f"gave {verdict.got}"
+    if denied := verdict.denied[0]:
+        got = f"failed: {denied[0].lower()}{denied[1:]}"
+    call, expected = verdict.example.source, verdict.expected
+    room = max(0, limit - len(" should give , but "))
+    parts: dict[int, str] = {}
+    # The shortest part comes first, so that what it leaves is shared by the longer ones.
+    for index, part in sorted(enumerate((call, expected, got)), key=lambda item: len(item[1])):
+        parts[index] = clipped(part, room // (3 - len(parts)))
+        room -= len(parts[index])
+    return f"{parts[0]} should give {parts[1]}, but {parts[2]}"
 
 
 def answer_of(outcome: Outcome) -> tuple[bytes | None, str, str]:
@@ -162,10 +177,10 @@ def shown_end(outcome: Outcome) -> str:
     if (error := outcome.error) is not None:
         return one_line(f"{error.type_name}: {error.message}" if error.message else error.type_name, _SHOWN)
     if outcome.status == Status.TIMEOUT:
-        return f"stopped at its time limit after {outcome.duration_ms / 1000:.1f} s"
+        return f"no result: stopped at its time limit after {outcome.duration_ms / 1000:.1f} s"
     if outcome.status == Status.LIMIT:
-        return f"stopped at its limit of {outcome.limit or 'resources'}"
-    return f"ended as {outcome.status} without a result"
+        return f"no result: stopped at its limit of {outcome.limit or 'resources'}"
+    return f"no result: ended as {outcome.status}"
 
 
 def _first_difference(expected: Any, got: Any) -> str:

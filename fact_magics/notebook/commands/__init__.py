@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fact_magics.errors import CellError, did_you_mean
+from fact_magics.errors import CellError
 from fact_magics.notebook.arguments import (
     ALLOW,
     EXAMPLE_TIMEOUT,
@@ -24,6 +24,8 @@ from fact_magics.notebook.arguments import (
 )
 from fact_magics.notebook.commands import files, history, models, state, tools
 from fact_magics.notebook.commands.desk import Desk
+from fact_magics.notebook.commands.instead import instead_of
+from fact_magics.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,6 +91,7 @@ _TABLE = (
             "%fact history --status error --since 2h",
             "%fact history --session all --to runs.json",
         ),
+        excess=history.as_options,
         work=history.list_history,
     ),
     Subcommand(
@@ -186,9 +189,7 @@ def manage(line: str, session: Session, notebook: Host) -> Record | ToolOutput |
     word, *_ = (*line.split(maxsplit=1), "")
     name = "" if word.startswith("-") else word
     if name not in COMMANDS:
-        known = sorted(filter(None, COMMANDS))
-        hint = did_you_mean(name, known) or f"Its subcommands are {', '.join(known)}."
-        raise CellError(f"%fact has no subcommand {name!r}.", hint=hint)
+        raise CellError(f"%fact has no subcommand {quoted(name)}.", hint=instead_of(name, COMMANDS, notebook))
     command = COMMANDS[name]
     arguments = read_line(line.strip().removeprefix(name), command)
     if arguments.help:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from fact_magics.tool import HAND, IMPORTED, Status, ToolInput
 from fact_magics.values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from fact_magics.core import FactCore
     from fact_magics.display.cells import Cell
@@ -115,6 +116,12 @@ def _generation_page(attempts: list[GenerationRow]) -> Record:
             heading += f" · {row.input_tokens} tokens in, {row.output_tokens} out"
         facts += [(f"Attempt {row.attempt}", heading), ("Why", row.reason), ("Text", row.text)]
     return page(f"Generation {first.generation_id} of {first.tool_name}", facts)
+
+
+def as_options(words: Sequence[str]) -> str:
+    """Say how to write the words of a ``%fact history`` line, which takes only options."""
+    option = "-n" if words[0].isdigit() else "--tool"
+    return f"Write %fact history {option} {shlex.quote(words[0])}"
 
 
 def list_history(arguments: Arguments, desk: Desk) -> Answer:

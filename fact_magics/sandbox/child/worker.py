@@ -319,12 +319,22 @@ def _can_fork() -> bool:
 
 def _own_frames(raised: BaseException, filename: str) -> str:
     report = _TracebackException.from_exception(raised)
-    for one in _chain(report, sys.maxsize):
+    chained = list(_chain(report, sys.maxsize))
+    for one in chained:
         one.stack = _StackSummary.from_list([frame for frame in one.stack if frame.filename == filename])
+    for one in chained:
+        one.__cause__, one.__context__ = _of_the_tool(one.__cause__), _of_the_tool(one.__context__)
     text = "".join(report.format())
     if len(text) > _TEXT_LIMIT:
         text = f"{text[: _TEXT_LIMIT // 2]}\n...\n{text[-_TEXT_LIMIT // 2 :]}"
     return text.rstrip("\n")
+
+
+def _of_the_tool(report: Any) -> Any:
+    """Skip exceptions that a library raised and handled itself; the tool's author can't do anything there."""
+    while report is not None and not report.stack and not report.exceptions:
+        report = report.__cause__ or report.__context__
+    return report
 
 
 def _chain(first: Any, most: int) -> Iterator[Any]:
