@@ -251,7 +251,7 @@ def similar(name: str, known: Iterable[str]) -> list[str]:
             errors = allowed
         if errors <= allowed:
             found.append((errors, other))
-    found.sort(key=lambda match: match[0])
+    found.sort(key=lambda match: (match[0], match[1].islower() != name.islower()))
     return [other for errors, other in found if errors <= found[0][0] + 1]
 
 

@@ -158,7 +158,7 @@ class InputFiles:
             first, *others = problems[:_MOST_PROBLEMS] + ([f"… and {more:,} more"] if more > 0 else [])
             raise InvalidInput(
                 first,
-                hint=f"{name}() was not run. A Path parameter lets it read no file but the one that is passed.",
+                hint=f"{name}() was not run: a path can't be passed. It may read only files that are passed.",
                 details=others,
             )
         return taken, tuple(found.values())

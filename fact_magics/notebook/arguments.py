@@ -82,18 +82,20 @@ class Option:
         return self.name.lstrip("-").replace("-", "_")
 
 
-def _nothing(words: Sequence[str]) -> str:
-    del words
+def _no_hint(words: Sequence[str], has_options: bool) -> str:
+    del words, has_options
     return ""
 
 
-def _one_name(words: Sequence[str]) -> str:
-    name = identifier_in(" ".join(words))
-    return f"A name is one word: {name}." if name else ""
+def _one_name(words: Sequence[str], has_options: bool) -> str:
+    if has_options or not all(map(str.isidentifier, words)):
+        return ""
+    return f"A name is one word: {identifier_in(' '.join(words))}."
 
 
-def _below(words: Sequence[str]) -> str:
+def _below(words: Sequence[str], has_options: bool) -> str:
     """Say where the input of a run belongs."""
+    del has_options
     given = " ".join(words[1:])
     return f"Write the input in the lines below: {one_line(given, 60)}" if "=" in given else ""
 
@@ -110,7 +112,8 @@ class Command:
     examples : tuple of str
         Lines that can be copied into a cell.
     excess : callable
-        Says how to write the words that the command does not take; empty for the usual hint.
+        Takes all words of a line with too many words, and whether the line has options. Returns a hint, or an
+        empty text for the usual hint.
     """
 
     name: str
@@ -118,7 +121,7 @@ class Command:
     words: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     examples: tuple[str, ...] = ()
-    excess: Callable[[Sequence[str]], str] = _nothing
+    excess: Callable[[Sequence[str], bool], str] = _no_hint
 
     @property
     def usage(self) -> str:
@@ -331,9 +334,8 @@ def _named(words: Sequence[str], options: Mapping[str, Any], command: Command) -
         raise CellError(f"{command.name} needs {keys[len(words)]}.", hint=f"Write: {command.usage}")
     if len(words) > len(keys):
         extra = " ".join(words[len(keys) :])
-        hint = command.excess(words) or f"Write: {command.usage} [options]"
-        if options and not command.excess(words):
-            hint = f"{hint}, with quotes around a value that has spaces."
+        quotes = " Put quotes around a value that has spaces." if options else ""
+        hint = command.excess(words, bool(options)) or f"Write: {command.usage} [options].{quotes}"
         raise CellError(f"{command.name} does not take {quoted(extra)}.", hint=hint)
     named = dict(zip(keys, words, strict=False))
     if "NAME" in named:

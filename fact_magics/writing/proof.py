@@ -137,7 +137,7 @@ class Prover:
             steady = steady and same
             if not verdict.holds and (denial := self._denial(outcome, spec)):
                 got = _hinted(one_line(verdict.got, _BESIDE_HINT), denial)
-                verdict = replace(verdict, got=got, denied=tuple(denial))
+                verdict = replace(verdict, got=got, denied=(denial.problem, denial.remedy))
             attempt.verdicts.append(verdict)
             self.emit(ExampleProven(number, total, verdict))
             if outcome.status in _STOPPED:
@@ -219,7 +219,7 @@ class Prover:
         outcome = await self.sandbox.run(replace(call, source=probe, function="_loads"))
         if outcome.status is Status.OK:
             return
-        happened = f"The module can't be executed: {shown_end(outcome)}"
+        happened = f"The module can't be executed: {shown_end(outcome).removeprefix('no result: ')}"
         denial = self._denial(outcome, spec)
         attempt.failures = (_hinted(happened, denial) if denial else happened,)
 
@@ -242,7 +242,7 @@ class Prover:
             arguments = signature.wire(validated)
         except InvalidInput as error:
             # A caller would get `InvalidInput`, which is a ValueError, before the tool runs.
-            said = "; ".join((error.line, *error.details))
+            said = f"the input does not fit: {'; '.join((error.line, *error.details))}"
             refused = ToolError("ValueError", said, "", ("ValueError", "Exception"))
             return Outcome(Status.ERROR, None, refused, "", 0.0, None, ())
         call = _call(source, spec, attempt, arguments)
@@ -337,6 +337,8 @@ def shortcomings(spec: ToolSpec, attempt: Attempt) -> tuple[str, tuple[str, ...]
         return clipped(first.rstrip(".:"), _REASON), _first_of(others, 1)
     why = f"{len(missed)} of {len(spec.examples)} examples failed"
     denied = next((verdict for verdict in missed if verdict.denied != ("", "")), None)
+    if denied is None and len(missed) == 1:
+        return why, (failed_line(missed[0], 2 * _DETAIL),)
     if denied is None:
         return why, _first_of([failed_line(verdict, _DETAIL) for verdict in missed], 2)
     return why, (failed_line(denied, _DETAIL), *filter(None, denied.denied[1:]))

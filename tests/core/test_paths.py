@@ -258,9 +258,8 @@ class TestDefaults:
         (folder / "diary.txt").write_text("private")
         await self.peek(core, server, "diary.txt")
         output = await run("peek", given)
-        assert output.metadata["details"] == (
-            f"{field}: diary.txt is only a default; pass this path if the tool must read it",
-        )
+        told = f"{field}: diary.txt is only a default; pass this path if the tool must read it"
+        assert output.metadata["error"] == told
 
     async def test_the_same_file_is_read_where_it_is_passed(
         self, core: FactCore, server: ModelServer, run: Any, folder: Path
@@ -430,22 +429,24 @@ class TestRefused:
         (folder / "harmless").symlink_to(".env")
         output = await run("count", {"path": Path(path)})
         assert output.metadata["status"] == "invalid"
-        (detail,) = output.metadata["details"]
-        assert re.search(problem.format(folder=folder), detail), detail
+        told = output.metadata["error"]
+        assert re.search(problem.format(folder=folder), told), told
         with pytest.raises(InvalidInput, match="can't be passed"):
             await count.acall(Path(path))
 
     async def test_the_database_is_not_passed(self, count: Tool, run: Any, core: FactCore) -> None:
         output = await run(count.name, {"path": core._store.path})
-        assert "fact_magics keeps" in output.metadata["details"][0]
+        assert "fact_magics keeps" in output.metadata["error"]
 
     async def test_each_bad_path_has_a_line_of_its_own(
         self, core: FactCore, server: ModelServer, run: Any
     ) -> None:
         await write(core, server, MANY)
         given = {"first": "x", "others": ["words.txt", "y"], "named": {"k": "z"}, "job": {"source": "w"}}
-        details = (await run("many", given)).metadata["details"]
-        assert [line.partition(": ")[0] for line in details] == [
+        told = (await run("many", given)).metadata
+        *lines, why = (told["error"], *told["details"])
+        assert why == "many() was not run: a path can't be passed. It may read only files that are passed."
+        assert [line.partition(": ")[0] for line in lines] == [
             "first",
             "others[1]",
             "named['k']",

@@ -34,7 +34,7 @@ class TestLine:
         ("line", "told"),
         [
             ("f --modle x", "Did you mean '--model'?"),
-            ("f --xyzzy", "Its options are: --model"),
+            ("f --xyzzy", "%%fact_generate --help lists its options."),
             ("f --fresh --fresh", "given twice"),
             ("f --model", "needs a value"),
             ("f --fresh=yes", "takes no value"),
@@ -43,7 +43,13 @@ class TestLine:
             ("f --attempts -3", "'-3' is not a whole"),
             ("f --timeout nan", "'nan' is not a number of seconds above 0"),
             ("f --timeout soon", "'soon' is not a number"),
-            ("f g", "does not take 'g'. Write: %%fact_generate NAME [options]. Put quotes around a value"),
+            ("f --into x", "has no option --into. It is an option of %%fact_run."),
+            ("f g", "does not take 'g'. A name is one word: f_g."),
+            ("f <>", "does not take '<>'. Write: %%fact_generate NAME [options]."),
+            (
+                "f --model a b",
+                "does not take 'b'. Write: %%fact_generate NAME [options]. Put quotes around a",
+            ),
             ("", "needs NAME"),
             ('f --model "x', "quote is not closed"),
         ],

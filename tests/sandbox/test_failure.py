@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fact_magics.permissions import Protected, danger, read_permission
-from fact_magics.sandbox.failure import denial_hint, failure
+from fact_magics.sandbox.failure import denial_of, failure
 from fact_magics.sandbox.outcome import Outcome, ToolError
 from fact_magics.tool import Status
 
@@ -31,7 +31,11 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-class TestDenialHint:
+def told(denied: tuple[str, str] | None, permissions: tuple[str, ...], protected: Protected) -> str:
+    return " ".join(filter(None, denial_of(denied, permissions, protected) or ()))
+
+
+class TestDenial:
     @pytest.mark.parametrize(
         ("target", "shown", "permission"),
         [
@@ -50,22 +54,27 @@ class TestDenialHint:
     ) -> None:
         """On this machine the port stays: without one every service would be allowed."""
         expected = f"The tool may not reach {shown}. To allow it: --allow {permission}"
-        assert denial_hint(("net", target), (), protected) == expected
+        assert told(("net", target), (), protected) == expected
 
     def test_paths_are_quoted_as_a_cell_reads_them(self, protected: Protected, data: Path) -> None:
-        read = denial_hint(("read", str(data / "my file.csv")), (), protected)
+        read = told(("read", str(data / "my file.csv")), (), protected)
         assert read.endswith(f"To allow it: --allow 'read:{data}/my file.csv'")
-        write = denial_hint(("write", str(data)), (), protected)
+        write = told(("write", str(data)), (), protected)
         assert write == f"The tool may not write to {data}. To allow it: --allow write:{data}"
 
     def test_a_variable_is_named_if_there_is_one(
         self, protected: Protected, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("MY_REGION", raising=False)
-        absent = denial_hint(("env", "MY_REGION"), (), protected)
-        assert absent == "The notebook has no variable MY_REGION either. Set it in os.environ, and allow it."
+        absent = told(("env", "MY_REGION"), (), protected)
+        assert absent == (
+            "The notebook has no variable MY_REGION either. "
+            "Set it in os.environ, and allow it: --allow env:MY_REGION"
+        )
+        monkeypatch.delenv("MY_TOKEN", raising=False)
+        assert told(("env", "MY_TOKEN"), (), protected).endswith("Set it in os.environ, and allow it")
         monkeypatch.setenv("MY_REGION", "north")
-        present = denial_hint(("env", "MY_REGION"), (), protected)
+        present = told(("env", "MY_REGION"), (), protected)
         assert present == "The tool may not see the variable MY_REGION. To allow it: --allow env:MY_REGION"
 
     @pytest.mark.parametrize(
@@ -93,9 +102,9 @@ class TestDenialHint:
             "read": str(data / "my file.csv"),
             "env": "MY_REGION",
         }[kind]
-        assert denial_hint((kind, target), (), protected)
+        assert told((kind, target), (), protected)
         permissions = tuple(permission.format(data=data) for permission in granted)
-        assert not denial_hint((kind, target), permissions, protected)
+        assert not told((kind, target), permissions, protected)
 
     @pytest.mark.parametrize(
         ("denied", "granted"),
@@ -110,7 +119,7 @@ class TestDenialHint:
         self, protected: Protected, data: Path, denied: tuple[str, str], granted: str
     ) -> None:
         claim = (denied[0], denied[1].format(data=data))
-        assert "To allow it: " in denial_hint(claim, (granted.format(data=data),), protected)
+        assert "To allow it: " in told(claim, (granted.format(data=data),), protected)
 
     @pytest.mark.parametrize(
         ("kind", "target"),
@@ -134,7 +143,7 @@ class TestDenialHint:
         place = target.format(home=protected.directory.parent, fact=protected.home)
         found = danger(read_permission(f"{kind}:{place}", protected.directory), protected)
         assert found is not None
-        hint = denial_hint((kind, place), (), protected)
+        hint = told((kind, place), (), protected)
         assert "--allow" not in hint
         judged = "That can't be allowed" if found.never else "Allowing that is dangerous"
         assert hint.endswith(f". {judged}: {found.reason}.")
@@ -157,7 +166,7 @@ class TestDenialHint:
     def test_a_claim_that_is_no_permission_gets_no_hint(
         self, protected: Protected, denied: tuple[str, str] | None
     ) -> None:
-        assert denial_hint(denied, (), protected) == ""
+        assert told(denied, (), protected) == ""
 
     @pytest.mark.parametrize(
         ("kind", "target", "part"),
@@ -172,13 +181,13 @@ class TestDenialHint:
     def test_what_no_permission_allows_says_what_to_do_instead(
         self, protected: Protected, kind: str, target: str, part: str
     ) -> None:
-        hint = denial_hint((kind, target), (), protected)
+        hint = told((kind, target), (), protected)
         assert part in hint
         assert "\n" not in hint
 
     def test_a_path_can_t_add_an_option(self, protected: Protected, data: Path) -> None:
         """What a tool names is one word of the line, whatever it is called."""
-        hint = denial_hint(("read", f"{data}/x' --yes-really '"), (), protected)
+        hint = told(("read", f"{data}/x' --yes-really '"), (), protected)
         import shlex
 
         words = shlex.split(hint.partition("To allow it: ")[2])
@@ -198,15 +207,48 @@ class TestFailure:
         }
         return Outcome(**{**known, **changes})  # type: ignore[arg-type]
 
-    def test_the_hint_ends_the_line(self, protected: Protected) -> None:
-        error = ToolError("socket.gaierror", "[Errno -2] not known", "", (), ("net", "api.example.com:443"))
-        line, _ = failure("fetch", self.outcome(error=error), (), protected)
-        assert line == (
-            "fetch raised gaierror: [Errno -2] not known. The tool may not reach api.example.com. "
-            "To allow it: --allow net:api.example.com"
+    def test_how_to_allow_what_was_denied_is_a_line_of_its_own(self, protected: Protected) -> None:
+        """It comes before the traceback, so that it is read, and it can be copied."""
+        frames = 'Traceback (most recent call last):\n  File "<fetch>", line 2, in fetch\nOSError: other'
+        error = ToolError("socket.gaierror", "[Errno -2] no", frames, (), ("net", "api.example.com:443"))
+        line, details = failure("fetch", self.outcome(error=error), (), protected)
+        assert line == "fetch raised gaierror: [Errno -2] no. The tool may not reach api.example.com."
+        assert details == ("To allow it: --allow net:api.example.com", *frames.splitlines())
+        line, details = failure("fetch", self.outcome(error=error), ("net:api.example.com",), protected)
+        assert line == "fetch raised gaierror: [Errno -2] no"
+        assert details == tuple(frames.splitlines())
+
+    @pytest.mark.parametrize(
+        ("message", "kept"),
+        [("no b", False), ("no\nb", True), ("no  b", True), ("b" * 301, True), ("", True)],
+    )
+    def test_the_traceback_does_not_repeat_the_line_above_it(
+        self, protected: Protected, message: str, kept: bool
+    ) -> None:
+        """If the line above folds or cuts the message, the traceback has all of it."""
+        end = f"ValueError: {message}" if message else "ValueError"
+        frames = f'Traceback (most recent call last):\n  File "<work>", line 2, in work\n    f()\n{end}'
+        line, details = failure(
+            "work", self.outcome(error=ToolError("ValueError", message, frames, ())), (), protected
         )
-        line, _ = failure("fetch", self.outcome(error=error), ("net:api.example.com",), protected)
-        assert line == "fetch raised gaierror: [Errno -2] not known"
+        assert line.startswith("work raised ValueError")
+        assert details == tuple(frames.splitlines()[: None if kept else -1])
+
+    @pytest.mark.parametrize(
+        ("type_name", "shown"),
+        [
+            ("re.error", "re.error"),
+            ("binascii.Error", "binascii.Error"),
+            ("json.decoder.JSONDecodeError", "JSONDecodeError"),
+            ("ValueError", "ValueError"),
+            ("Error", "Error"),
+        ],
+    )
+    def test_a_name_that_says_nothing_alone_comes_with_its_module(
+        self, protected: Protected, type_name: str, shown: str
+    ) -> None:
+        line, _ = failure("work", self.outcome(error=ToolError(type_name, "no", "", ())), (), protected)
+        assert line == f"work raised {shown}: no"
 
     def test_a_limit_says_what_was_used_and_how_to_raise_it(self, protected: Protected) -> None:
         reached = self.outcome(

@@ -101,7 +101,8 @@ def accepted(annotation: str, value: object) -> object:
 def refused(annotation: str, value: object) -> str:
     with pytest.raises(InvalidInput) as caught:
         taking(annotation).validate({"x": value})
-    (line,) = caught.value.details
+    line, signature = caught.value.lines
+    assert signature.startswith("Not run: f(")
     return line
 
 
@@ -542,18 +543,48 @@ class TestCalls:
         signature = read("def f(text: str, count: int, *, sep: str = '-') -> str: ...")
         with pytest.raises(InvalidInput) as caught:
             signature.validate({"txet": "a", "count": "3", "sep": (item for item in "a")})
-        assert caught.value.details == (
+        assert caught.value.lines == (
             "text: missing, should be str",
             "count: should be a valid integer, got '3'",
             "sep: a generator can't enter a tool; pass a list",
             "txet: unknown field. Did you mean 'text'?",
+            "Not run: f(text: str, count: int, *, sep: str = '-') -> str",
         )
-        assert signature.text in caught.value.line
+        assert caught.value.line == "text: missing, should be str"
+
+    def test_a_long_signature_is_cut_between_two_words(self):
+        """Jupyter would break it in the middle of a word."""
+        signature = read(
+            "def f(text: str, *, separator: str = '-', mode: Literal['fast', 'slow', 'careful'] = 'fast', "
+            "weights: dict[str, float] = {}) -> str: ..."
+        )
+        with pytest.raises(InvalidInput) as caught:
+            signature.validate({"text": 3})
+        assert str(caught.value).splitlines() == [
+            "text: should be a valid string, got 3",
+            "Not run: f(text: str, *, separator: str = '-', mode: Literal['fast', 'slow', 'careful'] = …",
+        ]
+
+    def test_the_first_of_several_problems_in_a_field_is_told(self):
+        with pytest.raises(InvalidInput, match=r"^x\['a'\]: .* got 'b' \(2 more problems in x\)"):
+            read("def f(x: dict[str, int]) -> None: ...").validate({"x": {"a": "b", "c": "d", "e": "f"}})
+
+    def test_arguments_that_can_t_be_matched_come_before_the_signature(self):
+        signature = read("def f(a: int, b: int = 1) -> None: ...")
+        with pytest.raises(InvalidInput) as caught:
+            signature.bind((1, 2, 3), {})
+        assert caught.value.lines == (
+            "f() takes 2 positional arguments, got 3.",
+            "Not run: f(a: int, b: int = 1) -> None",
+        )
+        with pytest.raises(InvalidInput) as caught:
+            signature.bind((1,), {"a": 2})
+        assert caught.value.lines[0] == "f() got 'a' twice."
 
     def test_a_hostile_name_of_a_field_stays_on_its_line(self):
         with pytest.raises(InvalidInput) as caught:
             read("def f() -> None: ...").validate({"a\nb\x1b[31m" * 1_000: 1})
-        (line,) = caught.value.details
+        line = caught.value.line
         assert len(line) < 120
         assert "\n" not in line
         assert "\x1b" not in line

@@ -118,8 +118,9 @@ def _generation_page(attempts: list[GenerationRow]) -> Record:
     return page(f"Generation {first.generation_id} of {first.tool_name}", facts)
 
 
-def as_options(words: Sequence[str]) -> str:
+def as_options(words: Sequence[str], has_options: bool) -> str:
     """Say how to write the words of a ``%fact history`` line, which takes only options."""
+    del has_options
     option = "-n" if words[0].isdigit() else "--tool"
     return f"Write %fact history {option} {shlex.quote(words[0])}"
 
