@@ -10,7 +10,7 @@ from fact_magics.errors import FactError, did_you_mean
 from fact_magics.values import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -114,6 +114,26 @@ class Checked(BaseModel):
         except ValidationError as error:
             raise InvalidValue.of(error, type(self)) from None
 
+    if not TYPE_CHECKING:  # type checkers would then accept every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Complete a model that `fill` made, when something asks for its inner state."""
+            if name not in _INNER:
+                return super().__getattr__(name)
+            for slot, value in zip(_INNER, (set(type(self).model_fields), None, None), strict=True):
+                object.__setattr__(self, slot, value)
+            return object.__getattribute__(self, name)
+
+
+_INNER = ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+
+fill: Callable[[BaseModel, dict[str, Any]], None] = BaseModel.__dict__["__dict__"].__set__
+"""Give a new, empty model the values of all its fields, without validation.
+
+Nothing faster than this exists: the inner state of a Pydantic model takes longer to set than its fields, so
+`Checked` sets it when it is asked for.
+"""
+
 
 def _by_name(kind: type[BaseModel], values: tuple[Any, ...], named: Mapping[str, Any]) -> Mapping[str, Any]:
     if not values:
@@ -126,18 +146,3 @@ def _by_name(kind: type[BaseModel], values: tuple[Any, ...], named: Mapping[str,
         if name in named:
             raise TypeError(f"{kind.__name__} got two values for {name}.")
     return {**dict(zip(names, values, strict=True)), **named}
-
-
-# The slots of a Pydantic model. A model's own `__setattr__` would look at every name.
-_set_values = BaseModel.__dict__["__dict__"].__set__
-_set_fields = BaseModel.__dict__["__pydantic_fields_set__"].__set__
-_set_extra = BaseModel.__dict__["__pydantic_extra__"].__set__
-_set_private = BaseModel.__dict__["__pydantic_private__"].__set__
-
-
-def fill(model: BaseModel, values: dict[str, Any], fields: set[str]) -> None:
-    """Give a new model the values of all its fields, without validation; `fields` are their names."""
-    _set_values(model, values)
-    _set_fields(model, fields)
-    _set_extra(model, None)
-    _set_private(model, None)

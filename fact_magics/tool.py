@@ -395,18 +395,22 @@ class ToolOutput(Checked):
             metadata: Mapping[str, Any] = ...,
         ) -> None: ...
 
-    @classmethod
-    def known(
-        cls, success: bool, result: Any, execution_time_ms: float, metadata: dict[str, Any]
-    ) -> ToolOutput:
+    @staticmethod
+    def known(success: bool, result: Any, execution_time_ms: float, metadata: dict[str, Any]) -> ToolOutput:
         """Build the output of a run of this package, whose values are right.
 
         A cached answer needs an output, and Pydantic's own ways to build one take several microseconds.
         """
-        output = object.__new__(cls)
-        values = {"success": success, "result": result, "execution_time_ms": execution_time_ms}
-        values["metadata"] = metadata
-        fill(output, values, _OUTPUT_FIELDS)
+        output = object.__new__(ToolOutput)
+        fill(
+            output,
+            {
+                "success": success,
+                "result": result,
+                "execution_time_ms": execution_time_ms,
+                "metadata": metadata,
+            },
+        )
         return output
 
     _for_people = field_serializer("result", "metadata", when_used="json")(_written)
@@ -420,9 +424,6 @@ class ToolOutput(Checked):
             brief(self.result) if self.success else one_line(str(known.get("error", ""))),
         )
         return f"<ToolOutput {' · '.join(fact for fact in facts if fact)}>"
-
-
-_OUTPUT_FIELDS = set(ToolOutput.model_fields)
 
 
 def _digest(parts: tuple[str, ...]) -> str:

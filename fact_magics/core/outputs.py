@@ -55,12 +55,13 @@ def _shown(value: Any, wire: bytes) -> Any:
 def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
     """Build the output of a run from a cache entry, which was found at `started` (`time.perf_counter`)."""
     result = read_answer(entry)
+    age = time.time() - _timestamp(entry.created_at)
     metadata = {
         **plan.tool.about,
         "status": "ok",
         "cached": True,
         "cached_at": entry.created_at,
-        "age_seconds": max(0.0, time.time() - _timestamp(entry.created_at)),
+        "age_seconds": age if age > 0 else 0.0,  # a clock may be set back
         "saved_ms": entry.duration_ms,
         "printed": entry.printed,
         "isolation": (),
