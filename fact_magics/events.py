@@ -74,7 +74,8 @@ class GenerationEnded:
     """A generation ended, and its rows are committed.
 
     `version` is the one that was accepted or reused. `attempts` is empty if no provider was used. `notice`
-    is a remark for the user, such as ``from the shelf, no model was called``.
+    is a remark for the user, such as ``from the shelf, no model was called``. `changes` says what the version
+    replaces, a line for each: an earlier example that has another value now, the version that was current.
     """
 
     tool: str
@@ -84,6 +85,7 @@ class GenerationEnded:
     reused: bool
     notice: str
     duration_ms: float
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.text import one_line, utc_now
+from fact_magics.text import one_line, plural, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,6 +110,8 @@ class ToolSpec:
         The examples were already taken out of the description; a ``>>>`` left in it came from a variable.
     yes_really : bool
         Grant dangerous permissions; not part of the request's identity.
+    replace : bool
+        Replace even a proven version by one without examples; not part of the request's identity.
     fenced : str
         The description with a fence around each value that a ``{{name}}`` inserted; empty if there is none.
         Not part of the request's identity.
@@ -126,6 +128,7 @@ class ToolSpec:
     fresh: bool = False
     examples_read: bool = False
     yes_really: bool = False
+    replace: bool = False
     fenced: str = ""
 
     @property
@@ -237,6 +240,14 @@ class ToolMetadata:
     varies: bool = False
     request_hash: str = ""
     created_at: str = field(default_factory=utc_now)
+
+    @property
+    def proof(self) -> str:
+        """``proven on 2 examples``, or ``unproven``."""
+        if not self.proven:
+            return "unproven"
+        examples = sum(line.startswith(">>> ") for line in self.contract.splitlines())
+        return f"proven on {plural(examples, 'example')}"
 
 
 @dataclass(frozen=True, slots=True)

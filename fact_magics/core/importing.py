@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fact_magics.core.accepting import Order
@@ -36,6 +36,7 @@ class Consent:
     permissions: tuple[str, ...] = ()
     yes_really: bool = False
     unsigned: bool = False
+    replace: bool = False
     command: str = ""
 
 
@@ -62,9 +63,10 @@ async def take_in(
     protected = acceptor.files.protected
     _refuse_ungranted(file, consent, protected.directory)
     permissions = granted(file.permissions, protected, confirmed=consent.yes_really)
-    spec = _spec_of(file, timeout_seconds, permissions)
+    spec = replace(_spec_of(file, timeout_seconds, permissions), replace=consent.replace)
     about = {"signed": bool(file.signature)}
     order = Order(spec, emit, "import", answers_request=False, keeps_failures=False, about=about)
+    await acceptor.refuse_loss(order)
     if (same := await acceptor.reuse_same(order, file.source)) is not None:
         return same
     await acceptor.sandbox.check(spec.permissions)

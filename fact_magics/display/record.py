@@ -41,7 +41,7 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
         title, source = ended.tool, (last.source or last.text) if last else ""
         state = "interrupted" if ended.status is Status.INTERRUPTED else "not accepted"
         facts = [state, *_provenance(ended)]
-    parts = [_heading(title, facts)]
+    parts = [_heading(title, facts), *map(_line, ended.changes)]
     if last and last.verdicts:
         parts.append(_verdicts(last.verdicts))
     reasons = [f"Attempt {attempt.number}: {why}" for attempt in ended.attempts for why in attempt.failures]
@@ -68,6 +68,10 @@ def _heading(title: str, facts: Sequence[str], *, small: bool = False) -> Record
     return Record(f'<p style="{_PARAGRAPH}">{markup}</p>', f"{title} · {shown}")
 
 
+def _line(shown: str) -> Record:
+    return Record(element("p", shown, style=_PARAGRAPH), shown)
+
+
 def _source(source: str, summary: str = "Source", *, is_open: bool = False) -> Html:
     lines = plural(len(source.splitlines()), "line")
     return folded(f"{summary}, {lines}", _code(source), is_open=is_open)
@@ -78,10 +82,7 @@ def _code(source: str) -> Html:
 
 
 def _proof(metadata: ToolMetadata) -> str:
-    if not metadata.proven:
-        return "unproven (no examples)"
-    examples = sum(line.startswith(">>> ") for line in metadata.contract.splitlines())
-    return f"proven on {plural(examples, 'example')}"
+    return metadata.proof if metadata.proven else "unproven (no examples)"
 
 
 def _allowed(permissions: Sequence[str]) -> str:
