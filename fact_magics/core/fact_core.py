@@ -16,6 +16,7 @@ from fact_magics.core.calls import Caller
 from fact_magics.core.files import InputFiles
 from fact_magics.core.generating import edit, generate
 from fact_magics.core.masking import MaskedSandbox, masked_row
+from fact_magics.core.reading import Reading
 from fact_magics.core.recording import Recorder
 from fact_magics.core.refining import plan_refinement, refine
 from fact_magics.core.running import Runner
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
     from fact_magics.core.plan import Plan
     from fact_magics.events import Event, Listener
     from fact_magics.sandbox.outcome import Outcome
-    from fact_magics.store import CacheStats, ExecutionRow, GenerationRow, Rows, SessionRow
-    from fact_magics.tool import ToolInput, ToolOutput, ToolSpec, ToolVersion
+    from fact_magics.store import CacheStats
+    from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
 
 
-class FactCore:
+class FactCore(Reading):
     """Generate, run and record tools without a notebook.
 
     Parameters
@@ -176,43 +177,6 @@ class FactCore:
     async def tool(self, reference: str) -> Tool:
         """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``; pin a name without a version to the current one."""
         return await self._toolbox.resolve(reference)
-
-    async def look_up(self, reference: str) -> Tool:
-        """Find a tool as `tool` does, without pinning it."""
-        return await self._toolbox.look_up(reference)
-
-    def pinned(self, name: str) -> Tool | None:
-        """Return the version to which this session has pinned a name; None if the name is not pinned."""
-        return self._toolbox.pinned(name)
-
-    async def stored(self, reference: str) -> ToolVersion:
-        """Find a stored version, even if it can't be run any more."""
-        return await self._toolbox.stored(reference)
-
-    async def current(self, name: str) -> ToolVersion | None:
-        """Find the version that a new session uses for a name."""
-        return await self._toolbox.current(name)
-
-    async def versions(self, name: str) -> list[ToolVersion]:
-        """List the versions of a name, highest first."""
-        return await self._toolbox.versions(name)
-
-    async def version_by_id(self, tool_id: str) -> Tool | None:
-        """Find a version by its id, even if it was removed from the toolbox."""
-        version = await self._store.tools.by_id(tool_id)
-        return self._toolbox.give(version) if version is not None else None
-
-    async def notebooks(self, name: str) -> dict[str, str]:
-        """Map the ids of a name's versions to the paths of the notebooks that made them, where known."""
-        return await self._store.tools.notebooks(name)
-
-    async def list_tools(self, search: str = "", limit: int = 100) -> Rows[ToolVersion]:
-        """List current versions, newest first; with `search`, only those that match it, best match first."""
-        return await self._toolbox.listed(search, limit)
-
-    async def tool_names(self) -> list[str]:
-        """List the names in the toolbox, sorted."""
-        return await self._store.tools.names()
 
     async def roll_back(self, name: str, version: str) -> Tool:
         """Make another version the current one, in the toolbox and in this session."""
@@ -414,42 +378,7 @@ class FactCore:
         """Build the output of a run in the notebook's process. The next `flush` commits the run's row."""
         return self._runner.conclude(planned, outcome)
 
-    # History
-
-    async def get_tool_history(self, tool_id: str, limit: int = 20) -> list[ExecutionRow]:
-        """List a tool's latest runs, newest first.
-
-        Parameters
-        ----------
-        tool_id : str
-            The id of a version, or the name of a tool to list the runs of all its versions.
-        limit : int
-            The largest number of rows.
-        """
-        rows = await self.list_runs(tool_id=tool_id, limit=limit)
-        return rows or await self.list_runs(tool_name=tool_id, limit=limit)
-
-    async def list_runs(self, **chosen: Any) -> Rows[ExecutionRow]:
-        """List runs, the latest first; `store.history.runs` describes the filters."""
-        await self.flush()
-        return await self._store.history.runs(**chosen)
-
-    async def list_generations(self, **chosen: Any) -> Rows[GenerationRow]:
-        """List attempts, the latest first; `store.history.generations` describes the filters."""
-        return await self._store.history.generations(**chosen)
-
-    async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
-        """Find a run, or the attempts of a generation, by id or an unambiguous beginning of the id."""
-        await self.flush()
-        return await self._store.history.find(row_id)
-
-    async def find_session(self, session_id: str) -> SessionRow | None:
-        """Find a session by id or an unambiguous beginning of the id."""
-        return await self._store.sessions.find(session_id)
-
-    async def flush(self) -> None:
-        """Commit the waiting rows; raises `StoreError` if the database can't be written."""
-        await self._recorder.flush()
+    # Records
 
     def flush_blocking(self) -> str:
         """Commit the waiting rows from a thread without a loop; return a warning if that fails."""

@@ -196,7 +196,7 @@ def text_of(source: str | PathLike[str], directory: Path) -> str:
         The text or the file's content is too large, or not text.
     """
     if not isinstance(source, str | PathLike) or not source:
-        given = "an empty text" if isinstance(source, str) else f"a {type(source).__name__}"
+        given = "an empty text" if isinstance(source, str) else f"a value of type {type(source).__name__}"
         raise CellError(f"An import needs {_WANTED}; it got {given}.")
     if isinstance(source, str) and ("\n" in source or source.startswith(_OPENING.strip())):
         return decode(source.encode("utf-8", "surrogatepass"))
