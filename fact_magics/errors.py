@@ -114,7 +114,7 @@ class ToolImportError(UnknownName, ImportError):
 
 
 class BindingRefused(FactError):
-    """The notebook already uses the tool's name for something else."""
+    """The tool's name holds something that would be lost: another value, or a proven version."""
 
 
 class SignatureError(FactError):

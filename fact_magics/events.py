@@ -75,6 +75,8 @@ class GenerationEnded:
 
     `version` is the one that was accepted or reused. `attempts` is empty if no provider was used. `notice`
     is a remark for the user, such as ``from the shelf, no model was called``. `examples` are the request's.
+    `changes` says what the version replaces, a line for each: an earlier example that has another value now,
+    the version that was current.
     """
 
     tool: str
@@ -85,6 +87,7 @@ class GenerationEnded:
     notice: str
     duration_ms: float
     examples: tuple[Example, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

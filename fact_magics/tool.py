@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AwareDatetime, Field, field_serializer, field_validator
 
 from fact_magics.checked import Checked, fill
-from fact_magics.text import one_line, utc_text, without_surrogates
+from fact_magics.text import one_line, plural, utc_text, without_surrogates
 from fact_magics.values import brief, plain
 
 SHELF = "shelf"
@@ -138,6 +138,8 @@ class ToolSpec(Checked, frozen=True):
         The examples were already taken out of the description; a ``>>>`` left in it came from a variable.
     yes_really : bool
         Grant dangerous permissions; not part of the request's identity.
+    replace : bool
+        Replace even a proven version by one without examples; not part of the request's identity.
     fenced : str
         The description with a fence around each value that a ``{{name}}`` inserted; empty if there is none.
         Not part of the request's identity.
@@ -154,6 +156,7 @@ class ToolSpec(Checked, frozen=True):
     fresh: bool = False
     examples_read: bool = False
     yes_really: bool = False
+    replace: bool = False
     fenced: str = ""
 
     if TYPE_CHECKING:
@@ -301,6 +304,14 @@ class ToolMetadata(Checked, frozen=True):
     @field_serializer("created_at", when_used="json")
     def _as_stored(self, moment: datetime) -> str:
         return utc_text(moment)
+
+    @property
+    def proof(self) -> str:
+        """``proven on 2 examples``, or ``unproven``."""
+        if not self.proven:
+            return "unproven"
+        examples = sum(line.startswith(">>> ") for line in self.contract.splitlines())
+        return f"proven on {plural(examples, 'example')}"
 
 
 @dataclass(frozen=True, slots=True)

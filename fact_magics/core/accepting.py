@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.core.loaded import attested
-from fact_magics.errors import FactError, StoreError
+from fact_magics.core.replacing import Replacement, origin_of
+from fact_magics.errors import BindingRefused, FactError, StoreError
 from fact_magics.events import GenerationEnded, Listener, Noticed
 from fact_magics.permissions import refuse_dangerous, refuse_missing
 from fact_magics.signature import signature_identity
 from fact_magics.store import Candidate
 from fact_magics.tool import Attempt, Status, ToolSpec, ToolVersion
 from fact_magics.writing.loop import submit
-from fact_magics.writing.proof import Prover, shortcomings
+from fact_magics.writing.proof import Prover, reject, shortcomings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fact_magics.core.files import InputFiles
     from fact_magics.core.masking import MaskedSandbox
     from fact_magics.core.recording import Recorder
+    from fact_magics.core.toolbox import Toolbox
     from fact_magics.logs import Log
     from fact_magics.store import Store
     from fact_magics.writing.loop import Author
@@ -41,6 +43,10 @@ class Order:
         Whether attempts that were not accepted are recorded.
     about : dict
         Further fields of the log lines.
+    changed : tuple of str
+        Earlier examples that this request changes, a line for each.
+    replaced : tuple of str
+        The version that this one replaces, in a line; set when the version is stored or reused.
     """
 
     spec: ToolSpec
@@ -50,6 +56,8 @@ class Order:
     answers_request: bool = True
     keeps_failures: bool = True
     about: dict[str, Any] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
     attempts: list[Attempt] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
 
@@ -63,8 +71,19 @@ class Order:
     ) -> None:
         """Tell the listeners how the work ended."""
         attempts, notice, spec = tuple(self.attempts), notice or self.notice, self.spec
+        changes = (*self.changed, *self.replaced) if version is not None else ()
         took = self.took_ms
-        self.emit(GenerationEnded(spec.name, status, version, attempts, reused, notice, took, spec.examples))
+        self.emit(
+            GenerationEnded(
+                spec.name, status, version, attempts, reused, notice, took, spec.examples, changes
+            )
+        )
+
+    @property
+    def hint(self) -> str:
+        """What to do if the version would replace a proven one without being proven itself."""
+        examples = "" if self.operation in ("edit", "import") else "Write >>> examples for it, or "
+        return f"{examples}{'a' if examples else 'A'}dd --replace (in Python replace=True) to replace it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +96,36 @@ class Acceptor:
     files: InputFiles
     log: Log
     session_id: str
+    notebook: str
+    toolbox: Toolbox
+
+    async def refuse_loss(self, order: Order) -> None:
+        """Raise `BindingRefused`, before any work starts, if a proven version would be lost."""
+        if not order.spec.examples:
+            name = order.spec.name
+            current = await self.toolbox.current(name)
+            origin = ""
+            if current is not None:
+                notebooks = await self.store.tools.notebooks(name)
+                origin = origin_of(notebooks.get(current.metadata.id, ""), self.notebook)
+            self._replacement(name, current, origin).refuse_loss(order.spec, order.hint)
+
+    def _replacement(self, name: str, current: ToolVersion | None, origin: str) -> Replacement:
+        held = self.toolbox.pinned(name)
+        return Replacement(current, origin, held.stored if held is not None else None)
+
+    def _replacing(self, order: Order, tool_id: str) -> Callable[[ToolVersion, str], None]:
+        """Return the function that looks at the current version within the transaction."""
+        order.replaced = self._replacement(order.spec.name, None, "").lines(tool_id)
+
+        def look(current: ToolVersion, notebook: str) -> None:
+            origin = origin_of(notebook, self.notebook)
+            found = self._replacement(order.spec.name, current, origin)
+            if current.metadata.id != tool_id:
+                found.refuse_loss(order.spec, order.hint)
+            order.replaced = found.lines(tool_id)
+
+        return look
 
     async def refuse_ungrantable(self, spec: ToolSpec) -> None:
         """Refuse permissions and example files that can't be granted, before any work starts."""
@@ -97,7 +146,13 @@ class Acceptor:
     async def reuse(self, order: Order, version: ToolVersion, notice: str = "") -> ToolVersion:
         """Make a stored version the current one, instead of storing a new version."""
         version = attested(version)
-        await self.store.tools.set_current(order.spec.name, version.metadata.id, session_id=self.session_id)
+        tool_id = version.metadata.id
+        await self.store.tools.set_current(
+            order.spec.name,
+            tool_id,
+            session_id=self.session_id,
+            replacing=self._replacing(order, tool_id),
+        )
         order.end(Status.OK, version, reused=True, notice=notice)
         return version
 
@@ -189,7 +244,16 @@ class Acceptor:
         )
         rows = self.recorder.generation_rows(spec, order.attempts, tool_id=candidate.id)
         try:
-            return await self.store.tools.accept(candidate, session_id=self.session_id, generations=rows)
+            return await self.store.tools.accept(
+                candidate,
+                session_id=self.session_id,
+                generations=rows,
+                replacing=self._replacing(order, candidate.id),
+            )
+        except BindingRefused as error:
+            # Another notebook has stored a proven version since this work began.
+            reject(attempt, (error.message,))
+            raise
         except StoreError as error:
             raise StoreError(
                 f"{spec.name} was accepted, but it could not be stored: {error.message}", hint=error.hint

@@ -16,7 +16,9 @@ from fact_magics.core.calls import Caller
 from fact_magics.core.files import InputFiles
 from fact_magics.core.generating import edit, generate
 from fact_magics.core.masking import MaskedSandbox, masked_row
+from fact_magics.core.reading import Reading
 from fact_magics.core.recording import Recorder
+from fact_magics.core.refining import plan_refinement, refine
 from fact_magics.core.running import Runner
 from fact_magics.core.toolbox import Toolbox
 from fact_magics.errors import FactError, InvalidInput, StoreError
@@ -34,11 +36,11 @@ if TYPE_CHECKING:
     from fact_magics.core.plan import Plan
     from fact_magics.events import Event, Listener
     from fact_magics.sandbox.outcome import Outcome
-    from fact_magics.store import CacheStats, ExecutionRow, GenerationRow, Rows, SessionRow
-    from fact_magics.tool import ToolInput, ToolOutput, ToolSpec, ToolVersion
+    from fact_magics.store import CacheStats
+    from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
 
 
-class FactCore:
+class FactCore(Reading):
     """Generate, run and record tools without a notebook.
 
     Parameters
@@ -87,13 +89,20 @@ class FactCore:
             self._files = InputFiles(self._protected(settings))
             proving = MaskedSandbox(self._sandbox, self.log.redactor, results=True)
             running = MaskedSandbox(self._sandbox, self.log.redactor, results=False)
-            self._acceptor = Acceptor(
-                self._store, self._recorder, proving, self._files, self.log, self.session_id
-            )
             answers = AnswerCache(self._memory, [DatabaseTier(self._store, self._recorder)])
             self._runner = Runner(answers, self._recorder, running, self._files, self.log)
             self._caller = Caller(self._runner, answers, self._recorder, self._emitter(None))
             self._toolbox = Toolbox(self._store, self.session_id, self._caller)
+            self._acceptor = Acceptor(
+                self._store,
+                self._recorder,
+                proving,
+                self._files,
+                self.log,
+                self.session_id,
+                self._about["notebook"],
+                self._toolbox,
+            )
             await self._store.sessions.start(self.session_id, **self._about)
             # If this system can't isolate tools, the first run raises the error.
             self._warming = asyncio.create_task(self._warm())
@@ -169,39 +178,6 @@ class FactCore:
         """Find ``NAME``, ``NAME@1`` or ``NAME@1.2.3``; pin a name without a version to the current one."""
         return await self._toolbox.resolve(reference)
 
-    async def look_up(self, reference: str) -> Tool:
-        """Find a tool as `tool` does, without pinning it."""
-        return await self._toolbox.look_up(reference)
-
-    def pinned(self, name: str) -> Tool | None:
-        """Return the version to which this session has pinned a name; None if the name is not pinned."""
-        return self._toolbox.pinned(name)
-
-    async def stored(self, reference: str) -> ToolVersion:
-        """Find a stored version, even if it can't be run any more."""
-        return await self._toolbox.stored(reference)
-
-    async def current(self, name: str) -> ToolVersion | None:
-        """Find the version that a new session uses for a name."""
-        return await self._toolbox.current(name)
-
-    async def versions(self, name: str) -> list[ToolVersion]:
-        """List the versions of a name, highest first."""
-        return await self._toolbox.versions(name)
-
-    async def version_by_id(self, tool_id: str) -> Tool | None:
-        """Find a version by its id, even if it was removed from the toolbox."""
-        version = await self._store.tools.by_id(tool_id)
-        return self._toolbox.give(version) if version is not None else None
-
-    async def list_tools(self, search: str = "", limit: int = 100) -> Rows[ToolVersion]:
-        """List current versions, newest first; with `search`, only those that match it, best match first."""
-        return await self._toolbox.listed(search, limit)
-
-    async def tool_names(self) -> list[str]:
-        """List the names in the toolbox, sorted."""
-        return await self._store.tools.names()
-
     async def roll_back(self, name: str, version: str) -> Tool:
         """Make another version the current one, in the toolbox and in this session."""
         return await self._toolbox.roll_back(name, version)
@@ -224,14 +200,55 @@ class FactCore:
         ------
         GenerationFailed, ProviderError
             No candidate was accepted. Every attempt is recorded; nothing else changes.
+        BindingRefused
+            The request has no examples, and would replace a proven version; `ToolSpec.replace` allows that.
         CellError
             The name or an example can't be read, or a permission is malformed, dangerous, or grants nothing.
         """
         emit = self._emitter(listener)
         return self._toolbox.hold(await generate(spec, self.settings, self._acceptor, emit))
 
+    async def refine(self, spec: ToolSpec, listener: Listener | None = None) -> Tool:
+        """Let a model change a tool, and store the result as the next version.
+
+        The model gets the version that this session uses: its source, its examples and its description. The
+        tool keeps its examples and permissions.
+
+        Parameters
+        ----------
+        spec : ToolSpec
+            The name of the tool, the wish as the description, and further examples. An example of a call
+            that the tool has an example of already replaces that example. Permissions and tags are added to
+            those of the tool. If there are no examples, they are read from the description.
+        listener : callable, optional
+            Called with the events of this generation, on the core's loop.
+
+        Raises
+        ------
+        UnknownName
+            There is no such tool.
+        ProviderError
+            No model is available, or the request failed.
+        GenerationFailed, BindingRefused, CellError
+            As for `generate`.
+        """
+        emit = self._emitter(listener)
+        current = await self._toolbox.stored(spec.name)
+        return self._toolbox.hold(await refine(spec, current, self.settings, self._acceptor, emit))
+
+    async def refined_spec(self, spec: ToolSpec) -> ToolSpec:
+        """Build the whole request that `refine` makes of a wish, with all examples and permissions."""
+        current = await self._toolbox.stored(spec.name)
+        return (await plan_refinement(spec, current, self.settings, self._acceptor)).spec
+
     async def edit_tool(
-        self, name: str, source: str, *, timeout_seconds: float = 30.0, listener: Listener | None = None
+        self,
+        name: str,
+        source: str,
+        *,
+        timeout_seconds: float = 30.0,
+        replace: bool = False,
+        listener: Listener | None = None,
     ) -> Tool:
         """Prove an edited source on the tool's contract, and store it as the next version.
 
@@ -239,6 +256,8 @@ class FactCore:
         ----------
         timeout_seconds : float
             Wall-clock limit of each example.
+        replace : bool
+            Replace even a proven version by one without examples.
 
         Raises
         ------
@@ -246,9 +265,12 @@ class FactCore:
             The source was not accepted. The attempt is recorded; nothing else changes.
         UnknownName
             There is no such tool.
+        BindingRefused
+            This session uses a version without examples, and the current version is proven.
         """
         current = await self._toolbox.stored(name)
-        version = await edit(current, source, timeout_seconds, self._acceptor, self._emitter(listener))
+        emit = self._emitter(listener)
+        version = await edit(current, source, timeout_seconds, self._acceptor, emit, replace=replace)
         return self._toolbox.hold(version)
 
     async def export_tool(self, reference: str) -> str:
@@ -261,25 +283,30 @@ class FactCore:
 
     async def import_tool(
         self,
-        text: str,
+        source: str | Path,
         *,
         permissions: Sequence[str] = (),
         yes_really: bool = False,
         unsigned: bool = False,
+        replace: bool = False,
         command: str = "",
         timeout_seconds: float = 30.0,
         listener: Listener | None = None,
     ) -> Tool:
-        """Prove the tool in a file's text on the contract in that file, and store it as the next version.
+        """Prove the tool in an exported file on the contract in that file, and store it as the next version.
 
         Parameters
         ----------
+        source : str or Path
+            The path of the file, or its text.
         permissions : sequence of str
             The permissions to grant: exactly those that the file asks for.
         yes_really : bool
             Grant dangerous permissions too.
         unsigned : bool
             Accept a file without a signature even if a ``SECRET_KEY`` is set.
+        replace : bool
+            Replace even a proven version by one without examples.
         command : str
             The notebook's import command, which the hint about missing permissions repeats.
         timeout_seconds : float
@@ -290,15 +317,19 @@ class FactCore:
         TransferRefused
             The text is not an exported tool, is from a newer version of fact_magics, was changed, or is not
             signed with the ``SECRET_KEY``; or the tool fails its own examples here. Nothing is stored.
+        BindingRefused
+            The file's tool has no examples, and the current version is proven.
         CellError
-            The permissions differ from those that the file asks for, or one of them can't be granted.
+            There is no such file; or the permissions differ from those that the file asks for, or one of them
+            can't be granted.
         """
         from fact_magics.core import portable
         from fact_magics.core.importing import Consent, take_in
 
+        text = await asyncio.to_thread(portable.text_of, source, self._files.protected.directory)
         version = await take_in(
             portable.read(text),
-            Consent(tuple(permissions), yes_really, unsigned, command),
+            Consent(tuple(permissions), yes_really, unsigned, replace, command),
             self.settings.secret_key,
             timeout_seconds,
             self._acceptor,
@@ -347,42 +378,7 @@ class FactCore:
         """Build the output of a run in the notebook's process. The next `flush` commits the run's row."""
         return self._runner.conclude(planned, outcome)
 
-    # History
-
-    async def get_tool_history(self, tool_id: str, limit: int = 20) -> list[ExecutionRow]:
-        """List a tool's latest runs, newest first.
-
-        Parameters
-        ----------
-        tool_id : str
-            The id of a version, or the name of a tool to list the runs of all its versions.
-        limit : int
-            The largest number of rows.
-        """
-        rows = await self.list_runs(tool_id=tool_id, limit=limit)
-        return rows or await self.list_runs(tool_name=tool_id, limit=limit)
-
-    async def list_runs(self, **chosen: Any) -> Rows[ExecutionRow]:
-        """List runs, the latest first; `store.history.runs` describes the filters."""
-        await self.flush()
-        return await self._store.history.runs(**chosen)
-
-    async def list_generations(self, **chosen: Any) -> Rows[GenerationRow]:
-        """List attempts, the latest first; `store.history.generations` describes the filters."""
-        return await self._store.history.generations(**chosen)
-
-    async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
-        """Find a run, or the attempts of a generation, by id or an unambiguous beginning of the id."""
-        await self.flush()
-        return await self._store.history.find(row_id)
-
-    async def find_session(self, session_id: str) -> SessionRow | None:
-        """Find a session by id or an unambiguous beginning of the id."""
-        return await self._store.sessions.find(session_id)
-
-    async def flush(self) -> None:
-        """Commit the waiting rows; raises `StoreError` if the database can't be written."""
-        await self._recorder.flush()
+    # Records
 
     def flush_blocking(self) -> str:
         """Commit the waiting rows from a thread without a loop; return a warning if that fails."""

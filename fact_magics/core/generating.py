@@ -1,4 +1,4 @@
-"""Generate a tool with a model, or accept a source that a person edited."""
+"""Ask a model for a tool, or accept a source that a person edited."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from fact_magics.names import tool_name
 from fact_magics.permissions import normalised
 from fact_magics.providers.choose import choose
 from fact_magics.providers.route import key_names
-from fact_magics.tool import HAND, ToolMetadata, ToolSpec, ToolVersion
+from fact_magics.tool import HAND, SHELF, ToolMetadata, ToolSpec, ToolVersion
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, write
+from fact_magics.writing.prompt import request_text
 from fact_magics.writing.proof import Prover
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fact_magics.config import Settings
     from fact_magics.core.accepting import Acceptor
     from fact_magics.events import Listener
@@ -25,6 +28,12 @@ if TYPE_CHECKING:
 
 async def generate(spec: ToolSpec, settings: Settings, acceptor: Acceptor, emit: Listener) -> ToolVersion:
     """Return the version that an equal request produced, or generate a new one; see `FactCore.generate`."""
+    spec = prepared(spec, settings, acceptor)
+    return await ask(Order(spec, emit), settings, acceptor, request_text)
+
+
+def prepared(spec: ToolSpec, settings: Settings, acceptor: Acceptor) -> ToolSpec:
+    """Mask keys in a request, read the examples in its description, and write its permissions canonically."""
     for secret in settings.secrets:  # the notebook may have set a variable since the core was opened
         acceptor.log.add_secret(secret)
     mask = acceptor.log.redactor.mask
@@ -39,18 +48,38 @@ async def generate(spec: ToolSpec, settings: Settings, acceptor: Acceptor, emit:
             hint="Write another value in its place.",
         )
     permissions = normalised(spec.permissions, acceptor.files.protected.directory)
-    spec = spec.model_copy(update={"permissions": permissions})
-    order = Order(spec, emit)
+    return spec.model_copy(update={"permissions": permissions})
+
+
+async def ask(
+    order: Order, settings: Settings, acceptor: Acceptor, request: Callable[[ToolSpec], str]
+) -> ToolVersion:
+    """Return the version that an equal request produced, or ask a model for a new one.
+
+    Parameters
+    ----------
+    request : callable
+        Writes the first message to the model. The shelf only answers `request_text`.
+    """
+    spec = order.spec
+    await acceptor.refuse_loss(order)
     if not spec.fresh and (known := await _known(spec, acceptor.store)):
         return await acceptor.reuse(order, known)
     await acceptor.refuse_ungrantable(spec)
     refuse_withheld(spec.model, settings)
     provider = await choose(settings, spec.model)
-    order.notice = provider.notice
-    order.about = {"provider": provider.name, "model": provider.model}
     try:
-        prover = Prover(acceptor.sandbox, emit, acceptor.files)
-        return await acceptor.take(order, lambda attempts: write(spec, lambda _: provider, prover, attempts))
+        if provider.name == SHELF and request is not request_text:
+            raise ProviderError(
+                f"Changing {spec.name} needs a model, and the shelf only has finished tools.",
+                hint="Set ANTHROPIC_API_KEY, or name a model with --model provider/model.",
+            )
+        order.notice = provider.notice
+        order.about = {"provider": provider.name, "model": provider.model}
+        prover = Prover(acceptor.sandbox, order.emit, acceptor.files)
+        return await acceptor.take(
+            order, lambda attempts: write(spec, lambda _: provider, prover, attempts, request)
+        )
     finally:
         await provider.aclose()
 
@@ -74,7 +103,13 @@ def _answers(found: ToolMetadata, spec: ToolSpec) -> bool:
 
 
 async def edit(
-    current: ToolVersion, source: str, timeout_seconds: float, acceptor: Acceptor, emit: Listener
+    current: ToolVersion,
+    source: str,
+    timeout_seconds: float,
+    acceptor: Acceptor,
+    emit: Listener,
+    *,
+    replace: bool = False,
 ) -> ToolVersion:
     """Prove an edited source on the contract of `current`, and store it as the next version.
 
@@ -83,9 +118,10 @@ async def edit(
     """
     if _trimmed(source) == _trimmed(current.source):
         source = current.source
-    spec = _spec_of(current, timeout_seconds)
+    spec = _spec_of(current, timeout_seconds, replace=replace)
     # A repeated request must return the version that the model wrote, not a later edit.
     order = Order(spec, emit, "edit", answers_request=False, about={"provider": HAND})
+    await acceptor.refuse_loss(order)
     if (same := await acceptor.reuse_same(order, source)) is not None:
         return same
     await acceptor.refuse_ungrantable(spec)
@@ -106,7 +142,7 @@ def _trimmed(source: str) -> str:
     return source.replace("\r\n", "\n").strip()
 
 
-def _spec_of(version: ToolVersion, timeout_seconds: float) -> ToolSpec:
+def _spec_of(version: ToolVersion, timeout_seconds: float, *, replace: bool) -> ToolSpec:
     """Build a request with the contract that the version was proven on."""
     metadata = version.metadata
     return ToolSpec(
@@ -116,6 +152,7 @@ def _spec_of(version: ToolVersion, timeout_seconds: float) -> ToolSpec:
         permissions=metadata.permissions,
         timeout_seconds=timeout_seconds,
         tags=metadata.tags,
+        replace=replace,
         yes_really=True,  # confirmed when the version was accepted
     )
 

@@ -36,6 +36,7 @@ class Consent:
     permissions: tuple[str, ...] = ()
     yes_really: bool = False
     unsigned: bool = False
+    replace: bool = False
     command: str = ""
 
 
@@ -62,9 +63,10 @@ async def take_in(
     protected = acceptor.files.protected
     _refuse_ungranted(file, consent, protected.directory)
     permissions = granted(file.permissions, protected, confirmed=consent.yes_really)
-    spec = _spec_of(file, timeout_seconds, permissions)
+    spec = _spec_of(file, timeout_seconds, permissions, replace=consent.replace)
     about = {"signed": bool(file.signature)}
     order = Order(spec, emit, "import", answers_request=False, keeps_failures=False, about=about)
+    await acceptor.refuse_loss(order)
     if (same := await acceptor.reuse_same(order, file.source)) is not None:
         return same
     await acceptor.sandbox.check(spec.permissions)
@@ -122,7 +124,9 @@ def _refuse_ungranted(file: ToolFile, consent: Consent, directory: Path) -> None
         )
 
 
-def _spec_of(file: ToolFile, timeout_seconds: float, permissions: tuple[str, ...]) -> ToolSpec:
+def _spec_of(
+    file: ToolFile, timeout_seconds: float, permissions: tuple[str, ...], *, replace: bool
+) -> ToolSpec:
     try:
         examples = read_body(file.contract, file.name).examples
     except CellError as error:
@@ -138,4 +142,5 @@ def _spec_of(file: ToolFile, timeout_seconds: float, permissions: tuple[str, ...
         permissions=permissions,
         timeout_seconds=timeout_seconds,
         tags=file.tags,
+        replace=replace,
     )

@@ -21,14 +21,17 @@ import hashlib
 import hmac
 import re
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fact_magics._version import __version__
-from fact_magics.errors import TransferRefused
-from fact_magics.text import one_line, utc_text
+from fact_magics.errors import CellError, TransferRefused
+from fact_magics.text import inert, one_line, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 MAX_BYTES = 1_000_000
 
+_WANTED = "the path of a file that %fact export wrote, or the text of such a file"
 _OPENING = "# /// fact-tool\n"
 _CLOSING = "# ///"
 # Later formats must keep this line, so that an old reader can tell a newer file from a broken one.
@@ -178,6 +182,49 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
             hint="Use shorter values in its examples.",
         )
     return text
+
+
+def text_of(source: str | PathLike[str], directory: Path) -> str:
+    """Return the text of an exported file, given the text itself or the file's path.
+
+    A text of several lines is the file's text; anything else is a path, relative to `directory`.
+
+    Raises
+    ------
+    CellError
+        There is no such file, or it can't be read.
+    TransferRefused
+        The text or the file's content is too large, or not text.
+    """
+    if not isinstance(source, str | PathLike) or not source:
+        given = "an empty text" if isinstance(source, str) else f"a value of type {type(source).__name__}"
+        raise CellError(f"An import needs {_WANTED}; it got {given}.")
+    if isinstance(source, str) and ("\n" in source or source.startswith(_OPENING.strip())):
+        return decode(source.encode("utf-8", "surrogatepass"))
+    path = Path(source)
+    with suppress(RuntimeError):  # no such user after a ~
+        path = path.expanduser()
+    content = read_file(directory / path, MAX_BYTES + 1)
+    if content is None:
+        raise CellError(f"There is no file {directory / path}.", hint=f"Give {_WANTED}.")
+    return decode(content)
+
+
+def read_file(path: Path, limit: int) -> bytes | None:
+    """Read at most `limit` bytes of a file; None if it does not exist, `CellError` if it can't be read."""
+    try:
+        if path.exists() and not path.is_file():
+            what = "a directory" if path.is_dir() else "not a file"
+            raise CellError(f"{path} is {what}.", hint="Give the path of a file.")
+        with path.open("rb") as file:
+            return file.read(limit)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise CellError(
+            f"{inert(str(path))} can't be read: {said}.", hint="Give the path of a file that you can read."
+        ) from None
 
 
 def decode(data: bytes) -> str:

@@ -45,7 +45,7 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
         title, source = ended.tool, (last.source or last.text) if last else ""
         state = "interrupted" if ended.status is Status.INTERRUPTED else "not accepted"
         facts = [state, *_provenance(ended)]
-    parts = [_heading(title, facts)]
+    parts = [_heading(title, facts), *map(_line, ended.changes)]
     verdicts = last.verdicts if last else [_held(example) for example in ended.examples if ended.reused]
     if verdicts:
         parts.append(_verdicts(verdicts))
@@ -76,6 +76,10 @@ def _heading(title: str, facts: Sequence[str | Cell], *, small: bool = False) ->
     )
 
 
+def _line(shown: str) -> Record:
+    return Record(element("p", shown, style=_PARAGRAPH), shown)
+
+
 def _source(source: str, summary: str = "Source", *, is_open: bool = False) -> Html:
     lines = len(source.splitlines())
     is_open = is_open and lines <= _OPEN_LINES
@@ -87,10 +91,7 @@ def _code(source: str) -> Html:
 
 
 def _proof(metadata: ToolMetadata) -> str:
-    if not metadata.proven:
-        return "unproven (no examples)"
-    examples = sum(line.startswith(">>> ") for line in metadata.contract.splitlines())
-    return f"proven on {plural(examples, 'example')}"
+    return metadata.proof if metadata.proven else "unproven (no examples)"
 
 
 def _allowed(permissions: Sequence[str]) -> str:

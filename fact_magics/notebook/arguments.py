@@ -179,22 +179,25 @@ ALLOW = Option(
     repeatable=True,
 )
 YES_REALLY = Option("--yes-really", "Grant even a dangerous permission, such as a home directory or a key.")
-_REPLACE = Option("--replace", "Bind the name even if the notebook uses it for something else.")
+REPLACE = Option(
+    "--replace", "Replace another value of this name, or a proven version by one without examples."
+)
+_ASK = (
+    Option("--model", "The model to ask: claude-…, PROVIDER/MODEL, or shelf.", "MODEL", label),
+    Option("--attempts", "Ask for at most this many candidates, 1 to 10 (3).", "N", whole_number(1, 10)),
+    ALLOW,
+    YES_REALLY,
+    EXAMPLE_TIMEOUT,
+    Option("--tag", "Add a word for %fact tools --search; repeatable.", "TAG", label, repeatable=True),
+    Option("--fresh", "Ask again, even if this request already has an accepted tool."),
+    REPLACE,
+)
 
 GENERATE = Command(
     "%%fact_generate",
     "Ask a model to write a tool from the description in the cell, and test it on the cell's >>> examples.",
     words=("NAME",),
-    options=(
-        Option("--model", "The model to ask: claude-…, PROVIDER/MODEL, or shelf.", "MODEL", label),
-        Option("--attempts", "Ask for at most this many candidates, 1 to 10 (3).", "N", whole_number(1, 10)),
-        ALLOW,
-        YES_REALLY,
-        EXAMPLE_TIMEOUT,
-        Option("--tag", "Add a word for %fact tools --search; repeatable.", "TAG", label, repeatable=True),
-        Option("--fresh", "Ask again, even if this request already has an accepted tool."),
-        _REPLACE,
-    ),
+    options=_ASK,
     examples=(
         "%%fact_generate slugify",
         "%%fact_generate slugify --model claude-sonnet-5-5 --attempts 5",
@@ -203,11 +206,19 @@ GENERATE = Command(
     excess=_one_name,
 )
 
+REFINE = Command(
+    "%%fact_refine",
+    "Ask a model to change a tool as the cell says. Its examples must still hold, and those in the cell too.",
+    words=("NAME",),
+    options=_ASK,
+    examples=("%%fact_refine slugify", "%%fact_refine slugify --model claude-opus-5-5"),
+)
+
 EDIT = Command(
     "%%fact_edit",
     "Test the Python source in the cell on the tool's examples, and keep it as the tool's next version.",
     words=("NAME",),
-    options=(EXAMPLE_TIMEOUT, _REPLACE),
+    options=(EXAMPLE_TIMEOUT, REPLACE),
     examples=("%%fact_edit slugify", "%fact insert slugify  adds such a cell with the current source"),
 )
 

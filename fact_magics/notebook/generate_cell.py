@@ -1,4 +1,4 @@
-"""``%%fact_generate`` and ``%%fact_edit``: read and check the cell, and prepare its work."""
+"""``%%fact_generate``, ``%%fact_refine`` and ``%%fact_edit``: read the cell, and prepare its work."""
 
 from __future__ import annotations
 
@@ -17,21 +17,40 @@ if TYPE_CHECKING:
     from fact_magics.display.live import View
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.notebook.work import Host
-    from fact_magics.tool import Status
+    from fact_magics.tool import Status, ToolSpec
 
 
 def prepare_generation(host: Host, arguments: Arguments, cell: str) -> Work:
     """Prepare the work of a ``%%fact_generate`` cell."""
+    name = _named(arguments, cell, "Describe the tool in plain words below, with >>> examples.")
+    spec = _spec(host, name, arguments, cell)
+    core = host.session.core
+    view = host.presenter.view(arguments, name, spec.examples)
+    stopped = f"Writing {name} was stopped. The attempts are recorded; nothing was bound."
+    return _work(host, name, lambda: core.generate(spec, view.put), view, stopped)
+
+
+def prepare_refinement(host: Host, arguments: Arguments, cell: str) -> Work:
+    """Prepare the work of a ``%%fact_refine`` cell."""
+    name = _named(arguments, cell, "Say below what to change, or add >>> examples.")
+    spec = _spec(host, name, arguments, cell)
+    core = host.session.core
+    whole = host.session.run(core.refined_spec(spec))
+    view = host.presenter.view(arguments, name, whole.examples)
+    stopped = f"Changing {name} was stopped. The attempts are recorded; nothing was bound."
+    return _work(host, name, lambda: core.refine(spec, view.put), view, stopped)
+
+
+def _spec(host: Host, name: str, arguments: Arguments, cell: str) -> ToolSpec:
+    """Read a cell that asks a model: its words with the variables filled in, its examples, its options."""
     from fact_magics.tool import ToolSpec
     from fact_magics.writing.examples import read_body
     from fact_magics.writing.prompt import fence
 
-    name = _named(arguments, cell, "Describe the tool in plain words below, with >>> examples.")
     body = read_body(cell, name)
     host.refuse_loss(name, replace=arguments.get("replace", False))
-    core = host.session.core
     pieces = fill_variables(body.description, host.own_names())
-    spec = ToolSpec(
+    return ToolSpec(
         name,
         "".join(piece.text for piece in pieces),
         body.examples,
@@ -42,12 +61,10 @@ def prepare_generation(host: Host, arguments: Arguments, cell: str) -> Work:
         fresh=arguments.get("fresh", False),
         permissions=tuple(arguments.get("allow", ())),
         yes_really=arguments.get("yes_really", False),
+        replace=arguments.get("replace", False),
         examples_read=True,
         fenced=fence(pieces) if len(pieces) > 1 else "",
     )
-    view = host.presenter.view(arguments, name, body.examples)
-    stopped = f"Writing {name} was stopped. The attempts are recorded; nothing was bound."
-    return _work(host, name, lambda: core.generate(spec, view.put), view, stopped)
 
 
 def prepare_edit(host: Host, arguments: Arguments, cell: str) -> Work:
@@ -55,7 +72,8 @@ def prepare_edit(host: Host, arguments: Arguments, cell: str) -> Work:
     from fact_magics.writing.examples import read_body
 
     name = _named(arguments, cell, "%fact insert NAME adds a cell with the tool's source below.")
-    host.refuse_loss(name, replace=arguments.get("replace", False))
+    replace = arguments.get("replace", False)
+    host.refuse_loss(name, replace=replace)
     core = host.session.core
     current = host.session.run(core.stored(name))
     view = host.presenter.view(arguments, name, read_body(current.metadata.contract, name).examples)
@@ -64,7 +82,7 @@ def prepare_edit(host: Host, arguments: Arguments, cell: str) -> Work:
     stopped = f"The test of {name} was stopped. The attempt is recorded; nothing was bound."
 
     def edit() -> Coroutine[Any, Any, Tool]:
-        return core.edit_tool(name, source, timeout_seconds=timeout, listener=view.put)
+        return core.edit_tool(name, source, timeout_seconds=timeout, replace=replace, listener=view.put)
 
     return _work(host, name, edit, view, stopped)
 

@@ -11,10 +11,10 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from traitlets import Dict, Enum, TraitError, Unicode, observe, validate
 
 from fact_magics.errors import Interrupted, SettingsError
-from fact_magics.notebook.arguments import EDIT, GENERATE, RUN, Arguments, line_is_silenced, read_line
+from fact_magics.notebook.arguments import EDIT, GENERATE, REFINE, RUN, Arguments, line_is_silenced, read_line
 from fact_magics.notebook.bodies import silenced_description, silenced_input
 from fact_magics.notebook.completion import Completion
-from fact_magics.notebook.generate_cell import prepare_edit, prepare_generation
+from fact_magics.notebook.generate_cell import prepare_edit, prepare_generation, prepare_refinement
 from fact_magics.notebook.interrupts import interruptible
 from fact_magics.notebook.mistyped import refusal
 from fact_magics.notebook.presenter import Inspection, Presenter
@@ -27,7 +27,11 @@ from fact_magics.tools import _use as use_session
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-_ENDINGS = {"fact_generate": silenced_description, "fact_run": silenced_input}
+_ENDINGS = {
+    "fact_generate": silenced_description,
+    "fact_refine": silenced_description,
+    "fact_run": silenced_input,
+}
 
 
 def _fact_help() -> str:
@@ -43,7 +47,7 @@ def _choice(*values: str, about: str, default: str | None = None) -> Any:
 
 @magics_class
 class FactMagics(Magics):
-    """The magics ``%%fact_generate``, ``%%fact_edit``, ``%%fact_run`` and ``%fact``, with their settings."""
+    """The cell magics ``%%fact_…`` and the line magic ``%fact``, with their settings."""
 
     model = Unicode(None, allow_none=True, help="The model for cells without --model.").tag(config=True)
     live = _choice(
@@ -134,6 +138,13 @@ class FactMagics(Magics):
         """Ask a model to write a tool, and test it on the examples in the cell; see ``--help``."""
         return self._blocking("fact_generate", line, cell)
 
+    @with_attribute("getdoc", REFINE.help_text)
+    @no_var_expand
+    @cell_magic
+    def fact_refine(self, line: str, cell: str) -> object:
+        """Ask a model to change a tool, and test it on its examples and those in the cell; see ``--help``."""
+        return self._blocking("fact_refine", line, cell)
+
     @with_attribute("getdoc", EDIT.help_text)
     @no_var_expand
     @cell_magic
@@ -208,6 +219,7 @@ class FactMagics(Magics):
     def _prepare(self, name: str, line: str, body: str) -> Work | Here | object:
         command, prepare = {
             "fact_generate": (GENERATE, prepare_generation),
+            "fact_refine": (REFINE, prepare_refinement),
             "fact_edit": (EDIT, prepare_edit),
             "fact_run": (RUN, prepare_run),
         }[name]
@@ -216,7 +228,7 @@ class FactMagics(Magics):
             print(command.help_text())  # noqa: T201 - help is text
             return None
         self.session.wait_for_imports()
-        if name == "fact_generate":
+        if name in ("fact_generate", "fact_refine"):
             self.session.hurry_imports()
         if name in _ENDINGS:
             body, ended = _ENDINGS[name](body)

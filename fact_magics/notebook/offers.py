@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from IPython.core.completer import SimpleCompletion
 
-from fact_magics.notebook.arguments import EDIT, GENERATE, RUN, pairs, split_at_cursor
+from fact_magics.notebook.arguments import EDIT, GENERATE, REFINE, RUN, pairs, split_at_cursor
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # The kinds for which front ends have an icon.
 _Kind = Literal["function", "keyword", "param", "value", "path", "instance"]
 
-_CELLS = {"generate": GENERATE, "edit": EDIT, "run": RUN}
+_CELLS = {"generate": GENERATE, "refine": REFINE, "edit": EDIT, "run": RUN}
 # Names that take longer to find are not offered, so that Tab never feels slow.
 _PATIENCE_SECONDS = 0.2
 _PATHS_LISTED = 200
@@ -56,7 +56,7 @@ def offers_at(lines: Sequence[str], number: int, before: str, known: Known) -> S
     if head == number:
         is_after_name = cell.end() <= len(before)
         return _in_line(command, before[cell.end() :], after, known) if is_after_name else None
-    if command is GENERATE:
+    if command in (GENERATE, REFINE):
         return _in_description(before, after, known)
     if command is not RUN:
         return None
@@ -215,6 +215,8 @@ _Source: TypeAlias = "tuple[_Kind, Callable[[_Place], Iterable[str]]]"
 _SOURCES: dict[str, _Source] = {
     "NAME": ("function", _tools),
     "VERSION": ("instance", lambda place: _versions(place, place.names[0])),
+    "V": ("instance", lambda place: _versions(place, place.names[0])),
+    "W": ("instance", lambda place: _versions(place, place.names[0])),
     "ID": ("value", lambda place: place.known.stored(lambda glance, path: glance.runs(path))),
     "TAG": ("value", lambda place: place.known.stored(lambda glance, path: glance.tags(path))),
     "MODEL": ("value", lambda place: place.known.models()),

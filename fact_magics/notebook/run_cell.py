@@ -29,9 +29,8 @@ def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | ob
     core = host.session.opened or host.session.core
     tool = core.pinned(reference) or host.session.run(core.tool(reference))
     parameters = read_run_body(body, host.shell.user_ns)
-    is_blank = all(value is ... for value in parameters.values()) if parameters else not body.strip()
-    if is_blank and tool.loaded.signature.parameters:
-        _offer(host, inert(tool.loaded.signature.skeleton()))
+    if _is_blank(body, parameters) and tool.loaded.signature.parameters:
+        print(inert(tool.loaded.signature.skeleton()))  # noqa: T201 - lines to copy
         return None
     if arguments.get("in_kernel"):
         return _prepare_here(host, tool, parameters, arguments)
@@ -61,14 +60,11 @@ def _print(view: View, name: str, output: ToolOutput) -> None:
     view.pump()
 
 
-def _offer(host: Host, skeleton: str) -> None:
-    """Print the lines to fill in. If the cell is only its first line, also insert them into the cell."""
-    print(skeleton)  # noqa: T201 - lines to copy
-    cells = host.shell.history_manager.input_hist_raw
-    cell = str(cells[-1]).rstrip()
-    # A cell that calls the magic in a loop or a macro must keep its text.
-    if cell.rpartition("\n")[2].lstrip().startswith("%%fact_run"):
-        host.shell.set_next_input(f"{cell}\n{skeleton}", replace=True)
+def _is_blank(body: str, parameters: dict[str, Any]) -> bool:
+    """Tell whether the body gives no input yet: it is empty, has only comments, or all values are ``...``."""
+    if not parameters:
+        return not body.lstrip().startswith("{")  # {} means that every parameter has its default
+    return all(value is ... for value in parameters.values())
 
 
 def _prepare_here(

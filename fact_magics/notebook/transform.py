@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function")
 
-CELL_MAGICS = ("fact_generate", "fact_edit", "fact_run")
+CELL_MAGICS = ("fact_generate", "fact_refine", "fact_edit", "fact_run")
 
 _PREFIX = "%%fact_"
 _MAGICS = "get_ipython().magics_manager.registry['FactMagics']"
@@ -129,7 +129,7 @@ class CellEntry:
 def _shield(lines: list[str], first: int) -> list[str]:
     """Protect the prompts in a string that the cell passes to ``run_cell_magic``."""
     pasted = lines[first].lstrip().startswith(">>>")
-    if pasted or not any("fact_generate" in line for line in lines):
+    if pasted or not any("fact_generate" in line or "fact_refine" in line for line in lines):
         return lines
     return [f"{_SHIELD}{line}" if line.lstrip().startswith((">>>", "...")) else line for line in lines]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fact_magics.complexity import complexity
 from fact_magics.errors import StoreError, UnknownName
@@ -28,13 +29,17 @@ from fact_magics.tool import ToolMetadata, ToolVersion
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fact_magics.store.database import Database
     from fact_magics.store.rows import Candidate, GenerationRow
 
 _PARTIAL = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?", re.ASCII)
 _HIGHEST_NUMBER = 999_999_999
+# Receives the version that stops being current, and the path of the notebook that made it (empty if it is not
+# known). It is called within the transaction: if it raises an error, nothing is stored.
+Replacing: TypeAlias = "Callable[[ToolVersion, str], None]"
+
 _CURRENT = "FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id AND tools.name = toolbox.name"
 
 
@@ -53,6 +58,7 @@ class Tools:
         *,
         session_id: str | None = None,
         generations: Sequence[GenerationRow] = (),
+        replacing: Replacing | None = None,
     ) -> ToolVersion:
         """Store a candidate as the next version of its name, make it current and pin the session to it.
 
@@ -65,9 +71,12 @@ class Tools:
         generations : sequence of GenerationRow
             The attempts that led to the candidate, stored in the same transaction. The accepted attempt may
             have ``tool_id=candidate.id``.
+        replacing : Replacing, optional
+            Called before anything is stored.
         """
 
         def work(connection: sqlite3.Connection) -> ToolVersion:
+            _announce(connection, candidate.name, replacing)
             number = _next_number(connection, candidate)
             version = candidate.numbered("{}.{}.{}".format(*number))
             values = values_of(version.metadata) | dict(zip(("major", "minor", "patch"), number, strict=True))
@@ -140,15 +149,42 @@ class Tools:
         """
         return await self._all(query, expression, spare(limit), limit=limit)
 
-    async def set_current(self, name: str, tool_id: str, *, session_id: str | None = None) -> None:
+    async def notebooks(self, name: str) -> dict[str, str]:
+        """Map the ids of a name's versions to the paths of the notebooks that made them, where known."""
+        query = """
+            SELECT tools.id, sessions.notebook FROM tools
+            CROSS JOIN sessions ON sessions.id = tools.session_id
+            WHERE tools.name = ? AND tools.removed_at IS NULL
+        """
+        found = await self._database.read(lambda connection: execute(connection, query, name).fetchall())
+        return {tool_id: path for tool_id, path in found if type(path) is str and path}
+
+    async def set_current(
+        self,
+        name: str,
+        tool_id: str,
+        *,
+        session_id: str | None = None,
+        replacing: Replacing | None = None,
+    ) -> None:
         """Make a version the current version of its name; if a session is given, pin it to the version.
+
+        Parameters
+        ----------
+        replacing : Replacing, optional
+            Called before anything is changed.
 
         Raises
         ------
         UnknownName
             The name has no such version, or the version was removed.
         """
-        await self._database.write(lambda connection: _set_current(connection, name, tool_id, session_id))
+
+        def work(connection: sqlite3.Connection) -> None:
+            _announce(connection, name, replacing)
+            _set_current(connection, name, tool_id, session_id)
+
+        await self._database.write(work)
 
     async def remove(self, name: str) -> int:
         """Remove a name and return the number of its versions, which stay in the database for the history."""
@@ -199,6 +235,20 @@ def names(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
     query = "SELECT name FROM toolbox WHERE name >= ? AND name < ? ORDER BY name LIMIT ?"
     found = execute(connection, query, prefix, f"{prefix}\U0010ffff", limit)
     return [name for (name,) in found if type(name) is str]
+
+
+def _announce(connection: sqlite3.Connection, name: str, replacing: Replacing | None) -> None:
+    """Tell `replacing` which version is current, and which notebook made it."""
+    if replacing is None:
+        return
+    query = f"""
+        SELECT tools.*, sessions.notebook AS notebook {_CURRENT}
+        LEFT JOIN sessions ON sessions.id = tools.session_id WHERE toolbox.name = ?
+    """
+    for record in records(connection, query, name):
+        path = record["notebook"]
+        with suppress(UnreadableRow):
+            replacing(_version(record), path if type(path) is str else "")
 
 
 def _set_current(connection: sqlite3.Connection, name: str, tool_id: str, session_id: str | None) -> None:

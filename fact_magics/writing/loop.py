@@ -51,7 +51,11 @@ class Author(NamedTuple):
 
 
 async def write(
-    spec: ToolSpec, provider_of: Callable[[int], Provider], prover: Prover, attempts: list[Attempt]
+    spec: ToolSpec,
+    provider_of: Callable[[int], Provider],
+    prover: Prover,
+    attempts: list[Attempt],
+    request: Callable[[ToolSpec], str] = request_text,
 ) -> Accepted:
     """Ask for candidates until one is accepted.
 
@@ -61,6 +65,8 @@ async def write(
         Returns the provider for an attempt; called with the attempt's number, counted from 1.
     attempts : list of Attempt
         Each attempt is added when it begins, so that the caller can record it even after an error.
+    request : callable
+        Writes the first message.
 
     Raises
     ------
@@ -69,7 +75,7 @@ async def write(
     ProviderError
         The request to the model failed.
     """
-    messages = [Message("user", without_surrogates(request_text(spec)))]
+    messages = [Message("user", without_surrogates(request(spec)))]
     asked: Provider | None = None
     for number in range(1, spec.attempts + 1):
         provider = provider_of(number)

@@ -117,19 +117,28 @@ def _fenced(text: str, name: str, mark: str) -> str:
 
 def request_text(spec: ToolSpec) -> str:
     """Write the request, as the first message of a conversation."""
-    parts = [f"Write the tool `{spec.name}`.", "", spec.asked.strip()]
-    if spec.contract:
-        parts += ["", "Every one of these examples must hold:", "", spec.contract]
+    parts = [f"Write the tool `{spec.name}`.", "", spec.asked.strip(), *contract_lines(spec)]
     if line := signature_line(spec.name, spec.examples):
         parts += [
             "",
             f"They fit this signature: `{line}` {_MAY_CHANGE}",
         ]
+    return "\n".join([*parts, *grant_lines(spec)])
+
+
+def contract_lines(spec: ToolSpec) -> list[str]:
+    """Write the lines of a request that list its examples, if it has any."""
+    return ["", "Every one of these examples must hold:", "", spec.contract] if spec.contract else []
+
+
+def grant_lines(spec: ToolSpec) -> list[str]:
+    """Write the lines of a request about its permissions, if it has any."""
+    lines = []
     if spec.permissions:
-        parts += ["", f"The tool is granted, and nothing else: {', '.join(spec.permissions)}."]
+        lines += ["", f"The tool is granted, and nothing else: {', '.join(spec.permissions)}."]
     if any(permission.startswith("net:") for permission in spec.permissions) and has_connector():
-        parts += ["", _NETWORK]
-    return "\n".join(parts)
+        lines += ["", _NETWORK]
+    return lines
 
 
 def repair_text(name: str, failures: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,6 @@ from fact_magics.tool import ToolMetadata, ToolVersion
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
@@ -173,7 +173,7 @@ async def test_what_does_not_do_here_what_it_promises_changes_nothing(core, sour
     await core.import_tool(file())
     before = await kept(core)
     with pytest.raises(TransferRefused, match=told):
-        await core.import_tool(file(source, contract=contract), timeout_seconds=0.5)
+        await core.import_tool(file(source, contract=contract), timeout_seconds=0.5, replace=True)
     assert await kept(core) == before
     assert (await core.tool("twice")).version == "1.0.0"
 
@@ -326,3 +326,39 @@ async def test_of_two_imports_at_once_each_gets_a_number_of_its_own(open_core):
     other = file(SOURCE.replace("2 * n", "n + n"))
     tools = await asyncio.gather(one.import_tool(file()), two.import_tool(other))
     assert sorted(tool.version for tool in tools) == ["1.0.0", "1.0.1"]
+
+
+class TestPathOrText:
+    @pytest.mark.parametrize("way", [str, Path, lambda path: path.name, lambda path: f"./{path.name}"])
+    async def test_a_path_is_read_relative_to_the_working_directory(self, core, tmp_path, way):
+        path = tmp_path / "twice.fact.py"
+        path.write_bytes(b"\xef\xbb\xbf" + file().replace("\n", "\r\n").encode())  # as some editors write it
+        assert (await core.import_tool(way(path))).source == SOURCE
+
+    async def test_a_text_may_have_other_line_ends(self, core):
+        assert (await core.import_tool(file().replace("\n", "\r\n"))).source == SOURCE
+
+    @pytest.mark.parametrize(
+        ("given", "kind", "told"),
+        [
+            ("missing.fact.py", CellError, "There is no file {folder}/missing.fact.py. Give the path of a file that"),
+            ("twice", CellError, "There is no file {folder}/twice. Give the path of a file that %fact export wrote, or"),
+            (".", CellError, "{folder} is a directory. Give the path of a file."),
+            ("~nobody-at-all/x.py", CellError, "There is no file {folder}/~nobody-at-all/x.py."),
+            ("a\0b", CellError, "can't be read: embedded null byte."),
+            ("x" * 5_000, CellError, "can't be read: File name too long."),
+            ("", CellError, "An import needs the path of a file that %fact export wrote, or the text of such a file;"),
+            (b"bytes", CellError, "; it got a value of type bytes."),
+            (None, CellError, "; it got a value of type NoneType."),
+            (SOURCE, TransferRefused, "The file can't be imported: it does not begin with '# /// fact-tool'."),
+            ("\ud800\n", TransferRefused, "The file can't be imported: it is not UTF-8."),
+            ("x\n" * 600_000, TransferRefused, "The file can't be imported: it is larger than 1,000,000 bytes."),
+        ],
+        ids=["missing", "name", "directory", "user", "null", "long", "empty", "bytes", "none", "source", "odd", "large"],
+    )  # fmt: skip
+    async def test_anything_else_is_one_line_that_says_what_it_takes(self, core, tmp_path, given, kind, told):
+        with pytest.raises(kind) as caught:
+            await core.import_tool(given)
+        assert told.format(folder=tmp_path) in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 1
+        assert await core.tool_names() == []

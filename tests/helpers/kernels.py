@@ -45,6 +45,7 @@ class Cell:
     error_name: str = ""
     traceback: str = ""
     execution_count: int | None = None
+    payload: list[dict[str, Any]] = field(default_factory=list)  # what the front end is asked to do
 
     @property
     def stdout(self) -> str:
@@ -138,7 +139,7 @@ class Kernel:
         while True:
             reply = self.client.get_shell_msg(timeout=max(0.1, end - time.monotonic()))
             if reply["parent_header"].get("msg_id") == request:
-                cell.status = reply["content"]["status"]
+                _answer(cell, reply)
                 return cell
 
     def run(
@@ -170,7 +171,7 @@ class Kernel:
             reply = self.client.get_shell_msg(timeout=max(0.1, end - time.monotonic()))
             parent = reply["parent_header"].get("msg_id")
             if parent in cells:
-                cells[parent].status = reply["content"]["status"]
+                _answer(cells[parent], reply)
                 answered += 1
         return [cells[request] for request in requests]
 
@@ -206,6 +207,11 @@ class Kernel:
         with suppress(Exception):
             self.manager.shutdown_kernel(now=False)
         return time.monotonic() - started
+
+
+def _answer(cell: Cell, reply: dict[str, Any]) -> None:
+    cell.status = reply["content"]["status"]
+    cell.payload = reply["content"].get("payload", [])
 
 
 def _take(cell: Cell, message: dict[str, Any]) -> None:

@@ -122,22 +122,16 @@ def test_a_tool_explains_itself_as_a_function_does(desk):
 # An empty body
 
 
-def test_an_empty_body_fills_its_own_cell_with_the_lines_to_write(desk):
-    [put] = payload(desk, "# so\n%%fact_run greet --fresh")
-    assert (put["source"], put["replace"]) == ("set_next_input", True)
-    lines = put["text"].splitlines()
-    assert lines[:2] == ["# so", "%%fact_run greet --fresh"]
-    assert lines[2] == "name = ...  # str, required: Who."
-    filled = put["text"].replace("...", "'you'", 1)
-    cell = desk.run(filled)
-    assert cell.status == "ok", cell.traceback
-    assert "Hello, you!" in cell.plain
-
-
-def test_where_the_line_stands_in_other_code_it_stays_as_it_is(desk):
-    code = "get_ipython().run_cell_magic('fact_run', 'greet', ' ')"
+@pytest.mark.parametrize("body", ["", "\n\n", "\n# later", "\nname = ..."])
+def test_an_empty_body_shows_the_lines_to_write_and_leaves_the_cell_as_it_is(desk, body):
+    code = f"# so\n%%fact_run greet --fresh{body}"
     assert payload(desk, code) == []
-    assert "name = ..." in desk.run(code).stdout
+    cell = desk.run(code)
+    assert cell.status == "ok", cell.traceback
+    lines = cell.stdout.splitlines()
+    assert lines[0] == "name = ...  # str, required: Who."
+    filled = cell.stdout.replace("...", "'you'", 1)
+    assert "Hello, you!" in desk.run(f"%%fact_run greet\n{filled}").plain
 
 
 def test_a_tool_that_takes_nothing_just_runs(desk):
@@ -146,10 +140,10 @@ def test_a_tool_that_takes_nothing_just_runs(desk):
 
 
 def test_defaults_are_shown_before_they_are_used_and_braces_use_them_all(desk):
-    [put] = payload(desk, "%%fact_run ready")
-    assert "wait = 0.0" in put["text"]
-    assert "names = ['a', 'b']" in put["text"]
-    assert desk.run(put["text"]).plain.startswith("2")
+    lines = desk.run("%%fact_run ready").stdout
+    assert "wait = 0.0" in lines
+    assert "names = ['a', 'b']" in lines
+    assert desk.run(f"%%fact_run ready\n{lines}").plain.startswith("2")
     assert desk.run("%%fact_run ready\n{}").plain.startswith("2")
 
 

@@ -73,9 +73,8 @@ class TestExport:
                 "as the file says",
             ):
                 assert part in text
-        assert desk.value("'travels' in globals()") is False
-        assert "from fact_magics.tools import travels" in cell.plain
-        assert desk.run("from fact_magics.tools import travels\ntravels(21)").plain == "42"
+        assert "travels is 2.0.0 in this notebook" in cell.plain
+        assert desk.value("[type(travels).__name__, travels.version, travels(21)]") == ["Tool", "2.0.0", 42]
         assert "imported" in desk.run("%fact show travels").plain
         assert "imported" in desk.run("%fact tools").plain
         assert "imported: " in desk.run("%fact history --tool travels").plain
@@ -156,6 +155,28 @@ class TestImport:
         cell = desk.run(f"%fact import {path}")
         assert cell.error_name == "CellError"
         assert len(cell.error.splitlines()) == 1
+
+    def test_what_the_name_holds_is_not_lost(self, desk, folder):
+        (folder / "held.fact.py").write_text(exported("held", source("held")))
+        desk.run("held = 'mine'")
+        cell = desk.run("%fact import held.fact.py")
+        assert cell.error_name == "BindingRefused"
+        assert "--replace" in cell.error
+        assert desk.value("held") == "mine"
+        assert desk.query("SELECT count(*) FROM tools WHERE name = 'held'") == [(0,)]
+        assert desk.run("%fact import held.fact.py --replace").status == "ok"
+        assert desk.value("held(4)") == 8
+
+    def test_a_proven_tool_is_replaced_with_a_notice_and_by_an_unproven_one_only_if_asked(self, desk, folder):
+        write(desk, "safe")
+        (folder / "safe.fact.py").write_text(exported("safe", source("safe", "n + n")))
+        cell = desk.run("%fact import safe.fact.py")
+        assert cell.error_name == "BindingRefused"
+        assert cell.error.startswith("safe@1.0.0 is proven on 1 example; a version without examples does not")
+        assert desk.value("safe.version") == "1.0.0"
+        cell = desk.run("%fact import safe.fact.py --replace")
+        assert "replaces 1.0.0, proven on 1 example; undo: %fact rollback safe 1.0.0" in cell.plain
+        assert desk.value("[safe.version, safe.metadata.proven]") == ["1.1.0", False]
 
     def test_one_that_fails_its_own_contract_is_shown_and_changes_nothing(self, desk, folder):
         text = exported("liar", source("liar", "3 * n"), contract=">>> liar(2)\n4\n\n>>> liar(0)\n0")

@@ -15,6 +15,7 @@ from fact_magics.notebook.arguments import (
     ALLOW,
     EXAMPLE_TIMEOUT,
     MEMORY,
+    REPLACE,
     TIMEOUT,
     YES_REALLY,
     Command,
@@ -22,7 +23,7 @@ from fact_magics.notebook.arguments import (
     read_line,
     whole_number,
 )
-from fact_magics.notebook.commands import files, history, models, state, tools
+from fact_magics.notebook.commands import files, history, models, state, tools, versions
 from fact_magics.notebook.commands.desk import Desk
 from fact_magics.notebook.commands.instead import instead_of
 from fact_magics.text import quoted
@@ -119,6 +120,20 @@ _TABLE = (
         work=tools.insert,
     ),
     Subcommand(
+        "%fact versions",
+        "List the versions of a tool: proof, time, author and notebook of each.",
+        words=("NAME",),
+        examples=("%fact versions slugify",),
+        work=versions.list_versions,
+    ),
+    Subcommand(
+        "%fact diff",
+        "Show what changed from version V to W; without them, from the previous version to the current one.",
+        words=("NAME", "V?", "W?"),
+        examples=("%fact diff slugify", "%fact diff slugify 1.0.0", "%fact diff slugify 1.0.0 2.0.0"),
+        work=versions.show_difference,
+    ),
+    Subcommand(
         "%fact rollback",
         "Make another version the current one, in this notebook and in notebooks opened later.",
         words=("NAME", "VERSION?"),
@@ -148,13 +163,14 @@ _TABLE = (
     ),
     Subcommand(
         "%fact import",
-        "Read a tool from a file, test it here on its examples, and store it.",
+        "Read a tool from a file, test it here on its examples, store it, and bind its name.",
         words=("FILE",),
         options=(
             ALLOW,
             YES_REALLY,
             Option("--unsigned", "Accept a file without a signature even if SECRET_KEY is set."),
             EXAMPLE_TIMEOUT,
+            REPLACE,
         ),
         examples=(
             "%fact import slugify.fact.py",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from fact_magics.bridge import STOPPED
+from fact_magics.core.portable import read_file
 from fact_magics.display.html import Html, Record, element, folded, preformatted
 from fact_magics.display.result import SCROLLED, scrolled
 from fact_magics.display.table import facts_table
@@ -76,22 +77,6 @@ class Desk:
 
 
 Work: TypeAlias = Callable[[Arguments, Desk], Answer]
-
-
-def read_file(path: Path, limit: int) -> bytes | None:
-    """Read at most `limit` bytes of a file; None if it does not exist, `CellError` if it can't be read."""
-    try:
-        if path.exists() and not path.is_file():
-            raise CellError(f"{path} is not a file.", hint="Give the path of a file.")
-        with path.open("rb") as file:
-            return file.read(limit)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        said = error.strerror if isinstance(error, OSError) else error
-        raise CellError(
-            f"{inert(str(path))} can't be read: {said}.", hint="Give the path of a file that you can read."
-        ) from None
 
 
 def write_file(path: Path, text: str, *, replace: bool, is_own: Callable[[bytes], bool], own: str) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from fact_magics.core import portable
 from fact_magics.core.importing import author_of
-from fact_magics.errors import CellError, FactError, TransferRefused
+from fact_magics.errors import FactError, TransferRefused
 from fact_magics.events import GenerationEnded
-from fact_magics.notebook.commands.desk import Answer, Desk, page, read_file, write_file
+from fact_magics.names import tool_name
+from fact_magics.notebook.commands.desk import Answer, Desk, page, write_file
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import one_line, plural, shorten
 from fact_magics.tool import IMPORTED
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from fact_magics.core.portable import ToolFile
     from fact_magics.events import Event
     from fact_magics.notebook.arguments import Arguments
-    from fact_magics.tool import ToolVersion
 
     Facts = list[tuple[str, str]]
 
@@ -65,29 +65,26 @@ def _is_export_of(name: str, content: bytes) -> bool:
 
 
 def import_(arguments: Arguments, desk: Desk) -> Answer:
-    """Show the tool in a file, test it here, and store it."""
+    """Show the tool in a file, test it here, store it, and bind its name."""
     path = desk.path(arguments.words["FILE"])
-    content = read_file(path, portable.MAX_BYTES + 1)
-    if content is None:
-        raise CellError(f"There is no file {path}.", hint="Give the path of a file that %fact export wrote.")
-    text = portable.decode(content)
+    text = portable.text_of(path, path.parent)
     file = portable.read(text)
+    replace = bool(arguments.get("replace"))
     about = f"{file.name} {file.version} from {path.name}"
     events: list[Event] = []
 
-    async def take_in(core: FactCore) -> tuple[ToolVersion | None, Tool]:
-        before = await core.current(file.name)
+    async def take_in(core: FactCore) -> Tool:
         timeout = arguments.get("timeout", 30.0)
-        tool = await core.import_tool(
+        return await core.import_tool(
             text,
             permissions=arguments.get("allow", ()),
             yes_really=bool(arguments.get("yes_really")),
             unsigned=bool(arguments.get("unsigned")),
+            replace=replace,
             command=_command(arguments),
             timeout_seconds=timeout,
             listener=events.append,
         )
-        return before, tool
 
     claims = _claims(file, desk.session.core.settings)
     lines = plural(len(file.source.splitlines()), "line")
@@ -96,13 +93,15 @@ def import_(arguments: Arguments, desk: Desk) -> Answer:
         (f"Source, {lines}", shorten(file.source, _SHOWN)),
     ]
     try:
-        before, tool = desk.ask(take_in, stopped=f"The import of {file.name} was stopped.")
+        desk.notebook.refuse_loss(tool_name(file.name), replace=replace)
+        tool = desk.ask(take_in, stopped=f"The import of {file.name} was stopped.")
     except FactError:
         desk.notebook.show(page(about, claims, code=texts))
         raise
+    desk.notebook.bind(tool.name, tool)
     ended = next(event for event in reversed(events) if isinstance(event, GenerationEnded))
     data = {**tool.metadata.model_dump(mode="json"), "reused": ended.reused, "signed": bool(file.signature)}
-    return Answer(page(about, [*claims, *_outcome(tool, ended, before)], code=texts), data)
+    return Answer(page(about, [*claims, *_outcome(tool, ended)], code=texts), data)
 
 
 def _command(arguments: Arguments) -> str:
@@ -111,10 +110,11 @@ def _command(arguments: Arguments) -> str:
     words += [f"--allow {shlex.quote(permission)}" for permission in arguments.get("allow", ())]
     words += ["--yes-really"] * bool(arguments.get("yes_really"))
     words += ["--unsigned"] * bool(arguments.get("unsigned"))
+    words += ["--replace"] * bool(arguments.get("replace"))
     return " ".join(words)
 
 
-def _outcome(tool: Tool, ended: GenerationEnded, before: ToolVersion | None) -> Facts:
+def _outcome(tool: Tool, ended: GenerationEnded) -> Facts:
     name = tool.name
     if ended.reused:
         done = f"{ended.notice}; that version is the current one"
@@ -123,11 +123,8 @@ def _outcome(tool: Tool, ended: GenerationEnded, before: ToolVersion | None) -> 
         done = f"as {name} {tool.version}, proven here on {examples}"
     else:
         done = f"as {name} {tool.version}, unproven: it has no examples"
-    facts = [("Imported", done), ("Use it", f"from fact_magics.tools import {name}")]
-    if before is not None and before.metadata.id != tool.id:
-        was = before.metadata.version
-        facts.append(("Before", f"{was} was the current version; %fact rollback {name} {was} restores it"))
-    return facts
+    bound = f"{name} is {tool.version} in this notebook"
+    return [("Imported", done), ("Bound", bound), *(("Note", line) for line in ended.changes)]
 
 
 def _claims(file: ToolFile, settings: Settings) -> Facts:

@@ -35,6 +35,12 @@ class Paper:
     def put_cell(self, text: str) -> None:
         self.cells.append(text)
 
+    def refuse_loss(self, name: str, *, replace: bool) -> None:
+        del name, replace
+
+    def bind(self, name: str, value: object) -> None:
+        del name, value
+
     def rebind(self, tool: Tool) -> bool:
         del tool
         return False

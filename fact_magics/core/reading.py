@@ -1,0 +1,95 @@
+"""The methods of `FactCore` that look at the stored tools and at the history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fact_magics.core.handle import Tool
+    from fact_magics.core.recording import Recorder
+    from fact_magics.core.toolbox import Toolbox
+    from fact_magics.store import ExecutionRow, GenerationRow, Rows, SessionRow, Store
+    from fact_magics.tool import ToolVersion
+
+
+class Reading:
+    """Finds and lists tools, versions, runs and generations.
+
+    A name or version that does not exist raises `UnknownName`.
+    """
+
+    _store: Store
+    _toolbox: Toolbox
+    _recorder: Recorder
+
+    async def look_up(self, reference: str) -> Tool:
+        """Find a tool as `tool` does, without pinning it."""
+        return await self._toolbox.look_up(reference)
+
+    def pinned(self, name: str) -> Tool | None:
+        """Return the version to which this session has pinned a name; None if the name is not pinned."""
+        return self._toolbox.pinned(name)
+
+    async def stored(self, reference: str) -> ToolVersion:
+        """Find a stored version, even if it can't be run any more."""
+        return await self._toolbox.stored(reference)
+
+    async def current(self, name: str) -> ToolVersion | None:
+        """Find the version that a new session uses for a name."""
+        return await self._toolbox.current(name)
+
+    async def versions(self, name: str) -> list[ToolVersion]:
+        """List the versions of a name, highest first."""
+        return await self._toolbox.versions(name)
+
+    async def version_by_id(self, tool_id: str) -> Tool | None:
+        """Find a version by its id, even if it was removed from the toolbox."""
+        version = await self._store.tools.by_id(tool_id)
+        return self._toolbox.give(version) if version is not None else None
+
+    async def notebooks(self, name: str) -> dict[str, str]:
+        """Map the ids of a name's versions to the paths of the notebooks that made them, where known."""
+        return await self._store.tools.notebooks(name)
+
+    async def list_tools(self, search: str = "", limit: int = 100) -> Rows[ToolVersion]:
+        """List current versions, newest first; with `search`, only those that match it, best match first."""
+        return await self._toolbox.listed(search, limit)
+
+    async def tool_names(self) -> list[str]:
+        """List the names in the toolbox, sorted."""
+        return await self._store.tools.names()
+
+    async def get_tool_history(self, tool_id: str, limit: int = 20) -> list[ExecutionRow]:
+        """List a tool's latest runs, newest first.
+
+        Parameters
+        ----------
+        tool_id : str
+            The id of a version, or the name of a tool to list the runs of all its versions.
+        limit : int
+            The largest number of rows.
+        """
+        rows = await self.list_runs(tool_id=tool_id, limit=limit)
+        return rows or await self.list_runs(tool_name=tool_id, limit=limit)
+
+    async def list_runs(self, **chosen: Any) -> Rows[ExecutionRow]:
+        """List runs, the latest first; `store.history.runs` describes the filters."""
+        await self.flush()
+        return await self._store.history.runs(**chosen)
+
+    async def list_generations(self, **chosen: Any) -> Rows[GenerationRow]:
+        """List attempts, the latest first; `store.history.generations` describes the filters."""
+        return await self._store.history.generations(**chosen)
+
+    async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
+        """Find a run, or the attempts of a generation, by id or an unambiguous beginning of the id."""
+        await self.flush()
+        return await self._store.history.find(row_id)
+
+    async def find_session(self, session_id: str) -> SessionRow | None:
+        """Find a session by id or an unambiguous beginning of the id."""
+        return await self._store.sessions.find(session_id)
+
+    async def flush(self) -> None:
+        """Commit the waiting rows; raises `StoreError` if the database can't be written."""
+        await self._recorder.flush()
