@@ -50,8 +50,8 @@ class FactMagics(Magics):
         allow_none=True,
         min=0.001,
         max=86_400.0,
-        help="How many seconds a model's server may send nothing before the request is given up, such as while "
-        "it loads the model. By default: 120.",
+        help="How many seconds a model's server may send nothing before the request is given up, such as "
+        "while it loads the model. By default: 120.",
     ).tag(config=True)
     live = _choice(
         "auto", "off", default="auto", about="auto: show work as it happens. off: only its record."

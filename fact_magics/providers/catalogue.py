@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ANY = "…"
 """Stands for any model of the provider in a name such as ``openai/…``."""
 
-# "ready": a local server has the model, or none is needed. "not checked": what the settings must hold is there.
+# "ready": a local server has the model, or none is needed. "not checked": no setting is missing.
 State: TypeAlias = Literal["ready", "not checked", "needs key", "needs trust", "needs LiteLLM", "not known"]
 # How a model is checked: by asking it, by the provider's list, by a local Ollama's list, or not at all.
 How: TypeAlias = Literal["answer", "list", "local list", ""]

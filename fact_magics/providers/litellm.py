@@ -9,8 +9,8 @@ import os
 import re
 import sys
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.config.settings import secrets_of_providers
@@ -77,15 +77,17 @@ class LiteLLMProvider(RemoteProvider):
     """
 
     name = "litellm"
-    _dispensable = {
-        "stream_options": re.compile(r"stream[_ ]options|include_usage"),
-        "system": re.compile(
-            r"system[\w '\"`]{0,20}(?:role|message|prompt|instruction)|roles?\b[^.]{0,30}\bsystem\b"
-            r"|only (?:the )?user(?:,| and) (?:model|assistant) roles|roles must alternate"
-            r"|developer instruction",
-            re.IGNORECASE,
-        ),
-    }
+    _dispensable = MappingProxyType(
+        {
+            "stream_options": re.compile(r"stream[_ ]options|include_usage"),
+            "system": re.compile(
+                r"system[\w '\"`]{0,20}(?:role|message|prompt|instruction)|roles?\b[^.]{0,30}\bsystem\b"
+                r"|only (?:the )?user(?:,| and) (?:model|assistant) roles|roles must alternate"
+                r"|developer instruction",
+                re.IGNORECASE,
+            ),
+        }
+    )
 
     def __init__(
         self,
@@ -169,7 +171,7 @@ class LiteLLMProvider(RemoteProvider):
             asked = (client.get(url, headers={"authorization": f"Bearer {key}"}) for key in keys)
             return await asyncio.gather(*asked)
 
-    async def _find_names(self) -> None:
+    async def _names(self) -> Iterable[str]:
         provider, service = self.model.partition("/")[0], self._service
         names: Iterable[str] = ()
         with suppress(Exception):  # without the names, the error is still clear
@@ -183,9 +185,8 @@ class LiteLLMProvider(RemoteProvider):
                 else:
                     names = hosted_models(litellm.model_cost, provider)
         prefix = f"{provider}/"
-        names = (f"{prefix}{name.removeprefix(prefix)}" for name in names if len(name) <= _LONGEST_NAME)
-        known = tuple(map(self._redactor.mask, names))
-        self._service = replace(service, known_models=(*service.known_models, *known))
+        shown = (f"{prefix}{name.removeprefix(prefix)}" for name in names if len(name) <= _LONGEST_NAME)
+        return tuple(map(self._redactor.mask, shown))
 
     async def _disconnect(self) -> None:
         route, self._route = self._route, None
@@ -291,7 +292,7 @@ class _Answer:
                 yield TextDelta(text)
 
     def finished(self, chunks: Iterable[Any]) -> Finished:
-        """Return the last event; `chunks` are LiteLLM's, which have token counts only if the server sent any."""
+        """Return the last event; `chunks` are the server's, which may have no token counts."""
         is_counted = any(getattr(chunk, "usage", None) is not None for chunk in chunks)
         usage = self.usage if is_counted and self.stop_reason != "cut" else Usage()
         return Finished(self.stop_reason, usage, self.model)

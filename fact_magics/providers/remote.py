@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from abc import ABC, abstractmethod
 from contextlib import aclosing
 from dataclasses import replace
@@ -17,10 +16,11 @@ from fact_magics.providers.failures import NO_KEY, Patience
 from fact_magics.redaction import RedactedStream, Redactor
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import AsyncGenerator, Iterable, Mapping
 
     from fact_magics.providers.base import Prompt, ProviderEvent
-    from fact_magics.providers.failures import Failure
+    from fact_magics.providers.failures import Failure, Service
 
 _NOT_FOUND = 404
 
@@ -37,6 +37,7 @@ class RemoteProvider(ABC):
     notice = ""
     may_run_away = True
     is_local = False
+    _service: Service
     # The parts of a request that some servers refuse, and how their messages mention them.
     _dispensable: Mapping[str, re.Pattern[str]] = MappingProxyType({})
 
@@ -77,7 +78,8 @@ class RemoteProvider(ABC):
                 raise
             except Exception as error:  # noqa: BLE001 - an SDK may raise any error, even its HTTP library's
                 if getattr(error, "status_code", None) == _NOT_FOUND:
-                    await self._find_names()
+                    known = (*self._service.known_models, *(await self._names()))
+                    self._service = replace(self._service, known_models=known)
                 failure = self._explain(error)
             if not answered and self._does_without(failure.refusal):
                 continue
@@ -122,8 +124,9 @@ class RemoteProvider(ABC):
                 yield TextDelta(known)
             raise
 
-    async def _find_names(self) -> None:
-        """Find out what the server's models are called, to suggest one; by default, nothing is done."""
+    async def _names(self) -> Iterable[str]:
+        """Return the names of the server's models, to suggest one; by default, none."""
+        return ()
 
     @abstractmethod
     async def open(self) -> object:

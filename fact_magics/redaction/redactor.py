@@ -24,14 +24,14 @@ _SHORTEST_SECRET = 4
 
 # Values made of these words stand for a missing key, such as "lm-studio" or "no-key-needed". They protect
 # nothing, and masking them would tear names of programs and models out of messages.
-_PLACEHOLDER_WORDS = frozenset(
-    (
-        "a an any anything api apikey changeme cpp dummy empty example fake free here insert is key llama llamacpp "
-        "lm lmstudio local localhost me mock model my na necessary need needed nil no none not nothing null ollama "
-        "openai optional placeholder proxy replace required sample server set sk some studio test testing the this "
-        "token unused vllm whatever with x xx xxx xxxx xxxxx xxxxxx your"
-    ).split()
-)
+_PLACEHOLDER_WORDS = (
+    "a", "an", "any", "anything", "api", "apikey", "changeme", "cpp", "dummy", "empty", "example", "fake",
+    "free", "here", "insert", "is", "key", "llama", "llamacpp", "lm", "lmstudio", "local", "localhost", "me",
+    "mock", "model", "my", "na", "necessary", "need", "needed", "nil", "no", "none", "not", "nothing", "null",
+    "ollama", "openai", "optional", "placeholder", "proxy", "replace", "required", "sample", "server", "set",
+    "sk", "some", "studio", "test", "testing", "the", "this", "token", "unused", "vllm", "whatever", "with",
+    "x", "xx", "xxx", "xxxx", "your",
+)  # fmt: skip
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 _SECRET_NAME = re.compile(
@@ -224,7 +224,7 @@ class RedactedStream:
 def _is_placeholder(value: str) -> bool:
     """Tell whether a value only stands for a key, such as ``your-api-key`` or ``xxxxxxxx``."""
     words = [word for word in _BETWEEN_WORDS.split(value.lower()) if word]
-    return len(set(value)) == 1 or (bool(words) and _PLACEHOLDER_WORDS.issuperset(words))
+    return len(set(value)) == 1 or (bool(words) and all(word in _PLACEHOLDER_WORDS for word in words))
 
 
 def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
