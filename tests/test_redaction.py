@@ -292,6 +292,27 @@ class TestOrdinaryText:
         text = "def test(secret=None): none of the 1234 tests is a Secret of dev"
         assert Redactor([secret]).message(text) == text
 
+    @pytest.mark.parametrize(
+        "placeholder",
+        [
+            *("x", "none", "ollama", "EMPTY", "no-key", "anything", "lm-studio", "not-needed", "none-needed"),
+            *("sk-no-key-required", "your_api_key_here", "<your key>", "xxxxxxxx", "********", "dummy.key"),
+        ],
+    )
+    def test_a_placeholder_for_a_key_is_no_secret(self, placeholder: str) -> None:
+        """What people write where a server needs no key stays readable in messages, in one piece and in many."""
+        text = f"lm-studio at 127.0.0.1:1234 (not {placeholder}) answers anything x times, ollama none"
+        redactor = Redactor([placeholder])
+        assert redactor.mask(text) == text
+        assert streamed(redactor, pieces_of(text, 3)) == text
+
+    @pytest.mark.parametrize(
+        "secret", ["no-key-4711", "my-postgres-key", "local-hunter", "xxxxxxxy", "!@#$%^&*"]
+    )
+    def test_a_key_that_only_resembles_a_placeholder_is_masked(self, secret: str) -> None:
+        """One word or number of its own makes a value a secret."""
+        assert Redactor([secret]).mask(f"<{secret}>") == f"<{MASK}>"
+
     def test_a_short_key_is_masked_where_it_stands_alone(self) -> None:
         """A short key is masked as a word, but not within other words."""
         redactor = Redactor(["k3y-x"])

@@ -16,6 +16,7 @@ to this user, no other user can change it, and no key is set elsewhere.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,6 +50,7 @@ _NO_MODELS = ("OLLAMA", "WANDB", "COMET", "NEPTUNE", "KAGGLE", "LANGCHAIN", "LAN
 _ENVIRONMENT = "the environment"
 _CONFIG = "%config"
 _LONGEST_SHOWN = 80
+_LONGEST_TIMEOUT = 86_400
 _SQLITE = "sqlite:///"
 
 # The value and the source of each name.
@@ -68,6 +70,9 @@ class Settings(BaseModel):
         The model for cells that don't name one; ``FACT_MODEL``.
     anthropic_api_key, anthropic_base_url
         Anthropic's key and endpoint; the endpoint is None if the key comes from another source.
+    model_timeout : float
+        How many seconds a model's server may send nothing before the request is given up, such as while it
+        loads the model; ``FACT_MODEL_TIMEOUT``. An entry of ``config.yaml`` may have a timeout of its own.
     live : {"auto", "off"}
         Whether cells show live views.
     isolation : {"auto", "require", "process"}
@@ -103,6 +108,7 @@ class Settings(BaseModel):
         default="info", validation_alias="LOG_LEVEL"
     )
     secret_key: SecretStr | None = Field(default=None, validation_alias="SECRET_KEY")
+    model_timeout: float = Field(default=120.0, validation_alias="FACT_MODEL_TIMEOUT")
     live: Literal["auto", "off"] = "auto"
     isolation: Literal["auto", "require", "process"] = "auto"
     limits: dict[str, Any] = Field(default_factory=dict)
@@ -134,6 +140,15 @@ class Settings(BaseModel):
     @classmethod
     def _in_lower_case(cls, level: Any) -> Any:
         return level.strip().lower() if isinstance(level, str) else level
+
+    @field_validator("model_timeout", mode="before")
+    @classmethod
+    def _seconds(cls, given: Any) -> float:
+        with suppress(TypeError, ValueError):
+            if not isinstance(given, bool) and 0 < (seconds := float(given)) <= _LONGEST_TIMEOUT:
+                return seconds
+        problem = f"it must be a number of seconds above 0 and at most {_LONGEST_TIMEOUT:,}"
+        raise PydanticCustomError("seconds", "{problem}", {"problem": problem})
 
     @field_validator("limits")
     @classmethod

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Dict, Enum, TraitError, Unicode, observe, validate
+from traitlets import Dict, Enum, Float, TraitError, Unicode, observe, validate
 
 from fact_magics.errors import Interrupted, SettingsError
 from fact_magics.notebook.arguments import EDIT, GENERATE, REFINE, RUN, Arguments, line_is_silenced, read_line
@@ -50,6 +50,14 @@ class FactMagics(Magics):
     """The cell magics ``%%fact_…`` and the line magic ``%fact``, with their settings."""
 
     model = Unicode(None, allow_none=True, help="The model for cells without --model.").tag(config=True)
+    model_timeout = Float(
+        None,
+        allow_none=True,
+        min=0.001,
+        max=86_400.0,
+        help="How many seconds a model's server may send nothing before the request is given up, such as "
+        "while it loads the model. By default: 120.",
+    ).tag(config=True)
     live = _choice(
         "auto", "off", default="auto", about="auto: show work as it happens. off: only its record."
     )
@@ -111,7 +119,8 @@ class FactMagics(Magics):
 
     def _overrides(self) -> dict[str, Any]:
         # The defaults are None because any other default would override the environment.
-        return {name: getattr(self, name) for name in ("model", "live", "isolation", "limits", "log_level")}
+        names = ("model", "model_timeout", "live", "isolation", "limits", "log_level")
+        return {name: getattr(self, name) for name in names}
 
     def close(self) -> None:
         """Remove everything that was added to the shell, and close the session."""

@@ -62,6 +62,8 @@ class AnthropicProvider(RemoteProvider):
     source : str, optional
         The file entry that sets the key and the endpoint. Messages mention it; by default they mention the
         environment variables.
+    known_models : iterable of str, optional
+        Names to suggest if the server does not know the model.
     secrets : iterable of str, optional
         Further values to mask in what the server sends, besides the key and secrets in the address.
 
@@ -82,6 +84,7 @@ class AnthropicProvider(RemoteProvider):
         base_url: str | None = None,
         patience: Patience | None = None,
         source: str = "",
+        known_models: Iterable[str] = (),
         secrets: Iterable[str] = (),
     ) -> None:
         key_name = f"The api_key in {source}" if source else "ANTHROPIC_API_KEY"
@@ -91,7 +94,16 @@ class AnthropicProvider(RemoteProvider):
         self._base_url = _PATH.sub("", checked_url(base_url, url_name)) if base_url else _PUBLIC_URL
         super().__init__(model, patience, (self._key, *secrets_in_url(self._base_url), *secrets))
         self._service = Service(
-            "Anthropic", model, self._base_url, key_name, url_name, bool(base_url), self._redactor
+            "Anthropic",
+            model,
+            self._base_url,
+            key_name,
+            url_name,
+            has_own_address=bool(base_url),
+            answer_name="Anthropic response",
+            time_name=self._patience.setting,
+            known_models=tuple(known_models),
+            redactor=self._redactor,
         )
         self._client: AsyncAnthropic | None = None
 

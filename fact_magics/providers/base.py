@@ -85,7 +85,15 @@ class Provider(Protocol):
 
     @property
     def may_run_away(self) -> bool:
-        """Whether the model may repeat itself without end, as small local ones do."""
+        """Whether the model may repeat itself without end, as small ones do."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the model runs on this machine or in its network, so that it is probably a small one."""
+
+    @property
+    def waiting_notice(self) -> str:
+        """One line that the cell shows if the model does not answer for a while; may be empty."""
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         """Ask the model, and yield its answer as it comes; `Finished` is last.

@@ -10,6 +10,7 @@ from fact_magics.config.model_list import has_own_meaning
 from fact_magics.providers.choose import CLAUDE_MODELS
 from fact_magics.providers.failures import host_of, is_loopback
 from fact_magics.providers.litellm import has_litellm
+from fact_magics.providers.names import WELL_KNOWN
 from fact_magics.providers.route import endpoint_names, key_names
 from fact_magics.tool import SHELF
 
@@ -22,17 +23,11 @@ if TYPE_CHECKING:
 ANY = "…"
 """Stands for any model of the provider in a name such as ``openai/…``."""
 
-State: TypeAlias = Literal["ready", "needs key", "needs trust", "needs LiteLLM", "not known"]
+# "ready": a local server has the model, or none is needed. "not checked": no setting is missing.
+State: TypeAlias = Literal["ready", "not checked", "needs key", "needs trust", "needs LiteLLM", "not known"]
 # How a model is checked: by asking it, by the provider's list, by a local Ollama's list, or not at all.
 How: TypeAlias = Literal["answer", "list", "local list", ""]
 
-# Only the keys of these providers are looked up, because variables of other programs also end in _API_KEY.
-WELL_KNOWN = (
-    "openai", "gemini", "mistral", "groq", "deepseek", "xai", "openrouter", "together_ai", "fireworks_ai",
-    "cohere", "perplexity", "azure", "cerebras", "sambanova", "nvidia_nim", "deepinfra", "huggingface",
-    "replicate", "moonshot", "dashscope", "zai", "minimax", "nebius", "novita", "hyperbolic", "ai21",
-    "codestral", "volcengine", "vercel_ai_gateway",
-)  # fmt: skip
 # Servers on this machine or its network: they need an address and usually no key.
 _SERVERS = ("hosted_vllm", "lm_studio", "litellm_proxy")
 _OLLAMA = ("ollama", "ollama_chat")
@@ -50,9 +45,14 @@ class Listed:
     setting: str = ""  # the variable that holds the key or address; empty if there is none
     origin: str = ""  # where the setting or the name comes from: a file, the environment, a local Ollama
     host: str = ""  # where requests go, if not to the provider's usual address
-    state: State = "ready"  # whether the model is usable, judging by the settings alone
+    state: State = "not checked"  # whether the model is usable, as far as is known without asking it
     lacks: str = ""  # the variable that is missing
     how: How = ""  # how to check the model
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether nothing is known to be missing."""
+        return self.state in ("ready", "not checked")
 
     @property
     def is_any(self) -> bool:
@@ -86,7 +86,7 @@ def catalogue(settings: Settings, local: Local | None = None, used: Iterable[str
             found.setdefault(before.name, before)
     for own in waiting:
         found.setdefault(own.name, _own(settings, own, local))
-    return (*found.values(), Listed(SHELF, SHELF, SHELF, origin="shipped with fact_magics"))
+    return (*found.values(), Listed(SHELF, SHELF, SHELF, origin="shipped with fact_magics", state="ready"))
 
 
 def _by_the_settings(settings: Settings, local: Local | None) -> Iterator[Listed | None]:
@@ -144,7 +144,8 @@ def _by_litellm(settings: Settings, model: str, local: Local | None) -> Listed:
         return replace(listed, state="needs LiteLLM")
     if provider in _OLLAMA:
         name, known = model.partition("/")[2], local.models if local else ()
-        return listed if name in known or f"{name}:latest" in known else replace(listed, state="not known")
+        is_there = name in known or f"{name}:latest" in known
+        return replace(listed, state="ready" if is_there else "not known")
     if provider == "azure" and key and not endpoint:
         return replace(listed, state="needs key", lacks=endpoints[0])
     if key or is_loopback(url):
@@ -166,7 +167,7 @@ def _own(settings: Settings, own: Deployment, local: Local | None) -> Listed:
     listed = replace(listed, host=host_of(own.endpoint or ""), lacks="")
     if listed.provider != "anthropic" and not has_litellm():
         return replace(listed, state="needs LiteLLM", how="")
-    return replace(listed, state="ready", how="local list" if listed.provider in _OLLAMA else "answer")
+    return replace(listed, state="not checked", how="local list" if listed.provider in _OLLAMA else "answer")
 
 
 def _all_of(settings: Settings, provider: str) -> Listed | None:

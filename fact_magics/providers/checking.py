@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import FactError
 from fact_magics.providers.base import Message, Prompt
-from fact_magics.providers.choose import choose, local_models, ollama_url
+from fact_magics.providers.choose import choose
 from fact_magics.providers.failures import Patience, Service, checked_url
 from fact_magics.providers.litellm import LiteLLMProvider
+from fact_magics.providers.ollama import local_models, ollama_url
 from fact_magics.providers.remote import RemoteProvider
 from fact_magics.text import plural
 
@@ -44,14 +45,14 @@ class Checked:
 async def check(
     settings: Settings, listed: Iterable[Listed], limit_seconds: float = LIMIT_SECONDS
 ) -> dict[str, Checked]:
-    """Ask each model that is ready and can be checked; return the results by the models' names.
+    """Ask each model that may be usable and can be checked; return the results by the models' names.
 
     Each model may take `limit_seconds`. Providers' errors become results and are not raised. Providers are
     made as for a generation, so each key is sent to its own endpoint only.
     """
     patience = Patience(retries=0, connect_seconds=limit_seconds, silence_seconds=limit_seconds)
     free = asyncio.Semaphore(_AT_ONCE)
-    asked = [model for model in listed if model.state == "ready" and model.how]
+    asked = [model for model in listed if model.is_usable and model.how]
     async with AsyncExitStack() as opened:
         # Importing SDKs keeps the processor busy for seconds, so it is done before any time is measured.
         providers = [await _open(settings, model, patience, opened) for model in asked]
@@ -97,7 +98,7 @@ async def _check(
         async with asyncio.timeout(limit_seconds + _GRACE_SECONDS):
             said = await _ask(settings, model, provider)
     except TimeoutError:
-        error = Service(model.provider).silent(limit_seconds).error
+        error = Service(model.host or model.provider).silent(limit_seconds).error
     except FactError as raised:
         error = raised
     took = (time.perf_counter() - started) * 1000

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from fact_magics.config.model_list import has_own_meaning
-from fact_magics.errors import ProviderError, did_you_mean
+from fact_magics.errors import ProviderError
 from fact_magics.providers.anthropic import AnthropicProvider
-from fact_magics.providers.failures import NO_KEY, Patience, checked_url
+from fact_magics.providers.failures import NO_KEY, Patience
 from fact_magics.providers.litellm import LiteLLMProvider, has_litellm
-from fact_magics.providers.route import OLLAMA_URL
+from fact_magics.providers.names import close_names
+from fact_magics.providers.ollama import local_models, ollama_url
 from fact_magics.redaction import Redactor
 from fact_magics.text import quoted
 from fact_magics.tool import SHELF
@@ -31,8 +28,7 @@ DEFAULT_MODEL = "claude-sonnet-5-5"
 CLAUDE_MODELS = (DEFAULT_MODEL, "claude-opus-5-5", "claude-haiku-5-5")
 """Anthropic's current models."""
 
-_PROBE_SECONDS = 0.3
-_LARGEST_LIST = 1_000_000
+_TIMEOUT_SETTING = "FACT_MODEL_TIMEOUT in the environment, or %config FactMagics.model_timeout"
 _FORMS = "Write claude-…, provider/model (such as openai/gpt-5), or shelf."
 
 
@@ -51,6 +47,8 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
     MissingExtra
         The model needs LiteLLM, which is not installed.
     """
+    if patience is None:
+        patience = Patience(silence_seconds=settings.model_timeout, setting=_TIMEOUT_SETTING)
     name = (model or settings.model or "").strip()
     if not name:
         return await _best_available(settings, patience)
@@ -68,8 +66,8 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
     if bare.startswith("claude-"):
         return _anthropic(settings, bare, patience)
     if all(name.partition("/")):
-        return LiteLLMProvider(name, settings.providers, patience=patience, secrets=settings.secrets)
-    close = did_you_mean(name, known_models(settings))
+        return _litellm(settings, name, patience)
+    close = close_names(name, known_models(settings))
     raise ProviderError(f"{shown} is not a model name.", hint=f"{close} {_FORMS}")
 
 
@@ -93,28 +91,7 @@ def known_models(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*own, *named, *CLAUDE_MODELS, SHELF)))
 
 
-def ollama_url(settings: Settings) -> str:
-    """Return ``OLLAMA_API_BASE``, checked by `checked_url`, or else the usual address of a local Ollama."""
-    named = settings.providers.get("OLLAMA_API_BASE")
-    return checked_url(named.get_secret_value(), "OLLAMA_API_BASE") if named else OLLAMA_URL
-
-
-async def local_models(url: str) -> tuple[str, ...]:
-    """Return the models of the Ollama at `url`, with code models first.
-
-    The tuple is empty if no Ollama answers within 0.3 s.
-    """
-    try:
-        async with asyncio.timeout(_PROBE_SECONDS):
-            listed = json.loads(await _get(f"{url.rstrip('/')}/api/tags"))
-        names = [str(entry["name"]) for entry in listed["models"]]
-    except (OSError, EOFError, ValueError, LookupError, TypeError, asyncio.LimitOverrunError):
-        return ()
-    usable = [name for name in names if name.isprintable() and "embed" not in name]
-    return tuple(sorted(usable, key=lambda name: "code" not in name))
-
-
-async def _best_available(settings: Settings, patience: Patience | None) -> Provider:
+async def _best_available(settings: Settings, patience: Patience) -> Provider:
     if settings.anthropic_api_key is not None:
         return _anthropic(settings, DEFAULT_MODEL, patience)
     if settings.models and settings.models[0].problem:
@@ -122,37 +99,52 @@ async def _best_available(settings: Settings, patience: Patience | None) -> Prov
         raise ProviderError(settings.models[0].problem, hint=settings.models[0].hint)
     # LiteLLM is needed to ask Ollama.
     if has_litellm() and (models := await local_models(ollama_url(settings))):
-        return LiteLLMProvider(
-            f"ollama/{models[0]}",
-            settings.providers,
-            patience=patience,
-            notice=f"no key is set, so {models[0]} on the local Ollama server is used",
-            secrets=settings.secrets,
-        )
+        notice = f"no key is set, so {models[0]} on the local Ollama server is used"
+        return _litellm(settings, f"ollama/{models[0]}", patience, notice=notice)
     return _shelf()
 
 
-def _anthropic(settings: Settings, model: str, patience: Patience | None) -> Provider:
+def _litellm(
+    settings: Settings, model: str, patience: Patience, *, notice: str = "", own: Deployment | None = None
+) -> Provider:
+    return LiteLLMProvider(
+        model,
+        settings.providers,
+        patience=patience,
+        notice=notice,
+        own=own,
+        known_models=known_models(settings),
+        secrets=settings.secrets,
+    )
+
+
+def _anthropic(settings: Settings, model: str, patience: Patience) -> Provider:
     key, url = settings.anthropic_api_key, settings.anthropic_base_url
     if key is None:
         raise ProviderError(
             f"{model} needs an Anthropic key, and none is set.",
             hint="Put ANTHROPIC_API_KEY in the environment or in .env, then run the cell again.",
         )
-    return AnthropicProvider(model, key, base_url=url, patience=patience, secrets=settings.secrets)
+    return AnthropicProvider(
+        model,
+        key,
+        base_url=url,
+        patience=patience,
+        known_models=known_models(settings),
+        secrets=settings.secrets,
+    )
 
 
-def _deployed(settings: Settings, own: Deployment, patience: Patience | None) -> Provider:
+def _deployed(settings: Settings, own: Deployment, patience: Patience) -> Provider:
     """Return the provider for an entry in ``config.yaml``, which may have its own key and endpoint."""
     if own.problem:
         raise ProviderError(own.problem, hint=own.hint)
     if own.timeout_seconds is not None:
-        patience = replace(patience or Patience(), silence_seconds=own.timeout_seconds)
+        setting = f"the timeout in the entry {own.name} of {own.source}"
+        patience = replace(patience, silence_seconds=own.timeout_seconds, setting=setting)
     bare = own.model.removeprefix("anthropic/")
     if not bare.startswith("claude-"):
-        return LiteLLMProvider(
-            own.model, settings.providers, own=own, patience=patience, secrets=settings.secrets
-        )
+        return _litellm(settings, own.model, patience, own=own)
     if own.key is None and own.endpoint is None:
         return _anthropic(settings, bare, patience)
     # An endpoint written for LiteLLM may already end with the path that Anthropic's SDK appends.
@@ -164,6 +156,7 @@ def _deployed(settings: Settings, own: Deployment, patience: Patience | None) ->
         base_url=url or None,
         patience=patience,
         source=source,
+        known_models=known_models(settings),
         secrets=settings.secrets,
     )
 
@@ -172,25 +165,3 @@ def _shelf() -> Provider:
     from fact_magics.providers.shelf import ShelfProvider
 
     return ShelfProvider()
-
-
-async def _get(url: str) -> bytes:
-    """Fetch a small document without an HTTP library, whose import would take longer than the answer."""
-    parts = urlsplit(url)
-    secure = ssl.create_default_context() if parts.scheme == "https" else None
-    port = parts.port or (443 if secure else 80)
-    reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=secure)
-    try:
-        # HTTP/1.0, so that the body comes in one piece and ends with the connection.
-        writer.write(f"GET {parts.path} HTTP/1.0\r\nHost: {parts.hostname}:{port}\r\n\r\n".encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        if head.split(maxsplit=2)[1] != b"200":
-            raise ValueError("no list of models")
-        body = bytearray()
-        while part := await reader.read(65_536):
-            body += part
-            if len(body) > _LARGEST_LIST:
-                raise ValueError("too long for a list of models")
-        return bytes(body)
-    finally:
-        writer.close()

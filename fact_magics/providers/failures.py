@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from fact_magics.errors import ProviderError
+from fact_magics.errors import ProviderError, did_you_mean
 from fact_magics.redaction import MASK, Redactor
 from fact_magics.text import inert
 
@@ -22,6 +22,9 @@ NO_KEY = "none-needed"
 """Sent instead of a missing key, because a client without a key would look for one in the environment."""
 
 _LONGEST_QUOTE = 300
+_MOST_DOUBLINGS = 20
+_VERSION = re.compile(r"/v\d")
+_LOCAL_ENDS = (".local", ".lan", ".internal")
 # Servers shorten or mask the keys that they quote, so that these look different from whole keys.
 _KEY_LIKE = re.compile(
     r"\b[Bb]earer\s+\S+"
@@ -34,27 +37,37 @@ _LATER = "Run the cell again in a while, or name another model with --model."
 # statuses from 400 to 499 and from 500 on.
 _REFUSALS = {
     400: (
-        "{0.name} refused the request (HTTP {1}).",
+        "{0.asked} refused the request (HTTP {1}).",
         "If the reason is not clear, name another model with --model.",
     ),
-    401: ("{0.name} refused the key.", "Check {0.key_name}, then run the cell again."),
-    402: ("{0.name} has an unpaid bill for this account.", "See the account's billing page."),
+    401: ("{0.asked} refused the key.", "Check {0.key_name}, then run the cell again."),
+    402: ("{0.asked} has an unpaid bill for this account.", "See the account's billing page."),
     403: (
-        "The key may not use {0.model} at {0.name}.",
+        "The key may not use {0.model} at {0.asked}.",
         "Name another model with --model, or use another key.",
     ),
-    404: ("{0.name} does not know the model {0.model}.", "Check the name given to --model or FACT_MODEL."),
+    404: (
+        "{0.asked} does not know the model {0.model}.",
+        "{0.close_names}Check the name given to --model or FACT_MODEL.",
+    ),
     413: ("The request is too large for {0.model}.", "Shorten the text, or the values inserted into it."),
-    429: ("{0.name} accepts no more requests for now.", _LATER),
-    500: ("{0.name} failed (HTTP {1}).", _LATER),
-    529: ("{0.name} is overloaded.", _LATER),
+    429: ("{0.asked} accepts no more requests for now.", _LATER),
+    500: ("{0.asked} failed (HTTP {1}).", _LATER),
+    529: ("{0.asked} is overloaded.", _LATER),
 }
 # At an address that a user set, 404 without a word about the model means that the address is wrong.
 _NOT_FOUND = (
     "{0.host} answered that it does not serve this address (HTTP {1}).",
-    "Check the address in {0.url_name}, then the name given to --model or FACT_MODEL.",
+    "{0.address_hint} Then check the name given to --model or FACT_MODEL.",
 )
+# A server that has just started answers so, if it does not keep the client waiting.
+_LOADING = ("{0.asked} is still loading the model (HTTP {1}).", "{0.time_hint}")
+_IS_LOADING = re.compile(r"\bloading\b", re.IGNORECASE)
+# Some servers answer 500 to a role or an option that they can't process.
+_UNPROCESSABLE = (400, 422, 500, 501)
 _RETRY_REASONS = {408: "request timeout", 429: "too many requests", 529: "overloaded"}
+# Servers that a person runs, whose name says more than their address does.
+_SELF_HOSTED = ("Ollama", "LM Studio", "vLLM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,10 @@ class Patience:
     connect_seconds : float
         How long a connection may take to open.
     silence_seconds : float
-        How long a server may send nothing before its answer counts as stalled.
+        How long a server may send nothing before its answer counts as stalled, and how long it may answer
+        that it is loading a model.
+    setting : str
+        The name of the setting that holds `silence_seconds`, for messages; empty if there is none.
     """
 
     retries: int = 2
@@ -80,10 +96,15 @@ class Patience:
     longest_delay_seconds: float = 8.0
     connect_seconds: float = 10.0
     silence_seconds: float = 120.0
+    setting: str = ""
 
     def delay(self, attempt: int, retry_after: float | None) -> float:
         """Return the pause in seconds before retry number `attempt`, counted from 1."""
-        wished = self.first_delay_seconds * 2 ** (attempt - 1) if retry_after is None else retry_after
+        wished = (
+            self.first_delay_seconds * 2 ** min(attempt - 1, _MOST_DOUBLINGS)
+            if retry_after is None
+            else retry_after
+        )
         return min(wished, self.longest_delay_seconds)
 
 
@@ -94,6 +115,8 @@ class Failure:
     error: ProviderError  # to be raised if no retry helps
     retry_reason: str = ""  # why the request is repeated, in two or three words; empty if a retry can't help
     retry_after: float | None = None  # the pause that the server asks for, in seconds
+    is_loading: bool = False  # the server says that it is loading a model
+    refusal: str = ""  # the server's words, if it says that it can't process the request
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +129,10 @@ class Service:
     key_name: str = "its key"  # the setting that holds the key, for messages
     url_name: str = "its address"
     has_own_address: bool = False  # whether the user set the address
+    usual_path: str = ""  # the end of most servers' addresses
+    answer_name: str = "response"  # what the server's answers are called
+    time_name: str = ""  # the setting that says how long the server may be silent
+    known_models: tuple[str, ...] = ()  # names like `model`, to suggest one if it is misspelt
     redactor: Redactor = field(default_factory=Redactor, repr=False)  # masks secrets in quoted messages
 
     def refused(self, status: int, message: object, headers: Mapping[str, str]) -> Failure:
@@ -115,7 +142,10 @@ class Service:
         """
         retry_after = read_retry_after(headers.get("retry-after"), time.time())
         happened, hint = _REFUSALS.get(status) or _REFUSALS[500 if status >= 500 else 400]
-        if status == 404 and self.has_own_address and self.model not in str(message):
+        is_loading = status == 503 and _IS_LOADING.search(str(message)) is not None
+        if is_loading:
+            happened, hint = _LOADING
+        elif status in (404, 405) and self.has_own_address and not self._is_about_model(str(message)):
             happened, hint = _NOT_FOUND
         parts = [happened.format(self, status)]
         if retry_after and retry_after >= 1:
@@ -124,7 +154,16 @@ class Service:
             parts.append(f"It said: “{quoted}”.")
         error = ProviderError(" ".join(parts), hint=hint.format(self))
         reason = _RETRY_REASONS.get(status) or (f"server error {status}" if status >= 500 else "")
-        return Failure(error, "" if headers.get("x-should-retry") == "false" else reason, retry_after)
+        if is_loading:
+            reason = "still loading the model"
+        if headers.get("x-should-retry") == "false":
+            reason = ""
+        refusal = str(message) if status in _UNPROCESSABLE else ""
+        return Failure(error, reason, retry_after, is_loading and bool(reason), refusal)
+
+    def _is_about_model(self, message: str) -> bool:
+        """Tell whether a message names the model, with or without its provider."""
+        return any(name in message for name in (self.model, self.model.partition("/")[2]) if name)
 
     def unreachable(self) -> Failure:
         """Explain a connection that did not open, or broke before any text came."""
@@ -133,18 +172,18 @@ class Service:
             if is_loopback(self.url)
             else "Check the network connection and the proxy settings, then run the cell again."
         )
-        error = ProviderError(f"Could not connect to {self.name} at {self.host}.", hint=hint)
-        return Failure(error, "no connection")
+        place = self.asked if self.host in self.asked else f"{self.asked} at {self.host}"
+        return Failure(ProviderError(f"Could not connect to {place}.", hint=hint), "no connection")
 
     def silent(self, seconds: float) -> Failure:
         """Explain an answer that stalled."""
-        happened = f"{self.name} sent nothing for {seconds:g} s, so the request was given up."
-        return Failure(ProviderError(happened, hint="Run the cell again."))
+        happened = f"{self.asked} sent nothing for {seconds:g} s, so the request was given up."
+        return Failure(ProviderError(happened, hint=self.time_hint))
 
     def not_understood(self) -> Failure:
         """Explain an answer that is not in the provider's protocol, such as a login page."""
-        happened = f"{self.host} sent an answer that is not a valid {self.name} response."
-        return Failure(ProviderError(happened, hint=f"Check the address in {self.url_name}."))
+        happened = f"{self.host} sent an answer that is not a valid {self.answer_name}."
+        return Failure(ProviderError(happened, hint=self.address_hint))
 
     def failed(self, error: Exception, message: object) -> Failure:
         """Explain an exception of an unknown kind by its message."""
@@ -158,6 +197,37 @@ class Service:
     def host(self) -> str:
         """The host and port that are asked."""
         return host_of(self.url) or "its address"
+
+    @property
+    def asked(self) -> str:
+        """The receiver of the requests: the provider, or the host if the user set the address."""
+        if not self.has_own_address:
+            return self.name
+        return f"{self.name} at {self.host}" if self.name in _SELF_HOSTED else self.host
+
+    @property
+    def address_hint(self) -> str:
+        """What to check if something else than a model answers at the address."""
+        parts = _parts(self.url)
+        if not self.usual_path or _VERSION.search(parts.path):
+            return f"Check the address in {self.url_name}."
+        usual = f"{parts.scheme}://{self.host}{self.usual_path}"
+        return (
+            f"Check the address in {self.url_name}: most servers want {self.usual_path} at its end ({usual})."
+        )
+
+    @property
+    def close_names(self) -> str:
+        """Known names that resemble the model's, as the beginning of a hint; may be empty."""
+        close = did_you_mean(self.model, self.known_models)
+        return f"{close} " if close else ""
+
+    @property
+    def time_hint(self) -> str:
+        """What to do if the server was given up."""
+        reason = "It may still be loading the model. " if is_local(self.url) else ""
+        more = f", or give it more time: {self.time_name}" if self.time_name else ""
+        return f"{reason}Run the cell again{more}."
 
 
 def quote(text: object, redactor: Redactor) -> str:
@@ -192,6 +262,17 @@ def is_loopback(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def is_local(url: str) -> bool:
+    """Tell whether `url` points to this machine or to its network."""
+    host = _parts(url).hostname or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        # Names without a dot exist in local networks only, such as those of containers.
+        return is_loopback(url) or bool(host and "." not in host) or host.endswith(_LOCAL_ENDS)
+    return address.is_loopback or address.is_private
 
 
 def host_of(url: str) -> str:

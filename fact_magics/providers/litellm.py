@@ -7,16 +7,20 @@ import importlib.util
 import logging
 import os
 import re
-from contextlib import aclosing
+import sys
+from contextlib import aclosing, suppress
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.config.settings import secrets_of_providers
 from fact_magics.errors import FactError, MissingExtra
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
-from fact_magics.providers.failures import NO_KEY, Service, is_loopback
+from fact_magics.providers.failures import NO_KEY, Service, is_local, is_loopback
+from fact_magics.providers.names import hosted_models
+from fact_magics.providers.ollama import local_models
 from fact_magics.providers.remote import RemoteProvider
-from fact_magics.providers.route import Route
+from fact_magics.providers.route import Route, address_of
 from fact_magics.redaction import secrets_in_url
 from fact_magics.tool import Usage
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
     from types import ModuleType
 
+    import httpx
     from pydantic import SecretStr
 
     from fact_magics.config.model_list import Deployment
@@ -31,6 +36,11 @@ if TYPE_CHECKING:
     from fact_magics.providers.failures import Failure, Patience
 
 _STOP_REASONS: dict[str, StopReason] = {"length": "length", "content_filter": "refused"}
+# The longest answers of a local server, which may serve a model that does not stop by itself.
+_MAX_TOKENS = 4_096
+_MAX_TOKENS_WITH_THINKING = 16_000
+_NAMES_SECONDS = 3.0
+_LONGEST_NAME = 100
 _INSTALL = 'Run: pip install "fact_magics[litellm]"'
 _PREFIX_OF_MESSAGE = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?:: | - ))+")
 
@@ -53,6 +63,8 @@ class LiteLLMProvider(RemoteProvider):
         Retries and time limits.
     notice : str, optional
         One line that the cell shows about the choice of this model.
+    known_models : iterable of str, optional
+        Names to suggest if the model's provider is unknown, besides those that its server lists.
     own : Deployment, optional
         An entry of ``config.yaml``. If it has a key or an endpoint, `settings` are not used.
     secrets : iterable of str, optional
@@ -65,6 +77,17 @@ class LiteLLMProvider(RemoteProvider):
     """
 
     name = "litellm"
+    _dispensable = MappingProxyType(
+        {
+            "stream_options": re.compile(r"stream[_ ]options|include_usage"),
+            "system": re.compile(
+                r"system[\w '\"`]{0,20}(?:role|message|prompt|instruction)|roles?\b[^.]{0,30}\bsystem\b"
+                r"|only (?:the )?user(?:,| and) (?:model|assistant) roles|roles must alternate"
+                r"|developer instruction",
+                re.IGNORECASE,
+            ),
+        }
+    )
 
     def __init__(
         self,
@@ -74,6 +97,7 @@ class LiteLLMProvider(RemoteProvider):
         patience: Patience | None = None,
         notice: str = "",
         own: Deployment | None = None,
+        known_models: Iterable[str] = (),
         secrets: Iterable[str] = (),
     ) -> None:
         if not has_litellm():
@@ -87,7 +111,14 @@ class LiteLLMProvider(RemoteProvider):
         self._settings = settings
         self._own = own if own is not None and (own.key is not None or own.endpoint is not None) else None
         self._route: Route | None = None
-        self._service = Service("LiteLLM", model, redactor=self._redactor)
+        self.is_local = is_local(address_of(model, settings, self._own))
+        self._service = Service(
+            "LiteLLM",
+            model,
+            time_name=self._patience.setting,
+            known_models=tuple(known_models),
+            redactor=self._redactor,
+        )
 
     async def open(self) -> tuple[ModuleType, Route]:
         """Import LiteLLM and find out where requests for the model go; nothing is sent."""
@@ -114,18 +145,10 @@ class LiteLLMProvider(RemoteProvider):
 
     async def _count_models(self) -> int | None:
         _, route = await self.open()
-        address = self._service.url
-        if not address:
+        if not self._service.url:
             return None
-        import httpx
-
-        key, limit = route.arguments["api_key"], self._patience
-        timeout = httpx.Timeout(limit.silence_seconds, connect=limit.connect_seconds)
-        # httpx follows no redirects by default, so the key is sent to this address only.
-        async with httpx.AsyncClient(timeout=timeout, trust_env=not is_loopback(address)) as client:
-            url = f"{address.rstrip('/')}/models"
-            asked = (client.get(url, headers={"authorization": f"Bearer {sent}"}) for sent in (key, NO_KEY))
-            listed, to_anyone = await asyncio.gather(*asked)
+        key = route.arguments["api_key"]
+        listed, to_anyone = await self._list_models(key, NO_KEY)
         if listed.status_code in (404, 405, 501):  # the address has no list of models
             return None
         if not listed.is_success:
@@ -136,6 +159,35 @@ class LiteLLMProvider(RemoteProvider):
             raise self._service.not_understood().error from None
         return None if to_anyone.is_success and key != NO_KEY else count
 
+    async def _list_models(self, *keys: str) -> list[httpx.Response]:
+        """Ask for the list at OpenAI's path, once with each key."""
+        import httpx
+
+        address, limit = self._service.url, self._patience
+        timeout = httpx.Timeout(limit.silence_seconds, connect=limit.connect_seconds)
+        # httpx follows no redirects by default, so the keys are sent to this address only.
+        async with httpx.AsyncClient(timeout=timeout, trust_env=not is_loopback(address)) as client:
+            url = f"{address.rstrip('/')}/models"
+            asked = (client.get(url, headers={"authorization": f"Bearer {key}"}) for key in keys)
+            return await asyncio.gather(*asked)
+
+    async def _names(self) -> Iterable[str]:
+        provider, service = self.model.partition("/")[0], self._service
+        names: Iterable[str] = ()
+        with suppress(Exception):  # without the names, the error is still clear
+            litellm, route = await self.open()
+            async with asyncio.timeout(_NAMES_SECONDS):
+                if service.name == "Ollama":
+                    names = await local_models(service.url)
+                elif service.has_own_address:
+                    (listed,) = await self._list_models(route.arguments["api_key"])
+                    names = [str(model["id"]) for model in listed.json()["data"]]
+                else:
+                    names = hosted_models(litellm.model_cost, provider)
+        prefix = f"{provider}/"
+        shown = (f"{prefix}{name.removeprefix(prefix)}" for name in names if len(name) <= _LONGEST_NAME)
+        return tuple(map(self._redactor.mask, shown))
+
     async def _disconnect(self) -> None:
         route, self._route = self._route, None
         if route is not None and route.http_client is not None:
@@ -144,20 +196,15 @@ class LiteLLMProvider(RemoteProvider):
     async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         litellm, route = await self.open()
         silence = self._patience.silence_seconds
-        # OpenAI refuses a limit that leaves no room for thinking, instead of cutting the answer.
-        is_limited = prompt.max_tokens is not None and not litellm.supports_reasoning(self.model)
         try:
             async with asyncio.timeout(silence):
                 stream = await litellm.acompletion(
-                    messages=[
-                        {"role": "system", "content": prompt.system},
-                        *({"role": turn.role, "content": turn.text} for turn in prompt.messages),
-                    ],
+                    messages=self._messages(prompt),
                     stream=True,
-                    stream_options={"include_usage": True},
+                    stream_options=None if "stream_options" in self._omitted else {"include_usage": True},
                     # A fallback: the shorter limit above ends a stalled request first, with a clear error.
                     timeout=silence * 2,
-                    max_tokens=prompt.max_tokens if is_limited else None,
+                    max_tokens=self._max_tokens(litellm, prompt),
                     max_retries=0,
                     num_retries=0,
                     **route.arguments,
@@ -179,7 +226,27 @@ class LiteLLMProvider(RemoteProvider):
             if not (answer.has_text and _transport_error(error)):
                 raise
             answer.stop_reason = "cut"
-        yield answer.finished()
+        if not stream.chunks:
+            raise self._service.not_understood().error
+        yield answer.finished(stream.chunks)
+
+    def _messages(self, prompt: Prompt) -> list[dict[str, str]]:
+        turns = [{"role": turn.role, "content": turn.text} for turn in prompt.messages]
+        if "system" not in self._omitted:
+            return [{"role": "system", "content": prompt.system}, *turns]
+        turns[0]["content"] = f"{prompt.system}\n\n{turns[0]['content']}"
+        return turns
+
+    def _max_tokens(self, litellm: ModuleType, prompt: Prompt) -> int | None:
+        # Looked up in the table, because LiteLLM's own function asks Ollama about its models.
+        names = (self.model, self.model.partition("/")[2])
+        thinks = any(litellm.model_cost.get(name, {}).get("supports_reasoning") for name in names)
+        if prompt.max_tokens is not None:
+            # OpenAI refuses a limit that leaves no room for thinking, instead of cutting the answer.
+            return None if thinks else prompt.max_tokens
+        if not self.is_local:
+            return None
+        return _MAX_TOKENS_WITH_THINKING if thinks else _MAX_TOKENS
 
     def _explain(self, error: Exception) -> Failure:
         lost = _transport_error(error)
@@ -224,8 +291,10 @@ class _Answer:
                 self.has_text = True
                 yield TextDelta(text)
 
-    def finished(self) -> Finished:
-        usage = Usage() if self.stop_reason == "cut" else self.usage
+    def finished(self, chunks: Iterable[Any]) -> Finished:
+        """Return the last event; `chunks` are the server's, which may have no token counts."""
+        is_counted = any(getattr(chunk, "usage", None) is not None for chunk in chunks)
+        usage = self.usage if is_counted and self.stop_reason != "cut" else Usage()
         return Finished(self.stop_reason, usage, self.model)
 
 
@@ -252,6 +321,8 @@ def load_litellm() -> ModuleType:
     litellm.suppress_debug_info = True  # type: ignore[attr-defined]
     # LiteLLM's aiohttp sessions print a warning if they are still open when a loop ends; httpx clients don't.
     litellm.disable_aiohttp_transport = True  # type: ignore[attr-defined]
+    # The loop that reads the answer notices repetitions itself, and keeps what came before them.
+    litellm.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize  # type: ignore[attr-defined]
     if "LITELLM_LOG" not in os.environ:
         for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
             logger = logging.getLogger(name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from abc import ABC, abstractmethod
 from contextlib import aclosing
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import ProviderError
@@ -14,10 +16,13 @@ from fact_magics.providers.failures import NO_KEY, Patience
 from fact_magics.redaction import RedactedStream, Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    import re
+    from collections.abc import AsyncGenerator, Iterable, Mapping
 
     from fact_magics.providers.base import Prompt, ProviderEvent
-    from fact_magics.providers.failures import Failure
+    from fact_magics.providers.failures import Failure, Service
+
+_NOT_FOUND = 404
 
 
 class RemoteProvider(ABC):
@@ -31,19 +36,37 @@ class RemoteProvider(ABC):
 
     notice = ""
     may_run_away = True
+    is_local = False
+    _service: Service
+    # The parts of a request that some servers refuse, and how their messages mention them.
+    _dispensable: Mapping[str, re.Pattern[str]] = MappingProxyType({})
 
     def __init__(self, model: str, patience: Patience | None, secrets: Iterable[str]) -> None:
         self.model = model
         self._redactor = Redactor(secret for secret in secrets if secret != NO_KEY)
         self._patience = patience or Patience()
         self._closed = False
+        self._omitted: set[str] = set()  # of `_dispensable`: what this model's server refused
+
+    @property
+    def waiting_notice(self) -> str:
+        """One line for a wait without an answer, about a server that may have to load its model first."""
+        if not self.is_local:
+            return ""
+        limit = f"{self._patience.silence_seconds:g} s"
+        more = f"; to change that, set {self._patience.setting}" if self._patience.setting else ""
+        return f"{self.model} has not answered yet, and may still be loading. It is given {limit}{more}."
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         """Ask the model, as documented for `Provider.stream`; yield `Retrying` before each retry's pause.
 
-        After the first text there is no retry, because the text would be shown twice.
+        After the first text there is no retry, because the text would be shown twice. A server that refuses
+        a part of the request that is not essential is asked again without that part. A server that is loading
+        its model is asked again until it has been silent for too long.
         """
-        for number in range(1, self._patience.retries + 2):
+        retries, clock = 0, asyncio.get_running_loop().time
+        deadline = clock() + self._patience.silence_seconds
+        while True:
             answered = False
             try:
                 async with aclosing(self._redacted_attempt(prompt)) as events:
@@ -54,14 +77,29 @@ class RemoteProvider(ABC):
             except ProviderError:
                 raise
             except Exception as error:  # noqa: BLE001 - an SDK may raise any error, even its HTTP library's
+                if getattr(error, "status_code", None) == _NOT_FOUND:
+                    known = (*self._service.known_models, *(await self._names()))
+                    self._service = replace(self._service, known_models=known)
                 failure = self._explain(error)
-            if answered or not failure.retry_reason or number > self._patience.retries:
+            if not answered and self._does_without(failure.refusal):
+                continue
+            is_loading = failure.is_loading and clock() < deadline
+            most = math.inf if is_loading and self._patience.retries else self._patience.retries
+            if answered or not failure.retry_reason or retries >= most:
                 # Raised outside the handler. Otherwise the SDK's exception, which contains the key, would be
                 # its context.
                 raise failure.error
-            delay = self._patience.delay(number, failure.retry_after)
-            yield Retrying(failure.retry_reason, delay, number)
+            retries += 1
+            delay = self._patience.delay(retries, failure.retry_after)
+            yield Retrying(failure.retry_reason, delay, retries)
             await asyncio.sleep(delay)
+
+    def _does_without(self, refusal: str) -> bool:
+        """Omit the part of the requests that a refusal mentions; tell whether a new request may succeed."""
+        refused = {part for part, words in self._dispensable.items() if words.search(refusal)}
+        new = refused - self._omitted
+        self._omitted |= new
+        return bool(new)
 
     async def _redacted_attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         text, thinking = RedactedStream(self._redactor), RedactedStream(self._redactor)
@@ -85,6 +123,10 @@ class RemoteProvider(ABC):
             if known := text.end():
                 yield TextDelta(known)
             raise
+
+    async def _names(self) -> Iterable[str]:
+        """Return the names of the server's models, to suggest one; by default, none."""
+        return ()
 
     @abstractmethod
     async def open(self) -> object:

@@ -12,15 +12,14 @@ from pydantic import SecretStr
 
 from fact_magics.errors import ProviderError, did_you_mean
 from fact_magics.providers.failures import NO_KEY, checked_key, checked_url, is_loopback
+from fact_magics.providers.ollama import OLLAMA_URL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import ModuleType
 
     from fact_magics.config.model_list import Deployment
     from fact_magics.providers.failures import Patience, Service
-
-OLLAMA_URL = "http://127.0.0.1:11434"
 
 # Providers whose key is not simply named PROVIDER_API_KEY.
 _KEY_NAMES = {
@@ -29,7 +28,12 @@ _KEY_NAMES = {
     "fireworks_ai": ("FIREWORKS_AI_API_KEY", "FIREWORKS_API_KEY"),
     "perplexity": ("PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"),
 }
-_SERVICES = {"openai": "OpenAI", "ollama_chat": "Ollama", "azure": "Azure", "gemini": "Gemini"}
+_SERVICES = {
+    "openai": "OpenAI", "ollama_chat": "Ollama", "azure": "Azure", "gemini": "Gemini",
+    "lm_studio": "LM Studio", "hosted_vllm": "vLLM",
+}  # fmt: skip
+# Providers whose servers usually serve OpenAI's protocol under /v1.
+_UNDER_V1 = ("openai", "hosted_vllm", "lm_studio", "litellm_proxy")
 # Addresses that are built into the SDKs, but not into LiteLLM.
 _PUBLIC_URLS = {"openai": "https://api.openai.com/v1"}
 # For these providers, LiteLLM uses an account of the environment or the machine, even if given a key.
@@ -69,7 +73,7 @@ class Route:
         if model.startswith("ollama/"):
             # For ollama/, LiteLLM joins the conversation into one string and ignores the model's template.
             model = f"ollama_chat/{model.removeprefix('ollama/')}"
-        provider, usual_url = _provider_of(litellm, model)
+        provider, usual_url = _provider_of(litellm, model, service.known_models)
         prefix, names = _prefix(provider), key_names(provider)
         key_name = names[0]
         if own is not None:
@@ -87,7 +91,8 @@ class Route:
             (checked_key(settings[name].get_secret_value(), name) for name in names if name in settings),
             None,
         )
-        url = _endpoint(provider, settings, key) or (OLLAMA_URL if prefix == "OLLAMA" else "")
+        url_name, given = _endpoint(provider, settings, key)
+        url = given or (OLLAMA_URL if prefix == "OLLAMA" else "")
         if provider.startswith("azure"):
             _refuse_azure_token(provider, url)
         if key is None and (is_loopback(url) or (own is not None and url)):
@@ -100,7 +105,10 @@ class Route:
             name=_SERVICES.get(provider, provider),
             url=known if known.startswith(("http://", "https://")) else "",
             key_name=key_name,
-            url_name=endpoint_names(provider)[0],
+            url_name=url_name if own is None else f"the api_base in the entry {own.name} of {own.source}",
+            has_own_address=bool(given),
+            usual_path="/v1" if given and provider in _UNDER_V1 else "",
+            answer_name="chat completion",
         )
         self.arguments: dict[str, Any] = {"model": model, "api_key": key, "api_base": url or None}
         if f"{prefix}_API_VERSION" in settings:
@@ -142,11 +150,21 @@ def endpoint_names(provider: str) -> tuple[str, ...]:
     return f"{_prefix(provider)}_API_BASE", f"{_prefix(provider)}_BASE_URL"
 
 
+def address_of(model: str, settings: Mapping[str, SecretStr], own: Deployment | None) -> str:
+    """Return the address that is set for a model, or where a local Ollama usually is; else an empty text."""
+    provider = model.partition("/")[0]
+    usual = OLLAMA_URL if _prefix(provider) == "OLLAMA" else ""
+    if own is not None:
+        return own.endpoint or usual
+    given = (settings[name].get_secret_value() for name in endpoint_names(provider) if name in settings)
+    return next(given, usual)
+
+
 def _prefix(provider: str) -> str:
     return "OLLAMA" if provider == "ollama_chat" else re.sub(r"\W", "_", provider).upper()
 
 
-def _provider_of(litellm: ModuleType, model: str) -> tuple[str, str]:
+def _provider_of(litellm: ModuleType, model: str, names: Sequence[str]) -> tuple[str, str]:
     """Return a model's provider, and LiteLLM's usual address for it, which may be empty."""
     # For an unknown provider, this function raises an error with a page of advice. It also has bugs.
     with contextlib.suppress(Exception):
@@ -157,15 +175,20 @@ def _provider_of(litellm: ModuleType, model: str) -> tuple[str, str]:
     known = [str(getattr(provider, "value", provider)) for provider in litellm.provider_list]
     raise ProviderError(
         f"LiteLLM does not know the provider {prefix!r}.",
-        hint=did_you_mean(prefix, known) or "Name a model as provider/model, such as openai/gpt-5.",
+        hint=did_you_mean(model, names)
+        or did_you_mean(prefix, known)
+        or "Name a model as provider/model, such as openai/gpt-5.",
     )
 
 
-def _endpoint(provider: str, settings: Mapping[str, SecretStr], key: str | None) -> str:
+def _endpoint(provider: str, settings: Mapping[str, SecretStr], key: str | None) -> tuple[str, str]:
+    """Return the address that is set, which may be empty, after the name of its setting."""
     names = endpoint_names(provider)
     for name in names:
         if name in settings:
-            return checked_url(settings[name].get_secret_value(), name)
+            url = checked_url(settings[name].get_secret_value(), name)
+            # The client adds this path.
+            return name, url.rstrip("/").removesuffix("/chat/completions")
     for name in names:
         # LiteLLM would use this address. The settings omit it because the key comes from another source.
         if key is not None and os.environ.get(name):
@@ -174,7 +197,7 @@ def _endpoint(provider: str, settings: Mapping[str, SecretStr], key: str | None)
                 " key is not sent to that address.",
                 hint=f"Set both in one place, or remove {name}.",
             )
-    return ""
+    return names[0], ""
 
 
 def _refuse_azure_token(provider: str, url: str) -> None:

@@ -30,6 +30,8 @@ class ShelfProvider:
     model = "shelf"
     notice = "from the shelf, no model was called"
     may_run_away = False
+    is_local = False
+    waiting_notice = ""
 
     def __init__(self) -> None:
         self._index: ShelfIndex | None = None

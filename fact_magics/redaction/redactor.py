@@ -22,6 +22,18 @@ _REMEMBERED = 512
 # Shorter values are never masked, because they would match in every line.
 _SHORTEST_SECRET = 4
 
+# Values made of these words stand for a missing key, such as "lm-studio" or "no-key-needed". They protect
+# nothing, and masking them would tear names of programs and models out of messages.
+_PLACEHOLDER_WORDS = (
+    "a", "an", "any", "anything", "api", "apikey", "changeme", "cpp", "dummy", "empty", "example", "fake",
+    "free", "here", "insert", "is", "key", "llama", "llamacpp", "lm", "lmstudio", "local", "localhost", "me",
+    "mock", "model", "my", "na", "necessary", "need", "needed", "nil", "no", "none", "not", "nothing", "null",
+    "ollama", "openai", "optional", "placeholder", "proxy", "replace", "required", "sample", "server", "set",
+    "sk", "some", "studio", "test", "testing", "the", "this", "token", "unused", "vllm", "whatever", "with",
+    "x", "xx", "xxx", "xxxx", "your",
+)  # fmt: skip
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
+
 _SECRET_NAME = re.compile(
     r"key|token|secret|authori[sz]ation|passw|passphrase|credential|cookie|bearer", re.IGNORECASE
 )
@@ -82,6 +94,7 @@ class Redactor:
     secrets : iterable of str
         The values to mask. Values of fewer than four characters are ignored. Values of fewer than eight are
         masked only where they stand alone, and ignored if they are a word or a number, such as ``test``.
+        Placeholders such as ``not-needed`` are ignored.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -94,7 +107,8 @@ class Redactor:
 
     def add(self, secret: str) -> None:
         """Register a value to mask."""
-        is_guessable = len(secret) < SHORTEST_KEY and (secret.isalpha() or secret.isdigit())
+        is_short_word = len(secret) < SHORTEST_KEY and (secret.isalpha() or secret.isdigit())
+        is_guessable = is_short_word or _is_placeholder(secret)
         if len(secret) >= _SHORTEST_SECRET and not is_guessable and secret not in self._secrets:
             self._secrets.add(secret)
             self._forms = None
@@ -205,6 +219,12 @@ class RedactedStream:
         before, text = len(self._last), self._last + self._held
         self._held = ""
         return self._redactor.mask(text)[before:]
+
+
+def _is_placeholder(value: str) -> bool:
+    """Tell whether a value only stands for a key, such as ``your-api-key`` or ``xxxxxxxx``."""
+    words = [word for word in _BETWEEN_WORDS.split(value.lower()) if word]
+    return len(set(value)) == 1 or (bool(words) and all(word in _PLACEHOLDER_WORDS for word in words))
 
 
 def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:

@@ -42,7 +42,7 @@ class Reply:
     chunk : int
         Characters per token.
     usage : Usage or None
-        Tokens to report; None reports one token for four characters.
+        Tokens to report; None reports one token for four characters. A count that is None is not sent.
     stop_reason : str
         Anthropic's name for it: ``end_turn``, ``max_tokens``, ``refusal``, ... Other wires translate it.
     ending : {"complete", "cut", "dropped", "reset", "stall", "error"}
@@ -135,7 +135,7 @@ class _Anthropic(Wire):
             delta["stop_details"] = {"type": "refusal", "category": None, "explanation": None}
         for event in (
             {"type": "content_block_stop", "index": index},
-            {"type": "message_delta", "delta": delta, "usage": {"output_tokens": usage.output_tokens}},
+            {"type": "message_delta", "delta": delta, "usage": _known(output_tokens=usage.output_tokens)},
             {"type": "message_stop"},
         ):
             yield Frame(_event(event), last=True)
@@ -183,9 +183,10 @@ class _OpenAI(Wire):
             for piece in _pieces(text, reply.chunk):
                 yield self._chunk(body, {key: piece}, paced=True)
         yield self._chunk(body, {}, reason=_OPENAI_REASONS.get(reply.stop_reason, "stop"))
-        if (body.get("stream_options") or {}).get("include_usage"):
-            usage = {"choices": [], "usage": _openai_usage(_usage(reply, body))}
-            yield Frame(_event(self._head(body, "chat.completion.chunk") | usage), last=True)
+        usage = _openai_usage(_usage(reply, body))
+        if usage and (body.get("stream_options") or {}).get("include_usage"):
+            counted = {"choices": [], "usage": usage}
+            yield Frame(_event(self._head(body, "chat.completion.chunk") | counted), last=True)
         yield Frame(b"data: [DONE]\n\n", last=True)
 
     def whole(self, reply: Reply, body: Json) -> Json:
@@ -225,8 +226,7 @@ class _Ollama(Wire):
         return self._part(body, reply.text) | {
             "done": True,
             "done_reason": "length" if reply.stop_reason == "max_tokens" else "stop",
-            "prompt_eval_count": usage.input_tokens,
-            "eval_count": usage.output_tokens,
+            **_known(prompt_eval_count=usage.input_tokens, eval_count=usage.output_tokens),
             **dict.fromkeys(("total_duration", "load_duration", "prompt_eval_duration", "eval_duration"), 1),
         }
 
@@ -306,15 +306,17 @@ def _usage(reply: Reply, body: Json) -> Usage:
 
 
 def _anthropic_usage(usage: Usage) -> Json:
-    return {
-        "input_tokens": usage.input_tokens or 0,
-        "output_tokens": usage.output_tokens or 0,
-        "cache_read_input_tokens": usage.cache_read_tokens,
-        "cache_creation_input_tokens": usage.cache_creation_tokens,
-    }
+    return _known(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_input_tokens=usage.cache_read_tokens,
+        cache_creation_input_tokens=usage.cache_creation_tokens,
+    )
 
 
 def _openai_usage(usage: Usage) -> Json:
+    if usage.input_tokens is None and usage.output_tokens is None:
+        return {}
     cached = usage.cache_read_tokens or 0
     prompt = (usage.input_tokens or 0) + cached
     written = usage.output_tokens or 0
@@ -324,6 +326,10 @@ def _openai_usage(usage: Usage) -> Json:
         "total_tokens": prompt + written,
         "prompt_tokens_details": {"cached_tokens": cached},
     }
+
+
+def _known(**counts: int | None) -> Json:
+    return {name: count for name, count in counts.items() if count is not None}
 
 
 def _error_type(status: int) -> str:

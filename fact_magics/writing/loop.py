@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from functools import partial
@@ -9,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import FactError, GenerationFailed
 from fact_magics.events import AttemptEnded, AttemptStarted, Listener, Noticed, PhaseChanged, TextArrived
-from fact_magics.providers.base import Finished, Message, Prompt, Provider, Retrying, TextDelta, ThinkingDelta
+from fact_magics.providers.base import Finished, Prompt, Provider, Retrying, TextDelta, ThinkingDelta
 from fact_magics.signature.source import ToolSource
-from fact_magics.text import one_line, plural, utc_now, without_surrogates
+from fact_magics.text import one_line, plural, utc_now
 from fact_magics.tool import Attempt, Status
 from fact_magics.writing.annotating import Completed, complete
 from fact_magics.writing.parser import extract
-from fact_magics.writing.prompt import RULES, repair_text, request_text
+from fact_magics.writing.prompt import BRIEF_RULES, RULES, conversation, request_text
 from fact_magics.writing.proof import reject, shortcomings
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ _CUT = {
 # An answer is stopped if so many characters at its end repeat at most so many characters.
 _REPEATING = 8_000
 _REPEATED = 500
+# After so long without an answer, the cell says what may be the reason.
+_LONG_WAIT_SECONDS = 10.0
 
 
 class Author(NamedTuple):
@@ -75,24 +78,22 @@ async def write(
     ProviderError
         The request to the model failed.
     """
-    messages = [Message("user", without_surrogates(request(spec)))]
+    asking = request(spec)
     asked: Provider | None = None
     for number in range(1, spec.attempts + 1):
         provider = provider_of(number)
         if provider is not asked and provider.notice:
             prover.emit(Noticed(provider.notice))
         asked = provider
+        brief = provider.is_local
+        messages = conversation(asking, spec.name, attempts, brief=brief)
         attempt = Attempt(number, provider.name, provider.model, utc_now())
         attempts.append(attempt)
-        prompt = Prompt(RULES, tuple(messages), spec)
+        prompt = Prompt(BRIEF_RULES if brief else RULES, messages, spec)
         ask = partial(_ask, provider, prompt, spec, prover.emit, attempt)
         accepted = await _attempt(ask, spec, spec.attempts, prover, attempt)
         if accepted is not None:
             return accepted
-        messages += [
-            Message("assistant", without_surrogates(attempt.text).strip() or "(no answer)"),
-            Message("user", without_surrogates(repair_text(spec.name, attempt.failures))),
-        ]
         if number < spec.attempts:
             prover.emit(PhaseChanged("repairing", f"{number}/{spec.attempts - 1}"))
     why, details = shortcomings(spec, attempts[-1])
@@ -205,8 +206,16 @@ async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: A
     end = ""
     stop = "cut"
     stream = provider.stream(prompt)
+
+    def say_that_it_waits() -> None:
+        if provider.waiting_notice:
+            emit(Noticed(provider.waiting_notice))
+
+    waiting = asyncio.get_running_loop().call_later(_LONG_WAIT_SECONDS, say_that_it_waits)
     try:
         async for event in stream:
+            if not isinstance(event, Retrying):
+                waiting.cancel()
             if isinstance(event, TextDelta):
                 if phase != "writing":
                     emit(PhaseChanged(phase := "writing"))
@@ -221,11 +230,14 @@ async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: A
                 if phase == "waiting":
                     emit(PhaseChanged(phase := "thinking"))
             elif isinstance(event, Retrying):
-                emit(Noticed(f"{provider.name}: {event.reason}; asking again in {event.delay_seconds:.1f} s"))
+                emit(
+                    Noticed(f"{provider.model}: {event.reason}; asking again in {event.delay_seconds:.1f} s")
+                )
             elif isinstance(event, Finished):
                 stop = event.stop_reason
                 attempt.usage, attempt.model = event.usage, event.model or attempt.model
     finally:
+        waiting.cancel()
         attempt.text = "".join(parts)
         await stream.aclose()
     return stop

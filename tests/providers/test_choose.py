@@ -13,7 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from fact_magics.errors import MissingExtra, ProviderError
-from fact_magics.providers.choose import choose, local_models
+from fact_magics.providers.choose import choose
+from fact_magics.providers.ollama import local_models
 from fact_magics.testing import ModelServer
 
 if TYPE_CHECKING:

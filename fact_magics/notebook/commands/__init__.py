@@ -99,7 +99,10 @@ _TABLE = (
         "%fact models",
         "List the models that --model accepts, and what each of them still needs.",
         options=(
-            Option("--check", "Send each ready model a request of a few tokens, and wait up to 10 s for it."),
+            Option(
+                "--check",
+                "Send each model that lacks nothing a request of a few tokens, and wait up to 10 s for it.",
+            ),
         ),
         examples=("%fact models", "%fact models --check", "%fact models --json"),
         work=models.list_models,

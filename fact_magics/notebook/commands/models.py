@@ -72,7 +72,7 @@ class _Found(NamedTuple):
 async def _find(core: FactCore, *, is_checked: bool) -> _Found:
     from fact_magics.providers.catalogue import Local, catalogue
     from fact_magics.providers.checking import check
-    from fact_magics.providers.choose import local_models, ollama_url
+    from fact_magics.providers.ollama import local_models, ollama_url
     from fact_magics.store import glance
 
     settings = core.settings
@@ -119,7 +119,7 @@ def _data(listed: Listed, found: _Found) -> dict[str, Any]:
         "setting": listed.setting,
         "from": listed.origin,
         "host": listed.host,
-        "status": listed.state,
+        "status": _state(listed, checked),
         "needs": listed.lacks,
         "last_used": max((use.last_used for use in uses), default=None),
         "attempts": sum(use.attempts for use in uses),
@@ -135,7 +135,7 @@ def _cells(
         _name_cell(listed, is_default=row["is_default"]),
         "no model" if listed.name == SHELF else listed.provider,
         _source(listed, directory),
-        _status(listed),
+        _status(listed, row["status"]),
         _check_cell(checked),
         cells.when(row["last_used"]) if row["last_used"] else "",
         f"{row['accepted']} of {row['attempts']}" if row["attempts"] else "",
@@ -164,14 +164,24 @@ def _source(listed: Listed, directory: Path) -> str:
     return f"{cells.middle(source, _LONGEST_SOURCE)}{at}"
 
 
-def _status(listed: Listed) -> str:
+def _state(listed: Listed, checked: Checked | None) -> str:
+    """Return the model's state as it is after a check that proved something."""
+    if checked is None or checked.works is None:
+        return listed.state
+    return "ready" if checked.works else "failed"
+
+
+def _status(listed: Listed, state: str) -> str:
     if listed.name == SHELF:
         from fact_magics.shelf.entry import SHELF as DIRECTORY
 
         return f"ready, {plural(len(list(DIRECTORY.glob('*.py'))), 'tool')}"
     if listed.lacks:
         return f"needs {listed.lacks}"
-    return "unknown until its first request" if listed.state == "not known" else listed.state
+    if state == "not checked":
+        held = "key" if listed.setting.endswith("_API_KEY") else "address" if listed.setting else ""
+        return f"{held} set, not checked" if held else state
+    return {"not known": "unknown until its first request", "failed": "failed the check"}.get(state, state)
 
 
 def _check_cell(checked: Checked | None) -> str | Cell:
@@ -189,13 +199,13 @@ def _check_cell(checked: Checked | None) -> str | Cell:
 
 def _advice(listed: Sequence[Listed]) -> list[str]:
     """Explain the list, and how to get more models."""
-    ready = [model for model in listed if model.state == "ready"]
+    usable = [model for model in listed if model.is_usable]
     notes = []
     if any(model.state == "needs LiteLLM" for model in listed):
         notes.append(f"To use the models that need LiteLLM: {_INSTALL}")
-    if any(model.is_any for model in ready):
+    if any(model.is_any for model in usable):
         notes.append("Replace … with the name of any model of that provider.")
-    if all(model.name == SHELF for model in ready):
+    if all(model.name == SHELF for model in usable):
         from fact_magics.providers.litellm import has_litellm
 
         others = "another provider's key, or start a local Ollama"
