@@ -127,7 +127,7 @@ async def _find_local(settings: Settings, model: Listed) -> None:
     endpoint = next((own.endpoint for own in settings.models if own.name == model.name), None)
     url = checked_url(endpoint, "its api_base") if endpoint else ollama_url(settings)
     name = model.model.partition("/")[2]
-    ollama = Service("Ollama", name, url)
+    ollama = Service("Ollama", name, url, has_own_address=True)
     models = await local_models(url)
     if not models:
         raise ollama.unreachable().error

@@ -172,7 +172,8 @@ class Service:
             if is_loopback(self.url)
             else "Check the network connection and the proxy settings, then run the cell again."
         )
-        place = self.asked if self.host in self.asked else f"{self.asked} at {self.host}"
+        name = "the server" if self.asked == self.host else self.name
+        place = f"{name} at {self.host}"
         return Failure(ProviderError(f"Could not connect to {place}.", hint=hint), "no connection")
 
     def silent(self, seconds: float) -> Failure:

@@ -334,7 +334,7 @@ class TestErrors:
         url = f"http://127.0.0.1:{unused_tcp_port}"
         events = []
         with pytest.raises(
-            ProviderError, match=f"Could not connect to Anthropic at 127.0.0.1:{unused_tcp_port}"
+            ProviderError, match=f"Could not connect to the server at 127.0.0.1:{unused_tcp_port}"
         ):
             await ask(AnthropicProvider("claude-x", SecretStr("k"), base_url=url, patience=patience), events)
         assert len(events) == 2
