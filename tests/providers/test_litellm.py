@@ -241,7 +241,7 @@ class TestFailures:
         async with await asyncio.start_server(page, "127.0.0.1", 0) as listening:
             url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
             settings = {"OPENAI_API_KEY": SecretStr("x"), "OPENAI_BASE_URL": SecretStr(url)}
-            with pytest.raises(ProviderError, match="not a valid chat completion.*/v1"):
+            with pytest.raises(ProviderError, match=r"not a valid chat completion.*/v1"):
                 await ask(LiteLLMProvider("openai/gpt-5", settings, patience=patience))
 
     @pytest.mark.parametrize("model", ["openai/smal-coder", "ollama/smal-coder"])
@@ -368,7 +368,9 @@ class TestLoading:
         """A check asks only once."""
         server.fails(503, "Loading model")
         impatient = replace(patience, retries=0, setting="THE_SETTING")
-        with pytest.raises(ProviderError, match="is still loading the model.*give it more time: THE_SETTING"):
+        with pytest.raises(
+            ProviderError, match=r"is still loading the model.*give it more time: THE_SETTING"
+        ):
             await ask(LiteLLMProvider("openai/gpt-5", settings, patience=impatient))
         assert len(server.requests) == 1
 

@@ -191,7 +191,6 @@ async def test_an_answer_that_was_cut_off_spends_one_attempt(ask, server, script
     assert reason in server.requests[1].text
 
 
-@pytest.mark.parametrize("tail", ["\n", "And so on. ", "# the same\n", "x" * 499 + "\n"])
 async def test_a_small_model_gets_brief_rules_and_one_message(ask, server, small):
     """It would lose the request among long rules, and repeat an answer that it is shown."""
     server.writes(GOOD.replace("2 *", "3 *"))
@@ -236,6 +235,7 @@ async def test_an_answer_in_time_needs_no_explanation(ask, server, small):
     assert not any(isinstance(event, Noticed) for event in events)
 
 
+@pytest.mark.parametrize("tail", ["\n", "And so on. ", "# the same\n", "x" * 499 + "\n"])
 async def test_an_answer_that_repeats_itself_without_end_is_stopped(ask, server, small, tail):
     for first in ("The answer: ", f"```python\n{GOOD.replace('2 *', '(')}"):
         server.reply(first + tail * (200_000 // len(tail)))

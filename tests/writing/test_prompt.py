@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 
 import pytest
 
@@ -52,7 +53,7 @@ class TestFence:
 
 class TestRules:
     @pytest.mark.parametrize("rules", [RULES, BRIEF_RULES])
-    def test_the_exchange_has_the_form_of_a_real_one_and_its_examples_hold(self, rules):
+    def test_the_exchange_has_the_form_of_a_real_one_and_its_examples_hold(self, rules, tmp_path):
         """Models copy the form of the answer, so it must be one that is accepted."""
         exchange = rules.partition("# A request and its answer\n\n")[2]
         request, fence_mark, answer = exchange.partition("```python")
@@ -63,8 +64,8 @@ class TestRules:
         assert len(body.examples) == 2
         assert request.rstrip() == request_text(ToolSpec("initials", described, body.examples))
         (source,) = extract(fence_mark + answer, "initials").sources
-        names: dict = {}
-        exec(source.text, names)
+        (tmp_path / "answer.py").write_text(source.text)
+        names = runpy.run_path(str(tmp_path / "answer.py"))
         for example in body.examples:
             assert names["initials"](*example.args) == example.expected.value
 
