@@ -35,7 +35,7 @@ class Recorded:
     def __init__(self, text):
         self._text = text
 
-    async def stream(self, prompt):
+    async def stream(self, _):
         yield TextDelta(self._text)
         yield Finished("end", Usage(), self.model)
 
