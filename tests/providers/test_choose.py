@@ -214,6 +214,7 @@ class TestWithoutLiteLLM:
                 model = None
                 models = ()
                 secrets = ()
+                model_timeout = 120.0
                 providers = {name: SecretStr(value) for name, value in json.loads(sys.argv[2]).items()}
 
             async def main():
