@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
@@ -75,6 +76,10 @@ class AnthropicProvider(RemoteProvider):
 
     name = "anthropic"
     may_run_away = False
+    # Gateways and local servers that speak Anthropic's protocol don't know all of it.
+    _dispensable = MappingProxyType(
+        {"thinking": re.compile(r"\bthinking\b"), "cache_control": re.compile("cache_control")}
+    )
 
     def __init__(
         self,
@@ -140,16 +145,18 @@ class AnthropicProvider(RemoteProvider):
     async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         client = await self.open()
         import httpx2
+        from anthropic import omit
 
         answer = _Answer(self.model)
+        # One block, so that everything before the conversation is one cached prefix.
+        system: Any = [{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}]
         stream: Any = await client.messages.create(
             model=self.model,
             max_tokens=prompt.max_tokens or _MAX_TOKENS,
-            # One block, so that everything before the conversation is one cached prefix.
-            system=[{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}],
+            system=prompt.system if "cache_control" in self._omitted else system,
             messages=cast("Any", [{"role": turn.role, "content": turn.text} for turn in prompt.messages]),
             stream=True,
-            thinking=_thinking(self.model),
+            thinking=omit if "thinking" in self._omitted else _thinking(self.model),
         )
         async with stream:
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack, aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import FactError
@@ -127,9 +127,10 @@ async def _find_local(settings: Settings, model: Listed) -> None:
     endpoint = next((own.endpoint for own in settings.models if own.name == model.name), None)
     url = checked_url(endpoint, "its api_base") if endpoint else ollama_url(settings)
     name = model.model.partition("/")[2]
-    ollama = Service("Ollama", name, url)
     models = await local_models(url)
+    ollama = Service("Ollama", name, url, has_own_address=True, known_models=models)
     if not models:
         raise ollama.unreachable().error
     if name not in models and f"{name}:latest" not in models:
-        raise ollama.refused(404, "", {}).error
+        # Only the address of a server that answers could be doubted.
+        raise replace(ollama, name=ollama.asked, has_own_address=False).refused(404, "", {}).error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
         return _anthropic(settings, bare, patience)
     if all(name.partition("/")):
         return _litellm(settings, name, patience)
-    close = close_names(name, known_models(settings))
+    close = await asyncio.to_thread(close_names, name, known_models(settings))
     raise ProviderError(f"{shown} is not a model name.", hint=f"{close} {_FORMS}")
 
 

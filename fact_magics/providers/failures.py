@@ -6,12 +6,14 @@ import math
 import re
 import time
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from fact_magics.errors import ProviderError, did_you_mean
+from fact_magics.errors import ProviderError
+from fact_magics.providers.names import suggestion
 from fact_magics.redaction import MASK, Redactor
 from fact_magics.text import inert
 
@@ -172,7 +174,8 @@ class Service:
             if is_loopback(self.url)
             else "Check the network connection and the proxy settings, then run the cell again."
         )
-        place = self.asked if self.host in self.asked else f"{self.asked} at {self.host}"
+        name = "the server" if self.asked == self.host else self.name
+        place = f"{name} at {self.host}"
         return Failure(ProviderError(f"Could not connect to {place}.", hint=hint), "no connection")
 
     def silent(self, seconds: float) -> Failure:
@@ -219,7 +222,10 @@ class Service:
     @property
     def close_names(self) -> str:
         """Known names that resemble the model's, as the beginning of a hint; may be empty."""
-        close = did_you_mean(self.model, self.known_models)
+        provider, _, model = self.model.rpartition("/")
+        # Compared without the provider, which all of them may share.
+        names = {name.removeprefix(f"{provider}/"): name for name in self.known_models if name != self.model}
+        close = suggestion([names[match] for match in get_close_matches(model, names)])
         return f"{close} " if close else ""
 
     @property

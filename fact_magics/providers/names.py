@@ -36,16 +36,18 @@ def close_names(name: str, known: Sequence[str]) -> str:
         A sentence such as ``Did you mean 'openai/gpt-5'?``, or an empty text.
     """
     if len(name) >= _SHORTEST_PART and (whole := [full for full in known if name.lower() in full]):
-        return _listed(whole)
+        return suggestion(whole)
     if close := did_you_mean(name, known):
         return close
     table = _stored_table()
-    names = (full for provider in WELL_KNOWN for full in hosted_models(table, provider))
+    # The models of Azure have the names that their owners give them.
+    providers = (provider for provider in WELL_KNOWN if provider != "azure")
+    names = (full for provider in providers for full in hosted_models(table, provider))
     hosted: dict[str, str] = {}
     for full in names:
         hosted.setdefault(full.partition("/")[2], full)
     found = [name] if name in hosted else get_close_matches(name, hosted, n=_MOST, cutoff=0.7)
-    return _listed([hosted[match] for match in found])
+    return suggestion([hosted[match] for match in found])
 
 
 def hosted_models(table: Mapping[str, Any], provider: str) -> tuple[str, ...]:
@@ -69,7 +71,8 @@ def _stored_table() -> Mapping[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _listed(names: Iterable[str]) -> str:
+def suggestion(names: Iterable[str]) -> str:
+    """Suggest up to three names: ``Did you mean 'openai/gpt-5'?``; an empty text if there are none."""
     quoted = [repr(name) for name in names][:_MOST]
     if not quoted:
         return ""

@@ -217,6 +217,22 @@ def test_limits_come_from_the_notebook_alone_and_are_checked(tmp_path):
         assert "\n" not in str(refused.value)
 
 
+def test_the_time_that_a_model_is_given_comes_from_the_notebook_the_environment_or_a_file(tmp_path):
+    """Loading a large model takes longer than the default of two minutes."""
+    assert load_settings({}, tmp_path, {}).model_timeout == 120.0
+    (tmp_path / ".env").write_text("FACT_MODEL_TIMEOUT=240\n")
+    assert load_settings({}, tmp_path, {}).model_timeout == 240.0
+    assert load_settings({}, tmp_path, {"FACT_MODEL_TIMEOUT": "300"}).model_timeout == 300.0
+    assert load_settings({"model_timeout": 600}, tmp_path, {"FACT_MODEL_TIMEOUT": "x"}).model_timeout == 600.0
+    for wrong in ("0", "-1", "soon", "nan", "inf", "100000"):
+        with pytest.raises(SettingsError) as refused:
+            load_settings({}, tmp_path, {"FACT_MODEL_TIMEOUT": wrong})
+        assert refused.value.line == (
+            "FACT_MODEL_TIMEOUT from the environment can't be used: it must be a number of seconds above 0 and "
+            "at most 86,400. Correct or remove it."
+        )
+
+
 def test_relative_places_start_in_the_notebooks_directory(tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     environment = {"FACT_HOME": "kept", "DATABASE_URL": "sqlite:///data/facts.db"}

@@ -266,6 +266,28 @@ class TestRetries:
         await provider.aclose()
 
 
+class TestRefusedParts:
+    @pytest.mark.parametrize(
+        ("refusal", "part"),
+        [
+            ("thinking: Extra inputs are not permitted", "thinking"),
+            ("system.0.cache_control: Extra inputs are not permitted", "cache_control"),
+        ],
+    )
+    async def test_a_gateway_is_asked_once_more_without_what_it_refuses(
+        self, server, provider, ask, prompt, refusal, part
+    ):
+        """Servers that speak Anthropic's protocol don't know all of it."""
+        server.fails(400, refusal)
+        server.reply("whole")
+        answer = await ask(provider)
+        assert (answer.text, answer.of(Retrying)) == ("whole", [])
+        first, second = server.requests
+        assert part in str(first.body)
+        assert part not in str(second.body)
+        assert second.system == prompt.system
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         ("status", "happened", "next_step"),
@@ -334,7 +356,7 @@ class TestErrors:
         url = f"http://127.0.0.1:{unused_tcp_port}"
         events = []
         with pytest.raises(
-            ProviderError, match=f"Could not connect to Anthropic at 127.0.0.1:{unused_tcp_port}"
+            ProviderError, match=f"Could not connect to the server at 127.0.0.1:{unused_tcp_port}"
         ):
             await ask(AnthropicProvider("claude-x", SecretStr("k"), base_url=url, patience=patience), events)
         assert len(events) == 2

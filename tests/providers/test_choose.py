@@ -6,19 +6,16 @@ import os
 import subprocess
 import sys
 import textwrap
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
 
 import pytest
 from pydantic import SecretStr
 
+from fact_magics.config.model_list import Deployment
 from fact_magics.errors import MissingExtra, ProviderError
 from fact_magics.providers.choose import choose
 from fact_magics.providers.ollama import local_models
 from fact_magics.testing import ModelServer
-
-if TYPE_CHECKING:
-    from fact_magics.config.model_list import Deployment
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +30,7 @@ class Settings:
     providers: dict[str, SecretStr] = field(default_factory=dict)
     models: tuple[Deployment, ...] = ()
     secrets: tuple[str, ...] = ()
+    model_timeout: float = 120.0
 
 
 KEY = SecretStr("sk-ant-made-up")
@@ -72,6 +70,26 @@ class TestNamed:
         assert (await choose(settings, None)).model == "claude-haiku-5-5"
         assert (await choose(settings, "claude-opus-5-5")).model == "claude-opus-5-5"
 
+    async def test_the_time_that_a_server_is_given_is_a_setting(self):
+        """The line about a wait says how long it may be, and which setting changes that."""
+        settings = Settings(model_timeout=300.0)
+        local = (await choose(settings, "ollama/llama4")).waiting_notice
+        assert "ollama/llama4 has not answered yet, and may still be loading. It is given 300 s" in local
+        assert "%config FactMagics.model_timeout" in local
+        assert (await choose(settings, "openai/gpt-5")).waiting_notice == ""
+        own = Deployment("mine", "ollama/x", "config.yaml", endpoint="http://gpu:1", timeout_seconds=600.0)
+        notice = (await choose(replace(settings, models=(own,)), "mine")).waiting_notice
+        assert "given 600 s; to change that, set the timeout in the entry mine of config.yaml." in notice
+
+    async def test_a_misspelt_entry_of_the_file(self):
+        """A name with a slash is not taken for a provider alone."""
+        settings = Settings(models=(Deployment("team/fast", "openai/gpt-5", "config.yaml"),))
+        provider = await choose(settings, "team/fsat")
+        with pytest.raises(
+            ProviderError, match=r"does not know the provider 'team'. Did you mean 'team/fast'"
+        ):
+            await provider.open()
+
     async def test_claude_without_a_key(self):
         """If the key of a named model is missing, the error names its variable."""
         with pytest.raises(ProviderError, match=r"needs an Anthropic key.*ANTHROPIC_API_KEY"):
@@ -82,7 +100,11 @@ class TestNamed:
         [
             ("cluade-sonnet-5-5", "'claude-sonnet-5-5'"),
             ("shelff", "'shelf'"),
-            ("gpt-5", "openai/gpt-5"),
+            ("sonnet", "'claude-sonnet-5-5'"),
+            ("Opus", "'claude-opus-5-5'"),
+            ("gpt-5", "Did you mean 'openai/gpt-5'?"),
+            ("gtp-5-mini", "'openai/gpt-5-mini'"),
+            ("gemini-2.5-pr", "'gemini/gemini-2.5-pro'"),
             ("/x", "provider/model"),
         ],
     )
@@ -192,6 +214,7 @@ class TestWithoutLiteLLM:
                 model = None
                 models = ()
                 secrets = ()
+                model_timeout = 120.0
                 providers = {name: SecretStr(value) for name, value in json.loads(sys.argv[2]).items()}
 
             async def main():

@@ -79,6 +79,43 @@ class TestAnswers:
         )
         assert server.requests[0].body["stream_options"] == {"include_usage": True}
 
+    async def test_counts_that_the_server_did_not_send_are_unknown(self, server, provider, ask):
+        """LiteLLM would estimate them; an estimate is not what a request cost."""
+        server.reply("text", usage=Usage())
+        answer = await ask(provider)
+        assert (answer.text, answer.finished.usage) == ("text", Usage())
+
+    @pytest.mark.parametrize(
+        ("model", "sent"),
+        [
+            ("openai/local", {"max_tokens": 4_096}),
+            ("hosted_vllm/local", {"max_tokens": 4_096}),
+            ("ollama/local", {"options": {"num_predict": 4_096}}),
+            ("openai/gpt-5", {"max_completion_tokens": 16_000}),
+        ],
+    )
+    async def test_an_answer_of_a_local_server_is_limited(self, server, patience, ask, model, sent):
+        """A small model may never stop by itself; one that thinks first needs more."""
+        prefix = model.partition("/")[0].upper()
+        base = server.url if prefix == "OLLAMA" else f"{server.url}/v1"
+        server.reply("text")
+        provider = LiteLLMProvider(model, {f"{prefix}_API_BASE": SecretStr(base)}, patience=patience)
+        await ask(provider)
+        assert provider.is_local
+        assert sent.items() <= server.requests[0].body.items()
+
+    def test_a_provider_without_an_own_address_is_not_local(self):
+        """Its models are large, and have limits of their own."""
+        assert not LiteLLMProvider("openai/gpt-5", {}).is_local
+        assert LiteLLMProvider("ollama/x", {}).is_local
+        assert not LiteLLMProvider("ollama/x", {"OLLAMA_API_BASE": SecretStr("https://ollama.com")}).is_local
+
+    async def test_a_token_that_repeats_is_not_an_error(self, server, openai, ask):
+        """LiteLLM would raise an error, and the text before the repetition would be lost."""
+        text = "```python\nx = [" + "0, " * 300 + "]\n```"
+        server.reply(text, chunk=3)
+        assert (await ask(openai)).text == text
+
     @pytest.mark.parametrize(
         ("said", "meant"), [("max_tokens", "length"), ("refusal", "refused"), ("end_turn", "end")]
     )
@@ -135,7 +172,7 @@ class TestFailures:
         ("status", "happened"),
         [
             (401, "refused the key"),
-            (404, "does not know the model"),
+            (404, "does not serve this address"),
             (400, "refused the request"),
             (429, "accepts no more requests"),
             (529, "is overloaded"),
@@ -149,6 +186,8 @@ class TestFailures:
             await ask(provider)
         line = str(caught.value)
         assert "own words" in line
+        assert server.url[7:] in line
+        assert "OpenAI" not in line
         assert "\n" not in line
         assert "Exception" not in line
         assert "litellm" not in line
@@ -168,6 +207,52 @@ class TestFailures:
         with pytest.raises(ProviderError, match="no reply left for request 1"):
             await ask(provider)
         assert len(server.requests) == 1
+
+    async def test_the_hint_names_the_setting_that_was_used(self, server, openai, ask):
+        """There are two variables for the address; the error names the one that is set."""
+        server.fails(404, "Not Found")
+        with pytest.raises(ProviderError, match=r"Check the address in OPENAI_BASE_URL\."):
+            await ask(openai)
+
+    async def test_an_address_without_v1_is_doubted(self, server, patience, ask):
+        """Most local servers serve OpenAI's protocol under this path."""
+        server.fails(404, "404 page not found")
+        settings = {"OPENAI_API_KEY": SecretStr("x"), "OPENAI_BASE_URL": SecretStr(server.url)}
+        with pytest.raises(ProviderError, match=f"want /v1 at its end \\({server.url}/v1\\)"):
+            await ask(LiteLLMProvider("openai/gpt-5", settings, patience=patience))
+
+    async def test_an_address_may_hold_the_whole_path(self, server, patience, ask):
+        """The client adds the path itself."""
+        server.reply("whole")
+        settings = {
+            "OPENAI_API_KEY": SecretStr("x"),
+            "OPENAI_BASE_URL": SecretStr(f"{server.url}/v1/chat/completions"),
+        }
+        assert (await ask(LiteLLMProvider("openai/gpt-5", settings, patience=patience))).text == "whole"
+
+    async def test_a_page_is_not_an_answer(self, patience, ask):
+        """LiteLLM takes any body for an empty answer."""
+
+        async def page(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 9\r\n\r\n<h1>Hi</h>")
+            writer.close()
+
+        async with await asyncio.start_server(page, "127.0.0.1", 0) as listening:
+            url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+            settings = {"OPENAI_API_KEY": SecretStr("x"), "OPENAI_BASE_URL": SecretStr(url)}
+            with pytest.raises(ProviderError, match=r"not a valid chat completion.*/v1"):
+                await ask(LiteLLMProvider("openai/gpt-5", settings, patience=patience))
+
+    @pytest.mark.parametrize("model", ["openai/smal-coder", "ollama/smal-coder"])
+    async def test_a_misspelt_model_gets_the_names_that_the_server_has(
+        self, server, settings, patience, ask, model
+    ):
+        """The server is asked for its list only after it refused the name."""
+        server.fails(404, "model 'smal-coder' not found")
+        prefix = model.partition("/")[0]
+        with pytest.raises(ProviderError, match=f"Did you mean '{prefix}/small-coder:latest'"):
+            await ask(LiteLLMProvider(model, settings, patience=patience))
 
     async def test_nobody_listens(self, patience, ask, unused_tcp_port):
         """A closed port is retried; then the error names its address."""
@@ -211,6 +296,82 @@ class TestFailures:
         with pytest.raises(ProviderError, match="Overloaded"):
             await ask(provider, events)
         assert events == [TextDelta("0123")]
+        assert len(server.requests) == 1
+
+
+class TestRefusedParts:
+    @pytest.mark.parametrize(
+        ("status", "refusal", "part"),
+        [
+            (400, "Unknown field: stream_options", "stream_options"),
+            (422, "body.stream_options: Extra inputs are not permitted", "stream_options"),
+            (400, "'include_usage' is not supported", "stream_options"),
+            (400, "System role not supported", "system"),
+            (500, "Jinja Exception: System role not supported", "system"),
+            (400, "Only user and assistant roles are supported!", "system"),
+            (400, "Conversation roles must alternate user/assistant/user/assistant/...", "system"),
+            (400, "Invalid role: 'system'. This model has no such role", "system"),
+            (400, "this model does not support system messages", "system"),
+        ],
+    )
+    async def test_a_server_is_asked_once_more_without_what_it_refuses(
+        self, server, openai, prompt, status, refusal, part
+    ):
+        """The rules go in front of the request; the next request leaves the part out at once."""
+        server.fails(status, refusal)
+        for _ in range(2):
+            server.reply("whole")
+        for _ in range(2):
+            events = [event async for event in openai.stream(prompt)]
+            assert [event for event in events if isinstance(event, Retrying)] == []
+            assert isinstance(events[-1], Finished)
+        await openai.aclose()
+        first, *others = server.requests
+        assert len(others) == 2
+        for request in others:
+            turns = tuple((turn.role, turn.text) for turn in prompt.messages)
+            if part == "system":
+                role, text = turns[0]
+                turns = ((role, f"{prompt.system}\n\n{text}"), *turns[1:])
+            assert (request.messages, request.system) == (turns, "" if part == "system" else prompt.system)
+            assert ("stream_options" in request.body) == (part == "system")
+        assert first.system == prompt.system
+        assert "stream_options" in first.body
+
+    async def test_both_parts_may_be_refused_one_after_the_other(self, server, openai, ask):
+        server.fails(400, "stream_options is unknown")
+        server.fails(400, "the role system is unknown")
+        server.reply("whole")
+        assert (await ask(openai)).text == "whole"
+
+    @pytest.mark.parametrize("refusal", ["stream_options is unknown", "the context is too long"])
+    async def test_a_server_that_refuses_again_is_not_asked_for_ever(self, server, openai, ask, refusal):
+        """Other refusals, and the same one again, are errors."""
+        for _ in range(3):
+            server.fails(400, refusal)
+        with pytest.raises(ProviderError, match=refusal):
+            await ask(openai)
+        assert len(server.requests) == (2 if "stream" in refusal else 1)
+
+
+class TestLoading:
+    async def test_a_server_that_loads_its_model_is_asked_until_it_has(self, server, provider, ask):
+        """Retries for other failures are fewer."""
+        for _ in range(6):
+            server.fails(503, "Loading model")
+        server.reply("whole")
+        answer = await ask(provider)
+        assert answer.text == "whole"
+        assert {event.reason for event in answer.of(Retrying)} == {"still loading the model"}
+
+    async def test_the_error_says_so_and_names_the_setting(self, server, settings, patience, ask):
+        """A check asks only once."""
+        server.fails(503, "Loading model")
+        impatient = replace(patience, retries=0, setting="THE_SETTING")
+        with pytest.raises(
+            ProviderError, match=r"is still loading the model.*give it more time: THE_SETTING"
+        ):
+            await ask(LiteLLMProvider("openai/gpt-5", settings, patience=impatient))
         assert len(server.requests) == 1
 
 

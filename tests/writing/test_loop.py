@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fact_magics.errors import GenerationFailed, ProviderError
-from fact_magics.events import AttemptEnded, AttemptStarted, ExampleProven, PhaseChanged, TextArrived
+from fact_magics.events import (
+    AttemptEnded,
+    AttemptStarted,
+    ExampleProven,
+    Noticed,
+    PhaseChanged,
+    TextArrived,
+)
 from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.sandbox import Sandbox
 from fact_magics.tool import Status, ToolSpec
+from fact_magics.writing import loop
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import write
+from fact_magics.writing.prompt import BRIEF_RULES, RULES
 from fact_magics.writing.proof import Prover
 
 if TYPE_CHECKING:
@@ -59,6 +68,8 @@ async def small(server: ModelServer) -> AsyncIterator:
 
     class Small(AnthropicProvider):
         may_run_away = True
+        is_local = True
+        waiting_notice = "still loading"
 
     provider = Small("small", SecretStr(server.key), base_url=server.url)
     yield lambda _: provider
@@ -178,6 +189,50 @@ async def test_an_answer_that_was_cut_off_spends_one_attempt(ask, server, script
     assert cut.text
     assert cut.source
     assert reason in server.requests[1].text
+
+
+async def test_a_small_model_gets_brief_rules_and_one_message(ask, server, small):
+    """It would lose the request among long rules, and repeat an answer that it is shown."""
+    server.writes(GOOD.replace("2 *", "3 *"))
+    server.writes(GOOD)
+    accepted, *_ = await ask(provider_of=small)
+    assert accepted.attempt.number == 2
+    first, second = server.requests
+    assert first.system == second.system == BRIEF_RULES
+    assert len(BRIEF_RULES) < len(RULES) / 3
+    assert [len(request.messages) for request in (first, second)] == [1, 1]
+    assert second.text.startswith(first.text)
+    assert "double(2) should give 4, but gave 6" in second.text
+
+
+async def test_each_attempt_has_the_rules_for_its_model(ask, server, small):
+    """A large model that takes over sees the whole conversation."""
+    server.writes(GOOD.replace("2 *", "3 *"))
+    server.writes(GOOD)
+    from pydantic import SecretStr
+
+    large = AnthropicProvider("claude-sonnet-5-5", SecretStr(server.key), base_url=server.url)
+    accepted, *_ = await ask(provider_of=lambda number: small(1) if number == 1 else large)
+    await large.aclose()
+    assert accepted.attempt.number == 2
+    assert [request.system for request in server.requests] == [BRIEF_RULES, RULES]
+    assert [role for role, _ in server.requests[1].messages] == ["user", "assistant", "user"]
+
+
+async def test_a_long_wait_is_explained_while_it_lasts(ask, server, small, monkeypatch):
+    """A local server may be loading the model, so that nothing comes for minutes."""
+    monkeypatch.setattr(loop, "_LONG_WAIT_SECONDS", 0.0)
+    server.writes(GOOD)
+    _, events, _ = await ask(provider_of=small)
+    names = [type(event).__name__ for event in events]
+    assert Noticed("still loading") in events
+    assert names.index("Noticed") < names.index("TextArrived")
+
+
+async def test_an_answer_in_time_needs_no_explanation(ask, server, small):
+    server.writes(GOOD)
+    _, events, _ = await ask(provider_of=small)
+    assert not any(isinstance(event, Noticed) for event in events)
 
 
 @pytest.mark.parametrize("tail", ["\n", "And so on. ", "# the same\n", "x" * 499 + "\n"])

@@ -137,15 +137,22 @@ class TestAnthropic:
         assert f"%fact trust {folder / '.env'}" in record.plain
         assert "have no model" in record.plain.splitlines()[0]
         trust(folder / ".env", folder.parent / "home")
-        assert listed()["claude-opus-5-5"]["status"] == "ready"
+        assert listed()["claude-opus-5-5"]["status"] == "not checked"
+
+    def test_a_key_that_is_set_is_not_called_ready(self, fact, monkeypatch):
+        """Only an answer proves a key, so the table says what is known."""
+        monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+        for text in shown(fact("models")):
+            assert text.count("key set, not checked") == 3
+            assert text.count("ready") == 1  # the shelf
 
 
 class TestTheDefault:
     @pytest.mark.parametrize(
         ("named", "row", "status"),
         [
-            ("claude-opus-5-5", "claude-opus-5-5", "ready"),
-            ("anthropic/claude-of-next-year", "claude-of-next-year", "ready"),
+            ("claude-opus-5-5", "claude-opus-5-5", "not checked"),
+            ("anthropic/claude-of-next-year", "claude-of-next-year", "not checked"),
             ("anthropic/another", "anthropic/another", "not known"),
             ("openai/gpt-5", "openai/gpt-5", "needs key"),
             ("shelf", "shelf", "ready"),
@@ -180,7 +187,7 @@ class TestNamesOfOnesOwn:
         )
         assert list(listed())[:2] == ["fast", "slow"]
         assert listed()["fast"]["is_default"]
-        assert (listed()["fast"]["status"], listed()["slow"]["needs"]) == ("ready", "OPENAI_API_KEY")
+        assert (listed()["fast"]["status"], listed()["slow"]["needs"]) == ("not checked", "OPENAI_API_KEY")
         record = fact("models")
         assert "● fast → openai/gpt-5-mini" in record.plain
         assert "config.yaml" in record.plain
@@ -206,14 +213,14 @@ class TestNamesOfOnesOwn:
             folder, "mine model: openai/x, api_key: os.environ/MY_KEY, api_base: 'http://127.0.0.1:1/v1'"
         )
         trust(file, folder.parent / "home")
-        assert (listed()["mine"]["status"], listed()["mine"]["host"]) == ("ready", "127.0.0.1:1")
+        assert (listed()["mine"]["status"], listed()["mine"]["host"]) == ("not checked", "127.0.0.1:1")
         assert "config.yaml, at 127.0.0.1:1" in fact("models").plain
         assert "RECOGNISABLE" not in str(fact("models --json"))
 
     def test_a_name_that_means_a_model_anyway_goes_on_meaning_it(self, listed, folder, monkeypatch):
         monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
         config_yaml(folder, "claude-opus-5-5 model: openai/x, api_base: 'http://127.0.0.1:1/v1'")
-        assert listed()["claude-opus-5-5"]["status"] == "ready"
+        assert listed()["claude-opus-5-5"]["status"] == "not checked"
         assert listed()["claude-opus-5-5"]["from"] == "the environment"
 
 
@@ -262,12 +269,13 @@ class TestOtherProviders:
         monkeypatch.setenv("AZURE_API_KEY", KEY)
         assert listed()["azure/…"]["needs"] == "AZURE_API_BASE"
 
-    def test_a_server_on_this_machine_needs_no_key(self, listed, monkeypatch):
+    def test_a_server_on_this_machine_needs_no_key(self, listed, fact, monkeypatch):
         monkeypatch.setenv("HOSTED_VLLM_API_BASE", "http://127.0.0.1:1/v1")
         assert (listed()["hosted_vllm/…"]["status"], listed()["hosted_vllm/…"]["host"]) == (
-            "ready",
+            "not checked",
             "127.0.0.1:1",
         )
+        assert "address set, not checked" in fact("models").plain
 
     def test_a_key_whose_file_also_says_where_it_goes_waits(self, listed, folder):
         (folder / ".env").write_text(f"GROQ_API_KEY={KEY}\nGROQ_API_BASE=http://127.0.0.1:1\n")
@@ -423,13 +431,15 @@ class TestChecking:
         assert {request.body["max_tokens"] for request in server.requests} == {1}
         record = fact("models --check")
         assert record.plain.count("✓ ") == 3
+        assert {row["status"] for row in rows.values()} == {"ready"}
         assert record.html.count("✓ ") == 3
         assert " ms" in record.plain
 
     def test_a_key_that_is_refused_is_told_in_a_line_and_what_to_do(self, fact, listed, monkeypatch):
         monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
         record = fact("models --check")
-        assert record.plain.count("✗ Anthropic refused the key.") == 3
+        assert record.plain.count("refused the key.") == 3
+        assert record.plain.count("failed the check") == 3
         assert "RECOGNISABLE" not in record.plain + record.html
         assert "Check ANTHROPIC_API_KEY" in listed("--check")["claude-opus-5-5"]["check"]["hint"]
 
@@ -469,7 +479,7 @@ class TestChecking:
             rows = listed("--check")
             assert rows["ollama/small-coder:latest"]["check"] is None
             assert rows["here"]["check"]["works"]
-            assert rows["gone"]["check"]["said"] == "Ollama does not know the model big."
+            assert rows["gone"]["check"]["said"] == f"Ollama at {ollama.url[7:]} does not know the model big."
             assert ollama.requests == ()
 
     def test_an_interrupt_stops_it_at_once_and_hangs_up(self, fact, server):
