@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 _REASON_LIMIT = 300
+_OPTIONS = "Options belong in the first line of the cell."
 _VARIABLE_LIMIT = 4_000
 _ROWS = 5
 _CELL_LIMIT = 200
@@ -73,7 +74,7 @@ def _read_assignments(body: str) -> dict[str, ast.expr]:
             where = f" at line {error.lineno}, column {error.offset}"
         raise CellError(
             f"The body can't be parsed: {getattr(error, 'msg', error)}{where}.",
-            hint="Options belong in the first line of the cell."
+            hint=_OPTIONS
             if body.lstrip().startswith("--")
             else "Write name = expression lines, or one JSON object.",
         ) from None
@@ -96,7 +97,9 @@ def _read_assignments(body: str) -> dict[str, ast.expr]:
 
 
 def _meant(body: str, statement: ast.stmt) -> str:
-    """Write an annotated assignment or a comparison as the assignment that it resembles."""
+    """Say where options belong, or write a statement as the assignment that it resembles."""
+    if (ast.get_source_segment(body, statement) or "").startswith("--"):
+        return _OPTIONS
     match statement:
         case ast.AnnAssign(target=ast.Name(name), annotation=annotation, value=value):
             value = value or annotation

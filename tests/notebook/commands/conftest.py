@@ -35,6 +35,9 @@ class Paper:
     def put_cell(self, text: str) -> None:
         self.cells.append(text)
 
+    def own_names(self) -> dict[str, Any]:
+        return {}
+
     def rebind(self, tool: Tool) -> bool:
         del tool
         return False
