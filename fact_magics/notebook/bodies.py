@@ -54,6 +54,11 @@ def _read_json(body: str) -> dict[str, Any]:
         given = json.loads(body, object_pairs_hook=unique)
         return unique([(normalised(name), value) for name, value in given.items()])
     except json.JSONDecodeError as error:
+        if _is_python_dict(body):
+            raise CellError(
+                "The body is a Python dictionary, not JSON.",
+                hint="Write name = expression lines, or JSON: double quotes, no comma at the end.",
+            ) from None
         raise CellError(
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
             hint="Correct the JSON, or write name = expression lines.",
@@ -63,6 +68,13 @@ def _read_json(body: str) -> dict[str, Any]:
             f"The body's JSON can't be read: {error}.",
             hint="Assign the value to a variable, and write name = VARIABLE here.",
         ) from None
+
+
+def _is_python_dict(body: str) -> bool:
+    try:
+        return isinstance(ast.parse(body.strip(), mode="eval").body, ast.Dict)
+    except _UNREADABLE:
+        return False
 
 
 def _read_assignments(body: str) -> dict[str, ast.expr]:
@@ -111,7 +123,7 @@ def _meant(body: str, statement: ast.stmt) -> str:
 
 
 def _evaluate(name: str, expression: ast.expr, names: dict[str, Any]) -> Any:
-    failed = f"The value of {name!r} could not be computed"
+    failed = f"{name!r} could not be computed"
     try:
         code = compile(ast.Expression(expression), f"<input {name}>", "eval")
     except _UNREADABLE as error:  # such as `await`, which parses but does not compile here

@@ -53,6 +53,11 @@ class TestRunBody:
             ("a = (1", "can't be parsed"),
             ("a = \x00", "contain null bytes. Write name = expression"),
             ('{"a": }', "line 1, column 7"),
+            (
+                "{'a': 1}",
+                "The body is a Python dictionary, not JSON. Write name = expression lines, or JSON: ",
+            ),
+            ('{"a": 1,}', "double quotes, no comma at the end."),
             ('{"a": 1, "a": 2}', "gives 'a' twice"),
             ('{"a": 1} x', "Extra data"),
             ("a = await f()", "'await' outside function. Compute the value in a cell above"),
