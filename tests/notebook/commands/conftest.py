@@ -35,12 +35,12 @@ class Paper:
     def put_cell(self, text: str) -> None:
         self.cells.append(text)
 
-    def own_names(self) -> dict[str, Any]:
-        return {}
-
     def rebind(self, tool: Tool) -> bool:
         del tool
         return False
+
+    def own_names(self) -> dict[str, Any]:
+        return {}
 
 
 @pytest.fixture(autouse=True)
