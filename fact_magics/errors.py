@@ -72,13 +72,16 @@ class FactError(Exception):
     def __str__(self) -> str:
         return inert("\n".join(self.lines))
 
+    def _rows(self) -> tuple[str, ...]:
+        return self.lines
+
     def _render_traceback_(self) -> list[str]:
         """Return the lines that IPython shows in place of a traceback.
 
         An error of one line stays one line. The lines of a longer error are broken between words, but not if
         they contain a path or an option, which must be easy to copy.
         """
-        first, *others = map(inert, self.lines)
+        first, *others = map(inert, self._rows())
         others += call_sites(self.__traceback__)
         first = f"{type(self).__name__}: {first}"
         if not others:
@@ -170,6 +173,10 @@ class GenerationFailed(FactError):
     def hint_is_last(self) -> bool:
         """Whether there are details, and the error then has at most four lines."""
         return 0 < len(self.details) <= _LINES - 2
+
+    def _rows(self) -> tuple[str, ...]:
+        # Without details too, the notebook shows the hint on a line of its own: such errors are long.
+        return self.lines if self.details or not self.hint else (_sentence(self.message), _folded(self.hint))
 
 
 class ProviderError(FactError):

@@ -69,6 +69,16 @@ class TestLines:
             expected = ["None was accepted. Reword it.", *["f(1) failed"] * count]
         assert list(error.lines) == expected
 
+    def test_a_notebook_shows_the_way_out_of_a_rejection_below_it(self):
+        error = GenerationFailed("None was accepted: " + "several words " * 6, hint="Reword it.")
+        assert "\n" not in str(error)
+        assert error._render_traceback_() == [
+            "GenerationFailed: None was accepted: several words several words several words several words several",
+            "  words several words",
+            "  Reword it.",
+        ]
+        assert GenerationFailed("None.")._render_traceback_() == ["GenerationFailed: None."]
+
     def test_an_error_of_one_line_stays_one_line(self):
         """It is one line in the notebook too, however long it is."""
         error = CellError("It failed, " + "and " * 60 + "failed", hint="Do so.")
