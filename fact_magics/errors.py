@@ -24,6 +24,7 @@ _NARROWEST = 40
 # A name with more typing errors is another name.
 _MOST_ERRORS = 3
 _SHORTEST_BEGINNING = 3
+_CLOSE = 0.8
 
 
 class FactError(Exception):
@@ -71,21 +72,26 @@ class FactError(Exception):
     def __str__(self) -> str:
         return inert("\n".join(self.lines))
 
+    def _rows(self) -> tuple[str, ...]:
+        return self.lines
+
     def _render_traceback_(self) -> list[str]:
         """Return the lines that IPython shows in place of a traceback.
 
-        An error of one line stays one line. The lines of a longer error are broken between words.
+        An error of one line stays one line. The lines of a longer error are broken between words, but not if
+        they contain a path or an option, which must be easy to copy.
         """
-        first, *others = map(inert, self.lines)
+        first, *others = map(inert, self._rows())
         others += call_sites(self.__traceback__)
         first = f"{type(self).__name__}: {first}"
         if not others:
             return [first]
         columns = max(_NARROWEST, min(_COLUMNS, shutil.get_terminal_size((_COLUMNS, 0)).columns))
-        return [
-            *wrapped(first, columns, indent="  "),
-            *(part for line in others for part in wrapped(f"  {line}", columns, indent="    ")),
-        ]
+        shown = []
+        for line, indent in ((first, "  "), *((f"  {other}", "    ") for other in others)):
+            can_break = "/" not in line and "--" not in line
+            shown += wrapped(line, columns, indent=indent) if can_break else [line]
+        return shown
 
 
 def _folded(text: str) -> str:
@@ -165,8 +171,12 @@ class GenerationFailed(FactError):
 
     @property
     def hint_is_last(self) -> bool:
-        """Whether the error then has at most four lines."""
-        return len(self.details) <= _LINES - 2
+        """Whether there are details, and the error then has at most four lines."""
+        return 0 < len(self.details) <= _LINES - 2
+
+    def _rows(self) -> tuple[str, ...]:
+        # Without details too, the notebook shows the hint on a line of its own: such errors are long.
+        return self.lines if self.details or not self.hint else (_sentence(self.message), _folded(self.hint))
 
 
 class ProviderError(FactError):
@@ -234,7 +244,8 @@ def similar(name: str, known: Iterable[str]) -> list[str]:
     """List the known names that `name` was probably meant to be, the most similar first.
 
     These are names that differ by case, dashes or the order of their words, that begin with `name`, or that
-    differ by few typing errors: one in up to five characters, two in up to eight, three in more.
+    differ by few typing errors: one in up to five characters, two in up to eight, three in more. More errors
+    are allowed if four fifths of the characters are the same.
     """
     wanted = _plain(name)
     found: list[tuple[int, str]] = []
@@ -247,12 +258,19 @@ def similar(name: str, known: Iterable[str]) -> list[str]:
         # A letter too many or too few counts even in a name of two letters.
         allowed = max(min(_MOST_ERRORS, longest // 3), int(len(wanted) != len(plain) and longest > 1))
         errors = distance(wanted, plain, allowed)
-        if errors > allowed and len(wanted) >= _SHORTEST_BEGINNING and plain.startswith(wanted):
+        is_beginning = len(wanted) >= _SHORTEST_BEGINNING and plain.startswith(wanted)
+        if errors > allowed and (is_beginning or _ratio(wanted, plain) >= _CLOSE):
             errors = allowed
         if errors <= allowed:
             found.append((errors, other))
     found.sort(key=lambda match: (match[0], match[1].islower() != name.islower()))
     return [other for errors, other in found if errors <= found[0][0] + 1]
+
+
+def _ratio(one: str, other: str) -> float:
+    from difflib import SequenceMatcher  # imported here because only errors need it
+
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def _plain(name: str) -> str:

@@ -67,7 +67,8 @@ def split_reference(text: str) -> tuple[str, str | None]:
         if odd := odd_character(name):
             hint = f"It contains {odd}. Type it again."
         elif meant := identifier_in(name):
-            hint = f"Write {meant}{', and its input in the lines below' if '(' in name else ''}."
+            has_input = re.search(r"\(.+\)", name)
+            hint = f"Write {meant}{', and its input in the lines below' if has_input else ''}."
         raise CellError(f"{quoted(name)} is not a tool name.", hint=hint)
     parts = version.split(".")
     if at and not (len(parts) <= 3 and all(part.isascii() and part.isdigit() for part in parts)):

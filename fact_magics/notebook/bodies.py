@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 _REASON_LIMIT = 300
+_OPTIONS = "Options belong in the first line of the cell."
 _VARIABLE_LIMIT = 4_000
 _ROWS = 5
 _CELL_LIMIT = 200
@@ -53,6 +54,11 @@ def _read_json(body: str) -> dict[str, Any]:
         given = json.loads(body, object_pairs_hook=unique)
         return unique([(normalised(name), value) for name, value in given.items()])
     except json.JSONDecodeError as error:
+        if _is_python_dict(body):
+            raise CellError(
+                "The body is a Python dictionary, not JSON.",
+                hint="Write name = expression lines, or JSON: double quotes, no comma at the end.",
+            ) from None
         raise CellError(
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
             hint="Correct the JSON, or write name = expression lines.",
@@ -64,6 +70,13 @@ def _read_json(body: str) -> dict[str, Any]:
         ) from None
 
 
+def _is_python_dict(body: str) -> bool:
+    try:
+        return isinstance(ast.parse(body.strip(), mode="eval").body, ast.Dict)
+    except _UNREADABLE:
+        return False
+
+
 def _read_assignments(body: str) -> dict[str, ast.expr]:
     try:
         tree = ast.parse(body)
@@ -73,7 +86,7 @@ def _read_assignments(body: str) -> dict[str, ast.expr]:
             where = f" at line {error.lineno}, column {error.offset}"
         raise CellError(
             f"The body can't be parsed: {getattr(error, 'msg', error)}{where}.",
-            hint="Options belong in the first line of the cell."
+            hint=_OPTIONS
             if body.lstrip().startswith("--")
             else "Write name = expression lines, or one JSON object.",
         ) from None
@@ -96,7 +109,9 @@ def _read_assignments(body: str) -> dict[str, ast.expr]:
 
 
 def _meant(body: str, statement: ast.stmt) -> str:
-    """Write an annotated assignment or a comparison as the assignment that it resembles."""
+    """Say where options belong, or write a statement as the assignment that it resembles."""
+    if (ast.get_source_segment(body, statement) or "").startswith("--"):
+        return _OPTIONS
     match statement:
         case ast.AnnAssign(target=ast.Name(name), annotation=annotation, value=value):
             value = value or annotation
@@ -108,7 +123,7 @@ def _meant(body: str, statement: ast.stmt) -> str:
 
 
 def _evaluate(name: str, expression: ast.expr, names: dict[str, Any]) -> Any:
-    failed = f"The value of {name!r} could not be computed"
+    failed = f"{name!r} could not be computed"
     try:
         code = compile(ast.Expression(expression), f"<input {name}>", "eval")
     except _UNREADABLE as error:  # such as `await`, which parses but does not compile here

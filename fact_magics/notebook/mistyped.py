@@ -56,10 +56,12 @@ def refuse_mistyped(
     def replaced_program(match: re.Match[str]) -> str:
         return match[0] if shutil.which(match[1]) else f"{refuse}'!', "
 
+    if not any("fact" in line.lower() for line in lines):
+        return lines
     first = next(
         (at for at, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")), 0
     )
-    bare = _BARE.fullmatch(lines[first].strip()) if lines else None
+    bare = _BARE.fullmatch(lines[first].strip())
     if bare and bare[1] not in variables:
         return [f"{refuse}{bare[1]!r}, {bare[2] or ''!r})\n"]
     return [_PROGRAM.sub(replaced_program, _MAGIC.sub(replaced, line)) for line in lines]
@@ -80,7 +82,10 @@ def refusal(
     name = written.strip("%")
     rest = f" {one_line(line, _SHOWN)}" if line.strip() else ""
     if written == "!":
-        return CellError(f"{line.split()[0]} is not a program but a magic.", hint=f"Write %{rest.strip()}")
+        return CellError(
+            f"{line.split()[0]} is not a program but a magic.",
+            hint=f"Write {_percent(line, cells)}{rest.strip()}",
+        )
     if name in cells and written.startswith("%%"):
         return CellError(
             f"%%{name} must be the first line of its cell.",
@@ -99,6 +104,10 @@ def refusal(
         written += f" {name}"
     hint = _similar(name, cells, subcommands)
     return CellError(f"There is no magic {one_line(written, _SHOWN)}.", hint=hint)
+
+
+def _percent(line: str, cells: Sequence[str]) -> str:
+    return "%%" if line.split()[0] in cells else "%"
 
 
 def _similar(name: str, cells: Sequence[str], subcommands: Sequence[str]) -> str:

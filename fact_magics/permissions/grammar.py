@@ -9,7 +9,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Literal, get_args
 
-from fact_magics.errors import CellError, similar
+from fact_magics.errors import CellError, did_you_mean
 from fact_magics.permissions import places
 from fact_magics.text import one_line
 
@@ -113,7 +113,10 @@ _KINDS_MEANT = {
 def _meant(text: str, directory: Path) -> str:
     """Return a hint with the permission that a text without a known kind probably means; empty if unclear."""
     kind, colon, target = text.partition(":")
-    known = _KINDS_MEANT.get(kind.lower()) or next(iter(similar(kind, KINDS)), "")
+    meant = kind.lower()
+    known = meant if meant in KINDS else _KINDS_MEANT.get(meant, "")
+    if not known and (close := did_you_mean(kind, KINDS)):
+        return f"{close} {_FORMS}"
     is_url = target.startswith("//")
     if is_url:
         known, target = "net", target[2:].partition("/")[0].rpartition("@")[2]
@@ -133,7 +136,7 @@ def _meant(text: str, directory: Path) -> str:
         return f"Write {known}:{_TARGETS[known]}."
     shown = one_line(target, _SHOWN)
     alone = "the host alone: " if is_url else ""
-    return f"Write {alone}{known}:{shown}{f', or write:{shown}' if known == 'read' else ''}."
+    return f"Write {alone}{known}:{shown}{f', or write:{shown}' if known == 'read' != meant else ''}."
 
 
 def _malformed(text: str, problem: str, hint: str) -> CellError:

@@ -63,7 +63,7 @@ def refuse_missing(permissions: Iterable[str]) -> None:
         if permission.kind == "env" and target not in os.environ:
             raise CellError(
                 f"{permission.text} grants nothing: the environment has no variable {target}.",
-                hint="Set it where the kernel is started, or in os.environ.",
+                hint="Set it in os.environ.",
             )
         if permission.kind in ("read", "write") and (missing := places.missing(Path(target))):
             raise CellError(f"{permission.text} grants nothing: {missing}.", hint=_instead(permission))

@@ -160,6 +160,7 @@ def test_input_that_does_not_fit_is_recorded_as_invalid_and_nothing_else(desk, b
 FACT = {
     "%fact nothing": "no subcommand",
     "%fact histry": "Did you mean 'history'",
+    "%fact plus": "%fact has no subcommand 'plus'. Write %fact show plus",
     "%fact --jsn": "Did you mean '--json'",
     "%fact tools extra": "does not take",
     "%fact show": "needs NAME|ID",

@@ -171,20 +171,20 @@ def place(tmp_path):
 @pytest.mark.parametrize(
     ("what", "target", "hint"),
     [
-        ("fetch", "", "The tool may not reach api.example.com. To allow it: --allow net:api.example.com"),
+        ("fetch", "", "The tool may not reach api.example.com.\nTo allow it: --allow net:api.example.com"),
         (
             "read",
             "/my data.csv",
-            "The tool may not read {}/my data.csv. To allow it: --allow 'read:{}/my data.csv'",
+            "The tool may not read {}/my data.csv.\nTo allow it: --allow 'read:{}/my data.csv'",
         ),
         (
             "write",
             "/my data.csv",
-            "The tool may not write to {}/my data.csv. To allow it: --allow 'write:{}/my data.csv'",
+            "The tool may not write to {}/my data.csv.\nTo allow it: --allow 'write:{}/my data.csv'",
         ),
-        ("write", "/new.csv", "The tool may not write to {}. To allow it: --allow write:{}"),
-        ("database", "/new.db", "The tool may not write to {}. To allow it: --allow write:{}"),
-        ("variable", "", "The tool may not see the variable MY_REGION. To allow it: --allow env:MY_REGION"),
+        ("write", "/new.csv", "The tool may not write to {}.\nTo allow it: --allow write:{}"),
+        ("database", "/new.db", "The tool may not write to {}.\nTo allow it: --allow write:{}"),
+        ("variable", "", "The tool may not see the variable MY_REGION.\nTo allow it: --allow env:MY_REGION"),
     ],
 )
 def test_a_denied_action_names_the_permission_that_allows_it(desk, place, what, target, hint):
@@ -192,27 +192,27 @@ def test_a_denied_action_names_the_permission_that_allows_it(desk, place, what, 
     body = f"what = {what!r}\npath = {str(place) + target!r}"
     cell = desk.run(f"%%fact_run act\n{body}")
     assert cell.error_name == "ToolFailed"
-    line = cell.error.splitlines()[0]
+    line, allow, *_ = cell.error.splitlines()
     assert line.startswith("act raised ")
-    assert line.endswith(hint.replace("{}", str(place)))
+    assert f"{line}\n{allow}".endswith(hint.replace("{}", str(place)))
+    assert f"  {allow}" in cell.traceback.splitlines()
     assert "begun" in cell.plain
     assert last_row(desk) == ("error", line)
     desk.run(f"%%fact_run act --no-raise\n{body}")
     assert desk.value("_.metadata['error']") == line
     if what in ("fetch", "database"):  # nobody is there; a journal is one thing more
         return
-    permission = line.partition("To allow it: ")[2]
+    permission = allow.removeprefix("To allow it: ")
     assert desk.run(f"%%fact_run act {permission}\n{body}").status == "ok"
 
 
 @pytest.mark.parametrize("call", ["act", "await act.acall"])
 def test_a_call_that_is_denied_says_where_to_grant_the_permission(desk, place, call):
     cell = desk.run(f"{call}(what='read', path={str(place / 'my data.csv')!r})")
-    assert (
-        f"--allow 'read:{place}/my data.csv'. A call takes no --allow: add it to a %%fact_run act cell"
-        in cell.error
-    )
-    assert "or generate act again with it." in cell.error
+    assert cell.error.splitlines()[1:3] == [
+        f"To allow it: --allow 'read:{place}/my data.csv'",
+        "A call takes no --allow: add it to a %%fact_run act cell, or generate act again with it.",
+    ]
 
 
 def test_an_edit_that_is_denied_says_how_to_grant_the_permission(desk):
@@ -237,9 +237,14 @@ def test_a_candidate_that_is_denied_what_it_needs_is_told_so_and_so_is_the_user(
     source = "import os\n\ndef region(n: int) -> str:\n    return os.environ['MY_REGION']\n"
     desk.run("import os\nos.environ['MY_REGION'] = 'north'")
     cell = desk.write("region", source, source, examples=">>> region(1)\n'north'\n", options="--attempts 2")
-    hint = "The tool may not see the variable MY_REGION. To allow it: --allow env:MY_REGION"
     assert cell.error_name == "GenerationFailed"
-    assert hint in cell.error
+    assert cell.error.splitlines() == [
+        "No version of region was accepted in 2 attempts: 1 of 1 examples failed.",
+        "region(1) should give 'north', but failed: the tool may not see the variable MY_REGION.",
+        "To allow it: --allow env:MY_REGION",
+        "Reword the description, correct an example, or raise --attempts.",
+    ]
+    hint = "The tool may not see the variable MY_REGION. To allow it: --allow env:MY_REGION"
     assert hint in desk.server.requests[-1].text
     allowed = desk.write(
         "region", source, examples=">>> region(1)\n'north'\n", options="--allow env:MY_REGION"

@@ -101,7 +101,7 @@ def test_a_script_streams_what_is_written_and_run_as_plain_text(script, server, 
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        (RUN.format(n='"x"'), "InvalidInput: slow() was not run"),
+        (RUN.format(n='"x"'), "InvalidInput: n: should be"),
         ("get_ipython().run_cell_magic('fact_generate', 'other', 'Do.')", "GenerationFailed: "),
         ("from fact_magics.tools import nosuch", "ToolImportError: There is no tool"),
     ],

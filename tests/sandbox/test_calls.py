@@ -230,6 +230,46 @@ async def test_a_traceback_shows_the_tools_own_frames(bench: Bench) -> None:
     assert "_call" not in outcome.error.traceback
 
 
+async def test_what_a_library_raised_and_handled_itself_is_left_out(bench: Bench) -> None:
+    """The tool's author can't do anything about errors that no line of the tool led to."""
+    source = """
+        import json
+        def tool():
+            return json.loads('{"a": nope}', cls=Odd)
+        class Odd(json.JSONDecoder):
+            pass
+        """
+    outcome = await bench.run(source)
+    assert outcome.error is not None
+    assert "json.decoder.JSONDecodeError" in outcome.error.traceback
+    assert "During handling" not in outcome.error.traceback
+    assert "StopIteration" not in outcome.error.traceback
+    denied = await bench.run(
+        "import urllib.request\ndef tool():\n    urllib.request.urlopen('http://a.example')"
+    )
+    assert denied.error is not None
+    assert denied.error.traceback.splitlines()[:2] == [
+        "Traceback (most recent call last):",
+        '  File "<tool>", line 3, in tool',
+    ]
+
+
+async def test_what_the_tool_handled_stays_even_behind_an_error_of_a_library(bench: Bench) -> None:
+    source = """
+        def tool():
+            try:
+                return {}['key']
+            except KeyError:
+                import urllib.request
+                urllib.request.urlopen('http://a.example')
+        """
+    outcome = await bench.run(source)
+    assert outcome.error is not None
+    assert "KeyError: 'key'" in outcome.error.traceback
+    assert outcome.error.traceback.count("During handling") == 1
+    assert "gaierror" not in outcome.error.traceback
+
+
 async def test_exceptions_are_named_as_users_write_them(bench: Bench) -> None:
     """Builtins and the tool's own are bare, a library's are qualified."""
     assert await bench.error("class Odd(ValueError): pass\ndef tool():\n    raise Odd('x')") == "Odd: x"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from fact_magics.sandbox.outcome import Outcome, ToolError
 from fact_magics.signature import read_signature
-from fact_magics.tool import Status
+from fact_magics.tool import Attempt, Status, ToolSpec
 from fact_magics.values import encode
 from fact_magics.writing.examples import read_body
-from fact_magics.writing.verdict import holds
+from fact_magics.writing.proof import shortcomings
+from fact_magics.writing.verdict import failed_line, holds
 
 IMPORTS = """
 from dataclasses import dataclass
@@ -187,3 +189,57 @@ class TestExceptions:
         judged = verdict("int", "1", outcome)
         assert not judged.holds
         assert words in judged.got
+
+
+class TestFailedLines:
+    """What an error says of examples that failed: short lines, because the record has everything."""
+
+    def test_each_part_gets_its_share_of_the_line(self):
+        failed = verdict("str", repr("word " * 40), returned("other " * 40))
+        line = failed_line(failed, 96)
+        assert line == (
+            "f() should give 'word word word word word word word …, but gave 'other other other other other …"
+        )
+        assert len(line) <= 96
+        assert failed_line(verdict("int", "1", returned(2)), 96) == "f() should give 1, but gave 2"
+        assert len(failed_line(failed, 60)) <= 60
+
+    def shortcomings(self, *verdicts, failures=()):
+        spec = ToolSpec("f", "F.", tuple(one.example for one in verdicts))
+        attempt = Attempt(1, "p", "m", "", verdicts=list(verdicts), failures=failures)
+        return shortcomings(spec, attempt)
+
+    def test_two_examples_are_shown_and_the_others_counted(self):
+        failed = verdict("int", "1", returned(2))
+        assert self.shortcomings(failed) == ("1 of 1 examples failed", ("f() should give 1, but gave 2",))
+        assert self.shortcomings(*[failed] * 12) == (
+            "12 of 12 examples failed",
+            ("f() should give 1, but gave 2", "f() should give 1, but gave 2 (10 more failed)"),
+        )
+
+    def test_how_to_allow_what_was_denied_has_a_line_of_its_own(self):
+        failed = verdict("int", "1", returned(2))
+        denied = replace(
+            failed, denied=("The tool may not reach a.example.", "To allow it: --allow net:a.example")
+        )
+        assert self.shortcomings(failed, denied) == (
+            "2 of 2 examples failed",
+            (
+                "f() should give 1, but failed: the tool may not reach a.example.",
+                "To allow it: --allow net:a.example",
+            ),
+        )
+
+    def test_a_fault_of_the_source_comes_with_its_line_and_at_most_one_more(self):
+        why, details = self.shortcomings(failures=("Line 1: no.\ndef f(x):", "Line 2: no."))
+        assert why == "Line 1: no"
+        assert details == ("def f(x): (1 more failed)",)
+        why, details = self.shortcomings(failures=("It is long: " + "word " * 100,))
+        assert len(why) <= 130
+        assert why.endswith("word …")
+        assert details == ()
+
+    def test_a_stopped_example_gave_no_result(self):
+        stopped = Outcome(Status.TIMEOUT, None, None, "", 1_000.0, "time 1 s", ())
+        line = failed_line(verdict("int", "1", stopped), 96)
+        assert line == "f() should give 1, but gave no result: stopped at its time limit after 1.0 s"

@@ -120,7 +120,8 @@ def _generation_page(attempts: list[GenerationRow]) -> Record:
 
 def as_options(words: Sequence[str], has_options: bool) -> str:
     """Say how to write the words of a ``%fact history`` line, which takes only options."""
-    del has_options
+    if has_options:  # the words are probably a value that has spaces
+        return ""
     option = "-n" if words[0].isdigit() else "--tool"
     return f"Write %fact history {option} {shlex.quote(words[0])}"
 

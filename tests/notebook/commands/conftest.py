@@ -45,6 +45,9 @@ class Paper:
         del tool
         return False
 
+    def own_names(self) -> dict[str, Any]:
+        return {}
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_user_settings: None) -> Path:

@@ -162,6 +162,22 @@ def test_a_row_with_much_in_it_scrolls_by_itself(fact, keep_runs):
         ("import", "%fact import needs FILE."),
         ("trust a b", "%fact trust does not take 'b'."),
         ("show", "%fact show needs NAME|ID."),
+        ("history slugify", "does not take 'slugify'. Write %fact history --tool slugify"),
+        ("history 5", "does not take '5'. Write %fact history -n 5"),
+        ("histry", "%fact has no subcommand 'histry'. Did you mean 'history'?"),
+        ("exports x", "Did you mean 'export'?"),
+        ("costs", "%fact show ID shows the tokens of a generation."),
+        (
+            "undo slugify",
+            "%fact has no subcommand 'undo'. %fact rollback NAME goes back to an earlier version.",
+        ),
+        ("search slug", "Write %fact tools --search TEXT for tools, %fact history --search TEXT for runs."),
+        ("List", "%fact tools lists the tools; %fact history lists the runs."),
+        ("rm slugify", "%fact remove NAME removes a tool."),
+        ("run slugify", "Write a cell: %%fact_run NAME. To repeat a run: %fact rerun ID"),
+        ("help", "%fact has no subcommand 'help'. Write %fact --help"),
+        ("xyzzy", "%fact has no subcommand 'xyzzy'. %fact --help lists the subcommands."),
+        ("a\x1bb", r"no subcommand 'a\x1bb'."),
     ],
 )
 def test_a_line_that_can_t_be_read_is_one_clear_line(fact, line, told):
