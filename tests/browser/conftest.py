@@ -207,7 +207,9 @@ class Front:
             self.complaints.append(f"page error: {error.stack or error}")
 
     def _listen(self, message: Any) -> None:
-        if message.type == "error" and "favicon" not in message.text:
+        # JupyterLab sometimes gives the focus to a notebook that it has just closed for another one.
+        own = "_ensureFocus" in message.text and "/static/lab/" in message.text
+        if message.type == "error" and "favicon" not in message.text and not own:
             self.complaints.append(f"console: {message.text} {message.location}")
 
     def start(self) -> None:

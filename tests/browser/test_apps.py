@@ -288,6 +288,28 @@ class TestJupyterLab:
             lab.page.screenshot(path=pictures / f"tutorial {theme.lower()}.png")
         lab.page.set_viewport_size(WINDOW)
 
+    @pytest.mark.parametrize("name", ["01_first_tool", "02_running_and_caching"])
+    def test_a_tutorial_runs_twice_and_again_when_it_is_opened_again_and_its_cells_stay_as_they_are(
+        self, lab, site, name
+    ):
+        given = site.copy(TUTORIALS / f"{name}.ipynb")
+        lab.open(f"{name}.ipynb")
+        self.assert_runs_as_given(lab, given)
+        self.assert_runs_as_given(lab, given)
+        lab.page.reload()
+        lab.open(f"{name}.ipynb")
+        self.assert_runs_as_given(lab, given)
+
+    def assert_runs_as_given(self, lab, given):
+        """Run all cells, and find in the saved file the given cells, with errors only where they belong."""
+        lab.run_all()
+        lab.done()
+        made = saved_without_widgets(lab)
+        assert [cell.source for cell in made.cells] == [cell.source for cell in given.cells]
+        for cell in made.cells:
+            failed = any(output.output_type == "error" for output in cell.get("outputs", ()))
+            assert failed == ("raises-exception" in cell.metadata.get("tags", ())), cell
+
     def test_nothing_hostile_that_is_shown_runs_and_the_page_stays_small_enough_to_answer(
         self, lab, site, pictures
     ):

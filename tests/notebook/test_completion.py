@@ -89,6 +89,7 @@ class TestTheFirstLine:
         assert tab("%%fact_run s‸") == ["slug"]
         assert tab("%%fact_edit ‸\nsource") == ["add", "slug"]
         assert tab("%%fact_generate s‸\ntext") == ["slug"]
+        assert tab("%%fact_refine ‸\nwish") == ["add", "slug"]
 
     def test_versions_are_offered_after_the_at_sign_the_highest_first(self, tab):
         assert tab("%%fact_run slug@‸") == ["slug@2.0.0", "slug@1.0.0"]
@@ -172,7 +173,8 @@ class TestTheBodyOfARun:
 class TestADescription:
     def test_the_notebook_s_variables_are_offered_between_braces(self, tab, shell):
         shell.user_ns.update(titles=["a"], table=1, _private=2)
-        assert tab("%%fact_generate new\nLike {{t‸ are.") == ["table}}", "titles}}"]
+        for cell in ("%%fact_generate new", "%%fact_refine slug"):
+            assert tab(f"{cell}\nLike {{{{t‸ are.") == ["table}}", "titles}}"]
         assert tab("%%fact_generate new\nLike {{ti‸}} are.") == ["titles"]
 
     def test_plain_language_is_left_alone(self, tab):
@@ -194,6 +196,9 @@ class TestTheFactLine:
         assert tab("%fact history --status e‸") == ["error"]
         assert tab("%fact history --session ‸") == ["all"]
         assert tab("%fact rollback slug ‸") == ["2.0.0", "1.0.0"]
+        assert tab("%fact versions s‸") == ["slug"]
+        assert tab("%fact diff slug ‸") == ["2.0.0", "1.0.0"]
+        assert tab("%fact diff slug 1.0.0 ‸") == ["2.0.0", "1.0.0"]
         shown = tab("%fact show ‸")
         assert shown[:2] == ["add", "slug"]
         assert [len(run) for run in shown[2:]] == [8]  # what ran

@@ -25,7 +25,8 @@ REPOSITORY = Path(__file__).parent.parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "AGENTS.md", "SECURITY.md")
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-CELLS = [text for kind, text in BLOCKS if kind == "python" and "asyncio.run" not in text]
+[REFINING] = [text for kind, text in BLOCKS if text.startswith("%%fact_refine")]  # it needs a model
+CELLS = [text for kind, text in BLOCKS if kind == "python" and "asyncio.run" not in text and text != REFINING]
 [SCRIPT] = [text for kind, text in BLOCKS if kind == "python" and "asyncio.run" in text]
 [FETCHING] = [text for kind, text in BLOCKS if kind == "py"]
 
@@ -54,6 +55,19 @@ def test_the_cells_run_in_a_notebook_from_top_to_bottom(start_kernel, home):
     assert "some-title" in shown['slugify("Some Title")']
     assert "cached" in shown["%%fact_run slugify"]
     assert "import re" in (home.parent / "slugify.fact.py").read_text(encoding="utf-8")
+
+
+def test_the_cell_that_changes_a_tool_runs_with_a_model(start_kernel, server):
+    kernel = start_kernel(**server.environment())
+    [generating] = [code for code in CELLS if code.startswith("%%fact_generate slugify")]
+    made = kernel.run(generating.replace("slugify", "slugify --model shelf", 1))
+    assert made.status == "ok", made.traceback
+    [edited] = [code.partition("\n")[2] for code in CELLS if code.startswith("%%fact_edit slugify")]
+    server.writes(edited.replace('r"[a-z0-9]+"', 'r"[a-z0-9]+(?:\\.[0-9]+)*"'))
+    cell = kernel.run(REFINING)
+    assert cell.status == "ok", cell.traceback
+    assert "proven on 3 examples" in cell.plain
+    assert "replaces 1.0.0, proven on 2 examples" in cell.plain
 
 
 def test_the_script_runs_without_a_notebook(plain_environment, tmp_path):
