@@ -118,7 +118,8 @@ class TestRunRecord:
 
     def test_what_was_streamed_is_not_printed_again(self):
         output = ToolOutput(True, 1, 1.0, {"tool": "f", "version": "1.0.0", "printed": "hello\n"})
-        assert "hello" not in run_record(output, streamed=True).plain
+        record = run_record(output, streamed=True)
+        assert "hello" not in record.plain + record.html
 
     def test_a_picture_is_followed_by_what_is_known_of_the_run(self, parse):
         drawing = "<svg xmlns='http://www.w3.org/2000/svg' width='8' height='4'/>"

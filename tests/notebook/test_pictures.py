@@ -61,7 +61,7 @@ def test_an_example_still_compares_with_bytes(desk):
     assert "proven on 1 example" in cell.plain
 
 
-@pytest.mark.parametrize("code", ["chart(30)", "display(chart(30))", "_ = chart(30)\nawait chart.acall(30)"])
+@pytest.mark.parametrize("code", ["chart(30)", "display(chart(30))", "x = chart(30)\nawait chart.acall(30)"])
 def test_a_call_shows_its_picture(desk, code):
     [display] = desk.run(code).displays
     data = display["data"]

@@ -122,7 +122,7 @@ class TestPrintedText:
     def test_colours_are_dropped_and_controls_are_written_out(self, desk):
         shown = "green \\x1b]8;;http://evil\\x07 \\u202e"
         assert desk.run("%%fact_run coloured\nn = 1").stdout == shown
-        assert desk.run("_ = coloured(2)").stdout == shown
+        assert desk.run("x = coloured(2)").stdout == shown
 
 
 class TestGeneration:
