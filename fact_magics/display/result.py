@@ -12,7 +12,7 @@ from fact_magics.display.html import BROKEN, MONOSPACE, Html, Record, folded, jo
 from fact_magics.display.outline import COLUMNS, LISTS, WIDTH, outline
 from fact_magics.display.table import RULE, Table
 from fact_magics.display.words import SCALARS, label, unquoted, word
-from fact_magics.pictures import Image, Picture, image
+from fact_magics.pictures import Image, image
 from fact_magics.text import inert, plural, shorten
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def show(value: Any) -> Record:
         return _picture(found, value)
     if isinstance(value, str):
         return _text(str(value))
-    node = outline(bytes(value) if isinstance(value, Picture) else value)
+    node = outline(bytes(value) if isinstance(value, bytes) else value)
     if _are_rows(node):
         table = _table(node)
         return Record(table.html(), inert("\n".join([*table.lines(), table.title])))

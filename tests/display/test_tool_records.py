@@ -154,7 +154,9 @@ class TestGenerationRecord:
     def test_a_reused_one_shows_its_examples_as_the_first_time(self, parse):
         raises = Example("half(0)", (0,), {}, Raised("ValueError", "no"), 4)
         held = [GOOD, Verdict(True, "ValueError: no", "ValueError: no", raises)]
-        first = GenerationEnded("half", Status.OK, version(), (attempt(1, Status.OK, held),), False, "", 5_000)
+        first = GenerationEnded(
+            "half", Status.OK, version(), (attempt(1, Status.OK, held),), False, "", 5_000
+        )
         again = GenerationEnded("half", Status.OK, version(), (), True, "", 5.0, (GOOD.example, raises))
         shown, reused = (parse(generation_record(each).html).all("table")[0].rows for each in (first, again))
         assert reused == shown
