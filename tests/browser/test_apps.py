@@ -65,8 +65,9 @@ DRAW_ONE = (
 )
 LIST_ROWS = "def list_rows(n: int) -> list[dict[str, int]]:\n    return [{'n': i} for i in range(n)]\n"
 ECHO = "def echo(text: str) -> str:\n    return text\n"
-# The place and the size of the first text in each output.
-TEXTS = """() => [...document.querySelectorAll('.jp-OutputArea-output')].map((output) => {
+# The place and the size of the first text in the output of each of these cells.
+TEXTS = """(cells) => cells.map((cell) => {
+  const output = inPage.notebook.widgets[cell].node.querySelector('.jp-OutputArea-output');
   const texts = document.createTreeWalker(output, NodeFilter.SHOW_TEXT);
   while (texts.nextNode() && !texts.currentNode.textContent.trim());
   const range = document.createRange();
@@ -200,7 +201,7 @@ class TestJupyterLab:
             site.server.writes(source)
         cells = [
             "%load_ext fact_magics",
-            *(f"%%fact_generate {name}\nDo {name}.;" for name in ("chart", "draw_one", "list_rows", "echo")),
+            *(f"%%fact_generate {name}\nDo {name}." for name in ("chart", "draw_one", "list_rows", "echo")),
             "'text'",
             "%%fact_run echo\ntext = 'text'",
             "%%fact_run list_rows\nn = 300",
@@ -210,17 +211,17 @@ class TestJupyterLab:
         ]
         site.write("lined.ipynb", cells)
         lab.open("lined.ipynb")
-        lab.page.set_viewport_size({**WINDOW, "height": 2500})
+        lab.page.set_viewport_size({**WINDOW, "height": 4000})
         lab.run_all()
         lab.done()
         lab.scroll(0)
-        own, ours, caption = lab.page.evaluate(TEXTS)[:3]
+        own, ours, caption = lab.page.evaluate(TEXTS, [5, 6, 7])
         assert ours == own
         assert caption[0] == own[0]
         assert lab.page.locator("caption").first.evaluate("node => node.getBoundingClientRect().height") < 40
         saved = lab.save()
         for width, theme in ((500, "Light"), (1000, "Dark"), (1000, "Light")):
-            lab.page.set_viewport_size({"width": width, "height": 2500})
+            lab.page.set_viewport_size({"width": width, "height": 4000})
             lab.theme(theme)
             self.assert_pictured(lab)
             for record in lab.page.locator(RECORD).all():
