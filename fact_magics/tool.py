@@ -432,9 +432,14 @@ class ToolOutput(Checked):
             f"{known.get('tool', '')} {known.get('version', '')}".strip(),
             str(known.get("status", "ok" if self.success else "error")),
             "cached" if known.get("cached") else "",
-            brief(self.result) if self.success else one_line(str(known.get("error", ""))),
+            brief(self.result) if self.success else self._told(),
         )
         return f"<ToolOutput {' · '.join(fact for fact in facts if fact)}>"
+
+    def _told(self) -> str:
+        """Write the error with its details on one line."""
+        known = self.metadata
+        return one_line("\n".join((str(known.get("error", "")), *known.get("details", ()))), 500)
 
 
 def _digest(parts: tuple[str, ...]) -> str:

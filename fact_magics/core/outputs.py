@@ -38,18 +38,13 @@ def read_answer(entry: CacheEntry) -> Any:
     """Decode the value of a checked cache entry. Only immutable objects are shared between callers."""
     wire = entry.result
     if len(wire) > _SHORT_BYTES or wire[0] in b"[{":
-        return _shown(decode(wire), wire)
+        return with_pictures(decode(wire)) if may_hold_pictures(wire) else decode(wire)
     return _read_scalar(wire)
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def _read_scalar(wire: bytes) -> Any:
-    return _shown(decode(wire), wire)
-
-
-def _shown(value: Any, wire: bytes) -> Any:
-    """Replace pictures by values that a notebook shows as images."""
-    return with_pictures(value) if may_hold_pictures(wire) else value
+    return with_pictures(decode(wire))
 
 
 def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
@@ -98,7 +93,8 @@ def finished_output(plan: Plan, outcome: Outcome, protected: Protected) -> Resul
         try:
             value = plan.tool.signature.read_result(outcome.result)
             wire = encode(value)
-            value = _shown(value, wire)
+            if may_hold_pictures(wire):
+                value = with_pictures(value)
         except InvalidResult as refused:
             status, error, details = Status.ERROR, refused.line, refused.details
     else:

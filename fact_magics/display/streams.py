@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fact_magics.events import Event
 
 _LINE = 300
+# Of text that is longer, the beginning is shown as it arrives, and the end when the tool has ended.
+_BEGINNING, _END = 45_000, 15_000
 # Source that no model writes is tested at once, unless its examples are slow.
 _QUIET_SECONDS = 2.0
 _NO_MODEL = frozenset({SHELF, HAND, IMPORTED})
@@ -84,7 +86,7 @@ class TerminalView(StreamView):
 
 
 class PrintingView(StreamView):
-    """Shows what a tool prints as ordinary output; the record below does not repeat it.
+    """Shows what a tool prints as ordinary output, up to a limit; the record below does not repeat it.
 
     Parameters
     ----------
@@ -97,18 +99,33 @@ class PrintingView(StreamView):
     def __init__(self, title: str, *, silent: bool = False) -> None:
         super().__init__(title)
         self._silent = silent
+        self._room = _BEGINNING
+        self._rest = 0  # characters after the beginning
+        self._end = ""
 
     def replace(self, record: Record) -> None:
         """Show the record below the printed text."""
-        if self._silent:
-            self._receive()
-        else:
+        self._receive()
+        if self._end:
+            left_out = self._rest - len(self._end)
+            self._write(f" ({left_out:,} more characters) …\n{self._end}" if left_out else f"\n{self._end}")
+            self._end = ""
+        self._receive()
+        if not self._silent:
             super().replace(record)
 
     def _take(self, event: Event) -> None:
-        if isinstance(event, Printed):
-            self.is_visible = True
-            self._write(event.text)
+        if not isinstance(event, Printed):
+            return
+        self.is_visible = True
+        shown = event.text[: self._room]
+        self._room -= len(shown)
+        self._write(shown)
+        if rest := event.text[len(shown) :]:
+            if not self._end:
+                self._write("\n…")
+            self._rest += len(rest)
+            self._end = f"{self._end}{rest}"[-_END:]
 
     def _stopped(self, ended: Status) -> Record:
         return stopped_record(self.title, "", time.perf_counter() - self._started, ended)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from html import escape
 
 from fact_magics.pictures.bitmap import bitmap
-from fact_magics.pictures.drawing import SVG, read
 from fact_magics.text import byte_size, inert
 
+# The modules for SVG are imported when there is a drawing, since the core's import must be fast.
+_NAMESPACE = "http://www.w3.org/2000/svg"
 _BYTES = 2_000_000
 _TOO_LARGE = "too large to show here"
 _BITMAPS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
@@ -82,7 +83,7 @@ class Image:
         width, height = self.size or _DEFAULT_SIZE
         size = f'width="{width:.10g}" height="{height:.10g}"'
         image = f'<image {size} href="{self._address()}"/>'
-        return {"image/svg+xml": f'<svg xmlns="{SVG}" {size}>{image}</svg>'}
+        return {"image/svg+xml": f'<svg xmlns="{_NAMESPACE}" {size}>{image}</svg>'}
 
     @property
     def bundle(self) -> dict[str, str]:
@@ -136,6 +137,8 @@ def _undeclared(text: str) -> bytes:
 def _svg(document: bytes) -> Image | None:
     if len(document) > _BYTES or not _SVG_BEGINNING.match(document):
         return None
+    from fact_magics.pictures.drawing import read
+
     drawing = read(document)
     if drawing is None:
         return None
@@ -144,7 +147,7 @@ def _svg(document: bytes) -> Image | None:
     if not drawing.has_namespace:
         # Models often omit the namespace: SVG within HTML does not need it, but an image file does.
         at = drawing.root_at + len("<svg")
-        document = b'%b xmlns="%b"%b' % (document[:at], SVG.encode(), document[at:])
+        document = b'%b xmlns="%b"%b' % (document[:at], _NAMESPACE.encode(), document[at:])
     return Image("SVG", document, size, f"not shown, because {problem}" if problem else "")
 
 

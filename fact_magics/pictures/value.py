@@ -50,7 +50,8 @@ class TextPicture(Picture, str):
 
 def may_hold_pictures(wire: bytes) -> bool:
     """Tell from the canonical form of a value whether a picture may be in it."""
-    return b'"$bytes"' in wire or b"<svg" in wire
+    # A search for one character is many times as fast as one for a longer text, and most values lack both.
+    return (b"$" in wire and b'"$bytes"' in wire) or (b"<" in wire and b"<svg" in wire)
 
 
 def with_pictures(value: Any) -> Any:

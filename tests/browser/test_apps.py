@@ -47,6 +47,34 @@ ATTACK = (
     '<script>window.owned=1</script><img src=x onerror="window.owned=2"><svg onload=window.owned=3>'
     "[x](javascript:window.owned=4)\x1b[31mred\x1b]8;;javascript:window.owned=5\x07link\x1b[2J\u202egnp.exe"
 )
+CHART = """import struct
+import zlib
+
+
+def chart(n: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", n, n, 8, 0, 0, 0, 0)
+    rows = zlib.compress((b"\\0" + b"x" * n) * n)
+    return b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+"""
+DRAW_ONE = (
+    'def draw_one(n: int) -> str:\n    return \'<svg xmlns="http://www.w3.org/2000/svg" width="60" height="40">'
+    '<script>window.owned=1</script><circle r="9"/></svg>\'\n'
+)
+LIST_ROWS = "def list_rows(n: int) -> list[dict[str, int]]:\n    return [{'n': i} for i in range(n)]\n"
+ECHO = "def echo(text: str) -> str:\n    return text\n"
+# The place and the size of the first text in the output of each of these cells.
+TEXTS = """(cells) => cells.map((cell) => {
+  const output = inPage.notebook.widgets[cell].node.querySelector('.jp-OutputArea-output');
+  const texts = document.createTreeWalker(output, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode() && !texts.currentNode.textContent.trim());
+  const range = document.createRange();
+  range.selectNodeContents(texts.currentNode);
+  const style = getComputedStyle(texts.currentNode.parentElement);
+  return [Math.round(range.getClientRects()[0].left), style.fontSize, style.lineHeight];
+})"""
 OUTPUT = ".jp-OutputArea-output"
 WINDOW = {"width": 1000, "height": 900}
 RECORD = f"{OUTPUT}.jp-RenderedHTMLCommon"
@@ -166,6 +194,55 @@ class TestJupyterLab:
         keyboard.press("Control+a")
         keyboard.press("Delete")
         keyboard.press("Escape")
+
+    def test_results_line_up_with_outputs_of_jupyter_and_pictures_are_drawn(self, lab, site, pictures):
+        """In the light and the dark theme, in a narrow window, and for a reader who does not trust the notebook."""
+        for source in (CHART, DRAW_ONE, LIST_ROWS, ECHO):
+            site.server.writes(source)
+        cells = [
+            "%load_ext fact_magics",
+            *(f"%%fact_generate {name}\nDo {name}." for name in ("chart", "draw_one", "list_rows", "echo")),
+            "'text'",
+            "%%fact_run echo\ntext = 'text'",
+            "%%fact_run list_rows\nn = 300",
+            "chart(40)",
+            "%%fact_run chart\nn = 40",
+            "draw_one(1)",
+        ]
+        site.write("lined.ipynb", cells)
+        lab.open("lined.ipynb")
+        lab.page.set_viewport_size({**WINDOW, "height": 4000})
+        lab.run_all()
+        lab.done()
+        lab.scroll(0)
+        own, ours, caption = lab.page.evaluate(TEXTS, [5, 6, 7])
+        assert ours == own
+        assert caption[0] == own[0]
+        assert lab.page.locator("caption").first.evaluate("node => node.getBoundingClientRect().height") < 40
+        saved = lab.save()
+        for width, theme in ((500, "Light"), (1000, "Dark"), (1000, "Light")):
+            lab.page.set_viewport_size({"width": width, "height": 4000})
+            lab.theme(theme)
+            self.assert_pictured(lab)
+            for record in lab.page.locator(RECORD).all():
+                assert record.evaluate("node => node.scrollWidth <= node.clientWidth")
+            lab.page.screenshot(path=pictures / f"lined {width} {theme.lower()}.png")
+        saved.cells[0].source += "  # by someone else"
+        (site.folder / "lined untrusted.ipynb").write_text(json.dumps(saved), "utf-8")
+        lab.open("lined untrusted.ipynb")
+        assert not lab.page.evaluate("inPage.code[1].trusted")
+        self.assert_pictured(lab)
+        lab.page.screenshot(path=pictures / "lined untrusted.png")
+        lab.page.set_viewport_size(WINDOW)
+
+    def assert_pictured(self, lab):
+        lab.page.wait_for_function(f"document.querySelectorAll('{RECORD} img').length == 3")
+        widths = [
+            image.evaluate("image => image.decode().then(() => image.naturalWidth)")
+            for image in lab.page.locator(f"{RECORD} img").all()
+        ]
+        assert widths == [40, 40, 60]
+        assert lab.page.evaluate("window.owned") is None
 
     def test_drawings_that_take_too_long_are_not_drawn_live_or_when_the_notebook_is_opened(
         self, lab, site, pictures

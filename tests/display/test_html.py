@@ -91,9 +91,19 @@ class TestRunRecord:
             },
         )
         record = run_record(output)
-        for part in ("x", "hello", "slugify", "1.0.0", "12 ms", "isolation: landlock, rlimits"):
+        for part in ("x", "hello", "slugify", "1.0.0", "12 ms", "isolated"):
             assert part in parse(record.html).text
             assert part in record.plain
+        assert "landlock" not in record.plain + parse(record.html).text
+        titles = [span.attributes.get("title") for span in parse(record.html).all("span")]
+        assert titles == ["Layers of isolation: landlock, rlimits"]
+
+    @pytest.mark.parametrize("layers", [("process",), ("none", "in kernel"), ("rlimits", "fork")])
+    def test_a_run_whose_files_nothing_restricts_names_its_layers(self, layers):
+        told = {"tool": "f", "version": "1.0.0", "printed": "", "isolation": layers}
+        record = run_record(ToolOutput(True, 1, 1.0, told))
+        assert f"isolation: {', '.join(layers)}" in record.plain
+        assert f"isolation: {', '.join(layers)}" in record.html
 
     def test_a_cached_answer_says_so(self):
         told = {
@@ -108,7 +118,8 @@ class TestRunRecord:
 
     def test_what_was_streamed_is_not_printed_again(self):
         output = ToolOutput(True, 1, 1.0, {"tool": "f", "version": "1.0.0", "printed": "hello\n"})
-        assert "hello" not in run_record(output, streamed=True).plain
+        record = run_record(output, streamed=True)
+        assert "hello" not in record.plain + record.html
 
     def test_a_picture_is_followed_by_what_is_known_of_the_run(self, parse):
         drawing = "<svg xmlns='http://www.w3.org/2000/svg' width='8' height='4'/>"

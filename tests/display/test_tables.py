@@ -46,6 +46,12 @@ def test_a_table_that_is_too_wide_scrolls_by_itself(parse):
     assert scrolled.all("table")
 
 
+@pytest.mark.parametrize(("title", "wraps"), [("the first 20 of 300 rows", False), ("x" * 200, True)])
+def test_a_short_caption_stays_on_one_line_above_a_narrow_table(parse, title, wraps):
+    [caption] = parse(Table(title, ("n",), [["1"]]).record().html).all("caption")
+    assert ("nowrap" not in caption.attributes["style"]) is wraps
+
+
 def test_a_table_without_rows_is_its_title():
     record = Table("No tool matches.", ("Tool",), ()).record()
     assert record.plain == "No tool matches."

@@ -126,3 +126,38 @@ class TestGenerationRecord:
             "half", Status.OK, version(), (attempt(1, Status.OK, [GOOD]),), False, "", 5_000
         )
         assert not re.search(r"\n[ \t]*\n", generation_record(ended).html)
+
+    @pytest.mark.parametrize(("lines", "is_open"), [(25, True), (26, False)])
+    def test_a_long_source_is_folded(self, parse, lines, is_open):
+        long = ToolVersion(version().metadata, "x = 1\n" * lines)
+        ended = GenerationEnded("half", Status.OK, long, (attempt(1, Status.OK, [GOOD]),), False, "", 5_000)
+        [source] = parse(generation_record(ended).html).all("details")
+        assert source.all("summary")[0].text == f"Source, {lines} lines"
+        assert ("open" in source.attributes) is is_open
+
+    def test_an_accepted_one_folds_its_failed_attempts(self, parse):
+        attempts = (attempt(1, Status.ERROR, [BAD], "why 1"), attempt(2, Status.OK, [GOOD]))
+        ended = GenerationEnded("half", Status.OK, version(), attempts, False, "", 5_000)
+        failed, source = parse(generation_record(ended).html).all("details")
+        assert failed.all("summary")[0].text == "What was wrong before: 1 attempt was not accepted"
+        assert "open" not in failed.attributes
+        assert [line.text for line in failed.all("li")] == ["Attempt 1: why 1"]
+        assert "open" in source.attributes
+
+    def test_a_rejected_one_does_not_fold_why(self, parse):
+        attempts = (attempt(1, Status.ERROR, [BAD], "why 1"), attempt(2, Status.ERROR, [BAD], "why 2"))
+        ended = GenerationEnded("half", Status.ERROR, None, attempts, False, "", 5_000)
+        page = parse(generation_record(ended).html)
+        assert [folded.all("summary")[0].text for folded in page.all("details")] == ["Source, 4 lines"]
+        assert [line.text for line in page.all("li")] == ["Attempt 1: why 1", "Attempt 2: why 2"]
+
+    def test_a_reused_one_shows_its_examples_as_the_first_time(self, parse):
+        raises = Example("half(0)", (0,), {}, Raised("ValueError", "no"), 4)
+        held = [GOOD, Verdict(True, "ValueError: no", "ValueError: no", raises)]
+        first = GenerationEnded(
+            "half", Status.OK, version(), (attempt(1, Status.OK, held),), False, "", 5_000
+        )
+        again = GenerationEnded("half", Status.OK, version(), (), True, "", 5.0, (GOOD.example, raises))
+        shown, reused = (parse(generation_record(each).html).all("table")[0].rows for each in (first, again))
+        assert reused == shown
+        assert "✓ half(0) → ValueError: no" in generation_record(again).plain

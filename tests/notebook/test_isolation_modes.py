@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 
 import pytest
 
@@ -52,9 +54,13 @@ def test_what_a_model_wrote_runs_only_after_it_is_allowed(unenforced, server, sh
 def test_the_isolation_in_force_changes_with_the_setting(modelled, server, shout, shout_cell):
     server.writes(shout)
     modelled.run(shout_cell)
-    assert "landlock" in modelled.run("%%fact_run shout\ntext = 'a'").plain
+    assert "isolated" in modelled.run("%%fact_run shout\ntext = 'a'").plain
     modelled.run('%config FactMagics.isolation = "process"')
     assert "isolation: process" in modelled.run("%%fact_run shout\ntext = 'b'").plain
     modelled.run('%config FactMagics.isolation = "require"')
-    assert "landlock" in modelled.run("%%fact_run shout\ntext = 'c'").plain
+    cell = modelled.run("%%fact_run shout\ntext = 'c'")
+    assert "isolated" in cell.plain
+    assert 'title="Layers of isolation: landlock, ' in cell.html
+    [row] = json.loads(modelled.run("%fact history --json -n 1").stdout)
+    assert re.search(r"Isolation +landlock, ", modelled.run(f"%fact show {row['id']}").plain)
     assert "'auto', 'require', 'process'" in modelled.run('%config FactMagics.isolation = "perhaps"').stderr

@@ -329,7 +329,7 @@ def test_a_megabyte_on_one_line_costs_what_it_is_long_and_no_more(modelled, serv
 
 
 class TestWithoutAFrontEnd:
-    """Clients that have no widgets: the same content, no complaint, and nothing left of a widget."""
+    """Clients that have no widgets: text that streams, the same records, and nothing left of a widget."""
 
     def notebook(self, server, pace):
         server.writes(LONG, pace=pace, chunk=16)
@@ -355,9 +355,14 @@ class TestWithoutAFrontEnd:
         assert "widgets" not in nb.metadata
         assert WIDGET not in nbformat.writes(nb)
         shown = [cell.outputs for cell in nb.cells[1:]]
-        assert [len(outputs) for outputs in shown] == [1, 1, 1]
-        assert "line 59 of a long remark" in shown[0][0].data["text/plain"]
-        assert "tick 2" in shown[2][0].data["text/html"]
+        for outputs in shown:
+            assert [output.output_type for output in outputs[:-1]] == ["stream"] * (len(outputs) - 1)
+            assert outputs[-1].output_type == "display_data"
+        streamed = ["".join(output.text for output in outputs[:-1]) for outputs in shown]
+        assert streamed[0] == "asking claude-sonnet-5-5…\nwriting…\ntesting 1 example…\n"
+        assert streamed[2] == "tick 0\ntick 1\ntick 2\n"
+        assert "line 59 of a long remark" in shown[0][-1].data["text/plain"]
+        assert "tick" not in shown[2][-1].data["text/html"].replace("<strong>ticks</strong>", "")
 
     @each_kernel
     def test_a_client_that_never_answers_loses_nothing(self, modelled, server):

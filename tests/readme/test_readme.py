@@ -80,8 +80,25 @@ def test_the_script_runs_without_a_notebook(plain_environment, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("some-title ")
-    assert 'ok {"text": "Some Title"' in done.stdout
+    assert done.stdout.startswith("other-title\n")
+    assert 'ok {"text": "Other Title"' in done.stdout
+
+
+def test_the_script_tells_the_error_of_a_run_that_fails(plain_environment, tmp_path):
+    wrong = SCRIPT.replace('{"text": "Other Title"}', '{"title": "Other Title"}')
+    done = subprocess.run(
+        [sys.executable, "-c", wrong],
+        env=plain_environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.partition("\n")[0]
+    assert told.startswith("<ToolOutput slugify 1.0.0 · invalid · ")
+    assert "title" in told
+    assert "text" in told
 
 
 class Books(BaseHTTPRequestHandler):
