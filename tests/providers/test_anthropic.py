@@ -206,7 +206,7 @@ class TestRetries:
         for _ in range(4):
             server.fails(529, "Overloaded")
         events = []
-        with pytest.raises(ProviderError, match="Anthropic is overloaded"):
+        with pytest.raises(ProviderError, match=f"{server.url[7:]} is overloaded"):
             await ask(provider, events)
         assert events == [Retrying("overloaded", 0.01, 1), Retrying("overloaded", 0.02, 2)]
         assert len(server.requests) == 3
