@@ -7,12 +7,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.complexity import complexity_of
 from fact_magics.core.loaded import attested
-from fact_magics.errors import FactError, StoreError
+from fact_magics.errors import FactError, StoreError, StoreLocked
 from fact_magics.events import GenerationEnded, Listener, Noticed
 from fact_magics.permissions import refuse_dangerous, refuse_missing
 from fact_magics.signature import signature_identity
-from fact_magics.store import Candidate
+from fact_magics.store import BRIEF_LOCK_SECONDS, LOCK_SECONDS, Candidate
 from fact_magics.tool import Attempt, Status, ToolSpec, ToolVersion
 from fact_magics.writing.loop import submit
 from fact_magics.writing.proof import Prover, shortcomings
@@ -41,6 +42,8 @@ class Order:
         Whether attempts that were not accepted are recorded.
     about : dict
         Further fields of the log lines.
+    is_locked : bool
+        Whether the version could not be stored because another program has locked the database.
     """
 
     spec: ToolSpec
@@ -51,6 +54,7 @@ class Order:
     keeps_failures: bool = True
     about: dict[str, Any] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
+    is_locked: bool = False
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -120,7 +124,9 @@ class Acceptor:
             try:
                 version = await asyncio.shield(keeping)
             except asyncio.CancelledError:
-                # The transaction can't be stopped any more; if it succeeds, the version is stored.
+                # The transaction can't be stopped any more, unless it waits for another program's lock. If it
+                # succeeds, the version is stored.
+                self.store.stop_waiting()
                 version = await keeping
             status = Status.OK
         except FactError:
@@ -163,8 +169,9 @@ class Acceptor:
 
     async def _record_failures(self, order: Order) -> None:
         rows = self.recorder.generation_rows(order.spec, order.attempts)
+        seconds = BRIEF_LOCK_SECONDS if order.is_locked else LOCK_SECONDS
         try:
-            await asyncio.shield(self.store.commit(generations=rows))
+            await asyncio.shield(self.store.commit(generations=rows, lock_seconds=seconds))
         except StoreError as error:
             # The attempts are still shown when their rows can't be stored.
             order.emit(Noticed(f"The attempts were not recorded: {error.line}"))
@@ -184,12 +191,14 @@ class Acceptor:
             model=attempt.model,
             proven=bool(spec.examples),
             varies=accepted.varies,
+            complexity_score=complexity_of(source.nodes),
             request_hash=spec.request_hash if order.answers_request else "",
         )
         rows = self.recorder.generation_rows(spec, order.attempts, tool_id=candidate.id)
         try:
             return await self.store.tools.accept(candidate, session_id=self.session_id, generations=rows)
         except StoreError as error:
+            order.is_locked = isinstance(error, StoreLocked)
             raise StoreError(
                 f"{spec.name} was accepted, but it could not be stored: {error.message}", hint=error.hint
             ) from error

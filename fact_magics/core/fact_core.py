@@ -364,7 +364,7 @@ class FactCore:
 
     async def list_runs(self, **chosen: Any) -> Rows[ExecutionRow]:
         """List runs, the latest first; `store.history.runs` describes the filters."""
-        await self.flush()
+        await self._flush_for_reading()
         return await self._store.history.runs(**chosen)
 
     async def list_generations(self, **chosen: Any) -> Rows[GenerationRow]:
@@ -373,23 +373,33 @@ class FactCore:
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
         """Find a run, or the attempts of a generation, by id or an unambiguous beginning of the id."""
-        await self.flush()
+        await self._flush_for_reading()
         return await self._store.history.find(row_id)
 
     async def find_session(self, session_id: str) -> SessionRow | None:
         """Find a session by id or an unambiguous beginning of the id."""
         return await self._store.sessions.find(session_id)
 
+    async def _flush_for_reading(self) -> None:
+        with suppress(StoreError):  # what is stored can be read even if nothing can be written
+            await self.flush()
+
     async def flush(self) -> None:
         """Commit the waiting rows; raises `StoreError` if the database can't be written."""
         await self._recorder.flush()
 
     def flush_blocking(self) -> str:
-        """Commit the waiting rows from a thread without a loop; return a warning if that fails."""
+        """Commit the waiting rows from a thread without a loop.
+
+        Returns
+        -------
+        str
+            A warning if that fails; empty if the user knows it already, for no other rows wait since then.
+        """
         try:
             self._recorder.flush_blocking()
         except StoreError as error:
-            return f"Not recorded yet: {error.line}"
+            return f"Not recorded yet: {error.line}" if self._recorder.has_news() else ""
         return ""
 
     @property

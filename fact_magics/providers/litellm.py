@@ -17,6 +17,7 @@ from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import NO_KEY, Service, is_loopback
 from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.route import Route
+from fact_magics.quiet import quieten
 from fact_magics.redaction import secrets_in_url
 from fact_magics.tool import Usage
 
@@ -252,6 +253,7 @@ def load_litellm() -> ModuleType:
     litellm.suppress_debug_info = True  # type: ignore[attr-defined]
     # LiteLLM's aiohttp sessions print a warning if they are still open when a loop ends; httpx clients don't.
     litellm.disable_aiohttp_transport = True  # type: ignore[attr-defined]
+    quieten("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "httpx", "httpcore", "aiohttp")
     if "LITELLM_LOG" not in os.environ:
         for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
             logger = logging.getLogger(name)
