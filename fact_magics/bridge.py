@@ -12,11 +12,13 @@ import os
 import threading
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
 from fact_magics.errors import FactError
+from fact_magics.quiet import begin_work, quieten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -65,6 +67,7 @@ class Job(Generic[T]):
         loop.call_soon_threadsafe(self._start, coroutine)
 
     def _start(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        begin_work()  # in a copy of the caller's context, which the task inherits
         self._task = self._loop.create_task(coroutine)
         self._task.add_done_callback(self._end)
         if self._cancel_wanted:
@@ -230,7 +233,8 @@ class LoopThread:
         """The running loop."""
         with self._lock:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+                quieten("asyncio")
+                self._loop = copy_context().run(_new_loop)
                 run = partial(_run, self._loop)
                 self._thread = threading.Thread(target=run, name="fact_magics", daemon=True)
                 self._thread.start()
@@ -270,6 +274,11 @@ class LoopThread:
         with suppress(TimeoutError):
             future.result(timeout_seconds)
             thread.join(timeout_seconds)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    begin_work()
+    return asyncio.new_event_loop()
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # A longer source counts as complex without being parsed, because a database may hold any text.
 _LONGEST_SOURCE = 200_000
@@ -35,9 +39,13 @@ def complexity(source: str) -> float:
     if len(source) > _LONGEST_SOURCE:
         return 1.0
     try:
-        nodes = ast.walk(ast.parse(source))
+        return complexity_of(ast.walk(ast.parse(source)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return 0.0
+
+
+def complexity_of(nodes: Iterable[ast.AST]) -> float:
+    """Measure the complexity of a module from all nodes of its syntax tree, as `complexity` does."""
     paths = 1 + sum(map(_decisions, nodes))
     return round(paths / (paths + _HALF), 4)
 

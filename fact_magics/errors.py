@@ -195,6 +195,10 @@ class StoreError(FactError):
     """The database can't be opened, read or written, or comes from a newer version."""
 
 
+class StoreLocked(StoreError):
+    """Another program has locked the database for longer than the work could wait."""
+
+
 class TransferRefused(FactError):
     """A tool can't be exported to a file, or a file can't be imported."""
 

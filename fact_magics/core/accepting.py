@@ -7,13 +7,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.complexity import complexity_of
 from fact_magics.core.loaded import attested
 from fact_magics.core.replacing import Replacement, origin_of
-from fact_magics.errors import BindingRefused, FactError, StoreError
+from fact_magics.errors import BindingRefused, FactError, StoreError, StoreLocked
 from fact_magics.events import GenerationEnded, Listener, Noticed
 from fact_magics.permissions import refuse_dangerous, refuse_missing
 from fact_magics.signature import signature_identity
-from fact_magics.store import Candidate
+from fact_magics.store import BRIEF_LOCK_SECONDS, LOCK_SECONDS, Candidate
 from fact_magics.tool import Attempt, Status, ToolSpec, ToolVersion
 from fact_magics.writing.loop import submit
 from fact_magics.writing.proof import Prover, reject, shortcomings
@@ -47,6 +48,8 @@ class Order:
         Earlier examples that this request changes, a line for each.
     replaced : tuple of str
         The version that this one replaces, in a line; set when the version is stored or reused.
+    is_locked : bool
+        Whether the version could not be stored because another program has locked the database.
     """
 
     spec: ToolSpec
@@ -59,6 +62,7 @@ class Order:
     changed: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
     attempts: list[Attempt] = field(default_factory=list)
+    is_locked: bool = False
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -176,7 +180,9 @@ class Acceptor:
             try:
                 version = await asyncio.shield(keeping)
             except asyncio.CancelledError:
-                # The transaction can't be stopped any more; if it succeeds, the version is stored.
+                # The transaction can't be stopped any more, unless it waits for another program's lock. If it
+                # succeeds, the version is stored.
+                self.store.stop_waiting()
                 version = await keeping
             status = Status.OK
         except FactError:
@@ -219,8 +225,9 @@ class Acceptor:
 
     async def _record_failures(self, order: Order) -> None:
         rows = self.recorder.generation_rows(order.spec, order.attempts)
+        seconds = BRIEF_LOCK_SECONDS if order.is_locked else LOCK_SECONDS
         try:
-            await asyncio.shield(self.store.commit(generations=rows))
+            await asyncio.shield(self.store.commit(generations=rows, lock_seconds=seconds))
         except StoreError as error:
             # The attempts are still shown when their rows can't be stored.
             order.emit(Noticed(f"The attempts were not recorded: {error.line}"))
@@ -240,6 +247,7 @@ class Acceptor:
             model=attempt.model,
             proven=bool(spec.examples),
             varies=accepted.varies,
+            complexity_score=complexity_of(source.nodes),
             request_hash=spec.request_hash if order.answers_request else "",
         )
         rows = self.recorder.generation_rows(spec, order.attempts, tool_id=candidate.id)
@@ -255,6 +263,7 @@ class Acceptor:
             reject(attempt, (error.message,))
             raise
         except StoreError as error:
+            order.is_locked = isinstance(error, StoreLocked)
             raise StoreError(
                 f"{spec.name} was accepted, but it could not be stored: {error.message}", hint=error.hint
             ) from error

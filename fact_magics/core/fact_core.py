@@ -381,11 +381,17 @@ class FactCore(Reading):
     # Records
 
     def flush_blocking(self) -> str:
-        """Commit the waiting rows from a thread without a loop; return a warning if that fails."""
+        """Commit the waiting rows from a thread without a loop.
+
+        Returns
+        -------
+        str
+            A warning if that fails; empty if the user knows it already, for no other rows wait since then.
+        """
         try:
             self._recorder.flush_blocking()
         except StoreError as error:
-            return f"Not recorded yet: {error.line}"
+            return f"Not recorded yet: {error.line}" if self._recorder.has_news() else ""
         return ""
 
     @property

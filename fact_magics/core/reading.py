@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from fact_magics.errors import StoreError
 
 if TYPE_CHECKING:
     from fact_magics.core.handle import Tool
@@ -74,7 +77,7 @@ class Reading:
 
     async def list_runs(self, **chosen: Any) -> Rows[ExecutionRow]:
         """List runs, the latest first; `store.history.runs` describes the filters."""
-        await self.flush()
+        await self._flush_for_reading()
         return await self._store.history.runs(**chosen)
 
     async def list_generations(self, **chosen: Any) -> Rows[GenerationRow]:
@@ -83,12 +86,16 @@ class Reading:
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
         """Find a run, or the attempts of a generation, by id or an unambiguous beginning of the id."""
-        await self.flush()
+        await self._flush_for_reading()
         return await self._store.history.find(row_id)
 
     async def find_session(self, session_id: str) -> SessionRow | None:
         """Find a session by id or an unambiguous beginning of the id."""
         return await self._store.sessions.find(session_id)
+
+    async def _flush_for_reading(self) -> None:
+        with suppress(StoreError):  # what is stored can be read even if nothing can be written
+            await self.flush()
 
     async def flush(self) -> None:
         """Commit the waiting rows; raises `StoreError` if the database can't be written."""

@@ -13,8 +13,16 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fact_magics.errors import StoreError
-from fact_magics.store import CacheEntry, ExecutionRow, GenerationRow, Store, new_id
+from fact_magics.errors import StoreError, StoreLocked
+from fact_magics.store import (
+    BRIEF_LOCK_SECONDS,
+    LOCK_SECONDS,
+    CacheEntry,
+    ExecutionRow,
+    GenerationRow,
+    Store,
+    new_id,
+)
 from fact_magics.text import plural, shorten, utc_text
 from fact_magics.tool import Status
 from fact_magics.values import decode, plain
@@ -46,6 +54,11 @@ class Recorder:
 
     Rows can be added on any thread, without waiting. The row of a cached answer is built only for the commit,
     because building it takes longer than an answer from memory.
+
+    Attributes
+    ----------
+    is_locked : bool
+        Whether the last commit waited in vain for another program's lock on the database.
     """
 
     def __init__(self, store: Store, session_id: str) -> None:
@@ -54,15 +67,21 @@ class Recorder:
         self._pending: deque[ExecutionRow | _Cached] = deque()
         self._entries: deque[CacheEntry] = deque()
         self._dropped = 0
+        self._told = 0  # how many waiting rows the user knows about
+        self.is_locked = False
         self._current: asyncio.Task[None] | None = None
         self._coming: asyncio.Task[None] | None = None
         self._due = asyncio.Event()
 
     async def flush(self) -> None:
-        """Commit the waiting rows in one transaction; if that raises `StoreError`, the rows keep waiting."""
+        """Commit the waiting rows in one transaction; if that raises `StoreError`, the rows keep waiting.
+
+        If another program has locked the database, the first commit waits for it, and the later ones hardly
+        wait until one succeeds. A caller that is cancelled ends the wait.
+        """
         commit = self._next_commit()
         self._due.set()
-        await asyncio.shield(commit)
+        await self._committed(commit)
 
     async def flush_soon(self) -> None:
         """Commit the waiting rows as `flush` does, but wait a moment for rows of other runs."""
@@ -71,7 +90,14 @@ class Recorder:
             asyncio.get_running_loop().call_later(_GROUP_SECONDS, self._due.set)
         else:
             commit = self._coming
-        await asyncio.shield(commit)
+        await self._committed(commit)
+
+    async def _committed(self, commit: asyncio.Task[None]) -> None:
+        try:
+            await asyncio.shield(commit)
+        except asyncio.CancelledError:
+            self._store.stop_waiting()
+            raise
 
     def _next_commit(self) -> asyncio.Task[None]:
         """Return the commit that has not begun yet."""
@@ -86,12 +112,21 @@ class Recorder:
             await asyncio.wait((earlier,))
         self._current, self._coming = self._coming, None
         with self._taken() as (rows, entries):
-            await self._store.commit(executions=rows, cache_entries=entries)
+            await self._store.commit(rows, cache_entries=entries, lock_seconds=self._lock_seconds)
 
     def flush_blocking(self) -> None:
         """Commit the waiting rows as `flush` does, from a thread without an event loop."""
         with self._taken() as (rows, entries):
-            self._store.commit_blocking(rows, entries)
+            self._store.commit_blocking(rows, entries, lock_seconds=self._lock_seconds)
+
+    def has_news(self) -> bool:
+        """Tell whether more rows wait than at the last call, so that the user should hear about them."""
+        told, self._told = self._told, len(self._pending)
+        return self._told > told
+
+    @property
+    def _lock_seconds(self) -> float:
+        return BRIEF_LOCK_SECONDS if self.is_locked else LOCK_SECONDS
 
     async def aclose(self) -> None:
         """Commit the waiting rows for the last time; say on stderr how many rows of the session are lost."""
@@ -109,7 +144,9 @@ class Recorder:
         rows = [self._cached_row(*row) if isinstance(row, tuple) else row for row in waiting]
         try:
             yield rows, entries
+            self.is_locked, self._told = False, 0
         except Exception as error:
+            self.is_locked = isinstance(error, StoreLocked)
             # `CancelledError` is not an `Exception`: the store completes a cancelled commit nevertheless.
             kept = _latest(rows, _size)
             self._pending.extendleft(kept)

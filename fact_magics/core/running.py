@@ -352,6 +352,8 @@ class Runner:
         """Say why a run that was cancelled has ended."""
         if self.is_closed:
             return f"{tool.metadata.name} was stopped, because its session was closed."
+        if self._recorder.is_locked:
+            return f"{tool.metadata.name} was stopped, and is not recorded yet: the database is locked."
         return f"{tool.metadata.name} was stopped and recorded as interrupted."
 
     def refuse_if_closed(self, tool: LoadedTool) -> None:

@@ -47,7 +47,7 @@ def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | ob
         view,
         lambda output: finish_run(host, output, view, arguments),
         view.close,
-        f"{tool.name} was stopped with everything it started; the run is recorded as interrupted.",
+        f"{tool.name} was stopped with everything it started; the history says how the run ended.",
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import Service, checked_key, checked_url, is_loopback
 from fact_magics.providers.remote import RemoteProvider
+from fact_magics.quiet import quieten
 from fact_magics.redaction import secrets_in_url
 from fact_magics.tool import Usage
 
@@ -126,6 +127,7 @@ class AnthropicProvider(RemoteProvider):
             import anthropic
             import httpx2
 
+            quieten("anthropic", "httpx2", "httpcore2")
             patience = self._patience
             timeout = httpx2.Timeout(patience.silence_seconds, connect=patience.connect_seconds)
             self._client = anthropic.AsyncAnthropic(

@@ -21,6 +21,7 @@ from fact_magics.providers.names import hosted_models
 from fact_magics.providers.ollama import local_models
 from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.route import Route, address_of
+from fact_magics.quiet import quieten
 from fact_magics.redaction import secrets_in_url
 from fact_magics.tool import Usage
 
@@ -323,6 +324,7 @@ def load_litellm() -> ModuleType:
     litellm.disable_aiohttp_transport = True  # type: ignore[attr-defined]
     # The loop that reads the answer notices repetitions itself, and keeps what came before them.
     litellm.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize  # type: ignore[attr-defined]
+    quieten("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "httpx", "httpcore", "aiohttp")
     if "LITELLM_LOG" not in os.environ:
         for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
             logger = logging.getLogger(name)

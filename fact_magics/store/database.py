@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
-import random
 import shlex
 import sqlite3
 import stat
-import time
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from fact_magics.errors import StoreError
+from fact_magics.errors import StoreError, StoreLocked
 from fact_magics.owners import exposure
 from fact_magics.store.binding import Connection, read_only
 from fact_magics.store.inspection import Migrations, fault
+from fact_magics.store.locks import BUSY_SECONDS, LOCK_SECONDS, Locks, LockWait, is_locked
 from fact_magics.store.schema import APPLICATION_ID, MIGRATIONS
 from fact_magics.store.worker import Worker, WorkerClosed
 from fact_magics.text import shorten
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# SQLite does not serve waiting connections in order, and sometimes (switching to WAL, recovering) it does not
-# wait for a lock at all. `_patiently` retries for longer.
-_BUSY_TIMEOUT_MS = 5_000
-_PATIENCE_SECONDS = 60.0
 # The queries of a cell take milliseconds, but a damaged or crafted file can make a query endless.
 _STATEMENT_SECONDS = 30.0
 # A migration may read every row of a large file.
@@ -61,6 +57,11 @@ _SALVAGE = (
     "`sqlite3 FILE .recover` prints the rows that can still be read."
 )
 
+_LOCKED = (
+    "is locked by another program.",
+    "Close the program that keeps a transaction open, then run the cell again.",
+)
+
 _SQLITE = {
     sqlite3.SQLITE_NOTADB: (
         "is not a SQLite database.",
@@ -72,10 +73,6 @@ _SQLITE = {
     sqlite3.SQLITE_PERM: (f"can't be opened: {_DENIED}.", _ELSEWHERE),
     sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_TOOBIG: ("can't hold a value this large.", "Return less, or write it to a file."),
-    sqlite3.SQLITE_BUSY: (
-        "is locked by another program.",
-        "Close the program that keeps a transaction open, then run the cell again.",
-    ),
     sqlite3.SQLITE_INTERRUPT: (
         "took too long to answer, so the query was stopped.",
         "Ask for less, or check the drive. In sqlite3, `PRAGMA integrity_check` shows if data is damaged.",
@@ -104,9 +101,10 @@ _SYSTEM = {
 class Database:
     """An open database file, made by `open`; all queries and transactions run on one thread, in order."""
 
-    def __init__(self, path: Path, worker: Worker, seconds: float) -> None:
+    def __init__(self, path: Path, worker: Worker, locks: Locks, seconds: float) -> None:
         self.path = path
         self._worker = worker
+        self._locks = locks
         self._seconds = seconds
 
     @classmethod
@@ -119,40 +117,60 @@ class Database:
         files, only the user can access them (0700, 0600).
         """
         path = _full(path)
-        worker = Worker(partial(_connect, path, migrations))
+        locks = Locks(path)
+        worker = Worker(partial(_connect, path, migrations, locks))
         try:
             await worker
-            await worker.run(partial(_prepare, path=path, migrations=migrations))
+            await worker.run(partial(_prepare, path=path, migrations=migrations, locks=locks))
         except (sqlite3.Error, OSError) as error:
             worker.stop()
             raise _explained(error, path) from error
         except BaseException:
+            locks.stop()
             worker.stop()
             raise
-        return cls(path, worker, seconds)
+        return cls(path, worker, locks, seconds)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a query; it does not wait for other programs that write."""
         with self._errors_explained():
-            return await self._worker.run(partial(_patiently, work=work, seconds=self._seconds))
+            query = partial(_patiently, work=work, wait=self._locks.wait(), seconds=self._seconds)
+            return await self._worker.run(query)
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(
+        self, work: Callable[[sqlite3.Connection], T], *, lock_seconds: float = LOCK_SECONDS
+    ) -> T:
         """Run a transaction that takes the write lock before its first statement.
 
         The transaction is committed as a whole or not at all, even if the process is killed. If the waiting
-        caller is cancelled, the transaction still completes. `work` may run more than once, so it must change
-        nothing but the database.
+        caller is cancelled, the transaction still completes, unless another program has locked the database.
+        `work` may run more than once, so it must change nothing but the database.
+
+        Parameters
+        ----------
+        lock_seconds : float
+            How long to wait for the lock of another program before raising `StoreLocked`.
         """
         with self._errors_explained():
-            return await self._worker.run(self._transaction(work))
+            return await self._worker.run(self._transaction(work, lock_seconds))
 
-    def write_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a transaction as `write` does, but block the calling thread, which must not run a loop."""
+    def write_blocking(
+        self, work: Callable[[sqlite3.Connection], T], *, lock_seconds: float = LOCK_SECONDS
+    ) -> T:
+        """Run a transaction as `write` does, but block the calling thread, which must not run a loop.
+
+        An interrupt ends a wait for another program's lock, so that this raises `StoreLocked` at once.
+        """
         with self._errors_explained():
-            return self._worker.run_blocking(self._transaction(work))
+            return self._worker.run_blocking(self._transaction(work, lock_seconds), self.stop_waiting)
 
-    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> Callable[..., T]:
-        return partial(_patiently, work=partial(_transact, work=work), seconds=self._seconds)
+    def stop_waiting(self) -> None:
+        """Let work that waits for another program's lock raise `StoreLocked` at once."""
+        self._locks.stop()
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], T], lock_seconds: float) -> Callable[..., T]:
+        wait = self._locks.wait(lock_seconds)
+        return partial(_patiently, work=partial(_transact, work=work), wait=wait, seconds=self._seconds)
 
     async def aclose(self) -> None:
         """Close the file after all earlier work; closing twice is not an error."""
@@ -162,6 +180,9 @@ class Database:
     def _errors_explained(self) -> Iterator[None]:
         try:
             yield
+        except asyncio.CancelledError:
+            self.stop_waiting()
+            raise
         except WorkerClosed:
             raise _refusal(self.path, "is closed.", "Open it again first.") from None
         except sqlite3.Error as error:
@@ -177,12 +198,14 @@ def _full(path: Path) -> Path:
         ) from None
 
 
-def _refusal(path: Path, reason: str, hint: str) -> StoreError:
-    return StoreError(f"The database {shorten(str(path), _LONGEST_SHOWN)} {reason}", hint=hint)
+def _refusal(path: Path, reason: str, hint: str, kind: type[StoreError] = StoreError) -> StoreError:
+    return kind(f"The database {shorten(str(path), _LONGEST_SHOWN)} {reason}", hint=hint)
 
 
 def _explained(error: sqlite3.Error | OSError, path: Path) -> StoreError:
     if isinstance(error, sqlite3.Error):
+        if is_locked(error):
+            return _refusal(path, *_LOCKED, kind=StoreLocked)
         extended = _SQLITE_EXTENDED.get(getattr(error, "sqlite_errorcode", 0))
         return _refusal(path, *(extended or _SQLITE.get(_code(error), (f"refused: {error}.", _SALVAGE))))
     unknown = (error.strerror or type(error).__name__, _ELSEWHERE)
@@ -212,15 +235,14 @@ def _refuse_exposed(path: Path) -> None:
     raise _refusal(path, f"is not used, because {subject} {found.reason}.", hint)
 
 
-def _connect(path: Path, migrations: Migrations) -> Connection:
+def _connect(path: Path, migrations: Migrations, locks: Locks) -> Connection:
     if os.name == "posix" and len(os.fsencode(path)) > _LONGEST_PATH:
         raise _refusal(path, f"can't be opened: {_TOO_LONG}.", _SHORTER)
     _refuse_exposed(path)
     _make_file(path)
-    _inspect(path, migrations)
+    _inspect(path, migrations, locks)
     address = f"{path.as_uri()}?mode=rw"
-    timeout = _BUSY_TIMEOUT_MS / 1000
-    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=timeout, factory=Connection)
+    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_SECONDS, factory=Connection)
 
 
 def _make_file(path: Path) -> None:
@@ -247,7 +269,7 @@ def _make_file(path: Path) -> None:
             )
 
 
-def _inspect(path: Path, migrations: Migrations) -> None:
+def _inspect(path: Path, migrations: Migrations, locks: Locks) -> None:
     """Refuse a file that is not ours, and leave no lock, -wal or -shm behind.
 
     Only SQLite may read the file. If we opened and closed the file ourselves, this process would lose
@@ -267,9 +289,9 @@ def _inspect(path: Path, migrations: Migrations) -> None:
                 if file.read() == _SEVERAL_FILES:  # SQLite would delete the file that the journal names
                     raise _refusal(path, f"is not used, because {journal.name} names another file.", _REMOVE)
             return  # the file holds half a transaction; `_prepare` waits or undoes it, then checks the file
-    with closing(read_only(path, _BUSY_TIMEOUT_MS / 1000)) as connection:
+    with closing(read_only(path, BUSY_SECONDS)) as connection:
         judge = partial(_judge, path=path, migrations=migrations)
-        _patiently(connection, partial(_transact, work=judge, begin="BEGIN"))
+        _patiently(connection, partial(_transact, work=judge, begin="BEGIN"), locks.wait())
 
 
 def _judge(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> int:
@@ -299,17 +321,19 @@ def _judge(connection: sqlite3.Connection, path: Path, migrations: Migrations) -
     return version
 
 
-def _prepare(connection: Connection, path: Path, migrations: Migrations) -> None:
+def _prepare(connection: Connection, path: Path, migrations: Migrations, locks: Locks) -> None:
     judge = partial(_judge, path=path, migrations=migrations)
-    _patiently(connection, partial(_transact, work=judge, begin="BEGIN"))
-    (journal,) = _patiently(connection, lambda it: it.execute("PRAGMA journal_mode = WAL").fetchone())
+    _patiently(connection, partial(_transact, work=judge, begin="BEGIN"), locks.wait())
+    (journal,) = _patiently(
+        connection, lambda it: it.execute("PRAGMA journal_mode = WAL").fetchone(), locks.wait()
+    )
     # Some network drives lack the shared memory that WAL needs. The older journal is slower but just as safe.
     connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
     connection.execute("PRAGMA foreign_keys = ON")
     if _user_version(connection) != len(migrations):
         migrate = partial(_transact, work=partial(_migrate, path=path, migrations=migrations))
-        _patiently(connection, migrate, _MIGRATION_SECONDS)
+        _patiently(connection, migrate, locks.wait(), _MIGRATION_SECONDS)
     _refuse_exposed(path)  # in /tmp, another user can make a side file before SQLite does
 
 
@@ -343,14 +367,15 @@ def _transact(
 
 
 def _patiently(
-    connection: Connection, work: Callable[[sqlite3.Connection], T], seconds: float = _STATEMENT_SECONDS
+    connection: Connection,
+    work: Callable[[sqlite3.Connection], T],
+    wait: LockWait,
+    seconds: float = _STATEMENT_SECONDS,
 ) -> T:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         connection.allow(seconds)
         try:
             return work(connection)
         except sqlite3.OperationalError as error:
-            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if not is_locked(error) or not wait.goes_on():
                 raise
-        time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - so that waiting kernels don't retry in step

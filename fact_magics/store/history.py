@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, TypeVar
 from fact_magics.errors import CellError, UnknownName
 from fact_magics.store.binding import Rows, fetch, fetch_by_id, insert, spare, values_of
 from fact_magics.store.rows import ExecutionRow, GenerationRow
-from fact_magics.store.search import indexable, indexable_json, match_expression
+from fact_magics.store.search import (
+    indexable,
+    indexable_json,
+    match_expression,
+    name_token,
+    run_expression,
+)
 from fact_magics.store.since import read_since
 from fact_magics.tool import Status
 
@@ -49,7 +55,8 @@ class History:
         Parameters
         ----------
         search : str, optional
-            Beginnings of words; all of them must appear in a run's input, output, printed text or error.
+            Beginnings of words; all of them must appear in a run's input, output, printed text or error, in
+            the name, description or tags of its tool, or in the file name of its notebook.
         since : str, datetime or timedelta, optional
             See `read_since`: ``2h``, ``3 days``, ``yesterday``, ISO 8601.
         limit : int or None
@@ -69,15 +76,8 @@ class History:
             source = "execution_search CROSS JOIN tool_executions ON seq = execution_search.rowid"
             number = "execution_search.rowid"
             order = "execution_search.rowid DESC"
-            expression = asked["execution_search MATCH ?"] = match_expression(search)
-            if expression is None:
-                raise CellError(
-                    f"{search[:80]!r} has no letter or digit to search for.",
-                    hint="Write a word or a number.",
-                )
-            # Otherwise, a search in a new session would look at all matches in earlier sessions.
-            first = "SELECT coalesce(min(seq), 9223372036854775807) FROM tool_executions WHERE session_id = ?"
-            asked[f"execution_search.rowid >= ({first})"] = session_id
+            expression = await self._database.read(lambda connection: run_expression(connection, search))
+            asked |= _matching("execution_search", "tool_executions", expression, search, session_id)
         asked |= _after("tool_executions", "executed_at", number, asked)
         return await self._select(ExecutionRow, "tool_executions.*", source, asked, order, limit)
 
@@ -96,13 +96,24 @@ class History:
         session_id: str | None = None,
         tool_name: str | None = None,
         status: Status | None = None,
+        search: str | None = None,
         since: str | datetime | timedelta | None = None,
         limit: int | None = 20,
     ) -> Rows[GenerationRow]:
-        """List attempts of generations, the latest first, with the filters of `runs`."""
+        """List attempts of generations, the latest first, with the filters of `runs`.
+
+        The words of `search` must appear in the tool's name, the request's description, the reason of a
+        rejection, or the file name of the notebook.
+        """
         asked = _filters("started_at", session_id, tool_name, status, since)
-        asked |= _after("generations", "started_at", "seq", asked)
-        return await self._select(GenerationRow, "*", "generations", asked, "seq DESC", limit)
+        source, number = "generations", "seq"
+        if search is not None:
+            source = "generation_search CROSS JOIN generations ON seq = generation_search.rowid"
+            number = "generation_search.rowid"
+            expression = match_expression(search)
+            asked |= _matching("generation_search", "generations", expression, search, session_id)
+        asked |= _after("generations", "started_at", number, asked)
+        return await self._select(GenerationRow, "generations.*", source, asked, f"{number} DESC", limit)
 
     async def attempts(self, generation_id: str) -> list[GenerationRow]:
         """List the attempts of one generation in order; `generation_id` may be shortened as in `find_run`."""
@@ -153,7 +164,14 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
     for row in rows:
         conflict = "ON CONFLICT (generation_id, attempt) DO NOTHING"
         kept = insert(connection, "generations", values_of(row), conflict)
+        if not kept.rowcount:
+            continue
         _mark(connection, "generations", "started_at", kept)
+        texts = (row.tool_name, _notebook(connection, row.session_id), row.description, row.reason)
+        connection.execute(
+            "INSERT OR REPLACE INTO generation_search (rowid, words) VALUES (?, ?)",
+            (kept.lastrowid, indexable("\n".join(texts))),
+        )
 
 
 def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> None:
@@ -167,11 +185,32 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
         notes = "\n".join(filter(None, (row.error, row.printed)))
         if row.cached:
             given, answered, notes = (text[:_CACHED_CHARACTERS] for text in (given, answered, notes))
+        place = _notebook(connection, row.session_id)
+        notes = " ".join((row.tool_name, name_token(row.tool_name), place, notes))
         connection.execute(
             # If another program deleted a run with this number, the index may still hold its words.
             "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
             (kept.lastrowid, indexable_json(given), indexable_json(answered), indexable(notes)),
         )
+
+
+def _notebook(connection: sqlite3.Connection, session_id: str | None) -> str:
+    """Return the file name of a session's notebook, or an empty text."""
+    found = connection.execute("SELECT notebook FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    return str(found[0]).replace("\\", "/").rpartition("/")[2] if found else ""
+
+
+def _matching(
+    index: str, rows: str, expression: str | None, search: str, session_id: str | None
+) -> dict[str, object]:
+    """Return the conditions of a full-text search."""
+    if expression is None:
+        raise CellError(
+            f"{search[:80]!r} has no letter or digit to search for.", hint="Write a word or a number."
+        )
+    # Otherwise, a search in a new session would look at all matches in earlier sessions.
+    first = " ".join(("SELECT coalesce(min(seq), 9223372036854775807) FROM", rows, "WHERE session_id = ?"))
+    return {f"{index} MATCH ?": expression, f"{index}.rowid >= ({first})": session_id}
 
 
 _MARK = """

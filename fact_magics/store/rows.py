@@ -51,6 +51,8 @@ class Candidate:
     ----------
     signature_id : str
         Identity of the signature. If the current version has another signature, the major number goes up.
+    complexity_score : float or None
+        None if it is still to be measured from the source.
     id : str
         The id of the future version, so that rows of the same transaction can refer to it.
     """
@@ -68,6 +70,7 @@ class Candidate:
     varies: bool = False
     request_hash: str = ""
     created_at: datetime = field(default_factory=now)
+    complexity_score: float | None = None
     id: str = field(default_factory=new_id)
 
     def numbered(self, version: str) -> ToolVersion:
@@ -75,8 +78,9 @@ class Candidate:
         known = {each.name: getattr(self, each.name) for each in fields(self)}
         for other in ("source", "signature_id"):
             del known[other]
-        measured = complexity(self.source)
-        return ToolVersion(ToolMetadata(**known, version=version, complexity_score=measured), self.source)
+        if self.complexity_score is None:
+            known["complexity_score"] = complexity(self.source)
+        return ToolVersion(ToolMetadata(**known, version=version), self.source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -309,6 +309,27 @@ _MARKS = (
 )
 
 
+# The last part of a path. `rtrim` removes all characters of the part, and so leaves what comes before it.
+_FILE_NAME = "replace(notebook, rtrim(notebook, replace(notebook, '/', '')), '')"
+_NOTEBOOK = f"coalesce((SELECT {_FILE_NAME} FROM sessions WHERE id = session_id), '')"  # noqa: S608 - no input
+# `search.name_token` describes the second word.
+_TOOL_AND_NOTEBOOK = f"tool_name || ' ' || char(57344) || hex(tool_name) || ' ' || {_NOTEBOOK}"
+
+_SEARCH_BY_TOOL_AND_NOTEBOOK = (
+    "CREATE VIRTUAL TABLE generation_search USING fts5(words, tokenize = 'unicode61')",
+    f"""
+    INSERT INTO generation_search (rowid, words)
+    SELECT seq, tool_name || ' ' || {_NOTEBOOK} || ' ' || substr(description, 1, 16384) || ' ' || reason
+    FROM generations
+    """,  # noqa: S608 - no input
+    f"""
+    UPDATE execution_search SET notes = notes || ' ' ||
+        (SELECT {_TOOL_AND_NOTEBOOK} FROM tool_executions WHERE seq = execution_search.rowid)
+    WHERE rowid IN (SELECT seq FROM tool_executions)
+    """,  # noqa: S608 - no input
+)
+
+
 def _marks(rows: str, clock: str) -> tuple[str, ...]:
     return tuple(statement.replace("ROWS", rows).replace("CLOCK", clock) for statement in _MARKS)
 
@@ -324,5 +345,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP INDEX generations_by_time",
     ),
     # NULL in a version that is older than this migration; it is measured when it is read.
-    ("ALTER TABLE tools ADD COLUMN complexity_score REAL",),
+    ("ALTER TABLE tools ADD COLUMN complexity_score REAL", *_SEARCH_BY_TOOL_AND_NOTEBOOK),
 )

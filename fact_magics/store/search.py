@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
 
 # Characters of scripts without spaces between words. The tokenizer would treat a whole sentence as one word.
 _UNSPACED = re.compile(
@@ -32,10 +36,38 @@ def match_expression(query: str) -> str | None:
     str or None
         None if `query` contains no letter or digit.
     """
+    return " ".join(words_of(query)) or None
+
+
+def words_of(query: str) -> list[str]:
+    """Make an FTS5 query for the beginning of each word of a text that has a letter or digit."""
     # SQLite ignores everything after the first NUL of a query.
     words = [word for word in query.replace("\0", " ").split() if any(map(str.isalnum, word))]
     quoted = [_spaced(word).replace('"', '""') for word in words]
-    return " ".join(f'"{word}"*' for word in quoted) or None
+    return [f'"{word}"*' for word in quoted]
+
+
+def name_token(name: str) -> str:
+    """Make one word of a tool's name, which nobody types; it leads from a description to the tool's runs."""
+    return f"\ue000{name.encode('utf-8', 'backslashreplace').hex()}"
+
+
+def run_expression(connection: sqlite3.Connection, query: str) -> str | None:
+    """Make an FTS5 query for runs, as `match_expression` does.
+
+    A word also matches the runs of tools whose description or tags contain it: of the 50 among them that
+    became current last.
+    """
+    tools = """
+        SELECT toolbox.name FROM tool_search CROSS JOIN toolbox ON toolbox.seq = tool_search.rowid
+        WHERE tool_search MATCH ? ORDER BY tool_search.rowid DESC LIMIT 50
+    """
+    wanted = []
+    for word in words_of(query):
+        found = connection.execute(tools, (f"{{description tags}} : {word}",))
+        tokens = [f'"{name_token(name)}"' for (name,) in found if type(name) is str]
+        wanted.append(f"({' OR '.join((word, *tokens))})")
+    return " AND ".join(wanted) or None
 
 
 def _spaced(text: str) -> str:

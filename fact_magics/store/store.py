@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 from fact_magics.store.cache import DEFAULT_MAX_BYTES, Cache
 from fact_magics.store.database import Database
 from fact_magics.store.history import History, add_generations, add_runs
+from fact_magics.store.locks import LOCK_SECONDS
 from fact_magics.store.sessions import Sessions
 from fact_magics.store.tools import Tools
 
@@ -80,17 +81,32 @@ class Store:
         executions: Sequence[ExecutionRow] = (),
         generations: Sequence[GenerationRow] = (),
         cache_entries: Sequence[CacheEntry] = (),
+        *,
+        lock_seconds: float = LOCK_SECONDS,
     ) -> None:
-        """Store rows in one transaction: either all of them are stored or none."""
+        """Store rows in one transaction: either all of them are stored or none.
+
+        `lock_seconds` says how long to wait for another program's lock, before `StoreLocked` is raised.
+        """
         if executions or generations or cache_entries:
-            await self._database.write(self._keeping(executions, generations, cache_entries))
+            work = self._keeping(executions, generations, cache_entries)
+            await self._database.write(work, lock_seconds=lock_seconds)
 
     def commit_blocking(
-        self, executions: Sequence[ExecutionRow] = (), cache_entries: Sequence[CacheEntry] = ()
+        self,
+        executions: Sequence[ExecutionRow] = (),
+        cache_entries: Sequence[CacheEntry] = (),
+        *,
+        lock_seconds: float = LOCK_SECONDS,
     ) -> None:
         """Store rows as `commit` does, but block the calling thread, which must not run an event loop."""
         if executions or cache_entries:
-            self._database.write_blocking(self._keeping(executions, (), cache_entries))
+            work = self._keeping(executions, (), cache_entries)
+            self._database.write_blocking(work, lock_seconds=lock_seconds)
+
+    def stop_waiting(self) -> None:
+        """Let work that waits for another program's lock raise `StoreLocked` at once."""
+        self._database.stop_waiting()
 
     def _keeping(
         self,

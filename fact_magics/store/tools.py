@@ -316,16 +316,15 @@ def _tools(
 
 def _version(record: dict[str, Any]) -> ToolVersion:
     name, number = record["name"], record["version"]
+    if not _has_number(record):
+        shown = f"{one_line(str(name))} {one_line(str(number))}"
+        raise UnreadableRow(f"in {shown}, the columns major, minor and patch differ from the version")
     try:
         source = text(record["source"])
         if record["complexity_score"] is None:
             record["complexity_score"] = complexity(source)
-        found = ToolVersion(instance(ToolMetadata, record), source)
+        return ToolVersion(instance(ToolMetadata, record), source)
     except TypeError:
         raise UnreadableRow(f"the source of {one_line(str(name))} is not text") from None
     except UnreadableRow as error:
         raise UnreadableRow(f"in a version of {one_line(str(name))}, {error}") from None
-    if not _has_number(record):
-        shown = f"{one_line(name)} {one_line(number)}"
-        raise UnreadableRow(f"in {shown}, the columns major, minor and patch differ from the version")
-    return found

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import aiosqlite
 
+from fact_magics.quiet import begin_work, quieten
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
@@ -17,6 +19,9 @@ T = TypeVar("T")
 
 # On some systems an interrupt does not end a wait that has no time limit.
 _HEARTBEAT_SECONDS = 0.1
+
+
+quieten("aiosqlite")  # it logs each piece of work twice
 
 
 class WorkerClosed(Exception):
@@ -44,25 +49,40 @@ class Worker(aiosqlite.Connection):
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(connect, iter_chunk_size=64)
         self._thread.daemon = True
+        run = self._thread.run
+
+        def run_quietly() -> None:
+            begin_work()
+            run()
+
+        self._thread.run = run_quietly  # type: ignore[method-assign]
         self._is_ended = False
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the thread after all earlier work, even if the caller is cancelled meanwhile."""
         return await asyncio.wrap_future(self._queue(work))
 
-    def run_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def run_blocking(self, work: Callable[[sqlite3.Connection], T], on_interrupt: Callable[[], None]) -> T:
         """Run `work` as `run` does, but block the calling thread, which must not run an event loop.
 
         A loop between the two threads would double the number of switches. Switches cost more than the
-        commit of a row.
+        commit of a row. An interrupt calls `on_interrupt`, and is raised when the work has ended well.
         """
         future = self._queue(work)
+        interrupt: KeyboardInterrupt | None = None
         while not future.done():
             if not self._thread.is_alive():
                 raise WorkerClosed
-            with suppress(TimeoutError):
-                future.exception(_HEARTBEAT_SECONDS)
-        return future.result()
+            try:
+                with suppress(TimeoutError):
+                    future.exception(_HEARTBEAT_SECONDS)
+            except KeyboardInterrupt as caught:
+                interrupt = caught
+                on_interrupt()
+        result = future.result()
+        if interrupt is not None:
+            raise interrupt
+        return result
 
     async def close(self) -> None:
         """Close the file after all earlier work, and end the thread; closing twice is not an error."""

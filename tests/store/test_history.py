@@ -315,3 +315,83 @@ async def test_many_tasks_may_ask_at_once(store: Store) -> None:
     found = await store.history.runs(limit=None)
     assert sorted(row.id for row in found) == sorted(row.id for row in rows)
     assert replace(found[0]) == found[0]
+
+
+class TestSearchByContext:
+    @pytest.fixture
+    async def kept(self, store: Store, candidate: Callable[..., Candidate]) -> Store:
+        await store.sessions.start("a", notebook="/home/me/holiday/prices.ipynb")
+        await store.sessions.start("b", notebook="other.ipynb")
+        for name, about, tags in (
+            ("parse_date", "Read a day of the calendar.", ("time",)),
+            ("slugify", "Make a slug.", ()),
+            ("日付", "読む", ()),
+        ):
+            await store.tools.accept(candidate(name, description=about, tags=tags))
+        await store.commit(
+            [
+                run(id="01", session_id="a", tool_name="parse_date", input_data='{"text": "first"}'),
+                run(id="02", session_id="b", tool_name="parse_date", input_data='{"text": "second"}'),
+                run(id="03", session_id="b", tool_name="slugify", input_data='{"text": "first"}'),
+                run(id="04", session_id="b", tool_name="日付", input_data='{"text": "第一"}'),
+                run(id="05", tool_name="gone", status=Status.ERROR, error="No calendar here."),
+            ],
+            [
+                attempt(
+                    generation_id="11", session_id="a", tool_name="parse_date", description="Read a calendar."
+                ),
+                attempt(generation_id="12", session_id="b", tool_name="slugify", reason="an example failed"),
+            ],
+        )
+        return store
+
+    @pytest.mark.parametrize(
+        ("search", "runs", "generations"),
+        [
+            ("parse_date", "02 01", "11"),
+            ("PARSE", "02 01", "11"),
+            ("date", "02 01", "11"),
+            ("slugify", "03", "12"),
+            ("calendar", "05 02 01", "11"),
+            ("time", "02 01", ""),
+            ("prices", "01", "11"),
+            ("prices.ipynb", "01", "11"),
+            ("other.ipynb", "04 03 02", "12"),
+            ("holiday", "", ""),
+            ("parse_date first", "01", ""),
+            ("first parse", "01", ""),
+            ("calendar second other", "02", ""),
+            ("slug first", "03", ""),
+            ("日付", "04", ""),
+            ("読", "04", ""),
+            ("example", "", "12"),
+            ("absent", "", ""),
+            ("7061727365", "", ""),
+        ],
+    )
+    async def test_tools_descriptions_and_notebooks_are_found(
+        self, kept: Store, search: str, runs: str, generations: str
+    ) -> None:
+        assert " ".join(row.id for row in await kept.history.runs(search=search)) == runs
+        found = await kept.history.generations(search=search)
+        assert " ".join(row.generation_id for row in found) == generations
+
+    async def test_other_filters_apply_to_generations_too(self, kept: Store) -> None:
+        async def ids(**asked: object) -> list[str]:
+            found = await kept.history.generations(search="ipynb", **asked)  # type: ignore[arg-type]
+            return [row.generation_id for row in found]
+
+        assert await ids() == ["12", "11"]
+        assert await ids(session_id="a") == ["11"]
+        assert await ids(tool_name="slugify") == ["12"]
+        assert await ids(limit=1) == ["12"]
+        assert await ids(status=Status.ERROR) == []
+        assert await ids(since="1h") == ["12", "11"]
+        with pytest.raises(CellError, match="has no letter or digit"):
+            await kept.history.generations(search="--")
+
+    async def test_a_new_description_of_a_tool_finds_its_earlier_runs(
+        self, kept: Store, candidate: Callable[..., Candidate]
+    ) -> None:
+        await kept.tools.accept(candidate("slugify", description="Tidy an address."))
+        assert [row.id for row in await kept.history.runs(search="address")] == ["03"]

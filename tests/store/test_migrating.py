@@ -72,6 +72,39 @@ async def test_versions_of_the_first_schema_are_measured_when_they_are_read(firs
     assert found.metadata.created_at == datetime(2026, 1, 1, tzinfo=UTC)  # it was written without a zone
 
 
+async def test_rows_of_an_older_schema_are_found_by_tool_and_notebook(path: Path) -> None:
+    database = await Database.open(path, migrations=MIGRATIONS[:4])
+    await database.aclose()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO sessions VALUES ('5e', '/me/a b.ipynb', 'k', '3.11', '2026-01-01', NULL)"
+        )
+        connection.execute(_TOOL, ("a1", "plain", "[]"))
+        connection.execute("INSERT INTO toolbox VALUES (1, 'plain', 'a1', '2026-01-01')")
+        connection.execute(
+            "INSERT INTO tool_search (rowid, name, description, tags) VALUES (1, 'plain', 'simple', '')"
+        )
+        for number in ("01", "02"):
+            connection.execute(
+                _RUN.replace("executed_at)", "executed_at, permissions)").replace("1.5, ?)", "1.5, ?, '[]')"),
+                (number, "a1", "plain", "ok", "2026-01-02"),
+            )
+        connection.execute(
+            "INSERT INTO execution_search (rowid, input, output, notes) VALUES (1, 'n 1', '2', 'hi')"
+        )
+        connection.execute(
+            """INSERT INTO generations (generation_id, attempt, session_id, tool_name, request_hash, description, contract,
+            permissions, provider, model, status, reason, text, source, started_at, duration_ms)
+            VALUES ('9f', 1, '5e', 'plain', '', 'Keep it simple.', '', '[]', 'p', 'm', 'ok', '', '', '', '2026-01-01', 1)"""
+        )
+    async with await Store.open(path) as store:
+        for word in ("plain", "b.ipynb", "simple", "hi", "plain hi"):
+            assert [row.id for row in await store.history.runs(search=word)] == ["01"]  # 02 was not indexed
+        for word in ("plain", "b.ipynb", "simple"):
+            assert [row.generation_id for row in await store.history.generations(search=word)] == ["9f"]
+        assert await store.history.runs(search="me") == []
+
+
 async def test_new_rows_stand_beside_the_old_ones(first_schema: Path) -> None:
     row = ExecutionRow(tool_name="plain", tool_id="a1", status=Status.OK, permissions=("env:A", "read:/ü"))
     async with await Store.open(first_schema) as store:

@@ -57,9 +57,10 @@ _TABLE = (
     ),
     Subcommand(
         "%fact tools",
-        "List the stored tools, newest first.",
+        "List the stored tools, newest first; with WORD, only those that match, best match first.",
+        words=("WORD?",),
         options=(Option("--search", "Only tools with these words in name, description or tags.", "TEXT"),),
-        examples=("%fact tools", "%fact tools --search slug"),
+        examples=("%fact tools", "%fact tools slug", "%fact tools --search 'url slug'"),
         work=tools.list_tools,
     ),
     Subcommand(
@@ -81,7 +82,11 @@ _TABLE = (
                 "STATUS",
                 history.status,
             ),
-            Option("--search", "Only runs with these words in input, output or error.", "TEXT"),
+            Option(
+                "--search",
+                "Only rows with these words in tool, description, notebook, input, output or error.",
+                "TEXT",
+            ),
             Option("--since", "Only rows since a time or within a period: 2026-01-31, 2h, '3 days'.", "TIME"),
             Option("--session", "List the session with this id, or every session: all.", "SESSION"),
             Option("--to", "Write the rows to this file as JSON.", "FILE"),

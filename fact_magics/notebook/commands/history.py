@@ -128,7 +128,7 @@ def as_options(words: Sequence[str], has_options: bool) -> str:
 
 def list_history(arguments: Arguments, desk: Desk) -> Answer:
     """List runs and generations, or write them to a file."""
-    to, search = arguments.get("to"), arguments.get("search")
+    to = arguments.get("to")
     limit = arguments.get("n", None if to else _ROWS_LISTED)
 
     async def find(core: FactCore) -> tuple[Rows[ExecutionRow], Rows[GenerationRow]]:
@@ -137,10 +137,10 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
             "tool_name": arguments.get("tool"),
             "status": arguments.get("status"),
             "since": arguments.get("since"),
+            "search": arguments.get("search"),
             "limit": None if limit is None else limit + 1,
         }
-        runs = await core.list_runs(**chosen, search=search)
-        return runs, Rows() if search else await core.list_generations(**chosen)
+        return await core.list_runs(**chosen), await core.list_generations(**chosen)
 
     runs, generations = desk.ask(find)
     run_times = _in_order(row.executed_at for row in runs)
@@ -242,7 +242,7 @@ def rerun(arguments: Arguments, desk: Desk) -> Answer:
     wanted = arguments.words["ID"]
     output = desk.ask(
         lambda core: _run_again(core, wanted, arguments),
-        stopped=f"The run of {wanted} was stopped; it is recorded as interrupted.",
+        stopped=f"The run of {wanted} was stopped; the history says how it ended.",
     )
     data = {
         "success": output.success,

@@ -24,12 +24,12 @@ _VERSIONS_LISTED = 8
 
 
 def list_tools(arguments: Arguments, desk: Desk) -> Answer:
-    """List the current version of each tool; ``--search`` selects the tools that match."""
-    search = arguments.get("search", "")
+    """List the current version of each tool, or of those that match WORD and ``--search``."""
+    search = " ".join(filter(None, (arguments.words.get("WORD"), arguments.get("search"))))
     found = desk.ask(lambda core: core.list_tools(search, _TOOLS_LISTED + 1))
     listed = found[:_TOOLS_LISTED]
     if len(found) > _TOOLS_LISTED:
-        title = f"The {'best' if search else 'latest'} {_TOOLS_LISTED} tools; use --search to find the others"
+        title = f"The {'best' if search else 'latest'} {_TOOLS_LISTED} tools; add a word to find the others"
     elif listed:
         title = plural(len(listed), "tool")
     else:

@@ -17,10 +17,10 @@ pytestmark = pytest.mark.slow
 
 def test_a_list_of_tools_that_is_cut_says_so(fact, keep_tools):
     keep_tools(*(f"tool_{number}" for number in range(101)))
-    assert fact("tools").plain.startswith("The latest 100 tools; use --search to find the others")
+    assert fact("tools").plain.startswith("The latest 100 tools; add a word to find the others")
     assert len(fact("tools --json")) == 100
     assert fact("tools --search tool_100").plain.startswith("1 tool")
-    assert fact("tools --search twice").plain.startswith("The best 100 tools; use --search")
+    assert fact("tools --search twice").plain.startswith("The best 100 tools; add a word")
 
 
 def test_a_history_that_is_cut_says_so(fact, keep_tools, keep_runs):
@@ -185,3 +185,20 @@ def test_a_line_that_can_t_be_read_is_one_clear_line(fact, line, told):
         fact(line)
     assert told in caught.value.line
     assert "\n" not in str(caught.value)
+
+
+def test_a_word_filters_the_tools_as_a_search_does(fact, keep_tools):
+    keep_tools("double_it", "halve_it")
+    for line in ("tools double", "tools --search double", "tools DOU --search it", "tools 'double it'"):
+        assert [row["name"] for row in fact(f"{line} --json")] == ["double_it"]
+    assert len(fact("tools twice --json")) == 2
+    assert fact("tools nothing").plain.startswith("No tool matches 'nothing'.")
+
+
+def test_the_history_is_searched_by_tool_and_description(fact, keep_tools, keep_runs):
+    keep_tools("double_it", "halve_it")
+    keep_runs("double_it", 1)
+    keep_runs("halve_it", 1)
+    assert [row["tool_name"] for row in fact("history --search double --json")] == ["double_it"]
+    assert len(fact("history --search twice --json")) == 2
+    assert [row["tool_name"] for row in fact("history --search 'halve twice' --json")] == ["halve_it"]
