@@ -50,8 +50,10 @@ class Presenter:
         from fact_magics.display.live import MutedView, RunningView, View, WritingView
         from fact_magics.display.streams import PhasesView, PrintingView, TerminalView
 
+        if examples is None and (arguments.silent or self._shell.ast_node_interactivity == "none"):
+            return PrintingView(title, silent=True)  # only the value is hidden, as that of a call
         if arguments.silent:
-            return PrintingView(title, silent=True) if examples is None else MutedView(title)
+            return MutedView(title)
         if self._live() == "off":
             return View(title)
         captured = type(self._shell.display_pub).__name__ == "CapturingDisplayPublisher"

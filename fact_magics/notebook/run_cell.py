@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.errors import InvalidInput
 from fact_magics.notebook.bodies import read_run_body
 from fact_magics.notebook.work import Here, Work
-from fact_magics.text import inert, printable
+from fact_magics.text import inert
 
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
@@ -115,8 +115,5 @@ def finish_run(host: Host, output: ToolOutput, view: View, arguments: Arguments)
         raise error_of(output)
     if output.success and "into" in arguments.options:
         host.bind(arguments.options["into"], output.result)
-    is_hidden = arguments.silent or host.shell.ast_node_interactivity == "none"
-    if is_hidden and not view.is_visible and output.metadata["printed"]:
-        sys.stdout.write(printable(output.metadata["printed"]))  # only the value is hidden, as of a call
     host.presenter.show_unless_displayed(view, output)
     return output

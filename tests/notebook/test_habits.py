@@ -181,7 +181,8 @@ def test_a_semicolon_hides_the_value_and_not_what_the_tool_prints(desk):
         assert shown(ran) == []
     desk.run("get_ipython().ast_node_interactivity = 'none'")
     try:
-        assert desk.run("%%fact_run says\nn = 2").stdout == "line 2\n"
+        ran = desk.run("%%fact_run says\nn = 2")
+        assert (ran.stdout, shown(ran)) == ("line 2\n", [])
     finally:
         desk.run("get_ipython().ast_node_interactivity = 'last_expr'")
 
