@@ -11,6 +11,7 @@ from fact_magics.errors import GenerationFailed, InvalidInput, InvalidResult, Pr
 from fact_magics.providers.base import Finished, Prompt, ProviderEvent, TextDelta
 from fact_magics.shelf.entry import Entry, read_shelf, renamed
 from fact_magics.shelf.search import PROVEN_THRESHOLD, UNPROVEN_THRESHOLD, Match, ShelfIndex
+from fact_magics.text import clipped
 from fact_magics.tool import Returned, Usage
 from fact_magics.values import encode
 
@@ -71,7 +72,7 @@ class ShelfProvider:
                 f"{_listed(candidates)} from the shelf did not fit the request for {spec.name}, and no"
                 " other tool there is similar.",
                 hint=f"Correct the examples, or let a model write it: {_CONNECT}",
-                details=[line[2:] for line in reasons if line.startswith("- ")],
+                details=[clipped(line[2:], 96) for line in reasons if line.startswith("- ")][:2],
             )
         entry = candidates[rejected]
         try:
