@@ -279,11 +279,10 @@ def read_line(line: str, command: Command) -> Arguments:
 
 def _where(name: str, command: Command) -> str:
     """Say which cell magic has an option, or where the options of this command are listed."""
-    having = [
-        other.name for other in (GENERATE, EDIT, RUN) if name in (option.name for option in other.options)
-    ]
+    magics = (GENERATE, REFINE, EDIT, RUN)
+    having = [other.name for other in magics if name in (option.name for option in other.options)]
     if having and command.name.startswith("%%"):
-        return f"It is an option of {' and '.join(having)}."
+        return f"It is an option of {', '.join(having)}."
     return f"{command.name} --help lists its options."
 
 
