@@ -74,7 +74,7 @@ class TestANewFile:
             "journal_mode": "wal",
             "synchronous": 1,
             "foreign_keys": 1,
-            "busy_timeout": 5000,
+            "busy_timeout": 100,
             "application_id": APPLICATION_ID,
         }
 

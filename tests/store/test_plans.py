@@ -176,14 +176,24 @@ async def test_generations_are_read_from_an_index_in_their_order(
 
 
 @pytest.mark.parametrize("asked", FILTERS, ids=str)
+@pytest.mark.parametrize("kind", ["runs", "generations"])
 async def test_a_search_asks_the_full_text_index_first_and_sorts_nothing(
-    traced: Store, asked: dict[str, object]
+    traced: Store, asked: dict[str, object], kind: str
 ) -> None:
-    steps = await plans(traced, lambda store: store.history.runs(search="word", **asked))  # type: ignore[arg-type]
-    found = [step.split(" VIRTUAL")[0] for _, step in steps if "SUBQUERY" not in step and step not in BOUNDS]
+    table, index = {
+        "runs": ("tool_executions", "execution_search"),
+        "generations": ("generations", "generation_search"),
+    }[kind]
+    steps = await plans(traced, lambda store: getattr(store.history, kind)(search="word", **asked))
+    steps = [(query, step) for query, step in steps if "FROM tool_search" not in query]  # finds descriptions
+    found = [
+        step.split(" VIRTUAL")[0]
+        for _, step in steps
+        if "SUBQUERY" not in step and step not in BOUNDS and "COVERING" not in step
+    ]
     assert found == [
-        "SCAN execution_search",
-        "SEARCH tool_executions USING INTEGER PRIMARY KEY (rowid=?)",
+        f"SCAN {index}",
+        f"SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?)",
     ]
     assert ":M" in steps[0][1], "the full-text index is asked for a match"
     assert "since" not in asked or ">" in steps[0][1], "and for no row before the first that is recent enough"

@@ -218,12 +218,12 @@ def test_a_loop_that_closes_before_a_write_is_done_leaves_no_traceback(
     assert output == "(7,)\n"
 
 
-@pytest.mark.parametrize("timeout_ms", [0, 5_000])
+@pytest.mark.parametrize("seconds", [0.0, 5.0])
 async def test_a_write_waits_for_a_program_that_holds_the_lock(
-    path: Path, timeout_ms: int, monkeypatch: pytest.MonkeyPatch
+    path: Path, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where SQLite itself does not wait, as in the switch to WAL."""
-    monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", timeout_ms)
+    monkeypatch.setattr(database, "BUSY_SECONDS", seconds)
     async with await Store.open(path) as store:
         blocker = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         blocker.execute("BEGIN IMMEDIATE")
