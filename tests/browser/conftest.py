@@ -235,7 +235,7 @@ class Front:
         """Start Run All and record what the page shows."""
         self.page.evaluate("inPage.watch()")
         self.ran = max((count or 0 for count in self.counts()), default=0)
-        self.page.evaluate("inPage.runAll()")
+        self.page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
 
     def done(self) -> None:
         """Wait until all cells have run since Run All, and the kernel is idle."""

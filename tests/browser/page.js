@@ -65,21 +65,15 @@ window.inPage = {
     return this.code.map(({ executionCount }) => executionCount);
   },
 
-  runAll() {
-    this.runsAll = true;
-    const ended = () => { this.runsAll = false; };
-    jupyterapp.commands.execute("notebook:run-all-cells").then(ended, ended);
-  },
-
-  // A cell that fails unexpectedly ends the wait for the cells after it. On a busy machine, JupyterLab now and then
-  // leaves a cell that has run without its count, so the end of the command counts too.
+  // A cell that fails unexpectedly ends the wait for the cells after it. Kernels run cells in order, so the last cell
+  // decides: on a busy machine, JupyterLab now and then leaves a cell that has run without its count.
   ran(count) {
     for (const model of this.code) {
       const error = model.outputs.toJSON().find((output) => output.output_type === "error");
       const expected = model.getMetadata("tags")?.includes("raises-exception");
       if (error && !expected && model.executionCount > count) throw new Error(error.traceback.join("\n"));
     }
-    return !this.runsAll || this.code.every((model) => !model.sharedModel.source || model.executionCount > count);
+    return this.code.findLast((model) => model.sharedModel.source).executionCount > count;
   },
 
   // Record what live views show, since their records replace them.
