@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from fact_magics.tool import Attempt, Example, Status, ToolOutput, ToolVersion, Verdict
+    from fact_magics.attempt import Attempt, Verdict
+    from fact_magics.tool import Example, Status, ToolOutput, ToolVersion
 
 PhaseName = Literal["waiting", "thinking", "writing", "checking", "proving", "repairing", "queued", "running"]
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping  # noqa: TC003 - Pydantic reads the annotations
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -187,66 +187,6 @@ class ToolSpec(Checked, frozen=True):
         """Hash of the name, description, examples and permissions, and of the model if it is set."""
         parts = (self.name, self.description, self.contract, *self.permissions, self.model or "")
         return _digest(parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The result of running an example; `expected` and `got` are single lines of limited length.
-
-    If the tool lacked a permission, `denied` says what it may not do, and how to allow it.
-    """
-
-    holds: bool
-    expected: str
-    got: str
-    example: Example
-    denied: tuple[str, str] = ("", "")
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens of one request; None if the provider gave no number.
-
-    Attributes
-    ----------
-    input_tokens : int or None
-        Tokens read at full price, not counting the provider's prompt cache.
-    output_tokens : int or None
-        Tokens written, including thinking.
-    """
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_tokens: int | None = None
-    cache_creation_tokens: int | None = None
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One candidate, and whether it was accepted.
-
-    Attributes
-    ----------
-    status : Status
-        ``ok`` for an accepted candidate, ``interrupted`` until the attempt has ended, else ``error``.
-    reason : str
-        Why the candidate was not accepted, in words for the user; empty if it was accepted.
-    text, source : str
-        The model's answer, and the module found in it.
-    """
-
-    number: int
-    provider: str
-    model: str
-    started_at: str
-    status: Status = Status.INTERRUPTED
-    reason: str = ""
-    text: str = ""
-    source: str = ""
-    usage: Usage = field(default_factory=Usage)
-    verdicts: list[Verdict] = field(default_factory=list)
-    failures: tuple[str, ...] = ()
-    duration_ms: float = 0.0
 
 
 class ToolMetadata(Checked, frozen=True):

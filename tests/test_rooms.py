@@ -31,6 +31,7 @@ ROWS = (
     ("signature", "config"),
     ("sandbox", "store"),
     ("events",),
+    ("attempt",),
     ("tool",),
     ("permissions", "checked", "complexity"),
     ("values",),

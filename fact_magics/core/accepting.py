@@ -15,13 +15,14 @@ from fact_magics.events import GenerationEnded, Listener, Noticed
 from fact_magics.permissions import refuse_dangerous, refuse_missing
 from fact_magics.signature import signature_identity
 from fact_magics.store import BRIEF_LOCK_SECONDS, LOCK_SECONDS, Candidate
-from fact_magics.tool import Attempt, Status, ToolSpec, ToolVersion
+from fact_magics.tool import Status, ToolSpec, ToolVersion
 from fact_magics.writing.loop import submit
 from fact_magics.writing.proof import Prover, reject, shortcomings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from fact_magics.attempt import Attempt
     from fact_magics.core.files import InputFiles
     from fact_magics.core.masking import MaskedSandbox
     from fact_magics.core.recording import Recorder

@@ -30,10 +30,11 @@ from fact_magics.values import decode, plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from fact_magics.attempt import Attempt
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.outputs import Result
     from fact_magics.core.plan import Plan
-    from fact_magics.tool import Attempt, ToolOutput, ToolSpec
+    from fact_magics.tool import ToolOutput, ToolSpec
 
     # A run that the cache answered: plan, cache entry, duration in milliseconds, and time (`time.time`).
     _Cached = tuple[Plan, CacheEntry, float, float]

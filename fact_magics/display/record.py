@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from fact_magics.attempt import Verdict
 from fact_magics.display import html
 from fact_magics.display.cells import Cell, code
 from fact_magics.display.html import Html, Record, element, folded, highlighted, join, preformatted, text
@@ -12,14 +13,15 @@ from fact_magics.display.result import SCROLLED, scrolled, show
 from fact_magics.display.screen import Screen, draws
 from fact_magics.display.table import Table, facts_table
 from fact_magics.text import ago, duration, inert, one_line, plural, shorten, shorten_middle
-from fact_magics.tool import HAND, IMPORTED, SHELF, Returned, Status, Verdict
+from fact_magics.tool import HAND, IMPORTED, SHELF, Returned, Status
 from fact_magics.values import brief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fact_magics.attempt import Attempt
     from fact_magics.events import GenerationEnded
-    from fact_magics.tool import Attempt, Example, ToolMetadata, ToolOutput, ToolVersion
+    from fact_magics.tool import Example, ToolMetadata, ToolOutput, ToolVersion
 
 _PRINTED_LIMIT = 20_000
 _VERDICT_LIMIT = 300

@@ -9,12 +9,12 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
+from fact_magics.attempt import Usage
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import Service, checked_key, checked_url, is_loopback
 from fact_magics.providers.remote import RemoteProvider
 from fact_magics.quiet import quieten
 from fact_magics.redaction import secrets_in_url
-from fact_magics.tool import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from fact_magics.tool import ToolSpec, Usage
+    from fact_magics.attempt import Usage
+    from fact_magics.tool import ToolSpec
 
 # "end": the model finished. "length": its answer reached the token limit. "refused": it declined.
 # "cut": the connection broke.

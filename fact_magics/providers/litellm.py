@@ -13,6 +13,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.attempt import Usage
 from fact_magics.config.settings import secrets_of_providers
 from fact_magics.errors import FactError, MissingExtra
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
@@ -23,7 +24,6 @@ from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.route import Route, address_of
 from fact_magics.quiet import quieten
 from fact_magics.redaction import secrets_in_url
-from fact_magics.tool import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fact_magics.attempt import Usage
 from fact_magics.errors import GenerationFailed, InvalidInput, InvalidResult, ProviderError
 from fact_magics.providers.base import Finished, Prompt, ProviderEvent, TextDelta
 from fact_magics.shelf.entry import Entry, read_shelf, renamed
 from fact_magics.shelf.search import PROVEN_THRESHOLD, UNPROVEN_THRESHOLD, Match, ShelfIndex
 from fact_magics.text import clipped
-from fact_magics.tool import Returned, Usage
+from fact_magics.tool import Returned
 from fact_magics.values import encode
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ It speaks Anthropic's Messages API, OpenAI's chat completions and Ollama's chat 
 and simulates the failures of providers. From a shell: ``python -m fact_magics.testing --script FILE.json``.
 """
 
+from fact_magics.attempt import Usage
 from fact_magics.testing.server import ModelServer, Request
 from fact_magics.testing.wires import Reply
-from fact_magics.tool import Usage
 
 __all__ = ["ModelServer", "Reply", "Request", "Usage"]

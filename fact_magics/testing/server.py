@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
+from fact_magics.attempt import Usage
 from fact_magics.errors import did_you_mean
 from fact_magics.testing.http import LARGEST_HEAD, read_request, send_json, send_stream
 from fact_magics.testing.wires import WIRES, Ending, Reply, Wire
-from fact_magics.tool import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

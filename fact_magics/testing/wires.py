@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from fact_magics.tool import Usage
+from fact_magics.attempt import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

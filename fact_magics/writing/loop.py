@@ -8,12 +8,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from fact_magics.attempt import Attempt
 from fact_magics.errors import FactError, GenerationFailed
 from fact_magics.events import AttemptEnded, AttemptStarted, Listener, Noticed, PhaseChanged, TextArrived
 from fact_magics.providers.base import Finished, Prompt, Provider, Retrying, TextDelta, ThinkingDelta
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import one_line, plural, utc_now
-from fact_magics.tool import Attempt, Status
+from fact_magics.tool import Status
 from fact_magics.writing.annotating import Completed, complete
 from fact_magics.writing.parser import extract
 from fact_magics.writing.prompt import BRIEF_RULES, RULES, conversation, request_text

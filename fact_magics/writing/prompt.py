@@ -16,7 +16,8 @@ from fact_magics.writing.checks import has_connector
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fact_magics.tool import Attempt, ToolSpec
+    from fact_magics.attempt import Attempt
+    from fact_magics.tool import ToolSpec
 
 # A request and its whole answer, in the form of the real ones: models copy what they see.
 _EXCHANGE = """\

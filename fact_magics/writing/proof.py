@@ -22,9 +22,10 @@ from fact_magics.writing.verdict import answer_of, blame_hashing, failed_line, h
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 
+    from fact_magics.attempt import Attempt, Verdict
     from fact_magics.permissions import Protected
     from fact_magics.signature.source import ToolSource
-    from fact_magics.tool import Attempt, Example, ToolSpec, Verdict
+    from fact_magics.tool import Example, ToolSpec
 
 # The number of characters of a failed example's result that are shown before a permission hint.
 _BESIDE_HINT = 160

@@ -7,9 +7,10 @@ from decimal import Decimal
 from math import isclose, isnan
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.attempt import Verdict
 from fact_magics.errors import InvalidResult
 from fact_magics.text import clipped, one_line
-from fact_magics.tool import Raised, Returned, Status, Verdict
+from fact_magics.tool import Raised, Returned, Status
 from fact_magics.values import ValueTypeError, brief, encode
 
 if TYPE_CHECKING:

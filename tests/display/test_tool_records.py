@@ -6,9 +6,10 @@ import re
 
 import pytest
 
+from fact_magics.attempt import Attempt, Verdict
 from fact_magics.display.record import generation_record, tool_record
 from fact_magics.events import GenerationEnded
-from fact_magics.tool import Attempt, Example, Raised, Returned, Status, ToolMetadata, ToolVersion, Verdict
+from fact_magics.tool import Example, Raised, Returned, Status, ToolMetadata, ToolVersion
 
 SOURCE = 'def half(n: int) -> float:\n    """Halve a number."""\n\n    return n / 2\n'
 GOOD = Verdict(True, "1.0", "1.0", Example("half(2)", (2,), {}, Returned(1.0, "1.0"), 1))

@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
+from fact_magics.attempt import Usage
 from fact_magics.errors import ProviderError
 from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta
-from fact_magics.tool import Usage
 
 pytestmark = pytest.mark.slow
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from fact_magics import load_settings
+from fact_magics.attempt import Usage
 from fact_magics.config.trust import trust
 from fact_magics.errors import ProviderError
 from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta
@@ -19,7 +20,6 @@ from fact_magics.providers.catalogue import WELL_KNOWN, catalogue
 from fact_magics.providers.checking import check
 from fact_magics.providers.litellm import LiteLLMProvider, load_litellm
 from fact_magics.testing import ModelServer
-from fact_magics.tool import Usage
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_user_settings")]
 

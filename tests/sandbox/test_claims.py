@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
+from fact_magics.attempt import Attempt
 from fact_magics.sandbox import Call, Sandbox
 from fact_magics.sandbox.child.family import descendants
 from fact_magics.signature.source import ToolSource
 from fact_magics.testing import ModelServer
-from fact_magics.tool import Attempt, Status
+from fact_magics.tool import Status
 from fact_magics.values import encode
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.proof import Prover

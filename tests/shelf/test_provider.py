@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fact_magics.attempt import Usage
 from fact_magics.errors import GenerationFailed
 from fact_magics.providers.base import Finished, Message, Prompt, ProviderEvent, TextDelta
 from fact_magics.providers.shelf import ShelfProvider
-from fact_magics.tool import ToolSpec, Usage
+from fact_magics.tool import ToolSpec
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.parser import extract
 

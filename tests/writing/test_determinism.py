@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from fact_magics.attempt import Attempt
 from fact_magics.sandbox import Sandbox
 from fact_magics.signature.source import ToolSource
-from fact_magics.tool import Attempt, ToolSpec
+from fact_magics.tool import ToolSpec
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.proof import Prover
 

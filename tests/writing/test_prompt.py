@@ -7,7 +7,8 @@ import runpy
 
 import pytest
 
-from fact_magics.tool import Attempt, ToolSpec
+from fact_magics.attempt import Attempt
+from fact_magics.tool import ToolSpec
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.parser import extract
 from fact_magics.writing.prompt import BRIEF_RULES, RULES, conversation, fence, request_text

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from fact_magics.attempt import Usage
 from fact_magics.errors import GenerationFailed
 from fact_magics.providers.base import Finished, TextDelta
 from fact_magics.sandbox import Sandbox
-from fact_magics.tool import ToolSpec, Usage
+from fact_magics.tool import ToolSpec
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import write
 from fact_magics.writing.proof import Prover

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from fact_magics.attempt import Attempt
 from fact_magics.sandbox.outcome import Outcome, ToolError
 from fact_magics.signature import read_signature
-from fact_magics.tool import Attempt, Status, ToolSpec
+from fact_magics.tool import Status, ToolSpec
 from fact_magics.values import encode
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.proof import shortcomings
