@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from fact_magics.tool import Example, ToolSpec
 
 _CONNECT = "set ANTHROPIC_API_KEY, or name a model with --model provider/model."
+# The length of a line below the error; a single failure may take two lines.
+_ROW = 96
 
 
 class ShelfProvider:
@@ -68,12 +70,14 @@ class ShelfProvider:
                 details=[f"{entry.name}: {entry.summary}" for entry in nearest],
             )
         if rejected >= len(candidates):
-            reasons = prompt.messages[-1].text.splitlines()
+            lines = prompt.messages[-1].text.splitlines()
+            reasons = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+            limit = _ROW if len(reasons) > 1 else 2 * _ROW
             raise GenerationFailed(
                 f"{_listed(candidates)} from the shelf did not fit the request for {spec.name}, and no"
                 " other tool there is similar.",
                 hint=f"Correct the examples, or let a model write it: {_CONNECT}",
-                details=[clipped(line[2:], 96) for line in reasons if line.startswith("- ")][:2],
+                details=[clipped(reason, limit) for reason in reasons[:2]],
             )
         entry = candidates[rejected]
         try:

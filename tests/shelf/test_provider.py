@@ -35,12 +35,16 @@ def spec_of(name: str, body: str, permissions: tuple[str, ...] = ()) -> ToolSpec
     return ToolSpec(name, read.description, read.examples, permissions=permissions)
 
 
+# Longer than one line of an error.
+FAILURE = 'f("03/04/2025") should give datetime.date(2025, 4, 3) and nothing else, but gave datetime.date(2025, 3, 4)'
+
+
 async def ask(provider: Provider, spec: ToolSpec, *, rejected: int = 0) -> list[ProviderEvent]:
     messages = [Message("user", "Write it.")]
     for _ in range(rejected):
         messages += [
             Message("assistant", "…"),
-            Message("user", "Not accepted:\n\n- f(1) should give 2, but gave 3\n\nAgain."),
+            Message("user", f"Not accepted:\n\n- {FAILURE}\n\nAgain."),
         ]
     return [event async for event in provider.stream(Prompt("rules", tuple(messages), spec))]
 
@@ -177,5 +181,5 @@ class TestRepair:
         with pytest.raises(GenerationFailed) as caught:
             await ask(provider, spec_of("slug", SLUG), rejected=1)
         assert caught.value.line.startswith("slugify from the shelf did not fit the request for slug")
-        assert caught.value.details == ("f(1) should give 2, but gave 3",)
+        assert caught.value.details == (FAILURE,)
         assert "ANTHROPIC_API_KEY" in caught.value.line
