@@ -41,7 +41,7 @@ def fast_on(session: nox.Session) -> None:
     """Run the fast tests on another Python, in a new environment."""
     # Without byte code: the few modules that are imported are compiled as they are imported.
     session.install("--quiet", "--no-compile", "--constraint=tests/constraints.txt", "--editable=.[dev]")
-    session.run("python", "-m", "pytest", "--fast", "--numprocesses=1", "-p", "no:cacheprovider")
+    session.run("python", "-m", "pytest", "--fast", "-p", "no:cacheprovider")
 
 
 @nox.session(python=False)
