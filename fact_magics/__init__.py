@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from fact_magics.core import FactCore
     from fact_magics.core.handle import Tool
     from fact_magics.errors import FactError
+    from fact_magics.pictures import Picture
     from fact_magics.tool import ToolInput, ToolMetadata, ToolOutput, ToolSpec
 
 __all__ = [
     "FactCore",
     "FactError",
+    "Picture",
     "Settings",
     "Tool",
     "ToolInput",
@@ -39,6 +41,7 @@ __all__ = [
 _HOMES = {
     "FactCore": "core",
     "FactError": "errors",
+    "Picture": "pictures",
     "Settings": "config",
     "Tool": "core.handle",
     "ToolInput": "tool",

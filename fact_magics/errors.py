@@ -171,7 +171,7 @@ class GenerationFailed(FactError):
 
     @property
     def hint_is_last(self) -> bool:
-        """Whether there are details, and the error then has at most four lines."""
+        """True if there are one or two details: message, details and hint are then at most four lines."""
         return 0 < len(self.details) <= _LINES - 2
 
     def _rows(self) -> tuple[str, ...]:

@@ -220,7 +220,7 @@ class ToolMetadata(Checked, frozen=True):
 
     id: str = Field(default_factory=new_id)
     name: str = Field(min_length=1, max_length=100)
-    version: str = Field("1.0.0", pattern=r"^\d+\.\d+\.\d+$")
+    version: str = Field("1.0.0", pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")
     description: str = ""
     contract: str = ""
     permissions: tuple[str, ...] = ()
@@ -239,7 +239,10 @@ class ToolMetadata(Checked, frozen=True):
     @field_validator("created_at")
     @classmethod
     def _in_utc(cls, moment: datetime) -> datetime:
-        return moment.astimezone(UTC)
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("must be a time that UTC can express") from None
 
     @field_serializer("created_at", when_used="json")
     def _as_stored(self, moment: datetime) -> str:
@@ -375,6 +378,8 @@ class ToolOutput(Checked):
             brief(self.result) if self.success else self._told(),
         )
         return f"<ToolOutput {' · '.join(fact for fact in facts if fact)}>"
+
+    __str__ = __repr__
 
     def _told(self) -> str:
         """Write the error with its details on one line."""

@@ -195,6 +195,13 @@ BAD = {
 }
 
 
+class TestShown:
+    def test_a_failed_output_tells_its_error_when_it_is_printed(self):
+        output = ToolOutput(False, metadata={"tool": "f", "version": "1.0.0", "error": "f raised ValueError"})
+        assert str(output) == repr(output)
+        assert "f raised ValueError" in str(output)
+
+
 class TestBadValues:
     @pytest.mark.parametrize("case", BAD)
     def test_a_bad_value_is_one_clear_line(self, case):

@@ -92,7 +92,7 @@ def read_env_file(
         return EnvFile(
             {}, notes=(f"{shown} is not used: it has more than {MOST_ENTRIES} keys and settings.",)
         )
-    notes = [f"Line {unreadable[0]} of {shown} could not be read, so it is left out."] if unreadable else []
+    notes = [f"Line {line} of {shown} is left out: {why}." for line, why in unreadable[:1]]
     if trusted:
         return EnvFile(values, str(path), (), tuple(notes))
     places = [name for name in values if name in _NEEDS_TRUST or name.endswith(ENDPOINTS)]
@@ -115,8 +115,8 @@ def _excess(content: bytes) -> str:
     return f"has more than {_MOST_LINES:,} lines" if content.count(b"\n") > _MOST_LINES else ""
 
 
-def parse_env_file(content: bytes, *, interpolate: bool) -> tuple[dict[str, str], list[int]]:
-    """Return the values of a ``.env``, and the numbers of the lines that can't be read.
+def parse_env_file(content: bytes, *, interpolate: bool) -> tuple[dict[str, str], list[tuple[int, str]]]:
+    """Return the values of a ``.env``; and the numbers of the lines that can't be read, each with the reason.
 
     A line can't be read if it is not an assignment, or if its value is not UTF-8 or UTF-16. Empty values are
     left out.
@@ -125,12 +125,15 @@ def parse_env_file(content: bytes, *, interpolate: bool) -> tuple[dict[str, str]
         is_utf16 = content.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
         text = content.decode("utf-16") if is_utf16 else content.decode("utf-8-sig", "replace")
     except UnicodeDecodeError:
-        return {}, [1]
+        return {}, [(1, "the file is not valid UTF-16; save it as UTF-8")]
     readable, unreadable = [], []
     for binding in parse_stream(StringIO(text)):
         line = binding.original.string
-        if binding.error or _NO_TEXT in f"{binding.key}{binding.value}":
-            unreadable.append(binding.original.line + line[: -len(line.lstrip())].count("\n"))
+        number = binding.original.line + line[: -len(line.lstrip())].count("\n")
+        if binding.error:
+            unreadable.append((number, "it is not NAME=VALUE"))
+        elif _NO_TEXT in f"{binding.key}{binding.value}":
+            unreadable.append((number, f"{binding.key} is not UTF-8; save the file as UTF-8"))
         else:
             readable.append(line)
     # The unreadable lines are left out, because python-dotenv prints a warning for each of them.

@@ -40,13 +40,13 @@ class Replacement:
             held = None
         if current is not None and current.metadata.id != tool_id:
             about = current.metadata
-            used = f"; this notebook used {held.metadata.version}" if held is not None else ""
+            used = f"; this session used {held.metadata.version}" if held is not None else ""
             undo = f"%fact rollback {about.name} {about.version}"
             return (f"replaces {about.version}{self.origin}, {about.proof}{used}; undo: {undo}",)
         if held is not None:
             about = held.metadata
             undo = f"; undo: %fact rollback {about.name} {about.version}" if current is not None else ""
-            return (f"replaces {about.version} in this notebook, {about.proof}{undo}",)
+            return (f"replaces {about.version} in this session, {about.proof}{undo}",)
         return ()
 
     def refuse_loss(self, spec: ToolSpec, hint: str) -> None:

@@ -68,7 +68,9 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
         return _anthropic(settings, bare, patience)
     if all(name.partition("/")):
         return _litellm(settings, name, patience)
-    close = await asyncio.to_thread(close_names, name, known_models(settings))
+    # The name may itself be the model of the settings.
+    known = [other for other in known_models(settings) if other != name]
+    close = await asyncio.to_thread(close_names, name, known)
     raise ProviderError(f"{shown} is not a model name.", hint=f"{close} {_FORMS}")
 
 

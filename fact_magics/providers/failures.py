@@ -165,7 +165,8 @@ class Service:
 
     def _is_about_model(self, message: str) -> bool:
         """Tell whether a message names the model, with or without its provider."""
-        return any(name in message for name in (self.model, self.model.partition("/")[2]) if name)
+        names = filter(None, (self.model, self.model.partition("/")[2]))
+        return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message) for name in names)
 
     def unreachable(self) -> Failure:
         """Explain a connection that did not open, or broke before any text came."""

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.attempt import Usage
 from fact_magics.config.settings import secrets_of_providers
-from fact_magics.errors import FactError, MissingExtra
+from fact_magics.errors import FactError, MissingExtra, did_you_mean
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import NO_KEY, Service, is_local, is_loopback
-from fact_magics.providers.names import hosted_models
+from fact_magics.providers.names import WELL_KNOWN, hosted_models
 from fact_magics.providers.ollama import local_models
 from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.route import Route, address_of
@@ -49,9 +49,9 @@ _PREFIX_OF_MESSAGE = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?:: |
 class LiteLLMProvider(RemoteProvider):
     """Streams candidates from any ``provider/model`` that LiteLLM can reach.
 
-    If a server ends a stream too early, LiteLLM reports a normal end, with estimated token counts. `Finished`
-    then has the stop reason ``end``, not ``cut`` as from Anthropic's provider. So an answer with an unclosed
-    code fence is incomplete, whatever its stop reason.
+    If a server ends a stream too early, LiteLLM reports a normal end, and the token counts are unknown.
+    `Finished` then has the stop reason ``end``, not ``cut`` as from Anthropic's provider. So an answer with
+    an unclosed code fence is incomplete, whatever its stop reason.
 
     Parameters
     ----------
@@ -102,7 +102,12 @@ class LiteLLMProvider(RemoteProvider):
         secrets: Iterable[str] = (),
     ) -> None:
         if not has_litellm():
-            raise MissingExtra(f"{model} is reached through LiteLLM, which is not installed.", hint=_INSTALL)
+            provider = model.partition("/")[0]
+            known = ("anthropic", "ollama", *WELL_KNOWN)
+            close = "" if provider in known else did_you_mean(provider, known)
+            raise MissingExtra(
+                f"{model} is reached through LiteLLM, which is not installed.", hint=f"{close} {_INSTALL}"
+            )
         if own is not None and own.endpoint is not None:
             secrets = (*secrets, *secrets_in_url(own.endpoint))
         if own is not None and own.key is not None:
@@ -181,7 +186,7 @@ class LiteLLMProvider(RemoteProvider):
                 if service.name == "Ollama":
                     names = await local_models(service.url)
                 elif service.has_own_address:
-                    (listed,) = await self._list_models(route.arguments["api_key"])
+                    (listed,) = await self._list_models(route.arguments["api_key"] or NO_KEY)
                     names = [str(model["id"]) for model in listed.json()["data"]]
                 else:
                     names = hosted_models(litellm.model_cost, provider)

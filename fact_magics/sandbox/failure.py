@@ -101,6 +101,8 @@ def denial_of(
     if permission is None or _holds(permission, permissions):
         return None
     doubt = danger(permission, protected)
+    if kind == "net" and doubt is None:
+        permission = _without_usual_port(permission, protected)
     allow = f"--allow {shlex.quote(permission.text)}"
     if kind == "env" and permission.target not in os.environ:
         missing = f"The notebook has no variable {permission.target} either."
@@ -109,12 +111,7 @@ def denial_of(
     if doubt is not None:
         judged = "That can't be allowed" if doubt.never else "Allowing that is dangerous"
         return Denial(f"{what} {judged}: {doubt.reason}.")
-    if kind == "net":
-        permission = _without_usual_port(permission, protected)
-    return Denial(
-        f"The tool may not {_ACTS[kind]} {permission.target}.",
-        f"To allow it: --allow {shlex.quote(permission.text)}",
-    )
+    return Denial(what, f"To allow it: {allow}")
 
 
 def _without_usual_port(permission: Permission, protected: Protected) -> Permission:

@@ -277,7 +277,7 @@ class TestBadValues:
         file = write_env(clone, "OTHER=1", "", "my notes: call back", "FACT_MODEL=fine", "MORE LINES")
         found = read(clone)
         assert found.model == "fine"
-        assert found.notes == (f"Line 3 of {file} could not be read, so it is left out.",)
+        assert found.notes == (f"Line 3 of {file} is left out: it is not NAME=VALUE.",)
         assert (caplog.text, capsys.readouterr()) == ("", ("", ""))
 
     @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1", "cp1252"])
@@ -286,11 +286,12 @@ class TestBadValues:
             f"# clé du labo\nANTHROPIC_API_KEY={MINE}\nFACT_MODEL=é\n".encode(encoding)
         )
         found = read(clone)
+        unread = "FACT_MODEL is not UTF-8; save the file as UTF-8"
         assert found.anthropic_api_key.get_secret_value() == MINE
         assert (found.model, found.notes) == (
             ("é", ())
             if encoding.startswith("utf")
-            else (None, (f"Line 3 of {clone / '.env'} could not be read, so it is left out.",))
+            else (None, (f"Line 3 of {clone / '.env'} is left out: {unread}.",))
         )
 
     @pytest.mark.parametrize("home", ["~nobody-here/facts", "a\0b"])

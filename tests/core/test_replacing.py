@@ -120,7 +120,7 @@ class TestNotice:
         server.writes(ONE.replace("2 * n", "n * 2"))
         await there.core.generate(PROVEN)
         assert there.changes == (
-            "replaces 1.0.1 of here.ipynb, proven on 2 examples; this notebook used 1.0.0; undo: %fact rollback twice 1.0.1",
+            "replaces 1.0.1 of here.ipynb, proven on 2 examples; this session used 1.0.0; undo: %fact rollback twice 1.0.1",
         )
 
     async def test_a_notebook_of_the_same_name_is_named_with_its_folder(self, here, settings):
@@ -143,7 +143,7 @@ class TestNotice:
         server.writes(ONE)
         await here.core.edit_tool("twice", ONE)
         assert here.changes == (
-            "replaces 1.0.1 in this notebook, proven on 2 examples; undo: %fact rollback twice 1.0.1",
+            "replaces 1.0.1 in this session, proven on 2 examples; undo: %fact rollback twice 1.0.1",
         )
 
 

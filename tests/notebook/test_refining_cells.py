@@ -155,7 +155,7 @@ def test_another_notebook_s_tool_is_replaced_with_its_notebook_s_name(desk, star
     assert "replaces 1.0.0, proven on 2 examples" in cell.plain
     cell = desk.run(f"%%fact_edit shared\n{source('shared', 'n * 2')}")
     assert (
-        "replaces 1.0.1 of other.ipynb, proven on 2 examples; this notebook used 1.0.0; "
+        "replaces 1.0.1 of other.ipynb, proven on 2 examples; this session used 1.0.0; "
         "undo: %fact rollback shared 1.0.1" in cell.plain
     )
 

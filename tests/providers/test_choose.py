@@ -114,6 +114,13 @@ class TestNamed:
             await choose(Settings(anthropic_api_key=KEY), name)
         assert close in str(caught.value)
 
+    async def test_an_unknown_name_in_the_settings_is_not_suggested(self):
+        """The model of the settings may be the misspelt one."""
+        with pytest.raises(ProviderError, match="is not a model name") as caught:
+            await choose(Settings(anthropic_api_key=KEY, model="claud-sonnet"), None)
+        assert "Did you mean 'claud-sonnet'" not in str(caught.value)
+        assert "claude-sonnet-5-5" in str(caught.value)
+
 
 class TestUnnamed:
     async def test_a_key_means_anthropic(self):

@@ -208,7 +208,10 @@ def _advice(listed: Sequence[Listed]) -> list[str]:
     if all(model.name == SHELF for model in usable):
         from fact_magics.providers.litellm import has_litellm
 
-        others = "another provider's key, or start a local Ollama"
-        more = f", or {others}" if has_litellm() else f"; for {others}: {_INSTALL}"
-        notes.append(f"To connect a model: put ANTHROPIC_API_KEY=… into the environment or into .env{more}.")
+        more = (
+            ", or another provider's key; or start a local Ollama."
+            if has_litellm()
+            else f". Another provider, or a local Ollama, needs LiteLLM: {_INSTALL}"
+        )
+        notes.append(f"To connect a model: put ANTHROPIC_API_KEY=… into the environment or into .env{more}")
     return notes
