@@ -135,6 +135,22 @@ def test_magics_of_other_extensions_are_left_alone(shell, capsys):
     assert "UsageError" in capsys.readouterr().err
 
 
+def test_a_magic_that_the_same_cell_defines_is_called(shell):
+    define = (
+        "from IPython.core.magic import register_line_magic, register_cell_magic\n"
+        "@register_line_magic\n"
+        "def fact_line(line): return f'line {line}'\n"
+        "@register_cell_magic\n"
+        "def fact_cell(line, cell): return f'cell {line} {cell}'\n"
+        "word = 'a'\n"
+    )
+    assert shell.run_cell(f"{define}held = %fact_line $word").success
+    assert shell.user_ns["held"] == "line a"
+    shell.magics_manager.magics["cell"].pop("fact_cell")
+    assert shell.run_cell(f"{define}held = get_ipython().run_cell_magic('fact_cell', 'a', 'b')").success
+    assert shell.user_ns["held"] == "cell a b"
+
+
 def test_after_unloading_ipython_answers_again(capsys):
     shell = new_shell()
     shell.extension_manager.load_extension("fact_magics")
