@@ -60,6 +60,19 @@ class TestLine:
         assert told in caught.value.line
         assert "\n" not in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("line", "told"),
+        [
+            ('slugify text="Hello  World" n=3', ' below: text="Hello World" n=3'),
+            ("slugify text = 'a b'", " below: text = 'a b'"),
+            ('slugify --fresh text="Hello World"', "in the lines below."),
+        ],
+    )
+    def test_input_beside_the_name_is_shown_as_it_was_written(self, line, told):
+        with pytest.raises(CellError) as caught:
+            read_line(line, RUN)
+        assert caught.value.line.endswith(told)
+
     @pytest.mark.parametrize("value", ["15", "0", "-1", "1.5", "x", "nan", "inf"])
     def test_memory_is_a_whole_number_of_megabytes(self, value):
         with pytest.raises(CellError, match="--memory"):
