@@ -129,7 +129,8 @@ class TestNames:
             ("class", "'class' is a Python keyword"),
             ("match", "'match' is a Python keyword"),
             ("\ufb01nally", "is a Python keyword"),
-            ("to-slug", "'to-slug' is not a Python identifier"),
+            ("to-slug", "'to-slug' is not a Python identifier. Write to_slug."),
+            ("dbl@1", "'dbl@1' is not a Python identifier. Write NAME without a version; %fact rollback"),
         ],
     )
     def test_what_is_wrong_with_a_name_is_one_short_line(self, name, told):
