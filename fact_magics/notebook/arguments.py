@@ -91,7 +91,8 @@ def _one_name(words: Sequence[str], has_options: bool, line: str) -> str:
     del line
     if has_options or not all(map(str.isidentifier, words)):
         return ""
-    return f"A name is one word: {identifier_in(' '.join(words))}."
+    name = identifier_in(" ".join(words))
+    return f"A name is one word: {name}." if name else ""
 
 
 def _below(words: Sequence[str], has_options: bool, line: str) -> str:
@@ -215,6 +216,7 @@ REFINE = Command(
     words=("NAME",),
     options=_ASK,
     examples=("%%fact_refine slugify", "%%fact_refine slugify --model claude-opus-5-5"),
+    excess=_one_name,
 )
 
 EDIT = Command(
@@ -223,6 +225,7 @@ EDIT = Command(
     words=("NAME",),
     options=(EXAMPLE_TIMEOUT, REPLACE),
     examples=("%%fact_edit slugify", "%fact insert slugify  adds such a cell with the current source"),
+    excess=_one_name,
 )
 
 RUN = Command(

@@ -8,7 +8,7 @@ import pytest
 
 from fact_magics.errors import CellError
 from fact_magics.names import split_reference, tool_name
-from fact_magics.notebook.arguments import GENERATE, RUN, read_line
+from fact_magics.notebook.arguments import EDIT, GENERATE, REFINE, RUN, read_line
 
 
 class TestLine:
@@ -45,6 +45,7 @@ class TestLine:
             ("f --timeout soon", "'soon' is not a number"),
             ("f --into x", "has no option --into. It is an option of %%fact_run."),
             ("f g", "does not take 'g'. A name is one word: f_g."),
+            ("_ __", "does not take '__'. Write: %%fact_generate NAME [options]."),
             ("f <>", "does not take '<>'. Write: %%fact_generate NAME [options]."),
             (
                 "f --model a b",
@@ -72,6 +73,11 @@ class TestLine:
         with pytest.raises(CellError) as caught:
             read_line(line, RUN)
         assert caught.value.line.endswith(told)
+
+    @pytest.mark.parametrize("command", [GENERATE, REFINE, EDIT])
+    def test_a_name_of_two_words_is_one_word(self, command):
+        with pytest.raises(CellError, match="A name is one word: to_slug"):
+            read_line("to slug", command)
 
     @pytest.mark.parametrize("value", ["15", "0", "-1", "1.5", "x", "nan", "inf"])
     def test_memory_is_a_whole_number_of_megabytes(self, value):
