@@ -129,8 +129,9 @@ class Command:
 
     @property
     def usage(self) -> str:
-        """The command with its words, such as ``%fact rollback NAME VERSION``."""
-        return " ".join((self.name, *(word.rstrip("?") for word in self.words)))
+        """The command with its words, such as ``%fact rollback NAME [VERSION]``."""
+        words = (f"[{word[:-1]}]" if word.endswith("?") else word for word in self.words)
+        return " ".join((self.name, *words))
 
     @property
     def keys(self) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from fact_magics.errors import CellError
 from fact_magics.names import split_reference, tool_name
 from fact_magics.notebook.arguments import EDIT, GENERATE, REFINE, RUN, read_line
+from fact_magics.notebook.commands import COMMANDS
 
 
 class TestLine:
@@ -78,6 +79,11 @@ class TestLine:
     def test_a_name_of_two_words_is_one_word(self, command):
         with pytest.raises(CellError, match="A name is one word: to_slug"):
             read_line("to slug", command)
+
+    def test_words_that_may_be_left_out_have_brackets(self):
+        assert COMMANDS["tools"].help_text().startswith("%fact tools [WORD] [options]")
+        with pytest.raises(CellError, match=r"needs NAME. Write: %fact diff NAME \[V\] \[W\]"):
+            read_line("", COMMANDS["diff"])
 
     @pytest.mark.parametrize("value", ["15", "0", "-1", "1.5", "x", "nan", "inf"])
     def test_memory_is_a_whole_number_of_megabytes(self, value):
