@@ -57,7 +57,8 @@ def _read_json(body: str) -> dict[str, Any]:
         if _is_python_dict(body):
             raise CellError(
                 "The body is a Python dictionary, not JSON.",
-                hint="Write name = expression lines, or JSON: double quotes, no comma at the end.",
+                hint="Write name = expression lines, or JSON: double quotes, true, false and null, "
+                "no variables, no comma at the end.",
             ) from None
         raise CellError(
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
