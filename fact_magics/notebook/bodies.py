@@ -116,11 +116,21 @@ def _meant(body: str, statement: ast.stmt) -> str:
     match statement:
         case ast.AnnAssign(target=ast.Name(name), annotation=annotation, value=value):
             value = value or annotation
+            if value is annotation and not _is_literal(annotation):  # it is a type
+                return f"Write {name} = VALUE"
         case ast.Expr(ast.Compare(ast.Name(name), [ast.Eq()], [value])):
             pass
         case _:
             return ""
     return f"Write {name} = {one_line(ast.get_source_segment(body, value) or '', _REASON_LIMIT)}"
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (*_UNREADABLE, TypeError):
+        return False
+    return True
 
 
 def _evaluate(name: str, expression: ast.expr, names: dict[str, Any]) -> Any:
