@@ -82,6 +82,11 @@ def _read_assignments(body: str) -> dict[str, ast.expr]:
     try:
         tree = ast.parse(body)
     except _UNREADABLE as error:
+        if _is_call_input(body):
+            raise CellError(
+                "The body is written like the input of a call.",
+                hint="Write one name = expression on each line.",
+            ) from None
         where = ""
         if isinstance(error, SyntaxError) and error.lineno:  # the error of a null character has no line
             where = f" at line {error.lineno}, column {error.offset}"
@@ -107,6 +112,14 @@ def _read_assignments(body: str) -> dict[str, ast.expr]:
                     hint=_meant(body, statement) or "Put other code into another cell.",
                 )
     return read
+
+
+def _is_call_input(body: str) -> bool:
+    try:
+        call = ast.parse(f"f({body}\n)", mode="eval").body
+    except _UNREADABLE:
+        return False
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and bool(call.keywords)
 
 
 def _meant(body: str, statement: ast.stmt) -> str:

@@ -48,6 +48,7 @@ class TestRunBody:
             ("a: 1", "name = expression: a: 1. Write a = 1"),
             ("a: int", "name = expression: a: int. Write a = VALUE"),
             ("a: [1, 'b']", "Write a = [1, 'b']"),
+            ("a=3, b=[4]", "is written like the input of a call. Write one name = expression on each line."),
             ("a == 1", "name = expression: a == 1. Write a = 1"),
             ("--fresh", "Options belong in the first line of the cell."),
             ("a = nowhere", "name 'nowhere' is not defined. Run the cell that defines it first."),
