@@ -44,6 +44,11 @@ def tool_name(text: str) -> str:
         name = identifier(text)
     except ValueError as error:
         hint = f"Write {meant}." if (meant := identifier_in(text)) else "Write a name such as parse_date."
+        if "@" in text:
+            hint = (
+                "Write NAME without a version; "
+                "%fact rollback NAME VERSION makes another version the current one."
+            )
         raise CellError(f"{quoted(text)} {error}.", hint=hint) from None
     if name.startswith("_"):
         raise CellError(

@@ -298,7 +298,9 @@ class Generation {
 
   fold() {
     const { node, missed } = this.attempt;
-    const why = missed ? `${missed} of ${this.examples[1]} examples failed` : "not accepted";
+    const count = this.examples[1];
+    const failed = count === 1 ? "the only example failed" : `${missed} of ${count} examples failed`;
+    const why = missed ? failed : "not accepted";
     const details = make("details", "earlier", make("summary", "", `Attempt ${this.number}: ${why}`));
     node.replaceWith(details);
     details.append(node);

@@ -82,22 +82,26 @@ class Option:
         return self.name.lstrip("-").replace("-", "_")
 
 
-def _no_hint(words: Sequence[str], has_options: bool) -> str:
-    del words, has_options
+def _no_hint(words: Sequence[str], has_options: bool, line: str) -> str:
+    del words, has_options, line
     return ""
 
 
-def _one_name(words: Sequence[str], has_options: bool) -> str:
+def _one_name(words: Sequence[str], has_options: bool, line: str) -> str:
+    del line
     if has_options or not all(map(str.isidentifier, words)):
         return ""
-    return f"A name is one word: {identifier_in(' '.join(words))}."
+    name = identifier_in(" ".join(words))
+    return f"A name is one word: {name}." if name else ""
 
 
-def _below(words: Sequence[str], has_options: bool) -> str:
+def _below(words: Sequence[str], has_options: bool, line: str) -> str:
     """Say where the input of a run belongs."""
-    del has_options
-    given = " ".join(words[1:])
-    return f"Write the input in the lines below: {one_line(given, 60)}" if "=" in given else ""
+    if not any("=" in word for word in words[1:]):
+        return ""
+    # The line is shown as it is written, because its words have lost their quotes.
+    given = "" if has_options else line.partition(words[0])[2].strip()
+    return f"Write the input in the lines below{f': {one_line(given, 60)}' if given else '.'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +116,8 @@ class Command:
     examples : tuple of str
         Lines that can be copied into a cell.
     excess : callable
-        Takes all words of a line with too many words, and whether the line has options. Returns a hint, or an
-        empty text for the usual hint.
+        Takes all words of a line with too many words, whether the line has options, and the line. Returns a
+        hint, or an empty text for the usual hint.
     """
 
     name: str
@@ -121,12 +125,13 @@ class Command:
     words: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     examples: tuple[str, ...] = ()
-    excess: Callable[[Sequence[str], bool], str] = _no_hint
+    excess: Callable[[Sequence[str], bool, str], str] = _no_hint
 
     @property
     def usage(self) -> str:
-        """The command with its words, such as ``%fact rollback NAME VERSION``."""
-        return " ".join((self.name, *(word.rstrip("?") for word in self.words)))
+        """The command with its words, such as ``%fact rollback NAME [VERSION]``."""
+        words = (f"[{word[:-1]}]" if word.endswith("?") else word for word in self.words)
+        return " ".join((self.name, *words))
 
     @property
     def keys(self) -> list[str]:
@@ -212,6 +217,7 @@ REFINE = Command(
     words=("NAME",),
     options=_ASK,
     examples=("%%fact_refine slugify", "%%fact_refine slugify --model claude-opus-5-5"),
+    excess=_one_name,
 )
 
 EDIT = Command(
@@ -220,6 +226,7 @@ EDIT = Command(
     words=("NAME",),
     options=(EXAMPLE_TIMEOUT, REPLACE),
     examples=("%%fact_edit slugify", "%fact insert slugify  adds such a cell with the current source"),
+    excess=_one_name,
 )
 
 RUN = Command(
@@ -274,7 +281,7 @@ def read_line(line: str, command: Command) -> Arguments:
             raise CellError(f"{command.name} has no option {one_line(name, 60)}.", hint=hint)
         else:
             words.append(value or "")
-    return Arguments(_named(words, options, command), options, silent=line_is_silenced(line))
+    return Arguments(_named(words, options, command, text), options, silent=line_is_silenced(line))
 
 
 def _where(name: str, command: Command) -> str:
@@ -337,7 +344,7 @@ def _keep(options: dict[str, Any], option: Option, text: str | None) -> None:
         options[option.key] = value
 
 
-def _named(words: Sequence[str], options: Mapping[str, Any], command: Command) -> dict[str, str]:
+def _named(words: Sequence[str], options: Mapping[str, Any], command: Command, line: str) -> dict[str, str]:
     keys = command.keys
     required = sum(not word.endswith("?") for word in command.words)
     if len(words) < required:
@@ -345,7 +352,7 @@ def _named(words: Sequence[str], options: Mapping[str, Any], command: Command) -
     if len(words) > len(keys):
         extra = " ".join(words[len(keys) :])
         quotes = " Put quotes around a value that has spaces." if options else ""
-        hint = command.excess(words, bool(options)) or f"Write: {command.usage} [options].{quotes}"
+        hint = command.excess(words, bool(options), line) or f"Write: {command.usage} [options].{quotes}"
         raise CellError(f"{command.name} does not take {quoted(extra)}.", hint=hint)
     named = dict(zip(keys, words, strict=False))
     if "NAME" in named:

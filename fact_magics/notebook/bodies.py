@@ -57,7 +57,8 @@ def _read_json(body: str) -> dict[str, Any]:
         if _is_python_dict(body):
             raise CellError(
                 "The body is a Python dictionary, not JSON.",
-                hint="Write name = expression lines, or JSON: double quotes, no comma at the end.",
+                hint="Write name = expression lines, or JSON: double quotes, true, false and null, "
+                "no variables, no comma at the end.",
             ) from None
         raise CellError(
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
@@ -81,6 +82,11 @@ def _read_assignments(body: str) -> dict[str, ast.expr]:
     try:
         tree = ast.parse(body)
     except _UNREADABLE as error:
+        if _is_call_input(body):
+            raise CellError(
+                "The body is written like the input of a call.",
+                hint="Write one name = expression on each line.",
+            ) from None
         where = ""
         if isinstance(error, SyntaxError) and error.lineno:  # the error of a null character has no line
             where = f" at line {error.lineno}, column {error.offset}"
@@ -108,6 +114,14 @@ def _read_assignments(body: str) -> dict[str, ast.expr]:
     return read
 
 
+def _is_call_input(body: str) -> bool:
+    try:
+        call = ast.parse(f"f({body}\n)", mode="eval").body
+    except _UNREADABLE:
+        return False
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and bool(call.keywords)
+
+
 def _meant(body: str, statement: ast.stmt) -> str:
     """Say where options belong, or write a statement as the assignment that it resembles."""
     if (ast.get_source_segment(body, statement) or "").startswith("--"):
@@ -115,11 +129,21 @@ def _meant(body: str, statement: ast.stmt) -> str:
     match statement:
         case ast.AnnAssign(target=ast.Name(name), annotation=annotation, value=value):
             value = value or annotation
+            if value is annotation and not _is_literal(annotation):  # it is a type
+                return f"Write {name} = VALUE"
         case ast.Expr(ast.Compare(ast.Name(name), [ast.Eq()], [value])):
             pass
         case _:
             return ""
     return f"Write {name} = {one_line(ast.get_source_segment(body, value) or '', _REASON_LIMIT)}"
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (*_UNREADABLE, TypeError):
+        return False
+    return True
 
 
 def _evaluate(name: str, expression: ast.expr, names: dict[str, Any]) -> Any:

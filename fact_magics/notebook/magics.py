@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Dict, Enum, Float, TraitError, Unicode, observe, validate
@@ -219,8 +219,16 @@ class FactMagics(Magics):
             result = await self.session.submit(work.start()).wait_awaited(work.view.pump)
         return work.finish(result)
 
-    def refuse(self, written: str, line: str = "", body: str = "") -> NoReturn:
-        """Raise the error for a magic that is written wrongly; see `mistyped.refusal`."""
+    def refuse(self, written: str, line: str = "", body: str = "") -> object:
+        """Raise the error for a magic that is written wrongly; see `mistyped.refusal`.
+
+        If the running cell has defined the magic in the meantime, the magic is called.
+        """
+        name = written.lstrip("%")
+        if written == f"%{name}" and self._shell.find_line_magic(name):
+            return self._shell.run_line_magic(name, line, _stack_depth=2)
+        if written == f"%%{name}" and body and self._shell.find_cell_magic(name):
+            return self._shell.run_cell_magic(name, line, body)
         from fact_magics.notebook.commands import COMMANDS
 
         raise refusal(written, line, body, CELL_MAGICS, [*filter(None, COMMANDS)])

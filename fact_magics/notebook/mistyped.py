@@ -5,8 +5,11 @@ IPython only prints a warning for an unknown magic, and goes on.
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
+import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError, similar
@@ -15,12 +18,11 @@ from fact_magics.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
 
-# What IPython makes of a magic, and of a program after a `!`, up to the rest of the line.
-_MAGIC = re.compile(r"get_ipython\(\)\.run_(line|cell)_magic\('(%*[^'%]*)', (?=(?:'([^']*))?)")
-_PROGRAM = re.compile(r"get_ipython\(\)\.(?:system|getoutput)\((?='(fact(?:_\w+)?)(?: |'))")
+_PROGRAM = re.compile(r"fact(_\w+)?")
 _BARE = re.compile(r"(fact_(?:generate|refine|edit|run))(?:[ \t]+([^=\s(.\[,:].*))?")
-_OURS = re.compile(r"facts?|fact[-_ ].*|fact(?:generate|refine|edit|run)")
+_OURS = re.compile(r"facts?|fact[-_\s].*|fact(?:generate|refine|edit|run)")
 _SHOWN = 60
+_UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 _BELOW = {
     "fact_generate": "its description",
     "fact_refine": "what to change",
@@ -45,17 +47,6 @@ def refuse_mistyped(
     variables : container of str
         The names of the notebook's variables.
     """
-
-    def replaced(match: re.Match[str]) -> str:
-        kind, name, rest = match.groups()
-        meant = name.strip("%") or (rest or "").strip().partition(" ")[0]
-        if name in magics(kind) or not _OURS.fullmatch(meant.lower()):
-            return match[0]
-        return f"{refuse}{('%%' if kind == 'cell' else '%') + name!r}, "
-
-    def replaced_program(match: re.Match[str]) -> str:
-        return match[0] if shutil.which(match[1]) else f"{refuse}'!', "
-
     if not any("fact" in line.lower() for line in lines):
         return lines
     first = next(
@@ -64,7 +55,59 @@ def refuse_mistyped(
     bare = _BARE.fullmatch(lines[first].strip())
     if bare and bare[1] not in variables:
         return [f"{refuse}{bare[1]!r}, {bare[2] or ''!r})\n"]
-    return [_PROGRAM.sub(replaced_program, _MAGIC.sub(replaced, line)) for line in lines]
+    if not any("get_ipython()" in line for line in lines):
+        return lines
+    try:
+        return _with_refusals("".join(lines), refuse, magics)
+    except _UNREADABLE:
+        # Below a magic with one percent sign too few may be text, which is not Python.
+        with suppress(*_UNREADABLE):
+            refused = _with_refusals(lines[first], refuse, magics)
+            return refused if refused != [lines[first]] else lines
+        return lines
+
+
+def _with_refusals(text: str, refuse: str, magics: Callable[[str], Container[str]]) -> list[str]:
+    # Only calls count: the same text in a string may be the content of a file, or another cell.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the cell itself gives its warnings later
+        calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    source = text.encode()
+    starts = [0, *(found.end() for found in re.finditer(rb"\r\n?|\n", source))]
+    # The last call comes first, so that the positions of the calls before it stay true.
+    for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset), reverse=True):
+        written = _mistyped(call, magics)
+        begin = starts[call.lineno - 1] + call.col_offset
+        # Python 3.11 gives wrong positions for calls inside f-strings.
+        if written and source.startswith(b"get_ipython()", begin):
+            kept = call.args[0 if written == "!" else 1]
+            end = starts[kept.lineno - 1] + kept.col_offset
+            source = source[:begin] + f"{refuse}{written!r}, ".encode() + source[end:]
+    return source.decode().splitlines(keepends=True)
+
+
+def _mistyped(call: ast.Call, magics: Callable[[str], Container[str]]) -> str:
+    """Return what the user wrote for a call that IPython made of it; empty if it is not refused."""
+    match call:
+        case ast.Call(
+            func=ast.Attribute(
+                ast.Call(ast.Name("get_ipython")), "run_line_magic" | "run_cell_magic" as method
+            ),
+            args=[ast.Constant(str(name)), rest, *_],
+        ):
+            kind = "cell" if method == "run_cell_magic" else "line"
+            line = rest.value if isinstance(rest, ast.Constant) else ""
+            meant = name.strip("%") or str(line).strip().partition(" ")[0]
+            if name not in magics(kind) and _OURS.fullmatch(meant.lower()):
+                return ("%%" if kind == "cell" else "%") + name
+        case ast.Call(
+            func=ast.Attribute(ast.Call(ast.Name("get_ipython")), "system" | "getoutput"),
+            args=[ast.Constant(str(line))],
+        ):
+            program = line.partition(" ")[0]
+            if _PROGRAM.fullmatch(program) and not shutil.which(program):
+                return "!"
+    return ""
 
 
 def refusal(
@@ -80,6 +123,11 @@ def refusal(
         The names of the cell magics, and of the subcommands of ``%fact``.
     """
     name = written.strip("%")
+    if re.search(r"\s", name):  # IPython ends a magic's name only at a space
+        return CellError(
+            f"There is no magic {one_line(written, _SHOWN)}.",
+            hint=f"Write a space, not a tab, after {written.split()[0]}.",
+        )
     rest = f" {one_line(line, _SHOWN)}" if line.strip() else ""
     if written == "!":
         return CellError(

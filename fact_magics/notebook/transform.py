@@ -8,6 +8,7 @@ blocking magic gets the same body.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -92,7 +93,7 @@ class CellEntry:
         head = lines[first].lstrip()
         indent = lines[first][: -len(head)]
         body = "".join(following.removeprefix(indent) for following in lines[first + 1 :])
-        name, _, line = head[2:].rstrip().partition(" ")
+        name, line = _split(head[2:])
         # IPython itself answers `%%name?`.
         if not name.isidentifier() or (not head.startswith(_PREFIX) and _PREFIX not in body):
             return lines
@@ -110,7 +111,7 @@ class CellEntry:
         late = next((at for at, line in enumerate(lines) if line.startswith(_PREFIX)), None)
         if late is None or self._shell.check_complete("".join(lines[:late]))[0] != "complete":
             return []  # the line is in a string
-        name, _, line = lines[late].strip().removeprefix("%%").partition(" ")
+        name, line = _split(lines[late].removeprefix("%%"))
         return [f"{_REFUSED}{f'%%{name}'!r}, {line!r})\n"]
 
     def _refuse(self, lines: list[str]) -> list[str]:
@@ -124,6 +125,12 @@ class CellEntry:
         cells: list[str] = self._shell.history_manager.input_hist_parsed
         if cells and cells[-1].startswith(_AWAITED):
             cells[-1] = _BLOCKING + cells[-1].removeprefix(_AWAITED)
+
+
+def _split(head: str) -> tuple[str, str]:
+    """Split the first line of a cell at the first blank, which may be a tab, unlike in IPython."""
+    name, *_ = re.split(r"\s", head, maxsplit=1)
+    return name, head[len(name) + 1 :].rstrip()
 
 
 def _shield(lines: list[str], first: int) -> list[str]:

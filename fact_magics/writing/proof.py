@@ -336,7 +336,8 @@ def shortcomings(spec: ToolSpec, attempt: Attempt) -> tuple[str, tuple[str, ...]
         # A failure in the source may have the line of the source below it.
         first, *others = (line for failure in attempt.failures for line in failure.splitlines())
         return clipped(first.rstrip(".:"), _REASON), _first_of(others, 1)
-    why = f"{len(missed)} of {len(spec.examples)} examples failed"
+    count = len(spec.examples)
+    why = "the only example failed" if count == 1 else f"{len(missed)} of {count} examples failed"
     denied = next((verdict for verdict in missed if verdict.denied != ("", "")), None)
     if denied is None and len(missed) == 1:
         return why, (failed_line(missed[0], 2 * _DETAIL),)

@@ -249,7 +249,7 @@ class TestPermissions:
         source = "from pathlib import Path\n\ndef look(path: Path) -> str:\n    return path.read_text()\n"
         contract = ">>> look('notes.txt')\n'private'"
         asking = file(source, "look", contract=contract, permissions=("env:GREETING",))
-        with pytest.raises(TransferRefused, match="1 of 1 examples failed") as caught:
+        with pytest.raises(TransferRefused, match="the only example failed") as caught:
             await core.import_tool(asking, permissions=("env:GREETING",))
         assert "private'" not in caught.value.details[0].partition("gave")[2]
         assert (await core.import_tool(file(source, "look", contract=contract))).metadata.proven

@@ -8,7 +8,8 @@ import pytest
 
 from fact_magics.errors import CellError
 from fact_magics.names import split_reference, tool_name
-from fact_magics.notebook.arguments import GENERATE, RUN, read_line
+from fact_magics.notebook.arguments import EDIT, GENERATE, REFINE, RUN, read_line
+from fact_magics.notebook.commands import COMMANDS
 
 
 class TestLine:
@@ -45,6 +46,7 @@ class TestLine:
             ("f --timeout soon", "'soon' is not a number"),
             ("f --into x", "has no option --into. It is an option of %%fact_run."),
             ("f g", "does not take 'g'. A name is one word: f_g."),
+            ("_ __", "does not take '__'. Write: %%fact_generate NAME [options]."),
             ("f <>", "does not take '<>'. Write: %%fact_generate NAME [options]."),
             (
                 "f --model a b",
@@ -59,6 +61,29 @@ class TestLine:
             read_line(line, GENERATE)
         assert told in caught.value.line
         assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("line", "told"),
+        [
+            ('slugify text="Hello  World" n=3', ' below: text="Hello World" n=3'),
+            ("slugify text = 'a b'", " below: text = 'a b'"),
+            ('slugify --fresh text="Hello World"', "in the lines below."),
+        ],
+    )
+    def test_input_beside_the_name_is_shown_as_it_was_written(self, line, told):
+        with pytest.raises(CellError) as caught:
+            read_line(line, RUN)
+        assert caught.value.line.endswith(told)
+
+    @pytest.mark.parametrize("command", [GENERATE, REFINE, EDIT])
+    def test_a_name_of_two_words_is_one_word(self, command):
+        with pytest.raises(CellError, match="A name is one word: to_slug"):
+            read_line("to slug", command)
+
+    def test_words_that_may_be_left_out_have_brackets(self):
+        assert COMMANDS["tools"].help_text().startswith("%fact tools [WORD] [options]")
+        with pytest.raises(CellError, match=r"needs NAME. Write: %fact diff NAME \[V\] \[W\]"):
+            read_line("", COMMANDS["diff"])
 
     @pytest.mark.parametrize("value", ["15", "0", "-1", "1.5", "x", "nan", "inf"])
     def test_memory_is_a_whole_number_of_megabytes(self, value):
@@ -116,7 +141,8 @@ class TestNames:
             ("class", "'class' is a Python keyword"),
             ("match", "'match' is a Python keyword"),
             ("\ufb01nally", "is a Python keyword"),
-            ("to-slug", "'to-slug' is not a Python identifier"),
+            ("to-slug", "'to-slug' is not a Python identifier. Write to_slug."),
+            ("dbl@1", "'dbl@1' is not a Python identifier. Write NAME without a version; %fact rollback"),
         ],
     )
     def test_what_is_wrong_with_a_name_is_one_short_line(self, name, told):

@@ -47,6 +47,11 @@ class TestNames:
         assert told in shown
         assert "File " not in shown
 
+    @pytest.mark.parametrize("blank", ["\t", " \t ", "\u00a0"])
+    def test_any_blank_ends_the_name_of_a_magic(self, shell, capsys, blank):
+        shell.run_cell(f"%%fact_run{blank}--help")
+        assert "%%fact_run NAME[@VERSION] [options]" in capsys.readouterr().out
+
     def test_a_magic_of_someone_else_s_is_left_alone(self, shell):
         shell.register_magic_function(lambda line, cell: (line, cell), "cell", "fact_check")
         assert shell.run_cell("%%fact_check a b\nc\n").result == ("a b", "c\n")

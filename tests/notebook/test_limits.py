@@ -241,7 +241,7 @@ def test_a_candidate_that_is_denied_what_it_needs_is_told_so_and_so_is_the_user(
     cell = desk.write("region", source, source, examples=">>> region(1)\n'north'\n", options="--attempts 2")
     assert cell.error_name == "GenerationFailed"
     assert cell.error.splitlines() == [
-        "No version of region was accepted in 2 attempts: 1 of 1 examples failed.",
+        "No version of region was accepted in 2 attempts: the only example failed.",
         "region(1) should give 'north', but failed: the tool may not see the variable MY_REGION.",
         "To allow it: --allow env:MY_REGION",
         "Reword the description, correct an example, or raise --attempts.",

@@ -62,7 +62,19 @@ def refused(shell, cell: str) -> str:
         ("%%factrun slugify\na = 1", "There is no magic %%factrun. Did you mean '%%fact_run'?"),
         ("%%fact-run slugify\na = 1", "There is no magic %%fact-run. Did you mean '%%fact_run'?"),
         ("%%FACT_RUN slugify\na = 1", "There is no magic %%FACT_RUN. Did you mean '%%fact_run'?"),
+        (
+            "%fact\ttools",
+            "There is no magic %fact tools. Write a space, not a tab, after %fact.",
+        ),
         ("%% fact_run slugify\na = 1", "There is no magic %% fact_run. Did you mean '%%fact_run'?"),
+        (
+            "%fact_generate slug\nTurn a title into a slug.",
+            "%fact_generate needs two percent signs. Write %%fact_generate slug, and its description in the lines below.",
+        ),
+        (
+            "é = 'ü'\nif é:\n    held = %fact_tools\n    %facts",
+            "There is no magic %fact_tools. Did you mean '%fact tools'?",
+        ),
         ("%facts", "There is no magic %facts. Did you mean '%fact'?"),
     ],
 )
@@ -82,20 +94,33 @@ def test_a_magic_in_another_cell_magic_is_refused_too(shell):
     assert "needs two percent signs" in refused(shell, "%%time\n%fact_run slugify")
 
 
+CALL = "get_ipython().run_line_magic('fact_history', 'x')"
+
+
 @pytest.mark.parametrize(
-    "cell",
+    ("cell", "held"),
     [
-        "held = '''\n%fact_run x\n%%fact_run x\n!fact tools\n'''",
-        "fact_run = 3\nheld = fact_run\ndel fact_run",
-        "def factory(): pass\nfactory()",
-        "%time held = 1",
-        "held = !echo fact tools",
+        (
+            "held = '''\n%fact_run x\n%%fact_run x\n!fact tools\n'''",
+            "\n%fact_run x\n%%fact_run x\n!fact tools\n",
+        ),
+        ("fact_run = 3\nheld = fact_run\ndel fact_run", 3),
+        ("def factory(): return 4\nheld = factory()", 4),
+        ("%time held = 1", 1),
+        ("held = !echo fact tools", ["fact tools"]),
+        (f'held = "{CALL}"', CALL),
+        ("held = \"get_ipython().system('fact tools')\"", "get_ipython().system('fact tools')"),
     ],
 )
-def test_what_means_something_else_is_left_alone(shell, cell):
-    result = shell.run_cell(cell)
-    assert result.success
-    assert shell.run_cell("held").success
+def test_what_means_something_else_is_left_alone(shell, cell, held):
+    assert shell.run_cell(cell).success
+    assert shell.user_ns.pop("held") == held
+
+
+def test_the_body_of_another_cell_magic_is_left_alone(shell, tmp_path):
+    body = f"{CALL}\nget_ipython().system('fact tools')\n"
+    assert shell.run_cell(f"%%writefile {tmp_path / 'out.py'}\n{body}").success
+    assert (tmp_path / "out.py").read_text() == body
 
 
 def test_a_variable_of_the_same_name_is_left_alone(shell, monkeypatch):
@@ -108,6 +133,22 @@ def test_magics_of_other_extensions_are_left_alone(shell, capsys):
     assert shell.run_cell("%fact_check 3").result == "factor 3"
     shell.run_cell("%factor 3")
     assert "UsageError" in capsys.readouterr().err
+
+
+def test_a_magic_that_the_same_cell_defines_is_called(shell):
+    define = (
+        "from IPython.core.magic import register_line_magic, register_cell_magic\n"
+        "@register_line_magic\n"
+        "def fact_line(line): return f'line {line}'\n"
+        "@register_cell_magic\n"
+        "def fact_cell(line, cell): return f'cell {line} {cell}'\n"
+        "word = 'a'\n"
+    )
+    assert shell.run_cell(f"{define}held = %fact_line $word").success
+    assert shell.user_ns["held"] == "line a"
+    shell.magics_manager.magics["cell"].pop("fact_cell")
+    assert shell.run_cell(f"{define}held = get_ipython().run_cell_magic('fact_cell', 'a', 'b')").success
+    assert shell.user_ns["held"] == "cell a b"
 
 
 def test_after_unloading_ipython_answers_again(capsys):

@@ -204,6 +204,8 @@ class TestImport:
         assert shlex.split(line)[2:] == ["greets.fact.py", "--allow", asked[0], "--allow", asked[1]]
         cell = desk.run("%fact import greets.fact.py --allow env:GREETING")
         assert cell.error.partition("write: ")[2] == line
+        timed = desk.run("%fact import greets.fact.py --timeout 7.5").error.partition("write: ")[2]
+        assert shlex.split(timed)[2:5] == ["greets.fact.py", "--timeout", "7.5"]
 
         cell = desk.run(line)
 

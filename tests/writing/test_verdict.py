@@ -212,7 +212,7 @@ class TestFailedLines:
 
     def test_two_examples_are_shown_and_the_others_counted(self):
         failed = verdict("int", "1", returned(2))
-        assert self.shortcomings(failed) == ("1 of 1 examples failed", ("f() should give 1, but gave 2",))
+        assert self.shortcomings(failed) == ("the only example failed", ("f() should give 1, but gave 2",))
         assert self.shortcomings(*[failed] * 12) == (
             "12 of 12 examples failed",
             ("f() should give 1, but gave 2", "f() should give 1, but gave 2 (10 more failed)"),

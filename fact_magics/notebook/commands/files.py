@@ -108,6 +108,8 @@ def _command(arguments: Arguments) -> str:
     """Rebuild this import's command line, to which an error's hint appends the missing permissions."""
     words = ["%fact import", shlex.quote(arguments.words["FILE"])]
     words += [f"--allow {shlex.quote(permission)}" for permission in arguments.get("allow", ())]
+    if (timeout := arguments.get("timeout")) is not None:
+        words.append(f"--timeout {str(timeout).removesuffix('.0')}")
     words += ["--yes-really"] * bool(arguments.get("yes_really"))
     words += ["--unsigned"] * bool(arguments.get("unsigned"))
     words += ["--replace"] * bool(arguments.get("replace"))

@@ -118,8 +118,9 @@ def _generation_page(attempts: list[GenerationRow]) -> Record:
     return page(f"Generation {first.generation_id} of {first.tool_name}", facts)
 
 
-def as_options(words: Sequence[str], has_options: bool) -> str:
+def as_options(words: Sequence[str], has_options: bool, line: str) -> str:
     """Say how to write the words of a ``%fact history`` line, which takes only options."""
+    del line
     if has_options:  # the words are probably a value that has spaces
         return ""
     option = "-n" if words[0].isdigit() else "--tool"

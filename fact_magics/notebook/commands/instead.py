@@ -33,14 +33,19 @@ _INSTEAD = {
     **dict.fromkeys(("runs", "log", "logs", "last"), "%fact history lists the runs and generations."),
     **dict.fromkeys(("errors", "failed", "failures"), "Write %fact history --status error"),
     **dict.fromkeys(
-        ("session", "sessions"), "%fact shows the session; %fact history --session all lists every one."
+        ("session", "sessions"),
+        "%fact shows the session; %fact history --session all lists the rows of all sessions.",
     ),
     **dict.fromkeys(
         ("status", "state", "settings", "config", "database", "isolation", "key", "keys"),
         "%fact alone shows the settings; %config FactMagics changes them.",
     ),
     **dict.fromkeys(("generate", "new", "create", "write", "add"), "Write a cell: %%fact_generate NAME"),
-    **dict.fromkeys(("edit", "change", "update"), "%fact insert NAME adds a cell to edit the tool's source."),
+    **dict.fromkeys(
+        ("refine", "edit", "change", "update"),
+        "%%fact_refine NAME lets a model change a tool; %fact insert NAME adds a cell to edit its source.",
+    ),
+    "compare": "%fact diff NAME V W shows what changed between two versions.",
     **dict.fromkeys(
         ("run", "call", "exec"), "Write a cell: %%fact_run NAME. To repeat a run: %fact rerun ID"
     ),
