@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.display.words import SCALARS, key_word, word
-from fact_magics.pictures import Image, Picture
+from fact_magics.pictures import Image, Picture, described
 from fact_magics.text import plural
 
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ class _Outliner:
             text = word(value, max(_BEGINNING, min(_LONGEST, self._characters)))
             self._characters -= len(text)
             return Node(value, kind, text)
-        if isinstance(value, Picture) and (found := value.image):
-            return self._picture(value, found)
+        if isinstance(value, Picture) and (picture := self._picture(value)):
+            return picture
         if kind not in SCALARS:
             kind = next((known for known in _BRACKETS if isinstance(value, known)), kind)
         if kind not in _BRACKETS:
@@ -172,11 +172,18 @@ class _Outliner:
         self._fill(node, pairs, depth, below)
         return node
 
-    def _picture(self, value: Picture, found: Image) -> Node:
+    def _picture(self, value: Any) -> Node | None:
+        """Build the node of a picture; None for content that only begins like a picture."""
         self._pictures -= 1
-        self._picture_bytes -= len(found.data)
-        is_drawn = found.fits and self._pictures >= 0 and self._picture_bytes >= 0
-        return Node(value, type(value), f"<{found.plain}>", image=found if is_drawn else None)
+        self._picture_bytes -= len(value)
+        if self._pictures < 0 or self._picture_bytes < 0:
+            about = described(value)
+            return Node(value, type(value), f"<{about}>") if about else None
+        # Reading a picture takes long, so it comes after the limits.
+        found: Image | None = value.image
+        if found is None:
+            return None
+        return Node(value, type(value), f"<{found.plain}>", image=found if found.fits else None)
 
     def _first(self, value: Any, kind: type, limit: int) -> Any:
         if kind in _SETS and len(value) <= _ITEMS:

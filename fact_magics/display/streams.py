@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _LINE = 300
 # Of text that is longer, the beginning is shown as it arrives, and the end when the tool has ended.
 _BEGINNING, _END = 45_000, 15_000
+# The beginning of a colour code whose end has not arrived yet.
+_BEGUN = re.compile(r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8})?\Z")
+_LONGEST_CODE = 80
 # Source that no model writes is tested at once, unless its examples are slow.
 _QUIET_SECONDS = 2.0
 _NO_MODEL = frozenset({SHELF, HAND, IMPORTED})
@@ -34,19 +38,28 @@ class StreamView(View):
     def __init__(self, title: str) -> None:
         super().__init__(title)
         self._unwritten: list[str] = []
+        self._begun = ""
         self._open_line = False
 
     def _receive(self) -> None:
         super()._receive()
         if self._unwritten:
-            sys.stdout.write("".join(self._unwritten))
+            # An interrupt may come while the text is being written; it must not be written again.
+            text, self._unwritten = "".join(self._unwritten), []
+            sys.stdout.write(text)
             sys.stdout.flush()
-            self._unwritten.clear()
+
+    def _arrived(self, text: str) -> str:
+        """Make the text of a model or a tool printable; an unfinished code at its end waits for the rest."""
+        text = self._begun + text
+        begun = _BEGUN.search(text, max(0, len(text) - _LONGEST_CODE))
+        self._begun = begun[0] if begun else ""
+        return printable(text.removesuffix(self._begun))
 
     def _write(self, text: str) -> None:
-        """Write the text of a model or a tool."""
+        """Write printable text of a model or a tool."""
         if text:
-            self._unwritten.append(printable(text))
+            self._unwritten.append(text)
             self._open_line = not text.endswith("\n")
 
     def _line(self, text: str) -> None:
@@ -77,7 +90,7 @@ class TerminalView(StreamView):
     def _take(self, event: Event) -> None:
         match event:
             case TextArrived(text) | Printed(text):
-                self._write(text)
+                self._write(self._arrived(text))
             case Noticed(text):
                 self._line(text)
             case AttemptEnded(_, status, failures) if status is not Status.OK:
@@ -118,10 +131,11 @@ class PrintingView(StreamView):
         if not isinstance(event, Printed):
             return
         self.is_visible = True
-        shown = event.text[: self._room]
+        text = self._arrived(event.text)
+        shown = text[: self._room]
         self._room -= len(shown)
         self._write(shown)
-        if rest := event.text[len(shown) :]:
+        if rest := text[len(shown) :]:
             if not self._end:
                 self._write("\n…")
             self._rest += len(rest)

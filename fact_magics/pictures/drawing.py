@@ -356,8 +356,11 @@ def _with_children(element: Element) -> float:
     return element.cost + sum(child.cost for child in element.children)
 
 
-def read(document: bytes) -> Drawing | None:
-    """Parse an SVG document; None if it is not SVG, or declares entities, which could expand endlessly."""
+def read(document: bytes, *, root_only: bool = False) -> Drawing | None:
+    """Parse an SVG document; None if it is not SVG, or declares entities, which could expand endlessly.
+
+    With `root_only`, the drawing has only its root element, but the whole document must be well-formed.
+    """
     from xml.parsers import expat
 
     # With a separator, expat puts the namespace before each name.
@@ -368,8 +371,10 @@ def read(document: bytes) -> Drawing | None:
         if name not in ("svg", f"{SVG} svg"):
             raise _NoDrawingError
         drawing.root_at, drawing.has_namespace = parser.CurrentByteIndex, name != "svg"
-        parser.StartElementHandler = drawing.begin
         drawing.begin(name, attributes)
+        parser.StartElementHandler = None if root_only else drawing.begin
+        if root_only:
+            parser.EndElementHandler = parser.CharacterDataHandler = None
 
     def declare(_version: str, encoding: str | None, _standalone: int) -> None:
         # Browsers may read a document in another encoding differently, and see other elements in it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 
 from fact_magics.pictures.bitmap import bitmap
@@ -13,6 +14,8 @@ from fact_magics.text import byte_size, inert
 # The modules for SVG are imported when there is a drawing, since the core's import must be fast.
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _BYTES = 2_000_000
+# The number of pictures that are not read again if they are shown again. Each has up to `_BYTES`.
+_KEPT = 16
 _TOO_LARGE = "too large to show here"
 _BITMAPS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
 # What browsers would show too, but whose cost is not known here.
@@ -115,18 +118,37 @@ def image(value: object) -> Image | None:
 
     WebP and AVIF are recognised too, but described only.
     """
-    if not looks_like_image(value):
+    return _recognised(value, is_checked=True)
+
+
+def described(value: object) -> str:
+    """Describe a picture, but not whether a drawing can be shown, which takes long to find out.
+
+    The description is empty for a value that is not a picture.
+    """
+    found = _recognised(value, is_checked=False)
+    return found.plain if found else ""
+
+
+def _recognised(value: object, *, is_checked: bool) -> Image | None:
+    if not (isinstance(value, str | bytes) and looks_like_image(value)):
         return None
+    return (_kept if len(value) <= _BYTES else _read)(value, is_checked=is_checked)
+
+
+def _read(value: str | bytes, *, is_checked: bool) -> Image | None:
     if isinstance(value, str):
-        return _svg(_undeclared(value)) if len(value) <= _BYTES else None
-    assert isinstance(value, bytes)  # noqa: S101 - nothing else looks like an image
+        return _svg(_undeclared(value), is_checked=is_checked) if len(value) <= _BYTES else None
     data = bytes(value)
     if other := _OTHERS.match(data):
         return Image("WebP" if other[1] else "AVIF", data, None, _NOT_SHOWN)
     if (found := bitmap(data)) is not None:
         fits = found.fits and len(data) <= _BYTES
         return Image(found.kind, data, (found.width, found.height), "" if fits else _TOO_LARGE)
-    return _svg(data)
+    return _svg(data, is_checked=is_checked)
+
+
+_kept = lru_cache(_KEPT)(_read)
 
 
 def _undeclared(text: str) -> bytes:
@@ -134,16 +156,16 @@ def _undeclared(text: str) -> bytes:
     return _DECLARATION.sub("", text, count=1).encode(errors="surrogatepass")
 
 
-def _svg(document: bytes) -> Image | None:
+def _svg(document: bytes, *, is_checked: bool) -> Image | None:
     if len(document) > _BYTES or not _SVG_BEGINNING.match(document):
         return None
     from fact_magics.pictures.drawing import read
 
-    drawing = read(document)
+    drawing = read(document, root_only=not is_checked)
     if drawing is None:
         return None
     size = _svg_size(drawing.root.attributes)
-    problem = drawing.problem(size)
+    problem = drawing.problem(size) if is_checked else ""
     if not drawing.has_namespace:
         # Models often omit the namespace: SVG within HTML does not need it, but an image file does.
         at = drawing.root_at + len("<svg")

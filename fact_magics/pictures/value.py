@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fact_magics.pictures.image import Image, image, looks_like_image
+from fact_magics.pictures.image import Image, described, image, looks_like_image
 
 
 class Picture:
@@ -27,8 +27,8 @@ class Picture:
         return image(self)
 
     def __repr__(self) -> str:
-        found = self.image
-        return f"<{found.plain}>" if found else super().__repr__()
+        about = described(self)
+        return f"<{about}>" if about else super().__repr__()
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str] | None:
         del include, exclude

@@ -40,3 +40,15 @@ def test_hostile_text_stays_inert():
     for text in (record.html, record.plain):
         assert "\x1b" not in text
         assert "\u202e" not in text
+
+
+def test_texts_that_are_too_long_to_compare_only_differ():
+    before = "".join(f"x = {number % 300}\n" for number in range(5_000))
+    shown = difference("Source", before, before + "y = 1\n", ("a", "b"))
+    assert shown.lines == []
+    assert shown.summary == "different, too long to compare: 5,000 lines before, 5,001 lines after"
+    assert difference("Source", before, before, ("a", "b")).summary == "unchanged"
+
+
+def test_a_form_feed_does_not_end_a_line():
+    assert difference("Source", "", "a\x0cb\x85c\n", ("a", "b")).summary == "1 line added"

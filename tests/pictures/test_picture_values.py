@@ -12,7 +12,9 @@ from base64 import b64decode
 
 import pytest
 
+from fact_magics.display.result import show
 from fact_magics.pictures import Picture, with_pictures
+from fact_magics.pictures.drawing import Drawing
 from fact_magics.values import brief, decode, encode, normalise
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="120" height="80"><circle r="9"/></svg>'
@@ -141,3 +143,49 @@ def test_pictures_within_lists_tuples_and_dicts_are_found():
 def test_svg_text_is_still_text_for_print_format_and_json():
     found = with_pictures(SVG)
     assert (str(found), f"{found}", json.loads(json.dumps(found))) == (SVG, SVG, SVG)
+
+
+class TestCost:
+    @pytest.fixture
+    def checks(self, monkeypatch):
+        """The drawings whose cost was estimated."""
+        checked = []
+        problem = Drawing.problem
+
+        def spied(drawing, size):
+            checked.append(drawing)
+            return problem(drawing, size)
+
+        monkeypatch.setattr(Drawing, "problem", spied)
+        return checked
+
+    @staticmethod
+    def drawings(count, shape):
+        return [
+            with_pictures(SVG.replace("<circle", f"<{shape} x='{number}'/><circle"))
+            for number in range(count)
+        ]
+
+    def test_a_repr_does_not_estimate_how_long_a_drawing_takes(self, checks):
+        drawings = self.drawings(3, "g")
+        assert repr(drawings).count("<SVG picture · 120 by 80 pixels · ") == 3
+        assert brief(drawings[0]).startswith("<SVG picture")
+        assert checks == []
+
+    def test_the_same_picture_is_read_once(self, checks):
+        for value in self.drawings(1, "rect") + self.drawings(1, "rect"):
+            assert value._repr_mimebundle_()["text/plain"] == value.image.plain
+        assert len(checks) == 1
+
+    def test_of_many_pictures_only_those_within_the_limits_are_read(self, checks):
+        assert show(self.drawings(30, "path")).html.count("<img") == 20
+        assert len(checks) == 20
+
+    def test_pictures_beyond_the_limit_of_their_bytes_are_not_read(self, checks):
+        padding = "<!--" + 900_000 * "-x" + "-->"
+        shown = show(
+            [with_pictures(SVG.replace("<circle", f"{padding}<circle r='{n}'/><circle")) for n in (1, 2)]
+        )
+        assert shown.html.count("<img") == 1
+        assert shown.plain.count("SVG picture · 120 by 80 pixels · 1.8 MB") == 2
+        assert len(checks) == 1

@@ -104,8 +104,8 @@ def show_difference(arguments: Arguments, desk: Desk) -> Answer:
         "name": name,
         "from": old.version,
         "to": new.version,
-        "source": "\n".join(parts[0].lines),
-        "contract": "\n".join(parts[1].lines),
+        "source": parts[0].note or "\n".join(parts[0].lines),
+        "contract": parts[1].note or "\n".join(parts[1].lines),
         "permissions": {"added": added, "removed": removed},
     }
     return Answer(_stacked(records), data)
