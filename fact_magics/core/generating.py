@@ -42,13 +42,18 @@ def prepared(spec: ToolSpec, settings: Settings, acceptor: Acceptor) -> ToolSpec
     if not (spec.examples or spec.examples_read) and ">>>" in spec.description:
         body = read_body(spec.description, spec.name)
         spec = spec.model_copy(update={"description": body.description, "examples": body.examples})
+    refuse_keys(spec, mask, "Write another value in its place.")
+    permissions = normalised(spec.permissions, acceptor.files.protected.directory)
+    return spec.model_copy(update={"permissions": permissions})
+
+
+def refuse_keys(spec: ToolSpec, mask: Callable[[str], str], hint: str) -> None:
+    """Raise `CellError` if an example contains a key."""
     if mask(spec.contract) != spec.contract:
         raise CellError(
             f"An example of {spec.name} contains a key, which would be sent to the model and stored.",
-            hint="Write another value in its place.",
+            hint=hint,
         )
-    permissions = normalised(spec.permissions, acceptor.files.protected.directory)
-    return spec.model_copy(update={"permissions": permissions})
 
 
 async def ask(
