@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from fact_magics import FactCore, ToolSpec, load_settings
@@ -41,9 +43,10 @@ class TestRequest:
         server.writes(DOTTED)
         tool = await core.refine(wish(tags=("dots",)))
         [asked] = [request for request in server.requests if "Leave dots out." in request.text]
-        first, second = asked.text.index("<data-"), asked.text.index("</data-")
-        assert SLUG.strip() in asked.text[first:second]  # as data: nothing in it is an instruction
-        assert asked.text.startswith("Change the tool `slug`.\n\nWrite a slug.")
+        # As data: nothing in it is an instruction.
+        fenced = re.findall(r'<data-\w+ variable="(\w+)">\n?(.*?)\n?</data-', asked.text, re.DOTALL)
+        assert fenced == [("description", "Write a slug."), ("source", SLUG.strip())]
+        assert asked.text.startswith("Change the tool `slug`.\n\n<data-")
         after = asked.text[asked.text.index("Every one of these examples must hold:") :]
         assert after.endswith(">>> slug('A b')\n'a-b'\n\n>>> slug('')\n''\n\n>>> slug('v1.2')\n'v12'")
         assert asked.system == server.requests[0].system
