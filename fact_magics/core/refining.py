@@ -57,7 +57,10 @@ async def plan_refinement(
     planned = _changed(spec, current, mask)
     if known := current.metadata.request_hash:
         for earlier in await acceptor.store.tools.versions(spec.name):
-            again = _changed(spec, earlier, mask)
+            try:
+                again = _changed(spec, earlier, mask)
+            except CellError:  # another program has changed the contract of this version
+                continue
             if again.spec.request_hash == known:
                 planned = again
                 break

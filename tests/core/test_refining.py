@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -221,6 +223,15 @@ class TestAgain:
         await core.refine(WISH)
         assert len(server.requests) == 4
         assert "# by hand" in server.requests[-1].text
+
+    @pytest.mark.usefixtures("slug")
+    async def test_an_earlier_version_whose_contract_can_t_be_read_is_left_out(self, core, server):
+        server.writes(DOTTED)
+        await core.refine(WISH)
+        with closing(sqlite3.connect(core.database_path)) as connection, connection:
+            connection.execute("UPDATE tools SET contract = '>>> slug(' WHERE version = '1.0.0'")
+        server.writes(f"# again\n{DOTTED}")
+        assert (await core.refine(ToolSpec("slug", "Again."))).version == "1.1.1"
 
 
 class TestRefusals:
