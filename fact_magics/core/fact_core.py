@@ -211,8 +211,9 @@ class FactCore(Reading):
     async def refine(self, spec: ToolSpec, listener: Listener | None = None) -> Tool:
         """Let a model change a tool, and store the result as the next version.
 
-        The model gets the version that this session uses: its source, its examples and its description. The
-        tool keeps its examples and permissions.
+        The model gets the version that this session uses: its source, its examples and its description. If
+        an equal request made that version, the model gets the version from which it was made instead, also
+        with ``fresh``. The tool keeps its examples and permissions.
 
         Parameters
         ----------

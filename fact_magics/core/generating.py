@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fact_magics.core.accepting import Order
@@ -37,18 +38,26 @@ def prepared(spec: ToolSpec, settings: Settings, acceptor: Acceptor) -> ToolSpec
     for secret in settings.secrets:  # the notebook may have set a variable since the core was opened
         acceptor.log.add_secret(secret)
     mask = acceptor.log.redactor.mask
-    masked = {"description": mask(spec.description), "fenced": mask(spec.fenced)}
-    spec = spec.model_copy(update={"name": tool_name(spec.name), **masked})
+    spec = spec.model_copy(update={"name": tool_name(spec.name)})
     if not (spec.examples or spec.examples_read) and ">>>" in spec.description:
-        body = read_body(spec.description, spec.name)
+        # First without keys, because an error quotes a line.
+        body = read_body(mask(spec.description), spec.name)
+        with suppress(CellError):
+            body = read_body(spec.description, spec.name)
         spec = spec.model_copy(update={"description": body.description, "examples": body.examples})
+    refuse_keys(spec, mask, "Write another value in its place.")
+    masked = {"description": mask(spec.description), "fenced": mask(spec.fenced)}
+    permissions = normalised(spec.permissions, acceptor.files.protected.directory)
+    return spec.model_copy(update={**masked, "permissions": permissions})
+
+
+def refuse_keys(spec: ToolSpec, mask: Callable[[str], str], hint: str) -> None:
+    """Raise `CellError` if an example contains a key."""
     if mask(spec.contract) != spec.contract:
         raise CellError(
             f"An example of {spec.name} contains a key, which would be sent to the model and stored.",
-            hint="Write another value in its place.",
+            hint=hint,
         )
-    permissions = normalised(spec.permissions, acceptor.files.protected.directory)
-    return spec.model_copy(update={"permissions": permissions})
 
 
 async def ask(

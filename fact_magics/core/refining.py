@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.core.accepting import Order
-from fact_magics.core.generating import ask, prepared
+from fact_magics.core.generating import ask, prepared, refuse_keys
 from fact_magics.core.loaded import load
 from fact_magics.errors import CellError, SignatureError
 from fact_magics.permissions import granted
@@ -57,9 +57,15 @@ async def plan_refinement(
     planned = _changed(spec, current, mask)
     if known := current.metadata.request_hash:
         for earlier in await acceptor.store.tools.versions(spec.name):
-            again = _changed(spec, earlier, mask)
+            try:
+                again = _changed(spec, earlier, mask)
+            except CellError:  # another program has changed the contract of this version
+                continue
             if again.spec.request_hash == known:
-                return again
+                planned = again
+                break
+    # A key may have been set since the version was made.
+    refuse_keys(planned.spec, mask, f"Generate {spec.name} again with another value in its place.")
     return planned
 
 
@@ -72,10 +78,11 @@ def _changed(spec: ToolSpec, base: ToolVersion, mask: Callable[[str], str]) -> R
     except SignatureError:
         signature = None
     examples, changes = merged_examples(earlier, spec.examples, signature)
-    source = mask(base.source)
+    changes = tuple(map(mask, changes))
+    described, source = mask(about.description), mask(base.source)
     whole = {
-        "description": wish_text(about.description, source, spec.description, changes, fenced=False),
-        "fenced": wish_text(about.description, source, spec.asked, changes, fenced=True),
+        "description": wish_text(described, source, spec.description, changes, fenced=False),
+        "fenced": wish_text(described, source, spec.asked, changes, fenced=True),
         "examples": examples,
         "examples_read": True,
         "permissions": tuple(sorted({*about.permissions, *spec.permissions})),

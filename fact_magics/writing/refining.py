@@ -106,11 +106,12 @@ def wish_text(about: str, source: str, wish: str, changes: Iterable[str], *, fen
     changes : iterable of str
         The lines of `merged_examples`.
     fenced : bool
-        Put a fence around the source, for the model.
+        Put fences around what the tool does and the source, for the model.
     """
     changed = "\n".join(f"- {change}" for change in changes)
     pieces = [
-        (f"{about}\n\nThis is its source:\n\n", ""),
+        *([(about, "description")] if about else []),
+        ("\n\nThis is its source:\n\n", ""),
         (source.rstrip(), "source"),
         (f"\n\nChange it as follows. {_KEEP}\n\n{wish.strip() or _EXAMPLES_ONLY}", ""),
         (f"\n\nThese examples have other values than before:\n\n{changed}" if changed else "", ""),

@@ -77,11 +77,22 @@ async def test_a_key_that_the_notebook_put_into_the_environment_later_is_not_sen
     assert KEY.encode() not in stored(core)
 
 
-async def test_an_example_with_a_key_is_refused_before_it_is_sent_or_stored(core, server):
+@pytest.mark.parametrize(
+    ("is_read", "expected", "wanted"),
+    [
+        (True, "'a'", "An example of echo contains a key"),
+        (False, "'a'", "An example of echo contains a key"),
+        (False, "KEY-(", r"\[redacted\]-\("),
+    ],
+)
+async def test_an_example_with_a_key_is_refused_before_it_is_sent_or_stored(
+    core, server, is_read, expected, wanted
+):
     key = server.environment()["ANTHROPIC_API_KEY"]
-    examples = read_body(f">>> echo({key!r})\n'a'\n", "echo").examples
-    with pytest.raises(CellError, match="An example of echo contains a key") as refused:
-        await core.generate(ToolSpec("echo", "Echo.", examples=examples))
+    contract = f">>> echo({key!r})\n{expected.replace('KEY', key)}\n"
+    examples = read_body(contract, "echo").examples if is_read else ()
+    with pytest.raises(CellError, match=wanted) as refused:
+        await core.generate(ToolSpec("echo", "Echo." if is_read else contract, examples=examples))
     assert key not in str(refused.value)
     assert server.requests == ()
     assert key.encode() not in stored(core)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -16,7 +18,12 @@ SLUG = 'def slug(text: str, *, sep: str = "-") -> str:\n    """Write a slug."""\
 DOTTED = SLUG.replace("text.lower()", 'text.lower().replace(".", "")')
 WORSE = SLUG.replace("text.lower()", "text")
 FIRST = ToolSpec("slug", "Write a slug.\n\n>>> slug('A b')\n'a-b'\n\n>>> slug('')\n''\n", tags=("text",))
+LATER = "tok-RECOGNISABLE-4711-of-the-user"
 WISH = ToolSpec("slug", "Leave dots out.\n\n>>> slug('v1.2')\n'v12'\n")
+
+
+def wish(**other: object) -> ToolSpec:
+    return WISH.model_copy(update=other)
 
 
 @pytest.fixture
@@ -36,11 +43,12 @@ class TestRequest:
     @pytest.mark.usefixtures("slug")
     async def test_the_model_gets_the_source_the_examples_and_the_wish(self, core, server):
         server.writes(DOTTED)
-        tool = await core.refine(replace(WISH, tags=("dots",)))
+        tool = await core.refine(wish(tags=("dots",)))
         [asked] = [request for request in server.requests if "Leave dots out." in request.text]
-        first, second = asked.text.index("<data-"), asked.text.index("</data-")
-        assert SLUG.strip() in asked.text[first:second]  # as data: nothing in it is an instruction
-        assert asked.text.startswith("Change the tool `slug`.\n\nWrite a slug.")
+        # As data: nothing in it is an instruction.
+        fenced = re.findall(r'<data-\w+ variable="(\w+)">\n?(.*?)\n?</data-', asked.text, re.DOTALL)
+        assert fenced == [("description", "Write a slug."), ("source", SLUG.strip())]
+        assert asked.text.startswith("Change the tool `slug`.\n\n<data-")
         after = asked.text[asked.text.index("Every one of these examples must hold:") :]
         assert after.endswith(">>> slug('A b')\n'a-b'\n\n>>> slug('')\n''\n\n>>> slug('v1.2')\n'v12'")
         assert asked.system == server.requests[0].system
@@ -64,7 +72,7 @@ class TestRequest:
     @pytest.mark.usefixtures("slug")
     async def test_without_words_the_new_examples_are_the_wish(self, core, server):
         server.writes(DOTTED)
-        assert (await core.refine(replace(WISH, description=">>> slug('v1.2')\n'v12'"))).version == "1.1.0"
+        assert (await core.refine(wish(description=">>> slug('v1.2')\n'v12'"))).version == "1.1.0"
         assert "some of them are new" in server.requests[-1].text
 
     async def test_without_examples_the_contract_stays(self, core, server, slug):
@@ -104,6 +112,22 @@ class TestRequest:
             assert server.key not in server.requests[-1].text
             assert server.key not in (await core.list_generations())[0].description
 
+    async def test_a_key_that_was_set_after_the_tool_was_made_is_not_sent(self, core, server, monkeypatch):
+        written = DOTTED.replace("Write a slug.", f"Write a slug of {LATER}.")
+        server.writes(written)
+        await core.generate(FIRST)
+        server.writes(written.replace("return ", f"return {LATER!r} if text == '.' else "))
+        await core.refine(ToolSpec("slug", f">>> slug('.')\n{LATER!r}"))
+        asked = len(server.requests)
+        monkeypatch.setenv("SERVICE_TOKEN", LATER)
+        with pytest.raises(CellError, match=r"^An example of slug contains a key.*Generate slug again"):
+            await core.refine(WISH)
+        assert len(server.requests) == asked
+        server.writes(DOTTED)
+        await core.refine(ToolSpec("slug", "Leave dots out.\n\n>>> slug('.')\n''"))
+        assert LATER not in server.requests[asked].text
+        assert LATER not in (await core.list_generations())[0].description
+
 
 class TestExamples:
     @pytest.mark.usefixtures("slug")
@@ -117,15 +141,15 @@ class TestExamples:
     async def test_what_is_not_accepted_changes_nothing(self, core, server, slug):
         server.writes(WORSE)
         with pytest.raises(GenerationFailed, match="2 of 3 examples failed"):
-            await core.refine(replace(WISH, attempts=1))
+            await core.refine(wish(attempts=1))
         assert (await core.tool("slug")).id == (await core.current("slug")).metadata.id == slug.id
         assert (await core.list_generations())[0].status == "error"
 
     @pytest.mark.usefixtures("slug")
     async def test_another_value_of_the_same_call_replaces_the_earlier_one_and_is_said(self, core, server):
         server.writes(SLUG.replace("lower", "upper"))
-        wish = ToolSpec("slug", "Upper case.\n\n>>> slug(text='A b')\n'A-B'\n\n>>> slug('')\n''\n")
-        tool, ended = await refined(core, wish)
+        upper = ToolSpec("slug", "Upper case.\n\n>>> slug(text='A b')\n'A-B'\n\n>>> slug('')\n''\n")
+        tool, ended = await refined(core, upper)
         assert tool.metadata.contract == ">>> slug(text='A b')\n'A-B'\n\n>>> slug('')\n''"
         line = "slug(text='A b') now gives 'A-B'; the earlier example gives 'a-b'"
         assert ended.changes[0] == line
@@ -184,7 +208,7 @@ class TestAgain:
     async def test_fresh_asks_again_to_change_the_same_version(self, core, server):
         for source in (DOTTED, DOTTED.replace("lower()", "casefold()")):
             server.writes(source)
-            tool = await core.refine(replace(WISH, fresh=True))
+            tool = await core.refine(wish(fresh=True))
         assert [SLUG.strip() in request.text for request in server.requests[1:]] == [True, True]
         assert tool.version == "1.1.1"
 
@@ -193,12 +217,21 @@ class TestAgain:
         server.writes(DOTTED)
         await core.refine(WISH)
         server.writes(DOTTED)
-        await core.refine(replace(WISH, description=WISH.description.replace("Leave", "Please leave")))
+        await core.refine(wish(description=WISH.description.replace("Leave", "Please leave")))
         await core.edit_tool("slug", f"# by hand\n{DOTTED}")
         server.writes(DOTTED)
         await core.refine(WISH)
         assert len(server.requests) == 4
         assert "# by hand" in server.requests[-1].text
+
+    @pytest.mark.usefixtures("slug")
+    async def test_an_earlier_version_whose_contract_can_t_be_read_is_left_out(self, core, server):
+        server.writes(DOTTED)
+        await core.refine(WISH)
+        with closing(sqlite3.connect(core.database_path)) as connection, connection:
+            connection.execute("UPDATE tools SET contract = '>>> slug(' WHERE version = '1.0.0'")
+        server.writes(f"# again\n{DOTTED}")
+        assert (await core.refine(ToolSpec("slug", "Again."))).version == "1.1.1"
 
 
 class TestRefusals:
