@@ -92,6 +92,21 @@ def test_an_interrupt_ends_the_wait_of_a_generation(kernel, server, home):
     assert kernel.run("1").status == "ok"
 
 
+def test_the_attempts_of_cells_that_met_the_lock_are_recorded_later(kernel, server, home):
+    kernel.run(BRIEFLY)
+    server.writes("def yell(text: str) -> str:\n    return text.upper()\n")
+    with locked(home):
+        rejected = kernel.run("%%fact_generate yell --attempts 1\nYell.\n\n>>> yell('a')\n'B'\n")
+        assert rejected.error_name == "GenerationFailed"
+        assert rejected.stderr.count("Not recorded yet: ") == 1
+        edited = kernel.run("%%fact_edit shout\ndef shout(text: str) -> str:\n    return text\n")
+        assert edited.error_name == "GenerationFailed"
+        kernel.run("_recording.LOCK_SECONDS = 25.0")
+    kernel.run("1")
+    found = [(row["tool_name"], row["status"]) for row in rows(kernel) if row["kind"] == "generation"]
+    assert sorted(found) == [("shout", "error"), ("shout", "ok"), ("yell", "error")]
+
+
 def test_the_first_cell_of_a_kernel_waits_as_the_others_do(kernel, home):
     kernel.run("%reload_ext fact_magics")
     with locked(home):
