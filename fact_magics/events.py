@@ -94,7 +94,7 @@ class GenerationEnded:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run ended, and its row is committed."""
+    """A run ended. Its row is committed, unless the output has a warning that it waits."""
 
     tool: str
     output: ToolOutput

@@ -79,6 +79,10 @@ def test_an_interrupt_ends_the_wait_and_the_row_is_recorded_later(kernel, home, 
         cell = interrupted_while_it_waits(kernel, code)
         assert (cell.status, cell.error_name) == ("error", "Interrupted")
         assert "recorded as interrupted" not in cell.traceback
+        if code.startswith("%%"):
+            assert cell.error == "shout had ended; its row is recorded later."
+            assert "'C!'" in cell.plain
+            assert "interrupted" not in cell.plain
     assert kernel.run("shout('d')").plain == "'D!'"
     given = [row["input_data"] for row in rows(kernel) if row["kind"] == "run" and row["status"] == "ok"]
     assert any('"c"' in text for text in given) == ("'c'" in code)
@@ -89,7 +93,11 @@ def test_an_interrupt_ends_the_wait_of_a_generation(kernel, server, home):
     with locked(home):
         cell = interrupted_while_it_waits(kernel, "%%fact_generate yell --attempts 1\nYell.")
         assert (cell.status, cell.error_name) == ("error", "Interrupted")
-    assert kernel.run("1").status == "ok"
+        assert cell.error == (
+            "Writing yell was stopped; nothing was bound. The attempt is recorded when the database is free."
+        )
+    kernel.run("1")
+    assert [row["status"] for row in rows(kernel) if row["tool_name"] == "yell"] == ["ok"]
 
 
 def test_the_attempts_of_cells_that_met_the_lock_are_recorded_later(kernel, server, home):
