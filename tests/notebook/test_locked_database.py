@@ -96,6 +96,7 @@ def test_an_interrupt_ends_the_wait_of_a_generation(kernel, server, home):
         assert cell.error == (
             "Writing yell was stopped; nothing was bound. The attempt is recorded when the database is free."
         )
+        assert "yell · accepted, but not stored" in cell.plain
     kernel.run("1")
     assert [row["status"] for row in rows(kernel) if row["tool_name"] == "yell"] == ["ok"]
 
