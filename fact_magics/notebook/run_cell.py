@@ -51,6 +51,7 @@ def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | ob
             view.close(status)
         else:  # only its row was waited for
             host.presenter.show(view, run_record(view.ended.output, streamed=view.streams), None)
+            _note_warning(host, view.ended.output)
 
     def stopped() -> str:
         if view.ended is None:
@@ -128,8 +129,20 @@ def finish_run(host: Host, output: ToolOutput, view: View, arguments: Arguments)
         view.pump()
         if output.metadata["printed"] or view.is_visible:
             host.presenter.show(view, run_record(output, streamed=view.streams, raised=True), None)
+            _note_warning(host, output)
         raise error_of(output)
     if output.success and "into" in arguments.options:
         host.bind(arguments.options["into"], output.result)
     host.presenter.show_unless_displayed(view, output)
+    if not arguments.silent:
+        _note_warning(host, output)
     return output
+
+
+def _note_warning(host: Host, output: ToolOutput) -> None:
+    """Let the end of the cell not repeat what the record's foot says: that the row waits."""
+    from fact_magics.core.running import NOT_RECORDED
+
+    core = host.session.opened
+    if core is not None and output.metadata.get("warning", "").startswith(NOT_RECORDED):
+        core.has_news()

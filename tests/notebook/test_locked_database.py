@@ -67,9 +67,17 @@ def test_a_cell_says_what_it_waits_for_and_goes_on_without_the_row(kernel, home)
         assert WAITING not in hit.stderr
         assert "Not recorded yet: " in hit.plain
         assert hit.stderr == ""
+        executed = kernel.run("%%fact_run shout\ntext = 'e'")
+        assert "Not recorded yet: " in executed.plain
+        assert executed.stderr == ""
+        silent = kernel.run("%%fact_run shout\ntext = 'f';")
+        assert silent.stderr.count("Not recorded yet: ") == 1
         assert kernel.run("1").stderr == ""
         assert len([row for row in rows(kernel) if row["kind"] == "run"]) == 1
-    assert [row["cached"] for row in rows(kernel) if row["kind"] == "run"] == [True, False, False]
+    assert [row["cached"] for row in rows(kernel) if row["kind"] == "run"] == [
+        *(False, False),
+        *(True, False, False),
+    ]
     kernel.run("_recording.LOCK_SECONDS = 25.0")
 
 
