@@ -72,7 +72,7 @@ class Printed:
 
 @dataclass(frozen=True, slots=True)
 class GenerationEnded:
-    """A generation ended, and its rows are committed.
+    """A generation ended. Its rows are committed, unless `warning` says that they wait.
 
     `version` is the one that was accepted or reused. `attempts` is empty if no provider was used. `notice`
     is a remark for the user, such as ``from the shelf, no model was called``. `examples` are the request's.
@@ -89,11 +89,12 @@ class GenerationEnded:
     duration_ms: float
     examples: tuple[Example, ...] = ()
     changes: tuple[str, ...] = ()
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run ended, and its row is committed."""
+    """A run ended. Its row is committed, unless the output has a warning that it waits."""
 
     tool: str
     output: ToolOutput

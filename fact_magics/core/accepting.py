@@ -11,10 +11,10 @@ from fact_magics.complexity import complexity_of
 from fact_magics.core.loaded import attested
 from fact_magics.core.replacing import Replacement, origin_of
 from fact_magics.errors import BindingRefused, FactError, StoreError, StoreLocked
-from fact_magics.events import GenerationEnded, Listener, Noticed
+from fact_magics.events import GenerationEnded, Listener
 from fact_magics.permissions import refuse_dangerous, refuse_missing
 from fact_magics.signature import signature_identity
-from fact_magics.store import BRIEF_LOCK_SECONDS, LOCK_SECONDS, Candidate
+from fact_magics.store import Candidate
 from fact_magics.tool import Status, ToolSpec, ToolVersion
 from fact_magics.writing.loop import submit
 from fact_magics.writing.proof import Prover, reject, shortcomings
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from fact_magics.store import Store
     from fact_magics.writing.loop import Author
     from fact_magics.writing.proof import Accepted
+
+# How long the rows of an interrupted generation may take; the cell waits 1.5 s for the generation to end.
+_STOPPED_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -49,8 +52,8 @@ class Order:
         Earlier examples that this request changes, a line for each.
     replaced : tuple of str
         The version that this one replaces, in a line; set when the version is stored or reused.
-    is_locked : bool
-        Whether the version could not be stored because another program has locked the database.
+    warning : str
+        Why the rows of the attempts wait; empty if they are committed.
     """
 
     spec: ToolSpec
@@ -63,7 +66,7 @@ class Order:
     changed: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
     attempts: list[Attempt] = field(default_factory=list)
-    is_locked: bool = False
+    warning: str = ""
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -77,10 +80,18 @@ class Order:
         """Tell the listeners how the work ended."""
         attempts, notice, spec = tuple(self.attempts), notice or self.notice, self.spec
         changes = (*self.changed, *self.replaced) if version is not None else ()
-        took = self.took_ms
         self.emit(
             GenerationEnded(
-                spec.name, status, version, attempts, reused, notice, took, spec.examples, changes
+                spec.name,
+                status,
+                version,
+                attempts,
+                reused,
+                notice,
+                self.took_ms,
+                spec.examples,
+                changes,
+                self.warning,
             )
         )
 
@@ -190,11 +201,14 @@ class Acceptor:
             status = Status.ERROR
             raise
         finally:
-            if version is None and order.attempts and order.keeps_failures:
-                await self._record_failures(order)
-            took = round(order.took_ms, 1)
-            log.info("generation ended", status=status.value, attempts=len(order.attempts), duration_ms=took)
-            order.end(status, version)
+            try:
+                if version is None and order.attempts and order.keeps_failures:
+                    await self._record_failures(order, status)
+            finally:
+                took = round(order.took_ms, 1)
+                attempts = len(order.attempts)
+                log.info("generation ended", status=status.value, attempts=attempts, duration_ms=took)
+                order.end(status, version)
         return version
 
     async def take_source(
@@ -224,14 +238,17 @@ class Acceptor:
 
         return await self.take(order, prove)
 
-    async def _record_failures(self, order: Order) -> None:
-        rows = self.recorder.generation_rows(order.spec, order.attempts)
-        seconds = BRIEF_LOCK_SECONDS if order.is_locked else LOCK_SECONDS
+    async def _record_failures(self, order: Order, status: Status) -> None:
+        self.recorder.add_attempts(order.spec, order.attempts)
+        order.warning = "Not recorded yet: the wait for the database was ended."
         try:
-            await asyncio.shield(self.store.commit(generations=rows, lock_seconds=seconds))
+            async with asyncio.timeout(_STOPPED_SECONDS if status is Status.INTERRUPTED else None):
+                await self.recorder.flush()
+            order.warning = ""
+        except TimeoutError:
+            pass
         except StoreError as error:
-            # The attempts are still shown when their rows can't be stored.
-            order.emit(Noticed(f"The attempts were not recorded: {error.line}"))
+            order.warning = f"Not recorded yet: {error.line}"
 
     async def _keep(self, order: Order, accepted: Accepted) -> ToolVersion:
         spec, source, attempt = order.spec, accepted.source, accepted.attempt
@@ -264,7 +281,7 @@ class Acceptor:
             reject(attempt, (error.message,))
             raise
         except StoreError as error:
-            order.is_locked = isinstance(error, StoreLocked)
+            self.recorder.is_locked = isinstance(error, StoreLocked)
             raise StoreError(
                 f"{spec.name} was accepted, but it could not be stored: {error.message}", hint=error.hint
             ) from error

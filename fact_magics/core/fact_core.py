@@ -19,7 +19,7 @@ from fact_magics.core.masking import MaskedSandbox, masked_row
 from fact_magics.core.reading import Reading
 from fact_magics.core.recording import Recorder
 from fact_magics.core.refining import plan_refinement, refine
-from fact_magics.core.running import Runner
+from fact_magics.core.running import NOT_RECORDED, Runner
 from fact_magics.core.toolbox import Toolbox
 from fact_magics.errors import FactError, InvalidInput, StoreError
 from fact_magics.logs import open_log
@@ -392,8 +392,12 @@ class FactCore(Reading):
         try:
             self._recorder.flush_blocking()
         except StoreError as error:
-            return f"Not recorded yet: {error.line}" if self._recorder.has_news() else ""
+            return f"{NOT_RECORDED}{error.line}" if self._recorder.has_news() else ""
         return ""
+
+    def has_news(self) -> bool:
+        """Tell whether rows wait that the user does not know about; from now on, they count as known."""
+        return self._recorder.has_news()
 
     @property
     def database_path(self) -> Path:

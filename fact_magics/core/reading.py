@@ -82,6 +82,7 @@ class Reading:
 
     async def list_generations(self, **chosen: Any) -> Rows[GenerationRow]:
         """List attempts, the latest first; `store.history.generations` describes the filters."""
+        await self._flush_for_reading()
         return await self._store.history.generations(**chosen)
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:

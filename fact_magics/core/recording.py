@@ -65,7 +65,7 @@ class Recorder:
     def __init__(self, store: Store, session_id: str) -> None:
         self._store = store
         self._session_id = session_id
-        self._pending: deque[ExecutionRow | _Cached] = deque()
+        self._pending: deque[ExecutionRow | GenerationRow | _Cached] = deque()
         self._entries: deque[CacheEntry] = deque()
         self._dropped = 0
         self._told = 0  # how many waiting rows the user knows about
@@ -112,13 +112,13 @@ class Recorder:
         if earlier is not None:
             await asyncio.wait((earlier,))
         self._current, self._coming = self._coming, None
-        with self._taken() as (rows, entries):
-            await self._store.commit(rows, cache_entries=entries, lock_seconds=self._lock_seconds)
+        with self._taken() as rows:
+            await self._store.commit(*rows, lock_seconds=self._lock_seconds)
 
     def flush_blocking(self) -> None:
         """Commit the waiting rows as `flush` does, from a thread without an event loop."""
-        with self._taken() as (rows, entries):
-            self._store.commit_blocking(rows, entries, lock_seconds=self._lock_seconds)
+        with self._taken() as rows:
+            self._store.commit_blocking(*rows, lock_seconds=self._lock_seconds)
 
     def has_news(self) -> bool:
         """Tell whether more rows wait than at the last call, so that the user should hear about them."""
@@ -140,11 +140,15 @@ class Recorder:
             _warn(f"{plural(lost, 'row')} of the history could not be stored.{why}")
 
     @contextmanager
-    def _taken(self) -> Iterator[tuple[list[ExecutionRow], list[CacheEntry]]]:
+    def _taken(self) -> Iterator[tuple[list[ExecutionRow], list[GenerationRow], list[CacheEntry]]]:
         entries, waiting = _all_of(self._entries), _all_of(self._pending)
         rows = [self._cached_row(*row) if isinstance(row, tuple) else row for row in waiting]
         try:
-            yield rows, entries
+            yield (
+                [row for row in rows if isinstance(row, ExecutionRow)],
+                [row for row in rows if isinstance(row, GenerationRow)],
+                entries,
+            )
             self.is_locked, self._told = False, 0
         except Exception as error:
             self.is_locked = isinstance(error, StoreLocked)
@@ -233,6 +237,10 @@ class Recorder:
             **values,
         )
 
+    def add_attempts(self, spec: ToolSpec, attempts: Sequence[Attempt]) -> None:
+        """Record the attempts of a generation that stored no version."""
+        self._pending.extend(self.generation_rows(spec, attempts))
+
     def generation_rows(
         self, spec: ToolSpec, attempts: Sequence[Attempt], *, tool_id: str | None = None
     ) -> list[GenerationRow]:
@@ -270,7 +278,9 @@ def _latest(waiting: Sequence[T], size: Callable[[T], int]) -> list[T]:
     return [each for each, bytes_so_far in zip(latest, total, strict=True) if bytes_so_far <= _WAITING_BYTES]
 
 
-def _size(row: ExecutionRow) -> int:
+def _size(row: ExecutionRow | GenerationRow) -> int:
+    if isinstance(row, GenerationRow):
+        return sum(map(len, (row.description, row.contract, row.reason, row.text, row.source)))
     texts = (row.input_data, row.output_data, row.error, row.details, row.printed)
     return sum(len(text) for text in texts if text)
 

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from fact_magics.logs import Log
     from fact_magics.sandbox.outcome import Outcome
 
+NOT_RECORDED = "Not recorded yet: "
+"""How the warning begins about a run whose row waits."""
+
 # How many calls on one event loop may begin before one has ended. A commit that includes the rows of several
 # runs must not keep the sandbox waiting, so this is much larger than the number of cores.
 _BEGUN = 128
@@ -248,8 +251,15 @@ class Runner:
         return await self._concluded(planned, output, emit)
 
     async def _concluded(self, planned: Plan, output: ToolOutput, emit: Listener) -> ToolOutput:
-        await self._settle(output)
-        emit(RunEnded(planned.tool.metadata.name, output))
+        name = planned.tool.metadata.name
+        try:
+            await self._settle(output)
+        except asyncio.CancelledError as stopped:
+            output.metadata["warning"] = f"{NOT_RECORDED}the wait for the database was ended."
+            explain(stopped, f"{name} had ended; its row is recorded later.")
+            raise
+        finally:
+            emit(RunEnded(name, output))
         return output
 
     def _cached_late(self, planned: Plan, entry: CacheEntry, emit: Listener) -> ToolOutput:
@@ -266,7 +276,7 @@ class Runner:
         try:
             await (self._recorder.flush_soon() if self._queued else self._recorder.flush())
         except StoreError as error:
-            output.metadata["warning"] = f"Not recorded yet: {error.line}"
+            output.metadata["warning"] = f"{NOT_RECORDED}{error.line}"
 
     async def _run(
         self, planned: Plan, emit: Listener, run: LeadingRun

@@ -46,6 +46,8 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
     else:
         title, source = ended.tool, (last.source or last.text) if last else ""
         state = "interrupted" if ended.status is Status.INTERRUPTED else "not accepted"
+        if last and last.status is Status.OK:
+            state = "accepted, but not stored"
         facts = [state, *_provenance(ended)]
     parts = [_heading(title, facts), *map(_line, ended.changes)]
     verdicts = last.verdicts if last else [_held(example) for example in ended.examples if ended.reused]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from fact_magics.core.handle import Tool
     from fact_magics.display.live import View
+    from fact_magics.events import GenerationEnded
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.notebook.work import Host
     from fact_magics.tool import Status, ToolSpec
@@ -26,8 +27,7 @@ def prepare_generation(host: Host, arguments: Arguments, cell: str) -> Work:
     spec = _spec(host, name, arguments, cell)
     core = host.session.core
     view = host.presenter.view(arguments, name, spec.examples)
-    stopped = f"Writing {name} was stopped. The attempts are recorded; nothing was bound."
-    return _work(host, name, lambda: core.generate(spec, view.put), view, stopped)
+    return _work(host, name, lambda: core.generate(spec, view.put), view, f"Writing {name}")
 
 
 def prepare_refinement(host: Host, arguments: Arguments, cell: str) -> Work:
@@ -37,8 +37,7 @@ def prepare_refinement(host: Host, arguments: Arguments, cell: str) -> Work:
     core = host.session.core
     whole = host.session.run(core.refined_spec(spec))
     view = host.presenter.view(arguments, name, whole.examples)
-    stopped = f"Changing {name} was stopped. The attempts are recorded; nothing was bound."
-    return _work(host, name, lambda: core.refine(spec, view.put), view, stopped)
+    return _work(host, name, lambda: core.refine(spec, view.put), view, f"Changing {name}")
 
 
 def _spec(host: Host, name: str, arguments: Arguments, cell: str) -> ToolSpec:
@@ -79,12 +78,11 @@ def prepare_edit(host: Host, arguments: Arguments, cell: str) -> Work:
     view = host.presenter.view(arguments, name, read_body(current.metadata.contract, name).examples)
     source = f"{cell.lstrip(chr(10)).rstrip()}\n"
     timeout = arguments.get("timeout", 30.0)
-    stopped = f"The test of {name} was stopped. The attempt is recorded; nothing was bound."
 
     def edit() -> Coroutine[Any, Any, Tool]:
         return core.edit_tool(name, source, timeout_seconds=timeout, replace=replace, listener=view.put)
 
-    return _work(host, name, edit, view, stopped)
+    return _work(host, name, edit, view, f"The test of {name}")
 
 
 def _named(arguments: Arguments, cell: str, hint: str) -> str:
@@ -95,9 +93,9 @@ def _named(arguments: Arguments, cell: str, hint: str) -> str:
 
 
 def _work(
-    host: Host, name: str, start: Callable[[], Coroutine[Any, Any, Tool]], view: View, stopped: str
+    host: Host, name: str, start: Callable[[], Coroutine[Any, Any, Tool]], view: View, doing: str
 ) -> Work:
-    """Build the work of a cell that binds a tool and returns it."""
+    """Build the work of a cell that binds a tool and returns it; `doing` is what an interrupt stops."""
 
     def show(value: Tool | None) -> None:
         from fact_magics.display.record import generation_record
@@ -117,5 +115,14 @@ def _work(
             show(None)
         else:
             view.close(status)
+
+    def stopped() -> str:
+        ended: GenerationEnded | None = view.ended
+        said = f"{doing} was stopped; nothing was bound."
+        if ended is None or not ended.attempts:
+            return said
+        attempts = "The attempt is" if len(ended.attempts) == 1 else "The attempts are"
+        later = " when the database is free" if ended.warning else ""
+        return f"{said} {attempts} recorded{later}."
 
     return Work(start, view, finish, fail, stopped)

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from fact_magics.display.live import View
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.notebook.work import Host
-    from fact_magics.tool import ToolOutput
+    from fact_magics.tool import Status, ToolOutput
 
 
 def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | object:
     """Prepare the work of a ``%%fact_run`` cell, or return its value if the answer is cached in memory."""
+    from fact_magics.core.running import NOT_RECORDED
+    from fact_magics.display.record import run_record
     from fact_magics.tool import ToolInput, ToolOutput
 
     reference = arguments.words["NAME"]
@@ -42,12 +44,27 @@ def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | ob
         if planned.metadata["printed"]:
             _print(view, tool.name, planned)
         return finish_run(host, planned, view, arguments)
+
+    def fail(status: Status) -> None:
+        view.pump()
+        if view.ended is None:
+            view.close(status)
+        else:  # only its row was waited for
+            host.presenter.show(view, run_record(view.ended.output, streamed=view.streams), None)
+            _note_warning(host, view.ended.output)
+
+    def stopped() -> str:
+        if view.ended is None:
+            return f"{tool.name} was stopped with everything it started; the history says how the run ended."
+        waits = view.ended.output.metadata.get("warning", "").startswith(NOT_RECORDED)
+        return f"{tool.name} had ended; its row is recorded{' later' if waits else ''}."
+
     return Work(
         lambda: core.execute(planned, view.put),
         view,
         lambda output: finish_run(host, output, view, arguments),
-        view.close,
-        f"{tool.name} was stopped with everything it started; the history says how the run ended.",
+        fail,
+        stopped,
     )
 
 
@@ -112,8 +129,20 @@ def finish_run(host: Host, output: ToolOutput, view: View, arguments: Arguments)
         view.pump()
         if output.metadata["printed"] or view.is_visible:
             host.presenter.show(view, run_record(output, streamed=view.streams, raised=True), None)
+            _note_warning(host, output)
         raise error_of(output)
     if output.success and "into" in arguments.options:
         host.bind(arguments.options["into"], output.result)
     host.presenter.show_unless_displayed(view, output)
+    if not arguments.silent:
+        _note_warning(host, output)
     return output
+
+
+def _note_warning(host: Host, output: ToolOutput) -> None:
+    """Let the end of the cell not repeat what the record's foot says: that the row waits."""
+    from fact_magics.core.running import NOT_RECORDED
+
+    core = host.session.opened
+    if core is not None and output.metadata.get("warning", "").startswith(NOT_RECORDED):
+        core.has_news()

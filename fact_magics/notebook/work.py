@@ -106,15 +106,15 @@ class Work:
         Turns the result of the coroutine into the cell's value, on the cell's thread.
     fail : callable
         Shows partial output of work that failed or was interrupted; receives its final status.
-    interrupted : str
-        The error message of an interrupted cell.
+    interrupted : callable
+        Returns the error message of an interrupted cell; called after `fail`.
     """
 
     start: Callable[[], Coroutine[Any, Any, Any]]
     view: View
     finish: Callable[[Any], Any]
     fail: Callable[[Status], None]
-    interrupted: str
+    interrupted: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def failure_shown(work: Work) -> Iterator[None]:
         yield
     except STOPPED:
         work.fail(Status.INTERRUPTED)
-        raise Interrupted(work.interrupted) from None
+        raise Interrupted(work.interrupted()) from None
     except Exception:
         work.fail(Status.ERROR)
         raise

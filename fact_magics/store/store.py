@@ -95,13 +95,14 @@ class Store:
     def commit_blocking(
         self,
         executions: Sequence[ExecutionRow] = (),
+        generations: Sequence[GenerationRow] = (),
         cache_entries: Sequence[CacheEntry] = (),
         *,
         lock_seconds: float = LOCK_SECONDS,
     ) -> None:
         """Store rows as `commit` does, but block the calling thread, which must not run an event loop."""
-        if executions or cache_entries:
-            work = self._keeping(executions, (), cache_entries)
+        if executions or generations or cache_entries:
+            work = self._keeping(executions, generations, cache_entries)
             self._database.write_blocking(work, lock_seconds=lock_seconds)
 
     def stop_waiting(self) -> None:

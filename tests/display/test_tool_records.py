@@ -115,6 +115,12 @@ class TestGenerationRecord:
         ):
             assert part in record.plain
 
+    def test_an_accepted_one_that_was_not_stored_says_so(self):
+        ended = GenerationEnded(
+            "half", Status.ERROR, None, (attempt(1, Status.OK, [GOOD]),), False, "", 5_000
+        )
+        assert generation_record(ended).plain.startswith("half · accepted, but not stored")
+
     @pytest.mark.parametrize("streamed", [True, False])
     def test_the_source_that_stands_above_already_is_not_repeated_in_plain_text(self, streamed):
         ended = GenerationEnded(

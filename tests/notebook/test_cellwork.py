@@ -21,7 +21,7 @@ def view() -> View:
 
 def work(view: View, fail=None) -> Work:
     return Work(
-        lambda: asyncio.sleep(0), view, lambda result: result, fail or view.close, "wait was stopped."
+        lambda: asyncio.sleep(0), view, lambda result: result, fail or view.close, lambda: "wait was stopped."
     )
 
 

@@ -67,9 +67,17 @@ def test_a_cell_says_what_it_waits_for_and_goes_on_without_the_row(kernel, home)
         assert WAITING not in hit.stderr
         assert "Not recorded yet: " in hit.plain
         assert hit.stderr == ""
+        executed = kernel.run("%%fact_run shout\ntext = 'e'")
+        assert "Not recorded yet: " in executed.plain
+        assert executed.stderr == ""
+        silent = kernel.run("%%fact_run shout\ntext = 'f';")
+        assert silent.stderr.count("Not recorded yet: ") == 1
         assert kernel.run("1").stderr == ""
         assert len([row for row in rows(kernel) if row["kind"] == "run"]) == 1
-    assert [row["cached"] for row in rows(kernel) if row["kind"] == "run"] == [True, False, False]
+    assert [row["cached"] for row in rows(kernel) if row["kind"] == "run"] == [
+        *(False, False),
+        *(True, False, False),
+    ]
     kernel.run("_recording.LOCK_SECONDS = 25.0")
 
 
@@ -79,6 +87,10 @@ def test_an_interrupt_ends_the_wait_and_the_row_is_recorded_later(kernel, home, 
         cell = interrupted_while_it_waits(kernel, code)
         assert (cell.status, cell.error_name) == ("error", "Interrupted")
         assert "recorded as interrupted" not in cell.traceback
+        if code.startswith("%%"):
+            assert cell.error == "shout had ended; its row is recorded later."
+            assert "'C!'" in cell.plain
+            assert "interrupted" not in cell.plain
     assert kernel.run("shout('d')").plain == "'D!'"
     given = [row["input_data"] for row in rows(kernel) if row["kind"] == "run" and row["status"] == "ok"]
     assert any('"c"' in text for text in given) == ("'c'" in code)
@@ -89,7 +101,27 @@ def test_an_interrupt_ends_the_wait_of_a_generation(kernel, server, home):
     with locked(home):
         cell = interrupted_while_it_waits(kernel, "%%fact_generate yell --attempts 1\nYell.")
         assert (cell.status, cell.error_name) == ("error", "Interrupted")
-    assert kernel.run("1").status == "ok"
+        assert cell.error == (
+            "Writing yell was stopped; nothing was bound. The attempt is recorded when the database is free."
+        )
+        assert "yell · accepted, but not stored" in cell.plain
+    kernel.run("1")
+    assert [row["status"] for row in rows(kernel) if row["tool_name"] == "yell"] == ["ok"]
+
+
+def test_the_attempts_of_cells_that_met_the_lock_are_recorded_later(kernel, server, home):
+    kernel.run(BRIEFLY)
+    server.writes("def yell(text: str) -> str:\n    return text.upper()\n")
+    with locked(home):
+        rejected = kernel.run("%%fact_generate yell --attempts 1\nYell.\n\n>>> yell('a')\n'B'\n")
+        assert rejected.error_name == "GenerationFailed"
+        assert rejected.stderr.count("Not recorded yet: ") == 1
+        edited = kernel.run("%%fact_edit shout\ndef shout(text: str) -> str:\n    return text\n")
+        assert edited.error_name == "GenerationFailed"
+        kernel.run("_recording.LOCK_SECONDS = 25.0")
+    kernel.run("1")
+    found = [(row["tool_name"], row["status"]) for row in rows(kernel) if row["kind"] == "generation"]
+    assert sorted(found) == [("shout", "error"), ("shout", "ok"), ("yell", "error")]
 
 
 def test_the_first_cell_of_a_kernel_waits_as_the_others_do(kernel, home):
