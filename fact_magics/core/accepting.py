@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.complexity import complexity_of
 from fact_magics.core.loaded import attested
 from fact_magics.core.replacing import Replacement, origin_of
-from fact_magics.errors import BindingRefused, FactError, StoreError, StoreLocked
+from fact_magics.errors import BindingRefused, FactError, StoreError
 from fact_magics.events import GenerationEnded, Listener, Noticed
 from fact_magics.permissions import refuse_dangerous, refuse_missing
 from fact_magics.signature import signature_identity
-from fact_magics.store import BRIEF_LOCK_SECONDS, LOCK_SECONDS, Candidate
+from fact_magics.store import LOCK_SECONDS, Candidate
 from fact_magics.tool import Status, ToolSpec, ToolVersion
 from fact_magics.writing.loop import submit
 from fact_magics.writing.proof import Prover, reject, shortcomings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fact_magics.core.recording import Recorder
     from fact_magics.core.toolbox import Toolbox
     from fact_magics.logs import Log
-    from fact_magics.store import Store
+    from fact_magics.store import LockWait, Store
     from fact_magics.writing.loop import Author
     from fact_magics.writing.proof import Accepted
 
@@ -49,8 +49,6 @@ class Order:
         Earlier examples that this request changes, a line for each.
     replaced : tuple of str
         The version that this one replaces, in a line; set when the version is stored or reused.
-    is_locked : bool
-        Whether the version could not be stored because another program has locked the database.
     """
 
     spec: ToolSpec
@@ -63,7 +61,6 @@ class Order:
     changed: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
     attempts: list[Attempt] = field(default_factory=list)
-    is_locked: bool = False
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -177,13 +174,14 @@ class Acceptor:
         try:
             accepted = await write(order.attempts)
             order.notice = " · ".join(filter(None, (order.notice, *accepted.notes)))
-            keeping = asyncio.ensure_future(self._keep(order, accepted))
+            wait = self.store.lock_wait(LOCK_SECONDS)
+            keeping = asyncio.ensure_future(self._keep(order, accepted, wait))
             try:
                 version = await asyncio.shield(keeping)
             except asyncio.CancelledError:
                 # The transaction can't be stopped any more, unless it waits for another program's lock. If it
                 # succeeds, the version is stored.
-                self.store.stop_waiting()
+                wait.stop()
                 version = await keeping
             status = Status.OK
         except FactError:
@@ -226,14 +224,13 @@ class Acceptor:
 
     async def _record_failures(self, order: Order) -> None:
         rows = self.recorder.generation_rows(order.spec, order.attempts)
-        seconds = BRIEF_LOCK_SECONDS if order.is_locked else LOCK_SECONDS
         try:
-            await asyncio.shield(self.store.commit(generations=rows, lock_seconds=seconds))
+            await asyncio.shield(self.store.commit(generations=rows))
         except StoreError as error:
             # The attempts are still shown when their rows can't be stored.
             order.emit(Noticed(f"The attempts were not recorded: {error.line}"))
 
-    async def _keep(self, order: Order, accepted: Accepted) -> ToolVersion:
+    async def _keep(self, order: Order, accepted: Accepted, wait: LockWait) -> ToolVersion:
         spec, source, attempt = order.spec, accepted.source, accepted.attempt
         summary = (source.signature.doc or spec.description).strip().partition("\n")[0]
         candidate = Candidate(
@@ -258,13 +255,13 @@ class Acceptor:
                 session_id=self.session_id,
                 generations=rows,
                 replacing=self._replacing(order, candidate.id),
+                wait=wait,
             )
         except BindingRefused as error:
             # Another notebook has stored a proven version since this work began.
             reject(attempt, (error.message,))
             raise
         except StoreError as error:
-            order.is_locked = isinstance(error, StoreLocked)
             raise StoreError(
                 f"{spec.name} was accepted, but it could not be stored: {error.message}", hint=error.hint
             ) from error

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kernel
 
 WAITING = "Waiting for the database"
 # In place of 25 s; the notice comes after one second.
-BRIEFLY = "import fact_magics.core.recording as _recording\n_recording.LOCK_SECONDS = 2.0"
+BRIEFLY = "import fact_magics.store.locks as _locks\n_locks.LOCK_SECONDS = 2.0"
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def test_a_cell_says_what_it_waits_for_and_goes_on_without_the_row(kernel, home)
         assert kernel.run("1").stderr == ""
         assert len([row for row in rows(kernel) if row["kind"] == "run"]) == 1
     assert [row["cached"] for row in rows(kernel) if row["kind"] == "run"] == [True, False, False]
-    kernel.run("_recording.LOCK_SECONDS = 25.0")
+    kernel.run("_locks.LOCK_SECONDS = 25.0")
 
 
 @pytest.mark.parametrize("code", ["shout('c')", "%%fact_run shout\ntext = 'c'", "%fact rollback shout 1.0.0"])
