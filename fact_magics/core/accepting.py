@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.complexity import complexity_of
 from fact_magics.core.loaded import attested
 from fact_magics.core.replacing import Replacement, origin_of
-from fact_magics.errors import BindingRefused, FactError, StoreError, StoreLocked
+from fact_magics.errors import BindingRefused, FactError, StoreError
 from fact_magics.events import GenerationEnded, Listener
 from fact_magics.permissions import refuse_dangerous, refuse_missing
 from fact_magics.signature import signature_identity
-from fact_magics.store import Candidate
+from fact_magics.store import LOCK_SECONDS, Candidate
 from fact_magics.tool import Status, ToolSpec, ToolVersion
 from fact_magics.writing.loop import submit
 from fact_magics.writing.proof import Prover, reject, shortcomings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fact_magics.core.recording import Recorder
     from fact_magics.core.toolbox import Toolbox
     from fact_magics.logs import Log
-    from fact_magics.store import Store
+    from fact_magics.store import LockWait, Store
     from fact_magics.writing.loop import Author
     from fact_magics.writing.proof import Accepted
 
@@ -188,13 +188,14 @@ class Acceptor:
         try:
             accepted = await write(order.attempts)
             order.notice = " · ".join(filter(None, (order.notice, *accepted.notes)))
-            keeping = asyncio.ensure_future(self._keep(order, accepted))
+            wait = self.store.lock_wait(LOCK_SECONDS)
+            keeping = asyncio.ensure_future(self._keep(order, accepted, wait))
             try:
                 version = await asyncio.shield(keeping)
             except asyncio.CancelledError:
                 # The transaction can't be stopped any more, unless it waits for another program's lock. If it
                 # succeeds, the version is stored.
-                self.store.stop_waiting()
+                wait.stop()
                 version = await keeping
             status = Status.OK
         except FactError:
@@ -250,7 +251,7 @@ class Acceptor:
         except StoreError as error:
             order.warning = f"Not recorded yet: {error.line}"
 
-    async def _keep(self, order: Order, accepted: Accepted) -> ToolVersion:
+    async def _keep(self, order: Order, accepted: Accepted, wait: LockWait) -> ToolVersion:
         spec, source, attempt = order.spec, accepted.source, accepted.attempt
         summary = (source.signature.doc or spec.description).strip().partition("\n")[0]
         candidate = Candidate(
@@ -275,13 +276,13 @@ class Acceptor:
                 session_id=self.session_id,
                 generations=rows,
                 replacing=self._replacing(order, candidate.id),
+                wait=wait,
             )
         except BindingRefused as error:
             # Another notebook has stored a proven version since this work began.
             reject(attempt, (error.message,))
             raise
         except StoreError as error:
-            self.recorder.is_locked = isinstance(error, StoreLocked)
             raise StoreError(
                 f"{spec.name} was accepted, but it could not be stored: {error.message}", hint=error.hint
             ) from error

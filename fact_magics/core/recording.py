@@ -13,10 +13,8 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fact_magics.errors import StoreError, StoreLocked
+from fact_magics.errors import StoreError
 from fact_magics.store import (
-    BRIEF_LOCK_SECONDS,
-    LOCK_SECONDS,
     CacheEntry,
     ExecutionRow,
     GenerationRow,
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.outputs import Result
     from fact_magics.core.plan import Plan
+    from fact_magics.store import LockWait
     from fact_magics.tool import ToolOutput, ToolSpec
 
     # A run that the cache answered: plan, cache entry, duration in milliseconds, and time (`time.time`).
@@ -55,11 +54,6 @@ class Recorder:
 
     Rows can be added on any thread, without waiting. The row of a cached answer is built only for the commit,
     because building it takes longer than an answer from memory.
-
-    Attributes
-    ----------
-    is_locked : bool
-        Whether the last commit waited in vain for another program's lock on the database.
     """
 
     def __init__(self, store: Store, session_id: str) -> None:
@@ -69,9 +63,8 @@ class Recorder:
         self._entries: deque[CacheEntry] = deque()
         self._dropped = 0
         self._told = 0  # how many waiting rows the user knows about
-        self.is_locked = False
         self._current: asyncio.Task[None] | None = None
-        self._coming: asyncio.Task[None] | None = None
+        self._coming: tuple[asyncio.Task[None], LockWait] | None = None
         self._due = asyncio.Event()
 
     async def flush(self) -> None:
@@ -93,32 +86,33 @@ class Recorder:
             commit = self._coming
         await self._committed(commit)
 
-    async def _committed(self, commit: asyncio.Task[None]) -> None:
+    async def _committed(self, commit: tuple[asyncio.Task[None], LockWait]) -> None:
+        task, wait = commit
         try:
-            await asyncio.shield(commit)
+            await asyncio.shield(task)
         except asyncio.CancelledError:
-            self._store.stop_waiting()
+            wait.stop()
             raise
 
-    def _next_commit(self) -> asyncio.Task[None]:
-        """Return the commit that has not begun yet."""
+    def _next_commit(self) -> tuple[asyncio.Task[None], LockWait]:
+        """Return the commit that has not begun yet, and its wait for locks."""
         if self._coming is None:
-            self._due = asyncio.Event()
-            self._coming = asyncio.create_task(self._commit(self._due, self._current))
+            self._due, wait = asyncio.Event(), self._store.lock_wait()
+            self._coming = asyncio.create_task(self._commit(self._due, self._current, wait)), wait
         return self._coming
 
-    async def _commit(self, due: asyncio.Event, earlier: asyncio.Task[None] | None) -> None:
+    async def _commit(self, due: asyncio.Event, earlier: asyncio.Task[None] | None, wait: LockWait) -> None:
         await due.wait()
         if earlier is not None:
             await asyncio.wait((earlier,))
-        self._current, self._coming = self._coming, None
+        self._current, self._coming = asyncio.current_task(), None
         with self._taken() as rows:
-            await self._store.commit(*rows, lock_seconds=self._lock_seconds)
+            await self._store.commit(*rows, wait=wait)
 
     def flush_blocking(self) -> None:
         """Commit the waiting rows as `flush` does, from a thread without an event loop."""
         with self._taken() as rows:
-            self._store.commit_blocking(*rows, lock_seconds=self._lock_seconds)
+            self._store.commit_blocking(*rows)
 
     def has_news(self) -> bool:
         """Tell whether more rows wait than at the last call, so that the user should hear about them."""
@@ -126,8 +120,9 @@ class Recorder:
         return self._told > told
 
     @property
-    def _lock_seconds(self) -> float:
-        return BRIEF_LOCK_SECONDS if self.is_locked else LOCK_SECONDS
+    def is_locked(self) -> bool:
+        """Whether work waited in vain for another program's lock on the database."""
+        return self._store.is_locked
 
     async def aclose(self) -> None:
         """Commit the waiting rows for the last time; say on stderr how many rows of the session are lost."""
@@ -149,9 +144,8 @@ class Recorder:
                 [row for row in rows if isinstance(row, GenerationRow)],
                 entries,
             )
-            self.is_locked, self._told = False, 0
+            self._told = 0
         except Exception as error:
-            self.is_locked = isinstance(error, StoreLocked)
             # `CancelledError` is not an `Exception`: the store completes a cancelled commit nevertheless.
             kept = _latest(rows, _size)
             self._pending.extendleft(kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fact_magics.store.binding import Rows
-from fact_magics.store.locks import BRIEF_LOCK_SECONDS, LOCK_SECONDS
+from fact_magics.store.locks import BRIEF_LOCK_SECONDS, LOCK_SECONDS, LockWait
 from fact_magics.store.memory import CacheStats, MemoryCache
 from fact_magics.store.rows import CacheEntry, Candidate, ExecutionRow, GenerationRow, SessionRow
 from fact_magics.store.store import Store
@@ -17,6 +17,7 @@ __all__ = [
     "Candidate",
     "ExecutionRow",
     "GenerationRow",
+    "LockWait",
     "MemoryCache",
     "Rows",
     "SessionRow",

@@ -16,7 +16,7 @@ from fact_magics.errors import StoreError, StoreLocked
 from fact_magics.owners import exposure
 from fact_magics.store.binding import Connection, read_only
 from fact_magics.store.inspection import Migrations, fault
-from fact_magics.store.locks import BUSY_SECONDS, LOCK_SECONDS, Locks, LockWait, is_locked
+from fact_magics.store.locks import BUSY_SECONDS, Locks, LockWait, is_locked
 from fact_magics.store.schema import APPLICATION_ID, MIGRATIONS
 from fact_magics.store.worker import Worker, WorkerClosed
 from fact_magics.text import shorten
@@ -133,13 +133,11 @@ class Database:
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a query; it does not wait for other programs that write."""
-        with self._errors_explained():
-            query = partial(_patiently, work=work, wait=self._locks.wait(), seconds=self._seconds)
-            return await self._worker.run(query)
+        wait = self.lock_wait()
+        with self._errors_explained(wait):
+            return await self._worker.run(partial(_patiently, work=work, wait=wait, seconds=self._seconds))
 
-    async def write(
-        self, work: Callable[[sqlite3.Connection], T], *, lock_seconds: float = LOCK_SECONDS
-    ) -> T:
+    async def write(self, work: Callable[[sqlite3.Connection], T], *, wait: LockWait | None = None) -> T:
         """Run a transaction that takes the write lock before its first statement.
 
         The transaction is committed as a whole or not at all, even if the process is killed. If the waiting
@@ -148,40 +146,54 @@ class Database:
 
         Parameters
         ----------
-        lock_seconds : float
-            How long to wait for the lock of another program before raising `StoreLocked`.
+        wait : LockWait, optional
+            The wait for the lock of another program, made by `lock_wait`. When it ends, this raises
+            `StoreLocked`.
         """
-        with self._errors_explained():
-            return await self._worker.run(self._transaction(work, lock_seconds))
+        wait = wait or self.lock_wait()
+        with self._errors_explained(wait):
+            return await self._worker.run(self._transaction(work, wait))
 
-    def write_blocking(
-        self, work: Callable[[sqlite3.Connection], T], *, lock_seconds: float = LOCK_SECONDS
-    ) -> T:
+    def write_blocking(self, work: Callable[[sqlite3.Connection], T], *, wait: LockWait | None = None) -> T:
         """Run a transaction as `write` does, but block the calling thread, which must not run a loop.
 
         An interrupt ends a wait for another program's lock, so that this raises `StoreLocked` at once.
         """
-        with self._errors_explained():
-            return self._worker.run_blocking(self._transaction(work, lock_seconds), self.stop_waiting)
+        wait = wait or self.lock_wait()
+        with self._errors_explained(wait):
+            return self._worker.run_blocking(self._transaction(work, wait), self.stop_waiting)
+
+    def lock_wait(self, seconds: float | None = None) -> LockWait:
+        """Make the wait for locks of work that is asked for now; see `Locks.wait`."""
+        return self._locks.wait(seconds)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether work has waited in vain for another program's lock, and nothing was written since then."""
+        return self._locks.is_locked
 
     def stop_waiting(self) -> None:
         """Let work that waits for another program's lock raise `StoreLocked` at once."""
         self._locks.stop()
 
-    def _transaction(self, work: Callable[[sqlite3.Connection], T], lock_seconds: float) -> Callable[..., T]:
-        wait = self._locks.wait(lock_seconds)
-        return partial(_patiently, work=partial(_transact, work=work), wait=wait, seconds=self._seconds)
+    def _transaction(self, work: Callable[[sqlite3.Connection], T], wait: LockWait) -> Callable[..., T]:
+        def transaction(connection: Connection) -> T:
+            result = _patiently(connection, partial(_transact, work=work), wait, self._seconds)
+            self._locks.is_locked = False
+            return result
+
+        return transaction
 
     async def aclose(self) -> None:
         """Close the file after all earlier work; closing twice is not an error."""
         await self._worker.close()
 
     @contextmanager
-    def _errors_explained(self) -> Iterator[None]:
+    def _errors_explained(self, wait: LockWait) -> Iterator[None]:
         try:
             yield
         except asyncio.CancelledError:
-            self.stop_waiting()
+            wait.stop()
             raise
         except WorkerClosed:
             raise _refusal(self.path, "is closed.", "Open it again first.") from None
@@ -375,7 +387,10 @@ def _patiently(
     while True:
         connection.allow(seconds)
         try:
-            return work(connection)
+            result = work(connection)
         except sqlite3.OperationalError as error:
             if not is_locked(error) or not wait.goes_on():
                 raise
+        else:
+            wait.ended()
+            return result

@@ -76,10 +76,13 @@ class Locks:
     ----------
     tell : callable
         Receives the notice about a wait, on the database's thread; by default it is written to stderr.
+    is_locked : bool
+        Whether work has waited in vain, and no transaction for writing has succeeded since then.
     """
 
     def __init__(self, path: Path, tell: Callable[[str], None] = _to_stderr) -> None:
         self.tell = tell
+        self.is_locked = False
         self._path = path
         self._stopped_at = 0.0
         self._is_told = False
@@ -88,9 +91,14 @@ class Locks:
         """End the waits for locks of all work that was asked for until now; the work then fails."""
         self._stopped_at = time.monotonic()
 
-    def wait(self, seconds: float = LOCK_SECONDS) -> LockWait:
-        """Begin work that waits for locks at most this long."""
+    def wait(self, seconds: float | None = None) -> LockWait:
+        """Begin work that waits for locks at most this long (by default: `seconds`)."""
         return LockWait(self, seconds)
+
+    @property
+    def seconds(self) -> float:
+        """How long work waits that is not told how long."""
+        return BRIEF_LOCK_SECONDS if self.is_locked else LOCK_SECONDS
 
     def tell_once(self, seconds: float) -> None:
         """Say that work waits, once for each lock."""
@@ -114,22 +122,34 @@ class Locks:
 class LockWait:
     """The wait for locks of one piece of work, which is made when the work is asked for."""
 
-    def __init__(self, locks: Locks, seconds: float) -> None:
+    def __init__(self, locks: Locks, seconds: float | None) -> None:
         self._locks = locks
         self._seconds = seconds
         self._asked_at = time.monotonic()
         self._began_at: float | None = None
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """End this wait: the work fails if it meets a lock."""
+        self._is_stopped = True
+
+    def ended(self) -> None:
+        """Note that the work has met no further lock."""
+        if self._began_at is not None:
+            self._locks.ended()
 
     def goes_on(self) -> bool:
         """Pause after a lock was met; return False when the work should give up."""
         now = time.monotonic()
         if self._began_at is None:
             self._began_at = now - BUSY_SECONDS
+        seconds = self._seconds = self._locks.seconds if self._seconds is None else self._seconds
         waited = now - self._began_at
-        if waited > self._seconds or self._locks.is_stopped(self._asked_at):
+        if waited > seconds or self._is_stopped or self._locks.is_stopped(self._asked_at):
+            self._locks.is_locked = True
             self._locks.ended()
             return False
         if waited > _NOTICED_SECONDS:
-            self._locks.tell_once(self._seconds)
+            self._locks.tell_once(seconds)
         time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - so that waiting kernels don't retry in step
         return True

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Self
 from fact_magics.store.cache import DEFAULT_MAX_BYTES, Cache
 from fact_magics.store.database import Database
 from fact_magics.store.history import History, add_generations, add_runs
-from fact_magics.store.locks import LOCK_SECONDS
 from fact_magics.store.sessions import Sessions
 from fact_magics.store.tools import Tools
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from fact_magics.store.locks import LockWait
     from fact_magics.store.rows import CacheEntry, ExecutionRow, GenerationRow
 
 
@@ -82,15 +82,15 @@ class Store:
         generations: Sequence[GenerationRow] = (),
         cache_entries: Sequence[CacheEntry] = (),
         *,
-        lock_seconds: float = LOCK_SECONDS,
+        wait: LockWait | None = None,
     ) -> None:
         """Store rows in one transaction: either all of them are stored or none.
 
-        `lock_seconds` says how long to wait for another program's lock, before `StoreLocked` is raised.
+        `wait` is the wait for another program's lock; when it ends, `StoreLocked` is raised.
         """
         if executions or generations or cache_entries:
             work = self._keeping(executions, generations, cache_entries)
-            await self._database.write(work, lock_seconds=lock_seconds)
+            await self._database.write(work, wait=wait)
 
     def commit_blocking(
         self,
@@ -98,12 +98,24 @@ class Store:
         generations: Sequence[GenerationRow] = (),
         cache_entries: Sequence[CacheEntry] = (),
         *,
-        lock_seconds: float = LOCK_SECONDS,
+        wait: LockWait | None = None,
     ) -> None:
         """Store rows as `commit` does, but block the calling thread, which must not run an event loop."""
         if executions or generations or cache_entries:
             work = self._keeping(executions, generations, cache_entries)
-            self._database.write_blocking(work, lock_seconds=lock_seconds)
+            self._database.write_blocking(work, wait=wait)
+
+    def lock_wait(self, seconds: float | None = None) -> LockWait:
+        """Make the wait for locks of a call, so that the caller can end it.
+
+        It lasts at most this long: by default 25 seconds, or 0.3 if earlier work has waited in vain.
+        """
+        return self._database.lock_wait(seconds)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether work has waited in vain for another program's lock, and nothing was written since then."""
+        return self._database.is_locked
 
     def stop_waiting(self) -> None:
         """Let work that waits for another program's lock raise `StoreLocked` at once."""

@@ -23,6 +23,7 @@ from fact_magics.store.binding import (
     values_of,
 )
 from fact_magics.store.history import add_generations
+from fact_magics.store.locks import LOCK_SECONDS
 from fact_magics.store.search import indexable, match_expression
 from fact_magics.text import one_line, utc_now
 from fact_magics.tool import ToolMetadata, ToolVersion
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fact_magics.store.database import Database
+    from fact_magics.store.locks import LockWait
     from fact_magics.store.rows import Candidate, GenerationRow
 
 _PARTIAL = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?", re.ASCII)
@@ -59,6 +61,7 @@ class Tools:
         session_id: str | None = None,
         generations: Sequence[GenerationRow] = (),
         replacing: Replacing | None = None,
+        wait: LockWait | None = None,
     ) -> ToolVersion:
         """Store a candidate as the next version of its name, make it current and pin the session to it.
 
@@ -73,6 +76,8 @@ class Tools:
             have ``tool_id=candidate.id``.
         replacing : Replacing, optional
             Called before anything is stored.
+        wait : LockWait, optional
+            The wait for another program's lock; when it ends, `StoreLocked` is raised.
         """
 
         def work(connection: sqlite3.Connection) -> ToolVersion:
@@ -86,7 +91,8 @@ class Tools:
             add_generations(connection, generations)
             return version
 
-        return await self._database.write(work)
+        # A lock that is soon released must not cost an accepted tool, so this always waits in full.
+        return await self._database.write(work, wait=wait or self._database.lock_wait(LOCK_SECONDS))
 
     async def get(self, name: str, version: str | None = None) -> ToolVersion | None:
         """Find a version that was not removed.

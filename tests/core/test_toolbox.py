@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -224,3 +226,17 @@ class TestEdit:
         await keep(core)
         with pytest.raises(UnknownName, match="Did you mean 'twice'"):
             await core.edit_tool("twic", ONE)
+
+
+async def test_a_session_waits_once_for_a_lock_that_stays(core, monkeypatch):
+    """The pin, the row of the run and the end of the session share one wait."""
+    monkeypatch.setattr("fact_magics.store.locks.LOCK_SECONDS", 1.5)
+    await keep(core, provider="person", model="")
+    notices = []
+    async with FactCore(core.settings) as session:
+        session._store._database._locks.tell = notices.append
+        with closing(sqlite3.connect(session.database_path, isolation_level=None)) as blocker:
+            blocker.execute("BEGIN IMMEDIATE")
+            assert (await session.execute_tool(ToolInput("twice", {"n": 3}))).result == 6
+            await session.aclose()
+    assert len(notices) == 1

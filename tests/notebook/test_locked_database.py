@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kernel
 
 WAITING = "Waiting for the database"
 # In place of 25 s; the notice comes after one second.
-BRIEFLY = "import fact_magics.core.recording as _recording\n_recording.LOCK_SECONDS = 2.0"
+BRIEFLY = "import fact_magics.store.locks as _locks\n_locks.LOCK_SECONDS = 2.0"
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def test_a_cell_says_what_it_waits_for_and_goes_on_without_the_row(kernel, home)
         *(False, False),
         *(True, False, False),
     ]
-    kernel.run("_recording.LOCK_SECONDS = 25.0")
+    kernel.run("_locks.LOCK_SECONDS = 25.0")
 
 
 @pytest.mark.parametrize("code", ["shout('c')", "%%fact_run shout\ntext = 'c'", "%fact rollback shout 1.0.0"])
@@ -118,7 +118,7 @@ def test_the_attempts_of_cells_that_met_the_lock_are_recorded_later(kernel, serv
         assert rejected.stderr.count("Not recorded yet: ") == 1
         edited = kernel.run("%%fact_edit shout\ndef shout(text: str) -> str:\n    return text\n")
         assert edited.error_name == "GenerationFailed"
-        kernel.run("_recording.LOCK_SECONDS = 25.0")
+        kernel.run("_locks.LOCK_SECONDS = 25.0")
     kernel.run("1")
     found = [(row["tool_name"], row["status"]) for row in rows(kernel) if row["kind"] == "generation"]
     assert sorted(found) == [("shout", "error"), ("shout", "ok"), ("yell", "error")]

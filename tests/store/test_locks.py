@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fact_magics.errors import StoreLocked
-from fact_magics.store import Candidate, ExecutionRow, Store
+from fact_magics.store import BRIEF_LOCK_SECONDS, LOCK_SECONDS, Candidate, ExecutionRow, Store
 from fact_magics.store.locks import holder
 from fact_magics.tool import Status
 
@@ -83,7 +83,7 @@ class TestWaiting:
         self, store: Store, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with locked(store.path), pytest.raises(StoreLocked):
-            await store.commit([row()], lock_seconds=1.5)
+            await store.commit([row()], wait=store.lock_wait(1.5))
         assert capsys.readouterr().err.startswith("fact_magics: Waiting for the database ")
 
     async def test_the_wait_has_an_end_and_the_next_lock_is_told_again(self, store: Store) -> None:
@@ -93,15 +93,36 @@ class TestWaiting:
                 locked(store.path),
                 pytest.raises(StoreLocked, match="is locked by another program") as caught,
             ):
-                await store.commit([row()], lock_seconds=1.5)
+                await store.commit([row()], wait=store.lock_wait(1.5))
             assert caught.value.hint.startswith("Close the program that keeps a transaction open")
             assert len(notices) == number
         await store.commit([row()])
 
+    async def test_a_lock_that_comes_after_one_that_was_outlasted_is_told_again(self, store: Store) -> None:
+        notices, came = told(store)
+        for number in (1, 2):
+            with locked(store.path):
+                writing = asyncio.create_task(store.commit([row()]))
+                await asyncio.to_thread(came.wait, 3)
+                came.clear()
+            await writing
+            assert len(notices) == number
+
+    async def test_after_a_wait_in_vain_work_hardly_waits_until_some_succeeds(self, store: Store) -> None:
+        with locked(store.path):
+            with pytest.raises(StoreLocked):
+                await store.commit([row()], wait=store.lock_wait(0.2))
+            assert await store.history.runs() == []
+            assert store.is_locked
+            assert store._database._locks.seconds == BRIEF_LOCK_SECONDS
+        await store.commit([row()])
+        assert not store.is_locked
+        assert store._database._locks.seconds == LOCK_SECONDS
+
     async def test_a_short_wait_is_not_told(self, store: Store) -> None:
         notices, _ = told(store)
         with locked(store.path), pytest.raises(StoreLocked):
-            await store.commit([row()], lock_seconds=0.2)
+            await store.commit([row()], wait=store.lock_wait(0.2))
         assert notices == []
 
     async def test_reading_does_not_wait(self, store: Store, candidate: Make) -> None:
@@ -125,7 +146,7 @@ class TestEnding:
     async def test_a_caller_that_is_cancelled_ends_the_wait(self, store: Store) -> None:
         _, came = told(store)
         with locked(store.path):
-            writing = asyncio.create_task(store.commit([row()], lock_seconds=600))
+            writing = asyncio.create_task(store.commit([row()], wait=store.lock_wait(600)))
             await asyncio.to_thread(came.wait, 60)
             writing.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -135,13 +156,26 @@ class TestEnding:
     async def test_only_work_that_was_asked_for_before_is_ended(self, store: Store) -> None:
         _, came = told(store)
         with locked(store.path):
-            first = asyncio.create_task(store.commit([row()], lock_seconds=600))
+            first = asyncio.create_task(store.commit([row()], wait=store.lock_wait(600)))
             await asyncio.to_thread(came.wait, 60)
             store.stop_waiting()
             later = asyncio.create_task(store.commit([row()]))
             with pytest.raises(StoreLocked):
                 await first
         await later
+
+    async def test_a_cancelled_call_leaves_the_waits_of_others(self, store: Store, candidate: Make) -> None:
+        _, came = told(store)
+        with locked(store.path):
+            first, second = (asyncio.create_task(store.tools.accept(candidate(name=it))) for it in "ab")
+            await asyncio.to_thread(came.wait, 60)
+            came.clear()
+            first.cancel()
+            again = asyncio.create_task(asyncio.to_thread(came.wait, 10))
+            await asyncio.wait((second, again), return_when=asyncio.FIRST_COMPLETED)
+        assert first.cancelled()
+        assert (await second).reference == "b@1.0.0"
+        assert await store.tools.names() == ["b"]
 
     def test_an_interrupt_ends_a_blocking_wait(self, path: Path) -> None:
         store = asyncio.run(Store.open(path))
@@ -155,7 +189,7 @@ class TestEnding:
         with locked(store.path):
             helper.start()
             with pytest.raises(StoreLocked):
-                store.commit_blocking([row()], lock_seconds=600)
+                store.commit_blocking([row()], wait=store.lock_wait(600))
         helper.join()
         asyncio.run(store.aclose())
 
