@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.attempt import Verdict
 from fact_magics.display import html
-from fact_magics.display.cells import Cell, code
+from fact_magics.display.cells import Cell, code, writer
 from fact_magics.display.html import Html, Record, element, folded, highlighted, join, preformatted, text
 from fact_magics.display.result import SCROLLED, scrolled, show
 from fact_magics.display.screen import Screen, draws
@@ -108,7 +108,8 @@ def _provenance(ended: GenerationEnded) -> list[str]:
     facts = [ended.notice]
     if ended.attempts:
         last = ended.attempts[-1]
-        facts += ["written by hand" if last.provider == HAND else last.model, took]
+        who = writer(last.provider, last.model)
+        facts += [f"written by {who}" if last.provider == HAND else who, took]
         known = [attempt.usage for attempt in ended.attempts if attempt.usage.output_tokens is not None]
         if known:
             read = sum(
@@ -126,7 +127,7 @@ def _writer(metadata: ToolMetadata) -> str:
         return "from the shelf"
     if metadata.provider == IMPORTED:
         return f"imported, author according to its file: {metadata.model or 'unknown'}"
-    return f"written by {metadata.model}"
+    return f"written by {writer(metadata.provider, metadata.model)}"
 
 
 def _held(example: Example) -> Verdict:

@@ -13,7 +13,6 @@ from fact_magics.errors import CellError
 from fact_magics.names import split_reference
 from fact_magics.notebook.commands.desk import Answer, Desk, page
 from fact_magics.text import plural, utc_text
-from fact_magics.tool import HAND, IMPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +54,6 @@ def list_versions(arguments: Arguments, desk: Desk) -> Answer:
 
 
 def _cells(about: ToolMetadata, used: str, notebook: str) -> tuple[str | Cell, ...]:
-    names = {HAND: "by hand", IMPORTED: f"imported: {about.model}"}
     name = PurePath(notebook).name
     return (
         about.version,
@@ -63,7 +61,7 @@ def _cells(about: ToolMetadata, used: str, notebook: str) -> tuple[str | Cell, .
         about.proof,
         ", ".join(about.permissions),
         cells.when(utc_text(about.created_at)),
-        names.get(about.provider, about.model),
+        cells.writer(about.provider, about.model),
         cells.Cell(name, element("span", name, title=notebook)) if name else "",
     )
 
