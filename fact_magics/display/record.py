@@ -59,10 +59,10 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
         is_open = not (last and last.provider == HAND)
         plain = "" if streamed and not ended.reused else f"\n{source.rstrip()}"
         parts.append(Record(_source(source, summary, is_open=is_open), plain))
-    return _stacked(parts)
+    return stacked(parts)
 
 
-def _stacked(parts: Sequence[Record]) -> Record:
+def stacked(parts: Sequence[Record]) -> Record:
     """Put records below each other; those without plain text only appear in the HTML."""
     plain = "\n".join(part.plain for part in parts if part.plain)
     media = {kind: data for part in parts for kind, data in part.media.items()}
@@ -180,7 +180,7 @@ def run_record(output: ToolOutput, *, streamed: bool = False, raised: bool = Fal
     elif not raised:
         error = "\n".join((str(known.get("error", "failed")), *known.get("details", ())))
         parts.append(Record(preformatted(error), error))
-    return _stacked([*parts, _heading(str(known.get("tool", "")), _run_facts(output), small=True)])
+    return stacked([*parts, _heading(str(known.get("tool", "")), _run_facts(output), small=True)])
 
 
 def _run_facts(output: ToolOutput) -> list[str | Cell]:
@@ -213,7 +213,7 @@ def stopped_record(title: str, printed: str, seconds: float, ended: Status = Sta
     """Show a run without a result: its printed text, its status and its time in seconds."""
     foot = _heading(title, (ended, duration(1000 * seconds)), small=True)
     shown = printed_text(printed)
-    return _stacked([shown, foot] if shown.plain else [foot])
+    return stacked([shown, foot] if shown.plain else [foot])
 
 
 def printed_text(printed: str) -> Record:
@@ -259,4 +259,4 @@ def tool_record(version: ToolVersion, signature: str, *, uses: str = "") -> Reco
         examples,
         Record(_source(version.source), f"\n{version.source.rstrip()}"),
     ]
-    return _stacked(parts)
+    return stacked(parts)

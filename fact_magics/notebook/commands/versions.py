@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from fact_magics.display import cells
 from fact_magics.display.difference import difference
-from fact_magics.display.html import Record, element, join
+from fact_magics.display.html import element
+from fact_magics.display.record import stacked
 from fact_magics.display.table import Table
 from fact_magics.errors import CellError
 from fact_magics.names import split_reference
@@ -106,12 +107,7 @@ def show_difference(arguments: Arguments, desk: Desk) -> Answer:
         "contract": parts[1].note or "\n".join(parts[1].lines),
         "permissions": {"added": added, "removed": removed},
     }
-    return Answer(_stacked(records), data)
-
-
-def _stacked(records: Sequence[Record]) -> Record:
-    html = element("div", *(join(record.html) for record in records))
-    return Record(html, "\n\n".join(record.plain for record in records))
+    return Answer(stacked(records), data)
 
 
 def _before(versions: Sequence[ToolVersion], current: ToolVersion) -> ToolVersion:
