@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from fact_magics.display.html import Html, element, join
 from fact_magics.text import ago, inert
-from fact_magics.tool import Status
+from fact_magics.tool import HAND, IMPORTED, Status
 
 _SIDE = 40
 UNBROKEN = 28
@@ -39,6 +39,13 @@ def status(ended: Status, *, cached: bool = False) -> Cell:
     mark = {Status.OK: "✓", Status.INTERRUPTED: "■"}.get(ended, "✗")
     shown = f"{mark} {ended}{' · cached' if cached else ''}"
     return Cell(shown, element("span", shown))
+
+
+def writer(provider: str, model: str) -> str:
+    """Say who wrote a version, as words that fit after "written by"; imported versions say so."""
+    if provider == IMPORTED:
+        return f"imported: {model or 'unknown'}"
+    return "hand" if provider == HAND else model
 
 
 def code(source: str) -> Cell:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.attempt import Verdict
 from fact_magics.display import html
-from fact_magics.display.cells import Cell, code
+from fact_magics.display.cells import Cell, code, writer
 from fact_magics.display.html import Html, Record, element, folded, highlighted, join, preformatted, text
 from fact_magics.display.result import SCROLLED, scrolled, show
 from fact_magics.display.screen import Screen, draws
@@ -61,10 +61,10 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
         is_open = not (last and last.provider == HAND)
         plain = "" if streamed and not ended.reused else f"\n{source.rstrip()}"
         parts.append(Record(_source(source, summary, is_open=is_open), plain))
-    return _stacked(parts)
+    return stacked(parts)
 
 
-def _stacked(parts: Sequence[Record]) -> Record:
+def stacked(parts: Sequence[Record]) -> Record:
     """Put records below each other; those without plain text only appear in the HTML."""
     plain = "\n".join(part.plain for part in parts if part.plain)
     media = {kind: data for part in parts for kind, data in part.media.items()}
@@ -110,7 +110,8 @@ def _provenance(ended: GenerationEnded) -> list[str]:
     facts = [ended.notice]
     if ended.attempts:
         last = ended.attempts[-1]
-        facts += ["written by hand" if last.provider == HAND else last.model, took]
+        who = writer(last.provider, last.model)
+        facts += [f"written by {who}" if last.provider == HAND else who, took]
         known = [attempt.usage for attempt in ended.attempts if attempt.usage.output_tokens is not None]
         if known:
             read = sum(
@@ -128,7 +129,7 @@ def _writer(metadata: ToolMetadata) -> str:
         return "from the shelf"
     if metadata.provider == IMPORTED:
         return f"imported, author according to its file: {metadata.model or 'unknown'}"
-    return f"written by {metadata.model}"
+    return f"written by {writer(metadata.provider, metadata.model)}"
 
 
 def _held(example: Example) -> Verdict:
@@ -181,7 +182,7 @@ def run_record(output: ToolOutput, *, streamed: bool = False, raised: bool = Fal
     elif not raised:
         error = "\n".join((str(known.get("error", "failed")), *known.get("details", ())))
         parts.append(Record(preformatted(error), error))
-    return _stacked([*parts, _heading(str(known.get("tool", "")), _run_facts(output), small=True)])
+    return stacked([*parts, _heading(str(known.get("tool", "")), _run_facts(output), small=True)])
 
 
 def _run_facts(output: ToolOutput) -> list[str | Cell]:
@@ -214,7 +215,7 @@ def stopped_record(title: str, printed: str, seconds: float, ended: Status = Sta
     """Show a run without a result: its printed text, its status and its time in seconds."""
     foot = _heading(title, (ended, duration(1000 * seconds)), small=True)
     shown = printed_text(printed)
-    return _stacked([shown, foot] if shown.plain else [foot])
+    return stacked([shown, foot] if shown.plain else [foot])
 
 
 def printed_text(printed: str) -> Record:
@@ -260,4 +261,4 @@ def tool_record(version: ToolVersion, signature: str, *, uses: str = "") -> Reco
         examples,
         Record(_source(version.source), f"\n{version.source.rstrip()}"),
     ]
-    return _stacked(parts)
+    return stacked(parts)

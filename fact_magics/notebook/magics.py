@@ -18,7 +18,7 @@ from fact_magics.notebook.generate_cell import prepare_edit, prepare_generation,
 from fact_magics.notebook.interrupts import interruptible
 from fact_magics.notebook.mistyped import refusal
 from fact_magics.notebook.presenter import Inspection, Presenter
-from fact_magics.notebook.run_cell import finish_run, prepare_run
+from fact_magics.notebook.run_cell import finish_run, prepare_run, put_printed
 from fact_magics.notebook.transform import CELL_MAGICS, CellEntry, with_attribute
 from fact_magics.notebook.work import Here, Host, Work, failure_shown, silenced, stoppable
 from fact_magics.session import Session
@@ -175,8 +175,9 @@ class FactMagics(Magics):
         """Show the state, or run a subcommand for tools, history and models; see ``--help``."""
         self.session.wait_for_imports()
         from fact_magics.display.html import Record
-        from fact_magics.display.live import MutedView, View
+        from fact_magics.display.live import View
         from fact_magics.display.record import run_record
+        from fact_magics.display.streams import PrintingView
         from fact_magics.notebook.commands import manage
 
         silent = line_is_silenced(line)
@@ -188,7 +189,9 @@ class FactMagics(Magics):
             if not silent:
                 self._presenter.display(shown)
         else:
-            view = MutedView(line) if silent else View(line)
+            view = PrintingView(line, silent=True) if silent else View(line)
+            if silent:
+                put_printed(view, line, shown)
             output = finish_run(self._host, shown, view, Arguments({}, {}))
             self._presenter.show(view, run_record(output), output)
             return None if silent else output

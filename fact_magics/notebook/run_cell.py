@@ -41,8 +41,7 @@ def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | ob
     planned = core.begin(tool, request)
     if isinstance(planned, ToolOutput):
         _flush(core, planned)
-        if planned.metadata["printed"]:
-            _print(view, tool.name, planned)
+        put_printed(view, tool.name, planned)
         return finish_run(host, planned, view, arguments)
 
     def fail(status: Status) -> None:
@@ -68,10 +67,12 @@ def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | ob
     )
 
 
-def _print(view: View, name: str, output: ToolOutput) -> None:
-    """Show printed text from memory as the view shows that of a tool that runs."""
+def put_printed(view: View, name: str, output: ToolOutput) -> None:
+    """Show the printed text of a run that has ended as the view shows that of a tool that runs."""
     from fact_magics.events import Printed, RunEnded
 
+    if not output.metadata["printed"]:
+        return
     view.put(Printed(output.metadata["printed"]))
     view.put(RunEnded(name, output))
     view.pump()

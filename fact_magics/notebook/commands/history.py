@@ -220,12 +220,11 @@ def _run_cells(row: ExecutionRow) -> tuple[str | Cell, ...]:
 
 def _generation_cells(row: GenerationRow) -> tuple[str | Cell, ...]:
     is_ok = row.status is Status.OK
+    what = cells.writer(row.provider, row.model)
     if row.provider == HAND:
-        what = "written by hand"
-    elif row.provider == IMPORTED:
-        what = f"imported: {row.model}"
-    else:
-        what = f"{'written by' if is_ok else 'asked'} {row.model}, attempt {row.attempt}"
+        what = f"written by {what}"
+    elif row.provider != IMPORTED:
+        what = f"{'written by' if is_ok else 'asked'} {what}, attempt {row.attempt}"
     if not is_ok and row.reason:
         what = f"{what}: {cells.middle(row.reason, _REASON_LIMIT)}"
     return (

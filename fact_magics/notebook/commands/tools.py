@@ -10,7 +10,6 @@ from fact_magics.errors import CellError
 from fact_magics.names import split_reference
 from fact_magics.notebook.commands.desk import Answer, Desk, page
 from fact_magics.text import plural, utc_text
-from fact_magics.tool import IMPORTED
 
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
@@ -48,7 +47,7 @@ def _tool_cells(tool: ToolVersion) -> tuple[str | Cell, ...]:
         about.version,
         "✓ proven" if about.proven else "unproven",
         ", ".join(about.permissions),
-        f"imported: {about.model}" if about.provider == IMPORTED else about.model,
+        cells.writer(about.provider, about.model),
         cells.when(utc_text(about.created_at)),
         about.description,
     )

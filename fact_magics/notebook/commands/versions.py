@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from fact_magics.display import cells
 from fact_magics.display.difference import difference
-from fact_magics.display.html import Record, element, join
+from fact_magics.display.html import element
+from fact_magics.display.record import stacked
 from fact_magics.display.table import Table
 from fact_magics.errors import CellError
 from fact_magics.names import split_reference
 from fact_magics.notebook.commands.desk import Answer, Desk, page
 from fact_magics.text import plural, utc_text
-from fact_magics.tool import HAND, IMPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,6 @@ def list_versions(arguments: Arguments, desk: Desk) -> Answer:
 
 
 def _cells(about: ToolMetadata, used: str, notebook: str) -> tuple[str | Cell, ...]:
-    names = {HAND: "by hand", IMPORTED: f"imported: {about.model}"}
     name = PurePath(notebook).name
     return (
         about.version,
@@ -63,7 +62,7 @@ def _cells(about: ToolMetadata, used: str, notebook: str) -> tuple[str | Cell, .
         about.proof,
         ", ".join(about.permissions),
         cells.when(utc_text(about.created_at)),
-        names.get(about.provider, about.model),
+        cells.writer(about.provider, about.model),
         cells.Cell(name, element("span", name, title=notebook)) if name else "",
     )
 
@@ -108,12 +107,7 @@ def show_difference(arguments: Arguments, desk: Desk) -> Answer:
         "contract": parts[1].note or "\n".join(parts[1].lines),
         "permissions": {"added": added, "removed": removed},
     }
-    return Answer(_stacked(records), data)
-
-
-def _stacked(records: Sequence[Record]) -> Record:
-    html = element("div", *(join(record.html) for record in records))
-    return Record(html, "\n\n".join(record.plain for record in records))
+    return Answer(stacked(records), data)
 
 
 def _before(versions: Sequence[ToolVersion], current: ToolVersion) -> ToolVersion:

@@ -44,7 +44,7 @@ class TestVersions:
         assert [row.split()[0] for row in rows] == ["2.0.0", "1.1.0", "1.0.0"]
         for row, parts in zip(rows, (
             ("current", "proven on 2 examples", "net:example.com:443", "imported: someone", "other.ipynb"),
-            ("proven on 1 example", "by hand"),
+            ("proven on 1 example", "hand"),
             ("unproven", "claude-sonnet-5-5", "other.ipynb"),
         ), strict=True):  # fmt: skip
             for part in parts:
