@@ -100,6 +100,9 @@ def _line(found: ErrorDetails, kind: type[BaseModel]) -> str:
 class Checked(BaseModel):
     """A Pydantic model that also takes its fields in order, without their names, and has clear errors.
 
+    Only the constructor has them: ``model_validate``, ``model_validate_json`` and the assignment to a field
+    raise the `ValidationError` of Pydantic itself.
+
     Raises
     ------
     InvalidValue

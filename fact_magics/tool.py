@@ -114,6 +114,8 @@ def _written(value: object) -> Any:
 class ToolSpec(Checked, frozen=True):
     """A request for a tool. Its fields can also be given in this order, without their names.
 
+    Its JSON is for people: it contains the examples as texts, and ``model_validate_json`` does not read them.
+
     Attributes
     ----------
     name : str

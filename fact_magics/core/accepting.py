@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.complexity import complexity_of
 from fact_magics.core.loaded import attested
-from fact_magics.core.replacing import Replacement, origin_of
+from fact_magics.core.replacing import Replacement, origin_of, refuse_unknown_loss
 from fact_magics.errors import BindingRefused, FactError, StoreError
 from fact_magics.events import GenerationEnded, Listener
 from fact_magics.permissions import refuse_dangerous, refuse_missing
@@ -124,17 +124,22 @@ class Acceptor:
             if current is not None:
                 notebooks = await self.store.tools.notebooks(name)
                 origin = origin_of(notebooks.get(current.metadata.id, ""), self.notebook)
+            elif name in await self.store.tools.names(name, 1):
+                refuse_unknown_loss(order.spec, order.hint)
             self._replacement(name, current, origin).refuse_loss(order.spec, order.hint)
 
     def _replacement(self, name: str, current: ToolVersion | None, origin: str) -> Replacement:
         held = self.toolbox.pinned(name)
         return Replacement(current, origin, held.stored if held is not None else None)
 
-    def _replacing(self, order: Order, tool_id: str) -> Callable[[ToolVersion, str], None]:
+    def _replacing(self, order: Order, tool_id: str) -> Callable[[ToolVersion | None, str], None]:
         """Return the function that looks at the current version within the transaction."""
         order.replaced = self._replacement(order.spec.name, None, "").lines(tool_id)
 
-        def look(current: ToolVersion, notebook: str) -> None:
+        def look(current: ToolVersion | None, notebook: str) -> None:
+            if current is None:
+                refuse_unknown_loss(order.spec, order.hint)
+                return
             origin = origin_of(notebook, self.notebook)
             found = self._replacement(order.spec.name, current, origin)
             if current.metadata.id != tool_id:

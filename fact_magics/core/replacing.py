@@ -63,6 +63,16 @@ class Replacement:
                 )
 
 
+def refuse_unknown_loss(spec: ToolSpec, hint: str) -> None:
+    """Raise `BindingRefused` if a version that can't be read would be replaced by one without examples."""
+    if not (spec.examples or spec.replace):
+        raise BindingRefused(
+            f"The current version of {spec.name} can't be read, and may be proven; a version without "
+            "examples does not replace it.",
+            hint=hint,
+        )
+
+
 def origin_of(notebook: str, own: str) -> str:
     """Write `` of other.ipynb``, or an empty text if the notebook is unknown or is this session's `own`."""
     if not notebook or notebook == own:

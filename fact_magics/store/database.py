@@ -18,6 +18,7 @@ from fact_magics.store.binding import Connection, read_only
 from fact_magics.store.inspection import Migrations, fault
 from fact_magics.store.locks import BUSY_SECONDS, Locks, LockWait, is_locked
 from fact_magics.store.schema import APPLICATION_ID, MIGRATIONS
+from fact_magics.store.search import add_indexable
 from fact_magics.store.worker import Worker, WorkerClosed
 from fact_magics.text import shorten
 
@@ -352,6 +353,7 @@ def _prepare(connection: Connection, path: Path, migrations: Migrations, locks: 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
     # Read the version again under the lock: two kernels that start at once may both have found an empty file.
     version = _judge(connection, path, migrations)
+    add_indexable(connection)
     for number, statements in enumerate(migrations[version:], start=version + 1):
         for statement in statements:
             connection.execute(statement)

@@ -12,6 +12,7 @@ from contextlib import closing
 from functools import cache
 from typing import NamedTuple
 
+from fact_magics.store.search import add_indexable
 from fact_magics.text import one_line
 
 Migrations = tuple[tuple[str, ...], ...]
@@ -98,6 +99,7 @@ def _shown(kind: str, name: str) -> str:
 @cache
 def _created(migrations: Migrations) -> frozenset[_Object]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        add_indexable(connection)
         for statements in migrations:
             for statement in statements:
                 connection.execute(statement)

@@ -309,22 +309,27 @@ _MARKS = (
 )
 
 
+_PATH = "replace(notebook, char(92), '/')"
 # The last part of a path. `rtrim` removes all characters of the part, and so leaves what comes before it.
-_FILE_NAME = "replace(notebook, rtrim(notebook, replace(notebook, '/', '')), '')"
+_FILE_NAME = f"replace({_PATH}, rtrim({_PATH}, replace({_PATH}, '/', '')), '')"
 _NOTEBOOK = f"coalesce((SELECT {_FILE_NAME} FROM sessions WHERE id = session_id), '')"  # noqa: S608 - no input
 # `search.name_token` describes the second word.
 _TOOL_AND_NOTEBOOK = f"tool_name || ' ' || char(57344) || hex(tool_name) || ' ' || {_NOTEBOOK}"
 
+# `search.add_indexable` adds the function `indexable`.
 _SEARCH_BY_TOOL_AND_NOTEBOOK = (
     "CREATE VIRTUAL TABLE generation_search USING fts5(words, tokenize = 'unicode61')",
     f"""
     INSERT INTO generation_search (rowid, words)
-    SELECT seq, tool_name || ' ' || {_NOTEBOOK} || ' ' || substr(description, 1, 16384) || ' ' || reason
-    FROM generations
+    SELECT seq, indexable(CAST(words AS BLOB)) FROM (
+        SELECT seq, tool_name || ' ' || {_NOTEBOOK} || ' ' || description || ' ' || reason AS words
+        FROM generations
+    )
     """,  # noqa: S608 - no input
     f"""
     UPDATE execution_search SET notes = notes || ' ' ||
-        (SELECT {_TOOL_AND_NOTEBOOK} FROM tool_executions WHERE seq = execution_search.rowid)
+        (SELECT indexable(CAST({_TOOL_AND_NOTEBOOK} AS BLOB)) FROM tool_executions
+        WHERE seq = execution_search.rowid)
     WHERE rowid IN (SELECT seq FROM tool_executions)
     """,  # noqa: S608 - no input
 )

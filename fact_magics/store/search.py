@@ -22,6 +22,15 @@ def indexable(text: str) -> str:
     return _spaced(text[:_INDEXED_CHARACTERS])
 
 
+def add_indexable(connection: sqlite3.Connection) -> None:
+    """Add the SQL function ``indexable``, which the migrations use; it takes a text as a BLOB."""
+
+    def function(text: bytes) -> str:
+        return indexable(text.decode("utf-8", "replace"))  # another program may have written other bytes
+
+    connection.create_function("indexable", 1, function, deterministic=True)
+
+
 def indexable_json(text: str) -> str:
     r"""Prepare JSON for the index: replace its escapes, so that ``"\nword"`` is not indexed as ``nword``."""
     head = text[:_INDEXED_CHARACTERS]

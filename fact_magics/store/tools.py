@@ -38,9 +38,10 @@ if TYPE_CHECKING:
 
 _PARTIAL = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?", re.ASCII)
 _HIGHEST_NUMBER = 999_999_999
-# Receives the version that stops being current, and the path of the notebook that made it (empty if it is not
-# known). It is called within the transaction: if it raises an error, nothing is stored.
-Replacing: TypeAlias = "Callable[[ToolVersion, str], None]"
+# Receives the version that stops being current (None if its row can't be read), and the path of the notebook
+# that made it (empty if it is not known). It is called within the transaction: if it raises an error, nothing
+# is stored.
+Replacing: TypeAlias = "Callable[[ToolVersion | None, str], None]"
 
 _CURRENT = "FROM toolbox CROSS JOIN tools ON tools.id = toolbox.tool_id AND tools.name = toolbox.name"
 
@@ -253,8 +254,10 @@ def _announce(connection: sqlite3.Connection, name: str, replacing: Replacing | 
     """
     for record in records(connection, query, name):
         path = record["notebook"]
+        current: ToolVersion | None = None
         with suppress(UnreadableRow):
-            replacing(_version(record), path if type(path) is str else "")
+            current = _version(record)
+        replacing(current, path if type(path) is str else "")
 
 
 def _set_current(connection: sqlite3.Connection, name: str, tool_id: str, session_id: str | None) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -238,3 +240,28 @@ class TestRefusal:
         assert (row.status, row.tool_id) == ("error", None)
         assert "does not replace it" in row.reason
         assert here.changes == ()
+
+
+async def test_a_current_version_that_can_t_be_read_is_not_lost_either(here, there, server):
+    await store(there.core)
+    with closing(sqlite3.connect(here.core.database_path)) as connection, connection:
+        connection.execute("UPDATE tools SET created_at = '?'")
+    with pytest.raises(BindingRefused, match=r"^The current version of twice can't be read, and may be"):
+        await here.core.generate(UNPROVEN)
+    assert server.requests == ()
+    server.writes(TWO)
+    assert (await here.core.generate(UNPROVEN.model_copy(update={"replace": True}))).source == TWO
+
+
+async def test_nor_one_that_became_unreadable_meanwhile(here, there, server):
+    def hear(event: Event) -> None:
+        if isinstance(event, PhaseChanged):
+            with closing(sqlite3.connect(here.core.database_path)) as connection, connection:
+                connection.execute("UPDATE tools SET created_at = '?'")
+
+    await store(there.core, contract="")
+    with closing(sqlite3.connect(here.core.database_path)) as connection, connection:
+        connection.execute("UPDATE tools SET proven = 0")
+    server.writes(TWO)
+    with pytest.raises(BindingRefused, match=r"^The current version of twice can't be read, and may be"):
+        await here.core.generate(UNPROVEN, hear)

@@ -72,12 +72,13 @@ async def test_versions_of_the_first_schema_are_measured_when_they_are_read(firs
     assert found.metadata.created_at == datetime(2026, 1, 1, tzinfo=UTC)  # it was written without a zone
 
 
-async def test_rows_of_an_older_schema_are_found_by_tool_and_notebook(path: Path) -> None:
+@pytest.mark.parametrize("notebook", ["/me/a b.ipynb", "C:\\me\\a b.ipynb"])
+async def test_rows_of_an_older_schema_are_found_by_tool_and_notebook(path: Path, notebook: str) -> None:
     database = await Database.open(path, migrations=MIGRATIONS[:4])
     await database.aclose()
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
-            "INSERT INTO sessions VALUES ('5e', '/me/a b.ipynb', 'k', '3.11', '2026-01-01', NULL)"
+            "INSERT INTO sessions VALUES ('5e', ?, 'k', '3.11', '2026-01-01', NULL)", (notebook,)
         )
         connection.execute(_TOOL, ("a1", "plain", "[]"))
         connection.execute("INSERT INTO toolbox VALUES (1, 'plain', 'a1', '2026-01-01')")
@@ -95,14 +96,15 @@ async def test_rows_of_an_older_schema_are_found_by_tool_and_notebook(path: Path
         connection.execute(
             """INSERT INTO generations (generation_id, attempt, session_id, tool_name, request_hash, description, contract,
             permissions, provider, model, status, reason, text, source, started_at, duration_ms)
-            VALUES ('9f', 1, '5e', 'plain', '', 'Keep it simple.', '', '[]', 'p', 'm', 'ok', '', '', '', '2026-01-01', 1)"""
+            VALUES ('9f', 1, '5e', 'plain', '', 'Keep it simple. 保持简单。', '', '[]', 'p', 'm', 'ok', '', '', '', '2026-01-01', 1)"""
         )
     async with await Store.open(path) as store:
         for word in ("plain", "b.ipynb", "simple", "hi", "plain hi"):
             assert [row.id for row in await store.history.runs(search=word)] == ["01"]  # 02 was not indexed
-        for word in ("plain", "b.ipynb", "simple"):
+        for word in ("plain", "b.ipynb", "simple", "简单"):
             assert [row.generation_id for row in await store.history.generations(search=word)] == ["9f"]
         assert await store.history.runs(search="me") == []
+        assert await store.history.generations(search="me") == []
 
 
 async def test_new_rows_stand_beside_the_old_ones(first_schema: Path) -> None:
