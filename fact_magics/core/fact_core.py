@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from fact_magics.core.handle import Tool
     from fact_magics.core.plan import Plan
+    from fact_magics.core.refining import Refinement
     from fact_magics.events import Event, Listener
     from fact_magics.sandbox.outcome import Outcome
     from fact_magics.store import CacheStats
@@ -233,14 +234,17 @@ class FactCore(Reading):
         GenerationFailed, BindingRefused, CellError
             As for `generate`.
         """
-        emit = self._emitter(listener)
-        current = await self._toolbox.stored(spec.name)
-        return self._toolbox.hold(await refine(spec, current, self.settings, self._acceptor, emit))
+        return await self.refine_planned(await self.plan_refinement(spec), listener)
 
-    async def refined_spec(self, spec: ToolSpec) -> ToolSpec:
+    async def plan_refinement(self, spec: ToolSpec) -> Refinement:
         """Build the whole request that `refine` makes of a wish, with all examples and permissions."""
         current = await self._toolbox.stored(spec.name)
-        return (await plan_refinement(spec, current, self.settings, self._acceptor)).spec
+        return await plan_refinement(spec, current, self.settings, self._acceptor)
+
+    async def refine_planned(self, planned: Refinement, listener: Listener | None = None) -> Tool:
+        """Do the request of `plan_refinement` as `refine` does."""
+        emit = self._emitter(listener)
+        return self._toolbox.hold(await refine(planned, self.settings, self._acceptor, emit))
 
     async def edit_tool(
         self,

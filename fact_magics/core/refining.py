@@ -28,11 +28,8 @@ class Refinement(NamedTuple):
     changes: tuple[str, ...]
 
 
-async def refine(
-    spec: ToolSpec, current: ToolVersion, settings: Settings, acceptor: Acceptor, emit: Listener
-) -> ToolVersion:
+async def refine(planned: Refinement, settings: Settings, acceptor: Acceptor, emit: Listener) -> ToolVersion:
     """Return the version that an equal request made, or ask for a new one; see `FactCore.refine`."""
-    planned = await plan_refinement(spec, current, settings, acceptor)
     order = Order(planned.spec, emit, "refine", changed=planned.changes)
     return await ask(order, settings, acceptor, change_text)
 

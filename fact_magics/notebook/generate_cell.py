@@ -35,9 +35,9 @@ def prepare_refinement(host: Host, arguments: Arguments, cell: str) -> Work:
     name = _named(arguments, cell, "Say below what to change, or add >>> examples.")
     spec = _spec(host, name, arguments, cell)
     core = host.session.core
-    whole = host.session.run(core.refined_spec(spec))
-    view = host.presenter.view(arguments, name, whole.examples)
-    return _work(host, name, lambda: core.refine(spec, view.put), view, f"Changing {name}")
+    planned = host.session.run(core.plan_refinement(spec))
+    view = host.presenter.view(arguments, name, planned.spec.examples)
+    return _work(host, name, lambda: core.refine_planned(planned, view.put), view, f"Changing {name}")
 
 
 def _spec(host: Host, name: str, arguments: Arguments, cell: str) -> ToolSpec:

@@ -16,7 +16,7 @@ from fact_magics.errors import StoreError, StoreLocked
 from fact_magics.owners import exposure
 from fact_magics.store.binding import Connection, read_only
 from fact_magics.store.inspection import Migrations, fault
-from fact_magics.store.locks import BUSY_SECONDS, Locks, LockWait, is_locked
+from fact_magics.store.locks import BUSY_SECONDS, OWN_PROCESS, Locks, LockWait, holder, is_locked
 from fact_magics.store.schema import APPLICATION_ID, MIGRATIONS
 from fact_magics.store.search import add_indexable
 from fact_magics.store.worker import Worker, WorkerClosed
@@ -56,11 +56,6 @@ _SHORTER = "Choose a shorter path in FACT_HOME or DATABASE_URL."
 _SALVAGE = (
     "Move it away, with its -wal and -shm files, to start a new one. "
     "`sqlite3 FILE .recover` prints the rows that can still be read."
-)
-
-_LOCKED = (
-    "is locked by another program.",
-    "Close the program that keeps a transaction open, then run the cell again.",
 )
 
 _SQLITE = {
@@ -218,7 +213,10 @@ def _refusal(path: Path, reason: str, hint: str, kind: type[StoreError] = StoreE
 def _explained(error: sqlite3.Error | OSError, path: Path) -> StoreError:
     if isinstance(error, sqlite3.Error):
         if is_locked(error):
-            return _refusal(path, *_LOCKED, kind=StoreLocked)
+            by = holder(path)
+            keeper = "connection" if by == OWN_PROCESS else "program"
+            hint = f"Close the {keeper} that keeps a transaction open, then run the cell again."
+            return _refusal(path, f"is locked by {by.rstrip(',')}.", hint, StoreLocked)
         extended = _SQLITE_EXTENDED.get(getattr(error, "sqlite_errorcode", 0))
         return _refusal(path, *(extended or _SQLITE.get(_code(error), (f"refused: {error}.", _SALVAGE))))
     unknown = (error.strerror or type(error).__name__, _ELSEWHERE)

@@ -24,6 +24,7 @@ BRIEF_LOCK_SECONDS = 0.3
 # SQLite does not serve waiting connections in order, and sometimes (switching to WAL, recovering) it does not
 # wait for a lock at all. So it waits only this long by itself, and is asked again until the time is up.
 BUSY_SECONDS = 0.1
+OWN_PROCESS = "this notebook's own process"
 _NOTICED_SECONDS = 1.0
 _SHOWN = 200
 _LOCKS = Path("/proc/locks")
@@ -60,7 +61,7 @@ def holder(path: Path) -> str:
 def _process(number: int) -> str:
     status = Path(f"/proc/{number}/status").read_text()
     if number == int(Path("/proc/self").readlink().name):
-        return "this notebook's own process"
+        return OWN_PROCESS
     return f"process {number} ({inert(status.partition(chr(10))[0].partition(chr(9))[2])})"
 
 

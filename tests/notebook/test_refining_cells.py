@@ -39,6 +39,21 @@ def test_the_changed_tool_is_bound_shown_and_the_cell_s_value(desk):
     assert desk.value("grow(4)") == 8
 
 
+def test_a_cell_reads_the_stored_versions_once(desk):
+    write(desk, "once")
+    desk.server.writes(source("once", "2 * n + 100"))
+    desk.run(
+        "import fact_magics.store.tools as _tools\n_versions, _reads = _tools.Tools.versions, []\n"
+        "def _counted(self, name):\n    _reads.append(name)\n    return _versions(self, name)\n"
+        "_tools.Tools.versions = _counted"
+    )
+    cell = desk.run(wish("once"))
+    reads = desk.value("_reads")
+    desk.run("_tools.Tools.versions = _versions")
+    assert cell.status == "ok", cell.traceback
+    assert reads == ["once"]
+
+
 def test_run_all_calls_no_model_a_second_time(desk):
     cells = [
         f"%%fact_generate again\nDouble.\n\n{EXAMPLES.format(name='again')}",

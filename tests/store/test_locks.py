@@ -91,10 +91,10 @@ class TestWaiting:
         for number in (1, 2):
             with (
                 locked(store.path),
-                pytest.raises(StoreLocked, match="is locked by another program") as caught,
+                pytest.raises(StoreLocked, match="is locked by ") as caught,
             ):
                 await store.commit([row()], wait=store.lock_wait(1.5))
-            assert caught.value.hint.startswith("Close the program that keeps a transaction open")
+            assert " that keeps a transaction open, then run the cell again." in caught.value.hint
             assert len(notices) == number
         await store.commit([row()])
 
@@ -204,6 +204,21 @@ class TestHolder:
         assert holder(path).startswith(f"process {other.pid} (")
         other.communicate("")
         assert holder(path) == "another program, such as a database viewer or another notebook,"
+
+    async def test_the_error_names_the_holder_too(self, store: Store, start: Start) -> None:
+        other = start(HOLD)
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(StoreLocked, match=rf"is locked by process {other.pid} \(") as caught:
+            await store.commit([row()], lock_seconds=0.2)
+        assert caught.value.hint.startswith("Close the program that")
+        other.communicate("")
+        with (
+            locked(store.path),
+            pytest.raises(StoreLocked, match="by this notebook's own process\\.") as caught,
+        ):
+            await store.commit([row()], lock_seconds=0.2)
+        assert caught.value.hint.startswith("Close the connection that")
 
     @pytest.mark.usefixtures("store")
     async def test_a_lock_of_this_process_is_called_its_own(self, path: Path) -> None:
