@@ -14,7 +14,7 @@ from fact_magics.errors import BindingRefused, FactError, StoreError
 from fact_magics.events import GenerationEnded, Listener, Noticed
 from fact_magics.permissions import refuse_dangerous, refuse_missing
 from fact_magics.signature import signature_identity
-from fact_magics.store import LOCK_SECONDS, Candidate
+from fact_magics.store import BRIEF_LOCK_SECONDS, LOCK_SECONDS, Candidate
 from fact_magics.tool import Status, ToolSpec, ToolVersion
 from fact_magics.writing.loop import submit
 from fact_magics.writing.proof import Prover, reject, shortcomings
@@ -176,20 +176,19 @@ class Acceptor:
             order.notice = " · ".join(filter(None, (order.notice, *accepted.notes)))
             wait = self.store.lock_wait(LOCK_SECONDS)
             keeping = asyncio.ensure_future(self._keep(order, accepted, wait))
-            try:
-                version = await asyncio.shield(keeping)
-            except asyncio.CancelledError:
-                # The transaction can't be stopped any more, unless it waits for another program's lock. If it
-                # succeeds, the version is stored.
-                wait.stop()
-                version = await keeping
+            # The transaction can't be stopped any more, unless it waits for another program's lock. If it
+            # succeeds, the version is stored.
+            is_cancelled = await _ended(keeping, wait)
+            if is_cancelled and keeping.exception() and accepted.attempt.status is Status.OK:
+                accepted.attempt.status = Status.INTERRUPTED
+            version = keeping.result()
             status = Status.OK
         except FactError:
             status = Status.ERROR
             raise
         finally:
             if version is None and order.attempts and order.keeps_failures:
-                await self._record_failures(order)
+                await self._record_failures(order, status)
             took = round(order.took_ms, 1)
             log.info("generation ended", status=status.value, attempts=len(order.attempts), duration_ms=took)
             order.end(status, version)
@@ -222,13 +221,18 @@ class Acceptor:
 
         return await self.take(order, prove)
 
-    async def _record_failures(self, order: Order) -> None:
+    async def _record_failures(self, order: Order, status: Status) -> None:
         rows = self.recorder.generation_rows(order.spec, order.attempts)
+        wait = self.store.lock_wait(BRIEF_LOCK_SECONDS if status is Status.INTERRUPTED else None)
+        commit = asyncio.ensure_future(self.store.commit(generations=rows, wait=wait))
+        is_cancelled = await _ended(commit, wait)
         try:
-            await asyncio.shield(self.store.commit(generations=rows))
+            commit.result()
         except StoreError as error:
             # The attempts are still shown when their rows can't be stored.
             order.emit(Noticed(f"The attempts were not recorded: {error.line}"))
+        if is_cancelled:
+            raise asyncio.CancelledError
 
     async def _keep(self, order: Order, accepted: Accepted, wait: LockWait) -> ToolVersion:
         spec, source, attempt = order.spec, accepted.source, accepted.attempt
@@ -265,3 +269,15 @@ class Acceptor:
             raise StoreError(
                 f"{spec.name} was accepted, but it could not be stored: {error.message}", hint=error.hint
             ) from error
+
+
+async def _ended(work: asyncio.Future[Any], wait: LockWait) -> bool:
+    """Wait until work has ended, and tell whether this was cancelled; a cancel ends the work's wait."""
+    is_cancelled = False
+    while not work.done():
+        try:
+            await asyncio.wait((work,))
+        except asyncio.CancelledError:
+            is_cancelled = True
+            wait.stop()
+    return is_cancelled
