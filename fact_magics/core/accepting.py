@@ -149,12 +149,12 @@ class Acceptor:
         """Make a stored version the current one, instead of storing a new version."""
         version = attested(version)
         tool_id = version.metadata.id
-        await self.store.tools.set_current(
-            order.spec.name,
-            tool_id,
-            session_id=self.session_id,
-            replacing=self._replacing(order, tool_id),
-        )
+        name = order.spec.name
+        current, held = await self.toolbox.current(name), self.toolbox.pinned(name)
+        if current is None or held is None or {current.metadata.id, held.id} != {tool_id}:
+            await self.store.tools.set_current(
+                name, tool_id, session_id=self.session_id, replacing=self._replacing(order, tool_id)
+            )
         order.end(Status.OK, version, reused=True, notice=notice)
         return version
 

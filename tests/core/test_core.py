@@ -180,6 +180,15 @@ async def test_a_further_cancel_ends_the_wait_of_an_interrupted_generation_s_row
     assert "never retrieved" not in caplog.text
 
 
+async def test_a_repeated_request_changes_nothing_so_it_needs_no_lock(core, server, monkeypatch):
+    monkeypatch.setattr("fact_magics.store.locks.LOCK_SECONDS", 0.2)
+    server.writes(DOUBLE)
+    first = await core.generate(ToolSpec("double", TEXT))
+    with closing(sqlite3.connect(core.database_path, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        assert (await core.generate(ToolSpec("double", TEXT))).id == first.id
+
+
 async def test_a_cancelled_run_is_recorded_as_interrupted(core, server):
     server.writes(
         f"import time\n\ndef nap(n: float) -> float:\n    {BEGIN}\n    time.sleep(n)\n    return n\n"
