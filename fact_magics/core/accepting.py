@@ -168,12 +168,12 @@ class Acceptor:
         """Make a stored version the current one, instead of storing a new version."""
         version = attested(version)
         tool_id = version.metadata.id
-        await self.store.tools.set_current(
-            order.spec.name,
-            tool_id,
-            session_id=self.session_id,
-            replacing=self._replacing(order, tool_id),
-        )
+        name = order.spec.name
+        current, held = await self.toolbox.current(name), self.toolbox.pinned(name)
+        if current is None or held is None or {current.metadata.id, held.id} != {tool_id}:
+            await self.store.tools.set_current(
+                name, tool_id, session_id=self.session_id, replacing=self._replacing(order, tool_id)
+            )
         order.end(Status.OK, version, reused=True, notice=notice)
         return version
 
@@ -195,13 +195,12 @@ class Acceptor:
             order.notice = " · ".join(filter(None, (order.notice, *accepted.notes)))
             wait = self.store.lock_wait(LOCK_SECONDS)
             keeping = asyncio.ensure_future(self._keep(order, accepted, wait))
-            try:
-                version = await asyncio.shield(keeping)
-            except asyncio.CancelledError:
-                # The transaction can't be stopped any more, unless it waits for another program's lock. If it
-                # succeeds, the version is stored.
-                wait.stop()
-                version = await keeping
+            # The transaction can't be stopped any more, unless it waits for another program's lock. If it
+            # succeeds, the version is stored.
+            is_cancelled = await _ended(keeping, wait)
+            if is_cancelled and keeping.exception() and accepted.attempt.status is Status.OK:
+                accepted.attempt.status = Status.INTERRUPTED
+            version = keeping.result()
             status = Status.OK
         except FactError:
             status = Status.ERROR
@@ -291,3 +290,15 @@ class Acceptor:
             raise StoreError(
                 f"{spec.name} was accepted, but it could not be stored: {error.message}", hint=error.hint
             ) from error
+
+
+async def _ended(work: asyncio.Future[Any], wait: LockWait) -> bool:
+    """Wait until work has ended, and tell whether this was cancelled; a cancel ends the work's wait."""
+    is_cancelled = False
+    while not work.done():
+        try:
+            await asyncio.wait((work,))
+        except asyncio.CancelledError:
+            is_cancelled = True
+            wait.stop()
+    return is_cancelled

@@ -98,7 +98,10 @@ class Recorder:
         """Return the commit that has not begun yet, and its wait for locks."""
         if self._coming is None:
             self._due, wait = asyncio.Event(), self._store.lock_wait()
-            self._coming = asyncio.create_task(self._commit(self._due, self._current, wait)), wait
+            task = asyncio.create_task(self._commit(self._due, self._current, wait))
+            # If all callers are cancelled, nobody asks for the error; the rows wait.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._coming = task, wait
         return self._coming
 
     async def _commit(self, due: asyncio.Event, earlier: asyncio.Task[None] | None, wait: LockWait) -> None:
@@ -145,8 +148,8 @@ class Recorder:
                 entries,
             )
             self._told = 0
-        except Exception as error:
-            # `CancelledError` is not an `Exception`: the store completes a cancelled commit nevertheless.
+        except (Exception, asyncio.CancelledError) as error:
+            # The store may complete a cancelled commit nevertheless; rows that it has already are kept once.
             kept = _latest(rows, _size)
             self._pending.extendleft(kept)
             self._entries.extendleft(_latest(entries, lambda entry: len(entry.result) + len(entry.printed)))

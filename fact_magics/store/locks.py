@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import sys
@@ -28,6 +29,7 @@ OWN_PROCESS = "this notebook's own process"
 _NOTICED_SECONDS = 1.0
 _SHOWN = 200
 _LOCKS = Path("/proc/locks")
+_LOCK_FIELDS = 8
 # The first locked byte of a database file, and the byte of its -shm file that a writer locks.
 _PENDING_BYTE, _WRITER_BYTE = 0x40000000, 120
 
@@ -46,16 +48,26 @@ def holder(path: Path) -> str:
         ``process 4242 (sqlitebrowser)``, ``this notebook's own process``, or a general description.
     """
     with suppress(OSError, ValueError, IndexError):
+        lines = _LOCKS.read_text().splitlines()  # only Linux has the file
         places = {
-            path.stat().st_ino: _PENDING_BYTE,
-            path.with_name(f"{path.name}-shm").stat().st_ino: _WRITER_BYTE,
+            _place(path): _PENDING_BYTE,
+            _place(path.with_name(f"{path.name}-shm")): _WRITER_BYTE,
         }
-        for line in _LOCKS.read_text().splitlines():
-            _, kind, _, access, process, file, first, _ = line.split()
-            byte = places.get(int(file.rpartition(":")[2]))
+        for line in lines:
+            fields = line.split()
+            if len(fields) != _LOCK_FIELDS:  # a process that waits for a lock has one more
+                continue
+            _, kind, _, access, process, file, first, _ = fields
+            byte = places.get(file)
             if kind == "POSIX" and access == "WRITE" and byte is not None and int(first) >= byte:
                 return _process(int(process))
     return "another program, such as a database viewer or another notebook,"
+
+
+def _place(path: Path) -> str:
+    """Name a file as the list of locks does: device in hexadecimal digits, and inode."""
+    found = path.stat()
+    return f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
 
 
 def _process(number: int) -> str:

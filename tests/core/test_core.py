@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from waiting import BEGIN, tool_has_begun, until_async
 
 from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
-from fact_magics.errors import CellError, GenerationFailed, UnknownName
+from fact_magics.errors import CellError, GenerationFailed, StoreError, UnknownName
 from fact_magics.events import ExampleProven, GenerationEnded, Printed, RunEnded, TextArrived
 
 DOUBLE = "def double(n: int) -> int:\n    print('doubling', n)\n    return 2 * n\n"
@@ -141,6 +142,51 @@ async def test_a_cancelled_generation_is_recorded_as_interrupted(core, server):
     assert row.status == "interrupted"
     assert row.text.startswith("```python")
     assert await asyncio.to_thread(server.wait_for_disconnect)
+
+
+async def test_cancelling_an_acceptance_repeatedly_records_no_accepted_row_without_a_version(core, server):
+    server.writes(DOUBLE)
+    told, heard = asyncio.Event(), []
+    loop = asyncio.get_running_loop()
+    core._store._database._locks.tell = lambda _: loop.call_soon_threadsafe(told.set)
+    with closing(sqlite3.connect(core.database_path, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        task = asyncio.create_task(core.generate(ToolSpec("double", TEXT), heard.append))
+        await told.wait()
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises((StoreError, asyncio.CancelledError)):
+            await task
+    ended = heard[-1]
+    assert (ended.version, [attempt.status for attempt in ended.attempts]) == (None, ["interrupted"])
+
+
+async def test_a_further_cancel_ends_the_wait_of_an_interrupted_generation_s_rows(core, server, caplog):
+    server.writes(DOUBLE + "# remark\n" * 500, pace=20)
+    heard = []
+    with closing(sqlite3.connect(core.database_path, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        task = asyncio.create_task(core.generate(ToolSpec("double", TEXT), heard.append))
+        await until_async(lambda: sum(isinstance(event, TextArrived) for event in heard) > 5)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert core._store.is_locked  # the wait has ended, so that the thread is free
+        del task
+        gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+async def test_a_repeated_request_changes_nothing_so_it_needs_no_lock(core, server, monkeypatch):
+    monkeypatch.setattr("fact_magics.store.locks.LOCK_SECONDS", 0.2)
+    server.writes(DOUBLE)
+    first = await core.generate(ToolSpec("double", TEXT))
+    with closing(sqlite3.connect(core.database_path, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        assert (await core.generate(ToolSpec("double", TEXT))).id == first.id
 
 
 async def test_a_cancelled_run_is_recorded_as_interrupted(core, server):

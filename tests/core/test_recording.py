@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import until_async
 
 from fact_magics.core.loaded import load
 from fact_magics.core.plan import plan_run
@@ -96,6 +100,34 @@ async def test_a_caller_that_is_cancelled_loses_no_row(desk):
         await caller
     await desk.recorder.flush()
     assert await desk.rows() == 1
+
+
+async def test_rows_of_a_cancelled_commit_wait_again(desk):
+    with closing(sqlite3.connect(desk.store.path, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        desk.add(1)
+        caller = asyncio.create_task(desk.recorder.flush())
+        await until_async(lambda: desk.recorder._current)
+        desk.recorder._current.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        assert await desk.rows() == 0  # the wait has ended
+    await desk.recorder.flush()
+    assert await desk.rows() == 1
+
+
+async def test_a_commit_that_fails_after_its_caller_was_cancelled_is_no_error_of_asyncio(desk, caplog):
+    with closing(sqlite3.connect(desk.store.path, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        desk.add(1)
+        caller = asyncio.create_task(desk.recorder.flush())
+        await until_async(lambda: desk.recorder._current)
+        caller.cancel()
+        await asyncio.wait((caller, desk.recorder._current))
+        del caller
+        desk.recorder._current = None
+        gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_all_that_share_a_commit_that_fails_get_its_error_and_the_rows_wait(tmp_path):

@@ -225,6 +225,23 @@ class TestHolder:
         with locked(path):
             assert holder(path) == "this notebook's own process"
 
+    @pytest.mark.usefixtures("store")
+    async def test_processes_that_wait_and_files_of_other_devices_are_passed_over(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        found = path.with_name(f"{path.name}-shm").stat()
+        device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+        listed = tmp_path / "locks"
+        monkeypatch.setattr("fact_magics.store.locks._LOCKS", listed)
+        other = f"1: POSIX  ADVISORY  WRITE {os.getppid()} ff:ff:{found.st_ino} 120 120\n"
+        waiting = f"2: -> POSIX  ADVISORY  WRITE {os.getppid()} {device}:{found.st_ino} 120 120\n"
+        listed.write_text(other + waiting)
+        assert holder(path).startswith("another program")
+        listed.write_text(
+            f"{other}{waiting}3: POSIX  ADVISORY  WRITE {os.getpid()} {device}:{found.st_ino} 120 120\n"
+        )
+        assert holder(path) == "this notebook's own process"
+
     async def test_a_system_that_tells_nothing_is_no_failure(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
