@@ -163,7 +163,7 @@ def test_log_levels_are_read_in_any_case(tmp_path):
 
 def test_a_file_that_can_t_be_read_is_a_note_and_no_error(tmp_path):
     (tmp_path / ".env").write_bytes(b"\xff\xfe\x00FACT_MODEL")
-    assert any("could not be read" in note for note in read(tmp_path).notes)
+    assert any("is left out: the file is not valid UTF-16" in note for note in read(tmp_path).notes)
 
 
 def test_a_file_that_is_larger_than_settings_are_is_a_note_and_no_error(tmp_path):

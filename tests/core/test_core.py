@@ -174,7 +174,7 @@ async def test_a_further_cancel_ends_the_wait_of_an_interrupted_generation_s_row
             await asyncio.sleep(0)
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert core._store.is_locked  # the wait has ended, so that the thread is free
+        await until_async(lambda: core._store.is_locked)  # the wait has ended, so that the thread is free
         del task
         gc.collect()
     assert "never retrieved" not in caplog.text
