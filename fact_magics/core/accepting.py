@@ -198,8 +198,9 @@ class Acceptor:
             # The transaction can't be stopped any more, unless it waits for another program's lock. If it
             # succeeds, the version is stored.
             is_cancelled = await _ended(keeping, wait)
-            if is_cancelled and keeping.exception() and accepted.attempt.status is Status.OK:
+            if is_cancelled and (error := keeping.exception()):
                 accepted.attempt.status = Status.INTERRUPTED
+                raise asyncio.CancelledError from error
             version = keeping.result()
             status = Status.OK
         except FactError:

@@ -162,7 +162,7 @@ FACT = {
     "%fact histry": "Did you mean 'history'",
     "%fact plus": "%fact has no subcommand 'plus'. Write %fact show plus",
     "%fact --jsn": "Did you mean '--json'",
-    "%fact tools extra": "does not take",
+    "%fact tools extra word": "does not take",
     "%fact show": "needs NAME|ID",
     "%fact show nothing_here": "nothing_here",
     "%fact show plus@8": "1.0.0",

@@ -104,9 +104,9 @@ def test_an_interrupt_ends_the_wait_of_a_generation(kernel, server, home):
         assert cell.error == (
             "Writing yell was stopped; nothing was bound. The attempt is recorded when the database is free."
         )
-        assert "yell · accepted, but not stored" in cell.plain
+        assert "yell · interrupted" in cell.plain
     kernel.run("1")
-    assert [row["status"] for row in rows(kernel) if row["tool_name"] == "yell"] == ["ok"]
+    assert [row["status"] for row in rows(kernel) if row["tool_name"] == "yell"] == ["interrupted"]
 
 
 def test_the_attempts_of_cells_that_met_the_lock_are_recorded_later(kernel, server, home):

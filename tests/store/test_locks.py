@@ -210,14 +210,14 @@ class TestHolder:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         with pytest.raises(StoreLocked, match=rf"is locked by process {other.pid} \(") as caught:
-            await store.commit([row()], lock_seconds=0.2)
+            await store.commit([row()], wait=store.lock_wait(0.2))
         assert caught.value.hint.startswith("Close the program that")
         other.communicate("")
         with (
             locked(store.path),
             pytest.raises(StoreLocked, match="by this notebook's own process\\.") as caught,
         ):
-            await store.commit([row()], lock_seconds=0.2)
+            await store.commit([row()], wait=store.lock_wait(0.2))
         assert caught.value.hint.startswith("Close the connection that")
 
     @pytest.mark.usefixtures("store")

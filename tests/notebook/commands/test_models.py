@@ -101,7 +101,7 @@ class TestWithoutAModel:
 
     @pytest.mark.usefixtures("no_litellm")
     def test_without_litellm_the_line_says_what_else_to_install(self, fact):
-        assert fact("models").plain.splitlines()[-1].endswith('pip install "fact_magics[litellm]".')
+        assert fact("models").plain.splitlines()[-1].endswith('pip install "fact_magics[litellm]"')
 
 
 class TestAnthropic:
