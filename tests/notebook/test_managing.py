@@ -127,7 +127,7 @@ def test_history_lists_this_session_newest_first(desk):
         ("--status invalid", ["half"]),
         ("--status error", ["never", "shelve"]),
         ("--tool half --status ok -n 1", ["half"]),
-        ("--search halving", ["half", "half"]),
+        ("--search halving", ["half", "half", "half"]),
         ("--search ZeroDivisionError", ["shelve"]),
         ("--search seven", ["half"]),
         ("--since 1h -n 1", ["never"]),

@@ -121,7 +121,7 @@ def test_a_drawing_that_takes_too_long_is_described(desk):
     for code in ("draw('slow')", "%%fact_run draw\nkind = 'slow'"):
         [display] = desk.run(code).displays
         assert set(display["data"]) == {"text/html", "text/plain"}
-        assert "not shown, because some of its elements contain each other" in display["data"]["text/plain"]
+        assert "not shown, because some of its elements contain each other" in display["data"]["text/html"]
         assert "<img" not in display["data"]["text/html"]
 
 
