@@ -236,12 +236,15 @@ def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
             return f"Did you mean {other!r}? Your name looks the same, but contains {odd}."
         if odd := odd_character(other, name):
             return f"Did you mean {other!r}? It looks the same, but contains {odd}."
-    close = similar(name, others)[:limit]
-    if not close:
+    return suggestion(similar(name, others), limit=limit)
+
+
+def suggestion(names: Iterable[str], *, limit: int = 3) -> str:
+    """Suggest the first names: ``Did you mean 'slugify' or 'slug'?``; an empty text if there are none."""
+    quoted = [repr(name) for name in names][:limit]
+    if not quoted:
         return ""
-    quoted = [repr(match) for match in close]
-    listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
-    return f"Did you mean {listed}?"
+    return f"Did you mean {' or '.join(filter(None, (', '.join(quoted[:-1]), quoted[-1])))}?"
 
 
 def similar(name: str, known: Iterable[str]) -> list[str]:

@@ -255,8 +255,12 @@ class ToolMetadata(Checked, frozen=True):
         """``proven on 2 examples``, or ``unproven``."""
         if not self.proven:
             return "unproven"
-        examples = sum(line.startswith(">>> ") for line in self.contract.splitlines())
-        return f"proven on {plural(examples, 'example')}"
+        return f"proven on {plural(self.example_count, 'example')}"
+
+    @property
+    def example_count(self) -> int:
+        """The number of examples in the contract."""
+        return sum(line.startswith(">>> ") for line in self.contract.split("\n"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,6 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
         The version can't be written as text, or the text is larger than `read` accepts.
     """
     known = version.metadata
-    examples = sum(line.startswith(">>> ") for line in known.contract.split("\n"))
 
     def fields(*names: str) -> list[str]:
         return [f"{name} = {_value(getattr(known, name))}" for name in names]
@@ -160,7 +159,7 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
         f"fact_magics = {_value(__version__)}",
         "",
         "[proof]",
-        f"examples = {examples}",
+        f"examples = {known.example_count}",
         f"proven = {'true' if known.proven else 'false'}",
         "",
         "[seal]",

@@ -115,6 +115,8 @@ class Command:
         word whose placeholder ends in ``?`` may be left out.
     examples : tuple of str
         Lines that can be copied into a cell.
+    body : str
+        What the lines below a cell magic hold, as part of a sentence.
     excess : callable
         Takes all words of a line with too many words, whether the line has options, and the line. Returns a
         hint, or an empty text for the usual hint.
@@ -125,6 +127,7 @@ class Command:
     words: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     examples: tuple[str, ...] = ()
+    body: str = ""
     excess: Callable[[Sequence[str], bool, str], str] = _no_hint
 
     @property
@@ -208,6 +211,7 @@ GENERATE = Command(
         "%%fact_generate slugify --model claude-sonnet-5-5 --attempts 5",
         "%%fact_generate stars --allow net:api.github.com:443",
     ),
+    body="its description",
     excess=_one_name,
 )
 
@@ -217,6 +221,7 @@ REFINE = Command(
     words=("NAME",),
     options=_ASK,
     examples=("%%fact_refine slugify", "%%fact_refine slugify --model claude-opus-5-5"),
+    body="what to change",
     excess=_one_name,
 )
 
@@ -226,6 +231,7 @@ EDIT = Command(
     words=("NAME",),
     options=(EXAMPLE_TIMEOUT, REPLACE),
     examples=("%%fact_edit slugify", "%fact insert slugify  adds such a cell with the current source"),
+    body="its source",
     excess=_one_name,
 )
 
@@ -248,8 +254,12 @@ RUN = Command(
         "%%fact_run slugify@1 --timeout 5 --into slug",
         "%%fact_run summarize --allow read:data",
     ),
+    body="its input",
     excess=_below,
 )
+
+CELLS = {command.name.removeprefix("%%"): command for command in (GENERATE, REFINE, EDIT, RUN)}
+"""The cell magics by their names."""
 
 
 def line_is_silenced(line: str) -> bool:
@@ -286,8 +296,7 @@ def read_line(line: str, command: Command) -> Arguments:
 
 def _where(name: str, command: Command) -> str:
     """Say which cell magic has an option, or where the options of this command are listed."""
-    magics = (GENERATE, REFINE, EDIT, RUN)
-    having = [other.name for other in magics if name in (option.name for option in other.options)]
+    having = [other.name for other in CELLS.values() if name in (option.name for option in other.options)]
     if having and command.name.startswith("%%"):
         return f"It is an option of {', '.join(having)}."
     return f"{command.name} --help lists its options."

@@ -11,7 +11,16 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from traitlets import Dict, Enum, Float, TraitError, Unicode, observe, validate
 
 from fact_magics.errors import Interrupted, SettingsError
-from fact_magics.notebook.arguments import EDIT, GENERATE, REFINE, RUN, Arguments, line_is_silenced, read_line
+from fact_magics.notebook.arguments import (
+    CELLS,
+    EDIT,
+    GENERATE,
+    REFINE,
+    RUN,
+    Arguments,
+    line_is_silenced,
+    read_line,
+)
 from fact_magics.notebook.bodies import silenced_description, silenced_input
 from fact_magics.notebook.completion import Completion
 from fact_magics.notebook.generate_cell import prepare_edit, prepare_generation, prepare_refinement
@@ -19,7 +28,7 @@ from fact_magics.notebook.interrupts import interruptible
 from fact_magics.notebook.mistyped import refusal
 from fact_magics.notebook.presenter import Inspection, Presenter
 from fact_magics.notebook.run_cell import finish_run, prepare_run, put_printed
-from fact_magics.notebook.transform import CELL_MAGICS, CellEntry, with_attribute
+from fact_magics.notebook.transform import CellEntry, with_attribute
 from fact_magics.notebook.work import Here, Host, Work, failure_shown, silenced, stoppable
 from fact_magics.session import Session
 from fact_magics.tools import _use as use_session
@@ -27,6 +36,12 @@ from fact_magics.tools import _use as use_session
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+_PREPARE = {
+    "fact_generate": prepare_generation,
+    "fact_refine": prepare_refinement,
+    "fact_edit": prepare_edit,
+    "fact_run": prepare_run,
+}
 _ENDINGS = {
     "fact_generate": silenced_description,
     "fact_refine": silenced_description,
@@ -234,15 +249,10 @@ class FactMagics(Magics):
             return self._shell.run_cell_magic(name, line, body)
         from fact_magics.notebook.commands import COMMANDS
 
-        raise refusal(written, line, body, CELL_MAGICS, [*filter(None, COMMANDS)])
+        raise refusal(written, line, body, [*filter(None, COMMANDS)])
 
     def _prepare(self, name: str, line: str, body: str) -> Work | Here | object:
-        command, prepare = {
-            "fact_generate": (GENERATE, prepare_generation),
-            "fact_refine": (REFINE, prepare_refinement),
-            "fact_edit": (EDIT, prepare_edit),
-            "fact_run": (RUN, prepare_run),
-        }[name]
+        command = CELLS[name]
         arguments = read_line(line, command)
         if arguments.help:
             print(command.help_text())  # noqa: T201 - help is text
@@ -254,7 +264,7 @@ class FactMagics(Magics):
             body, ended = _ENDINGS[name](body)
             arguments = replace(arguments, silent=arguments.silent or ended)
         try:
-            work = prepare(self._host, arguments, body)
+            work = _PREPARE[name](self._host, arguments, body)
         except KeyboardInterrupt:
             raise Interrupted("The cell was stopped before it ran anything.") from None
         return silenced(work) if arguments.silent else work

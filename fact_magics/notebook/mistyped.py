@@ -13,22 +13,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError, similar
+from fact_magics.notebook.arguments import CELLS
 from fact_magics.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
 
 _PROGRAM = re.compile(r"fact(_\w+)?")
-_BARE = re.compile(r"(fact_(?:generate|refine|edit|run))(?:[ \t]+([^=\s(.\[,:].*))?")
-_OURS = re.compile(r"facts?|fact[-_\s].*|fact(?:generate|refine|edit|run)")
+_WORDS = "|".join(name.removeprefix("fact_") for name in CELLS)
+_BARE = re.compile(rf"(fact_(?:{_WORDS}))(?:[ \t]+([^=\s(.\[,:].*))?")
+_OURS = re.compile(rf"facts?|fact[-_\s].*|fact(?:{_WORDS})")
 _SHOWN = 60
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-_BELOW = {
-    "fact_generate": "its description",
-    "fact_refine": "what to change",
-    "fact_edit": "its source",
-    "fact_run": "its input",
-}
 
 
 def refuse_mistyped(
@@ -110,17 +106,15 @@ def _mistyped(call: ast.Call, magics: Callable[[str], Container[str]]) -> str:
     return ""
 
 
-def refusal(
-    written: str, line: str, body: str, cells: Sequence[str], subcommands: Sequence[str]
-) -> CellError:
+def refusal(written: str, line: str, body: str, subcommands: Sequence[str]) -> CellError:
     """Build the error for a magic that does not exist.
 
     Parameters
     ----------
     written : str
         The magic with its percent signs, as the user wrote it; ``!`` for a program.
-    cells, subcommands : sequence of str
-        The names of the cell magics, and of the subcommands of ``%fact``.
+    subcommands : sequence of str
+        The names of the subcommands of ``%fact``.
     """
     name = written.strip("%")
     if re.search(r"\s", name):  # IPython ends a magic's name only at a space
@@ -132,17 +126,17 @@ def refusal(
     if written == "!":
         return CellError(
             f"{line.split()[0]} is not a program but a magic.",
-            hint=f"Write {_percent(line, cells)}{rest.strip()}",
+            hint=f"Write {_percent(line)}{rest.strip()}",
         )
-    if name in cells and written.startswith("%%"):
+    if name in CELLS and written.startswith("%%"):
         return CellError(
             f"%%{name} must be the first line of its cell.",
             hint="Move it and what follows to another cell.",
         )
-    if name in cells:
+    if name in CELLS:
         return CellError(
             f"{written} needs two percent signs.",
-            hint=f"Write %%{name}{rest or ' NAME'}, and {_BELOW[name]} in the lines below.",
+            hint=f"Write %%{name}{rest or ' NAME'}, and {CELLS[name].body} in the lines below.",
         )
     if name == "fact":
         words = rest or f" {one_line(body, _SHOWN)}"
@@ -150,18 +144,18 @@ def refusal(
     if not name:  # a blank follows the percent signs
         name = line.split()[0]
         written += f" {name}"
-    hint = _similar(name, cells, subcommands)
+    hint = _similar(name, subcommands)
     return CellError(f"There is no magic {one_line(written, _SHOWN)}.", hint=hint)
 
 
-def _percent(line: str, cells: Sequence[str]) -> str:
-    return "%%" if line.split()[0] in cells else "%"
+def _percent(line: str) -> str:
+    return "%%" if line.split()[0] in CELLS else "%"
 
 
-def _similar(name: str, cells: Sequence[str], subcommands: Sequence[str]) -> str:
+def _similar(name: str, subcommands: Sequence[str]) -> str:
     # The common beginning is left out, because it would make all names similar.
     word = re.sub(r"^fact[-_ ]?", "", name.lower())
-    known = {cell.removeprefix("fact_"): f"%%{cell}" for cell in cells}
+    known = {cell.removeprefix("fact_"): f"%%{cell}" for cell in CELLS}
     known |= {subcommand: f"%fact {subcommand}" for subcommand in subcommands if subcommand not in known}
     if word in known:
         return f"Did you mean {known[word]!r}?"
@@ -169,4 +163,4 @@ def _similar(name: str, cells: Sequence[str], subcommands: Sequence[str]) -> str
         return "Did you mean '%fact'?"
     if close := similar(word, known):
         return f"Did you mean {known[close[0]]!r}?"
-    return f"The cell magics are {', '.join(f'%%{cell}' for cell in cells)}."
+    return f"The cell magics are {', '.join(f'%%{cell}' for cell in CELLS)}."

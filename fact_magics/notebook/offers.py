@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from IPython.core.completer import SimpleCompletion
 
-from fact_magics.notebook.arguments import EDIT, GENERATE, REFINE, RUN, pairs, split_at_cursor
+from fact_magics.notebook.arguments import CELLS, GENERATE, REFINE, RUN, pairs, split_at_cursor
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -27,11 +27,10 @@ if TYPE_CHECKING:
 # The kinds for which front ends have an icon.
 _Kind = Literal["function", "keyword", "param", "value", "path", "instance"]
 
-_CELLS = {"generate": GENERATE, "refine": REFINE, "edit": EDIT, "run": RUN}
 # Names that take longer to find are not offered, so that Tab never feels slow.
 _PATIENCE_SECONDS = 0.2
 _PATHS_LISTED = 200
-_CELL = re.compile(r"\s*%%fact_(\w+)(?:\s|$)")
+_CELL = re.compile(r"\s*%%(fact_\w+)(?:\s|$)")
 _LINE = re.compile(r"\s*(?:[\w\s,]+=\s*)?%fact\s")
 _FIELD = re.compile(r"\s*(\w*)")
 _GIVEN = re.compile(r"^\s*(\w+)\s*=(?!=)", re.MULTILINE)
@@ -50,7 +49,7 @@ def offers_at(lines: Sequence[str], number: int, before: str, known: Known) -> S
         return begun
     head = next((at for at in range(number, -1, -1) if _CELL.match(lines[at])), None)
     cell = _CELL.match(lines[head]) if head is not None else None
-    command = _CELLS.get(cell[1]) if cell else None
+    command = CELLS.get(cell[1]) if cell else None
     if head is None or cell is None or command is None:
         return None
     if head == number:

@@ -12,6 +12,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fact_magics.notebook.arguments import CELLS
 from fact_magics.notebook.mistyped import refuse_mistyped
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 Function = TypeVar("Function")
-
-CELL_MAGICS = ("fact_generate", "fact_refine", "fact_edit", "fact_run")
 
 _PREFIX = "%%fact_"
 _MAGICS = "get_ipython().magics_manager.registry['FactMagics']"
@@ -103,7 +102,7 @@ class CellEntry:
             body = body or "\n"  # IPython refuses an empty body
         # The cell of another magic is rewritten too, because IPython transforms the cell inside it again.
         can_await = not self._executing and self.in_kernel and self._shell.autoawait
-        call = _AWAITED if name in CELL_MAGICS and can_await else _BLOCKING
+        call = _AWAITED if name in CELLS and can_await else _BLOCKING
         return [f"{call}{name!r}, {line!r}, {body!r})\n"]
 
     def _refuse_late(self, lines: list[str]) -> list[str]:

@@ -33,7 +33,7 @@ _GREETING = Prompt("Answer with one word.", (Message("user", "Hello"),), max_tok
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckResult:
     """The result of asking one model."""
 
     works: bool | None  # None if the answer proves nothing
@@ -44,7 +44,7 @@ class Checked:
 
 async def check(
     settings: Settings, listed: Iterable[Listed], limit_seconds: float = LIMIT_SECONDS
-) -> dict[str, Checked]:
+) -> dict[str, CheckResult]:
     """Ask each model that may be usable and can be checked; return the results by the models' names.
 
     Each model may take `limit_seconds`. Providers' errors become results and are not raised. Providers are
@@ -57,7 +57,7 @@ async def check(
         # Importing SDKs keeps the processor busy for seconds, so it is done before any time is measured.
         providers = [await _open(settings, model, patience, opened) for model in asked]
 
-        async def ask(model: Listed, provider: Provider | FactError | None) -> Checked:
+        async def ask(model: Listed, provider: Provider | FactError | None) -> CheckResult:
             async with free:
                 return await _check(settings, model, provider, limit_seconds)
 
@@ -90,7 +90,7 @@ async def _open(
 
 async def _check(
     settings: Settings, model: Listed, provider: Provider | FactError | None, limit_seconds: float
-) -> Checked:
+) -> CheckResult:
     started = time.perf_counter()
     said: str | None = None
     error: FactError | None = None
@@ -103,8 +103,8 @@ async def _check(
         error = raised
     took = (time.perf_counter() - started) * 1000
     if error is not None:
-        return Checked(False, took, error.message, error.hint)
-    return Checked(None if said is None else True, took, said or "")
+        return CheckResult(False, took, error.message, error.hint)
+    return CheckResult(None if said is None else True, took, said or "")
 
 
 async def _ask(settings: Settings, model: Listed, provider: Provider | FactError | None) -> str | None:

@@ -12,8 +12,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from fact_magics.errors import ProviderError
-from fact_magics.providers.names import suggestion
+from fact_magics.errors import ProviderError, suggestion
 from fact_magics.redaction import MASK, Redactor
 from fact_magics.text import inert
 

@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.errors import did_you_mean
+from fact_magics.errors import did_you_mean, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 # LiteLLM's table of models. Reading the file is much faster than importing LiteLLM.
 _TABLE = "model_prices_and_context_window_backup.json"
@@ -69,11 +69,3 @@ def _stored_table() -> Mapping[str, Any]:
     except (ImportError, OSError, ValueError):
         return {}
     return table if isinstance(table, dict) else {}
-
-
-def suggestion(names: Iterable[str]) -> str:
-    """Suggest up to three names: ``Did you mean 'openai/gpt-5'?``; an empty text if there are none."""
-    quoted = [repr(name) for name in names][:_MOST]
-    if not quoted:
-        return ""
-    return f"Did you mean {' or '.join(filter(None, (', '.join(quoted[:-1]), quoted[-1])))}?"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from fact_magics.store.binding import Rows
-from fact_magics.store.locks import BRIEF_LOCK_SECONDS, LOCK_SECONDS, LockWait
+from fact_magics.store.locks import LOCK_SECONDS, LockWait
 from fact_magics.store.memory import CacheStats, MemoryCache
 from fact_magics.store.rows import CacheEntry, Candidate, ExecutionRow, GenerationRow, SessionRow
 from fact_magics.store.store import Store
 from fact_magics.tool import new_id
 
 __all__ = [
-    "BRIEF_LOCK_SECONDS",
     "LOCK_SECONDS",
     "CacheEntry",
     "CacheStats",

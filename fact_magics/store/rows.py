@@ -1,4 +1,4 @@
-"""The rows of the database as frozen dataclasses.
+"""The rows of the database as frozen data classes.
 
 The fields have the names of the columns. All times are UTC in ISO 8601, in the format of
 `fact_magics.text.utc_now`.
@@ -7,15 +7,11 @@ The fields have the names of the columns. All times are UTC in ISO 8601, in the 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 from fact_magics.complexity import complexity
 from fact_magics.text import utc_now
-from fact_magics.tool import Status, ToolMetadata, ToolVersion, new_id, now
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from fact_magics.tool import Status, ToolMetadata, ToolVersion, new_id
 
 # Estimated bytes of an entry besides its payload: the row or object, its key, its place in the index.
 _ENTRY_OVERHEAD = 256
@@ -43,44 +39,28 @@ class SessionRow:
     ended_at: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """An accepted source, with what `ToolMetadata` holds of the version that it will become.
+class Candidate(ToolMetadata, frozen=True):
+    """An accepted source, with the metadata of the version that it will become.
 
     Attributes
     ----------
     signature_id : str
         Identity of the signature. If the current version has another signature, the major number goes up.
-    complexity_score : float or None
-        None if it is still to be measured from the source.
     id : str
         The id of the future version, so that rows of the same transaction can refer to it.
+    complexity_score : float
+        If it is not given, `numbered` measures it from the source.
     """
 
-    name: str
     source: str
     signature_id: str
-    description: str
-    contract: str = ""
-    permissions: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    provider: str = ""
-    model: str = ""
-    proven: bool = False
-    varies: bool = False
-    request_hash: str = ""
-    created_at: datetime = field(default_factory=now)
-    complexity_score: float | None = None
-    id: str = field(default_factory=new_id)
 
     def numbered(self, version: str) -> ToolVersion:
         """Make a tool version from the candidate, with the number `version`."""
-        known = {each.name: getattr(self, each.name) for each in fields(self)}
-        for other in ("source", "signature_id"):
-            del known[other]
-        if self.complexity_score is None:
+        known = {name: getattr(self, name) for name in ToolMetadata.model_fields} | {"version": version}
+        if "complexity_score" not in self.model_fields_set:
             known["complexity_score"] = complexity(self.source)
-        return ToolVersion(ToolMetadata(**known, version=version), self.source)
+        return ToolVersion(ToolMetadata(**known), self.source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

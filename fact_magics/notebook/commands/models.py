@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fact_magics.core import FactCore
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.providers.catalogue import Listed
-    from fact_magics.providers.checking import Checked
+    from fact_magics.providers.checking import CheckResult
     from fact_magics.store.glance import ModelUse
 
 _HEAD = ("Model", "Provider", "From", "Status", "Check", "Last used", "Accepted")
@@ -63,7 +63,7 @@ def list_models(arguments: Arguments, desk: Desk) -> Answer:
 class _Found(NamedTuple):
     listed: Sequence[Listed]
     uses: Sequence[ModelUse]
-    checks: Mapping[str, Checked]
+    checks: Mapping[str, CheckResult]
     default: str
     why: str
     notes: Sequence[str]
@@ -129,7 +129,7 @@ def _data(listed: Listed, found: _Found) -> dict[str, Any]:
 
 
 def _cells(
-    listed: Listed, row: dict[str, Any], checked: Checked | None, directory: Path
+    listed: Listed, row: dict[str, Any], checked: CheckResult | None, directory: Path
 ) -> tuple[str | Cell, ...]:
     return (
         _name_cell(listed, is_default=row["is_default"]),
@@ -164,7 +164,7 @@ def _source(listed: Listed, directory: Path) -> str:
     return f"{cells.middle(source, _LONGEST_SOURCE)}{at}"
 
 
-def _state(listed: Listed, checked: Checked | None) -> str:
+def _state(listed: Listed, checked: CheckResult | None) -> str:
     """Return the model's state as it is after a check that proved something."""
     if checked is None or checked.works is None:
         return listed.state
@@ -184,7 +184,7 @@ def _status(listed: Listed, state: str) -> str:
     return {"not known": "unknown until its first request", "failed": "failed the check"}.get(state, state)
 
 
-def _check_cell(checked: Checked | None) -> str | Cell:
+def _check_cell(checked: CheckResult | None) -> str | Cell:
     if checked is None:
         return ""
     if checked.works is None:
