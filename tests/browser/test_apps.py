@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from charts import CHART
 
 pytestmark = [pytest.mark.slow, pytest.mark.early]
 
@@ -47,18 +48,6 @@ ATTACK = (
     '<script>window.owned=1</script><img src=x onerror="window.owned=2"><svg onload=window.owned=3>'
     "[x](javascript:window.owned=4)\x1b[31mred\x1b]8;;javascript:window.owned=5\x07link\x1b[2J\u202egnp.exe"
 )
-CHART = """import struct
-import zlib
-
-
-def chart(n: int) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", n, n, 8, 0, 0, 0, 0)
-    rows = zlib.compress((b"\\0" + b"x" * n) * n)
-    return b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-"""
 DRAW_ONE = (
     'def draw_one(n: int) -> str:\n    return \'<svg xmlns="http://www.w3.org/2000/svg" width="60" height="40">'
     '<script>window.owned=1</script><circle r="9"/></svg>\'\n'

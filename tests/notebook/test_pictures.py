@@ -7,23 +7,11 @@ from base64 import b64decode
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from charts import CHART
 from nbconvert.exporters import HTMLExporter, LatexExporter
 
 pytestmark = pytest.mark.kernel
 
-CHART = '''import struct
-import zlib
-
-
-def chart(n: int) -> bytes:
-    """Draw a grey square."""
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", n, n, 8, 0, 0, 0, 0)
-    rows = zlib.compress((b"\\0" + b"x" * n) * n)
-    return b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-'''
 DRAW = (
     "def draw(kind: str) -> str:\n"
     "    inside = '<script>window.owned = 1</script><circle r=\"9\"/>'\n"

@@ -70,32 +70,33 @@ def test_the_cell_that_changes_a_tool_runs_with_a_model(start_kernel, server):
     assert "replaces 1.0.0, proven on 2 examples" in cell.plain
 
 
-def test_the_script_runs_without_a_notebook(plain_environment, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env=plain_environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("other-title\n")
-    assert 'ok {"text": "Other Title"' in done.stdout
+@pytest.fixture
+def printed(plain_environment, tmp_path):
+    """Run a script; return what it prints."""
+
+    def run(script):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env=plain_environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
-def test_the_script_tells_the_error_of_a_run_that_fails(plain_environment, tmp_path):
-    wrong = SCRIPT.replace('{"text": "Other Title"}', '{"title": "Other Title"}')
-    done = subprocess.run(
-        [sys.executable, "-c", wrong],
-        env=plain_environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told = done.stdout.partition("\n")[0]
+def test_the_script_runs_without_a_notebook(printed):
+    told = printed(SCRIPT)
+    assert told.startswith("other-title\n")
+    assert 'ok {"text": "Other Title"' in told
+
+
+def test_the_script_tells_the_error_of_a_run_that_fails(printed):
+    told = printed(SCRIPT.replace('{"text": "Other Title"}', '{"title": "Other Title"}')).partition("\n")[0]
     assert told.startswith("<ToolOutput slugify 1.0.0 · invalid · ")
     assert "title" in told
     assert "text" in told
