@@ -194,9 +194,15 @@ def ago(seconds: float) -> str:
     return "just now" if seconds < 5 else f"{int(seconds)} s ago"
 
 
+def now() -> datetime:
+    """Return the present time in UTC, to the millisecond, as the database stores it."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 def utc_now() -> str:
     """Return the present time as the database stores it: ``2026-11-22T09:28:00.123Z``."""
-    return utc_text(datetime.now(UTC))
+    return utc_text(now())
 
 
 def utc_text(moment: datetime) -> str:

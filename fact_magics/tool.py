@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AwareDatetime, Field, field_serializer, field_validator
 
 from fact_magics.checked import Checked, fill
-from fact_magics.text import one_line, plural, utc_text, without_surrogates
+from fact_magics.text import now, one_line, plural, utc_text, without_surrogates
 from fact_magics.values import brief, plain
 
 SHELF = "shelf"
@@ -56,6 +56,11 @@ class Raised:
     type_name: str
     message: str | None = None
 
+    @property
+    def text(self) -> str:
+        """The exception as Python shows it: ``ValueError: no words``, or the type alone."""
+        return self.type_name if self.message is None else f"{self.type_name}: {self.message}"
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -83,8 +88,7 @@ class Example:
         if isinstance(self.expected, Returned):
             outcome = self.expected.source
         else:
-            message = f": {self.expected.message}" if self.expected.message is not None else ""
-            outcome = f"Traceback (most recent call last):\n{self.expected.type_name}{message}"
+            outcome = f"Traceback (most recent call last):\n{self.expected.text}"
         first, *rest = self.source.splitlines()
         return "\n".join([f">>> {first}", *(f"... {line}" for line in rest), outcome])
 
@@ -92,12 +96,6 @@ class Example:
 def new_id() -> str:
     """Make an id that is unique across all databases: 16 random hexadecimal digits."""
     return secrets.token_hex(8)
-
-
-def now() -> datetime:
-    """Return the present time in UTC, to the millisecond, as the database stores it."""
-    moment = datetime.now(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _searchable(tags: tuple[str, ...]) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ class Order:
 
     @property
     def hint(self) -> str:
-        """What to do if the version would replace a proven one without being proven itself."""
+        """How to replace a proven version by one without examples."""
         examples = "" if self.operation in ("edit", "import") else "Write >>> examples for it, or "
         return f"{examples}{'a' if examples else 'A'}dd --replace (in Python replace=True) to replace it."
 

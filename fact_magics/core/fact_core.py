@@ -19,9 +19,9 @@ from fact_magics.core.masking import MaskedSandbox, masked_row
 from fact_magics.core.reading import Reading
 from fact_magics.core.recording import Recorder
 from fact_magics.core.refining import plan_refinement, refine
-from fact_magics.core.running import NOT_RECORDED, Runner
+from fact_magics.core.running import Runner
 from fact_magics.core.toolbox import Toolbox
-from fact_magics.errors import FactError, InvalidInput, StoreError
+from fact_magics.errors import FactError, InvalidInput
 from fact_magics.logs import open_log
 from fact_magics.permissions import Protected
 from fact_magics.sandbox import Sandbox
@@ -382,26 +382,6 @@ class FactCore(Reading):
     def conclude(self, planned: Plan, outcome: Outcome) -> ToolOutput:
         """Build the output of a run in the notebook's process. The next `flush` commits the run's row."""
         return self._runner.conclude(planned, outcome)
-
-    # Records
-
-    def flush_blocking(self) -> str:
-        """Commit the waiting rows from a thread without a loop.
-
-        Returns
-        -------
-        str
-            A warning if that fails; empty if the user knows it already, for no other rows wait since then.
-        """
-        try:
-            self._recorder.flush_blocking()
-        except StoreError as error:
-            return f"{NOT_RECORDED}{error.line}" if self._recorder.has_news() else ""
-        return ""
-
-    def has_news(self) -> bool:
-        """Tell whether rows wait that the user does not know about; from now on, they count as known."""
-        return self._recorder.has_news()
 
     @property
     def database_path(self) -> Path:

@@ -1,10 +1,11 @@
-"""The methods of `FactCore` that look at the stored tools and at the history."""
+"""The methods of `FactCore` that look at the stored tools and at the history, and commit waiting rows."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.core.running import NOT_RECORDED
 from fact_magics.errors import StoreError
 
 if TYPE_CHECKING:
@@ -101,3 +102,21 @@ class Reading:
     async def flush(self) -> None:
         """Commit the waiting rows; raises `StoreError` if the database can't be written."""
         await self._recorder.flush()
+
+    def flush_blocking(self) -> str:
+        """Commit the waiting rows from a thread without a loop.
+
+        Returns
+        -------
+        str
+            A warning if that fails; empty if the user knows it already, for no other rows wait since then.
+        """
+        try:
+            self._recorder.flush_blocking()
+        except StoreError as error:
+            return f"{NOT_RECORDED}{error.line}" if self._recorder.has_news() else ""
+        return ""
+
+    def has_news(self) -> bool:
+        """Tell whether rows wait that the user does not know about; from now on, they count as known."""
+        return self._recorder.has_news()

@@ -138,8 +138,7 @@ def _held(example: Example) -> Verdict:
     if isinstance(expected, Returned):
         shown = brief(expected.value, _VERDICT_LIMIT)
     else:
-        message = f": {expected.message}" if expected.message is not None else ""
-        shown = one_line(f"{expected.type_name}{message}", _VERDICT_LIMIT)
+        shown = one_line(expected.text, _VERDICT_LIMIT)
     return Verdict(True, shown, shown, example)
 
 

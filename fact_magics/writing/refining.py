@@ -92,8 +92,7 @@ def _same(one: Returned | Raised, other: Returned | Raised) -> bool:
 def _gives(expected: Returned | Raised) -> str:
     if isinstance(expected, Returned):
         return f"gives {one_line(expected.source, _SHOWN)}"
-    message = f": {expected.message}" if expected.message else ""
-    return one_line(f"raises {expected.type_name}{message}", _SHOWN)
+    return one_line(f"raises {expected.text}", _SHOWN)
 
 
 def wish_text(about: str, source: str, wish: str, changes: Iterable[str], *, fenced: bool) -> str:

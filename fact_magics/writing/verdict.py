@@ -45,8 +45,7 @@ def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
     else:
         end = shown_end(outcome)
     if isinstance(expected, Raised):
-        message = f": {expected.message}" if expected.message is not None else ""
-        shown = one_line(f"{expected.type_name}{message}", _SHOWN)
+        shown = one_line(expected.text, _SHOWN)
         return Verdict(_raises(expected, outcome), shown, end, example)
     shown = brief(expected.value, _SHOWN)
     same = returned and _same(expected.value, _as_annotated(expected, signature), got)
