@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
@@ -146,10 +147,10 @@ def output(**known: object) -> ToolOutput:
 
 
 def version(text: str) -> ToolVersion:
-    metadata = ToolMetadata(
+    metadata = ToolMetadata.model_construct(  # without its checks: the display does not rely on them
         id="1", name=text, version="1.0.0", description=text, contract=f">>> t({text!r})\n1", permissions=(text,),
         tags=(text,), provider=text, model=text, proven=True, varies=False, request_hash="",
-        created_at="2026-01-01T00:00:00Z",
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )  # fmt: skip
     return ToolVersion(metadata, f"# {text}\ndef t():\n    '''{text}'''\n")
 

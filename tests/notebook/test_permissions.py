@@ -135,7 +135,7 @@ def test_a_file_is_passed_by_its_path(desk, folder):
     made = desk.write("count", COUNT, examples='>>> count(Path("words.txt"))\n3\n')
     assert made.status == "ok", made.traceback
     first, second = (desk.run("%%fact_run count\npath = 'words.txt'") for _ in range(2))
-    assert "isolation" in first.plain
+    assert "isolated" in first.plain
     assert "cached" in second.plain
     assert "allowed" not in first.plain
     (folder / "words.txt").write_text("one")

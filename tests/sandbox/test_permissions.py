@@ -47,7 +47,7 @@ class Workbench:
         name = source.partition("def ")[2].partition("(")[0]
         self._requests += 1
         self.server.writes(source)
-        spec = ToolSpec(name, f"Request {self._requests}.", permissions=permissions, **options)
+        spec = ToolSpec(name, f"Request {self._requests}.", permissions=permissions, replace=True, **options)
         return (await self.core.generate(spec)).stored.reference
 
     async def run(self, way: str, source: str, permissions: tuple[str, ...], **parameters: Any) -> Any:
@@ -328,7 +328,7 @@ class TestAskedFor:
         tools = []
         for permissions in ((one,), (spelt,), ()):
             workbench.server.writes(READ)
-            spec = ToolSpec("read", "Read what the path names.", permissions=permissions)
+            spec = ToolSpec("read", "Read what the path names.", permissions=permissions, replace=True)
             tools.append(await workbench.core.generate(spec))
         first, again, without = tools
         assert first.id == again.id
@@ -346,7 +346,8 @@ class TestAskedFor:
         asked = len(workbench.server.requests)
 
         def spec(**options: bool) -> ToolSpec:
-            return ToolSpec("read", f"Read {folder}.", permissions=(f"read:{folder}/granted",), **options)
+            permissions = (f"read:{folder}/granted",)
+            return ToolSpec("read", f"Read {folder}.", permissions=permissions, replace=True, **options)
 
         with pytest.raises(CellError, match=r"\.env probably holds keys.*--yes-really"):
             await workbench.core.generate(spec())

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fact_magics.errors import StoreLocked
-from fact_magics.store import BRIEF_LOCK_SECONDS, LOCK_SECONDS, Candidate, ExecutionRow, Store
-from fact_magics.store.locks import holder
+from fact_magics.store import LOCK_SECONDS, Candidate, ExecutionRow, Store
+from fact_magics.store.locks import BRIEF_LOCK_SECONDS, holder
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
