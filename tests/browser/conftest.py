@@ -99,14 +99,17 @@ class Site:
             "sessions", {"path": name, "name": name, "type": "notebook", "kernel": {"id": self.kernel}}
         )
 
-    def copy(self, path: Path) -> Any:
-        """Copy a notebook into the folder without its outputs, and return the original."""
+    def copy(self, path: Path, name: str) -> Any:
+        """Copy a notebook into the folder without its outputs, and return the original.
+
+        No open notebook may have this name: JupyterLab asks before it saves over a file that has changed.
+        """
         given = nbformat.read(path, as_version=4)
         emptied = deepcopy(given)
         for cell in emptied.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
-        nbformat.write(emptied, self.folder / path.name)
+        nbformat.write(emptied, self.folder / name)
         return given
 
     def _post(self, what: str, content: dict[str, Any]) -> Any:

@@ -82,7 +82,7 @@ def shoot(front: Front, name: str, first: int, last: int) -> None:
 
 def first_tool(front: Front) -> None:
     """Show the first tutorial's tool, from the shelf."""
-    front.site.copy(REPOSITORY / "notebooks" / "01_first_tool.ipynb")
+    front.site.copy(REPOSITORY / "notebooks" / "01_first_tool.ipynb", "01_first_tool.ipynb")
     front.open("01_first_tool.ipynb")
     front.run_all()
     front.done()

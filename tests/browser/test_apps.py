@@ -329,7 +329,7 @@ class TestJupyterLab:
         self, lab, site, pictures, name
     ):
         """Run without a key, in the kernel that the notebook names."""
-        saved = site.copy(TUTORIALS / f"{name}.ipynb")
+        saved = site.copy(TUTORIALS / f"{name}.ipynb", f"{name}.ipynb")
         kinds = [[output.output_type for output in cell.get("outputs", ())] for cell in saved.cells]
         lab.open(f"{name}.ipynb")
         lab.run_all()
@@ -358,12 +358,13 @@ class TestJupyterLab:
     def test_a_tutorial_runs_twice_and_again_when_it_is_opened_again_and_its_cells_stay_as_they_are(
         self, lab, site, name
     ):
-        given = site.copy(TUTORIALS / f"{name}.ipynb")
-        lab.open(f"{name}.ipynb")
+        opened = f"{name} twice.ipynb"
+        given = site.copy(TUTORIALS / f"{name}.ipynb", opened)
+        lab.open(opened)
         self.assert_runs_as_given(lab, given)
         self.assert_runs_as_given(lab, given)
         lab.page.reload()
-        lab.open(f"{name}.ipynb")
+        lab.open(opened)
         self.assert_runs_as_given(lab, given)
 
     def assert_runs_as_given(self, lab, given):
