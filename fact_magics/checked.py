@@ -122,7 +122,9 @@ class Checked(BaseModel):
         def __getattr__(self, name: str) -> Any:
             """Complete a model that `fill` made, when something asks for its inner state."""
             if name not in _INNER:
-                return super().__getattr__(name)
+                # Pydantic's own method also looks for extra and private attributes, which no model here has.
+                # It takes far longer, and IPython asks each result for a dozen methods.
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             for slot, value in zip(_INNER, (set(type(self).model_fields), None, None), strict=True):
                 object.__setattr__(self, slot, value)
             return object.__getattribute__(self, name)

@@ -318,7 +318,17 @@ class ToolInput(Checked, frozen=True):
             **fields: Any,
         ) -> None: ...
 
+    @staticmethod
+    def known(operation: str, parameters: dict[str, Any], **fields: Any) -> ToolInput:
+        """Build the request of a cell, whose options were checked when its line was read."""
+        request = object.__new__(ToolInput)
+        fill(request, {**_UNSET, "operation": operation, "parameters": parameters, **fields})
+        return request
+
     _for_people = field_serializer("parameters", when_used="json")(_written)
+
+
+_UNSET = {name: field.default for name, field in ToolInput.model_fields.items()}
 
 
 class ToolOutput(Checked):

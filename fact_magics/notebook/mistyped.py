@@ -23,6 +23,7 @@ _PROGRAM = re.compile(r"fact(_\w+)?")
 _WORDS = "|".join(name.removeprefix("fact_") for name in CELLS)
 _BARE = re.compile(rf"(fact_(?:{_WORDS}))(?:[ \t]+([^=\s(.\[,:].*))?")
 _OURS = re.compile(rf"facts?|fact[-_\s].*|fact(?:{_WORDS})")
+_CALLED = re.compile(r"get_ipython\(\)\.(?:run_line_magic|run_cell_magic|system|getoutput)\(")
 _SHOWN = 60
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
@@ -51,10 +52,11 @@ def refuse_mistyped(
     bare = _BARE.fullmatch(lines[first].strip())
     if bare and bare[1] not in variables:
         return [f"{refuse}{bare[1]!r}, {bare[2] or ''!r})\n"]
-    if not any("get_ipython()" in line for line in lines):
+    text = "".join(lines)
+    if not _CALLED.search(text):
         return lines
     try:
-        return _with_refusals("".join(lines), refuse, magics)
+        return _with_refusals(text, refuse, magics)
     except _UNREADABLE:
         # Below a magic with one percent sign too few may be text, which is not Python.
         with suppress(*_UNREADABLE):

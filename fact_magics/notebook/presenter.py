@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Classes, given by name because loading the extension must not import them.
 _SHOWN = ("fact_magics.core.handle.Tool", "fact_magics.tool.ToolOutput")
-_INSPECTED = ("text/plain", "text/html")
+_IN_RECORDS = ("text/plain", "text/html")
 
 
 class Presenter:
@@ -34,15 +34,23 @@ class Presenter:
         self._in_kernel = in_kernel
         self._live = live
         self._shown: object = None
-        for kind in _SHOWN:
-            shell.display_formatter.mimebundle_formatter.for_type(kind, _bundle)
-            shell.display_formatter.ipython_display_formatter.for_type(kind, self._skip_shown)
+        display = shell.display_formatter
+        others = [formatter for kind, formatter in display.formatters.items() if kind not in _IN_RECORDS]
+        self._formatters = [
+            (display.mimebundle_formatter, _bundle),
+            (display.ipython_display_formatter, self._skip_shown),
+            # IPython would look for these formats in every base class of a result, at each display.
+            *((formatter, _nothing) for formatter in others),
+        ]
+        for formatter, show in self._formatters:
+            for kind in _SHOWN:
+                formatter.for_type(kind, show)
 
     def close(self) -> None:
         """Remove the formatters from the shell."""
-        for kind in _SHOWN:
-            self._shell.display_formatter.mimebundle_formatter.pop(kind, None)
-            self._shell.display_formatter.ipython_display_formatter.pop(kind, None)
+        for formatter, _ in self._formatters:
+            for kind in _SHOWN:
+                formatter.pop(kind, None)
 
     def view(self, arguments: Arguments, title: str, examples: Sequence[Example] | None = None) -> View:
         """Create the view of a generation, or of a run if `examples` is None."""
@@ -100,6 +108,10 @@ class Presenter:
             raise NotImplementedError
 
 
+def _nothing(_: Tool | ToolOutput) -> None:
+    pass
+
+
 def _bundle(value: Tool | ToolOutput, include: object = None, exclude: object = None) -> dict[str, str]:
     del include, exclude
     from fact_magics.display.record import run_record, tool_record
@@ -118,8 +130,8 @@ class Inspection:
         if before is None:  # before IPython 8.22
             self._hooks: dict[str, Any] = {}
             return
-        self._others = {kind: before[kind] for kind in _INSPECTED if kind in before}
-        self._hooks = {kind: partial(self._describe, kind) for kind in _INSPECTED}
+        self._others = {kind: before[kind] for kind in _IN_RECORDS if kind in before}
+        self._hooks = {kind: partial(self._describe, kind) for kind in _IN_RECORDS}
         self._inspector.mime_hooks = {**before, **self._hooks}
 
     def remove(self) -> None:

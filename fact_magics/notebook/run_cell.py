@@ -37,7 +37,9 @@ def prepare_run(host: Host, arguments: Arguments, body: str) -> Work | Here | ob
     if arguments.get("in_kernel"):
         return _prepare_here(host, tool, parameters, arguments)
     view = host.presenter.view(arguments, tool.name)
-    request = ToolInput(reference, parameters, fresh=arguments.get("fresh", False), **arguments.run_request)
+    request = ToolInput.known(
+        reference, parameters, fresh=arguments.get("fresh", False), **arguments.run_request
+    )
     planned = core.begin(tool, request)
     if isinstance(planned, ToolOutput):
         _flush(core, planned)
