@@ -7,9 +7,9 @@ import re
 import sys
 from dataclasses import replace
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
+from fact_magics import packages
 from fact_magics.errors import SignatureError
 from fact_magics.sandbox.boot import CONNECTOR, connector_source
 from fact_magics.shelf.entry import is_shipped
@@ -41,6 +41,8 @@ class LoadedTool:
         self.signature: Signature = source.signature
         self.imports = source.imports
         self._identities: dict[object, tuple[bytes, str]] = {}
+        self._packages = packages.from_elsewhere(self.imports)
+        self._installed: tuple[int, ...] = ()
 
     def identify(self, validated: Mapping[str, object], files: Sequence[InputFile] = ()) -> tuple[bytes, str]:
         """Encode a validated input canonically, and hash it.
@@ -53,6 +55,8 @@ class LoadedTool:
         (bytes, str)
             The canonical input, and the run's key. The key is empty if answers are not kept.
         """
+        if self._packages:
+            self._notice_installations()
         values = validated.values()
         kinds = (*map(type, values),)
         if not _COMPARABLE.issuperset(kinds) or (float in kinds and 0.0 in values):
@@ -79,11 +83,22 @@ class LoadedTool:
             digest.update(b"\0%b\0%b" % (file.real.encode("utf-8", "surrogateescape"), file.digest))
         return arguments, digest.hexdigest()
 
+    def _notice_installations(self) -> None:
+        """Forget what depends on the packages' versions if any package was installed or removed."""
+        installed = packages.installed()
+        if installed != self._installed:
+            self.__dict__.pop("_key_prefix", None)
+            self._identities.clear()
+            self._installed = installed
+
     @cached_property
     def _key_prefix(self) -> Any:
         """The digest of the parts that all keys of this tool share: name, content, Python, packages."""
         digest = hashlib.blake2b(digest_size=20)
-        for part in (self.metadata.name, self.stored.content_hash, sys.version, *_versions(self.imports)):
+        parts = [self.metadata.name, self.stored.content_hash, sys.version]
+        if CONNECTOR in self._packages:
+            parts.append(hashlib.blake2b(connector_source().encode(), digest_size=20).hexdigest())
+        for part in (*parts, *packages.versions(self._packages)):
             digest.update(part.encode() + b"\0")
         return digest
 
@@ -126,20 +141,6 @@ class LoadedTool:
             "unproven": not metadata.proven,
             "permissions": metadata.permissions,
         }
-
-
-def _versions(packages: Sequence[str]) -> list[str]:
-    names = packages_distributions() if packages else {}
-    found = []
-    if CONNECTOR in packages:
-        found.append(hashlib.blake2b(connector_source().encode(), digest_size=20).hexdigest())
-    for package in packages:
-        for name in sorted(set(names.get(package, ()))):
-            try:
-                found.append(f"{name}=={version(name)}")
-            except PackageNotFoundError:
-                found.append(name)
-    return found
 
 
 def attested(stored: ToolVersion) -> ToolVersion:

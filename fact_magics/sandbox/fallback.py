@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import IsolationError
+from fact_magics.packages import module_path
 from fact_magics.sandbox import boot, frames, scratch
 from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.inspection import Inspection
 from fact_magics.sandbox.lost import closed, shortage_hint
-from fact_magics.sandbox.policy import Grants, module_path, zygote_environment
+from fact_magics.sandbox.policy import Grants, zygote_environment
 from fact_magics.sandbox.threads import outlast, run_in
 from fact_magics.sandbox.watch import Watch
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from fact_magics.sandbox.limits import Limits
-    from fact_magics.sandbox.outcome import Call
+    from fact_magics.sandbox.outcome import Call, Surroundings
 
 _THREADS_A_CALL = 5
 _MOST_CALLS = 64
@@ -76,7 +77,7 @@ class ProcessRunner:
         calling = _Calling(self._limits, call, self._threads, on_printed)
         self._calls.add(calling)
         try:
-            async with self._process(grants, call.hash_seed) as (process, directory):
+            async with self._process(grants, call.surroundings) as (process, directory):
                 return await calling.follow(process, directory, grants)
         finally:
             self._calls.discard(calling)
@@ -84,10 +85,10 @@ class ProcessRunner:
 
     @asynccontextmanager
     async def _process(
-        self, grants: Grants, hash_seed: int
+        self, grants: Grants, surroundings: Surroundings
     ) -> AsyncIterator[tuple[subprocess.Popen[bytes], Path]]:
         """Start a process, and end it whatever happens, even while this task is being cancelled."""
-        starting = asyncio.ensure_future(run_in(self._threads, _start, grants, hash_seed))
+        starting = asyncio.ensure_future(run_in(self._threads, _start, grants, surroundings))
         try:
             await outlast(starting)
             yield starting.result()
@@ -176,11 +177,11 @@ class _Calling:
             take(data)
 
 
-def _start(grants: Grants, hash_seed: int) -> tuple[subprocess.Popen[bytes], Path]:
+def _start(grants: Grants, surroundings: Surroundings) -> tuple[subprocess.Popen[bytes], Path]:
     directory: Path | None = None
     try:
         directory = Path(tempfile.mkdtemp(prefix=f"fact_magics-{os.getpid()}-"))
-        environment = zygote_environment(grants, str(directory), hash_seed)
+        environment = zygote_environment(grants, str(directory), surroundings)
         if os.name == "nt":
             # Without SYSTEMROOT, the interpreter has no source of randomness and no sockets.
             environment["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import CellError
 
@@ -13,6 +13,31 @@ if TYPE_CHECKING:
 
 _LONGEST_SECONDS = 86_400
 _MOST_MB = 1 << 20
+
+
+class Surroundings(NamedTuple):
+    """What a tool may see besides its input. Every run has the defaults; a proof also tries other values.
+
+    Attributes
+    ----------
+    hash_seed : int
+        Decides in which order Python iterates over a set of strings.
+    time_zone, locale : str
+        The values of ``TZ``, ``LANG`` and ``LC_ALL``.
+    ahead_seconds : int
+        How far the clock is ahead; without sandlock it is never ahead.
+    sorts_listings : bool
+        Whether the files of a directory are listed in the order of their names; needs sandlock too.
+    """
+
+    hash_seed: int = 0
+    time_zone: str = "UTC"
+    locale: str = "C.UTF-8"
+    ahead_seconds: int = 0
+    sorts_listings: bool = False
+
+
+USUAL = Surroundings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +63,6 @@ class Call:
     verified : bool
         Whether the source ships with fact_magics. Such a source may run where the system can't isolate files
         and network.
-    hash_seed : int
-        Decides in which order Python iterates over a set of strings. Every run of a tool has 0. A proof also
-        uses another one, to find results that depend on it.
 
     Raises
     ------
@@ -56,7 +78,7 @@ class Call:
     permissions: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     verified: bool = False
-    hash_seed: int = 0
+    surroundings: Surroundings = USUAL
 
     def __post_init__(self) -> None:
         seconds, memory = self.timeout_seconds, self.memory_mb

@@ -13,14 +13,17 @@ import sys
 import sysconfig
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.errors import IsolationError
+from fact_magics.packages import module_path
 from fact_magics.permissions import KINDS, Permission, places, read_permission
 from fact_magics.permissions.dangers import endpoint_doubt, read_address
 from fact_magics.permissions.grammar import ANY_PORT
 from fact_magics.sandbox import boot
+from fact_magics.sandbox.outcome import USUAL, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -124,11 +127,16 @@ class Grants:
 
 
 class ZygoteKind(NamedTuple):
-    """The properties that a call needs in its zygote; calls of one kind may share a zygote."""
+    """The properties that a call needs in its zygote; calls of one kind may share a zygote.
+
+    `installed` is from `packages.installed` if packages are preloaded, because a zygote never loads a module
+    again.
+    """
 
     grants: Grants = Grants()
     preload: tuple[str, ...] = ()
-    hash_seed: int = 0
+    surroundings: Surroundings = USUAL
+    installed: tuple[int, ...] = ()
 
 
 def _refuse_another_place(text: str, permission: Permission) -> None:
@@ -175,13 +183,7 @@ def readable_paths() -> tuple[str, ...]:
     return tuple(sorted(path for path in paths if path and _exists(path)))
 
 
-def module_path() -> tuple[str, ...]:
-    """List the directories from which the notebook imports installed packages."""
-    names = ("site-packages", "dist-packages")
-    return tuple(entry for entry in sys.path if Path(entry).name in names and _exists(entry))
-
-
-def zygote_environment(grants: Grants, root: str, hash_seed: int = 0) -> dict[str, str]:
+def zygote_environment(grants: Grants, root: str, surroundings: Surroundings = USUAL) -> dict[str, str]:
     """Build the environment in which a child's interpreter starts; `root` is the tool's home directory.
 
     Granted variables are set later: one such as ``PYTHONHOME`` must not reach the start of the interpreter.
@@ -193,18 +195,18 @@ def zygote_environment(grants: Grants, root: str, hash_seed: int = 0) -> dict[st
         "HOME": root,
         "TMPDIR": root,
         "PATH": os.defpath,
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "TZ": "UTC",
+        "LANG": surroundings.locale,
+        "LC_ALL": surroundings.locale,
+        "TZ": surroundings.time_zone,
         "USER": "tool",
         "LOGNAME": "tool",
-        "PYTHONHASHSEED": str(hash_seed),
+        "PYTHONHASHSEED": str(surroundings.hash_seed),
         **kept,
         **_FEW_THREADS,
     }
 
 
-def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) -> Mapping[str, Any]:
+def sandlock_policy(kind: ZygoteKind, root: str, limits: Limits, *, strict: bool) -> Mapping[str, Any]:
     """Build the arguments of `sandlock.Sandbox` for a zygote, which owns the directory `root`.
 
     Sandlock enforces only the limit ``processes``. If `strict`, it refuses a kernel that lacks any of the
@@ -212,12 +214,16 @@ def sandlock_policy(grants: Grants, root: str, limits: Limits, *, strict: bool) 
     """
     from sandlock import Protection
 
+    grants, surroundings = kind.grants, kind.surroundings
+    ahead = timedelta(seconds=surroundings.ahead_seconds)
     readable = (*readable_paths(), *(_network_files() if grants.net else ()), *grants.read)
     return {
         "fs_readable": [path for path in readable if not places.missing(Path(path))],
         "fs_writable": [root, os.devnull, *(path for path in grants.write if not places.missing(Path(path)))],
         "net_allow": [f"tcp://{host}:{port}" for host, port in grants.net],
         "cwd": root,
+        "time_start": datetime.now(UTC) + ahead if ahead else None,
+        "deterministic_dirs": surroundings.sorts_listings,
         # The zygote and the waiting child count, too.
         "max_processes": limits.processes + 2,
         "allow_degraded": []

@@ -9,10 +9,11 @@ from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from fact_magics.packages import module_path
 from fact_magics.sandbox import boot
 from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.library import LIGHT_MODULES, library_modules
-from fact_magics.sandbox.policy import module_path, named_hosts, sandlock_policy, zygote_environment
+from fact_magics.sandbox.policy import named_hosts, sandlock_policy, zygote_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,10 +43,10 @@ class ZygoteProcess:
     def __init__(self, kind: ZygoteKind, limits: Limits, root: Path, *, strict: bool) -> None:
         from sandlock import Sandbox, StdioMode
 
-        grants, preload, hash_seed = kind
+        grants, preload = kind.grants, kind.preload
         root.mkdir(mode=0o700)
-        policy = sandlock_policy(grants, str(root), limits, strict=strict)
-        command = boot.scrubbed(boot.command(), zygote_environment(grants, str(root), hash_seed))
+        policy = sandlock_policy(kind, str(root), limits, strict=strict)
+        command = boot.scrubbed(boot.command(), zygote_environment(grants, str(root), kind.surroundings))
         self._process = Sandbox(**policy).popen(
             command, stdin=StdioMode.PIPED, stdout=StdioMode.PIPED, stderr=StdioMode.NULL
         )
@@ -62,6 +63,7 @@ class ZygoteProcess:
                 "preload": [*sorted(LIGHT_MODULES), *preload],
                 "writable": list(grants.write),
                 "connects": bool(grants.net),
+                "moves_clock": kind.surroundings.ahead_seconds != 0,
                 "names": [name for name, _ in named_hosts(grants.net)],
                 "environment": dict(grants.env),  # may be secret, and everybody can read command lines
                 "path": module_path(),

@@ -13,11 +13,13 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fact_magics import packages
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import scratch
 from fact_magics.sandbox.inspection import Inspection
 from fact_magics.sandbox.library import preload_for
 from fact_magics.sandbox.lost import USE_PROCESS, ZygoteLostError, closed
+from fact_magics.sandbox.outcome import USUAL
 from fact_magics.sandbox.policy import Grants, ZygoteKind, check_names
 from fact_magics.sandbox.threads import run_in
 from fact_magics.sandbox.warden import Warden
@@ -84,9 +86,9 @@ class ZygotePool:
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
         """Run one call on a zygote of its kind."""
-        kind = ZygoteKind(
-            Grants.parse(call.permissions), preload_for(call.imports, call.source), call.hash_seed
-        )
+        preload = preload_for(call.imports, call.source)
+        installed = packages.installed() if packages.from_elsewhere(preload) else ()
+        kind = ZygoteKind(Grants.parse(call.permissions), preload, call.surroundings, installed)
         tries = _TRIES
         while True:
             try:
@@ -196,8 +198,8 @@ class ZygotePool:
 
     def _make_room(self) -> None:
         idle = [warden for warden in self._wardens if not warden.busy]
-        # Most tools use bare zygotes, and only proofs use another hash seed.
-        idle.sort(key=lambda warden: (warden.kind == _BARE, not warden.kind.hash_seed))
+        # Most tools use bare zygotes, and only proofs use other surroundings.
+        idle.sort(key=lambda warden: (warden.kind == _BARE, warden.kind.surroundings == USUAL))
         for warden in idle[: max(0, len(self._wardens) + 1 - self._most)]:
             self._wardens.remove(warden)
             self._later(warden.aclose())

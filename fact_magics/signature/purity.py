@@ -120,6 +120,35 @@ class _Module:
         )
 
     @cached_property
+    def _after_seed(self) -> frozenset[int]:
+        """The ids of nodes that name functions of a module in a function that has seeded the module before.
+
+        In threads, the order of the calls would vary.
+        """
+        if not self._packages.isdisjoint(varying.CONCURRENT):
+            return frozenset()
+        return frozenset(
+            id(part)
+            for function in self.nodes
+            if isinstance(function, ast.FunctionDef)
+            for seeding in function.body
+            if (seeded := self._seeded_module(seeding))
+            for node in ast.walk(function)
+            if isinstance(node, ast.Attribute)
+            and ast.dump(node.value) == seeded
+            and (node.lineno, node.col_offset) >= (seeding.lineno, seeding.col_offset)
+            for part in (node, node.value)
+        )
+
+    def _seeded_module(self, statement: ast.stmt) -> str:
+        """Return the module that a statement such as ``random.seed(0)`` seeds, as `ast.dump` writes it."""
+        match statement:
+            case ast.Expr(ast.Call(ast.Attribute(module, "seed") as seed) as call):
+                if self._dotted(seed) == "random.seed" and self._given(call):
+                    return ast.dump(module)
+        return ""
+
+    @cached_property
     def _none_by_default(self) -> frozenset[str]:
         """The names of parameters whose default is None."""
         found: set[str] = set()
@@ -176,7 +205,7 @@ class _Module:
             case ast.ImportFrom(module, names):
                 return any(self._import_varies(module or "", alias) for alias in names)
             case ast.Attribute(value, name):
-                if id(node) in self._from_arguments:
+                if id(node) in self._from_arguments or id(node) in self._after_seed:
                     return False
                 return _name_varies(_last_name(value, self._original), name)
             case ast.Call(function):

@@ -33,6 +33,7 @@ NAMES = frozenset(
 BUILTINS = frozenset({"hash", "id"})
 # These functions read the clock if an argument is "now" or "today".
 READING_NOW = frozenset({"datetime64", "Timestamp", "to_datetime", "Period", "DatetimeIndex"})
+CONCURRENT = frozenset({"asyncio", "concurrent", "joblib", "multiprocessing", "threading", "_thread"})
 # Exceptions in the modules above: types, functions that depend only on their arguments, and unnamed files.
 STEADY_NAMES = frozenset(
     {

@@ -160,7 +160,7 @@ async def _first_accepted(
         attempt.failures, attempt.reason = (), ""
         accepted = await prover.prove(candidate.source, spec, attempt)
         if accepted and not candidate.missing:
-            return replace(accepted, notes=candidate.notes)
+            return replace(accepted, notes=(*candidate.notes, *accepted.notes))
         if candidate.missing:
             reject(attempt, (candidate.missing, *attempt.failures))
         if best is None or _holding(attempt) > _holding(best):

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 from fact_magics.errors import CellError, FactError, InvalidInput
 from fact_magics.events import ExampleProven, Listener, PhaseChanged
 from fact_magics.sandbox.failure import Denial, denial_of
-from fact_magics.sandbox.outcome import Call, Outcome, ToolError
+from fact_magics.sandbox.outcome import USUAL, Call, Outcome, Surroundings, ToolError
 from fact_magics.signature.purity import may_use_sets
 from fact_magics.text import clipped, one_line
 from fact_magics.tool import SHELF, Returned, Status
+from fact_magics.writing import determinism
 from fact_magics.writing.checks import check
 from fact_magics.writing.enlarging import enlarge
-from fact_magics.writing.verdict import answer_of, blame_hashing, failed_line, holds, shown_end
+from fact_magics.writing.verdict import blame_hashing, failed_line, holds, shown_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
@@ -32,11 +33,7 @@ _BESIDE_HINT = 160
 # The most characters of a line in the error of a rejection. A reason may take two lines on screen.
 _DETAIL = 96
 _REASON = 130
-# The first seed orders about half of all sets of two words differently from seed 0. All these seeds together
-# do so with 97 % of the sets.
-_OTHER_HASH_SEED, *_MORE_HASH_SEEDS = 25, 9, 7, 46
 _LARGER_SECONDS = 1.0  # a larger input may take far longer
-_STOPPED = (Status.TIMEOUT, Status.LIMIT)
 
 
 class Runs(Protocol):
@@ -81,7 +78,7 @@ class Accepted:
     source: ToolSource
     varies: bool  # whether the answers to equal calls may differ
     attempt: Attempt
-    notes: tuple[str, ...] = ()  # what was added to the model's text
+    notes: tuple[str, ...] = ()  # what was added to the model's text, and what answers depend on
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,69 +106,69 @@ class Prover:
         """
         self.emit(PhaseChanged("checking"))
         attempt.failures = check(source, spec.examples)
-        steady = True
+        causes: list[str] = []
         twice = _runs_twice(source, spec)
         if not attempt.failures and spec.examples:
-            steady = await self._run_examples(source, spec, attempt, twice=twice)
+            causes = await self._run_examples(source, spec, attempt, twice=twice)
         elif not attempt.failures:
             await self._execute_module(source, spec, attempt)
         if attempt.failures:
             reject(attempt, attempt.failures)
             return None
-        varies = source.varies or not steady
-        if not varies and twice:
-            varies = not await self._answers_alike(source, spec, attempt)
+        if twice and not source.varies and not determinism.vary(causes):
+            causes.append(await self._changed_by(source, spec, attempt))
         if attempt.failures:
             reject(attempt, attempt.failures)
             return None
         attempt.status = Status.OK
-        return Accepted(source, varies, attempt)
+        varies = source.varies or determinism.vary(causes)
+        return Accepted(source, varies, attempt, determinism.notes(causes))
 
     async def _run_examples(
         self, source: ToolSource, spec: ToolSpec, attempt: Attempt, *, twice: bool
-    ) -> bool:
-        """Run the examples; return False if one of them gave two different answers in two runs."""
-        total, steady = len(spec.examples), True
+    ) -> list[str]:
+        """Run the examples; return what changed their answers, if each ran in two surroundings."""
+        total, causes = len(spec.examples), []
         for number, example in enumerate(spec.examples, start=1):
             self.emit(PhaseChanged("proving", f"{number}/{total}"))
-            outcome, verdict, same = await self._judge(source, spec, example, attempt, twice=twice)
-            steady = steady and same
+            outcome, verdict, changed_by = await self._judge(source, spec, example, attempt, twice=twice)
+            causes.append(changed_by)
             if not verdict.holds and (denial := self._denial(outcome, spec)):
                 got = _hinted(one_line(verdict.got, _BESIDE_HINT), denial)
                 verdict = replace(verdict, got=got, denied=(denial.problem, denial.remedy))
             attempt.verdicts.append(verdict)
             self.emit(ExampleProven(number, total, verdict))
-            if outcome.status in _STOPPED:
+            if outcome.status in determinism.STOPPED:
                 break  # the other examples would probably reach the limit too
         attempt.failures = _failures(attempt)
-        return steady
+        return causes
 
     async def _judge(
         self, source: ToolSource, spec: ToolSpec, example: Example, attempt: Attempt, *, twice: bool
-    ) -> tuple[Outcome, Verdict, bool]:
-        """Run one example, if `twice` with two hash seeds, and judge it; False if equal runs differed."""
-        if not twice:
-            outcome = await self._run_example(source, spec, example, attempt)
-            return outcome, holds(example, source.signature, outcome), True
-        async with _beside(
-            self._run_example(source, spec, example, attempt, hash_seed=_OTHER_HASH_SEED)
-        ) as running:
-            outcome = await self._run_example(source, spec, example, attempt)
-            verdict = holds(example, source.signature, outcome)
-            if outcome.status in _STOPPED:
-                return outcome, verdict, True
-            other = await running
-        if other.status in _STOPPED or answer_of(other) == answer_of(outcome):
-            return outcome, verdict, True
-        if source.varies:  # then the answers may differ for another reason than hashing
-            return outcome, verdict, False
-        again = await self._run_example(source, spec, example, attempt)
-        if answer_of(again) != answer_of(outcome):
-            return outcome, verdict, False
-        return outcome, blame_hashing(verdict, holds(example, source.signature, other)), True
+    ) -> tuple[Outcome, Verdict, str]:
+        """Run an example, if `twice` in other surroundings too; judge it; tell what changes its answer."""
 
-    async def _answers_alike(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> bool:
-        """Tell whether two runs on a larger input than those of the examples give the same answer.
+        async def run(surroundings: Surroundings) -> Outcome:
+            return await self._run_example(source, spec, example, attempt, surroundings)
+
+        if not twice:
+            outcome = await run(USUAL)
+            return outcome, holds(example, source.signature, outcome), ""
+        async with _beside(run(determinism.OTHER)) as running:
+            outcome = await run(USUAL)
+            verdict = holds(example, source.signature, outcome)
+            if outcome.status in determinism.STOPPED:
+                return outcome, verdict, ""
+            other = await running
+        if source.varies or not determinism.differ(outcome, other):
+            return outcome, verdict, ""
+        changed_by = await determinism.cause(run, outcome, other)
+        if changed_by == determinism.HASHING:
+            verdict = blame_hashing(verdict, holds(example, source.signature, other))
+        return outcome, verdict, changed_by
+
+    async def _changed_by(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> str:
+        """Tell what changes the answer to a larger input than those of the examples.
 
         An error is an answer too, because no example says what this input must give. If the answer depends on
         the hash seed, the examples are run with more seeds: two seeds often give a few items the same order.
@@ -179,35 +176,40 @@ class Prover:
         signature = source.signature
         returning = [example for example in spec.examples if isinstance(example.expected, Returned)]
         if not returning or signature.takes_paths:
-            return True
+            return ""
         largest = max(returning, key=lambda example: len(example.source))
         larger = enlarge(signature, signature.bind(largest.args, largest.kwargs))
         if larger is None:
-            return True
+            return ""
         call = replace(
             _call(source, spec, attempt, signature.wire(signature.validate(larger))),
             timeout_seconds=min(spec.timeout_seconds, _LARGER_SECONDS),
         )
-        # One after the other, so that the clock moves on between them.
-        first = await self.sandbox.run(call)
-        if first.status in _STOPPED:
-            return True
-        other = await self.sandbox.run(replace(call, hash_seed=_OTHER_HASH_SEED))
-        if other.status in _STOPPED or answer_of(other) == answer_of(first):
-            return True
-        if answer_of(await self.sandbox.run(call)) != answer_of(first):
-            return False
-        for seed in _MORE_HASH_SEEDS:
-            await self._judge_again(source, spec, attempt, seed)
-        attempt.failures = _failures(attempt)
-        return True  # every run of the tool has the same seed
 
-    async def _judge_again(self, source: ToolSource, spec: ToolSpec, attempt: Attempt, seed: int) -> None:
+        async def run(surroundings: Surroundings) -> Outcome:
+            return await self.sandbox.run(replace(call, surroundings=surroundings))
+
+        first = await run(USUAL)
+        if first.status in determinism.STOPPED:
+            return ""
+        other = await run(determinism.OTHER)
+        if not determinism.differ(first, other):
+            return ""
+        changed_by = await determinism.cause(run, first, other)
+        if changed_by == determinism.HASHING:
+            for seed in determinism.MORE_HASH_SEEDS:
+                await self._judge_again(source, spec, attempt, USUAL._replace(hash_seed=seed))
+            attempt.failures = _failures(attempt)
+        return changed_by
+
+    async def _judge_again(
+        self, source: ToolSource, spec: ToolSpec, attempt: Attempt, surroundings: Surroundings
+    ) -> None:
         """Run the examples that hold so far with another hash seed."""
         for number, verdict in enumerate(attempt.verdicts):
             if verdict.holds:
-                outcome = await self._run_example(source, spec, verdict.example, attempt, hash_seed=seed)
-                if outcome.status not in _STOPPED:
+                outcome = await self._run_example(source, spec, verdict.example, attempt, surroundings)
+                if outcome.status not in determinism.STOPPED:
                     judged = blame_hashing(verdict, holds(verdict.example, source.signature, outcome))
                     attempt.verdicts[number] = judged
                     if not judged.holds:
@@ -225,7 +227,12 @@ class Prover:
         attempt.failures = (_hinted(happened, denial) if denial else happened,)
 
     async def _run_example(
-        self, source: ToolSource, spec: ToolSpec, example: Example, attempt: Attempt, *, hash_seed: int = 0
+        self,
+        source: ToolSource,
+        spec: ToolSpec,
+        example: Example,
+        attempt: Attempt,
+        surroundings: Surroundings = USUAL,
     ) -> Outcome:
         signature = source.signature
         passed: tuple[PassedFile, ...] = ()
@@ -248,7 +255,7 @@ class Prover:
             return Outcome(Status.ERROR, None, refused, "", 0.0, None, ())
         call = _call(source, spec, attempt, arguments)
         granted = (*spec.permissions, *(file.permission for file in passed))
-        return await self.sandbox.run(replace(call, permissions=granted, hash_seed=hash_seed))
+        return await self.sandbox.run(replace(call, permissions=granted, surroundings=surroundings))
 
     def _blamed(
         self,
@@ -315,10 +322,10 @@ def _failures(attempt: Attempt) -> tuple[str, ...]:
 
 
 def _runs_twice(source: ToolSource, spec: ToolSpec) -> bool:
-    """Tell whether each example is run with two hash seeds.
+    """Tell whether each example is also run in other surroundings.
 
     A tool with permissions runs each example once, because its answer may depend on files that it changed.
-    Each example is also run once if the source and the examples show that no answer depends on the seed.
+    Each example is also run once if the source and the examples show that its answer depends on nothing else.
     """
     calls = (ast.walk(ast.parse(example.source)) for example in spec.examples)
     return not spec.permissions and not (

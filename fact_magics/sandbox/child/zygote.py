@@ -99,6 +99,8 @@ class Zygote:
     def _preload(self) -> None:
         self._worker.set_environment(self._settings["environment"])
         self._worker.set_imports(self._settings)
+        if self._settings["moves_clock"]:
+            self._sleep_despite_sandlock()
         for name in self._settings["preload"]:
             try:
                 importlib.import_module(name)
@@ -108,6 +110,18 @@ class Zygote:
             self._modules["connecting"].wait_outside()
         gc.collect()
         gc.freeze()  # else a collection in a child would copy every page that it touches
+
+    @staticmethod
+    def _sleep_despite_sandlock() -> None:
+        """Replace `time.sleep`, which fails under a clock that sandlock has moved."""
+        import time
+
+        def sleep(seconds: float, /) -> None:
+            if seconds < 0:
+                raise ValueError("sleep length must be non-negative")
+            select.select((), (), (), seconds)
+
+        time.sleep = sleep
 
     def _pinned(self) -> dict[str, list[str]]:
         """Look up the granted hosts inside the sandbox, where sandlock has fixed their addresses."""
