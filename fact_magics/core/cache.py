@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # The answer of an unproven tool is used only after this many runs have given it.
 _AGREEING_RUNS = 2
+_ADDRESS = re.compile(rb" at 0x[0-9a-f]{6,}")
 
 
 class Tier(Protocol):
@@ -115,5 +117,10 @@ def may_serve(tool: LoadedTool, entry: CacheEntry) -> bool:
 
 
 def may_keep(tool: LoadedTool, outcome: Outcome) -> bool:
-    """Tell whether an outcome may answer later runs: only if the tool could use nothing but its input."""
+    """Tell whether an outcome may answer later runs: only if the tool could use nothing but its input.
+
+    Python describes many objects by their addresses in memory, which differ from run to run.
+    """
+    if _ADDRESS.search(outcome.result or b"") or _ADDRESS.search(outcome.printed.encode("utf-8", "replace")):
+        return False
     return "landlock" in outcome.isolation or tool.verified or tool.self_contained

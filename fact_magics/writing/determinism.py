@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fact_magics.sandbox.outcome import USUAL, Surroundings
 from fact_magics.tool import Status
@@ -60,7 +60,7 @@ async def cause(run: Callable[[Surroundings], Awaitable[Outcome]], first: Outcom
         can occur between two runs of a tool.
     """
 
-    async def changes(**changed: object) -> bool:
+    async def changes(**changed: Any) -> bool:
         return differ(first, await run(USUAL._replace(**changed)))
 
     if _ADDRESS.sub("", repr(answer_of(first))) == _ADDRESS.sub("", repr(answer_of(other))):

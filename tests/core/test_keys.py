@@ -62,7 +62,7 @@ def containers(inside: Kind) -> list[Kind]:
             lambda value: ["tuple", *map(form, value)],
         ),
         Kind(
-            f"{text} | None" if "None" not in text else text,
+            text if text.endswith("None") else f"{text} | None",
             values | st.none(),
             lambda value: value if value is None else form(value),
         ),

@@ -10,6 +10,7 @@ import pytest
 
 from fact_magics import values
 from fact_magics.sandbox import Call, Sandbox
+from fact_magics.sandbox.outcome import USUAL
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ async def test_a_call_with_another_hash_seed_sees_another_order(mode: Any) -> No
     """That is what proofs use; the calls before and after it, in the same sandbox, don't notice."""
     sandbox = Sandbox(mode=mode, size=1)
     try:
-        orders = [await answer(sandbox, ORDER, WORDS, hash_seed=seed) for seed in (0, 1, 0, 1)]
+        orders = [
+            await answer(sandbox, ORDER, WORDS, surroundings=USUAL._replace(hash_seed=seed))
+            for seed in (0, 1, 0, 1)
+        ]
     finally:
         await sandbox.aclose()
     assert orders[0] == orders[2] != orders[1] == orders[3]

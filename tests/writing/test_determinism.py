@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
 from fact_magics.attempt import Attempt
-from fact_magics.sandbox import Sandbox
+from fact_magics.sandbox import Call, Sandbox
+from fact_magics.sandbox.outcome import USUAL
 from fact_magics.signature.source import ToolSource
 from fact_magics.tool import ToolSpec
 from fact_magics.writing.examples import read_body
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from fact_magics.sandbox import Call
     from fact_magics.sandbox.outcome import Outcome
     from fact_magics.writing.proof import Accepted
 
@@ -145,7 +147,7 @@ class TestHashing:
             attempt = Attempt(1, "anthropic", "m", "")
             tool = ToolSource(f"def f(text: str) -> int:\n    return {source}\n", "f")
             assert await Prover(Counting(), lambda _: None).prove(tool, spec, attempt)
-            assert {call.hash_seed for call in calls} == seeds
+            assert {call.surroundings.hash_seed for call in calls} == seeds
 
     async def test_a_tool_with_permissions_runs_once_for_an_example(
         self, prove: Prove, tmp_path: Path
@@ -240,3 +242,76 @@ class TestLargerInput:
         accepted, _ = await prove(UNIQUE, ">>> f(\"a a\")\n['a']\n")
         assert accepted is not None
         assert not accepted.varies
+
+
+class TestCauses:
+    """The record names what changes an answer."""
+
+    GUARDED = """
+        {imports}
+
+        def f(text: str) -> str:
+            return text if len(text) < 2 else str({expression})
+    """
+
+    @pytest.mark.parametrize(
+        ("imports", "expression", "note"),
+        [
+            ("import gzip", "gzip.compress(text.encode())", "answers depend on the clock, so"),
+            ("import os", "object()", "answers depend on the addresses of objects in memory, so"),
+            ("import os", "os.getcwd()", "answers differ from run to run, so"),
+            (
+                "import os",
+                "([open(name, 'w').close() for name in 'qwertyuiop'], os.listdir())",
+                "answers depend on the order of the files in a directory, so",
+            ),
+        ],
+    )
+    async def test_what_may_differ_in_the_next_run_is_not_cached(
+        self, prove: Prove, imports: str, expression: str, note: str
+    ) -> None:
+        source = self.GUARDED.format(imports=imports, expression=expression)
+        accepted, attempt = await prove(source, ">>> f('a')\n'a'\n")
+        assert accepted is not None, attempt.failures
+        assert accepted.varies
+        [told] = accepted.notes
+        assert told.startswith(note)
+        assert told.endswith("so they are not cached")
+
+    @pytest.mark.parametrize(
+        ("imports", "expression", "note"),
+        [
+            (
+                "import time",
+                "time.strftime('%H:%M', time.localtime(86400))",
+                "answers depend on the time zone, which is UTC in every run",
+            ),
+            (
+                "import os",
+                "os.environ['LC_ALL']",
+                "answers depend on the locale, which is C.UTF-8 in every run",
+            ),
+            (
+                "",
+                "[*{*text}]",
+                "answers depend on the order in which Python hashes text, which is the same in every run",
+            ),
+        ],
+    )
+    async def test_what_is_the_same_in_every_run_is_told(
+        self, prove: Prove, imports: str, expression: str, note: str
+    ) -> None:
+        source = self.GUARDED.format(imports=imports, expression=expression)
+        accepted, attempt = await prove(source, ">>> f('a')\n'a'\n")
+        assert accepted is not None, attempt.failures
+        assert not accepted.varies
+        assert accepted.notes == (note,)
+
+    async def test_a_tool_may_sleep_where_the_clock_is_moved(self, sandbox: Sandbox) -> None:
+        source = "import time\n\ndef f() -> list:\n    time.sleep(0.001)\n    return [time.time(), time.sleep(0)]\n"
+        call = Call(source, "f", b'{"args":[],"kwargs":{}}')
+        answers = [
+            json.loads((await sandbox.run(replace(call, surroundings=surroundings))).result)
+            for surroundings in (USUAL, USUAL._replace(ahead_seconds=86_400))
+        ]
+        assert 86_000 < answers[1][0] - answers[0][0] < 87_000

@@ -116,7 +116,7 @@ class Zygote:
         """Replace `time.sleep`, which fails under a clock that sandlock has moved."""
         import time
 
-        def sleep(seconds: float, /) -> None:
+        def sleep(seconds: Any, /) -> None:
             if seconds < 0:
                 raise ValueError("sleep length must be non-negative")
             select.select((), (), (), seconds)
