@@ -194,7 +194,7 @@ async def cached(core: tuple[FactCore, ModelServer], known: tuple[str, str]) -> 
     running, server = core
     server._script.clear()
     server.writes(source(known))
-    tool = await running.generate(ToolSpec("f", "Do it.\n\n>>> f('a')\n'a'\n", attempts=1))
+    tool = await running.generate(ToolSpec("f", "Do it.\n\n>>> f('a')\n'a'\n", attempts=1, fresh=True))
     assert tool.metadata.proven
     request = ToolInput(tool.stored.reference, {"text": "some text"})
     outputs = [await running.execute_tool(request) for _ in range(3)]
