@@ -44,7 +44,7 @@ class Line:
     holds: bool
 
     def __str__(self) -> str:
-        verdict = "holds" if self.holds else "DOES NOT HOLD"
+        verdict = ("holds" if self.promised else "") if self.holds else "DOES NOT HOLD"
         return f"{self.name:<42} {self.promised:<9} {self.figure:8.2f} {self.unit:<3} {verdict:<14} {self.measured}"
 
 
@@ -56,6 +56,11 @@ def at_most(name: str, limit: float, figure: float, unit: str, measured: str) ->
 def at_least(name: str, limit: float, figure: float, unit: str, measured: str) -> Line:
     """Judge a figure that must not be below a limit."""
     return Line(name, f"≥ {limit:g} {unit}", measured, figure, unit, figure >= limit)
+
+
+def shown(name: str, figure: float, unit: str, measured: str) -> Line:
+    """Show a figure for comparison, about which nothing is promised."""
+    return Line(name, "", measured, figure, unit, True)
 
 
 def median(values: Sequence[float]) -> float:
