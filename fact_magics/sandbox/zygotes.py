@@ -84,9 +84,8 @@ class ZygotePool:
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
         """Run one call on a zygote of its kind."""
-        kind = ZygoteKind(
-            Grants.parse(call.permissions), preload_for(call.imports, call.source), call.hash_seed
-        )
+        grants = Grants.parse(call.permissions) if call.permissions else _BARE.grants
+        kind = ZygoteKind(grants, preload_for(call.imports, call.source), call.hash_seed)
         tries = _TRIES
         while True:
             try:
