@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from fact_magics.sandbox.child.denied import Witness
 
+set_handler: Any = sys.modules["_signal"].signal
+"""`signal.signal` without its search for an enum member, which takes longer than the system call."""
+
 RESULT, ERROR = b"R", b"E"
 _TEXT_LIMIT = 20_000
 _MESSAGE_LIMIT = 4_000
@@ -57,9 +60,7 @@ compiled: dict[tuple[str, str], CodeType] = {}
 # Kept here because the tool may replace these functions in their modules.
 _dumps = json.dumps
 _fork, _leave, _wait, _write = getattr(os, "fork", None), os._exit, os.waitpid, os.write
-_getpid, _kill = os.getpid, os.kill
-# `signal.signal` itself looks for an enum member of each handler, which takes longer than the system call.
-set_handler: Any = sys.modules["_signal"].signal
+_getpid, _kill, _signal = os.getpid, os.kill, signal.signal
 _STOPPING = [getattr(signal, name) for name in ("SIGTERM", "SIGXCPU") if hasattr(signal, name)]
 _TracebackException, _StackSummary = traceback.TracebackException, traceback.StackSummary
 # Read from `type` itself, because a metaclass may give false answers.
@@ -283,7 +284,7 @@ def _stream(descriptor: int, mode: str) -> io.TextIOWrapper:
 
 def _flush_and_end(number: int, _: object) -> None:
     _flush()
-    set_handler(number, signal.SIG_DFL)
+    _signal(number, signal.SIG_DFL)
     _kill(_getpid(), number)
 
 
