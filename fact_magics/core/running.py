@@ -322,7 +322,9 @@ class Runner:
             emit(PhaseChanged("running"))
 
         self._queued += 1
-        self._log.info("run started", **_logged(planned.tool), input_bytes=len(planned.arguments))
+        # Lines of the log are written while the loop would wait, so that the run does not wait for them.
+        started = {**_logged(planned.tool), "input_bytes": len(planned.arguments)}
+        self.loop.call_soon(partial(self._log.info, "run started", **started))
         outcome = None
         try:
             outcome = await self._sandbox.run(
@@ -332,8 +334,9 @@ class Runner:
             if run.began is None:
                 self._queued -= 1
             if outcome is None:
-                self._log.warning("run ended", **_logged(planned.tool), status="did not finish")
-        self._log_end(planned, outcome)
+                unfinished = {**_logged(planned.tool), "status": "did not finish"}
+                self.loop.call_soon(partial(self._log.warning, "run ended", **unfinished))
+        self.loop.call_soon(self._log_end, planned, outcome)
         if outcome.status is not Status.OK and not threading.main_thread().is_alive():
             # The interpreter exits, and isolated processes end with the threads that started them.
             raise asyncio.CancelledError

@@ -96,7 +96,7 @@ def payload(main: str, settings: Mapping[str, Any], library: tuple[str, ...] = (
     The child runs ``main(settings, modules)`` of the module `main`. It also gets the code of the standard
     library modules in `library`, because opening files is slow inside a sandbox.
     """
-    system = ("confine", "seccomp", "connecting", "family") if sys.platform == "linux" else ()
+    system = ("ahead", "confine", "seccomp", "connecting", "family") if sys.platform == "linux" else ()
     package = {name: module_code(name) for name in (*CODEC, "worker", "denied", *system, main)}
     settings = {**settings, "importable": {CONNECTOR: connector_source()}}
     parts = (marshal.dumps(part) for part in ((byte_code(library), package), (main, settings)))

@@ -8,9 +8,11 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fact_magics.sandbox import frames
+from fact_magics.sandbox.child.confine import take_descriptor
 from fact_magics.sandbox.child.worker import address_space
 from fact_magics.sandbox.threads import outlast
 from fact_magics.sandbox.watch import Watch
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
     from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call
 
+    _Pipes = tuple[tuple[int, Callable[[bytes], None]], ...]
+
 _END_SECONDS = 0.6
+_QUICK_SECONDS = 0.005
 _FLUSH_SECONDS = 0.05
 _READ_SIZE = 1 << 16
 _PIPE_SIZE = 1 << 20
@@ -48,29 +53,33 @@ class Prepared:
 
     number: int
     scratch: Path
+    taken: int | None = None
     requests: int = -1
     results: int = -1
     printed: int = -1
     pid: int = 0
     handle: int = -1
-    taken: int | None = None
 
-    def open(self) -> None:
-        """Make the scratch directory and the pipes, and open them. After an error, call `close`."""
-        self.scratch.mkdir(mode=0o700)
-        # A FIFO can't be opened for writing without a reader, and the child does not exist yet. So it is
-        # opened for reading and writing.
-        self.requests = self._open_pipe("request", os.O_RDWR)
-        self.results = self._open_pipe("result", os.O_RDONLY)
-        self.printed = self._open_pipe("printed", os.O_RDONLY)
+    def take_over(self, zygote: int, ready: dict[str, Any]) -> None:
+        """Take the pipes that the zygote reports; `zygote` is its pidfd. After an error, call `close`.
 
-    def _open_pipe(self, name: str, mode: int) -> int:
-        path = self.scratch.with_name(f"{self.number}.{name}")
-        os.mkfifo(path, 0o600)
-        end = os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC)
-        with suppress(OSError):
-            fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
-        return end
+        Raises
+        ------
+        OSError
+            The system does not let this process take descriptors of its children, or has none left.
+        """
+        requests, results, printed = ready["pipes"]
+        self.requests = take_descriptor(zygote, requests)
+        self.results = take_descriptor(zygote, results)
+        self.printed = take_descriptor(zygote, printed)
+        for end in (self.requests, self.results, self.printed):
+            os.set_blocking(end, False)
+            with suppress(OSError):
+                fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+        self.pid = int(ready["pid"])
+        self.handle = os.pidfd_open(self.pid)
+        if self.taken is None:
+            self.taken = address_space(self.pid)
 
     def close(self) -> None:
         """Close the parent's ends of the pipes."""
@@ -79,14 +88,6 @@ class Prepared:
                 with suppress(OSError):
                     os.close(descriptor)
         self.requests = self.results = self.printed = self.handle = -1
-
-    def take_over(self, pid: int) -> None:
-        """Note the child's pid, and unlink the pipes that it has opened, so that no other call opens them."""
-        self.pid = pid
-        self.handle = os.pidfd_open(pid)
-        self.taken = address_space(pid)
-        for name in ("request", "result", "printed"):
-            self.scratch.with_name(f"{self.number}.{name}").unlink()
 
 
 class Calling:
@@ -100,6 +101,7 @@ class Calling:
         self._unsent = memoryview(frames.request(call, zygote.limits, prepared.taken))
         self._watch = Watch(call, zygote.limits, on_printed)
         self._loop = asyncio.get_running_loop()
+        self._listens = False
         self.clean = False
 
     async def follow(self) -> frames.Ending:
@@ -107,8 +109,8 @@ class Calling:
         prepared, zygote = self._prepared, self._zygote
         ended = zygote.expect("ended", prepared.number)
         pipes = ((prepared.results, self._watch.take_result), (prepared.printed, self._watch.take_printed))
-        for pipe in pipes:
-            self._loop.add_reader(pipe[0], self._read, *pipe)
+        # Most calls end before this, and the pipes hold all that such a call sends.
+        listening = self._loop.call_later(_QUICK_SECONDS, self._listen, pipes)
         self._send()
         try:
             try:
@@ -119,9 +121,12 @@ class Calling:
                 if not ended.done():
                     await self._kill(ended)
         finally:
-            for descriptor, _ in pipes:
-                self._loop.remove_reader(descriptor)
-            self._loop.remove_writer(prepared.requests)
+            listening.cancel()
+            if self._listens:
+                for descriptor, _ in pipes:
+                    self._loop.remove_reader(descriptor)
+            if self._unsent:
+                self._loop.remove_writer(prepared.requests)
         report: dict[str, Any] | None = None
         if ended.done() and ended.exception() is None:
             report = ended.result()
@@ -133,6 +138,12 @@ class Calling:
         if report is None:
             return self._watch.ending(stopped, None)
         return self._watch.ending(stopped, int(report["status"]), float(report["cpu"]))
+
+    def _listen(self, pipes: _Pipes) -> None:
+        """Read what the call sends as soon as it arrives."""
+        self._listens = True
+        for pipe in pipes:
+            self._loop.add_reader(pipe[0], self._read, *pipe)
 
     async def _let_flush(self, ended: asyncio.Future[dict[str, Any]]) -> None:
         """Give the call a moment to print its last, incomplete line."""
@@ -151,19 +162,21 @@ class Calling:
             if not ended.done():
                 self._zygote.abandon()
 
-    def _send(self) -> None:
+    def _send(self, *, is_waiting: bool = False) -> None:
         try:
             while self._unsent:
                 self._unsent = self._unsent[os.write(self._prepared.requests, self._unsent) :]
         except BlockingIOError:
-            self._loop.add_writer(self._prepared.requests, self._send)
+            if not is_waiting:
+                self._loop.add_writer(self._prepared.requests, partial(self._send, is_waiting=True))
             return
         except OSError:
             self._unsent = memoryview(b"")
-        self._loop.remove_writer(self._prepared.requests)
+        if is_waiting:
+            self._loop.remove_writer(self._prepared.requests)
 
     def _read(self, descriptor: int, take: Callable[[bytes], None]) -> bool:
-        """Read once from a pipe without waiting; False if it was empty or has ended."""
+        """Read once from a pipe without waiting; False if it is empty now or has ended."""
         try:
             data = os.read(descriptor, _READ_SIZE)
         except BlockingIOError:
@@ -174,4 +187,4 @@ class Calling:
             take(data)
         else:
             self._loop.remove_reader(descriptor)
-        return bool(data)
+        return len(data) == _READ_SIZE

@@ -7,6 +7,7 @@ checked against the tool's signature.
 from __future__ import annotations
 
 import json
+import marshal
 import re
 import signal
 from dataclasses import dataclass
@@ -71,20 +72,19 @@ def request(call: Call, limits: Limits, taken: int | None) -> bytes:
 
     `taken` is the child's address space in bytes before the tool starts; if None, the child measures it.
     """
-    source = call.source.encode("utf-8", "surrogatepass")
-    header = json.dumps(
+    body = marshal.dumps(
         {
             "function": call.function,
-            "source": len(source),
-            "arguments": len(call.arguments),
+            "source": call.source,
+            "arguments": call.arguments,
             "memory": call.memory_bytes,
             "taken": taken,
             "cpu_seconds": call.cpu_seconds,
             "result_bytes": limits.result_bytes,
             "watched": bool(call.imports) or _acts(call.source),
         }
-    ).encode()
-    return b"".join((len(header).to_bytes(8, "big"), header, source, call.arguments))
+    )
+    return len(body).to_bytes(8, "big") + body
 
 
 @lru_cache(maxsize=256)

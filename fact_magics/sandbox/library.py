@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +55,8 @@ FOLDER = Path(os.__file__).parent
 _WORD = 0xFFFF_FFFF
 
 
-def preload_for(imports: Iterable[str], source: str) -> tuple[str, ...]:
+@lru_cache(maxsize=256)
+def preload_for(imports: tuple[str, ...], source: str) -> tuple[str, ...]:
     """Choose the modules that a zygote preloads beside the light ones, so that few zygotes serve many tools.
 
     `imports` are the top-level packages that the tool imports. A source with ``async def`` needs asyncio too.

@@ -26,6 +26,45 @@ _DIRECTORY = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in _FLAGS)
 _BY_DESCRIPTOR = os.scandir in os.supports_fd  # not on Windows
 
 
+class Scratch:
+    """A new scratch directory, which further calls can use as long as no call wrote to it.
+
+    Parameters
+    ----------
+    path : Path
+        Where to make it.
+
+    Raises
+    ------
+    OSError
+        It can't be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(mode=0o700)
+        self._made = path.stat()
+        self._reset()
+
+    def _reset(self) -> None:
+        os.utime(self.path, ns=(0, 0))  # of access and of modification
+
+    def renew(self) -> bool:
+        """Make the directory as it was before the last call; False if that call wrote to it.
+
+        The system notes in a directory's time of modification that an entry was made or removed, and a call
+        can't set that time. So a directory that still has the time that was set has never had an entry.
+        """
+        try:
+            now = self.path.stat()
+            if (now.st_ino, now.st_mode, now.st_mtime_ns) != (self._made.st_ino, self._made.st_mode, 0):
+                return False
+            self._reset()
+        except OSError:
+            return False
+        return True
+
+
 def measure(root: Path, enough: int) -> tuple[int, bool]:
     """Add up the bytes that the files under `root` take on disk, stopping at `enough`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,10 @@ END_SECONDS = 0.6
 """How many seconds the end of a zygote waits for unfinished work."""
 
 _READ_SIZE = 1 << 16
+# A source that was compiled and run in this time is compiled ahead if an order has room for it.
+_SHORT_SECONDS = 0.1
+_SHORT_SOURCE = 8_000
+_COMPILED_REMEMBERED = 16
 _REPORT_LIMIT = 1 << 16
 
 
@@ -65,6 +70,9 @@ class Warden:
         self._buffer = b""
         self._waiting: dict[tuple[str, object], asyncio.Future[dict[str, Any]]] = {}
         self._prepared: Prepared | None = None
+        self._scratch: scratch.Scratch | None = None
+        self._compiled: deque[tuple[str, str]] = deque(maxlen=_COMPILED_REMEMBERED)
+        self._taken: int | None = None  # address space of a new child
         self._preparing: asyncio.Task[None] | None = None
         self._fault: ZygoteLostError | None = None
         self.worked = False
@@ -130,7 +138,7 @@ class Warden:
         """
         self.busy = True
         try:
-            if self._preparing is not None:
+            if self._preparing is not None and not self._preparing.done():
                 await asyncio.shield(self._preparing)
             prepared, self._prepared = self._prepared, None
             if prepared is None or not self._can_serve(prepared):
@@ -140,7 +148,9 @@ class Warden:
                 raise self._fault or ZygoteLostError("an isolated process ended before a call began")
             calling = Calling(self, call, prepared, on_printed)
             try:
-                return await calling.follow()
+                ending = await calling.follow()
+                self._compile_ahead(call, ending)
+                return ending
             finally:
                 if not calling.clean:
                     # sandlock 0.9.0 still counts some killed processes against the limit of processes, so
@@ -148,11 +158,23 @@ class Warden:
                     self._lose()
                 removal = self._remove(prepared)
                 self._preparing = asyncio.create_task(self._prepare_after(removal))
-                await asyncio.wait((removal,), timeout=END_SECONDS)
-                if not removal.done():  # the next call must not wait for the removal
-                    self._lose()
+                if removal is not None:
+                    await asyncio.wait((removal,), timeout=END_SECONDS)
+                    if not removal.done():  # the next call must not wait for the removal
+                        self._lose()
         finally:
             self.busy = False
+
+    def _compile_ahead(self, call: Call, ending: Ending) -> None:
+        """Let the zygote compile a source that it will probably run again.
+
+        Compiling a hostile source could take long, so this needs a call that has done it in a short time.
+        """
+        key = (call.function, call.source)
+        if ending.wait_status == 0 and ending.cpu_seconds < _SHORT_SECONDS and key not in self._compiled:
+            self._compiled.append(key)
+            if len(call.source) <= _SHORT_SOURCE:
+                self.order(compile=[call.source, call.function])
 
     def _can_serve(self, prepared: Prepared) -> bool:
         # The directory may be missing, because systems remove old temporary files.
@@ -201,34 +223,38 @@ class Warden:
         """Have the zygote fork the next call's child."""
         self._numbers += 1
         number = self._numbers
-        prepared = Prepared(number, self._root / str(number))
+        prepared: Prepared | None = None
         try:
-            prepared.open()
+            if self._scratch is None:
+                self._scratch = scratch.Scratch(self._root / str(number))
+            prepared = Prepared(number, self._scratch.path, self._taken)
             ready = self.expect("ready", number)
-            self.order(prepare=number)
+            self.order(prepare=number, scratch=str(prepared.scratch))
             async with asyncio.timeout(BOOT_SECONDS):
-                prepared.take_over(int((await ready)["pid"]))
+                report = await ready
+            prepared.take_over(self._process.handle if self._process is not None else -1, report)
         except (ZygoteLostError, OSError) as cause:
             if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
                 self._fault = ZygoteLostError(f"no call can be prepared: {cause}", shortage_hint(cause))
-            prepared.close()
+            if prepared is not None:
+                prepared.close()
             self._lose()
             return
+        self._taken = prepared.taken
         self._prepared = prepared
         self.worked = True
 
-    def _remove(self, used: Prepared) -> asyncio.Future[None]:
+    def _remove(self, used: Prepared) -> asyncio.Future[None] | None:
+        """Remove what a call wrote; None if it wrote nothing, and the next call can use its directory."""
         used.close()
-        try:
-            used.scratch.rmdir()
-        except OSError:
-            return asyncio.ensure_future(run_in(self.files, scratch.remove, used.scratch))
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
+        if self._scratch is not None and self._scratch.renew():
+            return None
+        self._scratch = None
+        return asyncio.ensure_future(run_in(self.files, scratch.remove, used.scratch))
 
-    async def _prepare_after(self, removal: asyncio.Future[None]) -> None:
-        await removal  # the next call must not find what this one wrote
+    async def _prepare_after(self, removal: asyncio.Future[None] | None) -> None:
+        if removal is not None:
+            await removal  # the next call must not find what this one wrote
         if self.alive:
             await self._prepare()
 

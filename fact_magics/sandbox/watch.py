@@ -25,6 +25,7 @@ _MEASURE_SECONDS = 0.25
 _GLANCE_SECONDS = 0.02
 # An exact measurement pauses the call. So the next one waits this many times as long as the last one took.
 _REST = 9
+_NEW_DECODER = codecs.getincrementaldecoder("utf-8")
 
 
 class Watch:
@@ -73,8 +74,7 @@ class Watch:
         """
         self._started = time.perf_counter()
         deadline = self._loop.time() + self._call.timeout_seconds
-        meter = Meter(root, directory, self._call.memory_bytes, self._limits, self._may_hide)
-        looks = _Looks(meter, files, lambda limit: None if ended.done() else self.stop(limit))
+        looks: _Looks | None = None
         while not ended.done() and not self.stopped.done():
             left = deadline - self._loop.time()
             if left <= 0:
@@ -85,6 +85,9 @@ class Watch:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not ended.done():
+                if looks is None:
+                    meter = Meter(root, directory, self._call.memory_bytes, self._limits, self._may_hide)
+                    looks = _Looks(meter, files, lambda limit: None if ended.done() else self.stop(limit))
                 looks.begin()
         return None if ended.done() else self.stopped.result()
 
@@ -163,7 +166,7 @@ class Printed:
     def __init__(self, kept: int, on_text: Callable[[str], None] | None = None) -> None:
         self._room = kept
         self._on_text = on_text
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = _NEW_DECODER("replace")
         # A single buffer, because a tool may print single characters, and each would be a string
         # of fifty bytes.
         self._kept = StringIO(newline="")

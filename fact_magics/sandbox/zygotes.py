@@ -86,9 +86,10 @@ class ZygotePool:
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
         """Run one call on a zygote of its kind."""
+        grants = Grants.parse(call.permissions) if call.permissions else _BARE.grants
         preload = preload_for(call.imports, call.source)
         installed = packages.installed() if packages.from_elsewhere(preload) else ()
-        kind = ZygoteKind(Grants.parse(call.permissions), preload, call.surroundings, installed)
+        kind = ZygoteKind(grants, preload, call.surroundings, installed)
         tries = _TRIES
         while True:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import socket
 import sqlite3
 from contextlib import closing
@@ -303,8 +304,7 @@ async def test_only_what_may_act_is_watched() -> None:
 
     def watched(source: str, *imports: str) -> bool:
         sent = request(Call(source, "tool", b"", imports=imports), Limits(), None)
-        size = int.from_bytes(sent[:8], "big")
-        return bool(json.loads(sent[8 : 8 + size])["watched"])
+        return bool(marshal.loads(sent[8:])["watched"])  # noqa: S302 - made in this test
 
     assert not watched("import copy\ndef tool(x: int) -> int:\n    return copy.deepcopy(x)")
     assert watched("def tool(x: str) -> str:\n    return open(x).read()")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fact_magics.errors import IsolationError
-from fact_magics.sandbox import Call, Sandbox
+from fact_magics.sandbox import Call, Sandbox, scratch
 from fact_magics.sandbox.calling import Prepared
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.slow
 
 NOTHING = b'{"args":[],"kwargs":{}}'
 CALL = Call("def tool():\n    return 1", "tool", NOTHING)
+WRITES = Call("def tool():\n    open('f', 'w').close()\n    return 1", "tool", NOTHING)
 
 
 def failing(number: int) -> Callable[..., Any]:
@@ -39,7 +40,7 @@ def failing(number: int) -> Callable[..., Any]:
 async def run_some(sandbox: Sandbox) -> None:
     """Use up what was prepared ahead, and run one more."""
     for _ in range(5):
-        await sandbox.run(CALL)
+        await sandbox.run(WRITES)
 
 
 async def test_a_call_that_cant_be_prepared_costs_the_zygote_and_not_the_next_call(
@@ -47,17 +48,10 @@ async def test_a_call_that_cant_be_prepared_costs_the_zygote_and_not_the_next_ca
 ) -> None:
     """The refusal names its cause and what helps, not less isolation; it leaves nothing, and is over with its cause."""
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
-    make = os.mkfifo
-
-    def make_some(path: Path, mode: int) -> None:
-        if path.suffix == ".printed":
-            failing(errno.ENOSPC)()
-        make(path, mode)
-
     sandbox = Sandbox(mode="auto", size=1)
-    await sandbox.run(CALL)
+    await sandbox.run(WRITES)
     with monkeypatch.context() as patched:
-        patched.setattr(os, "mkfifo", make_some)
+        patched.setattr(scratch, "Scratch", failing(errno.ENOSPC))
         with pytest.raises(IsolationError, match="No space left on device") as refused:
             await run_some(sandbox)
         assert "\n" not in refused.value.line
@@ -75,21 +69,20 @@ async def test_zygotes_that_can_prepare_no_call_are_not_started_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What keeps one from it would keep the next one too; the reason that it gives is told."""
-    real = Prepared.open
+    real = Prepared.take_over
     started: list[Path] = []
 
-    def open_half(prepared: Prepared) -> None:
+    def take_none(prepared: Prepared, zygote: int, ready: dict[str, Any]) -> None:
         started.append(prepared.scratch.parent)
-        real(prepared)
-        prepared.scratch.with_name(f"{prepared.number}.printed").unlink()
+        real(prepared, zygote, {**ready, "pipes": [-1, -1, -1]})
 
-    monkeypatch.setattr(Prepared, "open", open_half)
+    monkeypatch.setattr(Prepared, "take_over", take_none)
     sandbox = Sandbox(mode="require", size=1)
     await sandbox.start()
     while sandbox.inspect().pending and len(started) < 5:
         await asyncio.sleep(0.01)
     assert len(started) < 5
-    with pytest.raises(IsolationError, match=r"no call can be prepared: .*No such file"):
+    with pytest.raises(IsolationError, match=r"no call can be prepared: .*Bad file descriptor"):
         await sandbox.run(CALL)
     await sandbox.aclose()
 
@@ -151,8 +144,7 @@ async def test_what_the_system_cleared_away_is_made_again(what: str) -> None:
     base = await at_rest(sandbox)
     for directory in [base] if what == "all" else base.glob("*/*"):
         shutil.rmtree(directory)
-    writes = Call("def tool():\n    open('f', 'w').close()\n    return 1", "tool", NOTHING)
-    assert [(await sandbox.run(writes)).result for _ in range(3)] == [b"1"] * 3
+    assert [(await sandbox.run(WRITES)).result for _ in range(3)] == [b"1"] * 3
     again = sandbox.inspect().directory
     assert again is not None
     await sandbox.aclose()

@@ -18,7 +18,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _FILTERED = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
-_SYS_CREATE_RULESET = 444  # Landlock's three calls have the same numbers on every architecture
+_SYS_PIDFD_GETFD = 438  # these four calls have the same numbers on every architecture
+_SYS_CREATE_RULESET = 444
 _SYS_ADD_RULE = 445
 _SYS_RESTRICT_SELF = 446
 _CREATE_RULESET_VERSION = 1
@@ -65,6 +66,11 @@ def has_seccomp_filter() -> bool:
     return _prctl(_PR_GET_SECCOMP, 0) == _FILTERED
 
 
+def take_descriptor(handle: int, number: int) -> int:
+    """Copy a descriptor of the process of a pidfd, which this process must have the right to trace."""
+    return _syscall(_SYS_PIDFD_GETFD, handle, number, 0)
+
+
 def landlock_abi() -> int:
     """Return the version of the kernel's Landlock interface; 0 if the kernel has no Landlock."""
     return max(0, int(_libc.syscall(_SYS_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
@@ -79,15 +85,15 @@ def can_reach(pid: int) -> bool:
     return True
 
 
-def enter_call_domain(writable: list[str]) -> bool:
-    """Put this process into a Landlock domain of its own, for good; False if the kernel has no Landlock.
+def make_call_rules(writable: list[str]) -> int | None:
+    """Make the rules of a call's domain; return their descriptor, or None if the kernel has no Landlock.
 
     The directories and files in `writable` stay writable if the outer domain allows it. Only the outer domain
     restricts reading.
     """
     abi = landlock_abi()
     if not abi:
-        return False
+        return None
     in_directory = _WRITE_FILE | _CHANGE_DIRECTORY
     on_file = _WRITE_FILE
     if abi >= _FIRST_ABI_WITH_REFER:
@@ -101,10 +107,15 @@ def enter_call_domain(writable: list[str]) -> bool:
     try:
         for path in writable:
             _allow(ruleset, path, in_directory if os.path.isdir(path) else on_file)  # noqa: PTH112
-        _syscall(_SYS_RESTRICT_SELF, ruleset, 0)
-    finally:
+    except BaseException:
         os.close(ruleset)
-    return True
+        raise
+    return ruleset
+
+
+def enter_domain(ruleset: int) -> None:
+    """Put this process into a Landlock domain of its own, for good. Each process that does so has another."""
+    _syscall(_SYS_RESTRICT_SELF, ruleset, 0)
 
 
 def _allow(ruleset: int, path: str, access: int) -> None:

@@ -25,7 +25,11 @@ def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
     if sys.platform == "linux":
         _fork_with_guard(settings, modules)
     requests, results, printed = os.dup(0), os.dup(2), os.dup(1)
-    worker.prepare(printed, settings)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    worker.prepare(empty, printed)
+    worker.open_streams()
+    worker.set_file_limits(settings)
+    os.close(empty)
     os.close(printed)
     serve: Callable[..., NoReturn] = worker.serve
     witness = modules["denied"].Witness(os.curdir, walled=False)

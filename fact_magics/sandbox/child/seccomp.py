@@ -153,11 +153,11 @@ _FILE_SYSTEMS = (0x6600, 0x5800, 0x9400, 0xF500)  # second bytes of ioctls for f
 def refuse_needless_calls() -> bool:
     """Install the filter for good, in this process and its children; False if the machine or kernel can't."""
     known = _ARCHITECTURES.get(os.uname().machine)
-    return known is not None and _install(program(*known))
+    return known is not None and Filter(program(*known)).install()
 
 
-def refuse_more_walls() -> None:
-    """Install a filter, in the process of a call, that refuses further filters and Landlock rules.
+def no_more_walls() -> Filter:
+    """Build the filter for the process of a call that refuses further filters and Landlock rules.
 
     The kernel's memory for them counts against no limit.
     """
@@ -168,20 +168,26 @@ def refuse_more_walls() -> None:
         *_on(PRCTL[column], [(_LOAD, 0, 0, _low_half(0)), *_any_of((_PR_SET_SECCOMP,), _FAIL | errno.EPERM)]),
         (_RETURN, 0, 0, _ALLOW),
     ]
-    if not _install(steps):
-        raise OSError("a call could not be confined")
+    return Filter(steps)
 
 
-def _install(steps: list[_Step]) -> bool:
-    code = b"".join(struct.pack("HBBI", *step) for step in steps)
-    instructions = ctypes.create_string_buffer(code, len(code))
-    filter_ = _Filter(len(code) // 8, ctypes.addressof(instructions))
-    libc = ctypes.CDLL(None)
-    return int(libc.prctl(_PR_SET_SECCOMP, _FILTERED, ctypes.byref(filter_), 0, 0)) == 0
-
-
-class _Filter(ctypes.Structure):
+class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+
+
+class Filter:
+    """A filter of system calls that a process can install for good."""
+
+    def __init__(self, steps: list[_Step]) -> None:
+        code = b"".join(struct.pack("HBBI", *step) for step in steps)
+        self._instructions = ctypes.create_string_buffer(code, len(code))
+        self._program = _Program(len(code) // 8, ctypes.addressof(self._instructions))
+        self._prctl = ctypes.CDLL(None).prctl
+
+    def install(self) -> bool:
+        """Filter this process and its children from now on; False if the kernel can't."""
+        program = ctypes.byref(self._program)
+        return int(self._prctl(_PR_SET_SECCOMP, _FILTERED, program, 0, 0)) == 0
 
 
 def program(column: int, architecture: int) -> list[_Step]:

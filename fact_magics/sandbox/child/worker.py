@@ -9,6 +9,7 @@ import errno
 import io
 import json
 import linecache
+import marshal
 import os
 import signal
 import sys
@@ -21,8 +22,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from importlib.machinery import ModuleSpec
+    from types import CodeType
 
     from fact_magics.sandbox.child.denied import Witness
+
+set_handler: Any = sys.modules["_signal"].signal
+"""`signal.signal` without its search for an enum member, which takes longer than the system call."""
 
 RESULT, ERROR = b"R", b"E"
 _TEXT_LIMIT = 20_000
@@ -46,10 +51,17 @@ _NO_MEMORY = json.dumps(
 ).encode()
 
 
+_WARM_REQUEST = marshal.dumps({"function": "warm", "source": "", "arguments": b"", "memory": 1 << 30})
+_WARM_CODE = compile('"""."""\n\ndef warm(text: str = "") -> str:\n    return text\n', "<warm>", "exec")
+
+compiled: dict[tuple[str, str], CodeType] = {}
+"""Code that was compiled ahead, by source and file name; see `ahead`."""
+
 # Kept here because the tool may replace these functions in their modules.
 _dumps = json.dumps
 _fork, _leave, _wait, _write = getattr(os, "fork", None), os._exit, os.waitpid, os.write
 _getpid, _kill, _signal = os.getpid, os.kill, signal.signal
+_STOPPING = [getattr(signal, name) for name in ("SIGTERM", "SIGXCPU") if hasattr(signal, name)]
 _TracebackException, _StackSummary = traceback.TracebackException, traceback.StackSummary
 # Read from `type` itself, because a metaclass may give false answers.
 _module_of, _name_of, _bases_of = (
@@ -110,19 +122,27 @@ def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> N
     `requests` and `results` are file descriptors. `codec` is the module `fact_magics.values.wire`, and
     `witness` finds out which access the call was denied.
     """
-    header = json.loads(_read(requests, int.from_bytes(_read(requests, 8), "big")))
-    source = _read(requests, header["source"]).decode("utf-8", "surrogatepass")
-    arguments = _read(requests, header["arguments"])
-    set_call_limits(header)
-    if header["watched"]:
+    _warm_up(codec)
+    size = int.from_bytes(_read(requests, 8), "big")
+    request = marshal.loads(_read(requests, size))  # noqa: S302 - from the parent, which this process may trust
+    set_call_limits(request)
+    if request["watched"]:
         witness.watch()
-    kind, payload = run(source, header["function"], arguments, codec, witness, header["result_bytes"])
+    source, function, arguments = (request[part] for part in ("source", "function", "arguments"))
+    kind, payload = run(source, function, arguments, codec, witness, request["result_bytes"])
     _flush()
     for part in (kind + len(payload).to_bytes(8, "big"), payload):  # separately, because joining takes memory
         rest = memoryview(part)
         while rest:
             rest = rest[_write(results, rest) :]
     _leave(0)
+
+
+def _warm_up(codec: ModuleType) -> None:
+    """Do once what every call does, so that no call waits for copies of the memory that it changes."""
+    marshal.loads(_WARM_REQUEST)  # noqa: S302
+    exec(_WARM_CODE, ModuleType("warm").__dict__)  # noqa: S102
+    codec.encode(codec.decode(b'{"args":["a"],"kwargs":{}}', classes={}))
 
 
 def run(
@@ -157,7 +177,8 @@ def load(source: str, name: str, filename: str) -> tuple[ModuleType, dict[str, t
     module = ModuleType(name)
     module.__file__ = filename
     sys.modules[name] = module  # `dataclasses` looks up annotations there
-    exec(compile(source, filename, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - this runs the tool
+    code = compiled.get((source, filename)) or compile(source, filename, "exec", dont_inherit=True)
+    exec(code, module.__dict__)  # noqa: S102 - this runs the tool
     return module, {
         key: value
         for key, value in vars(module).items()
@@ -190,17 +211,17 @@ def _describe(raised: BaseException, filename: str, witness: Witness) -> bytes:
         return _NO_MEMORY if isinstance(raised, MemoryError) else b"{}"
 
 
-def set_call_limits(header: Mapping[str, Any]) -> None:
+def set_call_limits(request: Mapping[str, Any]) -> None:
     """Apply the limits of a request: bytes of memory beyond those in use, and seconds of CPU time."""
     if os.name != "posix":
         return
     import resource
 
-    taken = header["taken"] or address_space("self")
+    taken = request["taken"] or address_space("self")
     if taken:
-        _limit_to(resource.RLIMIT_AS, taken + header["memory"], taken + header["memory"])
+        _limit_to(resource.RLIMIT_AS, taken + request["memory"], taken + request["memory"])
     # At the soft limit the kernel sends SIGXCPU, at the hard limit SIGKILL.
-    _limit_to(resource.RLIMIT_CPU, header["cpu_seconds"], header["cpu_seconds"] + 1)
+    _limit_to(resource.RLIMIT_CPU, request["cpu_seconds"], request["cpu_seconds"] + 1)
 
 
 def address_space(pid: int | str) -> int | None:
@@ -224,24 +245,29 @@ def _limit_to(kind: int, soft: int, hard: int) -> None:
         return  # macOS refuses RLIMIT_AS
 
 
-def prepare(printed: int, settings: Mapping[str, Any]) -> None:
-    """Prepare this process for a call: its signal handlers, its streams, and the limits that all calls share.
-
-    The descriptor `printed` becomes stdout and stderr, for Python and C code; stdin is empty. If a limit
-    stops this process, an incomplete last line is still printed, unless C code does not return to Python in
-    time.
-    """
-    for name in ("SIGTERM", "SIGXCPU"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _flush_and_end)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(printed, 1)
-    os.dup2(printed, 2)
-    os.close(nothing)
+def open_streams() -> None:
+    """Make Python's three streams. Their descriptors must be pipes now, and may become other pipes later."""
     sys.stdin = _stream(0, "r")
     sys.stdout = _stream(1, "w")
     sys.stderr = _stream(2, "w")
+
+
+def prepare(empty: int, printed: int) -> None:
+    """Prepare this process for a call: its signal handlers and its descriptors.
+
+    The descriptor `empty` becomes stdin, and `printed` becomes stdout and stderr, for C code and for the
+    streams of `open_streams`. If a limit stops this process, an incomplete last line is still printed, unless
+    C code does not return to Python in time.
+    """
+    for number in _STOPPING:
+        set_handler(number, _flush_and_end)
+    os.dup2(empty, 0)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
+
+
+def set_file_limits(settings: Mapping[str, Any]) -> None:
+    """Apply the limits that all calls share, in this process and in those that it forks."""
     if os.name == "posix":
         import resource
 

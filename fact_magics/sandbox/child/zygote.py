@@ -1,10 +1,12 @@
 """The zygote: a confined process that imports modules before calls need them, and forks a child per call.
 
-Orders from the parent and reports to it are lines of JSON on stdin and stdout. The pipes of a call are FIFOs.
-The parent makes them, both sides open them, and the parent unlinks them before the call starts, so that no
-other call can open them.
+Orders from the parent and reports to it are lines of JSON on stdin and stdout. The zygote makes new pipes for
+each call, and the parent takes its ends of them by ``pidfd_getfd``. No other call can reach them, because a
+call closes all descriptors but its own before the tool's code runs.
 
-The next child is forked and confined before its request comes, so that a call does not wait for the fork.
+The next child is forked and confined before its request comes, so that a call does not wait for the fork. The
+code that runs for each call avoids system calls that wait for sandlock's supervisor. In sandlock 0.9.0 these
+are, besides ``clone`` and ``exit_group``, those that open, close, seek or look at files.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import os
 import select
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -43,10 +46,17 @@ class Zygote:
         self._call: int | None = None
         self._child = 0
         self._child_handle = -1
+        self._pipes: list[int] = []  # the parent's ends
+        self._scratch = ""
+        self._witness: Any = None
+        self._rules: int | None = None
+        self._no_more_walls: Any = None
 
     def serve(self) -> NoReturn:
         """Prepare this process, report which layers of isolation are active, and follow orders."""
         os.dup2(1, _REPORTS)
+        os.dup2(1, 2)
+        self._worker.open_streams()
         nothing = os.open(os.devnull, os.O_WRONLY)
         for descriptor in (1, 2):
             os.dup2(nothing, descriptor)
@@ -77,8 +87,10 @@ class Zygote:
                     self.leave()
                 *lines, buffer = (buffer + received).split(b"\n")
                 for order in map(json.loads, lines):
-                    if "prepare" in order:
-                        self._prepare(order["prepare"])
+                    if "compile" in order:
+                        self._compile(*order["compile"])
+                    elif "prepare" in order:
+                        self._prepare(order["prepare"], order["scratch"])
                     elif "kill" in order and order["kill"] == self._call:
                         self._kill()
 
@@ -90,6 +102,8 @@ class Zygote:
         # Check for sandlock's filter before adding another one.
         refuse: Callable[[], bool] = self._modules["seccomp"].refuse_needless_calls
         self._filtered = self._confine.has_seccomp_filter() and refuse()
+        if self._filtered:
+            self._no_more_walls = self._modules["seccomp"].no_more_walls()
         self._confine.die_with_parent(signal.SIGTERM)
         parent = self._settings["parent"]
         self._scoped = (
@@ -108,6 +122,7 @@ class Zygote:
                 continue
         if self._settings["connects"]:
             self._modules["connecting"].wait_outside()
+        self._worker.set_file_limits(self._settings)
         gc.collect()
         gc.freeze()  # else a collection in a child would copy every page that it touches
 
@@ -140,14 +155,23 @@ class Zygote:
         child = os.fork()
         if child == 0:
             try:
-                os._exit(0 if self._confine.enter_call_domain([self._settings["root"]]) else 1)
+                rules = self._confine.make_call_rules([self._settings["root"]])
+                self._confine.enter_domain(rules)
+                os._exit(0)
             except BaseException:  # noqa: BLE001 - whatever happened, this child must not go on as the zygote
                 os._exit(1)
         return os.waitpid(child, 0)[1] == 0
 
-    def _prepare(self, call: int) -> None:
+    def _compile(self, source: str, function: str) -> None:
+        with suppress(Exception):
+            self._modules["ahead"].compile_ahead(source, function, self._worker.compiled)
+        gc.freeze()
+
+    def _prepare(self, call: int, scratch: str) -> None:
+        """Fork the child of the next call, which may write only to `scratch` and to granted paths."""
         try:
-            pipes = self._open_pipes(call)
+            self._allow_only(scratch)
+            requests, results, printed = (os.pipe() for _ in range(3))
             self._call = call
             self._child = os.fork()
         except OSError as error:
@@ -155,44 +179,46 @@ class Zygote:
             self.leave()
         if self._child == 0:
             try:
-                self._become_call(call, *pipes)
+                self._become_call(requests[0], results[1], printed[1])
             except BaseException:  # noqa: BLE001 - whatever happened, this child must not go on as the zygote
                 os._exit(70)
-        for descriptor in pipes:
+        for descriptor in (requests[0], results[1], printed[1]):
             os.close(descriptor)
+        self._pipes = [requests[1], results[0], printed[0]]
         self._child_handle = os.pidfd_open(self._child)
-        self._report(ready=call, pid=self._child)
+        self._report(ready=call, pid=self._child, pipes=self._pipes)
 
-    def _open_pipes(self, call: int) -> list[int]:
-        pipes = [
-            # If the parent has ended, a blocking open would wait forever for the other end.
-            os.open(f"{self._settings['root']}/{call}.{name}", mode | os.O_NONBLOCK)
-            for name, mode in (("request", os.O_RDONLY), ("result", os.O_WRONLY), ("printed", os.O_WRONLY))
-        ]
-        for descriptor in pipes:
-            os.set_blocking(descriptor, True)
-        return pipes
+    def _allow_only(self, scratch: str) -> None:
+        """Make the rules of the next calls, unless the last call had the same scratch directory."""
+        if scratch == self._scratch:
+            return
+        if self._rules is not None:
+            os.close(self._rules)
+        self._rules = self._confine.make_call_rules([scratch, os.devnull, *self._settings["writable"]])
+        self._witness = self._modules["denied"].Witness(scratch)
+        self._scratch = os.environ["HOME"] = os.environ["TMPDIR"] = scratch
 
-    def _become_call(self, call: int, requests: int, results: int, printed: int) -> NoReturn:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def _become_call(self, requests: int, results: int, printed: int) -> NoReturn:
+        self._worker.set_handler(signal.SIGINT, signal.default_int_handler)
         self._confine.die_with_parent(signal.SIGKILL)
         # Move both first: `results` may have the number that the first dup2 below overwrites.
         requests, results = (fcntl.fcntl(one, fcntl.F_DUPFD, _FIRST_FREE + 2) for one in (requests, results))
-        self._worker.prepare(printed, self._settings)
+        empty, writing = os.pipe()
+        os.close(writing)
+        self._worker.prepare(empty, printed)
+        os.chdir(self._scratch)
+        if numpy_random := sys.modules.get("numpy.random"):
+            numpy_random.seed()  # unlike `random`, it is not seeded again after a fork
+        if self._rules is not None:
+            self._confine.enter_domain(self._rules)
+        if not self._no_more_walls.install():
+            raise OSError("a call could not be confined")
         os.dup2(requests, _FIRST_FREE)
         os.dup2(results, _FIRST_FREE + 1)
         os.closerange(3, _FIRST_FREE)
         os.closerange(_FIRST_FREE + 2, 1 << 20)
-        scratch = f"{self._settings['root']}/{call}"
-        os.chdir(scratch)
-        os.environ.update(HOME=scratch, TMPDIR=scratch)
-        if numpy_random := sys.modules.get("numpy.random"):
-            numpy_random.seed()  # unlike `random`, it is not seeded again after a fork
-        self._confine.enter_call_domain([scratch, os.devnull, *self._settings["writable"]])
-        self._modules["seccomp"].refuse_more_walls()
         serve: Callable[..., NoReturn] = self._worker.serve
-        witness = self._modules["denied"].Witness(scratch)
-        serve(_FIRST_FREE, _FIRST_FREE + 1, self._modules["values.wire"], witness)
+        serve(_FIRST_FREE, _FIRST_FREE + 1, self._modules["values.wire"], self._witness)
 
     def _end_call(self) -> None:
         call, self._call = self._call, None
@@ -206,7 +232,8 @@ class Zygote:
                 self._report(left=call)
             self._reap(0)
         self._report(ended=call, status=status, cpu=usage.ru_utime + usage.ru_stime, clean=clean)
-        os.close(self._child_handle)
+        for descriptor in (self._child_handle, *self._pipes):
+            os.close(descriptor)
 
     def _kill(self) -> None:
         # If `_scoped`, Landlock keeps this process from signalling processes outside the sandbox. One system
