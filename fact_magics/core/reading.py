@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fact_magics.core.handle import Tool
     from fact_magics.core.recording import Recorder
     from fact_magics.core.toolbox import Toolbox
-    from fact_magics.store import ExecutionRow, GenerationRow, Rows, SessionRow, Store
+    from fact_magics.store import ExecutionRow, GenerationRow, Rows, SessionRow, Stats, Store
     from fact_magics.tool import ToolVersion
 
 
@@ -85,6 +85,11 @@ class Reading:
         """List attempts, the latest first; `store.history.generations` describes the filters."""
         await self._flush_for_reading()
         return await self._store.history.generations(**chosen)
+
+    async def stats(self, **chosen: Any) -> Stats:
+        """Read the numbers of runs and generations; `store.history.stats` describes the filters."""
+        await self._flush_for_reading()
+        return await self._store.history.stats(**chosen)
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
         """Find a run, or the attempts of a generation, by id or an unambiguous beginning of the id."""

@@ -175,6 +175,7 @@ class Recorder:
             permissions=planned.permissions,
             duration_ms=took_ms,
             executed_at=utc_text(datetime.fromtimestamp(when, UTC)),
+            saved_ms=entry.duration_ms,
         )
 
     def add_run(self, planned: Plan, result: Result) -> None:

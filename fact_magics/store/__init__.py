@@ -6,6 +6,7 @@ from fact_magics.store.binding import Rows
 from fact_magics.store.locks import LOCK_SECONDS, LockWait
 from fact_magics.store.memory import CacheStats, MemoryCache
 from fact_magics.store.rows import CacheEntry, Candidate, ExecutionRow, GenerationRow, SessionRow
+from fact_magics.store.stats import Stats
 from fact_magics.store.store import Store
 from fact_magics.tool import new_id
 
@@ -20,6 +21,7 @@ __all__ = [
     "MemoryCache",
     "Rows",
     "SessionRow",
+    "Stats",
     "Store",
     "new_id",
 ]

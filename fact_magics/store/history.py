@@ -15,6 +15,8 @@ from fact_magics.store.search import (
     run_expression,
 )
 from fact_magics.store.since import read_since
+from fact_magics.store.stats import Stats, read_stats
+from fact_magics.store.totals import GROUP, add_to_totals
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -136,6 +138,21 @@ class History:
             raise UnknownName(f"A run and a generation begin with {row_id!r}.", hint="Write more of the id.")
         return run or attempts or None
 
+    async def stats(
+        self,
+        *,
+        session_id: str | None = None,
+        tool_name: str | None = None,
+        since: str | datetime | timedelta | None = None,
+    ) -> Stats:
+        """Read the numbers of runs and generations; see `read_since` and `read_stats`."""
+        moment = None if since is None else read_since(since)
+        return await self._database.read(
+            lambda connection: read_stats(
+                connection, session_id=session_id or "", tool_name=tool_name or "", since=moment
+            )
+        )
+
     async def _select(
         self,
         kind: type[T],
@@ -161,6 +178,7 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
 
     A caller that was cancelled during a commit may pass the same rows again.
     """
+    is_new = False
     for row in rows:
         conflict = "ON CONFLICT (generation_id, attempt) DO NOTHING"
         kept = insert(connection, "generations", values_of(row), conflict)
@@ -172,10 +190,14 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
             "INSERT OR REPLACE INTO generation_search (rowid, words) VALUES (?, ?)",
             (kept.lastrowid, indexable("\n".join(texts))),
         )
+        is_new = True
+    if is_new:
+        add_to_totals(connection)
 
 
 def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> None:
     """Add runs as `add_generations` adds attempts, and index the words of their texts."""
+    is_group = False
     for row in rows:
         kept = insert(connection, "tool_executions", values_of(row), "ON CONFLICT (id) DO NOTHING")
         if not kept.rowcount:
@@ -192,6 +214,9 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
             "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
             (kept.lastrowid, indexable_json(given), indexable_json(answered), indexable(notes)),
         )
+        is_group |= (kept.lastrowid or 0) % GROUP == 0
+    if is_group:
+        add_to_totals(connection)
 
 
 def _notebook(connection: sqlite3.Connection, session_id: str | None) -> str:

@@ -23,7 +23,7 @@ from fact_magics.notebook.arguments import (
     read_line,
     whole_number,
 )
-from fact_magics.notebook.commands import files, history, models, state, tools, versions
+from fact_magics.notebook.commands import files, history, models, state, stats, tools, versions
 from fact_magics.notebook.commands.desk import Desk
 from fact_magics.notebook.commands.instead import instead_of
 from fact_magics.text import quoted
@@ -46,6 +46,7 @@ class Subcommand(Command):
 
 
 _JSON = Option("--json", "Print JSON.")
+_SINCE = Option("--since", "Only rows since a time or within a period: 2026-01-31, 2h, '3 days'.", "TIME")
 _REPLACE = Option("--replace", "Overwrite a file that holds something else.")
 
 _TABLE = (
@@ -87,7 +88,7 @@ _TABLE = (
                 "Only rows with these words in tool, description, notebook, input, output or error.",
                 "TEXT",
             ),
-            Option("--since", "Only rows since a time or within a period: 2026-01-31, 2h, '3 days'.", "TIME"),
+            _SINCE,
             Option("--session", "List the session with this id, or every session: all.", "SESSION"),
             Option("--to", "Write the rows to this file as JSON.", "FILE"),
             _REPLACE,
@@ -99,6 +100,18 @@ _TABLE = (
         ),
         excess=history.as_options,
         work=history.list_history,
+    ),
+    Subcommand(
+        "%fact stats",
+        "Show runs, hits, time saved, durations, errors and costs of all sessions, with charts.",
+        options=(
+            Option("--tool", "Only runs and generations of this tool.", "NAME"),
+            _SINCE,
+            Option("--session", "Only the session with this id.", "SESSION"),
+        ),
+        examples=("%fact stats", "%fact stats --tool slugify --since 7d", "%fact stats --json"),
+        excess=stats.as_tool,
+        work=stats.show_stats,
     ),
     Subcommand(
         "%fact models",

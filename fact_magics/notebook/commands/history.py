@@ -134,7 +134,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
 
     async def find(core: FactCore) -> tuple[Rows[ExecutionRow], Rows[GenerationRow]]:
         chosen = {
-            "session_id": await _session_id(core, arguments.get("session")),
+            "session_id": await session_id(core, arguments.get("session")),
             "tool_name": arguments.get("tool"),
             "status": arguments.get("status"),
             "since": arguments.get("since"),
@@ -191,7 +191,7 @@ def _in_order(times: Iterable[str]) -> list[str]:
     return [*accumulate(reversed([*times]), max)][::-1]
 
 
-async def _session_id(core: FactCore, wanted: str | None) -> str | None:
+async def session_id(core: FactCore, wanted: str | None) -> str | None:
     """Return the id of the session whose id starts with `wanted`.
 
     If `wanted` is None, return the id of this session; if it is ``all``, return None for all sessions.
