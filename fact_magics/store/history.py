@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from fact_magics.errors import CellError, UnknownName
 from fact_magics.store.binding import Rows, fetch, fetch_by_id, insert, spare, values_of
+from fact_magics.store.pruning import Pruned, claim_pruning, remove_runs
 from fact_magics.store.rows import ExecutionRow, GenerationRow
 from fact_magics.store.search import (
     indexable,
@@ -17,11 +19,12 @@ from fact_magics.store.search import (
 from fact_magics.store.since import read_since
 from fact_magics.store.stats import Stats, read_stats
 from fact_magics.store.totals import GROUP, add_to_totals
+from fact_magics.text import utc_now
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
     from datetime import datetime, timedelta
 
     from fact_magics.store.database import Database
@@ -152,6 +155,25 @@ class History:
                 connection, session_id=session_id or "", tool_name=tool_name or "", since=moment
             )
         )
+
+    async def prune(self, before: str) -> AsyncIterator[Pruned]:
+        """Remove the runs that were executed before a time, in the form of the rows; yields what went so far.
+
+        Each transaction is short, so that other kernels can write in between. Whoever stops listening stops
+        the removal; what went stays removed. The totals stay.
+        """
+        at: int | None = 0
+        gone = Pruned(0, 0)
+        while at is not None:
+            work = partial(remove_runs, after=at, before=before)
+            at, removed = await self._database.write(work)
+            gone = Pruned(gone.runs + removed.runs, gone.bytes + removed.bytes)
+            yield gone
+
+    async def claim_pruning(self) -> bool:
+        """Tell whether a day has passed since the last claim of any kernel, and claim this day if so."""
+        day_ago = read_since("1d")
+        return await self._database.write(partial(claim_pruning, day_ago=day_ago, now=utc_now()))
 
     async def _select(
         self,

@@ -19,12 +19,13 @@ from fact_magics.store.totals import (
     MONTH,
     RUNS,
     Total,
+    add_durations,
     events,
     levels,
     outcome_and_time,
     period,
-    stored_durations,
-    stored_totals,
+    read_durations,
+    stored,
     tail,
 )
 from fact_magics.tool import Status
@@ -262,7 +263,7 @@ class _Reader:
     def _total(self, kind: Kind, found: list[Event], ranges: list[Range]) -> Total:
         total = Total.of(kind, found)
         for limits in ranges:
-            for each in stored_totals(self._connection, kind, *self._scope, *limits):
+            for each, _ in stored(self._connection, kind, *self._scope, *limits):
                 total.add(each)
         return total
 
@@ -272,10 +273,11 @@ class _Reader:
 
     def durations(self, kind: Kind, found: _Found) -> Counter[tuple[str, float]]:
         """Count each duration that was found, by outcome."""
-        counted: Counter[tuple[str, float]] = Counter()
+        known: dict[str, int] = {}
         for limits in found.ranges:
-            known = stored_durations(self._connection, kind, *self._scope, *limits)
-            counted.update({outcome_and_time(name): number for name, number in known.items()})
+            for _, durations in stored(self._connection, kind, *self._scope, *limits):
+                add_durations(known, read_durations(durations))
+        counted = Counter({outcome_and_time(name): number for name, number in known.items()})
         counted.update((event.outcome, event.took_ms or 0.0) for event in found.events if event.has_duration)
         return counted
 

@@ -84,7 +84,6 @@ _STEP = math.log(1.02)
 _SHORTEST_MS = 1e-6
 _NO_TIME = -2_000
 _LAST = 2**62
-_WITHIN = "WHERE session_id = ? AND tool_name = ? AND period >= ? AND period < ?"
 
 
 class Event(NamedTuple):
@@ -237,27 +236,35 @@ def add_durations(counted: dict[str, int], others: Mapping[str, int]) -> None:
         counted[name] = counted.get(name, 0) + number
 
 
-def stored_totals(
+def stored(
     connection: sqlite3.Connection, kind: Kind, session_id: str, tool_name: str, first: str, end: str
-) -> Iterator[Total]:
-    """Read the totals of a scope from the period `first` until before `end`, without their durations."""
-    names = ", ".join(kind.amounts)
-    query = f"SELECT first_seq, last_seq, {names} FROM {kind.totals} {_WITHIN}"  # noqa: S608 - no input
-    for low, high, *amounts in connection.execute(query, (session_id, tool_name, first, end)):
+) -> Iterator[tuple[Total, object]]:
+    """Read the totals of a scope from the period `first` until before `end`.
+
+    Yields
+    ------
+    Total
+        Without its durations.
+    object
+        What the column `durations` holds, for `read_durations`.
+    """
+    query = f"""
+        SELECT first_seq, last_seq, durations, {", ".join(kind.amounts)} FROM {kind.totals}
+        WHERE session_id = ? AND tool_name = ? AND period >= ? AND period < ?
+    """  # noqa: S608 - no input
+    for low, high, durations, *amounts in connection.execute(query, (session_id, tool_name, first, end)):
         if type(low) is type(high) is int:
-            yield Total(low, high, tuple(map(_number, amounts)), {})
+            yield Total(low, high, tuple(map(_number, amounts)), {}), durations
 
 
-def stored_durations(
-    connection: sqlite3.Connection, kind: Kind, session_id: str, tool_name: str, first: str, end: str
-) -> dict[str, int]:
-    """Read the numbers in each bucket of the same totals as `stored_totals`."""
-    query = f"SELECT durations FROM {kind.totals} {_WITHIN}"  # noqa: S608 - no input
-    counted: dict[str, int] = {}
-    for (durations,) in connection.execute(query, (session_id, tool_name, first, end)):
-        with suppress(ValueError, TypeError, AttributeError, RecursionError):  # another program wrote it
-            add_durations(counted, json.loads(durations))
-    return {name: number for name, number in counted.items() if type(number) is int and 0 < number < _MOST}
+def read_durations(text: object) -> dict[str, int]:
+    """Read the numbers in each bucket."""
+    with suppress(ValueError, TypeError, AttributeError, RecursionError):  # another program wrote it
+        counted = json.loads(text)  # type: ignore[arg-type]
+        return {
+            name: number for name, number in counted.items() if type(number) is int and 0 < number < _MOST
+        }
+    return {}
 
 
 def bucket(milliseconds: float) -> int:
@@ -334,10 +341,9 @@ def _add(connection: sqlite3.Connection, kind: Kind) -> bool:
         for scope in _scopes(session, tool, hour):
             totals[scope].add(added)
     for scope, total in totals.items():
-        period_only = (*scope, f"{scope[2]} ")
-        for known in stored_totals(connection, kind, *period_only):
+        for known, durations in stored(connection, kind, *scope, f"{scope[2]} "):
             total.add(known)
-            add_durations(total.durations, stored_durations(connection, kind, *period_only))
+            add_durations(total.durations, read_durations(durations))
     blanks = ", ".join("?" * (6 + len(kind.amounts)))
     connection.executemany(
         f"INSERT OR REPLACE INTO {kind.totals} VALUES ({blanks})",  # noqa: S608 - no input

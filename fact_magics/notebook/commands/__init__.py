@@ -23,7 +23,7 @@ from fact_magics.notebook.arguments import (
     read_line,
     whole_number,
 )
-from fact_magics.notebook.commands import files, history, models, state, stats, tools, versions
+from fact_magics.notebook.commands import files, history, models, prune, state, stats, tools, versions
 from fact_magics.notebook.commands.desk import Desk
 from fact_magics.notebook.commands.instead import instead_of
 from fact_magics.text import quoted
@@ -112,6 +112,15 @@ _TABLE = (
         examples=("%fact stats", "%fact stats --tool slugify --since 7d", "%fact stats --json"),
         excess=stats.as_tool,
         work=stats.show_stats,
+    ),
+    Subcommand(
+        "%fact prune",
+        "Remove old runs from the history. Tools, generations, answers and %fact stats keep all they have.",
+        options=(
+            Option("--older-than", "Remove runs older than this: 90d, '12 weeks'.", "AGE", prune.age_of),
+        ),
+        examples=("%fact prune --older-than 90d", "%fact prune --older-than '12 weeks' --json"),
+        work=prune.prune,
     ),
     Subcommand(
         "%fact models",
