@@ -43,7 +43,7 @@ def journal(path: Path, tell: Callable[[str], None]) -> str:
     if not drive:
         return "WAL"
     tell(
-        f"The database {shorten(str(path), _SHOWN)} is on a network drive ({inert(drive)}), where it is slow, "
-        "and several machines must not use it at once. Point FACT_HOME at a local directory."
+        f"The database {shorten(str(path), _SHOWN)} is on a network drive ({inert(drive)}), where it is "
+        "slow, and several machines must not use it at once. Point FACT_HOME at a local directory."
     )
     return "DELETE"
