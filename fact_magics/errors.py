@@ -199,6 +199,10 @@ class StoreLocked(StoreError):
     """Another program has locked the database for longer than the work could wait."""
 
 
+class StoreUnwritable(StoreError):
+    """The disk of the database is full, or the database is read-only."""
+
+
 class TransferRefused(FactError):
     """A tool can't be exported to a file, or a file can't be imported."""
 

@@ -80,6 +80,11 @@ class Settings(BaseModel):
     limits : dict
         Limits of a run, except time and memory: ``processes``, ``threads``, ``open_files`` (counts),
         ``disk_mb``, ``file_mb``, ``printed_mb``, ``result_mb``. A missing limit has its default.
+    history : {"strict", "best-effort"}
+        While rows can't be stored because the disk is full or read-only: whether each run says so, or only
+        the first. The rows wait in memory in either case, as long as there is room.
+    prune_older_than : str or None
+        Once a day, remove the runs that are older than this, such as ``90d``.
     trust_home : Path
         The directory of the list of trusted files. A found file can't choose it.
     providers : dict
@@ -112,6 +117,8 @@ class Settings(BaseModel):
     live: Literal["auto", "off"] = "auto"
     isolation: Literal["auto", "require", "process"] = "auto"
     limits: dict[str, Any] = Field(default_factory=dict)
+    history: Literal["strict", "best-effort"] = "strict"
+    prune_older_than: str | None = None
     trust_home: Path = Field(default_factory=lambda: own_home({}, os.environ, Path.cwd()))
     providers: dict[str, SecretStr] = Field(default_factory=dict)
     models: tuple[Deployment, ...] = ()
@@ -149,6 +156,19 @@ class Settings(BaseModel):
                 return seconds
         problem = f"it must be a number of seconds above 0 and at most {_LONGEST_TIMEOUT:,}"
         raise PydanticCustomError("seconds", "{problem}", {"problem": problem})
+
+    @field_validator("prune_older_than")
+    @classmethod
+    def _age(cls, given: str | None) -> str | None:
+        from fact_magics.store.since import age
+
+        try:
+            if given is not None:
+                age(given)
+        except ValueError as error:
+            problem = f"{shorten(inert(repr(given)), _LONGEST_SHOWN)} {error}"
+            raise PydanticCustomError("age", "{problem}", {"problem": problem}) from None
+        return given
 
     @field_validator("limits")
     @classmethod

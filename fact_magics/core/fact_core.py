@@ -21,6 +21,7 @@ from fact_magics.core.recording import Recorder
 from fact_magics.core.refining import plan_refinement, refine
 from fact_magics.core.running import Runner
 from fact_magics.core.toolbox import Toolbox
+from fact_magics.core.upkeep import Upkeep
 from fact_magics.errors import FactError, InvalidInput
 from fact_magics.logs import open_log
 from fact_magics.permissions import Protected
@@ -86,7 +87,9 @@ class FactCore(Reading):
         try:
             self.log = open_log(settings.log_directory, settings.log_level, settings.secrets)
             self._sandbox = Sandbox(mode=settings.isolation, limits=read_limits(settings.limits))
-            self._recorder = Recorder(self._store, self.session_id)
+            self._recorder = Recorder(
+                self._store, self.session_id, lambda: self.settings.history == "best-effort"
+            )
             self._files = InputFiles(self._protected(settings))
             proving = MaskedSandbox(self._sandbox, self.log.redactor, results=True)
             running = MaskedSandbox(self._sandbox, self.log.redactor, results=False)
@@ -107,6 +110,8 @@ class FactCore(Reading):
             await self._store.sessions.start(self.session_id, **self._about)
             # If this system can't isolate tools, the first run raises the error.
             self._warming = asyncio.create_task(self._warm())
+            self._upkeep = Upkeep(self.prune, self._store.history.claim_pruning, self.log)
+            self._upkeep.configure(settings)
         except BaseException:
             await self._store.aclose()
             raise
@@ -128,6 +133,7 @@ class FactCore(Reading):
         self.log.keep(settings.log_level)
         self._files.protected = self._protected(settings)
         self.settings = settings
+        self._upkeep.configure(settings)
 
     def _protected(self, settings: Settings) -> Protected:
         return Protected(self._directory, settings.home, self._store.path, settings.trust_home)
@@ -145,6 +151,7 @@ class FactCore(Reading):
     async def aclose(self) -> None:
         """Stop the runs, commit the waiting rows, end every process and close the database."""
         try:
+            await self._upkeep.aclose()
             await self._runner.aclose()
             await self._recorder.aclose()
             with suppress(FactError):

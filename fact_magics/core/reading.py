@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.core.running import NOT_RECORDED
 from fact_magics.errors import StoreError
+from fact_magics.store import Pruned
+from fact_magics.store.since import age, read_since
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fact_magics.core.handle import Tool
     from fact_magics.core.recording import Recorder
     from fact_magics.core.toolbox import Toolbox
-    from fact_magics.store import ExecutionRow, GenerationRow, Rows, SessionRow, Store
+    from fact_magics.store import ExecutionRow, GenerationRow, Rows, SessionRow, Stats, Store
     from fact_magics.tool import ToolVersion
 
 
@@ -85,6 +89,23 @@ class Reading:
         """List attempts, the latest first; `store.history.generations` describes the filters."""
         await self._flush_for_reading()
         return await self._store.history.generations(**chosen)
+
+    async def stats(self, **chosen: Any) -> Stats:
+        """Read the numbers of runs and generations; `store.history.stats` describes the filters."""
+        await self._flush_for_reading()
+        return await self._store.history.stats(**chosen)
+
+    async def prune(self, older_than: str, on_progress: Callable[[Pruned], None] = lambda _: None) -> Pruned:
+        """Remove runs that are older than a duration such as ``90d``; see `store.history.prune`.
+
+        What was removed stays removed if this is cancelled.
+        """
+        before = read_since(age(older_than))
+        await self._flush_for_reading()
+        gone = Pruned(0, 0)
+        async for gone in self._store.history.prune(before):
+            on_progress(gone)
+        return gone
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
         """Find a run, or the attempts of a generation, by id or an unambiguous beginning of the id."""

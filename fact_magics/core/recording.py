@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import sys
 import time
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fact_magics.errors import StoreError
+from fact_magics.errors import StoreError, StoreUnwritable
 from fact_magics.store import (
     CacheEntry,
     ExecutionRow,
@@ -21,7 +22,7 @@ from fact_magics.store import (
     Store,
     new_id,
 )
-from fact_magics.text import plural, shorten, utc_text
+from fact_magics.text import plural, utc_text
 from fact_magics.tool import Status
 from fact_magics.values import decode, plain
 
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The largest input or output in a row, in characters. Rows are for people; the cache keeps whole results.
+# The largest input or output in a row, in characters; of a larger one, the row has the beginning, the size
+# and the hash. Rows are for people; the cache keeps whole results.
 _DATA_LIMIT = 200_000
 # How many rows, and how many bytes of rows and of answers, wait while the database can't be written.
 _WAITING_LIMIT = 10_000
@@ -56,8 +58,12 @@ class Recorder:
     because building it takes longer than an answer from memory.
     """
 
-    def __init__(self, store: Store, session_id: str) -> None:
+    def __init__(
+        self, store: Store, session_id: str, is_best_effort: Callable[[], bool] = lambda: False
+    ) -> None:
         self._store = store
+        self._is_best_effort = is_best_effort
+        self._is_unwritable = False
         self._session_id = session_id
         self._pending: deque[ExecutionRow | GenerationRow | _Cached] = deque()
         self._entries: deque[CacheEntry] = deque()
@@ -129,11 +135,12 @@ class Recorder:
 
     async def aclose(self) -> None:
         """Commit the waiting rows for the last time; say on stderr how many rows of the session are lost."""
-        lost, why = 0, ""
+        why = ""
         try:
             await self.flush()
         except StoreError as error:
-            lost, why = len(self._pending), f" {error.line}"
+            why = f" {error.line}"
+        lost = len(self._pending)
         if lost := lost + self._dropped:
             _warn(f"{plural(lost, 'row')} of the history could not be stored.{why}")
 
@@ -148,6 +155,7 @@ class Recorder:
                 entries,
             )
             self._told = 0
+            self._is_unwritable = False
         except (Exception, asyncio.CancelledError) as error:
             # The store may complete a cancelled commit nevertheless; rows that it has already are kept once.
             kept = _latest(rows, _size)
@@ -157,7 +165,12 @@ class Recorder:
                 if not self._dropped:
                     _warn(f"The oldest rows of the history are dropped, because too many wait. {error}")
                 self._dropped += dropped
-            raise
+            if not (isinstance(error, StoreUnwritable) and self._is_best_effort()):
+                raise
+            if not self._is_unwritable:
+                _warn(f"Runs go on without their rows, which wait in memory. {error}")
+            self._is_unwritable = True
+            self._told = len(self._pending)
 
     def add_cached(self, planned: Plan, entry: CacheEntry, took_ms: float) -> None:
         """Record a run that the cache answered."""
@@ -175,6 +188,7 @@ class Recorder:
             permissions=planned.permissions,
             duration_ms=took_ms,
             executed_at=utc_text(datetime.fromtimestamp(when, UTC)),
+            saved_ms=entry.duration_ms,
         )
 
     def add_run(self, planned: Plan, result: Result) -> None:
@@ -309,4 +323,8 @@ def _text(data: object) -> str:
     text = json.dumps(data, ensure_ascii=False)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         text = json.dumps(data)  # lone surrogates can't be encoded as UTF-8, which SQLite stores
-    return shorten(text, _DATA_LIMIT)
+    if len(text) <= _DATA_LIMIT:
+        return text
+    whole = text.encode()
+    digest = hashlib.sha256(whole).hexdigest()
+    return f"{text[:_DATA_LIMIT]}… ({len(whole):,} bytes in all; SHA-256 {digest})"

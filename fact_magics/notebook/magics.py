@@ -89,6 +89,17 @@ class FactMagics(Magics):
         help='Limits of a run besides --timeout and --memory. By default: {"processes": 64, "threads": 1024, '
         '"disk_mb": 1024, "file_mb": 512, "printed_mb": 64, "result_mb": 64, "open_files": 256}.',
     ).tag(config=True)
+    history = _choice(
+        "strict",
+        "best-effort",
+        about="strict: each run says if its row can't be stored. best-effort: while the disk is full or "
+        "read-only, only the first run says so.",
+    )
+    prune_older_than = Unicode(
+        None,
+        allow_none=True,
+        help="Once a day, remove the runs that are older than this from the history: 90d, 12 weeks.",
+    ).tag(config=True)
     log_level = _choice("debug", "info", "warning", "error", about="The lowest logged level.")
 
     def __init__(self, shell: InteractiveShell) -> None:
@@ -125,7 +136,21 @@ class FactMagics(Magics):
             raise TraitError(f"FactMagics.limits was not changed: {error}.") from None
         return given
 
-    @observe("isolation", "limits", "log_level")
+    @validate("prune_older_than")
+    def _refuse_no_age(self, proposal: dict[str, Any]) -> str | None:
+        if hasattr(self, "session"):  # not while the extension is being loaded
+            self.session.wait_for_imports()
+        from fact_magics.store.since import age
+
+        given: str | None = proposal["value"]
+        try:
+            if given is not None:
+                age(given)
+        except ValueError as error:
+            raise TraitError(f"FactMagics.prune_older_than was not changed: {given!r} {error}.") from None
+        return given
+
+    @observe("isolation", "limits", "log_level", "history", "prune_older_than")
     def _take_over(self, change: object) -> None:
         """Apply the change to an open core at once, because a run does not read the settings again."""
         del change
@@ -135,7 +160,8 @@ class FactMagics(Magics):
     def _overrides(self) -> dict[str, Any]:
         # The defaults are None because any other default would override the environment.
         names = ("model", "model_timeout", "live", "isolation", "limits", "log_level")
-        return {name: getattr(self, name) for name in names}
+        names_of_history = ("history", "prune_older_than")
+        return {name: getattr(self, name) for name in (*names, *names_of_history)}
 
     def close(self) -> None:
         """Remove everything that was added to the shell, and close the session."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from fact_magics.store.binding import Rows
 from fact_magics.store.locks import LOCK_SECONDS, LockWait
 from fact_magics.store.memory import CacheStats, MemoryCache
+from fact_magics.store.pruning import Pruned
 from fact_magics.store.rows import CacheEntry, Candidate, ExecutionRow, GenerationRow, SessionRow
+from fact_magics.store.stats import Stats
 from fact_magics.store.store import Store
 from fact_magics.tool import new_id
 
@@ -18,8 +20,10 @@ __all__ = [
     "GenerationRow",
     "LockWait",
     "MemoryCache",
+    "Pruned",
     "Rows",
     "SessionRow",
+    "Stats",
     "Store",
     "new_id",
 ]

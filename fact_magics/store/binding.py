@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    import pandas as pd
+
 T = TypeVar("T")
 Bindable = str | bytes | int | float | None
 
@@ -98,6 +100,12 @@ class Rows(list[T]):
         if not self.unreadable:
             return ""
         return f"{plural(len(self.unreadable), 'row')} left out as unreadable: {self.unreadable[0]}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Build a DataFrame with a column for each field of the rows; needs pandas."""
+        import pandas as pd
+
+        return pd.DataFrame([values_of(row) for row in self])
 
 
 # The errors of the functions that check stored values.

@@ -12,11 +12,12 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from fact_magics.errors import StoreError, StoreLocked
+from fact_magics.errors import StoreError, StoreLocked, StoreUnwritable
 from fact_magics.owners import exposure
 from fact_magics.store.binding import Connection, read_only
 from fact_magics.store.inspection import Migrations, fault
 from fact_magics.store.locks import BUSY_SECONDS, OWN_PROCESS, Locks, LockWait, holder, is_locked
+from fact_magics.store.mounts import journal
 from fact_magics.store.schema import APPLICATION_ID, MIGRATIONS
 from fact_magics.store.search import add_indexable
 from fact_magics.store.worker import Worker, WorkerClosed
@@ -218,7 +219,9 @@ def _explained(error: sqlite3.Error | OSError, path: Path) -> StoreError:
             hint = f"Close the {keeper} that keeps a transaction open, then run the cell again."
             return _refusal(path, f"is locked by {by.rstrip(',')}.", hint, StoreLocked)
         extended = _SQLITE_EXTENDED.get(getattr(error, "sqlite_errorcode", 0))
-        return _refusal(path, *(extended or _SQLITE.get(_code(error), (f"refused: {error}.", _SALVAGE))))
+        reason, hint = extended or _SQLITE.get(_code(error), (f"refused: {error}.", _SALVAGE))
+        is_unwritable = extended or _code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY)
+        return _refusal(path, reason, hint, StoreUnwritable if is_unwritable else StoreError)
     unknown = (error.strerror or type(error).__name__, _ELSEWHERE)
     reason, hint = _SYSTEM.get(error.errno or 0, unknown)
     return _refusal(path, f"can't be opened: {reason}.", hint)
@@ -335,11 +338,10 @@ def _judge(connection: sqlite3.Connection, path: Path, migrations: Migrations) -
 def _prepare(connection: Connection, path: Path, migrations: Migrations, locks: Locks) -> None:
     judge = partial(_judge, path=path, migrations=migrations)
     _patiently(connection, partial(_transact, work=judge, begin="BEGIN"), locks.wait())
-    (journal,) = _patiently(
-        connection, lambda it: it.execute("PRAGMA journal_mode = WAL").fetchone(), locks.wait()
-    )
+    switch = f"PRAGMA journal_mode = {journal(path, locks.tell)}"
+    (mode,) = _patiently(connection, lambda it: it.execute(switch).fetchone(), locks.wait())
     # Some network drives lack the shared memory that WAL needs. The older journal is slower but just as safe.
-    connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
+    connection.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'wal' else 'FULL'}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
     connection.execute("PRAGMA foreign_keys = ON")
     if _user_version(connection) != len(migrations):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from fact_magics.errors import CellError, UnknownName
 from fact_magics.store.binding import Rows, fetch, fetch_by_id, insert, spare, values_of
+from fact_magics.store.pruning import Pruned, claim_pruning, remove_runs
 from fact_magics.store.rows import ExecutionRow, GenerationRow
 from fact_magics.store.search import (
     indexable,
@@ -15,11 +17,14 @@ from fact_magics.store.search import (
     run_expression,
 )
 from fact_magics.store.since import read_since
+from fact_magics.store.stats import Stats, read_stats
+from fact_magics.store.totals import GROUP, add_to_totals
+from fact_magics.text import utc_now
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
     from datetime import datetime, timedelta
 
     from fact_magics.store.database import Database
@@ -136,6 +141,40 @@ class History:
             raise UnknownName(f"A run and a generation begin with {row_id!r}.", hint="Write more of the id.")
         return run or attempts or None
 
+    async def stats(
+        self,
+        *,
+        session_id: str | None = None,
+        tool_name: str | None = None,
+        since: str | datetime | timedelta | None = None,
+    ) -> Stats:
+        """Read the numbers of runs and generations; see `read_since` and `read_stats`."""
+        moment = None if since is None else read_since(since)
+        return await self._database.read(
+            lambda connection: read_stats(
+                connection, session_id=session_id or "", tool_name=tool_name or "", since=moment
+            )
+        )
+
+    async def prune(self, before: str) -> AsyncIterator[Pruned]:
+        """Remove the runs that were executed before a time, in the form of the rows; yields what went so far.
+
+        Each transaction is short, so that other kernels can write in between. Whoever stops listening stops
+        the removal; what went stays removed. The totals stay.
+        """
+        at: int | None = 0
+        gone = Pruned(0, 0)
+        while at is not None:
+            work = partial(remove_runs, after=at, before=before)
+            at, removed = await self._database.write(work)
+            gone = Pruned(gone.runs + removed.runs, gone.bytes + removed.bytes)
+            yield gone
+
+    async def claim_pruning(self) -> bool:
+        """Tell whether a day has passed since the last claim of any kernel, and claim this day if so."""
+        day_ago = read_since("1d")
+        return await self._database.write(partial(claim_pruning, day_ago=day_ago, now=utc_now()))
+
     async def _select(
         self,
         kind: type[T],
@@ -161,6 +200,7 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
 
     A caller that was cancelled during a commit may pass the same rows again.
     """
+    is_new = False
     for row in rows:
         conflict = "ON CONFLICT (generation_id, attempt) DO NOTHING"
         kept = insert(connection, "generations", values_of(row), conflict)
@@ -172,10 +212,14 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
             "INSERT OR REPLACE INTO generation_search (rowid, words) VALUES (?, ?)",
             (kept.lastrowid, indexable("\n".join(texts))),
         )
+        is_new = True
+    if is_new:
+        add_to_totals(connection)
 
 
 def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> None:
     """Add runs as `add_generations` adds attempts, and index the words of their texts."""
+    is_group = False
     for row in rows:
         kept = insert(connection, "tool_executions", values_of(row), "ON CONFLICT (id) DO NOTHING")
         if not kept.rowcount:
@@ -192,6 +236,9 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
             "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
             (kept.lastrowid, indexable_json(given), indexable_json(answered), indexable(notes)),
         )
+        is_group |= (kept.lastrowid or 0) % GROUP == 0
+    if is_group:
+        add_to_totals(connection)
 
 
 def _notebook(connection: sqlite3.Connection, session_id: str | None) -> str:

@@ -127,6 +127,8 @@ class ExecutionRow:
         The layers of isolation in force, separated by ``", "``.
     permissions : tuple of str
         All permissions that the tool and the cell granted to the run.
+    saved_ms : float or None
+        For an answer of the cache: the duration of the run that computed it.
     """
 
     id: str = field(default_factory=new_id)
@@ -146,6 +148,7 @@ class ExecutionRow:
     permissions: tuple[str, ...] = ()
     duration_ms: float = 0.0
     executed_at: str = field(default_factory=utc_now)
+    saved_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

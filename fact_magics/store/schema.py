@@ -9,6 +9,8 @@ and `execution_search`. `id` is unique across all databases.
 
 from __future__ import annotations
 
+from fact_magics.store.totals import TABLES_OF_TOTALS
+
 # The ASCII codes of "FACT", which mark our databases.
 APPLICATION_ID = 0x46414354
 
@@ -334,6 +336,19 @@ _SEARCH_BY_TOOL_AND_NOTEBOOK = (
     """,  # noqa: S608 - no input
 )
 
+# If the latest rows are deleted, new rows get their numbers. What refers to these numbers must not outlive
+# them. A mark before them stays true, whatever is deleted.
+_NUMBERS_GIVEN_AGAIN = (
+    "DROP TRIGGER ROWS_reached_shrinks",
+    """
+    CREATE TRIGGER ROWS_reached_shrinks AFTER DELETE ON ROWS BEGIN
+        DELETE FROM ROWS_reached WHERE seq > (SELECT coalesce(max(seq), 0) FROM ROWS);
+        UPDATE history_state SET ROWS_seq = (SELECT coalesce(max(seq), 0) FROM ROWS)
+        WHERE ROWS_seq > (SELECT coalesce(max(seq), 0) FROM ROWS);
+    END
+    """,
+)
+
 
 def _marks(rows: str, clock: str) -> tuple[str, ...]:
     return tuple(statement.replace("ROWS", rows).replace("CLOCK", clock) for statement in _MARKS)
@@ -351,4 +366,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # NULL in a version that is older than this migration; it is measured when it is read.
     ("ALTER TABLE tools ADD COLUMN complexity_score REAL", *_SEARCH_BY_TOOL_AND_NOTEBOOK),
+    (
+        *TABLES_OF_TOTALS,
+        *(
+            statement.replace("ROWS", rows)
+            for rows in ("tool_executions", "generations")
+            for statement in _NUMBERS_GIVEN_AGAIN
+        ),
+    ),
 )

@@ -48,6 +48,25 @@ def read_since(since: str | datetime | timedelta, *, now: datetime | None = None
         raise CellError(f"{str(since)[:80]!r} is not a time that --since can read.", hint=_HINT) from None
 
 
+def age(text: str) -> timedelta:
+    """Read how old something must be: ``90d``, ``2 weeks``, ``36h``.
+
+    Raises
+    ------
+    ValueError
+        The text is not a duration above zero; the message completes the sentence "'x' …".
+    """
+    written = text.strip().lower()
+    try:
+        read = timedelta(seconds=_seconds(written)) if _DURATION.fullmatch(written) else None
+        if read and not written.endswith("ago"):
+            datetime.now(UTC) - read
+            return read
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("is not a duration such as 90d, 12 weeks or 36h")
+
+
 def _moment(since: str | datetime | timedelta, now: datetime) -> datetime:
     if isinstance(since, timedelta):
         return now - since

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
+from fact_magics.errors import StoreError
 from fact_magics.store.cache import DEFAULT_MAX_BYTES, Cache
 from fact_magics.store.database import Database
 from fact_magics.store.history import History, add_generations, add_runs
 from fact_magics.store.sessions import Sessions
 from fact_magics.store.tools import Tools
+from fact_magics.store.totals import add_to_totals, lags
 
 if TYPE_CHECKING:
     import sqlite3
@@ -62,7 +65,12 @@ class Store:
             The file can't be opened, is not a database, belongs to another program, is damaged, or comes from
             a newer version of fact_magics. The file is not changed.
         """
-        return cls(await Database.open(path), cache_max_bytes=cache_max_bytes, masked=masked)
+        database = await Database.open(path)
+        with suppress(StoreError):  # the next use reports it
+            if await database.read(lags):
+                while await database.write(add_to_totals):
+                    pass
+        return cls(database, cache_max_bytes=cache_max_bytes, masked=masked)
 
     async def aclose(self) -> None:
         """Close the file when all earlier calls are done; closing twice is not an error."""

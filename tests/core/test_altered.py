@@ -177,6 +177,32 @@ class TestFullDisk:
         assert "the disk is full" in said
         assert said.count("\n") == 1
 
+    async def test_with_best_effort_runs_go_on_and_only_the_first_says_so(
+        self, core, server, settings, capsys
+    ):
+        server.writes(self.LONG)
+        await core.generate(ToolSpec("long", "Write a long text.\n\n>>> long(1)\n'x'\n"))
+        async with FactCore(settings.model_copy(update={"history": "best-effort"})) as other:
+            await other.tool("long")
+            await limit_growth(other, 1)
+            for n in (150_000, 150_001):
+                output = await other.execute_tool(ToolInput("long", {"n": n}))
+                assert "warning" not in output.metadata
+                assert other.flush_blocking() == ""
+            said = capsys.readouterr().err
+            assert said.startswith(
+                "fact_magics: Runs go on without their rows, which wait in memory. The data"
+            )
+            assert said.count("\n") == 1
+            await limit_growth(other, 1_000_000)
+            await other.execute_tool(ToolInput("long", {"n": 3}))
+            assert len(await other.list_runs()) == 3
+            await limit_growth(other, 1)
+            await other.execute_tool(ToolInput("long", {"n": 150_003}))
+        first, last = capsys.readouterr().err.splitlines()
+        assert first.startswith("fact_magics: Runs go on without their rows")
+        assert last.startswith("fact_magics: 1 row of the history could not be stored.")
+
     async def test_an_accepted_tool_that_can_t_be_stored_says_so_and_what_it_cost(self, core, server):
         server.writes(DOUBLE + "# " + " ".join(map(str, range(2_000))))
         await limit_growth(core, 1)

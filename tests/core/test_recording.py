@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
+import json
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 SOURCE = "def double(n: int) -> int:\n    return 2 * n\n"
 CANDIDATE = Candidate(name="double", source=SOURCE, signature_id="s", description="", proven=True)
+
+WORDS = Candidate(
+    name="words", source="def words(text: str) -> int: ...\n", signature_id="s", description="", proven=True
+)
 
 
 class Desk:
@@ -164,3 +170,14 @@ async def test_what_waits_while_nothing_can_be_stored_is_bounded_and_what_is_los
     assert capsys.readouterr().err.count("The oldest rows of the history are dropped") == 1
     await desk.recorder.aclose()
     assert "60 rows of the history could not be stored. The database" in capsys.readouterr().err
+
+
+async def test_of_a_long_input_the_row_has_the_beginning_the_size_and_the_hash(desk):
+    words = load(await desk.store.tools.accept(WORDS))
+    planned = plan_run(words, {"text": "ü" * 300_000})
+    desk.recorder.add_ended(planned, Status.ERROR, "no", 0.0)
+    await desk.recorder.flush()
+    [row] = await desk.store.history.runs()
+    whole = json.dumps({"text": "ü" * 300_000}, ensure_ascii=False)
+    digest = hashlib.sha256(whole.encode()).hexdigest()
+    assert row.input_data == f"{whole[:200_000]}… (600,012 bytes in all; SHA-256 {digest})"

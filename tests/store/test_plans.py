@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
-SMALL = {"cache_total"}
+SMALL = {"cache_total", "history_state"}
 # Walks a table or an index in its order until the limit is reached: hardly more rows than are shown.
 ORDERED = {
     "SCAN tool_executions",
@@ -78,6 +78,8 @@ def calls(candidate: Callable[..., Candidate]) -> dict[str, Callable[[Store], Aw
         "tools.search": lambda store: store.tools.search("slug"),
         "commit": lambda store: store.commit([run], [attempt], [entry]),
         "history.find_run": lambda store: store.history.find_run("a"),
+        "history.stats": lambda store: store.history.stats(since="1h"),
+        "history.stats of a tool": lambda store: store.history.stats(tool_name="slugify", session_id="5e"),
         "history.attempts": lambda store: store.history.attempts("c"),
         "cache.get": lambda store: store.cache.get("k"),
         "cache.forget": lambda store: store.cache.forget("k"),

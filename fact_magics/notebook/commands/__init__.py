@@ -23,7 +23,7 @@ from fact_magics.notebook.arguments import (
     read_line,
     whole_number,
 )
-from fact_magics.notebook.commands import files, history, models, state, tools, versions
+from fact_magics.notebook.commands import files, history, models, prune, state, stats, tools, versions
 from fact_magics.notebook.commands.desk import Desk
 from fact_magics.notebook.commands.instead import instead_of
 from fact_magics.text import quoted
@@ -46,6 +46,7 @@ class Subcommand(Command):
 
 
 _JSON = Option("--json", "Print JSON.")
+_SINCE = Option("--since", "Only rows since a time or within a period: 2026-01-31, 2h, '3 days'.", "TIME")
 _REPLACE = Option("--replace", "Overwrite a file that holds something else.")
 
 _TABLE = (
@@ -87,18 +88,39 @@ _TABLE = (
                 "Only rows with these words in tool, description, notebook, input, output or error.",
                 "TEXT",
             ),
-            Option("--since", "Only rows since a time or within a period: 2026-01-31, 2h, '3 days'.", "TIME"),
+            _SINCE,
             Option("--session", "List the session with this id, or every session: all.", "SESSION"),
-            Option("--to", "Write the rows to this file as JSON.", "FILE"),
+            Option("--to", "Write the rows to this file: .json, .jsonl, .csv or .parquet.", "FILE"),
             _REPLACE,
         ),
         examples=(
             "%fact history",
             "%fact history --status error --since 2h",
-            "%fact history --session all --to runs.json",
+            "%fact history --session all --to runs.csv",
         ),
         excess=history.as_options,
         work=history.list_history,
+    ),
+    Subcommand(
+        "%fact stats",
+        "Show runs, hits, time saved, durations, errors and costs of all sessions, with charts.",
+        options=(
+            Option("--tool", "Only runs and generations of this tool.", "NAME"),
+            _SINCE,
+            Option("--session", "Only the session with this id.", "SESSION"),
+        ),
+        examples=("%fact stats", "%fact stats --tool slugify --since 7d", "%fact stats --json"),
+        excess=stats.as_tool,
+        work=stats.show_stats,
+    ),
+    Subcommand(
+        "%fact prune",
+        "Remove old runs from the history. Tools, generations, answers and %fact stats keep all they have.",
+        options=(
+            Option("--older-than", "Remove runs older than this: 90d, '12 weeks'.", "AGE", prune.age_of),
+        ),
+        examples=("%fact prune --older-than 90d", "%fact prune --older-than '12 weeks' --json"),
+        work=prune.prune,
     ),
     Subcommand(
         "%fact models",

@@ -79,7 +79,9 @@ class Desk:
 Work: TypeAlias = Callable[[Arguments, Desk], Answer]
 
 
-def write_file(path: Path, text: str, *, replace: bool, is_own: Callable[[bytes], bool], own: str) -> None:
+def write_file(
+    path: Path, content: str | bytes, *, replace: bool, is_own: Callable[[bytes], bool], own: str
+) -> None:
     """Write the complete file or nothing; a link at the path is replaced, not followed.
 
     Parameters
@@ -100,7 +102,7 @@ def write_file(path: Path, text: str, *, replace: bool, is_own: Callable[[bytes]
     partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         with partial.open("xb") as file:
-            file.write(text.encode())
+            file.write(content.encode() if isinstance(content, str) else content)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import asdict
 from itertools import accumulate
@@ -13,7 +12,8 @@ from fact_magics.display import cells
 from fact_magics.display.record import run_record, tool_record
 from fact_magics.display.table import Table
 from fact_magics.errors import CellError, InvalidInput, UnknownName, did_you_mean
-from fact_magics.notebook.commands.desk import Answer, Desk, page, write_file
+from fact_magics.notebook.commands.desk import Answer, Desk, page
+from fact_magics.notebook.commands.row_files import write_rows
 from fact_magics.store import Rows
 from fact_magics.text import duration, plural
 from fact_magics.tool import HAND, IMPORTED, Status, ToolInput
@@ -36,8 +36,6 @@ _REASON_LIMIT = 80
 # A shorter id could be a typing slip, and might mean another row once more rows are recorded.
 _SHORTEST_ID = 4
 _ENOUGH = f"The first {_SHORTEST_ID} characters of an id are enough."
-# A file that --to wrote begins like this if it has rows.
-_FILE_START = b'[\n  {\n    "kind": "'
 
 
 def status(text: str) -> Status:
@@ -134,7 +132,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
 
     async def find(core: FactCore) -> tuple[Rows[ExecutionRow], Rows[GenerationRow]]:
         chosen = {
-            "session_id": await _session_id(core, arguments.get("session")),
+            "session_id": await session_id(core, arguments.get("session")),
             "tool_name": arguments.get("tool"),
             "status": arguments.get("status"),
             "since": arguments.get("since"),
@@ -162,13 +160,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     left_out = Rows((), runs.unreadable + generations.unreadable).note
     if to:
         path = desk.path(to)
-        write_file(
-            path,
-            json.dumps(data, indent=2, ensure_ascii=False),
-            replace=arguments.get("replace", False),
-            is_own=lambda content: content in (b"[]", b"") or content.startswith(_FILE_START),
-            own="a list of rows from %fact history",
-        )
+        write_rows(path, data, replace=arguments.get("replace", False))
         facts = [("Written", f"{plural(len(data), 'row')} to {path}"), ("Note", left_out)]
         return Answer(page("History", facts), data)
     if len(listed) < len(found):
@@ -191,7 +183,7 @@ def _in_order(times: Iterable[str]) -> list[str]:
     return [*accumulate(reversed([*times]), max)][::-1]
 
 
-async def _session_id(core: FactCore, wanted: str | None) -> str | None:
+async def session_id(core: FactCore, wanted: str | None) -> str | None:
     """Return the id of the session whose id starts with `wanted`.
 
     If `wanted` is None, return the id of this session; if it is ``all``, return None for all sessions.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from markup import parse
 
 from fact_magics.notebook.commands import manage
 from fact_magics.session import Session
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from fact_magics.core.handle import Tool
     from fact_magics.display.html import Record
+
+__all__ = ["parse"]
 
 
 @dataclass

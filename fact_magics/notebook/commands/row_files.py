@@ -1,0 +1,96 @@
+"""Write rows of the history to a file: JSON, JSON Lines, CSV or Parquet, as the file's name says."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.errors import CellError
+from fact_magics.notebook.commands.desk import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    Rows = Sequence[dict[str, Any]]
+
+# How the files that --to writes begin if they have rows.
+_STARTS = {
+    ".json": b'[\n  {\n    "kind": "',
+    ".jsonl": b'{"kind": "',
+    ".csv": b"kind,",
+    # The end of a Parquet file tells its columns, and it can be far from the beginning.
+}
+
+
+def write_rows(path: Path, rows: Rows, *, replace: bool) -> None:
+    """Write rows to a file, in the format of its suffix; any other suffix means JSON.
+
+    A file that exists is replaced only if it holds such rows, or if `replace` is true.
+
+    Raises
+    ------
+    CellError
+        The file holds something else or can't be written, or pyarrow is missing.
+    """
+    suffix = path.suffix.lower()
+    suffix = {".ndjson": ".jsonl"}.get(suffix, suffix)
+    content = _WRITERS.get(suffix, _json)(rows)
+    start = _STARTS.get(suffix, _STARTS[".json"] if suffix != ".parquet" else None)
+    write_file(
+        path,
+        content,
+        replace=replace,
+        is_own=lambda known: known in (b"[]", b"") or (start is not None and known.startswith(start)),
+        own="a list of rows from %fact history",
+    )
+
+
+def _json(rows: Rows) -> str:
+    return json.dumps(rows, indent=2, ensure_ascii=False)
+
+
+def _json_lines(rows: Rows) -> str:
+    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+
+
+def _csv(rows: Rows) -> str:
+    table = _columns(rows)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(table)
+    writer.writerows(zip(*table.values(), strict=True))
+    return text.getvalue()
+
+
+def _parquet(rows: Rows) -> bytes:
+    try:
+        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ImportError:
+        raise CellError(
+            "A .parquet file needs pyarrow, which is not installed.",
+            hint="Run %pip install pyarrow, or name a .csv or .jsonl file.",
+        ) from None
+    buffer = io.BytesIO()
+    parquet.write_table(arrow.table(_columns(rows)), buffer)
+    return buffer.getvalue()
+
+
+_WRITERS: dict[str, Callable[[Rows], str | bytes]] = {
+    ".jsonl": _json_lines,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}
+
+
+def _columns(rows: Rows) -> dict[str, list[Any]]:
+    """Return a column for each name in any row; None stands where a row lacks it, and lists are JSON."""
+    names = dict.fromkeys(name for row in rows for name in row) or {"kind": None}
+    return {name: [_flat(row.get(name)) for row in rows] for name in names}
+
+
+def _flat(value: object) -> object:
+    return json.dumps(value) if isinstance(value, tuple) else value

@@ -1,0 +1,63 @@
+"""Removal of old runs. Their tools, generations and answers stay, and so do their totals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from fact_magics.store.totals import add_to_totals
+
+if TYPE_CHECKING:
+    import sqlite3
+
+# How many rows one transaction looks at; it takes a few milliseconds, or about twenty if all of them go.
+_ROWS = 500
+_TEXTS = ("input_data", "output_data", "error", "details", "printed")
+
+
+class Pruned(NamedTuple):
+    """The number of runs that were removed, and the bytes of their inputs, outputs and other texts."""
+
+    runs: int
+    bytes: int
+
+
+def remove_runs(connection: sqlite3.Connection, *, after: int, before: str) -> tuple[int | None, Pruned]:
+    """Remove the old runs among the next rows, in a transaction of the caller.
+
+    The latest run stays even if it is old, so that its number is not given again.
+
+    Parameters
+    ----------
+    after : int
+        The number of the last row that was looked at.
+    before : str
+        Runs that were executed before this time are old.
+
+    Returns
+    -------
+    int or None
+        The number of the last row that was looked at now; None if there are no more rows.
+    Pruned
+        What was removed.
+    """
+    while add_to_totals(connection):
+        pass
+    size = " + ".join(f"coalesce(length(CAST({name} AS BLOB)), 0)" for name in _TEXTS)
+    seen = connection.execute(
+        f"""
+        SELECT seq, executed_at < ?, {size} FROM tool_executions
+        WHERE seq > ? AND seq < (SELECT max(seq) FROM tool_executions) ORDER BY seq LIMIT ?
+        """,  # noqa: S608 - no input
+        (before, after, _ROWS),
+    ).fetchall()
+    old = [(seq,) for seq, is_old, _ in seen if is_old]
+    connection.executemany("DELETE FROM execution_search WHERE rowid = ?", old)
+    connection.executemany("DELETE FROM tool_executions WHERE seq = ?", old)
+    removed = Pruned(len(old), sum(length for _, is_old, length in seen if is_old))
+    return (seen[-1][0] if len(seen) == _ROWS else None), removed
+
+
+def claim_pruning(connection: sqlite3.Connection, *, day_ago: str, now: str) -> bool:
+    """Take the right to remove old runs today, in a transaction of the caller."""
+    claim = "UPDATE history_state SET pruned_at = ? WHERE pruned_at < ? OR pruned_at > ?"
+    return connection.execute(claim, (now, day_ago, now)).rowcount > 0  # a clock may have been ahead

@@ -1,0 +1,289 @@
+"""The numbers of the history: they hold whatever the rows do, and cost the same whatever is stored."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import statistics
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fact_magics.store import CacheEntry, ExecutionRow, GenerationRow, Store, totals
+from fact_magics.store.database import Database
+from fact_magics.store.schema import MIGRATIONS
+from fact_magics.store.stats import percentile
+from fact_magics.text import utc_text
+from fact_magics.tool import HAND, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+NOW = datetime(2026, 11, 22, 9, 28, 0, 123_000, tzinfo=UTC)
+START = NOW - timedelta(days=400)
+
+
+def rows(number: int, *, seed: int = 1, span: timedelta = timedelta(days=400)) -> list[ExecutionRow]:
+    """Runs of a few tools and sessions, some answered by the cache and some that failed, in order of time."""
+    chance = random.Random(seed)  # noqa: S311 - nothing secret
+    found = []
+    for index in range(number):
+        cached = chance.random() < 0.4
+        status = (
+            Status.OK if cached or chance.random() < 0.8 else chance.choice([Status.ERROR, Status.TIMEOUT])
+        )
+        took = chance.lognormvariate(2, 2)
+        found.append(
+            ExecutionRow(
+                session_id=f"{chance.randrange(3):032x}",
+                tool_name=f"tool_{min(chance.randrange(9), chance.randrange(9))}",
+                status=status,
+                cached=cached,
+                duration_ms=took / 1e4 if cached else took,
+                saved_ms=took if cached else None,
+                executed_at=utc_text(START + span * index / number),
+            )
+        )
+    return found
+
+
+async def keep(store: Store, runs: Sequence[ExecutionRow], size: int = 37) -> None:
+    for session in {row.session_id for row in runs if row.session_id}:
+        await store.sessions.start(session)
+    for first in range(0, len(runs), size):
+        await store.commit(runs[first : first + size])
+
+
+def expected(
+    runs: Sequence[ExecutionRow],
+    *,
+    session_id: str | None = None,
+    tool_name: str | None = None,
+    since: datetime | None = None,
+) -> dict[str, Any]:
+    """Count as the description of the numbers says, row by row."""
+    known = [
+        row
+        for row in runs
+        if (session_id is None or row.session_id == session_id)
+        and (tool_name is None or row.tool_name == tool_name)
+        and (since is None or row.executed_at >= utc_text(since))
+    ]
+    failed = [row.status for row in known if row.status is not Status.OK]
+    names = {row.tool_name for row in known}
+    return {
+        "runs": len(known),
+        "hits": sum(row.cached for row in known),
+        "saved_ms": pytest.approx(sum(row.saved_ms or 0 for row in known)),
+        "errors": {status: failed.count(status) for status in set(failed)},
+        "tools": {name: sum(row.tool_name == name for row in known) for name in names},
+        "run_ms": sorted(row.duration_ms for row in known if row.status is Status.OK and not row.cached),
+        "hit_ms": sorted(row.duration_ms for row in known if row.cached),
+    }
+
+
+def agree(data: dict[str, Any], wanted: dict[str, Any], *, within: float) -> None:
+    assert {name: data[name] for name in ("runs", "hits", "errors", "saved_ms")} == {
+        name: wanted[name] for name in ("runs", "hits", "errors", "saved_ms")
+    }
+    assert {tool["tool"]: tool["runs"] for tool in data["tools"]} == wanted["tools"]
+    for kind in ("run_ms", "hit_ms"):
+        if wanted[kind]:
+            assert data[kind]["p50"] == pytest.approx(statistics.median(wanted[kind]), rel=within)
+            exact = tuple((took, 1) for took in wanted[kind])
+            assert data[kind]["p95"] == pytest.approx(percentile(exact, 0.95), rel=within)
+        else:
+            assert data[kind] == {"p50": None, "p95": None}
+
+
+SCOPES: list[dict[str, str]] = [
+    {},
+    {"tool_name": "tool_1"},
+    {"session_id": f"{1:032x}"},
+    {"session_id": f"{2:032x}", "tool_name": "tool_2"},
+    {"tool_name": "nobody"},
+]
+SPANS = [None, *(timedelta(days=days, minutes=13) for days in (0, 1, 5, 33, 200, 800))]
+
+
+@pytest.mark.parametrize("number", [0, 1, 60, 300, 2_500])
+async def test_every_scope_and_span_is_counted_as_row_by_row(store: Store, number: int) -> None:
+    runs = rows(number)
+    await keep(store, runs)
+    for asked in SCOPES:
+        for span in SPANS:
+            since = None if span is None else NOW - span
+            found = await store.history.stats(**asked, since=since)
+            wanted = expected(runs, **asked, since=since)
+            exact = wanted["runs"] <= 1_000 and number <= 1_000
+            agree(found.data, wanted, within=1e-9 if exact else 0.01)
+            assert found.since == (since and utc_text(since))
+            assert sum(point.runs for point in found.points) >= (0 if number == 2_500 else wanted["runs"])
+
+
+async def test_an_hour_with_too_many_runs_counts_as_a_whole_and_this_is_said(store: Store) -> None:
+    runs = rows(3_000, span=timedelta(hours=2))
+    await keep(store, runs)
+    asked = START + timedelta(minutes=45)
+    found = await store.history.stats(since=asked)
+    hour = asked.replace(minute=0, second=0, microsecond=0)
+    assert found.since == utc_text(hour)
+    agree(found.data, expected(runs, since=hour), within=0.01)
+
+
+async def test_generations_count_with_all_their_attempts(store: Store) -> None:
+    async def generate(number: int, provider: str, *took: float, **usage: Any) -> None:
+        known = {"generation_id": f"{number}", "tool_name": "slugify", "provider": provider, **usage}
+        attempts = [
+            GenerationRow(**known, attempt=at, status=Status.OK, duration_ms=ms)
+            for at, ms in enumerate(took, start=1)
+        ]
+        await store.commit(generations=attempts)
+
+    assert (await store.history.stats()).data["cost_usd"] is None
+    await generate(1, "anthropic", 100.0, 200.0, input_tokens=10, output_tokens=5, cost_usd=0.25)
+    await generate(2, "anthropic", 500.0, input_tokens=1)
+    await generate(3, HAND, 7.0)
+    found = await store.history.stats()
+    assert found.generations == 3
+    assert found.data["generation_ms"] == {"p50": 400.0, "p95": pytest.approx(490.0)}
+    assert found.data["tokens"] == {
+        "input_tokens": 21,
+        "output_tokens": 10,
+        "cache_read_tokens": None,
+        "cache_creation_tokens": None,
+    }
+    assert found.data["cost_usd"] == 0.5
+    assert (await store.history.stats(tool_name="another")).data["tokens"]["input_tokens"] is None
+    assert (await store.history.stats(since="1h")).data["cost_usd"] == 0.5
+
+
+async def test_rows_of_an_older_schema_are_counted_when_it_is_opened(path: Path) -> None:
+    database = await Database.open(path, migrations=MIGRATIONS[:5])
+    await database.aclose()
+    runs = [replace(row, session_id=None, saved_ms=None) for row in rows(21_000, span=timedelta(days=30))]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO sessions VALUES ('5e', '', '', '', '2026-01-01', NULL)")
+        connection.executemany(
+            """INSERT INTO tool_executions (id, tool_name, status, printed, cached, cache_key, isolation, duration_ms,
+            executed_at) VALUES (?, ?, ?, '', ?, 'k', '', ?, ?)""",
+            (
+                (row.id, row.tool_name, row.status, row.cached, row.duration_ms, row.executed_at)
+                for row in runs
+            ),
+        )
+        connection.execute(
+            """INSERT INTO generations (generation_id, attempt, tool_name, request_hash, description, contract,
+            permissions, provider, model, status, reason, text, source, started_at, duration_ms)
+            VALUES ('9f', 1, 'slugify', '', '', '', '[]', 'p', 'm', 'ok', '', '', '', '2026-01-01', 12)"""
+        )
+    for _ in range(2):
+        async with await Store.open(path) as store:
+            found = await store.history.stats()
+            agree(found.data, expected(runs), within=0.01)
+            assert found.generations == 1
+
+
+async def test_the_time_saved_by_older_rows_is_that_of_their_answer(path: Path, candidate: Any) -> None:
+    async with await Store.open(path) as store:
+        tool = await store.tools.accept(candidate())
+        row = ExecutionRow(tool_name="slugify", status=Status.OK, cached=True, cache_key="k")
+        answer = {"key": "k", "tool_id": tool.metadata.id, "result": b"1", "duration_ms": 70.0}
+        await store.commit([row], cache_entries=[CacheEntry(**answer)])
+        assert (await store.history.stats()).saved_ms == 70.0
+
+
+async def test_totals_outlive_the_rows_and_new_rows_count_when_their_numbers_are_given_again(
+    path: Path,
+) -> None:
+    async with await Store.open(path) as store:
+        await keep(store, rows(1_280, span=timedelta(days=1)))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM tool_executions WHERE seq > 100")
+    async with await Store.open(path) as store:
+        assert (await store.history.stats()).runs == 1_280
+        await keep(store, rows(200, seed=2))
+        assert (await store.history.stats()).runs == 1_480
+        assert len(await store.history.runs(limit=None)) == 300
+        assert len(await store.history.runs(limit=None, since=START)) == 300
+
+
+HOSTILE = [
+    "UPDATE tool_executions SET duration_ms = 'long', executed_at = 'then', status = x'ff', cached = 'no'",
+    "UPDATE tool_executions SET duration_ms = 9e999, saved_ms = -1, cached = 1, tool_name = x'00'",
+    "UPDATE tool_executions SET executed_at = x'80', session_id = NULL",
+    "UPDATE generations SET input_tokens = 9223372036854775807, output_tokens = 'x', cost_usd = 9e999",
+    "UPDATE run_totals SET runs = 9223372036854775807, hits = 'x', first_seq = 'x'",
+    'UPDATE run_totals SET durations = \'{"ok": {"1": 1e999}, "x": 7}\'',
+    "UPDATE run_totals SET durations = x'80', last_seq = -9223372036854775808",
+    "UPDATE history_state SET tool_executions_seq = 'x'",
+    "DELETE FROM history_state",
+]
+
+
+@pytest.mark.parametrize("statement", HOSTILE)
+async def test_whatever_another_program_writes_rows_are_stored_and_numbers_read(
+    path: Path, statement: str
+) -> None:
+    attempt = GenerationRow(
+        generation_id="1", attempt=1, tool_name="tool_1", status=Status.OK, input_tokens=1
+    )
+    async with await Store.open(path) as store:
+        await keep(store, rows(200, span=timedelta(hours=1)))
+        await store.commit(generations=[attempt, replace(attempt, generation_id="2")])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute(statement)
+    async with await Store.open(path) as store:
+        await keep(store, rows(200, span=timedelta(hours=1)))
+        await store.commit(generations=[replace(attempt, generation_id="3")])
+        for asked in SCOPES:
+            assert (await store.history.stats(**asked)).data
+            assert (await store.history.stats(**asked, since=START)).data
+
+
+def test_a_bucket_is_at_most_one_percent_off() -> None:
+    chance = random.Random(7)  # noqa: S311 - nothing secret
+    for _ in range(10_000):
+        took = 10 ** chance.uniform(-5, 9)
+        assert totals.middle_of(totals.bucket(took)) == pytest.approx(took, rel=0.01)
+    assert totals.middle_of(totals.bucket(0.0)) == 0.0
+
+
+async def test_reading_costs_no_more_steps_with_more_rows_tools_and_sessions(
+    store: Store, path: Path
+) -> None:
+    """Counted in SQLite's own steps, which no other load on the machine changes."""
+
+    async def steps() -> int:
+        counted = [0]
+
+        def count() -> int:
+            counted[0] += 1
+            return 0
+
+        await store._database.read(lambda connection: connection.set_progress_handler(count, 10))
+        for asked in SCOPES:
+            await store.history.stats(**asked)
+            await store.history.stats(**asked, since=NOW - timedelta(days=3))
+        await store._database.read(lambda connection: connection.set_progress_handler(None, 0))
+        return counted[0]
+
+    await keep(store, rows(2_500), 500)
+    few = await steps()
+    more = rows(8_000, seed=3, span=timedelta(days=397))
+    await keep(store, [replace(row, tool_name=f"t{index}") for index, row in enumerate(more)], 2_000)
+    assert 0 < await steps() < few * 1.5
+
+
+async def test_most_commits_do_nothing_for_the_totals(store: Store) -> None:
+    statements: list[str] = []
+    await store._database.read(lambda connection: connection.set_trace_callback(statements.append))
+    await keep(store, rows(totals.GROUP - 1), 1)
+    assert not [statement for statement in statements if "totals" in statement]
+    await keep(store, rows(1), 1)
+    assert [statement for statement in statements if "run_totals" in statement]
