@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any, Self
 from fact_magics.config import Settings, load_settings
 from fact_magics.core.accepting import Acceptor
 from fact_magics.core.cache import AnswerCache, DatabaseTier
+from fact_magics.core.caching import Caching
 from fact_magics.core.calls import Caller
 from fact_magics.core.files import InputFiles
 from fact_magics.core.generating import edit, generate
+from fact_magics.core.leases import Leases
 from fact_magics.core.masking import MaskedSandbox, masked_row
 from fact_magics.core.reading import Reading
 from fact_magics.core.recording import Recorder
 from fact_magics.core.refining import plan_refinement, refine
+from fact_magics.core.refreshing import Refresher
 from fact_magics.core.running import Runner
 from fact_magics.core.toolbox import Toolbox
 from fact_magics.errors import FactError, InvalidInput
@@ -37,11 +40,10 @@ if TYPE_CHECKING:
     from fact_magics.core.refining import Refinement
     from fact_magics.events import Event, Listener
     from fact_magics.sandbox.outcome import Outcome
-    from fact_magics.store import CacheStats
     from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
 
 
-class FactCore(Reading):
+class FactCore(Reading, Caching):
     """Generate, run and record tools without a notebook.
 
     Parameters
@@ -91,7 +93,11 @@ class FactCore(Reading):
             proving = MaskedSandbox(self._sandbox, self.log.redactor, results=True)
             running = MaskedSandbox(self._sandbox, self.log.redactor, results=False)
             answers = AnswerCache(self._memory, [DatabaseTier(self._store, self._recorder)])
-            self._runner = Runner(answers, self._recorder, running, self._files, self.log)
+            self._answers = answers
+            database = self._store.path.resolve()
+            self._leases = Leases(database.with_name(f"{database.name}-leases"))
+            self._runner = Runner(answers, self._recorder, running, self._files, self._leases, self.log)
+            answers.on_due = Refresher(self._runner, answers, self._leases).refresh
             self._caller = Caller(self._runner, answers, self._recorder, self._emitter(None))
             self._toolbox = Toolbox(self._store, self.session_id, self._caller)
             self._acceptor = Acceptor(
@@ -152,6 +158,7 @@ class FactCore(Reading):
             await asyncio.wait((self._warming,))
             await self._sandbox.aclose()
         finally:
+            self._leases.close()
             await self._store.aclose()
             self.log.close()
 
@@ -387,7 +394,3 @@ class FactCore(Reading):
     def database_path(self) -> Path:
         """The path of the database file."""
         return self._store.path
-
-    def cache_stats(self) -> CacheStats:
-        """Return statistics of the answers in memory."""
-        return self._memory.stats()

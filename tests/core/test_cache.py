@@ -62,7 +62,7 @@ async def test_an_answer_goes_to_every_tier_and_memory_is_asked_first(homes):
     answers = AnswerCache(memory, [home.tier for home in homes])
     planned = plan_run(tool(), {"n": 21})
     assert (answers.recall(planned), await answers.get(planned)) == (None, None)
-    answers.put(planned.tool, entry_of(planned))
+    answers.put(planned, entry_of(planned))
     assert answers.recall(planned) is not None
     for home in homes:
         await home.recorder.flush()
@@ -83,7 +83,7 @@ async def test_the_answer_of_a_later_tier_is_taken_into_memory(homes):
 async def test_a_forgotten_answer_is_in_no_tier(homes):
     answers = AnswerCache(MemoryCache(), [home.tier for home in homes])
     planned = plan_run(tool(), {"n": 21})
-    answers.put(planned.tool, entry_of(planned))
+    answers.put(planned, entry_of(planned))
     for home in homes:
         await home.recorder.flush()
     await answers.forget(planned.key)
@@ -94,7 +94,7 @@ async def test_an_unproven_answer_is_served_only_after_two_runs_agree(homes):
     answers = AnswerCache(MemoryCache(), [homes[0].tier])
     planned = plan_run(tool(proven=False), {"n": 21})
     for runs in (1, 2):
-        answers.put(planned.tool, entry_of(planned))
+        answers.put(planned, entry_of(planned))
         await homes[0].recorder.flush()
         assert answers.recall(planned) is None
         assert (await answers.get(planned) is not None) == (runs == 2)
@@ -102,7 +102,8 @@ async def test_an_unproven_answer_is_served_only_after_two_runs_agree(homes):
 
 async def test_a_fresh_run_asks_no_tier(homes):
     answers = AnswerCache(MemoryCache(), [homes[0].tier])
-    answers.put(tool(), entry_of(plan_run(tool(), {"n": 21})))
+    planned = plan_run(tool(), {"n": 21})
+    answers.put(planned, entry_of(planned))
     await homes[0].recorder.flush()
     fresh = plan_run(tool(), {"n": 21}, fresh=True)
     assert (answers.recall(fresh), await answers.get(fresh)) == (None, None)
