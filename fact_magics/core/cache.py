@@ -6,12 +6,12 @@ import math
 import random
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from fact_magics.core.outputs import checked_entry
-from fact_magics.errors import StoreError
+from fact_magics.errors import FactError, StoreError
 from fact_magics.store import CacheEntry
 from fact_magics.text import utc_now, utc_text
 
@@ -38,8 +38,8 @@ class Tier(Protocol):
     async def get(self, key: str) -> CacheEntry | None:
         """Find an answer that has not expired."""
 
-    def put(self, entry: CacheEntry) -> None:
-        """Keep an answer, immediately or when the run's row is committed."""
+    def put(self, planned: Plan, entry: CacheEntry) -> None:
+        """Keep the answer of a run, immediately or when the run's row is committed."""
 
     async def forget(self, key: str) -> None:
         """Drop an answer."""
@@ -49,6 +49,9 @@ class Tier(Protocol):
 
     async def clear(self, chosen: Chosen) -> Removed:
         """Drop the chosen answers."""
+
+    async def aclose(self) -> None:
+        """Close what the tier has opened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +91,9 @@ class DatabaseTier:
         """Find an answer that has not expired."""
         return await self._store.cache.get(key)
 
-    def put(self, entry: CacheEntry) -> None:
+    def put(self, planned: Plan, entry: CacheEntry) -> None:
         """Keep an answer with the next commit."""
+        del planned
         self._recorder.add_entry(entry)
 
     async def forget(self, key: str) -> None:
@@ -105,6 +109,9 @@ class DatabaseTier:
         await self._recorder.flush()  # some may wait to be stored
         tool_ids = None if chosen.tool is None else chosen.tool_ids
         return await self._store.cache.clear(tool_ids=tool_ids, before=chosen.before)
+
+    async def aclose(self) -> None:
+        """Do nothing, because the core closes the store itself."""
 
 
 class AnswerCache:
@@ -151,10 +158,12 @@ class AnswerCache:
         """
         if not planned.key or planned.fresh:
             return None
-        for tier in self._tiers:
+        for number, tier in enumerate(self._tiers):
             entry = await self._checked(tier, planned)
             if entry is None:
                 continue
+            for above in self._tiers[:number]:
+                above.put(planned, entry)
             if may_serve(planned, entry):
                 self._memory.put(entry)
                 return entry if entry.expires_at is None else self._in_time(planned, entry)
@@ -178,6 +187,8 @@ class AnswerCache:
         except StoreError:  # recording the run then fails too, and the output reports it
             return None
         checked = found and checked_entry(planned.tool, found)
+        if checked is not None and not checked.tool_id:  # the tier does not know this database's ids
+            checked = replace(checked, tool_id=planned.tool.metadata.id)
         if found is not None and checked is None:
             with suppress(StoreError):
                 await tier.forget(planned.key)
@@ -190,7 +201,7 @@ class AnswerCache:
         else:
             self._memory.discard(entry.key)
         for tier in self._tiers:
-            tier.put(entry)
+            tier.put(planned, entry)
 
     async def forget(self, key: str) -> None:
         """Drop an answer from memory and every tier."""
@@ -198,15 +209,34 @@ class AnswerCache:
         for tier in self._tiers:
             await tier.forget(key)
 
+    async def aclose(self) -> None:
+        """Close all tiers."""
+        for tier in self._tiers:
+            await tier.aclose()
+
     async def stats(self) -> dict[str, CacheStats]:
         """Return the size and the counts of each tier, the memory first."""
         return {"memory": self._memory.stats(), **{tier.name: await tier.stats() for tier in self._tiers}}
 
     async def clear(self, chosen: Chosen) -> dict[str, Removed]:
-        """Drop the chosen answers from every tier, and from memory."""
-        removed = {tier.name: await tier.clear(chosen) for tier in self._tiers}
-        # Last, because runs may bring answers of a tier into memory until then.
-        return {"memory": self._memory.remove(chosen.includes), **removed}
+        """Drop the chosen answers from every tier that can be reached, and from memory.
+
+        Raises
+        ------
+        FactError
+            A tier can't be reached.
+        """
+        removed: dict[str, Removed] = {}
+        failures: list[FactError] = []
+        for tier in reversed(self._tiers):  # upwards, because runs bring answers of a tier to those above
+            try:
+                removed[tier.name] = await tier.clear(chosen)
+            except FactError as error:
+                failures.append(error)
+        removed["memory"] = self._memory.remove(chosen.includes)
+        if failures:
+            raise failures[0]
+        return dict(reversed(removed.items()))
 
 
 def is_due(entry: CacheEntry) -> bool:

@@ -23,6 +23,7 @@ from fact_magics.core.recording import Recorder
 from fact_magics.core.refining import plan_refinement, refine
 from fact_magics.core.refreshing import Refresher
 from fact_magics.core.running import Runner
+from fact_magics.core.shared_cache import open_shared
 from fact_magics.core.toolbox import Toolbox
 from fact_magics.errors import FactError, InvalidInput
 from fact_magics.logs import open_log
@@ -92,7 +93,8 @@ class FactCore(Reading, Caching):
             self._files = InputFiles(self._protected(settings))
             proving = MaskedSandbox(self._sandbox, self.log.redactor, results=True)
             running = MaskedSandbox(self._sandbox, self.log.redactor, results=False)
-            answers = AnswerCache(self._memory, [DatabaseTier(self._store, self._recorder)])
+            shared = open_shared(settings, self.log.redactor)
+            answers = AnswerCache(self._memory, [DatabaseTier(self._store, self._recorder), *shared])
             self._answers = answers
             database = self._store.path.resolve()
             self._leases = Leases(database.with_name(f"{database.name}-leases"))
@@ -159,6 +161,7 @@ class FactCore(Reading, Caching):
             await self._sandbox.aclose()
         finally:
             self._leases.close()
+            await self._answers.aclose()
             await self._store.aclose()
             self.log.close()
 

@@ -38,11 +38,11 @@ def show_cache(arguments: Arguments, desk: Desk) -> Answer:
 
 def _show(desk: Desk) -> Answer:
     tiers = desk.ask(lambda core: core.cache_tiers())
-    head = ("Tier", "Answers", "Size", "Limit", "Hits", "Misses", "Evictions")
+    head = ("Tier", "Answers", "Size", "Limit", "Hits", "Misses", "Evictions", "Note")
     rows = [(name, *_cells(stats)) for name, stats in tiers.items()]
     title = "The cache. Hits, misses and evictions are those of this session"
     data = [{"tier": name, **asdict(stats)} for name, stats in tiers.items()]
-    return Answer(Table(title, head, rows, numbers=head[1:]).record(), {"tiers": data})
+    return Answer(Table(title, head, rows, numbers=head[1:-1], optional=("Note",)).record(), {"tiers": data})
 
 
 def _cells(stats: CacheStats) -> tuple[str, ...]:
@@ -51,6 +51,7 @@ def _cells(stats: CacheStats) -> tuple[str, ...]:
         byte_size(stats.bytes),
         "not ours to set" if stats.max_bytes is None else byte_size(stats.max_bytes),
         *(f"{number:,}" for number in (stats.hits, stats.misses, stats.evictions)),
+        getattr(stats, "note", ""),
     )
 
 
