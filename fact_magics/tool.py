@@ -295,9 +295,13 @@ class ToolInput(Checked, frozen=True):
     fresh : bool
         Run even if the answer is cached, and replace the cached answer.
     permissions : tuple of str
-        Granted to this run in addition to the tool's own. If there are any, the cache is not used.
+        Granted to this run in addition to the tool's own. If there are any, and no `ttl_seconds`, the cache
+        is not used.
     yes_really : bool
         Grant dangerous permissions too.
+    ttl_seconds : float, optional
+        How long the answer is good, also that of a tool that varies or has permissions; at most ten years. It
+        serves only runs with the same `ttl_seconds`.
     """
 
     operation: str = Field(min_length=1)
@@ -307,6 +311,7 @@ class ToolInput(Checked, frozen=True):
     fresh: bool = False
     permissions: tuple[str, ...] = ()
     yes_really: bool = False
+    ttl_seconds: float | None = Field(None, gt=0, le=315_360_000)
 
     if TYPE_CHECKING:
 

@@ -70,6 +70,9 @@ class Settings(BaseModel):
         The model for cells that don't name one; ``FACT_MODEL``.
     anthropic_api_key, anthropic_base_url
         Anthropic's key and endpoint; the endpoint is None if the key comes from another source.
+    cache_url : str or None
+        The Redis server of a cache that machines share; ``FACT_CACHE_URL``. Without `secret_key` it is not
+        used.
     model_timeout : float
         How many seconds a model's server may send nothing before the request is given up, such as while it
         loads the model; ``FACT_MODEL_TIMEOUT``. An entry of ``config.yaml`` may have a timeout of its own.
@@ -113,6 +116,8 @@ class Settings(BaseModel):
         default="info", validation_alias="LOG_LEVEL"
     )
     secret_key: SecretStr | None = Field(default=None, validation_alias="SECRET_KEY")
+    # Not in the repr either, for the same reason.
+    cache_url: str | None = Field(default=None, validation_alias="FACT_CACHE_URL", repr=False)
     model_timeout: float = Field(default=120.0, validation_alias="FACT_MODEL_TIMEOUT")
     live: Literal["auto", "off"] = "auto"
     isolation: Literal["auto", "require", "process"] = "auto"
@@ -200,7 +205,7 @@ class Settings(BaseModel):
         """Every secret value, for redaction: keys, and the passwords and tokens in addresses."""
         held = [self.anthropic_api_key, self.secret_key]
         held += [model.key for model in self.models]
-        addresses = [self.anthropic_base_url, *(model.endpoint for model in self.models)]
+        addresses = [self.anthropic_base_url, self.cache_url, *(model.endpoint for model in self.models)]
         return (
             *(value.get_secret_value() for value in held if value is not None),
             *secrets_of_providers(self.providers),

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any, Self
 from fact_magics.config import Settings, load_settings
 from fact_magics.core.accepting import Acceptor
 from fact_magics.core.cache import AnswerCache, DatabaseTier
+from fact_magics.core.caching import Caching
 from fact_magics.core.calls import Caller
 from fact_magics.core.files import InputFiles
 from fact_magics.core.generating import edit, generate
+from fact_magics.core.leases import Leases
 from fact_magics.core.masking import MaskedSandbox, masked_row
 from fact_magics.core.reading import Reading
 from fact_magics.core.recording import Recorder
 from fact_magics.core.refining import plan_refinement, refine
+from fact_magics.core.refreshing import Refresher
 from fact_magics.core.running import Runner
+from fact_magics.core.shared_cache import open_shared
 from fact_magics.core.toolbox import Toolbox
 from fact_magics.core.upkeep import Upkeep
 from fact_magics.errors import FactError, InvalidInput
@@ -38,11 +42,10 @@ if TYPE_CHECKING:
     from fact_magics.core.refining import Refinement
     from fact_magics.events import Event, Listener
     from fact_magics.sandbox.outcome import Outcome
-    from fact_magics.store import CacheStats
     from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
 
 
-class FactCore(Reading):
+class FactCore(Reading, Caching):
     """Generate, run and record tools without a notebook.
 
     Parameters
@@ -93,8 +96,13 @@ class FactCore(Reading):
             self._files = InputFiles(self._protected(settings))
             proving = MaskedSandbox(self._sandbox, self.log.redactor, results=True)
             running = MaskedSandbox(self._sandbox, self.log.redactor, results=False)
-            answers = AnswerCache(self._memory, [DatabaseTier(self._store, self._recorder)])
-            self._runner = Runner(answers, self._recorder, running, self._files, self.log)
+            shared = open_shared(settings, self.log.redactor)
+            answers = AnswerCache(self._memory, [DatabaseTier(self._store, self._recorder), *shared])
+            self._answers = answers
+            database = self._store.path.resolve()
+            self._leases = Leases(database.with_name(f"{database.name}-leases"))
+            self._runner = Runner(answers, self._recorder, running, self._files, self._leases, self.log)
+            answers.on_due = Refresher(self._runner, answers, self._leases).refresh
             self._caller = Caller(self._runner, answers, self._recorder, self._emitter(None))
             self._toolbox = Toolbox(self._store, self.session_id, self._caller)
             self._acceptor = Acceptor(
@@ -159,6 +167,8 @@ class FactCore(Reading):
             await asyncio.wait((self._warming,))
             await self._sandbox.aclose()
         finally:
+            self._leases.close()
+            await self._answers.aclose()
             await self._store.aclose()
             self.log.close()
 
@@ -394,7 +404,3 @@ class FactCore(Reading):
     def database_path(self) -> Path:
         """The path of the database file."""
         return self._store.path
-
-    def cache_stats(self) -> CacheStats:
-        """Return statistics of the answers in memory."""
-        return self._memory.stats()

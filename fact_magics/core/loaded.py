@@ -75,13 +75,15 @@ class LoadedTool:
         self, validated: Mapping[str, object], files: Sequence[InputFile] = ()
     ) -> tuple[bytes, str]:
         arguments = self.signature.wire(validated)
-        if not self.cacheable:
-            return arguments, ""
+        return arguments, self.key(arguments, files) if self.cacheable else ""
+
+    def key(self, arguments: bytes, files: Sequence[InputFile] = ()) -> str:
+        """Hash a canonical input, and the files that it names, to the key of a run."""
         digest = self._key_prefix.copy()
         digest.update(arguments)
         for file in files:  # the arguments contain the paths, but not the link targets or contents
             digest.update(b"\0%b\0%b" % (file.real.encode("utf-8", "surrogateescape"), file.digest))
-        return arguments, digest.hexdigest()
+        return str(digest.hexdigest())
 
     def _notice_installations(self) -> None:
         """Forget what depends on the packages' versions if any package was installed or removed."""

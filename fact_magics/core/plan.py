@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.sandbox.outcome import Call
@@ -31,6 +32,8 @@ class Plan(NamedTuple):
         The permissions of this run, sorted: those of the tool and those granted to the run.
     files : tuple of InputFile
         The files that were passed as input, which the run may read.
+    ttl_seconds : float or None
+        How long the answer is good; None if it does not end.
     """
 
     tool: LoadedTool
@@ -41,6 +44,7 @@ class Plan(NamedTuple):
     fresh: bool = False
     permissions: tuple[str, ...] = ()
     files: tuple[InputFile, ...] = ()
+    ttl_seconds: float | None = None
 
     @property
     def call(self) -> Call:
@@ -67,6 +71,7 @@ def plan_run(
     fresh: bool = False,
     permissions: tuple[str, ...] = (),
     files: InputFiles | None = None,
+    ttl_seconds: float | None = None,
 ) -> Plan:
     """Validate the input of a run, and compute the run's key.
 
@@ -76,6 +81,8 @@ def plan_run(
         Permissions granted to this run alone, checked and in canonical form.
     files : InputFiles, optional
         Finds and reads the files that the input names. If None, the run gets no permission for them.
+    ttl_seconds : float, optional
+        How long the answer is good. Then it is kept even if the tool varies or has permissions.
 
     Raises
     ------
@@ -83,14 +90,24 @@ def plan_run(
         The input does not fit the signature, or a file can't be passed. Each field has a detail line.
     """
     validated = tool.signature.validate(parameters)
-    if not permissions and not tool.reaches_out:
+    if not permissions and not tool.reaches_out and ttl_seconds is None:
         arguments, key = tool.identify(validated)
         return Plan(tool, arguments, key, timeout_seconds, memory_mb, fresh)
     own = tool.metadata.permissions
     granted = tuple(sorted({*own, *permissions})) if permissions else own
-    keyed = tool.cacheable and not permissions and (files is not None or not tool.takes_paths)
+    keyed = ttl_seconds is not None or (tool.cacheable and not permissions)
+    keyed = keyed and (files is not None or not tool.takes_paths)
     taken: tuple[InputFile, ...] = ()
     if tool.takes_paths and files is not None:
         validated, taken = files.take(tool.metadata.name, validated, parameters, granted, digests=keyed)
     arguments, key = tool.identify(validated, taken)
-    return Plan(tool, arguments, key if keyed else "", timeout_seconds, memory_mb, fresh, granted, taken)
+    if keyed and ttl_seconds is not None:
+        key = _limited(tool.key(arguments, taken), ttl_seconds, granted)
+    key = key if keyed else ""
+    return Plan(tool, arguments, key, timeout_seconds, memory_mb, fresh, granted, taken, ttl_seconds)
+
+
+def _limited(key: str, ttl_seconds: float, permissions: tuple[str, ...]) -> str:
+    """Make the key of an answer that is good for a limited time; it serves no other runs."""
+    parts = (key, repr(float(ttl_seconds)), *permissions)
+    return blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.bridge import Job, Waiting, explain
-from fact_magics.core.cache import may_keep
+from fact_magics.core.cache import entry_of, may_keep
 from fact_magics.core.in_progress import LeadingRun, RunsInProgress
 from fact_magics.core.outputs import (
     cached_output,
@@ -25,7 +25,6 @@ from fact_magics.core.plan import plan_run
 from fact_magics.errors import FactError, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
 from fact_magics.permissions import granted, refuse_dangerous
-from fact_magics.store import CacheEntry
 from fact_magics.tool import Status, ToolInput, ToolOutput
 
 if TYPE_CHECKING:
@@ -33,12 +32,14 @@ if TYPE_CHECKING:
 
     from fact_magics.core.cache import AnswerCache
     from fact_magics.core.files import InputFiles
+    from fact_magics.core.leases import Leases
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.masking import MaskedSandbox
     from fact_magics.core.plan import Plan
     from fact_magics.core.recording import Recorder
     from fact_magics.logs import Log
     from fact_magics.sandbox.outcome import Outcome
+    from fact_magics.store import CacheEntry
 
 NOT_RECORDED = "Not recorded yet: "
 """How the warning begins about a run whose row waits."""
@@ -73,12 +74,14 @@ class Runner:
         recorder: Recorder,
         sandbox: MaskedSandbox,
         files: InputFiles,
+        leases: Leases,
         log: Log,
     ) -> None:
         self._answers = answers
         self._recorder = recorder
         self._sandbox = sandbox
         self._files = files
+        self._leases = leases
         self._log = log
         self.loop = asyncio.get_running_loop()
         self._in_progress = RunsInProgress()
@@ -99,6 +102,12 @@ class Runner:
             await asyncio.wait(running, timeout=_GRACE_SECONDS)
         for job in list(self._jobs):  # their runs may wait for the database, for longer than the loop exists
             job.abandon()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work in the background, on this loop, until the session is closed."""
+        task = self.loop.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def answer(self, tool: LoadedTool, request: ToolInput, emit: Listener) -> ToolOutput:
         """Do all steps of a run and commit its row; see `FactCore.execute_tool` for the errors."""
@@ -153,6 +162,7 @@ class Runner:
             fresh=request.fresh,
             permissions=own,
             files=files,
+            ttl_seconds=request.ttl_seconds,
         )
 
     def refuse(self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput) -> ToolOutput:
@@ -232,23 +242,28 @@ class Runner:
         """Find the answer in a cache tier, or execute the tool; commit the run's row in any case."""
         self.refuse_if_closed(planned.tool)  # the session may have ended while the call was on its way here
         run.entered = True
-        try:
-            with self._in_progress.lead(run), self._stopped_by_close():
-                # An identical run may have ended since the call was planned.
-                entry = self._answers.recall(planned) or await self._answers.get(planned)
-                if entry is None:
-                    output, entry = await self._run(planned, emit, run)
-                else:
-                    output = self._cached_late(planned, entry, emit)
-                self._in_progress.end(run, entry)
-        except (asyncio.CancelledError, FactError) as ended:
-            status = Status.INTERRUPTED if isinstance(ended, asyncio.CancelledError) else Status.ERROR
-            took = 0.0 if run.began is None else (time.perf_counter() - run.began) * 1000
-            self._recorder.add_ended(planned, status, str(ended) or "interrupted", took)
-            with suppress(StoreError):
-                await self._recorder.flush()
-            raise
-        return await self._concluded(planned, output, emit)
+        with self._leases.ask(planned.key) as lease:
+            try:
+                with self._in_progress.lead(run), self._stopped_by_close():
+                    # An identical run may have ended since the call was planned.
+                    entry = self._answers.recall(planned) or await self._answers.get(planned)
+                    if entry is None and not (lease.is_held or planned.fresh):
+                        emit(PhaseChanged("queued", "an identical run is in progress in another kernel"))
+                        entry = await self._answers.awaited(planned, lease)
+                    if entry is None:
+                        output, entry = await self._run(planned, emit, run)
+                    else:
+                        output = self._cached_late(planned, entry, emit)
+                    self._in_progress.end(run, entry)
+            except (asyncio.CancelledError, FactError) as ended:
+                status = Status.INTERRUPTED if isinstance(ended, asyncio.CancelledError) else Status.ERROR
+                took = 0.0 if run.began is None else (time.perf_counter() - run.began) * 1000
+                self._recorder.add_ended(planned, status, str(ended) or "interrupted", took)
+                with suppress(StoreError):
+                    await self._recorder.flush()
+                raise
+            # The kernels that wait for the lease then find the answer in the database.
+            return await self._concluded(planned, output, emit)
 
     async def _concluded(self, planned: Plan, output: ToolOutput, emit: Listener) -> ToolOutput:
         name = planned.tool.metadata.name
@@ -293,15 +308,9 @@ class Runner:
         if not unchanged:
             result.output.metadata["warning"] = "a file changed during the run, so the answer is not cached"
             return result.output, None
-        entry = CacheEntry(
-            key=planned.key,
-            tool_id=planned.tool.metadata.id,
-            result=result.wire,
-            printed=outcome.printed,
-            duration_ms=outcome.duration_ms,
-        )
-        if planned.key and may_keep(planned.tool, outcome):
-            self._answers.put(planned.tool, entry)
+        entry = entry_of(planned, outcome, result.wire)
+        if planned.key and may_keep(planned, outcome):
+            self._answers.put(planned, entry)
         return result.output, entry
 
     def conclude(self, planned: Plan, outcome: Outcome) -> ToolOutput:

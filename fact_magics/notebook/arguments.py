@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LONGEST_LABEL = 200
 _LONGEST_VALUE = 4_096
+_LONGEST_LIFETIME = 315_360_000  # ten years, as in `ToolInput`
 
 
 def seconds(text: str) -> float:
@@ -24,6 +25,14 @@ def seconds(text: str) -> float:
     value = _number(text)
     if not 0 < value <= 86_400:
         raise ValueError("is not a number of seconds above 0 and at most 86400")
+    return value
+
+
+def lifetime(text: str) -> float:
+    """Read how many seconds an answer is good."""
+    value = _number(text)
+    if not 0 < value <= _LONGEST_LIFETIME:
+        raise ValueError(f"is not a number of seconds above 0 and at most {_LONGEST_LIFETIME}")
     return value
 
 
@@ -174,11 +183,13 @@ class Arguments:
             "memory_mb": self.get("memory", 1024),
             "permissions": tuple(self.get("allow", ())),
             "yes_really": self.get("yes_really", False),
+            "ttl_seconds": self.get("ttl"),
         }
 
 
 EXAMPLE_TIMEOUT = Option("--timeout", "Stop each example after this many seconds (30).", "SECONDS", seconds)
 TIMEOUT = Option("--timeout", "Stop the run after this many seconds (30).", "SECONDS", seconds)
+TTL = Option("--ttl", "Keep the answer this long, even of a tool that varies.", "SECONDS", lifetime)
 MEMORY = Option("--memory", "Memory limit in MB (1024).", "MB", whole_number(16, 1_048_576))
 ALLOW = Option(
     "--allow",
@@ -244,6 +255,7 @@ RUN = Command(
         MEMORY,
         ALLOW,
         YES_REALLY,
+        TTL,
         Option("--fresh", "Run even if the answer is cached, and replace the cached answer."),
         Option("--no-raise", "If the run fails, return a ToolOutput with success=False."),
         Option("--into", "Assign the result to this variable.", "VARIABLE", identifier),

@@ -42,6 +42,8 @@ _KEPT = (str, int, float, bool, type(None), list, tuple, dict, set, frozenset)
 
 def unkept(options: Mapping[str, Any]) -> str:
     """Build a warning about options that have no effect in the kernel; empty if there are none."""
+    if "ttl" in options:
+        return "--ttl can't be applied in the kernel: answers are not cached there."
     given = [f"--{name}" for name in ("timeout", "memory", "allow") if name in options]
     if not given:
         return ""

@@ -54,7 +54,8 @@ class Protected:
     def kept(self) -> tuple[Path, ...]:
         """Real paths that no tool may write to; everything below them is protected too."""
         database = places.real(self.database)
-        files = [database.with_name(f"{database.name}{end}") for end in ("", "-wal", "-shm", "-journal")]
+        ends = ("", "-wal", "-shm", "-journal", "-leases")
+        files = [database.with_name(f"{database.name}{end}") for end in ends]
         return (places.real(self.home), places.real(self.trusted), *files)
 
 

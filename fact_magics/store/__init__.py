@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fact_magics.store.binding import Rows
 from fact_magics.store.locks import LOCK_SECONDS, LockWait
-from fact_magics.store.memory import CacheStats, MemoryCache
+from fact_magics.store.memory import CacheStats, MemoryCache, Removed
 from fact_magics.store.pruning import Pruned
 from fact_magics.store.rows import CacheEntry, Candidate, ExecutionRow, GenerationRow, SessionRow
 from fact_magics.store.stats import Stats
@@ -21,6 +21,7 @@ __all__ = [
     "LockWait",
     "MemoryCache",
     "Pruned",
+    "Removed",
     "Rows",
     "SessionRow",
     "Stats",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fact_magics.store.binding import UNREADABLE, count, execute, fetch, insert, values_of
+from fact_magics.store.memory import CacheStats, Removed
 from fact_magics.store.rows import CacheEntry
 from fact_magics.text import utc_now, utc_text
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 1024 * 1024 * 1024
 
 _SWEPT_AT_ONCE = 32
+_CLEARED_AT_ONCE = 2_000
 # The stored time of an answer's last use is updated at most once in this many seconds. So the order of
 # eviction may be out of date by this many seconds.
 _TOUCH_SECONDS = 3600.0
@@ -33,6 +36,7 @@ class Cache:
         self._database = database
         self._max_bytes = max_bytes
         self._touched: dict[str, float] = {}
+        self._hits = self._misses = self._evictions = 0
 
     async def get(self, key: str) -> CacheEntry | None:
         """Find an answer that has not expired. The caller decides whether enough runs have given it.
@@ -43,24 +47,79 @@ class Cache:
         found = await self._database.read(lambda connection: fetch(connection, CacheEntry, query, key))
         if found.unreadable:
             await self.forget(key)
-        return found[0] if found and not found[0].expired(utc_now()) else None
+        entry = found[0] if found and not found[0].expired(utc_now()) else None
+        if entry is None:
+            self._misses += 1
+        else:
+            self._hits += 1
+        return entry
 
     async def forget(self, key: str) -> None:
         """Remove the answer with this key, if it exists."""
         await self._database.write(lambda connection: _delete(connection, key))
 
+    async def stats(self) -> CacheStats:
+        """Return the size of the cache, and the counts of this session."""
+        entries, size = await self._database.read(_totals)
+        return CacheStats(
+            entries=entries,
+            bytes=size,
+            max_bytes=self._max_bytes,
+            hits=self._hits,
+            misses=self._misses,
+            evictions=self._evictions,
+        )
+
+    async def clear(self, *, tool_ids: Sequence[str] | None = None, before: str | None = None) -> Removed:
+        """Remove answers, in small transactions, so that other kernels don't wait.
+
+        Parameters
+        ----------
+        tool_ids : sequence of str, optional
+            Only answers of these versions.
+        before : str, optional
+            Only answers that were made before this time, in UTC.
+        """
+        conditions, values = ["rowid > ?"], []
+        if tool_ids is not None:
+            conditions.append("tool_id IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps([*tool_ids]))
+        if before is not None:
+            conditions.append("created_at < ?")
+            values.append(before)
+        where = " AND ".join(conditions)
+        chosen = f"SELECT rowid, size FROM cache WHERE {where} ORDER BY rowid LIMIT {_CLEARED_AT_ONCE}"  # noqa: S608
+
+        def work(connection: sqlite3.Connection) -> list[tuple[int, object]]:
+            found = execute(connection, chosen, last, *values).fetchall()
+            connection.executemany("DELETE FROM cache WHERE rowid = ?", [(row,) for row, _ in found])
+            return found
+
+        last, removed, size = -(2**63), 0, 0
+        while found := await self._database.write(work):
+            last = found[-1][0]
+            removed += len(found)
+            size += sum(bytes_ for _, bytes_ in found if type(bytes_) is int)
+        return Removed(entries=removed, bytes=size)
+
+    def note_evicted(self, evicted: int) -> None:
+        """Add to the number of evictions, after a commit."""
+        self._evictions += evicted
+
     def keeping(
         self, entries: Sequence[CacheEntry], used: Iterable[str | None] = ()
-    ) -> Callable[[sqlite3.Connection], None]:
+    ) -> Callable[[sqlite3.Connection], int]:
         """Return a function that stores `entries`, and new times of use for the keys in `used`.
 
         An entry replaces the stored entry with the same key. If both have the same result, the confirmations
-        of the stored entry are added to those of the new entry. Call the function in a transaction.
+        of the stored entry are added to those of the new entry. Call the function in a transaction; it
+        returns how many answers it removed to make room.
         """
         now = utc_now()
         stale = self._stale(used)
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> int:
+            evicted = 0
             for key in stale:
                 execute(connection, "UPDATE cache SET used_at = ? WHERE key = ?", _next_use(connection), key)
             for entry in entries:
@@ -68,7 +127,8 @@ class Cache:
                     _delete(connection, entry.key)
                 else:
                     _put(connection, entry)
-                    _sweep(connection, now, self._max_bytes)
+                    evicted += _sweep(connection, now, self._max_bytes)
+            return evicted
 
         return work
 
@@ -112,7 +172,8 @@ def _put(connection: sqlite3.Connection, entry: CacheEntry) -> None:
     )
 
 
-def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> None:
+def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> int:
+    """Remove some expired answers, and those that exceed the limit; return the number of the latter."""
     # Expired answers are never served. Removing a few of them with each new answer keeps their number small.
     expired = (
         "SELECT rowid FROM cache WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?"
@@ -121,10 +182,24 @@ def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> None:
     connection.executemany(gone, connection.execute(expired, (now, _SWEPT_AT_ONCE)).fetchall())
     excess = _total(connection, max_bytes) - max_bytes
     oldest = "SELECT rowid, size FROM cache ORDER BY used_at LIMIT 1"
+    evicted = 0
     while excess > 0 and (found := connection.execute(oldest).fetchone()):
         row, size = found
         connection.execute(gone, (row,))
         excess -= size if type(size) is int else 0
+        evicted += 1
+    return evicted
+
+
+def _totals(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return the number of all answers and their bytes; count them if no such numbers are stored."""
+    found = connection.execute("SELECT entries, bytes FROM cache_total").fetchone()
+    with suppress(*UNREADABLE):
+        entries, size = found
+        return count(entries), count(size)
+    counted = "SELECT count(*), coalesce(sum(size), 0) FROM cache WHERE typeof(size) = 'integer'"
+    entries, size = connection.execute(counted).fetchone()
+    return int(entries), int(size)
 
 
 def _total(connection: sqlite3.Connection, max_bytes: int) -> int:

@@ -8,6 +8,8 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fact_magics.store.rows import CacheEntry
 
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
@@ -15,14 +17,25 @@ DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheStats:
-    """The size of a cache, and the numbers of its hits, misses and evictions."""
+    """The size of a cache, and the numbers of its hits, misses and evictions in this session.
+
+    `max_bytes` is None if this package does not set the limit.
+    """
 
     entries: int
     bytes: int
-    max_bytes: int
+    max_bytes: int | None
     hits: int
     misses: int
     evictions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """How many entries were removed from a cache, and their bytes."""
+
+    entries: int = 0
+    bytes: int = 0
 
 
 class MemoryCache:
@@ -72,6 +85,15 @@ class MemoryCache:
         with self._lock:
             self._entries.clear()
             self._bytes = 0
+
+    def remove(self, is_meant: Callable[[CacheEntry], bool]) -> Removed:
+        """Remove the entries for which `is_meant` is true."""
+        with self._lock:
+            before = self._bytes
+            meant = [key for key, entry in self._entries.items() if is_meant(entry)]
+            for key in meant:
+                self._drop(key)
+            return Removed(entries=len(meant), bytes=before - self._bytes)
 
     def stats(self) -> CacheStats:
         """Return the current `CacheStats`."""

@@ -98,7 +98,7 @@ class Store:
         """
         if executions or generations or cache_entries:
             work = self._keeping(executions, generations, cache_entries)
-            await self._database.write(work, wait=wait)
+            self.cache.note_evicted(await self._database.write(work, wait=wait))
 
     def commit_blocking(
         self,
@@ -111,7 +111,7 @@ class Store:
         """Store rows as `commit` does, but block the calling thread, which must not run an event loop."""
         if executions or generations or cache_entries:
             work = self._keeping(executions, generations, cache_entries)
-            self._database.write_blocking(work, wait=wait)
+            self.cache.note_evicted(self._database.write_blocking(work, wait=wait))
 
     def lock_wait(self, seconds: float | None = None) -> LockWait:
         """Make the wait for locks of a call, so that the caller can end it.
@@ -134,7 +134,7 @@ class Store:
         executions: Sequence[ExecutionRow],
         generations: Sequence[GenerationRow],
         cache_entries: Sequence[CacheEntry],
-    ) -> Callable[[sqlite3.Connection], None]:
+    ) -> Callable[[sqlite3.Connection], int]:
         rows = [self._masked(row) for row in executions]
         unfit = {
             row.cache_key
@@ -144,9 +144,9 @@ class Store:
         cache_entries = [entry for entry in cache_entries if entry.key not in unfit]
         keep_answers = self.cache.keeping(cache_entries, [row.cache_key for row in executions if row.cached])
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> int:
             add_generations(connection, generations)
             add_runs(connection, rows)
-            keep_answers(connection)
+            return keep_answers(connection)
 
         return work

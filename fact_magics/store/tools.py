@@ -208,6 +208,12 @@ class Tools:
             lambda connection: _tools(connection, query, *parameters, limit=limit)
         )
 
+    async def ids(self, name: str) -> list[str]:
+        """List the ids of all versions of a name, also of those that were removed."""
+        query = "SELECT id FROM tools WHERE name = ?"
+        rows = await self._database.read(lambda connection: execute(connection, query, name).fetchall())
+        return [found for (found,) in rows if isinstance(found, str)]
+
     async def _first(self, query: str, *parameters: object) -> ToolVersion | None:
         found = await self._all(query, *parameters, limit=1)
         return found[0] if found else None

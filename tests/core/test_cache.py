@@ -62,7 +62,7 @@ async def test_an_answer_goes_to_every_tier_and_memory_is_asked_first(homes):
     answers = AnswerCache(memory, [home.tier for home in homes])
     planned = plan_run(tool(), {"n": 21})
     assert (answers.recall(planned), await answers.get(planned)) == (None, None)
-    answers.put(planned.tool, entry_of(planned))
+    answers.put(planned, entry_of(planned))
     assert answers.recall(planned) is not None
     for home in homes:
         await home.recorder.flush()
@@ -72,7 +72,7 @@ async def test_an_answer_goes_to_every_tier_and_memory_is_asked_first(homes):
 async def test_the_answer_of_a_later_tier_is_taken_into_memory(homes):
     own, shared = homes
     planned = plan_run(tool(), {"n": 21})
-    shared.tier.put(entry_of(planned))
+    shared.tier.put(planned, entry_of(planned))
     await shared.recorder.flush()
     answers = AnswerCache(MemoryCache(), [own.tier, shared.tier])
     assert answers.recall(planned) is None
@@ -83,7 +83,7 @@ async def test_the_answer_of_a_later_tier_is_taken_into_memory(homes):
 async def test_a_forgotten_answer_is_in_no_tier(homes):
     answers = AnswerCache(MemoryCache(), [home.tier for home in homes])
     planned = plan_run(tool(), {"n": 21})
-    answers.put(planned.tool, entry_of(planned))
+    answers.put(planned, entry_of(planned))
     for home in homes:
         await home.recorder.flush()
     await answers.forget(planned.key)
@@ -94,7 +94,7 @@ async def test_an_unproven_answer_is_served_only_after_two_runs_agree(homes):
     answers = AnswerCache(MemoryCache(), [homes[0].tier])
     planned = plan_run(tool(proven=False), {"n": 21})
     for runs in (1, 2):
-        answers.put(planned.tool, entry_of(planned))
+        answers.put(planned, entry_of(planned))
         await homes[0].recorder.flush()
         assert answers.recall(planned) is None
         assert (await answers.get(planned) is not None) == (runs == 2)
@@ -102,7 +102,8 @@ async def test_an_unproven_answer_is_served_only_after_two_runs_agree(homes):
 
 async def test_a_fresh_run_asks_no_tier(homes):
     answers = AnswerCache(MemoryCache(), [homes[0].tier])
-    answers.put(tool(), entry_of(plan_run(tool(), {"n": 21})))
+    planned = plan_run(tool(), {"n": 21})
+    answers.put(planned, entry_of(planned))
     await homes[0].recorder.flush()
     fresh = plan_run(tool(), {"n": 21}, fresh=True)
     assert (answers.recall(fresh), await answers.get(fresh)) == (None, None)
@@ -115,8 +116,8 @@ UNFIT = [b'"42"', b"4.5", b"null", b"", b"\xff", b"[", b"42 43", b'{"$bytes":1}'
 async def test_a_stored_answer_that_does_not_fit_the_annotation_is_no_answer_and_is_deleted(homes, result):
     own, shared = homes
     planned = plan_run(tool(), {"n": 21})
-    own.tier.put(replace(entry_of(planned), result=result))
-    shared.tier.put(entry_of(planned))
+    own.tier.put(planned, replace(entry_of(planned), result=result))
+    shared.tier.put(planned, entry_of(planned))
     for home in homes:
         await home.recorder.flush()
     answers = AnswerCache(MemoryCache(), [own.tier])
@@ -132,7 +133,7 @@ async def test_a_stored_answer_in_another_form_is_given_as_the_annotation_says(h
         Candidate(name="half", source=source, signature_id="s", proven=True, description="").numbered("1.0.0")
     )
     planned = plan_run(halves, {"n": 2})
-    homes[0].tier.put(replace(entry_of(planned), tool_id=PROVEN.id, result=b"[1,1]"))
+    homes[0].tier.put(planned, replace(entry_of(planned), tool_id=PROVEN.id, result=b"[1,1]"))
     await homes[0].recorder.flush()
     answers = AnswerCache(MemoryCache(), [homes[0].tier])
     assert (await answers.get(planned)).result == b'{"$tuple":[1.0,1.0]}'
@@ -142,7 +143,7 @@ async def test_a_stored_answer_in_another_form_is_given_as_the_annotation_says(h
 async def test_a_tier_that_can_t_be_read_has_no_answer(homes):
     own, shared = homes
     planned = plan_run(tool(), {"n": 21})
-    shared.tier.put(entry_of(planned))
+    shared.tier.put(planned, entry_of(planned))
     await shared.recorder.flush()
     await own.store.aclose()
     assert (await AnswerCache(MemoryCache(), [own.tier, shared.tier]).get(planned)).result == b"42"

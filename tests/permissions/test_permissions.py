@@ -213,6 +213,7 @@ class TestNever:
             "~/databases/facts.db-wal",
             "~/databases/facts.db-shm",
             "~/databases/facts.db-journal",
+            "~/databases/facts.db-leases",
         ],
     )
     def test_writing_what_fact_magics_keeps(self, protected: Protected, place: str) -> None:

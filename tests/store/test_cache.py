@@ -151,3 +151,32 @@ async def test_a_total_that_drifted_ends_the_sweep_all_the_same(small: Store) ->
     async with asyncio.timeout(10):
         await small.commit(cache_entries=[entry("a")])
     assert await held(small) == ""
+
+
+async def test_hits_misses_and_evictions_of_the_session_are_counted(small: Store) -> None:
+    await small.commit(cache_entries=[entry(key, bytes(1000)) for key in "abcde"])
+    await small.cache.get("e")
+    await small.cache.get("a")
+    stats = await small.cache.stats()
+    assert (stats.hits, stats.misses, stats.evictions) == (1, 1, 1)
+    assert (stats.entries, stats.bytes, stats.max_bytes) == (4, 4 * 1256, 4 * 1256)
+
+
+async def test_totals_that_can_t_be_read_are_counted_again(small: Store) -> None:
+    await small.commit(cache_entries=[entry("a"), entry("b")])
+    for change in ("UPDATE cache_total SET bytes = -1", "DELETE FROM cache_total"):
+        await small._database.write(lambda it, change=change: it.execute(change))
+        stats = await small.cache.stats()
+        assert (stats.entries, stats.bytes) == (2, 2 * entry("a").size)
+
+
+async def test_chosen_answers_are_cleared(small: Store) -> None:
+    old = "2026-01-01T00:00:00.000Z"
+    answers = [entry("a"), entry("b", created_at=old), entry("c", tool_id="72d"), entry("d")]
+    await small.commit(cache_entries=answers)
+    assert (await small.cache.clear(tool_ids=["72d"])).entries == 1
+    assert (await small.cache.clear(before="2026-02-01")).bytes == entry("b").size
+    assert await held(small) == "ad"
+    assert (await small.cache.clear(tool_ids=[])).entries == 0
+    assert (await small.cache.clear()).entries == 2
+    assert await total(small) == (0, 0)

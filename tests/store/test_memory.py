@@ -67,6 +67,16 @@ def test_replacing_discarding_and_clearing_count_bytes_right() -> None:
     assert (stats.bytes, stats.entries, stats.hits, stats.misses) == (0, 0, 1, 1)
 
 
+def test_chosen_entries_are_removed_and_their_bytes_are_told() -> None:
+    cache = MemoryCache()
+    for key in "abc":
+        cache.put(entry(key, 300))
+    removed = cache.remove(lambda kept: kept.key != "b")
+    assert (removed.entries, removed.bytes) == (2, 600)
+    assert held(cache) == "b"
+    assert cache.stats().bytes == 300
+
+
 def test_printed_text_counts_too() -> None:
     assert entry("a", printed="x" * 100).size == 356
     assert entry("a", printed="é" * 100).size >= 256 + len(("é" * 100).encode())

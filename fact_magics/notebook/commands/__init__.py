@@ -23,7 +23,7 @@ from fact_magics.notebook.arguments import (
     read_line,
     whole_number,
 )
-from fact_magics.notebook.commands import files, history, models, prune, state, stats, tools, versions
+from fact_magics.notebook.commands import cache, files, history, models, prune, state, stats, tools, versions
 from fact_magics.notebook.commands.desk import Desk
 from fact_magics.notebook.commands.instead import instead_of
 from fact_magics.text import quoted
@@ -141,6 +141,22 @@ _TABLE = (
         options=(TIMEOUT, MEMORY, ALLOW, YES_REALLY),
         examples=("%fact rerun 5f2c", "%fact rerun 5f2c --timeout 120"),
         work=history.rerun,
+    ),
+    Subcommand(
+        "%fact cache",
+        "Show the tiers of the cache; or remove answers from all of them, without asking.",
+        options=(
+            Option("--clear", "Remove the answers of this tool.", "NAME"),
+            Option(
+                "--older-than",
+                "Remove answers that were made before this: 12h, 30d, 2026-01-31.",
+                "AGE",
+                cache.made_before,
+            ),
+            Option("--all", "Remove all answers."),
+        ),
+        examples=("%fact cache", "%fact cache --clear slugify", "%fact cache --older-than 30d"),
+        work=cache.show_cache,
     ),
     Subcommand(
         "%fact insert",
