@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from fact_magics.errors import IsolationError
 from fact_magics.packages import module_path
@@ -123,8 +123,8 @@ class _Calling:
         self, process: subprocess.Popen[bytes], directory: Path, grants: Grants
     ) -> frames.Ending:
         """Send the request, and wait for the end or a limit."""
-        pipes = (process.stdin, process.stdout, process.stderr)
-        stdin, stdout, stderr = (pipe.fileno() for pipe in pipes if pipe)
+        stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+        assert stdin and stdout and stderr  # noqa: S101, PT018 - `_start` asks for three pipes
         in_thread = partial(self._loop.run_in_executor, self._threads)
         try:
             transfers = asyncio.gather(
@@ -144,7 +144,10 @@ class _Calling:
         ending = self._watch.ending(stopped, -code if code < 0 else code << 8)
         return replace(ending, stopped=None, wait_status=None) if ending.stopped == _LOST else ending
 
-    def _send(self, descriptor: int, grants: Grants) -> None:
+    # A thread keeps its pipe, and so its descriptor, until it ends. A process that escaped may hold up a thread
+    # for a moment after the call; with a closed descriptor, it could read from the pipe of the next call.
+
+    def _send(self, stdin: IO[bytes], grants: Grants) -> None:
         settings = {
             "parent": os.getpid(),
             "environment": dict(grants.env),
@@ -152,11 +155,12 @@ class _Calling:
             "file_bytes": self._limits.file_bytes,
             "open_files": self._limits.open_files,
         }
-        with suppress(OSError, ValueError), open(descriptor, "wb", closefd=False) as pipe:
+        with suppress(OSError, ValueError), open(stdin.fileno(), "wb", closefd=False) as pipe:
             pipe.write(boot.payload("once", settings))
             pipe.write(frames.request(self._call, self._limits, None))
 
-    def _read(self, descriptor: int, take: Callable[[bytes], None]) -> None:
+    def _read(self, pipe: IO[bytes], take: Callable[[bytes], None]) -> None:
+        descriptor = pipe.fileno()
         while self._waits_for(descriptor) and (data := os.read(descriptor, _READ_SIZE)):
             # Wait for the loop; otherwise unprocessed pieces could fill the memory.
             asyncio.run_coroutine_threadsafe(self._hand_over(take, data), self._loop).result()
