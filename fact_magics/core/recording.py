@@ -122,13 +122,17 @@ class Recorder:
     def flush_blocking(self) -> None:
         """Commit the waiting rows as `flush` does, from a thread without an event loop."""
         self._commit_blocking()
+        interrupt: KeyboardInterrupt | None = None
         if not self._committing.done():  # the loop has taken rows, too
             try:
                 self._committing.result()
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as caught:
+                interrupt = caught
                 self._store.stop_waiting()
-                raise
+                self._committing.result()
             self._commit_blocking()  # those that it could not commit
+        if interrupt is not None:
+            raise interrupt
 
     def _commit_blocking(self) -> None:
         with self._taken() as rows:
