@@ -115,7 +115,12 @@ class Job(Generic[T]):
         return self._task.result()
 
     def wait(self, pump: Callable[[], None]) -> T:
-        """Block this thread until the job ends, calling `pump` ten times a second and at the end.
+        """Wait as `wait_for_end` does, and return the job's result."""
+        self.wait_for_end(pump)
+        return self.result()
+
+    def wait_for_end(self, pump: Callable[[], None]) -> None:
+        """Block this thread until the job ends or is abandoned; call `pump` ten times a second and then.
 
         Raises
         ------
@@ -131,7 +136,6 @@ class Job(Generic[T]):
             raise
         finally:
             pump()
-        return self.result()
 
     async def wait_awaited(self, pump: Callable[[], None]) -> T:
         """Do the same as `wait`, but await the job on the loop that is running.

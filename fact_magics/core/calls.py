@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.bridge import explain, refuse_fork
 from fact_magics.core.echo import Echo
+from fact_magics.core.in_progress import LeadingRun
 from fact_magics.core.outputs import of_call, read_answer, value_of
 from fact_magics.core.plan import plan_run
 from fact_magics.core.running import import_again
@@ -20,9 +21,9 @@ from fact_magics.tool import ToolInput, ToolOutput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Future
 
     from fact_magics.core.cache import AnswerCache
-    from fact_magics.core.in_progress import LeadingRun
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.plan import Plan
     from fact_magics.core.recording import Recorder
@@ -61,9 +62,21 @@ class Caller:
                 )
         refuse_fork(self._runner.process)
         echo = Echo(self._emit)
-        with self._runner.job(self._runner.execute(planned, echo.put)) as job:
+        own = LeadingRun(planned.key)
+        with self._runner.job(self._runner.execute(planned, echo.put, own)) as job:
+
+            def release(ended: Future[CacheEntry | None]) -> None:
+                if (
+                    ended.result() is not None
+                ):  # the end of the cell waits for the commit, the caller does not
+                    job.abandon()
+
+            own.ended.add_done_callback(release)
             try:
-                return value_of(job.wait(echo.pump), tool.metadata.name)
+                job.wait_for_end(echo.pump)
+                if own.ended.done() and (entry := own.ended.result()) is not None:
+                    return read_answer(entry)
+                return value_of(job.result(), tool.metadata.name)
             except KeyboardInterrupt:
                 raise Interrupted(self._runner.stopped(tool)) from None
             except asyncio.CancelledError:

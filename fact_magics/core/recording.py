@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections import deque
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -72,6 +73,8 @@ class Recorder:
         self._current: asyncio.Task[None] | None = None
         self._coming: tuple[asyncio.Task[None], LockWait] | None = None
         self._due = asyncio.Event()
+        self._committing: Future[None] = Future()  # of the rows that the loop has taken
+        self._committing.set_result(None)
 
     async def flush(self) -> None:
         """Commit the waiting rows in one transaction; if that raises `StoreError`, the rows keep waiting.
@@ -115,11 +118,29 @@ class Recorder:
         if earlier is not None:
             await asyncio.wait((earlier,))
         self._current, self._coming = asyncio.current_task(), None
-        with self._taken() as rows:
-            await self._store.commit(*rows, wait=wait)
+        self._committing = committing = Future[None]()
+        try:
+            with self._taken() as rows:
+                await self._store.commit(*rows, wait=wait)
+        finally:
+            committing.set_result(None)
 
     def flush_blocking(self) -> None:
         """Commit the waiting rows as `flush` does, from a thread without an event loop."""
+        self._commit_blocking()
+        interrupt: KeyboardInterrupt | None = None
+        if not self._committing.done():  # the loop has taken rows, too
+            try:
+                self._committing.result()
+            except KeyboardInterrupt as caught:
+                interrupt = caught
+                self._store.stop_waiting()
+                self._committing.result()
+            self._commit_blocking()  # those that it could not commit
+        if interrupt is not None:
+            raise interrupt
+
+    def _commit_blocking(self) -> None:
         with self._taken() as rows:
             self._store.commit_blocking(*rows)
 

@@ -176,10 +176,10 @@ class Runner:
         self._recorder.add_cached(planned, entry, output.execution_time_ms)
         return output
 
-    async def execute(self, planned: Plan, emit: Listener) -> ToolOutput:
+    async def execute(self, planned: Plan, emit: Listener, own: LeadingRun | None = None) -> ToolOutput:
         """Get the output of a planned run from an identical run in progress, a cache tier, or the sandbox.
 
-        The run's row is committed when this returns or raises.
+        The run's row is committed when this returns or raises. The answer of `own` is known a little earlier.
         """
 
         def say_queued() -> None:
@@ -187,7 +187,7 @@ class Runner:
 
         with self._stopped_by_close():
             try:
-                found = await self.shared(planned, partial(self.lead, planned, emit), say_queued)
+                found = await self.shared(planned, partial(self.lead, planned, emit), say_queued, own)
             except asyncio.CancelledError as stopped:
                 with suppress(StoreError):
                     await self._recorder.flush()
@@ -212,13 +212,14 @@ class Runner:
         planned: Plan,
         lead: Callable[[LeadingRun], Awaitable[ToolOutput]],
         on_wait: Callable[[], None] = lambda: None,
+        own: LeadingRun | None = None,
     ) -> ToolOutput | CacheEntry:
         """Get the answer of an identical run in progress, or `lead` a run when its turn comes.
 
         The failure of another run is not shared, because that run may have had less time or memory. If the
         other run was stopped, one of the waiting runs takes its place.
         """
-        own, alone = LeadingRun(planned.key), planned.fresh
+        own, alone = own or LeadingRun(planned.key), planned.fresh
         try:
             with self._waiting.here() as turns:
                 while True:

@@ -88,6 +88,14 @@ async def test_identical_calls_are_one_run_and_the_others_count_as_cached(thread
     )
 
 
+async def test_a_plain_call_does_not_wait_until_its_row_is_committed(thread, away, nap):
+    with closing(sqlite3.connect(away.database_path, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        assert await asyncio.to_thread(nap, 5, 0.0) == 5
+        assert not away._recorder.is_locked  # nobody has waited in vain
+    assert [row.status for row in rows(thread, away, nap)] == ["ok"]
+
+
 @pytest.mark.timeout(120)
 async def test_a_blocking_call_does_not_wait_for_the_queue_of_the_loop_that_it_blocks(nap):
     calls = [asyncio.ensure_future(nap.acall(n, 0.0)) for n in range(200)]
