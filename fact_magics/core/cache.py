@@ -164,10 +164,10 @@ class AnswerCache:
             entry = await self._checked(tier, planned)
             if entry is None:
                 continue
-            for above in self._tiers[:number]:
-                above.put(planned, entry)
             if may_serve(planned, entry):
                 self._memory.put(entry)
+                for above in self._tiers[:number]:
+                    above.put(planned, entry)
                 return entry if entry.expires_at is None else self._in_time(planned, entry)
             if since is not None and entry.created_at >= since:
                 return entry

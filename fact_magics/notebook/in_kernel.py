@@ -42,15 +42,15 @@ _KEPT = (str, int, float, bool, type(None), list, tuple, dict, set, frozenset)
 
 def unkept(options: Mapping[str, Any]) -> str:
     """Build a warning about options that have no effect in the kernel; empty if there are none."""
+    warnings = []
+    if given := [f"--{name}" for name in ("timeout", "memory", "allow") if name in options]:
+        warnings.append(
+            f"{' and '.join(given)} can't be applied in the kernel: nothing limits or stops a tool there, "
+            "but you can interrupt the cell."
+        )
     if "ttl" in options:
-        return "--ttl can't be applied in the kernel: answers are not cached there."
-    given = [f"--{name}" for name in ("timeout", "memory", "allow") if name in options]
-    if not given:
-        return ""
-    return (
-        f"{' and '.join(given)} can't be applied in the kernel: nothing limits or stops a tool there, "
-        "but you can interrupt the cell."
-    )
+        warnings.append("--ttl can't be applied in the kernel: answers are not cached there.")
+    return "\n".join(warnings)
 
 
 class _Stopped(Exception):

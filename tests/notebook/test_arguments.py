@@ -62,6 +62,15 @@ class TestLine:
         assert told in caught.value.line
         assert "\n" not in str(caught.value)
 
+    @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "1e12", "soon"])
+    def test_a_time_for_an_answer_that_is_none_is_one_clear_line(self, value):
+        assert read_line("f --ttl 0.5", RUN).run_request["ttl_seconds"] == 0.5
+        assert read_line("f", RUN).run_request["ttl_seconds"] is None
+        with pytest.raises(CellError) as caught:
+            read_line(f"f --ttl {value}", RUN)
+        assert f"--ttl: '{value}' is not a number" in caught.value.line
+        assert "\n" not in str(caught.value)
+
     @pytest.mark.parametrize(
         ("line", "told"),
         [

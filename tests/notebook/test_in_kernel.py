@@ -143,9 +143,10 @@ def test_it_is_never_answered_from_the_cache_nor_kept(desk):
 
 
 def test_options_that_can_t_be_kept_there_are_named(desk):
-    cell = desk.run("%%fact_run grow --in-kernel --timeout 3 --memory 64\nitems = items")
+    cell = desk.run("%%fact_run grow --in-kernel --timeout 3 --memory 64 --ttl 60\nitems = items")
     assert cell.status == "ok", cell.traceback
     assert "--timeout and --memory can't be applied in the kernel" in cell.stderr
+    assert "--ttl can't be applied in the kernel: answers are not cached there." in cell.stderr
     assert desk.run("%%fact_run grow --in-kernel\nitems = items").stderr == ""
 
 

@@ -241,6 +241,19 @@ def test_the_cache_lives_in_the_database_too(desk):
     assert "cached" in desk.run("%%fact_run total\nvalues = [8, 8]").plain
 
 
+def test_a_time_keeps_the_answer_of_a_tool_that_varies(desk):
+    desk.write("moment", "import time\n\ndef moment(n: int) -> float:\n    return time.time()\n")
+    runs_of = [
+        (desk.value("got"), desk.query("SELECT cached FROM tool_executions ORDER BY seq DESC LIMIT 1")[0][0])
+        for options in ("", "--ttl 600", "--ttl 600", "")
+        if desk.run(f"%%fact_run moment {options} --into got\nn = 1").status == "ok"
+    ]
+    assert [cached for _, cached in runs_of] == [0, 0, 1, 0]
+    assert runs_of[1][0] == runs_of[2][0]
+    refused = desk.run("%%fact_run moment --ttl 0\nn = 1")
+    assert refused.error == "--ttl: '0' is not a number of seconds above 0 and at most 315360000."
+
+
 def test_fresh_runs_anyway_and_replaces_the_entry(desk):
     # What the checks can't see in the source: the answer differs from process to process.
     desk.write(

@@ -17,13 +17,25 @@ from fact_magics.notebook.arguments import (
     MEMORY,
     REPLACE,
     TIMEOUT,
+    TTL,
     YES_REALLY,
     Command,
     Option,
     read_line,
     whole_number,
 )
-from fact_magics.notebook.commands import cache, files, history, models, prune, state, stats, tools, versions
+from fact_magics.notebook.commands import (
+    cache,
+    files,
+    history,
+    models,
+    prune,
+    state,
+    stats,
+    tools,
+    versions,
+    warm,
+)
 from fact_magics.notebook.commands.desk import Desk
 from fact_magics.notebook.commands.instead import instead_of
 from fact_magics.text import quoted
@@ -157,6 +169,26 @@ _TABLE = (
         ),
         examples=("%fact cache", "%fact cache --clear slugify", "%fact cache --older-than 30d"),
         work=cache.show_cache,
+    ),
+    Subcommand(
+        "%fact warm",
+        "Run a tool on many inputs, so that their answers are cached. What is cached is not run again.",
+        words=("NAME[@VERSION]",),
+        options=(
+            Option(
+                "--from",
+                "JSON Lines, an object of inputs a line; or a list of dicts or a DataFrame.",
+                "FILE|VAR",
+            ),
+            TIMEOUT,
+            MEMORY,
+            TTL,
+        ),
+        examples=(
+            "%fact warm slugify --from titles.jsonl",
+            "%fact warm stars --from rows --ttl 3600",
+        ),
+        work=warm.warm,
     ),
     Subcommand(
         "%fact insert",

@@ -31,6 +31,7 @@ class Paper:
 
     shown: list[Record] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
+    names: dict[str, Any] = field(default_factory=dict)
 
     def show(self, record: Record) -> None:
         self.shown.append(record)
@@ -49,7 +50,7 @@ class Paper:
         return False
 
     def own_names(self) -> dict[str, Any]:
-        return {}
+        return self.names
 
 
 @pytest.fixture(autouse=True)

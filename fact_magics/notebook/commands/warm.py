@@ -1,0 +1,182 @@
+"""``%fact warm``: run a tool on many inputs, so that their answers are cached."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.bridge import STOPPED
+from fact_magics.core.portable import read_file
+from fact_magics.errors import CellError, Interrupted
+from fact_magics.notebook.commands.desk import Answer, Desk, page
+from fact_magics.text import duration, one_line, plural
+from fact_magics.tool import ToolInput
+from fact_magics.values import ValueTypeError, normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fact_magics.core import FactCore
+    from fact_magics.core.handle import Tool
+    from fact_magics.notebook.arguments import Arguments
+
+    Inputs = list[tuple[str, dict[str, Any]]]  # where each input comes from, for errors
+
+_LARGEST_FILE = 256 * 1024 * 1024
+_FAILURES_SHOWN = 5
+_SHOWN_EVERY_SECONDS = 0.5
+_FORM = 'Write one JSON object of inputs in each line, such as {"text": "Some Title"}.'
+
+
+def warm(arguments: Arguments, desk: Desk) -> Answer:
+    """Run a tool on the inputs of a file or a variable; what is cached already is not run again."""
+    name, source = arguments.words["NAME"], arguments.get("from")
+    if source is None:
+        raise CellError("%fact warm needs --from.", hint="Write --from FILE, or --from VARIABLE.")
+    tool = desk.ask(lambda core: core.tool(name))
+    if not tool.loaded.cacheable and "ttl" not in arguments.options:
+        why = "has permissions" if tool.metadata.permissions else "may give equal inputs different answers"
+        raise CellError(
+            f"The answers of {tool.name} are not cached, because it {why}.",
+            hint="Add --ttl SECONDS to keep them for so long, and run cells with the same --ttl.",
+        )
+    inputs = _inputs(desk, source)
+    warming = _Warming(tool, inputs, arguments.run_request, is_shown=not arguments.get("json"))
+    job = desk.session.submit(warming.run(desk.session.core))
+    try:
+        job.wait(warming.show)
+    except STOPPED:
+        raise Interrupted(
+            f"%fact warm was stopped after {warming.done:,} of {plural(len(inputs), 'input')}. What ran is "
+            "cached; run the line again to go on."
+        ) from None
+    finally:
+        warming.hide()
+    counts = {"inputs": len(inputs), **{kind: warming.counts[kind] for kind in ("ok", "cached", "failed")}}
+    unproven = "an answer serves later runs once two runs have given it: run this line again"
+    facts = [
+        ("Run", plural(counts["ok"], "input")),
+        ("Cached before", plural(counts["cached"], "input")),
+        ("Failed", plural(counts["failed"], "input") if counts["failed"] else ""),
+        *warming.failures,
+        ("Unproven", unproven if _needs_confirmation(tool, arguments) and counts["ok"] else ""),
+    ]
+    return Answer(page(f"{tool.name}: {plural(len(inputs), 'input')}", facts), counts)
+
+
+def _needs_confirmation(tool: Tool, arguments: Arguments) -> bool:
+    return not tool.metadata.proven and "ttl" not in arguments.options
+
+
+@dataclass
+class _Warming:
+    """The runs of one line, and what is known of them so far."""
+
+    tool: Tool
+    inputs: Inputs
+    options: Mapping[str, Any]
+    is_shown: bool
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+    shown_at: float = 0.0
+    width: int = 0
+
+    @property
+    def done(self) -> int:
+        return self.counts.total()
+
+    async def run(self, core: FactCore) -> None:
+        """Run all inputs, a few at a time."""
+        waiting = iter(self.inputs)
+        workers = [asyncio.create_task(self._work(core, waiting)) for _ in range(2 * (os.cpu_count() or 1))]
+        try:
+            await asyncio.gather(*workers)
+        finally:  # the first error, or an interrupt, ends the others
+            for worker in workers:
+                worker.cancel()
+            await asyncio.wait(workers)
+
+    async def _work(self, core: FactCore, waiting: Iterator[tuple[str, dict[str, Any]]]) -> None:
+        for place, parameters in waiting:
+            request = ToolInput.known(self.tool.stored.reference, parameters, **self.options)
+            output = await core.execute_tool(request)
+            kind = ("cached" if output.metadata["cached"] else "ok") if output.success else "failed"
+            self.counts[kind] += 1
+            if kind == "failed" and len(self.failures) < _FAILURES_SHOWN:
+                problem = "\n".join((str(output.metadata["error"]), *output.metadata["details"]))
+                self.failures.append((place, one_line(problem, 200)))
+
+    def show(self) -> None:
+        """Show the progress on one line, which the next one replaces."""
+        now = time.monotonic()
+        if not self.is_shown or now - self.shown_at < _SHOWN_EVERY_SECONDS:
+            return
+        self.shown_at = now
+        rate = self.done / (now - self.began)
+        parts = [f"{self.done:,} of {len(self.inputs):,}", f"{rate:,.1f}/s"]
+        if rate:
+            parts.append(f"{duration((len(self.inputs) - self.done) / rate * 1000)} left")
+        parts += [f"{self.counts[kind]:,} {kind}" for kind in ("cached", "failed") if self.counts[kind]]
+        line = " · ".join(parts)
+        sys.stdout.write(f"\r{line.ljust(self.width)}")
+        sys.stdout.flush()
+        self.width = max(self.width, len(line))
+
+    def hide(self) -> None:
+        """Remove the line with the progress."""
+        if self.width:
+            sys.stdout.write(f"\r{' ' * self.width}\r")
+
+
+def _inputs(desk: Desk, source: str) -> Inputs:
+    names = desk.notebook.own_names()
+    found = _of_variable(source, names[source]) if source in names else _of_file(desk, source)
+    if not found:
+        raise CellError(f"{source} has no inputs.", hint=_FORM)
+    return found
+
+
+def _of_variable(name: str, value: Any) -> Inputs:
+    wanted = "It must be a list of dicts, or a DataFrame with a column for each parameter."
+    try:
+        rows = value if isinstance(value, list | tuple) else normalise(value)
+    except ValueTypeError as error:
+        raise CellError(f"{name} can't be read as inputs: {error}", hint=wanted) from None
+    if not isinstance(rows, list | tuple):
+        raise CellError(f"{name} is of type {type(value).__name__}, not a list of inputs.", hint=wanted)
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping) or not all(isinstance(key, str) for key in row):
+            raise CellError(f"{name}[{number}] is not a dict of inputs.", hint=wanted)
+    return [(f"{name}[{number}]", dict(row)) for number, row in enumerate(rows)]
+
+
+def _of_file(desk: Desk, source: str) -> Inputs:
+    path = desk.path(source)
+    content = read_file(path, _LARGEST_FILE + 1)
+    if content is None:
+        raise CellError(f"There is no variable and no file {source!r}.", hint=_FORM)
+    if len(content) > _LARGEST_FILE:
+        raise CellError(
+            f"{path} is larger than {_LARGEST_FILE:,} bytes.", hint="Split it into several files."
+        )
+    inputs: Inputs = []
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            read = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            problem = getattr(error, "msg", "it is not JSON in UTF-8")
+            raise CellError(f"Line {number} of {path} can't be read: {problem}.", hint=_FORM) from None
+        if not isinstance(read, dict):
+            raise CellError(f"Line {number} of {path} is not a JSON object.", hint=_FORM)
+        inputs.append((f"Line {number}", read))
+    return inputs
