@@ -276,7 +276,7 @@ class Acceptor:
         )
         rows = self.recorder.generation_rows(spec, order.attempts, tool_id=candidate.id)
         try:
-            return await self.store.tools.accept(
+            version = await self.store.tools.accept(
                 candidate,
                 session_id=self.session_id,
                 generations=rows,
@@ -291,6 +291,8 @@ class Acceptor:
             raise StoreError(
                 f"{spec.name} was accepted, but it could not be stored: {error.message}", hint=error.hint
             ) from error
+        self.recorder.on_stored((), rows)
+        return version
 
 
 async def _ended(work: asyncio.Future[Any], wait: LockWait) -> bool:

@@ -14,6 +14,7 @@ from fact_magics.core.accepting import Acceptor
 from fact_magics.core.cache import AnswerCache, DatabaseTier
 from fact_magics.core.caching import Caching
 from fact_magics.core.calls import Caller
+from fact_magics.core.counters import Counters
 from fact_magics.core.files import InputFiles
 from fact_magics.core.generating import edit, generate
 from fact_magics.core.leases import Leases
@@ -79,6 +80,7 @@ class FactCore(Reading, Caching):
         self.settings = settings or load_settings({}, self._directory or Path.cwd(), os.environ)
         self.session_id = new_id()
         self._memory = MemoryCache()
+        self._counters = Counters()
         self._about = {"notebook": notebook, "kernel": kernel, "python": sys.version.split()[0]}
         self._listeners: list[Listener] = []
 
@@ -91,7 +93,10 @@ class FactCore(Reading, Caching):
             self.log = open_log(settings.log_directory, settings.log_level, settings.secrets)
             self._sandbox = Sandbox(mode=settings.isolation, limits=read_limits(settings.limits))
             self._recorder = Recorder(
-                self._store, self.session_id, lambda: self.settings.history == "best-effort"
+                self._store,
+                self.session_id,
+                lambda: self.settings.history == "best-effort",
+                self._counters.add,
             )
             self._files = InputFiles(self._protected(settings))
             proving = MaskedSandbox(self._sandbox, self.log.redactor, results=True)
@@ -159,6 +164,7 @@ class FactCore(Reading, Caching):
     async def aclose(self) -> None:
         """Stop the runs, commit the waiting rows, end every process and close the database."""
         try:
+            self._counters.close()
             await self._upkeep.aclose()
             await self._runner.aclose()
             await self._recorder.aclose()

@@ -13,6 +13,7 @@ from fact_magics.store.since import age, read_since
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fact_magics.core.counters import Counters
     from fact_magics.core.handle import Tool
     from fact_magics.core.recording import Recorder
     from fact_magics.core.toolbox import Toolbox
@@ -29,6 +30,7 @@ class Reading:
     _store: Store
     _toolbox: Toolbox
     _recorder: Recorder
+    _counters: Counters
 
     async def look_up(self, reference: str) -> Tool:
         """Find a tool as `tool` does, without pinning it."""
@@ -106,6 +108,14 @@ class Reading:
         async for gone in self._store.history.prune(before):
             on_progress(gone)
         return gone
+
+    def metrics(self) -> str:
+        """Write the counters of this kernel in Prometheus's text format; needs ``prometheus-client``."""
+        return self._counters.text()
+
+    def serve_metrics(self, port: int) -> str:
+        """Serve the counters to this machine until the core is closed; returns the address."""
+        return self._counters.serve(port)
 
     async def find_row(self, row_id: str) -> ExecutionRow | list[GenerationRow] | None:
         """Find a run, or the attempts of a generation, by id or an unambiguous beginning of the id."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     # A run that the cache answered: plan, cache entry, duration in milliseconds, and time (`time.time`).
     _Cached = tuple[Plan, CacheEntry, float, float]
+    Stored = Callable[[Sequence[ExecutionRow], Sequence[GenerationRow]], None]
 
 T = TypeVar("T")
 
@@ -56,13 +57,18 @@ class Recorder:
     """Keeps the rows of a session until they are committed.
 
     Rows can be added on any thread, without waiting. The row of a cached answer is built only for the commit,
-    because building it takes longer than an answer from memory.
+    because building it takes longer than an answer from memory. `on_stored` receives rows after their commit.
     """
 
     def __init__(
-        self, store: Store, session_id: str, is_best_effort: Callable[[], bool] = lambda: False
+        self,
+        store: Store,
+        session_id: str,
+        is_best_effort: Callable[[], bool] = lambda: False,
+        on_stored: Stored = lambda runs, attempts: None,  # noqa: ARG005
     ) -> None:
         self._store = store
+        self.on_stored = on_stored
         self._is_best_effort = is_best_effort
         self._is_unwritable = False
         self._session_id = session_id
@@ -169,12 +175,10 @@ class Recorder:
     def _taken(self) -> Iterator[tuple[list[ExecutionRow], list[GenerationRow], list[CacheEntry]]]:
         entries, waiting = _all_of(self._entries), _all_of(self._pending)
         rows = [self._cached_row(*row) if isinstance(row, tuple) else row for row in waiting]
+        runs = [row for row in rows if isinstance(row, ExecutionRow)]
+        attempts = [row for row in rows if isinstance(row, GenerationRow)]
         try:
-            yield (
-                [row for row in rows if isinstance(row, ExecutionRow)],
-                [row for row in rows if isinstance(row, GenerationRow)],
-                entries,
-            )
+            yield runs, attempts, entries
             self._told = 0
             self._is_unwritable = False
         except (Exception, asyncio.CancelledError) as error:
@@ -192,6 +196,8 @@ class Recorder:
                 _warn(f"Runs go on without their rows, which wait in memory. {error}")
             self._is_unwritable = True
             self._told = len(self._pending)
+        else:
+            self.on_stored(runs, attempts)
 
     def add_cached(self, planned: Plan, entry: CacheEntry, took_ms: float) -> None:
         """Record a run that the cache answered."""

@@ -144,8 +144,8 @@ class _Calling:
         ending = self._watch.ending(stopped, -code if code < 0 else code << 8)
         return replace(ending, stopped=None, wait_status=None) if ending.stopped == _LOST else ending
 
-    # A thread keeps its pipe, and so its descriptor, until it ends. A process that escaped may hold up a thread
-    # for a moment after the call; with a closed descriptor, it could read from the pipe of the next call.
+    # A thread keeps its pipe, and so its descriptor, until it ends. A process that escaped may hold up a
+    # thread for a moment after the call; with a closed descriptor, it could read the pipe of the next call.
 
     def _send(self, stdin: IO[bytes], grants: Grants) -> None:
         settings = {

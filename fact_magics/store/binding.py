@@ -16,6 +16,7 @@ import time
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
+from importlib import import_module
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,8 +28,6 @@ from fact_magics.tool import Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
-
-    import pandas as pd
 
 T = TypeVar("T")
 Bindable = str | bytes | int | float | None
@@ -101,11 +100,10 @@ class Rows(list[T]):
             return ""
         return f"{plural(len(self.unreadable), 'row')} left out as unreadable: {self.unreadable[0]}"
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> Any:
         """Build a DataFrame with a column for each field of the rows; needs pandas."""
-        import pandas as pd
-
-        return pd.DataFrame([values_of(row) for row in self])
+        pandas = import_module("pandas")
+        return pandas.DataFrame([values_of(row) for row in self])
 
 
 # The errors of the functions that check stored values.

@@ -112,6 +112,14 @@ class Asked:
         """What ``%fact history --search known`` lists."""
         return self._core._store.history.runs(search="known", limit=20)
 
+    def stats(self) -> Awaitable[Any]:
+        """What ``%fact stats`` shows."""
+        return self._core.stats()
+
+    def stats_of_a_tool(self) -> Awaitable[Any]:
+        """What ``%fact stats --tool repeat --since 7d`` shows."""
+        return self._core.stats(tool_name="repeat", since="7d")
+
     def tools(self) -> Awaitable[Any]:
         """What ``%fact tools`` lists."""
         return self._core._store.tools.latest(limit=1)
@@ -125,6 +133,8 @@ QUESTIONS = {
     "%fact history": Asked.history,
     "%fact history --session all": Asked.all_history,
     "%fact history --search": Asked.search,
+    "%fact stats": Asked.stats,
+    "%fact stats --tool --since": Asked.stats_of_a_tool,
     "%fact tools": Asked.tools,
 }
 

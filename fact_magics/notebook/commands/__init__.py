@@ -28,6 +28,7 @@ from fact_magics.notebook.commands import (
     cache,
     files,
     history,
+    metrics,
     models,
     prune,
     state,
@@ -124,6 +125,15 @@ _TABLE = (
         examples=("%fact stats", "%fact stats --tool slugify --since 7d", "%fact stats --json"),
         excess=stats.as_tool,
         work=stats.show_stats,
+    ),
+    Subcommand(
+        "%fact metrics",
+        "Print the counters of this kernel for Prometheus, or serve them on this machine.",
+        options=(
+            Option("--port", "Serve them at this port until the kernel ends.", "N", whole_number(1, 65_535)),
+        ),
+        examples=("%fact metrics", "%fact metrics --port 9464"),
+        work=metrics.show_metrics,
     ),
     Subcommand(
         "%fact prune",

@@ -1,0 +1,147 @@
+"""Counters of this kernel for Prometheus, without inputs, outputs or keys.
+
+The counters are kept by plain Python. The package ``prometheus-client`` is imported only to write them.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from bisect import bisect_left
+from collections import Counter
+from importlib import import_module
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.core.telemetry import Telemetry
+from fact_magics.errors import CellError
+from fact_magics.tool import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fact_magics.store import ExecutionRow, GenerationRow
+
+# A label with too many values would be too much for a Prometheus server; further tools share one value.
+_MOST_TOOLS = 100
+_OTHER = "other"
+_LIMITS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+_TOKENS = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_read": "cache_read_tokens",
+    "cache_creation": "cache_creation_tokens",
+}
+_ADDRESS = "127.0.0.1"
+
+
+class Counters:
+    """Counts rows when they are stored, and serves the counters on this machine only."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # rows are stored on several threads
+        self._tools: set[str] = set()
+        self._runs: Counter[tuple[str, str, str]] = Counter()
+        self._durations = [0] * (len(_LIMITS) + 1)
+        self._seconds = 0.0
+        self._tokens: Counter[str] = Counter(dict.fromkeys(_TOKENS, 0))
+        self._cost_usd = 0.0
+        self._server: Any = None
+        self._telemetry = Telemetry()
+
+    def add(self, runs: Sequence[ExecutionRow], attempts: Sequence[GenerationRow]) -> None:
+        """Count rows that were stored, and report them to OpenTelemetry if it is set up."""
+        with self._lock:
+            for row in runs:
+                self._runs[self._label(row.tool_name), row.status.value, str(row.cached).lower()] += 1
+                if not row.cached and row.status is not Status.INVALID:
+                    seconds = row.duration_ms / 1e3
+                    self._durations[bisect_left(_LIMITS, seconds)] += 1
+                    self._seconds += seconds
+            for attempt in attempts:
+                for kind, name in _TOKENS.items():
+                    self._tokens[kind] += getattr(attempt, name) or 0
+                self._cost_usd += attempt.cost_usd or 0.0
+        self._telemetry.report(runs, attempts)
+
+    def _label(self, tool: str) -> str:
+        if tool not in self._tools:
+            if len(self._tools) >= _MOST_TOOLS:
+                return _OTHER
+            self._tools.add(tool)
+        return tool
+
+    def collect(self) -> Iterator[Any]:
+        """Yield the counters as objects of ``prometheus-client``, which calls this."""
+        core = import_module("prometheus_client.core")
+        counter, histogram = core.CounterMetricFamily, core.HistogramMetricFamily
+        with self._lock:
+            runs, tokens = dict(self._runs), dict(self._tokens)
+            counted = [*accumulate(self._durations)]
+            seconds, cost = self._seconds, self._cost_usd
+        labels = ("tool", "status", "cached")
+        family = counter("fact_runs", "Runs of tools, hits of the cache included.", labels=labels)
+        for values, number in sorted(runs.items()):
+            family.add_metric(values, number)
+        yield family
+        names = (*map(str, _LIMITS), "+Inf")
+        yield histogram(
+            "fact_run_seconds",
+            "Durations of runs that were executed.",
+            buckets=[*zip(names, counted, strict=True)],
+            sum_value=seconds,
+        )
+        family = counter("fact_tokens", "Tokens of models.", labels=("kind",))
+        for kind, number in tokens.items():
+            family.add_metric((kind,), number)
+        yield family
+        yield counter("fact_cost_usd", "Known costs of models in US dollars.", value=cost)
+
+    def text(self) -> str:
+        """Write the counters in Prometheus's text format; raises `CellError` if its package is missing."""
+        client = _client()
+        written: bytes = client.generate_latest(self._registry(client))
+        return written.decode()
+
+    def _registry(self, client: Any) -> Any:
+        registry = client.CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        return registry
+
+    def serve(self, port: int) -> str:
+        """Serve the counters until `close`, in place of an earlier server; returns the address.
+
+        Raises
+        ------
+        CellError
+            The port is in use or can't be used, or the package is missing.
+        """
+        client = _client()
+        address = f"http://{_ADDRESS}:{port}/metrics"
+        if self._server is not None and self._server.server_port == port:
+            return address
+        try:
+            server, _ = client.start_http_server(port, addr=_ADDRESS, registry=self._registry(client))
+        except OSError as error:
+            reason = "is in use" if error.errno == errno.EADDRINUSE else f"can't be used: {error.strerror}"
+            raise CellError(f"Port {port} {reason}.", hint="Name another one with --port.") from None
+        self.close()
+        self._server = server
+        return address
+
+    def close(self) -> None:
+        """Stop serving."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+
+
+def _client() -> Any:
+    try:
+        return import_module("prometheus_client")
+    except ImportError:
+        raise CellError(
+            "Metrics need prometheus-client, which is not installed.",
+            hint='Run %pip install "fact_magics[metrics]".',
+        ) from None
