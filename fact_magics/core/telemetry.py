@@ -89,8 +89,11 @@ def _took(row: ExecutionRow | GenerationRow) -> int:
 def _span(
     tracer: Any, name: str, row: ExecutionRow | GenerationRow, start: int, attributes: Mapping[str, Any]
 ) -> None:
-    error = {} if row.status is Status.OK else {"error.type": row.status.value}
+    failed = row.status is not Status.OK
+    error = {"error.type": row.status.value} if failed else {}
     span = tracer.start_span(name, start_time=start, attributes={**attributes, **error})
+    if failed:
+        span.set_status(import_module("opentelemetry.trace").StatusCode.ERROR)
     span.end(start + _took(row))
 
 

@@ -107,3 +107,50 @@ def test_runs_and_attempts_are_spans_and_numbers_without_their_texts():
     assert "gen_ai.usage.output_tokens" not in attempt["attributes"]
     assert (runs["name"], runs["amount"], runs["attributes"]["fact.status"]) == ("fact.runs", 1, "error")
     assert (tokens["name"], tokens["amount"]) == ("gen_ai.client.token.usage", 10)
+
+
+WITH_SDK = """if True:
+    import asyncio, json
+    from opentelemetry import metrics, trace
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    from fact_magics import FactCore, ToolInput, ToolSpec
+
+    exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
+    traces = TracerProvider()
+    traces.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(traces)
+    metrics.set_meter_provider(MeterProvider([reader]))
+
+    async def main():
+        async with FactCore() as core:
+            await core.generate(ToolSpec("slugify", "Turn a title into a URL slug.\\n\\n>>> slugify('A b')\\n'a-b'"))
+            for text in ("secret one", "secret one", "secret two"):
+                await core.execute_tool(ToolInput("slugify", {"text": text}))
+            await core.execute_tool(ToolInput("slugify", {"text": 1}))
+
+    asyncio.run(main())
+    spans = [[span.name, dict(span.attributes), span.status.status_code.name] for span in exporter.get_finished_spans()]
+    found = reader.get_metrics_data().resource_metrics[0].scope_metrics
+    counts = {metric.name: sum(point.value for point in metric.data.data_points)
+        for scope in found for metric in scope.metrics if metric.name == "fact.runs"}
+    print(json.dumps([spans, counts]))
+"""
+
+
+def test_the_sdk_gets_a_span_for_each_run_and_no_input(plain_environment):
+    """The real SDK, with exporters that keep what they get in memory."""
+    pytest.importorskip("opentelemetry.sdk")
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_SDK], env=plain_environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "secret" not in done.stdout
+    spans, counts = json.loads(done.stdout)
+    runs = [span for span in spans if span[0] == "execute_tool slugify"]
+    assert [status for _, _, status in runs] == ["UNSET", "UNSET", "UNSET", "ERROR"]
+    assert {attributes["gen_ai.tool.name"] for _, attributes, _ in runs} == {"slugify"}
+    assert counts == {"fact.runs": 4}
