@@ -25,6 +25,7 @@ from typing import Any
 from fact_magics import FactCore, ToolInput, load_settings
 from fact_magics.errors import FactError
 from fact_magics.store import Store
+from fact_magics.text import utc_text
 
 KERNELS = 3
 _FROM_KILL_TO_KILL = 4.0
@@ -133,11 +134,12 @@ class Kernel:
 
     async def cleared(self) -> None:
         """Answers are removed while others use them."""
-        await self._core.clear_cache(older_than=timedelta(seconds=self._random.choice((0, 5))))
+        before = datetime.now(UTC) - timedelta(seconds=self._random.choice((0, 5)))
+        await self._core.clear_cache(before=utc_text(before))
 
     async def pruned(self) -> None:
         """The history is shortened, but not by what the soak looks for at its end."""
-        await self._core.prune(timedelta(days=90))
+        await self._core.prune("90d")
 
     async def work(self, until: float) -> None:
         """Do one thing after another, several at a time."""
