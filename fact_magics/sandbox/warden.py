@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +30,7 @@ END_SECONDS = 0.6
 """How many seconds the end of a zygote waits for unfinished work."""
 
 _READ_SIZE = 1 << 16
-# A source that was compiled and run in this time is compiled ahead if an order has room for it.
-_SHORT_SECONDS = 0.1
-_SHORT_SOURCE = 8_000
-_COMPILED_REMEMBERED = 16
+_SHORT_SOURCE = 8_000  # characters that surely fit into the pipe for orders
 _REPORT_LIMIT = 1 << 16
 
 
@@ -71,7 +67,7 @@ class Warden:
         self._waiting: dict[tuple[str, object], asyncio.Future[dict[str, Any]]] = {}
         self._prepared: Prepared | None = None
         self._scratch: scratch.Scratch | None = None
-        self._compiled: deque[tuple[str, str]] = deque(maxlen=_COMPILED_REMEMBERED)
+        self._compiled: set[str] = set()  # the sources that the zygote has compiled ahead
         self._taken: int | None = None  # address space of a new child
         self._preparing: asyncio.Task[None] | None = None
         self._fault: ZygoteLostError | None = None
@@ -149,7 +145,7 @@ class Warden:
             calling = Calling(self, call, prepared, on_printed)
             try:
                 ending = await calling.follow()
-                self._compile_ahead(call, ending)
+                self._compile_ahead(call)
                 return ending
             finally:
                 if not calling.clean:
@@ -165,16 +161,14 @@ class Warden:
         finally:
             self.busy = False
 
-    def _compile_ahead(self, call: Call, ending: Ending) -> None:
-        """Let the zygote compile a source that it will probably run again.
+    def _compile_ahead(self, call: Call) -> None:
+        """Let the zygote compile a tool that it will probably run again.
 
-        Compiling a hostile source could take long, so this needs a call that has done it in a short time.
+        All calls of a zygote can look at its memory, so this is only for tools whose source is public.
         """
-        key = (call.function, call.source)
-        if ending.wait_status == 0 and ending.cpu_seconds < _SHORT_SECONDS and key not in self._compiled:
-            self._compiled.append(key)
-            if len(call.source) <= _SHORT_SOURCE:
-                self.order(compile=[call.source, call.function])
+        if call.verified and call.source not in self._compiled and len(call.source) <= _SHORT_SOURCE:
+            self._compiled.add(call.source)
+            self.order(compile=[call.source, call.function])
 
     def _can_serve(self, prepared: Prepared) -> bool:
         # The directory may be missing, because systems remove old temporary files.

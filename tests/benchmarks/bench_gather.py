@@ -15,8 +15,8 @@ import os
 import subprocess
 import sys
 
-from figures import REPOSITORY, Line, at_least, at_most, median, own_home, show
-from toolbox import candidate, stock
+from figures import Line, at_least, at_most, median, own_home, show
+from toolbox import from_shelf, stock
 
 PROMISED_RATE = 800.0
 PROMISED_OWN_MILLISECONDS = 0.5
@@ -27,8 +27,6 @@ CALLS = 500
 ROUNDS = 3
 GROWTH = 4
 REPEATS = 5
-
-SLUGIFY = REPOSITORY / "fact_magics" / "shelf" / "tools" / "slugify.py"
 
 WORK = """
 import asyncio, json, os, sys, time
@@ -65,7 +63,7 @@ def timed(cores: list[int], calls: int, growth: int, repeats: int) -> list[float
     Gives the seconds for few calls, for many, and for repeated ones, and the process's own seconds for each of the few.
     """
     with own_home() as env:
-        asyncio.run(stock(env, candidate("slugify", SLUGIFY.read_text(encoding="utf-8"))))
+        asyncio.run(stock(env, from_shelf("slugify")))
         env.pop("PYTHONPYCACHEPREFIX")
         task = json.dumps([cores, calls, growth, repeats])
         command = [sys.executable, "-c", WORK, task]

@@ -17,8 +17,8 @@ import sys
 import time
 from importlib.util import find_spec
 
-from figures import REPOSITORY, Line, at_least, at_most, median, own_home, show
-from toolbox import candidate, stock
+from figures import Line, at_least, at_most, median, own_home, show
+from toolbox import from_shelf, stock
 
 from fact_magics import values
 from fact_magics.sandbox import Call, Sandbox
@@ -43,8 +43,6 @@ TOOLS = {
         4950,
     ),
 }
-
-SLUGIFY = REPOSITORY / "fact_magics" / "shelf" / "tools" / "slugify.py"
 
 PLAIN = """
 import json, subprocess, sys, time
@@ -99,7 +97,7 @@ async def isolated(sandbox: Sandbox, call: Call) -> tuple[float, object]:
 async def plain(rounds: int) -> list[Line]:
     """Measure whole calls of ``slugify`` in a process with a home of its own."""
     with own_home() as env:
-        await stock(env, candidate("slugify", SLUGIFY.read_text(encoding="utf-8")))
+        await stock(env, from_shelf("slugify"))
         env.pop("PYTHONPYCACHEPREFIX")
         command = [sys.executable, "-c", PLAIN, str(rounds)]
         done = await asyncio.to_thread(

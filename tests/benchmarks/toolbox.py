@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.config import load_settings
 from fact_magics.core import FactCore
+from fact_magics.shelf.entry import read_shelf
 from fact_magics.signature import read_signature, signature_identity
 from fact_magics.store import Candidate, Store
 
@@ -30,6 +31,12 @@ def candidate(name: str = "repeat", source: str = REPEAT) -> Candidate:
         provider="hand",
         proven=True,
     )
+
+
+def from_shelf(name: str) -> Candidate:
+    """Make a tool as a cell without a model makes it: the shelf's own, unchanged."""
+    (source,) = [entry.source for entry in read_shelf() if entry.name == name]
+    return candidate(name, source).model_copy(update={"provider": "shelf", "model": f"shelf/{name}"})
 
 
 def core(env: Mapping[str, str]) -> FactCore:

@@ -81,7 +81,18 @@ def test_a_cell_says_what_it_waits_for_and_goes_on_without_the_row(kernel, home)
     kernel.run("_locks.LOCK_SECONDS = 25.0")
 
 
-@pytest.mark.parametrize("code", ["shout('c')", "%%fact_run shout\ntext = 'c'", "%fact rollback shout 1.0.0"])
+def test_an_interrupt_ends_the_wait_of_the_end_of_a_cell_and_its_value_is_not_lost(kernel, home):
+    with locked(home):
+        cell = interrupted_while_it_waits(kernel, "shout('c')")
+        assert cell.status == "ok"
+        assert "'C!'" in cell.plain
+        assert cell.stderr.count("Not recorded yet: ") == 1
+    assert kernel.run("shout('d')").plain == "'D!'"
+    given = [row["input_data"] for row in rows(kernel) if row["kind"] == "run" and row["status"] == "ok"]
+    assert any('"c"' in text for text in given)
+
+
+@pytest.mark.parametrize("code", ["%%fact_run shout\ntext = 'c'", "%fact rollback shout 1.0.0"])
 def test_an_interrupt_ends_the_wait_and_the_row_is_recorded_later(kernel, home, code):
     with locked(home):
         cell = interrupted_while_it_waits(kernel, code)

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from fact_magics import values
 from fact_magics.sandbox import Call, Sandbox
+from fact_magics.sandbox.warden import Warden
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -110,40 +111,53 @@ async def test_a_call_has_its_own_pipes_and_nothing_else_open(sandbox: Sandbox) 
     assert len(set.union(*pipes)) == 12
 
 
-COUNTS = """
-import sys
-def tool():
-    compiled = sys.modules["_fact_worker"].compiled
-    return sum("COUNTS" in source for source, _ in compiled)
-# COUNTS
+AHEAD = """
+import re, sys
+def tool(text):
+    worker = sys.modules["_fact_worker"]
+    words = re.findall("[a-c]+|AHEAD", text)
+    return [words, len(worker.compiled), sum("AHEAD" in str(key) for key in re._cache)]
 """
 
-
-async def test_a_short_tool_is_compiled_ahead_for_later_calls(sandbox: Sandbox) -> None:
-    assert [await run(sandbox, COUNTS) for _ in range(3)] == [0, 1, 1]
-
-
-async def test_a_tool_that_took_long_is_not_compiled_ahead(sandbox: Sandbox) -> None:
-    """To compile it might have been what took long, and the zygote has no limits."""
-    slow = COUNTS.replace("    return", "    for _ in range(10_000_000): pass\n    return").replace(
-        "COUNTS", "SLOW"
-    )
-    assert [await run(sandbox, slow) for _ in range(2)] == [0, 0]
-
-
-async def test_a_call_can_change_what_was_compiled_ahead_only_for_itself(sandbox: Sandbox) -> None:
-    changes = """
+CHECK = """
 import re, sys
 def tool():
-    found = re.findall("[a-c]+", "abcd")
     compiled = sys.modules["_fact_worker"].compiled
-    for key in list(compiled):
-        compiled[key] = compile("def tool():\\n    return 'forged'", *key[1:], "exec")
-    re._cache.clear()
-    re._parser = None
-    return found
+    return [len(compiled), len(re._cache)]
 """
-    assert [await run(sandbox, changes) for _ in range(4)] == [["abc"]] * 4
+
+
+async def test_a_tool_that_ships_is_compiled_ahead_and_works_the_same(sandbox: Sandbox) -> None:
+    wire = values.encode({"args": ["abcd"], "kwargs": {}})
+    call = Call(AHEAD, "tool", wire, verified=True)
+    outcomes = [await sandbox.run(call) for _ in range(4)]
+    assert [outcome.result for outcome in outcomes] == [b'[["abc"],0,1]'] * 4
+
+
+async def test_other_tools_can_t_tell_what_was_compiled_ahead(sandbox: Sandbox) -> None:
+    """Not even that there was something: an answer may not depend on what ran before."""
+    assert await run(sandbox, CHECK) == [0, 0]
+
+
+async def test_only_tools_that_ship_are_compiled_ahead(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A zygote knows nothing of the tools that a model wrote, whose sources may be secrets of their user."""
+    orders: list[dict[str, object]] = []
+    real = Warden.order
+
+    def note(warden: Warden, **order: object) -> None:
+        orders.append(order)
+        real(warden, **order)
+
+    monkeypatch.setattr(Warden, "order", note)
+    ships = "def tool():\n    return 'this one ships'\n"
+    for verified in (False, True, False, True):
+        wire = values.encode({"args": [], "kwargs": {}})
+        source = ships if verified else ships.replace("this one", "another")
+        assert (await sandbox.run(Call(source, "tool", wire, verified=verified))).status is Status.OK
+    compiled = [order["compile"] for order in orders if "compile" in order]
+    assert compiled == [[ships, "tool"]]
 
 
 @pytest.mark.parametrize(

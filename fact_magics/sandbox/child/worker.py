@@ -11,6 +11,7 @@ import json
 import linecache
 import marshal
 import os
+import re
 import signal
 import sys
 import time
@@ -55,7 +56,7 @@ _WARM_REQUEST = marshal.dumps({"function": "warm", "source": "", "arguments": b"
 _WARM_CODE = compile('"""."""\n\ndef warm(text: str = "") -> str:\n    return text\n', "<warm>", "exec")
 
 compiled: dict[tuple[str, str], CodeType] = {}
-"""Code that was compiled ahead, by source and file name; see `ahead`."""
+"""Code of tools that ship with fact_magics, by source and file name; the module `ahead` compiled it."""
 
 # Kept here because the tool may replace these functions in their modules.
 _dumps = json.dumps
@@ -177,13 +178,22 @@ def load(source: str, name: str, filename: str) -> tuple[ModuleType, dict[str, t
     module = ModuleType(name)
     module.__file__ = filename
     sys.modules[name] = module  # `dataclasses` looks up annotations there
-    code = compiled.get((source, filename)) or compile(source, filename, "exec", dont_inherit=True)
-    exec(code, module.__dict__)  # noqa: S102 - this runs the tool
+    exec(_code_of(source, filename), module.__dict__)  # noqa: S102 - this runs the tool
     return module, {
         key: value
         for key, value in vars(module).items()
         if isinstance(value, type) and value.__module__ == name
     }
+
+
+def _code_of(source: str, filename: str) -> CodeType:
+    code = compiled.get((source, filename))
+    if code is None:
+        if compiled:
+            re.purge()
+        code = compile(source, filename, "exec", dont_inherit=True)
+    compiled.clear()  # no other tool can find out which tools ran before it
+    return code
 
 
 def describe(raised: BaseException, filename: str) -> dict[str, Any]:

@@ -19,7 +19,6 @@ import os
 import select
 import signal
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -163,8 +162,8 @@ class Zygote:
         return os.waitpid(child, 0)[1] == 0
 
     def _compile(self, source: str, function: str) -> None:
-        with suppress(Exception):
-            self._modules["ahead"].compile_ahead(source, function, self._worker.compiled)
+        key, code = self._modules["ahead"].compile_ahead(source, function)
+        self._worker.compiled[key] = code
         gc.freeze()
 
     def _prepare(self, call: int, scratch: str) -> None:
