@@ -38,11 +38,12 @@ class Leases:
     Parameters
     ----------
     path : Path
-        The lock file, which is created if necessary.
+        The lock file, which is opened at the first use, and created if necessary.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = _opened(path)
+        self._path: Path | None = path
+        self._file: int | None = None
         self._users: Counter[int] = Counter()
 
     @contextmanager
@@ -56,6 +57,8 @@ class Leases:
 
     def take(self, place: int) -> bool:
         """Lock a byte, unless another kernel has locked it; True also if there are no locks."""
+        if self._path is not None:
+            self._file, self._path = _opened(self._path), None
         if self._file is not None and not self._users[place] and not _lock(self._file, place):
             return False
         self._users[place] += 1
@@ -71,7 +74,7 @@ class Leases:
 
     def close(self) -> None:
         """Close the file, which frees all leases; closing twice is not an error."""
-        file, self._file = self._file, None
+        file, self._file, self._path = self._file, None, None
         if file is not None:
             os.close(file)
 

@@ -107,7 +107,10 @@ def test_a_killed_process_holds_no_lease(two, path):
     until(is_free)
 
 
-def test_only_the_user_can_open_the_file(two, path):
+def test_the_file_is_made_at_the_first_use_and_only_the_user_can_open_it(two, path):
+    assert not path.exists()
+    with two[0].ask(ONE):
+        pass
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.stat().st_size == 0
 

@@ -211,6 +211,8 @@ async def test_stored_answers_are_given_while_another_kernel_runs_the_tool_again
 async def test_the_lock_file_is_beside_the_database_and_closed_with_the_core(home, settings):
     async with FactCore(settings) as core:
         place = home / "fact_magics.db-leases"
+        await keep(core)
+        await ask(core)
         assert place.exists()
     with core._leases.ask("a" * 40) as free, Leases(place).ask("a" * 40) as other:
         assert free.is_held
