@@ -16,7 +16,7 @@ _INSTEAD = {
     "help": "Write %fact --help",
     **dict.fromkeys(
         ("cost", "costs", "price", "spend", "spent", "tokens", "usage"),
-        "%fact history lists what was asked of models; %fact show ID shows the tokens of a generation.",
+        "%fact stats shows tokens and costs; %fact show ID shows the tokens of a generation.",
     ),
     **dict.fromkeys(
         ("undo", "revert", "back", "restore"), "%fact rollback NAME goes back to an earlier version."
