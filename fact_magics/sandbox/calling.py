@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import signal
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -60,8 +62,13 @@ class Prepared:
     pid: int = 0
     handle: int = -1
 
-    def take_over(self, zygote: int, ready: dict[str, Any]) -> None:
-        """Take the pipes that the zygote reports; `zygote` is its pidfd. After an error, call `close`.
+    def take_over(self, zygote: int, handle: int, ready: dict[str, Any]) -> None:
+        """Take the pipes that the zygote reports. After an error, call `close`.
+
+        Parameters
+        ----------
+        zygote, handle : int
+            The zygote's pid and pidfd.
 
         Raises
         ------
@@ -69,9 +76,9 @@ class Prepared:
             The system does not let this process take descriptors of its children, or has none left.
         """
         requests, results, printed = ready["pipes"]
-        self.requests = take_descriptor(zygote, requests)
-        self.results = take_descriptor(zygote, results)
-        self.printed = take_descriptor(zygote, printed)
+        self.requests = _taken(zygote, handle, requests, os.O_WRONLY)
+        self.results = _taken(zygote, handle, results, os.O_RDONLY)
+        self.printed = _taken(zygote, handle, printed, os.O_RDONLY)
         for end in (self.requests, self.results, self.printed):
             os.set_blocking(end, False)
             with suppress(OSError):
@@ -88,6 +95,24 @@ class Prepared:
                 with suppress(OSError):
                     os.close(descriptor)
         self.requests = self.results = self.printed = self.handle = -1
+
+
+def _taken(zygote: int, handle: int, number: int, mode: int) -> int:
+    """Take an end of a pipe from the zygote, for writing or for reading as `mode` says."""
+    try:
+        return take_descriptor(handle, number)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS):
+            raise
+    # Many containers forbid that call. The number comes from the zygote, so it must not be trusted: a file
+    # that the zygote may only read could be opened for writing here.
+    found = os.open(f"/proc/{zygote}/fd/{int(number)}", os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISFIFO(os.fstat(found).st_mode):
+            raise OSError(errno.EBADF, "the zygote reported something else than a pipe")
+        return os.open(f"/proc/self/fd/{found}", mode | os.O_NONBLOCK | os.O_CLOEXEC)
+    finally:
+        os.close(found)
 
 
 class Calling:

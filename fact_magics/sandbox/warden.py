@@ -226,7 +226,8 @@ class Warden:
             self.order(prepare=number, scratch=str(prepared.scratch))
             async with asyncio.timeout(BOOT_SECONDS):
                 report = await ready
-            prepared.take_over(self._process.handle if self._process is not None else -1, report)
+            handle = self._process.handle if self._process is not None else -1
+            prepared.take_over(self.pid, handle, report)
         except (ZygoteLostError, OSError) as cause:
             if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
                 self._fault = ZygoteLostError(f"no call can be prepared: {cause}", shortage_hint(cause))

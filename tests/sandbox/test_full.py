@@ -72,9 +72,9 @@ async def test_zygotes_that_can_prepare_no_call_are_not_started_without_end(
     real = Prepared.take_over
     started: list[Path] = []
 
-    def take_none(prepared: Prepared, zygote: int, ready: dict[str, Any]) -> None:
+    def take_none(prepared: Prepared, zygote: int, handle: int, ready: dict[str, Any]) -> None:
         started.append(prepared.scratch.parent)
-        real(prepared, zygote, {**ready, "pipes": [-1, -1, -1]})
+        real(prepared, zygote, handle, {**ready, "pipes": [-1, -1, -1]})
 
     monkeypatch.setattr(Prepared, "take_over", take_none)
     sandbox = Sandbox(mode="require", size=1)

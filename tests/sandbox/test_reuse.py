@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 
 from fact_magics import values
-from fact_magics.sandbox import Call, Sandbox
+from fact_magics.sandbox import Call, Sandbox, calling
 from fact_magics.sandbox.warden import Warden
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -191,3 +194,44 @@ def tool():
         outcome = await sandbox.run(call)
         assert outcome.printed == "out\nerror\nhalf a line"
         assert outcome.result == b'["",false,false,false,"utf-8"]'
+
+
+class TestDescriptors:
+    """Many containers don't let a process copy the descriptors of its children; then pipes are opened again."""
+
+    @pytest.fixture
+    def refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(handle: int, number: int) -> int:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+        monkeypatch.setattr(calling, "take_descriptor", refuse)
+
+    @pytest.mark.usefixtures("refused")
+    async def test_calls_run_with_pipes_that_are_opened_again(self) -> None:
+        sandbox = Sandbox(mode="require", size=1)
+        try:
+            source = "def tool(text):\n    print(text)\n    return text * 100_000\n"
+            wire = values.encode({"args": ["some text"], "kwargs": {}})
+            for _ in range(3):
+                outcome = await sandbox.run(Call(source, "tool", wire))
+                assert outcome.status is Status.OK, outcome
+                assert outcome.result is not None
+                assert values.decode(outcome.result) == "some text" * 100_000
+                assert outcome.printed == "some text\n"
+        finally:
+            await sandbox.aclose()
+
+    @pytest.mark.usefixtures("refused")
+    async def test_only_pipes_are_opened_again(self, tmp_path: Path) -> None:
+        """The zygote could report a file that it may only read, and have the parent write the request into it."""
+        path = tmp_path / "file"
+        path.write_text("as it was")
+        with path.open() as file, pytest.raises(OSError, match="something else than a pipe"):
+            calling._taken(os.getpid(), -1, file.fileno(), os.O_WRONLY)
+        assert path.read_text() == "as it was"
+        reading, writing = os.pipe()
+        again = calling._taken(os.getpid(), -1, writing, os.O_WRONLY)
+        os.write(again, b"x")
+        assert os.read(reading, 2) == b"x"
+        for descriptor in (reading, writing, again):
+            os.close(descriptor)
