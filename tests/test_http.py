@@ -416,8 +416,7 @@ class TestContent:
         url = server.sends("/bomb", answer(bomb, Content_Encoding=encoding))
         script = f"""
             import asyncio, tracemalloc
-            from fact_magics.core import loaded
-from fact_magics.http import HTTPConnector, HTTPError
+            from fact_magics.http import HTTPConnector, HTTPError
 
             async def main():
                 async with HTTPConnector(max_bytes=1 << 20) as http:
@@ -650,8 +649,7 @@ class TestUse:
                         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
             sys.meta_path.insert(0, Blocker())
-            from fact_magics.core import loaded
-from fact_magics.http import HTTPConnector, HTTPError
+            from fact_magics.http import HTTPConnector, HTTPError
 
             async def main():
                 async with HTTPConnector():
@@ -711,8 +709,7 @@ def trusting(authority: Path) -> Callable[[str, str], str]:
     def fetch(url: str, options: str) -> str:
         script = f"""
             import asyncio
-            from fact_magics.core import loaded
-from fact_magics.http import HTTPConnector, HTTPError
+            from fact_magics.http import HTTPConnector, HTTPError
 
             async def main():
                 async with HTTPConnector({options}) as http:
@@ -803,8 +800,7 @@ class TestInIsolation:
 
     async def test_a_tool_may_catch_it(self, server, sandbox):
         source = """
-            from fact_magics.core import loaded
-from fact_magics.http import HTTPConnector, HTTPError
+            from fact_magics.http import HTTPConnector, HTTPError
 
             async def tool(url: str) -> int:
                 async with HTTPConnector() as http:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from fact_magics.errors import CellError, UnknownName
+from fact_magics.errors import CellError, StoreError, UnknownName
 from fact_magics.store.binding import Rows, fetch, fetch_by_id, insert, spare, values_of
 from fact_magics.store.pruning import Pruned, claim_pruning, remove_runs
 from fact_magics.store.rows import ExecutionRow, GenerationRow
@@ -18,7 +19,7 @@ from fact_magics.store.search import (
 )
 from fact_magics.store.since import read_since
 from fact_magics.store.stats import Stats, read_stats
-from fact_magics.store.totals import GROUP, add_to_totals
+from fact_magics.store.totals import GROUP, add_to_totals, keep_up, missing
 from fact_magics.text import utc_now
 from fact_magics.tool import Status
 
@@ -149,6 +150,8 @@ class History:
         since: str | datetime | timedelta | None = None,
     ) -> Stats:
         """Read the numbers of runs and generations; see `read_since` and `read_stats`."""
+        with suppress(StoreError):  # the rows that are missing in the totals are then read themselves
+            await self._complete_totals()
         moment = None if since is None else read_since(since)
         return await self._database.read(
             lambda connection: read_stats(
@@ -162,6 +165,7 @@ class History:
         Each transaction is short, so that other kernels can write in between. Whoever stops listening stops
         the removal; what went stays removed. The totals stay.
         """
+        await self._complete_totals()
         at: int | None = 0
         gone = Pruned(0, 0)
         while at is not None:
@@ -169,6 +173,11 @@ class History:
             at, removed = await self._database.write(work)
             gone = Pruned(gone.runs + removed.runs, gone.bytes + removed.bytes)
             yield gone
+
+    async def _complete_totals(self) -> None:
+        """Add rows that are missing in the totals, as after a migration; others can write meanwhile."""
+        while await self._database.read(missing) > GROUP and await self._database.write(add_to_totals):
+            pass
 
     async def claim_pruning(self) -> bool:
         """Tell whether a day has passed since the last claim of any kernel, and claim this day if so."""
@@ -214,7 +223,7 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
         )
         is_new = True
     if is_new:
-        add_to_totals(connection)
+        keep_up(connection)
 
 
 def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> None:
@@ -238,7 +247,7 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
         )
         is_group |= (kept.lastrowid or 0) % GROUP == 0
     if is_group:
-        add_to_totals(connection)
+        keep_up(connection)
 
 
 def _notebook(connection: sqlite3.Connection, session_id: str | None) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from fact_magics.errors import StoreError
 from fact_magics.store.cache import DEFAULT_MAX_BYTES, Cache
 from fact_magics.store.database import Database
 from fact_magics.store.history import History, add_generations, add_runs
 from fact_magics.store.sessions import Sessions
 from fact_magics.store.tools import Tools
-from fact_magics.store.totals import add_to_totals, lags
 
 if TYPE_CHECKING:
     import sqlite3
@@ -66,10 +63,6 @@ class Store:
             a newer version of fact_magics. The file is not changed.
         """
         database = await Database.open(path)
-        with suppress(StoreError):  # the next use reports it
-            if await database.read(lags):
-                while await database.write(add_to_totals):
-                    pass
         return cls(database, cache_max_bytes=cache_max_bytes, masked=masked)
 
     async def aclose(self) -> None:

@@ -306,14 +306,22 @@ def _last(kind: Kind) -> str:
     return f"SELECT {kind.rows}_seq FROM history_state"  # noqa: S608 - no input
 
 
-def lags(connection: sqlite3.Connection) -> bool:
-    """Tell whether rows are missing in the totals, as after a migration."""
+def missing(connection: sqlite3.Connection) -> int:
+    """Return how many rows may be missing in the totals; after a migration, all rows are."""
     numbers = connection.execute(
-        "SELECT (SELECT max(seq) FROM tool_executions) - tool_executions_seq > ?"
-        " OR (SELECT max(seq) FROM generations) > generations_seq FROM history_state",
-        (GROUP,),
+        "SELECT coalesce((SELECT max(seq) FROM tool_executions), 0) - tool_executions_seq,"
+        " coalesce((SELECT max(seq) FROM generations), 0) - generations_seq FROM history_state"
     ).fetchone()
-    return bool(numbers and numbers[0])
+    return max((number for number in numbers or () if type(number) is int), default=0)
+
+
+def keep_up(connection: sqlite3.Connection) -> None:
+    """Add the rows of this and earlier commits to the totals, in a transaction of the caller.
+
+    If far more rows are missing, a commit would take seconds; `History.stats` then adds them.
+    """
+    if missing(connection) <= _MOST_ROWS:
+        add_to_totals(connection)
 
 
 def add_to_totals(connection: sqlite3.Connection) -> bool:

@@ -33,6 +33,7 @@ HASHING = "the order in which Python hashes text"
 CLOCK = "the clock"
 LISTING = "the order of the files in a directory"
 ADDRESSES = "the addresses of objects in memory"
+DIRECTORY = "the name of the directory in which the tool runs"
 CHANCE = "chance"
 _TIME_ZONE = "the time zone"
 _LOCALE = "the locale"
@@ -42,7 +43,11 @@ _FIXED = {
     _TIME_ZONE: USUAL.time_zone,
     _LOCALE: USUAL.locale,
 }
-_ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
+# Texts that differ from run to run, and so name the cause of a difference.
+_TRACES = {
+    ADDRESSES: re.compile(r"0x[0-9a-f]{6,}"),
+    DIRECTORY: re.compile(r"fact_magics-\d+-\w+[/\w]*"),
+}
 
 
 def differ(first: Outcome, other: Outcome) -> bool:
@@ -63,8 +68,10 @@ async def cause(run: Callable[[Surroundings], Awaitable[Outcome]], first: Outcom
     async def changes(**changed: Any) -> bool:
         return differ(first, await run(USUAL._replace(**changed)))
 
-    if _ADDRESS.sub("", repr(answer_of(first))) == _ADDRESS.sub("", repr(answer_of(other))):
-        return ADDRESSES
+    shown = repr(answer_of(first)), repr(answer_of(other))
+    for name, trace in _TRACES.items():
+        if len({trace.sub("", answer) for answer in shown}) == 1:
+            return name
     if await changes():
         return CHANCE
     if await changes(ahead_seconds=OTHER.ahead_seconds):

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from _pytest.mark import ParameterSet
+
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 # Imports, and the expression that a text of more than one character gives.
@@ -174,6 +176,14 @@ HELPERS = {
 }
 
 
+def some_of(names: dict[str, tuple[str, str]]) -> list[ParameterSet]:
+    """Leave three quarters of the tools to a thorough run: each takes a second."""
+    return [
+        pytest.param(name, marks=[pytest.mark.thorough] * bool(number % 4))
+        for number, name in enumerate(names)
+    ]
+
+
 def source(known: tuple[str, str]) -> str:
     imports, expression = known
     helper = next((text for name, text in HELPERS.items() if name in expression), "")
@@ -202,15 +212,15 @@ async def cached(core: tuple[FactCore, ModelServer], known: tuple[str, str]) -> 
     return [bool(output.metadata["cached"]) for output in outputs]
 
 
-@pytest.mark.parametrize("name", FLAKY)
+@pytest.mark.parametrize("name", some_of(FLAKY))
 async def test_an_answer_that_differs_is_not_served(core: tuple[FactCore, ModelServer], name: str) -> None:
     assert await cached(core, FLAKY[name]) == [False, False, False]
 
 
-@pytest.mark.parametrize("name", STEADY)
+@pytest.mark.parametrize("name", some_of(STEADY))
 async def test_an_answer_that_only_looks_so_is_served(core: tuple[FactCore, ModelServer], name: str) -> None:
     assert await cached(core, STEADY[name]) == [False, True, True]
 
 
-def test_there_are_sixty_of_each() -> None:
+async def test_there_are_sixty_of_each() -> None:
     assert (len(FLAKY), len(STEADY)) == (60, 60)

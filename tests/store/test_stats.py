@@ -162,7 +162,7 @@ async def test_generations_count_with_all_their_attempts(store: Store) -> None:
     assert (await store.history.stats(since="1h")).data["cost_usd"] == 0.5
 
 
-async def test_rows_of_an_older_schema_are_counted_when_it_is_opened(path: Path) -> None:
+async def test_rows_of_an_older_schema_are_counted_when_they_are_asked_for(path: Path) -> None:
     database = await Database.open(path, migrations=MIGRATIONS[:5])
     await database.aclose()
     runs = [replace(row, session_id=None, saved_ms=None) for row in rows(21_000, span=timedelta(days=30))]
@@ -186,6 +186,18 @@ async def test_rows_of_an_older_schema_are_counted_when_it_is_opened(path: Path)
             found = await store.history.stats()
             agree(found.data, expected(runs), within=0.01)
             assert found.generations == 1
+
+
+async def test_a_commit_does_not_add_the_rows_of_an_older_schema(path: Path) -> None:
+    """It would take seconds."""
+    more = rows(128)
+    async with await Store.open(path) as store:
+        await store.commit([replace(row, session_id=None) for row in more])
+        await store._database.write(
+            lambda connection: connection.execute("UPDATE history_state SET tool_executions_seq = -1000000")
+        )
+        await store.commit([replace(row, id=f"{row.id}+", session_id=None) for row in more])
+        assert await store._database.read(totals.missing) > 1_000_000
 
 
 async def test_the_time_saved_by_older_rows_is_that_of_their_answer(path: Path, candidate: Any) -> None:

@@ -259,7 +259,11 @@ class TestCauses:
         [
             ("import gzip", "gzip.compress(text.encode())", "answers depend on the clock, so"),
             ("import os", "object()", "answers depend on the addresses of objects in memory, so"),
-            ("import os", "os.getcwd()", "answers differ from run to run, so"),
+            (
+                "import os",
+                "os.getcwd()",
+                "answers depend on the name of the directory in which the tool runs, so",
+            ),
             (
                 "import os",
                 "([open(name, 'w').close() for name in 'qwertyuiop'], os.listdir())",
