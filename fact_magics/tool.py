@@ -301,7 +301,7 @@ class ToolInput(Checked, frozen=True):
         Grant dangerous permissions too.
     ttl_seconds : float, optional
         How long the answer is good, also that of a tool that varies or has permissions; at most ten years. It
-        serves only runs with the same `ttl_seconds`.
+        serves only runs with the same `ttl_seconds` and permissions.
     """
 
     operation: str = Field(min_length=1)

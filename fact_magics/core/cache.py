@@ -177,7 +177,7 @@ class AnswerCache:
         """Wait for an identical run in another kernel, and find its answer.
 
         If that run fails or its kernel dies, the lease comes to this run, which then must execute the tool.
-        It also stops waiting if the other one takes far longer than this one may, as in a halted kernel.
+        It stops waiting after twice its own timeout, for example if the other kernel is halted.
         """
         asked_at = utc_now()
         await lease.wait(_WAITED_TIMEOUTS * planned.timeout_seconds)
@@ -244,8 +244,8 @@ class AnswerCache:
 def is_due(entry: CacheEntry) -> bool:
     """Decide by chance whether to refresh an answer now.
 
-    The chance rises towards the answer's end, the earlier the longer its run took. So many kernels that use
-    the answer do not all refresh it at once when it ends. This is the algorithm XFetch (Vattani, Chierichetti
+    The chance rises as the answer nears its end; after a long run, it rises earlier. This keeps kernels that
+    share an answer from all refreshing it at once. This is the algorithm XFetch (Vattani, Chierichetti
     and Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015), with beta 1.
     """
     if entry.expires_at is None:

@@ -193,7 +193,7 @@ class Recorder:
             if not (isinstance(error, StoreUnwritable) and self._is_best_effort()):
                 raise
             if not self._is_unwritable:
-                _warn(f"Runs go on without their rows, which wait in memory. {error}")
+                _warn(f"Rows of the history can't be stored and wait in memory; runs continue. {error}")
             self._is_unwritable = True
             self._told = len(self._pending)
         else:

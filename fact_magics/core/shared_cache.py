@@ -61,7 +61,7 @@ class SharedTier:
     """Answers that other machines with the same ``SECRET_KEY`` have made, and answers for them.
 
     A server that is away, slow or full never ends a run, and hardly delays it: the server is then left alone
-    for some seconds. Each kind of problem is told once.
+    for some seconds. Each kind of problem is reported once.
 
     Parameters
     ----------
@@ -99,13 +99,13 @@ class SharedTier:
         self._note = ""
         self._place = _place(url)
         if not self._place:
-            self._turn_off("FACT_CACHE_URL is not an address such as redis://HOST:6379/0.")
+            self._turn_off("FACT_CACHE_URL is not an address such as redis://HOST:6379/0.", "Correct it")
         elif secret is None:
-            self._turn_off("FACT_CACHE_URL needs SECRET_KEY, which signs the answers, but it is not set.")
+            self._turn_off("SECRET_KEY is not set.", "Set it to the same value on all machines")
 
-    def _turn_off(self, why: str) -> None:
+    def _turn_off(self, why: str, remedy: str) -> None:
         self._retry_at, self._note = math.inf, why
-        self._tell_once(f"The shared cache is off. {why} Correct it, then restart the kernel.")
+        self._tell_once(f"The shared cache is off: {why} {remedy}, then restart the kernel.")
 
     def _tell_once(self, line: str) -> None:
         if line not in self._told:
@@ -223,7 +223,7 @@ class SharedTier:
                     self._redis = self._redis or await asyncio.to_thread(_connect, self._url)
                 found = await work(self._redis)
         except ImportError:
-            self._turn_off("FACT_CACHE_URL needs the package redis: pip install 'fact_magics[redis]'.")
+            self._turn_off("the package redis is not installed.", "Run %pip install 'fact_magics[redis]'")
         except TimeoutError:
             self._slow += 1
             if self._slow >= _SLOW_ANSWERS or self._patience != _ANSWER_SECONDS:

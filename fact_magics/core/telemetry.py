@@ -28,7 +28,7 @@ _NO_MODELS = (HAND, IMPORTED, SHELF)
 
 
 class Telemetry:
-    """Reports rows that were stored to the SDK that is set up at that time."""
+    """Reports stored rows to the OpenTelemetry SDK that is set up when they are stored."""
 
     def __init__(self) -> None:
         self._instruments: tuple[Any, Any, Any] = (None, None, None)

@@ -52,9 +52,8 @@ def bar_chart(title: str, labels: Sequence[str], series: Sequence[Series]) -> Re
     if len(labels) > 1:
         foot.append(element("text", labels[-1], x=f"{width}", **{**ends, "text-anchor": "end"}))
     sums = ", ".join(f"{sum(part.numbers):,} {part.name}" for part in series)
-    about = (
-        f"{plural(len(labels), 'bar')} from {labels[0]} to {labels[-1]}: {sums}; at most {highest:,} in one."
-    )
+    span = f"{plural(len(labels), 'bar')} from {labels[0]} to {labels[-1]}"
+    about = f"{span}: {sums}; at most {highest:,} in one bar."
     key = join(
         *(
             join(element("span", " ■ ", style=f"color:{part.colour}"), f"{part.name} ({sum(part.numbers):,})")
@@ -75,7 +74,7 @@ def bar_chart(title: str, labels: Sequence[str], series: Sequence[Series]) -> Re
         style="max-width:100%",
     )
     name = max(len(part.name) for part in series)
-    lines = [f"{title}, {labels[0]} to {labels[-1]}, at most {highest:,} in one"]
+    lines = [f"{title}, {labels[0]} to {labels[-1]}, at most {highest:,} in one bar"]
     lines += [
         f"  {part.name.ljust(name)}  {_blocks(part.numbers, highest)}  {sum(part.numbers):,}"
         for part in series

@@ -189,7 +189,12 @@ class Arguments:
 
 EXAMPLE_TIMEOUT = Option("--timeout", "Stop each example after this many seconds (30).", "SECONDS", seconds)
 TIMEOUT = Option("--timeout", "Stop the run after this many seconds (30).", "SECONDS", seconds)
-TTL = Option("--ttl", "Keep the answer this long, even of a tool that varies.", "SECONDS", lifetime)
+TTL = Option(
+    "--ttl",
+    "Cache the answer for so many seconds, even if the tool varies.",
+    "SECONDS",
+    lifetime,
+)
 MEMORY = Option("--memory", "Memory limit in MB (1024).", "MB", whole_number(16, 1_048_576))
 ALLOW = Option(
     "--allow",

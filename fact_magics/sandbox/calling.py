@@ -109,7 +109,7 @@ def _taken(zygote: int, handle: int, number: int, mode: int) -> int:
     found = os.open(f"/proc/{zygote}/fd/{int(number)}", os.O_PATH | os.O_CLOEXEC)
     try:
         if not stat.S_ISFIFO(os.fstat(found).st_mode):
-            raise OSError(errno.EBADF, "the zygote reported something else than a pipe")
+            raise OSError(errno.EBADF, "the zygote reported something other than a pipe")
         return os.open(f"/proc/self/fd/{found}", mode | os.O_NONBLOCK | os.O_CLOEXEC)
     finally:
         os.close(found)

@@ -121,7 +121,7 @@ class _Module:
 
     @cached_property
     def _after_seed(self) -> frozenset[int]:
-        """The ids of nodes that name functions of a module in a function that has seeded the module before.
+        """The ids of the nodes that name functions of a module after the same function has seeded it.
 
         In threads, the order of the calls would vary.
         """

@@ -162,8 +162,8 @@ class History:
     async def prune(self, before: str) -> AsyncIterator[Pruned]:
         """Remove the runs that were executed before a time, in the form of the rows; yields what went so far.
 
-        Each transaction is short, so that other kernels can write in between. Whoever stops listening stops
-        the removal; what went stays removed. The totals stay.
+        Each transaction is short, so that other kernels can write in between. If the caller stops
+        iterating, the removal stops; removed runs stay removed. The totals stay.
         """
         await self._complete_totals()
         at: int | None = 0

@@ -2,7 +2,7 @@
 
 A total belongs to a scope and a period. The scope is a session and a tool; an empty text means all of them.
 The period is an hour, a day, a month (in UTC) or all time, so that few periods cover any span of time. A
-session is short, so that it has no totals of days and months.
+session is short, so it has no totals of days and months.
 
 Rows are added to the totals in groups, by the transaction that stores the last row of a group: adding each
 row by itself would take longer than storing it. `tail` reads the rows of the group that is not complete.
@@ -96,7 +96,7 @@ class Event(NamedTuple):
     outcome : str
         A status, `CACHED` or `GENERATED`.
     took_ms : float or None
-        None if it does not count as a duration, as that of a run that failed.
+        None if it does not count as a duration, such as that of a failed run.
     amounts : tuple
         What adds up, in the order of `Kind.amounts`; None for an unknown amount.
     """
@@ -112,7 +112,7 @@ class Event(NamedTuple):
 
     @property
     def has_duration(self) -> bool:
-        """Whether it is counted by its duration; each run is, so that runs are counted by outcome."""
+        """Whether `durations` counts it; each run is counted there, which gives the runs by outcome."""
         return self.outcome != GENERATED or self.took_ms is not None
 
 

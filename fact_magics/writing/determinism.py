@@ -29,7 +29,7 @@ OTHER = Surroundings(
 )
 STOPPED = (Status.TIMEOUT, Status.LIMIT)
 
-HASHING = "the order in which Python hashes text"
+HASHING = "the order of sets of text"
 CLOCK = "the clock"
 LISTING = "the order of the files in a directory"
 ADDRESSES = "the addresses of objects in memory"

@@ -233,7 +233,7 @@ class TestTrouble:
         one = await machine("one", secret="")
         await half(one, 1)
         await half(one, 2)
-        assert capsys.readouterr().err.count("FACT_CACHE_URL needs SECRET_KEY") == 1
+        assert capsys.readouterr().err.count("SECRET_KEY is not set") == 1
         assert server.stored() == []
         assert "SECRET_KEY" in (await one.cache_tiers())["shared"].note
 

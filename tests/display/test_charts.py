@@ -12,7 +12,7 @@ def test_a_chart_tells_its_numbers_in_svg_and_in_plain_text(parse):
         "Over time", LABELS, [Series("runs", "#123456", [8, 0, 1]), Series("hits", "#654321", [0, 0, 7])]
     )
     assert record.plain.splitlines() == [
-        "Over time, 2026-11-20 to 2026-11-22, at most 8 in one",
+        "Over time, 2026-11-20 to 2026-11-22, at most 8 in one bar",
         "  runs  █ ▁  9",
         "  hits    ▇  7",
     ]
@@ -21,7 +21,7 @@ def test_a_chart_tells_its_numbers_in_svg_and_in_plain_text(parse):
     assert drawing.attributes["role"] == "img"
     assert drawing.all("title")[0].text == "Over time"
     assert drawing.all("desc")[0].text == (
-        "3 bars from 2026-11-20 to 2026-11-22: 9 runs, 7 hits; at most 8 in one."
+        "3 bars from 2026-11-20 to 2026-11-22: 9 runs, 7 hits; at most 8 in one bar."
     )
     assert [bar.all("title")[0].text for bar in drawing.all("g")] == [
         "2026-11-20: 8 runs, 0 hits",

@@ -226,7 +226,7 @@ class TestDescriptors:
         """The zygote could report a file that it may only read, and have the parent write the request into it."""
         path = tmp_path / "file"
         path.write_text("as it was")
-        with path.open() as file, pytest.raises(OSError, match="something else than a pipe"):
+        with path.open() as file, pytest.raises(OSError, match="something other than a pipe"):
             calling._taken(os.getpid(), -1, file.fileno(), os.O_WRONLY)
         assert path.read_text() == "as it was"
         reading, writing = os.pipe()

@@ -298,7 +298,7 @@ class TestCauses:
             (
                 "",
                 "[*{*text}]",
-                "answers depend on the order in which Python hashes text, which is the same in every run",
+                "answers depend on the order of sets of text, which is the same in every run",
             ),
         ],
     )

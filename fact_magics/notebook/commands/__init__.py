@@ -137,7 +137,7 @@ _TABLE = (
     ),
     Subcommand(
         "%fact prune",
-        "Remove old runs from the history. Tools, generations, answers and %fact stats keep all they have.",
+        "Remove old runs from the history. Tools, generations, answers and the totals of %fact stats stay.",
         options=(
             Option("--older-than", "Remove runs older than this: 90d, '12 weeks'.", "AGE", prune.age_of),
         ),
@@ -171,7 +171,7 @@ _TABLE = (
             Option("--clear", "Remove the answers of this tool.", "NAME"),
             Option(
                 "--older-than",
-                "Remove answers that were made before this: 12h, 30d, 2026-01-31.",
+                "Remove answers older than a duration, or made before a date: 12h, 30d, 2026-01-31.",
                 "AGE",
                 cache.made_before,
             ),
@@ -187,7 +187,7 @@ _TABLE = (
         options=(
             Option(
                 "--from",
-                "JSON Lines, an object of inputs a line; or a list of dicts or a DataFrame.",
+                "A file with one JSON object of inputs a line, or a variable: a list of dicts, a DataFrame.",
                 "FILE|VAR",
             ),
             TIMEOUT,

@@ -49,7 +49,7 @@ def _cells(stats: CacheStats) -> tuple[str, ...]:
     return (
         f"{stats.entries:,}",
         byte_size(stats.bytes),
-        "not ours to set" if stats.max_bytes is None else byte_size(stats.max_bytes),
+        "set in Redis" if stats.max_bytes is None else byte_size(stats.max_bytes),
         *(f"{number:,}" for number in (stats.hits, stats.misses, stats.evictions)),
         getattr(stats, "note", ""),
     )
@@ -71,5 +71,5 @@ def _clear(desk: Desk, tool: str | None, before: str | None) -> Answer:
         (tier.capitalize(), f"{plural(gone.entries, 'answer')}{which} removed ({byte_size(gone.bytes)})")
         for tier, gone in removed.items()
     ]
-    facts.append(("Kept", "the history; what other notebooks hold in memory until they are closed"))
+    facts.append(("Kept", "the history, and the answers in the memory of other open notebooks"))
     return Answer(page("Cache", facts), {"removed": {tier: asdict(gone) for tier, gone in removed.items()}})

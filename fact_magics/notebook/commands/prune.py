@@ -32,7 +32,7 @@ def prune(arguments: Arguments, desk: Desk) -> Answer:
         raise Interrupted(f"%fact prune was stopped after it had removed {_told(known[-1])}.") from None
     facts = [
         ("Removed", f"{_told(gone)}, older than {older_than}"),
-        ("Kept", "tools, generations, answers, and all numbers of %fact stats"),
+        ("Kept", "tools, generations, answers, and the totals of %fact stats"),
         ("Space", "the file keeps its size; new rows fill the space first" if gone.runs else ""),
     ]
     return Answer(page("History", facts), gone._asdict())

@@ -29,7 +29,7 @@ _STARTS = {
 def write_rows(path: Path, rows: Rows, *, replace: bool) -> None:
     """Write rows to a file, in the format of its suffix; any other suffix means JSON.
 
-    A file that exists is replaced only if it holds such rows, or if `replace` is true.
+    An existing file is replaced if it holds such rows in JSON, JSON Lines or CSV, or if `replace` is true.
 
     Raises
     ------

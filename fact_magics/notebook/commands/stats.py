@@ -89,7 +89,7 @@ def _charts(stats: Stats) -> list[Record]:
         ]
         well = [point.runs - point.hits - point.errors for point in stats.points]
         parts = [
-            Series("runs", _RUN, well),
+            Series("executed", _RUN, well),
             Series("hits", _HIT, [point.hits for point in stats.points]),
             Series("errors", _ERROR, [point.errors for point in stats.points]),
         ]
@@ -97,7 +97,7 @@ def _charts(stats: Stats) -> list[Record]:
     counted = [_by_limit(stats, outcome) for outcome in (Status.OK, "cached")]
     if any(map(any, counted)):
         labels = [*(f"≤ {duration(limit)}" for limit in _LIMITS), f"> {duration(_LIMITS[-1])}"]
-        parts = [Series("runs", _RUN, counted[0]), Series("hits", _HIT, counted[1])]
+        parts = [Series("executed", _RUN, counted[0]), Series("hits", _HIT, counted[1])]
         charts.append(bar_chart("Durations", labels, parts))
     return charts
 

@@ -44,8 +44,8 @@ def warm(arguments: Arguments, desk: Desk) -> Answer:
     if not tool.loaded.cacheable and "ttl" not in arguments.options:
         why = "has permissions" if tool.metadata.permissions else "may give equal inputs different answers"
         raise CellError(
-            f"The answers of {tool.name} are not cached, because it {why}.",
-            hint="Add --ttl SECONDS to keep them for so long, and run cells with the same --ttl.",
+            f"Answers of {tool.name} are not cached, because {tool.name} {why}.",
+            hint=f"Add --ttl SECONDS, and use the same --ttl in the cells that run {tool.name}.",
         )
     inputs = _inputs(desk, source)
     warming = _Warming(tool, inputs, arguments.run_request, is_shown=not arguments.get("json"))
@@ -54,13 +54,13 @@ def warm(arguments: Arguments, desk: Desk) -> Answer:
         job.wait(warming.show)
     except STOPPED:
         raise Interrupted(
-            f"%fact warm was stopped after {warming.done:,} of {plural(len(inputs), 'input')}. What ran is "
-            "cached; run the line again to go on."
+            f"%fact warm was stopped after {warming.done:,} of {plural(len(inputs), 'input')}. Run the "
+            "line again to continue."
         ) from None
     finally:
         warming.hide()
     counts = {"inputs": len(inputs), **{kind: warming.counts[kind] for kind in ("ok", "cached", "failed")}}
-    unproven = "an answer serves later runs once two runs have given it: run this line again"
+    unproven = "answers of an unproven tool are used after two equal runs: run this line again"
     facts = [
         ("Run", plural(counts["ok"], "input")),
         ("Cached before", plural(counts["cached"], "input")),
@@ -140,7 +140,9 @@ def _inputs(desk: Desk, source: str) -> Inputs:
     names = desk.notebook.own_names()
     found = _of_variable(source, names[source]) if source in names else _of_file(desk, source)
     if not found:
-        raise CellError(f"{source} has no inputs.", hint=_FORM)
+        raise CellError(
+            f"{source} has no inputs.", hint="Give it at least one." if source in names else _FORM
+        )
     return found
 
 
@@ -162,7 +164,7 @@ def _of_file(desk: Desk, source: str) -> Inputs:
     path = desk.path(source)
     content = read_file(path, _LARGEST_FILE + 1)
     if content is None:
-        raise CellError(f"There is no variable and no file {source!r}.", hint=_FORM)
+        raise CellError(f"There is no variable or file {source!r}.", hint="Check the name after --from.")
     if len(content) > _LARGEST_FILE:
         raise CellError(
             f"{path} is larger than {_LARGEST_FILE:,} bytes.", hint="Split it into several files."

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def compile_ahead(source: str, function: str) -> tuple[tuple[str, str], CodeType]:
     """Compile a tool and its regular expressions, without running it; return its key and its code.
 
-    `re` keeps the expressions. The source is public and was tested, so neither it nor its expressions are a
-    secret, take long to compile or cause warnings, which each call would have to print.
+    `re` keeps the expressions. The source is public and was tested, so it and its expressions are no secret,
+    compile quickly, and cause no warnings, which each call would have to print.
     """
     filename = f"<{function}>"
     for pattern in _patterns(source):

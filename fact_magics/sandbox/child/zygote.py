@@ -1,8 +1,8 @@
 """The zygote: a confined process that imports modules before calls need them, and forks a child per call.
 
 Orders from the parent and reports to it are lines of JSON on stdin and stdout. The zygote makes new pipes for
-each call, and the parent takes its ends of them by ``pidfd_getfd``. No other call can reach them, because a
-call closes all descriptors but its own before the tool's code runs.
+each call, and the parent takes its ends by ``pidfd_getfd``, or through ``/proc`` where that is forbidden. No
+other call can reach them, because a call closes all descriptors but its own before the tool's code runs.
 
 The next child is forked and confined before its request comes, so that a call does not wait for the fork. The
 code that runs for each call avoids system calls that wait for sandlock's supervisor. In sandlock 0.9.0 these
