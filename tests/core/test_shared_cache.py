@@ -225,7 +225,7 @@ class TestTrouble:
         assert [await half(one) for _ in range(2)] == [(3.5, False), (3.5, True)]
         told = capsys.readouterr().err
         assert told == (
-            "fact_magics: The shared cache is off. FACT_CACHE_URL is not an address such as "
+            "fact_magics: The shared cache is off: FACT_CACHE_URL is not an address such as "
             "redis://HOST:6379/0. Correct it, then restart the kernel.\n"
         )
 
