@@ -36,6 +36,7 @@ class Tier(Protocol):
     """A place, such as a database, that stores answers by the keys of their runs."""
 
     name: str
+    is_shared: bool  # with other machines
 
     async def get(self, key: str) -> CacheEntry | None:
         """Find an answer that has not expired."""
@@ -84,6 +85,7 @@ class DatabaseTier:
     """The answers in SQLite. An entry is committed in the same transaction as the row of its run."""
 
     name = "database"
+    is_shared = False
 
     def __init__(self, store: Store, recorder: Recorder) -> None:
         self._store = store
@@ -160,7 +162,7 @@ class AnswerCache:
         """
         if not planned.key or planned.fresh:
             return None
-        for number, tier in enumerate(self._tiers):
+        for number, tier in enumerate(self._tiers_for(planned)):
             entry = await self._checked(tier, planned)
             if entry is None:
                 continue
@@ -172,6 +174,10 @@ class AnswerCache:
             if since is not None and entry.created_at >= since:
                 return entry
         return None
+
+    def _tiers_for(self, planned: Plan) -> Sequence[Tier]:
+        """Return the tiers for the answer of a run: what a permission grants belongs to this machine."""
+        return [tier for tier in self._tiers if not (planned.permissions and tier.is_shared)]
 
     async def awaited(self, planned: Plan, lease: Lease) -> CacheEntry | None:
         """Wait for an identical run in another kernel, and find its answer.
@@ -202,7 +208,7 @@ class AnswerCache:
             self._memory.put(entry)
         else:
             self._memory.discard(entry.key)
-        for tier in self._tiers:
+        for tier in self._tiers_for(planned):
             tier.put(planned, entry)
 
     async def forget(self, key: str) -> None:

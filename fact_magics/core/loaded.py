@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import re
 import sys
 from dataclasses import replace
@@ -97,7 +98,7 @@ class LoadedTool:
     def _key_prefix(self) -> Any:
         """The digest of the parts that all keys of this tool share: name, content, Python, packages."""
         digest = hashlib.blake2b(digest_size=20)
-        parts = [self.metadata.name, self.stored.content_hash, sys.version]
+        parts = [self.metadata.name, self.stored.content_hash, sys.version, sys.platform, platform.machine()]
         if CONNECTOR in self._packages:
             parts.append(hashlib.blake2b(connector_source().encode(), digest_size=20).hexdigest())
         for part in (*parts, *packages.versions(self._packages)):

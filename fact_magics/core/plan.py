@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -108,6 +109,11 @@ def plan_run(
 
 
 def _limited(key: str, ttl_seconds: float, permissions: tuple[str, ...]) -> str:
-    """Make the key of an answer that is good for a limited time; it serves no other runs."""
-    parts = (key, repr(float(ttl_seconds)), *permissions)
+    """Make the key of an answer that is good for a limited time; it serves no other runs.
+
+    The values of granted variables belong to the input.
+    """
+    names = [permission.removeprefix("env:") for permission in permissions if permission.startswith("env:")]
+    values = (repr(os.environ.get(name)) for name in names)
+    parts = (key, repr(float(ttl_seconds)), *permissions, *values)
     return blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.core.running import NOT_RECORDED
-from fact_magics.errors import StoreError
+from fact_magics.errors import CellError, StoreError
 from fact_magics.store import Pruned
 from fact_magics.store.since import age, read_since
 
@@ -102,7 +102,10 @@ class Reading:
 
         What was removed stays removed if this is cancelled.
         """
-        before = read_since(age(older_than))
+        try:
+            before = read_since(age(older_than))
+        except ValueError as error:
+            raise CellError(f"older_than {error}.") from None
         await self._flush_for_reading()
         gone = Pruned(0, 0)
         async for gone in self._store.history.prune(before):

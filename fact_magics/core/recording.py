@@ -185,6 +185,9 @@ class Recorder:
             # The store may complete a cancelled commit nevertheless; rows that it has already are kept once.
             kept = _latest(rows, _size)
             self._pending.extendleft(kept)
+            # An answer without its row is not checked for keys when it is stored.
+            keys = {row.cache_key for row in kept if isinstance(row, ExecutionRow)}
+            entries = [entry for entry in entries if entry.key in keys]
             self._entries.extendleft(_latest(entries, lambda entry: len(entry.result) + len(entry.printed)))
             if dropped := len(rows) - len(kept):
                 if not self._dropped:

@@ -76,6 +76,7 @@ class SharedTier:
     """
 
     name = "shared"
+    is_shared = True
 
     def __init__(
         self,
@@ -139,12 +140,11 @@ class SharedTier:
         return entry
 
     def put(self, planned: Plan, entry: CacheEntry) -> None:
-        """Send an answer in the background if it may be used already, and can't hold a key."""
+        """Send an answer in the background if it may answer other runs and contains no known key."""
         if self._secret is None or not may_serve(planned, entry) or len(self._sending) >= _SENDING_LIMIT:
             return
         texts = (entry.result.decode("utf-8", "surrogateescape"), entry.printed)
-        has_variables = any(permission.startswith("env:") for permission in planned.permissions)
-        if has_variables or any(map(self._is_secret, texts)):
+        if any(map(self._is_secret, texts)):
             return
         value = seal(entry, planned.tool.metadata.name, self._secret)
         milliseconds = None
@@ -178,6 +178,8 @@ class SharedTier:
         """Drop the chosen answers, for all machines; raises `FactError` if the server does not answer."""
         if math.isinf(self._retry_at):  # it is off
             return Removed()
+        if self._sending:  # they would put answers back
+            await asyncio.wait(self._sending, timeout=_SEND_SECONDS)
         entries = size = 0
         async for batch in self._stored():
             meant = {key: length for key, length, beginning in batch if _is_chosen(beginning, chosen)}
@@ -201,7 +203,7 @@ class SharedTier:
         if found is None:
             raise FactError(
                 f"The shared cache at {self._place} does not answer, so it was not cleared.",
-                hint="Look at the Redis server, then run this again. The other tiers were cleared.",
+                hint="Look at the Redis server, then run this again.",
             )
         return found
 

@@ -132,21 +132,22 @@ class _Module:
             for function in self.nodes
             if isinstance(function, ast.FunctionDef)
             for seeding in function.body
-            if (seeded := self._seeded_module(seeding))
+            if (seed := self._seed_in(seeding)) is not None
             for node in ast.walk(function)
             if isinstance(node, ast.Attribute)
-            and ast.dump(node.value) == seeded
-            and (node.lineno, node.col_offset) >= (seeding.lineno, seeding.col_offset)
+            and ast.dump(node.value) == ast.dump(seed.value)
+            and (node is seed or node.attr not in varying.NOT_DECIDED_BY_SEED)
+            and (node.lineno, node.col_offset) >= (seed.lineno, seed.col_offset)
             for part in (node, node.value)
         )
 
-    def _seeded_module(self, statement: ast.stmt) -> str:
-        """Return the module that a statement such as ``random.seed(0)`` seeds, as `ast.dump` writes it."""
+    def _seed_in(self, statement: ast.stmt) -> ast.Attribute | None:
+        """Return the function's name in a statement such as ``random.seed(0)``, which seeds a module."""
         match statement:
-            case ast.Expr(ast.Call(ast.Attribute(module, "seed") as seed) as call):
+            case ast.Expr(ast.Call(ast.Attribute(attr="seed") as seed) as call):
                 if self._dotted(seed) == "random.seed" and self._given(call):
-                    return ast.dump(module)
-        return ""
+                    return seed
+        return None
 
     @cached_property
     def _none_by_default(self) -> frozenset[str]:

@@ -33,6 +33,10 @@ NAMES = frozenset(
 BUILTINS = frozenset({"hash", "id"})
 # These functions read the clock if an argument is "now" or "today".
 READING_NOW = frozenset({"datetime64", "Timestamp", "to_datetime", "Period", "DatetimeIndex"})
+# Generators with a state of their own, which the seed of their module does not decide, and another seed.
+NOT_DECIDED_BY_SEED = frozenset(
+    {"SystemRandom", "Random", "default_rng", "RandomState", "Generator", "SeedSequence", "seed"}
+)
 CONCURRENT = frozenset({"asyncio", "concurrent", "joblib", "multiprocessing", "threading", "_thread"})
 # Exceptions in the modules above: types, functions that depend only on their arguments, and unnamed files.
 STEADY_NAMES = frozenset(

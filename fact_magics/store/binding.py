@@ -102,7 +102,10 @@ class Rows(list[T]):
 
     def to_frame(self) -> Any:
         """Build a DataFrame with a column for each field of the rows; needs pandas."""
-        pandas = import_module("pandas")
+        try:
+            pandas = import_module("pandas")
+        except ImportError:
+            raise CellError("pandas is not installed.", hint="Run %pip install pandas.") from None
         return pandas.DataFrame([values_of(row) for row in self])
 
 

@@ -337,7 +337,8 @@ def add_to_totals(connection: sqlite3.Connection) -> bool:
 
 
 def _add(connection: sqlite3.Connection, kind: Kind) -> bool:
-    found = tail(connection, kind, f"TRUE ORDER BY seq LIMIT {_MOST_ROWS}")
+    end = _end_of_chunk(connection, kind)
+    found = tail(connection, kind, "seq <= ? ORDER BY seq", _LAST if end is None else end)
     if not found:
         return False
     grouped: dict[tuple[str, str, str], list[Event]] = defaultdict(list)
@@ -368,7 +369,23 @@ def _add(connection: sqlite3.Connection, kind: Kind) -> bool:
     )
     changed = f"UPDATE history_state SET {kind.rows}_seq = ?"  # noqa: S608 - no input
     connection.execute(changed, (max(event.seq for event in found),))
-    return len(found) == _MOST_ROWS
+    return end is not None
+
+
+def _end_of_chunk(connection: sqlite3.Connection, kind: Kind) -> int | None:
+    """Return the last row that one transaction should add; None if it can add all that are missing.
+
+    The attempts of a generation are added together.
+    """
+    rows = f"SELECT seq FROM {kind.rows} WHERE seq > coalesce(({_last(kind)}), 0)"  # noqa: S608 - no input
+    query = f"{rows} ORDER BY seq LIMIT 1 OFFSET {_MOST_ROWS - 1}"
+    if kind is GENERATIONS:
+        query = f"""
+            SELECT max(seq) FROM generations
+            WHERE generation_id = (SELECT generation_id FROM generations WHERE seq = ({query}))
+        """  # noqa: S608 - no input
+    found = connection.execute(query).fetchone()
+    return None if found is None else found[0]
 
 
 def _scopes(session: str, tool: str, hour: str) -> Iterator[tuple[str, str, str]]:

@@ -26,8 +26,8 @@ FLAKY = {
     "a module by another name": ("import random as steady", "steady.choice(range(10**9))"),
     "an imported module": ("import importlib", "importlib.import_module('ran' + 'dom').random()"),
     "the builtin import": ("", "__import__('ran' + 'dom').random()"),
-    "a shuffle": ("import random", "random.sample(range(100), 100)"),
     "a generator without a seed": ("import random", "random.Random().random()"),
+    "a generator without a seed beside a seed": ("import random", "__unseeded(text)"),
     "a generator of the system": ("import random", "random.SystemRandom().random()"),
     "a secret": ("import secrets", "secrets.token_hex()"),
     "a uuid4": ("import uuid", "uuid.uuid4()"),
@@ -170,6 +170,7 @@ STEADY = {
     "a class with now": ("class Clock:\n    def now(self):\n        return 12\n", "text"),
 }  # fmt: skip
 HELPERS = {
+    "__unseeded(": "def __unseeded(text):\n    random.seed(7)\n    return random.SystemRandom().random()\n",
     "__gather": "async def __gather(text):\n    return await asyncio.gather(*(asyncio.sleep(0, each) for each in text))\n",
     "__seeded(": "def __seeded(text):\n    random.seed(7)\n    return random.choice(text)\n",
     "__seeded_numpy(": "def __seeded_numpy():\n    np.random.seed(7)\n    return np.random.rand(2).tolist()\n",

@@ -183,15 +183,15 @@ async def test_what_waits_while_nothing_can_be_stored_is_bounded_and_what_is_los
     desk = Desk(store)
     await store.aclose()
     planned = plan_run(desk.tool, {"n": 1})
-    for number in range(30):
+    for _ in range(30):
         text = "x" * 5_000_000
-        answer = CacheEntry(key=f"{number}", tool_id="71d", result=f'"{text}"'.encode(), printed=text)
+        answer = CacheEntry(key=planned.key, tool_id="71d", result=f'"{text}"'.encode(), printed=text)
         desk.recorder.add_entry(answer)
         desk.recorder.add_ended(planned, Status.ERROR, text, 0.0)
         desk.recorder.add_cached(planned, answer, 0.0)
         with pytest.raises(StoreError):
             await desk.recorder.flush()
-    assert [entry.key for entry in desk.recorder._entries] == ["24", "25", "26", "27", "28", "29"]
+    assert len(desk.recorder._entries) == 6
     assert len(desk.recorder._pending) == 13
     assert capsys.readouterr().err.count("The oldest rows of the history are dropped") == 1
     await desk.recorder.aclose()

@@ -102,10 +102,15 @@ class TestAnswers:
         await half(await machine("other"))
         assert -1 in [server.client.pttl(key) for key in server.stored()]
 
-    async def test_answers_that_may_hold_a_key_stay_on_this_machine(self, machine, server, monkeypatch):
+    async def test_answers_with_permissions_or_a_key_stay_on_this_machine(
+        self, machine, server, monkeypatch, tmp_path
+    ):
+        """What a permission grants is another thing on another machine."""
         monkeypatch.setenv("PLACE", "here")
+        (tmp_path / "file").touch()
         one = await machine("one")
-        await half(one, permissions=("env:PLACE",), ttl_seconds=3600)
+        for permission in ("env:PLACE", f"read:{tmp_path}/file"):
+            await half(one, permissions=(permission,), ttl_seconds=3600)
         assert server.stored() == []
         one.log.add_secret(PRINTED)
         await half(one)

@@ -117,6 +117,16 @@ async def test_each_time_and_each_set_of_permissions_has_answers_of_its_own(worl
     assert (await world.seen(ttl_seconds=3600))[1] is True
 
 
+async def test_another_value_of_a_granted_variable_is_another_input(world, monkeypatch):
+    await world.keep()
+    options = {"permissions": ("env:PLACE",), "ttl_seconds": HOUR}
+    cached = []
+    for place in ("here", "there", "here"):
+        monkeypatch.setenv("PLACE", place)
+        cached.append((await world.seen(**options))[1])
+    assert cached == [False, False, True]
+
+
 async def test_a_fresh_run_replaces_the_answer(world):
     await world.keep()
     await world.seen(ttl_seconds=HOUR)

@@ -299,3 +299,30 @@ async def test_most_commits_do_nothing_for_the_totals(store: Store) -> None:
     assert not [statement for statement in statements if "totals" in statement]
     await keep(store, rows(1), 1)
     assert [statement for statement in statements if "run_totals" in statement]
+
+
+async def test_generations_are_counted_once_however_many_rows_a_transaction_adds(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit would part the attempts of a generation."""
+    attempts = [
+        GenerationRow(
+            generation_id=f"{number:02}",
+            attempt=attempt,
+            tool_name="slugify",
+            status=Status.OK,
+            input_tokens=1,
+        )
+        for number in range(10)
+        for attempt in (1, 2, 3)
+    ]
+    async with await Store.open(path) as store:
+        await store.commit(generations=attempts)
+        for statement in ("DELETE FROM generation_totals", "UPDATE history_state SET generations_seq = 0"):
+            await store._database.write(lambda connection, statement=statement: connection.execute(statement))
+        monkeypatch.setattr(totals, "_MOST_ROWS", 10)
+        monkeypatch.setattr("fact_magics.store.history.GROUP", 0)
+        found = await store.history.stats()
+        assert found.generations == 10
+        assert found.data["tokens"]["input_tokens"] == 30
+        assert await store._database.read(totals.missing) == 0

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     Rows = Sequence[dict[str, Any]]
 
-# How the files that --to writes begin if they have rows.
+# The files that --to writes without rows, and how they begin with rows.
+_EMPTY = (b"", b"[]", b"kind\r\n")
 _STARTS = {
     ".json": b'[\n  {\n    "kind": "',
     ".jsonl": b'{"kind": "',
@@ -44,7 +45,7 @@ def write_rows(path: Path, rows: Rows, *, replace: bool) -> None:
         path,
         content,
         replace=replace,
-        is_own=lambda known: known in (b"[]", b"") or (start is not None and known.startswith(start)),
+        is_own=lambda known: known in _EMPTY or (start is not None and known.startswith(start)),
         own="a list of rows from %fact history",
     )
 

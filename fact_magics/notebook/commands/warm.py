@@ -120,7 +120,7 @@ class _Warming:
         if not self.is_shown or now - self.shown_at < _SHOWN_EVERY_SECONDS:
             return
         self.shown_at = now
-        rate = self.done / (now - self.began)
+        rate = self.done / max(now - self.began, 1e-3)  # some clocks move in steps
         parts = [f"{self.done:,} of {len(self.inputs):,}", f"{rate:,.1f}/s"]
         if rate:
             parts.append(f"{duration((len(self.inputs) - self.done) / rate * 1000)} left")

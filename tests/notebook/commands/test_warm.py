@@ -81,7 +81,7 @@ def test_a_tool_whose_answers_are_not_cached_needs_a_time(fact, keep, notebook, 
     keep(varies=True)
     notebook.names["inputs"] = [{"n": 2}]
     with pytest.raises(
-        CellError, match=r"are not cached, because it may give equal inputs different answers"
+        CellError, match=r"are not cached, because half may give equal inputs different answers"
     ):
         fact("warm half --from inputs")
     assert rows(workshop) == []
@@ -140,7 +140,7 @@ def test_what_is_missing_is_said(fact, keep):
     keep()
     with pytest.raises(CellError, match=r"%fact warm needs --from\."):
         fact("warm half")
-    with pytest.raises(CellError, match=r"There is no variable and no file 'nothing'\."):
+    with pytest.raises(CellError, match=r"There is no variable or file 'nothing'\."):
         fact("warm half --from nothing")
     with pytest.raises(UnknownName, match="There is no tool named 'third'"):
         fact("warm third --from nothing")
@@ -157,7 +157,7 @@ def test_an_interrupt_keeps_what_ran(fact, keep, notebook, workshop):
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    with pytest.raises(Interrupted, match=r"stopped after 1 of 50 inputs\. What ran is cached"):
+    with pytest.raises(Interrupted, match=r"stopped after 1 of 50 inputs\. Run the line again"):
         fact("warm half --from inputs")
     thread.join()
     known = rows(workshop)
