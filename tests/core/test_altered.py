@@ -191,7 +191,7 @@ class TestFullDisk:
                 assert other.flush_blocking() == ""
             said = capsys.readouterr().err
             assert said.startswith(
-                "fact_magics: Runs go on without their rows, which wait in memory. The data"
+                "fact_magics: Rows of the history can't be stored and wait in memory; runs continue. The data"
             )
             assert said.count("\n") == 1
             await limit_growth(other, 1_000_000)
@@ -200,7 +200,7 @@ class TestFullDisk:
             await limit_growth(other, 1)
             await other.execute_tool(ToolInput("long", {"n": 150_003}))
         first, last = capsys.readouterr().err.splitlines()
-        assert first.startswith("fact_magics: Runs go on without their rows")
+        assert first.startswith("fact_magics: Rows of the history can't be stored")
         assert last.startswith("fact_magics: 1 row of the history could not be stored.")
 
     async def test_an_accepted_tool_that_can_t_be_stored_says_so_and_what_it_cost(self, core, server):
