@@ -7,7 +7,7 @@ import random
 import re
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,10 +36,9 @@ class Tier(Protocol):
     """A place, such as a database, that stores answers by the keys of their runs."""
 
     name: str
-    is_shared: bool  # with other machines
 
-    async def get(self, key: str) -> CacheEntry | None:
-        """Find an answer that has not expired."""
+    async def get(self, planned: Plan) -> CacheEntry | None:
+        """Find the answer of a run, unless it has expired."""
 
     def put(self, planned: Plan, entry: CacheEntry) -> None:
         """Keep the answer of a run, immediately or when the run's row is committed."""
@@ -85,15 +84,14 @@ class DatabaseTier:
     """The answers in SQLite. An entry is committed in the same transaction as the row of its run."""
 
     name = "database"
-    is_shared = False
 
     def __init__(self, store: Store, recorder: Recorder) -> None:
         self._store = store
         self._recorder = recorder
 
-    async def get(self, key: str) -> CacheEntry | None:
-        """Find an answer that has not expired."""
-        return await self._store.cache.get(key)
+    async def get(self, planned: Plan) -> CacheEntry | None:
+        """Find the answer of a run, unless it has expired."""
+        return await self._store.cache.get(planned.key)
 
     def put(self, planned: Plan, entry: CacheEntry) -> None:
         """Keep an answer with the next commit."""
@@ -137,12 +135,12 @@ class AnswerCache:
         if not planned.key or planned.fresh:
             return None
         entry = self._memory.get(planned.key)
-        if entry is None or not may_serve(planned, entry):
-            return None
-        return entry if entry.expires_at is None else self._in_time(planned, entry)
+        return self._in_time(planned, entry) if entry is not None and may_serve(planned, entry) else None
 
     def _in_time(self, planned: Plan, entry: CacheEntry) -> CacheEntry | None:
         """Return an answer unless it has ended; if it ends soon, ask for the next one."""
+        if entry.expires_at is None:
+            return entry
         if entry.expired(utc_now()):
             return None
         if is_due(entry):
@@ -162,7 +160,7 @@ class AnswerCache:
         """
         if not planned.key or planned.fresh:
             return None
-        for number, tier in enumerate(self._tiers_for(planned)):
+        for number, tier in enumerate(self._tiers):
             entry = await self._checked(tier, planned)
             if entry is None:
                 continue
@@ -170,14 +168,10 @@ class AnswerCache:
                 self._memory.put(entry)
                 for above in self._tiers[:number]:
                     above.put(planned, entry)
-                return entry if entry.expires_at is None else self._in_time(planned, entry)
+                return self._in_time(planned, entry)
             if since is not None and entry.created_at >= since:
                 return entry
         return None
-
-    def _tiers_for(self, planned: Plan) -> Sequence[Tier]:
-        """Return the tiers for the answer of a run: what a permission grants belongs to this machine."""
-        return [tier for tier in self._tiers if not (planned.permissions and tier.is_shared)]
 
     async def awaited(self, planned: Plan, lease: Lease) -> CacheEntry | None:
         """Wait for an identical run in another kernel, and find its answer.
@@ -191,12 +185,10 @@ class AnswerCache:
 
     async def _checked(self, tier: Tier, planned: Plan) -> CacheEntry | None:
         try:
-            found = await tier.get(planned.key)
+            found = await tier.get(planned)
         except StoreError:  # recording the run then fails too, and the output reports it
             return None
         checked = found and checked_entry(planned.tool, found)
-        if checked is not None and not checked.tool_id:  # the tier does not know this database's ids
-            checked = replace(checked, tool_id=planned.tool.metadata.id)
         if found is not None and checked is None:
             with suppress(StoreError):
                 await tier.forget(planned.key)
@@ -208,7 +200,7 @@ class AnswerCache:
             self._memory.put(entry)
         else:
             self._memory.discard(entry.key)
-        for tier in self._tiers_for(planned):
+        for tier in self._tiers:
             tier.put(planned, entry)
 
     async def forget(self, key: str) -> None:

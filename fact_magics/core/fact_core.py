@@ -24,7 +24,6 @@ from fact_magics.core.recording import Recorder
 from fact_magics.core.refining import plan_refinement, refine
 from fact_magics.core.refreshing import Refresher
 from fact_magics.core.running import Runner
-from fact_magics.core.shared_cache import open_shared
 from fact_magics.core.toolbox import Toolbox
 from fact_magics.core.upkeep import Upkeep
 from fact_magics.errors import FactError, InvalidInput
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+    from fact_magics.core.cache import Tier
     from fact_magics.core.handle import Tool
     from fact_magics.core.plan import Plan
     from fact_magics.core.refining import Refinement
@@ -101,8 +101,12 @@ class FactCore(Reading, Caching):
             self._files = InputFiles(self._protected(settings))
             proving = MaskedSandbox(self._sandbox, self.log.redactor, results=True)
             running = MaskedSandbox(self._sandbox, self.log.redactor, results=False)
-            shared = open_shared(settings, self.log.redactor)
-            answers = AnswerCache(self._memory, [DatabaseTier(self._store, self._recorder), *shared])
+            tiers: list[Tier] = [DatabaseTier(self._store, self._recorder)]
+            if settings.cache_url:
+                from fact_magics.core.shared_cache import open_shared
+
+                tiers.append(open_shared(settings.cache_url, settings.secret_key, self.log.redactor))
+            answers = AnswerCache(self._memory, tiers)
             self._answers = answers
             database = self._store.path.resolve()
             self._leases = Leases(database.with_name(f"{database.name}-leases"))

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from fact_magics.config import Settings
     from fact_magics.core.cache import Chosen
     from fact_magics.core.plan import Plan
     from fact_magics.redaction import Redactor
@@ -61,7 +60,8 @@ class SharedTier:
     """Answers that other machines with the same ``SECRET_KEY`` have made, and answers for them.
 
     A server that is away, slow or full never ends a run, and hardly delays it: the server is then left alone
-    for some seconds. Each kind of problem is reported once.
+    for some seconds. Each kind of problem is reported once. Answers of runs with permissions stay on this
+    machine, because a permission grants another thing on another machine.
 
     Parameters
     ----------
@@ -76,7 +76,6 @@ class SharedTier:
     """
 
     name = "shared"
-    is_shared = True
 
     def __init__(
         self,
@@ -124,13 +123,16 @@ class SharedTier:
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await self._redis.aclose()
 
-    async def get(self, key: str) -> CacheEntry | None:
-        """Find an answer that has not expired, and that is signed for this key."""
+    async def get(self, planned: Plan) -> CacheEntry | None:
+        """Find the answer of a run, unless it has expired or is not signed for this run."""
+        if planned.permissions:
+            return None
+        key = planned.key
         value = await self._ask(lambda redis: redis.getrange(f"{_PREFIX}{key}", 0, _LARGEST_BYTES))
         entry = None
         if isinstance(value, bytes) and value and self._secret is not None:
             try:
-                entry = unseal(value, key, "", self._secret)
+                entry = unseal(value, key, planned.tool.metadata.id, self._secret)
             except Unusable as error:
                 self._tell_once(f"An answer in the shared cache at {self._place} is not used: it {error}.")
         if entry is None or entry.expired(utc_now()):
@@ -141,7 +143,9 @@ class SharedTier:
 
     def put(self, planned: Plan, entry: CacheEntry) -> None:
         """Send an answer in the background if it may answer other runs and contains no known key."""
-        if self._secret is None or not may_serve(planned, entry) or len(self._sending) >= _SENDING_LIMIT:
+        if self._secret is None or planned.permissions or not may_serve(planned, entry):
+            return
+        if len(self._sending) >= _SENDING_LIMIT:
             return
         texts = (entry.result.decode("utf-8", "surrogateescape"), entry.printed)
         if any(map(self._is_secret, texts)):
@@ -252,15 +256,13 @@ class SharedTier:
         )
 
 
-def open_shared(settings: Settings, redactor: Redactor) -> list[SharedTier]:
-    """Make the tier of ``FACT_CACHE_URL``, if it is set. Its notices are written to stderr."""
-    if not settings.cache_url:
-        return []
+def open_shared(url: str, secret: SecretStr | None, redactor: Redactor) -> SharedTier:
+    """Make the tier of ``FACT_CACHE_URL``. Its notices are written to stderr."""
 
     def tell(line: str) -> None:
         sys.stderr.write(f"fact_magics: {redactor.mask(line)}\n")
 
-    return [SharedTier(settings.cache_url, settings.secret_key, redactor.holds, tell)]
+    return SharedTier(url, secret, redactor.holds, tell)
 
 
 def _place(url: str) -> str:

@@ -66,7 +66,7 @@ async def test_an_answer_goes_to_every_tier_and_memory_is_asked_first(homes):
     assert answers.recall(planned) is not None
     for home in homes:
         await home.recorder.flush()
-        assert (await home.tier.get(planned.key)).result == b"42"
+        assert (await home.tier.get(planned)).result == b"42"
 
 
 async def test_the_answer_of_a_later_tier_is_taken_into_memory(homes):
@@ -122,7 +122,7 @@ async def test_a_stored_answer_that_does_not_fit_the_annotation_is_no_answer_and
         await home.recorder.flush()
     answers = AnswerCache(MemoryCache(), [own.tier])
     assert await answers.get(planned) is None
-    assert await own.tier.get(planned.key) is None
+    assert await own.tier.get(planned) is None
     assert answers.recall(planned) is None
     assert (await AnswerCache(MemoryCache(), [own.tier, shared.tier]).get(planned)).result == b"42"
 
