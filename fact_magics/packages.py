@@ -17,7 +17,7 @@ _NAMES = ("site-packages", "dist-packages")
 
 def module_path() -> tuple[str, ...]:
     """List the directories from which the notebook imports installed packages."""
-    return tuple(entry for entry in _named(tuple(sys.path)) if _exists(entry))
+    return tuple(entry for entry in _named(tuple(sys.path)) if exists(entry))
 
 
 @lru_cache(maxsize=4)
@@ -25,8 +25,8 @@ def _named(path: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(entry for entry in path if Path(entry).name in _NAMES)
 
 
-def _exists(path: str) -> bool:
-    # `Path.exists` raises an error if a directory on the path may not be entered.
+def exists(path: str) -> bool:
+    """Tell whether a path exists; `Path.exists` raises an error if a directory on it may not be entered."""
     return os.path.exists(path)  # noqa: PTH110
 
 

@@ -66,9 +66,8 @@ class Caller:
         with self._runner.job(self._runner.execute(planned, echo.put, own)) as job:
 
             def release(ended: Future[CacheEntry | None]) -> None:
-                if (
-                    ended.result() is not None
-                ):  # the end of the cell waits for the commit, the caller does not
+                # The end of the cell waits for the commit of the row; the caller does not.
+                if ended.result() is not None:
                     job.abandon()
 
             own.ended.add_done_callback(release)

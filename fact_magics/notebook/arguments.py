@@ -17,23 +17,20 @@ if TYPE_CHECKING:
 
 _LONGEST_LABEL = 200
 _LONGEST_VALUE = 4_096
+_DAY = 86_400
 _LONGEST_LIFETIME = 315_360_000  # ten years, as in `ToolInput`
 
 
-def seconds(text: str) -> float:
-    """Read a time limit in seconds."""
-    value = _number(text)
-    if not 0 < value <= 86_400:
-        raise ValueError("is not a number of seconds above 0 and at most 86400")
-    return value
+def seconds(longest: int) -> Callable[[str], float]:
+    """Return a function that reads a number of seconds, at most `longest`."""
 
+    def read(text: str) -> float:
+        value = _number(text)
+        if not 0 < value <= longest:
+            raise ValueError(f"is not a number of seconds above 0 and at most {longest}")
+        return value
 
-def lifetime(text: str) -> float:
-    """Read how many seconds an answer is good."""
-    value = _number(text)
-    if not 0 < value <= _LONGEST_LIFETIME:
-        raise ValueError(f"is not a number of seconds above 0 and at most {_LONGEST_LIFETIME}")
-    return value
+    return read
 
 
 def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
@@ -187,13 +184,15 @@ class Arguments:
         }
 
 
-EXAMPLE_TIMEOUT = Option("--timeout", "Stop each example after this many seconds (30).", "SECONDS", seconds)
-TIMEOUT = Option("--timeout", "Stop the run after this many seconds (30).", "SECONDS", seconds)
+EXAMPLE_TIMEOUT = Option(
+    "--timeout", "Stop each example after this many seconds (30).", "SECONDS", seconds(_DAY)
+)
+TIMEOUT = Option("--timeout", "Stop the run after this many seconds (30).", "SECONDS", seconds(_DAY))
 TTL = Option(
     "--ttl",
     "Cache the answer for so many seconds, even if the tool varies.",
     "SECONDS",
-    lifetime,
+    seconds(_LONGEST_LIFETIME),
 )
 MEMORY = Option("--memory", "Memory limit in MB (1024).", "MB", whole_number(16, 1_048_576))
 ALLOW = Option(

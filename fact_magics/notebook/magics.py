@@ -159,9 +159,8 @@ class FactMagics(Magics):
 
     def _overrides(self) -> dict[str, Any]:
         # The defaults are None because any other default would override the environment.
-        names = ("model", "model_timeout", "live", "isolation", "limits", "log_level")
-        names_of_history = ("history", "prune_older_than")
-        return {name: getattr(self, name) for name in (*names, *names_of_history)}
+        names = ("model", "model_timeout", "live", "isolation", "limits", "log_level", "history")
+        return {name: getattr(self, name) for name in (*names, "prune_older_than")}
 
     def close(self) -> None:
         """Remove everything that was added to the shell, and close the session."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.errors import IsolationError
-from fact_magics.packages import module_path
+from fact_magics.packages import exists, module_path
 from fact_magics.permissions import KINDS, Permission, places, read_permission
 from fact_magics.permissions.dangers import endpoint_doubt, read_address
 from fact_magics.permissions.grammar import ANY_PORT
@@ -180,7 +180,7 @@ def readable_paths() -> tuple[str, ...]:
     library = sysconfig.get_config_var("LIBDIR")
     if library and str(library).rstrip("/") not in _SHARED_PREFIXES:
         paths.add(str(library))
-    return tuple(sorted(path for path in paths if path and _exists(path)))
+    return tuple(sorted(path for path in paths if path and exists(path)))
 
 
 def zygote_environment(grants: Grants, root: str, surroundings: Surroundings = USUAL) -> dict[str, str]:
@@ -236,11 +236,6 @@ def _network_files() -> tuple[str, ...]:
     compiled_in = ssl.get_default_verify_paths()
     named = (os.environ.get(name, "") for name in _CERTIFICATE_VARIABLES)
     return (*_NETWORK_FILES, compiled_in.openssl_cafile, compiled_in.openssl_capath, *filter(None, named))
-
-
-def _exists(path: str) -> bool:
-    # `Path.exists` raises an error if a directory on the path may not be entered.
-    return os.path.exists(path)  # noqa: PTH110
 
 
 async def check_names(endpoints: Iterable[tuple[str, str]]) -> None:

@@ -193,25 +193,32 @@ def _sweep(connection: sqlite3.Connection, now: str, max_bytes: int) -> int:
 
 def _totals(connection: sqlite3.Connection) -> tuple[int, int]:
     """Return the number of all answers and their bytes; count them if no such numbers are stored."""
+    return _stored_totals(connection) or _counted(connection, "WHERE typeof(size) = 'integer'")
+
+
+def _stored_totals(connection: sqlite3.Connection) -> tuple[int, int] | None:
     found = connection.execute("SELECT entries, bytes FROM cache_total").fetchone()
     with suppress(*UNREADABLE):
         entries, size = found
         return count(entries), count(size)
-    counted = "SELECT count(*), coalesce(sum(size), 0) FROM cache WHERE typeof(size) = 'integer'"
-    entries, size = connection.execute(counted).fetchone()
+    return None
+
+
+def _counted(connection: sqlite3.Connection, where: str = "") -> tuple[int, int]:
+    query = " ".join(("SELECT count(*), coalesce(sum(size), 0) FROM cache", where))
+    entries, size = connection.execute(query).fetchone()
     return int(entries), int(size)
 
 
 def _total(connection: sqlite3.Connection, max_bytes: int) -> int:
     """Return the bytes of all answers; if no such number is stored, add the sizes up again."""
-    found = connection.execute("SELECT bytes FROM cache_total").fetchone()
-    with suppress(*UNREADABLE):
-        return count(found and found[0])
-    unfit = "DELETE FROM cache WHERE typeof(size) <> 'integer' OR size NOT BETWEEN 0 AND ?"
-    connection.execute(unfit, (max_bytes,))
-    entries, size = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM cache").fetchone()
-    connection.execute("REPLACE INTO cache_total VALUES (1, ?, ?)", (entries, size))
-    return int(size)
+    stored = _stored_totals(connection)
+    if stored is None:
+        unfit = "DELETE FROM cache WHERE typeof(size) <> 'integer' OR size NOT BETWEEN 0 AND ?"
+        connection.execute(unfit, (max_bytes,))
+        stored = _counted(connection)
+        connection.execute("REPLACE INTO cache_total VALUES (1, ?, ?)", stored)
+    return stored[1]
 
 
 def _delete(connection: sqlite3.Connection, key: str) -> None:

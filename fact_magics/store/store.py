@@ -62,8 +62,7 @@ class Store:
             The file can't be opened, is not a database, belongs to another program, is damaged, or comes from
             a newer version of fact_magics. The file is not changed.
         """
-        database = await Database.open(path)
-        return cls(database, cache_max_bytes=cache_max_bytes, masked=masked)
+        return cls(await Database.open(path), cache_max_bytes=cache_max_bytes, masked=masked)
 
     async def aclose(self) -> None:
         """Close the file when all earlier calls are done; closing twice is not an error."""

@@ -7,7 +7,7 @@ import gc
 import hashlib
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -122,30 +122,30 @@ async def test_rows_of_a_cancelled_commit_wait_again(desk):
     assert await desk.rows() == 1
 
 
-async def test_a_thread_that_commits_waits_for_the_rows_that_the_loop_commits(desk):
+@asynccontextmanager
+async def both_committing(desk):
+    """The loop and a thread commit a row, while another program has locked the database."""
     desk.add(1)
     with closing(sqlite3.connect(desk.store.path, isolation_level=None)) as blocker:
         blocker.execute("BEGIN IMMEDIATE")
         commit = asyncio.create_task(desk.recorder.flush())
         await until_async(lambda: not desk.recorder._pending)
         flushed = asyncio.create_task(asyncio.to_thread(desk.recorder.flush_blocking))
-        assert await asyncio.wait((flushed,), timeout=0.2) == (set(), {flushed})
+        yield commit, flushed
     await flushed
     assert await desk.rows() == 1
+
+
+async def test_a_thread_that_commits_waits_for_the_rows_that_the_loop_commits(desk):
+    async with both_committing(desk) as (commit, flushed):
+        assert await asyncio.wait((flushed,), timeout=0.2) == (set(), {flushed})
     await commit
 
 
 async def test_a_thread_that_commits_takes_the_rows_that_the_loop_could_not_commit(desk):
-    desk.add(1)
-    with closing(sqlite3.connect(desk.store.path, isolation_level=None)) as blocker:
-        blocker.execute("BEGIN IMMEDIATE")
-        commit = asyncio.create_task(desk.recorder.flush())
-        await until_async(lambda: not desk.recorder._pending)
-        flushed = asyncio.create_task(asyncio.to_thread(desk.recorder.flush_blocking))
+    async with both_committing(desk) as (commit, _):
         desk.recorder._current.cancel()
         await asyncio.wait((commit,))
-    await flushed
-    assert await desk.rows() == 1
 
 
 async def test_a_commit_that_fails_after_its_caller_was_cancelled_is_no_error_of_asyncio(desk, caplog):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from fact_magics.store import Candidate, Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
 
 ROOT = Path(fact_magics.__file__).parents[1]
 
@@ -27,6 +29,25 @@ def path(tmp_path: Path) -> Path:
 async def store(path: Path) -> AsyncIterator[Store]:
     async with await Store.open(path) as opened:
         yield opened
+
+
+@pytest.fixture
+def counting_steps(store: Store) -> Callable[[], AbstractAsyncContextManager[list[int]]]:
+    """Count SQLite's own steps in a block, in tens; no other load on the machine changes them."""
+
+    @asynccontextmanager
+    async def counting() -> AsyncIterator[list[int]]:
+        counted = [0]
+
+        def count() -> int:
+            counted[0] += 1
+            return 0
+
+        await store._database.read(lambda connection: connection.set_progress_handler(count, 10))
+        yield counted
+        await store._database.read(lambda connection: connection.set_progress_handler(None, 0))
+
+    return counting
 
 
 @pytest.fixture

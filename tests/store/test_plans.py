@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -231,9 +231,8 @@ async def test_the_check_itself_finds_a_scan(traced: Store) -> None:
 
 
 async def test_work_done_does_not_grow_with_the_rows(
-    store: Store, candidate: Callable[..., Candidate]
+    store: Store, candidate: Callable[..., Candidate], counting_steps: Any
 ) -> None:
-    """Counted in SQLite's own steps, which no other load on the machine changes."""
     slugify = {"tool_name": "slugify", "tool_id": "71d", "session_id": "5e", "status": Status.OK}
     await store.sessions.start("5e")
     await store.tools.accept(candidate(id="71d", request_hash="r"))
@@ -248,27 +247,20 @@ async def test_work_done_does_not_grow_with_the_rows(
         await store.commit(runs, cache_entries=answers)
 
     async def steps() -> int:
-        counted = [0]
-
-        def count() -> int:
-            counted[0] += 1
-            return 0
-
-        await store._database.read(lambda connection: connection.set_progress_handler(count, 10))
-        await store.history.runs(limit=5)
-        await store.history.runs(search="a", limit=5)
-        await store.history.runs(session_id="5e", tool_name="slugify", limit=5)
-        await store.history.runs(since="1h", limit=5)
-        await store.history.runs(since="1h", tool_name="old", limit=5)
-        await store.history.runs(since="1h", search="a", limit=5)
-        await store.history.runs(session_id="5f", search="a", limit=5)
-        await store.cache.get("0-50")
-        await store.commit(
-            [ExecutionRow(tool_name="slugify", status=Status.OK)],
-            cache_entries=[CacheEntry(key="k", tool_id="71d", result=b"1")],
-        )
-        await store.tools.get("slugify")
-        await store._database.read(lambda connection: connection.set_progress_handler(None, 0))
+        async with counting_steps() as counted:
+            await store.history.runs(limit=5)
+            await store.history.runs(search="a", limit=5)
+            await store.history.runs(session_id="5e", tool_name="slugify", limit=5)
+            await store.history.runs(since="1h", limit=5)
+            await store.history.runs(since="1h", tool_name="old", limit=5)
+            await store.history.runs(since="1h", search="a", limit=5)
+            await store.history.runs(session_id="5f", search="a", limit=5)
+            await store.cache.get("0-50")
+            await store.commit(
+                [ExecutionRow(tool_name="slugify", status=Status.OK)],
+                cache_entries=[CacheEntry(key="k", tool_id="71d", result=b"1")],
+            )
+            await store.tools.get("slugify")
         return counted[0]
 
     await fill(50)

@@ -267,22 +267,13 @@ def test_a_bucket_is_at_most_one_percent_off() -> None:
 
 
 async def test_reading_costs_no_more_steps_with_more_rows_tools_and_sessions(
-    store: Store, path: Path
+    store: Store, counting_steps: Any
 ) -> None:
-    """Counted in SQLite's own steps, which no other load on the machine changes."""
-
     async def steps() -> int:
-        counted = [0]
-
-        def count() -> int:
-            counted[0] += 1
-            return 0
-
-        await store._database.read(lambda connection: connection.set_progress_handler(count, 10))
-        for asked in SCOPES:
-            await store.history.stats(**asked)
-            await store.history.stats(**asked, since=NOW - timedelta(days=3))
-        await store._database.read(lambda connection: connection.set_progress_handler(None, 0))
+        async with counting_steps() as counted:
+            for asked in SCOPES:
+                await store.history.stats(**asked)
+                await store.history.stats(**asked, since=NOW - timedelta(days=3))
         return counted[0]
 
     await keep(store, rows(2_500), 500)

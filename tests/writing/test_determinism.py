@@ -254,6 +254,12 @@ class TestCauses:
             return text if len(text) < 2 else str({expression})
     """
 
+    async def accepted(self, prove: Prove, imports: str, expression: str) -> Accepted:
+        source = self.GUARDED.format(imports=imports, expression=expression)
+        accepted, attempt = await prove(source, ">>> f('a')\n'a'\n")
+        assert accepted is not None, attempt.failures
+        return accepted
+
     @pytest.mark.parametrize(
         ("imports", "expression", "note"),
         [
@@ -274,9 +280,7 @@ class TestCauses:
     async def test_what_may_differ_in_the_next_run_is_not_cached(
         self, prove: Prove, imports: str, expression: str, note: str
     ) -> None:
-        source = self.GUARDED.format(imports=imports, expression=expression)
-        accepted, attempt = await prove(source, ">>> f('a')\n'a'\n")
-        assert accepted is not None, attempt.failures
+        accepted = await self.accepted(prove, imports, expression)
         assert accepted.varies
         [told] = accepted.notes
         assert told.startswith(note)
@@ -305,9 +309,7 @@ class TestCauses:
     async def test_what_is_the_same_in_every_run_is_told(
         self, prove: Prove, imports: str, expression: str, note: str
     ) -> None:
-        source = self.GUARDED.format(imports=imports, expression=expression)
-        accepted, attempt = await prove(source, ">>> f('a')\n'a'\n")
-        assert accepted is not None, attempt.failures
+        accepted = await self.accepted(prove, imports, expression)
         assert not accepted.varies
         assert accepted.notes == (note,)
 
