@@ -87,7 +87,7 @@ def unseal(value: bytes, key: str, tool_id: str, secret: SecretStr) -> CacheEntr
 
 
 def about(beginning: bytes) -> About | None:
-    """Read the line about an answer, without checking the signature; None if there is no such line."""
+    """Read the line that describes an answer, without checking its signature; None if it is missing."""
     described, newline, _ = beginning[len(_FORM) + _SIGNATURE_BYTES :].partition(b"\n")
     if not beginning.startswith(_FORM) or not newline:
         return None

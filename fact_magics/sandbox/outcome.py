@@ -16,7 +16,7 @@ _MOST_MB = 1 << 20
 
 
 class Surroundings(NamedTuple):
-    """What a tool may see besides its input. Every run has the defaults; a proof also tries other values.
+    """What a tool sees besides its input. Runs use the defaults; proofs also try other values.
 
     Attributes
     ----------

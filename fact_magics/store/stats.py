@@ -152,7 +152,7 @@ def percentile(durations: Durations, share: float) -> float | None:
 
 
 class _Found(NamedTuple):
-    """What counts of one kind of rows: events that were read, and the totals of these ranges of periods.
+    """The events that were read of one kind of rows, and the ranges of periods whose totals count.
 
     The events in `late` are not in any totals yet.
     """

@@ -200,7 +200,7 @@ def added_up(one: float | None, other: float | None) -> float | None:
 
 @dataclass(slots=True)
 class Total:
-    """What a scope has in a period: its first and last row, the sums of its amounts, and its durations."""
+    """The total of a scope in a period: the first and last row, the sums of amounts, and the durations."""
 
     first: int
     last: int
