@@ -207,6 +207,10 @@ class TransferRefused(FactError):
     """A tool can't be exported to a file, or a file can't be imported."""
 
 
+class RecordingError(FactError):
+    """A recording of model answers can't be read or written."""
+
+
 class IsolationError(FactError):
     """The system can't isolate a tool as the settings require."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parent.parent
 _SECRETS = ("_API_KEY", "_BASE_URL", "_API_BASE")
-_SETTINGS = ("DATABASE_URL", "FACT_MODEL", "FACT_CACHE_URL", "SECRET_KEY")
+_SETTINGS = ("DATABASE_URL", "FACT_MODEL", "FACT_REPLAY", "FACT_CACHE_URL", "SECRET_KEY")
 
 # A file's own markers, read from its text: with --fast, a file that needs more packages is never imported.
 _NOT_FAST = re.compile(r"^pytestmark = .*\bmark\.(slow|kernel)\b", re.MULTILINE)
@@ -74,6 +74,7 @@ def _environment(home: Path) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.endswith(_SECRETS)}
     env.pop("DATABASE_URL", None)
     env.pop("FACT_CACHE_URL", None)
+    env.pop("FACT_REPLAY", None)
     return {
         **env,
         "FACT_HOME": str(home),

@@ -44,7 +44,7 @@ _NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 class EnvFile(NamedTuple):
     """The nearest ``.env``: its usable values, its path, and notes about its problems.
 
-    `withheld` names the keys, and ``FACT_MODEL``, that can't be used until the user trusts the file.
+    `withheld` names the keys, ``FACT_MODEL`` and ``FACT_REPLAY``, that wait for the user to trust the file.
     """
 
     values: dict[str, str]
@@ -102,6 +102,10 @@ def read_env_file(
     why = why_untrusted(path, rival or _farther(path, paths)) if choices else ""
     if why:
         withheld |= choices
+    # Because a replay sends nothing, keys set elsewhere don't matter. But its answers are code.
+    if "FACT_REPLAY" in values and (exposed := why_untrusted(path, "")):
+        withheld.add("FACT_REPLAY")
+        why = why or exposed
     waiting = [name for name in values if name in places or (name in withheld and name not in higher)]
     if waiting:
         notes.append(waiting_note(f"{inert(', '.join(waiting))} from {shown}", why, path))

@@ -268,7 +268,7 @@ def read_entries(content: bytes) -> list[Any] | None:
     loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         text = content.decode("utf-8")
-        _refuse_bombs(yaml.parse(text, Loader=loader))
+        refuse_bombs(yaml.parse(text, Loader=loader))
         document = yaml.load(text, Loader=loader)  # noqa: S506 - it creates only texts, lists and mappings
     except Unusable:
         raise
@@ -286,8 +286,8 @@ def read_entries(content: bytes) -> list[Any] | None:
     return entries
 
 
-def _refuse_bombs(events: Iterable[Any]) -> None:
-    """Refuse a document that is too large with its aliases expanded, or that is not plain data."""
+def refuse_bombs(events: Iterable[Any], most: int = _MOST_EVENTS) -> None:
+    """Raise `Unusable` for a document that is too large with its aliases expanded, or is not plain data."""
     from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
     size = 0
@@ -311,5 +311,5 @@ def _refuse_bombs(events: Iterable[Any]) -> None:
             sizes[anchor] = 1
         if getattr(event, "tag", None) not in (None, *_PLAIN_TAGS):
             raise Unusable(f"has a YAML tag, which could create an object ({line})")
-        if size > _MOST_EVENTS or len(within) > _DEEPEST:
-            raise Unusable("is too large for a list of models once its aliases are replaced by their values")
+        if size > most or len(within) > _DEEPEST:
+            raise Unusable("is too large once its aliases are replaced by their values")

@@ -76,6 +76,8 @@ class Settings(BaseModel):
     model_timeout : float
         How many seconds a model's server may send nothing before the request is given up, such as while it
         loads the model; ``FACT_MODEL_TIMEOUT``. An entry of ``config.yaml`` may have a timeout of its own.
+    replay : Path or None
+        A recording that answers come from, instead of models; ``FACT_REPLAY``.
     live : {"auto", "off"}
         Whether cells show live views.
     isolation : {"auto", "require", "process"}
@@ -99,7 +101,7 @@ class Settings(BaseModel):
     notes : tuple of str
         One line about each value that was found but is not used.
     withheld : tuple of str
-        Names of the keys, and ``FACT_MODEL``, that are not used until the user trusts their file.
+        Names of the keys, ``FACT_MODEL`` and ``FACT_REPLAY``, that wait for the user to trust their file.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, validate_default=True)
@@ -119,6 +121,7 @@ class Settings(BaseModel):
     # Not in the repr either, for the same reason.
     cache_url: str | None = Field(default=None, validation_alias="FACT_CACHE_URL", repr=False)
     model_timeout: float = Field(default=120.0, validation_alias="FACT_MODEL_TIMEOUT")
+    replay: Path | None = Field(default=None, validation_alias="FACT_REPLAY")
     live: Literal["auto", "off"] = "auto"
     isolation: Literal["auto", "require", "process"] = "auto"
     limits: dict[str, Any] = Field(default_factory=dict)
@@ -132,10 +135,10 @@ class Settings(BaseModel):
     notes: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
 
-    @field_validator("home")
+    @field_validator("home", "replay")
     @classmethod
-    def _absolute(cls, home: Path, info: ValidationInfo) -> Path:
-        return _place(home, _directory(info))
+    def _absolute(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        return None if path is None else _place(path, _directory(info))
 
     @field_validator("database")
     @classmethod

@@ -24,11 +24,13 @@ from fact_magics.core.recording import Recorder
 from fact_magics.core.refining import plan_refinement, refine
 from fact_magics.core.refreshing import Refresher
 from fact_magics.core.running import Runner
+from fact_magics.core.taping import Taping
 from fact_magics.core.toolbox import Toolbox
 from fact_magics.core.upkeep import Upkeep
 from fact_magics.errors import FactError, InvalidInput
 from fact_magics.logs import open_log
 from fact_magics.permissions import Protected
+from fact_magics.providers.recorded import Tape
 from fact_magics.sandbox import Sandbox
 from fact_magics.sandbox.limits import read_limits
 from fact_magics.store import MemoryCache, Store, new_id
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
 
 
-class FactCore(Reading, Caching):
+class FactCore(Reading, Caching, Taping):
     """Generate, run and record tools without a notebook.
 
     Parameters
@@ -114,6 +116,7 @@ class FactCore(Reading, Caching):
             answers.on_due = Refresher(self._runner, answers, self._leases).refresh
             self._caller = Caller(self._runner, answers, self._recorder, self._emitter(None))
             self._toolbox = Toolbox(self._store, self.session_id, self._caller)
+            self._tape = Tape(self.log.redactor.mask)
             self._acceptor = Acceptor(
                 self._store,
                 self._recorder,
@@ -123,6 +126,7 @@ class FactCore(Reading, Caching):
                 self.session_id,
                 self._about["notebook"],
                 self._toolbox,
+                self._tape,
             )
             await self._store.sessions.start(self.session_id, **self._about)
             # If this system can't isolate tools, the first run raises the error.

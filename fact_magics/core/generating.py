@@ -10,7 +10,6 @@ from fact_magics.core.loaded import load
 from fact_magics.errors import CellError, GenerationFailed, ProviderError, SignatureError
 from fact_magics.names import tool_name
 from fact_magics.permissions import normalised
-from fact_magics.providers.choose import choose
 from fact_magics.providers.route import key_names
 from fact_magics.tool import HAND, SHELF, ToolMetadata, ToolSpec, ToolVersion
 from fact_magics.writing.examples import read_body
@@ -75,8 +74,9 @@ async def ask(
     if not spec.fresh and (known := await _known(spec, acceptor.store)):
         return await acceptor.reuse(order, known)
     await acceptor.refuse_ungrantable(spec)
-    refuse_withheld(spec.model, settings)
-    provider = await choose(settings, spec.model)
+    if acceptor.tape.replayed(settings) is None:
+        refuse_withheld(spec.model, settings)
+    provider = await acceptor.tape.choose(settings, spec.model)
     try:
         if provider.name == SHELF and request is not request_text:
             raise ProviderError(

@@ -112,6 +112,7 @@ class AnthropicProvider(RemoteProvider):
             redactor=self._redactor,
         )
         self._client: AsyncAnthropic | None = None
+        self.message_ids: dict[tuple[str, str], str] = {}
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None

@@ -32,6 +32,8 @@ class Prompt:
     messages: tuple[Message, ...]  # the request, then each rejected candidate and the reasons
     spec: ToolSpec | None = None  # the request as data, for the shelf
     max_tokens: int | None = None  # None for the provider's default
+    earlier: tuple[str, ...] = ()  # the rejected answers to this request, oldest first
+    may_continue: bool = False  # whether another request may repeat this conversation and go on with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Finished:
     stop_reason: StopReason
     usage: Usage  # unknown counts are None
     model: str  # the name that the server reports
+    notice: str = ""  # one line about this answer, which the cell shows
 
 
 ProviderEvent: TypeAlias = TextDelta | ThinkingDelta | Retrying | Finished

@@ -83,14 +83,20 @@ async def write(
     asked: Provider | None = None
     for number in range(1, spec.attempts + 1):
         provider = provider_of(number)
-        if provider is not asked and provider.notice:
-            prover.emit(Noticed(provider.notice))
+        if provider is not asked:
+            _say(provider.notice, prover.emit)
         asked = provider
         brief = provider.is_local
         messages = conversation(asking, spec.name, attempts, brief=brief)
         attempt = Attempt(number, provider.name, provider.model, utc_now())
         attempts.append(attempt)
-        prompt = Prompt(BRIEF_RULES if brief else RULES, messages, spec)
+        prompt = Prompt(
+            BRIEF_RULES if brief else RULES,
+            messages,
+            spec,
+            earlier=tuple(earlier.text for earlier in attempts[:-1]),
+            may_continue=1 < number < spec.attempts,
+        )
         ask = partial(_ask, provider, prompt, spec, prover.emit, attempt)
         accepted = await _attempt(ask, spec, spec.attempts, prover, attempt)
         if accepted is not None:
@@ -208,11 +214,8 @@ async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: A
     stop = "cut"
     stream = provider.stream(prompt)
 
-    def say_that_it_waits() -> None:
-        if provider.waiting_notice:
-            emit(Noticed(provider.waiting_notice))
-
-    waiting = asyncio.get_running_loop().call_later(_LONG_WAIT_SECONDS, say_that_it_waits)
+    loop = asyncio.get_running_loop()
+    waiting = loop.call_later(_LONG_WAIT_SECONDS, lambda: _say(provider.waiting_notice, emit))
     try:
         async for event in stream:
             if not isinstance(event, Retrying):
@@ -237,11 +240,17 @@ async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: A
             elif isinstance(event, Finished):
                 stop = event.stop_reason
                 attempt.usage, attempt.model = event.usage, event.model or attempt.model
+                _say(event.notice, emit)
     finally:
         waiting.cancel()
         attempt.text = "".join(parts)
         await stream.aclose()
     return stop
+
+
+def _say(line: str, emit: Listener) -> None:
+    if line:
+        emit(Noticed(line))
 
 
 def _repeats(text: str) -> bool:
