@@ -143,7 +143,9 @@ async def test_a_changed_request_says_in_one_line_that_it_is_not_recorded(
         core.replay(file)
         with pytest.raises(GenerationFailed) as raised:
             await generated(core, changed)
-    assert str(raised.value).startswith(f"{file} holds no answer to this request for double. To record one, run ")
+    assert str(raised.value).startswith(
+        f"{file} holds no answer to this request for double. To record one, run "
+    )
     assert "%fact record FILE" in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
     assert len(server.requests) == 1

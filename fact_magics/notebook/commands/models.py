@@ -13,7 +13,7 @@ from fact_magics.display import cells
 from fact_magics.display.cells import Cell
 from fact_magics.display.html import Html, Record, element
 from fact_magics.display.table import Table
-from fact_magics.errors import ProviderError
+from fact_magics.errors import CellError, ProviderError
 from fact_magics.notebook.commands.desk import Answer, Desk
 from fact_magics.notebook.commands.state import model_in_use
 from fact_magics.text import duration, inert, one_line, plural
@@ -91,8 +91,12 @@ async def _find(core: FactCore, *, is_checked: bool) -> _Found:
     with suppress(sqlite3.Error, OSError):  # the database is busy or gone: the list is useful without it
         uses = await asyncio.to_thread(glance.model_uses, core.database_path)
     listed = catalogue(settings, local, [_name(use) for use in uses if use.provider != SHELF])
+    if is_checked and core.replayed is not None:
+        raise CellError(
+            "No model is asked during a replay.", hint="To check the models, first run %fact replay --stop."
+        )
     checks = await check(settings, listed) if is_checked else {}
-    chosen, why = await model_in_use(settings)
+    chosen, why = await model_in_use(core)
     # The name as written after --model; if it is an alias, not the model that it stands for.
     default = (settings.model or chosen).strip()
     if default not in {model.name for model in listed}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from fact_magics.text import plural
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
-    from fact_magics.config import Settings
+    from fact_magics.core import FactCore
     from fact_magics.notebook.arguments import Arguments
 
 
@@ -22,7 +23,7 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
     """Show the model, isolation, database, cache and session in use."""
     core = desk.session.core
     settings = core.settings
-    chosen, why = desk.ask(lambda _: model_in_use(settings))
+    chosen, why = desk.ask(model_in_use)
     layers = desk.ask(lambda core: core.layers())
     memory = core.cache_stats()
     state = {
@@ -49,12 +50,19 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
     return Answer(page(f"fact_magics {__version__}", facts), state)
 
 
-async def model_in_use(settings: Settings) -> tuple[str, str]:
+async def model_in_use(core: FactCore) -> tuple[str, str]:
     """Return the model for cells without ``--model`` (or ``none``), and the reason for it."""
     from fact_magics.core.generating import refuse_withheld
     from fact_magics.providers.choose import choose
+    from fact_magics.providers.recording import read_recording
 
+    settings = core.settings
     try:
+        if path := core.replayed:
+            origin = settings.origin("replay")
+            source = f"FACT_REPLAY from {origin}" if path == settings.replay else "%fact replay"
+            models = await asyncio.to_thread(lambda: read_recording(path).models)
+            return settings.model or ", ".join(models) or "none", f"replayed from {path}; {source}"
         refuse_withheld(None, settings)
         provider = await choose(settings, None)
         await provider.aclose()
