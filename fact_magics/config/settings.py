@@ -94,6 +94,10 @@ class Settings(BaseModel):
         Keys and endpoints of other providers, by their names in the environment.
     models : tuple of Deployment
         The models of the ``config.yaml``.
+    fallbacks : dict
+        For a model's name, or ``*`` for any other model: the models to ask in its place when it fails.
+    retries : int or None
+        How many times a failed request is repeated, 0 to 10; None for the default.
     origins : dict
         The source of each field that was set, and of each entry of `providers`, by name.
     notes : tuple of str
@@ -127,6 +131,8 @@ class Settings(BaseModel):
     trust_home: Path = Field(default_factory=lambda: own_home({}, os.environ, Path.cwd()))
     providers: dict[str, SecretStr] = Field(default_factory=dict)
     models: tuple[Deployment, ...] = ()
+    fallbacks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    retries: int | None = Field(default=None, ge=0, le=10)
 
     origins: dict[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -174,6 +180,19 @@ class Settings(BaseModel):
             problem = f"{shorten(inert(repr(given)), _LONGEST_SHOWN)} {error}"
             raise PydanticCustomError("age", "{problem}", {"problem": problem}) from None
         return given
+
+    @field_validator("fallbacks")
+    @classmethod
+    def _without_circles(cls, fallbacks: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        from graphlib import CycleError, TopologicalSorter
+
+        try:
+            TopologicalSorter(fallbacks).prepare()
+        except CycleError as error:
+            circle = shorten(inert(" → ".join(reversed(error.args[1]))), _LONGEST_SHOWN)
+            problem = f"the models fall back on each other in a circle: {circle}"
+            raise PydanticCustomError("circle", "{problem}", {"problem": problem}) from None
+        return fallbacks
 
     @field_validator("limits")
     @classmethod
