@@ -43,10 +43,12 @@ from fact_magics.text import inert, shorten
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Their endpoints may be set without a key: Ollama needs none, and Anthropic takes only ANTHROPIC_API_KEY.
-_KEYLESS = ("OLLAMA", "ANTHROPIC")
-# Many notebooks hold such keys, but no model needs them. Ollama is used only if no key of a model is set.
-_NO_MODELS = ("OLLAMA", "WANDB", "COMET", "NEPTUNE", "KAGGLE", "LANGCHAIN", "LANGSMITH", "SERPAPI", "TAVILY")
+# Servers on this machine, which need no key, and are used only if no key of a model is set.
+_LOCAL = ("OLLAMA", "LM_STUDIO", "LLAMA_CPP")
+# Their endpoints may be set without a key; Anthropic takes only ANTHROPIC_API_KEY.
+_KEYLESS = (*_LOCAL, "ANTHROPIC")
+# Many notebooks hold such keys, but no model needs them.
+_NO_MODELS = (*_LOCAL, "WANDB", "COMET", "NEPTUNE", "KAGGLE", "LANGCHAIN", "LANGSMITH", "SERPAPI", "TAVILY")
 _ENVIRONMENT = "the environment"
 _CONFIG = "%config"
 _LONGEST_SHOWN = 80
