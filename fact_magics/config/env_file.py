@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from contextlib import suppress
 from io import StringIO
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
-ENDPOINTS = ("_BASE_URL", "_API_BASE")
+ENDPOINTS = ("_BASE_URL", "_API_BASE", "OLLAMA_HOST")
 """The endings of the names of endpoints."""
 
 PROVIDER_NAMES = ("_API_KEY", "_API_VERSION", *ENDPOINTS)
@@ -147,7 +148,7 @@ def parse_env_file(content: bytes, *, interpolate: bool) -> tuple[dict[str, str]
 
 def key_of(endpoint: str) -> str:
     """Return the name of the key that belongs to an endpoint."""
-    return endpoint.removesuffix("_BASE_URL").removesuffix("_API_BASE") + "_API_KEY"
+    return re.sub(r"_(BASE_URL|API_BASE|HOST)$", "", endpoint) + "_API_KEY"
 
 
 def _chooses_a_model(name: str, value: str) -> bool:

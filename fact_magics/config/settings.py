@@ -43,10 +43,12 @@ from fact_magics.text import inert, shorten
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Their endpoints may be set without a key: Ollama needs none, and Anthropic takes only ANTHROPIC_API_KEY.
-_KEYLESS = ("OLLAMA", "ANTHROPIC")
-# Many notebooks hold such keys, but no model needs them. Ollama is used only if no key of a model is set.
-_NO_MODELS = ("OLLAMA", "WANDB", "COMET", "NEPTUNE", "KAGGLE", "LANGCHAIN", "LANGSMITH", "SERPAPI", "TAVILY")
+# Servers on this machine, which need no key, and are used only if no key of a model is set.
+_LOCAL = ("OLLAMA", "LM_STUDIO", "LLAMA_CPP")
+# Their endpoints may be set without a key; Anthropic takes only ANTHROPIC_API_KEY.
+_KEYLESS = (*_LOCAL, "ANTHROPIC")
+# Many notebooks hold such keys, but no model needs them.
+_NO_MODELS = (*_LOCAL, "WANDB", "COMET", "NEPTUNE", "KAGGLE", "LANGCHAIN", "LANGSMITH", "SERPAPI", "TAVILY")
 _ENVIRONMENT = "the environment"
 _CONFIG = "%config"
 _LONGEST_SHOWN = 80
@@ -96,6 +98,10 @@ class Settings(BaseModel):
         Keys and endpoints of other providers, by their names in the environment.
     models : tuple of Deployment
         The models of the ``config.yaml``.
+    fallbacks : dict
+        For a model's name, or ``*`` for any other model: the models to ask in its place when it fails.
+    retries : int or None
+        How many times a failed request is repeated, 0 to 10; None for the default.
     origins : dict
         The source of each field that was set, and of each entry of `providers`, by name.
     notes : tuple of str
@@ -130,6 +136,8 @@ class Settings(BaseModel):
     trust_home: Path = Field(default_factory=lambda: own_home({}, os.environ, Path.cwd()))
     providers: dict[str, SecretStr] = Field(default_factory=dict)
     models: tuple[Deployment, ...] = ()
+    fallbacks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    retries: int | None = Field(default=None, ge=0, le=10)
 
     origins: dict[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -177,6 +185,19 @@ class Settings(BaseModel):
             problem = f"{shorten(inert(repr(given)), _LONGEST_SHOWN)} {error}"
             raise PydanticCustomError("age", "{problem}", {"problem": problem}) from None
         return given
+
+    @field_validator("fallbacks")
+    @classmethod
+    def _without_circles(cls, fallbacks: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        from graphlib import CycleError, TopologicalSorter
+
+        try:
+            TopologicalSorter(fallbacks).prepare()
+        except CycleError as error:
+            circle = shorten(inert(" → ".join(reversed(error.args[1]))), _LONGEST_SHOWN)
+            problem = f"the models fall back on each other in a circle: {circle}"
+            raise PydanticCustomError("circle", "{problem}", {"problem": problem}) from None
+        return fallbacks
 
     @field_validator("limits")
     @classmethod

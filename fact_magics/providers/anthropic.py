@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from fact_magics.providers.failures import Failure, Patience
 
 _PUBLIC_URL = "https://api.anthropic.com"
-_PATH = re.compile(r"/v1(?:/messages)?/*$")
-_MAX_TOKENS = 16_000
+WIRE_PATH = re.compile(r"/v1(?:/messages)?/*$")
+"""The end of an address that Anthropic's SDK adds by itself, and other clients don't."""
 _STOP_REASONS: dict[str, StopReason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
@@ -77,6 +77,7 @@ class AnthropicProvider(RemoteProvider):
 
     name = "anthropic"
     may_run_away = False
+    _max_tokens = 16_000
     # Gateways and local servers that speak Anthropic's protocol don't know all of it.
     _dispensable = MappingProxyType(
         {"thinking": re.compile(r"\bthinking\b"), "cache_control": re.compile("cache_control")}
@@ -97,7 +98,7 @@ class AnthropicProvider(RemoteProvider):
         url_name = f"The api_base in {source}" if source else "ANTHROPIC_BASE_URL"
         self._key = checked_key(key.get_secret_value(), key_name)
         # The SDK adds the path, which other clients expect in the address.
-        self._base_url = _PATH.sub("", checked_url(base_url, url_name)) if base_url else _PUBLIC_URL
+        self._base_url = WIRE_PATH.sub("", checked_url(base_url, url_name)) if base_url else _PUBLIC_URL
         super().__init__(model, patience, (self._key, *secrets_in_url(self._base_url), *secrets))
         self._service = Service(
             "Anthropic",
@@ -111,6 +112,7 @@ class AnthropicProvider(RemoteProvider):
             known_models=tuple(known_models),
             redactor=self._redactor,
         )
+        self._asked_model = model  # as the server knows it
         self._client: AsyncAnthropic | None = None
         self.message_ids: dict[tuple[str, str], str] = {}
 
@@ -150,16 +152,16 @@ class AnthropicProvider(RemoteProvider):
         import httpx2
         from anthropic import omit
 
-        answer = _Answer(self.model)
+        answer = _Answer(self._asked_model)
         # One block, so that everything before the conversation is one cached prefix.
         system: Any = [{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}]
         stream: Any = await client.messages.create(
-            model=self.model,
-            max_tokens=prompt.max_tokens or _MAX_TOKENS,
-            system=prompt.system if "cache_control" in self._omitted else system,
+            model=self._asked_model,
+            max_tokens=prompt.max_tokens or self._max_tokens,
+            system=(prompt.system or omit) if "cache_control" in self._omitted else system,
             messages=cast("Any", [{"role": turn.role, "content": turn.text} for turn in prompt.messages]),
             stream=True,
-            thinking=omit if "thinking" in self._omitted else _thinking(self.model),
+            thinking=omit if "thinking" in self._omitted else _thinking(self._asked_model),
         )
         async with stream:
             try:

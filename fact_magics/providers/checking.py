@@ -13,7 +13,7 @@ from fact_magics.providers.base import Message, Prompt
 from fact_magics.providers.choose import choose
 from fact_magics.providers.failures import Patience, Service, checked_url
 from fact_magics.providers.litellm import LiteLLMProvider
-from fact_magics.providers.ollama import local_models, ollama_url
+from fact_magics.providers.local import local_models, ollama_url
 from fact_magics.providers.remote import RemoteProvider
 from fact_magics.text import plural
 

@@ -12,9 +12,9 @@ from fact_magics.config.model_list import has_own_meaning
 from fact_magics.errors import ProviderError
 from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.providers.failures import NO_KEY, Patience
-from fact_magics.providers.litellm import LiteLLMProvider, has_litellm
+from fact_magics.providers.litellm import LiteLLMProvider
+from fact_magics.providers.local import KINDS, LocalProvider, local_servers
 from fact_magics.providers.names import close_names
-from fact_magics.providers.ollama import local_models, ollama_url
 from fact_magics.redaction import Redactor
 from fact_magics.text import quoted
 from fact_magics.tool import SHELF
@@ -37,9 +37,9 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
     """Return the provider for a model's name.
 
     ``shelf`` means the shelf. A name from ``config.yaml`` means the model of that entry. ``claude-…`` and
-    ``anthropic/claude-…`` mean Anthropic. Any other ``provider/model`` means LiteLLM. If neither the cell nor
-    the settings name a `model`, the choice is Anthropic if its key is set, else a local Ollama that has a
-    model, else the shelf.
+    ``anthropic/claude-…`` mean Anthropic. ``ollama/…``, ``lm_studio/…`` and ``llama_cpp/…`` mean a local
+    server. Any other ``provider/model`` means LiteLLM. If neither the cell nor the settings name a `model`,
+    the choice is Anthropic if its key is set, else a local server that has a model, else the shelf.
 
     Raises
     ------
@@ -50,6 +50,8 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
     """
     if patience is None:
         patience = Patience(silence_seconds=settings.model_timeout, setting=_TIMEOUT_SETTING)
+        if settings.retries is not None:
+            patience = replace(patience, retries=settings.retries)
     name = (model or settings.model or "").strip()
     if not name:
         return await _best_available(settings, patience)
@@ -67,7 +69,7 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
     if bare.startswith("claude-"):
         return _anthropic(settings, bare, patience)
     if all(name.partition("/")):
-        return _litellm(settings, name, patience)
+        return _gateway(settings, name, patience)
     # The name may itself be the model of the settings.
     known = [other for other in known_models(settings) if other != name]
     close = await asyncio.to_thread(close_names, name, known)
@@ -100,17 +102,19 @@ async def _best_available(settings: Settings, patience: Patience) -> Provider:
     if settings.models and settings.models[0].problem:
         # `config.yaml` sets a default model, so any other model would be a guess.
         raise ProviderError(settings.models[0].problem, hint=settings.models[0].hint)
-    # LiteLLM is needed to ask Ollama.
-    if has_litellm() and (models := await local_models(ollama_url(settings))):
-        notice = f"no key is set, so {models[0]} on the local Ollama server is used"
-        return _litellm(settings, f"ollama/{models[0]}", patience, notice=notice)
+    if servers := await local_servers(settings):
+        server = servers[0]
+        notice = f"no key is set, so {server.models[0]} on the local {server.name} server is used"
+        return _gateway(settings, f"{server.prefix}/{server.models[0]}", patience, notice=notice)
     return _shelf()
 
 
-def _litellm(
+def _gateway(
     settings: Settings, model: str, patience: Patience, *, notice: str = "", own: Deployment | None = None
 ) -> Provider:
-    return LiteLLMProvider(
+    """Return the provider for a ``provider/model``: a local server, or else LiteLLM."""
+    provider = LocalProvider if model.partition("/")[0] in KINDS else LiteLLMProvider
+    return provider(
         model,
         settings.providers,
         patience=patience,
@@ -147,7 +151,7 @@ def _deployed(settings: Settings, own: Deployment, patience: Patience) -> Provid
         patience = replace(patience, silence_seconds=own.timeout_seconds, setting=setting)
     bare = own.model.removeprefix("anthropic/")
     if not bare.startswith("claude-"):
-        return _litellm(settings, own.model, patience, own=own)
+        return _gateway(settings, own.model, patience, own=own)
     if own.key is None and own.endpoint is None:
         return _anthropic(settings, bare, patience)
     # An endpoint written for LiteLLM may already end with the path that Anthropic's SDK appends.

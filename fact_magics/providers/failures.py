@@ -68,7 +68,15 @@ _IS_LOADING = re.compile(r"\bloading\b", re.IGNORECASE)
 _UNPROCESSABLE = (400, 422, 500, 501)
 _RETRY_REASONS = {408: "request timeout", 429: "too many requests", 529: "overloaded"}
 # Servers that a person runs, whose name says more than their address does.
-_SELF_HOSTED = ("Ollama", "LM Studio", "vLLM")
+_SELF_HOSTED = ("Ollama", "LM Studio", "llama.cpp", "vLLM")
+
+SYSTEM_REFUSED = re.compile(
+    r"system[\w '\"`]{0,20}(?:role|message|prompt|instruction)|roles?\b[^.]{0,30}\bsystem\b"
+    r"|only (?:the )?user(?:,| and) (?:model|assistant) roles|roles must alternate"
+    r"|developer instruction",
+    re.IGNORECASE,
+)
+"""How servers say that their model has no system role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,7 @@ class Service:
     has_own_address: bool = False  # whether the user set the address
     usual_path: str = ""  # the end of most servers' addresses
     answer_name: str = "response"  # what the server's answers are called
+    newer: str = ""  # what else to do if the server does not know its address
     time_name: str = ""  # the setting that says how long the server may be silent
     known_models: tuple[str, ...] = ()  # names like `model`, to suggest one if it is misspelt
     redactor: Redactor = field(default_factory=Redactor, repr=False)  # masks secrets in quoted messages
@@ -212,6 +221,8 @@ class Service:
     def address_hint(self) -> str:
         """What to check if something else than a model answers at the address."""
         parts = _parts(self.url)
+        if self.newer:
+            return f"Check the address in {self.url_name}, {self.newer}."
         if not self.usual_path or _VERSION.search(parts.path):
             return f"Check the address in {self.url_name}."
         usual = f"{parts.scheme}://{self.host}{self.usual_path}"

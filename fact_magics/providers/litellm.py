@@ -17,9 +17,9 @@ from fact_magics.attempt import Usage
 from fact_magics.config.settings import secrets_of_providers
 from fact_magics.errors import FactError, MissingExtra, did_you_mean
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
-from fact_magics.providers.failures import NO_KEY, Service, is_local, is_loopback
+from fact_magics.providers.failures import NO_KEY, SYSTEM_REFUSED, Service, is_local, is_loopback
+from fact_magics.providers.local import local_models
 from fact_magics.providers.names import WELL_KNOWN, hosted_models
-from fact_magics.providers.ollama import local_models
 from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.route import Route, address_of
 from fact_magics.quiet import quieten
@@ -81,12 +81,7 @@ class LiteLLMProvider(RemoteProvider):
     _dispensable = MappingProxyType(
         {
             "stream_options": re.compile(r"stream[_ ]options|include_usage"),
-            "system": re.compile(
-                r"system[\w '\"`]{0,20}(?:role|message|prompt|instruction)|roles?\b[^.]{0,30}\bsystem\b"
-                r"|only (?:the )?user(?:,| and) (?:model|assistant) roles|roles must alternate"
-                r"|developer instruction",
-                re.IGNORECASE,
-            ),
+            "system": SYSTEM_REFUSED,
         }
     )
 

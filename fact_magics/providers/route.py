@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from fact_magics.errors import ProviderError, did_you_mean
 from fact_magics.providers.failures import NO_KEY, checked_key, checked_url, is_loopback
-from fact_magics.providers.ollama import OLLAMA_URL
+from fact_magics.providers.local import OLLAMA_URL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

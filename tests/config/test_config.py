@@ -205,6 +205,17 @@ async def test_a_key_beside_an_untrusted_endpoint_asks_for_trust_before_anything
         assert await tool.acall("A b") == "a-b"
 
 
+def test_fallbacks_in_a_circle_are_refused(tmp_path):
+    fallbacks = {"a": ("b", "c"), "b": ("c",), "*": ("a",)}
+    assert read(tmp_path, fallbacks=fallbacks).fallbacks == fallbacks
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, fallbacks={**fallbacks, "c": ("a",)})
+    assert "fall back on each other in a circle: " in refused.value.line
+    assert refused.value.line.count("→") in (2, 3)
+    with pytest.raises(SettingsError, match="retries"):
+        read(tmp_path, retries=-1)
+
+
 def test_limits_come_from_the_notebook_alone_and_are_checked(tmp_path):
     """A file in a cloned repository, or a variable that is called so by chance, has no say in them."""
     (tmp_path / ".env").write_text('LIMITS={"processes": 9000}\nlimits={}\n')

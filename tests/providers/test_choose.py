@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from fact_magics.config.model_list import Deployment
 from fact_magics.errors import MissingExtra, ProviderError
 from fact_magics.providers.choose import choose
-from fact_magics.providers.ollama import local_models
+from fact_magics.providers.local import local_models
 from fact_magics.testing import ModelServer
 
 pytestmark = pytest.mark.slow
@@ -31,6 +31,7 @@ class Settings:
     models: tuple[Deployment, ...] = ()
     secrets: tuple[str, ...] = ()
     model_timeout: float = 120.0
+    retries: int | None = None
 
 
 KEY = SecretStr("sk-ant-made-up")
@@ -50,7 +51,10 @@ class TestNamed:
             ("anthropic/claude-haiku-5-5", "anthropic", "claude-haiku-5-5"),
             (" claude-sonnet-5-5 ", "anthropic", "claude-sonnet-5-5"),
             ("openai/gpt-5", "litellm", "openai/gpt-5"),
-            ("ollama/qwen3-coder:30b", "litellm", "ollama/qwen3-coder:30b"),
+            ("ollama/qwen3-coder:30b", "ollama", "ollama/qwen3-coder:30b"),
+            ("lm_studio/qwen/qwen3-coder", "lm_studio", "lm_studio/qwen/qwen3-coder"),
+            ("llama_cpp//models/small.gguf", "llama_cpp", "llama_cpp//models/small.gguf"),
+            ("ollama_chat/qwen3-coder:30b", "litellm", "ollama_chat/qwen3-coder:30b"),
             ("openrouter/anthropic/claude-sonnet-5", "litellm", "openrouter/anthropic/claude-sonnet-5"),
             ("shelf", "shelf", "shelf"),
         ],
@@ -135,7 +139,7 @@ class TestUnnamed:
         with ModelServer(local_models=("nomic-embed-text:latest", "llama4:8b", "qwen3-coder:30b")) as server:
             settings = Settings(providers={"OLLAMA_API_BASE": SecretStr(server.url)})
             chosen = await choose(settings, None)
-        assert (chosen.name, chosen.model) == ("litellm", "ollama/qwen3-coder:30b")
+        assert (chosen.name, chosen.model) == ("ollama", "ollama/qwen3-coder:30b")
         assert "qwen3-coder:30b" in chosen.notice
         assert "no key is set" in chosen.notice
         await chosen.aclose()
@@ -222,6 +226,7 @@ class TestWithoutLiteLLM:
                 models = ()
                 secrets = ()
                 model_timeout = 120.0
+                retries = None
                 providers = {name: SecretStr(value) for name, value in json.loads(sys.argv[2]).items()}
 
             async def main():
@@ -251,7 +256,8 @@ class TestWithoutLiteLLM:
         assert "openai/gpt-5" in line
         assert 'pip install "fact_magics[litellm]"' in line
 
-    def test_a_local_ollama_does_not_break_the_default(self):
-        """Without LiteLLM, a running Ollama is not chosen by itself: the shelf still works."""
+    def test_a_local_server_needs_no_litellm(self):
+        """A local server is asked over Anthropic's protocol."""
         with ModelServer() as server:
-            assert self.run(None, environment={"OLLAMA_API_BASE": server.url}) == ["shelf"]
+            found = self.run(None, "lm_studio/x", environment={"OLLAMA_API_BASE": server.url})
+        assert found == ["ollama", "lm_studio"]

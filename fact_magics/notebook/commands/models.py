@@ -72,7 +72,7 @@ class _Found(NamedTuple):
 async def _find(core: FactCore, *, is_checked: bool) -> _Found:
     from fact_magics.providers.catalogue import Local, catalogue
     from fact_magics.providers.checking import check
-    from fact_magics.providers.ollama import local_models, ollama_url
+    from fact_magics.providers.local import local_models, ollama_url
     from fact_magics.store import glance
 
     settings = core.settings
