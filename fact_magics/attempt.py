@@ -51,6 +51,8 @@ class Attempt:
         Why the candidate was not accepted, in words for the user; empty if it was accepted.
     text, source : str
         The model's answer, and the module found in it.
+    notice : str
+        One line about the request, such as why nothing was read from the provider's prompt cache.
     """
 
     number: int
@@ -65,3 +67,4 @@ class Attempt:
     verdicts: list[Verdict] = field(default_factory=list)
     failures: tuple[str, ...] = ()
     duration_ms: float = 0.0
+    notice: str = ""

@@ -120,7 +120,10 @@ def _provenance(ended: GenerationEnded) -> list[str]:
             )
             written = sum(used.output_tokens or 0 for used in known)
             facts.append(f"{read:,} tokens in, {written:,} out")
+            if from_cache := sum(used.cache_read_tokens or 0 for used in known):
+                facts.append(f"{from_cache:,} tokens from the prompt cache")
         facts.append(plural(len(ended.attempts), "attempt"))
+        facts += dict.fromkeys(attempt.notice for attempt in ended.attempts if attempt.notice)
     return facts
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from dataclasses import replace
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from fact_magics.attempt import Usage
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import Service, checked_key, checked_url, is_loopback
+from fact_magics.providers.prompt_cache import CacheMemory, marked, missed
 from fact_magics.providers.remote import RemoteProvider
 from fact_magics.quiet import quieten
 from fact_magics.redaction import secrets_in_url
@@ -80,7 +82,7 @@ class AnthropicProvider(RemoteProvider):
     _max_tokens = 16_000
     # Gateways and local servers that speak Anthropic's protocol don't know all of it.
     _dispensable = MappingProxyType(
-        {"thinking": re.compile(r"\bthinking\b"), "cache_control": re.compile("cache_control")}
+        {name: re.compile(rf"\b{name}\b") for name in ("thinking", "cache_control", "diagnostics")}
     )
 
     def __init__(
@@ -114,7 +116,7 @@ class AnthropicProvider(RemoteProvider):
         )
         self._asked_model = model  # as the server knows it
         self._client: AsyncAnthropic | None = None
-        self.message_ids: dict[tuple[str, str], str] = {}
+        self.cache_memory = CacheMemory()  # the core puts the one of its session in its place
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
@@ -153,14 +155,18 @@ class AnthropicProvider(RemoteProvider):
         from anthropic import omit
 
         answer = _Answer(self._asked_model)
-        # One block, so that everything before the conversation is one cached prefix.
-        system: Any = [{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}]
+        asked = marked(prompt, "" if "cache_control" in self._omitted else self._asked_model)
+        memory, place = self.cache_memory, (self._base_url, self._asked_model)
+        if "diagnostics" in self._omitted:
+            memory.without_diagnostics.add(self._base_url)
+        explains = asked.has_marks and self._base_url not in memory.without_diagnostics
         stream: Any = await client.messages.create(
             model=self._asked_model,
             max_tokens=prompt.max_tokens or self._max_tokens,
-            system=(prompt.system or omit) if "cache_control" in self._omitted else system,
-            messages=cast("Any", [{"role": turn.role, "content": turn.text} for turn in prompt.messages]),
+            system=cast("Any", asked.system or omit),
+            messages=cast("Any", asked.messages),
             stream=True,
+            diagnostics={"previous_message_id": memory.previous(place)} if explains else omit,
             thinking=omit if "thinking" in self._omitted else _thinking(self._asked_model),
         )
         async with stream:
@@ -174,7 +180,11 @@ class AnthropicProvider(RemoteProvider):
                     raise
         if not answer.started:
             raise self._service.not_understood().error
-        yield answer.finished()
+        finished = answer.finished()
+        if explains:
+            memory.remember(place, answer.message_id)
+            finished = replace(finished, notice=missed(finished.usage, answer.diagnostics))
+        yield finished
 
     def _explain(self, error: Exception) -> Failure:
         import anthropic
@@ -226,6 +236,8 @@ class _Answer:
         self.started = False
         self.has_text = False
         self.stop_reason: str | None = None
+        self.message_id = ""
+        self.diagnostics: Any = None
         self.counts: dict[str, int] = {}
 
     def read(self, event: Any) -> TextDelta | ThinkingDelta | None:
@@ -234,6 +246,7 @@ class _Answer:
             case "message_start":
                 self.started = True
                 self.model = event.message.model or self.model
+                self.message_id, self.diagnostics = event.message.id, event.message.diagnostics
                 self._count(event.message.usage)
                 self.counts.pop("output_tokens", None)  # here it counts only the tokens written so far
             case "content_block_start":

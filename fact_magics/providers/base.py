@@ -66,7 +66,7 @@ class Finished:
     stop_reason: StopReason
     usage: Usage  # unknown counts are None
     model: str  # the name that the server reports
-    notice: str = ""  # one line about this answer, which the cell shows
+    notice: str = ""  # one line about this request, which the record shows
 
 
 ProviderEvent: TypeAlias = TextDelta | ThinkingDelta | Retrying | Finished

@@ -21,6 +21,7 @@ from fact_magics.errors import GenerationFailed, RecordingError
 from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.providers.base import Finished, ProviderEvent, TextDelta
 from fact_magics.providers.choose import choose
+from fact_magics.providers.prompt_cache import CacheMemory
 from fact_magics.providers.recording import RecordedAnswer, Recording, read_recording, write_recording
 from fact_magics.text import inert, without_surrogates
 from fact_magics.tool import SHELF
@@ -69,7 +70,7 @@ class Tape:
         self._is_set = False  # whether `_replayed` counts, instead of the settings
         self._loaded: tuple[object, Recording] | None = None
         self._taken: Counter[tuple[str, str]] = Counter()
-        self._message_ids: dict[tuple[str, str], str] = {}
+        self._cache_memory = CacheMemory()
 
     def record(self, path: Path | None) -> Written:
         """Write the answers of this session to a file, now and as they come; None stops.
@@ -123,7 +124,7 @@ class Tape:
             return ReplayProvider(recording, model or settings.model, self._take)
         provider = await choose(settings, model)
         if isinstance(provider, AnthropicProvider):
-            provider.message_ids = self._message_ids
+            provider.cache_memory = self._cache_memory
         return provider if provider.name == SHELF else _RecordedProvider(provider, self)
 
     def _load(self, path: Path) -> Recording:

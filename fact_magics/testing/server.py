@@ -163,11 +163,20 @@ class ModelServer:
         chunk: int = 4,
         usage: Usage | Mapping[str, int] | None = None,
         stop_reason: str = "end_turn",
+        cache_miss: str = "",
     ) -> None:
         """Answer with `text`; the options are described in `Reply`."""
         tokens = Usage(**usage) if isinstance(usage, Mapping) else usage
         self._script.append(
-            Reply(text=text, thinking=thinking, pace=pace, chunk=chunk, usage=tokens, stop_reason=stop_reason)
+            Reply(
+                text=text,
+                thinking=thinking,
+                pace=pace,
+                chunk=chunk,
+                usage=tokens,
+                stop_reason=stop_reason,
+                cache_miss=cache_miss,
+            )
         )
 
     def writes(self, source: str, *, before: str = "", after: str = "", **options: Any) -> None:

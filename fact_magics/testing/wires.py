@@ -53,6 +53,9 @@ class Reply:
         How many characters are sent before an ending other than "complete"; None for half of the text.
     status, message : int, str
         A status other than 200 sends an HTTP error with this message instead of an answer.
+    cache_miss : str
+        Anthropic's name for the reason why its prompt cache was not read, such as ``system_changed``, for a
+        request that asks for it.
     headers : mapping of str to str
         Additional response headers, such as ``retry-after``.
     """
@@ -67,6 +70,7 @@ class Reply:
     after: int | None = None
     status: int = 200
     message: str = ""
+    cache_miss: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -144,6 +148,10 @@ class _Anthropic(Wire):
         content: list[Json] = [{"type": "text", "text": reply.text}]
         if reply.thinking:
             content.insert(0, {"type": "thinking", "thinking": reply.thinking, "signature": "c2ln"})
+        diagnostics = None
+        if reply.cache_miss and (body.get("diagnostics") or {}).get("previous_message_id"):
+            reason = {"type": reply.cache_miss, "cache_missed_input_tokens": 900}
+            diagnostics = {"cache_miss_reason": reason}
         return {
             "id": "msg_loopback",
             "type": "message",
@@ -152,6 +160,7 @@ class _Anthropic(Wire):
             "content": content,
             "stop_reason": reply.stop_reason,
             "stop_sequence": None,
+            "diagnostics": diagnostics,
             "usage": _anthropic_usage(_usage(reply, body)),
         }
 

@@ -240,7 +240,7 @@ async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: A
             elif isinstance(event, Finished):
                 stop = event.stop_reason
                 attempt.usage, attempt.model = event.usage, event.model or attempt.model
-                _say(event.notice, emit)
+                attempt.notice = event.notice
     finally:
         waiting.cancel()
         attempt.text = "".join(parts)

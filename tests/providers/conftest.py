@@ -57,7 +57,9 @@ class Answer:
 def ask(prompt: Prompt) -> Callable[..., Awaitable[Answer]]:
     """Return a function that streams the prompt's answer, collecting into `events` even if it raises."""
 
-    async def collect(provider: Provider, events: list[ProviderEvent] | None = None) -> Answer:
+    async def collect(
+        provider: Provider, events: list[ProviderEvent] | None = None, prompt: Prompt = prompt
+    ) -> Answer:
         events = [] if events is None else events
         try:
             async for event in provider.stream(prompt):

@@ -15,6 +15,7 @@ from fact_magics.attempt import Usage
 from fact_magics.errors import ProviderError
 from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta
+from fact_magics.writing.prompt import RULES
 
 pytestmark = pytest.mark.slow
 
@@ -95,14 +96,6 @@ class TestRequests:
         assert request.messages == tuple((turn.role, turn.text) for turn in prompt.messages)
         assert request.carries(server.key)
         assert request.body["max_tokens"] == 16_000
-
-    async def test_the_system_prompt_is_one_cached_block(self, server, provider, ask, prompt):
-        """The stable prefix is marked, so that the provider can cache it."""
-        server.reply("text")
-        await ask(provider)
-        assert server.requests[0].body["system"] == [
-            {"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}
-        ]
 
     @pytest.mark.parametrize(
         ("model", "summarized"),
@@ -272,15 +265,17 @@ class TestRefusedParts:
         [
             ("thinking: Extra inputs are not permitted", "thinking"),
             ("system.0.cache_control: Extra inputs are not permitted", "cache_control"),
+            ("diagnostics: Extra inputs are not permitted", "diagnostics"),
         ],
     )
     async def test_a_gateway_is_asked_once_more_without_what_it_refuses(
         self, server, provider, ask, prompt, refusal, part
     ):
         """Servers that speak Anthropic's protocol don't know all of it."""
+        prompt = replace(prompt, system=RULES)
         server.fails(400, refusal)
         server.reply("whole")
-        answer = await ask(provider)
+        answer = await ask(provider, prompt=prompt)
         assert (answer.text, answer.of(Retrying)) == ("whole", [])
         first, second = server.requests
         assert part in str(first.body)
