@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from fact_magics.config.env_file import ENDPOINTS, parse_env_file
-from fact_magics.config.model_list import ADDRESSES, REFERENCE, Unusable, read_entries, read_entry
+from fact_magics.config.file_options import read_options
+from fact_magics.config.model_list import ADDRESSES, REFERENCE, Unusable, read_document, read_entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,8 +66,11 @@ def _of_env_file(content: bytes) -> Contents:
 
 def _of_config_file(content: bytes) -> Contents:
     entries: list[tuple[str, Mapping[str, str]]] = []
+    fallbacks: dict[str, tuple[str, ...]] = {}
     with suppress(Unusable):
-        for entry in read_entries(content) or ():
+        document = read_document(content) or {"model_list": []}
+        fallbacks = read_options(document).values.get("fallbacks", {})
+        for entry in document["model_list"]:
             with suppress(Unusable):
                 name, texts, _ = read_entry(entry)
                 entries.append((name, texts))
@@ -84,7 +88,10 @@ def _of_config_file(content: bytes) -> Contents:
             for name, texts in entries
             if "api_key" in texts
         ),
-        models=tuple(f"{name} ({texts['model']})" for name, texts in entries),
+        models=(
+            *(f"{name} ({texts['model']})" for name, texts in entries),
+            *(f"{', '.join(names)} if {name} fails" for name, names in fallbacks.items()),
+        ),
         variables=tuple(
             text.removeprefix(REFERENCE)
             for _, texts in entries

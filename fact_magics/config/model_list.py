@@ -1,8 +1,8 @@
 """The models of a ``config.yaml`` in LiteLLM's form, with their names, keys and endpoints.
 
-Many projects have a file of this name, so a file without a ``model_list`` in LiteLLM's form is ignored. Only
-the ``model_list`` is read. LiteLLM's proxy also reads callbacks, databases, variables, included files and
-Python modules to import; all of these are ignored here.
+Many projects have a file of this name, so a file without a ``model_list`` in LiteLLM's form is ignored. Of
+the other settings, those in `file_options` are read. LiteLLM's proxy also reads databases, variables, other
+files and Python modules to import; all of these are ignored here.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr
 
+from fact_magics.config.file_options import read_options
 from fact_magics.config.trust import (
     LARGEST_BYTES,
     MOST_ENTRIES,
@@ -48,6 +50,7 @@ _DEEPEST = 40
 _LONGEST = 1_000
 _LONGEST_NAME = 100
 _NAMES_SHOWN = 5
+_NEED_TRUST = ("fallbacks", "metrics")
 _LONGEST_TIMEOUT = 86_400.0
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 _PLAIN_TAGS = frozenset(
@@ -96,12 +99,13 @@ class Deployment:
 class ConfigFile(NamedTuple):
     """The nearest file with a ``model_list``, its models in order, and at most one note about its problems.
 
-    The path is empty if there is no such file.
+    The path is empty if there is no such file. `options` are values for fields of `Settings`, by their names.
     """
 
     path: str = ""
     deployments: tuple[Deployment, ...] = ()
     notes: tuple[str, ...] = ()
+    options: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def default(self) -> str | None:
@@ -125,16 +129,16 @@ def read_config_file(
     files = find_model_lists(directory)
     for path, content in files:
         try:
-            entries = read_entries(content)
+            document = read_document(content)
         except Unusable as problem:
             return ConfigFile(str(path), (), (f"{inert(str(path))} is not used: it {problem}.",))
-        if entries is None:
+        if document is None:
             continue
         if is_trusted(path, home, content):
-            return _read(entries, path, environment)
+            return _read(document, path, environment)
         # The nearest file would hide the user's own file farther up.
         farther = (f"{inert(str(other))} has a {_KEY} too" for other, _ in files if is_own(other))
-        return _read(entries, path, None, why_untrusted(path, rival or next(farther, "")))
+        return _read(document, path, None, why_untrusted(path, rival or next(farther, "")))
     return ConfigFile()
 
 
@@ -149,26 +153,35 @@ def find_model_lists(directory: Path) -> Iterator[tuple[Path, bytes]]:
 
 
 def _read(
-    entries: Iterable[Any], path: Path, environment: Mapping[str, str] | None, why: str = ""
+    document: dict[Any, Any], path: Path, environment: Mapping[str, str] | None, why: str = ""
 ) -> ConfigFile:
-    """Read the entries; `environment` is None if the file is not trusted, `why` is from `why_untrusted`."""
+    """Read a file; `environment` is None if the file is not trusted, `why` is from `why_untrusted`."""
     found: list[Deployment] = []
     problems: list[str] = []
-    for number, entry in enumerate(entries, start=1):
+    for number, entry in enumerate(document[_KEY], start=1):
         try:
             found += _deployments(entry, path, environment, all_wait=bool(why))
         except Unusable as problem:
             problems.append(f"entry {number} of its model_list {problem}")
     notes: list[str] = []
-    if waiting := [deployment.name for deployment in found if environment is None and deployment.problem]:
+    options, useless, ignored = read_options(document)
+    waiting = [deployment.name for deployment in found if environment is None and deployment.problem]
+    if environment is None:  # fallbacks could send requests elsewhere, and metrics open a port
+        waiting += [name for name in _NEED_TRUST if options.pop(name, None)]
+    if waiting:
         more = len(waiting) - _NAMES_SHOWN
         named = ", ".join((*waiting[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
         notes.append(waiting_note(named, why, path))
     if problems:
         rest = f" ({plural(len(problems) - 1, 'other')} too)" if len(problems) > 1 else ""
         notes.append(f"{problems[0]}, so it is left out{rest}")
+    notes += (f"{problem}, so it is left out" for problem in useless)
+    if ignored:
+        more = len(ignored) - _NAMES_SHOWN
+        named = ", ".join((*ignored[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
+        notes.append(f"ignored, because it has no meaning here: {named}")
     note = (f"{inert(str(path))}: {'; '.join(notes)}",) if notes else ()
-    return ConfigFile(str(path), tuple(found), note)
+    return ConfigFile(str(path), tuple(found), note, options)
 
 
 def has_own_meaning(name: str) -> bool:
@@ -258,8 +271,8 @@ def _seconds(params: dict[Any, Any]) -> float | None:
     raise Unusable(f"has a timeout that is not a number of seconds from 0 to {_LONGEST_TIMEOUT:.0f}")
 
 
-def read_entries(content: bytes) -> list[Any] | None:
-    """Parse a file and return its entries, or None if the file is not in LiteLLM's form."""
+def read_document(content: bytes) -> dict[Any, Any] | None:
+    """Parse a file; return None if it has no ``model_list`` in LiteLLM's form."""
     if len(content) > LARGEST_BYTES:
         raise Unusable(f"is larger than {LARGEST_BYTES:,} bytes")
     import yaml
@@ -283,7 +296,8 @@ def read_entries(content: bytes) -> list[Any] | None:
         return None
     if len(entries) > MOST_ENTRIES:
         raise Unusable(f"lists more than {MOST_ENTRIES} models")
-    return entries
+    found: dict[Any, Any] = document
+    return found
 
 
 def refuse_bombs(events: Iterable[Any], most: int = _MOST_EVENTS) -> None:

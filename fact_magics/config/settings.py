@@ -100,6 +100,10 @@ class Settings(BaseModel):
         The models of the ``config.yaml``.
     fallbacks : dict
         For a model's name, or ``*`` for any other model: the models to ask in its place when it fails.
+    reuse : bool
+        Whether an equal request gives the tool that was accepted before, with no model call.
+    metrics : bool
+        Whether the counters of ``%fact metrics`` are served on this machine from the first cell on.
     retries : int or None
         How many times a failed request is repeated, 0 to 10; None for the default.
     origins : dict
@@ -137,6 +141,8 @@ class Settings(BaseModel):
     providers: dict[str, SecretStr] = Field(default_factory=dict)
     models: tuple[Deployment, ...] = ()
     fallbacks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    reuse: bool = True
+    metrics: bool = False
     retries: int | None = Field(default=None, ge=0, le=10)
 
     origins: dict[str, str] = Field(default_factory=dict)
@@ -284,6 +290,7 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     file = read_config_file(directory, home, environment, _rival(found))
     if file.default:
         found = {**_from({"FACT_MODEL": file.default}, file.path), **found}
+    found = {**_from(file.options, file.path), **found}
     notes += (*env_file.notes, *file.notes)
     _drop_foreign_database(found, notes)
     _drop_strange_endpoints(found, notes)
@@ -409,7 +416,7 @@ def _drop_unusable(error: ValidationError, found: Found, notes: list[str]) -> No
     field = str(first["loc"][0])
     name = _NAMES.get(field, field)
     source = found.get(name, (None, "the settings"))[1]
-    is_own = source == _CONFIG or (source == _ENVIRONMENT and name != "LOG_LEVEL")
+    is_own = source == _CONFIG or (source == _ENVIRONMENT and name != "LOG_LEVEL") or name == "fallbacks"
     if name not in found or is_own:
         raise _unusable(name, source, first["msg"]) from None
     del found[name]

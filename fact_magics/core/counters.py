@@ -9,6 +9,7 @@ import errno
 import threading
 from bisect import bisect_left
 from collections import Counter
+from contextlib import suppress
 from importlib import import_module
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ _TOKENS = {
     "cache_creation": "cache_creation_tokens",
 }
 _ADDRESS = "127.0.0.1"
+# Where OpenTelemetry serves metrics for Prometheus, and the next ones, for further kernels.
+_PORTS = range(9464, 9474)
 
 
 class Counters:
@@ -47,6 +50,7 @@ class Counters:
         self._tokens: Counter[str] = Counter(dict.fromkeys(_TOKENS, 0))
         self._cost_usd = 0.0
         self._server: Any = None
+        self.state = ""  # the address at which the counters are served, or why they are not; may be empty
         self._telemetry = Telemetry()
 
     def add(self, runs: Sequence[ExecutionRow], attempts: Sequence[GenerationRow]) -> None:
@@ -126,11 +130,24 @@ class Counters:
             reason = "is in use" if error.errno == errno.EADDRINUSE else f"can't be used: {error.strerror}"
             raise CellError(f"Port {port} {reason}.", hint="Name another one with --port.") from None
         self.close()
-        self._server = server
+        self._server, self.state = server, address
         return address
+
+    def start(self) -> None:
+        """Serve the counters at the first free one of the usual ports; `state` tells where, or why not."""
+        try:
+            _client()
+            for port in _PORTS:
+                with suppress(CellError):
+                    self.state = self.serve(port)
+                    return
+            self.state = f"not served: the ports {_PORTS[0]} to {_PORTS[-1]} are in use"
+        except CellError as error:
+            self.state = error.line
 
     def close(self) -> None:
         """Stop serving."""
+        self.state = ""
         server, self._server = self._server, None
         if server is not None:
             server.shutdown()

@@ -133,6 +133,7 @@ class FactCore(Reading, Caching, Taping):
             self._warming = asyncio.create_task(self._warm())
             self._upkeep = Upkeep(self.prune, self._store.history.claim_pruning, self.log)
             self._upkeep.configure(settings)
+            self._serve_if_wanted(settings)
         except BaseException:
             await self._store.aclose()
             raise
@@ -155,6 +156,7 @@ class FactCore(Reading, Caching, Taping):
         self._files.protected = self._protected(settings)
         self.settings = settings
         self._upkeep.configure(settings)
+        self._serve_if_wanted(settings)
 
     def _protected(self, settings: Settings) -> Protected:
         return Protected(self._directory, settings.home, self._store.path, settings.trust_home)
@@ -172,7 +174,7 @@ class FactCore(Reading, Caching, Taping):
     async def aclose(self) -> None:
         """Stop the runs, commit the waiting rows, end every process and close the database."""
         try:
-            self._counters.close()
+            await self._stop_serving()
             await self._upkeep.aclose()
             await self._runner.aclose()
             await self._recorder.aclose()

@@ -71,7 +71,7 @@ async def ask(
     """
     spec = order.spec
     await acceptor.refuse_loss(order)
-    if not spec.fresh and (known := await _known(spec, acceptor.store)):
+    if settings.reuse and not spec.fresh and (known := await _known(spec, acceptor.store)):
         return await acceptor.reuse(order, known)
     await acceptor.refuse_ungrantable(spec)
     if acceptor.tape.replayed(settings) is None:

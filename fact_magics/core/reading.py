@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from fact_magics.store.since import age, read_since
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fact_magics.config import Settings
     from fact_magics.core.counters import Counters
     from fact_magics.core.handle import Tool
     from fact_magics.core.recording import Recorder
@@ -31,6 +33,7 @@ class Reading:
     _toolbox: Toolbox
     _recorder: Recorder
     _counters: Counters
+    _serving: asyncio.Task[None] | None = None
 
     async def look_up(self, reference: str) -> Tool:
         """Find a tool as `tool` does, without pinning it."""
@@ -115,6 +118,21 @@ class Reading:
     def metrics(self) -> str:
         """Write the counters of this kernel in Prometheus's text format; needs ``prometheus-client``."""
         return self._counters.text()
+
+    def _serve_if_wanted(self, settings: Settings) -> None:
+        """Serve the metrics if a ``config.yaml`` wants it, in the background, because of the import."""
+        if settings.metrics and self._serving is None:
+            self._serving = asyncio.create_task(asyncio.to_thread(self._counters.start))
+
+    async def _stop_serving(self) -> None:
+        if self._serving is not None:
+            await asyncio.wait((self._serving,))
+        self._counters.close()
+
+    @property
+    def metrics_state(self) -> str:
+        """The address at which the metrics are served, or why they can't be; empty if they are off."""
+        return self._counters.state
 
     def serve_metrics(self, port: int) -> str:
         """Serve the counters to this machine until the core is closed; returns the address."""

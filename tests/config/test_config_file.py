@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import until_async
 
 from fact_magics import FactCore, ToolSpec, load_settings
+from fact_magics.config.contents import contents
 from fact_magics.config.trust import trust
-from fact_magics.errors import ProviderError
+from fact_magics.errors import ProviderError, SettingsError
 from fact_magics.providers.choose import choose, known_models
 from fact_magics.testing import ModelServer
 
@@ -255,7 +258,11 @@ isolation: process
         before = dict(os.environ)
         write(tmp_path, "fast model: openai/gpt-5", rest=rest, trusted=True)
         found = read(tmp_path)
-        assert found.notes == ()
+        (note,) = found.notes
+        assert (
+            ": ignored, because it has no meaning here: general_settings, environment_variables, include, "
+            in note
+        )
         assert [model.name for model in found.models] == ["fast"]
         assert found.home == tmp_path / "home"
         assert (found.database, found.anthropic_base_url, found.isolation) == ("", None, "auto")
@@ -533,3 +540,118 @@ class TestAsking:
         server.breaks("```python\n", "stall")
         with pytest.raises(ProviderError, match=r"sent nothing for 0.3 s"):
             await self.generate(read(tmp_path))
+
+
+OPTIONS = """
+router_settings:
+  fallbacks: [{fast: [slow, other]}]
+  num_retries: 5
+litellm_settings:
+  num_retries: 9
+  default_fallbacks: [slow]
+  cache: False
+  success_callback: ["prometheus"]
+"""
+
+
+class TestOptions:
+    MODELS = ("fast model: openai/gpt-5", "slow model: openai/gpt-5-pro")
+
+    def test_fallbacks_retries_reuse_and_metrics_are_read(self, tmp_path):
+        file = write(tmp_path, *self.MODELS, rest=OPTIONS, trusted=True)
+        found = read(tmp_path)
+        assert found.fallbacks == {"fast": ("slow", "other"), "*": ("slow",)}
+        assert (found.retries, found.reuse, found.metrics) == (5, False, True)
+        assert found.notes == ()
+        assert {found.origin(name) for name in ("fallbacks", "retries", "reuse", "metrics")} == {str(file)}
+        assert read(tmp_path, retries=1).retries == 1
+
+    def test_without_trust_requests_go_nowhere_else_and_no_port_is_opened(self, tmp_path):
+        file = write(tmp_path, *self.MODELS, rest=OPTIONS)
+        found = read(tmp_path)
+        assert (found.fallbacks, found.metrics) == ({}, False)
+        assert (found.retries, found.reuse) == (5, False)
+        assert found.notes == (
+            f"{file}: fallbacks, metrics can't be used yet; to trust the file, run: %fact trust {file}",
+        )
+
+    def test_what_has_no_meaning_is_named_in_one_note(self, tmp_path):
+        file = write(
+            tmp_path,
+            "fast model: openai/gpt-5, rpm: 10",
+            rest='litellm_settings: {drop_params: true, cache: "on", success_callback: [langfuse]}\nguardrails: []',
+        )
+        (note,) = read(tmp_path).notes
+        known = "guardrails, litellm_params.rpm, litellm_settings.drop_params, success_callback langfuse"
+        assert note == f"{file}: ignored, because it has no meaning here: {known}"
+
+    @pytest.mark.parametrize(
+        ("rest", "problem"),
+        [
+            (
+                "router_settings: {num_retries: many}",
+                "router_settings.num_retries is not a whole number from 0 to 10",
+            ),
+            (
+                "router_settings: {num_retries: -1}",
+                "router_settings.num_retries is not a whole number from 0 to 10",
+            ),
+            (
+                "router_settings: {num_retries: 11}",
+                "router_settings.num_retries is not a whole number from 0 to 10",
+            ),
+            ("litellm_settings: {cache: maybe}", "litellm_settings.cache is neither true nor false"),
+            ("litellm_settings: {cache: {type: redis}}", "litellm_settings.cache is neither true nor false"),
+            (
+                "router_settings: {fallbacks: slow}",
+                "router_settings.fallbacks is not a list of {model: [other models]}",
+            ),
+            (
+                "router_settings: {fallbacks: [{fast: slow}]}",
+                "router_settings.fallbacks does not list models by their",
+            ),
+            ("router_settings: [1]", "router_settings is not a mapping"),
+        ],
+    )
+    def test_a_value_that_is_no_value_is_left_out_and_said(self, tmp_path, rest, problem):
+        write(tmp_path, *self.MODELS, rest=rest, trusted=True)
+        found = read(tmp_path)
+        assert (found.fallbacks, found.retries, found.reuse) == ({}, None, True)
+        (note,) = found.notes
+        assert problem in note
+        assert [model.name for model in found.models] == ["fast", "slow"]
+
+    def test_a_circle_of_fallbacks_is_one_error_so_that_nothing_is_sent(self, tmp_path):
+        rest = "router_settings: {fallbacks: [{fast: [slow]}, {slow: [fast]}]}"
+        file = write(tmp_path, *self.MODELS, rest=rest, trusted=True)
+        with pytest.raises(SettingsError) as raised:
+            read(tmp_path)
+        assert str(raised.value).startswith(
+            f"fallbacks from {file} can't be used: the models fall back on each"
+        )
+        assert len(str(raised.value).splitlines()) == 1
+
+    def test_trusting_shows_the_fallbacks(self, tmp_path):
+        file = write(tmp_path, *self.MODELS, rest=OPTIONS)
+        assert "slow, other if fast fails" in contents(file, file.read_bytes()).models
+
+    async def test_without_reuse_an_equal_request_asks_the_model_again(self, tmp_path):
+        write(tmp_path, "fast model: claude-haiku-5-5", rest="litellm_settings: {cache: false}")
+        with ModelServer() as server:
+            settings = read(tmp_path, server.environment(), isolation="process")
+            async with FactCore(settings) as core:
+                for _ in range(2):
+                    server.writes("def double(n: int) -> int:\n    return 2 * n\n")
+                    await core.generate(ToolSpec("double", "Double a number."))
+            assert len(server.requests) == 2
+
+    async def test_metrics_are_served_from_the_start(self, tmp_path):
+        pytest.importorskip("prometheus_client")
+        write(tmp_path, *self.MODELS, rest=OPTIONS, trusted=True)
+        async with FactCore(read(tmp_path, isolation="process")) as core:
+            await until_async(lambda: core.metrics_state)
+            address = core.metrics_state
+            with urllib.request.urlopen(address) as answer:  # noqa: S310 - our own address
+                assert b"fact_runs_total" in answer.read()
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(address)  # noqa: S310
