@@ -40,8 +40,8 @@ _THINKS = re.compile(r"\br1\b|qwq|qwen3(?!-coder)|gpt-oss|think|reason|magistral
 _MAX_TOKENS = 4_096
 _NAMES_SECONDS = 3.0
 _LONGEST_NAME = 100
-# In Linux's tables of sockets: the state of one that listens, and the local addresses that receive requests to
-# the loopback interface (bytes in groups of four, each reversed).
+# In Linux's tables of sockets: the state of one that listens, and the local addresses where it receives what
+# goes to the loopback interface (bytes in groups of four, each reversed).
 _LISTENS = "0A"
 _RECEIVES = re.compile(r"0{8}|\w{6}7F|0{32}|0{24}01000000|0{16}FFFF0000\w{6}7F")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from fact_magics.attempt import Usage
 from fact_magics.errors import did_you_mean
-from fact_magics.testing.http import LARGEST_HEAD, read_request, send_json, send_stream
+from fact_magics.testing.http import LARGEST_HEAD, read_request, send_json, send_page, send_stream
 from fact_magics.testing.wires import WIRES, Ending, Reply, Wire
 
 if TYPE_CHECKING:
@@ -163,11 +163,20 @@ class ModelServer:
         chunk: int = 4,
         usage: Usage | Mapping[str, int] | None = None,
         stop_reason: str = "end_turn",
+        delay: float = 0.0,
     ) -> None:
         """Answer with `text`; the options are described in `Reply`."""
         tokens = Usage(**usage) if isinstance(usage, Mapping) else usage
         self._script.append(
-            Reply(text=text, thinking=thinking, pace=pace, chunk=chunk, usage=tokens, stop_reason=stop_reason)
+            Reply(
+                text=text,
+                thinking=thinking,
+                pace=pace,
+                chunk=chunk,
+                usage=tokens,
+                stop_reason=stop_reason,
+                delay=delay,
+            )
         )
 
     def writes(self, source: str, *, before: str = "", after: str = "", **options: Any) -> None:
@@ -200,12 +209,13 @@ class ModelServer:
             raise ValueError(f"ending must be one of {', '.join(get_args(Ending))}; got {ending!r}")
         self._script.append(Reply(text=text, ending=ending, after=after, pace=pace, chunk=chunk))
 
-    def fails(self, status: int, message: str = "", *, retry_after: float | str | None = None) -> None:
+    def fails(
+        self, status: int, message: str = "", *, code: str = "", retry_after: float | str | None = None
+    ) -> None:
         """Answer with an HTTP error, such as 401 (wrong key), 404 (unknown model) or 529 (overloaded)."""
         headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-        self._script.append(
-            Reply(status=status, message=message or f"scripted error {status}", headers=headers)
-        )
+        message = message or f"scripted error {status}"
+        self._script.append(Reply(status=status, message=message, code=code, headers=headers))
 
     def play(self, script: Iterable[Mapping[str, Any]]) -> None:
         """Add steps to the script; a JSON file of the command line has the same form.
@@ -325,8 +335,14 @@ class ModelServer:
             await send_json(writer, 401, wire.error(401, wrong))
             return
         reply = self._next(_record(wire, path, headers, body, keys))
-        if reply.status != 200:
-            await send_json(writer, reply.status, wire.error(reply.status, reply.message), reply.headers)
+        if reply.ending == "silent":
+            await asyncio.Event().wait()
+        await asyncio.sleep(reply.delay)
+        if reply.ending == "page":
+            await send_page(writer)
+        elif reply.status != 200:
+            error = wire.error(reply.status, reply.message, reply.code)
+            await send_json(writer, reply.status, error, reply.headers)
         elif not wire.streams(body):
             await send_json(writer, 200, wire.whole(reply, body), reply.headers)
         else:
