@@ -89,6 +89,7 @@ class RemoteProvider(ABC):
             if answered or not failure.retry_reason or too_long or retries >= most:
                 # Raised outside the handler. Otherwise the SDK's exception, which contains the key, would be
                 # its context.
+                failure.error.requests = retries + 1
                 raise failure.error
             retries += 1
             delay = self._patience.delay(retries, failure.retry_after)
