@@ -140,7 +140,7 @@ class Patience:
         """Return the pause in seconds before retry number `attempt`, counted from 1."""
         if retry_after is not None:
             return retry_after
-        pause = self.first_delay_seconds * 2 ** min(attempt - 1, _MOST_DOUBLINGS)
+        pause: float = self.first_delay_seconds * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS)
         chance = random.random()  # noqa: S311 - nobody must be kept from guessing it
         return min(pause, self.longest_delay_seconds) * (1 - self.jitter * chance)
 

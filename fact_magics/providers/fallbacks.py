@@ -131,7 +131,7 @@ class Team:
     async def _next(self, failed: Provider, why: str) -> tuple[Provider | None, tuple[str, ...]]:
         """Open the next model to fall back on that can be used."""
         lines = []
-        waiting = self._waiting.pop(failed)
+        waiting = self._waiting[failed]
         for name in waiting:
             if self._breaker.is_open(name) or (name == SHELF and not self._may_be_shelf):
                 continue
