@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from fact_magics.providers.base import Prompt, ProviderEvent
     from fact_magics.providers.failures import Patience
 
-# All servers are probed at once, for so many short turns of the event loop. A turn that takes longer shows a busy
-# machine, and does not count, so that an answer on its way is not given up for that.
+# All servers are probed at once, for so many short turns of the event loop. A turn that takes longer does not
+# count: on a busy machine, an answer may be on its way.
 _PROBE_TURNS = 9
 _MOST_TURNS = 100
 _TURN_SECONDS = 0.005

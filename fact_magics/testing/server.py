@@ -242,6 +242,10 @@ class ModelServer:
             except (TypeError, ValueError) as error:
                 raise ValueError(f"Step {number} of the script: {error}") from error
 
+    def clear(self) -> None:
+        """Remove the rest of the script."""
+        self._script.clear()
+
     def wait_for_request(self, count: int = 1, timeout: float = 10.0) -> bool:
         """Wait up to `timeout` seconds until `count` requests have come; return whether they have."""
         with self._changed:
