@@ -180,7 +180,15 @@ class GenerationFailed(FactError):
 
 
 class ProviderError(FactError):
-    """A model could not answer: it is unknown or busy, the key is refused, or the network fails."""
+    """A model could not answer: it is unknown or busy, the key is refused, or the network fails.
+
+    Attributes
+    ----------
+    requests : int
+        How many requests failed before the error was raised.
+    """
+
+    requests = 1
 
 
 class MissingExtra(FactError):

@@ -128,6 +128,8 @@ class ToolSpec(Checked, frozen=True):
         The model to ask; None for the one in the settings.
     attempts : int
         The largest number of candidates.
+    escalate : str or None
+        The model that writes the last candidate; None for the same one. Not part of the request's identity.
     timeout_seconds : float
         Wall-clock limit of each example.
     tags : tuple of str
@@ -151,6 +153,7 @@ class ToolSpec(Checked, frozen=True):
     permissions: tuple[str, ...] = ()
     model: str | None = None
     attempts: int = Field(3, ge=1)
+    escalate: str | None = None
     timeout_seconds: float = Field(30.0, gt=0)
     tags: tuple[str, ...] = ()
     fresh: bool = False

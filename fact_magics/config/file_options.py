@@ -1,8 +1,8 @@
 """The settings of a ``config.yaml`` beside its models, in LiteLLM's form.
 
 They stand in ``router_settings`` or ``litellm_settings``: ``fallbacks``, ``default_fallbacks``,
-``num_retries``, ``cache``, ``success_callback`` and ``callbacks``. LiteLLM's proxy has many more, which have no
-meaning here.
+``num_retries``, ``cache``, ``success_callback`` and ``callbacks``. LiteLLM's proxy has many more, which have
+no meaning here.
 """
 
 from __future__ import annotations

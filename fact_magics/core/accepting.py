@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fact_magics.core.recording import Recorder
     from fact_magics.core.toolbox import Toolbox
     from fact_magics.logs import Log
+    from fact_magics.providers.fallbacks import Breaker
     from fact_magics.providers.recorded import Tape
     from fact_magics.store import LockWait, Store
     from fact_magics.writing.loop import Author
@@ -116,6 +117,7 @@ class Acceptor:
     notebook: str
     toolbox: Toolbox
     tape: Tape
+    breaker: Breaker
 
     async def refuse_loss(self, order: Order) -> None:
         """Raise `BindingRefused`, before any work starts, if a proven version would be lost."""

@@ -30,6 +30,7 @@ from fact_magics.core.upkeep import Upkeep
 from fact_magics.errors import FactError, InvalidInput
 from fact_magics.logs import open_log
 from fact_magics.permissions import Protected
+from fact_magics.providers.fallbacks import Breaker
 from fact_magics.providers.recorded import Tape
 from fact_magics.sandbox import Sandbox
 from fact_magics.sandbox.limits import read_limits
@@ -127,6 +128,7 @@ class FactCore(Reading, Caching, Taping):
                 self._about["notebook"],
                 self._toolbox,
                 self._tape,
+                Breaker(),
             )
             await self._store.sessions.start(self.session_id, **self._about)
             # If this system can't isolate tools, the first run raises the error.

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from fact_magics.core.accepting import Order
 from fact_magics.core.loaded import load
 from fact_magics.errors import CellError, GenerationFailed, ProviderError, SignatureError
+from fact_magics.events import Noticed
 from fact_magics.names import tool_name
 from fact_magics.permissions import normalised
+from fact_magics.providers.fallbacks import Team
 from fact_magics.providers.route import key_names
 from fact_magics.tool import HAND, SHELF, ToolMetadata, ToolSpec, ToolVersion
 from fact_magics.writing.examples import read_body
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from fact_magics.config import Settings
     from fact_magics.core.accepting import Acceptor
     from fact_magics.events import Listener
+    from fact_magics.providers.base import Provider
     from fact_magics.store import Store
 
 
@@ -74,23 +77,31 @@ async def ask(
     if settings.reuse and not spec.fresh and (known := await _known(spec, acceptor.store)):
         return await acceptor.reuse(order, known)
     await acceptor.refuse_ungrantable(spec)
-    if acceptor.tape.replayed(settings) is None:
-        refuse_withheld(spec.model, settings)
-    provider = await acceptor.tape.choose(settings, spec.model)
+
+    async def provider_of(model: str | None) -> Provider:
+        if acceptor.tape.replayed(settings) is None:
+            refuse_withheld(model, settings)
+        return await acceptor.tape.choose(settings, model)
+
+    is_new = request is request_text
+    team = Team(provider_of, settings.fallbacks, acceptor.breaker, spec.attempts, may_be_shelf=is_new)
     try:
-        if provider.name == SHELF and request is not request_text:
+        provider, changes = await team.open(spec.model or settings.model, spec.escalate)
+        if provider.name == SHELF and not is_new:
             raise ProviderError(
                 f"Changing {spec.name} needs a model, and the shelf only has finished tools.",
                 hint="Set ANTHROPIC_API_KEY, or name a model with --model provider/model.",
             )
-        order.notice = provider.notice
+        for change in changes:
+            order.emit(Noticed(change))
+        order.notice = " · ".join(filter(None, (*changes, provider.notice)))
         order.about = {"provider": provider.name, "model": provider.model}
         prover = Prover(acceptor.sandbox, order.emit, acceptor.files)
         return await acceptor.take(
-            order, lambda attempts: write(spec, lambda _: provider, prover, attempts, request)
+            order, lambda attempts: write(spec, team.of, prover, attempts, request, team.instead)
         )
     finally:
-        await provider.aclose()
+        await team.aclose()
 
 
 async def _known(spec: ToolSpec, store: Store) -> ToolVersion | None:

@@ -208,6 +208,7 @@ REPLACE = Option(
 _ASK = (
     Option("--model", "The model to ask: claude-…, PROVIDER/MODEL, or shelf.", "MODEL", label),
     Option("--attempts", "Ask for at most this many candidates, 1 to 10 (3).", "N", whole_number(1, 10)),
+    Option("--escalate", "Let this model write the last candidate.", "MODEL", label),
     ALLOW,
     YES_REALLY,
     EXAMPLE_TIMEOUT,

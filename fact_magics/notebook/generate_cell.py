@@ -55,6 +55,7 @@ def _spec(host: Host, name: str, arguments: Arguments, cell: str) -> ToolSpec:
         body.examples,
         model=arguments.get("model"),
         attempts=arguments.get("attempts", 3),
+        escalate=arguments.get("escalate"),
         timeout_seconds=arguments.get("timeout", 30.0),
         tags=tuple(arguments.get("tag", ())),
         fresh=arguments.get("fresh", False),

@@ -9,8 +9,10 @@ from dataclasses import replace
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
+from urllib.request import getproxies
 
 from fact_magics.attempt import Usage
+from fact_magics.errors import ProviderError
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import Service, checked_key, checked_url, is_loopback
 from fact_magics.providers.prompt_cache import CacheMemory, marked, missed
@@ -133,6 +135,8 @@ class AnthropicProvider(RemoteProvider):
             import httpx2
 
             quieten("anthropic", "httpx2", "httpcore2")
+            if not is_loopback(self._base_url):
+                _check_proxies()
             patience = self._patience
             timeout = httpx2.Timeout(patience.silence_seconds, connect=patience.connect_seconds)
             self._client = anthropic.AsyncAnthropic(
@@ -195,15 +199,30 @@ class AnthropicProvider(RemoteProvider):
             status = error.status_code
             if status < 400:  # an error event in a stream that began with a success status
                 status = _STATUS_OF_TYPE.get(error.type or "", 500)
-            return service.refused(status, error.api_message, error.response.headers)
+            return service.refused(status, error.api_message, error.response.headers, error.body)
         cause = error.__cause__ if isinstance(error, anthropic.APIConnectionError) else error
         if isinstance(cause, httpx2.TimeoutException) and not isinstance(cause, httpx2.ConnectTimeout):
             return service.silent(self._patience.silence_seconds)
         if isinstance(cause, httpx2.TransportError | OSError) or cause is not error:
-            return service.unreachable()
+            return service.unreachable(cause)
         if isinstance(error, httpx2.InvalidURL | httpx2.RequestError | ValueError):
             return service.not_understood()
         return service.failed(error, error)
+
+
+def _check_proxies() -> None:
+    """Raise `ProviderError` for a malformed proxy, about which the SDK would print a traceback."""
+    import httpx2
+
+    for name, url in getproxies().items():
+        if name in ("http", "https", "all") and url:
+            try:
+                httpx2.Proxy(url if "://" in url else f"http://{url}")
+            except (ValueError, httpx2.InvalidURL):
+                raise ProviderError(
+                    f"{name.upper()}_PROXY is not the address of a proxy.",
+                    hint="Write it like http://host:port, or remove it from the environment.",
+                ) from None
 
 
 def _withheld_headers(url: str) -> Any:

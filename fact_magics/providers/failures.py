@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import random
 import re
+import socket
+import ssl
 import time
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -11,13 +14,14 @@ from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from fact_magics.errors import ProviderError, suggestion
 from fact_magics.redaction import MASK, Redactor
-from fact_magics.text import inert
+from fact_magics.text import duration, inert, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 NO_KEY = "none-needed"
 """Sent instead of a missing key, because a client without a key would look for one in the environment."""
@@ -33,7 +37,7 @@ _KEY_LIKE = re.compile(
     r"|\b(?:AIza|AKIA|ASIA)[A-Za-z0-9_*-]{12,}"
 )
 
-_LATER = "Run the cell again in a while, or name another model with --model."
+_LATER = "Run the cell again {1}, or name another model with --model."
 # What happened and what to do next, by HTTP status. The entries for 400 and 500 also serve for the other
 # statuses from 400 to 499 and from 500 on.
 _REFUSALS = {
@@ -51,6 +55,8 @@ _REFUSALS = {
         "{0.asked} does not know the model {0.model}.",
         "{0.close_names}Check the name given to --model or FACT_MODEL.",
     ),
+    408: ("{0.asked} did not answer in time (HTTP {1}).", _LATER),
+    409: ("{0.asked} could not process the request now (HTTP {1}).", _LATER),
     413: ("The request is too large for {0.model}.", "Shorten the text, or the values inserted into it."),
     429: ("{0.asked} accepts no more requests for now.", _LATER),
     500: ("{0.asked} failed (HTTP {1}).", _LATER),
@@ -61,12 +67,29 @@ _NOT_FOUND = (
     "{0.host} answered that it does not serve this address (HTTP {1}).",
     "{0.address_hint} Then check the name given to --model or FACT_MODEL.",
 )
+# No retry and no pause helps; some providers say so with the status of too many requests.
+_SPENT = (
+    "{0.asked} accepts no more requests, because the account's spending limit is reached.",
+    "Raise the limit or add credit in the account's settings, or name another model with --model.",
+)
+_IS_SPENT = re.compile(
+    r"spend(?:ing)?[_ ]limit|(?:api|organization|project)[_ ]usage[_ ]limit|insufficient[_ ]quota"
+    r"|credit[_ ]balance|billing[_ ](?:hard[_ ])?limit",
+    re.IGNORECASE,
+)
+_IS_TOO_LONG = re.compile(
+    r"prompt is too long|context[_ ](?:length|window|size)|maximum context|too many (?:input )?tokens"
+    r"|input (?:is )?too long",
+    re.IGNORECASE,
+)
 # A server that has just started answers so, if it does not keep the client waiting.
 _LOADING = ("{0.asked} is still loading the model (HTTP {1}).", "{0.time_hint}")
 _IS_LOADING = re.compile(r"\bloading\b", re.IGNORECASE)
 # Some servers answer 500 to a role or an option that they can't process.
 _UNPROCESSABLE = (400, 422, 500, 501)
-_RETRY_REASONS = {408: "request timeout", 429: "too many requests", 529: "overloaded"}
+_RETRY_REASONS = {408: "request timeout", 409: "conflict", 429: "too many requests", 529: "overloaded"}
+# Errors of HTTP libraries for a connection that opened and then broke.
+_BROKEN = ("ReadError", "WriteError", "RemoteProtocolError", "ConnectionResetError", "BrokenPipeError")
 # Servers that a person runs, whose name says more than their address does.
 _SELF_HOSTED = ("Ollama", "LM Studio", "llama.cpp", "vLLM")
 
@@ -90,7 +113,11 @@ class Patience:
     first_delay_seconds : float
         The pause before the first retry; each further pause is twice as long.
     longest_delay_seconds : float
-        The longest pause, even if the server's ``retry-after`` asks for more.
+        The longest pause between retries, unless the server's ``retry-after`` asks for another.
+    longest_retry_after_seconds : float
+        The longest pause that a server may ask for. If it asks for more, the request fails.
+    jitter : float
+        The part of a pause, 0 to 1, that is left to chance, so that clients don't all return at once.
     connect_seconds : float
         How long a connection may take to open.
     silence_seconds : float
@@ -103,18 +130,19 @@ class Patience:
     retries: int = 2
     first_delay_seconds: float = 1.0
     longest_delay_seconds: float = 8.0
+    longest_retry_after_seconds: float = 30.0
+    jitter: float = 0.25
     connect_seconds: float = 10.0
     silence_seconds: float = 120.0
     setting: str = ""
 
     def delay(self, attempt: int, retry_after: float | None) -> float:
         """Return the pause in seconds before retry number `attempt`, counted from 1."""
-        wished = (
-            self.first_delay_seconds * 2 ** min(attempt - 1, _MOST_DOUBLINGS)
-            if retry_after is None
-            else retry_after
-        )
-        return min(wished, self.longest_delay_seconds)
+        if retry_after is not None:
+            return retry_after
+        pause: float = self.first_delay_seconds * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS)
+        chance = random.random()  # noqa: S311 - nobody must be kept from guessing it
+        return min(pause, self.longest_delay_seconds) * (1 - self.jitter * chance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,28 +173,36 @@ class Service:
     known_models: tuple[str, ...] = ()  # names like `model`, to suggest one if it is misspelt
     redactor: Redactor = field(default_factory=Redactor, repr=False)  # masks secrets in quoted messages
 
-    def refused(self, status: int, message: object, headers: Mapping[str, str]) -> Failure:
+    def refused(self, status: int, message: object, headers: Mapping[str, str], code: object = "") -> Failure:
         """Explain an HTTP error status, or the equivalent status of an error event in a stream.
 
-        `message` comes from the server. `headers` are the response headers, with lower-case names.
+        `message` and `code` come from the server; `code` may be the whole error as data. `headers` are the
+        response headers, with lower-case names.
         """
         retry_after = read_retry_after(headers.get("retry-after"), time.time())
         happened, hint = _REFUSALS.get(status) or _REFUSALS[500 if status >= 500 else 400]
         is_loading = status == 503 and _IS_LOADING.search(str(message)) is not None
-        if is_loading:
+        is_spent = status in (400, 403, 429) and _IS_SPENT.search(f"{code} {message}") is not None
+        if is_spent:
+            happened, hint = _SPENT
+        elif status in _UNPROCESSABLE and _IS_TOO_LONG.search(f"{code} {message}"):
+            happened, hint = _REFUSALS[413]
+        elif is_loading:
             happened, hint = _LOADING
         elif status in (404, 405) and self.has_own_address and not self._is_about_model(str(message)):
             happened, hint = _NOT_FOUND
         parts = [happened.format(self, status)]
+        later = "in a while"
         if retry_after and retry_after >= 1:
-            parts.append(f"It asks for a pause of {retry_after:.0f} s.")
+            parts.append(f"It asks for a pause of {_pause(retry_after)}.")
+            later = "after that"
         if quoted := quote(message, self.redactor):
             parts.append(f"It said: “{quoted}”.")
-        error = ProviderError(" ".join(parts), hint=hint.format(self))
+        error = ProviderError(" ".join(parts), hint=hint.format(self, later))
         reason = _RETRY_REASONS.get(status) or (f"server error {status}" if status >= 500 else "")
         if is_loading:
             reason = "still loading the model"
-        if headers.get("x-should-retry") == "false":
+        if headers.get("x-should-retry") == "false" or is_spent:
             reason = ""
         refusal = str(message) if status in _UNPROCESSABLE else ""
         return Failure(error, reason, retry_after, is_loading and bool(reason), refusal)
@@ -176,16 +212,36 @@ class Service:
         names = filter(None, (self.model, self.model.partition("/")[2]))
         return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message) for name in names)
 
-    def unreachable(self) -> Failure:
-        """Explain a connection that did not open, or broke before any text came."""
-        hint = (
-            "Check that it is running and that its address is right."
-            if is_loopback(self.url)
-            else "Check the network connection and the proxy settings, then run the cell again."
-        )
+    def unreachable(self, error: BaseException | None = None) -> Failure:
+        """Explain a connection that did not open, or broke before any text came, by the SDK's error."""
         name = "the server" if self.asked == self.host else self.name
-        place = f"{name} at {self.host}"
-        return Failure(ProviderError(f"Could not connect to {place}.", hint=hint), "no connection")
+        proxy = proxy_of(self.url)
+        place = f"{name} at {self.host}{f' through the proxy {proxy}' if proxy else ''}"
+        why, hint = "", "Check the network connection and the proxy settings, then run the cell again."
+        if proxy:
+            hint = "Check the network connection, and the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY."
+        elif is_loopback(self.url):
+            hint = "Check that it is running and that its address is right."
+        reason = "no connection"
+        for cause in causes(error):
+            if type(cause).__name__ == "ProxyError":
+                why, reason = f": the proxy answered “{quote(cause, self.redactor)}”", ""
+            elif isinstance(cause, socket.gaierror):
+                why = ": its name can't be resolved"
+            elif isinstance(cause, ssl.SSLCertVerificationError):
+                why, reason = f": its certificate is not trusted ({cause.verify_message})", ""
+                hint = "Check the address, and the certificates in SSL_CERT_FILE."
+            elif isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLWantReadError):
+                why, reason = ": it does not answer in TLS", ""
+                hint = f"Check the address in {self.url_name}: http:// may be right instead of https://."
+            elif isinstance(cause, ConnectionRefusedError):
+                why = ": the connection was refused"
+            elif type(cause).__name__ == "ConnectTimeout":
+                why = ": it did not accept the connection in time"
+            elif type(cause).__name__ in _BROKEN:
+                happened = f"The connection to {place} broke before any text came."
+                return Failure(ProviderError(happened, hint=_LATER.format(self, "in a while")), reason)
+        return Failure(ProviderError(f"Could not connect to {place}{why}.", hint=hint), reason)
 
     def silent(self, seconds: float) -> Failure:
         """Explain an answer that stalled."""
@@ -245,6 +301,35 @@ class Service:
         reason = "It may still be loading the model. " if is_local(self.url) else ""
         more = f", or give it more time: {self.time_name}" if self.time_name else ""
         return f"{reason}Run the cell again{more}."
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and the errors that led to it, each once, the outermost first."""
+    seen: list[BaseException] = []
+    queue: list[BaseException | None] = [error]
+    while queue:
+        current = queue.pop(0)
+        if current is not None and current not in seen:
+            seen.append(current)
+            yield current
+            queue += [current.__cause__, current.__context__, getattr(current, "original_exception", None)]
+
+
+def proxy_of(url: str) -> str:
+    """Return the host and port of the environment's proxy for an address; empty if there is none."""
+    parts = _parts(url)
+    host = parts.hostname or ""
+    if not host or is_loopback(url) or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return ""
+    proxies = getproxies()
+    return inert(host_of(proxies.get(parts.scheme) or proxies.get("all") or ""))
+
+
+def _pause(seconds: float) -> str:
+    for size, noun in ((86_400, "day"), (3_600, "hour")):
+        if seconds >= size:
+            return plural(round(seconds / size), noun)
+    return duration(seconds * 1_000)
 
 
 def quote(text: object, redactor: Redactor) -> str:

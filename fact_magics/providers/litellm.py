@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import logging
 import os
 import re
@@ -17,7 +18,7 @@ from fact_magics.attempt import Usage
 from fact_magics.config.settings import secrets_of_providers
 from fact_magics.errors import FactError, MissingExtra, did_you_mean
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
-from fact_magics.providers.failures import NO_KEY, SYSTEM_REFUSED, Service, is_local, is_loopback
+from fact_magics.providers.failures import NO_KEY, SYSTEM_REFUSED, Service, causes, is_local, is_loopback
 from fact_magics.providers.local import local_models
 from fact_magics.providers.names import WELL_KNOWN, hosted_models
 from fact_magics.providers.remote import RemoteProvider
@@ -254,13 +255,18 @@ class LiteLLMProvider(RemoteProvider):
         if isinstance(error, TimeoutError) or "Timeout" in type(lost).__name__ != "ConnectTimeout":
             return self._service.silent(self._patience.silence_seconds)
         if lost is not None:
-            return self._service.unreachable()
+            return self._service.unreachable(lost)
+        # LiteLLM reports data that it can't read as an error of the server.
+        chain = list(causes(error))
+        is_unreadable = any(isinstance(cause, json.JSONDecodeError | UnicodeDecodeError) for cause in chain)
+        if is_unreadable and not any(type(cause).__name__ == "HTTPStatusError" for cause in chain):
+            return self._service.not_understood()
         message = _PREFIX_OF_MESSAGE.sub("", str(getattr(error, "message", error)))
         status = getattr(error, "status_code", None)
         if not isinstance(status, int):
             return self._service.failed(error, message)
         headers = getattr(error, "litellm_response_headers", None) or {}
-        return self._service.refused(status, message, headers)
+        return self._service.refused(status, message, headers, getattr(error, "body", ""))
 
 
 class _Answer:
@@ -366,14 +372,5 @@ def _transport_error(error: BaseException) -> BaseException | None:
     """Return the connection error among the causes of `error`, if there is one."""
     import httpx
 
-    seen: list[BaseException] = []
-    queue: list[BaseException | None] = [error]
-    while queue:
-        current = queue.pop()
-        if current is None or current in seen:
-            continue
-        if isinstance(current, httpx.TransportError | ConnectionError):
-            return current
-        seen.append(current)
-        queue += [current.__cause__, current.__context__, getattr(current, "original_exception", None)]
-    return None
+    kinds = (httpx.TransportError, ConnectionError)
+    return next((cause for cause in causes(error) if isinstance(cause, kinds)), None)

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from fact_magics.providers.base import Prompt, ProviderEvent
     from fact_magics.providers.failures import Patience
 
-# All servers are probed at once, for so many short turns of the event loop. On a machine that is busy, a turn
-# takes longer, and an answer on its way is not given up for that.
+# All servers are probed at once, for so many short turns of the event loop. A turn that takes longer does not
+# count: on a busy machine, an answer may be on its way.
 _PROBE_TURNS = 9
+_MOST_TURNS = 100
 _TURN_SECONDS = 0.005
+_LATE_SECONDS = 0.0065
 _LARGEST_LIST = 1_000_000
 _OTHER_KINDS = re.compile(r"embed|rerank|whisper|\btts\b", re.IGNORECASE)
 _FOR_CODE = re.compile(r"code|devstral", re.IGNORECASE)
@@ -40,10 +42,14 @@ _THINKS = re.compile(r"\br1\b|qwq|qwen3(?!-coder)|gpt-oss|think|reason|magistral
 _MAX_TOKENS = 4_096
 _NAMES_SECONDS = 3.0
 _LONGEST_NAME = 100
-# In Linux's tables of sockets: the state of one that listens, and the local addresses that receive requests to
-# the loopback interface (bytes in groups of four, each reversed).
-_LISTENS = "0A"
-_RECEIVES = re.compile(r"0{8}|\w{6}7F|0{32}|0{24}01000000|0{16}FFFF0000\w{6}7F")
+# Linux's tables of sockets. In them, the sockets that get what goes to the loopback interface: local address
+# (bytes in groups of four, each reversed), port, state, and later the user.
+_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+_LISTENER = re.compile(
+    r"^ *\d+: (?:0{8}|\w{6}7F|0{32}|0{24}01000000|0{16}FFFF0000\w{6}7F):(\w{4}) \S+ 0A \S+ \S+ \S+ +(\d+) ",
+    re.MULTILINE,
+)
+Listeners: TypeAlias = "dict[int, set[int]] | None"
 
 
 class Kind(NamedTuple):
@@ -84,18 +90,23 @@ async def local_servers(settings: Settings) -> tuple[LocalServer, ...]:
     ProviderError
         An address in the settings is malformed.
     """
-    asked = []
-    for prefix, kind in KINDS.items():
-        url = address_of_kind(prefix, settings.providers)[1]
-        asked.append((prefix, kind, url, asyncio.create_task(_own_models(kind, url))))
-    waiting = {task for *_, task in asked}
+    urls = {prefix: address_of_kind(prefix, settings.providers)[1] for prefix in KINDS}
+    listeners = asyncio.ensure_future(asyncio.to_thread(_listening))
+    asked = [
+        (prefix, kind, urls[prefix], asyncio.create_task(_own_models(kind, urls[prefix], listeners)))
+        for prefix, kind in KINDS.items()
+    ]
+    waiting: set[asyncio.Future[Any]] = {task for *_, task in asked}
     try:
-        for _ in range(_PROBE_TURNS):
+        clock, counted = asyncio.get_running_loop().time, 0
+        for _ in range(_MOST_TURNS):
+            began = clock()
             _, waiting = await asyncio.wait(waiting, timeout=_TURN_SECONDS)
-            if not waiting:
+            counted += clock() - began < _LATE_SECONDS
+            if not waiting or counted == _PROBE_TURNS:
                 break
     finally:
-        for task in waiting:
+        for task in (*waiting, listeners):
             task.cancel()
         # A task that is cancelled still has to close its connection.
         answers = await asyncio.gather(*(task for *_, task in asked), return_exceptions=True)
@@ -154,32 +165,28 @@ def _client_address(host: str) -> str:
     return f"{scheme}{separator or 'http://'}{shown}:{port}{parts.path}"
 
 
-async def _own_models(kind: Kind, url: str) -> tuple[str, ...]:
+async def _own_models(kind: Kind, url: str, listeners: asyncio.Future[Listeners]) -> tuple[str, ...]:
     """Return the models of a server, unless another user's process listens at its address."""
-    if is_loopback(url) and not await asyncio.to_thread(_is_own, urlsplit(url).port or 80):
-        return ()
+    if is_loopback(url):
+        parts = urlsplit(url)
+        users = await asyncio.shield(listeners)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        if users is not None and users.get(port) != {os.getuid()}:
+            return ()
     return await local_models(url, kind.list_path)
 
 
-def _is_own(port: int) -> bool:
-    """Tell whether this user's processes alone listen at a port of the loopback interface.
-
-    On systems other than Linux this is not known, and the answer is yes.
-    """
-    users = set()
-    try:
-        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-            for line in Path(table).read_text("ascii").splitlines()[1:]:
-                _, local, _, state, _, _, _, user, *_ = line.split()
-                address, _, own_port = local.rpartition(":")
-                if state == _LISTENS and int(own_port, 16) == port and _RECEIVES.fullmatch(address):
-                    users.add(int(user))
-    except FileNotFoundError:
-        if not users:
-            return True
-    except (OSError, ValueError):
-        return False
-    return users == {os.getuid()}
+def _listening() -> Listeners:
+    """Return the users whose processes listen on the loopback interface, by port; None if it is not known."""
+    users: dict[int, set[int]] = {}
+    for table in _TABLES:
+        try:
+            listed = Path(table).read_text("ascii")
+        except OSError:
+            continue  # the machine has no IPv6, or is not Linux
+        for port, user in _LISTENER.findall(listed):
+            users.setdefault(int(port, 16), set()).add(int(user))
+    return users if Path(_TABLES[0]).exists() else None
 
 
 async def _get(url: str) -> bytes:
@@ -190,9 +197,10 @@ async def _get(url: str) -> bytes:
     reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=secure)
     try:
         # HTTP/1.0, so that the body comes in one piece and ends with the connection.
-        writer.write(f"GET {parts.path} HTTP/1.0\r\nHost: {parts.hostname}:{port}\r\n\r\n".encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        if head.split(maxsplit=2)[1] != b"200":
+        head = f"GET {parts.path} HTTP/1.0\r\nHost: {parts.hostname}:{port}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+        answered = await reader.readuntil(b"\r\n\r\n")
+        if answered.split(maxsplit=2)[1] != b"200":
             raise ValueError("no list of models")
         body = bytearray()
         while part := await reader.read(65_536):

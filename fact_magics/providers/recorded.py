@@ -13,8 +13,9 @@ import math
 from collections import Counter, deque
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.attempt import Usage
 from fact_magics.errors import GenerationFailed, RecordingError
@@ -125,7 +126,10 @@ class Tape:
         provider = await choose(settings, model)
         if isinstance(provider, AnthropicProvider):
             provider.cache_memory = self._cache_memory
-        return provider if provider.name == SHELF else _RecordedProvider(provider, self)
+        if provider.name != SHELF:
+            # The provider keeps its type, on which others depend.
+            vars(provider)["stream"] = partial(self._stream, provider, provider.stream)
+        return provider
 
     def _load(self, path: Path) -> Recording:
         try:
@@ -148,7 +152,27 @@ class Tape:
         self._taken[key, model] += 1
         return own[number % len(own)]
 
-    def keep(self, prompt: Prompt, text: str, finished: Finished) -> Finished:
+    async def _stream(
+        self, provider: Provider, ask: Callable[[Prompt], AsyncGenerator[ProviderEvent, None]], prompt: Prompt
+    ) -> AsyncGenerator[ProviderEvent, None]:
+        """Ask a provider, and keep its answer."""
+        parts: list[str] = []
+        has_finished = False
+        async with aclosing(ask(prompt)) as events:
+            try:
+                async for event in events:
+                    if isinstance(event, TextDelta):
+                        parts.append(event.text)
+                    elif isinstance(event, Finished):
+                        has_finished = True
+                        event = self._keep(prompt, "".join(parts), event)
+                    yield event
+            except GeneratorExit:
+                if not has_finished:  # the answer was stopped, because it had no end
+                    self._keep(prompt, "".join(parts), Finished("cut", Usage(), provider.model))
+                raise
+
+    def _keep(self, prompt: Prompt, text: str, finished: Finished) -> Finished:
         """Keep an answer, and write it if a file is being written; `finished` gets a notice if that fails."""
         spec = prompt.spec
         answer = RecordedAnswer(
@@ -208,6 +232,7 @@ class ReplayProvider:
     """
 
     name = REPLAY
+    billing = None
     may_run_away = True
     is_local = False
     waiting_notice = ""
@@ -243,40 +268,3 @@ class ReplayProvider:
 
     async def aclose(self) -> None:
         """Do nothing: there is no connection."""
-
-
-class _RecordedProvider:
-    """A provider whose answers a tape keeps."""
-
-    def __init__(self, provider: Provider, tape: Tape) -> None:
-        self._provider = provider
-        self._tape = tape
-        self.name, self.model, self.notice = provider.name, provider.model, provider.notice
-        self.may_run_away, self.is_local = provider.may_run_away, provider.is_local
-
-    @property
-    def waiting_notice(self) -> str:
-        return self._provider.waiting_notice
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._provider, name)
-
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
-        parts: list[str] = []
-        has_finished = False
-        async with aclosing(self._provider.stream(prompt)) as events:
-            try:
-                async for event in events:
-                    if isinstance(event, TextDelta):
-                        parts.append(event.text)
-                    elif isinstance(event, Finished):
-                        has_finished = True
-                        event = self._tape.keep(prompt, "".join(parts), event)
-                    yield event
-            except GeneratorExit:
-                if not has_finished:  # the answer was stopped, because it had no end
-                    self._tape.keep(prompt, "".join(parts), Finished("cut", Usage(), self.model))
-                raise
-
-    async def aclose(self) -> None:
-        await self._provider.aclose()

@@ -85,9 +85,11 @@ class RemoteProvider(ABC):
                 continue
             is_loading = failure.is_loading and clock() < deadline
             most = math.inf if is_loading and self._patience.retries else self._patience.retries
-            if answered or not failure.retry_reason or retries >= most:
+            too_long = (failure.retry_after or 0) > self._patience.longest_retry_after_seconds
+            if answered or not failure.retry_reason or too_long or retries >= most:
                 # Raised outside the handler. Otherwise the SDK's exception, which contains the key, would be
                 # its context.
+                failure.error.requests = retries + 1
                 raise failure.error
             retries += 1
             delay = self._patience.delay(retries, failure.retry_after)

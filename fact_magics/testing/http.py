@@ -41,6 +41,12 @@ async def send_json(
     await writer.drain()
 
 
+async def send_page(writer: asyncio.StreamWriter) -> None:
+    """Send a web page, as a login of a network does."""
+    writer.write(_head(200, {"content-type": "text/html", "content-length": "17"}) + b"<h1>Log in</h1>\n\n")
+    await writer.drain()
+
+
 async def send_stream(writer: asyncio.StreamWriter, wire: Wire, reply: Reply, body: dict[str, Any]) -> None:
     """Stream a reply at its pace, and end the stream as its `ending` says."""
     own = {"content-type": wire.content_type, "transfer-encoding": "chunked"}
@@ -66,7 +72,9 @@ async def send_stream(writer: asyncio.StreamWriter, wire: Wire, reply: Reply, bo
     writer.write(_chunk(pending))
     if reply.ending == "error":
         writer.write(_chunk(wire.error_event("Overloaded")))
-    if reply.ending in ("complete", "cut", "error"):
+    elif reply.ending == "garbage":
+        writer.write(_chunk(wire.garbage()))
+    if reply.ending in ("complete", "cut", "error", "garbage"):
         writer.write(b"0\r\n\r\n")
     await writer.drain()
     if reply.ending == "stall":

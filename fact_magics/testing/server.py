@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from fact_magics.attempt import Usage
 from fact_magics.errors import did_you_mean
-from fact_magics.testing.http import LARGEST_HEAD, read_request, send_json, send_stream
+from fact_magics.testing.http import LARGEST_HEAD, read_request, send_json, send_page, send_stream
 from fact_magics.testing.wires import WIRES, Ending, Reply, Wire
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ class ModelServer:
         usage: Usage | Mapping[str, int] | None = None,
         stop_reason: str = "end_turn",
         cache_miss: str = "",
+        delay: float = 0.0,
     ) -> None:
         """Answer with `text`; the options are described in `Reply`."""
         tokens = Usage(**usage) if isinstance(usage, Mapping) else usage
@@ -176,6 +177,7 @@ class ModelServer:
                 usage=tokens,
                 stop_reason=stop_reason,
                 cache_miss=cache_miss,
+                delay=delay,
             )
         )
 
@@ -209,12 +211,13 @@ class ModelServer:
             raise ValueError(f"ending must be one of {', '.join(get_args(Ending))}; got {ending!r}")
         self._script.append(Reply(text=text, ending=ending, after=after, pace=pace, chunk=chunk))
 
-    def fails(self, status: int, message: str = "", *, retry_after: float | str | None = None) -> None:
+    def fails(
+        self, status: int, message: str = "", *, code: str = "", retry_after: float | str | None = None
+    ) -> None:
         """Answer with an HTTP error, such as 401 (wrong key), 404 (unknown model) or 529 (overloaded)."""
         headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-        self._script.append(
-            Reply(status=status, message=message or f"scripted error {status}", headers=headers)
-        )
+        message = message or f"scripted error {status}"
+        self._script.append(Reply(status=status, message=message, code=code, headers=headers))
 
     def play(self, script: Iterable[Mapping[str, Any]]) -> None:
         """Add steps to the script; a JSON file of the command line has the same form.
@@ -240,6 +243,10 @@ class ModelServer:
                 getattr(self, kind)(step[kind], **options)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"Step {number} of the script: {error}") from error
+
+    def clear(self) -> None:
+        """Remove the rest of the script."""
+        self._script.clear()
 
     def wait_for_request(self, count: int = 1, timeout: float = 10.0) -> bool:
         """Wait up to `timeout` seconds until `count` requests have come; return whether they have."""
@@ -334,8 +341,14 @@ class ModelServer:
             await send_json(writer, 401, wire.error(401, wrong))
             return
         reply = self._next(_record(wire, path, headers, body, keys))
-        if reply.status != 200:
-            await send_json(writer, reply.status, wire.error(reply.status, reply.message), reply.headers)
+        if reply.ending == "silent":
+            await asyncio.Event().wait()
+        await asyncio.sleep(reply.delay)
+        if reply.ending == "page":
+            await send_page(writer)
+        elif reply.status != 200:
+            error = wire.error(reply.status, reply.message, reply.code)
+            await send_json(writer, reply.status, error, reply.headers)
         elif not wire.streams(body):
             await send_json(writer, 200, wire.whole(reply, body), reply.headers)
         else:

@@ -12,7 +12,9 @@ from fact_magics.attempt import Usage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Ending: TypeAlias = Literal["complete", "cut", "dropped", "reset", "stall", "error"]
+Ending: TypeAlias = Literal[
+    "complete", "cut", "dropped", "reset", "stall", "error", "garbage", "silent", "page"
+]
 Json: TypeAlias = dict[str, Any]
 
 _ERROR_TYPES = {
@@ -45,17 +47,21 @@ class Reply:
         Tokens to report; None reports one token for four characters. A count that is None is not sent.
     stop_reason : str
         Anthropic's name for it: ``end_turn``, ``max_tokens``, ``refusal``, ... Other wires translate it.
-    ending : {"complete", "cut", "dropped", "reset", "stall", "error"}
+    ending : {"complete", "cut", "dropped", "reset", "stall", "error", "garbage", "silent", "page"}
         How the stream ends. "complete": after the whole answer. The others end in the middle of the answer.
         "cut": the body ends normally. "dropped": the connection closes before the body ends. "reset": the
-        connection is reset. "stall": nothing more is sent. "error": the last event is an error.
+        connection is reset. "stall": nothing more is sent. "error": the last event is an error. "garbage":
+        the last event is not in the protocol. "silent": nothing at all is sent. "page": a web page is sent.
     after : int or None
         How many characters are sent before an ending other than "complete"; None for half of the text.
-    status, message : int, str
-        A status other than 200 sends an HTTP error with this message instead of an answer.
     cache_miss : str
         Anthropic's name for the reason why its prompt cache was not read, such as ``system_changed``, for a
         request that asks for it.
+    delay : float
+        Seconds before anything is sent.
+    status, message, code : int, str, str
+        A status other than 200 sends an HTTP error with this message, and this code of the error if it has
+        one, instead of an answer.
     headers : mapping of str to str
         Additional response headers, such as ``retry-after``.
     """
@@ -68,9 +74,11 @@ class Reply:
     stop_reason: str = "end_turn"
     ending: Ending = "complete"
     after: int | None = None
+    delay: float = 0.0
     status: int = 200
     message: str = ""
     cache_miss: str = ""
+    code: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -97,12 +105,16 @@ class Wire(ABC):
         """Return the answer to a request that does not ask for a stream."""
 
     @abstractmethod
-    def error(self, status: int, message: str) -> Json:
+    def error(self, status: int, message: str, code: str = "") -> Json:
         """Return the body of an error response."""
 
     def error_event(self, message: str) -> bytes:
         """Return the event that ends a stream with an error."""
         return _event(self.error(529, message))
+
+    def garbage(self) -> bytes:
+        """Return an event that is not in the protocol."""
+        return b"data: {]\xff\n\n"
 
     def system(self, body: Json) -> str:
         """Return the system prompt of a request."""
@@ -164,9 +176,14 @@ class _Anthropic(Wire):
             "usage": _anthropic_usage(_usage(reply, body)),
         }
 
-    def error(self, status: int, message: str) -> Json:
-        error = {"type": _error_type(status), "message": message}
+    def error(self, status: int, message: str, code: str = "") -> Json:
+        error: Json = {"type": _error_type(status), "message": message}
+        if code:
+            error["details"] = {"error_code": code}
         return {"type": "error", "error": error, "request_id": "req_loopback"}
+
+    def garbage(self) -> bytes:
+        return b"event: content_block_delta\ndata: {]\xff\n\n"
 
     def system(self, body: Json) -> str:
         return _text(body.get("system"))
@@ -207,8 +224,9 @@ class _OpenAI(Wire):
         usage = _openai_usage(_usage(reply, body))
         return self._head(body, "chat.completion") | {"choices": [choice], "usage": usage}
 
-    def error(self, status: int, message: str) -> Json:
-        return {"error": {"message": message, "type": _error_type(status), "param": None, "code": None}}
+    def error(self, status: int, message: str, code: str = "") -> Json:
+        error = {"message": message, "type": _error_type(status), "param": None, "code": code or None}
+        return {"error": error}
 
     def _head(self, body: Json, kind: str) -> Json:
         return {"id": "chatcmpl-loopback", "object": kind, "created": 0, "model": str(body.get("model"))}
@@ -239,11 +257,15 @@ class _Ollama(Wire):
             **dict.fromkeys(("total_duration", "load_duration", "prompt_eval_duration", "eval_duration"), 1),
         }
 
-    def error(self, status: int, message: str) -> Json:  # noqa: ARG002 - Ollama's errors have only a message
+    # Ollama's errors have only a message.
+    def error(self, status: int, message: str, code: str = "") -> Json:  # noqa: ARG002
         return {"error": message}
 
     def error_event(self, message: str) -> bytes:
         return dumps(self.error(500, message)) + b"\n"
+
+    def garbage(self) -> bytes:
+        return b"{]\xff\n"
 
     def streams(self, body: Json) -> bool:
         return body.get("stream") is not False

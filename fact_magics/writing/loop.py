@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import time
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from fact_magics.attempt import Attempt
-from fact_magics.errors import FactError, GenerationFailed
+from fact_magics.errors import FactError, GenerationFailed, ProviderError
 from fact_magics.events import AttemptEnded, AttemptStarted, Listener, Noticed, PhaseChanged, TextArrived
 from fact_magics.providers.base import Finished, Prompt, Provider, Retrying, TextDelta, ThinkingDelta
 from fact_magics.signature.source import ToolSource
@@ -47,6 +47,9 @@ _REPEATED = 500
 _LONG_WAIT_SECONDS = 10.0
 
 
+Instead: TypeAlias = "Callable[[Provider, ProviderError], Awaitable[tuple[Provider | None, tuple[str, ...]]]]"
+
+
 class Author(NamedTuple):
     """The author of a candidate, as shown in the history."""
 
@@ -60,17 +63,21 @@ async def write(
     prover: Prover,
     attempts: list[Attempt],
     request: Callable[[ToolSpec], str] = request_text,
+    instead: Instead | None = None,
 ) -> Accepted:
-    """Ask for candidates until one is accepted.
+    """Ask for candidates until one is accepted, or until one repeats an earlier one.
 
     Parameters
     ----------
     provider_of : callable
-        Returns the provider for an attempt; called with the attempt's number, counted from 1.
+        Returns the provider for a candidate; called with the candidate's number, counted from 1.
     attempts : list of Attempt
-        Each attempt is added when it begins, so that the caller can record it even after an error.
+        Each attempt is added when it begins, so that the caller can record it even after an error. A request
+        that failed is an attempt of its own.
     request : callable
         Writes the first message.
+    instead : callable, optional
+        Returns the provider to ask after one has failed, or None, and lines that say so; see `Team.instead`.
 
     Raises
     ------
@@ -79,36 +86,112 @@ async def write(
     ProviderError
         The request to the model failed.
     """
-    asking = request(spec)
-    asked: Provider | None = None
-    for number in range(1, spec.attempts + 1):
+    writing = _Writing(spec, prover, attempts, request(spec), instead)
+    number, repeated = 1, ""
+    while True:
         provider = provider_of(number)
-        if provider is not asked:
-            _say(provider.notice, prover.emit)
-        asked = provider
+        accepted = await writing.attempt(provider)
+        if accepted is not None:
+            return replace(accepted, notes=(*writing.changes, *accepted.notes))
+        if number >= spec.attempts:
+            break
+        if writing.is_repeated:
+            escalated = provider_of(spec.attempts)
+            if escalated in writing.asked:
+                repeated = ", and the last candidate repeats an earlier one"
+                break
+            prover.emit(Noticed(f"{attempts[-1].model} repeated an earlier candidate"))
+            number = spec.attempts - 1
+        number += 1
+        prover.emit(PhaseChanged("repairing", f"{number - 1}/{spec.attempts - 1}"))
+    why, details = shortcomings(spec, attempts[-1])
+    raise GenerationFailed(
+        f"No version of {spec.name} was accepted in {plural(len(attempts), 'attempt')}: {why}{repeated}.",
+        hint="Reword the description, correct an example, or "
+        + ("name another model with --escalate." if repeated else "raise --attempts."),
+        details=details,
+    )
+
+
+class _Writing:
+    """What one call of `write` knows about its attempts so far.
+
+    Attributes
+    ----------
+    asked : list of Provider
+        The providers that were asked, in order.
+    changes : list of str
+        A line for each model that was replaced because its requests failed.
+    is_repeated : bool
+        Whether the last answer had nothing but candidates of earlier answers.
+    """
+
+    def __init__(
+        self, spec: ToolSpec, prover: Prover, attempts: list[Attempt], asking: str, instead: Instead | None
+    ) -> None:
+        self._spec, self._prover, self._attempts = spec, prover, attempts
+        self._asking, self._instead = asking, instead
+        self._rejected: list[Attempt] = []
+        self._sources: set[str] = set()
+        self.asked: list[Provider] = []
+        self.changes: list[str] = []
+        self.is_repeated = False
+
+    async def attempt(self, provider: Provider) -> Accepted | None:
+        """Let a provider write a candidate, or, if its requests fail, one after the other to fall back on."""
+        while True:
+            try:
+                return await self._attempt(provider)
+            except ProviderError as error:
+                following, lines = await self._instead(provider, error) if self._instead else (None, ())
+                for line in lines:
+                    self._prover.emit(Noticed(line))
+                if following is None:
+                    raise
+                self.changes += lines
+                failed = self._attempts[-1]
+                failed.failures = (error.message,)
+                self._prover.emit(AttemptEnded(failed.number, failed.status, failed.failures))
+                provider = following
+
+    async def _attempt(self, provider: Provider) -> Accepted | None:
+        spec, emit = self._spec, self._prover.emit
+        if not (self.asked and provider is self.asked[-1]) and provider.notice:
+            emit(Noticed(provider.notice))
+        self.asked.append(provider)
         brief = provider.is_local
-        messages = conversation(asking, spec.name, attempts, brief=brief)
-        attempt = Attempt(number, provider.name, provider.model, utc_now())
-        attempts.append(attempt)
+        messages = conversation(self._asking, spec.name, self._rejected, brief=brief)
+        attempt = Attempt(len(self._attempts) + 1, provider.name, provider.model, utc_now())
+        self._attempts.append(attempt)
+        rejected = len(self._rejected)
         prompt = Prompt(
             BRIEF_RULES if brief else RULES,
             messages,
             spec,
-            earlier=tuple(earlier.text for earlier in attempts[:-1]),
-            may_continue=1 < number < spec.attempts,
+            earlier=tuple(earlier.text for earlier in self._rejected),
+            may_continue=0 < rejected < spec.attempts - 1,
         )
-        ask = partial(_ask, provider, prompt, spec, prover.emit, attempt)
-        accepted = await _attempt(ask, spec, spec.attempts, prover, attempt)
+        candidates: tuple[Completed, ...] = ()
+
+        async def draft() -> tuple[Completed, ...]:
+            nonlocal candidates
+            candidates = await _ask(provider, prompt, spec, emit, attempt)
+            return candidates
+
+        of = spec.attempts + len(self._attempts) - len(self._rejected) - 1
+        accepted = await _attempt(draft, spec, of, self._prover, attempt)
         if accepted is not None:
             return accepted
-        if number < spec.attempts:
-            prover.emit(PhaseChanged("repairing", f"{number}/{spec.attempts - 1}"))
-    why, details = shortcomings(spec, attempts[-1])
-    raise GenerationFailed(
-        f"No version of {spec.name} was accepted in {plural(len(attempts), 'attempt')}: {why}.",
-        hint="Reword the description, correct an example, or raise --attempts.",
-        details=details,
-    )
+        self._rejected.append(attempt)
+        sources = {_without_layout(candidate.source) for candidate in candidates}
+        self.is_repeated = bool(sources) and sources <= self._sources
+        self._sources |= sources
+        return None
+
+
+def _without_layout(source: ToolSource) -> str:
+    """Write a source so that whitespace and comments make no difference."""
+    return ast.dump(source.tree) if source.tree is not None else " ".join(source.text.split())
 
 
 async def submit(
@@ -214,8 +297,11 @@ async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: A
     stop = "cut"
     stream = provider.stream(prompt)
 
-    loop = asyncio.get_running_loop()
-    waiting = loop.call_later(_LONG_WAIT_SECONDS, lambda: _say(provider.waiting_notice, emit))
+    def say_that_it_waits() -> None:
+        if provider.waiting_notice:
+            emit(Noticed(provider.waiting_notice))
+
+    waiting = asyncio.get_running_loop().call_later(_LONG_WAIT_SECONDS, say_that_it_waits)
     try:
         async for event in stream:
             if not isinstance(event, Retrying):
@@ -246,11 +332,6 @@ async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: A
         attempt.text = "".join(parts)
         await stream.aclose()
     return stop
-
-
-def _say(line: str, emit: Listener) -> None:
-    if line:
-        emit(Noticed(line))
 
 
 def _repeats(text: str) -> bool:

@@ -30,7 +30,13 @@ def prompt() -> Prompt:
 @pytest.fixture
 def patience() -> Patience:
     """Retry at once; a server that is silent for long has stalled."""
-    return Patience(first_delay_seconds=0.01, longest_delay_seconds=0.02, silence_seconds=30.0)
+    return Patience(
+        first_delay_seconds=0.01,
+        longest_delay_seconds=0.02,
+        longest_retry_after_seconds=0.05,
+        jitter=0.0,
+        silence_seconds=30.0,
+    )
 
 
 class Answer:

@@ -86,7 +86,8 @@ async def test_every_refusal_is_a_line_and_is_not_repeated(ask, server, status, 
 
 async def test_a_server_that_is_gone_is_unreachable(ask, server):
     server.close()
-    assert {one.said for one in await ask()} == {f"Could not connect to the server at {server.url[7:]}."}
+    said = f"Could not connect to the server at {server.url[7:]}: the connection was refused."
+    assert {one.said for one in await ask()} == {said}
 
 
 @pytest.mark.parametrize("after", [0, 1])

@@ -18,12 +18,19 @@ pytestmark = pytest.mark.slow
 class TestPatience:
     def test_pauses_double_up_to_the_limit(self):
         """If the server names no pause, each pause is twice the last one, up to the limit."""
-        assert [Patience().delay(attempt, None) for attempt in (1, 2, 3, 4, 5)] == [1.0, 2.0, 4.0, 8.0, 8.0]
-        assert Patience().delay(100_000, None) == 8.0
+        patience = Patience(jitter=0.0)
+        assert [patience.delay(attempt, None) for attempt in (1, 2, 3, 4, 5)] == [1.0, 2.0, 4.0, 8.0, 8.0]
+        assert patience.delay(100_000, None) == 8.0
 
-    def test_the_server_is_obeyed_up_to_the_limit(self):
-        """The server's pause replaces ours, up to the limit."""
-        assert [Patience().delay(1, asked) for asked in (0.0, 0.3, 5.0, 3600.0)] == [0.0, 0.3, 5.0, 8.0]
+    def test_a_part_of_a_pause_is_left_to_chance(self):
+        """Clients that failed together don't return together."""
+        pauses = {Patience(jitter=0.25).delay(3, None) for _ in range(50)}
+        assert len(pauses) > 1
+        assert all(3.0 <= pause <= 4.0 for pause in pauses)
+
+    def test_the_server_is_obeyed(self):
+        """The server's pause replaces ours, and nothing of it is left to chance."""
+        assert [Patience().delay(1, asked) for asked in (0.0, 0.3, 29.0)] == [0.0, 0.3, 29.0]
 
 
 class TestRetryAfter:

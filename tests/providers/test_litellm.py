@@ -23,7 +23,7 @@ from fact_magics.testing import ModelServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_user_settings")]
 
-WIRES = {"openai/gpt-5": "openai", "ollama/small-coder": "ollama"}
+WIRES = {"openai/gpt-5": "openai", "ollama_chat/small-coder": "ollama"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -194,11 +194,11 @@ class TestFailures:
 
     async def test_retries_are_ours(self, server, provider, ask):
         """Temporary failures are retried at most twice, with an event each and a limited pause."""
-        server.fails(429, retry_after=3600)
+        server.fails(429, retry_after=0.03)
         server.fails(529)
         server.reply("whole")
         answer = await ask(provider)
-        assert answer.events[:2] == [Retrying("too many requests", 0.02, 1), Retrying("overloaded", 0.02, 2)]
+        assert answer.events[:2] == [Retrying("too many requests", 0.03, 1), Retrying("overloaded", 0.02, 2)]
         assert answer.text == "whole"
         assert len(server.requests) == 3
 

@@ -393,3 +393,47 @@ async def test_an_accepted_source_is_parsed_once_while_it_is_written(ask, server
     accepted, _, _ = await ask()
     assert parsed.count(accepted.source.text) == 1
     assert len(parsed) == attempts
+
+
+class TestRepeats:
+    BAD = GOOD.replace("2 *", "3 *")
+    SAME = f"# Doubled.\n{BAD.replace('3 * n', '3*n  # three')}"
+
+    async def test_a_candidate_that_repeats_an_earlier_one_ends_the_loop(self, ask, server):
+        """Spaces and comments make no new candidate."""
+        server.writes(self.BAD)
+        server.writes(self.SAME)
+        server.writes(GOOD)
+        error, _, attempts = await ask(attempts=5)
+        assert isinstance(error, GenerationFailed)
+        assert "in 2 attempts" in error.message
+        assert "the last candidate repeats an earlier one" in error.message
+        assert "--escalate" in error.hint
+        assert [attempt.status for attempt in attempts] == [Status.ERROR] * 2
+        assert len(server.requests) == 2
+
+    async def test_the_last_model_is_asked_at_once_if_it_is_another_one(self, ask, server):
+        from pydantic import SecretStr
+
+        key = SecretStr(server.key)
+        small, large = (AnthropicProvider(f"claude-{name}", key, base_url=server.url) for name in ("s", "l"))
+        server.writes(self.BAD)
+        server.writes(self.SAME)
+        server.writes(GOOD)
+        accepted, events, attempts = await ask(
+            provider_of=lambda number: large if number == 5 else small, attempts=5
+        )
+        for provider in (small, large):
+            await provider.aclose()
+        assert [attempt.model for attempt in attempts] == ["claude-s", "claude-s", "claude-l"]
+        assert [attempt.number for attempt in attempts] == [1, 2, 3]
+        assert accepted.attempt is attempts[-1]
+        assert Noticed("claude-s repeated an earlier candidate") in events
+        assert "gave 6" in server.requests[2].text
+
+    async def test_answers_without_a_candidate_are_not_repeats(self, ask, server):
+        server.reply("I can't say.")
+        server.reply("I can't say.")
+        server.writes(GOOD)
+        accepted, _, attempts = await ask()
+        assert accepted.attempt is attempts[2]
