@@ -194,7 +194,9 @@ def _dumper() -> Any:
 
     def text(dumper: Any, value: str) -> Any:
         style = None
-        if not _PLAIN_BLOCK.fullmatch(value) or " \n" in value:
+        # LibYAML reads other texts not as it wrote them.
+        is_plain = value[:1] not in ("\n", " ") and " \n" not in value and not value.endswith("\n\n")
+        if not is_plain or not _PLAIN_BLOCK.fullmatch(value):
             style = '"'
         elif "\n" in value:
             style = "|"
