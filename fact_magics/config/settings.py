@@ -221,6 +221,11 @@ class Settings(BaseModel):
         return self.origins.get(name, "default")
 
     @property
+    def sources(self) -> dict[str, str]:
+        """The source of each value that was set, by the value's name in the environment."""
+        return {_NAMES.get(field, field): source for field, source in self.origins.items()}
+
+    @property
     def database_path(self) -> Path:
         """The database file."""
         return Path(self.database.removeprefix(_SQLITE)) if self.database else self.home / "fact_magics.db"
@@ -408,19 +413,30 @@ def _drop_strange_endpoints(found: Found, notes: list[str]) -> None:
 
 
 def _drop_unusable(error: ValidationError, found: Found, notes: list[str]) -> None:
-    """Ignore the first value that can't be used if it comes from a file; raise `SettingsError` if not.
+    """Ignore the values of files that can't be used; raise `SettingsError`, which names all others.
 
-    A ``LOG_LEVEL`` of the environment is ignored too, because it may be meant for another program.
+    A ``LOG_LEVEL`` of the environment is ignored too, because it may be meant for another program. Fallbacks
+    are never ignored, because a request would not go where it should.
     """
-    first = error.errors(include_input=False, include_url=False)[0]
-    field = str(first["loc"][0])
-    name = _NAMES.get(field, field)
-    source = found.get(name, (None, "the settings"))[1]
-    is_own = source == _CONFIG or (source == _ENVIRONMENT and name != "LOG_LEVEL") or name == "fallbacks"
-    if name not in found or is_own:
-        raise _unusable(name, source, first["msg"]) from None
-    del found[name]
-    notes.append(f"{name} from {inert(source)} is not used: {first['msg']}.")
+    refused: list[SettingsError] = []
+    dropped: dict[str, str] = {}
+    for problem in error.errors(include_input=False, include_url=False):
+        field = str(problem["loc"][0])
+        name = _NAMES.get(field, field)
+        source = found.get(name, (None, "the settings"))[1]
+        is_own = source == _CONFIG or (source == _ENVIRONMENT and name != "LOG_LEVEL") or name == "fallbacks"
+        if name not in found or is_own:
+            refused.append(_unusable(name, source, problem["msg"]))
+        else:
+            dropped[name] = f"{name} from {inert(source)} is not used: {problem['msg']}."
+    if refused:
+        first, *others = refused
+        raise SettingsError(
+            first.message, hint=first.hint, details=[other.message for other in others]
+        ) from None
+    for name, note in dropped.items():
+        del found[name]
+        notes.append(note)
 
 
 def _unusable(name: str, source: str, problem: str) -> SettingsError:

@@ -97,7 +97,7 @@ class SharedTier:
         self._sending: set[asyncio.Task[None]] = set()
         self._hits = self._misses = 0
         self._note = ""
-        self._place = _place(url)
+        self._place = place_of(url)
         if not self._place:
             self._turn_off("FACT_CACHE_URL is not an address such as redis://HOST:6379/0.", "Correct it")
         elif secret is None:
@@ -265,7 +265,7 @@ def open_shared(url: str, secret: SecretStr | None, redactor: Redactor) -> Share
     return SharedTier(url, secret, redactor.holds, tell)
 
 
-def _place(url: str) -> str:
+def place_of(url: str) -> str:
     """Name the server of an address without its password; empty if the address can't be used."""
     with suppress(ValueError):
         parts = urlsplit(url)

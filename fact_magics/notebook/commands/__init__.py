@@ -26,6 +26,7 @@ from fact_magics.notebook.arguments import (
 )
 from fact_magics.notebook.commands import (
     cache,
+    check,
     files,
     history,
     metrics,
@@ -266,6 +267,12 @@ _TABLE = (
             "%fact import stars.fact.py --allow net:api.github.com:443",
         ),
         work=files.import_,
+    ),
+    Subcommand(
+        "%fact check",
+        "List what a first generation, a signed export and a shared cache still need; no model is asked.",
+        examples=("%fact check", "%fact check --json"),
+        work=check.check,
     ),
     Subcommand(
         "%fact record",

@@ -34,7 +34,7 @@ _LONGEST_SOURCE = 60
 _LONGEST_REASON = 200
 # A local Ollama may list any number of models.
 _MOST_LOCAL = 100
-_INSTALL = 'pip install "fact_magics[litellm]"'
+INSTALL = 'pip install "fact_magics[litellm]"'
 
 
 def list_models(arguments: Arguments, desk: Desk) -> Answer:
@@ -96,7 +96,7 @@ async def _find(core: FactCore, *, is_checked: bool) -> _Found:
             "No model is asked during a replay.", hint="To check the models, first run %fact replay --stop."
         )
     checks = await check(settings, listed) if is_checked else {}
-    chosen, why = await model_in_use(core)
+    chosen, why, _ = await model_in_use(core)
     # The name as written after --model; if it is an alias, not the model that it stands for.
     default = (settings.model or chosen).strip()
     if default not in {model.name for model in listed}:
@@ -206,7 +206,7 @@ def _advice(listed: Sequence[Listed]) -> list[str]:
     usable = [model for model in listed if model.is_usable]
     notes = []
     if any(model.state == "needs LiteLLM" for model in listed):
-        notes.append(f"To use the models that need LiteLLM: {_INSTALL}")
+        notes.append(f"To use the models that need LiteLLM: {INSTALL}")
     if any(model.is_any for model in usable):
         notes.append("Replace … with the name of any model of that provider.")
     if all(model.name == SHELF for model in usable):
@@ -215,7 +215,7 @@ def _advice(listed: Sequence[Listed]) -> list[str]:
         more = (
             ", or another provider's key; or start a local Ollama."
             if has_litellm()
-            else f". Another provider, or a local Ollama, needs LiteLLM: {_INSTALL}"
+            else f". Another provider, or a local Ollama, needs LiteLLM: {INSTALL}"
         )
         notes.append(f"To connect a model: put ANTHROPIC_API_KEY=… into the environment or into .env{more}")
     return notes

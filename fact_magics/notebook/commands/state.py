@@ -23,7 +23,7 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
     """Show the model, isolation, database, cache and session in use."""
     core = desk.session.core
     settings = core.settings
-    chosen, why = desk.ask(model_in_use)
+    chosen, why, _problem = desk.ask(model_in_use)
     layers = desk.ask(lambda core: core.layers())
     memory = core.cache_stats()
     state = {
@@ -35,6 +35,7 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
         "logs": str(settings.log_directory),
         "cache": asdict(memory),
         "session": core.session_id,
+        "settings": settings.sources,
         "notes": list(settings.notes),
     }
     unisolated = 'none: this system can\'t isolate tools; see %config FactMagics.isolation = "process"'
@@ -45,13 +46,16 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
         ("Logs", str(settings.log_directory)),
         ("Cache", f"{plural(memory.entries, 'answer')} in memory ({memory.bytes:,} bytes)"),
         ("Session", core.session_id),
+        ("Metrics", core.metrics_state),
+        ("Recording", str(core.recording or "")),
+        ("Settings", "\n".join(f"{name} from {source}" for name, source in settings.sources.items())),
         *(("Note", note) for note in settings.notes),
     ]
     return Answer(page(f"fact_magics {__version__}", facts), state)
 
 
-async def model_in_use(core: FactCore) -> tuple[str, str]:
-    """Return the model for cells without ``--model`` (or ``none``), and the reason for it."""
+async def model_in_use(core: FactCore) -> tuple[str, str, FactError | None]:
+    """Find the model for cells without ``--model``, or ``none``; the reason for it; why it can't be used."""
     from fact_magics.core.generating import refuse_withheld
     from fact_magics.providers.choose import choose
     from fact_magics.providers.recording import read_recording
@@ -59,25 +63,25 @@ async def model_in_use(core: FactCore) -> tuple[str, str]:
     settings = core.settings
     try:
         if path := core.replayed:
-            origin = settings.origin("replay")
-            source = f"FACT_REPLAY from {origin}" if path == settings.replay else "%fact replay"
+            origin = f"FACT_REPLAY from {settings.origin('replay')}"
             models = await asyncio.to_thread(lambda: read_recording(path).models)
-            return settings.model or ", ".join(models) or "none", f"replayed from {path}; {source}"
+            why = f"replayed from {path}; {origin if path == settings.replay else '%fact replay'}"
+            return settings.model or ", ".join(models) or "none", why, None
         refuse_withheld(None, settings)
         provider = await choose(settings, None)
         await provider.aclose()
-        chosen, notice = provider.model, provider.notice
     except FactError as error:
-        chosen, notice = settings.model or "none", error.line
-    if notice and chosen != SHELF:
-        return chosen, notice
+        return settings.model or "none", error.line, error
+    chosen, why = provider.model, provider.notice
+    if why and chosen != SHELF:
+        return chosen, why, None
     if settings.model:
-        return chosen, f"set by {settings.origin('model')}"
-    if settings.anthropic_api_key is not None:
-        return chosen, f"the default; the Anthropic key is from {settings.origin('anthropic_api_key')}"
-    if chosen == SHELF:
-        return chosen, "no key is set and no local Ollama answers; set ANTHROPIC_API_KEY to ask a model"
-    return chosen, notice
+        why = f"set by {settings.origin('model')}"
+    elif settings.anthropic_api_key is not None:
+        why = f"the default; the Anthropic key is from {settings.origin('anthropic_api_key')}"
+    elif chosen == SHELF:
+        why = "no key is set and no local server answers; set ANTHROPIC_API_KEY to ask a model"
+    return chosen, why, None
 
 
 def trust_file(arguments: Arguments, desk: Desk) -> Answer:
