@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from fact_magics.config.model_list import has_own_meaning
 from fact_magics.providers.choose import CLAUDE_MODELS
 from fact_magics.providers.failures import host_of, is_loopback
 from fact_magics.providers.litellm import has_litellm
+from fact_magics.providers.local import KINDS, address_of_kind
 from fact_magics.providers.names import WELL_KNOWN
 from fact_magics.providers.route import endpoint_names, key_names
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from fact_magics.config import Settings
     from fact_magics.config.model_list import Deployment
+    from fact_magics.providers.local import LocalServer
 
 ANY = "…"
 """Stands for any model of the provider in a name such as ``openai/…``."""
 
 # "ready": a local server has the model, or none is needed. "not checked": no setting is missing.
 State: TypeAlias = Literal["ready", "not checked", "needs key", "needs trust", "needs LiteLLM", "not known"]
-# How a model is checked: by asking it, by the provider's list, by a local Ollama's list, or not at all.
+# The servers by the names of their models, as in a cell.
+Local: TypeAlias = "Mapping[str, LocalServer]"
+# How a model is checked: by asking it, by the provider's list, by a local server's list, or not at all.
 How: TypeAlias = Literal["answer", "list", "local list", ""]
 
 # Servers on this machine or its network: they need an address and usually no key.
-_SERVERS = ("hosted_vllm", "lm_studio", "litellm_proxy")
-_OLLAMA = ("ollama", "ollama_chat")
+_SERVERS = ("hosted_vllm", "litellm_proxy")
+_LOCAL = (*KINDS, "ollama_chat")
 _ANTHROPIC_KEY = "ANTHROPIC_API_KEY"
 _DATE = r"(?:-\d{4}-?\d{2}-?\d{2})?"
 
@@ -43,7 +47,7 @@ class Listed:
     model: str  # the model that this name stands for; empty if it is not known yet
     provider: str  # LiteLLM's name of the provider, or "shelf"
     setting: str = ""  # the variable that holds the key or address; empty if there is none
-    origin: str = ""  # where the setting or the name comes from: a file, the environment, a local Ollama
+    origin: str = ""  # where the setting or the name comes from: a file, the environment, a local server
     host: str = ""  # where requests go, if not to the provider's usual address
     state: State = "not checked"  # whether the model is usable, as far as is known without asking it
     lacks: str = ""  # the variable that is missing
@@ -60,41 +64,37 @@ class Listed:
         return self.name.endswith(f"/{ANY}")
 
 
-class Local(NamedTuple):
-    """The address of a local Ollama, and its models."""
-
-    url: str
-    models: tuple[str, ...]
-
-
-def catalogue(settings: Settings, local: Local | None = None, used: Iterable[str] = ()) -> tuple[Listed, ...]:
+def catalogue(
+    settings: Settings, local: Sequence[LocalServer] = (), used: Iterable[str] = ()
+) -> tuple[Listed, ...]:
     """List each name that a cell can give, once, with the meaning that `choose` gives to the name.
 
-    The order is: models of ``config.yaml``, Anthropic's models, ``FACT_MODEL``, models of the `local` Ollama,
+    The order is: models of ``config.yaml``, Anthropic's models, ``FACT_MODEL``, models of `local` servers,
     other providers, models that were `used` before (named as in a cell), and the shelf.
     """
     # An entry named like a model (claude-…) does not replace that model until the entry can be used.
     waiting = [own for own in settings.models if own.problem and has_own_meaning(own.name)]
     counting = [own for own in settings.models if own not in waiting]
     found: dict[str, Listed] = {}
-    configured = (_own(settings, own, local) for own in counting)
-    for listed in filter(None, (*configured, *_by_the_settings(settings, local))):
+    models = {f"{server.prefix}/{model}": server for server in local for model in server.models}
+    configured = (_own(settings, own, models) for own in counting)
+    for listed in filter(None, (*configured, *_by_the_settings(settings, models))):
         found.setdefault(listed.name, listed)
     for name in used:
         is_known = any(is_same_model(known.model, name) for known in found.values())
-        if not is_known and (before := _named(settings, name, local)):
+        if not is_known and (before := _named(settings, name, models)):
             found.setdefault(before.name, before)
     for own in waiting:
-        found.setdefault(own.name, _own(settings, own, local))
+        found.setdefault(own.name, _own(settings, own, models))
     return (*found.values(), Listed(SHELF, SHELF, SHELF, origin="shipped with fact_magics", state="ready"))
 
 
-def _by_the_settings(settings: Settings, local: Local | None) -> Iterator[Listed | None]:
+def _by_the_settings(settings: Settings, local: Local) -> Iterator[Listed | None]:
     """Yield the models that keys, addresses and ``FACT_MODEL`` make available, and None for the others."""
     if settings.anthropic_api_key is not None or _ANTHROPIC_KEY in settings.withheld:
         yield from (_named(settings, model, local) for model in CLAUDE_MODELS)
     yield _named(settings, (settings.model or "").strip(), local)
-    yield from (_named(settings, f"ollama/{model}", local) for model in (local.models if local else ()))
+    yield from (_named(settings, model, local) for model in local)
     yield from (_all_of(settings, provider) for provider in (*WELL_KNOWN, *_SERVERS))
 
 
@@ -111,12 +111,14 @@ def is_same_model(asked: str, answered: str) -> bool:
     return bool(asked) and re.fullmatch(re.escape(asked) + _DATE, answered) is not None
 
 
-def _named(settings: Settings, name: str, local: Local | None) -> Listed | None:
+def _named(settings: Settings, name: str, local: Local) -> Listed | None:
     """Describe a model by its own name; return None if `name` is not a model name."""
     bare = name.removeprefix("anthropic/")
     if not bare.startswith("claude-"):
-        is_model = "://" not in name and all(name.partition("/"))
-        return _by_litellm(settings, name, local) if is_model else None
+        if "://" in name or not all(name.partition("/")):
+            return None
+        is_local = name.partition("/")[0] in _LOCAL
+        return _by_server(settings, name, local) if is_local else _by_litellm(settings, name)
     listed = Listed(bare, bare, "anthropic", _ANTHROPIC_KEY)
     if settings.anthropic_api_key is not None:
         host = host_of(settings.anthropic_base_url or "")
@@ -126,7 +128,21 @@ def _named(settings: Settings, name: str, local: Local | None) -> Listed | None:
     return replace(listed, setting="", state="needs key", lacks=_ANTHROPIC_KEY)
 
 
-def _by_litellm(settings: Settings, model: str, local: Local | None) -> Listed:
+def _by_server(settings: Settings, model: str, local: Local) -> Listed:
+    """Describe a model of a local server."""
+    provider, _, name = model.partition("/")
+    prefix = provider.removesuffix("_chat")
+    setting, url = address_of_kind(prefix, settings.providers)
+    server = local.get(f"{prefix}/{name}") or local.get(f"{prefix}/{name}:latest")
+    origin = settings.origin(setting) if setting in settings.providers else f"the local {KINDS[prefix].title}"
+    setting = setting if setting in settings.providers else ""
+    if provider not in KINDS and not has_litellm():
+        return Listed(model, model, provider, setting, origin, host_of(url), "needs LiteLLM")
+    state: State = "ready" if server else "not known"
+    return Listed(model, model, provider, setting, origin, host_of(url), state)
+
+
+def _by_litellm(settings: Settings, model: str) -> Listed:
     provider = model.partition("/")[0]
     keys, endpoints = key_names(provider), endpoint_names(provider)
     key = next((name for name in keys if name in settings.providers), "")
@@ -138,14 +154,8 @@ def _by_litellm(settings: Settings, model: str, local: Local | None) -> Listed:
     withheld = next((name for name in keys if name in settings.withheld), "")
     if withheld and not key:
         return replace(listed, setting=withheld, state="needs trust")
-    if provider in _OLLAMA and local is not None:
-        listed = replace(listed, origin=origin or "the local Ollama", host=host_of(local.url))
     if not has_litellm():
         return replace(listed, state="needs LiteLLM")
-    if provider in _OLLAMA:
-        name, known = model.partition("/")[2], local.models if local else ()
-        is_there = name in known or f"{name}:latest" in known
-        return replace(listed, state="ready" if is_there else "not known")
     if provider == "azure" and key and not endpoint:
         return replace(listed, state="needs key", lacks=endpoints[0])
     if key or is_loopback(url):
@@ -155,7 +165,7 @@ def _by_litellm(settings: Settings, model: str, local: Local | None) -> Listed:
     return replace(listed, state="not known")
 
 
-def _own(settings: Settings, own: Deployment, local: Local | None) -> Listed:
+def _own(settings: Settings, own: Deployment, local: Local) -> Listed:
     """Describe an entry of ``config.yaml``."""
     listed = _named(settings, own.model, local) or Listed(own.name, own.model, "", state="not known")
     listed = replace(listed, name=own.name, model=own.model, setting="", origin=own.source)
@@ -165,9 +175,9 @@ def _own(settings: Settings, own: Deployment, local: Local | None) -> Listed:
     if own.key is None and own.endpoint is None:
         return listed
     listed = replace(listed, host=host_of(own.endpoint or ""), lacks="")
-    if listed.provider != "anthropic" and not has_litellm():
+    if listed.provider not in ("anthropic", *KINDS) and not has_litellm():
         return replace(listed, state="needs LiteLLM", how="")
-    return replace(listed, state="not checked", how="local list" if listed.provider in _OLLAMA else "answer")
+    return replace(listed, state="not checked", how="local list" if listed.provider in _LOCAL else "answer")
 
 
 def _all_of(settings: Settings, provider: str) -> Listed | None:
@@ -175,5 +185,5 @@ def _all_of(settings: Settings, provider: str) -> Listed | None:
     names = {*key_names(provider), *endpoint_names(provider)}
     if names.isdisjoint(settings.providers) and names.isdisjoint(settings.withheld):
         return None
-    listed = _by_litellm(settings, f"{provider}/{ANY}", None)
+    listed = _by_litellm(settings, f"{provider}/{ANY}")
     return replace(listed, model="", how="list" if listed.how else "")

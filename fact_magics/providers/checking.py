@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import FactError
+from fact_magics.providers.anthropic import WIRE_PATH
 from fact_magics.providers.base import Message, Prompt
 from fact_magics.providers.choose import choose
 from fact_magics.providers.failures import Patience, Service, checked_url
 from fact_magics.providers.litellm import LiteLLMProvider
-from fact_magics.providers.local import local_models, ollama_url
+from fact_magics.providers.local import KINDS, address_of_kind, local_models
 from fact_magics.providers.remote import RemoteProvider
 from fact_magics.text import plural
 
@@ -68,7 +69,7 @@ async def check(
 async def _open(
     settings: Settings, model: Listed, patience: Patience, opened: AsyncExitStack
 ) -> Provider | FactError | None:
-    """Return the provider to ask, the error that prevents it, or None for a model of a local Ollama."""
+    """Return the provider to ask, the error that prevents it, or None for a model of a local server."""
     if model.how == "local list":
         return None
     provider: Provider
@@ -123,14 +124,19 @@ async def _ask(settings: Settings, model: Listed, provider: Provider | FactError
 
 
 async def _find_local(settings: Settings, model: Listed) -> None:
-    """Look for a model in its Ollama's list, because asking the model itself would load it."""
+    """Look for a model in its server's list, because asking the model itself would load it."""
+    prefix, _, name = model.model.partition("/")
+    prefix = prefix.removesuffix("_chat")
+    kind = KINDS[prefix]
     endpoint = next((own.endpoint for own in settings.models if own.name == model.name), None)
-    url = checked_url(endpoint, "its api_base") if endpoint else ollama_url(settings)
-    name = model.model.partition("/")[2]
-    models = await local_models(url)
-    ollama = Service("Ollama", name, url, has_own_address=True, known_models=models)
+    given = (
+        checked_url(endpoint, "its api_base") if endpoint else address_of_kind(prefix, settings.providers)[1]
+    )
+    url = WIRE_PATH.sub("", given)
+    models = await local_models(url, kind.list_path)
+    server = Service(kind.title, name, url, has_own_address=True, known_models=models)
     if not models:
-        raise ollama.unreachable().error
+        raise server.unreachable().error
     if name not in models and f"{name}:latest" not in models:
         # Only the address of a server that answers could be doubted.
-        raise replace(ollama, name=ollama.asked, has_own_address=False).refused(404, "", {}).error
+        raise replace(server, name=server.asked, has_own_address=False).refused(404, "", {}).error

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.providers.catalogue import Listed
     from fact_magics.providers.checking import CheckResult
+    from fact_magics.providers.local import LocalServer
     from fact_magics.store.glance import ModelUse
 
 _HEAD = ("Model", "Provider", "From", "Status", "Check", "Last used", "Accepted")
 _LONGEST_NAME = 80
 _LONGEST_SOURCE = 60
 _LONGEST_REASON = 200
-# A local Ollama may list any number of models.
+# A local server may list any number of models.
 _MOST_LOCAL = 100
 INSTALL = 'pip install "fact_magics[litellm]"'
 
@@ -70,21 +71,19 @@ class _Found(NamedTuple):
 
 
 async def _find(core: FactCore, *, is_checked: bool) -> _Found:
-    from fact_magics.providers.catalogue import Local, catalogue
+    from fact_magics.providers.catalogue import catalogue
     from fact_magics.providers.checking import check
-    from fact_magics.providers.local import local_models, ollama_url
+    from fact_magics.providers.local import local_servers
     from fact_magics.store import glance
 
     settings = core.settings
     notes = list(settings.notes)
-    local: Local | None = None
+    local: list[LocalServer] = []
     try:
-        url = ollama_url(settings)
-        names = await local_models(url)
-        if len(names) > _MOST_LOCAL:
-            notes.append(f"The local Ollama has {plural(len(names) - _MOST_LOCAL, 'more model')}.")
-        if names:
-            local = Local(url, names[:_MOST_LOCAL])
+        for server in await local_servers(settings):
+            if (more := len(server.models) - _MOST_LOCAL) > 0:
+                notes.append(f"The local {server.name} has {plural(more, 'more model')}.")
+            local.append(server._replace(models=server.models[:_MOST_LOCAL]))
     except ProviderError as error:
         notes.append(error.line)
     uses: Sequence[ModelUse] = ()
@@ -212,10 +211,9 @@ def _advice(listed: Sequence[Listed]) -> list[str]:
     if all(model.name == SHELF for model in usable):
         from fact_magics.providers.litellm import has_litellm
 
-        more = (
-            ", or another provider's key; or start a local Ollama."
-            if has_litellm()
-            else f". Another provider, or a local Ollama, needs LiteLLM: {INSTALL}"
+        more = ", or set another provider's key." if has_litellm() else f". Others need LiteLLM: {INSTALL}"
+        notes.append(
+            "To connect a model: put ANTHROPIC_API_KEY=… into the environment or into .env, or start a local"
+            f" server (Ollama, LM Studio, llama.cpp){more}"
         )
-        notes.append(f"To connect a model: put ANTHROPIC_API_KEY=… into the environment or into .env{more}")
     return notes

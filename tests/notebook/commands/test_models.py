@@ -41,7 +41,8 @@ def server() -> Iterator[ModelServer]:
 
 @pytest.fixture(autouse=True)
 def no_ollama(folder: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> None:
-    monkeypatch.setenv("OLLAMA_API_BASE", f"http://127.0.0.1:{unused_tcp_port}")
+    for name in ("OLLAMA_API_BASE", "LM_STUDIO_API_BASE", "LLAMA_CPP_API_BASE"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{unused_tcp_port}")
 
 
 @pytest.fixture(autouse=True)
@@ -236,12 +237,18 @@ class TestLocalOnes:
             assert "To connect a model" not in fact("models").plain
 
     @pytest.mark.usefixtures("no_litellm")
-    def test_without_litellm_it_says_what_to_install_and_is_no_default(self, listed, fact, monkeypatch):
-        with ModelServer() as ollama:
+    def test_litellm_is_not_needed_and_each_kind_of_server_is_listed(self, listed, fact, monkeypatch):
+        with ModelServer() as ollama, ModelServer(local_models=("coder",)) as studio:
             monkeypatch.setenv("OLLAMA_API_BASE", ollama.url)
-            assert listed()["ollama/small-coder:latest"]["status"] == "needs LiteLLM"
-            assert listed()["shelf"]["is_default"]
-            assert 'pip install "fact_magics[litellm]"' in fact("models").plain
+            monkeypatch.setenv("LM_STUDIO_API_BASE", f"{studio.url}/v1")
+            rows = listed()
+            assert rows["ollama/small-coder:latest"]["is_default"]
+            assert rows["lm_studio/coder"]["status"] == "ready"
+            assert (rows["lm_studio/coder"]["setting"], rows["lm_studio/coder"]["host"]) == (
+                "LM_STUDIO_API_BASE",
+                studio.url[7:],
+            )
+            assert "pip install" not in fact("models").plain
 
     def test_more_models_than_anyone_can_read_are_counted(self, listed, fact, monkeypatch):
         with ModelServer(local_models=[f"model-{number}" for number in range(130)]) as ollama:
