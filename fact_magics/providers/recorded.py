@@ -23,8 +23,14 @@ from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.providers.base import Finished, ProviderEvent, TextDelta
 from fact_magics.providers.choose import choose
 from fact_magics.providers.prompt_cache import CacheMemory
-from fact_magics.providers.recording import RecordedAnswer, Recording, read_recording, write_recording
-from fact_magics.text import inert, without_surrogates
+from fact_magics.providers.recording import (
+    RecordedAnswer,
+    Recording,
+    read_recording,
+    short_path,
+    write_recording,
+)
+from fact_magics.text import without_surrogates
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
@@ -189,7 +195,7 @@ class Tape:
         self._kept.append(answer)
         if self.path is None:
             return finished
-        shown = inert(str(self.path))
+        shown = short_path(self.path)
         if not self._add(answer):
             return replace(finished, notice=f"not recorded in {shown}, because the request contains a key")
         try:
@@ -246,7 +252,7 @@ class ReplayProvider:
         self._recording = recording
         self._take = take
         self.model = model or next(iter(recording.models), REPLAY)
-        self.notice = f"replayed from {inert(str(recording.path))}, no model was called"
+        self.notice = f"replayed from {short_path(recording.path)}, no model was called"
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         """Yield the recorded answer to a request; `GenerationFailed` says that there is none."""
@@ -255,7 +261,7 @@ class ReplayProvider:
             which = f"attempt {len(prompt.earlier) + 1} of " if prompt.earlier else ""
             asked = f"request for {prompt.spec.name}" if prompt.spec else "question"
             raise GenerationFailed(
-                f"{inert(str(self._recording.path))} holds no answer to {which}this {asked}.",
+                f"{short_path(self._recording.path)} holds no answer to {which}this {asked}.",
                 hint="To record one, run %fact replay --stop, %fact record FILE, and this cell with a model.",
             )
         text = answer.text

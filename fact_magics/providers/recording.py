@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from fact_magics.attempt import Usage
@@ -17,7 +19,6 @@ from fact_magics.text import inert, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 _VERSION = "1"
 _HEAD = f"""\
@@ -62,7 +63,7 @@ class Recording(NamedTuple):
 
 def read_recording(path: Path) -> Recording:
     """Read a recording; `RecordingError` says why a file can't be used."""
-    shown = inert(str(path))
+    shown = short_path(path)
     try:
         content = _content(path)
     except FileNotFoundError:
@@ -154,6 +155,14 @@ def _is_count(value: object) -> bool:
     return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16
 
 
+def short_path(path: Path) -> str:
+    """Write a path for people; one in the working directory is relative to it."""
+    with suppress(OSError):  # the working directory may be gone
+        if path.is_relative_to(Path.cwd()):
+            path = path.relative_to(Path.cwd())
+    return inert(str(path))
+
+
 def write_recording(path: Path, answers: Sequence[RecordedAnswer]) -> None:
     """Write the complete file or nothing; `RecordingError` says why it can't be written."""
     head = _HEAD if answers else _HEAD.replace("answers:", "answers: []")
@@ -166,7 +175,8 @@ def write_recording(path: Path, answers: Sequence[RecordedAnswer]) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise RecordingError(
-            f"{path} can't be written: {error.strerror}.", hint="Name another file: %fact record FILE."
+            f"{short_path(path)} can't be written: {error.strerror}.",
+            hint="Name another file: %fact record FILE.",
         ) from None
 
 

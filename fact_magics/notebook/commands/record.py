@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError
 from fact_magics.notebook.commands.desk import Answer, Desk, page
+from fact_magics.providers.recording import short_path
 from fact_magics.text import plural
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ def record(arguments: Arguments, desk: Desk) -> Answer:
     earlier = core.recording
     written = core.record(path)
     if path is None:
-        title = f"The recording to {earlier} has ended" if earlier else "No recording was being written"
+        title = (
+            f"The recording to {short_path(earlier)} has ended"
+            if earlier
+            else "No recording was being written"
+        )
         return Answer(page(title, []), {"file": None, "stopped": str(earlier) if earlier else None})
     left_out = plural(written.left_out, "answer")
     facts = [
@@ -32,7 +37,7 @@ def record(arguments: Arguments, desk: Desk) -> Answer:
         ("Replay it", f"%fact replay {shlex.quote(arguments.words['FILE'])}"),
         ("Note", f"now answers come from {core.replayed}; only models are recorded" if core.replayed else ""),
     ]
-    return Answer(page(f"Recording to {path}", facts), {"file": str(path), **written._asdict()})
+    return Answer(page(f"Recording to {short_path(path)}", facts), {"file": str(path), **written._asdict()})
 
 
 def replay(arguments: Arguments, desk: Desk) -> Answer:
@@ -42,7 +47,9 @@ def replay(arguments: Arguments, desk: Desk) -> Answer:
     earlier = core.replayed
     recording = core.replay(path)
     if path is None or recording is None:
-        title = f"The replay of {earlier} has ended" if earlier else "No recording was being replayed"
+        title = (
+            f"The replay of {short_path(earlier)} has ended" if earlier else "No recording was being replayed"
+        )
         return Answer(page(title, []), {"file": None, "stopped": str(earlier) if earlier else None})
     answers = [answer for known in recording.answers.values() for answer in known]
     tools = dict.fromkeys(answer.tool for answer in answers)
@@ -53,7 +60,7 @@ def replay(arguments: Arguments, desk: Desk) -> Answer:
         ("Until", "the session ends, or %fact replay --stop; until then nothing is sent to a model"),
     ]
     data = {"file": str(path), "answers": len(answers), "tools": [*tools], "models": [*recording.models]}
-    return Answer(page(f"Answers come from {path}", facts), data)
+    return Answer(page(f"Answers come from {short_path(path)}", facts), data)
 
 
 def _path(arguments: Arguments, desk: Desk) -> Path | None:

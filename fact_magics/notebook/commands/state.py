@@ -58,14 +58,14 @@ async def model_in_use(core: FactCore) -> tuple[str, str, FactError | None]:
     """Find the model for cells without ``--model``, or ``none``; the reason for it; why it can't be used."""
     from fact_magics.core.generating import refuse_withheld
     from fact_magics.providers.choose import choose
-    from fact_magics.providers.recording import read_recording
+    from fact_magics.providers.recording import read_recording, short_path
 
     settings = core.settings
     try:
         if path := core.replayed:
             origin = f"FACT_REPLAY from {settings.origin('replay')}"
             models = await asyncio.to_thread(lambda: read_recording(path).models)
-            why = f"replayed from {path}; {origin if path == settings.replay else '%fact replay'}"
+            why = f"replayed from {short_path(path)}; {origin if path == settings.replay else '%fact replay'}"
             return settings.model or ", ".join(models) or "none", why, None
         refuse_withheld(None, settings)
         provider = await choose(settings, None)
