@@ -68,7 +68,7 @@ async def model_in_use(settings: Settings) -> tuple[str, str]:
     if settings.anthropic_api_key is not None:
         return chosen, f"the default; the Anthropic key is from {settings.origin('anthropic_api_key')}"
     if chosen == SHELF:
-        return chosen, "no key is set and no local Ollama answers; set ANTHROPIC_API_KEY to ask a model"
+        return chosen, "no key is set and no local server answers; set ANTHROPIC_API_KEY to ask a model"
     return chosen, notice
 
 
