@@ -165,7 +165,7 @@ class ModelServer:
         stop_reason: str = "end_turn",
         delay: float = 0.0,
     ) -> None:
-        """Answer with `text`; the options are described in `Reply`."""
+        """Answer with `text` after `delay` seconds; the other options are described in `Reply`."""
         tokens = Usage(**usage) if isinstance(usage, Mapping) else usage
         self._script.append(
             Reply(
