@@ -99,7 +99,7 @@ class Team:
             instead, lines = await self._next(first, f"{name} failed {_MOST_FAILURES} times within a minute")
             self._first = instead or first
         self._last = self._first
-        if escalate is not None:
+        if escalate not in (None, name):
             self._last = await self._open(escalate, escalate)
             if self._last.name == SHELF:
                 raise ProviderError(

@@ -18,7 +18,14 @@ from pydantic import SecretStr
 
 from fact_magics.providers.anthropic import WIRE_PATH, AnthropicProvider
 from fact_magics.providers.base import Finished, Message
-from fact_magics.providers.failures import NO_KEY, SYSTEM_REFUSED, checked_url, is_local, is_loopback
+from fact_magics.providers.failures import (
+    NO_KEY,
+    SYSTEM_REFUSED,
+    checked_key,
+    checked_url,
+    is_local,
+    is_loopback,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -256,6 +263,8 @@ class LocalProvider(AnthropicProvider):
             key_name, url_name = f"the api_key in {source}", f"the api_base in {source}"
             url = checked_url(own.endpoint, url_name) if own.endpoint else f"http://127.0.0.1:{kind.port}"
             key = own.key
+        if key is not None:
+            checked_key(key.get_secret_value(), key_name)
         super().__init__(
             bare,
             key or SecretStr(NO_KEY),

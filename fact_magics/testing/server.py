@@ -166,7 +166,7 @@ class ModelServer:
         cache_miss: str = "",
         delay: float = 0.0,
     ) -> None:
-        """Answer with `text`; the options are described in `Reply`."""
+        """Answer with `text` after `delay` seconds; the other options are described in `Reply`."""
         tokens = Usage(**usage) if isinstance(usage, Mapping) else usage
         self._script.append(
             Reply(

@@ -95,7 +95,7 @@ async def test_each_ends_in_a_tool_or_one_line_and_leaves_nothing(
                 ends["tool"] += 1
             assert len(server.requests) > asked
             server.clear()
-        assert len(asyncio.all_tasks()) == tasks
+        assert len(asyncio.all_tasks()) <= tasks
         gc.collect()
         assert left_open() <= before
         recorded = await core.list_generations(limit=None)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
+import ssl
+import subprocess
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -233,6 +236,32 @@ class TestConnections:
             assert "it does not answer in TLS" in line
         assert "http://" in line
 
+    async def test_a_certificate_that_nobody_vouches_for(self, road, ask, tmp_path):
+        openssl = shutil.which("openssl")
+        if openssl is None:
+            pytest.skip("openssl is not installed")
+        key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+        command = [
+            openssl,
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+        ]
+        command += ["-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)]
+        subprocess.run(command, check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        events = []
+        async with listening(b"", ssl=context) as port:
+            line = await failure(road(f"https://localhost:{port}"), ask, events)
+        assert "its certificate is not trusted (self-signed certificate)" in line
+        assert "SSL_CERT_FILE" in line
+        assert events == []
+
     async def test_an_error_page_of_a_gateway(self, road, ask):
         async with listening(
             b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n<h1>No</h1>"
@@ -254,7 +283,7 @@ class TestConnections:
 
 
 @asynccontextmanager
-async def listening(answer, *, read=True):
+async def listening(answer, *, read=True, **options):
     """Answer every connection with some bytes."""
 
     async def serve(reader, writer):
@@ -264,5 +293,5 @@ async def listening(answer, *, read=True):
         await writer.drain()
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, **options) as server:
         yield server.sockets[0].getsockname()[1]

@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from fact_magics.attempt import Usage
 from fact_magics.errors import GenerationFailed
-from fact_magics.providers.base import Finished, TextDelta
+from fact_magics.providers.local import LocalProvider
 from fact_magics.sandbox import Sandbox
 from fact_magics.tool import ToolSpec
 from fact_magics.writing.examples import read_body
@@ -26,41 +26,25 @@ ANSWERS = [
 ]
 
 
-class Recorded:
-    """A provider that gives a recorded answer."""
-
-    name = model = "recorded"
-    notice = waiting_notice = ""
-    may_run_away = is_local = True
-
-    def __init__(self, text):
-        self._text = text
-
-    async def stream(self, _):
-        yield TextDelta(self._text)
-        yield Finished("end", Usage(), self.model)
-
-    async def aclose(self):
-        pass
-
-
-async def test_right_answers_are_accepted_and_wrong_ones_are_not():
+async def test_right_answers_are_accepted_and_wrong_ones_are_not(server):
     """At most one right answer in twenty is lost, and none is accepted that breaks its examples."""
     sandbox = Sandbox()
     await sandbox.start()
     accepted = []
+    provider = LocalProvider("llama_cpp/recorded", {"LLAMA_CPP_API_BASE": SecretStr(server.url)})
     try:
         for answer in ANSWERS:
             body = read_body(f"{answer['description']}\n\n{answer['examples']}", answer["tool"])
             spec = ToolSpec(answer["tool"], body.description, body.examples, attempts=1, timeout_seconds=10.0)
-            provider = Recorded(answer["text"])
+            server.reply(answer["text"], chunk=40)
             try:
-                await write(spec, lambda _, provider=provider: provider, Prover(sandbox, lambda _: None), [])
+                await write(spec, lambda _: provider, Prover(sandbox, lambda _: None), [])
             except GenerationFailed:
                 accepted.append(False)
             else:
                 accepted.append(True)
     finally:
+        await provider.aclose()
         await sandbox.aclose()
     right = [was for was, answer in zip(accepted, ANSWERS, strict=True) if answer["right"]]
     wrong = [was for was, answer in zip(accepted, ANSWERS, strict=True) if not answer["right"]]
