@@ -31,12 +31,15 @@ class Usage:
         Tokens read at full price, not counting the provider's prompt cache.
     output_tokens : int or None
         Tokens written, including thinking.
+    cache_creation_tokens, cache_creation_1h_tokens : int or None
+        Tokens written to the provider's prompt cache; the part of them that it keeps for an hour.
     """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
     cache_creation_tokens: int | None = None
+    cache_creation_1h_tokens: int | None = None
 
 
 @dataclass(slots=True)
@@ -51,6 +54,10 @@ class Attempt:
         Why the candidate was not accepted, in words for the user; empty if it was accepted.
     text, source : str
         The model's answer, and the module found in it.
+    cost_usd : float or None
+        The price of the request; None if it is unknown.
+    saved_usd : float or None
+        What the tokens read from the provider's prompt cache would have cost in addition.
     """
 
     number: int
@@ -65,3 +72,5 @@ class Attempt:
     verdicts: list[Verdict] = field(default_factory=list)
     failures: tuple[str, ...] = ()
     duration_ms: float = 0.0
+    cost_usd: float | None = None
+    saved_usd: float | None = None

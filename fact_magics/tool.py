@@ -143,6 +143,10 @@ class ToolSpec(Checked, frozen=True):
     fenced : str
         The description with a fence around each value that a ``{{name}}`` inserted; empty if there is none.
         Not part of the request's identity.
+    budget_usd : float or None
+        The most that all attempts together may cost, in US dollars. Not part of the request's identity.
+    max_tokens : int or None
+        The longest answer of the model, in tokens. Not part of the request's identity.
     """
 
     name: str
@@ -158,6 +162,8 @@ class ToolSpec(Checked, frozen=True):
     yes_really: bool = False
     replace: bool = False
     fenced: str = ""
+    budget_usd: float | None = Field(None, ge=0, allow_inf_nan=False)
+    max_tokens: int | None = Field(None, ge=1)
 
     if TYPE_CHECKING:
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fact_magics.core.recording import Recorder
     from fact_magics.core.toolbox import Toolbox
     from fact_magics.logs import Log
+    from fact_magics.providers.spending import Ledger
     from fact_magics.store import LockWait, Store
     from fact_magics.writing.loop import Author
     from fact_magics.writing.proof import Accepted
@@ -114,6 +115,7 @@ class Acceptor:
     session_id: str
     notebook: str
     toolbox: Toolbox
+    ledger: Ledger
 
     async def refuse_loss(self, order: Order) -> None:
         """Raise `BindingRefused`, before any work starts, if a proven version would be lost."""

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from fact_magics.core.accepting import Order
 from fact_magics.core.loaded import load
-from fact_magics.errors import CellError, GenerationFailed, ProviderError, SignatureError
+from fact_magics.errors import CellError, GenerationFailed, ProviderError, SignatureError, StoreError
 from fact_magics.names import tool_name
 from fact_magics.permissions import normalised
 from fact_magics.providers.choose import choose
 from fact_magics.providers.route import key_names
+from fact_magics.providers.spending import exact
 from fact_magics.tool import HAND, SHELF, ToolMetadata, ToolSpec, ToolVersion
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, write
@@ -73,9 +74,14 @@ async def ask(
     spec = order.spec
     await acceptor.refuse_loss(order)
     if not spec.fresh and (known := await _known(spec, acceptor.store)):
-        return await acceptor.reuse(order, known)
+        version = await acceptor.reuse(order, known)
+        with suppress(StoreError):  # it only counts for the statistics
+            await acceptor.store.history.add_reuse(acceptor.session_id, version.metadata)
+        return version
     await acceptor.refuse_ungrantable(spec)
     refuse_withheld(spec.model, settings)
+    acceptor.ledger.session.limit = exact(settings.budget)
+    purse = acceptor.ledger.purse(spec.budget_usd, spec.max_tokens)
     provider = await choose(settings, spec.model)
     try:
         if provider.name == SHELF and request is not request_text:
@@ -87,7 +93,7 @@ async def ask(
         order.about = {"provider": provider.name, "model": provider.model}
         prover = Prover(acceptor.sandbox, order.emit, acceptor.files)
         return await acceptor.take(
-            order, lambda attempts: write(spec, lambda _: provider, prover, attempts, request)
+            order, lambda attempts: write(spec, lambda _: provider, prover, attempts, request, purse)
         )
     finally:
         await provider.aclose()

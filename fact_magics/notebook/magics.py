@@ -95,6 +95,13 @@ class FactMagics(Magics):
         about="strict: each run says if its row can't be stored. best-effort: while the disk is full or "
         "read-only, only the first run says so.",
     )
+    budget = Float(
+        None,
+        allow_none=True,
+        min=0.0,
+        help="The most that this session's requests to models may cost, in US dollars; a request that could "
+        "cost more is not sent.",
+    ).tag(config=True)
     prune_older_than = Unicode(
         None,
         allow_none=True,
@@ -150,7 +157,7 @@ class FactMagics(Magics):
             raise TraitError(f"FactMagics.prune_older_than was not changed: {given!r} {error}.") from None
         return given
 
-    @observe("isolation", "limits", "log_level", "history", "prune_older_than")
+    @observe("isolation", "limits", "log_level", "history", "prune_older_than", "budget")
     def _take_over(self, change: object) -> None:
         """Apply the change to an open core at once, because a run does not read the settings again."""
         del change
@@ -159,7 +166,7 @@ class FactMagics(Magics):
 
     def _overrides(self) -> dict[str, Any]:
         # The defaults are None because any other default would override the environment.
-        names = ("model", "model_timeout", "live", "isolation", "limits", "log_level", "history")
+        names = ("model", "model_timeout", "live", "isolation", "limits", "log_level", "history", "budget")
         return {name: getattr(self, name) for name in (*names, "prune_older_than")}
 
     def close(self) -> None:

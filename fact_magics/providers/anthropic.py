@@ -7,12 +7,12 @@ import os
 import re
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from fact_magics.attempt import Usage
-from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
+from fact_magics.providers.base import MAX_TOKENS, Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import Service, checked_key, checked_url, is_loopback
-from fact_magics.providers.remote import RemoteProvider
+from fact_magics.providers.remote import Begun, RemoteProvider
 from fact_magics.quiet import quieten
 from fact_magics.redaction import secrets_in_url
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _PUBLIC_URL = "https://api.anthropic.com"
 _PATH = re.compile(r"/v1(?:/messages)?/*$")
-_MAX_TOKENS = 16_000
 _STOP_REASONS: dict[str, StopReason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
@@ -77,6 +76,7 @@ class AnthropicProvider(RemoteProvider):
 
     name = "anthropic"
     may_run_away = False
+    _lifetime = "5m"
     # Gateways and local servers that speak Anthropic's protocol don't know all of it.
     _dispensable = MappingProxyType(
         {"thinking": re.compile(r"\bthinking\b"), "cache_control": re.compile("cache_control")}
@@ -144,22 +144,36 @@ class AnthropicProvider(RemoteProvider):
             )
         return self._client
 
-    async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
+    async def count_tokens(self, prompt: Prompt) -> int | None:
+        """Ask the server how many tokens the input of a request has; None if it does not say so."""
         client = await self.open()
-        import httpx2
+        try:
+            counted = await client.messages.count_tokens(**self._input(prompt))
+        except Exception:  # noqa: BLE001 - not all servers count; of other problems, the request itself tells
+            return None
+        return counted.input_tokens if isinstance(counted.input_tokens, int) else None
+
+    def _input(self, prompt: Prompt) -> dict[str, Any]:
         from anthropic import omit
 
-        answer = _Answer(self.model)
         # One block, so that everything before the conversation is one cached prefix.
-        system: Any = [{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}]
+        system = [{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}]
+        return {
+            "model": self.model,
+            "system": prompt.system if "cache_control" in self._omitted else system,
+            "messages": [{"role": turn.role, "content": turn.text} for turn in prompt.messages],
+            "thinking": omit if "thinking" in self._omitted else _thinking(self.model),
+        }
+
+    async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent | Begun, None]:
+        client = await self.open()
+        import httpx2
+
+        answer = _Answer(self.model)
         stream: Any = await client.messages.create(
-            model=self.model,
-            max_tokens=prompt.max_tokens or _MAX_TOKENS,
-            system=prompt.system if "cache_control" in self._omitted else system,
-            messages=cast("Any", [{"role": turn.role, "content": turn.text} for turn in prompt.messages]),
-            stream=True,
-            thinking=omit if "thinking" in self._omitted else _thinking(self.model),
+            max_tokens=prompt.max_tokens or MAX_TOKENS, stream=True, **self._input(prompt)
         )
+        yield Begun()
         async with stream:
             try:
                 async for event in stream:
@@ -256,6 +270,9 @@ class _Answer:
             count = getattr(usage, name, None)
             if isinstance(count, int):
                 self.counts[own] = count
+        for_an_hour = getattr(getattr(usage, "cache_creation", None), "ephemeral_1h_input_tokens", None)
+        if isinstance(for_an_hour, int):
+            self.counts["cache_creation_1h_tokens"] = for_an_hour
 
     def finished(self) -> Finished:
         reason: StopReason = "cut" if self.stop_reason is None else _STOP_REASONS.get(self.stop_reason, "end")

@@ -12,6 +12,7 @@ from fact_magics.attempt import Attempt
 from fact_magics.errors import FactError, GenerationFailed
 from fact_magics.events import AttemptEnded, AttemptStarted, Listener, Noticed, PhaseChanged, TextArrived
 from fact_magics.providers.base import Finished, Prompt, Provider, Retrying, TextDelta, ThinkingDelta
+from fact_magics.providers.spending import Ledger, Purse
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import one_line, plural, utc_now
 from fact_magics.tool import Status
@@ -60,6 +61,7 @@ async def write(
     prover: Prover,
     attempts: list[Attempt],
     request: Callable[[ToolSpec], str] = request_text,
+    purse: Purse | None = None,
 ) -> Accepted:
     """Ask for candidates until one is accepted.
 
@@ -71,6 +73,8 @@ async def write(
         Each attempt is added when it begins, so that the caller can record it even after an error.
     request : callable
         Writes the first message.
+    purse : Purse, optional
+        Pays the requests; by default, there is no budget.
 
     Raises
     ------
@@ -78,8 +82,11 @@ async def write(
         No candidate was accepted, or the model declined.
     ProviderError
         The request to the model failed.
+    BudgetReached
+        A request could cost more than the budget allows.
     """
     asking = request(spec)
+    purse = purse or Ledger().purse()
     asked: Provider | None = None
     for number in range(1, spec.attempts + 1):
         provider = provider_of(number)
@@ -91,7 +98,7 @@ async def write(
         attempt = Attempt(number, provider.name, provider.model, utc_now())
         attempts.append(attempt)
         prompt = Prompt(BRIEF_RULES if brief else RULES, messages, spec)
-        ask = partial(_ask, provider, prompt, spec, prover.emit, attempt)
+        ask = partial(_ask, provider, prompt, spec, prover.emit, attempt, purse)
         accepted = await _attempt(ask, spec, spec.attempts, prover, attempt)
         if accepted is not None:
             return accepted
@@ -176,10 +183,10 @@ def _holding(attempt: Attempt) -> int:
 
 
 async def _ask(
-    provider: Provider, prompt: Prompt, spec: ToolSpec, emit: Listener, attempt: Attempt
+    provider: Provider, prompt: Prompt, spec: ToolSpec, emit: Listener, attempt: Attempt, purse: Purse
 ) -> tuple[Completed, ...]:
     """Ask a model for candidates; if its answer has none, record why in the attempt."""
-    stop = await _listen(prompt, provider, emit, attempt)
+    stop = await _listen(prompt, provider, emit, attempt, purse)
     if stop == "refused":
         answered = one_line(attempt.text, 200).rstrip(".:")
         raise GenerationFailed(
@@ -199,14 +206,14 @@ async def _ask(
     return ()
 
 
-async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: Attempt) -> str:
+async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: Attempt, purse: Purse) -> str:
     emit(PhaseChanged("waiting"))
     phase = "waiting"
     parts: list[str] = []
     size = 0
     end = ""
     stop = "cut"
-    stream = provider.stream(prompt)
+    stream = purse.stream(provider, prompt, attempt)
 
     def say_that_it_waits() -> None:
         if provider.waiting_notice:
