@@ -234,8 +234,8 @@ def _refuse_unpriced(provider: Provider) -> None:
     if not (provider.is_local and provider.model.partition("/")[0] in _OWN_SERVERS):
         raise BudgetReached(
             f"{provider.model} has no known price, so it was not asked within a budget.",
-            hint="Limit its answers with --max-tokens N, or write its prices into the model_info of its entry "
-            "in config.yaml.",
+            hint="Limit its answers with --max-tokens N, or write its prices into the model_info of its "
+            "entry in config.yaml.",
         )
 
 
