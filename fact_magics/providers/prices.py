@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fact_magics.attempt import Usage
     from fact_magics.providers.base import Lifetime
 
-# LiteLLM's names for prices per token, and the names of `genai-prices` for prices per million tokens. Prices of
+# LiteLLM's names for prices per token, and those of `genai-prices` for prices per million tokens. Prices of
 # the cache of one hour are not read, because LiteLLM's table has had wrong ones.
 _OF_LITELLM = {
     "input_cost_per_token": "input_mtok",
