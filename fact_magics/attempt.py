@@ -54,6 +54,8 @@ class Attempt:
         Why the candidate was not accepted, in words for the user; empty if it was accepted.
     text, source : str
         The model's answer, and the module found in it.
+    max_tokens : int or None
+        The limit of the answer, if a budget or the user set one.
     cost_usd : float or None
         The price of the request; None if it is unknown.
     saved_usd : float or None
@@ -72,5 +74,6 @@ class Attempt:
     verdicts: list[Verdict] = field(default_factory=list)
     failures: tuple[str, ...] = ()
     duration_ms: float = 0.0
+    max_tokens: int | None = None
     cost_usd: float | None = None
     saved_usd: float | None = None

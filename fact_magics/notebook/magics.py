@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
@@ -98,7 +99,6 @@ class FactMagics(Magics):
     budget = Float(
         None,
         allow_none=True,
-        min=0.0,
         help="The most that this session's requests to models may cost, in US dollars; a request that could "
         "cost more is not sent.",
     ).tag(config=True)
@@ -141,6 +141,15 @@ class FactMagics(Magics):
             read_limits(given or {})
         except ValueError as error:
             raise TraitError(f"FactMagics.limits was not changed: {error}.") from None
+        return given
+
+    @validate("budget")
+    def _refuse_no_amount(self, proposal: dict[str, Any]) -> float | None:
+        given: float | None = proposal["value"]
+        if given is not None and not 0 <= given < inf:
+            raise TraitError(
+                f"FactMagics.budget was not changed: {given:g} is not an amount of US dollars, such as 0.50."
+            )
         return given
 
     @validate("prune_older_than")

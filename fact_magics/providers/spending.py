@@ -115,6 +115,7 @@ class Purse:
                     yield event
             return
         request = await self._reserve(provider, billing, prompt)
+        attempt.max_tokens = request.prompt.max_tokens
         usage: Usage | None = None
         is_free = has_broken = False
         try:

@@ -199,7 +199,10 @@ async def _ask(
         return tuple(complete(source, spec.examples) for source in extracted.sources)
     emit(PhaseChanged("checking"))
     attempt.source = extracted.sources[0].text if extracted.sources else ""
-    problem = f"The answer was cut off after {len(attempt.text):,} characters: {_CUT.get(stop)}."
+    why = _CUT.get(stop)
+    if stop == "length" and attempt.max_tokens:
+        why = f"its limit of {attempt.max_tokens:,} tokens was reached"
+    problem = f"The answer was cut off after {len(attempt.text):,} characters: {why}."
     if stop not in _CUT and extracted.problem:
         problem = _PROBLEMS[extracted.problem].format(name=spec.name)
     reject(attempt, (problem,))

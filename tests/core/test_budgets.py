@@ -141,6 +141,11 @@ class TestBudgets:
         await core.generate(ask(max_tokens=500))
         assert server.requests[0].body["max_tokens"] == 500
 
+    async def test_an_answer_that_reaches_its_limit_says_how_long_it_could_be(self, core, server):
+        server.reply(f"```python\n{GOOD}", usage={**USAGE, "output_tokens": 2_000})
+        with pytest.raises(GenerationFailed, match="its limit of 1,250 tokens was reached"):
+            await core.generate(ask(budget_usd=0.015, attempts=1))
+
     async def test_a_shorter_limit_of_the_answer_is_enough_within_a_budget(self, core, server):
         server.writes(GOOD, usage=USAGE)
         await core.generate(ask(budget_usd=0.0075, max_tokens=500))
@@ -169,6 +174,23 @@ class TestBudgets:
         with pytest.raises(FactError) as refused:
             ask(**fields)
         assert next(iter(fields)) in refused.value.line
+
+
+@pytest.mark.slow
+class TestBehindLiteLLM:
+    async def test_models_behind_litellm_are_paid_and_limited_too(self, core, server):
+        server.writes(GOOD, usage={"input_tokens": 1_000, "output_tokens": 100, "cache_read_tokens": 500})
+        await core.generate(ask(model="openai/gpt-4.1-mini", budget_usd=0.01))
+        body = server.requests[0].body
+        # A byte counts as a token here, and a million tokens cost $0.40 in and $1.60 out.
+        size = len(f"{server.requests[0].system}{server.requests[0].text}".encode())
+        assert 1_000 < body["max_tokens"] < (0.01 - size * 4e-7) / 1.6e-6
+        assert await stored(core) == [pytest.approx(1_000 * 4e-7 + 500 * 1e-7 + 100 * 1.6e-6)]
+
+    async def test_a_local_model_has_no_price_and_is_allowed_within_a_budget(self, core, server):
+        server.writes(GOOD)
+        await core.generate(ask(model="ollama/small-coder:latest", budget_usd=0))
+        assert await stored(core) == [None]
 
 
 class TestBrokenRequests:
