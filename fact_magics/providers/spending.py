@@ -108,7 +108,8 @@ class Purse:
         BudgetReached
             The request could cost more than is left, so it was not sent.
         """
-        billing = provider.billing
+        # A provider that does not say how it is paid costs nothing.
+        billing: Billing | None = getattr(provider, "billing", None)
         if billing is None:
             async with aclosing(provider.stream(prompt)) as events:
                 async for event in events:

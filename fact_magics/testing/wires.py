@@ -316,11 +316,11 @@ def _anthropic_usage(usage: Usage) -> Json:
         cache_read_input_tokens=usage.cache_read_tokens,
         cache_creation_input_tokens=usage.cache_creation_tokens,
     )
-    if usage.cache_creation_tokens is None:
+    for_an_hour = usage.cache_creation_1h_tokens
+    if for_an_hour is None:
         return known
-    for_an_hour = usage.cache_creation_1h_tokens or 0
     lifetimes = {
-        "ephemeral_5m_input_tokens": usage.cache_creation_tokens - for_an_hour,
+        "ephemeral_5m_input_tokens": (usage.cache_creation_tokens or 0) - for_an_hour,
         "ephemeral_1h_input_tokens": for_an_hour,
     }
     return known | {"cache_creation": lifetimes}
