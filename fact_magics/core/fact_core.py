@@ -84,6 +84,7 @@ class FactCore(Reading, Caching):
         self._memory = MemoryCache()
         self._counters = Counters()
         self._ledger = Ledger()
+        self._ledger.session.limit = exact(self.settings.budget)
         self._about = {"notebook": notebook, "kernel": kernel, "python": sys.version.split()[0]}
         self._listeners: list[Listener] = []
 
