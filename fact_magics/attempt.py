@@ -31,12 +31,15 @@ class Usage:
         Tokens read at full price, not counting the provider's prompt cache.
     output_tokens : int or None
         Tokens written, including thinking.
+    cache_creation_tokens, cache_creation_1h_tokens : int or None
+        Tokens written to the provider's prompt cache; the part of them that it keeps for an hour.
     """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
     cache_creation_tokens: int | None = None
+    cache_creation_1h_tokens: int | None = None
 
 
 @dataclass(slots=True)
@@ -53,6 +56,12 @@ class Attempt:
         The model's answer, and the module found in it.
     notice : str
         One line about the request, such as why nothing was read from the provider's prompt cache.
+    max_tokens : int or None
+        The limit of the answer, if a budget or the user set one.
+    cost_usd : float or None
+        The price of the request; None if it is unknown.
+    saved_usd : float or None
+        What the tokens read from the provider's prompt cache would have cost in addition.
     """
 
     number: int
@@ -68,3 +77,6 @@ class Attempt:
     failures: tuple[str, ...] = ()
     duration_ms: float = 0.0
     notice: str = ""
+    max_tokens: int | None = None
+    cost_usd: float | None = None
+    saved_usd: float | None = None

@@ -190,6 +190,13 @@ class ProviderError(FactError):
 
     requests = 1
 
+    may_have_cost = False
+    """Whether the request reached a model, so that it may have to be paid."""
+
+
+class BudgetReached(FactError):
+    """A request to a model could cost more than its budget allows, so it was not sent."""
+
 
 class MissingExtra(FactError):
     """A feature needs an optional dependency that is not installed."""

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from math import floor, log10
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 # Control characters (ANSI escapes begin with one), and marks that reorder text on screen, break lines or
 # carry letters that only models see. Tab, line feed and the characters that join letters are harmless.
@@ -170,6 +175,14 @@ def byte_size(number: int) -> str:
     if number < 1_000:
         return plural(number, "byte")
     return f"{number / 1e3:,.1f} kB" if number < 1_000_000 else f"{number / 1e6:,.1f} MB"
+
+
+def usd(amount: float | Decimal) -> str:
+    """Write a price with cents, or with three digits if it is small: ``$1.20``, ``$0.0123``."""
+    number = float(amount)
+    places = 2 if number >= 1 or number <= 0 else max(2, 2 - floor(log10(number)))
+    whole, _, cents = f"{number:,.{places}f}".partition(".")
+    return f"${whole}.{cents.rstrip('0').ljust(2, '0')}"
 
 
 def duration(milliseconds: float) -> str:

@@ -20,6 +20,9 @@ from fact_magics.checked import Checked, fill
 from fact_magics.text import now, one_line, plural, utc_text, without_surrogates
 from fact_magics.values import brief, plain
 
+REPLAY = "replay"
+"""The provider of attempts that were answered from a recording."""
+
 SHELF = "shelf"
 """The provider of the tools that ship with fact_magics."""
 
@@ -145,6 +148,10 @@ class ToolSpec(Checked, frozen=True):
     fenced : str
         The description with a fence around each value that a ``{{name}}`` inserted; empty if there is none.
         Not part of the request's identity.
+    budget_usd : float or None
+        The most that all attempts together may cost, in US dollars. Not part of the request's identity.
+    max_tokens : int or None
+        The longest answer of the model, in tokens. Not part of the request's identity.
     """
 
     name: str
@@ -161,6 +168,8 @@ class ToolSpec(Checked, frozen=True):
     yes_really: bool = False
     replace: bool = False
     fenced: str = ""
+    budget_usd: float | None = Field(None, ge=0, allow_inf_nan=False)
+    max_tokens: int | None = Field(None, ge=1)
 
     if TYPE_CHECKING:
 

@@ -11,6 +11,7 @@ import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,6 +43,14 @@ ADDRESSES = ("api_base", "base_url")
 REFERENCE = "os.environ/"
 """The beginning of a parameter whose value is in a variable."""
 
+PRICES = (
+    "input_cost_per_token",
+    "output_cost_per_token",
+    "cache_read_input_token_cost",
+    "cache_creation_input_token_cost",
+)
+"""The prices that an entry may have in its ``model_info``."""
+
 _KEY = "model_list"
 # Matches model_list as a key, at the start of a line or in braces, but not inside another text.
 _MARK = re.compile(rb"""(?:^|[{,])[ \t]*["']?model_list["']?[ \t]*:""", re.MULTILINE)
@@ -52,6 +61,7 @@ _LONGEST_NAME = 100
 _NAMES_SHOWN = 5
 _NEED_TRUST = ("fallbacks", "metrics")
 _LONGEST_TIMEOUT = 86_400.0
+_HIGHEST_PRICE = 1_000
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 _PLAIN_TAGS = frozenset(
     {"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))}
@@ -78,6 +88,8 @@ class Deployment:
         Version of the API.
     timeout_seconds : float or None
         How long the endpoint may be silent.
+    prices : dict of str to Decimal
+        Prices per token in US dollars, by the names of `PRICES`.
     problem, hint : str
         Why the model can't be used, and what to do next; both empty if it can.
     missing : str
@@ -91,6 +103,7 @@ class Deployment:
     endpoint: str | None = field(default=None, repr=False)  # it may contain a password
     version: str | None = None
     timeout_seconds: float | None = None
+    prices: dict[str, Decimal] = field(default_factory=dict)
     problem: str = ""
     hint: str = ""
     missing: str = ""
@@ -204,6 +217,8 @@ def _deployments(
     if name == SHELF:
         raise Unusable(f"takes the name {SHELF}, which is reserved for the shelf")
     timeout = _seconds(params)
+    # A stranger's file could let a budget be passed by prices that are too low.
+    prices = {} if environment is None else _prices(entry)
     literal = {key: text for key, text in texts.items() if not text.startswith(REFERENCE)}
     references = {key: text.removeprefix(REFERENCE) for key, text in texts.items() if key not in literal}
     secret = SecretStr(literal["api_key"]) if "api_key" in literal else None
@@ -226,7 +241,7 @@ def _deployments(
     secret = SecretStr(literal["api_key"]) if "api_key" in literal else None
     endpoint = literal.get("api_base") or literal.get("base_url")
     version = literal.get("api_version")
-    return [Deployment(name, literal["model"], str(source), secret, endpoint, version, timeout)]
+    return [Deployment(name, literal["model"], str(source), secret, endpoint, version, timeout, prices)]
 
 
 def read_entry(entry: Any) -> tuple[str, dict[str, str], dict[Any, Any]]:
@@ -269,6 +284,24 @@ def _seconds(params: dict[Any, Any]) -> float | None:
         if math.isfinite(seconds) and 0 < seconds <= _LONGEST_TIMEOUT:
             return seconds
     raise Unusable(f"has a timeout that is not a number of seconds from 0 to {_LONGEST_TIMEOUT:.0f}")
+
+
+def _prices(entry: Any) -> dict[str, Decimal]:
+    """Read the prices that count before those of a price list."""
+    info = _field(entry, "model_info")
+    prices: dict[str, Decimal] = {}
+    for name in PRICES if isinstance(info, dict) else ():
+        text = _text(info, name)
+        if text is not None:
+            with suppress(InvalidOperation):
+                price = Decimal(text)
+                if price.is_finite() and 0 <= price <= _HIGHEST_PRICE:
+                    prices[name] = price
+                    continue
+            raise Unusable(
+                f"has a value for {name} that is not a price in dollars, such as 0.000002 (or 2e-06)"
+            )
+    return prices
 
 
 def read_document(content: bytes) -> dict[Any, Any] | None:

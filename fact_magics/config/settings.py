@@ -90,6 +90,8 @@ class Settings(BaseModel):
     history : {"strict", "best-effort"}
         While rows can't be stored because the disk is full or read-only: whether each run says so, or only
         the first. The rows wait in memory in either case, as long as there is room.
+    budget : float or None
+        The most that the requests of a session may cost, in US dollars.
     prune_older_than : str or None
         Once a day, remove the runs that are older than this, such as ``90d``.
     trust_home : Path
@@ -136,6 +138,7 @@ class Settings(BaseModel):
     isolation: Literal["auto", "require", "process"] = "auto"
     limits: dict[str, Any] = Field(default_factory=dict)
     history: Literal["strict", "best-effort"] = "strict"
+    budget: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     prune_older_than: str | None = None
     trust_home: Path = Field(default_factory=lambda: own_home({}, os.environ, Path.cwd()))
     providers: dict[str, SecretStr] = Field(default_factory=dict)

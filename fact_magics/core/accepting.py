@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fact_magics.logs import Log
     from fact_magics.providers.fallbacks import Breaker
     from fact_magics.providers.recorded import Tape
+    from fact_magics.providers.spending import Ledger
     from fact_magics.store import LockWait, Store
     from fact_magics.writing.loop import Author
     from fact_magics.writing.proof import Accepted
@@ -118,6 +119,7 @@ class Acceptor:
     toolbox: Toolbox
     tape: Tape
     breaker: Breaker
+    ledger: Ledger
 
     async def refuse_loss(self, order: Order) -> None:
         """Raise `BindingRefused`, before any work starts, if a proven version would be lost."""

@@ -32,6 +32,7 @@ from fact_magics.logs import open_log
 from fact_magics.permissions import Protected
 from fact_magics.providers.fallbacks import Breaker
 from fact_magics.providers.recorded import Tape
+from fact_magics.providers.spending import Ledger, exact
 from fact_magics.sandbox import Sandbox
 from fact_magics.sandbox.limits import read_limits
 from fact_magics.store import MemoryCache, Store, new_id
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from fact_magics.core.plan import Plan
     from fact_magics.core.refining import Refinement
     from fact_magics.events import Event, Listener
+    from fact_magics.providers.spending import Account
     from fact_magics.sandbox.outcome import Outcome
     from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
 
@@ -84,6 +86,8 @@ class FactCore(Reading, Caching, Taping):
         self.session_id = new_id()
         self._memory = MemoryCache()
         self._counters = Counters()
+        self._ledger = Ledger()
+        self._ledger.session.limit = exact(self.settings.budget)
         self._about = {"notebook": notebook, "kernel": kernel, "python": sys.version.split()[0]}
         self._listeners: list[Listener] = []
 
@@ -129,6 +133,7 @@ class FactCore(Reading, Caching, Taping):
                 self._toolbox,
                 self._tape,
                 Breaker(),
+                self._ledger,
             )
             await self._store.sessions.start(self.session_id, **self._about)
             # If this system can't isolate tools, the first run raises the error.
@@ -156,12 +161,18 @@ class FactCore(Reading, Caching, Taping):
             self.log.add_secret(secret)
         self.log.keep(settings.log_level)
         self._files.protected = self._protected(settings)
+        self._ledger.session.limit = exact(settings.budget)
         self.settings = settings
         self._upkeep.configure(settings)
         self._serve_if_wanted(settings)
 
     def _protected(self, settings: Settings) -> Protected:
         return Protected(self._directory, settings.home, self._store.path, settings.trust_home)
+
+    @property
+    def spending(self) -> Account:
+        """What this session's requests to models cost, and its budget."""
+        return self._ledger.session
 
     async def layers(self) -> tuple[str, ...]:
         """List the isolation layers in use; empty if tools written by a model can't be run."""
@@ -236,6 +247,8 @@ class FactCore(Reading, Caching, Taping):
         ------
         GenerationFailed, ProviderError
             No candidate was accepted. Every attempt is recorded; nothing else changes.
+        BudgetReached
+            A request to the model could cost more than the budget allows, so it was not sent.
         BindingRefused
             The request has no examples, and would replace a proven version; `ToolSpec.replace` allows that.
         CellError

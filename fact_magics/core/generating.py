@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from fact_magics.core.accepting import Order
 from fact_magics.core.loaded import load
-from fact_magics.errors import CellError, GenerationFailed, ProviderError, SignatureError
+from fact_magics.errors import CellError, GenerationFailed, ProviderError, SignatureError, StoreError
 from fact_magics.events import Noticed
 from fact_magics.names import tool_name
 from fact_magics.permissions import normalised
 from fact_magics.providers.fallbacks import Team
 from fact_magics.providers.route import key_names
+from fact_magics.providers.spending import exact
 from fact_magics.tool import HAND, SHELF, ToolMetadata, ToolSpec, ToolVersion
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, write
@@ -75,8 +76,13 @@ async def ask(
     spec = order.spec
     await acceptor.refuse_loss(order)
     if settings.reuse and not spec.fresh and (known := await _known(spec, acceptor.store)):
-        return await acceptor.reuse(order, known)
+        version = await acceptor.reuse(order, known)
+        with suppress(StoreError):  # it only counts for the statistics
+            await acceptor.store.history.add_reuse(acceptor.session_id, version.metadata)
+        return version
     await acceptor.refuse_ungrantable(spec)
+    acceptor.ledger.session.limit = exact(settings.budget)
+    purse = acceptor.ledger.purse(spec.budget_usd, spec.max_tokens)
 
     async def provider_of(model: str | None) -> Provider:
         if acceptor.tape.replayed(settings) is None:
@@ -98,7 +104,7 @@ async def ask(
         order.about = {"provider": provider.name, "model": provider.model}
         prover = Prover(acceptor.sandbox, order.emit, acceptor.files)
         return await acceptor.take(
-            order, lambda attempts: write(spec, team.of, prover, attempts, request, team.instead)
+            order, lambda attempts: write(spec, team.of, prover, attempts, request, team.instead, purse)
         )
     finally:
         await team.aclose()

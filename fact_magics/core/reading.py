@@ -100,6 +100,10 @@ class Reading:
         await self._flush_for_reading()
         return await self._store.history.stats(**chosen)
 
+    async def cost_of(self, tool_id: str) -> float | None:
+        """Return what the generation of a version cost in US dollars, as far as it is known."""
+        return await self._store.history.cost_of(tool_id)
+
     async def prune(self, older_than: str, on_progress: Callable[[Pruned], None] = lambda _: None) -> Pruned:
         """Remove runs that are older than a duration such as ``90d``; see `store.history.prune`.
 

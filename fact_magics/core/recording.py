@@ -304,6 +304,8 @@ class Recorder:
                 text=attempt.text,
                 source=attempt.source,
                 **asdict(attempt.usage),
+                cost_usd=attempt.cost_usd,
+                saved_usd=attempt.saved_usd,
                 started_at=attempt.started_at,
                 duration_ms=attempt.duration_ms,
                 tool_id=tool_id if attempt.status is Status.OK else None,

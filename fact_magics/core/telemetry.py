@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fact_magics._version import __version__
-from fact_magics.tool import HAND, IMPORTED, SHELF, Status
+from fact_magics.tool import HAND, IMPORTED, REPLAY, SHELF, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NAME = "fact_magics"
 # With these variables, OpenTelemetry's API itself loads an SDK.
 _PROVIDERS = {"trace": "OTEL_PYTHON_TRACER_PROVIDER", "metrics": "OTEL_PYTHON_METER_PROVIDER"}
-_NO_MODELS = (HAND, IMPORTED, SHELF)
+_NO_MODELS = (HAND, IMPORTED, REPLAY, SHELF)
 
 
 class Telemetry:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from fact_magics.display.html import Html, element, join
-from fact_magics.text import ago, inert
-from fact_magics.tool import HAND, IMPORTED, Status
+from fact_magics.text import ago, inert, plural, usd
+from fact_magics.tool import HAND, IMPORTED, REPLAY, SHELF, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SIDE = 40
 UNBROKEN = 28
 """Texts up to this many characters stay on one line; longer ones get a wider column and wrap."""
+
+
+# Providers of attempts that ask no model.
+_NO_MODELS = frozenset({HAND, IMPORTED, REPLAY, SHELF})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,26 @@ def writer(provider: str, model: str) -> str:
     if provider == IMPORTED:
         return f"imported: {model or 'unknown'}"
     return "hand" if provider == HAND else model
+
+
+def price(attempts: Iterable[Any]) -> str:
+    """Say what attempts or their rows cost; empty if none of them has an answer of a model."""
+    costs = [
+        attempt.cost_usd
+        for attempt in attempts
+        if attempt.cost_usd is not None or (attempt.text and attempt.provider not in _NO_MODELS)
+    ]
+    known = [cost for cost in costs if cost is not None]
+    if not known:
+        return "price unknown" if costs else ""
+    unknown = len(costs) - len(known)
+    return usd(sum(known)) + (f" and the unknown price of {plural(unknown, 'attempt')}" if unknown else "")
+
+
+def saving(attempts: Iterable[Any]) -> str:
+    """Say what the provider's prompt cache saved; empty if nothing is known."""
+    saved = sum(attempt.saved_usd or 0.0 for attempt in attempts)
+    return f"{usd(saved)} saved by the prompt cache" if saved else ""
 
 
 def code(source: str) -> Cell:

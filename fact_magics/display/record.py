@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from fact_magics.attempt import Verdict
 from fact_magics.display import html
-from fact_magics.display.cells import Cell, code, writer
+from fact_magics.display.cells import Cell, code, price, saving, writer
 from fact_magics.display.html import Html, Record, element, folded, highlighted, join, preformatted, text
 from fact_magics.display.result import SCROLLED, scrolled, show
 from fact_magics.display.screen import Screen, draws
 from fact_magics.display.table import Table, facts_table
-from fact_magics.text import ago, duration, inert, one_line, plural, shorten, shorten_middle
+from fact_magics.text import ago, duration, inert, one_line, plural, shorten, shorten_middle, usd
 from fact_magics.tool import HAND, IMPORTED, SHELF, Returned, Status
 from fact_magics.values import brief
 
@@ -122,6 +122,7 @@ def _provenance(ended: GenerationEnded) -> list[str]:
             facts.append(f"{read:,} tokens in, {written:,} out")
             if from_cache := sum(used.cache_read_tokens or 0 for used in known):
                 facts.append(f"{from_cache:,} tokens from the prompt cache")
+        facts += [price(ended.attempts), saving(ended.attempts)]
         facts.append(plural(len(ended.attempts), "attempt"))
         facts += dict.fromkeys(attempt.notice for attempt in ended.attempts if attempt.notice)
     return facts
@@ -235,10 +236,11 @@ def printed_text(printed: str) -> Record:
     return Record(markup, shown)
 
 
-def tool_record(version: ToolVersion, signature: str, *, uses: str = "") -> Record:
+def tool_record(version: ToolVersion, signature: str, *, uses: str = "", cost: float | None = None) -> Record:
     """Show a tool: signature, documentation, proof, author, permissions, uses, and its source, folded.
 
-    `uses` says how often the tool ran; it is omitted if empty.
+    `uses` says how often the tool ran; it is omitted if empty. `cost` is what its generation cost, in US
+    dollars, as far as it is known.
     """
     metadata = version.metadata
     origin = (_proof(metadata), _writer(metadata), f"made {metadata.created_at:%Y-%m-%d}")
@@ -248,6 +250,7 @@ def tool_record(version: ToolVersion, signature: str, *, uses: str = "") -> Reco
         ("Answers", "vary, so they are not cached" if metadata.varies else ""),
         ("Tags", ", ".join(metadata.tags)),
         ("Uses", uses),
+        ("Cost", "" if cost is None else usd(cost)),
     ]
     facts = [(name, fact) for name, fact in facts if fact]
     paragraphs = filter(None, re.split(r"\n[ \t]*\n", metadata.description.strip("\n")))

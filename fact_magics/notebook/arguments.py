@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import CellError, did_you_mean
@@ -43,6 +44,14 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
         return int(value)
 
     return read
+
+
+def dollars(text: str) -> float:
+    """Read an amount of US dollars."""
+    value = _number(text)
+    if not 0 <= value < inf:
+        raise ValueError("is not an amount of US dollars, such as 0.50")
+    return value
 
 
 def label(text: str) -> str:
@@ -213,6 +222,10 @@ _ASK = (
     YES_REALLY,
     EXAMPLE_TIMEOUT,
     Option("--tag", "Add a word for %fact tools --search; repeatable.", "TAG", label, repeatable=True),
+    Option("--budget", "Send no request after which all could cost more than this.", "USD", dollars),
+    Option(
+        "--max-tokens", "Limit each answer of the model to this many tokens.", "N", whole_number(1, 1_000_000)
+    ),
     Option("--fresh", "Ask again, even if this request already has an accepted tool."),
     REPLACE,
 )

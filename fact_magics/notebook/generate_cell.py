@@ -63,6 +63,8 @@ def _spec(host: Host, name: str, arguments: Arguments, cell: str) -> ToolSpec:
         yes_really=arguments.get("yes_really", False),
         replace=arguments.get("replace", False),
         examples_read=True,
+        budget_usd=arguments.get("budget"),
+        max_tokens=arguments.get("max_tokens"),
         fenced=fence(pieces) if len(pieces) > 1 else "",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
@@ -95,6 +96,12 @@ class FactMagics(Magics):
         about="strict: each run says if its row can't be stored. best-effort: while the disk is full or "
         "read-only, only the first run says so.",
     )
+    budget = Float(
+        None,
+        allow_none=True,
+        help="The most that this session's requests to models may cost, in US dollars; a request that could "
+        "cost more is not sent.",
+    ).tag(config=True)
     prune_older_than = Unicode(
         None,
         allow_none=True,
@@ -136,6 +143,15 @@ class FactMagics(Magics):
             raise TraitError(f"FactMagics.limits was not changed: {error}.") from None
         return given
 
+    @validate("budget")
+    def _refuse_no_amount(self, proposal: dict[str, Any]) -> float | None:
+        given: float | None = proposal["value"]
+        if given is not None and not 0 <= given < inf:
+            raise TraitError(
+                f"FactMagics.budget was not changed: {given:g} is not an amount of US dollars, such as 0.50."
+            )
+        return given
+
     @validate("prune_older_than")
     def _refuse_no_age(self, proposal: dict[str, Any]) -> str | None:
         if hasattr(self, "session"):  # not while the extension is being loaded
@@ -150,7 +166,7 @@ class FactMagics(Magics):
             raise TraitError(f"FactMagics.prune_older_than was not changed: {given!r} {error}.") from None
         return given
 
-    @observe("isolation", "limits", "log_level", "history", "prune_older_than")
+    @observe("isolation", "limits", "log_level", "history", "prune_older_than", "budget")
     def _take_over(self, change: object) -> None:
         """Apply the change to an open core at once, because a run does not read the settings again."""
         del change
@@ -159,7 +175,7 @@ class FactMagics(Magics):
 
     def _overrides(self) -> dict[str, Any]:
         # The defaults are None because any other default would override the environment.
-        names = ("model", "model_timeout", "live", "isolation", "limits", "log_level", "history")
+        names = ("model", "model_timeout", "live", "isolation", "limits", "log_level", "history", "budget")
         return {name: getattr(self, name) for name in (*names, "prune_older_than")}
 
     def close(self) -> None:

@@ -8,15 +8,15 @@ import re
 from dataclasses import replace
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 
 from fact_magics.attempt import Usage
 from fact_magics.errors import ProviderError
-from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
+from fact_magics.providers.base import MAX_TOKENS, Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import Service, checked_key, checked_url, is_loopback
 from fact_magics.providers.prompt_cache import CacheMemory, marked, missed
-from fact_magics.providers.remote import RemoteProvider
+from fact_magics.providers.remote import Begun, RemoteProvider
 from fact_magics.quiet import quieten
 from fact_magics.redaction import secrets_in_url
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from fact_magics.providers.base import Prompt, ProviderEvent, StopReason
     from fact_magics.providers.failures import Failure, Patience
+    from fact_magics.providers.prompt_cache import Marked
 
 _PUBLIC_URL = "https://api.anthropic.com"
 WIRE_PATH = re.compile(r"/v1(?:/messages)?/*$")
@@ -81,7 +82,8 @@ class AnthropicProvider(RemoteProvider):
 
     name = "anthropic"
     may_run_away = False
-    _max_tokens = 16_000
+    _max_tokens = MAX_TOKENS
+    _lifetime = "5m"
     # Gateways and local servers that speak Anthropic's protocol don't know all of it.
     _dispensable = MappingProxyType(
         {name: re.compile(rf"\b{name}\b") for name in ("thinking", "cache_control", "diagnostics")}
@@ -153,26 +155,46 @@ class AnthropicProvider(RemoteProvider):
             )
         return self._client
 
-    async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
+    async def count_tokens(self, prompt: Prompt) -> int | None:
+        """Ask the server how many tokens the input of a request has; None if it does not say so."""
+        client = await self.open()
+        try:
+            counted = await client.messages.count_tokens(**self._input(self._marked(prompt)))
+        except Exception:  # noqa: BLE001 - not all servers count; of other problems, the request itself tells
+            return None
+        return counted.input_tokens if isinstance(counted.input_tokens, int) else None
+
+    def _input(self, asked: Marked) -> dict[str, Any]:
+        from anthropic import omit
+
+        return {
+            "model": self._asked_model,
+            "system": asked.system or omit,
+            "messages": asked.messages,
+            "thinking": omit if "thinking" in self._omitted else _thinking(self._asked_model),
+        }
+
+    def _marked(self, prompt: Prompt) -> Marked:
+        return marked(prompt, "" if "cache_control" in self._omitted else self._asked_model)
+
+    async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent | Begun, None]:
         client = await self.open()
         import httpx2
         from anthropic import omit
 
         answer = _Answer(self._asked_model)
-        asked = marked(prompt, "" if "cache_control" in self._omitted else self._asked_model)
         memory, place = self.cache_memory, (self._base_url, self._asked_model)
         if "diagnostics" in self._omitted:
             memory.without_diagnostics.add(self._base_url)
+        asked = self._marked(prompt)
         explains = asked.has_marks and self._base_url not in memory.without_diagnostics
         stream: Any = await client.messages.create(
-            model=self._asked_model,
             max_tokens=prompt.max_tokens or self._max_tokens,
-            system=cast("Any", asked.system or omit),
-            messages=cast("Any", asked.messages),
             stream=True,
             diagnostics={"previous_message_id": memory.previous(place)} if explains else omit,
-            thinking=omit if "thinking" in self._omitted else _thinking(self._asked_model),
+            **self._input(asked),
         )
+        yield Begun()
         async with stream:
             try:
                 async for event in stream:
@@ -291,6 +313,9 @@ class _Answer:
             count = getattr(usage, name, None)
             if isinstance(count, int):
                 self.counts[own] = count
+        for_an_hour = getattr(getattr(usage, "cache_creation", None), "ephemeral_1h_input_tokens", None)
+        if isinstance(for_an_hour, int):
+            self.counts["cache_creation_1h_tokens"] = for_an_hour
 
     def finished(self) -> Finished:
         reason: StopReason = "cut" if self.stop_reason is None else _STOP_REASONS.get(self.stop_reason, "end")

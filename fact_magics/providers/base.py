@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from decimal import Decimal
 
     from fact_magics.attempt import Usage
     from fact_magics.tool import ToolSpec
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 # "end": the model finished. "length": its answer reached the token limit. "refused": it declined.
 # "cut": the connection broke.
 StopReason: TypeAlias = Literal["end", "length", "refused", "cut"]
+
+# How long a provider keeps the input that a request marks for its prompt cache; empty if nothing is marked.
+Lifetime: TypeAlias = Literal["", "5m", "1h"]
+
+MAX_TOKENS = 16_000
+"""The longest answer, in tokens, if nothing else limits it; no tool is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class Retrying:
     reason: str  # such as "overloaded", "too many requests", "no connection"
     delay_seconds: float  # the length of the pause, which begins with this event
     attempt: int  # 1 for the first retry
+    may_have_cost: bool = False  # whether the failed request may have to be paid
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +80,29 @@ class Finished:
 ProviderEvent: TypeAlias = TextDelta | ThinkingDelta | Retrying | Finished
 
 
+class Billing(NamedTuple):
+    """What decides the price of a provider's requests, beside the model.
+
+    Attributes
+    ----------
+    count_tokens : callable
+        Counts the tokens of a prompt with the provider's own counter; None if it has none. It also opens the
+        client, as the first request does, and may raise the same errors.
+    prices : mapping
+        The prices per token from ``config.yaml``, by LiteLLM's names.
+    """
+
+    count_tokens: Callable[[Prompt], Awaitable[int | None]]
+    prices: Mapping[str, Decimal]
+    lifetime: Lifetime
+
+
 class Provider(Protocol):
     """A source of candidates: a model, or the shelf."""
+
+    @property
+    def billing(self) -> Billing | None:
+        """How requests are paid; None if no model is asked, so that they cost nothing."""
 
     @property
     def name(self) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fact_magics.config import Settings
     from fact_magics.config.model_list import Deployment
     from fact_magics.providers.base import Provider
+    from fact_magics.providers.remote import RemoteProvider
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 
@@ -59,7 +60,9 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
         return _shelf()
     own = next((known for known in settings.models if known.name == name), None)
     if own is not None and not (own.problem and has_own_meaning(name)):
-        return _deployed(settings, own, patience)
+        provider = _deployed(settings, own, patience)
+        provider.prices = own.prices
+        return provider
     # Someone may have mixed up the lines of the key and the model.
     shown = quoted(Redactor(settings.secrets).message(name))
     # Some providers accept a URL as a model's name, and would send their key to it.
@@ -111,7 +114,7 @@ async def _best_available(settings: Settings, patience: Patience) -> Provider:
 
 def _gateway(
     settings: Settings, model: str, patience: Patience, *, notice: str = "", own: Deployment | None = None
-) -> Provider:
+) -> RemoteProvider:
     """Return the provider for a ``provider/model``: a local server, or else LiteLLM."""
     provider = LocalProvider if model.partition("/")[0] in KINDS else LiteLLMProvider
     return provider(
@@ -125,7 +128,7 @@ def _gateway(
     )
 
 
-def _anthropic(settings: Settings, model: str, patience: Patience) -> Provider:
+def _anthropic(settings: Settings, model: str, patience: Patience) -> RemoteProvider:
     key, url = settings.anthropic_api_key, settings.anthropic_base_url
     if key is None:
         raise ProviderError(
@@ -142,7 +145,7 @@ def _anthropic(settings: Settings, model: str, patience: Patience) -> Provider:
     )
 
 
-def _deployed(settings: Settings, own: Deployment, patience: Patience) -> Provider:
+def _deployed(settings: Settings, own: Deployment, patience: Patience) -> RemoteProvider:
     """Return the provider for an entry in ``config.yaml``, which may have its own key and endpoint."""
     if own.problem:
         raise ProviderError(own.problem, hint=own.hint)

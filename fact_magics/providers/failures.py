@@ -154,6 +154,7 @@ class Failure:
     retry_after: float | None = None  # the pause that the server asks for, in seconds
     is_loading: bool = False  # the server says that it is loading a model
     refusal: str = ""  # the server's words, if it says that it can't process the request
+    is_free: bool = False  # the server refused the request, so that it costs nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ class Service:
         if headers.get("x-should-retry") == "false" or is_spent:
             reason = ""
         refusal = str(message) if status in _UNPROCESSABLE else ""
-        return Failure(error, reason, retry_after, is_loading and bool(reason), refusal)
+        return Failure(error, reason, retry_after, is_loading and bool(reason), refusal, is_free=True)
 
     def _is_about_model(self, message: str) -> bool:
         """Tell whether a message names the model, with or without its provider."""

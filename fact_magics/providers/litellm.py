@@ -21,7 +21,7 @@ from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import NO_KEY, SYSTEM_REFUSED, Service, causes, is_local, is_loopback
 from fact_magics.providers.local import local_models
 from fact_magics.providers.names import WELL_KNOWN, hosted_models
-from fact_magics.providers.remote import RemoteProvider
+from fact_magics.providers.remote import Begun, RemoteProvider
 from fact_magics.providers.route import Route, address_of
 from fact_magics.quiet import quieten
 from fact_magics.redaction import secrets_in_url
@@ -195,7 +195,7 @@ class LiteLLMProvider(RemoteProvider):
         if route is not None and route.http_client is not None:
             await route.http_client.aclose()
 
-    async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
+    async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent | Begun, None]:
         litellm, route = await self.open()
         silence = self._patience.silence_seconds
         try:
@@ -214,6 +214,7 @@ class LiteLLMProvider(RemoteProvider):
         except litellm.ContentPolicyViolationError:
             yield Finished("refused", Usage(), self.model)
             return
+        yield Begun()
         answer = _Answer(self.model)
         try:
             async with aclosing(stream):
@@ -242,10 +243,15 @@ class LiteLLMProvider(RemoteProvider):
     def _max_tokens(self, litellm: ModuleType, prompt: Prompt) -> int | None:
         # Looked up in the table, because LiteLLM's own function asks Ollama about its models.
         names = (self.model, self.model.partition("/")[2])
-        thinks = any(litellm.model_cost.get(name, {}).get("supports_reasoning") for name in names)
+        known = [litellm.model_cost.get(name, {}) for name in names]
+        thinks = any(entry.get("supports_reasoning") for entry in known)
         if prompt.max_tokens is not None:
-            # OpenAI refuses a limit that leaves no room for thinking, instead of cutting the answer.
-            return None if thinks else prompt.max_tokens
+            # A check asks for one token. OpenAI refuses a limit that leaves no room for thinking, instead of
+            # cutting the answer.
+            if thinks and prompt.max_tokens == 1:
+                return None
+            highest = (entry.get("max_output_tokens") for entry in known)
+            return min((prompt.max_tokens, *(most for most in highest if isinstance(most, int) and most > 0)))
         if not self.is_local:
             return None
         return _MAX_TOKENS_WITH_THINKING if thinks else _MAX_TOKENS

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fact_magics.config.model_list import Deployment
     from fact_magics.providers.base import Prompt, ProviderEvent
     from fact_magics.providers.failures import Patience
+    from fact_magics.providers.remote import Begun
 
 # All servers are probed at once, for so many short turns of the event loop. A turn that takes longer does not
 # count: on a busy machine, an answer may be on its way.
@@ -288,7 +289,7 @@ class LocalProvider(AnthropicProvider):
             newer=f"or update {kind.title}: older versions do not serve /v1/messages",
         )
 
-    async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
+    async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent | Begun, None]:
         if "system" in self._omitted:
             first, *later = prompt.messages
             merged = Message(first.role, f"{prompt.system}\n\n{first.text}")

@@ -31,7 +31,7 @@ from fact_magics.providers.recording import (
     write_recording,
 )
 from fact_magics.text import without_surrogates
-from fact_magics.tool import SHELF
+from fact_magics.tool import REPLAY, SHELF
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
     from fact_magics.config import Settings
     from fact_magics.providers.base import Prompt, Provider
-
-REPLAY = "replay"
-"""The provider of attempts that were answered from a recording."""
 
 # The answers of a session that are kept for `Tape.record`.
 _MOST_KEPT = 1_000

@@ -11,18 +11,23 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import ProviderError
-from fact_magics.providers.base import Finished, Retrying, TextDelta, ThinkingDelta
+from fact_magics.providers.base import Billing, Finished, Retrying, TextDelta, ThinkingDelta
 from fact_magics.providers.failures import NO_KEY, Patience
 from fact_magics.redaction import RedactedStream, Redactor
 
 if TYPE_CHECKING:
     import re
     from collections.abc import AsyncGenerator, Iterable, Mapping
+    from decimal import Decimal
 
-    from fact_magics.providers.base import Prompt, ProviderEvent
+    from fact_magics.providers.base import Lifetime, Prompt, ProviderEvent
     from fact_magics.providers.failures import Failure, Service
 
 _NOT_FOUND = 404
+
+
+class Begun:
+    """The server has accepted the request, so that it may have to be paid."""
 
 
 class RemoteProvider(ABC):
@@ -34,9 +39,12 @@ class RemoteProvider(ABC):
         Keys, passwords and tokens, which are masked in everything that comes from the server.
     """
 
+    name: str
     notice = ""
     may_run_away = True
     is_local = False
+    prices: Mapping[str, Decimal] = MappingProxyType({})
+    _lifetime: Lifetime = ""
     _service: Service
     # The parts of a request that some servers refuse, and how their messages mention them.
     _dispensable: Mapping[str, re.Pattern[str]] = MappingProxyType({})
@@ -47,6 +55,17 @@ class RemoteProvider(ABC):
         self._patience = patience or Patience()
         self._closed = False
         self._omitted: set[str] = set()  # of `_dispensable`: what this model's server refused
+
+    @property
+    def billing(self) -> Billing:
+        """How requests are paid."""
+        return Billing(self.count_tokens, self.prices, self._lifetime)
+
+    async def count_tokens(self, prompt: Prompt) -> int | None:
+        """Open the client; return None, because most providers have no counter."""
+        del prompt
+        await self.open()
+        return None
 
     @property
     def waiting_notice(self) -> str:
@@ -67,20 +86,25 @@ class RemoteProvider(ABC):
         retries, clock = 0, asyncio.get_running_loop().time
         deadline = clock() + self._patience.silence_seconds
         while True:
-            answered = False
+            answered = begun = False
             try:
                 async with aclosing(self._redacted_attempt(prompt)) as events:
                     async for event in events:
+                        if isinstance(event, Begun):
+                            begun = True
+                            continue
                         answered = answered or isinstance(event, TextDelta)
                         yield event
                     return
-            except ProviderError:
+            except ProviderError as error:
+                error.may_have_cost = begun
                 raise
             except Exception as error:  # noqa: BLE001 - an SDK may raise any error, even its HTTP library's
                 if getattr(error, "status_code", None) == _NOT_FOUND:
                     known = (*self._service.known_models, *(await self._names()))
                     self._service = replace(self._service, known_models=known)
                 failure = self._explain(error)
+                failure.error.may_have_cost = begun or not (failure.is_free or _never_connected(error))
             if not answered and self._does_without(failure.refusal):
                 continue
             is_loading = failure.is_loading and clock() < deadline
@@ -93,7 +117,7 @@ class RemoteProvider(ABC):
                 raise failure.error
             retries += 1
             delay = self._patience.delay(retries, failure.retry_after)
-            yield Retrying(failure.retry_reason, delay, retries)
+            yield Retrying(failure.retry_reason, delay, retries, failure.error.may_have_cost)
             await asyncio.sleep(delay)
 
     def _does_without(self, refusal: str) -> bool:
@@ -103,7 +127,7 @@ class RemoteProvider(ABC):
         self._omitted |= new
         return bool(new)
 
-    async def _redacted_attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
+    async def _redacted_attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent | Begun, None]:
         text, thinking = RedactedStream(self._redactor), RedactedStream(self._redactor)
         try:
             async with aclosing(self._attempt(prompt)) as events:
@@ -147,10 +171,21 @@ class RemoteProvider(ABC):
             raise ProviderError(f"The connection to {self.model} was closed.", hint="Run the cell again.")
 
     @abstractmethod
-    def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]: ...
+    def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent | Begun, None]: ...
 
     @abstractmethod
     def _explain(self, error: Exception) -> Failure: ...
 
     @abstractmethod
     async def _disconnect(self) -> None: ...
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Tell whether an HTTP library found no server, among the causes of an error."""
+    seen: set[int] = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        if type(error).__name__ in ("ConnectError", "ConnectTimeout", "ProxyError"):
+            return True
+        error = error.__cause__ or error.__context__ or error
+    return False

@@ -36,6 +36,7 @@ class ShelfProvider:
     may_run_away = False
     is_local = False
     waiting_notice = ""
+    billing = None
 
     def __init__(self) -> None:
         self._index: ShelfIndex | None = None

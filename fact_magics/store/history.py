@@ -10,6 +10,7 @@ from fact_magics.errors import CellError, StoreError, UnknownName
 from fact_magics.store.binding import Rows, fetch, fetch_by_id, insert, spare, values_of
 from fact_magics.store.pruning import Pruned, claim_pruning, remove_runs
 from fact_magics.store.rows import ExecutionRow, GenerationRow
+from fact_magics.store.savings import add_reuse, cost_of
 from fact_magics.store.search import (
     indexable,
     indexable_json,
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from fact_magics.store.database import Database
+    from fact_magics.tool import ToolMetadata
 
 T = TypeVar("T")
 
 # A run that computed its answer is indexed up to the limit in `search`. A run answered by the cache is
 # indexed only up to this limit: indexing a long answer again took longer than the rest of the cell.
 _CACHED_CHARACTERS = 1_024
+# The row of a reuse only counts for the statistics, so a cell does not wait longer for another program.
+_REUSE_SECONDS = 0.3
 
 
 class History:
@@ -141,6 +145,21 @@ class History:
         if run is not None and attempts:
             raise UnknownName(f"A run and a generation begin with {row_id!r}.", hint="Write more of the id.")
         return run or attempts or None
+
+    async def add_reuse(self, session_id: str, reused: ToolMetadata) -> None:
+        """Record that a stored version answered a request without a model."""
+        work = partial(
+            add_reuse,
+            session_id=session_id,
+            tool_id=reused.id,
+            tool_name=reused.name,
+            reused_at=utc_now(),
+        )
+        await self._database.write(work, wait=self._database.lock_wait(_REUSE_SECONDS))
+
+    async def cost_of(self, tool_id: str) -> float | None:
+        """Return what the attempts cost that led to a version, as far as it is known."""
+        return await self._database.read(lambda connection: cost_of(connection, tool_id))
 
     async def stats(
         self,

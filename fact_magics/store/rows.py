@@ -79,8 +79,12 @@ class GenerationRow:
         The model's text as it arrived, and the code found in it.
     input_tokens, output_tokens, cache_read_tokens, cache_creation_tokens : int or None
         None if the provider did not report the number.
+    cache_creation_1h_tokens : int or None
+        The part of `cache_creation_tokens` that the provider keeps for an hour.
     cost_usd : float or None
         None if no price is known.
+    saved_usd : float or None
+        What the tokens read from the provider's prompt cache would have cost in addition.
     tool_id : str or None
         The version that this attempt became.
     """
@@ -107,6 +111,8 @@ class GenerationRow:
     started_at: str = field(default_factory=utc_now)
     duration_ms: float = 0.0
     tool_id: str | None = None
+    cache_creation_1h_tokens: int | None = None
+    saved_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

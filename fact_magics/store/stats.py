@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fact_magics.store.savings import read_saved
 from fact_magics.store.totals import (
     ALL_TIME,
     CACHED,
@@ -91,6 +92,8 @@ class Stats:
     durations : dict
         The durations in milliseconds of the runs that went well (``ok``), of the answers of the cache
         (``cached``) and of the generations (``generated``), each with its number, in ascending order.
+    saved_usd : float or None
+        What reused tools and the prompt caches of providers saved.
     tools : list of ToolStats
         The tools with the most runs.
     points : list of Point
@@ -105,6 +108,7 @@ class Stats:
     generations: int = 0
     amounts: dict[str, float | None] = field(default_factory=dict)
     durations: dict[str, Durations] = field(default_factory=dict)
+    saved_usd: float | None = None
     tools: list[ToolStats] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
 
@@ -122,7 +126,7 @@ class Stats:
             "hits": self.hits,
             "hit_rate": self.hits / self.runs if self.runs else None,
             "saved_ms": self.saved_ms,
-            "saved_usd": None,  # no answer of a model is known to have been reused, with its price
+            "saved_usd": self.saved_usd,
             "cost_usd": self.amounts.get("cost_usd"),
             "tokens": tokens,
             "run_ms": self.percentiles(Status.OK),
@@ -191,6 +195,7 @@ def read_stats(
             zip(GENERATIONS.amounts[1:], map(_whole, GENERATIONS.amounts[1:], amounts), strict=True)
         ),
         durations={outcome: tuple(known) for outcome, known in measured.items()},
+        saved_usd=read_saved(connection, session_id, tool_name, since),
         tools=reader.tools(runs),
         points=reader.points(runs),
     )

@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from fact_magics.attempt import Usage
 from fact_magics.errors import did_you_mean
+from fact_magics.testing.accounting import Charge, limited, read_tokens
 from fact_magics.testing.http import LARGEST_HEAD, read_request, send_json, send_page, send_stream
-from fact_magics.testing.wires import WIRES, Ending, Reply, Wire
+from fact_magics.testing.wires import WIRES, Ending, Reply, Wire, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
 _SECRET_WORDS = ("authorization", "key", "token", "secret", "cookie")
+_COUNTER = "/v1/messages/count_tokens"
 _STEPS = ("reply", "writes", "refuses", "breaks", "fails")
 
 
@@ -84,6 +86,8 @@ class ModelServer:
         The models in Ollama's list.
     strict : bool
         Whether Anthropic's and OpenAI's endpoints, including their lists of models, accept only `key`.
+    counts : bool
+        Whether Anthropic's counter of tokens is served.
 
     Attributes
     ----------
@@ -101,15 +105,18 @@ class ModelServer:
         port: int = 0,
         local_models: Sequence[str] = ("small-coder:latest",),
         strict: bool = False,
+        counts: bool = True,
     ) -> None:
         self.url = ""
         self.key = f"sk-loopback-{secrets.token_hex(16)}"
         self._port = port
         self._local_models = tuple(local_models)
         self._strict = strict
+        self._counts = counts
         self._changed = threading.Condition()
         self._script: deque[Reply] = deque()
         self._requests: list[Request] = []
+        self._charges: list[Charge] = []
         self._disconnects = 0
         self._thread: threading.Thread | None = None
         self._stop: Callable[[], object]
@@ -142,6 +149,12 @@ class ModelServer:
         """The requests to the model so far, oldest first."""
         with self._changed:
             return tuple(self._requests)
+
+    @property
+    def charges(self) -> tuple[Charge, ...]:
+        """What the server's answers cost so far, oldest first; errors cost nothing."""
+        with self._changed:
+            return tuple(self._charges)
 
     def environment(self) -> dict[str, str]:
         """Return environment variables that make a kernel or a script use this server."""
@@ -199,6 +212,7 @@ class ModelServer:
         after: int | None = None,
         pace: float | None = None,
         chunk: int = 4,
+        usage: Usage | Mapping[str, int] | None = None,
     ) -> None:
         """Send `after` characters of `text`, then end as `ending` says; see `Reply`.
 
@@ -209,7 +223,10 @@ class ModelServer:
         """
         if ending not in get_args(Ending):
             raise ValueError(f"ending must be one of {', '.join(get_args(Ending))}; got {ending!r}")
-        self._script.append(Reply(text=text, ending=ending, after=after, pace=pace, chunk=chunk))
+        tokens = Usage(**usage) if isinstance(usage, Mapping) else usage
+        self._script.append(
+            Reply(text=text, ending=ending, after=after, pace=pace, chunk=chunk, usage=tokens)
+        )
 
     def fails(
         self, status: int, message: str = "", *, code: str = "", retry_after: float | str | None = None
@@ -323,6 +340,9 @@ class ModelServer:
     ) -> None:
         wire, keys = WIRES.get(path), _keys(headers)
         wrong = "the key is not this server's" if self._strict and self.key not in keys else ""
+        if path == _COUNTER and method == "POST" and self._counts and not wrong:
+            await send_json(writer, 200, {"input_tokens": self._count(raw)})
+            return
         if method == "GET" or wire is None:
             if wrong and path == "/v1/models":
                 await send_json(writer, 401, WIRES["/v1/chat/completions"].error(401, wrong))
@@ -340,7 +360,11 @@ class ModelServer:
         if wrong and wire.name != "ollama":
             await send_json(writer, 401, wire.error(401, wrong))
             return
-        reply = self._next(_record(wire, path, headers, body, keys))
+        reply = limited(self._next(_record(wire, path, headers, body, keys)), body)
+        if reply.status == 200:
+            with self._changed:
+                is_complete = reply.ending == "complete"
+                self._charges.append(Charge(str(body.get("model")), usage_of(reply, body), is_complete))
         if reply.ending == "silent":
             await asyncio.Event().wait()
         await asyncio.sleep(reply.delay)
@@ -353,6 +377,12 @@ class ModelServer:
             await send_json(writer, 200, wire.whole(reply, body), reply.headers)
         else:
             await send_stream(writer, wire, reply, body)
+
+    def _count(self, raw: bytes) -> int:
+        """Count the input of a request as the next answer does."""
+        with self._changed:
+            reply = self._script[0] if self._script else Reply()
+        return read_tokens(usage_of(reply, json.loads(raw)))
 
     def _list(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
         if path == "/api/tags":

@@ -133,7 +133,7 @@ class _Anthropic(Wire):
     name = "anthropic"
 
     def frames(self, reply: Reply, body: Json) -> Iterator[Frame]:
-        usage = _usage(reply, body)
+        usage = usage_of(reply, body)
         message = self.whole(reply, body) | {"content": [], "stop_reason": None}
         message["usage"] = {**_anthropic_usage(usage), "output_tokens": 1}
         yield Frame(_event({"type": "message_start", "message": message}))
@@ -173,7 +173,7 @@ class _Anthropic(Wire):
             "stop_reason": reply.stop_reason,
             "stop_sequence": None,
             "diagnostics": diagnostics,
-            "usage": _anthropic_usage(_usage(reply, body)),
+            "usage": _anthropic_usage(usage_of(reply, body)),
         }
 
     def error(self, status: int, message: str, code: str = "") -> Json:
@@ -209,7 +209,7 @@ class _OpenAI(Wire):
             for piece in _pieces(text, reply.chunk):
                 yield self._chunk(body, {key: piece}, paced=True)
         yield self._chunk(body, {}, reason=_OPENAI_REASONS.get(reply.stop_reason, "stop"))
-        usage = _openai_usage(_usage(reply, body))
+        usage = _openai_usage(usage_of(reply, body))
         if usage and (body.get("stream_options") or {}).get("include_usage"):
             counted = {"choices": [], "usage": usage}
             yield Frame(_event(self._head(body, "chat.completion.chunk") | counted), last=True)
@@ -221,7 +221,7 @@ class _OpenAI(Wire):
             "message": {"role": "assistant", "content": reply.text},
             "finish_reason": _OPENAI_REASONS.get(reply.stop_reason, "stop"),
         }
-        usage = _openai_usage(_usage(reply, body))
+        usage = _openai_usage(usage_of(reply, body))
         return self._head(body, "chat.completion") | {"choices": [choice], "usage": usage}
 
     def error(self, status: int, message: str, code: str = "") -> Json:
@@ -246,10 +246,12 @@ class _Ollama(Wire):
             yield Frame(dumps(self._part(body, "", piece)) + b"\n", paced=True)
         for piece in _pieces(reply.text, reply.chunk):
             yield Frame(dumps(self._part(body, piece)) + b"\n", paced=True)
-        yield Frame(dumps(self.whole(replace(reply, text=""), body, _usage(reply, body))) + b"\n", last=True)
+        yield Frame(
+            dumps(self.whole(replace(reply, text=""), body, usage_of(reply, body))) + b"\n", last=True
+        )
 
     def whole(self, reply: Reply, body: Json, usage: Usage | None = None) -> Json:
-        usage = usage or _usage(reply, body)
+        usage = usage or usage_of(reply, body)
         return self._part(body, reply.text) | {
             "done": True,
             "done_reason": "length" if reply.stop_reason == "max_tokens" else "stop",
@@ -327,9 +329,11 @@ def _pieces(text: str, size: int) -> Iterator[str]:
     return (text[start : start + step] for start in range(0, len(text), step))
 
 
-def _usage(reply: Reply, body: Json) -> Usage:
+def usage_of(reply: Reply, body: Json) -> Usage:
+    """Return the tokens to report for an answer: the scripted ones, or else one for four characters."""
+    asked = {name: value for name, value in body.items() if name in ("system", "messages", "prompt")}
     return reply.usage or Usage(
-        input_tokens=max(1, len(dumps(body)) // 4),
+        input_tokens=max(1, len(dumps(asked)) // 4),
         output_tokens=max(1, len(reply.text + reply.thinking) // 4),
         cache_read_tokens=0,
         cache_creation_tokens=0,
@@ -337,12 +341,20 @@ def _usage(reply: Reply, body: Json) -> Usage:
 
 
 def _anthropic_usage(usage: Usage) -> Json:
-    return _known(
+    known: Json = _known(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cache_read_input_tokens=usage.cache_read_tokens,
         cache_creation_input_tokens=usage.cache_creation_tokens,
     )
+    for_an_hour = usage.cache_creation_1h_tokens
+    if for_an_hour is None:
+        return known
+    lifetimes = {
+        "ephemeral_5m_input_tokens": (usage.cache_creation_tokens or 0) - for_an_hour,
+        "ephemeral_1h_input_tokens": for_an_hour,
+    }
+    return known | {"cache_creation": lifetimes}
 
 
 def _openai_usage(usage: Usage) -> Json:

@@ -12,6 +12,7 @@ from fact_magics.attempt import Attempt
 from fact_magics.errors import FactError, GenerationFailed, ProviderError
 from fact_magics.events import AttemptEnded, AttemptStarted, Listener, Noticed, PhaseChanged, TextArrived
 from fact_magics.providers.base import Finished, Prompt, Provider, Retrying, TextDelta, ThinkingDelta
+from fact_magics.providers.spending import Ledger, Purse
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import one_line, plural, utc_now
 from fact_magics.tool import Status
@@ -64,6 +65,7 @@ async def write(
     attempts: list[Attempt],
     request: Callable[[ToolSpec], str] = request_text,
     instead: Instead | None = None,
+    purse: Purse | None = None,
 ) -> Accepted:
     """Ask for candidates until one is accepted, or until one repeats an earlier one.
 
@@ -78,6 +80,8 @@ async def write(
         Writes the first message.
     instead : callable, optional
         Returns the provider to ask after one has failed, or None, and lines that say so; see `Team.instead`.
+    purse : Purse, optional
+        Pays the requests; by default, there is no budget.
 
     Raises
     ------
@@ -85,8 +89,10 @@ async def write(
         No candidate was accepted, or the model declined.
     ProviderError
         The request to the model failed.
+    BudgetReached
+        A request could cost more than the budget allows.
     """
-    writing = _Writing(spec, prover, attempts, request(spec), instead)
+    writing = _Writing(spec, prover, attempts, request(spec), instead, purse)
     number, repeated = 1, ""
     while True:
         provider = provider_of(number)
@@ -127,10 +133,17 @@ class _Writing:
     """
 
     def __init__(
-        self, spec: ToolSpec, prover: Prover, attempts: list[Attempt], asking: str, instead: Instead | None
+        self,
+        spec: ToolSpec,
+        prover: Prover,
+        attempts: list[Attempt],
+        asking: str,
+        instead: Instead | None,
+        purse: Purse | None,
     ) -> None:
         self._spec, self._prover, self._attempts = spec, prover, attempts
         self._asking, self._instead = asking, instead
+        self._purse = purse or Ledger().purse()
         self._rejected: list[Attempt] = []
         self._sources: set[str] = set()
         self.asked: list[Provider] = []
@@ -175,7 +188,7 @@ class _Writing:
 
         async def draft() -> tuple[Completed, ...]:
             nonlocal candidates
-            candidates = await _ask(provider, prompt, spec, emit, attempt)
+            candidates = await _ask(provider, prompt, spec, emit, attempt, self._purse)
             return candidates
 
         of = spec.attempts + len(self._attempts) - len(self._rejected) - 1
@@ -265,10 +278,10 @@ def _holding(attempt: Attempt) -> int:
 
 
 async def _ask(
-    provider: Provider, prompt: Prompt, spec: ToolSpec, emit: Listener, attempt: Attempt
+    provider: Provider, prompt: Prompt, spec: ToolSpec, emit: Listener, attempt: Attempt, purse: Purse
 ) -> tuple[Completed, ...]:
     """Ask a model for candidates; if its answer has none, record why in the attempt."""
-    stop = await _listen(prompt, provider, emit, attempt)
+    stop = await _listen(prompt, provider, emit, attempt, purse)
     if stop == "refused":
         answered = one_line(attempt.text, 200).rstrip(".:")
         raise GenerationFailed(
@@ -281,21 +294,24 @@ async def _ask(
         return tuple(complete(source, spec.examples) for source in extracted.sources)
     emit(PhaseChanged("checking"))
     attempt.source = extracted.sources[0].text if extracted.sources else ""
-    problem = f"The answer was cut off after {len(attempt.text):,} characters: {_CUT.get(stop)}."
+    why = _CUT.get(stop)
+    if stop == "length" and attempt.max_tokens:
+        why = f"its limit of {attempt.max_tokens:,} tokens was reached"
+    problem = f"The answer was cut off after {len(attempt.text):,} characters: {why}."
     if stop not in _CUT and extracted.problem:
         problem = _PROBLEMS[extracted.problem].format(name=spec.name)
     reject(attempt, (problem,))
     return ()
 
 
-async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: Attempt) -> str:
+async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: Attempt, purse: Purse) -> str:
     emit(PhaseChanged("waiting"))
     phase = "waiting"
     parts: list[str] = []
     size = 0
     end = ""
     stop = "cut"
-    stream = provider.stream(prompt)
+    stream = purse.stream(provider, prompt, attempt)
 
     def say_that_it_waits() -> None:
         if provider.waiting_notice:

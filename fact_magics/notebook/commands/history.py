@@ -60,9 +60,16 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
     if runs:
         many = f"more than {_RUNS_COUNTED} runs" if len(runs) > _RUNS_COUNTED else plural(len(runs), "run")
         uses = f"{many}, the last {cells.when(runs[0].executed_at).plain}"
-    about = {"signature": found.text, "source": found.source, "schema": found.json_schema()}
+    cost = desk.ask(lambda core: core.cost_of(found.id))
+    about = {
+        "signature": found.text,
+        "source": found.source,
+        "schema": found.json_schema(),
+        "cost_usd": cost,
+    }
     return Answer(
-        tool_record(found.stored, found.text, uses=uses), {**found.metadata.model_dump(mode="json"), **about}
+        tool_record(found.stored, found.text, uses=uses, cost=cost),
+        {**found.metadata.model_dump(mode="json"), **about},
     )
 
 
@@ -112,7 +119,14 @@ def _generation_page(attempts: list[GenerationRow]) -> Record:
         heading = f"{row.status} · {row.model} · {duration(row.duration_ms)}"
         if row.output_tokens is not None:
             heading += f" · {row.input_tokens} tokens in, {row.output_tokens} out"
+        for tokens, what in (
+            (row.cache_read_tokens, "read from the prompt cache"),
+            (row.cache_creation_tokens, "written to it"),
+        ):
+            heading += f", {tokens} {what}" if tokens else ""
+        heading = " · ".join(filter(None, (heading, cells.price([row]), cells.saving([row]))))
         facts += [(f"Attempt {row.attempt}", heading), ("Why", row.reason), ("Text", row.text)]
+    facts.append(("Cost", cells.price(attempts)))
     return page(f"Generation {first.generation_id} of {first.tool_name}", facts)
 
 
@@ -169,10 +183,14 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
         title = plural(len(listed), "row")
     else:
         title = "No row matches." if arguments.options else "Nothing has run yet in this session."
+    listed_rows = {row["generation_id"] for row in data if row["kind"] == "generation"}
+    if total := cells.price(row for row in generations if row.generation_id in listed_rows):
+        title = f"{title}, {total} in all"
     title = ". ".join(filter(None, (title.rstrip(".") if left_out else title, left_out)))
-    head = ("Id", "When", "Status", "Tool", "Input → output", "Took")
+    head = ("Id", "When", "Status", "Tool", "Input → output", "Took", "Cost")
     rows = [row for _, row, _ in listed]
-    return Answer(Table(title, head, rows, numbers=("Took",)).record(), data)
+    table = Table(title, head, rows, optional=("Cost",), numbers=("Took", "Cost"))
+    return Answer(table.record(), data)
 
 
 def _in_order(times: Iterable[str]) -> list[str]:
@@ -207,6 +225,7 @@ def _run_cells(row: ExecutionRow) -> tuple[str | Cell, ...]:
         f"{row.tool_name} {row.tool_version or ''}".strip(),
         cells.in_and_out(row.input_data, row.output_data if is_ok else row.error, is_data=is_ok),
         duration(row.duration_ms),
+        "",
     )
 
 
@@ -226,6 +245,7 @@ def _generation_cells(row: GenerationRow) -> tuple[str | Cell, ...]:
         row.tool_name,
         what,
         duration(row.duration_ms),
+        cells.price([row]),
     )
 
 

@@ -16,12 +16,13 @@ from fact_magics.display.table import Table
 from fact_magics.errors import CellError, ProviderError
 from fact_magics.notebook.commands.desk import Answer, Desk
 from fact_magics.notebook.commands.state import model_in_use
-from fact_magics.text import duration, inert, one_line, plural
+from fact_magics.text import duration, inert, one_line, plural, usd
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fact_magics.config import Settings
     from fact_magics.core import FactCore
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.providers.catalogue import Listed
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from fact_magics.providers.local import LocalServer
     from fact_magics.store.glance import ModelUse
 
-_HEAD = ("Model", "Provider", "From", "Status", "Check", "Last used", "Accepted")
+_HEAD = ("Model", "Provider", "From", "Status", "Per million tokens", "Check", "Last used", "Accepted")
 _LONGEST_NAME = 80
 _LONGEST_SOURCE = 60
 _LONGEST_REASON = 200
@@ -65,6 +66,7 @@ class _Found(NamedTuple):
     listed: Sequence[Listed]
     uses: Sequence[ModelUse]
     checks: Mapping[str, CheckResult]
+    prices: Mapping[str, dict[str, float]]
     default: str
     why: str
     notes: Sequence[str]
@@ -100,7 +102,27 @@ async def _find(core: FactCore, *, is_checked: bool) -> _Found:
     default = (settings.model or chosen).strip()
     if default not in {model.name for model in listed}:
         default = default.removeprefix("anthropic/")
-    return _Found(listed, uses, checks, default, why, notes)
+    prices: dict[str, dict[str, float]] = {}
+    try:
+        prices = await _prices(settings, listed)
+    except ProviderError as error:
+        notes.append(error.line)
+    return _Found(listed, uses, checks, prices, default, why, notes)
+
+
+async def _prices(settings: Settings, listed: Sequence[Listed]) -> dict[str, dict[str, float]]:
+    """Return the known prices of a million tokens, by the names of the models."""
+    from fact_magics.providers.prices import find_prices
+
+    own = {deployment.name: deployment.prices for deployment in settings.models}
+    found = {}
+    for model in listed:
+        prices = await find_prices(model.model, own.get(model.name)) if model.model else None
+        if prices is not None:
+            found[model.name] = dict(
+                zip(("input_usd", "output_usd"), map(float, prices.per_million), strict=True)
+            )
+    return found
 
 
 def _name(use: ModelUse) -> str:
@@ -124,6 +146,7 @@ def _data(listed: Listed, found: _Found) -> dict[str, Any]:
         "host": listed.host,
         "status": _state(listed, checked),
         "needs": listed.lacks,
+        "per_million_tokens": found.prices.get(listed.name),
         "last_used": max((use.last_used for use in uses), default=None),
         "attempts": sum(use.attempts for use in uses),
         "accepted": sum(use.accepted for use in uses),
@@ -139,6 +162,7 @@ def _cells(
         "no model" if listed.name == SHELF else listed.provider,
         _source(listed, directory),
         _status(listed, row["status"]),
+        _price(listed, row["per_million_tokens"]),
         _check_cell(checked),
         cells.when(row["last_used"]) if row["last_used"] else "",
         f"{row['accepted']} of {row['attempts']}" if row["attempts"] else "",
@@ -185,6 +209,12 @@ def _status(listed: Listed, state: str) -> str:
         held = "key" if listed.setting.endswith("_API_KEY") else "address" if listed.setting else ""
         return f"{held} set, not checked" if held else state
     return {"not known": "unknown until its first request", "failed": "failed the check"}.get(state, state)
+
+
+def _price(listed: Listed, prices: dict[str, float] | None) -> str:
+    if prices is None:
+        return "" if listed.name == SHELF or listed.is_any else "price unknown"
+    return f"{usd(prices['input_usd'])} in, {usd(prices['output_usd'])} out"
 
 
 def _check_cell(checked: CheckResult | None) -> str | Cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fact_magics._version import __version__
@@ -11,12 +12,13 @@ from fact_magics.config.contents import contents
 from fact_magics.config.trust import trust
 from fact_magics.errors import FactError
 from fact_magics.notebook.commands.desk import Answer, Desk, page
-from fact_magics.text import plural
+from fact_magics.text import plural, usd
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
     from fact_magics.notebook.arguments import Arguments
+    from fact_magics.providers.spending import Account
 
 
 def show_state(_: Arguments, desk: Desk) -> Answer:
@@ -35,6 +37,7 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
         "logs": str(settings.log_directory),
         "cache": asdict(memory),
         "session": core.session_id,
+        "spending": _spending(core.spending),
         "settings": settings.sources,
         "notes": list(settings.notes),
     }
@@ -46,12 +49,38 @@ def show_state(_: Arguments, desk: Desk) -> Answer:
         ("Logs", str(settings.log_directory)),
         ("Cache", f"{plural(memory.entries, 'answer')} in memory ({memory.bytes:,} bytes)"),
         ("Session", core.session_id),
+        ("Spent", _spent(core.spending)),
         ("Metrics", core.metrics_state),
         ("Recording", str(core.recording or "")),
         ("Settings", "\n".join(f"{name} from {source}" for name, source in settings.sources.items())),
         *(("Note", note) for note in settings.notes),
     ]
     return Answer(page(f"fact_magics {__version__}", facts), state)
+
+
+def _spending(account: Account) -> dict[str, float | int | None]:
+    limit = account.limit
+    return {
+        "spent_usd": float(account.spent),
+        "held_usd": float(account.held),
+        "reserved_usd": float(account.reserved),
+        "budget_usd": None if limit is None else float(limit),
+        "left_usd": None if limit is None else float(account.left),
+        "unknown_requests": account.unknown,
+    }
+
+
+def _spent(account: Account) -> str:
+    """Say what this session has spent, and what is left of its budget."""
+    parts = [f"{usd(account.spent)} in this session"]
+    if account.unknown:
+        held = f", at most {usd(account.held)}" if account.held else ""
+        parts.append(f"price unknown for {plural(account.unknown, 'request')}{held}")
+    if account.reserved:
+        parts.append(f"{usd(account.reserved)} reserved for requests under way")
+    if account.limit is not None:
+        parts.append(f"{usd(max(account.left, Decimal()))} left of the budget of {usd(account.limit)}")
+    return "; ".join(parts)
 
 
 async def model_in_use(core: FactCore) -> tuple[str, str, FactError | None]:

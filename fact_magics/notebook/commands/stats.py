@@ -10,7 +10,7 @@ from fact_magics.display.html import Html, Record, element
 from fact_magics.display.table import Table
 from fact_magics.notebook.commands.desk import Answer, Desk, page
 from fact_magics.notebook.commands.history import session_id
-from fact_magics.text import duration, plural
+from fact_magics.text import duration, plural, usd
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -61,16 +61,17 @@ def _facts(stats: Stats) -> list[tuple[str, str]]:
     errors = ", ".join(f"{number:,} {status}" for status, number in sorted(stats.errors.items()))
     tokens = [f"{amount:,} {_TOKENS[name]}" for name, amount in data["tokens"].items() if amount is not None]
     cost = data["cost_usd"]
+    saved = (duration(stats.saved_ms) if stats.hits else "", usd(stats.saved_usd) if stats.saved_usd else "")
     return [
         ("Runs", f"{stats.runs:,}{rate}"),
-        ("Saved", duration(stats.saved_ms) if stats.hits else ""),
+        ("Saved", " and ".join(filter(None, saved))),
         ("Run", _spread(data["run_ms"])),
         ("Hit", _spread(data["hit_ms"])),
         ("Errors", errors),
         ("Generations", f"{stats.generations:,}" if stats.generations else ""),
         ("Generation", _spread(data["generation_ms"])),
         ("Tokens", ", ".join(tokens)),
-        ("Cost", "" if cost is None else f"${cost:,.4f}"),
+        ("Cost", "" if cost is None else usd(cost)),
     ]
 
 

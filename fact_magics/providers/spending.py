@@ -1,0 +1,254 @@
+"""What requests to models cost, and budgets that no request passes.
+
+Before a request is sent under a budget, the most that it can cost is reserved: all its input at the highest
+price that its marks for the prompt cache allow, and its longest answer. When it ends, its real cost replaces
+the reservation. If the real cost is unknown, as after a broken stream, the reservation stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from fact_magics.errors import BudgetReached, ProviderError
+from fact_magics.providers.base import MAX_TOKENS, Finished, Retrying
+from fact_magics.providers.prices import find_prices
+from fact_magics.text import usd
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from fact_magics.attempt import Attempt, Usage
+    from fact_magics.providers.base import Billing, Prompt, Provider, ProviderEvent
+    from fact_magics.providers.prices import Prices
+
+LEAST_TOKENS = 1_000
+"""The shortest limit of an answer that is still enough for a tool."""
+
+# Servers that people run themselves.
+_OWN_SERVERS = frozenset({"ollama", "ollama_chat", "lm_studio", "llama_cpp", "llamafile", "hosted_vllm"})
+
+
+@dataclass(slots=True)
+class Account:
+    """The money of a cell or of a session, in US dollars.
+
+    Attributes
+    ----------
+    setting : str
+        What sets the limit, for messages.
+    spent, held, reserved : Decimal
+        What ended requests cost; what others can have cost at most, because their real cost is unknown; and
+        what the requests under way can cost at most.
+    unknown : int
+        The number of requests whose cost is unknown.
+    """
+
+    setting: str
+    limit: Decimal | None = None
+    spent: Decimal = Decimal()
+    held: Decimal = Decimal()
+    reserved: Decimal = Decimal()
+    unknown: int = 0
+
+    @property
+    def left(self) -> Decimal:
+        """What is left of the limit."""
+        return (self.limit or Decimal()) - self.spent - self.held - self.reserved
+
+
+class _Request(NamedTuple):
+    """A request as it is sent, its prices, and what it can cost at most."""
+
+    prompt: Prompt
+    prices: Prices | None = None
+    reserved: Decimal = Decimal()
+
+
+class Ledger:
+    """The money of a session, which its cells and their requests share."""
+
+    def __init__(self) -> None:
+        self.session = Account("%config FactMagics.budget")
+        self._changed = asyncio.Event()
+
+    def purse(self, budget_usd: float | None = None, max_tokens: int | None = None) -> Purse:
+        """Return the money of a cell with a budget of its own; `max_tokens` limits each of its answers."""
+        return Purse(self, Account("--budget", exact(budget_usd)), max_tokens)
+
+    async def wait_for_change(self) -> None:
+        """Wait until a request that is under way has ended."""
+        await self._changed.wait()
+
+    def change(self) -> None:
+        """Wake those who wait for a change."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class Purse:
+    """The money of one cell. What the cell spends, the session spends, too."""
+
+    def __init__(self, ledger: Ledger, cell: Account, max_tokens: int | None) -> None:
+        self._ledger = ledger
+        self._accounts = (cell, ledger.session)
+        self._max_tokens = max_tokens
+
+    async def stream(
+        self, provider: Provider, prompt: Prompt, attempt: Attempt
+    ) -> AsyncGenerator[ProviderEvent, None]:
+        """Ask the provider as `Provider.stream` does, within the budgets; record the price in the attempt.
+
+        Raises
+        ------
+        BudgetReached
+            The request could cost more than is left, so it was not sent.
+        """
+        # A provider that does not say how it is paid costs nothing.
+        billing: Billing | None = getattr(provider, "billing", None)
+        if billing is None:
+            async with aclosing(provider.stream(prompt)) as events:
+                async for event in events:
+                    yield event
+            return
+        request = await self._reserve(provider, billing, prompt)
+        attempt.max_tokens = request.prompt.max_tokens
+        usage: Usage | None = None
+        is_free = has_broken = False
+        try:
+            async with aclosing(provider.stream(request.prompt)) as events:
+                async for event in events:
+                    if isinstance(event, Retrying) and event.may_have_cost:
+                        has_broken = True
+                        self._hold(request)
+                        self._reserve_again(provider, request)
+                    elif isinstance(event, Finished):
+                        usage = None if event.stop_reason == "cut" else event.usage
+                        if request.prices is None:  # LiteLLM's table may be there only now
+                            request = request._replace(prices=await _find(event.model, billing))
+                    yield event
+        except (ProviderError, BudgetReached) as error:
+            is_free = not getattr(error, "may_have_cost", False)
+            raise
+        finally:
+            if is_free:
+                self._release(request)
+            else:
+                self._settle(request, usage, attempt)
+                if has_broken:  # the costs of its first request are unknown
+                    attempt.cost_usd = attempt.saved_usd = None
+
+    async def _reserve(self, provider: Provider, billing: Billing, prompt: Prompt) -> _Request:
+        """Reserve the most that a request can cost, with an answer as long as the budgets allow."""
+        limited = [account for account in self._accounts if account.limit is not None]
+        if self._max_tokens is not None:
+            prompt = replace(prompt, max_tokens=self._max_tokens)
+        most = prompt.max_tokens or MAX_TOKENS
+        counted = None
+        if limited:
+            counted = await billing.count_tokens(prompt)
+            prices = await find_prices(provider.model, billing.prices)
+        else:
+            prices = await _find(provider.model, billing)
+        if prices is None:
+            if limited and self._max_tokens is None:
+                _refuse_unpriced(provider)
+            return _Request(prompt)
+        number = _most_tokens(prompt) if counted is None else counted
+        without = prices.dearest(number, 0, billing.lifetime)
+        each = prices.dearest(number, 1, billing.lifetime) - without
+        if limited:
+            needed = without + each * min(LEAST_TOKENS, most)
+            while (tightest := min(limited, key=_left)).left < needed:
+                if any(account.left + account.reserved < needed for account in limited):
+                    asked = f"{number:,} tokens in, at most {most:,} out"
+                    raise _refusal(provider, asked, without + each * most, needed, tightest)
+                await self._ledger.wait_for_change()
+            if each:
+                most = min(most, int((tightest.left - without) // each))
+            prompt = replace(prompt, max_tokens=most)
+        request = _Request(prompt, prices, without + each * most)
+        self._add(request.reserved)
+        return request
+
+    def _reserve_again(self, provider: Provider, request: _Request) -> None:
+        """Reserve the same once more, for a retry of a request that may have to be paid."""
+        limited = [account for account in self._accounts if account.limit is not None]
+        if limited and (tightest := min(limited, key=_left)).left < request.reserved:
+            self._add(request.reserved)  # the caller releases it
+            raise _refusal(provider, "the same request again", request.reserved, request.reserved, tightest)
+        self._add(request.reserved)
+
+    def _add(self, amount: Decimal) -> None:
+        for account in self._accounts:
+            account.reserved += amount
+
+    def _release(self, request: _Request) -> None:
+        self._add(-request.reserved)
+        self._ledger.change()
+
+    def _hold(self, request: _Request) -> None:
+        for account in self._accounts:
+            account.held += request.reserved
+            account.unknown += 1
+        self._release(request)
+
+    def _settle(self, request: _Request, usage: Usage | None, attempt: Attempt) -> None:
+        prices = request.prices
+        cost = prices.cost(usage) if prices is not None and usage is not None else None
+        if prices is None or usage is None or cost is None:
+            self._hold(request)
+            return
+        saved = prices.saved(usage)
+        attempt.cost_usd, attempt.saved_usd = float(cost), None if saved is None else float(saved)
+        for account in self._accounts:
+            account.spent += cost
+        self._release(request)
+
+
+def exact(budget: float | None) -> Decimal | None:
+    """Return a budget as the decimal number that was written."""
+    return None if budget is None else Decimal(str(budget))
+
+
+async def _find(model: str, billing: Billing) -> Prices | None:
+    """Find prices; an unreadable list only matters within a budget."""
+    with suppress(ProviderError):
+        return await find_prices(model, billing.prices)
+    return None
+
+
+def _left(account: Account) -> Decimal:
+    return account.left
+
+
+def _most_tokens(prompt: Prompt) -> int:
+    """Return the most tokens that a prompt can have: one for each byte, with its roles."""
+    texts = [prompt.system, *([turn.role, turn.text] for turn in prompt.messages)]
+    return len(json.dumps(texts, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def _refuse_unpriced(provider: Provider) -> None:
+    if not (provider.is_local and provider.model.partition("/")[0] in _OWN_SERVERS):
+        raise BudgetReached(
+            f"{provider.model} has no known price, so it was not asked within a budget.",
+            hint="Limit its answers with --max-tokens N, or write its prices into the model_info of its "
+            "entry in config.yaml.",
+        )
+
+
+def _refusal(
+    provider: Provider, asked: str, cost: Decimal, needed: Decimal, tightest: Account
+) -> BudgetReached:
+    """Say what a request would have cost, and how to go on."""
+    limit = tightest.limit or Decimal()
+    left = max(Decimal(), tightest.left)
+    return BudgetReached(
+        f"The request to {provider.model} could cost {usd(cost)} ({asked}), but {usd(left)} of the "
+        f"{usd(limit)} in {tightest.setting} is left, so it was not sent.",
+        hint=f"Raise the budget by {usd(needed - left)} or more, or name a cheaper model with --model.",
+    )
