@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.store import tools
 from fact_magics.store.binding import UNREADABLE, moment, read_only, text, words
-from fact_magics.tool import HAND, IMPORTED, SHELF, Status
+from fact_magics.tool import HAND, IMPORTED, REPLAY, SHELF, Status
 
 if TYPE_CHECKING:
     import sqlite3
@@ -84,7 +84,7 @@ class ModelUse:
 
 
 def model_uses(path: Path) -> list[ModelUse]:
-    """List the models of the 500 latest attempts, latest first; skip hand-written and imported tools."""
+    """List the models of the 500 latest attempts, latest first; skip tools that no model wrote."""
     query = "SELECT provider, model, status, started_at FROM generations ORDER BY seq DESC LIMIT ?"
     found: dict[tuple[str, str], ModelUse] = {}
     with _opened(path) as connection:
@@ -93,7 +93,7 @@ def model_uses(path: Path) -> list[ModelUse]:
                 text(provider), text(model), moment(started_at)
             except UNREADABLE:
                 continue
-            if provider in (HAND, IMPORTED):
+            if provider in (HAND, IMPORTED, REPLAY):
                 continue
             key = (provider, SHELF if provider == SHELF else model)
             use = found.get(key, ModelUse(*key, started_at, 0, 0))
