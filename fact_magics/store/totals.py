@@ -72,7 +72,7 @@ TABLES_OF_TOTALS = (
 """The statements of the migration that creates the tables."""
 
 # An earlier total is kept after so many rows, or after the first number where a new hour begins.
-_APART, _FEW = 256, 8
+_APART, _FEW = 256, 16
 # One transaction counts about this many rows, so that other kernels can write in between.
 _CHUNK = 4_000
 _MOST = 2**53
@@ -179,8 +179,8 @@ def _run(row: tuple[Any, ...]) -> Event:
     seq, at, tool, status, cached, took, saved = row
     outcome = CACHED if cached else _text(status)
     took_ms = _number(took) if outcome in (CACHED, Status.OK) else None
-    saved_ms = _number(saved)
-    return Event(seq, _text(at), _text(tool), outcome, took_ms, {"saved_ms": saved_ms} if saved_ms else {})
+    amounts = {} if saved is None or _number(saved) is None else {"saved_ms": saved}
+    return Event(seq, _text(at), _text(tool), outcome, took_ms, amounts)
 
 
 def _generations(rows: Iterable[tuple[Any, ...]]) -> Iterator[Event]:
@@ -290,15 +290,16 @@ def _count(connection: sqlite3.Connection, of: str, scope: tuple[str, str], unti
     kept = earlier(connection, of, scope).runs
     steps = []
     for event in found:
-        is_later = event.at[:_HOUR] > reached_at[:_HOUR]
-        if runs - kept >= _APART or (is_later and runs - kept >= _FEW):
+        if runs - kept >= _FEW and (runs - kept >= _APART or event.at[:_HOUR] > reached_at[:_HOUR]):
             steps.append((*where, last_seq, reached_at, runs, hits, errors, _written(numbers)))
             kept = runs
         name = event.outcome if event.took_ms is None else f"{event.outcome} {bucket(event.took_ms)}"
         numbers[name] = numbers.get(name, 0) + 1
         if event.amounts:
             add(numbers, event.amounts)
-        last_seq, reached_at = event.seq, max(reached_at, min(event.at, now))
+        last_seq = event.seq
+        if event.at > reached_at:
+            reached_at = min(event.at, now)
         runs += 1
         hits += event.outcome == CACHED
         errors += event.outcome not in (CACHED, Status.OK, GENERATED)

@@ -17,8 +17,10 @@ _TOOLS = """
 """
 _LISTED = (
     "INSERT INTO toolbox SELECT seq, name, id, created_at FROM tools WHERE name <> 'repeat'",
-    "INSERT INTO tool_search (rowid, name, description, tags) SELECT seq, name, description, '' FROM tools"
-    " WHERE name <> 'repeat'",
+    """
+    INSERT INTO tool_search (rowid, name, description, tags)
+    SELECT seq, name, description, '' FROM tools WHERE name <> 'repeat'
+    """,
 )
 _SESSIONS = (
     "INSERT INTO sessions SELECT printf('%032x', n), 'a.ipynb', '', '', '2026-01-01', NULL FROM numbers"
@@ -33,10 +35,12 @@ _RUNS = f"""
         n % 3 = 0, 'landlock', iif(n % 3, 1 + n * 7919 % 10007 / 100.0, 0.01), iif(n % 3, NULL, 20.0),
         strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ((n - :rows) * {DAYS}.0 / :rows) || ' days')
     FROM numbers
-"""
+"""  # noqa: S608 - no input
 _INDEXED = (
-    "INSERT INTO execution_search (rowid, input, output, notes)"
-    " SELECT seq, 'text word' || seq || ' times 3', 'word' || seq, tool_name || ' a.ipynb' FROM tool_executions",
+    """
+    INSERT INTO execution_search (rowid, input, output, notes)
+    SELECT seq, 'text word' || seq || ' times 3', 'word' || seq, tool_name || ' a.ipynb' FROM tool_executions
+    """,
     "INSERT INTO tool_executions_reached SELECT max(seq), max(executed_at) FROM tool_executions GROUP BY seq / 64",
 )
 _ANSWERS = """
