@@ -73,6 +73,8 @@ async def ask(
     spec = order.spec
     await acceptor.refuse_loss(order)
     if not spec.fresh and (known := await _known(spec, acceptor.store)):
+        if known.metadata.ttl_seconds != spec.ttl_seconds:
+            known = await acceptor.store.tools.set_ttl(known, spec.ttl_seconds)
         return await acceptor.reuse(order, known)
     await acceptor.refuse_ungrantable(spec)
     refuse_withheld(spec.model, settings)
@@ -163,6 +165,7 @@ def _spec_of(version: ToolVersion, timeout_seconds: float, *, replace: bool) -> 
         tags=metadata.tags,
         replace=replace,
         yes_really=True,  # confirmed when the version was accepted
+        ttl_seconds=metadata.ttl_seconds,
     )
 
 
