@@ -73,8 +73,10 @@ TABLES_OF_TOTALS = (
 
 # An earlier total is kept after so many rows, or after the first number where a new hour begins.
 _APART, _FEW = 256, 16
-# One transaction counts about this many rows, so that other kernels can write in between.
-_CHUNK = 4_000
+# One transaction counts this many rows, so that cells and other kernels can write in between.
+_CHUNK = 1_000
+# If more rows are missing, commits leave them to `catch_up`.
+_FAR_BEHIND = 5_000
 _MOST = 2**53
 _LAST = 2**62
 _STEP = math.log(1.02)
@@ -326,7 +328,7 @@ def keep_up(connection: sqlite3.Connection, of: str, stored: Iterable[tuple[int,
     If far more rows are missing in the totals, a commit would take seconds; `catch_up` counts them.
     """
     due = [(session, tool) for seq, session, tool in stored if _is_due(seq)]
-    if due and missing(connection, of) <= _CHUNK:
+    if due and missing(connection, of) <= _FAR_BEHIND:
         count(connection, of, due)
 
 
