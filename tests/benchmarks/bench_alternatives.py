@@ -16,7 +16,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
