@@ -394,7 +394,7 @@ _TOTALS_BY_SCOPE = (
     """
     INSERT INTO totals
     SELECT 'tool_executions', session_id, tool_name, tool_executions_seq, latest, runs, hits, errors,
-        json_patch(durations, json_object('saved_ms', saved_ms)), latest
+        coalesce(saved_ms, 0), durations, latest
     FROM run_totals, history_state,
         (SELECT coalesce(max(reached_at), '') AS latest FROM tool_executions_reached),
         (SELECT count(*) AS left, coalesce(max(seq), 0) AS newest FROM tool_executions),
@@ -404,7 +404,7 @@ _TOTALS_BY_SCOPE = (
     """,
     """
     INSERT INTO earlier_totals
-    SELECT of, session_id, tool_name, last_seq, reached_at, runs, hits, errors, numbers FROM totals
+    SELECT of, session_id, tool_name, last_seq, reached_at, runs, hits, errors, saved_ms, numbers FROM totals
     """,
     "DROP TABLE run_totals",
     "DROP TABLE generation_totals",

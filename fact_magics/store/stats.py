@@ -14,9 +14,11 @@ from fact_magics.store.totals import (
     GENERATED,
     GENERATIONS,
     RUNS,
+    SAVED_MS,
     Event,
     Total,
     add,
+    condition,
     current,
     earlier,
     events,
@@ -153,6 +155,12 @@ class _Found(NamedTuple):
     def is_all(self) -> bool:
         return self.total.runs == self.base.runs
 
+    @property
+    def saved_ms(self) -> float:
+        """How long the answers of hits once took."""
+        saved = self.total.saved_ms - self.base.saved_ms + sum(event.saved_ms for event in self.events)
+        return max(0.0, saved)
+
     def numbers(self) -> tuple[dict[str, float], dict[str, dict[float, int]]]:
         """Add up the amounts, and count the durations by outcome; what has no duration counts as -1."""
         summed: dict[str, float] = {}
@@ -163,13 +171,13 @@ class _Found(NamedTuple):
         counted: dict[str, dict[float, int]] = {}
         for name, number in summed.items():
             outcome, _, bucket = name.rpartition(" ")
-            if not outcome and name in (*AMOUNTS, "saved_ms"):
+            if not outcome and name in AMOUNTS:
                 amounts[name] = number
             else:
                 took = middle_of(int(bucket)) if outcome and bucket.lstrip("-").isdecimal() else -1.0
                 _count(counted, outcome or name, took, int(number))
         for event in self.events:
-            add(amounts, event.amounts)
+            add(amounts, event.amounts or {})
             _count(counted, event.outcome, -1.0 if event.took_ms is None else event.took_ms, 1)
         return amounts, counted
 
@@ -196,14 +204,14 @@ def read_stats(
         points = _points(connection, scope, runs)
     finally:
         connection.execute("COMMIT")
-    saved, measured = runs.numbers()
+    _, measured = runs.numbers()
     spent, generated = generations.numbers()
     outcomes = {outcome: sum(known.values()) for outcome, known in measured.items()}
     return Stats(
         since=since,
         runs=sum(outcomes.values()),
         hits=outcomes.get(CACHED, 0),
-        saved_ms=saved.get("saved_ms", 0.0),
+        saved_ms=runs.saved_ms,
         errors={name: number for name, number in outcomes.items() if name not in (Status.OK, CACHED)},
         generations=sum(generated.get(GENERATED, {}).values()),
         amounts={name: spent.get(name) for name in AMOUNTS},
@@ -217,10 +225,8 @@ def read_stats(
     )
 
 
-def _find(
-    connection: sqlite3.Connection, of: str, scope: Scope, since: str | None, most: int = _ROWS_READ
-) -> _Found:
-    """Choose what to read of a scope: at most `most` rows themselves, or its totals.
+def _find(connection: sqlite3.Connection, of: str, scope: Scope, since: str | None) -> _Found:
+    """Choose what to read of a scope: the rows themselves if they are few, or its totals.
 
     The rows between the earlier totals before and after `since` are always read. If some of them were
     removed, they count together.
@@ -228,7 +234,7 @@ def _find(
     total = current(connection, of, scope)
     tail = events(connection, of, scope, total.last_seq)
     start = end = earlier(connection, of, scope, since) if since else Total()
-    if total.runs - start.runs <= most:
+    if total.runs - start.runs <= _ROWS_READ:
         end = total
     elif since:
         end = later(connection, of, scope, since)
@@ -246,39 +252,57 @@ def _find(
 
 def _tools(connection: sqlite3.Connection, scope: Scope, found: _Found, since: str | None) -> list[ToolStats]:
     session, tool = scope
-    names = {tool}
-    if not tool:
-        names = {
-            name for name, _ in Counter(event.tool_name for event in found.events).most_common(TOOLS_LISTED)
-        }
+    common = Counter(event.tool_name for event in found.events).most_common(TOOLS_LISTED)
+    names = {tool} if tool else {name for name, _ in common}
     if not (tool or found.is_all):
         most = """
             SELECT tool_name FROM totals WHERE of = 'tool_executions' AND session_id = ? AND tool_name <> ''
             ORDER BY runs DESC LIMIT ?
         """
         names.update(name for (name,) in connection.execute(most, (session, TOOLS_LISTED)))
-        # If there are few tools, all of them are listed.
-        own = "session_id = ? AND" if session else ""
-        following = f"SELECT min(tool_name) FROM tool_executions WHERE {own} tool_name > ?"  # noqa: S608
+        where, values = condition((session, ""))
+        following = f"SELECT min(tool_name) FROM tool_executions WHERE {where} tool_name > ?"  # noqa: S608
         name = ""
-        for _ in range(TOOLS_LISTED):
-            (name,) = connection.execute(following, (*filter(None, (session,)), name)).fetchone()
+        while len(names) < TOOLS_LISTED:  # if there are few tools, all of them are listed
+            (name,) = connection.execute(following, (*values, name)).fetchone()
             if type(name) is not str:
                 break
             names.add(name)
-    listed = []
-    for name in names:
-        if found.is_all:
-            own_found = found._replace(events=[event for event in found.events if event.tool_name == name])
-        else:
-            own_found = _find(connection, RUNS, (session, name), since, 0)
-        amounts, counted = own_found.numbers()
-        outcomes = {outcome: sum(known.values()) for outcome, known in counted.items()}
-        runs, hits = sum(outcomes.values()), outcomes.get(CACHED, 0)
-        if runs:
-            errors = runs - hits - outcomes.get(Status.OK, 0)
-            listed.append(ToolStats(name, runs, hits, errors, amounts.get("saved_ms", 0.0)))
-    return sorted(listed, key=lambda known: (-known.runs, known.tool))[:TOOLS_LISTED]
+    listed = [_tool(connection, (session, name), since) for name in names]
+    known = sorted(filter(lambda each: each.runs, listed), key=lambda each: (-each.runs, each.tool))
+    return known[:TOOLS_LISTED]
+
+
+def _tool(connection: sqlite3.Connection, scope: Scope, since: str | None) -> ToolStats:
+    """Count the runs of a tool as `_find` does, without their durations."""
+    total = current(connection, RUNS, scope)
+    start = end = earlier(connection, RUNS, scope, since) if since else Total()
+    if since and since > removed_at(connection, RUNS, scope):
+        end = later(connection, RUNS, scope, since)
+        end = end if end.runs else total
+    counted = [
+        _sums(connection, scope, since or "", *limits)
+        for limits in ((start.last_seq, end.last_seq), (total.last_seq, None))
+        if limits[0] != limits[1]
+    ]
+    runs, hits, errors, saved_ms = map(sum, zip(total[2:6], *counted, strict=True))
+    return ToolStats(
+        scope[1], runs - end.runs, hits - end.hits, errors - end.errors, max(0.0, saved_ms - end.saved_ms)
+    )
+
+
+def _sums(
+    connection: sqlite3.Connection, scope: Scope, since: str, after: int, until: int | None
+) -> tuple[float, ...]:
+    where, values = condition(scope)
+    query = f"""
+        SELECT count(*), coalesce(sum(cached <> 0), 0), coalesce(sum(cached = 0 AND status <> 'ok'), 0),
+            coalesce(sum(min(max({SAVED_MS}, 0), 9e15)), 0)
+        FROM tool_executions WHERE {where} seq > ? AND seq <= ? AND executed_at >= ?
+    """  # noqa: S608 - no input
+    limits = after, 2**62 if until is None else until
+    found: tuple[float, ...] = connection.execute(query, (*values, *limits, since)).fetchone()
+    return found
 
 
 def _points(connection: sqlite3.Connection, scope: Scope, found: _Found) -> list[Point]:

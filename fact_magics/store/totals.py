@@ -9,8 +9,9 @@ tools and sessions with few rows have no totals at all. Adding every row would t
 `earlier_totals` holds totals as they were when a scope had reached a time. The difference between a total and
 an earlier one counts the rows since that time.
 
-The column `numbers` is JSON, such as ``{"ok 117": 3, "error": 1, "saved_ms": 40.5}``: the runs by outcome and
-bucket of durations, and amounts. The limits of buckets grow by 2 %, so that a percentile is at most 1 % off.
+The column `numbers` is JSON, such as ``{"ok 117": 3, "error": 1}``: the runs by outcome and bucket of
+durations, and the amounts of generations. The limits of buckets grow by 2 %, so that a percentile is at most
+1 % off.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ TABLES_OF_TOTALS = (
         runs       INTEGER NOT NULL,
         hits       INTEGER NOT NULL,
         errors     INTEGER NOT NULL,
+        saved_ms   REAL NOT NULL,
         numbers    TEXT NOT NULL,
         removed_at TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (of, session_id, tool_name)
@@ -64,6 +66,7 @@ TABLES_OF_TOTALS = (
         runs       INTEGER NOT NULL,
         hits       INTEGER NOT NULL,
         errors     INTEGER NOT NULL,
+        saved_ms   REAL NOT NULL,
         numbers    TEXT NOT NULL,
         PRIMARY KEY (of, session_id, tool_name, reached_at, last_seq)
     ) WITHOUT ROWID
@@ -77,6 +80,8 @@ _APART, _FEW = 256, 16
 _CHUNK = 1_000
 # If more rows are missing, commits leave them to `catch_up`.
 _FAR_BEHIND = 5_000
+_MEASURED = frozenset({CACHED, Status.OK.value})
+_WELL = _MEASURED | {GENERATED}
 _MOST = 2**53
 _LAST = 2**62
 _STEP = math.log(1.02)
@@ -84,12 +89,13 @@ _SHORTEST_MS = 1e-6
 _NO_TIME = -2_000
 _HOUR = len("2026-11-22T09")
 
+# Older rows don't have the duration of the run that computed their answer.
+SAVED_MS = "iif(cached, coalesce(saved_ms, (SELECT duration_ms FROM cache WHERE key = cache_key)), 0)"
 _QUERIES = {
-    RUNS: """
-        SELECT seq, executed_at, tool_name, status, cached, duration_ms,
-            iif(cached, coalesce(saved_ms, (SELECT duration_ms FROM cache WHERE key = cache_key)), NULL)
+    RUNS: f"""
+        SELECT seq, executed_at, tool_name, status, cached, duration_ms, {SAVED_MS}
         FROM tool_executions WHERE
-    """,
+    """,  # noqa: S608 - no input
     GENERATIONS: """
         SELECT generation_id, seq, started_at, tool_name, provider, duration_ms, input_tokens, output_tokens,
             cache_read_tokens, cache_creation_tokens, cost_usd
@@ -118,8 +124,10 @@ class Event(NamedTuple):
         A status, `CACHED` or `GENERATED`.
     took_ms : float or None
         None if it does not count as a duration, such as that of a failed run.
-    amounts : mapping
-        What adds up, without what is unknown.
+    saved_ms : float
+        How long the answer of a hit once took.
+    amounts : mapping, optional
+        What adds up in a generation, without what is unknown.
     """
 
     seq: int
@@ -127,7 +135,8 @@ class Event(NamedTuple):
     tool_name: str
     outcome: str
     took_ms: float | None
-    amounts: Mapping[str, float]
+    saved_ms: float = 0.0
+    amounts: Mapping[str, float] | None = None
 
 
 class Total(NamedTuple):
@@ -138,6 +147,7 @@ class Total(NamedTuple):
     runs: int = 0
     hits: int = 0
     errors: int = 0
+    saved_ms: float = 0.0
     stored: object = "{}"
 
     @property
@@ -166,23 +176,24 @@ def events(
     limit: int = -1,
 ) -> list[Event]:
     """Read the rows of a scope in order; another program may have written any values into them."""
-    where, values = _where(scope)
+    where, values = condition(scope)
     query = f"{_QUERIES[of]} {where} seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
     found = connection.execute(query, (*values, after, until, limit))
     return [*(map(_run, found) if of == RUNS else _generations(found))]
 
 
-def _where(scope: tuple[str, str]) -> tuple[str, list[str]]:
+def condition(scope: tuple[str, str]) -> tuple[str, list[str]]:
+    """Return the beginning of a condition for the rows of a scope, and its values."""
     named = [(name, value) for name, value in zip(("session_id", "tool_name"), scope, strict=True) if value]
     return "".join(f"{name} = ? AND " for name, _ in named), [value for _, value in named]
 
 
 def _run(row: tuple[Any, ...]) -> Event:
     seq, at, tool, status, cached, took, saved = row
-    outcome = CACHED if cached else _text(status)
-    took_ms = _number(took) if outcome in (CACHED, Status.OK) else None
-    amounts = {} if saved is None or _number(saved) is None else {"saved_ms": saved}
-    return Event(seq, _text(at), _text(tool), outcome, took_ms, amounts)
+    outcome = CACHED if cached else status if type(status) is str else ""
+    took_ms = _number(took) if outcome in _MEASURED else None
+    saved_ms = _number(saved) or 0.0 if saved else 0.0
+    return Event(seq, _text(at), tool if type(tool) is str else "", outcome, took_ms, saved_ms)
 
 
 def _generations(rows: Iterable[tuple[Any, ...]]) -> Iterator[Event]:
@@ -199,7 +210,8 @@ def _generations(rows: Iterable[tuple[Any, ...]]) -> Iterator[Event]:
             if provider not in (HAND, IMPORTED)
         ]
         last = others[-1][1] if others else seq
-        yield Event(last, _text(at), _text(tool), GENERATED, sum(times) if times else None, amounts)
+        took_ms = sum(times) if times else None
+        yield Event(last, _text(at), _text(tool), GENERATED, took_ms, 0.0, amounts)
 
 
 def add(numbers: dict[str, float], others: Mapping[str, float], times: int = 1) -> None:
@@ -225,7 +237,7 @@ def middle_of(number: int) -> float:
 def current(connection: sqlite3.Connection, of: str, scope: tuple[str, str]) -> Total:
     """Read what was counted of a scope so far."""
     query = """
-        SELECT last_seq, reached_at, runs, hits, errors, numbers FROM totals
+        SELECT last_seq, reached_at, runs, hits, errors, saved_ms, numbers FROM totals
         WHERE of = ? AND session_id = ? AND tool_name = ?
     """
     return _total(connection.execute(query, (of, *scope)))
@@ -237,7 +249,7 @@ def earlier(
     """Read the latest total of a scope that had only reached times before a time."""
     sign = "<" if order == "DESC" else ">="
     query = f"""
-        SELECT last_seq, reached_at, runs, hits, errors, numbers FROM earlier_totals
+        SELECT last_seq, reached_at, runs, hits, errors, saved_ms, numbers FROM earlier_totals
         WHERE of = ? AND session_id = ? AND tool_name = ? AND reached_at {sign} ?
         ORDER BY reached_at {order}, last_seq {order} LIMIT 1
     """  # noqa: S608 - no input
@@ -251,9 +263,11 @@ def later(connection: sqlite3.Connection, of: str, scope: tuple[str, str], since
 
 def _total(rows: Iterable[tuple[Any, ...]]) -> Total:
     for row in rows:
-        last_seq, reached_at, *counts, _ = row
-        if type(reached_at) is str and all(
-            type(number) is int and 0 <= number < _MOST for number in (last_seq, *counts)
+        last_seq, reached_at, *counts, saved_ms, _ = row
+        if (
+            type(reached_at) is str
+            and _number(saved_ms) is not None
+            and all(type(number) is int and 0 <= number < _MOST for number in (last_seq, *counts))
         ):
             return Total(*row)
     return Total()
@@ -279,7 +293,7 @@ def _count(connection: sqlite3.Connection, of: str, scope: tuple[str, str], unti
         return
     where = (of, *scope)
     numbers = total.numbers
-    last_seq, reached_at, runs, hits, errors, _ = total
+    last_seq, reached_at, runs, hits, errors, saved_ms, _ = total
     if reached_at > now:  # a clock was ahead
         reached_at = now
         connection.execute(
@@ -293,7 +307,7 @@ def _count(connection: sqlite3.Connection, of: str, scope: tuple[str, str], unti
     steps = []
     for event in found:
         if runs - kept >= _FEW and (runs - kept >= _APART or event.at[:_HOUR] > reached_at[:_HOUR]):
-            steps.append((*where, last_seq, reached_at, runs, hits, errors, _written(numbers)))
+            steps.append((*where, last_seq, reached_at, runs, hits, errors, saved_ms, _written(numbers)))
             kept = runs
         name = event.outcome if event.took_ms is None else f"{event.outcome} {bucket(event.took_ms)}"
         numbers[name] = numbers.get(name, 0) + 1
@@ -304,15 +318,17 @@ def _count(connection: sqlite3.Connection, of: str, scope: tuple[str, str], unti
             reached_at = min(event.at, now)
         runs += 1
         hits += event.outcome == CACHED
-        errors += event.outcome not in (CACHED, Status.OK, GENERATED)
-    changed = (*where, last_seq, reached_at, runs, hits, errors, _written(numbers))
+        errors += event.outcome not in _WELL
+        saved_ms += event.saved_ms
+    changed = (*where, last_seq, reached_at, runs, hits, errors, saved_ms, _written(numbers))
     blanks = ", ".join("?" * len(changed))
     connection.executemany(f"INSERT OR REPLACE INTO earlier_totals VALUES ({blanks})", steps)  # noqa: S608
     connection.execute(
         f"""
         INSERT INTO totals VALUES ({blanks}, '') ON CONFLICT DO UPDATE
         SET last_seq = excluded.last_seq, reached_at = excluded.reached_at, runs = excluded.runs,
-            hits = excluded.hits, errors = excluded.errors, numbers = excluded.numbers
+            hits = excluded.hits, errors = excluded.errors, saved_ms = excluded.saved_ms,
+            numbers = excluded.numbers
         """,  # noqa: S608 - no input
         changed,
     )
