@@ -32,6 +32,8 @@ HAND = "hand"
 IMPORTED = "import"
 """The provider of a tool imported from a file. The model named in the file is not verified."""
 
+_TEN_YEARS = 315_360_000
+
 
 class Status(StrEnum):
     """How a generation or a run ended. The database stores these values."""
@@ -152,6 +154,9 @@ class ToolSpec(Checked, frozen=True):
         The most that all attempts together may cost, in US dollars. Not part of the request's identity.
     max_tokens : int or None
         The longest answer of the model, in tokens. Not part of the request's identity.
+    ttl_seconds : float, optional
+        How long the tool's answers are good, even if it varies or has permissions; at most ten years. Not
+        part of the request's identity.
     """
 
     name: str
@@ -170,6 +175,7 @@ class ToolSpec(Checked, frozen=True):
     fenced: str = ""
     budget_usd: float | None = Field(None, ge=0, allow_inf_nan=False)
     max_tokens: int | None = Field(None, ge=1)
+    ttl_seconds: float | None = Field(None, gt=0, le=_TEN_YEARS)
 
     if TYPE_CHECKING:
 
@@ -228,6 +234,8 @@ class ToolMetadata(Checked, frozen=True):
     complexity_score : float
         From 0 to 1, measured from the source as `fact_magics.complexity.complexity` describes. 0 if there
         was no source to measure.
+    ttl_seconds : float, optional
+        How long answers are good if a run does not say it.
     """
 
     id: str = Field(default_factory=new_id)
@@ -244,6 +252,7 @@ class ToolMetadata(Checked, frozen=True):
     request_hash: str = ""
     created_at: AwareDatetime = Field(default_factory=now)
     complexity_score: float = Field(0.0, ge=0, le=1)
+    ttl_seconds: float | None = Field(None, gt=0, le=_TEN_YEARS)
 
     _tags = field_validator("tags")(_searchable)
     _texts = field_serializer("description", "contract", when_used="json")(without_surrogates)
@@ -313,7 +322,7 @@ class ToolInput(Checked, frozen=True):
         Grant dangerous permissions too.
     ttl_seconds : float, optional
         How long the answer is good, also that of a tool that varies or has permissions; at most ten years. It
-        serves only runs with the same `ttl_seconds` and permissions.
+        serves only runs with the same `ttl_seconds` and permissions. The default is that of the tool, if any.
     """
 
     operation: str = Field(min_length=1)
@@ -323,7 +332,7 @@ class ToolInput(Checked, frozen=True):
     fresh: bool = False
     permissions: tuple[str, ...] = ()
     yes_really: bool = False
-    ttl_seconds: float | None = Field(None, gt=0, le=315_360_000)
+    ttl_seconds: float | None = Field(None, gt=0, le=_TEN_YEARS)
 
     if TYPE_CHECKING:
 

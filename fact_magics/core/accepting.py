@@ -273,6 +273,7 @@ class Acceptor:
             contract=spec.contract,
             permissions=spec.permissions,
             tags=spec.tags,
+            ttl_seconds=spec.ttl_seconds,
             provider=attempt.provider,
             model=attempt.model,
             proven=bool(spec.examples),

@@ -138,7 +138,8 @@ class FactCore(Reading, Caching, Taping):
             await self._store.sessions.start(self.session_id, **self._about)
             # If this system can't isolate tools, the first run raises the error.
             self._warming = asyncio.create_task(self._warm())
-            self._upkeep = Upkeep(self.prune, self._store.history.claim_pruning, self.log)
+            history = self._store.history
+            self._upkeep = Upkeep(history.catch_up, self.prune, history.claim_pruning, self.log)
             self._upkeep.configure(settings)
             self._serve_if_wanted(settings)
         except BaseException:

@@ -76,6 +76,8 @@ async def ask(
     spec = order.spec
     await acceptor.refuse_loss(order)
     if settings.reuse and not spec.fresh and (known := await _known(spec, acceptor.store)):
+        if known.metadata.ttl_seconds != spec.ttl_seconds:
+            known = await acceptor.store.tools.set_ttl(known, spec.ttl_seconds)
         version = await acceptor.reuse(order, known)
         with suppress(StoreError):  # it only counts for the statistics
             await acceptor.store.history.add_reuse(acceptor.session_id, version.metadata)
@@ -180,6 +182,7 @@ def _spec_of(version: ToolVersion, timeout_seconds: float, *, replace: bool) -> 
         tags=metadata.tags,
         replace=replace,
         yes_really=True,  # confirmed when the version was accepted
+        ttl_seconds=metadata.ttl_seconds,
     )
 
 

@@ -83,7 +83,8 @@ def plan_run(
     files : InputFiles, optional
         Finds and reads the files that the input names. If None, the run gets no permission for them.
     ttl_seconds : float, optional
-        How long the answer is good. Then it is kept even if the tool varies or has permissions.
+        How long the answer is good; by default as long as the tool says. Then it is kept even if the tool
+        varies or has permissions.
 
     Raises
     ------
@@ -91,6 +92,8 @@ def plan_run(
         The input does not fit the signature, or a file can't be passed. Each field has a detail line.
     """
     validated = tool.signature.validate(parameters)
+    if ttl_seconds is None:
+        ttl_seconds = tool.metadata.ttl_seconds
     if not permissions and not tool.reaches_out and ttl_seconds is None:
         arguments, key = tool.identify(validated)
         return Plan(tool, arguments, key, timeout_seconds, memory_mb, fresh)

@@ -84,5 +84,6 @@ def _changed(spec: ToolSpec, base: ToolVersion, mask: Callable[[str], str]) -> R
         "examples_read": True,
         "permissions": tuple(sorted({*about.permissions, *spec.permissions})),
         "tags": tuple(dict.fromkeys((*about.tags, *spec.tags))),
+        "ttl_seconds": spec.ttl_seconds or about.ttl_seconds,
     }
     return Refinement(spec.model_copy(update=whole), changes)

@@ -85,7 +85,7 @@ class Toolbox:
         """Make a stored version callable; see `load` for the error."""
         key = version.metadata.id
         loaded = self._loaded.get(key)
-        if loaded is None:
+        if loaded is None or loaded.metadata.ttl_seconds != version.metadata.ttl_seconds:
             loaded = self._loaded[key] = load(version)
             if len(self._loaded) > _LOADED_LIMIT:
                 self._loaded.popitem(last=False)

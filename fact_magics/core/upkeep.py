@@ -1,4 +1,4 @@
-"""`Upkeep` shortens the history once a day, if the settings ask for it."""
+"""`Upkeep` works on the history in the background: it counts rows, and removes old ones once a day."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ _HOUR = 3_600.0
 
 
 class Upkeep:
-    """Removes old runs in the background; of all kernels on one database, one does it each day."""
+    """Counts rows and removes old runs in the background; of all kernels, one removes runs each day."""
 
     def __init__(
         self,
+        count: Callable[[], Awaitable[None]],
         prune: Callable[[str], Awaitable[Pruned]],
         claim: Callable[[], Awaitable[bool]],
         log: Log,
@@ -31,6 +32,11 @@ class Upkeep:
         self._prune, self._claim, self._log = prune, claim, log
         self._older_than: str | None = None
         self._task: asyncio.Task[None] | None = None
+        self._counting = asyncio.create_task(self._count(count))
+
+    async def _count(self, count: Callable[[], Awaitable[None]]) -> None:
+        with suppress(StoreError):  # `%fact stats` counts the rest
+            await count()
 
     def configure(self, settings: Settings) -> None:
         """Begin, change or end the removal; the work of a day that has begun goes on."""
@@ -49,6 +55,7 @@ class Upkeep:
 
     async def aclose(self) -> None:
         """End the work; what was removed stays removed."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+        tasks = [task for task in (self._task, self._counting) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

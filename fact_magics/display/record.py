@@ -42,7 +42,9 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
     summary = "Source" if version is not None or (last and last.source) else "Text from the model"
     if version is not None:
         title, source = f"{version.metadata.name} {version.metadata.version}", version.source
-        facts = [_proof(version.metadata), *_provenance(ended), _allowed(version.metadata.permissions)]
+        metadata = version.metadata
+        lifetime = f"answers {_lifetime(metadata)}" if metadata.ttl_seconds else ""
+        facts = [_proof(metadata), *_provenance(ended), _allowed(metadata.permissions), lifetime]
     else:
         title, source = ended.tool, (last.source or last.text) if last else ""
         state = "interrupted" if ended.status is Status.INTERRUPTED else "not accepted"
@@ -96,6 +98,12 @@ def _code(source: str) -> Html:
 
 def _proof(metadata: ToolMetadata) -> str:
     return metadata.proof if metadata.proven else "unproven (no examples)"
+
+
+def _lifetime(metadata: ToolMetadata) -> str:
+    if metadata.ttl_seconds:
+        return f"are good for {duration(metadata.ttl_seconds * 1_000)}"
+    return "vary, so they are not cached" if metadata.varies else ""
 
 
 def _allowed(permissions: Sequence[str]) -> str:
@@ -247,7 +255,7 @@ def tool_record(version: ToolVersion, signature: str, *, uses: str = "", cost: f
     heading = _heading(f"{metadata.name} {metadata.version}", origin)
     facts = [
         ("Allowed", ", ".join(metadata.permissions) or _NOTHING_ALLOWED),
-        ("Answers", "vary, so they are not cached" if metadata.varies else ""),
+        ("Answers", _lifetime(metadata)),
         ("Tags", ", ".join(metadata.tags)),
         ("Uses", uses),
         ("Cost", "" if cost is None else usd(cost)),

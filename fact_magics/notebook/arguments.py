@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -203,6 +203,7 @@ TTL = Option(
     "SECONDS",
     seconds(_LONGEST_LIFETIME),
 )
+TOOL_TTL = replace(TTL, help="Cache the tool's answers for so many seconds, even if it varies.")
 MEMORY = Option("--memory", "Memory limit in MB (1024).", "MB", whole_number(16, 1_048_576))
 ALLOW = Option(
     "--allow",
@@ -221,6 +222,7 @@ _ASK = (
     ALLOW,
     YES_REALLY,
     EXAMPLE_TIMEOUT,
+    TOOL_TTL,
     Option("--tag", "Add a word for %fact tools --search; repeatable.", "TAG", label, repeatable=True),
     Option("--budget", "Send no request after which all could cost more than this.", "USD", dollars),
     Option(

@@ -60,6 +60,7 @@ def _spec(host: Host, name: str, arguments: Arguments, cell: str) -> ToolSpec:
         tags=tuple(arguments.get("tag", ())),
         fresh=arguments.get("fresh", False),
         permissions=tuple(arguments.get("allow", ())),
+        ttl_seconds=arguments.get("ttl"),
         yes_really=arguments.get("yes_really", False),
         replace=arguments.get("replace", False),
         examples_read=True,

@@ -39,10 +39,14 @@ _MOST = 2**53
 _STEPS = 10_000
 # If rows can't be read, at most this many more rows are read to find the wanted number.
 _SPARE_ROWS = 1_000
-_SEQUENCED = frozenset({"tools", "toolbox", "generations", "tool_executions"})
 # After a row with the largest possible number, SQLite would number new rows at random.
-_NEXT = "(SELECT coalesce(max(seq), 0) + 1 FROM"
-_BELOW = "WHERE seq < 4611686018427387904)"
+_NEXT = "(SELECT coalesce(max(seq), 0) + 1 FROM TABLE WHERE seq < 4611686018427387904)"
+# The numbers of these rows are never given again; see `_NUMBERS_GIVEN_ONCE` in `schema`.
+_NEVER_AGAIN = f"""
+    max({_NEXT}, coalesce(
+        (SELECT TABLE_seq + 1 FROM history_state WHERE TABLE_seq BETWEEN 0 AND 4611686018427387903), 0))
+"""  # noqa: S608 - no input
+_NUMBERED = {"tools": _NEXT, "toolbox": _NEXT, "generations": _NEVER_AGAIN, "tool_executions": _NEVER_AGAIN}
 
 
 class Connection(sqlite3.Connection):
@@ -201,9 +205,9 @@ def insert(
     If the table has a `seq`, the new row gets the next one.
     """
     names, blanks = [*values], ["?"] * len(values)
-    if table in _SEQUENCED:
+    if table in _NUMBERED:
         names.append("seq")
-        blanks.append(" ".join((_NEXT, table, _BELOW)))
+        blanks.append(_NUMBERED[table].replace("TABLE", table))
     statement = " ".join(
         ("INSERT INTO", table, f"({', '.join(names)}) VALUES ({', '.join(blanks)})", conflict)
     )

@@ -20,7 +20,7 @@ from fact_magics.store.search import (
 )
 from fact_magics.store.since import read_since
 from fact_magics.store.stats import Stats, read_stats
-from fact_magics.store.totals import GROUP, add_to_totals, keep_up, missing
+from fact_magics.store.totals import GENERATIONS, RUNS, catch_up, keep_up, missing
 from fact_magics.text import utc_now
 from fact_magics.tool import Status
 
@@ -39,6 +39,8 @@ T = TypeVar("T")
 _CACHED_CHARACTERS = 1_024
 # The row of a reuse only counts for the statistics, so a cell does not wait longer for another program.
 _REUSE_SECONDS = 0.3
+# So many rows without totals are read themselves.
+_UNCOUNTED = 500
 
 
 class History:
@@ -170,7 +172,7 @@ class History:
     ) -> Stats:
         """Read the numbers of runs and generations; see `read_since` and `read_stats`."""
         with suppress(StoreError):  # the rows that are missing in the totals are then read themselves
-            await self._complete_totals()
+            await self.catch_up()
         moment = None if since is None else read_since(since)
         return await self._database.read(
             lambda connection: read_stats(
@@ -184,7 +186,7 @@ class History:
         Each transaction is short, so that other kernels can write in between. If the caller stops
         iterating, the removal stops; removed runs stay removed. The totals stay.
         """
-        await self._complete_totals()
+        await self.catch_up()
         at: int | None = 0
         gone = Pruned(0, 0)
         while at is not None:
@@ -193,10 +195,13 @@ class History:
             gone = Pruned(gone.runs + removed.runs, gone.bytes + removed.bytes)
             yield gone
 
-    async def _complete_totals(self) -> None:
-        """Add rows that are missing in the totals, as after a migration; others can write meanwhile."""
-        while await self._database.read(missing) > GROUP and await self._database.write(add_to_totals):
-            pass
+    async def catch_up(self) -> None:
+        """Count rows that commits did not count, as after a migration; others can write meanwhile."""
+        for of in (RUNS, GENERATIONS):
+            while await self._database.read(
+                partial(missing, of=of)
+            ) > _UNCOUNTED and await self._database.write(partial(catch_up, of=of)):
+                pass
 
     async def claim_pruning(self) -> bool:
         """Tell whether a day has passed since the last claim of any kernel, and claim this day if so."""
@@ -228,7 +233,7 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
 
     A caller that was cancelled during a commit may pass the same rows again.
     """
-    is_new = False
+    stored = []
     for row in rows:
         conflict = "ON CONFLICT (generation_id, attempt) DO NOTHING"
         kept = insert(connection, "generations", values_of(row), conflict)
@@ -240,14 +245,13 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
             "INSERT OR REPLACE INTO generation_search (rowid, words) VALUES (?, ?)",
             (kept.lastrowid, indexable("\n".join(texts))),
         )
-        is_new = True
-    if is_new:
-        keep_up(connection)
+        stored.append((kept.lastrowid or 0, row.session_id, row.tool_name))
+    keep_up(connection, GENERATIONS, stored)
 
 
 def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> None:
     """Add runs as `add_generations` adds attempts, and index the words of their texts."""
-    is_group = False
+    stored = []
     for row in rows:
         kept = insert(connection, "tool_executions", values_of(row), "ON CONFLICT (id) DO NOTHING")
         if not kept.rowcount:
@@ -264,9 +268,8 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
             "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
             (kept.lastrowid, indexable_json(given), indexable_json(answered), indexable(notes)),
         )
-        is_group |= (kept.lastrowid or 0) % GROUP == 0
-    if is_group:
-        keep_up(connection)
+        stored.append((kept.lastrowid or 0, row.session_id, row.tool_name))
+    keep_up(connection, RUNS, stored)
 
 
 def _notebook(connection: sqlite3.Connection, session_id: str | None) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fact_magics.store.totals import add_to_totals
+from fact_magics.store.totals import count_removed
 
 if TYPE_CHECKING:
     import sqlite3
 
-# How many rows one transaction looks at; it takes a few milliseconds, or about twenty if all of them go.
+# How many rows one transaction looks at; it takes a few milliseconds, or some tens if all of them go.
 _ROWS = 500
 _TEXTS = ("input_data", "output_data", "error", "details", "printed")
 
@@ -40,20 +40,22 @@ def remove_runs(connection: sqlite3.Connection, *, after: int, before: str) -> t
     Pruned
         What was removed.
     """
-    while add_to_totals(connection):
-        pass
     size = " + ".join(f"coalesce(length(CAST({name} AS BLOB)), 0)" for name in _TEXTS)
     seen = connection.execute(
         f"""
-        SELECT seq, executed_at < ?, {size} FROM tool_executions
+        SELECT seq, executed_at < ?, {size}, executed_at, session_id, tool_name FROM tool_executions
         WHERE seq > ? AND seq < (SELECT max(seq) FROM tool_executions) ORDER BY seq LIMIT ?
         """,  # noqa: S608 - no input
         (before, after, _ROWS),
     ).fetchall()
-    old = [(seq,) for seq, is_old, _ in seen if is_old]
+    gone = [row for row in seen if row[1]]
+    if gone:
+        latest = max(str(at) for _, _, _, at, _, _ in gone)
+        count_removed(connection, [(session, tool) for *_, session, tool in gone], gone[-1][0], latest)
+    old = [(row[0],) for row in gone]
     connection.executemany("DELETE FROM execution_search WHERE rowid = ?", old)
     connection.executemany("DELETE FROM tool_executions WHERE seq = ?", old)
-    removed = Pruned(len(old), sum(length for _, is_old, length in seen if is_old))
+    removed = Pruned(len(old), sum(row[2] for row in gone))
     return (seen[-1][0] if len(seen) == _ROWS else None), removed
 
 

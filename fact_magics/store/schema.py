@@ -336,6 +336,45 @@ _SEARCH_BY_TOOL_AND_NOTEBOOK = (
     """,  # noqa: S608 - no input
 )
 
+_TOTAL = """
+    CREATE TABLE NAME (
+        session_id TEXT NOT NULL,
+        tool_name  TEXT NOT NULL,
+        period     TEXT NOT NULL,
+        first_seq  INTEGER NOT NULL,
+        last_seq   INTEGER NOT NULL,
+        durations  TEXT NOT NULL,
+        COLUMNS,
+        PRIMARY KEY (session_id, tool_name, period)
+    ) WITHOUT ROWID
+"""
+_RUN_TOTALS = _TOTAL.replace("NAME", "run_totals").replace(
+    "COLUMNS", "runs INTEGER, hits INTEGER, errors INTEGER, saved_ms REAL"
+)
+_GENERATION_TOTALS = _TOTAL.replace("NAME", "generation_totals").replace(
+    "COLUMNS",
+    "generations INTEGER, input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER, "
+    "cache_creation_tokens INTEGER, cost_usd REAL",
+)
+
+_TOTALS_BY_PERIOD = (
+    # How long the answer of a cached run once took. In older rows it is NULL.
+    "ALTER TABLE tool_executions ADD COLUMN saved_ms REAL",
+    _RUN_TOTALS,
+    "CREATE INDEX run_totals_by_runs ON run_totals (session_id, period, runs) WHERE tool_name <> ''",
+    _GENERATION_TOTALS,
+    # The last row of each table that the totals include, and the last time that old runs were removed.
+    """
+    CREATE TABLE history_state (
+        one                 INTEGER PRIMARY KEY CHECK (one = 1),
+        tool_executions_seq INTEGER NOT NULL,
+        generations_seq     INTEGER NOT NULL,
+        pruned_at           TEXT NOT NULL
+    )
+    """,
+    "INSERT INTO history_state VALUES (1, 0, 0, '')",
+)
+
 # If the latest rows are deleted, new rows get their numbers. What refers to these numbers must not outlive
 # them. A mark before them stays true, whatever is deleted.
 _NUMBERS_GIVEN_AGAIN = (
@@ -348,6 +387,43 @@ _NUMBERS_GIVEN_AGAIN = (
     END
     """,
 )
+
+# Only totals that include removed runs are taken over; all other rows are counted again in the background.
+_TOTALS_BY_SCOPE = (
+    *TABLES_OF_TOTALS,
+    """
+    INSERT INTO totals
+    SELECT 'tool_executions', session_id, tool_name, tool_executions_seq, latest, runs, hits, errors,
+        coalesce(saved_ms, 0), durations, latest
+    FROM run_totals, history_state,
+        (SELECT coalesce(max(reached_at), '') AS latest FROM tool_executions_reached),
+        (SELECT count(*) AS left, coalesce(max(seq), 0) AS newest FROM tool_executions),
+        (SELECT max(runs) AS counted FROM run_totals WHERE session_id = '' AND tool_name = '' AND period = '')
+    WHERE period = '' AND left < counted + newest - tool_executions_seq AND json_valid(durations)
+        AND runs IS NOT NULL AND hits IS NOT NULL AND errors IS NOT NULL
+    """,
+    """
+    INSERT INTO earlier_totals
+    SELECT of, session_id, tool_name, last_seq, reached_at, runs, hits, errors, saved_ms, numbers FROM totals
+    """,
+    "DROP TABLE run_totals",
+    "DROP TABLE generation_totals",
+)
+
+# Totals know rows by their numbers, so a number is never given again. `history_state` has the highest number
+# of a row that was deleted when it was the latest one; `binding.insert` goes on after it.
+_NUMBERS_GIVEN_ONCE = (
+    "DROP TRIGGER ROWS_reached_shrinks",
+    """
+    CREATE TRIGGER ROWS_shrinks AFTER DELETE ON ROWS
+    WHEN old.seq > (SELECT coalesce(max(seq), 0) FROM ROWS) BEGIN
+        UPDATE history_state SET ROWS_seq = old.seq WHERE ROWS_seq < old.seq;
+    END
+    """,
+)
+
+# How long answers are good if a run does not say it; NULL for a tool without `--ttl`.
+_TTL_OF_TOOLS = ("ALTER TABLE tools ADD COLUMN ttl_seconds REAL",)
 
 
 # A reuse is a request that a stored tool answered, without a model.
@@ -387,12 +463,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     # NULL in a version that is older than this migration; it is measured when it is read.
     ("ALTER TABLE tools ADD COLUMN complexity_score REAL", *_SEARCH_BY_TOOL_AND_NOTEBOOK),
     (
-        *TABLES_OF_TOTALS,
+        *_TOTALS_BY_PERIOD,
         *(
             statement.replace("ROWS", rows)
             for rows in ("tool_executions", "generations")
             for statement in _NUMBERS_GIVEN_AGAIN
         ),
     ),
-    _SAVINGS,
+    (
+        *_SAVINGS,
+        *_TOTALS_BY_SCOPE,
+        *(
+            statement.replace("ROWS", rows)
+            for rows in ("tool_executions", "generations")
+            for statement in _NUMBERS_GIVEN_ONCE
+        ),
+        *_TTL_OF_TOOLS,
+    ),
 )

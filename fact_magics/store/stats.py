@@ -10,49 +10,40 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.store.savings import read_saved
 from fact_magics.store.totals import (
-    ALL_TIME,
+    AMOUNTS,
     CACHED,
-    DAY,
     GENERATED,
     GENERATIONS,
-    HOUR,
-    LENGTHS,
-    MONTH,
     RUNS,
+    SAVED_MS,
+    Event,
     Total,
-    add_durations,
+    add,
+    condition,
+    current,
+    earlier,
     events,
-    levels,
-    outcome_and_time,
-    period,
-    read_durations,
-    stored,
-    tail,
+    later,
+    middle_of,
+    removed_at,
 )
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
 
-    from fact_magics.store.totals import Event, Kind
-
-TOOLS_LISTED = 50
+TOOLS_LISTED = 20
 """The tools with the most runs are listed, at most so many."""
 
-# As many rows as this are read themselves, for exact percentiles and an exact beginning of `since`.
+# As many rows as this are read themselves, for exact percentiles.
 _ROWS_READ = 1_000
 _POINTS = 60
-_HOUR = timedelta(hours=1)
+_HOUR, _DAY, _MONTH = len("2026-11-22T09"), len("2026-11-22"), len("2026-11")
 # How many hours and days are shown one by one before they are shown as days and months.
 _MOST_HOURS, _MOST_DAYS = 48, 62
-# What comes after each period of a level, and the character after the one that ends a day or a month.
-_END = {HOUR: "I", DAY: "E", MONTH: "N"}
-_AFTER_DAY, _AFTER_MONTH = "U", "."
 
-# The first period, and what comes after the last one.
-Range = tuple[str, str]
 Durations = tuple[tuple[float, int], ...]
+Scope = tuple[str, str]
 
 
 class Point(NamedTuple):
@@ -81,8 +72,7 @@ class Stats:
     Attributes
     ----------
     since : str or None
-        The time from which rows count. If the hour of the time that was asked for has too many runs, it is
-        the beginning of that hour.
+        The time from which rows count; None for all.
     hits, saved_ms : int, float
         The runs that the cache answered, and how long their answers once took.
     errors : dict
@@ -156,15 +146,49 @@ def percentile(durations: Durations, share: float) -> float | None:
 
 
 class _Found(NamedTuple):
-    """The events that were read of one kind of rows, and the ranges of periods whose totals count.
+    """What was found of a scope: its total less an earlier one, and the events besides.
 
-    The events in `late` are not in any totals yet.
+    `is_all` means that all runs are among the events.
     """
 
+    total: Total
+    base: Total
     events: list[Event]
-    ranges: list[Range]
-    since: str | None
-    late: list[Event]
+
+    @property
+    def is_all(self) -> bool:
+        return self.total.runs == self.base.runs
+
+    @property
+    def saved_ms(self) -> float:
+        """How long the answers of hits once took."""
+        saved = self.total.saved_ms - self.base.saved_ms + sum(event.saved_ms for event in self.events)
+        return max(0.0, saved)
+
+    def numbers(self) -> tuple[dict[str, float], dict[str, dict[float, int]]]:
+        """Add up the amounts, and count the durations by outcome; what has no duration counts as -1."""
+        summed: dict[str, float] = {}
+        if not self.is_all:
+            add(summed, self.total.numbers)
+            add(summed, self.base.numbers, -1)
+        amounts: dict[str, float] = {}
+        counted: dict[str, dict[float, int]] = {}
+        for name, number in summed.items():
+            outcome, _, bucket = name.rpartition(" ")
+            if not outcome and name in AMOUNTS:
+                amounts[name] = number
+            else:
+                took = middle_of(int(bucket)) if outcome and bucket.lstrip("-").isdecimal() else -1.0
+                _count(counted, outcome or name, took, int(number))
+        for event in self.events:
+            add(amounts, event.amounts or {})
+            _count(counted, event.outcome, -1.0 if event.took_ms is None else event.took_ms, 1)
+        return amounts, counted
+
+
+def _count(counted: dict[str, dict[float, int]], outcome: str, took_ms: float, number: int) -> None:
+    known = counted.setdefault(outcome, {})
+    known[took_ms] = known.get(took_ms, 0) + number
 
 
 def read_stats(
@@ -172,199 +196,155 @@ def read_stats(
 ) -> Stats:
     """Read the numbers of a session and of a tool, or of all of them, since a time in the form of the rows.
 
-    The numbers of a few rows are exact. Of more rows, percentiles are at most 1 % off; and if more than 1,000
-    of them are in the hour of `since`, the whole hour counts.
+    The numbers of up to 1,000 rows are exact. Of more rows, percentiles are at most 1 % off, a few runs may
+    be counted one point late, and rows that were recorded after later ones may count as later ones. Of rows
+    that were removed, up to 256 before `since` may count.
     """
-    reader = _Reader(connection, session_id, tool_name)
-    runs, generations = (reader.find(kind, since) for kind in (RUNS, GENERATIONS))
-    number, hits, _, saved = reader.amounts(RUNS, runs)
-    made, *amounts = reader.amounts(GENERATIONS, generations)
-    counted = reader.durations(RUNS, runs) + reader.durations(GENERATIONS, generations)
-    measured: dict[str, list[tuple[float, int]]] = {}
-    for (outcome, took), times in sorted(counted.items()):
-        measured.setdefault(outcome, []).append((took, times))
-    failed = [outcome for outcome in measured if outcome not in (Status.OK, CACHED, GENERATED)]
+    scope = session_id, tool_name
+    connection.execute("BEGIN")  # other kernels may change the totals between two queries
+    try:
+        runs, generations = (_find(connection, of, scope, since) for of in (RUNS, GENERATIONS))
+        tools = _tools(connection, scope, runs, since)
+        points = _points(connection, scope, runs)
+    finally:
+        connection.execute("COMMIT")
+    _, measured = runs.numbers()
+    spent, generated = generations.numbers()
+    outcomes = {outcome: sum(known.values()) for outcome, known in measured.items()}
     return Stats(
-        since=min(filter(None, (runs.since, generations.since)), default=None),
-        runs=int(number or 0),
-        hits=int(hits or 0),
-        saved_ms=saved or 0.0,
-        errors={outcome: sum(times for _, times in measured.pop(outcome)) for outcome in failed},
-        generations=int(made or 0),
-        amounts=dict(
-            zip(GENERATIONS.amounts[1:], map(_whole, GENERATIONS.amounts[1:], amounts), strict=True)
-        ),
-        durations={outcome: tuple(known) for outcome, known in measured.items()},
+        since=since,
+        runs=sum(outcomes.values()),
+        hits=outcomes.get(CACHED, 0),
+        saved_ms=runs.saved_ms,
+        errors={name: number for name, number in outcomes.items() if name not in (Status.OK, CACHED)},
+        generations=sum(generated.get(GENERATED, {}).values()),
+        amounts={name: spent.get(name) for name in AMOUNTS},
+        durations={
+            outcome: tuple(sorted((took, number) for took, number in known.items() if took >= 0))
+            for outcome, known in {**measured, **generated}.items()
+            if outcome in (Status.OK, CACHED, GENERATED)
+        },
         saved_usd=read_saved(connection, session_id, tool_name, since),
-        tools=reader.tools(runs),
-        points=reader.points(runs),
+        tools=tools,
+        points=points,
     )
 
 
-def _whole(name: str, amount: float | None) -> float | None:
-    return amount if amount is None or name == "cost_usd" else int(amount)
+def _find(connection: sqlite3.Connection, of: str, scope: Scope, since: str | None) -> _Found:
+    """Choose what to read of a scope: the rows themselves if they are few, or its totals.
+
+    The rows between the earlier totals before and after `since` are always read. If some of them were
+    removed, they count together.
+    """
+    total = current(connection, of, scope)
+    tail = events(connection, of, scope, total.last_seq)
+    start = end = earlier(connection, of, scope, since) if since else Total()
+    if total.runs - start.runs <= _ROWS_READ:
+        end = total
+    elif since:
+        end = later(connection, of, scope, since)
+        end = end if end.runs else total
+    limit = 2 * _ROWS_READ
+    group = (
+        events(connection, of, scope, start.last_seq, end.last_seq, limit) if end.runs > start.runs else []
+    )
+    if len(group) < end.runs - start.runs and (
+        since is None or len(group) == limit or since <= removed_at(connection, of, scope)
+    ):
+        end, group = start, []
+    return _Found(total, end, [event for event in (*group, *tail) if since is None or event.at >= since])
 
 
-class _Reader:
-    """Reads what belongs to one session and tool; an empty text stands for all."""
+def _tools(connection: sqlite3.Connection, scope: Scope, found: _Found, since: str | None) -> list[ToolStats]:
+    session, tool = scope
+    common = Counter(event.tool_name for event in found.events).most_common(TOOLS_LISTED)
+    names = {tool} if tool else {name for name, _ in common}
+    if not (tool or found.is_all):
+        most = """
+            SELECT tool_name FROM totals WHERE of = 'tool_executions' AND session_id = ? AND tool_name <> ''
+            ORDER BY runs DESC LIMIT ?
+        """
+        names.update(name for (name,) in connection.execute(most, (session, TOOLS_LISTED)))
+        where, values = condition((session, ""))
+        following = f"SELECT min(tool_name) FROM tool_executions WHERE {where} tool_name > ?"  # noqa: S608
+        name = ""
+        while len(names) < TOOLS_LISTED:  # if there are few tools, all of them are listed
+            (name,) = connection.execute(following, (*values, name)).fetchone()
+            if type(name) is not str:
+                break
+            names.add(name)
+    listed = [_tool(connection, (session, name), since) for name in names]
+    known = sorted(filter(lambda each: each.runs, listed), key=lambda each: (-each.runs, each.tool))
+    return known[:TOOLS_LISTED]
 
-    def __init__(self, connection: sqlite3.Connection, session_id: str, tool_name: str) -> None:
-        self._connection = connection
-        self._scope = session_id, tool_name
-        named = {"session_id": session_id, "tool_name": tool_name}
-        self._values = [value for value in named.values() if value]
-        self._conditions = "".join(f" AND {name} = ?" for name, value in named.items() if value)
 
-    def find(self, kind: Kind, since: str | None) -> _Found:
-        """Choose what to read: few rows themselves, or the totals and the rows of the first hour."""
-        hour = since and since[: LENGTHS[HOUR]]
-        late = tail(self._connection, kind, f"TRUE{self._conditions}", *self._values)
-        late = [event for event in late if since is None or event.at >= since]
-        ranges = self._ranges(since)
-        rows = self._read(kind, ranges, hour)
-        if rows is None and since is not None:
-            rows, rest = self._read(kind, ranges[:1], hour), ranges[1:]
-        else:
-            rest = []
-        if rows is None:
-            return _Found(late, ranges, None if hour is None else f"{hour}:00:00.000Z", late)
-        recent = (event for event in rows if since is None or event.at >= since)
-        return _Found([*recent, *late], rest, since, late)
+def _tool(connection: sqlite3.Connection, scope: Scope, since: str | None) -> ToolStats:
+    """Count the runs of a tool as `_find` does, without their durations."""
+    total = current(connection, RUNS, scope)
+    start = end = earlier(connection, RUNS, scope, since) if since else Total()
+    if since and since > removed_at(connection, RUNS, scope):
+        end = later(connection, RUNS, scope, since)
+        end = end if end.runs else total
+    counted = [
+        _sums(connection, scope, since or "", *limits)
+        for limits in ((start.last_seq, end.last_seq), (total.last_seq, None))
+        if limits[0] != limits[1]
+    ]
+    runs, hits, errors, saved_ms = map(sum, zip(total[2:6], *counted, strict=True))
+    return ToolStats(
+        scope[1], runs - end.runs, hits - end.hits, errors - end.errors, max(0.0, saved_ms - end.saved_ms)
+    )
 
-    def _ranges(self, since: str | None) -> list[Range]:
-        """Return ranges that together cover the time from the beginning of an hour; this hour comes first."""
-        if since is None:
-            return [(ALL_TIME, f"{ALL_TIME} ")]
-        hour, day, month = (period(level, since) for level in (HOUR, DAY, MONTH))
-        first = hour, f"{hour} "
-        if levels(self._scope[0]) == (HOUR,):
-            return [first, (f"{hour} ", _END[HOUR])]
-        day_end, month_end = f"{HOUR}{day[1:]}{_AFTER_DAY}", f"{DAY}{month[1:]}{_AFTER_MONTH}"
-        return [first, (f"{hour} ", day_end), (f"{day} ", month_end), (f"{month} ", _END[MONTH])]
 
-    def _read(self, kind: Kind, ranges: list[Range], hour: str | None) -> list[Event] | None:
-        """Read the rows that the totals of these periods include; None for many rows, or if some are gone."""
-        total = self._total(kind, [], ranges)
-        number = total.amounts[0]
-        if not number:
-            return []
-        if number > _ROWS_READ:
-            return None
-        found = events(
-            self._connection,
-            kind,
-            f"seq BETWEEN ? AND ?{self._conditions} ORDER BY seq LIMIT {2 * _ROWS_READ}",
-            total.first,
-            total.last,
-            *self._values,
+def _sums(
+    connection: sqlite3.Connection, scope: Scope, since: str, after: int, until: int | None
+) -> tuple[float, ...]:
+    where, values = condition(scope)
+    query = f"""
+        SELECT count(*), coalesce(sum(cached <> 0), 0), coalesce(sum(cached = 0 AND status <> 'ok'), 0),
+            coalesce(sum(min(max({SAVED_MS}, 0), 9e15)), 0)
+        FROM tool_executions WHERE {where} seq > ? AND seq <= ? AND executed_at >= ?
+    """  # noqa: S608 - no input
+    limits = after, 2**62 if until is None else until
+    found: tuple[float, ...] = connection.execute(query, (*values, *limits, since)).fetchone()
+    return found
+
+
+def _points(connection: sqlite3.Connection, scope: Scope, found: _Found) -> list[Point]:
+    """Count the runs over time, by hour, day or month: those of events, then those between earlier totals."""
+    at, base = found.total, found.base
+    times = [event.at for event in found.events]
+    if not found.is_all:
+        times += [at.reached_at, base.reached_at or later(connection, RUNS, scope, "").reached_at]
+    if not any(times):
+        return []
+    length = _length(min(filter(None, times)), max(times))
+    counted: dict[str, Counter[str]] = {}
+    for event in found.events:
+        failed = event.outcome not in (CACHED, Status.OK)
+        known = counted.setdefault(event.at[:length], Counter())
+        known.update(runs=1, hits=event.outcome == CACHED, errors=failed)
+    for _ in range(_POINTS):
+        if at.runs <= base.runs:
+            break
+        period = at.reached_at[:length]
+        before = earlier(connection, RUNS, scope, period)
+        before = before if before.runs > base.runs else base
+        known = counted.setdefault(period, Counter())
+        known.update(
+            **{name: getattr(at, name) - getattr(before, name) for name in ("runs", "hits", "errors")}
         )
-        within = [event for event in found if hour is None or self._is_in(event, ranges)]
-        return within if len(within) == number else None
-
-    def _is_in(self, event: Event, ranges: list[Range]) -> bool:
-        named = [period(level, event.at) for level in (HOUR, DAY, MONTH)]
-        return any(low <= name < high for name in named for low, high in ranges)
-
-    def _total(self, kind: Kind, found: list[Event], ranges: list[Range]) -> Total:
-        total = Total.of(kind, found)
-        for limits in ranges:
-            for each, _ in stored(self._connection, kind, *self._scope, *limits):
-                total.add(each)
-        return total
-
-    def amounts(self, kind: Kind, found: _Found) -> tuple[float | None, ...]:
-        """Add up what was found."""
-        return self._total(kind, found.events, found.ranges).amounts
-
-    def durations(self, kind: Kind, found: _Found) -> Counter[tuple[str, float]]:
-        """Count each duration that was found, by outcome."""
-        known: dict[str, int] = {}
-        for limits in found.ranges:
-            for _, durations in stored(self._connection, kind, *self._scope, *limits):
-                add_durations(known, read_durations(durations))
-        counted = Counter({outcome_and_time(name): number for name, number in known.items()})
-        counted.update((event.outcome, event.took_ms or 0.0) for event in found.events if event.has_duration)
-        return counted
-
-    def tools(self, found: _Found) -> list[ToolStats]:
-        """Return the tools with the most runs; of a span of time, those with the most runs in its parts."""
-        names = Counter(event.tool_name for event in found.events)
-        session, tool = self._scope
-        query = """
-            SELECT tool_name, runs FROM run_totals
-            WHERE session_id = ? AND period = ? AND tool_name <> '' ORDER BY runs DESC LIMIT ?
-        """
-        if tool:
-            names = Counter((tool,))
-        else:
-            for name in self._periods(found):
-                names.update(dict(self._connection.execute(query, (session, name, TOOLS_LISTED))))
-        listed = []
-        for name, _ in names.most_common(TOOLS_LISTED):
-            own = _Reader(self._connection, session, name)
-            members = [event for event in found.events if event.tool_name == name]
-            runs, hits, errors, saved = own.amounts(RUNS, found._replace(events=members))
-            if runs:
-                known = ToolStats(name, int(runs), int(hits or 0), int(errors or 0), saved or 0.0)
-                listed.append(known)
-        return sorted(listed, key=lambda known: (-known.runs, known.tool))
-
-    def _periods(self, found: _Found) -> Iterator[str]:
-        query = """
-            SELECT period FROM run_totals
-            WHERE session_id = ? AND tool_name = '' AND period >= ? AND period < ?
-        """
-        for limits in found.ranges:
-            for (name,) in self._connection.execute(query, (self._scope[0], *limits)):
-                yield name
-
-    def points(self, found: _Found) -> list[Point]:
-        """Return the runs over time, by hour, day or month; those of the first hour count as a whole."""
-        missing = found.late if found.ranges else found.events
-        ends = [event.at[: LENGTHS[HOUR]] for event in missing]
-        first = found.since or ""
-        if found.ranges:
-            ends += [name[1:] for name in self._ends(period(HOUR, first))]
-        if not any(ends):
-            return []
-        level = _level(min(ends), max(ends))
-        if found.ranges and level not in levels(self._scope[0]):
-            level = HOUR
-        counted: dict[str, tuple[float, ...]] = {}
-        if found.ranges:
-            query = """
-                SELECT period, runs, hits, errors FROM run_totals
-                WHERE session_id = ? AND tool_name = ? AND period >= ? AND period < ?
-                ORDER BY period DESC LIMIT ?
-            """
-            wanted = (*self._scope, period(level, first), _END[level], _POINTS)
-            counted = {name: tuple(numbers) for name, *numbers in self._connection.execute(query, wanted)}
-        for event in missing:
-            name = period(level, event.at)
-            known = counted.get(name, (0, 0, 0))
-            counted[name] = tuple(
-                map(sum, zip(known, (amount or 0 for amount in event.amounts), strict=False))
-            )
-        latest = sorted(counted)[-_POINTS:]
-        return [Point(name[1:], *map(int, counted[name])) for name in latest]
-
-    def _ends(self, first: str) -> Iterator[str]:
-        """Return the first hour from `first` on that has runs, and the last hour that has any."""
-        query = """
-            SELECT period FROM run_totals
-            WHERE session_id = ? AND tool_name = ? AND period >= ? AND period < ?
-            ORDER BY period ORDER LIMIT 1
-        """
-        for order in ("ASC", "DESC"):
-            limits = (*self._scope, first, _END[HOUR])
-            for (name,) in self._connection.execute(query.replace("ORDER LIMIT", f"{order} LIMIT"), limits):
-                yield name
+        at = before
+    latest = sorted(counted.items())[-_POINTS:]
+    return [Point(start, known["runs"], known["hits"], known["errors"]) for start, known in latest]
 
 
-def _level(first: str, last: str) -> str:
-    """Choose the level that shows a span of hours in a few points."""
+def _length(first: str, last: str) -> int:
+    """Choose the periods that show a span of time in a few points."""
     try:
-        hours = (datetime.fromisoformat(f"{last}:00") - datetime.fromisoformat(f"{first}:00")) / _HOUR
+        span = datetime.fromisoformat(last) - datetime.fromisoformat(first)
     except (ValueError, TypeError):  # another program wrote these times
-        return MONTH
-    return HOUR if hours <= _MOST_HOURS else DAY if hours <= 24 * _MOST_DAYS else MONTH
+        return _MONTH
+    if span <= timedelta(hours=_MOST_HOURS):
+        return _HOUR
+    return _DAY if span <= timedelta(days=_MOST_DAYS) else _MONTH

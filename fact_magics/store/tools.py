@@ -193,6 +193,13 @@ class Tools:
 
         await self._database.write(work)
 
+    async def set_ttl(self, version: ToolVersion, ttl_seconds: float | None) -> ToolVersion:
+        """Change how long the answers of a version are good, and return the changed version."""
+        changed = "UPDATE tools SET ttl_seconds = ? WHERE id = ?"
+        metadata = version.metadata.model_copy(update={"ttl_seconds": ttl_seconds})
+        await self._database.write(lambda connection: execute(connection, changed, ttl_seconds, metadata.id))
+        return ToolVersion(metadata, version.source)
+
     async def remove(self, name: str) -> int:
         """Remove a name and return the number of its versions, which stay in the database for the history."""
 

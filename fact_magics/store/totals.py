@@ -1,89 +1,116 @@
 """Totals of the history, so that ``%fact stats`` need not read its rows.
 
-A total belongs to a scope and a period. The scope is a session and a tool; an empty text means all of them.
-The period is an hour, a day, a month (in UTC) or all time, so that few periods cover any span of time. A
-session is short, so it has no totals of days and months.
+A total belongs to a scope, which is a session and a tool; an empty text means all of them. It counts the rows
+of the scope up to `last_seq`. The rows after it, the scope's tail, are read through an index.
 
-Rows are added to the totals in groups, by the transaction that stores the last row of a group: adding each
-row by itself would take longer than storing it. `tail` reads the rows of the group that is not complete.
+One of 64 rows brings the totals of its scopes up to date when it is stored. So a tail has about 64 rows, and
+tools and sessions with few rows have no totals at all. Adding every row would take longer than storing it.
 
-Durations are counted in buckets whose limits grow by 2 %, so that a percentile is at most 1 % off. The column
-`durations` is JSON, such as ``{"ok 117": 3}``: the number of rows with an outcome in a bucket.
+`earlier_totals` holds totals as they were when a scope had reached a time. The difference between a total and
+an earlier one counts the rows since that time.
+
+The column `numbers` is JSON, such as ``{"ok 117": 3, "error": 1}``: the runs by outcome and bucket of
+durations, and the amounts of generations. The limits of buckets grow by 2 %, so that a percentile is at most
+1 % off.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections import Counter, defaultdict
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fact_magics.text import utc_now
 from fact_magics.tool import HAND, IMPORTED, Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
-GROUP = 128
-"""The number of runs that are added to the totals together."""
-
-ALL_TIME = ""
-HOUR, DAY, MONTH = "H", "D", "M"
-"""How the name of a period begins; its time follows, in ISO 8601."""
-
-LENGTHS = {HOUR: 13, DAY: 10, MONTH: 7}
 CACHED, GENERATED = "cached", "generated"
 """Outcomes besides the statuses of runs: a run that the cache answered, and a generation."""
 
-_TOTAL = """
-    CREATE TABLE NAME (
-        session_id TEXT NOT NULL,
-        tool_name  TEXT NOT NULL,
-        period     TEXT NOT NULL,
-        first_seq  INTEGER NOT NULL,
-        last_seq   INTEGER NOT NULL,
-        durations  TEXT NOT NULL,
-        COLUMNS,
-        PRIMARY KEY (session_id, tool_name, period)
-    ) WITHOUT ROWID
-"""
-_RUN_TOTALS = _TOTAL.replace("NAME", "run_totals").replace(
-    "COLUMNS", "runs INTEGER, hits INTEGER, errors INTEGER, saved_ms REAL"
-)
-_GENERATION_TOTALS = _TOTAL.replace("NAME", "generation_totals").replace(
-    "COLUMNS",
-    "generations INTEGER, input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER, "
-    "cache_creation_tokens INTEGER, cost_usd REAL",
-)
+RUNS, GENERATIONS = "tool_executions", "generations"
+"""The tables whose rows are counted; a generation is counted once, with all its attempts."""
+
+EVERYTHING = ("", "")
+"""The scope of all sessions and all tools."""
 
 TABLES_OF_TOTALS = (
-    # How long the answer of a cached run once took. In older rows it is NULL.
-    "ALTER TABLE tool_executions ADD COLUMN saved_ms REAL",
-    _RUN_TOTALS,
-    "CREATE INDEX run_totals_by_runs ON run_totals (session_id, period, runs) WHERE tool_name <> ''",
-    _GENERATION_TOTALS,
-    # The last row of each table that the totals include, and the last time that old runs were removed.
     """
-    CREATE TABLE history_state (
-        one                 INTEGER PRIMARY KEY CHECK (one = 1),
-        tool_executions_seq INTEGER NOT NULL,
-        generations_seq     INTEGER NOT NULL,
-        pruned_at           TEXT NOT NULL
-    )
+    CREATE TABLE totals (
+        of         TEXT NOT NULL,
+        session_id TEXT NOT NULL,
+        tool_name  TEXT NOT NULL,
+        last_seq   INTEGER NOT NULL,
+        reached_at TEXT NOT NULL,
+        runs       INTEGER NOT NULL,
+        hits       INTEGER NOT NULL,
+        errors     INTEGER NOT NULL,
+        saved_ms   REAL NOT NULL,
+        numbers    TEXT NOT NULL,
+        removed_at TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (of, session_id, tool_name)
+    ) WITHOUT ROWID
     """,
-    "INSERT INTO history_state VALUES (1, 0, 0, '')",
+    "CREATE INDEX totals_by_runs ON totals (of, session_id, runs) WHERE tool_name <> ''",
+    """
+    CREATE TABLE earlier_totals (
+        of         TEXT NOT NULL,
+        session_id TEXT NOT NULL,
+        tool_name  TEXT NOT NULL,
+        last_seq   INTEGER NOT NULL,
+        reached_at TEXT NOT NULL,
+        runs       INTEGER NOT NULL,
+        hits       INTEGER NOT NULL,
+        errors     INTEGER NOT NULL,
+        saved_ms   REAL NOT NULL,
+        numbers    TEXT NOT NULL,
+        PRIMARY KEY (of, session_id, tool_name, reached_at, last_seq)
+    ) WITHOUT ROWID
+    """,
 )
 """The statements of the migration that creates the tables."""
 
-# A transaction adds at most this many rows, so that other kernels can write in between.
-_MOST_ROWS = 20_000
+# An earlier total is kept after so many rows, or after the first number where a new hour begins.
+_APART, _FEW = 256, 16
+# One transaction counts this many rows, so that cells and other kernels can write in between.
+_CHUNK = 1_000
+# If more rows are missing, commits leave them to `catch_up`.
+_FAR_BEHIND = 5_000
+_MEASURED = frozenset({CACHED, Status.OK.value})
+_WELL = _MEASURED | {GENERATED}
 _MOST = 2**53
+_LAST = 2**62
 _STEP = math.log(1.02)
 _SHORTEST_MS = 1e-6
 _NO_TIME = -2_000
-_LAST = 2**62
+_HOUR = len("2026-11-22T09")
+
+# Older rows don't have the duration of the run that computed their answer.
+SAVED_MS = "iif(cached, coalesce(saved_ms, (SELECT duration_ms FROM cache WHERE key = cache_key)), 0)"
+_QUERIES = {
+    RUNS: f"""
+        SELECT seq, executed_at, tool_name, status, cached, duration_ms, {SAVED_MS}
+        FROM tool_executions WHERE
+    """,  # noqa: S608 - no input
+    GENERATIONS: """
+        SELECT generation_id, seq, started_at, tool_name, provider, duration_ms, input_tokens, output_tokens,
+            cache_read_tokens, cache_creation_tokens, cost_usd
+        FROM generations WHERE
+    """,
+}
+AMOUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens", "cost_usd")
+"""What adds up in generations."""
+
+# About one of 64 numbers, in no regular distance, so that no pattern in the rows can avoid them.
+_DUE = "(seq % 2147483648) * 2654435761 % 4294967296 < 67108864"
+
+
+def _is_due(seq: int) -> bool:
+    return seq % 2147483648 * 2654435761 % 4294967296 < 67108864
 
 
 class Event(NamedTuple):
@@ -91,193 +118,115 @@ class Event(NamedTuple):
 
     Attributes
     ----------
-    first, seq : int
-        The numbers of its first and its last row.
+    seq : int
+        The number of its last row.
     outcome : str
         A status, `CACHED` or `GENERATED`.
     took_ms : float or None
         None if it does not count as a duration, such as that of a failed run.
-    amounts : tuple
-        What adds up, in the order of `Kind.amounts`; None for an unknown amount.
+    saved_ms : float
+        How long the answer of a hit once took.
+    amounts : mapping, optional
+        What adds up in a generation, without what is unknown.
     """
 
-    first: int
     seq: int
     at: str
-    session_id: str
     tool_name: str
     outcome: str
     took_ms: float | None
-    amounts: tuple[float | None, ...]
+    saved_ms: float = 0.0
+    amounts: Mapping[str, float] | None = None
+
+
+class Total(NamedTuple):
+    """What was counted of a scope; `reached_at` is the latest time of the rows up to `last_seq`."""
+
+    last_seq: int = 0
+    reached_at: str = ""
+    runs: int = 0
+    hits: int = 0
+    errors: int = 0
+    saved_ms: float = 0.0
+    stored: object = "{}"
 
     @property
-    def has_duration(self) -> bool:
-        """Whether `durations` counts it; each run is counted there, which gives the runs by outcome."""
-        return self.outcome != GENERATED or self.took_ms is not None
-
-
-class Kind(NamedTuple):
-    """One of the two tables that have totals: its names, and the query that `events` reads."""
-
-    rows: str
-    totals: str
-    amounts: tuple[str, ...]
-    query: str
-
-
-RUNS = Kind(
-    "tool_executions",
-    "run_totals",
-    ("runs", "hits", "errors", "saved_ms"),
-    """
-    SELECT seq, executed_at, session_id, tool_name, status, cached, duration_ms,
-        CASE WHEN cached THEN coalesce(saved_ms, (SELECT duration_ms FROM cache WHERE key = cache_key)) END
-    FROM tool_executions
-    """,
-)
-GENERATIONS = Kind(
-    "generations",
-    "generation_totals",
-    (
-        "generations",
-        "input_tokens",
-        "output_tokens",
-        "cache_read_tokens",
-        "cache_creation_tokens",
-        "cost_usd",
-    ),
-    """
-    SELECT seq, started_at, session_id, tool_name, provider, generation_id, duration_ms, input_tokens,
-        output_tokens, cache_read_tokens, cache_creation_tokens, cost_usd
-    FROM generations
-    """,
-)
-
-
-def events(connection: sqlite3.Connection, kind: Kind, conditions: str, *values: object) -> list[Event]:
-    """Read rows as events; another program may have written any values into them."""
-    query = " ".join((kind.query, "WHERE", conditions))
-    found = connection.execute(query, values)
-    return [*(map(_run, found) if kind is RUNS else _generations(found))]
-
-
-def _run(row: tuple[Any, ...]) -> Event:
-    seq, at, session, tool, status, cached, took, saved = row
-    outcome = CACHED if cached else _text(status)
-    is_measured = outcome in (CACHED, Status.OK)
-    amounts = (1, int(outcome == CACHED), int(not is_measured), _number(saved))
-    took_ms = _number(took) if is_measured else None
-    return Event(seq, seq, _text(at), _text(session), _text(tool), outcome, took_ms, amounts)
-
-
-def _generations(rows: Iterable[tuple[Any, ...]]) -> Iterator[Event]:
-    """Join the attempts of each generation, which were stored by one transaction."""
-    joined: dict[object, Event] = {}
-    for seq, at, session, tool, provider, generation, took, *amounts in rows:
-        took_ms = None if provider in (HAND, IMPORTED) else _number(took)
-        known, numbers = joined.get(generation), tuple(map(_number, amounts))
-        if known is None:
-            place = _text(at), _text(session), _text(tool)
-            joined[generation] = Event(seq, seq, *place, GENERATED, took_ms, (1, *numbers))
-            continue
-        summed = (1, *map(added_up, known.amounts[1:], numbers))
-        joined[generation] = known._replace(seq=seq, took_ms=added_up(known.took_ms, took_ms), amounts=summed)
-    return iter(joined.values())
-
-
-def _text(stored: object) -> str:
-    return stored if type(stored) is str else ""
+    def numbers(self) -> dict[str, float]:
+        """The runs by outcome and bucket, and the amounts."""
+        with suppress(ValueError, TypeError, AttributeError, RecursionError):  # another program wrote it
+            read = json.loads(self.stored)  # type: ignore[arg-type]
+            return {name: number for name, number in read.items() if _number(number) is not None}
+        return {}
 
 
 def _number(stored: object) -> float | None:
     return stored if type(stored) in (int, float) and 0 <= stored < _MOST else None  # type: ignore[operator, return-value]
 
 
-def added_up(one: float | None, other: float | None) -> float | None:
-    """Add two amounts, each of which may be unknown."""
-    return one if other is None else other if one is None else one + other
+def _text(stored: object) -> str:
+    return stored if type(stored) is str else ""
 
 
-@dataclass(slots=True)
-class Total:
-    """The total of a scope in a period: the first and last row, the sums of amounts, and the durations."""
-
-    first: int
-    last: int
-    amounts: tuple[float | None, ...]
-    durations: dict[str, int]
-
-    @classmethod
-    def of(cls, kind: Kind, members: Sequence[Event] = ()) -> Self:
-        """Add up events, which are in order."""
-        if not members:
-            return cls(_LAST, 0, (None,) * len(kind.amounts), {})
-        known = ([amount for amount in column if amount is not None] for column in _columns(members))
-        amounts = tuple(sum(column) if column else None for column in known)
-        durations = Counter(
-            f"{event.outcome} {bucket(event.took_ms or 0.0)}" for event in members if event.has_duration
-        )
-        return cls(members[0].first, members[-1].seq, amounts, durations)
-
-    def add(self, other: Self) -> None:
-        """Add another total."""
-        self.first, self.last = min(self.first, other.first), max(self.last, other.last)
-        self.amounts = tuple(map(added_up, self.amounts, other.amounts))
-        add_durations(self.durations, other.durations)
+def events(
+    connection: sqlite3.Connection,
+    of: str,
+    scope: tuple[str, str],
+    after: int,
+    until: int = _LAST,
+    limit: int = -1,
+) -> list[Event]:
+    """Read the rows of a scope in order; another program may have written any values into them."""
+    where, values = condition(scope)
+    query = f"{_QUERIES[of]} {where} seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+    found = connection.execute(query, (*values, after, until, limit))
+    return [*(map(_run, found) if of == RUNS else _generations(found))]
 
 
-def _columns(members: Sequence[Event]) -> Iterator[tuple[float | None, ...]]:
-    return zip(*(event.amounts for event in members), strict=True)
+def condition(scope: tuple[str, str]) -> tuple[str, list[str]]:
+    """Return the beginning of a condition for the rows of a scope, and its values."""
+    named = [(name, value) for name, value in zip(("session_id", "tool_name"), scope, strict=True) if value]
+    return "".join(f"{name} = ? AND " for name, _ in named), [value for _, value in named]
 
 
-def add_durations(counted: dict[str, int], others: Mapping[str, int]) -> None:
-    """Add the numbers in each bucket to `counted`."""
+def _run(row: tuple[Any, ...]) -> Event:
+    seq, at, tool, status, cached, took, saved = row
+    outcome = CACHED if cached else status if type(status) is str else ""
+    took_ms = _number(took) if outcome in _MEASURED else None
+    saved_ms = _number(saved) or 0.0 if saved else 0.0
+    return Event(seq, _text(at), tool if type(tool) is str else "", outcome, took_ms, saved_ms)
+
+
+def _generations(rows: Iterable[tuple[Any, ...]]) -> Iterator[Event]:
+    """Join the attempts of each generation, which were stored by one transaction."""
+    for _, attempts in groupby(rows, key=lambda row: row[0]):
+        (_, seq, at, tool, *_), *others = joined = [*attempts]
+        amounts: dict[str, float] = {}
+        for _, _, _, _, _, _, *spent in joined:
+            known = zip(AMOUNTS, map(_number, spent), strict=True)
+            add(amounts, {name: number for name, number in known if number is not None})
+        times = [
+            _number(took) or 0.0
+            for _, _, _, _, provider, took, *_ in joined
+            if provider not in (HAND, IMPORTED)
+        ]
+        last = others[-1][1] if others else seq
+        took_ms = sum(times) if times else None
+        yield Event(last, _text(at), _text(tool), GENERATED, took_ms, 0.0, amounts)
+
+
+def add(numbers: dict[str, float], others: Mapping[str, float], times: int = 1) -> None:
+    """Add other numbers to `numbers`, or subtract them; what is zero then is left out."""
     for name, number in others.items():
-        counted[name] = counted.get(name, 0) + number
-
-
-def stored(
-    connection: sqlite3.Connection, kind: Kind, session_id: str, tool_name: str, first: str, end: str
-) -> Iterator[tuple[Total, object]]:
-    """Read the totals of a scope from the period `first` until before `end`.
-
-    Yields
-    ------
-    Total
-        Without its durations.
-    object
-        What the column `durations` holds, for `read_durations`.
-    """
-    query = f"""
-        SELECT first_seq, last_seq, durations, {", ".join(kind.amounts)} FROM {kind.totals}
-        WHERE session_id = ? AND tool_name = ? AND period >= ? AND period < ?
-    """  # noqa: S608 - no input
-    for low, high, durations, *amounts in connection.execute(query, (session_id, tool_name, first, end)):
-        if type(low) is type(high) is int:
-            yield Total(low, high, tuple(map(_number, amounts)), {}), durations
-
-
-def read_durations(text: object) -> dict[str, int]:
-    """Read the numbers in each bucket."""
-    with suppress(ValueError, TypeError, AttributeError, RecursionError):  # another program wrote it
-        counted = json.loads(text)  # type: ignore[arg-type]
-        return {
-            name: number for name, number in counted.items() if type(number) is int and 0 < number < _MOST
-        }
-    return {}
+        summed = numbers.get(name, 0) + times * number
+        if summed > 0 or times > 0:
+            numbers[name] = summed
+        else:
+            numbers.pop(name, None)
 
 
 def bucket(milliseconds: float) -> int:
     """Return the number of the bucket that counts a duration."""
-    if milliseconds < _SHORTEST_MS:
-        return _NO_TIME
-    return math.ceil(math.log(milliseconds) / _STEP)
-
-
-def outcome_and_time(name: str) -> tuple[str, float]:
-    """Return the outcome of a bucket, and the duration that all others in it differ from by at most 1 %."""
-    outcome, _, number = name.rpartition(" ")
-    return outcome, middle_of(int(number)) if number.lstrip("-").isdecimal() else 0.0
+    return _NO_TIME if milliseconds < _SHORTEST_MS else math.ceil(math.log(milliseconds) / _STEP)
 
 
 def middle_of(number: int) -> float:
@@ -285,110 +234,160 @@ def middle_of(number: int) -> float:
     return 0.0 if not _NO_TIME < number < -_NO_TIME else 2 * math.exp(number * _STEP) / (1 + math.exp(_STEP))
 
 
-def levels(session_id: str) -> tuple[str, ...]:
-    """Return the periods that the totals of a session, or of all sessions, have besides all time."""
-    return (HOUR,) if session_id else (HOUR, DAY, MONTH)
-
-
-def period(level: str, at: str) -> str:
-    """Return the period that contains a time."""
-    return f"{level}{at[: LENGTHS[level]]}"
-
-
-def tail(
-    connection: sqlite3.Connection, kind: Kind, conditions: str = "TRUE", *values: object
-) -> list[Event]:
-    """Read the rows that are not in the totals yet."""
-    return events(connection, kind, f"seq > coalesce(({_last(kind)}), 0) AND {conditions}", *values)
-
-
-def _last(kind: Kind) -> str:
-    return f"SELECT {kind.rows}_seq FROM history_state"  # noqa: S608 - no input
-
-
-def missing(connection: sqlite3.Connection) -> int:
-    """Return how many rows may be missing in the totals; after a migration, all rows are."""
-    numbers = connection.execute(
-        "SELECT coalesce((SELECT max(seq) FROM tool_executions), 0) - tool_executions_seq,"
-        " coalesce((SELECT max(seq) FROM generations), 0) - generations_seq FROM history_state"
-    ).fetchone()
-    return max((number for number in numbers or () if type(number) is int), default=0)
-
-
-def keep_up(connection: sqlite3.Connection) -> None:
-    """Add the rows of this and earlier commits to the totals, in a transaction of the caller.
-
-    If far more rows are missing, a commit would take seconds; `History.stats` then adds them.
+def current(connection: sqlite3.Connection, of: str, scope: tuple[str, str]) -> Total:
+    """Read what was counted of a scope so far."""
+    query = """
+        SELECT last_seq, reached_at, runs, hits, errors, saved_ms, numbers FROM totals
+        WHERE of = ? AND session_id = ? AND tool_name = ?
     """
-    if missing(connection) <= _MOST_ROWS:
-        add_to_totals(connection)
+    return _total(connection.execute(query, (of, *scope)))
 
 
-def add_to_totals(connection: sqlite3.Connection) -> bool:
-    """Add the rows that are not in the totals yet, in a transaction of the caller.
+def earlier(
+    connection: sqlite3.Connection, of: str, scope: tuple[str, str], before: str = "~", order: str = "DESC"
+) -> Total:
+    """Read the latest total of a scope that had only reached times before a time."""
+    sign = "<" if order == "DESC" else ">="
+    query = f"""
+        SELECT last_seq, reached_at, runs, hits, errors, saved_ms, numbers FROM earlier_totals
+        WHERE of = ? AND session_id = ? AND tool_name = ? AND reached_at {sign} ?
+        ORDER BY reached_at {order}, last_seq {order} LIMIT 1
+    """  # noqa: S608 - no input
+    return _total(connection.execute(query, (of, *scope, before)))
 
-    Returns
-    -------
-    bool
-        Whether there may be more such rows than one transaction should add.
-    """
-    more = [_add(connection, kind) for kind in (RUNS, GENERATIONS)]
-    return any(more)
+
+def later(connection: sqlite3.Connection, of: str, scope: tuple[str, str], since: str) -> Total:
+    """Read the first earlier total of a scope that had reached a time."""
+    return earlier(connection, of, scope, since, "ASC")
 
 
-def _add(connection: sqlite3.Connection, kind: Kind) -> bool:
-    end = _end_of_chunk(connection, kind)
-    found = tail(connection, kind, "seq <= ? ORDER BY seq", _LAST if end is None else end)
+def _total(rows: Iterable[tuple[Any, ...]]) -> Total:
+    for row in rows:
+        last_seq, reached_at, *counts, saved_ms, _ = row
+        if (
+            type(reached_at) is str
+            and _number(saved_ms) is not None
+            and all(type(number) is int and 0 <= number < _MOST for number in (last_seq, *counts))
+        ):
+            return Total(*row)
+    return Total()
+
+
+def count(
+    connection: sqlite3.Connection, of: str, places: Iterable[tuple[object, object]], until: int = _LAST
+) -> None:
+    """Bring the totals of sessions and tools up to date, in a transaction of the caller."""
+    for scope in _scopes(places):
+        _count(connection, of, scope, until)
+
+
+def _scopes(places: Iterable[tuple[object, object]]) -> set[tuple[str, str]]:
+    named = {(_text(session), _text(tool)) for session, tool in places}
+    return {EVERYTHING, *named, *((session, "") for session, _ in named), *(("", tool) for _, tool in named)}
+
+
+def _count(connection: sqlite3.Connection, of: str, scope: tuple[str, str], until: int) -> None:
+    total, now = current(connection, of, scope), utc_now()
+    found = events(connection, of, scope, total.last_seq, until)
     if not found:
-        return False
-    grouped: dict[tuple[str, str, str], list[Event]] = defaultdict(list)
+        return
+    where = (of, *scope)
+    numbers = total.numbers
+    last_seq, reached_at, runs, hits, errors, saved_ms, _ = total
+    if reached_at > now:  # a clock was ahead
+        reached_at = now
+        connection.execute(
+            """
+            UPDATE earlier_totals SET reached_at = ?
+            WHERE of = ? AND session_id = ? AND tool_name = ? AND reached_at > ?
+            """,
+            (now, *where, now),
+        )
+    kept = earlier(connection, of, scope).runs
+    steps = []
     for event in found:
-        grouped[event.session_id, event.tool_name, event.at[: LENGTHS[HOUR]]].append(event)
-    totals: dict[tuple[str, str, str], Total] = defaultdict(lambda: Total.of(kind))
-    for (session, tool, hour), members in grouped.items():
-        added = Total.of(kind, members)
-        for scope in _scopes(session, tool, hour):
-            totals[scope].add(added)
-    for scope, total in totals.items():
-        for known, durations in stored(connection, kind, *scope, f"{scope[2]} "):
-            total.add(known)
-            add_durations(total.durations, read_durations(durations))
-    blanks = ", ".join("?" * (6 + len(kind.amounts)))
-    connection.executemany(
-        f"INSERT OR REPLACE INTO {kind.totals} VALUES ({blanks})",  # noqa: S608 - no input
-        (
-            (
-                *scope,
-                total.first,
-                total.last,
-                json.dumps(total.durations, separators=(",", ":")),
-                *total.amounts,
-            )
-            for scope, total in totals.items()
-        ),
+        if runs - kept >= _FEW and (runs - kept >= _APART or event.at[:_HOUR] > reached_at[:_HOUR]):
+            steps.append((*where, last_seq, reached_at, runs, hits, errors, saved_ms, _written(numbers)))
+            kept = runs
+        name = event.outcome if event.took_ms is None else f"{event.outcome} {bucket(event.took_ms)}"
+        numbers[name] = numbers.get(name, 0) + 1
+        if event.amounts:
+            add(numbers, event.amounts)
+        last_seq = event.seq
+        if event.at > reached_at:
+            reached_at = min(event.at, now)
+        runs += 1
+        hits += event.outcome == CACHED
+        errors += event.outcome not in _WELL
+        saved_ms += event.saved_ms
+    changed = (*where, last_seq, reached_at, runs, hits, errors, saved_ms, _written(numbers))
+    blanks = ", ".join("?" * len(changed))
+    connection.executemany(f"INSERT OR REPLACE INTO earlier_totals VALUES ({blanks})", steps)  # noqa: S608
+    connection.execute(
+        f"""
+        INSERT INTO totals VALUES ({blanks}, '') ON CONFLICT DO UPDATE
+        SET last_seq = excluded.last_seq, reached_at = excluded.reached_at, runs = excluded.runs,
+            hits = excluded.hits, errors = excluded.errors, saved_ms = excluded.saved_ms,
+            numbers = excluded.numbers
+        """,  # noqa: S608 - no input
+        changed,
     )
-    changed = f"UPDATE history_state SET {kind.rows}_seq = ?"  # noqa: S608 - no input
-    connection.execute(changed, (max(event.seq for event in found),))
-    return end is not None
 
 
-def _end_of_chunk(connection: sqlite3.Connection, kind: Kind) -> int | None:
-    """Return the last row that one transaction should add; None if it can add all that are missing.
+def _written(numbers: Mapping[str, float]) -> str:
+    return json.dumps(numbers, separators=(",", ":"))
 
-    The attempts of a generation are added together.
+
+def keep_up(connection: sqlite3.Connection, of: str, stored: Iterable[tuple[int, str | None, str]]) -> None:
+    """Count what is due after rows were stored, each given as its number, session and tool.
+
+    If far more rows are missing in the totals, a commit would take seconds; `catch_up` counts them.
     """
-    rows = f"SELECT seq FROM {kind.rows} WHERE seq > coalesce(({_last(kind)}), 0)"  # noqa: S608 - no input
-    query = f"{rows} ORDER BY seq LIMIT 1 OFFSET {_MOST_ROWS - 1}"
-    if kind is GENERATIONS:
-        query = f"""
-            SELECT max(seq) FROM generations
-            WHERE generation_id = (SELECT generation_id FROM generations WHERE seq = ({query}))
-        """  # noqa: S608 - no input
-    found = connection.execute(query).fetchone()
-    return None if found is None else found[0]
+    due = [(session, tool) for seq, session, tool in stored if _is_due(seq)]
+    if due and missing(connection, of) <= _FAR_BEHIND:
+        count(connection, of, due)
 
 
-def _scopes(session: str, tool: str, hour: str) -> Iterator[tuple[str, str, str]]:
-    for each_session in {session, ""}:
-        named = (ALL_TIME, *(period(level, hour) for level in levels(each_session)))
-        yield from ((each_session, each_tool, name) for each_tool in {tool, ""} for name in named)
+def missing(connection: sqlite3.Connection, of: str) -> int:
+    """Return how many rows may be missing in the totals; after a migration, all rows are."""
+    (latest,) = connection.execute(f"SELECT max(seq) FROM {of}").fetchone()  # noqa: S608 - no input
+    return (latest or 0) - current(connection, of, EVERYTHING).last_seq
+
+
+def catch_up(connection: sqlite3.Connection, of: str) -> bool:
+    """Count the next rows as commits would, in a transaction of the caller; False if there are none."""
+    after = current(connection, of, EVERYTHING).last_seq
+    ends = f"SELECT max(seq) FROM (SELECT seq FROM {of} WHERE seq > ? ORDER BY seq LIMIT {_CHUNK})"  # noqa: S608
+    (until,) = connection.execute(ends, (after,)).fetchone()
+    if until is None:
+        return False
+    if of == GENERATIONS:  # its attempts belong together
+        whole = "SELECT generation_id FROM generations WHERE seq = ?"
+        query = f"SELECT max(seq) FROM generations WHERE generation_id = ({whole})"  # noqa: S608 - no input
+        (until,) = connection.execute(query, (until,)).fetchone()
+    query = f"SELECT DISTINCT session_id, tool_name FROM {of} WHERE seq > ? AND seq <= ? AND {_DUE}"  # noqa: S608
+    count(connection, of, connection.execute(query, (after, until)).fetchall(), until)
+    return True
+
+
+def count_removed(
+    connection: sqlite3.Connection, places: Iterable[tuple[object, object]], until: int, latest: str
+) -> None:
+    """Count runs before they are removed: those of the sessions and tools up to a row with a time."""
+    scopes = _scopes(places)
+    for scope in scopes:
+        _count(connection, RUNS, scope, until)
+    connection.executemany(
+        """
+        UPDATE totals SET removed_at = max(removed_at, ?)
+        WHERE of = 'tool_executions' AND session_id = ? AND tool_name = ?
+        """,
+        [(latest, *scope) for scope in scopes],
+    )
+
+
+def removed_at(connection: sqlite3.Connection, of: str, scope: tuple[str, str]) -> str:
+    """Return the latest time of a row of the scope that was removed, or an empty text."""
+    query = "SELECT removed_at FROM totals WHERE of = ? AND session_id = ? AND tool_name = ?"
+    found = connection.execute(query, (of, *scope)).fetchone()
+    return _text(found[0]) if found else ""

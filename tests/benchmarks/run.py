@@ -11,10 +11,12 @@ import argparse
 import asyncio
 import sys
 
+import bench_alternatives
 import bench_cell
 import bench_core
 import bench_first
 import bench_gather
+import bench_gauntlet
 import bench_growth
 import bench_interrupt
 import bench_isolation
@@ -39,6 +41,8 @@ def main() -> int:
         "A full database": lambda: bench_growth.measure(*([2, 1_000] if quick else [])),
         "A live view": lambda: bench_stream.measure(*([1, 100] if quick else [])),
         "An interrupt": lambda: bench_interrupt.measure(*([1] if quick else [])),
+        "Changes of tools and inputs": lambda: bench_gauntlet.measure(30 if quick else 500),
+        "Instead of it": lambda: bench_alternatives.measure(*([2] if quick else [])),
         "What is left behind": lambda: bench_remains.measure(*([5, 100, 1] if quick else [])),
     }
     code = 0

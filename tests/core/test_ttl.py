@@ -17,7 +17,7 @@ from fact_magics.core.cache import is_due
 from fact_magics.signature import read_signature, signature_identity
 from fact_magics.store import CacheEntry, Candidate
 from fact_magics.text import utc_now
-from fact_magics.tool import ToolInput
+from fact_magics.tool import ToolInput, ToolSpec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -139,6 +139,47 @@ async def test_a_fresh_run_replaces_the_answer(world):
 def test_a_time_that_is_none_is_one_line(wrong):
     with pytest.raises(InvalidValue, match=r"^ToolInput\.ttl_seconds must be .*; got .*\.$"):
         ToolInput("look", {}, ttl_seconds=wrong)
+
+
+# Kept with a tool
+
+
+async def test_the_time_of_a_tool_holds_for_runs_and_calls_unless_a_run_gives_its_own(world):
+    await world.keep(varies=True, proven=False, ttl_seconds=HOUR)
+    tool = await world.core.tool("look")
+    assert await tool.acall(1) == "old"
+    world.show("new")
+    assert await tool.acall(1) == "old"
+    assert await world.seen() == ("old", True)
+    assert await world.seen(ttl_seconds=HOUR) == ("old", True)
+    assert await world.seen(ttl_seconds=1.0) == ("new", False)
+    assert await world.seen() == ("old", True)
+    assert await world.seen(fresh=True) == ("new", False)
+
+
+async def test_a_cell_decides_the_time_again_without_a_request_and_a_refinement_keeps_it(settings, server):
+    server.writes("def now(n: int) -> int:\n    return n\n")
+    server.writes("def now(n: int) -> int:\n    return +n\n")
+    wanted = ToolSpec("now", "Give n.\n\n>>> now(1)\n1\n")
+    async with FactCore(settings) as core:
+        for ttl in (60, 5, None, 60):
+            tool = await core.generate(wanted.model_copy(update={"ttl_seconds": ttl}))
+            assert (tool.metadata.ttl_seconds, tool.version) == (ttl, "1.0.0")
+            planned = await core.plan(tool, ToolInput("now", {"n": 1}))
+            assert planned.ttl_seconds == ttl
+        assert len(server.requests) == 1
+        refined = await core.refine(ToolSpec("now", "Write it with a sign."))
+        assert (refined.metadata.ttl_seconds, refined.version) == (60, "1.0.1")
+        edited = await core.edit_tool("now", "def now(n: int) -> int:\n    return n + 0\n")
+        assert edited.metadata.ttl_seconds == 60
+    async with FactCore(settings) as core:
+        assert (await core.tool("now")).metadata.ttl_seconds == 60
+
+
+def test_the_time_of_a_tool_is_checked_as_that_of_a_run():
+    for wrong in (0, -1, 1e12, float("nan")):
+        with pytest.raises(InvalidValue, match=r"^ToolSpec\.ttl_seconds must be .*; got .*\.$"):
+            ToolSpec("look", "Look.", ttl_seconds=wrong)
 
 
 # Before the end

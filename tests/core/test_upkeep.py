@@ -9,7 +9,7 @@ import pytest
 from fact_magics.config import load_settings
 from fact_magics.core import FactCore
 from fact_magics.errors import SettingsError
-from fact_magics.store import ExecutionRow
+from fact_magics.store import ExecutionRow, totals
 from fact_magics.tool import Status
 
 OLD = "2020-01-01T00:00:00.000Z"
@@ -31,6 +31,21 @@ async def test_old_runs_go_once_a_day_when_the_setting_is_made(core, settings):
         await asyncio.sleep(0)
         assert not await other._store.history.claim_pruning()
         assert len(await other.list_runs()) == 5
+
+
+async def test_rows_of_an_older_schema_are_counted_without_being_asked_for(core, settings, monkeypatch):
+    monkeypatch.setattr(totals, "_FAR_BEHIND", -1)
+    rows = [ExecutionRow(tool_name=f"t{number % 3}", status=Status.OK) for number in range(1_500)]
+    await core._store.commit(rows)
+
+    async def counted() -> int:
+        count = lambda connection: totals.current(connection, totals.RUNS, totals.EVERYTHING).runs  # noqa: E731
+        return await core._store._database.read(count)
+
+    assert await counted() == 0
+    async with FactCore(settings):
+        while await counted() < 1_000:
+            await asyncio.sleep(0.01)
 
 
 async def test_nothing_goes_without_the_setting(core):

@@ -71,6 +71,9 @@ class TestLine:
     def test_a_time_for_an_answer_that_is_none_is_one_clear_line(self, value):
         assert read_line("f --ttl 0.5", RUN).run_request["ttl_seconds"] == 0.5
         assert read_line("f", RUN).run_request["ttl_seconds"] is None
+        assert (
+            read_line("f --ttl 60", GENERATE).get("ttl") == read_line("f --ttl 60", REFINE).get("ttl") == 60
+        )
         with pytest.raises(CellError) as caught:
             read_line(f"f --ttl {value}", RUN)
         assert f"--ttl: '{value}' is not a number" in caught.value.line

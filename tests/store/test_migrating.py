@@ -107,6 +107,44 @@ async def test_rows_of_an_older_schema_are_found_by_tool_and_notebook(path: Path
         assert await store.history.generations(search="me") == []
 
 
+_TOTAL_OF_6 = """
+    INSERT INTO run_totals (session_id, tool_name, period, first_seq, last_seq, durations, runs, hits, errors,
+        saved_ms) VALUES (?, ?, ?, 1, 2000, ?, ?, 0, 50, 7.5)
+"""
+
+
+@pytest.mark.parametrize("removed", [0, 1_900])
+async def test_totals_of_the_sixth_schema_are_taken_over_where_runs_were_removed(
+    path: Path, removed: int
+) -> None:
+    database = await Database.open(path, migrations=MIGRATIONS[:6])
+    await database.aclose()
+    durations = json.dumps({"ok 117": 1_950, "error -2000": 50})
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO sessions VALUES ('5e', 'a.ipynb', 'k', '3.11', '2026-01-01', NULL)")
+        connection.executemany(
+            _RUN.replace("(id,", "(seq, id,").replace("VALUES (?,", "VALUES (?, ?,"),
+            (
+                (number, f"{number:x}", None, "slugify", "ok" if number % 40 else "error", "2026-01-02T10")
+                for number in range(1 + removed, 2_021)
+            ),
+        )
+        for scope in (("", ""), ("", "slugify"), ("5e", ""), ("5e", "slugify")):
+            for period in ("", "H2026-01-02T10", "D2026-01-02"):
+                connection.execute(_TOTAL_OF_6, (*scope, period, durations, 2_000))
+        connection.execute(_TOTAL_OF_6, ("", "odd", "", b"\xff", 1))
+        connection.execute("UPDATE history_state SET tool_executions_seq = 2000")
+    for _ in range(2):
+        async with await Store.open(path) as store:
+            for asked in ({}, {"tool_name": "slugify"}, {"session_id": "5e"}):
+                found = await store.history.stats(**asked)
+                assert found.runs == 2_020
+                assert found.errors == {"error": 50}
+                assert found.data["run_ms"]["p50"] == pytest.approx(10 if removed else 1.5, rel=0.02)
+                assert found.saved_ms == (7.5 if removed else 0)
+            assert (await store.history.stats(since="2026-02-01")).runs == 0
+
+
 async def test_new_rows_stand_beside_the_old_ones(first_schema: Path) -> None:
     row = ExecutionRow(tool_name="plain", tool_id="a1", status=Status.OK, permissions=("env:A", "read:/ü"))
     async with await Store.open(first_schema) as store:

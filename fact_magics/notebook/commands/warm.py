@@ -41,7 +41,7 @@ def warm(arguments: Arguments, desk: Desk) -> Answer:
     if source is None:
         raise CellError("%fact warm needs --from.", hint="Write --from FILE, or --from VARIABLE.")
     tool = desk.ask(lambda core: core.tool(name))
-    if not tool.loaded.cacheable and "ttl" not in arguments.options:
+    if not (tool.loaded.cacheable or _has_ttl(tool, arguments)):
         why = "has permissions" if tool.metadata.permissions else "may give equal inputs different answers"
         raise CellError(
             f"Answers of {tool.name} are not cached, because {tool.name} {why}.",
@@ -71,8 +71,12 @@ def warm(arguments: Arguments, desk: Desk) -> Answer:
     return Answer(page(f"{tool.name}: {plural(len(inputs), 'input')}", facts), counts)
 
 
+def _has_ttl(tool: Tool, arguments: Arguments) -> bool:
+    return "ttl" in arguments.options or tool.metadata.ttl_seconds is not None
+
+
 def _needs_confirmation(tool: Tool, arguments: Arguments) -> bool:
-    return not tool.metadata.proven and "ttl" not in arguments.options
+    return not (tool.metadata.proven or _has_ttl(tool, arguments))
 
 
 @dataclass
