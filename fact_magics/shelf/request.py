@@ -139,8 +139,10 @@ class Reader:
 
 def words_of(text: str) -> list[str]:
     """Split a text into words of letters and digits; a spelling such as "e-mail" counts as one word."""
-    plain = unicodedata.normalize("NFKD", text)
-    plain = "".join(character for character in plain if not unicodedata.combining(character)).lower()
+    plain = text.lower()
+    if not plain.isascii():
+        apart = unicodedata.normalize("NFKD", text)
+        plain = "".join(character for character in apart if not unicodedata.combining(character)).lower()
     plain = re.sub(r"\be-?mail", "email", plain).replace("look up", "lookup")
     plain = plain.replace("datetime.date", "date").replace("data frame", "dataframe")
     return re.findall(r"[^\W_]+", plain)

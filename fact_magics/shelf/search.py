@@ -86,7 +86,8 @@ class ShelfIndex:
         )
         self._stemmed: dict[str, str] = {}  # the stem of each word that the entries use
         words = [_all_words(entry) for entry in entries]
-        own = sorted({word for entry_words in words for word in entry_words})
+        phrases = [term for entry in entries for line in entry.noted("unlike") for term in line]
+        own = sorted({*words_of(" ".join(phrases)), *(word for entry_words in words for word in entry_words)})
         self._stemmed = dict(zip(own, self._stems(own), strict=True))
         self._known = [self._learn(entry, own) for entry, own in zip(entries, words, strict=True)]
         self._database.executemany(
@@ -157,6 +158,8 @@ class ShelfIndex:
 
     def _stems(self, words: Sequence[str]) -> list[str]:
         unknown = sorted({word for word in words if word not in self._stemmed})
+        if not unknown:
+            return [self._stemmed[word] for word in words]
         found = dict(zip(unknown, unknown, strict=True))
         self._database.execute("BEGIN")
         self._database.executemany(
