@@ -50,6 +50,7 @@ def closest_match(text: str, choices: list[str], *, max_distance: int | None = N
     'sitting'
 
     >>> closest_match("kitten", ["sitting"], max_distance=2)
+    None
 
     >>> closest_match("abc", ["", "abcdef"])
     ''
@@ -64,6 +65,30 @@ def closest_match(text: str, choices: list[str], *, max_distance: int | None = N
     >>> closest_match("a", ["a"], max_distance=-1)
     Traceback (most recent call last):
     ValueError: max_distance must not be negative, but is -1
+
+    >>> closest_match("abcd", ["d"], max_distance=2)
+    None
+
+    >>> closest_match("abcd", ["a"], max_distance=3)
+    'a'
+
+    >>> closest_match("abcd", ["a"], max_distance=2)
+    None
+
+    >>> closest_match("", ["ab"], max_distance=2)
+    'ab'
+
+    >>> closest_match("sunday", ["saturday"], max_distance=2)
+    None
+
+    >>> closest_match("sunday", ["saturday"], max_distance=3)
+    'saturday'
+
+    >>> closest_match("a", ["b", "  A  "], max_distance=0)
+    '  A  '
+
+    >>> closest_match("ab", ["ba"], max_distance=1)
+    None
 
     Tags: text, spelling, search
     """

@@ -41,7 +41,7 @@ def contrast_ratio(first: str, second: str) -> float:
     4.478089453577214
 
     >>> contrast_ratio("1e90ff", " #0A0B0C ")
-    6.107
+    6.086302088782356
 
     >>> contrast_ratio("#123456", "#123456")
     1.0
@@ -53,6 +53,9 @@ def contrast_ratio(first: str, second: str) -> float:
     >>> contrast_ratio("#fff", "#ffff")
     Traceback (most recent call last):
     ValueError: '#ffff' is not a hex colour such as #1e90ff or #09f
+
+    >>> contrast_ratio("#09f", "#000")
+    7.000493114301314
 
     Tags: colours, accessibility, web
     """

@@ -41,7 +41,7 @@ def correlation(
     Examples
     --------
     >>> correlation([1, 2, 3, 4], [2, 4, 6, 9])
-    0.9940386199315915
+    0.9943767126843689
 
     >>> correlation([1, 2], [5, -5])
     -1.0
@@ -68,6 +68,13 @@ def correlation(
     Traceback (most recent call last):
     ValueError: every value must be a finite number; leave out the other pairs
 
+    >>> correlation([2, 2], [1, 2])
+    Traceback (most recent call last):
+    ValueError: all values of a list are equal, so there is no correlation
+
+    >>> correlation([3, 3, 1], [2, 1, 1], method="spearman")
+    0.5
+
     Tags: statistics, numbers, pairs
     """
     if len(x) != len(y):
@@ -84,5 +91,6 @@ def correlation(
 
 
 def _ranks(values: list[float]) -> list[float]:
+    """Return twice the mean rank of each value."""
     ordered = sorted(values)
-    return [(bisect_left(ordered, value) + bisect_right(ordered, value)) / 2 for value in values]
+    return [bisect_left(ordered, value) + bisect_right(ordered, value) for value in values]

@@ -62,6 +62,28 @@ def count_business_days(
     Traceback (most recent call last):
     ValueError: the end, 2026-03-07, is before the start, 2026-03-08
 
+    >>> count_business_days(date(2026, 3, 4), date(2026, 3, 4))
+    1
+
+    >>> count_business_days(date(2026, 3, 6), date(2026, 3, 16))
+    7
+
+    >>> count_business_days(date(2026, 3, 2), date(2026, 3, 8), weekend=(" mon ", "Tue", "WED", "thu"))
+    3
+
+    >>> count_business_days(date(2026, 3, 2), date(2026, 3, 6), holidays=(date(2026, 3, 2), date(2026, 3, 6), date(2026, 3, 6), date(2026, 3, 1), date(2026, 3, 9)))
+    3
+
+    >>> count_business_days(date(2026, 3, 2), date(2026, 3, 8), holidays=(date(2026, 3, 7),))
+    5
+
+    >>> count_business_days(date(2026, 3, 2), date(2026, 3, 8), weekend=("su",))
+    Traceback (most recent call last):
+    ValueError: 'su' is not a weekday; the weekdays are Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday
+
+    >>> count_business_days(date(2026, 3, 1), date(2026, 3, 6), weekend=("Friday", "Saturday"))
+    5
+
     Tags: dates, calendar, counting
     """
     if end < start:

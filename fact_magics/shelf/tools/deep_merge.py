@@ -52,13 +52,11 @@ def deep_merge(
 
     Tags: json, dict, merging
     """
-    merged = dict(base)
+    merged = base | override
     for key, value in override.items():
         before = base.get(key)
         if isinstance(before, dict) and isinstance(value, dict):
             merged[key] = deep_merge(before, value, lists=lists)
         elif lists == "append" and isinstance(before, list) and isinstance(value, list):
             merged[key] = before + value
-        else:
-            merged[key] = value
     return merged

@@ -22,7 +22,7 @@ _ANGLE = re.compile(
 
 
 def dms_to_decimal(text: str) -> float:
-    """Convert a coordinate in degrees, minutes and seconds to decimal degrees.
+    r"""Convert a coordinate in degrees, minutes and seconds to decimal degrees.
 
     Parameters
     ----------
@@ -80,6 +80,13 @@ def dms_to_decimal(text: str) -> float:
     >>> dms_to_decimal("here")
     Traceback (most recent call last):
     ValueError: 'here' is not a coordinate such as 40°26′46″N
+
+    >>> dms_to_decimal("  59 59 59 S ")
+    -59.999722222222225
+
+    >>> dms_to_decimal("91 S")
+    Traceback (most recent call last):
+    ValueError: '91 S' is more than 90 degrees
 
     Tags: geography, coordinates, conversion
     """

@@ -51,6 +51,30 @@ def extract_emails(text: str, *, unique: bool = True) -> list[str]:
     >>> extract_emails("no address: @handle, user@localhost, a@b@example.com, 3 @ 4.50")
     []
 
+    >>> extract_emails("@a@b.org, c@d.org")
+    ['c@d.org']
+
+    >>> extract_emails("ÄÖ@b.org äö@B.ORG")
+    ['ÄÖ@b.org']
+
+    >>> extract_emails("a@b-.org, '~-@c.org, d@e.org@f.org")
+    []
+
+    >>> extract_emails("a@B.XN--P1AI")
+    ['a@B.XN--P1AI']
+
+    >>> extract_emails("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@b.org")
+    ['aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@b.org']
+
+    >>> extract_emails("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@b.org")
+    []
+
+    >>> extract_emails("a@b.org's list: a@b.orgs")
+    ['a@b.org', 'a@b.orgs']
+
+    >>> extract_emails("(@b.org)")
+    []
+
     Tags: text, email, search
     """
     text = unicodedata.normalize("NFC", text)

@@ -52,6 +52,12 @@ def extract_urls(text: str, *, unique: bool = True) -> list[str]:
     >>> extract_urls("no address: http:// https://. example.org mailto:a@b.org")
     []
 
+    >>> extract_urls("http://a.org http://a.org")
+    ['http://a.org']
+
+    >>> extract_urls("[http://a.org]")
+    ['http://a.org']
+
     Tags: text, url, search
     """
     found = [_trimmed(match[0]) for match in _URL.finditer(text)]

@@ -42,12 +42,6 @@ def find_outliers(values: list[float], *, factor: float = 1.5) -> list[float]:
     >>> find_outliers([10, 12, 11, 13, 12, 95, 11, -40])
     [95.0, -40.0]
 
-    >>> find_outliers([0, 4, 8, 12, 20])
-    []
-
-    >>> find_outliers([1, 4, 5, 6, 7, 8, 12])
-    []
-
     >>> find_outliers([1, 2, 3, 4, 100], factor=50)
     []
 
@@ -66,6 +60,21 @@ def find_outliers(values: list[float], *, factor: float = 1.5) -> list[float]:
     Traceback (most recent call last):
     ValueError: every value must be a finite number; leave out the others
 
+    >>> find_outliers([-4, -4, 0, 4, 4, -16.5, 16])
+    [-16.5]
+
+    >>> find_outliers([0, 0, 1, 1, 3])
+    [3.0]
+
+    >>> find_outliers([0, 0, 1, 1, 2.5])
+    []
+
+    >>> find_outliers([-5, 1, 2, 3, 4])
+    [-5.0]
+
+    >>> find_outliers([-4, -4, 0, 4, 4, -16, 16.5])
+    [16.5]
+
     Tags: statistics, numbers, outliers
     """
     if len(values) < 4:
@@ -74,6 +83,6 @@ def find_outliers(values: list[float], *, factor: float = 1.5) -> list[float]:
         raise ValueError("every value must be a finite number; leave out the others")
     if factor < 0:
         raise ValueError(f"factor must not be negative, but is {factor:g}")
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    low, _, high = statistics.quantiles(values, method="inclusive")
     margin = factor * (high - low)
-    return [float(value) for value in values if not low - margin <= value <= high + margin]
+    return [value for value in values if not low - margin <= value <= high + margin]

@@ -56,6 +56,19 @@ def flatten_json(
     Traceback (most recent call last):
     ValueError: two values would get the key 'a.b'; choose another sep
 
+    >>> flatten_json({"a": {"b": 1}}, sep="")
+    Traceback (most recent call last):
+    ValueError: sep must not be empty
+
+    >>> flatten_json([], sep="/")
+    {}
+
+    >>> flatten_json({"x": [[1], []], "": {"y": 2}})
+    {'x.0.0': 1, 'x.1': [], '.y': 2}
+
+    >>> flatten_json([[1, 2]], keep_lists=True)
+    {'0': [1, 2]}
+
     Tags: json, dict, keys
     """
     if not sep:

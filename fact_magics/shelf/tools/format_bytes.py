@@ -59,6 +59,40 @@ def format_bytes(size: int, *, units: Literal["decimal", "binary"] = "decimal", 
     Traceback (most recent call last):
     ValueError: digits must be from 0 to 9, not -1
 
+    >>> format_bytes(1000)
+    '1.0 kB'
+
+    >>> format_bytes(1024, units="binary")
+    '1.0 KiB'
+
+    >>> format_bytes(1023, units="binary")
+    '1023 B'
+
+    >>> format_bytes(-1)
+    '-1 B'
+
+    >>> format_bytes(1_550_000, digits=0)
+    '2 MB'
+
+    >>> format_bytes(1234567, digits=9)
+    '1.234567000 MB'
+
+    >>> format_bytes(1, digits=10)
+    Traceback (most recent call last):
+    ValueError: digits must be from 0 to 9, not 10
+
+    >>> format_bytes(1_000_000_000_000_000_000_000_000_000_000_000)
+    '1000.0 QB'
+
+    >>> format_bytes(-3_000_000_000_000_000_000_000_000_000_000_000, digits=0)
+    '-3000 QB'
+
+    >>> format_bytes(2_500_000, digits=0)
+    '2 MB'
+
+    >>> format_bytes(999_949)
+    '999.9 kB'
+
     Tags: units, bytes, formatting
     """
     if not 0 <= digits <= 9:

@@ -61,6 +61,12 @@ def format_duration(seconds: float) -> str:
     Traceback (most recent call last):
     ValueError: seconds must be a finite number, not nan
 
+    >>> format_duration(0.75)
+    '1s'
+
+    >>> format_duration(-0.75)
+    '-1s'
+
     Tags: dates, duration, formatting
     """
     if not math.isfinite(seconds):

@@ -49,6 +49,7 @@ def get_path(data: dict[str, Any] | list[Any], path: str, *, default: Any = None
     2
 
     >>> get_path({"a": {"b": None, "0": "zero"}}, "a.b", default="x")
+    None
 
     >>> get_path({"a": {"0": "zero"}}, "a.0")
     'zero'
@@ -60,6 +61,7 @@ def get_path(data: dict[str, Any] | list[Any], path: str, *, default: Any = None
     0
 
     >>> get_path({"a": [5]}, "a.first")
+    None
 
     >>> get_path({"a": 1}, "a..b")
     Traceback (most recent call last):
@@ -68,6 +70,18 @@ def get_path(data: dict[str, Any] | list[Any], path: str, *, default: Any = None
     >>> get_path({"a": 1}, "")
     Traceback (most recent call last):
     ValueError: the path '' has an empty part
+
+    >>> get_path({"a": "text"}, "a.0")
+    None
+
+    >>> get_path([[7, 8]], "0.-2")
+    7
+
+    >>> get_path({"a": 1}, "b")
+    None
+
+    >>> get_path({"a": 5}, "a.1", default=0)
+    0
 
     Tags: json, dict, path
     """

@@ -41,16 +41,16 @@ def haversine_distance(lat1: float, lon1: float, lat2: float, lon2: float) -> fl
     Examples
     --------
     >>> haversine_distance(52.52, 13.405, 48.8566, 2.3522)
-    877.46
+    877.4645379215092
 
     >>> haversine_distance(-33.8688, 151.2093, 40.7128, -74.006)
-    15988.7
+    15988.777591649341
 
     >>> haversine_distance(90, 0, -90, 180)
-    20015.1
+    20015.114442035923
 
-    >>> haversine_distance(0, -180, 0, 180)
-    0.0
+    >>> haversine_distance(0, -180, 1, 180)
+    111.1950802335329
 
     >>> haversine_distance(0, 0, 0, 0)
     0.0

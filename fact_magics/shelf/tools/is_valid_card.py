@@ -40,7 +40,7 @@ def is_valid_card(text: str) -> bool:
     >>> is_valid_card("4111111111111112")
     False
 
-    >>> is_valid_card("1111 1111 1111 4111")
+    >>> is_valid_card("1411 1111 1111 1111")
     False
 
     >>> is_valid_card("100000000008")

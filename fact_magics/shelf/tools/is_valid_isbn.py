@@ -59,13 +59,26 @@ def is_valid_isbn(text: str) -> bool:
     >>> is_valid_isbn("")
     False
 
+    >>> is_valid_isbn("978-0-306-40615-X")
+    False
+
+    >>> is_valid_isbn("97803064061")
+    False
+
+    >>> is_valid_isbn("978030640615")
+    False
+
+    >>> is_valid_isbn("978030640618")
+    False
+
     Tags: validation, isbn, books
     """
     if not re.fullmatch(r"[0-9](?:[ -]?[0-9]){8,11}[ -]?[0-9Xx]", text):
         return False
-    symbols = re.sub("[ -]", "", text).upper()
-    values = [10 if symbol == "X" else int(symbol) for symbol in symbols]
+    symbols = re.sub("[ -]", "", text)
+    values = [10 if symbol in "Xx" else int(symbol) for symbol in symbols]
     if len(symbols) == 10:
-        return sum(weight * value for weight, value in zip(range(10, 0, -1), values, strict=True)) % 11 == 0
-    is_book = symbols.startswith(("978", "979")) and len(symbols) == 13 and symbols.isdigit()
-    return is_book and (sum(values[::2]) + 3 * sum(values[1::2])) % 10 == 0
+        return sum(weight * value for weight, value in enumerate(values, start=1)) % 11 == 0
+    if not re.fullmatch("97[89][0-9]{10}", symbols):
+        return False
+    return (sum(values[::2]) + 3 * sum(values[1::2])) % 10 == 0

@@ -61,6 +61,9 @@ def linear_regression(x: list[float], y: list[float]) -> dict[str, float | None]
     Traceback (most recent call last):
     ValueError: every value must be a finite number; leave out the other points
 
+    >>> linear_regression([0, 1, 2], [1, 1, 4])
+    {'slope': 1.5, 'intercept': 0.5, 'r_squared': 0.7500000000000001}
+
     Tags: statistics, numbers, pairs
     """
     if len(x) != len(y):

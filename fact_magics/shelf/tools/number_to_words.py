@@ -70,6 +70,9 @@ def number_to_words(number: int) -> str:
     Traceback (most recent call last):
     ValueError: -1000000000000000 has more than 15 digits
 
+    >>> number_to_words(-1)
+    'minus one'
+
     Tags: numbers, text, words
     """
     if abs(number) >= 10**15:

@@ -23,7 +23,7 @@ from typing import Literal
 def parse_number(text: str, *, decimal: Literal[".", ","] | None = None) -> float:
     """Read a number or price as people write it: $1,234.50, 1.234,50 €, 12 %, (300).
 
-    Currencies are ignored. Minus signs and brackets, as in accounts, make the number negative. A percentage
+    A currency or unit is ignored. Minus signs and brackets, as in accounts, make the number negative. A percentage
     is divided by 100.
 
     Parameters
@@ -42,7 +42,7 @@ def parse_number(text: str, *, decimal: Literal[".", ","] | None = None) -> floa
     Raises
     ------
     ValueError
-        If the text holds no number, several numbers or other text, or the digits are grouped wrongly.
+        If the text holds no number, several numbers or more text than a currency or unit, or the digits are grouped wrongly.
 
     Examples
     --------
@@ -84,9 +84,22 @@ def parse_number(text: str, *, decimal: Literal[".", ","] | None = None) -> floa
     Traceback (most recent call last):
     ValueError: '3 or 4' holds 2 numbers, not one
 
-    >>> parse_number("about 5")
+    >>> parse_number("about 5 km")
     Traceback (most recent call last):
-    ValueError: 'about 5' holds other text than a number
+    ValueError: 'about 5 km' holds more text than a currency or unit
+
+    >>> parse_number("12’345")
+    12345.0
+
+    >>> parse_number("EUR 1.234.")
+    1.234
+
+    >>> parse_number("1.234,567")
+    1234.567
+
+    >>> parse_number("1,5,7", decimal=",")
+    Traceback (most recent call last):
+    ValueError: '1,5,7' has more than one decimal mark
 
     Tags: numbers, parsing, money
     """
@@ -96,8 +109,8 @@ def parse_number(text: str, *, decimal: Literal[".", ","] | None = None) -> floa
         raise ValueError(f"{text!r} holds {len(found)} numbers, not one")
     number = found[0].rstrip(".,'")
     before, _, after = plain.partition(number)
-    if sum(map(str.isalpha, before + after)) > 3:
-        raise ValueError(f"{text!r} holds other text than a number")
+    if len(re.findall(r"[^\W\d_]+", f"{before} {after}")) > 1:
+        raise ValueError(f"{text!r} holds more text than a currency or unit")
     mark = decimal or _decimal_mark(number)
     whole, _, fraction = number.partition(mark)
     if not re.fullmatch(r"[0-9]*|[0-9]{1,3}([.,' ])[0-9]{3}(?:\1[0-9]{3})*", whole):

@@ -48,8 +48,8 @@ def records_to_csv(records: list[dict[str, Any]], *, delimiter: str = ",") -> st
     >>> records_to_csv([{"a": 1}, {"b": None, "a": 2}, {"b": True}])
     'a,b\n1,\n2,\n,True\n'
 
-    >>> records_to_csv([{"x": "1;5", "y": 'say "hi"', "z": "two\nlines", "w": "a,b"}], delimiter=";")
-    'x;y;z;w\n"1;5";"say ""hi""";"two\nlines";a,b\n'
+    >>> records_to_csv([{"x": "1;5", "y": 'say "hi" to', "z": "two\nlines", "w": "a,b"}], delimiter=";")
+    'x;y;z;w\n"1;5";"say ""hi"" to";"two\nlines";a,b\n'
 
     >>> records_to_csv([])
     ''

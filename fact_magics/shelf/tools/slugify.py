@@ -74,6 +74,32 @@ def slugify(text: str, *, sep: str = "-", max_length: int | None = None) -> str:
     Traceback (most recent call last):
     ValueError: nothing in '' can be written as a slug
 
+    >>> slugify("a", sep="+")
+    Traceback (most recent call last):
+    ValueError: sep may only hold the characters - _ . ~, not '+'
+
+    >>> slugify("a", max_length=0)
+    Traceback (most recent call last):
+    ValueError: max_length must be at least 1, not 0
+
+    >>> slugify("The quick brown fox", max_length=9)
+    'the-quick'
+
+    >>> slugify("The quick brown fox", max_length=8, sep="~")
+    'the'
+
+    >>> slugify("a bbbb c", max_length=3)
+    'a'
+
+    >>> slugify("Incomprehensible", max_length=1)
+    'i'
+
+    >>> slugify("Year ٣ ℡")
+    'year-3-tel'
+
+    >>> slugify("Йод, объём, Αθήνα")
+    'yod-obem-athina'
+
     Tags: text, url, title
     """
     if sep.strip("-_.~"):

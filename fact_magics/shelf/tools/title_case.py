@@ -48,6 +48,9 @@ def title_case(text: str) -> str:
     >>> title_case("")
     ''
 
+    >>> title_case("(lord Of the flies)")
+    '(Lord of the Flies)'
+
     Tags: text, title, capitals
     """
     if text.isupper():
