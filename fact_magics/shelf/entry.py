@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 SHELF = Path(__file__).parent / "tools"
+# The return annotation, summary and tags of the one public function. Parsing all files would take most of the
+# time of the first request.
+_HEAD = re.compile(
+    r'^def [a-z]\w*\(.*?\) -> ([^\n]+):\n    r?"""([^\n]+)$.*?^    Tags: ([^\n]+)$', re.DOTALL | re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -66,16 +71,14 @@ class Entry:
 
     @cached_property
     def _head(self) -> re.Match[str]:
-        # Parsing all files of the shelf would take most of the time of the first request.
-        head = rf'^def {self.name}\(.*?\) -> ([^\n]+):\n    r?"""([^\n]+)$.*?^    Tags: ([^\n]+)$'
-        found = re.search(head, self.source, re.DOTALL | re.MULTILINE)
+        found = _HEAD.search(self.source)
         if found is None:
             raise ValueError(f"{self.name} has no annotated function with a summary and tags")
         return found
 
     def noted(self, key: str) -> list[list[str]]:
         """Return the comma-separated terms of each line that has this key, one list per line."""
-        return [[term.strip() for term in value.split(",")] for known, value in self.notes if known == key]
+        return [value.split(", ") for known, value in self.notes if known == key]
 
 
 def read_shelf(directory: Path = SHELF) -> tuple[Entry, ...]:

@@ -17,6 +17,7 @@ _TRUTH = re.compile(
     r"|(?:check|tell|test|determine|see|decide|verify) (?:if|that)|is (?:it|this|the|a|an)\b)",
     re.IGNORECASE,
 )
+_WORD = re.compile(r"[^\W_]+")
 _QUOTED = re.compile(r"(?<!\w)(?:'[^'\n]{1,60}'|\"[^\"\n]{1,60}\"|`[^`\n]{1,60}`)(?!\w)")
 _SMALL = """
 a able about accept accepts across also an and any are argument arguments as at be been being both build but
@@ -143,9 +144,9 @@ def words_of(text: str) -> list[str]:
     if not plain.isascii():
         apart = unicodedata.normalize("NFKD", text)
         plain = "".join(character for character in apart if not unicodedata.combining(character)).lower()
-    plain = re.sub(r"\be-?mail", "email", plain).replace("look up", "lookup")
+    plain = re.sub(r"\be-mail", "email", plain).replace("look up", "lookup")
     plain = plain.replace("datetime.date", "date").replace("data frame", "dataframe")
-    return re.findall(r"[^\W_]+", plain)
+    return _WORD.findall(plain)
 
 
 def _sentences(description: str) -> tuple[str, str]:

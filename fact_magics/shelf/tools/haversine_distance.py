@@ -9,7 +9,7 @@
 #   between two string, distance matrix, walking, from the earth to, moon, total distance
 # words: compute, calculate, between, two, points, point, places, locations, positions, coordinates, coordinate, pairs,
 #   pair, latitude, longitude, latitudes, longitudes, lat, lon, lng, great, circle, haversine, formula, earth,
-#   earth's, kilometers, kilometres, km, gps, sphere, surface, on, how, far, apart, given, by, from, degrees,
+#   kilometers, kilometres, km, gps, sphere, surface, on, how, far, apart, given, by, from, degrees,
 #   geographic, geographical, globe, spherical, find, as, crow, flies, their, straight, cities, decimal, distances,
 #   are, get, airports, along
 
