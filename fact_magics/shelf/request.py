@@ -89,7 +89,7 @@ class Reader:
         name_stems = self._stem(words_of(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)))
         first_stems, rest_stems = self._stem(words_of(first)), self._stem(words_of(rest))
         weights: dict[str, float] = {}
-        for stems, weight in ((first_stems, 1.0), (name_stems, 0.5), (rest_stems, 0.4)):
+        for stems, weight in ((first_stems, 1.0), (name_stems, 0.4), (rest_stems, 0.4)):
             for stem in stems:
                 if stem not in self._small and len(stem) > 1 and not stem.isdecimal():
                     weights[stem] = max(weight, weights.get(stem, 0.0))

@@ -2,15 +2,15 @@
 # aliases: add_workdays, workday, business_day_shift, shift_business_days, add_working_days, workday_offset,
 #   business_days_later, next_business_day, next_workday
 # needs: business+day, working+day, workday, workdays, weekday, weekdays
-# needs: add, shift, after, later, next, plus, offset, forward, ahead, subtract, previous
+# needs: add, shift, after, later, next, plus, offset, forward, ahead, subtract, previous, due, before
 # needs: date, day, from
-# gives: date, day, workday, deadline
-# unlike: between, count, how many, nearest, the name, weekday name, day name, next monday, next friday, hour
-# words: add, number, given, start, date, shift, offset, compute, calculate, return, find, get, n, forward, back,
-#   backward, backwards, holiday, holidays, public, list, skip, skipping, excluding, except, ignoring, without,
-#   weekend, weekends, saturday, saturdays, sunday, sundays, deadline, due, delivery, next, later, certain,
-#   several, some, subtract, excel, like, five, ten, negative, move, moving, ahead, following, previous, by,
-#   which, starting, give, first
+# unlike: between, count, how many, nearest, the name, weekday name, day name, next monday, next friday,
+#   hour, from one date to, date to another, start date to
+# words: add, number, given, start, date, shift, offset, compute, calculate, return, find, get, n, forward,
+#   back, backward, backwards, holiday, holidays, public, list, skip, skipping, excluding, except, ignoring,
+#   without, weekend, weekends, saturday, saturdays, sunday, sundays, deadline, due, delivery, next, later,
+#   certain, several, some, subtract, excel, like, five, ten, negative, move, moving, ahead, following,
+#   previous, by, which, starting, give, first, before, prev, workday
 
 from datetime import date, timedelta
 

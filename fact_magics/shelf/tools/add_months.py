@@ -3,13 +3,14 @@
 # needs: month, months
 # needs: add, shift, later, after, plus, subtract, forward, backward, edate, ahead, earlier, move
 # needs: date, day, edate
-# gives: date, day
-# unlike: between, name of, day of the month, list, each month, every month, last day of the month, first day
-#   of the month, end of the month, days and months, years and months, n days
-# words: add, adding, number, given, date, n, shift, subtract, subtracting, later, earlier, end, clamp, clamped,
-#   clamping, last, day, keep, keeping, handle, handling, short, shorter, leap, february, excel, like, negative,
-#   calendar, forward, backward, backwards, move, some, several, certain, return, many, before, after, compute,
-#   calculate, stay, valid, day, year, years, from, ahead, by, back, overflow, 31, get
+# unlike: between, name of, day of the month, list, each month, every month, last day of the month,
+#   first day of the month, days and months, years and months, n days, date to the end of the month,
+#   date to the last day
+# words: add, adding, number, given, date, n, shift, subtract, subtracting, later, earlier, end, clamp,
+#   clamped, clamping, last, day, keep, keeping, handle, handling, short, shorter, leap, february, excel,
+#   like, negative, calendar, forward, backward, backwards, move, some, several, certain, return, many,
+#   before, after, compute, calculate, stay, valid, year, years, from, ahead, by, back, overflow, 31, get,
+#   minus, plus
 
 import calendar
 from datetime import date

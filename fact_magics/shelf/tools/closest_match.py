@@ -2,14 +2,13 @@
 # aliases: fuzzy_match, best_match, nearest_string, closest_string, did_you_mean, closest_word, fuzzy_find
 # needs: closest, nearest, similar, fuzzy, best+match, typo, misspelled, mistyped
 # needs: match, string, word, name, choice, option, text, spelling, command, candidate
-# gives: match, closest, string, word, choice, option, candidate, name, similar, one, suggestion
-# unlike: how similar, similarity of, similarity between, nearest neighbor, nearest neighbour, most similar
-#   document, number
-# words: find, get, pick, return, choose, select, suggest, most, from, list, options, choices, candidates, names,
-#   words, strings, given, known, valid, matching, matches, matched, match, typo, typos, misspelled, mistyped,
-#   misspelling, spelling, spelled, edit, distance, levenshtein, similar, similarity, like, to, user, input,
-#   query, term, text, search, approximate, did, mean, correct, correction, best, smallest, fewest, edits,
-#   entry, lookup, fuzzily, item
+# unlike: how similar, similarity of, similarity between, nearest neighbor, nearest neighbour,
+#   most similar document, number
+# words: find, get, pick, return, choose, select, suggest, most, from, list, options, choices, candidates,
+#   names, words, strings, given, known, valid, matching, matches, matched, match, typo, typos, misspelled,
+#   mistyped, misspelling, spelling, spelled, edit, distance, levenshtein, similar, similarity, like, to,
+#   user, input, query, term, text, search, approximate, did, mean, correct, correction, best, smallest,
+#   fewest, edits, entry, lookup, fuzzily, item, closest, against, suggestion
 
 
 def closest_match(text: str, choices: list[str], *, max_distance: int | None = None) -> str | None:

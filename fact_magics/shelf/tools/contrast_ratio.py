@@ -2,12 +2,12 @@
 # aliases: wcag_contrast, color_contrast, colour_contrast, contrast, wcag_ratio, contrast_of
 # needs: contrast
 # needs: color, colour, colors, colours, wcag, foreground, background, text+background
-# gives: contrast, ratio, number, float
-# unlike: image, photo, increase, enhance, improve, adjust, is enough, is sufficient, black or white, suggest, best,
-#   readable text color, readable text colour
-# words: ratio, compute, calculate, between, two, color, colors, colour, colours, wcag, accessibility, web, content,
-#   guidelines, hex, text, background, foreground, luminance, relative, of, by, formula, according, given, and,
-#   measure, for, standard, as, defined, 2, pair, on, 1, 21, get, css, determine, definition, against
+# unlike: image, photo, increase, enhance, improve, adjust, is enough, is sufficient, black or white,
+#   suggest, best, readable text color, readable text colour
+# words: ratio, compute, calculate, between, two, color, colors, colour, colours, wcag, accessibility, web,
+#   content, guidelines, hex, text, background, foreground, luminance, relative, of, by, formula, according,
+#   given, and, measure, for, standard, as, defined, 2, pair, on, 1, 21, get, css, determine, definition,
+#   against
 
 import re
 

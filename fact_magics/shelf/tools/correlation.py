@@ -1,13 +1,13 @@
 # kind: statistics
-# aliases: pearson, pearson_correlation, corr, correlation_coefficient, spearman, rank_correlation, pearson_r
+# aliases: pearson, pearson_correlation, corr, correlation_coefficient, spearman, rank_correlation,
+#   pearson_r
 # needs: correlation, correlate, correlated, pearson, spearman
-# gives: correlation, coefficient, number, float, pearson, spearman
-# unlike: correlation matrix, plot, dataframe, autocorrelation, partial correlation, correlated with, p value,
-#   heatmap, signal
-# words: compute, calculate, between, two, list, lists, of, numbers, number, values, value, series, samples, sample,
-#   variables, variable, coefficient, pearson, spearman, rank, ranks, linear, x, y, strongly, strength, measure,
-#   how, are, paired, data, sequences, equal, length, find, get, columns, quantities, measurements, method, choice,
-#   either
+# unlike: correlation matrix, plot, dataframe, autocorrelation, partial correlation, correlated with,
+#   p value, heatmap, signal
+# words: compute, calculate, between, two, list, lists, of, numbers, number, values, value, series, samples,
+#   sample, variables, variable, coefficient, pearson, spearman, rank, ranks, linear, x, y, strongly,
+#   strength, measure, how, are, paired, data, sequences, equal, length, find, get, columns, quantities,
+#   measurements, method, choice, either
 
 import math
 import statistics

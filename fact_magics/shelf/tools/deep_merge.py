@@ -1,15 +1,16 @@
 # kind: json
-# aliases: merge_dicts, merge_dict, dict_merge, merge_json, recursive_merge, merge_config, deep_update, json_merge
+# aliases: merge_dicts, merge_dict, dict_merge, merge_json, recursive_merge, merge_config, deep_update,
+#   json_merge
 # needs: merge, merges, merging, deep+update, combine+dictionaries, combine+dicts
-# needs: dict, dicts, dictionary, dictionaries, json, object, objects, config, configs, configuration, settings
-# gives: dict, dictionary, one, json, object, config, merged, single
-# unlike: list of dict, lists of dict, list of dictionary, two list, two lists, csv, dataframe, sum, adding up, files,
-#   on a key, by key, branch, patch, conflict
-# words: merge, merging, deep, deeply, two, nested, recursive, recursively, second, first, override, overrides,
-#   overriding, overwrite, overwrites, default, defaults, base, update, into, another, one, other, combine, config,
-#   configs, configuration, settings, values, value, keys, key, win, wins, without, changing, mutating, modifying,
-#   lists, replace, replaced, concatenate, append, precedence, takes, python, conflicts, existing, together, user,
-#   objects, of, latter, later, priority, replacing
+# needs: dict, dicts, dictionary, dictionaries, json, object, objects, config, configs, configuration,
+#   settings
+# unlike: list of dict, lists of dict, list of dictionary, two list, two lists, csv, dataframe, sum,
+#   adding up, files, on a key, by key, branch, patch, conflict
+# words: merge, merging, deep, deeply, two, nested, recursive, recursively, second, first, override,
+#   overrides, overriding, overwrite, overwrites, default, defaults, base, update, into, another, one,
+#   other, combine, config, configs, configuration, settings, values, value, keys, key, win, wins, without,
+#   changing, mutating, modifying, lists, replace, replaced, concatenate, append, precedence, takes, python,
+#   conflicts, existing, together, user, objects, of, latter, later, priority, replacing, single
 
 from typing import Any, Literal
 

@@ -3,12 +3,12 @@
 # needs: dms, degree+minute, degrees+minutes
 # needs: decimal, convert, parse, turn, read
 # gives: decimal, degree, number, float
-# unlike: decimal degree to, decimal degrees to, decimal to dms, to dms, into dms, to degrees minutes, to degree
-#   minute, into degree minute, celsius, fahrenheit, distance, angle between, radian
+# unlike: decimal degree to, decimal degrees to, decimal to dms, to dms, into dms, to degrees minutes,
+#   to degree minute, into degree minute, celsius, fahrenheit, distance, angle between, radian
 # words: convert, parse, turn, read, degrees, degree, minutes, minute, seconds, second, decimal, coordinate,
-#   coordinates, latitude, longitude, geographic, gps, position, string, text, notation, format, such, like, n, s,
-#   e, w, north, south, east, west, hemisphere, letter, to, angle, sign, point, written, map, number, location,
-#   signed
+#   coordinates, latitude, longitude, geographic, gps, position, string, text, notation, format, such, like,
+#   n, s, e, w, north, south, east, west, hemisphere, letter, to, angle, sign, point, written, map, number,
+#   location, signed, coord, dms
 
 import re
 

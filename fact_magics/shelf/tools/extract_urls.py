@@ -1,15 +1,17 @@
 # kind: text
 # aliases: find_urls, get_urls, extract_links, find_links, url_extractor, urls_in, get_links
-# needs: extract, find, collect, get, pull, list, harvest, gather, scan, locate, search, extractor, all, every
+# needs: extract, find, collect, get, pull, list, harvest, gather, scan, locate, search, extractor, all,
+#   every
 # needs: url, urls, link, links, hyperlink, web+address
-# needs: text, string, document, message, log, paragraph, body, addresses, urls, tweet, post, comment, markdown
+# needs: text, string, document, message, log, paragraph, body, addresses, urls, tweet, post, comment,
+#   markdown
 # gives: url, urls, link, links, hyperlink, address, addresses
-# unlike: web page, website, webpage, html page, download, each url, every url, from a url, from url, from the
-#   url, from an url, from urls, query parameter, of a url, of the url, part of, valid url, domain
-# words: out, web, address, addresses, http, https, www, found, mentioned, contained, contain, contains, appear,
-#   occur, appearance, unique, distinct, duplicate, duplicates, without, order, regex, block, long, free,
-#   inside, tweet, chat, post, comment, message, email, piece, given, markdown, log, hyperlinks, start,
-#   starting, return, extraction
+# unlike: web page, website, webpage, html page, download, each url, every url, from a url, from url,
+#   from the url, from an url, from urls, query parameter, of a url, of the url, part of, valid url, domain
+# words: out, web, address, addresses, http, https, www, found, mentioned, contained, contain, contains,
+#   appear, occur, appearance, unique, distinct, duplicate, duplicates, without, order, regex, block, long,
+#   free, inside, tweet, chat, post, comment, message, email, piece, given, markdown, log, hyperlinks,
+#   start, starting, return, extraction
 
 import re
 

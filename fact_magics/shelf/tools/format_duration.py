@@ -1,14 +1,15 @@
 # kind: dates
-# aliases: human_duration, seconds_to_duration, human_time, format_seconds, pretty_duration, humanize_seconds,
-#   seconds_to_hms, format_time_span, readable_duration
+# aliases: human_duration, seconds_to_duration, human_time, format_seconds, pretty_duration,
+#   humanize_seconds, seconds_to_hms, format_time_span, readable_duration
 # needs: duration, durations, second, seconds, elapsed+time
 # needs: format, human, readable, pretty, hour+minute, humanize, express, show, display, write
-# gives: human, readable, text, string, duration, hour, minute, day, form, pretty
-# unlike: to second, to seconds, in seconds as, into second, into seconds, duration string, number of seconds in,
+# gives: human, readable, text, string, duration, hour, minute, day, form, pretty, number, second
+# unlike: to second, to seconds, into second, into seconds, duration string, number of seconds in,
 #   clock time, timestamp, time of day
-# words: convert, turn, make, show, display, print, given, number, seconds, second, hours, hour, minutes, minute,
-#   days, day, text, string, human, friendly, such, like, elapsed, time, 1h, 30m, 5s, 2h, short, nice, nicely,
-#   duration, length, in, as, compact, people, runtime, h, m, s, d, total, running, span, timedelta, amount, count
+# words: convert, turn, make, show, display, print, given, number, seconds, second, hours, hour, minutes,
+#   minute, days, day, text, string, human, friendly, such, like, elapsed, time, 1h, 30m, 5s, 2h, short,
+#   nice, nicely, duration, length, in, as, compact, people, runtime, h, m, s, d, total, running, span,
+#   timedelta, amount, count, fmt
 
 import math
 

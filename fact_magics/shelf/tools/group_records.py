@@ -3,14 +3,16 @@
 #   group_aggregate
 # needs: group, groups, grouped, grouping, groupby, per+category, aggregate, by+category, by+key
 # needs: record, records, dict, dicts, dictionary, dictionaries, row, rows, objects
-# needs: aggregate, sum, mean, average, count, total, aggregation, minimum, maximum, min, max, group+by, sums,
-#   aggregates, summing, totals, median
-# gives: group, sum, total, aggregate, mean, average, count, record, dict, key, value, minimum, maximum, median
-# unlike: dataframe, consecutive, sql, group chat, into groups of, groups of n, csv
-# words: group, grouped, grouping, list, by, key, column, field, aggregate, aggregated, aggregating, sum, sums, summing,
-#   mean, average, count, total, totals, minimum, maximum, min, max, another, compute, calculate, each, every, one,
-#   value, values, per, category, number, numbers, add, up, function, python, like, simple, then, given, columns,
-#   take, groups, two, apply, pandas, for, numeric, choose, statistic, median, of, with, over, same, records, sales
+# needs: aggregate, sum, mean, average, count, total, aggregation, minimum, maximum, min, max, group+by,
+#   sums, aggregates, summing, totals, median
+# gives: group, sum, total, aggregate, mean, average, count, record, dict, key, value, minimum, maximum,
+#   median
+# unlike: dataframe, consecutive, sql, group chat, into groups of, groups of n, csv, of a dict by
+# words: group, grouped, grouping, list, by, key, column, field, aggregate, aggregated, aggregating, sum,
+#   sums, summing, mean, average, count, total, totals, minimum, maximum, min, max, another, compute,
+#   calculate, each, every, one, value, values, per, category, number, numbers, add, up, function, python,
+#   like, simple, then, given, columns, take, groups, two, apply, pandas, for, numeric, choose, statistic,
+#   median, of, with, over, same, records, sales
 
 import statistics
 from typing import Any, Literal

@@ -1,17 +1,16 @@
 # kind: geography
-# aliases: haversine, great_circle_distance, geo_distance, distance_km, gps_distance, distance_between_coordinates,
-#   distance_on_earth, earth_distance
+# aliases: haversine, great_circle_distance, geo_distance, distance_km, gps_distance,
+#   distance_between_coordinates, distance_on_earth, earth_distance
 # needs: distance, haversine, great+circle, far
-# needs: haversine, latitude, longitude, latitudes, longitudes, coordinates, gps, earth, great+circle, geographic, lat,
-#   lon, geographical, globe
-# gives: distance, kilometer, kilometre, km, haversine
-# unlike: driving, travel, route, address, manhattan, euclidean, cosine, sort, nearest, fastest, bearing, distance
-#   between two string, distance matrix, walking, from the earth to, moon, total distance
-# words: compute, calculate, between, two, points, point, places, locations, positions, coordinates, coordinate, pairs,
-#   pair, latitude, longitude, latitudes, longitudes, lat, lon, lng, great, circle, haversine, formula, earth,
-#   kilometers, kilometres, km, gps, sphere, surface, on, how, far, apart, given, by, from, degrees,
-#   geographic, geographical, globe, spherical, find, as, crow, flies, their, straight, cities, decimal, distances,
-#   are, get, airports, along
+# needs: haversine, latitude, longitude, latitudes, longitudes, coordinates, gps, earth, great+circle,
+#   geographic, lat, lon, geographical, globe
+# unlike: driving, travel, route, address, manhattan, euclidean, cosine, sort, nearest, fastest, bearing,
+#   distance between two string, distance matrix, walking, from the earth to, moon, total distance
+# words: compute, calculate, between, two, points, point, places, locations, positions, coordinates,
+#   coordinate, pairs, pair, latitude, longitude, latitudes, longitudes, lat, lon, lng, great, circle,
+#   haversine, formula, earth, kilometers, kilometres, km, gps, sphere, surface, on, how, far, apart, given,
+#   by, from, degrees, geographic, geographical, globe, spherical, find, as, crow, flies, their, straight,
+#   cities, decimal, distances, are, get, airports, along
 
 import math
 

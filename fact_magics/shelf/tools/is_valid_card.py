@@ -1,15 +1,16 @@
 # kind: validation
-# aliases: luhn, luhn_check, validate_card, is_valid_credit_card, valid_card, check_card, validate_credit_card,
-#   credit_card_valid, card_valid, is_valid_luhn, check_luhn
+# aliases: luhn, luhn_check, validate_card, is_valid_credit_card, valid_card, check_card,
+#   validate_credit_card, credit_card_valid, card_valid, is_valid_luhn, check_luhn
 # needs: card, luhn, cards
 # needs: validate, valid, validity, check, checker, verify, test, whether, validator, luhn, validation
 # needs: credit, debit, card+number, luhn, payment
 # gives: true, false, boolean, bool, card, luhn
-# unlike: type of, brand, mask, generate, charge, expiry, expiration, cvv, compute the check, calculate the check,
-#   luhn digit, last four, card game, playing card, issuer, extract
-# words: credit, debit, card, number, numbers, luhn, checksum, algorithm, mod, 10, digit, digits, string, text, true,
-#   false, boolean, correct, correctly, well, formed, using, by, payment, is, passes, pass, spaces, hyphens, with,
-#   dashes, without, format, length, plausible, sum, entered, real, legal, formula, user, look, looks, like, or
+# unlike: type of, brand, mask, generate, charge, expiry, expiration, cvv, compute the check,
+#   calculate the check, luhn digit, last four, card game, playing card, issuer, extract
+# words: credit, debit, card, number, numbers, luhn, checksum, algorithm, mod, 10, digit, digits, string,
+#   text, true, false, boolean, correct, correctly, well, formed, using, by, payment, is, passes, pass,
+#   spaces, hyphens, with, dashes, without, format, length, plausible, sum, entered, real, legal, formula,
+#   user, look, looks, like, or
 
 import re
 

@@ -1,13 +1,16 @@
 # kind: validation
-# aliases: validate_isbn, isbn_valid, check_isbn, is_isbn, valid_isbn, isbn_check, isbn_validator, verify_isbn
+# aliases: validate_isbn, isbn_valid, check_isbn, is_isbn, valid_isbn, isbn_check, isbn_validator,
+#   verify_isbn
 # needs: isbn, isbns, book+number
-# needs: validate, valid, validity, check, checker, verify, test, whether, validator, validation, checksum, correct
-# gives: true, false, boolean, bool, isbn
-# unlike: compute the check, calculate the check, check digit for, check digit of, look up, book title, title of,
-#   extract, isbn 10 to, isbn10 to, 10 to isbn, generate, convert
-# words: isbn, isbns, isbn10, isbn13, 10, 13, book, books, number, numbers, international, standard, digit, digits,
-#   checksum, string, text, true, false, boolean, correct, correctly, formed, well, hyphens, spaces, dashes, code,
-#   is, with, without, both, either, or, old, new, format, x, last, using, identifier, real, legal, including
+# needs: validate, valid, validity, check, checker, verify, test, whether, validator, validation, checksum,
+#   correct
+# gives: true, false, boolean, bool, isbn, checksum
+# unlike: compute the check, calculate the check, check digit for, check digit of, look up, book title,
+#   title of, extract, isbn 10 to, isbn10 to, 10 to isbn, generate, convert
+# words: isbn, isbns, isbn10, isbn13, 10, 13, book, books, number, numbers, international, standard, digit,
+#   digits, checksum, string, text, true, false, boolean, correct, correctly, formed, well, hyphens, spaces,
+#   dashes, code, is, with, without, both, either, or, old, new, format, x, last, using, identifier, real,
+#   legal, including, ok
 
 import re
 

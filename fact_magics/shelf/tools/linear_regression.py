@@ -1,15 +1,14 @@
 # kind: statistics
-# aliases: fit_line, linear_fit, least_squares, trend_line, regression_line, linreg, simple_linear_regression,
-#   best_fit_line
+# aliases: fit_line, linear_fit, least_squares, trend_line, regression_line, linreg,
+#   simple_linear_regression, best_fit_line
 # needs: regression, fit+line, least+squares, trend+line, trendline, slope+intercept, linear+fit
 # needs: linear, line, regression, least+squares, slope, trendline
-# gives: slope, intercept, line, regression, coefficient, dict, r, squared, trendline
-# unlike: logistic, multiple regression, polynomial, plot, draw, chart, predict, with sklearn, ridge, several
-#   variables, dataframe, regression test, two points, passes
-# words: fit, fitting, straight, line, simple, linear, ordinary, least, squares, slope, intercept, r, squared, r2,
-#   compute, calculate, determine, find, perform, do, x, y, points, point, data, values, value, lists, list, two,
-#   numbers, pairs, best, trend, through, regression, coefficients, coefficient, return, given, of, ols, trendline,
-#   series, set, estimate, goodness
+# unlike: logistic, multiple regression, polynomial, plot, draw, chart, predict, with sklearn, ridge,
+#   several variables, dataframe, regression test, two points, passes
+# words: fit, fitting, straight, line, simple, linear, ordinary, least, squares, slope, intercept, r,
+#   squared, r2, compute, calculate, determine, find, perform, do, x, y, points, point, data, values, value,
+#   lists, list, two, numbers, pairs, best, trend, through, regression, coefficients, coefficient, return,
+#   given, of, ols, trendline, series, set, estimate, goodness
 
 import math
 import statistics

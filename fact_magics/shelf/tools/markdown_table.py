@@ -4,12 +4,13 @@
 # needs: markdown, md
 # needs: table, tables, tabular
 # gives: markdown, table, md
-# unlike: markdown table to, markdown table into, from markdown, from a markdown, parse markdown, parse a markdown,
-#   html, read a markdown, markdown tables in, csv, sort, of contents, markdown table and
-# words: convert, turn, make, format, render, write, create, generate, build, show, print, display, list, dict,
-#   dicts, dictionary, dictionaries, record, records, row, rows, objects, data, text, string, github, flavored,
-#   flavoured, header, headers, column, columns, align, aligned, alignment, right, numbers, escape, escaping, pipes,
-#   pipe, as, readme, python, produce, one, per, keys, export, documentation, value, values, formatted
+# unlike: markdown table to, markdown table into, from markdown, from a markdown, parse markdown,
+#   parse a markdown, html, read a markdown, markdown tables in, csv, sort, of contents, markdown table and
+# words: convert, turn, make, format, render, write, create, generate, build, show, print, display, list,
+#   dict, dicts, dictionary, dictionaries, record, records, row, rows, objects, data, text, string, github,
+#   flavored, flavoured, header, headers, column, columns, align, aligned, alignment, right, numbers,
+#   escape, escaping, pipes, pipe, as, readme, python, produce, one, per, keys, export, documentation,
+#   value, values, formatted
 
 from typing import Any
 

@@ -1,14 +1,14 @@
 # kind: statistics
-# aliases: rolling_mean, running_mean, rolling_average, running_average, sliding_average, sma, simple_moving_average
-# needs: moving+average, rolling+average, running+average, rolling+mean, moving+mean, running+mean, sliding+window,
-#   sliding+average
+# aliases: rolling_mean, running_mean, rolling_average, running_average, sliding_average, sma,
+#   simple_moving_average
+# needs: moving+average, rolling+average, running+average, rolling+mean, moving+mean, running+mean,
+#   sliding+window, sliding+average
 # needs: average, averages, mean, means
-# gives: average, mean, list, number
 # unlike: exponential, weighted, exponentially, plot, median, of a column, dataframe
-# words: moving, rolling, running, sliding, simple, compute, calculate, numbers, number, values, value, list,
-#   series, window, size, length, time, smooth, smoothing, data, over, width, given, n, floats, each, every,
-#   consecutive, last, trailing, mean, means, averages, take, point, points, sequence, 3, three, 7, day, prices,
-#   sma, period
+# words: moving, rolling, running, sliding, simple, compute, calculate, numbers, number, values, value,
+#   list, series, window, size, length, time, smooth, smoothing, data, over, width, given, n, floats, each,
+#   every, consecutive, last, trailing, mean, means, averages, take, point, points, sequence, 3, three, 7,
+#   day, prices, sma, period
 
 import math
 import statistics

@@ -4,16 +4,17 @@
 # needs: number, price, prices, amount, money
 # needs: parse, read, clean, convert, turn, parser, extract, interpret
 # needs: text, string, messy, price, prices, thousands+separator, formatted, currency+symbol, human, locale,
-#   decimal+comma, european
+#   decimal+comma, european, eur, usd, dollar, comma, amount+float, amounts+float
 # gives: number, float, price, amount, value, decimal
-# unlike: list of, number to, numbers to, all number, all the number, phone number, hexadecimal, roman, number
-#   word, word to, words to, scrape, number in words, number as, convert number, numbers in, numbers from, in
-#   another currency, to another currency, dollars to
-# words: text, string, strings, messy, dirty, human, written, formatted, like, such, with, currency, currencies,
-#   symbol, symbols, sign, dollar, euro, thousands, thousand, separator, separators, comma, commas, dot, dots,
-#   decimal, point, percent, percentage, percentages, brackets, parentheses, negative, accounting, european, us,
-#   german, style, locale, format, formats, numeric, float, amount, money, value, to, from, clean, input,
-#   spreadsheet, entered, user, remove, removing, strip, stripping, spaces
+# unlike: list of, number to, numbers to, all number, all the number, phone number, hexadecimal, roman,
+#   number word, word to, words to, scrape, number in words, number as, convert number, in another currency,
+#   to another currency, dollars to, all numbers, every number, list of numbers
+# words: text, string, strings, messy, dirty, human, written, formatted, like, such, with, currency,
+#   currencies, symbol, symbols, sign, dollar, euro, thousands, thousand, separator, separators, comma,
+#   commas, dot, dots, decimal, point, percent, percentage, percentages, brackets, parentheses, negative,
+#   accounting, european, us, german, style, locale, format, formats, numeric, float, amount, money, value,
+#   to, from, clean, input, spreadsheet, entered, user, remove, removing, strip, stripping, spaces, eur,
+#   usd, floats, cents
 
 import re
 import unicodedata

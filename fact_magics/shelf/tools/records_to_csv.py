@@ -1,16 +1,17 @@
 # kind: csv
-# aliases: to_csv, dicts_to_csv, write_csv, csv_from_records, rows_to_csv, dict_to_csv, csv_text, list_to_csv,
-#   export_csv
+# aliases: to_csv, dicts_to_csv, write_csv, csv_from_records, rows_to_csv, dict_to_csv, csv_text,
+#   list_to_csv, export_csv
 # needs: csv, comma+separated
 # needs: record, records, dict, dicts, dictionary, dictionaries, row, rows, object, objects
 # gives: csv, comma+separated
-# unlike: csv to, csv into, csv text to, csv text into, from csv, from a csv, csv string into, csv string to,
-#   parse csv, read csv, csv file, csv content, csv and, rows from, rows in, rows of a csv, csv rows, json
-#   string, nested
-# words: convert, turn, write, make, transform, serialize, serialise, export, format, produce, create, generate, dump,
-#   list, text, string, header, headers, column, columns, names, keys, key, field, fields, first, line, delimiter,
-#   separator, semicolon, quoting, quoted, quote, quotes, missing, values, value, empty, table, python, data, as,
-#   escape, escaping, comma, commas, separated, union, same, whose, output, each, per, spreadsheet
+# unlike: csv to, csv into, csv text to, csv text into, from csv, from a csv, csv string into,
+#   csv string to, parse csv, read csv, csv file, csv content, csv and, rows from, rows in, rows of a csv,
+#   json string, nested
+# words: convert, turn, write, make, transform, serialize, serialise, export, format, produce, create,
+#   generate, dump, list, text, string, header, headers, column, columns, names, keys, key, field, fields,
+#   first, line, delimiter, separator, semicolon, quoting, quoted, quote, quotes, missing, values, value,
+#   empty, table, python, data, as, escape, escaping, comma, commas, separated, union, same, whose, output,
+#   each, per, spreadsheet
 
 import csv
 import io

@@ -3,11 +3,10 @@
 #   round_to_n, round_significant_figures
 # needs: significant, sigfig, sigfigs, sig+figs, sig+digits
 # needs: round, rounding, digit, digits, figure, figures, rounds, sigfigs, figs
-# gives: significant, digit, figure, number, float, value, rounded
-# unlike: how many, statistically, number of significant, count
-# words: number, numbers, value, float, given, n, three, two, four, figures, figure, digits, digit, sigfigs, figs,
-#   sig, certain, decimal, places, to, a, keep, keeping, only, first, rounded, rounding, scientific, measurement,
-#   physics
+# unlike: how many, statistically, count, the number of significant
+# words: number, numbers, value, float, given, n, three, two, four, figures, figure, digits, digit, sigfigs,
+#   figs, sig, certain, decimal, places, to, a, keep, keeping, only, first, rounded, rounding, scientific,
+#   measurement, physics, remain, significant, so, that
 
 import math
 

@@ -2,12 +2,13 @@
 # aliases: to_title_case, titlecase, capitalize_title, headline_case, title_caps
 # needs: title+case, titlecase, title+cased, capitalize+word, capitalise+word, capitalize+title,
 #   capitalise+title, capitalize+headline, capitalise+headline, headline+case
-# gives: title, case, titlecase, text, string, headline, heading, capitalized, capitalised, cased, style
-# unlike: camel case, snake case, kebab case, upper case, lower case, sentence case, pascal case
-# words: convert, turn, make, change, transform, write, put, capitalize, capitalise, capitalized, capitalised,
-#   capitalization, first, letter, letters, every, each, word, words, text, string, sentence, heading,
-#   headline, headlines, small, minor, short, articles, prepositions, except, leave, leaving, lower, lowercase,
-#   keep, keeping, acronyms, english, book, movie, song, name, of, style, proper
+# unlike: camel case, snake case, kebab case, sentence case, pascal case, to lower case, to upper case,
+#   into lower case, into upper case, between upper
+# words: convert, turn, make, change, transform, write, put, capitalize, capitalise, capitalized,
+#   capitalised, capitalization, first, letter, letters, every, each, word, words, text, string, sentence,
+#   heading, headline, headlines, small, minor, short, articles, prepositions, except, leave, leaving,
+#   lower, lowercase, keep, keeping, acronyms, english, book, movie, song, name, of, style, proper, case,
+#   title, titlecase, capital
 
 import re
 

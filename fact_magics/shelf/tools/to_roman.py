@@ -1,12 +1,13 @@
 # kind: numbers
-# aliases: int_to_roman, roman, roman_numeral, to_roman_numeral, integer_to_roman, number_to_roman, arabic_to_roman
+# aliases: int_to_roman, roman, roman_numeral, to_roman_numeral, integer_to_roman, number_to_roman,
+#   arabic_to_roman
 # needs: roman
 # needs: numeral, numerals, number, convert, write, integer, turn
 # gives: roman, numeral
-# unlike: roman numeral to, roman numerals to, from roman, roman to, roman numeral into, roman numerals into,
-#   roman numeral is, a roman numeral and, valid roman, parse roman, read roman
-# words: convert, turn, write, number, integer, int, positive, year, numerals, numeral, express, format, arabic,
-#   between, from, 1, 3999, in, as, translate, represent, representation, encode, whole, string
+# unlike: roman numeral to, roman numerals to, from roman, roman to, roman numeral into,
+#   roman numerals into, roman numeral is, a roman numeral and, valid roman, parse roman, read roman
+# words: convert, turn, write, number, integer, int, positive, year, numerals, numeral, express, format,
+#   arabic, between, from, 1, 3999, in, as, translate, represent, representation, encode, whole, string
 
 _NUMERALS = (
     (1000, "M"),
