@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fact_magics.shelf.entry import Entry
 
 # Without examples, nothing proves the tool, so the entry must cover most of the request.
-UNPROVEN_THRESHOLD = 0.75
+UNPROVEN_THRESHOLD = 0.7
 # With examples, the tool must pass them before it is accepted, so less is enough.
 PROVEN_THRESHOLD = 0.5
 
@@ -121,7 +121,7 @@ class ShelfIndex:
 
     def _rarity(self, stem: str) -> float:
         """Return 1 for a word that all entries have, and a larger number for a rarer word."""
-        return 1 + math.log(len(self._known) / (self._documents[stem] or 0.5))
+        return 1 + math.log(len(self._known) / (self._documents[stem] or 1))
 
     def _learn(self, entry: Entry, words: list[str]) -> _Vocabulary:
         return _Vocabulary(
@@ -161,6 +161,8 @@ def _outcome_fits(vocabulary: _Vocabulary, request: Request) -> bool:
         return True
     if request.via != "to" and not request.target <= vocabulary.words:
         return False
+    if request.via == "of" and vocabulary.is_test:
+        return True
     return any(term <= request.target for term in vocabulary.gives)
 
 

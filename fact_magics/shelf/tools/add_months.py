@@ -3,14 +3,14 @@
 # needs: month, months
 # needs: add, shift, later, after, plus, subtract, forward, backward, edate, ahead, earlier, move
 # needs: date, day, edate
-# unlike: between, name of, day of the month, list, each month, every month, last day of the month,
-#   first day of the month, days and months, years and months, n days, date to the end of the month,
-#   date to the last day
+# unlike: between, name of, list, each month, every month, first day of the month, days and months,
+#   years and months, n days, date to the end of the month, date to the last day, find the last day,
+#   return the last day, get the last day, is the last day, get the day of the month
 # words: add, adding, number, given, date, n, shift, subtract, subtracting, later, earlier, end, clamp,
 #   clamped, clamping, last, day, keep, keeping, handle, handling, short, shorter, leap, february, excel,
 #   like, negative, calendar, forward, backward, backwards, move, some, several, certain, return, many,
 #   before, after, compute, calculate, stay, valid, year, years, from, ahead, by, back, overflow, 31, get,
-#   minus, plus
+#   minus, plus, possible, month, next, previous, quarter
 
 import calendar
 from datetime import date

@@ -1,9 +1,10 @@
 # kind: text
 # aliases: fuzzy_match, best_match, nearest_string, closest_string, did_you_mean, closest_word, fuzzy_find
 # needs: closest, nearest, similar, fuzzy, best+match, typo, misspelled, mistyped
-# needs: match, string, word, name, choice, option, text, spelling, command, candidate
+# needs: match, string, word, name, choice, option, text, spelling, command, candidate, candidates, entry,
+#   item, key
 # unlike: how similar, similarity of, similarity between, nearest neighbor, nearest neighbour,
-#   most similar document, number
+#   most similar document, number, color, colour
 # words: find, get, pick, return, choose, select, suggest, most, from, list, options, choices, candidates,
 #   names, words, strings, given, known, valid, matching, matches, matched, match, typo, typos, misspelled,
 #   mistyped, misspelling, spelling, spelled, edit, distance, levenshtein, similar, similarity, like, to,

@@ -3,11 +3,12 @@
 # needs: extract, find, collect, get, pull, list, harvest, gather, scan, locate, search, extractor, all,
 #   every
 # needs: email, emails, mail, mails
-# needs: text, string, document, page, html, log, address, addresses, body, message, paragraph
+# needs: text, string, document, page, html, log, address, addresses, body, message, paragraph, content,
+#   contents, conversation, given, input, source
 # gives: email, emails, mail, mails, address, addresses
 # words: out, found, texts, contained, mentioned, contain, appear, occur, appearance, occurrence,
-#   unstructured, unique, distinct, duplicate, duplicates, once, without, order, web, source, regex,
-#   block, long, free, blob, piece, inside
+#   unstructured, unique, distinct, duplicate, duplicates, once, without, order, web, source, regex, block,
+#   long, free, blob, piece, inside
 
 import re
 import unicodedata

@@ -6,8 +6,8 @@
 # needs: text, string, document, message, log, paragraph, body, addresses, urls, tweet, post, comment,
 #   markdown
 # gives: url, urls, link, links, hyperlink, address, addresses
-# unlike: web page, website, webpage, html page, download, each url, every url, from a url, from url,
-#   from the url, from an url, from urls, query parameter, of a url, of the url, part of, valid url, domain
+# unlike: web page, website, webpage, html page, download, each url, from a url, from url, from the url,
+#   from an url, from urls, query parameter, of a url, of the url, part of, valid url, domain, shorten
 # words: out, web, address, addresses, http, https, www, found, mentioned, contained, contain, contains,
 #   appear, occur, appearance, unique, distinct, duplicate, duplicates, without, order, regex, block, long,
 #   free, inside, tweet, chat, post, comment, message, email, piece, given, markdown, log, hyperlinks,

@@ -4,11 +4,11 @@
 # needs: find, detect, list, identify, get, return, which, locate, detection, outliers, finder
 # gives: outlier, outliers, value, number
 # unlike: remove outlier, without outlier, drop outlier, removing outlier, in a dataframe, in an image,
-#   in a csv, number of outlier, count outlier, has outlier, plot
+#   in a csv, number of outlier, count outlier, has outlier, plot the
 # words: values, value, numbers, number, list, sample, data, series, measurements, iqr, interquartile,
 #   range, quartile, quartiles, tukey, fence, fences, rule, method, times, box, boxplot, statistical, using,
 #   by, based, lie, far, outside, numeric, dataset, find, detect, identify, outlying, anomalies, extreme,
-#   unusual, floats, determine, 5, whisker, given, point, points
+#   unusual, floats, determine, 5, whisker, given, point, points, plot, accord, according, are
 
 import math
 import statistics

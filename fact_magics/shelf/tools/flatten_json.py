@@ -1,10 +1,10 @@
 # kind: json
 # aliases: flatten_dict, flatten_dictionary, flatten_nested_dict, dotted_keys, flatten_record
 # needs: flatten, flattened, flattening, unnest, collapse, flat, dotted, dot+notation
-# needs: json, dict, dictionary, object, mapping
-# gives: flat, flattened, dotted, dot, one, single, dict, dictionary
-# unlike: into a nested, to a nested, into nested, nest a, list of dict, list of dictionary, list of
-#   object, list of list, dicts into one, merge
+# needs: json, dict, dictionary, object, mapping, response, payload, config, configuration
+# gives: flat, flattened, dotted, dot, one, single, dict, dictionary, level, key
+# unlike: into a nested, to a nested, into nested, nest a, list of dict, list of dictionary, list of object,
+#   list of list, dicts into one, merge, set a, set the
 # words: turn, convert, transform, make, nested, nesting, deeply, deep, structure, key, keys, dots, path,
 #   paths, separator, separated, notation, list, lists, index, indices, indexes, array, arrays, level,
 #   levels, data, value, response, api, arbitrary, arbitrarily, join, joined, inside, whose, document,

@@ -1,11 +1,11 @@
 # kind: units
-# aliases: human_bytes, human_size, bytes_to_human, pretty_bytes, format_size, naturalsize,
-#   humanize_bytes, humanize_size, readable_size, human_readable_size, sizeof_fmt, human_file_size
+# aliases: human_bytes, human_size, bytes_to_human, pretty_bytes, format_size, naturalsize, humanize_bytes,
+#   humanize_size, readable_size, human_readable_size, sizeof_fmt, human_file_size
 # needs: byte, bytes, file+size+format, file+size+human, filesize, size+human, size+pretty
-# needs: human, humans, readable, size, sizes, kb+mb, mb+gb, kib+mib, pretty, humanize, humanise,
-#   friendly, humanized
+# needs: human, humans, readable, size, sizes, kb+mb, mb+gb, kib+mib, pretty, humanize, humanise, friendly,
+#   humanized
 # gives: human, humans, readable, string, text, friendly, nice, kb+mb, mb+gb, kib+mib, pretty, size
-# unlike: of a file, of file, of the file, of a directory
+# unlike: of file, of the file, of a directory, of a file in
 # words: format, show, display, print, render, turn, convert, make, express, present, number, count, file,
 #   files, unit, units, kb, mb, gb, tb, kib, mib, gib, kilobytes, megabytes, gigabytes, binary, decimal,
 #   1024, 1000, digits, memory, disk, nicely, integer, short, like, such, suffix, prefix, appropriate,

@@ -2,14 +2,15 @@
 # aliases: human_duration, seconds_to_duration, human_time, format_seconds, pretty_duration,
 #   humanize_seconds, seconds_to_hms, format_time_span, readable_duration
 # needs: duration, durations, second, seconds, elapsed+time
-# needs: format, human, readable, pretty, hour+minute, humanize, express, show, display, write
+# needs: format, human, readable, pretty, hour+minute, humanize, express, show, display, write,
+#   second+string, second+text
 # gives: human, readable, text, string, duration, hour, minute, day, form, pretty, number, second
 # unlike: to second, to seconds, into second, into seconds, duration string, number of seconds in,
-#   clock time, timestamp, time of day
+#   clock time, timestamp, time of day, in hours to, minutes to hours, hours to minutes
 # words: convert, turn, make, show, display, print, given, number, seconds, second, hours, hour, minutes,
 #   minute, days, day, text, string, human, friendly, such, like, elapsed, time, 1h, 30m, 5s, 2h, short,
 #   nice, nicely, duration, length, in, as, compact, people, runtime, h, m, s, d, total, running, span,
-#   timedelta, amount, count, fmt
+#   timedelta, amount, count, fmt, sec
 
 import math
 

@@ -1,19 +1,20 @@
 # kind: json
 # aliases: deep_get, nested_get, get_nested, get_by_path, json_get, dig, dict_get, json_path, lookup_path,
 #   get_in
-# needs: path, dotted, nested, deep, deeply
-# needs: get, look, lookup, fetch, read, retrieve, access, find, extract, pick
-# needs: json, dict, dictionary, object, data, structure
+# needs: path, dotted, nested, deep, deeply, key+path, keys+path, keys+nested
+# needs: get, look, lookup, fetch, read, retrieve, access, find, extract, pick, value+path, value+dotted,
+#   value+nested, value+deep
+# needs: json, dict, dictionary, object, data, structure, response, payload, config, nested, records
 # needs: path, dotted, value+nested, value+deep, key+nested
 # gives: value, default, item, path, dotted, key, nested, field
 # unlike: set a value, all value, all the value, every value, list all, all path, all key, flatten, file,
 #   files, directory, count, of each, for each, depth, into a nested, values of a key, paths to, path to a,
-#   the path, shortest path, rename, delete
+#   the path, shortest path, rename, delete, set the
 # words: get, look, lookup, up, retrieve, access, read, fetch, extract, pick, find, value, nested, deeply,
 #   deep, by, dotted, dot, separated, path, key, keys, json, dict, dictionary, object, structure, data,
 #   list, lists, index, indices, default, missing, exist, exists, return, given, such, like, safely, safe,
 #   notation, from, inside, if, using, field, at, none, without, error, keyerror, response, parsed,
-#   document, item, string, with, in
+#   document, item, string, with, in, found, api
 
 import re
 from typing import Any

@@ -1,7 +1,8 @@
 # kind: json
 # aliases: group_by, groupby, aggregate, aggregate_records, group_and_sum, sum_by, aggregate_by, group_sum,
 #   group_aggregate
-# needs: group, groups, grouped, grouping, groupby, per+category, aggregate, by+category, by+key
+# needs: group, groups, grouped, grouping, groupby, per+category, aggregate, by+category, by+key, per+group,
+#   each+group, each+category, for+category, by+field, by+column
 # needs: record, records, dict, dicts, dictionary, dictionaries, row, rows, objects
 # needs: aggregate, sum, mean, average, count, total, aggregation, minimum, maximum, min, max, group+by,
 #   sums, aggregates, summing, totals, median
@@ -12,7 +13,7 @@
 #   sums, summing, mean, average, count, total, totals, minimum, maximum, min, max, another, compute,
 #   calculate, each, every, one, value, values, per, category, number, numbers, add, up, function, python,
 #   like, simple, then, given, columns, take, groups, two, apply, pandas, for, numeric, choose, statistic,
-#   median, of, with, over, same, records, sales
+#   median, of, with, over, same, records, sales, categories, fields, keys
 
 import statistics
 from typing import Any, Literal

@@ -1,7 +1,7 @@
 # kind: geography
 # aliases: haversine, great_circle_distance, geo_distance, distance_km, gps_distance,
 #   distance_between_coordinates, distance_on_earth, earth_distance
-# needs: distance, haversine, great+circle, far
+# needs: distance, haversine, great+circle, far, kilometer, kilometers, kilometre, km, apart
 # needs: haversine, latitude, longitude, latitudes, longitudes, coordinates, gps, earth, great+circle,
 #   geographic, lat, lon, geographical, globe
 # unlike: driving, travel, route, address, manhattan, euclidean, cosine, sort, nearest, fastest, bearing,

@@ -1,7 +1,7 @@
 # kind: colours
 # aliases: hex2rgb, parse_hex_color, hex_color, color_to_rgb, parse_color, hex_to_rgb_tuple,
 #   hex_colour_to_rgb
-# needs: hex, hexadecimal, html+color, html+colour, css+color, css+colour
+# needs: hex, hexadecimal, html+color, html+colour, css+color, css+colour, css, html, rrggbb
 # needs: rgb, red+green+blue
 # gives: rgb, red, green, tuple
 # unlike: rgb to hex, rgb color to, rgb colour to, rgb into, rgb value to, rgb values to, rgb tuple to,
@@ -9,7 +9,7 @@
 # words: convert, turn, parse, read, decode, color, colors, colour, colours, code, codes, string, value,
 #   values, tuple, red, green, blue, components, component, integers, channels, channel, css, html, web,
 #   such, like, three, six, digit, digits, shorthand, short, hash, sign, with, without, optional, to,
-#   numbers, translate, hexadecimal, notation, 0, 255, triple, format, separate
+#   numbers, translate, hexadecimal, notation, 0, 255, triple, format, separate, rrggbb
 
 import re
 

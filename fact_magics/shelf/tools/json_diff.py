@@ -1,11 +1,12 @@
 # kind: json
 # aliases: diff_json, compare_json, dict_diff, diff_dicts, compare_dicts, json_compare, json_differences
 # needs: compare, diff, difference, differences, changed, changes, differ, differs
-# needs: json, dict, dicts, dictionary, dictionaries, object, objects
+# needs: json, dict, dicts, dictionary, dictionaries, object, objects, config, configs, configuration,
+#   response
 # words: two, document, documents, nested, structure, structures, data, path, paths, before, after, added,
 #   removed, change, between, old, new, value, values, key, keys, version, versions, list, deep, deeply,
 #   first, second, pointer, state, states, show, find, report, tell, recursively, recursive, item, items,
-#   each, one, other, another, what, response, responses, config, configs, every, all
+#   each, one, other, another, what, response, responses, config, configs, every, all, detect, which
 
 import json
 from difflib import SequenceMatcher

@@ -9,7 +9,7 @@
 #   american, us, uk, style, written, human, messy, spelled, dd, mm, yyyy, yy, option, ambiguous, numeric,
 #   slashes, dots, flag, real, proper, normalize, normalise, january, jan, february, feb, march, april,
 #   june, july, august, september, october, november, december, dec, user, input, entered, typed, free,
-#   flexible, flexibly
+#   flexible, flexibly, come, comes, europe, order, fmt
 
 import re
 import unicodedata

@@ -8,7 +8,8 @@
 #   human readable, iso, milliseconds, to minutes, into minutes, to hours
 # words: string, strings, text, such, like, hour, hours, minute, minutes, second, seconds, day, days, week,
 #   weeks, human, written, total, number, 1h, 30m, 1h30m, 2h, h, m, s, d, time, span, format, formats,
-#   clock, hh, mm, ss, colon, expression, short, return, timespan, interval, length, units, to, readable
+#   clock, hh, mm, ss, colon, expression, short, return, timespan, interval, length, units, to, readable,
+#   min, mins, sec, secs, hrs, hr, durations
 
 import re
 

@@ -6,9 +6,9 @@
 #   titles, text, string, strings, url, urls, web, address, page, blog, post, article, headline, heading,
 #   friendly, safe, clean, lower, lowercase, lowercased, case, ascii, word, words, joined, join, hyphen,
 #   hyphens, hyphenated, dash, dashes, separated, separator, underscore, underscores, accents, accented,
-#   diacritics, umlauts, transliterate, remove, removed, strip, stripped, replace, replaced, space,
-#   spaces, punctuation, special, character, characters, letter, letters, digits, unicode, empty, length,
-#   maximum, seo, readable, name, names, arbitrary, latin, nice
+#   diacritics, umlauts, transliterate, remove, removed, strip, stripped, replace, replaced, space, spaces,
+#   punctuation, special, character, characters, letter, letters, digits, unicode, empty, length, maximum,
+#   seo, readable, name, names, arbitrary, latin, nice, drop, dropping
 
 import re
 import unicodedata

@@ -6,8 +6,8 @@
 #   appears
 # needs: count, counts, frequency, frequencies, frequent, common, tally, often, counter
 # gives: frequency, frequencies, dict, dictionary, word, count, mapping, counter
-# unlike: each line, each sentence, each paragraph, per line, per sentence, of each word, every word length,
-#   number of words, letter frequency, letter frequencies
+# unlike: each line, each sentence, each paragraph, per line, per sentence, every word length,
+#   number of words, letter frequency, letter frequencies, length of each word, letter of each word
 # words: count, text, string, document, appears, appear, occurs, occur, occurrence, each, every, top, most,
 #   many, find, number, compute, calculate, get, list, different, distinct, unique, used, mapping, dict,
 #   dictionary, case, insensitive, ignoring, lowercase, punctuation, article, book, sentence, paragraph,
