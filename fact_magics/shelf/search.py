@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fact_magics.shelf.entry import Entry
 
 # Without examples, nothing proves the tool, so the entry must cover most of the request.
-UNPROVEN_THRESHOLD = 0.7
+UNPROVEN_THRESHOLD = 0.67
 # With examples, the tool must pass them before it is accepted, so less is enough.
 PROVEN_THRESHOLD = 0.5
 
@@ -161,7 +161,7 @@ def _outcome_fits(vocabulary: _Vocabulary, request: Request) -> bool:
         return True
     if request.via != "to" and not request.target <= vocabulary.words:
         return False
-    if request.via == "of" and vocabulary.is_test:
+    if request.via == "of":
         return True
     return any(term <= request.target for term in vocabulary.gives)
 

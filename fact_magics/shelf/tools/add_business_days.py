@@ -4,8 +4,8 @@
 # needs: business+day, working+day, workday, workdays, weekday, weekdays
 # needs: add, shift, after, later, next, plus, offset, forward, ahead, subtract, previous, due, before
 # needs: date, day, from
-# unlike: between, count, how many, nearest, the name, weekday name, day name, next monday, next friday,
-#   hour, from one date to, date to another, start date to
+# unlike: between, how many, nearest, the name, weekday name, day name, next monday, next friday, hour,
+#   from one date to, date to another, start date to
 # words: add, number, given, start, date, shift, offset, compute, calculate, return, find, get, n, forward,
 #   back, backward, backwards, holiday, holidays, public, list, skip, skipping, excluding, except, ignoring,
 #   without, weekend, weekends, saturday, saturdays, sunday, sundays, deadline, due, delivery, next, later,

@@ -1,7 +1,7 @@
 # kind: dates
 # aliases: month_shift, shift_months, months_later, plus_months, date_plus_months, edate, add_months_to_date
 # needs: month, months
-# needs: add, shift, later, after, plus, subtract, forward, backward, edate, ahead, earlier, move
+# needs: add, shift, later, after, plus, subtract, forward, backward, edate, ahead, earlier, move, in+from
 # needs: date, day, edate
 # unlike: between, name of, list, each month, every month, first day of the month, days and months,
 #   years and months, n days, date to the end of the month, date to the last day, find the last day,

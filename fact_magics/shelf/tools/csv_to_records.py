@@ -3,7 +3,7 @@
 # needs: csv, tsv, delimited, comma+separated, tab+separated, semicolon+separated
 # needs: record, dict, dicts, dictionary, dictionaries, row, rows, object, objects, parse, parser
 # gives: record, records, dict, dicts, dictionary, dictionaries, row, rows, object, objects
-# unlike: to csv, into csv, to tsv, into tsv
+# unlike: to csv, into csv, to tsv, into tsv, the first, the last
 # words: parse, read, load, convert, turn, transform, split, text, string, content, contents, data, list,
 #   header, headers, column, columns, field, fields, key, keys, quoted, quotes, quoting, quote, delimiter,
 #   delimiters, separator, comma, commas, semicolon, semicolons, tab, tabs, pipe, sniff, sniffing, detect,

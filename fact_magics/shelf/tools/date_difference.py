@@ -5,7 +5,7 @@
 # needs: two, difference, start, end, another, day, days, year, month, apart
 # unlike: working day, work day, business day, weekday, weekend, list of, list all, every day,
 #   range of date, each day, random date, hour, minute, second, second between, friday, monday, saturday,
-#   sunday, the next, holiday, list the
+#   sunday, the next, holiday, list the, leap
 # words: days, months, years, compute, calculate, count, find, get, number, many, how, two, one, another,
 #   first, second, start, end, calendar, elapsed, total, passed, lie, given, exact, whole, full, in, time,
 #   to, until, from, interval, long, are, period, duration, gap, as, break, down, earlier, later, day,

@@ -10,7 +10,7 @@
 # words: convert, turn, make, show, display, print, given, number, seconds, second, hours, hour, minutes,
 #   minute, days, day, text, string, human, friendly, such, like, elapsed, time, 1h, 30m, 5s, 2h, short,
 #   nice, nicely, duration, length, in, as, compact, people, runtime, h, m, s, d, total, running, span,
-#   timedelta, amount, count, fmt, sec
+#   timedelta, amount, count, fmt, sec, long, form
 
 import math
 

@@ -1,12 +1,12 @@
 # kind: validation
-# aliases: validate_email, valid_email, check_email, is_email, email_validator, is_email_valid,
-#   email_valid, verify_email, email_is_valid, is_valid_mail, check_email_address, validate_email_address
+# aliases: validate_email, valid_email, check_email, is_email, email_validator, is_email_valid, email_valid,
+#   verify_email, email_is_valid, is_valid_mail, check_email_address, validate_email_address
 # needs: validate, valid, validity, check, checker, verify, test, whether, validator, validation, looks,
 #   correct
 # needs: email, emails, mail
-# needs: address, addresses, validate, valid, format, syntax, syntactically, correct, formed, string,
-#   looks
+# needs: address, addresses, validate, valid, format, syntax, syntactically, correct, formed, string, looks
 # gives: true, false, boolean, bool, email, mail
+# unlike: the same, gmail
 # words: text, syntactically, formatted, correctly, correctness, well, form, true, false, boolean, user,
 #   input, plausible, proper, properly, look, like, regex, rfc, real, one, legal, acceptable, typed,
 #   entered, is, simple, actual

@@ -4,8 +4,8 @@
 # needs: duration, durations, timespan, time+span, interval+string, hour+minute+text, hour+minute+string
 # needs: parse, read, convert, turn, parser, interpret, string+second, text+second
 # gives: second, seconds, number, float, int, duration
-# unlike: second to, seconds to, second as, seconds as, seconds into, into a duration, to a duration,
-#   human readable, iso, milliseconds, to minutes, into minutes, to hours
+# unlike: second to, seconds to, second as, seconds as, seconds into, into a duration, to a duration, iso,
+#   milliseconds, to minutes, into minutes, to hours
 # words: string, strings, text, such, like, hour, hours, minute, minutes, second, seconds, day, days, week,
 #   weeks, human, written, total, number, 1h, 30m, 1h30m, 2h, h, m, s, d, time, span, format, formats,
 #   clock, hh, mm, ss, colon, expression, short, return, timespan, interval, length, units, to, readable,
