@@ -21,21 +21,22 @@ _VALUE = re.compile(r"[0-9]+[a-z]{0,3}")  # such as 45, 2h, 30min
 _WORD = re.compile(r"[^\W_]+")
 _QUOTED = re.compile(r"(?<!\w)(?:'[^'\n]{1,60}'|\"[^\"\n]{1,60}\"|`[^`\n]{1,60}`)(?!\w)")
 _SMALL = """
-a able about accept accepts accord according across allow allowed also an and any anything appropriate
-arbitrary are argument arguments as at based basic be been being both build but by calculate calculates
-calculation call called calls can certain client code come comes computation compute computes contract
-conversion could create creates creating customer deal dealing default determine determines did display do
-does doesn don done e each eg eight either error errors etc every everything example examples exception
-exceptions five following for found four from function functions g get gets give given gives giving had has
-have he helper here how i if in input instead into is isn it its just keyword let like make makes making may
-me method might must my need needed needs new nice nicely nine no nor not obtain of off on one ones only
-onto optional optionally or our out output outputs over param parameter parameters particular per perform
-please possible produce produces program provide python quick quickly raise raises raising result results
-return returned returning returns routine s script seven shall should show simple simply six smart so some
-somebody someone something such t take takes taking tell tells ten than that the their them then there these
-they thing things this those three through to took tool tools typeerror unknown up us use used user uses
-using utility valueerror version very via want wants was way ways we were what when where which who whole
-whose will with within would write you your
+a able about accept accepts accord according across allow allowed already also among an and any anything
+appropriate arbitrary are argument arguments as at based basic be been being both build but by calculate
+calculates calculation call called calls can certain client code come comes computation compute computes
+contract conversion correctly could create creates creating customer deal dealing default determine
+determines did directly display do does doesn don done e each easily eg eight either error errors etc every
+everything example examples exception exceptions five following for found four from function functions g get
+gets give given gives giving had has have he helper here how i if in input instead into is isn it its just
+keyword let like make makes making may me method might multiple must my need needed needs new nice nicely
+nine no nor not obtain of off on one ones only onto optional optionally or otherwise our out output outputs
+over param parameter parameters particular per perform please possible produce produces program properly
+provide python quick quickly raise raises raising result results return returned returning returns routine s
+script seven several shall should show simple simply six smart so some somebody someone something such t
+take takes taking tell tells ten than that the their them then there these they thing things this those
+three through to took tool tools typeerror typical unknown up us use used user uses using usual utility
+valueerror various version very via want wants was way ways we were what when where which who whole whose
+will with within would write you your
 """
 # Words that name a kind of work. A request with such a word matches only tools that do this work.
 _DEEDS = """

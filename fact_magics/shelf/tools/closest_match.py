@@ -9,7 +9,7 @@
 #   names, words, strings, given, known, valid, matching, matches, matched, match, typo, typos, misspelled,
 #   mistyped, misspelling, spelling, spelled, edit, distance, levenshtein, similar, similarity, like, to,
 #   user, input, query, term, text, search, approximate, did, mean, correct, correction, best, smallest,
-#   fewest, edits, entry, lookup, fuzzily, item, closest, against, suggestion
+#   fewest, edits, entry, lookup, fuzzily, item, closest, against, suggestion, among, several
 
 
 def closest_match(text: str, choices: list[str], *, max_distance: int | None = None) -> str | None:

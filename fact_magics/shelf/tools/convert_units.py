@@ -3,14 +3,14 @@
 # needs: convert, converts, conversion, converter, converting
 # needs: unit, units, temperature+between, length+between, weight+between, mass+between, volume+between,
 #   distance+between, speed+between
+# unlike: price, prices
 # words: value, values, number, measurement, measurements, quantity, quantities, length, lengths, mass,
 #   masses, weight, weights, distance, distances, temperature, temperatures, volume, volumes, time, speed,
 #   speeds, area, energy, between, from, celsius, fahrenheit, kelvin, mile, miles, kilometers, kilometres,
-#   km, meter, meters, metre, metres, foot, feet, inch, inches, yards, centimeters, centimetres, cm,
-#   pound, pounds, lb, lbs, kilogram, kilograms, kg, gram, grams, ounce, ounces, litres, liters, gallons,
-#   pints, knots, data, imperial, metric, si, one, another, other, different, seconds, minutes, hours,
-#   days, weeks, degrees, joules, calories, physical, amount, nautical, common, such, like, measure, name,
-#   names, another, any
+#   km, meter, meters, metre, metres, foot, feet, inch, inches, yards, centimeters, centimetres, cm, pound,
+#   pounds, lb, lbs, kilogram, kilograms, kg, gram, grams, ounce, ounces, litres, liters, gallons, pints,
+#   knots, data, imperial, metric, si, one, another, other, different, seconds, minutes, hours, days, weeks,
+#   degrees, joules, calories, physical, amount, nautical, common, such, like, measure, name, names, any
 
 import math
 import re

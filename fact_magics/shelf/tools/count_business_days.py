@@ -2,7 +2,7 @@
 # aliases: business_days, working_days, workdays, networkdays, workdays_between, business_days_between,
 #   count_workdays, weekdays_between, count_working_days
 # needs: business+day, working+day, workday, workdays, networkdays, weekdays, work+days
-# needs: count, number, many, networkdays, counter
+# needs: count, number, many, networkdays, counter, between, period, from+to
 # words: date, dates, between, start, end, two, compute, calculate, get, inclusive, holiday, holidays,
 #   public, excluding, exclude, skip, skipping, without, except, weekend, weekends, saturday, saturdays,
 #   sunday, sundays, period, range, included, including, both, monday, friday, lie, there, fall, minus,

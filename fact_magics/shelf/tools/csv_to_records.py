@@ -1,7 +1,8 @@
 # kind: csv
 # aliases: parse_csv, csv_to_dicts, parse_tsv, csv_to_dict, csv_rows, csv_parser
 # needs: csv, tsv, delimited, comma+separated, tab+separated, semicolon+separated
-# needs: record, dict, dicts, dictionary, dictionaries, row, rows, object, objects, parse, parser
+# needs: record, dict, dicts, dictionary, dictionaries, row, rows, object, objects, parse, parser,
+#   read+header
 # gives: record, records, dict, dicts, dictionary, dictionaries, row, rows, object, objects
 # unlike: to csv, into csv, to tsv, into tsv, the first, the last
 # words: parse, read, load, convert, turn, transform, split, text, string, content, contents, data, list,

@@ -1,7 +1,8 @@
 # kind: dates
 # aliases: date_diff, days_between, diff_dates, days_between_dates, time_between, date_delta
 # needs: date, dates, day+between
-# needs: difference, between, diff, apart, elapsed, passed, until, many+from, long+from
+# needs: difference, between, diff, apart, elapsed, passed, until, many+from, long+from, from+another,
+#   from+to, subtract
 # needs: two, difference, start, end, another, day, days, year, month, apart
 # unlike: working day, work day, business day, weekday, weekend, list of, list all, every day,
 #   range of date, each day, random date, hour, minute, second, second between, friday, monday, saturday,
@@ -9,7 +10,7 @@
 # words: days, months, years, compute, calculate, count, find, get, number, many, how, two, one, another,
 #   first, second, start, end, calendar, elapsed, total, passed, lie, given, exact, whole, full, in, time,
 #   to, until, from, interval, long, are, period, duration, gap, as, break, down, earlier, later, day,
-#   month, year, difference, delta
+#   month, year, difference, delta, subtract
 
 import calendar
 from datetime import date

@@ -1,7 +1,8 @@
 # kind: json
 # aliases: merge_dicts, merge_dict, dict_merge, merge_json, recursive_merge, merge_config, deep_update,
 #   json_merge
-# needs: merge, merges, merging, deep+update, combine+dictionaries, combine+dicts
+# needs: merge, merges, merging, deep+update, combine+dictionaries, combine+dicts, combine+dict,
+#   combine+json, combine+config, combine+nested, update+recursively
 # needs: dict, dicts, dictionary, dictionaries, json, object, objects, config, configs, configuration,
 #   settings
 # unlike: list of dict, lists of dict, list of dictionary, two list, two lists, csv, dataframe, sum,

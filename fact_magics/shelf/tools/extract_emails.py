@@ -1,7 +1,7 @@
 # kind: text
 # aliases: find_emails, get_emails, email_extractor, extract_email_addresses, emails_in
 # needs: extract, find, collect, get, pull, list, harvest, gather, scan, locate, search, extractor, all,
-#   every
+#   every, contain, contains, which
 # needs: email, emails, mail, mails
 # needs: text, string, document, page, html, log, address, addresses, body, message, paragraph, content,
 #   contents, conversation, given, input, source

@@ -1,7 +1,7 @@
 # kind: text
 # aliases: find_urls, get_urls, extract_links, find_links, url_extractor, urls_in, get_links
 # needs: extract, find, collect, get, pull, list, harvest, gather, scan, locate, search, extractor, all,
-#   every
+#   every, contain, contains, which
 # needs: url, urls, link, links, hyperlink, web+address
 # needs: text, string, document, message, log, paragraph, body, addresses, urls, tweet, post, comment,
 #   markdown

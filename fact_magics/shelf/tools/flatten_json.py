@@ -4,7 +4,8 @@
 # needs: json, dict, dictionary, object, mapping, response, payload, config, configuration
 # gives: flat, flattened, dotted, dot, one, single, dict, dictionary, level, key
 # unlike: into a nested, to a nested, into nested, nest a, list of dict, list of dictionary, list of object,
-#   list of list, dicts into one, merge, set a, set the
+#   list of list, dicts into one, merge, set a value, set the value, set a key, set a nested, all keys of,
+#   list all key, list the key, all paths, keys of a nested
 # words: turn, convert, transform, make, nested, nesting, deeply, deep, structure, key, keys, dots, path,
 #   paths, separator, separated, notation, list, lists, index, indices, indexes, array, arrays, level,
 #   levels, data, value, response, api, arbitrary, arbitrarily, join, joined, inside, whose, document,

@@ -3,7 +3,7 @@
 #   humanize_size, readable_size, human_readable_size, sizeof_fmt, human_file_size
 # needs: byte, bytes, file+size+format, file+size+human, filesize, size+human, size+pretty
 # needs: human, humans, readable, size, sizes, kb+mb, mb+gb, kib+mib, pretty, humanize, humanise, friendly,
-#   humanized
+#   humanized, format+number
 # gives: human, humans, readable, string, text, friendly, nice, kb+mb, mb+gb, kib+mib, pretty, size
 # unlike: of file, of the file, of a directory, of a file in
 # words: format, show, display, print, render, turn, convert, make, express, present, number, count, file,

@@ -3,10 +3,12 @@
 # needs: compare, diff, difference, differences, changed, changes, differ, differs
 # needs: json, dict, dicts, dictionary, dictionaries, object, objects, config, configs, configuration,
 #   response
+# unlike: file path, file paths
 # words: two, document, documents, nested, structure, structures, data, path, paths, before, after, added,
 #   removed, change, between, old, new, value, values, key, keys, version, versions, list, deep, deeply,
 #   first, second, pointer, state, states, show, find, report, tell, recursively, recursive, item, items,
-#   each, one, other, another, what, response, responses, config, configs, every, all, detect, which
+#   each, one, other, another, what, response, responses, config, configs, every, all, detect, which,
+#   parsed, already, files, file
 
 import json
 from difflib import SequenceMatcher

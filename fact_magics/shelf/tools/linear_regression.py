@@ -3,7 +3,7 @@
 #   simple_linear_regression, best_fit_line
 # needs: regression, fit+line, least+squares, trend+line, trendline, slope+intercept, linear+fit, best+fit,
 #   straight+line
-# needs: linear, line, regression, least+squares, slope, trendline, fit
+# needs: linear, line, regression, least+squares, slope, trendline
 # unlike: logistic, multiple regression, polynomial, plot, draw, chart, predict, with sklearn, ridge,
 #   several variables, dataframe, regression test, two points, passes
 # words: fit, fitting, straight, line, simple, linear, ordinary, least, squares, slope, intercept, r,

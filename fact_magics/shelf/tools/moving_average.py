@@ -2,7 +2,7 @@
 # aliases: rolling_mean, running_mean, rolling_average, running_average, sliding_average, sma,
 #   simple_moving_average
 # needs: moving+average, rolling+average, running+average, rolling+mean, moving+mean, running+mean,
-#   sliding+window, sliding+average
+#   sliding+window, sliding+average, average+window, mean+window
 # needs: average, averages, mean, means
 # unlike: exponential, weighted, exponentially, plot, median, of a column, dataframe
 # words: moving, rolling, running, sliding, simple, compute, calculate, numbers, number, values, value,

@@ -4,12 +4,12 @@
 # needs: number, integer, int, amount
 # needs: word, words, spell, spelled, english
 # needs: convert, write, spell, turn, spelled, words, number+word, express, say
-# gives: word, words, english, text, cheque
 # unlike: number of words, numbers of words, word to, words to, words into, word into, from words,
 #   word count, in a text, in a string, phone number, of the word, read a number
 # words: convert, write, turn, spell, out, english, in, as, integer, int, whole, text, letters, cardinal,
 #   form, full, say, express, amount, cheque, check, such, like, thousand, million, hundred, twenty, forty,
-#   two, one, negative, up, large, read, numeral, cheques, checks, spelling, translate, spelled, format
+#   two, one, negative, up, large, read, numeral, cheques, checks, spelling, translate, spelled, format,
+#   word
 
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "

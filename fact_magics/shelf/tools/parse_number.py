@@ -4,7 +4,8 @@
 # needs: number, price, prices, amount, money
 # needs: parse, read, clean, convert, turn, parser, extract, interpret
 # needs: text, string, messy, price, prices, thousands+separator, formatted, currency+symbol, human, locale,
-#   decimal+comma, european, eur, usd, dollar, comma, amount+float, amounts+float
+#   decimal+comma, european, eur, usd, dollar, comma, amount+float, amounts+float, commas, symbol, euro,
+#   currency, separators
 # gives: number, float, price, amount, value, decimal
 # unlike: list of, number to, numbers to, all number, all the number, phone number, hexadecimal, roman,
 #   number word, word to, words to, scrape, number in words, number as, convert number, in another currency,

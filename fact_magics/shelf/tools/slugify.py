@@ -1,14 +1,15 @@
 # kind: text
 # aliases: slug, to_slug, make_slug, url_slug, title_to_slug
 # needs: slug, slugs, slugify, slugified, permalink, url+friendly
-# gives: slug, slugs, permalink, url, friendly, id, identifier, slugified
+# unlike: from a slug, from slug, slug into, slug to, slug back, and a slug, slug and, in a slug
 # words: product, contain, contains, turn, convert, transform, make, change, create, generate, title,
 #   titles, text, string, strings, url, urls, web, address, page, blog, post, article, headline, heading,
 #   friendly, safe, clean, lower, lowercase, lowercased, case, ascii, word, words, joined, join, hyphen,
 #   hyphens, hyphenated, dash, dashes, separated, separator, underscore, underscores, accents, accented,
 #   diacritics, umlauts, transliterate, remove, removed, strip, stripped, replace, replaced, space, spaces,
 #   punctuation, special, character, characters, letter, letters, digits, unicode, empty, length, maximum,
-#   seo, readable, name, names, arbitrary, latin, nice, drop, dropping
+#   seo, readable, name, names, arbitrary, latin, nice, drop, dropping, slug, slugs, permalink, id,
+#   identifier, slugified
 
 import re
 import unicodedata

@@ -1,7 +1,8 @@
 # kind: text
 # aliases: to_title_case, titlecase, capitalize_title, headline_case, title_caps
 # needs: title+case, titlecase, title+cased, capitalize+word, capitalise+word, capitalize+title,
-#   capitalise+title, capitalize+headline, capitalise+headline, headline+case
+#   capitalise+title, capitalize+headline, capitalise+headline, headline+case, title+style, headline+style,
+#   capital+word, capitals+word
 # unlike: camel case, snake case, kebab case, sentence case, pascal case, to lower case, to upper case,
 #   into lower case, into upper case, between upper
 # words: convert, turn, make, change, transform, write, put, capitalize, capitalise, capitalized,

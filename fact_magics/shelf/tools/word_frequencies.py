@@ -4,7 +4,8 @@
 # needs: word, words, term, terms, token
 # needs: frequency, frequencies, frequent, often, common, occurrences, each, times, every, tally, occurs,
 #   appears
-# needs: count, counts, frequency, frequencies, frequent, common, tally, often, counter
+# needs: count, counts, frequency, frequencies, frequent, common, tally, often, counter, many+times,
+#   occurrences, times
 # gives: frequency, frequencies, dict, dictionary, word, count, mapping, counter
 # unlike: each line, each sentence, each paragraph, per line, per sentence, every word length,
 #   number of words, letter frequency, letter frequencies, length of each word, letter of each word
