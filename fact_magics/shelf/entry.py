@@ -90,7 +90,7 @@ def _read(path: Path) -> Entry:
     head, _, source = path.read_text(encoding="utf-8").partition("\n\n")
     joined = head.replace("\n#   ", " ").splitlines()
     notes = [line.removeprefix("# ").partition(": ") for line in joined]
-    return Entry(path.stem, source, tuple((key, value) for key, _, value in notes))
+    return Entry(path.stem, source.lstrip("\n"), tuple((key, value) for key, _, value in notes))
 
 
 @lru_cache(maxsize=256)

@@ -87,7 +87,9 @@ class ShelfIndex:
         phrases = [term for entry in entries for line in entry.noted("unlike") for term in line]
         own = sorted({*words_of(" ".join(phrases)), *(word for entry_words in words for word in entry_words)})
         # The words of the shelf are plain, so each is one token of one row, which is faster than a row each.
-        self._stemmed: dict[str, str] = {own[at]: stem for at, stem in self._tokens([" ".join(own)], "offset")}
+        self._stemmed: dict[str, str] = {
+            own[at]: stem for at, stem in self._tokens([" ".join(own)], "offset")
+        }
         self._known = [self._learn(entry, own) for entry, own in zip(entries, words, strict=True)]
         self._documents = Counter(stem for vocabulary in self._known for stem in vocabulary.words)
         self._reader = Reader(self._stems)

@@ -42,7 +42,10 @@ def date_difference(start: date, end: date) -> dict[str, int]:
     {'years': 35, 'months': 9, 'days': 15, 'total_days': 13075}
 
     >>> date_difference(date(2024, 2, 29), date(2025, 2, 28))
-    {'years': 0, 'months': 11, 'days': 30, 'total_days': 365}
+    {'years': 1, 'months': 0, 'days': 0, 'total_days': 365}
+
+    >>> date_difference(date(2024, 2, 29), date(2025, 2, 27))
+    {'years': 0, 'months': 11, 'days': 29, 'total_days': 364}
 
     >>> date_difference(date(2026, 1, 31), date(2026, 3, 1))
     {'years': 0, 'months': 1, 'days': 1, 'total_days': 29}
@@ -61,12 +64,17 @@ def date_difference(start: date, end: date) -> dict[str, int]:
     """
     if end < start:
         raise ValueError(f"the end, {end.isoformat()}, is before the start, {start.isoformat()}")
-    months = (end.year - start.year) * 12 + end.month - start.month - (end.day < start.day)
-    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
-    reached = date(year, month + 1, min(start.day, calendar.monthrange(year, month + 1)[1]))
+    months = (end.year - start.year) * 12 + end.month - start.month
+    if _months_later(start, months) > end:
+        months -= 1
     return {
         "years": months // 12,
         "months": months % 12,
-        "days": (end - reached).days,
+        "days": (end - _months_later(start, months)).days,
         "total_days": (end - start).days,
     }
+
+
+def _months_later(day: date, months: int) -> date:
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))

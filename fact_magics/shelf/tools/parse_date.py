@@ -15,9 +15,7 @@ import re
 import unicodedata
 from datetime import date, timedelta
 
-_MONTHS = (
-    "january february march april may june july august september october november december"
-).split()
+_MONTHS = ("january february march april may june july august september october november december").split()
 _WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
 _FILLERS = "of the st nd rd th".split()
 _TIME = re.compile(

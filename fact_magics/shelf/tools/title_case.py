@@ -13,7 +13,9 @@
 
 import re
 
-_SMALL = frozenset("a an and as at but by for from if in nor of on or per so the to up via vs with yet".split())
+_SMALL = frozenset(
+    "a an and as at but by for from if in nor of on or per so the to up via vs with yet".split()
+)
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
