@@ -151,7 +151,7 @@ class ShelfIndex:
         """Return the stems of the words in `rows`, each with the number of its row, or its place in the row."""
         self._database.execute("BEGIN")
         self._database.executemany("INSERT INTO scratch(rowid, words) VALUES (?, ?)", enumerate(rows))
-        found = self._database.execute(f"SELECT {position}, term FROM stems").fetchall()  # noqa: S608 - two names
+        found = self._database.execute(f"SELECT {position}, term FROM stems").fetchall()  # noqa: S608
         self._database.execute("ROLLBACK")
         return found
 

@@ -167,7 +167,7 @@ class TestDmsToDecimal:
     )
     def test_other_text(self, tool: Tool, text: str) -> None:
         """What is no coordinate, or lies off the map, is an error."""
-        with pytest.raises(ValueError, match="coordinate|more than|below 60|both a sign"):
+        with pytest.raises(ValueError, match=r"coordinate|more than|below 60|both a sign"):
             tool(text)
 
     def test_every_minute_is_read_back(self, tool: Tool) -> None:

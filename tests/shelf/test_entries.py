@@ -121,6 +121,15 @@ def test_covers_what_notebooks_need() -> None:
     assert {entry.noted("kind")[0][0] for entry in ENTRIES.values()} == KINDS
 
 
+def test_readme_lists_every_tool() -> None:
+    """The README names each tool of the shelf in its table."""
+    readme = (SHELF.parents[2] / "README.md").read_text("utf-8")
+    rows = [line for line in readme.splitlines() if line.startswith("| ") and "`slugify`" in line]
+    assert len(rows) == 1
+    table = readme[readme.index(rows[0]) :].partition("\n\n")[0]
+    assert sorted(re.findall("`([a-z_]+)`", table)) == sorted(ENTRIES)
+
+
 def test_search_runs_no_tool() -> None:
     """Reading and searching the shelf, in a new process, imports none of its files."""
     program = (

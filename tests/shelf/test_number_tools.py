@@ -318,7 +318,7 @@ class TestParseNumber:
     def test_numbers(self, tool: Tool, text: str, number: float | None) -> None:
         """What people write is read as they mean it, or refused."""
         if number is None:
-            with pytest.raises(ValueError, match="number|grouped|decimal"):
+            with pytest.raises(ValueError, match=r"number|grouped|decimal"):
                 tool(text)
         else:
             assert tool(text) == pytest.approx(number, rel=1e-15)

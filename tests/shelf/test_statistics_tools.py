@@ -97,7 +97,7 @@ class TestCorrelation:
     )
     def test_no_correlation(self, tool: Tool, x: list[float], y: list[float]) -> None:
         """Where there is no coefficient, the error says why."""
-        with pytest.raises(ValueError, match="values|pairs|finite"):
+        with pytest.raises(ValueError, match=r"values|pairs|finite"):
             tool(x, y)
 
 
@@ -122,5 +122,5 @@ class TestLinearRegression:
     )
     def test_no_line(self, tool: Tool, x: list[float], y: list[float]) -> None:
         """Where there is no line, the error says why."""
-        with pytest.raises(ValueError, match="values|points|slope"):
+        with pytest.raises(ValueError, match=r"values|points|slope"):
             tool(x, y)

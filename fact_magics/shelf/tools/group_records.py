@@ -100,11 +100,11 @@ def group_records(
         for key in (by, value):
             if key not in record:
                 raise ValueError(f"record {number} has no key {key!r}")
-        if isinstance(record[by], list | dict):
+        if type(record[by]) in (list, dict):
             raise ValueError(f"record {number} can't be grouped by {record[by]!r}")
         if record[value] is None:
             continue
-        if not isinstance(record[value], int | float):
+        if type(record[value]) not in (int, float):
             raise ValueError(f"the value of record {number}, {record[value]!r}, is not a number")
         groups.setdefault(record[by], []).append(record[value])
     return [{by: group, value: _AGGREGATES[how](numbers)} for group, numbers in groups.items()]
