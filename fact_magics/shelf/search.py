@@ -148,7 +148,7 @@ class ShelfIndex:
         return [self._stemmed.get(word) or found.get(word, word) for word in words]
 
     def _tokens(self, rows: Sequence[str], position: Literal["doc", "offset"]) -> list[tuple[int, str]]:
-        """Return the stems of the words in `rows`, each with the number of its row, or its place in the row."""
+        """Return the stems of the words in `rows`, each with its row, or its place in the row."""
         self._database.execute("BEGIN")
         self._database.executemany("INSERT INTO scratch(rowid, words) VALUES (?, ?)", enumerate(rows))
         found = self._database.execute(f"SELECT {position}, term FROM stems").fetchall()  # noqa: S608
@@ -180,4 +180,5 @@ def _words(entry: Entry) -> list[str]:
 
 def _rank(match: Match, name: str) -> tuple[float | str, ...]:
     likeness = SequenceMatcher(None, name.lower(), match.entry.name).ratio()
-    return -match.fits, -match.related, -match.score, -likeness, match.entry.name
+    near = match.related and match.score >= PROVEN_THRESHOLD
+    return -match.fits, -near, -match.score, -likeness, match.entry.name

@@ -16,9 +16,10 @@
 #   median, of, with, over, same, records, sales, categories, fields, keys
 
 import statistics
+from collections.abc import Callable
 from typing import Any, Literal
 
-_AGGREGATES = {
+_AGGREGATES: dict[str, Callable[[list[float]], float]] = {
     "sum": sum,
     "mean": statistics.fmean,
     "median": statistics.median,
