@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 SHELF = Path(__file__).parent / "tools"
+# The return annotation, summary and tags of the one public function. Parsing all files would take most of the
+# time of the first request.
+_HEAD = re.compile(
+    r'^def [a-z]\w*\(.*?\) -> ([^\n]+):\n    r?"""([^\n]+)$.*?^    Tags: ([^\n]+)$', re.DOTALL | re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -52,23 +57,28 @@ class Entry:
     @property
     def summary(self) -> str:
         """The docstring's first line."""
-        return self.doc.partition("\n")[0]
+        return self._head[2]
 
     @property
     def tags(self) -> tuple[str, ...]:
         """The words of the docstring's ``Tags:`` line."""
-        found = re.search(r"^Tags: (.+)$", self.doc, re.MULTILINE)
-        return tuple(tag.strip() for tag in found[1].split(",")) if found else ()
+        return tuple(tag.strip() for tag in self._head[3].split(","))
 
-    @cached_property
+    @property
     def returns(self) -> str:
         """The return annotation, as written."""
-        annotation = self.definition.returns
-        return ast.unparse(annotation) if annotation is not None else ""
+        return self._head[1]
+
+    @cached_property
+    def _head(self) -> re.Match[str]:
+        found = _HEAD.search(self.source)
+        if found is None:
+            raise ValueError(f"{self.name} has no annotated function with a summary and tags")
+        return found
 
     def noted(self, key: str) -> list[list[str]]:
         """Return the comma-separated terms of each line that has this key, one list per line."""
-        return [[term.strip() for term in value.split(",")] for known, value in self.notes if known == key]
+        return [value.split(", ") for known, value in self.notes if known == key]
 
 
 def read_shelf(directory: Path = SHELF) -> tuple[Entry, ...]:
@@ -80,16 +90,16 @@ def _read(path: Path) -> Entry:
     head, _, source = path.read_text(encoding="utf-8").partition("\n\n")
     joined = head.replace("\n#   ", " ").splitlines()
     notes = [line.removeprefix("# ").partition(": ") for line in joined]
-    return Entry(path.stem, source, tuple((key, value) for key, _, value in notes))
+    return Entry(path.stem, source.lstrip("\n"), tuple((key, value) for key, _, value in notes))
 
 
 @lru_cache(maxsize=256)
 def is_shipped(source: str, model: str, name: str) -> bool:
     """Tell whether `source` is the shipped tool `model` (such as ``shelf/slugify``), renamed to `name`."""
-    wanted = [entry for entry in read_shelf() if entry.name == model.rpartition("/")[2]]
+    path = SHELF / f"{model.rpartition('/')[2]}.py"
     try:
-        return any(renamed(entry, name).strip() == source.strip() for entry in wanted)
-    except ValueError:  # the tool of the shelf can't be renamed to this name
+        return path.stem.isidentifier() and renamed(_read(path), name).strip() == source.strip()
+    except (OSError, ValueError):  # there is no such tool, or it can't be renamed to this name
         return False
 
 

@@ -1,8 +1,8 @@
 """Find the tool on the shelf that a request asks for, if there is one.
 
-An SQLite FTS5 index in memory, with Porter's stemmer, finds the entries that share words with the request.
-The score of an entry is the share of the request's words that it covers, weighted by their rarity on the
-shelf; words without meaning don't count. An entry has these notes:
+Words are compared by their stems, which SQLite's FTS5 finds with Porter's stemmer. The score of an entry is
+the share of the request's words that it covers, weighted by their rarity on the shelf; words without meaning
+don't count. An entry has these notes, in lower case:
 
 ``needs``
     A request must contain at least one term of each such line; ``a+b`` requires both words.
@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fact_magics.shelf.request import Reader, Request, words_of
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from fact_magics.shelf.entry import Entry
 
 # Without examples, nothing proves the tool, so the entry must cover most of the request.
-UNPROVEN_THRESHOLD = 0.75
+UNPROVEN_THRESHOLD = 0.67
 # With examples, the tool must pass them before it is accepted, so less is enough.
 PROVEN_THRESHOLD = 0.5
 
@@ -79,21 +80,18 @@ class ShelfIndex:
         # A thread other than the one that made the index may close it.
         self._database = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._database.executescript(
-            "CREATE VIRTUAL TABLE entries USING fts5(words, tokenize='porter unicode61');"
             "CREATE VIRTUAL TABLE scratch USING fts5(words, tokenize='porter unicode61');"
             "CREATE VIRTUAL TABLE stems USING fts5vocab(scratch, 'instance');"
-            "CREATE VIRTUAL TABLE spread USING fts5vocab(entries, 'row');"
         )
-        self._stemmed: dict[str, str] = {}  # the stem of each word that the entries use
-        words = [_all_words(entry) for entry in entries]
-        own = sorted({word for entry_words in words for word in entry_words})
-        self._stemmed = dict(zip(own, self._stems(own), strict=True))
+        words = [_words(entry) for entry in entries]
+        phrases = [term for entry in entries for line in entry.noted("unlike") for term in line]
+        own = sorted({*words_of(" ".join(phrases)), *(word for entry_words in words for word in entry_words)})
+        # The words of the shelf are plain, so each is one token of one row, which is faster than a row each.
+        self._stemmed: dict[str, str] = {
+            own[at]: stem for at, stem in self._tokens([" ".join(own)], "offset")
+        }
         self._known = [self._learn(entry, own) for entry, own in zip(entries, words, strict=True)]
-        self._database.executemany(
-            "INSERT INTO entries(rowid, words) VALUES (?, ?)",
-            [(number, " ".join(entry_words)) for number, entry_words in enumerate(words)],
-        )
-        self._documents: dict[str, int] = dict(self._database.execute("SELECT term, doc FROM spread"))
+        self._documents = Counter(stem for vocabulary in self._known for stem in vocabulary.words)
         self._reader = Reader(self._stems)
 
     def close(self) -> None:
@@ -103,22 +101,8 @@ class ShelfIndex:
     def search(self, name: str, description: str) -> list[Match]:
         """Score the entries for a request, best first. Entries that share no word with it come last."""
         request = self._reader.read(name, description)
-        sharing = self._sharing(request)
-        matches = [
-            self._measure(vocabulary, request, name) if number in sharing else Match(vocabulary.entry, 0.0)
-            for number, vocabulary in enumerate(self._known)
-        ]
+        matches = [self._measure(vocabulary, request, name) for vocabulary in self._known]
         return sorted(matches, key=lambda match: _rank(match, name))
-
-    def _sharing(self, request: Request) -> set[int]:
-        if not request.weights:
-            return set()
-        # FTS5 stems the query again, and may shorten a stem further. A prefix query matches even then.
-        query = " OR ".join(f'"{stem}"*' for stem in request.weights)
-        found = self._database.execute(
-            "SELECT rowid FROM entries WHERE entries MATCH ? ORDER BY rank LIMIT 50", (query,)
-        )
-        return {number for (number,) in found}
 
     def _measure(self, vocabulary: _Vocabulary, request: Request, name: str) -> Match:
         total = covered = 0.0
@@ -139,7 +123,7 @@ class ShelfIndex:
 
     def _rarity(self, stem: str) -> float:
         """Return 1 for a word that all entries have, and a larger number for a rarer word."""
-        return 1 + math.log(len(self._known) / self._documents.get(stem, 0.5))
+        return 1 + math.log(len(self._known) / (self._documents[stem] or 1))
 
     def _learn(self, entry: Entry, words: list[str]) -> _Vocabulary:
         return _Vocabulary(
@@ -147,26 +131,29 @@ class ShelfIndex:
             frozenset(self._stems(words)),
             tuple(self._terms(line) for line in entry.noted("needs")),
             self._terms(term for line in entry.noted("gives") for term in line),
-            tuple(tuple(self._stems(words_of(phrase))) for line in entry.noted("unlike") for phrase in line),
+            tuple(tuple(self._stems(term.split())) for line in entry.noted("unlike") for term in line),
             frozenset({entry.name, *(alias for line in entry.noted("aliases") for alias in line)}),
             entry.returns == "bool",
         )
 
     def _terms(self, terms: Iterable[str]) -> tuple[frozenset[str], ...]:
-        return tuple(frozenset(self._stems(words_of(term))) for term in terms)
+        return tuple(frozenset(self._stems(term.split("+"))) for term in terms)
 
     def _stems(self, words: Sequence[str]) -> list[str]:
-        unknown = sorted({word for word in words if word not in self._stemmed})
-        found = dict(zip(unknown, unknown, strict=True))
+        try:
+            return [self._stemmed[word] for word in words]
+        except KeyError:
+            unknown = sorted({word for word in words if word not in self._stemmed})
+        found = {unknown[at]: stem for at, stem in self._tokens(unknown, "doc")}
+        return [self._stemmed.get(word) or found.get(word, word) for word in words]
+
+    def _tokens(self, rows: Sequence[str], position: Literal["doc", "offset"]) -> list[tuple[int, str]]:
+        """Return the stems of the words in `rows`, each with its row, or its place in the row."""
         self._database.execute("BEGIN")
-        self._database.executemany(
-            "INSERT INTO scratch(rowid, words) VALUES (?, ?)",
-            [(number, word) for number, word in enumerate(unknown)],
-        )
-        for number, stem in self._database.execute("SELECT doc, term FROM stems"):
-            found[unknown[number]] = stem
+        self._database.executemany("INSERT INTO scratch(rowid, words) VALUES (?, ?)", enumerate(rows))
+        found = self._database.execute(f"SELECT {position}, term FROM stems").fetchall()  # noqa: S608
         self._database.execute("ROLLBACK")
-        return [self._stemmed.get(word) or found[word] for word in words]
+        return found
 
 
 def _outcome_fits(vocabulary: _Vocabulary, request: Request) -> bool:
@@ -176,6 +163,8 @@ def _outcome_fits(vocabulary: _Vocabulary, request: Request) -> bool:
         return True
     if request.via != "to" and not request.target <= vocabulary.words:
         return False
+    if request.via == "of":
+        return True
     return any(term <= request.target for term in vocabulary.gives)
 
 
@@ -183,13 +172,13 @@ def _holds(stems: Sequence[str], phrase: Sequence[str]) -> bool:
     return any(tuple(stems[at : at + len(phrase)]) == tuple(phrase) for at in range(len(stems)))
 
 
-def _all_words(entry: Entry) -> list[str]:
-    noted = [
-        term for key in ("aliases", "needs", "gives", "words") for line in entry.noted(key) for term in line
-    ]
+def _words(entry: Entry) -> list[str]:
+    keys = ("aliases", "needs", "gives", "words")
+    noted = [term for key in keys for line in entry.noted(key) for term in line]
     return words_of(" ".join([entry.name, entry.summary, *entry.tags, *noted]))
 
 
 def _rank(match: Match, name: str) -> tuple[float | str, ...]:
     likeness = SequenceMatcher(None, name.lower(), match.entry.name).ratio()
-    return -match.fits, -match.related, -match.score, -likeness, match.entry.name
+    near = match.related and match.score >= PROVEN_THRESHOLD
+    return -match.fits, -near, -match.score, -likeness, match.entry.name

@@ -1,11 +1,12 @@
-"""csv_to_records, flatten_json and json_diff on data as it arrives."""
+"""The tools for CSV, JSON and records, on data as it arrives."""
 
 from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import pandas as pd
 import pytest
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ pytestmark = pytest.mark.slow
 csv_to_records = pytest.mark.parametrize("tool", ["csv_to_records"], indirect=True)
 flatten_json = pytest.mark.parametrize("tool", ["flatten_json"], indirect=True)
 json_diff = pytest.mark.parametrize("tool", ["json_diff"], indirect=True)
+records_to_csv = pytest.mark.parametrize("tool", ["records_to_csv"], indirect=True)
+markdown_table = pytest.mark.parametrize("tool", ["markdown_table"], indirect=True)
+group_records = pytest.mark.parametrize("tool", ["group_records"], indirect=True)
+deep_merge = pytest.mark.parametrize("tool", ["deep_merge"], indirect=True)
+get_path = pytest.mark.parametrize("tool", ["get_path"], indirect=True)
 
 
 @csv_to_records
@@ -212,3 +218,132 @@ class TestJsonDiff:
         """Two long lists with nothing in common are compared where they stand."""
         assert len(tool(list(range(3_000)), [str(number) for number in range(3_000)])) == 3_000
         assert len(tool([0] * 100_000, [0] * 99_999 + [1])) == 1
+
+
+@records_to_csv
+class TestRecordsToCsv:
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    def test_is_read_back(self, tool: Tool, delimiter: str) -> None:
+        """What is written is read back by the csv module, whatever the fields hold."""
+        rows = [
+            {"a": 'say "hi"', "b": "x,y;z\t|"},
+            {"a": "two\r\nlines", "b": " spaced "},
+            {"a": "é", "b": "1"},
+        ]
+        text = tool(rows, delimiter=delimiter)
+        assert list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)) == rows
+
+    def test_columns_and_missing_values(self, tool: Tool) -> None:
+        """Columns are in the order of their first appearance; None and no value are the same."""
+        assert tool([{"b": 1}, {"a": 0.5, "b": None}, {}]) == "b,a\n1,\n,0.5\n,\n"
+        assert tool([]) == tool([{}]) == ""
+
+    @pytest.mark.parametrize("delimiter", ["", "::", '"', "\n", "\r"])
+    def test_unusable_delimiter(self, tool: Tool, delimiter: str) -> None:
+        """A delimiter is one character that may stand between fields."""
+        with pytest.raises(ValueError, match="is not one character"):
+            tool([{"a": 1}], delimiter=delimiter)
+
+
+@markdown_table
+class TestMarkdownTable:
+    def test_every_row_has_as_many_cells(self, tool: Tool) -> None:
+        """Pipes and line breaks in cells and names do not break the table."""
+        rows = [{"a|b": "x|y", "c": 1}, {"c": 2, "d\ne": "two\nlines"}, {}]
+        lines = tool(rows).split("\n")
+        assert len(lines) == 5
+        assert {line.replace("\\|", "").count("|") for line in lines} == {4}
+
+    @pytest.mark.parametrize(
+        ("values", "mark"),
+        [([1, 2.5], "---:"), ([1, "2"], "---"), ([True, 1], "---"), ([None, 1], "---"), ([None], "---")],
+    )
+    def test_only_columns_of_numbers_are_right_aligned(
+        self, tool: Tool, values: list[Any], mark: str
+    ) -> None:
+        """A column is aligned to the right if all its values are numbers."""
+        assert tool([{"x": value} for value in values]).split("\n")[1] == f"| {mark} |"
+
+    @pytest.mark.parametrize("records", [[], [{}]])
+    def test_no_columns(self, tool: Tool, records: list[Any]) -> None:
+        """A table has a column."""
+        with pytest.raises(ValueError, match="no columns"):
+            tool(records)
+
+
+@group_records
+class TestGroupRecords:
+    @pytest.mark.parametrize("how", ["sum", "mean", "median", "min", "max", "count"])
+    def test_agrees_with_pandas(self, tool: Tool, how: str) -> None:
+        """Each aggregate is that of pandas, with the groups in the order of the records."""
+        records = [{"k": f"g{n * n % 7}", "v": n * 37 % 11 / 4} for n in range(60)]
+        wanted = pd.DataFrame(records).groupby("k", sort=False)["v"].agg(how)
+        assert tool(records, "k", "v", how=how) == [
+            {"k": key, "v": pytest.approx(value)} for key, value in wanted.items()
+        ]
+
+    def test_groups_without_numbers_are_left_out(self, tool: Tool) -> None:
+        """A group that holds None alone does not appear, as its mean would be unknown."""
+        records = [{"k": "a", "v": None}, {"k": "b", "v": 0}]
+        assert tool(records, "k", "v", how="count") == [{"k": "b", "v": 1}]
+
+    @pytest.mark.parametrize(
+        "record", [{"k": "a"}, {"v": 1}, {"k": "a", "v": "1"}, {"k": {}, "v": 1}, {"k": [], "v": 1}]
+    )
+    def test_unusable_records(self, tool: Tool, record: dict[str, Any]) -> None:
+        """An error names the record that can't be grouped or added."""
+        with pytest.raises(ValueError, match="record 2"):
+            tool([{"k": "a", "v": 1}, record], "k", "v")
+
+
+@deep_merge
+class TestDeepMerge:
+    def test_laws(self, tool: Tool) -> None:
+        """Merging with nothing, or with itself, changes nothing, and a chain may be merged from either end."""
+        a = {"x": {"y": 1, "z": [1]}, "l": [1]}
+        b = {"x": {"y": {"w": None}}, "l": {"m": 2}, "n": False}
+        c = {"x": {"y": 3, "q": 4}, "n": {}}
+        assert tool(a, {}) == tool({}, a) == tool(a, a) == a
+        assert tool(tool(a, b), c) == tool(a, tool(b, c))
+
+    def test_inputs_are_left_alone(self, tool: Tool) -> None:
+        """Both dicts are the same afterwards."""
+        base, override = {"a": {"b": 1}, "l": [1]}, {"a": {"c": 2}, "l": [2]}
+        assert tool(base, override, lists="append") == {"a": {"b": 1, "c": 2}, "l": [1, 2]}
+        assert (base, override) == ({"a": {"b": 1}, "l": [1]}, {"a": {"c": 2}, "l": [2]})
+
+
+@get_path
+class TestGetPath:
+    DATA: ClassVar[dict[str, Any]] = {"a": [{"b": 1}, [2, [3]]], "0": {"-1": "x"}, "n": None, "e": {}}
+
+    @pytest.mark.parametrize(
+        ("path", "value"),
+        [
+            ("a.0.b", 1),
+            ("a[0].b", 1),
+            ("a.1.1.0", 3),
+            ("a[1][1][0]", 3),
+            ("a.-1.0", 2),
+            ("a.-2.b", 1),
+            ("0.-1", "x"),
+            ("n", None),
+            ("e", {}),
+            ("a.2", "?"),
+            ("a.-3", "?"),
+            ("a.b", "?"),
+            ("a.0.b.c", "?"),
+            ("n.x", "?"),
+            ("zz", "?"),
+            ("a.0x", "?"),
+        ],
+    )
+    def test_paths(self, tool: Tool, path: str, value: Any) -> None:
+        """Dots and brackets lead into dicts and lists; a path that does not exist gives the default."""
+        assert tool(self.DATA, path, default="?") == value
+
+    @pytest.mark.parametrize("path", ["", ".", "a.", "a..0"])
+    def test_empty_parts(self, tool: Tool, path: str) -> None:
+        """A path with a gap is an error, not a missing value."""
+        with pytest.raises(ValueError, match="has an empty part"):
+            tool(self.DATA, path)

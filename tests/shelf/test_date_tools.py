@@ -1,11 +1,13 @@
-"""parse_date and count_business_days on calendars as people write and live them."""
+"""The tools for dates and durations, on calendars as people write and live them."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from dateutil.relativedelta import relativedelta
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +18,11 @@ pytestmark = pytest.mark.slow
 
 parse_date = pytest.mark.parametrize("tool", ["parse_date"], indirect=True)
 count_business_days = pytest.mark.parametrize("tool", ["count_business_days"], indirect=True)
+date_difference = pytest.mark.parametrize("tool", ["date_difference"], indirect=True)
+add_months = pytest.mark.parametrize("tool", ["add_months"], indirect=True)
+add_business_days = pytest.mark.parametrize("tool", ["add_business_days"], indirect=True)
+parse_duration = pytest.mark.parametrize("tool", ["parse_duration"], indirect=True)
+format_duration = pytest.mark.parametrize("tool", ["format_duration"], indirect=True)
 DAY = date(2026, 3, 4)
 
 
@@ -181,3 +188,134 @@ class TestCountBusinessDays:
         """An unknown weekday is named in the error, with the valid ones."""
         with pytest.raises(ValueError, match="is not a weekday; the weekdays are Monday"):
             tool(DAY, DAY, weekend=(name,))
+
+
+@date_difference
+class TestDateDifference:
+    def test_agrees_with_dateutil(self, tool: Tool) -> None:
+        """Years, months and days are those of relativedelta, for days through leap years and month ends."""
+        for offset in range(0, 1500, 7):
+            start = date(2023, 12, 25) + timedelta(days=offset % 97)
+            end = start + timedelta(days=offset)
+            wanted = relativedelta(end, start)
+            assert tool(start, end) == {
+                "years": wanted.years,
+                "months": wanted.months,
+                "days": wanted.days,
+                "total_days": offset,
+            }
+
+    def test_whole_calendar(self, tool: Tool) -> None:
+        """The longest difference there is, and the last day twice."""
+        assert tool(date.min, date.max) == {"years": 9998, "months": 11, "days": 30, "total_days": 3652058}
+        assert tool(date.max, date.max)["total_days"] == 0
+
+    def test_wrong_order(self, tool: Tool) -> None:
+        """A negative age is an error."""
+        with pytest.raises(ValueError, match="is before the start"):
+            tool(DAY, DAY - timedelta(days=1))
+
+
+@add_months
+class TestAddMonths:
+    def test_agrees_with_dateutil(self, tool: Tool) -> None:
+        """Any day of a leap year and any number of months give what relativedelta gives."""
+        for offset in range(366):
+            day = date(2024, 1, 1) + timedelta(days=offset)
+            for months in (-1201, -12, -11, -1, 0, 1, 2, 12, 13, 49):
+                assert tool(day, months) == day + relativedelta(months=months)
+
+    @pytest.mark.parametrize("months", [-24_316, 95_688, 10**12])
+    def test_end_of_the_calendar(self, tool: Tool, months: int) -> None:
+        """A month outside the calendar is an error that says so."""
+        with pytest.raises(ValueError, match="is not in the years 1 to 9999"):
+            tool(DAY, months)
+
+
+@add_business_days
+class TestAddBusinessDays:
+    def test_agrees_with_numpy(self, tool: Tool) -> None:
+        """From each weekday, forward and back, with holidays, it is NumPy's busday_offset."""
+        holidays = tuple(date(2026, 3, day) for day in (4, 7, 16, 17))
+        for shift in range(7):
+            start = date(2026, 3, 2) + timedelta(days=shift)
+            for days in (*range(1, 25), *range(-25, 0)):
+                # NumPy rolls a day off to the next business day first, which counts as a step.
+                roll = "backward" if days > 0 else "forward"
+                wanted = np.busday_offset(start, days, roll=roll, holidays=list(holidays))
+                assert tool(start, days, holidays=holidays) == wanted.astype(date)
+
+    def test_nothing_to_add(self, tool: Tool) -> None:
+        """With no day to add, the date stays, even on a weekend."""
+        assert tool(date(2026, 3, 8), 0) == date(2026, 3, 8)
+
+    @pytest.mark.parametrize(("day", "days"), [(date.max, 1), (date.min, -1)])
+    def test_end_of_the_calendar(self, tool: Tool, day: date, days: int) -> None:
+        """The calendar has an end on both sides."""
+        with pytest.raises(ValueError, match="is outside the calendar"):
+            tool(day, days)
+
+
+@parse_duration
+class TestParseDuration:
+    @pytest.mark.parametrize(
+        ("text", "seconds"),
+        [
+            ("90s", 90.0),
+            ("90 secs", 90.0),
+            ("1.5h", 5400.0),
+            ("2 hrs", 7200.0),
+            ("1 Minute", 60.0),
+            ("1 msec", 0.001),
+            ("2 weeks", 1_209_600.0),
+            ("1h, 2 min and 3 seconds", 3723.0),
+            ("00:00", 0.0),
+            ("100:59:59", 363_599.0),
+            ("0 s", 0.0),
+        ],
+    )
+    def test_durations(self, tool: Tool, text: str, seconds: float) -> None:
+        """Symbols, names and clocks are read."""
+        assert tool(text) == pytest.approx(seconds, rel=1e-12)
+
+    @pytest.mark.parametrize(
+        "text", ["", "5", "h", "-1h", "1:2:3:4", "1:60", "1:2", "1h x", "1,5 h", "1h30", "1 year"]
+    )
+    def test_other_text(self, tool: Tool, text: str) -> None:
+        """What is no duration is an error, never a guess."""
+        with pytest.raises(ValueError, match="duration"):
+            tool(text)
+
+
+@format_duration
+class TestFormatDuration:
+    @pytest.mark.parametrize(
+        ("seconds", "text"),
+        [
+            (0, "0s"),
+            (59.5, "1m"),
+            (60, "1m"),
+            (3600, "1h"),
+            (86_399, "23h 59m 59s"),
+            (86_400, "1d"),
+            (-5, "-5s"),
+            (1.5, "2s"),
+        ],
+    )
+    def test_limits(self, tool: Tool, seconds: float, text: str) -> None:
+        """Each unit begins where the smaller one ends, after rounding."""
+        assert tool(seconds) == text
+
+    def test_reads_back(self, tool: Tool) -> None:
+        """The parts add up to the seconds."""
+        sizes = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
+        for seconds in range(1, 300_000, 997):
+            parts = [(int(part[:-1]), part[-1]) for part in tool(seconds).split()]
+            assert sum(number * sizes[unit] for number, unit in parts) == seconds
+            assert all(number for number, _ in parts)
+
+    @pytest.mark.parametrize("seconds", [float("inf"), float("-inf"), float("nan")])
+    def test_not_finite(self, tool: Tool, seconds: float) -> None:
+        """There is no text for what is no number."""
+        with pytest.raises(ValueError, match="must be a finite number"):
+            tool(seconds)

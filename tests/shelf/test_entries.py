@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 ENTRIES = {entry.name: entry for entry in read_shelf()}
-KINDS = {"text", "dates", "csv", "json", "statistics", "units", "validation"}
+KINDS = {
+    "text", "dates", "numbers", "csv", "json", "statistics", "units", "validation", "colours", "geography",
+}  # fmt: skip
 
 
 def examples_of(entry: Entry, name: str) -> tuple[Example, ...]:
@@ -43,22 +46,21 @@ async def sandbox() -> AsyncIterator[Sandbox]:
     await sandbox.aclose()
 
 
-@pytest.mark.parametrize("name", ENTRIES)
-async def test_holds_its_own_examples_in_isolation(sandbox: Sandbox, name: str) -> None:
-    """Every example in the docstring holds in the real sandbox, by the verdict that accepts candidates."""
-    entry = ENTRIES[name]
-    examples = examples_of(entry, "my_tool")
-    assert len(examples) >= 4
-    source = ToolSource(renamed(entry, "my_tool"), "my_tool")
-    assert check(source, examples) == ()
-    assert not source.varies
-    assert source.imports == ()
-    signature = source.signature
-    for example in examples:
-        arguments = signature.wire(signature.validate(signature.bind(example.args, example.kwargs)))
-        outcome = await sandbox.run(Call(source.text, "my_tool", arguments))
-        verdict = holds(example, signature, outcome)
-        assert verdict.holds, f"{example.source}: {verdict.expected} != {verdict.got}"
+async def test_all_hold_their_own_examples_in_isolation(sandbox: Sandbox) -> None:
+    """Every example of every tool holds in one real sandbox, by the verdict that accepts candidates."""
+    for entry in ENTRIES.values():
+        examples = examples_of(entry, "my_tool")
+        assert len(examples) >= 4, entry.name
+        source = ToolSource(renamed(entry, "my_tool"), "my_tool")
+        assert check(source, examples) == (), entry.name
+        assert not source.varies, entry.name
+        assert source.imports == (), entry.name
+        signature = source.signature
+        for example in examples:
+            arguments = signature.wire(signature.validate(signature.bind(example.args, example.kwargs)))
+            outcome = await sandbox.run(Call(source.text, "my_tool", arguments))
+            verdict = holds(example, signature, outcome)
+            assert verdict.holds, f"{entry.name}: {example.source}: {verdict.expected} != {verdict.got}"
 
 
 async def test_a_wrong_example_would_be_seen(sandbox: Sandbox) -> None:
@@ -98,8 +100,10 @@ def test_says_what_it_is_for(name: str) -> None:
     assert {key for key, _ in entry.notes} <= {"kind", "aliases", "needs", "gives", "unlike", "words"}
     assert entry.noted("kind")[0][0] in KINDS
     assert entry.noted("needs")
+    terms = [term for key, _ in entry.notes for line in entry.noted(key) for term in line]
+    assert [term for term in terms if not re.fullmatch("[a-z0-9_]+(?:[+ ][a-z0-9_]+)*", term)] == []
     assert "# needs" not in entry.source
-    assert entry.source.startswith(("import ", "from "))
+    assert entry.source.startswith(("import ", "from ", "_", "def "))
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -112,9 +116,18 @@ def test_imports_the_standard_library_only(name: str) -> None:
 
 
 def test_covers_what_notebooks_need() -> None:
-    """There are twelve tools, and each kind has one."""
-    assert len(ENTRIES) >= 12
+    """There are forty tools, and each kind has one."""
+    assert len(ENTRIES) >= 40
     assert {entry.noted("kind")[0][0] for entry in ENTRIES.values()} == KINDS
+
+
+def test_readme_lists_every_tool() -> None:
+    """The README names each tool of the shelf in its table."""
+    readme = (SHELF.parents[2] / "README.md").read_text("utf-8")
+    rows = [line for line in readme.splitlines() if line.startswith("| ") and "`slugify`" in line]
+    assert len(rows) == 1
+    table = readme[readme.index(rows[0]) :].partition("\n\n")[0]
+    assert sorted(re.findall("`([a-z_]+)`", table)) == sorted(ENTRIES)
 
 
 def test_search_runs_no_tool() -> None:

@@ -1,9 +1,10 @@
-"""summarize_numbers, convert_units and format_bytes to the last digit."""
+"""The tools for numbers and units, to the last digit."""
 
 from __future__ import annotations
 
 import math
 import statistics
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,9 @@ pytestmark = pytest.mark.slow
 summarize_numbers = pytest.mark.parametrize("tool", ["summarize_numbers"], indirect=True)
 convert_units = pytest.mark.parametrize("tool", ["convert_units"], indirect=True)
 format_bytes = pytest.mark.parametrize("tool", ["format_bytes"], indirect=True)
+round_significant = pytest.mark.parametrize("tool", ["round_significant"], indirect=True)
+number_to_words = pytest.mark.parametrize("tool", ["number_to_words"], indirect=True)
+parse_number = pytest.mark.parametrize("tool", ["parse_number"], indirect=True)
 
 
 @summarize_numbers
@@ -206,3 +210,129 @@ class TestFormatBytes:
         """Decimal places are bounded."""
         with pytest.raises(ValueError, match="must be from 0 to 9"):
             tool(1, digits=digits)
+
+
+@round_significant
+class TestRoundSignificant:
+    def test_agrees_with_decimal(self, tool: Tool) -> None:
+        """The result is the float of the exact value, rounded half to even by decimal arithmetic."""
+        for number in range(1, 400):
+            value = math.sin(number) * 10.0 ** (number % 60 - 30)
+            for digits in (1, 2, 3, 8, 15, 17):
+                exact = Decimal(value)
+                step = Decimal(1).scaleb(exact.adjusted() - digits + 1)
+                assert tool(value, digits) == float(exact.quantize(step, ROUND_HALF_EVEN))
+
+    @pytest.mark.parametrize(
+        ("value", "digits", "rounded"),
+        [(9.99, 2, 10.0), (-0.0, 3, 0.0), (25, 1, 20.0), (35, 1, 40.0), (5e-324, 1, 5e-324)],
+    )
+    def test_edges(self, tool: Tool, value: float, digits: int, rounded: float) -> None:
+        """Carries, ties and the smallest float."""
+        assert tool(value, digits) == rounded
+
+
+@number_to_words
+class TestNumberToWords:
+    def test_every_word_is_read_back(self, tool: Tool) -> None:
+        """Adding and multiplying the words gives the number."""
+        small = {tool(number): number for number in range(100)}
+        assert len(small) == 100
+
+        def value(words: str) -> int:
+            for scale, size in (
+                ("trillion", 10**12),
+                ("billion", 10**9),
+                ("million", 10**6),
+                ("thousand", 1000),
+                ("hundred", 100),
+            ):
+                before, found, after = words.partition(f" {scale}")
+                if found:
+                    return value(before) * size + (value(after.strip()) if after else 0)
+            return small[words]
+
+        for number in (*range(2000), *(7**power for power in range(18)), 10**15 - 1, 10**12, 101_000_001):
+            assert value(tool(number)) == number
+
+    @pytest.mark.parametrize(
+        ("number", "words"),
+        [
+            (13, "thirteen"),
+            (40, "forty"),
+            (118, "one hundred eighteen"),
+            (-21_000, "minus twenty-one thousand"),
+            (1_000_001, "one million one"),
+        ],
+    )
+    def test_spelling(self, tool: Tool, number: int, words: str) -> None:
+        """Hyphens, forty, and no zero inside."""
+        assert tool(number) == words
+
+    @pytest.mark.parametrize("number", [10**15, -(10**15)])
+    def test_too_large(self, tool: Tool, number: int) -> None:
+        """There are no words for quadrillions."""
+        with pytest.raises(ValueError, match="has more than 15 digits"):
+            tool(number)
+
+
+@parse_number
+class TestParseNumber:
+    @pytest.mark.parametrize(
+        ("text", "number"),
+        [
+            ("0", 0.0),
+            ("007", 7.0),
+            (" 42 ", 42.0),
+            ("1e0 not", None),
+            ("-5", -5.0),
+            ("- $5.00", -5.0),
+            ("$-5", -5.0),
+            ("+3", 3.0),
+            ("1,234,567.89", 1234567.89),
+            ("1.234.567,89", 1234567.89),
+            ("1 234 567,89 €", 1234567.89),
+            ("1\u202f234\u00a0567", 1234567.0),
+            ("1'234.5", 1234.5),
+            ("1,5", 1.5),
+            ("1,50", 1.5),
+            ("1,500", 1500.0),
+            ("1.500", 1.5),
+            ("0,5", 0.5),
+            (".5", 0.5),
+            ("50%", 0.5),
+            ("(12.5 %)", -0.125),
+            ("1234567", 1234567.0),
+            ("１２", 12.0),
+            ("5 km", 5.0),
+            ("", None),
+            ("abc", None),
+            ("1.2.3", None),
+            ("12,34,567", None),
+            ("1 2", None),
+            ("3-4", None),
+            ("1,234.5.6", None),
+            ("1,234 567", None),
+        ],
+    )
+    def test_numbers(self, tool: Tool, text: str, number: float | None) -> None:
+        """What people write is read as they mean it, or refused."""
+        if number is None:
+            with pytest.raises(ValueError, match=r"number|grouped|decimal"):
+                tool(text)
+        else:
+            assert tool(text) == pytest.approx(number, rel=1e-15)
+
+    @pytest.mark.parametrize(("decimal", "number"), [(".", 1500.0), (",", 1.5)])
+    def test_the_mark_decides(self, tool: Tool, decimal: str, number: float) -> None:
+        """The option settles what the text leaves open."""
+        assert tool("1,500", decimal=decimal) == number
+
+    def test_formatted_numbers_come_back(self, tool: Tool) -> None:
+        """Numbers in the format of US and of German accounts are read exactly."""
+        swap = str.maketrans(",.", ".,")
+        for step in range(1, 300):
+            value = round(math.tan(step) * 10.0 ** (step % 7), 2)
+            text = f"{value:,.2f}"
+            assert tool(text) == value
+            assert tool(text.translate(swap)) == value

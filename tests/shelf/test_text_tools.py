@@ -1,8 +1,12 @@
-"""slugify and extract_emails on what titles and texts really hold."""
+"""The tools for text, on what titles and texts really hold."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections import Counter
+from functools import cache
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +20,11 @@ pytestmark = pytest.mark.slow
 
 slugify = pytest.mark.parametrize("tool", ["slugify"], indirect=True)
 extract_emails = pytest.mark.parametrize("tool", ["extract_emails"], indirect=True)
+title_case = pytest.mark.parametrize("tool", ["title_case"], indirect=True)
+word_frequencies = pytest.mark.parametrize("tool", ["word_frequencies"], indirect=True)
+closest_match = pytest.mark.parametrize("tool", ["closest_match"], indirect=True)
+extract_urls = pytest.mark.parametrize("tool", ["extract_urls"], indirect=True)
+to_roman = pytest.mark.parametrize("tool", ["to_roman"], indirect=True)
 
 
 @slugify
@@ -108,3 +117,133 @@ class TestExtractEmails:
         """Text made to send a regular expression back and forth is read once, so this ends."""
         assert tool("a." * 1_000_000 + "@" + "b-" * 1_000_000) == []
         assert tool("a@" * 100_000) == []
+
+
+@title_case
+class TestTitleCase:
+    @pytest.mark.parametrize(
+        ("text", "title"),
+        [
+            ("gone with the wind", "Gone with the Wind"),
+            ("of", "Of"),
+            ("up-to-date", "Up-to-Date"),
+            ("what is it for", "What Is It For"),
+            ("star wars: a new hope", "Star Wars: A New Hope"),
+            ("o'reilly’s öl", "O'reilly’s Öl"),
+            ("  two  spaces\n", "  Two  Spaces\n"),
+            ("straße ßa", "Straße Ssa"),
+            ("2 fast 2 furious", "2 Fast 2 Furious"),
+            ("?!", "?!"),
+        ],
+    )
+    def test_titles(self, tool: Tool, text: str, title: str) -> None:
+        """Small words inside are small; spaces, punctuation and apostrophes stay."""
+        assert tool(text) == title
+
+    def test_is_stable(self, tool: Tool) -> None:
+        """A title in title case is not changed."""
+        title = tool("the taming of the shrew: an iPhone and NASA story")
+        assert tool(title) == title
+
+
+@word_frequencies
+class TestWordFrequencies:
+    def test_agrees_with_counting(self, tool: Tool) -> None:
+        """For plain words, the counts are those of Counter, and so is the order."""
+        words = [f"w{number * number % 17}" for number in range(200)]
+        found = tool(" ".join(words))
+        assert list(found.items()) == Counter(words).most_common()
+        assert list(tool(", ".join(words).upper(), top=3).items()) == Counter(words).most_common(3)
+
+    def test_what_a_word_is(self, tool: Tool) -> None:
+        """Apostrophes and hyphens inside belong to a word, underscores and other marks do not."""
+        assert tool("'tis rock'n'roll -x- a_b 日本語 10,5") == {
+            "tis": 1,
+            "rock'n'roll": 1,
+            "x": 1,
+            "a": 1,
+            "b": 1,
+            "日本語": 1,
+            "10": 1,
+            "5": 1,
+        }
+
+    @pytest.mark.parametrize("top", [0, -1])
+    def test_top(self, tool: Tool, top: int) -> None:
+        """There is no list of no words, but a list may be longer than the text."""
+        with pytest.raises(ValueError, match="top must be at least 1"):
+            tool("a", top=top)
+        assert tool("a", top=10) == {"a": 1}
+
+
+@closest_match
+class TestClosestMatch:
+    def test_agrees_with_the_definition(self, tool: Tool) -> None:
+        """The distance is Levenshtein's, by its recursive definition, for all pairs of short words."""
+
+        @cache
+        def edits(first: str, second: str) -> int:
+            if not first or not second:
+                return len(first) + len(second)
+            changed = edits(first[1:], second[1:]) + (first[0] != second[0])
+            return min(changed, edits(first[1:], second) + 1, edits(first, second[1:]) + 1)
+
+        words = ["".join(letters) for size in range(4) for letters in product("ab", repeat=size)]
+        for first in words:
+            for second in words:
+                distance = edits(first, second)
+                assert tool(first, [second], max_distance=distance) == second
+                if distance:
+                    assert tool(first, [second], max_distance=distance - 1) is None
+
+    def test_first_of_equals_wins_as_it_is_written(self, tool: Tool) -> None:
+        """Ties go to the first choice; case and spaces are kept in the result."""
+        assert tool("b", ["a", " B ", "b"]) == " B "
+        assert tool("x", ["a", "b"]) == "a"
+        assert tool("STRASSE", ["straße"], max_distance=0) == "straße"
+
+
+@extract_urls
+class TestExtractUrls:
+    @pytest.mark.parametrize(
+        ("text", "urls"),
+        [
+            ("http://a.org.", ["http://a.org"]),
+            ("http://a.org/?q=1.", ["http://a.org/?q=1"]),
+            (
+                "(https://de.wikipedia.org/wiki/Python_(Sprache))",
+                ["https://de.wikipedia.org/wiki/Python_(Sprache)"],
+            ),
+            ("<a href='http://a.org/x'>", ["http://a.org/x"]),
+            ('"http://a.org/x","http://b.org"', ["http://a.org/x", "http://b.org"]),
+            ("**http://a.org/**", ["http://a.org/"]),
+            ("http://user:pw@a.org:80/~x#y", ["http://user:pw@a.org:80/~x#y"]),
+            ("http://müller.example/ä", ["http://müller.example/ä"]),
+            ("xhttp://a.org awww.b.org", []),
+            ("www.a.org/x, www.b.org", ["www.a.org/x", "www.b.org"]),
+            ("", []),
+        ],
+    )
+    def test_urls(self, tool: Tool, text: str, urls: list[str]) -> None:
+        """Addresses are cut where a person would cut them."""
+        assert tool(text) == urls
+
+
+@to_roman
+class TestToRoman:
+    def test_every_number_is_read_back(self, tool: Tool) -> None:
+        """Adding and subtracting the letters gives the number, and no two numerals are equal."""
+        values = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+        numerals = [tool(number) for number in range(1, 4000)]
+        for number, numeral in enumerate(numerals, start=1):
+            letters = [values[letter] for letter in numeral]
+            signs = [-1 if value < after else 1 for value, after in pairwise([*letters, 0])]
+            assert sum(sign * value for sign, value in zip(signs, letters, strict=True)) == number
+            assert not re.search("IIII|XXXX|CCCC|MMMM|VV|LL|DD|IL|IC|XD|XM", numeral)
+        assert len(set(numerals)) == 3999
+
+    @pytest.mark.parametrize("number", [0, -1, 4000])
+    def test_out_of_range(self, tool: Tool, number: int) -> None:
+        """Other numbers have no numeral."""
+        with pytest.raises(ValueError, match=f"so {number} has none"):
+            tool(number)

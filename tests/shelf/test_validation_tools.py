@@ -1,4 +1,4 @@
-"""is_valid_email and is_valid_iban on the border between right and wrong."""
+"""The tools that validate, on what must pass and what must not."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ pytestmark = pytest.mark.slow
 
 is_valid_email = pytest.mark.parametrize("tool", ["is_valid_email"], indirect=True)
 is_valid_iban = pytest.mark.parametrize("tool", ["is_valid_iban"], indirect=True)
+is_valid_card = pytest.mark.parametrize("tool", ["is_valid_card"], indirect=True)
+is_valid_isbn = pytest.mark.parametrize("tool", ["is_valid_isbn"], indirect=True)
 
 
 @is_valid_email
@@ -169,3 +171,99 @@ class TestIsValidIban:
             valid = [check for check in range(100) if tool(f"DE{check:02d}{tail}")]
             assert len(valid) == 1
             assert 2 <= valid[0] <= 98
+
+
+@is_valid_card
+class TestIsValidCard:
+    @pytest.mark.parametrize(
+        "number",
+        [
+            "4242424242424242",
+            "5555 5555 5555 4444",
+            "378282246310005",
+            "6011-1111-1111-1117",
+            "30569309025904",
+        ],
+    )
+    def test_numbers_for_tests(self, tool: Tool, number: str) -> None:
+        """The numbers that card companies publish for tests are valid."""
+        assert tool(number) is True
+
+    def test_each_wrong_digit_is_seen(self, tool: Tool) -> None:
+        """One wrong digit never passes, and of the ten last digits one is right."""
+        good = "4242424242424242"
+        for at in range(len(good)):
+            valid = [digit for digit in string.digits if tool(good[:at] + digit + good[at + 1 :])]
+            assert valid == [good[at]]
+
+    @pytest.mark.parametrize("size", range(10, 22))
+    def test_length(self, tool: Tool, size: int) -> None:
+        """Cards have 12 to 19 digits."""
+        assert tool("0" * size) is (12 <= size <= 19)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "4242 4242 4242 424２",
+            "4242  4242 4242 4242",
+            " 4242424242424242",
+            "4242424242424242-",
+            "x" * 16,
+        ],
+    )
+    def test_other_text(self, tool: Tool, text: str) -> None:
+        """Other characters, and separators in other places, are not part of a number."""
+        assert tool(text) is False
+
+
+@is_valid_isbn
+class TestIsValidIsbn:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "0-14-044913-2",
+            "0306406152",
+            "080442957X",
+            "978-3-16-148410-0",
+            "978 0 14 044913 6",
+            "9791090636071",
+        ],
+    )
+    def test_valid(self, tool: Tool, text: str) -> None:
+        """Numbers of real books, however they are spaced."""
+        assert tool(text) is True
+
+    @pytest.mark.parametrize("good", ["0140449132", "9783161484100"])
+    def test_each_wrong_digit_is_seen(self, tool: Tool, good: str) -> None:
+        """One wrong digit never passes: so the check digits promise."""
+        for at in range(len(good)):
+            first = 3 if len(good) == 13 else 0
+            valid = [digit for digit in string.digits if tool(good[:at] + digit + good[at + 1 :])]
+            assert valid == [good[at]] or at < first
+
+    def test_swapped_digits_of_ten(self, tool: Tool) -> None:
+        """In an ISBN of 10 digits, two neighbours that are swapped never pass."""
+        good = "0140449132"
+        for at in range(9):
+            swapped = good[:at] + good[at + 1] + good[at] + good[at + 2 :]
+            assert tool(swapped) is (swapped == good)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "X",
+            "030640615",
+            "03064061522",
+            "X306406152",
+            "9780306406157X",
+            "4006381333931",
+            "０306406152",
+            "0-306-40615--2",
+            "-0306406152",
+        ],
+    )
+    def test_other_text(self, tool: Tool, text: str) -> None:
+        """Another length, prefix, script or separator is no ISBN."""
+        assert tool(text) is False

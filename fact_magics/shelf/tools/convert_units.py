@@ -3,14 +3,14 @@
 # needs: convert, converts, conversion, converter, converting
 # needs: unit, units, temperature+between, length+between, weight+between, mass+between, volume+between,
 #   distance+between, speed+between
+# unlike: price, prices
 # words: value, values, number, measurement, measurements, quantity, quantities, length, lengths, mass,
 #   masses, weight, weights, distance, distances, temperature, temperatures, volume, volumes, time, speed,
 #   speeds, area, energy, between, from, celsius, fahrenheit, kelvin, mile, miles, kilometers, kilometres,
-#   km, meter, meters, metre, metres, foot, feet, inch, inches, yards, centimeters, centimetres, cm,
-#   pound, pounds, lb, lbs, kilogram, kilograms, kg, gram, grams, ounce, ounces, litres, liters, gallons,
-#   pints, knots, data, imperial, metric, si, one, another, other, different, seconds, minutes, hours,
-#   days, weeks, degrees, joules, calories, physical, amount, nautical, common, such, like, measure, name,
-#   names, another, any
+#   km, meter, meters, metre, metres, foot, feet, inch, inches, yards, centimeters, centimetres, cm, pound,
+#   pounds, lb, lbs, kilogram, kilograms, kg, gram, grams, ounce, ounces, litres, liters, gallons, pints,
+#   knots, data, imperial, metric, si, one, another, other, different, seconds, minutes, hours, days, weeks,
+#   degrees, joules, calories, physical, amount, nautical, common, such, like, measure, name, names, any
 
 import math
 import re
@@ -132,6 +132,82 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> float:
     >>> convert_units(3, "mb", "kB")
     Traceback (most recent call last):
     ValueError: 'mb' may be 'MB' or 'Mb'; write the one that you mean
+
+    >>> convert_units(2, "cups", "ml")
+    473.176473
+
+    >>> convert_units(1.5, "Hours", "min")
+    90.0
+
+    >>> convert_units(1, "acre", "ft^2")
+    43560.0
+
+    >>> convert_units(1, "kWh", "kJ")
+    3600.0
+
+    >>> convert_units(0, "K", "F")
+    -459.67
+
+    >>> convert_units(-273.15, "celsius", "kelvin")
+    0.0
+
+    >>> convert_units(-1, "K", "C")
+    Traceback (most recent call last):
+    ValueError: -1.0 K is below absolute zero
+
+    >>> convert_units(-5, "fl. oz.", "tbsp")
+    -10.0
+
+    >>> convert_units(3, "INCHES", "cm")
+    7.62
+
+    >>> convert_units(1, "m²", "sq ft")
+    10.763910416709722
+
+    >>> convert_units(1, "tons", "kg")
+    Traceback (most recent call last):
+    ValueError: 'tons' is ambiguous: a ton may be a 'tonne', a 'short ton' or a 'long ton'
+
+    >>> convert_units(1, "Month", "days")
+    Traceback (most recent call last):
+    ValueError: 'Month' is ambiguous: a month has no fixed length; use days
+
+    >>> convert_units(1, "kilometr", "m")
+    Traceback (most recent call last):
+    ValueError: 'kilometr' is not a known unit; did you mean 'kilometre' or 'kilometer' or 'square kilometre'?
+
+    >>> convert_units(1, "furlong", "m")
+    Traceback (most recent call last):
+    ValueError: 'furlong' is not a known unit
+
+    >>> convert_units(1e308, "ly", "m")
+    Traceback (most recent call last):
+    ValueError: 1e+308 ly is too large to be given in m
+
+    >>> convert_units(float("inf"), "m", "km")
+    Traceback (most recent call last):
+    ValueError: the value inf is not a finite number
+
+    >>> convert_units(36, "knots", "KM/H")
+    66.672
+
+    >>> convert_units(1, "l", "s")
+    Traceback (most recent call last):
+    ValueError: 'l' measures volume, but 's' measures time
+
+    >>> convert_units(1, "B", "mph")
+    Traceback (most recent call last):
+    ValueError: 'B' measures data, but 'mph' measures speed
+
+    >>> convert_units(1, "m2", "J")
+    Traceback (most recent call last):
+    ValueError: 'm2' measures area, but 'J' measures energy
+
+    >>> convert_units(-40, "Fahrenheit", "C")
+    -40.0
+
+    >>> convert_units(1, "K", "C")
+    -272.15
 
     Tags: units, measures, conversion
     """

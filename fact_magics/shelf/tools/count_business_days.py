@@ -2,7 +2,7 @@
 # aliases: business_days, working_days, workdays, networkdays, workdays_between, business_days_between,
 #   count_workdays, weekdays_between, count_working_days
 # needs: business+day, working+day, workday, workdays, networkdays, weekdays, work+days
-# needs: count, number, many, networkdays, counter
+# needs: count, number, many, networkdays, counter, between, period, from+to
 # words: date, dates, between, start, end, two, compute, calculate, get, inclusive, holiday, holidays,
 #   public, excluding, exclude, skip, skipping, without, except, weekend, weekends, saturday, saturdays,
 #   sunday, sundays, period, range, included, including, both, monday, friday, lie, there, fall, minus,
@@ -61,6 +61,28 @@ def count_business_days(
     >>> count_business_days(date(2026, 3, 8), date(2026, 3, 7))
     Traceback (most recent call last):
     ValueError: the end, 2026-03-07, is before the start, 2026-03-08
+
+    >>> count_business_days(date(2026, 3, 4), date(2026, 3, 4))
+    1
+
+    >>> count_business_days(date(2026, 3, 6), date(2026, 3, 16))
+    7
+
+    >>> count_business_days(date(2026, 3, 2), date(2026, 3, 8), weekend=(" mon ", "Tue", "WED", "thu"))
+    3
+
+    >>> count_business_days(date(2026, 3, 2), date(2026, 3, 6), holidays=(date(2026, 3, 2), date(2026, 3, 6), date(2026, 3, 6), date(2026, 3, 1), date(2026, 3, 9)))
+    3
+
+    >>> count_business_days(date(2026, 3, 2), date(2026, 3, 8), holidays=(date(2026, 3, 7),))
+    5
+
+    >>> count_business_days(date(2026, 3, 2), date(2026, 3, 8), weekend=("su",))
+    Traceback (most recent call last):
+    ValueError: 'su' is not a weekday; the weekdays are Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday
+
+    >>> count_business_days(date(2026, 3, 1), date(2026, 3, 6), weekend=("Friday", "Saturday"))
+    5
 
     Tags: dates, calendar, counting
     """

@@ -1,9 +1,10 @@
 # kind: csv
 # aliases: parse_csv, csv_to_dicts, parse_tsv, csv_to_dict, csv_rows, csv_parser
 # needs: csv, tsv, delimited, comma+separated, tab+separated, semicolon+separated
-# needs: record, dict, dicts, dictionary, dictionaries, row, rows, object, objects, parse, parser
+# needs: record, dict, dicts, dictionary, dictionaries, row, rows, object, objects, parse, parser,
+#   read+header
 # gives: record, records, dict, dicts, dictionary, dictionaries, row, rows, object, objects
-# unlike: to csv, into csv, to tsv, into tsv
+# unlike: to csv, into csv, to tsv, into tsv, the first, the last
 # words: parse, read, load, convert, turn, transform, split, text, string, content, contents, data, list,
 #   header, headers, column, columns, field, fields, key, keys, quoted, quotes, quoting, quote, delimiter,
 #   delimiters, separator, comma, commas, semicolon, semicolons, tab, tabs, pipe, sniff, sniffing, detect,
@@ -67,6 +68,78 @@ def csv_to_records(text: str, *, delimiter: str | None = None, types: bool = Fal
 
     >>> csv_to_records("")
     []
+
+    >>> csv_to_records("\ufeffsep=;\r\na;b\r\n1,5;2\r\n")
+    [{'a': '1,5', 'b': '2'}]
+
+    >>> csv_to_records("SEP=|\nx,y|z\n1,2|3\n")
+    [{'x,y': '1,2', 'z': '3'}]
+
+    >>> csv_to_records("sep=,\na;b,c\n1;2,3", delimiter=";")
+    [{'a': '1', 'b,c': '2,3'}]
+
+    >>> csv_to_records("data.csv")
+    Traceback (most recent call last):
+    ValueError: 'data.csv' looks like the name of a file; pass the file's content
+
+    >>> csv_to_records("DATA.TSV\n")
+    Traceback (most recent call last):
+    ValueError: 'DATA.TSV' looks like the name of a file; pass the file's content
+
+    >>> csv_to_records("a,b", delimiter=";;")
+    Traceback (most recent call last):
+    ValueError: delimiter=';;' is not one character that can separate fields
+
+    >>> csv_to_records("a,b", delimiter='"')
+    Traceback (most recent call last):
+    ValueError: delimiter='"' is not one character that can separate fields
+
+    >>> csv_to_records("a,b\n\"x,2")
+    Traceback (most recent call last):
+    ValueError: line 2 is not CSV: unexpected end of data
+
+    >>> csv_to_records(" a ,b,,\n1,2,,\n\n , \n3\n")
+    [{'a': '1', 'b': '2'}, {'a': '3', 'b': ''}]
+
+    >>> csv_to_records("a,,a,a_2,a\n1,2,3,4,5")
+    [{'a': '1', 'column_2': '2', 'a_3': '3', 'a_2': '4', 'a_4': '5'}]
+
+    >>> csv_to_records("x,y,z,w,v\n1,1.5,TRUE,,1\n,x,false,,2.5\n 2 ,-1e3,,,\n", types=True)
+    [{'x': 1, 'y': '1.5', 'z': True, 'w': None, 'v': 1.0}, {'x': None, 'y': 'x', 'z': False, 'w': None, 'v': 2.5}, {'x': 2, 'y': '-1e3', 'z': None, 'w': None, 'v': None}]
+
+    >>> csv_to_records("ok,none\ntrue,\nFALSE,\nTrue,", types=True)
+    [{'ok': True, 'none': None}, {'ok': False, 'none': None}, {'ok': True, 'none': None}]
+
+    >>> csv_to_records("ok\ntrue\nx", types=True)
+    [{'ok': 'true'}, {'ok': 'x'}]
+
+    >>> csv_to_records("a|b;c\n1|2;3\n4|5;6|7\n")
+    [{'a|b': '1|2', 'c': '3'}, {'a|b': '4|5', 'c': '6|7'}]
+
+    >>> csv_to_records("name\nAda\n")
+    [{'name': 'Ada'}]
+
+    >>> csv_to_records("a,b\n\"x\ny\",2\n1,2,3")
+    Traceback (most recent call last):
+    ValueError: line 4 has 3 fields, but the header has 2
+
+    >>> csv_to_records("a\tb\n\"1\r\n2\"\t3")
+    [{'a': '1\r\n2', 'b': '3'}]
+
+    >>> csv_to_records("x,y\na,1\n,2", types=True)
+    [{'x': 'a', 'y': 1}, {'x': None, 'y': 2}]
+
+    >>> csv_to_records("a,b\n1,2, \n")
+    [{'a': '1', 'b': '2'}]
+
+    >>> csv_to_records("a,b\n1,2,,,\n")
+    [{'a': '1', 'b': '2'}]
+
+    >>> csv_to_records("a,a\n1,2")
+    [{'a': '1', 'a_2': '2'}]
+
+    >>> csv_to_records("a,b,c;d\n1,2,3;4\n")
+    [{'a': '1', 'b': '2', 'c;d': '3;4'}]
 
     Tags: csv, parsing, tables
     """
@@ -151,8 +224,6 @@ def _fitted(line: int, row: list[str], width: int) -> list[str]:
 def _typed(column: list[str]) -> list[Any]:
     fields = [field.strip() for field in column]
     held = [field for field in fields if field]
-    if not held:
-        return [None] * len(column)
     if all(_WHOLE.fullmatch(field) for field in held):
         return [int(field) if field else None for field in fields]
     if all(_DECIMAL.fullmatch(field) for field in held):

@@ -1,13 +1,14 @@
 # kind: text
 # aliases: find_emails, get_emails, email_extractor, extract_email_addresses, emails_in
 # needs: extract, find, collect, get, pull, list, harvest, gather, scan, locate, search, extractor, all,
-#   every
+#   every, contain, contains, which
 # needs: email, emails, mail, mails
-# needs: text, string, document, page, html, log, address, addresses, body, message, paragraph
+# needs: text, string, document, page, html, log, address, addresses, body, message, paragraph, content,
+#   contents, conversation, given, input, source
 # gives: email, emails, mail, mails, address, addresses
 # words: out, found, texts, contained, mentioned, contain, appear, occur, appearance, occurrence,
-#   unstructured, unique, distinct, duplicate, duplicates, once, without, order, web, source, regex,
-#   block, long, free, blob, piece, inside
+#   unstructured, unique, distinct, duplicate, duplicates, once, without, order, web, source, regex, block,
+#   long, free, blob, piece, inside
 
 import re
 import unicodedata
@@ -49,6 +50,30 @@ def extract_emails(text: str, *, unique: bool = True) -> list[str]:
     ['jörg@müller.example', "o'hara@example.com"]
 
     >>> extract_emails("no address: @handle, user@localhost, a@b@example.com, 3 @ 4.50")
+    []
+
+    >>> extract_emails("@a@b.org, c@d.org")
+    ['c@d.org']
+
+    >>> extract_emails("ÄÖ@b.org äö@B.ORG")
+    ['ÄÖ@b.org']
+
+    >>> extract_emails("a@b-.org, '~-@c.org, d@e.org@f.org")
+    []
+
+    >>> extract_emails("a@B.XN--P1AI")
+    ['a@B.XN--P1AI']
+
+    >>> extract_emails("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@b.org")
+    ['aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@b.org']
+
+    >>> extract_emails("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@b.org")
+    []
+
+    >>> extract_emails("a@b.org's list: a@b.orgs")
+    ['a@b.org', 'a@b.orgs']
+
+    >>> extract_emails("(@b.org)")
     []
 
     Tags: text, email, search

@@ -1,10 +1,11 @@
 # kind: json
 # aliases: flatten_dict, flatten_dictionary, flatten_nested_dict, dotted_keys, flatten_record
 # needs: flatten, flattened, flattening, unnest, collapse, flat, dotted, dot+notation
-# needs: json, dict, dictionary, object, mapping
-# gives: flat, flattened, dotted, dot, one, single, dict, dictionary
-# unlike: into a nested, to a nested, into nested, nest a, list of dict, list of dictionary, list of
-#   object, list of list, dicts into one, merge
+# needs: json, dict, dictionary, object, mapping, response, payload, config, configuration
+# gives: flat, flattened, dotted, dot, one, single, dict, dictionary, level, key
+# unlike: into a nested, to a nested, into nested, nest a, list of dict, list of dictionary, list of object,
+#   list of list, dicts into one, merge, set a value, set the value, set a key, set a nested, all keys of,
+#   list all key, list the key, all paths, keys of a nested
 # words: turn, convert, transform, make, nested, nesting, deeply, deep, structure, key, keys, dots, path,
 #   paths, separator, separated, notation, list, lists, index, indices, indexes, array, arrays, level,
 #   levels, data, value, response, api, arbitrary, arbitrarily, join, joined, inside, whose, document,
@@ -55,6 +56,19 @@ def flatten_json(
     >>> flatten_json({"a.b": 1, "a": {"b": 2}})
     Traceback (most recent call last):
     ValueError: two values would get the key 'a.b'; choose another sep
+
+    >>> flatten_json({"a": {"b": 1}}, sep="")
+    Traceback (most recent call last):
+    ValueError: sep must not be empty
+
+    >>> flatten_json([], sep="/")
+    {}
+
+    >>> flatten_json({"x": [[1], []], "": {"y": 2}})
+    {'x.0.0': 1, 'x.1': [], '.y': 2}
+
+    >>> flatten_json([[1, 2]], keep_lists=True)
+    {'0': [1, 2]}
 
     Tags: json, dict, keys
     """

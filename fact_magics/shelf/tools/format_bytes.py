@@ -1,11 +1,11 @@
 # kind: units
-# aliases: human_bytes, human_size, bytes_to_human, pretty_bytes, format_size, naturalsize,
-#   humanize_bytes, humanize_size, readable_size, human_readable_size, sizeof_fmt, human_file_size
+# aliases: human_bytes, human_size, bytes_to_human, pretty_bytes, format_size, naturalsize, humanize_bytes,
+#   humanize_size, readable_size, human_readable_size, sizeof_fmt, human_file_size
 # needs: byte, bytes, file+size+format, file+size+human, filesize, size+human, size+pretty
-# needs: human, humans, readable, size, sizes, kb+mb, mb+gb, kib+mib, pretty, humanize, humanise,
-#   friendly, humanized
+# needs: human, humans, readable, size, sizes, kb+mb, mb+gb, kib+mib, pretty, humanize, humanise, friendly,
+#   humanized, format+number
 # gives: human, humans, readable, string, text, friendly, nice, kb+mb, mb+gb, kib+mib, pretty, size
-# unlike: of a file, of file, of the file, of a directory
+# unlike: of file, of the file, of a directory, of a file in
 # words: format, show, display, print, render, turn, convert, make, express, present, number, count, file,
 #   files, unit, units, kb, mb, gb, tb, kib, mib, gib, kilobytes, megabytes, gigabytes, binary, decimal,
 #   1024, 1000, digits, memory, disk, nicely, integer, short, like, such, suffix, prefix, appropriate,
@@ -58,6 +58,40 @@ def format_bytes(size: int, *, units: Literal["decimal", "binary"] = "decimal", 
     >>> format_bytes(1, digits=-1)
     Traceback (most recent call last):
     ValueError: digits must be from 0 to 9, not -1
+
+    >>> format_bytes(1000)
+    '1.0 kB'
+
+    >>> format_bytes(1024, units="binary")
+    '1.0 KiB'
+
+    >>> format_bytes(1023, units="binary")
+    '1023 B'
+
+    >>> format_bytes(-1)
+    '-1 B'
+
+    >>> format_bytes(1_550_000, digits=0)
+    '2 MB'
+
+    >>> format_bytes(1234567, digits=9)
+    '1.234567000 MB'
+
+    >>> format_bytes(1, digits=10)
+    Traceback (most recent call last):
+    ValueError: digits must be from 0 to 9, not 10
+
+    >>> format_bytes(1_000_000_000_000_000_000_000_000_000_000_000)
+    '1000.0 QB'
+
+    >>> format_bytes(-3_000_000_000_000_000_000_000_000_000_000_000, digits=0)
+    '-3000 QB'
+
+    >>> format_bytes(2_500_000, digits=0)
+    '2 MB'
+
+    >>> format_bytes(999_949)
+    '999.9 kB'
 
     Tags: units, bytes, formatting
     """

@@ -1,12 +1,12 @@
 # kind: validation
-# aliases: validate_email, valid_email, check_email, is_email, email_validator, is_email_valid,
-#   email_valid, verify_email, email_is_valid, is_valid_mail, check_email_address, validate_email_address
+# aliases: validate_email, valid_email, check_email, is_email, email_validator, is_email_valid, email_valid,
+#   verify_email, email_is_valid, is_valid_mail, check_email_address, validate_email_address
 # needs: validate, valid, validity, check, checker, verify, test, whether, validator, validation, looks,
 #   correct
 # needs: email, emails, mail
-# needs: address, addresses, validate, valid, format, syntax, syntactically, correct, formed, string,
-#   looks
+# needs: address, addresses, validate, valid, format, syntax, syntactically, correct, formed, string, looks
 # gives: true, false, boolean, bool, email, mail
+# unlike: the same, gmail
 # words: text, syntactically, formatted, correctly, correctness, well, form, true, false, boolean, user,
 #   input, plausible, proper, properly, look, like, regex, rfc, real, one, legal, acceptable, typed,
 #   entered, is, simple, actual
@@ -55,11 +55,92 @@ def is_valid_email(text: str) -> bool:
     >>> is_valid_email("ada@-example.com")
     False
 
+    >>> is_valid_email("@example.com")
+    False
+
+    >>> is_valid_email("ada")
+    False
+
+    >>> is_valid_email("ada@example.c")
+    False
+
+    >>> is_valid_email("a_b+c/d@example.org")
+    True
+
+    >>> is_valid_email("(ada)@example.org")
+    False
+
+    >>> is_valid_email("ada@example.o1")
+    False
+
+    >>> is_valid_email("ada@example.xn--p1ai")
+    True
+
+    >>> is_valid_email("ada@example.xn--")
+    False
+
+    >>> is_valid_email("ADA@EXAMPLE.ORG")
+    True
+
+    >>> is_valid_email("a€b@example.org")
+    False
+
+    >>> is_valid_email("ada@exa_mple.org")
+    False
+
+    >>> is_valid_email("ada@example..org")
+    False
+
+    >>> is_valid_email("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@example.org")
+    True
+
+    >>> is_valid_email("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@example.org")
+    False
+
+    >>> is_valid_email("a@bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.org")
+    False
+
+    >>> is_valid_email("a@bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc.org")
+    True
+
+    >>> is_valid_email("a@bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc.org")
+    False
+
+    >>> is_valid_email("ada@example.o1abc")
+    False
+
+    >>> is_valid_email("ada@example.XN--P1AI")
+    True
+
+    >>> is_valid_email("ada@a.bb.c")
+    False
+
+    >>> is_valid_email("ääääääääääääääääääääääääääääääää@b.org")
+    True
+
+    >>> is_valid_email("äääääääääääääääääääääääääääääääää@b.org")
+    False
+
+    >>> is_valid_email("ä@bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc.org")
+    False
+
+    >>> is_valid_email("a@ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.abcde")
+    True
+
+    >>> is_valid_email("a@ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.ü.abcdef")
+    False
+
+    >>> is_valid_email("ada@exam ple.org")
+    False
+
+    >>> is_valid_email("café@b.org")
+    True
+
     Tags: validation, email, text
     """
-    local, at, domain = text.rpartition("@")
-    if not at or len(text.encode("utf-8", "replace")) > 254:
+    if len(text.encode("utf-8", "replace")) > 254:
         return False
+    local, _, domain = text.rpartition("@")
     return _is_local_part(local) and _is_domain(domain)
 
 
@@ -86,4 +167,4 @@ def _is_domain(domain: str) -> bool:
     if len(".".join(wire)) > 253 or not all(_LABEL.fullmatch(label) for label in wire):
         return False
     top = wire[-1].lower()
-    return len(top) > 1 and (top.isalpha() or (top.startswith("xn--") and len(top) > 4))
+    return len(top) > 1 and (top.isalpha() or top.startswith("xn--"))

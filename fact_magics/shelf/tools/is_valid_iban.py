@@ -64,6 +64,45 @@ def is_valid_iban(text: str) -> bool:
     >>> is_valid_iban("")
     False
 
+    >>> is_valid_iban("DE89 3704 0044 0532 0130 0A")
+    False
+
+    >>> is_valid_iban("DE89370400440532013000ß")
+    False
+
+    >>> is_valid_iban("FR14 2004 1010 0505 0001 3M02 606")
+    True
+
+    >>> is_valid_iban("MT84MALT011000012345MTLCAST001S")
+    True
+
+    >>> is_valid_iban("DE02000000000000000030")
+    True
+
+    >>> is_valid_iban("DE99000000000000000030")
+    False
+
+    >>> is_valid_iban("DE98000000000000000048")
+    True
+
+    >>> is_valid_iban("DE01000000000000000048")
+    False
+
+    >>> is_valid_iban("DE00000000000000000066")
+    False
+
+    >>> is_valid_iban("DE10000000000000000080")
+    True
+
+    >>> is_valid_iban("DE4100000000000000007")
+    False
+
+    >>> is_valid_iban("GB56ZZZZ00000000000000")
+    True
+
+    >>> is_valid_iban("MT84MALT011000012345MTLCAST001ſ")
+    False
+
     Tags: validation, bank, iban
     """
     number = "".join(text.split())

@@ -1,11 +1,14 @@
 # kind: json
 # aliases: diff_json, compare_json, dict_diff, diff_dicts, compare_dicts, json_compare, json_differences
 # needs: compare, diff, difference, differences, changed, changes, differ, differs
-# needs: json, dict, dicts, dictionary, dictionaries, object, objects
+# needs: json, dict, dicts, dictionary, dictionaries, object, objects, config, configs, configuration,
+#   response
+# unlike: file path, file paths
 # words: two, document, documents, nested, structure, structures, data, path, paths, before, after, added,
 #   removed, change, between, old, new, value, values, key, keys, version, versions, list, deep, deeply,
 #   first, second, pointer, state, states, show, find, report, tell, recursively, recursive, item, items,
-#   each, one, other, another, what, response, responses, config, configs, every, all
+#   each, one, other, another, what, response, responses, config, configs, every, all, detect, which,
+#   parsed, already, files, file
 
 import json
 from difflib import SequenceMatcher
@@ -47,6 +50,57 @@ def json_diff(before: Any, after: Any) -> list[dict[str, Any]]:
 
     >>> json_diff({"a": [1, {"b": None}]}, {"a": [1, {"b": None}]})
     []
+
+    >>> json_diff({"a/b": {"~": 1}}, {"a/b": {"~": 2}})
+    [{'path': '/a~1b/~0', 'change': 'changed', 'before': 1, 'after': 2}]
+
+    >>> json_diff(1, 2)
+    [{'path': '', 'change': 'changed', 'before': 1, 'after': 2}]
+
+    >>> json_diff({"a": 1}, [1])
+    [{'path': '', 'change': 'changed', 'before': {'a': 1}, 'after': [1]}]
+
+    >>> json_diff([1], {"a": 1})
+    [{'path': '', 'change': 'changed', 'before': [1], 'after': {'a': 1}}]
+
+    >>> json_diff([1, 2, 3], [1, 3])
+    [{'path': '/1', 'change': 'removed', 'before': 2}]
+
+    >>> json_diff([1, 2, 3, 4], [0, 2, 3, 5, 6])
+    [{'path': '/0', 'change': 'changed', 'before': 1, 'after': 0}, {'path': '/3', 'change': 'changed', 'before': 4, 'after': 5}, {'path': '/4', 'change': 'added', 'after': 6}]
+
+    >>> json_diff([{"x": 1}, {"y": 2}, 9], [{"x": 2}, {"y": 3}, 9])
+    [{'path': '/0/x', 'change': 'changed', 'before': 1, 'after': 2}, {'path': '/1/y', 'change': 'changed', 'before': 2, 'after': 3}]
+
+    >>> json_diff([1, 1], [1])
+    [{'path': '/1', 'change': 'removed', 'before': 1}]
+
+    >>> json_diff([{"b": 1, "a": [1.0]}], [{"a": [1], "b": 1}])
+    []
+
+    >>> json_diff(1.5, 1)
+    [{'path': '', 'change': 'changed', 'before': 1.5, 'after': 1}]
+
+    >>> json_diff(["a", "b", "c", "d"], ["d", "a"])
+    [{'path': '/0', 'change': 'added', 'after': 'd'}, {'path': '/1', 'change': 'removed', 'before': 'b'}, {'path': '/2', 'change': 'removed', 'before': 'c'}, {'path': '/3', 'change': 'removed', 'before': 'd'}]
+
+    >>> json_diff([7, 1, 2, 8, 9], [7, 3, 9])
+    [{'path': '/1', 'change': 'changed', 'before': 1, 'after': 3}, {'path': '/2', 'change': 'removed', 'before': 2}, {'path': '/3', 'change': 'removed', 'before': 8}]
+
+    >>> json_diff([0, [1, 2], 5], [0, 5, 6])
+    [{'path': '/1', 'change': 'removed', 'before': [1, 2]}, {'path': '/2', 'change': 'added', 'after': 6}]
+
+    >>> json_diff([1], [1, 2])
+    [{'path': '/1', 'change': 'added', 'after': 2}]
+
+    >>> json_diff([{"a": 1.0}, {"a": 2}], [{"a": 9}, {"a": 1}, {"a": 2.0}])
+    [{'path': '/0', 'change': 'added', 'after': {'a': 9}}]
+
+    >>> json_diff([[1.0], [2]], [[9], [1], [2]])
+    [{'path': '/0', 'change': 'added', 'after': [9]}]
+
+    >>> json_diff([{"a": 1, "b": 2}], [{"z": 0}, {"b": 2, "a": 1}])
+    [{'path': '/0', 'change': 'added', 'after': {'z': 0}}]
 
     Tags: json, dict, compare
     """

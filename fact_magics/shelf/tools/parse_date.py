@@ -9,16 +9,15 @@
 #   american, us, uk, style, written, human, messy, spelled, dd, mm, yyyy, yy, option, ambiguous, numeric,
 #   slashes, dots, flag, real, proper, normalize, normalise, january, jan, february, feb, march, april,
 #   june, july, august, september, october, november, december, dec, user, input, entered, typed, free,
-#   flexible, flexibly
+#   flexible, flexibly, come, comes, europe, order, fmt
 
 import re
 import unicodedata
 from datetime import date, timedelta
 
-_MONTHS = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october"]
-_MONTHS += ["november", "december"]
-_WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-_FILLERS = {"of", "the", "st", "nd", "rd", "th"}
+_MONTHS = ("january february march april may june july august september october november december").split()
+_WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+_FILLERS = "of the st nd rd th".split()
 _TIME = re.compile(
     r"[T\s,]+(?:at\s+)?\d{1,2}[:h]\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[ap]\.?m\.?)?"
     r"\s*(?:z|utc|gmt|[a-z]{3,4}|[+-]\d{2}:?\d{2})?\s*(?:\([\w\s]+\))?$",
@@ -75,6 +74,160 @@ def parse_date(text: str, *, day_first: bool = False) -> date:
     >>> parse_date("30 February 2026")
     Traceback (most recent call last):
     ValueError: '30 February 2026' is not a date: there is no day 30 in month 2 of 2026
+
+    >>> parse_date("20260304")
+    date(2026, 3, 4)
+
+    >>> parse_date("2026/03/04")
+    date(2026, 3, 4)
+
+    >>> parse_date("2026-W10-3")
+    date(2026, 3, 4)
+
+    >>> parse_date("2026w103")
+    date(2026, 3, 4)
+
+    >>> parse_date("2026-063")
+    date(2026, 3, 4)
+
+    >>> parse_date("2025-366")
+    Traceback (most recent call last):
+    ValueError: '2025-366' is not a date: the year 2025 has no day 366
+
+    >>> parse_date("2026-W54-1")
+    Traceback (most recent call last):
+    ValueError: '2026-W54-1' is not a date: Invalid week: 54
+
+    >>> parse_date("the 1st of May, 2026")
+    date(2026, 5, 1)
+
+    >>> parse_date("2026 Dec 2")
+    date(2026, 12, 2)
+
+    >>> parse_date("2 Nov '26")
+    date(2026, 11, 2)
+
+    >>> parse_date("1/1/69")
+    date(1969, 1, 1)
+
+    >>> parse_date("1/1/68")
+    date(2068, 1, 1)
+
+    >>> parse_date("12/25/2026", day_first=True)
+    date(2026, 12, 25)
+
+    >>> parse_date("25/12/2026")
+    date(2026, 12, 25)
+
+    >>> parse_date("25/12/26")
+    Traceback (most recent call last):
+    ValueError: '25/12/26' is not a date: there is no month 25; is the day first, or the year?
+
+    >>> parse_date("12/12/2026")
+    date(2026, 12, 12)
+
+    >>> parse_date("2026-3-4")
+    date(2026, 3, 4)
+
+    >>> parse_date("13.13.2026")
+    Traceback (most recent call last):
+    ValueError: '13.13.2026' is not a date: there is no month 13
+
+    >>> parse_date("4 5 March 2026")
+    Traceback (most recent call last):
+    ValueError: '4 5 March 2026' is not a date: it has more numbers than a day and a year
+
+    >>> parse_date("4 March April 2026")
+    Traceback (most recent call last):
+    ValueError: '4 March April 2026' is not a date: it names two months
+
+    >>> parse_date("4 March")
+    Traceback (most recent call last):
+    ValueError: '4 March' is not a date: it names no year
+
+    >>> parse_date("March 2026")
+    Traceback (most recent call last):
+    ValueError: 'March 2026' is not a date: it names no day
+
+    >>> parse_date("4 March 226")
+    Traceback (most recent call last):
+    ValueError: '4 March 226' is not a date: 226 is not a year of two or four digits
+
+    >>> parse_date("Monday, 4 March 2026")
+    Traceback (most recent call last):
+    ValueError: 'Monday, 4 March 2026' is not a date: 2026-03-04 is a Wednesday
+
+    >>> parse_date("4 Ma 2026")
+    Traceback (most recent call last):
+    ValueError: '4 Ma 2026' is not a date: 'ma' is not the name of a month
+
+    >>> parse_date("12345/1/2026")
+    Traceback (most recent call last):
+    ValueError: '12345/1/2026' is not a date: a number in it is too long for a day, a month or a year
+
+    >>> parse_date("1/2")
+    Traceback (most recent call last):
+    ValueError: '1/2' is not a date: a day, a month and a year are needed
+
+    >>> parse_date("2026-13-01")
+    Traceback (most recent call last):
+    ValueError: '2026-13-01' is not a date: there is no month 13
+
+    >>> parse_date("0000-01-01")
+    Traceback (most recent call last):
+    ValueError: '0000-01-01' is not a date: the calendar starts with the year 1
+
+    >>> parse_date("0001-01-01")
+    date(1, 1, 1)
+
+    >>> parse_date("today")
+    Traceback (most recent call last):
+    ValueError: 'today' is not a date: 'today' is not the name of a month
+
+    >>> parse_date("4 + 3 + 2026")
+    Traceback (most recent call last):
+    ValueError: '4 + 3 + 2026' is not a date: it holds characters that are never part of a date
+
+    >>> parse_date("-2026-03-04")
+    Traceback (most recent call last):
+    ValueError: '-2026-03-04' is not a date: it holds characters that are never part of a date
+
+    >>> parse_date("March 4, 2026 at 9:05 p.m.")
+    date(2026, 3, 4)
+
+    >>> parse_date("２０２６年3月4日")
+    date(2026, 3, 4)
+
+    >>> parse_date("2026-12-31")
+    date(2026, 12, 31)
+
+    >>> parse_date("2026-00-10")
+    Traceback (most recent call last):
+    ValueError: '2026-00-10' is not a date: there is no month 0
+
+    >>> parse_date("12/13/2026")
+    date(2026, 12, 13)
+
+    >>> parse_date("13/12/2026")
+    date(2026, 12, 13)
+
+    >>> parse_date("2026-3-4 10:30")
+    date(2026, 3, 4)
+
+    >>> parse_date("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")
+    Traceback (most recent call last):
+    ValueError: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...' is not a date: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' is not the name of a month
+
+    >>> parse_date("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")
+    Traceback (most recent call last):
+    ValueError: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' is not a date: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' is not the name of a month
+
+    >>> parse_date("12/5/2026")
+    date(2026, 12, 5)
+
+    >>> parse_date("5.13.2026")
+    Traceback (most recent call last):
+    ValueError: '5.13.2026' is not a date: there is no month 13; is the day first, or the year?
 
     Tags: dates, parsing, text
     """

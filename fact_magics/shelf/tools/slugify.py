@@ -1,14 +1,15 @@
 # kind: text
 # aliases: slug, to_slug, make_slug, url_slug, title_to_slug
 # needs: slug, slugs, slugify, slugified, permalink, url+friendly
-# gives: slug, slugs, permalink, url, friendly, id, identifier, slugified
+# unlike: from a slug, from slug, slug into, slug to, slug back, and a slug, slug and, in a slug
 # words: product, contain, contains, turn, convert, transform, make, change, create, generate, title,
 #   titles, text, string, strings, url, urls, web, address, page, blog, post, article, headline, heading,
 #   friendly, safe, clean, lower, lowercase, lowercased, case, ascii, word, words, joined, join, hyphen,
 #   hyphens, hyphenated, dash, dashes, separated, separator, underscore, underscores, accents, accented,
-#   diacritics, umlauts, transliterate, remove, removed, strip, stripped, replace, replaced, space,
-#   spaces, punctuation, special, character, characters, letter, letters, digits, unicode, empty, length,
-#   maximum, seo, readable, name, names, arbitrary, latin, nice
+#   diacritics, umlauts, transliterate, remove, removed, strip, stripped, replace, replaced, space, spaces,
+#   punctuation, special, character, characters, letter, letters, digits, unicode, empty, length, maximum,
+#   seo, readable, name, names, arbitrary, latin, nice, drop, dropping, slug, slugs, permalink, id,
+#   identifier, slugified
 
 import re
 import unicodedata
@@ -73,6 +74,32 @@ def slugify(text: str, *, sep: str = "-", max_length: int | None = None) -> str:
     >>> slugify("")
     Traceback (most recent call last):
     ValueError: nothing in '' can be written as a slug
+
+    >>> slugify("a", sep="+")
+    Traceback (most recent call last):
+    ValueError: sep may only hold the characters - _ . ~, not '+'
+
+    >>> slugify("a", max_length=0)
+    Traceback (most recent call last):
+    ValueError: max_length must be at least 1, not 0
+
+    >>> slugify("The quick brown fox", max_length=9)
+    'the-quick'
+
+    >>> slugify("The quick brown fox", max_length=8, sep="~")
+    'the'
+
+    >>> slugify("a bbbb c", max_length=3)
+    'a'
+
+    >>> slugify("Incomprehensible", max_length=1)
+    'i'
+
+    >>> slugify("Year ٣ ℡")
+    'year-3-tel'
+
+    >>> slugify("Йод, объём, Αθήνα")
+    'yod-obem-athina'
 
     Tags: text, url, title
     """

@@ -51,6 +51,17 @@ def summarize_numbers(values: list[float | None]) -> dict[str, int | float | Non
     Traceback (most recent call last):
     ValueError: there is no number to summarize, only 1 missing
 
+    >>> summarize_numbers([1, float("inf")])
+    Traceback (most recent call last):
+    ValueError: an infinite value has no mean; leave it out, or replace it by None
+
+    >>> summarize_numbers([float("-inf"), 1])
+    Traceback (most recent call last):
+    ValueError: an infinite value has no mean; leave it out, or replace it by None
+
+    >>> summarize_numbers([1, 2, 4, 8, 16])
+    {'count': 5, 'missing': 0, 'mean': 6.2, 'stdev': 6.099180272790763, 'min': 1.0, 'q1': 2.0, 'median': 4.0, 'q3': 8.0, 'max': 16.0}
+
     Tags: statistics, numbers, summary
     """
     numbers = sorted(float(value) for value in values if value is not None and not math.isnan(value))
@@ -77,8 +88,7 @@ def summarize_numbers(values: list[float | None]) -> dict[str, int | float | Non
 def _quantile(numbers: list[float], share: float) -> float:
     position = (len(numbers) - 1) * share
     below = math.floor(position)
-    above = min(below + 1, len(numbers) - 1)
     weight = position - below
-    if weight == 0 or numbers[below] == numbers[above]:
+    if weight == 0:
         return numbers[below]
-    return numbers[below] * (1 - weight) + numbers[above] * weight
+    return numbers[below] * (1 - weight) + numbers[below + 1] * weight

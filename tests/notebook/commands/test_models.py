@@ -95,7 +95,7 @@ class TestWithoutAModel:
         record = fact("models")
         for text in shown(record):
             assert text.count("●") == 2  # the row, and what the mark means
-            assert "ready, 12 tools" in text
+            assert "ready, 40 tools" in text
             assert text.count("To connect a model: put ANTHROPIC_API_KEY=… into the environment") == 1
         assert list(listed()) == ["shelf"]
         assert listed()["shelf"]["is_default"]
