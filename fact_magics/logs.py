@@ -56,12 +56,7 @@ class Log:
         number = logging.getLevelNamesMapping().get(level.strip().upper(), logging.INFO)
         self._logger = structlog.wrap_logger(
             self._file,
-            processors=[
-                structlog.processors.add_log_level,
-                structlog.processors.format_exc_info,
-                self._timed_and_redacted,
-                structlog.processors.JSONRenderer(serializer=json.dumps),
-            ],
+            processors=[structlog.processors.format_exc_info, self._rendered],
             wrapper_class=structlog.make_filtering_bound_logger(number),
             context_class=dict,
             cache_logger_on_first_use=True,
@@ -91,11 +86,10 @@ class Log:
         with suppress(Exception):  # a field's repr may be code of the user or of a tool
             getattr(self._logger, level)(event, **fields)
 
-    def _timed_and_redacted(self, _: object, __: str, event: MutableMapping[str, Any]) -> dict[str, object]:
-        redacted = {
-            self.redactor.text(name): self.redactor.value(value, name) for name, value in event.items()
-        }
-        return {**redacted, "timestamp": utc_now()}
+    def _rendered(self, _: object, level: str, event: MutableMapping[str, Any]) -> str:
+        text, value = self.redactor.text, self.redactor.value
+        redacted = {text(name): value(held, name) for name, held in event.items()}
+        return json.dumps({**redacted, "level": level, "timestamp": utc_now()})
 
 
 class LogFile:

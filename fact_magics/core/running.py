@@ -256,6 +256,7 @@ class Runner:
                     else:
                         output = self._cached_late(planned, entry, emit)
                     self._in_progress.end(run, entry)
+                    is_urgent = entry is None or not run.in_no_hurry
             except (asyncio.CancelledError, FactError) as ended:
                 status = Status.INTERRUPTED if isinstance(ended, asyncio.CancelledError) else Status.ERROR
                 took = 0.0 if run.began is None else (time.perf_counter() - run.began) * 1000
@@ -264,12 +265,14 @@ class Runner:
                     await self._recorder.flush()
                 raise
             # The kernels that wait for the lease then find the answer in the database.
-            return await self._concluded(planned, output, emit)
+            return await self._concluded(planned, output, emit, is_urgent=is_urgent)
 
-    async def _concluded(self, planned: Plan, output: ToolOutput, emit: Listener) -> ToolOutput:
+    async def _concluded(
+        self, planned: Plan, output: ToolOutput, emit: Listener, *, is_urgent: bool = True
+    ) -> ToolOutput:
         name = planned.tool.metadata.name
         try:
-            await self._settle(output)
+            await self._settle(output, is_urgent=is_urgent)
         except asyncio.CancelledError as stopped:
             output.metadata["warning"] = f"{NOT_RECORDED}the wait for the database was ended."
             explain(stopped, f"{name} had ended; its row is recorded later.")
@@ -284,13 +287,15 @@ class Runner:
             emit(Printed(entry.printed))
         return output
 
-    async def _settle(self, output: ToolOutput) -> None:
+    async def _settle(self, output: ToolOutput, *, is_urgent: bool = True) -> None:
         """Commit the waiting rows; if that fails, add a warning to the output.
 
-        While other runs wait for their turn, the commit waits for a moment too, to include their rows.
+        While other runs wait for their turn, or if nobody waits for this one, the commit waits for a moment
+        too, to include their rows.
         """
+        waits = self._queued or not is_urgent
         try:
-            await (self._recorder.flush_soon() if self._queued else self._recorder.flush())
+            await (self._recorder.flush_soon() if waits else self._recorder.flush())
         except StoreError as error:
             output.metadata["warning"] = f"{NOT_RECORDED}{error.line}"
 

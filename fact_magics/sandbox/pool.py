@@ -25,8 +25,8 @@ Mode = Literal["auto", "require", "process"]
 
 
 class _Engine(Protocol):
-    layers: tuple[str, ...]
-
+    @property
+    def layers(self) -> tuple[str, ...]: ...
     async def start(self) -> None: ...
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending: ...
     def inspect(self) -> Inspection: ...
@@ -202,7 +202,7 @@ class _Engines:
             from fact_magics.sandbox.moving import MovingPool
             from fact_magics.sandbox.zygotes import ZygotePool
 
-            pool: Callable[..., _Engine] = MovingPool if self._moves_out else ZygotePool
+            pool = MovingPool if self._moves_out else ZygotePool
             engine = pool(self._size, self._limits, strict=self.mode == "require")
         else:
             raise IsolationError(

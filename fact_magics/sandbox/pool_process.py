@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import IsolationError
@@ -100,7 +99,15 @@ class PoolServer:
             self._channel.send("refused", number, (f"The tool can't be isolated: {error}", "", ()))
             raise
         else:
-            self._channel.send("ended", number, astuple(ending))
+            sent = (
+                ending.frame,
+                ending.wait_status,
+                ending.cpu_seconds,
+                ending.stopped,
+                ending.printed,
+                ending.duration_ms,
+            )
+            self._channel.send("ended", number, sent)
 
 
 def _kind(parts: Any) -> ZygoteKind:
@@ -109,7 +116,8 @@ def _kind(parts: Any) -> ZygoteKind:
 
 
 def _call(parts: Any) -> Call:
-    return Call(*parts[:-1], surroundings=Surroundings(*parts[-1]))
+    every = (*parts[:-1], Surroundings(*parts[-1]))
+    return Call(*every)
 
 
 def _adopt(path: list[str], variables: Mapping[str, str | None]) -> None:

@@ -184,7 +184,9 @@ class RemotePool:
 
 
 def _kind(kind: ZygoteKind) -> tuple[object, ...]:
-    return astuple(kind.grants), kind.preload, tuple(kind.surroundings), kind.installed
+    grants = kind.grants
+    granted = (grants.read, grants.write, grants.net, grants.env, grants.things, grants.period)
+    return granted, kind.preload, tuple(kind.surroundings), kind.installed
 
 
 def _call(call: Call) -> tuple[object, ...]:
