@@ -46,6 +46,18 @@ class MovingPool:
         pool = self._there or self._here
         return pool.layers if pool is not None else ()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether a pool is in this process, for new calls or for the last ones before the move."""
+        return self._here is not None
+
+    @property
+    def process(self) -> int | None:
+        """The pid of the process to which the pool has moved."""
+        return (
+            self._there.process.pid if self._there is not None and self._there.process is not None else None
+        )
+
     async def start(self) -> None:
         """Start as `ZygotePool.start` does."""
         assert self._here is not None  # noqa: S101 - it has not moved yet

@@ -57,8 +57,10 @@ class RemotePool:
 
     Attributes
     ----------
+    process : Popen or None
+        That process, from its start to its end.
     is_lost : bool
-        Whether that process ended unexpectedly, so that a new pool is needed.
+        Whether the process ended unexpectedly, so that a new pool is needed.
     """
 
     def __init__(self, size: int, limits: Limits, *, strict: bool) -> None:
@@ -66,7 +68,7 @@ class RemotePool:
         self._loop = asyncio.get_running_loop()
         self._up: asyncio.Future[tuple[tuple[str, ...], str]] = self._loop.create_future()
         self._channel = Channel(self._handle, self._end)
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self._numbers = count(1)
         self._running: dict[int, _Running] = {}
         self._around: tuple[list[str], dict[str, str | None]] | None = None
@@ -86,7 +88,7 @@ class RemotePool:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                self._process = await asyncio.to_thread(_spawn, theirs.fileno())
+                self.process = await asyncio.to_thread(_spawn, theirs.fileno())
             except (OSError, subprocess.SubprocessError) as cause:
                 ours.close()
                 raise ZygoteLostError(f"no process can be started: {cause}") from cause
@@ -129,15 +131,15 @@ class RemotePool:
             if not self.is_lost:
                 await outlast(running.ended, _CANCEL_SECONDS)
         finally:
-            if not running.ended.done() and self._process is not None:
-                self._process.kill()
+            if not running.ended.done() and self.process is not None:
+                self.process.kill()
 
     async def aclose(self) -> None:
         """End the process and everything that it started; running calls are lost."""
         self._closed = True
         self._channel.close()
         self._end()
-        process, self._process = self._process, None
+        process, self.process = self.process, None
         if process is not None:
             await asyncio.shield(asyncio.ensure_future(_ended(process)))
 
