@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import IsolationError
@@ -67,7 +68,7 @@ class PoolServer:
             case ("run", number, kind, call):
                 task = asyncio.create_task(self._run(number, _kind(kind), _call(call)))
                 self._tasks[number] = task
-                task.add_done_callback(lambda _: self._tasks.pop(number))
+                task.add_done_callback(partial(self._forget, number))
             case ("cancel", number):
                 if number in self._tasks:
                     self._tasks[number].cancel()
@@ -76,6 +77,13 @@ class PoolServer:
             case ("start", size, limits, strict, kinds):
                 self._pool = ZygotePool(size, Limits(*limits), strict=strict)
                 self._tasks[0] = asyncio.create_task(self._start(self._pool, map(_kind, kinds)))
+
+    def _forget(self, number: int, task: asyncio.Task[None]) -> None:
+        """Reply for a call that was cancelled, perhaps before it began, or that failed unexpectedly."""
+        del self._tasks[number]
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or error is not None:
+            self._channel.send("refused", number, (f"The tool can't be isolated: {error!r}", "", ()))
 
     async def _start(self, pool: ZygotePool, kinds: Iterable[ZygoteKind]) -> None:
         try:
@@ -95,9 +103,6 @@ class PoolServer:
             )
         except IsolationError as error:
             self._channel.send("refused", number, (error.message, error.hint, error.details))
-        except BaseException as error:
-            self._channel.send("refused", number, (f"The tool can't be isolated: {error}", "", ()))
-            raise
         else:
             sent = (
                 ending.frame,

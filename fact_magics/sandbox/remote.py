@@ -107,7 +107,8 @@ class RemotePool:
         kind = kind_for(call)
         if self._closed:
             raise closed()
-        self._tell_around()
+        if kind.grants.net or self._around is None or self._around[0] != sys.path:
+            self._tell_around()
         number = next(self._numbers)
         running = self._running[number] = _Running(self._loop.create_future(), on_printed)
         self._channel.send("run", number, _kind(kind), _call(call))
@@ -149,9 +150,9 @@ class RemotePool:
 
     def _tell_around(self) -> None:
         """Tell the process what its new zygotes need to know of this one, if it has changed."""
-        around = (sys.path, {name: os.environ.get(name) for name in CERTIFICATE_VARIABLES})
-        if around != self._around:
-            self._around = (list(sys.path), around[1])
+        variables = {name: os.environ.get(name) for name in CERTIFICATE_VARIABLES}
+        if self._around != (sys.path, variables):
+            self._around = (list(sys.path), variables)
             self._channel.send("around", *self._around)
 
     def _handle(self, message: Any) -> None:
