@@ -86,13 +86,22 @@ class RemotePool:
             This system can't start it.
         """
         ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self.process = await asyncio.to_thread(_spawn, theirs.fileno())
-            except (OSError, subprocess.SubprocessError) as cause:
-                ours.close()
-                raise ZygoteLostError(f"no process can be started: {cause}") from cause
-        await self._loop.create_unix_connection(lambda: self._channel, sock=ours)
+        try:
+            with theirs:  # until the process has its copy, even if this task is cancelled
+                spawning = asyncio.ensure_future(asyncio.to_thread(_spawn, theirs.fileno()))
+                try:
+                    await outlast(spawning)
+                finally:
+                    if spawning.done() and spawning.exception() is None:
+                        self.process = spawning.result()
+                spawning.result()
+            await self._loop.create_unix_connection(lambda: self._channel, sock=ours)
+        except (OSError, subprocess.SubprocessError) as cause:
+            ours.close()
+            raise ZygoteLostError(f"no process can be started: {cause}") from cause
+        except BaseException:
+            ours.close()
+            raise
         self._tell_around()
         self._channel.send("start", *self._settings, [_kind(kind) for kind in kinds])
         try:
