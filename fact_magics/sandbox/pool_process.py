@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox.channel import Channel
+from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.limits import Limits
 from fact_magics.sandbox.lost import ZygoteLostError
 from fact_magics.sandbox.outcome import Call, Surroundings
 from fact_magics.sandbox.policy import Grants, ZygoteKind
+from fact_magics.sandbox.process import has_ended
 from fact_magics.sandbox.zygotes import ZygotePool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# The pool may take this long to close. Then this process ends, and the kernel ends the zygotes with it.
-_CLOSE_SECONDS = 1.2
+# The pool may take this long to close, on a busy machine. Then this process ends, and the system ends the
+# zygotes with it.
+_CLOSE_SECONDS = 20.0
 _FLUSH_SECONDS = 0.3
 
 
@@ -50,6 +53,8 @@ class PoolServer:
             return
         await loop.create_unix_connection(lambda: self._channel, sock=connection)
         await self._ended.wait()
+        if has_ended(handle):
+            kill_descendants(os.getpid())  # at once, and then remove what they leave
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 if self._pool is not None:

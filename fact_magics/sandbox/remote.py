@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from fact_magics.sandbox.outcome import Call
     from fact_magics.sandbox.policy import ZygoteKind
 
-_CANCEL_SECONDS = 1.2
-_CLOSE_SECONDS = 2.0
+# The process usually takes milliseconds; but after this time, it is killed, and leaves a directory behind.
+_CANCEL_SECONDS = 5.0
+_CLOSE_SECONDS = 20.0
 
 _PROGRAM = """
 import json, sys

@@ -86,7 +86,7 @@ class TestCalls:
     ) -> None:
         """When the cancelled task has ended, so has the tool's process, and what that started."""
         begun = asyncio.Event()
-        source = SLEEP.replace("    time.sleep", "    import os\n    os.fork()\n    time.sleep")
+        source = SLEEP.replace("    print", "    import os\n    os.fork()\n    print")
         running = asyncio.create_task(pool.run(Call(source, "tool", NOTHING), lambda _: begun.set()))
         await asyncio.wait_for(begun.wait(), 20)
         before = set(descendants(os.getpid()))
@@ -248,6 +248,8 @@ async def main():
     nothing = b'{"args":[],"kwargs":{}}'
     while sandbox._engines.main is None or sandbox._engines.main.is_here:
         await sandbox.run(Call("def tool():\\n    return 1", "tool", nothing))
+    while len(os.listdir(os.environ["TMPDIR"])) > 1:
+        await asyncio.sleep(0.01)  # the pool here is being closed
     call = Call('''import os, time
 def tool():
     os.fork()
