@@ -91,9 +91,7 @@ class FactCore(Reading, Caching):
         )
         try:
             self.log = open_log(settings.log_directory, settings.log_level, settings.secrets)
-            self._sandbox = Sandbox(
-                mode=settings.isolation, limits=read_limits(settings.limits), moves_out=True
-            )
+            self._sandbox = Sandbox(mode=settings.isolation, limits=read_limits(settings.limits))
             self._recorder = Recorder(
                 self._store,
                 self.session_id,

@@ -52,7 +52,7 @@ _NETWORK_FILES = """
     /usr/local/share/ca-certificates /var/lib/ca-certificates
 """.split()  # noqa: SIM905
 # Variables that name the user's own certificates, such as those of a company.
-CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 # A zygote looks up addresses when it starts, and the addresses of large services change within the hour.
 _NAMES_KEPT_SECONDS = 600
 _LOOKUP_SECONDS = 15.0
@@ -189,7 +189,7 @@ def zygote_environment(grants: Grants, root: str, surroundings: Surroundings = U
     Granted variables are set later: one such as ``PYTHONHOME`` must not reach the start of the interpreter.
     The tool's own subprocesses inherit the hash seed.
     """
-    passed = CERTIFICATE_VARIABLES if grants.net else ()
+    passed = _CERTIFICATE_VARIABLES if grants.net else ()
     kept = {name: os.environ[name] for name in passed if name in os.environ}
     return {
         "HOME": root,
@@ -234,7 +234,7 @@ def sandlock_policy(kind: ZygoteKind, root: str, limits: Limits, *, strict: bool
 
 def _network_files() -> tuple[str, ...]:
     compiled_in = ssl.get_default_verify_paths()
-    named = (os.environ.get(name, "") for name in CERTIFICATE_VARIABLES)
+    named = (os.environ.get(name, "") for name in _CERTIFICATE_VARIABLES)
     return (*_NETWORK_FILES, compiled_in.openssl_cafile, compiled_in.openssl_capath, *filter(None, named))
 
 

@@ -25,8 +25,8 @@ Mode = Literal["auto", "require", "process"]
 
 
 class _Engine(Protocol):
-    @property
-    def layers(self) -> tuple[str, ...]: ...
+    layers: tuple[str, ...]
+
     async def start(self) -> None: ...
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending: ...
     def inspect(self) -> Inspection: ...
@@ -46,21 +46,11 @@ class Sandbox:
         Number of calls at a time; the default is the number of cores.
     limits : Limits, optional
         Limits of every call besides its wall time and memory.
-    moves_out : bool
-        Whether the sandbox moves into a process of its own, once there were enough calls to be worth it.
     """
 
-    def __init__(
-        self,
-        *,
-        mode: Mode = "auto",
-        size: int | None = None,
-        limits: Limits | None = None,
-        moves_out: bool = False,
-    ) -> None:
+    def __init__(self, *, mode: Mode = "auto", size: int | None = None, limits: Limits | None = None) -> None:
         self._size = max(1, size or _cores())
-        self._moves_out = moves_out
-        self._engines = _Engines(mode, self._size, limits or Limits(), moves_out=moves_out)
+        self._engines = _Engines(mode, self._size, limits or Limits())
         self._retiring: dict[asyncio.Task[None], _Engines] = {}
 
     async def start(self) -> None:
@@ -78,7 +68,7 @@ class Sandbox:
 
         Calls that already run or wait keep the old settings.
         """
-        retired, self._engines = self._engines, _Engines(mode, self._size, limits, moves_out=self._moves_out)
+        retired, self._engines = self._engines, _Engines(mode, self._size, limits)
         retiring = asyncio.create_task(retired.retire())
         self._retiring[retiring] = retired
         retiring.add_done_callback(self._retiring.pop)
@@ -141,9 +131,8 @@ class Sandbox:
 class _Engines:
     """The engine for one mode and one set of limits, and the queue in front of it."""
 
-    def __init__(self, mode: Mode, size: int, limits: Limits, *, moves_out: bool) -> None:
+    def __init__(self, mode: Mode, size: int, limits: Limits) -> None:
         self.mode: Mode = mode
-        self._moves_out = moves_out
         self.main: _Engine | None = None
         self._size = size
         self._limits = limits
@@ -199,11 +188,9 @@ class _Engines:
         if self.mode == "process":
             engine = ProcessRunner(self._limits)
         elif sys.platform == "linux":
-            from fact_magics.sandbox.moving import MovingPool
             from fact_magics.sandbox.zygotes import ZygotePool
 
-            pool = MovingPool if self._moves_out else ZygotePool
-            engine = pool(self._size, self._limits, strict=self.mode == "require")
+            engine = ZygotePool(self._size, self._limits, strict=self.mode == "require")
         else:
             raise IsolationError(
                 "Only Linux can enforce which files and hosts a tool reaches, and this system is not Linux.",

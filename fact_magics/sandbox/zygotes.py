@@ -86,10 +86,10 @@ class ZygotePool:
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
         """Run one call on a zygote of its kind."""
-        return await self.run_on(kind_for(call), call, on_printed)
-
-    async def run_on(self, kind: ZygoteKind, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
-        """Run one call on a zygote of this kind."""
+        grants = Grants.parse(call.permissions) if call.permissions else _BARE.grants
+        preload = preload_for(call.imports, call.source)
+        installed = packages.installed() if packages.from_elsewhere(preload) else ()
+        kind = ZygoteKind(grants, preload, call.surroundings, installed)
         tries = _TRIES
         while True:
             try:
@@ -112,15 +112,6 @@ class ZygotePool:
             await run_in(self._files, self._removal)
         self._spawner.shutdown(wait=False)
         self._files.shutdown(wait=False)
-
-    def kinds(self) -> set[ZygoteKind]:
-        """List the kinds of the zygotes, except for bare ones, which every pool has."""
-        return {warden.kind for warden in self._wardens} - {_BARE}
-
-    async def add(self, kind: ZygoteKind) -> None:
-        """Start one more zygote of a kind, unless that fails; a call that needs it reports the failure."""
-        with suppress(IsolationError, ZygoteLostError):
-            await self._spawn(kind, busy=False)
 
     def inspect(self) -> Inspection:
         """Report what the pool holds."""
@@ -236,14 +227,6 @@ class ZygotePool:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # a failed start is repeated when a call needs the zygote
-
-
-def kind_for(call: Call) -> ZygoteKind:
-    """Find out which kind of zygote a call needs, with the current files and variables that it is granted."""
-    grants = Grants.parse(call.permissions) if call.permissions else _BARE.grants
-    preload = preload_for(call.imports, call.source)
-    installed = packages.installed() if packages.from_elsewhere(preload) else ()
-    return ZygoteKind(grants, preload, call.surroundings, installed)
 
 
 def _remove_own(directory: Path, owner: int) -> None:
