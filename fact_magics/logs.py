@@ -29,6 +29,9 @@ FILE_NAME = "fact_magics.log"
 _MAX_BYTES = 5 * 1024 * 1024
 _KEPT = 3
 _TURN_SECONDS = 60.0
+_PLAIN_NUMBER = 1e15  # numbers below are the same in Python and in JSON
+_KEPT_MEMBERS = 256
+_LONGEST_KEPT = 256
 
 
 class Log:
@@ -48,6 +51,8 @@ class Log:
         self._file = file
         self.redactor = redactor
         self._bound = dict(bound or {})
+        self._forms: object = None
+        self._kept: dict[tuple[str, object], str] = {}  # rendered members, and of numbers the names alone
         self.keep(level)
 
     def keep(self, level: str) -> None:
@@ -56,12 +61,7 @@ class Log:
         number = logging.getLevelNamesMapping().get(level.strip().upper(), logging.INFO)
         self._logger = structlog.wrap_logger(
             self._file,
-            processors=[
-                structlog.processors.add_log_level,
-                structlog.processors.format_exc_info,
-                self._timed_and_redacted,
-                structlog.processors.JSONRenderer(serializer=json.dumps),
-            ],
+            processors=[structlog.processors.format_exc_info, self._rendered],
             wrapper_class=structlog.make_filtering_bound_logger(number),
             context_class=dict,
             cache_logger_on_first_use=True,
@@ -91,11 +91,32 @@ class Log:
         with suppress(Exception):  # a field's repr may be code of the user or of a tool
             getattr(self._logger, level)(event, **fields)
 
-    def _timed_and_redacted(self, _: object, __: str, event: MutableMapping[str, Any]) -> dict[str, object]:
-        redacted = {
-            self.redactor.text(name): self.redactor.value(value, name) for name, value in event.items()
-        }
-        return {**redacted, "timestamp": utc_now()}
+    def _rendered(self, _: object, level: str, event: MutableMapping[str, Any]) -> str:
+        forms = self.redactor.forms if self.redactor.has_secrets else None
+        if forms is not self._forms:  # a secret was registered, and a kept text may hold it
+            self._forms = forms
+            self._kept.clear()
+        parts = [self._member(name, held) for name, held in event.items()]
+        return f'{{{", ".join(parts)}, "level": "{level}", "timestamp": "{utc_now()}"}}'
+
+    def _member(self, name: str, held: object) -> str:
+        """Render a field as a member of the object. Those of two runs mostly differ in numbers alone."""
+        kind = type(held)
+        is_number = (kind is int or kind is float) and -_PLAIN_NUMBER < held < _PLAIN_NUMBER  # type: ignore[operator]
+        key = (name, None if is_number else held) if is_number or kind is str else None
+        kept = self._kept.get(key) if key is not None else None
+        if kept is None:
+            redacted = self.redactor.value(held, name)
+            kept = f"{json.dumps(self.redactor.text(name))}: "
+            if not is_number or redacted != held:
+                return self._keep_member(key if redacted == held else None, f"{kept}{json.dumps(redacted)}")
+            self._keep_member(key, kept)
+        return f"{kept}{held!r}" if is_number else kept
+
+    def _keep_member(self, key: tuple[str, object] | None, member: str) -> str:
+        if key is not None and len(self._kept) < _KEPT_MEMBERS and len(member) < _LONGEST_KEPT:
+            self._kept[key] = member
+        return member
 
 
 class LogFile:

@@ -62,7 +62,7 @@ class Caller:
                 )
         refuse_fork(self._runner.process)
         echo = Echo(self._emit)
-        own = LeadingRun(planned.key)
+        own = LeadingRun(planned.key, in_no_hurry=True)
         with self._runner.job(self._runner.execute(planned, echo.put, own)) as job:
 
             def release(ended: Future[CacheEntry | None]) -> None:

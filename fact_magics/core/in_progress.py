@@ -26,10 +26,13 @@ class LeadingRun:
         Whether the run has begun to look for its answer; from then on, it records its own end.
     stopped : bool
         Whether the run was stopped before it succeeded or failed.
+    in_no_hurry : bool
+        Whether its caller goes on with the answer, so that the commit of its row may include later rows.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, *, in_no_hurry: bool = False) -> None:
         self.key = key
+        self.in_no_hurry = in_no_hurry
         self.began: float | None = None
         self.ended: Future[CacheEntry | None] = Future()
         self.ended.set_running_or_notify_cancel()  # a waiting run can't cancel this future

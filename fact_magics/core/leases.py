@@ -15,14 +15,13 @@ import struct
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
 
 if sys.platform == "linux":
     import fcntl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 _HELD_ELSEWHERE = (errno.EAGAIN, errno.EACCES)
@@ -46,14 +45,9 @@ class Leases:
         self._file: int | None = None
         self._users: Counter[int] = Counter()
 
-    @contextmanager
-    def ask(self, key: str) -> Iterator[Lease]:
-        """Try to take the lease of a run, without waiting; it is given back at the end of the context."""
-        lease = Lease(self, int(key[:_KEY_DIGITS], 16) if key else None)
-        try:
-            yield lease
-        finally:
-            lease.give_back()
+    def ask(self, key: str) -> Lease:
+        """Try to take the lease of a run, without waiting; it is given back at the end of its context."""
+        return Lease(self, int(key[:_KEY_DIGITS], 16) if key else None)
 
     def take(self, place: int) -> bool:
         """Lock a byte, unless another kernel has locked it; True also if there are no locks."""
@@ -92,6 +86,12 @@ class Lease:
         self._leases = leases
         self._place = place
         self.is_held = place is None or leases.take(place)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
 
     async def wait(self, seconds: float) -> None:
         """Wait until this core holds the lease, or until the time is up."""

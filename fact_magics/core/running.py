@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from fact_magics.core.cache import AnswerCache
     from fact_magics.core.files import InputFiles
-    from fact_magics.core.leases import Leases
+    from fact_magics.core.leases import Lease, Leases
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.masking import MaskedSandbox
     from fact_magics.core.plan import Plan
@@ -185,27 +185,26 @@ class Runner:
         def say_queued() -> None:
             emit(PhaseChanged("queued", "an identical run is in progress"))
 
-        with self._stopped_by_close():
-            try:
-                found = await self.shared(planned, partial(self.lead, planned, emit), say_queued, own)
-            except asyncio.CancelledError as stopped:
-                with suppress(StoreError):
-                    await self._recorder.flush()
-                explain(stopped, self.stopped(planned.tool))
-                raise
+        task = self._current_task()
+        try:
+            found = await self.shared(planned, partial(self.lead, planned, emit), say_queued, own)
+        except asyncio.CancelledError as stopped:
+            with suppress(StoreError):
+                await self._recorder.flush()
+            explain(stopped, self.stopped(planned.tool))
+            raise
+        finally:
+            self._running.discard(task)
         if isinstance(found, ToolOutput):
             return found
         return await self._concluded(planned, self._cached_late(planned, found, emit), emit)
 
-    @contextmanager
-    def _stopped_by_close(self) -> Iterator[None]:
+    def _current_task(self) -> asyncio.Task[Any]:
+        """Return the task, which `aclose` stops until it is removed from `_running`."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine always runs in a task here
         self._running.add(task)
-        try:
-            yield
-        finally:
-            self._running.discard(task)
+        return task
 
     async def shared(
         self,
@@ -245,17 +244,11 @@ class Runner:
         run.entered = True
         with self._leases.ask(planned.key) as lease:
             try:
-                with self._in_progress.lead(run), self._stopped_by_close():
-                    # An identical run may have ended since the call was planned.
-                    entry = self._answers.recall(planned) or await self._answers.get(planned)
-                    if entry is None and not (lease.is_held or planned.fresh):
-                        emit(PhaseChanged("queued", "an identical run is in progress in another kernel"))
-                        entry = await self._answers.awaited(planned, lease)
-                    if entry is None:
-                        output, entry = await self._run(planned, emit, run)
-                    else:
-                        output = self._cached_late(planned, entry, emit)
-                    self._in_progress.end(run, entry)
+                task = self._current_task()
+                try:
+                    output, entry = await self._led(planned, emit, run, lease)
+                finally:
+                    self._running.discard(task)
             except (asyncio.CancelledError, FactError) as ended:
                 status = Status.INTERRUPTED if isinstance(ended, asyncio.CancelledError) else Status.ERROR
                 took = 0.0 if run.began is None else (time.perf_counter() - run.began) * 1000
@@ -264,12 +257,32 @@ class Runner:
                     await self._recorder.flush()
                 raise
             # The kernels that wait for the lease then find the answer in the database.
-            return await self._concluded(planned, output, emit)
+            is_urgent = entry is None or not run.in_no_hurry
+            return await self._concluded(planned, output, emit, is_urgent=is_urgent)
 
-    async def _concluded(self, planned: Plan, output: ToolOutput, emit: Listener) -> ToolOutput:
+    async def _led(
+        self, planned: Plan, emit: Listener, run: LeadingRun, lease: Lease
+    ) -> tuple[ToolOutput, CacheEntry | None]:
+        """Find or make the output of a run; and its answer, which identical runs then have."""
+        with self._in_progress.lead(run):
+            # An identical run may have ended since the call was planned.
+            entry = self._answers.recall(planned) or await self._answers.get(planned)
+            if entry is None and not (lease.is_held or planned.fresh):
+                emit(PhaseChanged("queued", "an identical run is in progress in another kernel"))
+                entry = await self._answers.awaited(planned, lease)
+            if entry is None:
+                output, entry = await self._run(planned, emit, run)
+            else:
+                output = self._cached_late(planned, entry, emit)
+            self._in_progress.end(run, entry)
+        return output, entry
+
+    async def _concluded(
+        self, planned: Plan, output: ToolOutput, emit: Listener, *, is_urgent: bool = True
+    ) -> ToolOutput:
         name = planned.tool.metadata.name
         try:
-            await self._settle(output)
+            await self._settle(output, is_urgent=is_urgent)
         except asyncio.CancelledError as stopped:
             output.metadata["warning"] = f"{NOT_RECORDED}the wait for the database was ended."
             explain(stopped, f"{name} had ended; its row is recorded later.")
@@ -284,13 +297,15 @@ class Runner:
             emit(Printed(entry.printed))
         return output
 
-    async def _settle(self, output: ToolOutput) -> None:
+    async def _settle(self, output: ToolOutput, *, is_urgent: bool = True) -> None:
         """Commit the waiting rows; if that fails, add a warning to the output.
 
-        While other runs wait for their turn, the commit waits for a moment too, to include their rows.
+        While other runs wait for their turn, or if nobody waits for this one, the commit waits for a moment
+        too, to include their rows.
         """
+        waits = self._queued or not is_urgent
         try:
-            await (self._recorder.flush_soon() if self._queued else self._recorder.flush())
+            await (self._recorder.flush_soon() if waits else self._recorder.flush())
         except StoreError as error:
             output.metadata["warning"] = f"{NOT_RECORDED}{error.line}"
 
