@@ -10,6 +10,7 @@ from fact_magics.config.model_list import has_own_meaning
 from fact_magics.providers.choose import CLAUDE_MODELS
 from fact_magics.providers.failures import host_of, is_loopback
 from fact_magics.providers.litellm import has_litellm
+from fact_magics.providers.local import KINDS
 from fact_magics.providers.names import WELL_KNOWN
 from fact_magics.providers.route import endpoint_names, key_names
 from fact_magics.tool import SHELF
@@ -140,7 +141,7 @@ def _by_litellm(settings: Settings, model: str, local: Local | None) -> Listed:
         return replace(listed, setting=withheld, state="needs trust")
     if provider in _OLLAMA and local is not None:
         listed = replace(listed, origin=origin or "the local Ollama", host=host_of(local.url))
-    if not has_litellm():
+    if provider not in KINDS and not has_litellm():
         return replace(listed, state="needs LiteLLM")
     if provider in _OLLAMA:
         name, known = model.partition("/")[2], local.models if local else ()
@@ -165,7 +166,7 @@ def _own(settings: Settings, own: Deployment, local: Local | None) -> Listed:
     if own.key is None and own.endpoint is None:
         return listed
     listed = replace(listed, host=host_of(own.endpoint or ""), lacks="")
-    if listed.provider != "anthropic" and not has_litellm():
+    if listed.provider not in ("anthropic", *KINDS) and not has_litellm():
         return replace(listed, state="needs LiteLLM", how="")
     return replace(listed, state="not checked", how="local list" if listed.provider in _OLLAMA else "answer")
 

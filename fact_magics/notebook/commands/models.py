@@ -208,10 +208,9 @@ def _advice(listed: Sequence[Listed]) -> list[str]:
     if all(model.name == SHELF for model in usable):
         from fact_magics.providers.litellm import has_litellm
 
-        more = (
-            ", or another provider's key; or start a local Ollama."
-            if has_litellm()
-            else f". Another provider, or a local Ollama, needs LiteLLM: {_INSTALL}"
+        more = "set another provider's key." if has_litellm() else f"use another provider: {_INSTALL}"
+        notes.append(
+            "To connect a model: put ANTHROPIC_API_KEY=… into the environment or into .env; or start Ollama, "
+            f"LM Studio or llama.cpp's server; or {more}"
         )
-        notes.append(f"To connect a model: put ANTHROPIC_API_KEY=… into the environment or into .env{more}")
     return notes
