@@ -17,12 +17,10 @@ from fact_magics.errors import ProviderError
 from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.providers.base import Retrying, TextDelta
 from fact_magics.providers.litellm import LiteLLMProvider, load_litellm
-from fact_magics.providers.local import LocalProvider
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_user_settings", "no_proxies")]
 
 KEY = "sk-made-up-RECOGNISABLE"
-ROADS = ("anthropic", "local", "litellm")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,7 +36,7 @@ def no_proxies(monkeypatch):
         monkeypatch.delenv(f"{name.upper()}_PROXY", raising=False)
 
 
-@pytest.fixture(params=ROADS)
+@pytest.fixture(params=["anthropic", "litellm"])
 def road(request, patience):
     """Return a function that makes a provider for an address."""
 
@@ -46,9 +44,6 @@ def road(request, patience):
         patient = replace(patience, **limits)
         if request.param == "anthropic":
             return AnthropicProvider("claude-sonnet-5-5", SecretStr(KEY), base_url=url, patience=patient)
-        if request.param == "local":
-            settings = {"LLAMA_CPP_API_BASE": SecretStr(url)}
-            return LocalProvider("llama_cpp/small", settings, patience=patient)
         settings = {"OPENAI_API_KEY": SecretStr(KEY), "OPENAI_BASE_URL": SecretStr(f"{url}/v1")}
         return LiteLLMProvider("openai/gpt-4o", settings, patience=patient)
 
