@@ -9,6 +9,7 @@ and `execution_search`. `id` is unique across all databases.
 
 from __future__ import annotations
 
+from fact_magics.store.savings import TABLE_OF_SAVINGS
 from fact_magics.store.totals import TABLES_OF_TOTALS
 
 # The ASCII codes of "FACT", which mark our databases.
@@ -350,23 +351,10 @@ _NUMBERS_GIVEN_AGAIN = (
 )
 
 
-# A reuse is a request that a stored tool answered, without a model.
-_SAVINGS = (
+_PRICES = (
     "ALTER TABLE generations ADD COLUMN cache_creation_1h_tokens INTEGER",
     "ALTER TABLE generations ADD COLUMN saved_usd REAL",
-    "CREATE INDEX generations_that_saved ON generations (session_id, tool_name) WHERE saved_usd IS NOT NULL",
-    """
-    CREATE TABLE reuses (
-        seq        INTEGER PRIMARY KEY,
-        session_id TEXT REFERENCES sessions (id),
-        tool_id    TEXT NOT NULL REFERENCES tools (id),
-        tool_name  TEXT NOT NULL,
-        saved_usd  REAL,
-        reused_at  TEXT NOT NULL
-    )
-    """,
-    "CREATE INDEX reuses_by_session ON reuses (session_id, tool_name)",
-    "CREATE INDEX reuses_by_name ON reuses (tool_name)",
+    TABLE_OF_SAVINGS,
 )
 
 
@@ -394,5 +382,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             for statement in _NUMBERS_GIVEN_AGAIN
         ),
     ),
-    _SAVINGS,
+    _PRICES,
 )
