@@ -10,7 +10,7 @@ from fact_magics.errors import CellError, StoreError, UnknownName
 from fact_magics.store.binding import Rows, fetch, fetch_by_id, insert, spare, values_of
 from fact_magics.store.pruning import Pruned, claim_pruning, remove_runs
 from fact_magics.store.rows import ExecutionRow, GenerationRow
-from fact_magics.store.savings import add_reuse, cost_of
+from fact_magics.store.savings import add_saved, cost_of
 from fact_magics.store.search import (
     indexable,
     indexable_json,
@@ -37,7 +37,7 @@ T = TypeVar("T")
 # A run that computed its answer is indexed up to the limit in `search`. A run answered by the cache is
 # indexed only up to this limit: indexing a long answer again took longer than the rest of the cell.
 _CACHED_CHARACTERS = 1_024
-# The row of a reuse only counts for the statistics, so a cell does not wait longer for another program.
+# A reuse only counts for the statistics, so a cell does not wait longer for another program.
 _REUSE_SECONDS = 0.3
 # So many rows without totals are read themselves.
 _UNCOUNTED = 500
@@ -149,15 +149,13 @@ class History:
         return run or attempts or None
 
     async def add_reuse(self, session_id: str, reused: ToolMetadata) -> None:
-        """Record that a stored version answered a request without a model."""
-        work = partial(
-            add_reuse,
-            session_id=session_id,
-            tool_id=reused.id,
-            tool_name=reused.name,
-            reused_at=utc_now(),
-        )
-        await self._database.write(work, wait=self._database.lock_wait(_REUSE_SECONDS))
+        """Count what was saved because a stored version answered a request without a model."""
+        cost, at = await self.cost_of(reused.id), utc_now()
+        if cost is not None:
+            await self._database.write(
+                lambda connection: add_saved(connection, session_id, reused.name, at, cost),
+                wait=self._database.lock_wait(_REUSE_SECONDS),
+            )
 
     async def cost_of(self, tool_id: str) -> float | None:
         """Return what the attempts cost that led to a version, as far as it is known."""
@@ -240,6 +238,7 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
         if not kept.rowcount:
             continue
         _mark(connection, "generations", "started_at", kept)
+        add_saved(connection, row.session_id, row.tool_name, row.started_at, row.saved_usd)
         texts = (row.tool_name, _notebook(connection, row.session_id), row.description, row.reason)
         connection.execute(
             "INSERT OR REPLACE INTO generation_search (rowid, words) VALUES (?, ?)",

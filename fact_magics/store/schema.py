@@ -9,6 +9,7 @@ and `execution_search`. `id` is unique across all databases.
 
 from __future__ import annotations
 
+from fact_magics.store.savings import TABLE_OF_SAVINGS
 from fact_magics.store.totals import TABLES_OF_TOTALS
 
 # The ASCII codes of "FACT", which mark our databases.
@@ -426,23 +427,10 @@ _NUMBERS_GIVEN_ONCE = (
 _TTL_OF_TOOLS = ("ALTER TABLE tools ADD COLUMN ttl_seconds REAL",)
 
 
-# A reuse is a request that a stored tool answered, without a model.
-_SAVINGS = (
+_PRICES = (
     "ALTER TABLE generations ADD COLUMN cache_creation_1h_tokens INTEGER",
     "ALTER TABLE generations ADD COLUMN saved_usd REAL",
-    "CREATE INDEX generations_that_saved ON generations (session_id, tool_name) WHERE saved_usd IS NOT NULL",
-    """
-    CREATE TABLE reuses (
-        seq        INTEGER PRIMARY KEY,
-        session_id TEXT REFERENCES sessions (id),
-        tool_id    TEXT NOT NULL REFERENCES tools (id),
-        tool_name  TEXT NOT NULL,
-        saved_usd  REAL,
-        reused_at  TEXT NOT NULL
-    )
-    """,
-    "CREATE INDEX reuses_by_session ON reuses (session_id, tool_name)",
-    "CREATE INDEX reuses_by_name ON reuses (tool_name)",
+    TABLE_OF_SAVINGS,
 )
 
 
@@ -471,7 +459,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ),
     ),
     (
-        *_SAVINGS,
+        *_PRICES,
         *_TOTALS_BY_SCOPE,
         *(
             statement.replace("ROWS", rows)
