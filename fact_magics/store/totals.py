@@ -74,7 +74,11 @@ TABLES_OF_TOTALS = (
 )
 """The statements of the migration that creates the tables."""
 
-# An earlier total is kept after so many rows, or after the first number where a new hour begins.
+ROWS_READ = 500
+"""As many rows as this are read themselves, for exact percentiles."""
+
+# An earlier total is kept after so many rows. In a scope that is not read row by row, it is also kept where a
+# new hour begins, after the second number of rows or after 1/512 of all: it serves the chart.
 _APART, _FEW = 256, 16
 # One transaction counts this many rows, so that cells and other kernels can write in between.
 _CHUNK = 1_000
@@ -306,7 +310,10 @@ def _count(connection: sqlite3.Connection, of: str, scope: tuple[str, str], unti
     kept = earlier(connection, of, scope).runs
     steps = []
     for event in found:
-        if runs - kept >= _FEW and (runs - kept >= _APART or event.at[:_HOUR] > reached_at[:_HOUR]):
+        gained = runs - kept
+        if gained >= _APART or (
+            gained >= max(_FEW, runs // 512) and runs >= ROWS_READ and event.at[:_HOUR] > reached_at[:_HOUR]
+        ):
             steps.append((*where, last_seq, reached_at, runs, hits, errors, saved_ms, _written(numbers)))
             kept = runs
         name = event.outcome if event.took_ms is None else f"{event.outcome} {bucket(event.took_ms)}"
