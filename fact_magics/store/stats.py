@@ -191,7 +191,7 @@ def read_stats(
 ) -> Stats:
     """Read the numbers of a session and of a tool, or of all of them, since a time in the form of the rows.
 
-    The numbers of up to 500 rows are exact. Of more rows, percentiles are at most 1 % off, a few runs may
+    The numbers of up to 1,000 rows are exact. Of more rows, percentiles are at most 1 % off, a few runs may
     be counted one point late, and rows that were recorded after later ones may count as later ones. Of rows
     that were removed, up to 256 before `since` may count.
     """
