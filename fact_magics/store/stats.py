@@ -14,6 +14,7 @@ from fact_magics.store.totals import (
     CACHED,
     GENERATED,
     GENERATIONS,
+    ROWS_READ,
     RUNS,
     SAVED_MS,
     Event,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 TOOLS_LISTED = 20
 """The tools with the most runs are listed, at most so many."""
 
-# As many rows as this are read themselves, for exact percentiles.
-_ROWS_READ = 1_000
 _POINTS = 60
 _HOUR, _DAY, _MONTH = len("2026-11-22T09"), len("2026-11-22"), len("2026-11")
 # How many hours and days are shown one by one before they are shown as days and months.
@@ -239,12 +238,12 @@ def _find(connection: sqlite3.Connection, of: str, scope: Scope, since: str | No
     total = current(connection, of, scope)
     tail = events(connection, of, scope, total.last_seq)
     start = end = earlier(connection, of, scope, since) if since else Total()
-    if total.runs - start.runs <= _ROWS_READ:
+    if total.runs - start.runs <= ROWS_READ:
         end = total
     elif since:
         end = later(connection, of, scope, since)
         end = end if end.runs else total
-    limit = 2 * _ROWS_READ
+    limit = 2 * ROWS_READ
     group = (
         events(connection, of, scope, start.last_seq, end.last_seq, limit) if end.runs > start.runs else []
     )

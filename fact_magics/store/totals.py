@@ -74,8 +74,12 @@ TABLES_OF_TOTALS = (
 )
 """The statements of the migration that creates the tables."""
 
-# An earlier total is kept after so many rows, or after the first number where a new hour begins.
-_APART, _FEW = 256, 16
+ROWS_READ = 1_000
+"""As many rows as this are read themselves, for exact percentiles."""
+
+# An earlier total is kept after so many rows. Where a new hour begins, fewer rows or 1/512 of all are enough,
+# so that the chart is right. Most scopes stay small; they are read row by row, and need fewer.
+_APART, _FEW, _FEW_OF_SMALL = 256, 16, 64
 # One transaction counts this many rows, so that cells and other kernels can write in between.
 _CHUNK = 1_000
 # If more rows are missing, commits leave them to `catch_up`.
@@ -306,7 +310,9 @@ def _count(connection: sqlite3.Connection, of: str, scope: tuple[str, str], unti
     kept = earlier(connection, of, scope).runs
     steps = []
     for event in found:
-        if runs - kept >= _FEW and (runs - kept >= _APART or event.at[:_HOUR] > reached_at[:_HOUR]):
+        gained = runs - kept
+        enough = _FEW_OF_SMALL if runs < ROWS_READ and scope != EVERYTHING else max(_FEW, runs // 512)
+        if gained >= _APART or (gained >= enough and event.at[:_HOUR] > reached_at[:_HOUR]):
             steps.append((*where, last_seq, reached_at, runs, hits, errors, saved_ms, _written(numbers)))
             kept = runs
         name = event.outcome if event.took_ms is None else f"{event.outcome} {bucket(event.took_ms)}"
