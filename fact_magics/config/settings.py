@@ -78,6 +78,8 @@ class Settings(BaseModel):
         loads the model; ``FACT_MODEL_TIMEOUT``. An entry of ``config.yaml`` may have a timeout of its own.
     live : {"auto", "off"}
         Whether cells show live views.
+    probe : {"auto", "off"}
+        Whether a cell that made a tool finds out how far its examples go; ``FACT_PROBE``.
     isolation : {"auto", "require", "process"}
         What happens if the system can't restrict files and network.
     limits : dict
@@ -120,6 +122,7 @@ class Settings(BaseModel):
     cache_url: str | None = Field(default=None, validation_alias="FACT_CACHE_URL", repr=False)
     model_timeout: float = Field(default=120.0, validation_alias="FACT_MODEL_TIMEOUT")
     live: Literal["auto", "off"] = "auto"
+    probe: Literal["auto", "off"] = Field(default="auto", validation_alias="FACT_PROBE")
     isolation: Literal["auto", "require", "process"] = "auto"
     limits: dict[str, Any] = Field(default_factory=dict)
     history: Literal["strict", "best-effort"] = "strict"

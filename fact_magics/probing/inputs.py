@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import random
+import re
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -33,6 +34,7 @@ _WORDS = (
     "", "a", " ", "ab", "aa", "A", "a b", "aba", "1", "-", "aB", "a1", "b a b", "  a  b ", "a,b", "0",
     "Hello, World!", "é", "ß", "日本", "a\nb", "\t",
 )  # fmt: skip
+_BLANK_END = re.compile(r"[(\[{ =]' | '[,)\]}:]|  ")  # blanks that are easily overlooked
 _EDGES: dict[str, tuple[object, ...]] = {
     "str": _WORDS,
     "int": (0, 1, -1, 2, 3, 5, 10, -10, 7, 12, 100, 101, 1000),
@@ -506,4 +508,5 @@ def strangeness(call: str) -> int:
     """Tell how hard a call is to read: its length, and more for characters and numbers that are unusual."""
     odd = sum(not character.isascii() or not character.isprintable() for character in call)
     escapes = sum(call.count(text) for text in ("\\", "nan", "inf", "e-", "e+"))
-    return len(call) + 15 * odd + 25 * escapes + 5 * call.count("  ") + (40 if "00000" in call else 0)
+    blank = len(_BLANK_END.findall(call))
+    return len(call) + 15 * odd + 25 * escapes + 8 * blank + (40 if "00000" in call else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from fact_magics.probing.inputs import Input
     from fact_magics.probing.rivals import Rival
     from fact_magics.probing.runs import Answer
+    from fact_magics.store.probes import ProbeRow
 
 _LONGEST_CALL = 300
 _MOST_ANSWERS = 6
@@ -64,6 +66,10 @@ class Surprise:
     call: str
     what: str
     advice: str = ""  # a line to add to the cell
+
+    def as_json(self) -> dict[str, str]:
+        """Return the surprise as it is stored."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,41 @@ class Probe:
             "questions": [asdict(question) for question in self.questions],
             "surprises": [{"call": one.call, "what": one.what} for one in self.surprises],
         }
+
+
+def read_probe(row: ProbeRow) -> Probe | None:
+    """Read a stored probe; None if the row was changed into something else."""
+    try:
+        questions = tuple(
+            Question(
+                str(question["call"]),
+                tuple(
+                    Choice(str(one["text"]), bool(one["own"]), int(one["voters"]))
+                    for one in question["answers"]
+                ),
+                tuple(
+                    Change(int(one["line"]), str(one["before"]), str(one["after"]))
+                    for one in question["rivals"]
+                ),
+            )
+            for question in json.loads(row.questions)
+        )
+        found = tuple(
+            Surprise(str(one["call"]), str(one["what"]), str(one["advice"]))
+            for one in json.loads(row.surprises)
+        )
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return Probe(
+        row.changes,
+        row.caught,
+        row.inputs,
+        questions,
+        found,
+        row.tool_name,
+        row.tool_version,
+        row.seconds,
+    )
 
 
 class Parted(NamedTuple):

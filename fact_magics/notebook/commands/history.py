@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.core.handle import Tool
 from fact_magics.display import cells
-from fact_magics.display.record import run_record, tool_record
+from fact_magics.display.probed import probe_record
+from fact_magics.display.record import run_record, stacked, tool_record
 from fact_magics.display.table import Table
 from fact_magics.errors import CellError, InvalidInput, UnknownName, did_you_mean
 from fact_magics.notebook.commands.desk import Answer, Desk, page
@@ -60,10 +61,13 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
     if runs:
         many = f"more than {_RUNS_COUNTED} runs" if len(runs) > _RUNS_COUNTED else plural(len(runs), "run")
         uses = f"{many}, the last {cells.when(runs[0].executed_at).plain}"
-    about = {"signature": found.text, "source": found.source, "schema": found.json_schema()}
-    return Answer(
-        tool_record(found.stored, found.text, uses=uses), {**found.metadata.model_dump(mode="json"), **about}
-    )
+    probe = desk.ask(lambda core: core.newest_probe(found.stored.reference))
+    about: dict[str, Any] = {"signature": found.text, "source": found.source, "schema": found.json_schema()}
+    about["probe"] = probe.as_json() if probe is not None else None
+    record = tool_record(found.stored, found.text, uses=uses)
+    if probe is not None:
+        record = stacked([record, probe_record(probe)])
+    return Answer(record, {**found.metadata.model_dump(mode="json"), **about})
 
 
 async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[GenerationRow]:
