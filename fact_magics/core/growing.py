@@ -81,6 +81,7 @@ class Growing:
             inputs=found.inputs,
             questions=self.log.redactor.mask(json.dumps(about["questions"])),
             surprises=self.log.redactor.mask(json.dumps([one.as_json() for one in found.surprises])),
+            untried=found.untried,
             seconds=found.seconds,
         )
         await self._store.probes.add(row, found.strength)

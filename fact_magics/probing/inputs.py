@@ -79,7 +79,7 @@ def derive(
     chance = random.Random(seed)  # noqa: S311 - the inputs must be the same everywhere
     known = [bound for example in examples if (bound := _bound(signature, example)) is not None]
     constants = _constants(source, known)
-    maker = _Maker(signature, constants, chance)
+    maker = _Maker(signature, constants, chance, most)
     keywords = frozenset(name for example in examples for name in example.kwargs)
     seen: set[bytes] = set()
     for bound in known:
@@ -168,10 +168,11 @@ def _constants(source: ast.Module, known: Iterable[Mapping[str, object]]) -> Con
 class _Maker:
     """Makes the arguments of calls of one signature."""
 
-    def __init__(self, signature: Signature, constants: Constants, chance: random.Random) -> None:
+    def __init__(self, signature: Signature, constants: Constants, chance: random.Random, most: int) -> None:
         self._parameters = signature.parameters
         self._constants = constants
         self._chance = chance
+        self._most = most
 
     def all(self, known: Sequence[Mapping[str, object]]) -> Iterator[dict[str, object]]:
         """Yield arguments for calls: related ones, ones beside an example, edges, and random ones."""
@@ -179,8 +180,8 @@ class _Maker:
         yield from self._recombined(bases)
         near = [self._beside(base, parameter) for base in bases for parameter in self._parameters]
         near += [self._related(base) for base in bases]
-        yield from islice(_in_turns(near), _MOST // 2)
-        yield from islice(_in_turns([self._at_edges(base) for base in bases]), _MOST // 4)
+        yield from islice(_in_turns(near), self._most // 2)
+        yield from islice(_in_turns([self._at_edges(base) for base in bases]), self._most // 4)
         yield from self._random(bases)
 
     def _from_edges(self) -> dict[str, object]:
@@ -239,7 +240,7 @@ class _Maker:
             ]
             for parameter in self._parameters
         }
-        for _ in range(_MOST):
+        for _ in range(self._most):
             made = dict(self._chance.choice(bases))
             for name, pool in pools.items():
                 if pool and (name in made or self._chance.random() < 0.5):

@@ -24,17 +24,21 @@ from fact_magics.writing.examples import read_body
 from fact_magics.writing.verdict import holds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from fact_magics.tool import Example, ToolVersion
 
-_OWN_SHARE = 0.35  # of the time is for the tool itself, the rest for its rivals
+_SORTING_SHARE = 0.4  # of the time is for finding the rivals that pass the examples
+_OWN_SHARE = 0.25  # of the time is for the tool's own answers
 _EACH_SHARE = 0.1  # of the time is for one input of the tool
 _LONGEST_EACH = 1.0
 _SHORTEST = 0.05  # seconds that a rival may take for all inputs, and processor seconds for one of them
 _SHORTEST_EACH = 0.02
 _RESTARTS = 3
 _PATIENCE = 4
+_QUICK_SECONDS = 3.0  # a probe that takes longer tries more inputs
+_QUICK_INPUTS, _INPUTS = 240, 800
+_QUICK_AGAIN = 3  # in a quick probe, each third input is answered twice
 
 
 class Asked(NamedTuple):
@@ -51,14 +55,22 @@ class _Own:
 
     answers: dict[int, Answer] = field(default_factory=dict)
     again: dict[int, Answer] = field(default_factory=dict)
-    took: float = 0.0
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether all inputs that were answered twice got the same answer."""
+        both = self.again.keys() & self.answers.keys()
+        return all(
+            self.again[number].kind == "slow" or self.answers[number].same_as(self.again[number])
+            for number in both
+        )
 
     def usable(self, number: int) -> bool:
         """Tell whether rivals can be compared with the answer to an input."""
         answer, other = self.answers.get(number), self.again.get(number)
         if answer is None or answer.kind not in ("value", "raised"):
             return False
-        return other is None or other.kind == "slow" or answer.same_as(other)
+        return self.is_steady if other is None else other.kind == "slow" or answer.same_as(other)
 
 
 async def probe(version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener) -> Probe:
@@ -82,6 +94,7 @@ class _Prober:
         self._version, self._emit = version, emit
         self._started = time.perf_counter()
         self._end = self._started + seconds
+        self._is_quick = seconds <= _QUICK_SECONDS
         self._source = source = ToolSource(version.source, about.name)
         self._each = min(_EACH_SHARE * seconds, _LONGEST_EACH)
         base = Call(version.source, about.name, b"", permissions=about.permissions, imports=source.imports)
@@ -90,15 +103,41 @@ class _Prober:
         self._inputs: list[Input] = []
         self._own = _Own()
         self._comparable: list[int] = []  # the inputs on which rivals are compared with the tool
-        self._caught = 0
+        self._caught = self._untried = 0
         self._parted: list[Parted] = []
 
     async def run(self) -> None:
-        """Answer the inputs, then let the rivals answer them."""
+        """Find the rivals that pass the examples, answer the inputs, and let those rivals answer them."""
         if self._source.signature.takes_paths:
             return
         self._prepare()
-        self._emit(PhaseChanged("probing"))
+        rivals = rivals_of(self._version.source)
+        self._untried = len(rivals)
+        waiting = iter(enumerate(rivals, start=1))
+        passing: list[Rival] = []
+
+        async def sort(end: float) -> None:
+            while time.perf_counter() < end and (found := next(waiting, None)) is not None:
+                number, rival = found
+                self._emit(PhaseChanged("probing", f"{number}/{len(rivals)}"))
+                if await self._passes(rival):
+                    passing.append(rival)
+
+        async def part() -> None:
+            while passing:
+                await self._part(passing.pop(0))
+
+        async def finish() -> None:
+            await part()
+            while (found := next(waiting, None)) is not None:
+                if await self._passes(found[1]):
+                    await self._part(found[1])
+
+        examples = [asked.number for asked in self._examples]
+        if examples:
+            await self._answer_all(examples, USUAL, self._own.answers, self._share(_OWN_SHARE))
+        half = self._share(_SORTING_SHARE)
+        await _side_by_side(lambda: sort(half))
         await self._answer()
         own, behind = self._own, len(self._examples)
         self._comparable = [
@@ -108,15 +147,11 @@ class _Prober:
             and own.usable(number)
             and is_askable(self._inputs[number], own.answers[number])
         ]
-        rivals = rivals_of(self._version.source)
-        waiting = iter(enumerate(rivals, start=1))
+        await _side_by_side(finish)
 
-        async def work() -> None:
-            for number, rival in waiting:
-                self._emit(PhaseChanged("probing", f"{number}/{len(rivals)}"))
-                await self._try(rival)
-
-        await asyncio.gather(*(work() for _ in range(_cores())))
+    def _share(self, share: float) -> float:
+        """Return the time at which a share of the whole time, from now on, has passed."""
+        return time.perf_counter() + share * (self._end - self._started)
 
     def _prepare(self) -> None:
         signature, about = self._source.signature, self._version.metadata
@@ -130,25 +165,19 @@ class _Prober:
                     self._examples.append(Asked(len(self._examples), example, made))
         tree = self._source.tree or ast.Module([], [])
         self._inputs = [asked.input for asked in self._examples]
-        self._inputs += derive(signature, examples, tree, self._version.content_hash)
+        most = _QUICK_INPUTS if self._is_quick else _INPUTS
+        self._inputs += derive(signature, examples, tree, self._version.content_hash, most)
 
     async def _answer(self) -> None:
-        numbers = range(len(self._inputs))
-        seconds = _OWN_SHARE * (self._end - self._started)
+        """Answer the inputs, and in other surroundings again."""
+        order = range(len(self._inputs))
+        again = order[:: -_QUICK_AGAIN if self._is_quick else -1]
         other = USUAL if self._source.is_deterministic else OTHER
-
-        async def once(order: Sequence[int], surroundings: Surroundings, answers: dict[int, Answer]) -> None:
-            await self._answer_all(order, surroundings, answers, time.perf_counter() + seconds)
-
-        started = time.perf_counter()
-        again = asyncio.ensure_future(once(numbers[::-1], other, self._own.again))
-        try:
-            await once(numbers, USUAL, self._own.answers)
-            self._own.took = time.perf_counter() - started
-            await asyncio.wait((again,), timeout=max(0.0, started + seconds - time.perf_counter()))
-        finally:
-            again.cancel()
-            await asyncio.gather(again, return_exceptions=True)
+        end = self._share(_OWN_SHARE)
+        await asyncio.gather(
+            self._answer_all(order, USUAL, self._own.answers, end),
+            self._answer_all(again, other, self._own.again, end),
+        )
 
     async def _answer_all(
         self, order: Sequence[int], surroundings: Surroundings, answers: dict[int, Answer], end: float
@@ -175,18 +204,25 @@ class _Prober:
             last = max(left.index(number) for number in got)
             left = left[last + 1 :]
 
-    async def _try(self, rival: Rival) -> None:
-        """Let a rival answer the examples, and if it passes them, the derived inputs."""
-        examples = [asked.number for asked in self._examples]
-        answers = await self._answer_as(rival, examples) if examples else {}
+    async def _passes(self, rival: Rival) -> bool:
+        """Tell whether a rival passes the examples; count it if it fails one."""
+        if not self._examples:
+            return True
+        answers = await self._answer_as(rival, [asked.number for asked in self._examples])
         for asked in self._examples:
             answer = answers.get(asked.number)
             if answer is None:
-                return  # it had no time to answer the examples
+                return False  # it had no time to answer
             if not holds(asked.example, self._source.signature, answer.outcome()).holds:
                 self._caught += 1
-                return
+                self._untried -= 1
+                return False
+        return True
+
+    async def _part(self, rival: Rival) -> None:
+        """Let a rival answer the inputs, and keep it if it parts from the tool."""
         answers = await self._answer_as(rival, self._comparable)
+        self._untried -= 1
         own = self._own.answers
         differs = [number for number, answer in answers.items() if not answer.same_as(own[number])]
         if differs:
@@ -214,6 +250,7 @@ class _Prober:
             tool=about.name,
             version=about.version,
             seconds=round(time.perf_counter() - self._started, 2),
+            untried=self._untried,
         )
 
     def _questions(self, answers: Mapping[int, Answer]) -> tuple[Question, ...]:
@@ -221,6 +258,10 @@ class _Prober:
 
     def _surprises(self, own: _Own, documented: str) -> tuple[Surprise, ...]:
         return surprises(self._inputs, own.answers, own.again, documented, self._each)
+
+
+async def _side_by_side(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    await asyncio.gather(*(work() for _ in range(_cores())))
 
 
 def _cores() -> int:

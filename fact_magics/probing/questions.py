@@ -96,6 +96,7 @@ class Probe:
     tool: str = ""
     version: str = ""
     seconds: float = field(default=0.0, compare=False)
+    untried: int = 0  # changes for which there was no time
 
     @property
     def open(self) -> int:
@@ -104,12 +105,15 @@ class Probe:
 
     @property
     def pinned(self) -> bool:
-        """Whether the examples tell the tool from all changes."""
-        return self.caught == self.changes
+        """Whether the examples tell the tool from all changes, all of which were tried."""
+        return self.caught == self.changes and not self.untried
 
     @property
     def summary(self) -> str:
         """The result in one line."""
+        if self.untried and not self.open:
+            tried = f"{self.untried} of {plural(self.untried + self.changes, 'change')} could not be tried in time"
+            return f"not known yet: {tried}; %fact probe {self.tool} takes longer"
         if not self.changes:
             return f"not known: no change of its source gave another answer to {plural(self.inputs, 'input')}"
         if self.pinned:
@@ -120,7 +124,7 @@ class Probe:
     @property
     def strength(self) -> str:
         """The result in two words: ``pinned 31/31`` or ``2 open``."""
-        if not self.changes:
+        if not self.changes or (self.untried and not self.open):
             return ""
         return f"pinned {self.caught}/{self.changes}" if self.pinned else f"{self.open} open"
 
@@ -170,6 +174,7 @@ def read_probe(row: ProbeRow) -> Probe | None:
         row.tool_name,
         row.tool_version,
         row.seconds,
+        row.untried,
     )
 
 

@@ -20,9 +20,9 @@ class ProbeRow:
 
     Attributes
     ----------
-    changes, caught, inputs : int
-        How many changes of the source were told apart, those of them that fail an example, and how many
-        inputs the tool answered.
+    changes, caught, inputs, untried : int
+        How many changes of the source were told apart, those of them that fail an example, how many inputs
+        the tool answered, and for how many changes there was no time.
     questions, surprises : str
         JSON.
     """
@@ -35,6 +35,7 @@ class ProbeRow:
     inputs: int
     questions: str
     surprises: str
+    untried: int
     seconds: float
     probed_at: str = field(default_factory=utc_now)
 

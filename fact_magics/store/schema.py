@@ -367,6 +367,7 @@ _PROBES = (
         inputs INTEGER NOT NULL,
         questions TEXT NOT NULL,
         surprises TEXT NOT NULL,
+        untried INTEGER NOT NULL,
         seconds REAL NOT NULL,
         probed_at TEXT NOT NULL
     )

@@ -1,6 +1,7 @@
 """How well probing tells weak examples from strong ones, on small problems with solutions and hidden tests.
 
-Run it: ``python tests/benchmarks/bench_probing.py [N]``, with N to use only every N-th problem. For each
+Run it: ``python tests/benchmarks/bench_probing.py [N [S]]``, with N to use only every N-th problem, and S for
+the seconds of a probe (1), which a busy machine may need more of. For each
 solution, every change of one token that passes the examples and fails a hidden test is a change that probing
 must notice, though it does not know the hidden tests. The changes are made here, not by `probing.rivals`.
 """
@@ -170,7 +171,7 @@ def unnoticed(problem: Problem) -> list[str]:
     return found
 
 
-async def measure(every: int = 1, *, shows: bool = False) -> list[Line]:
+async def measure(every: int = 1, seconds: int = 1, *, shows: bool = False) -> list[Line]:
     """Probe each problem, answer its questions as its solution does, and judge the grown examples."""
     sandbox = Sandbox()
     await sandbox.start()
@@ -183,7 +184,7 @@ async def measure(every: int = 1, *, shows: bool = False) -> list[Line]:
         for turn in range(ANSWERS + 1):
             about = ToolMetadata(name=problem.name, contract=contract, proven=True)
             started = time.perf_counter()
-            found = await probe(ToolVersion(about, problem.source), sandbox, 1.0, lambda _: None)
+            found = await probe(ToolVersion(about, problem.source), sandbox, seconds, lambda _: None)
             took.append(time.perf_counter() - started)
             empty += sum(all(one.own for one in question.answers) for question in found.questions)
             if turn == 0 and changed:
@@ -220,5 +221,5 @@ async def measure(every: int = 1, *, shows: bool = False) -> list[Line]:
 
 
 if __name__ == "__main__":
-    for line in asyncio.run(measure(*map(int, sys.argv[1:2]), shows=True)):
+    for line in asyncio.run(measure(*map(int, sys.argv[1:3]), shows=True)):
         print(line)
