@@ -211,10 +211,7 @@ class _Maker:
 
     def _at_edges(self, base: dict[str, object]) -> Iterator[dict[str, object]]:
         return _in_turns(
-            [
-                ({**base, parameter.name: value} for value in self._edges(parameter.type))
-                for parameter in self._parameters
-            ]
+            [_each(base, parameter.name, self._edges(parameter.type)) for parameter in self._parameters]
         )
 
     def _related(self, base: dict[str, object]) -> Iterator[dict[str, object]]:
@@ -296,7 +293,9 @@ class _Maker:
 
     def _texts(self, text: str) -> Iterator[object]:
         words = text.split()
-        yield from ("", text[1:], text[:-1], text + text, text[::-1], text.upper(), text.lower(), f" {text} ")
+        yield ""
+        yield from self._constants.texts[:12]
+        yield from (text[1:], text[:-1], text + text, text[::-1], text.upper(), text.lower(), f" {text} ")
         if len(words) > 1:
             yield from (" ".join(words[::-1]), " ".join(words[1:]), "  ".join(words), words[0])
         for index in dict.fromkeys((0, len(text) // 2, len(text) - 1)):
@@ -336,7 +335,7 @@ class _Maker:
             with suppress(TypeError):
                 yield from (sorted(items), sorted(items, reverse=True))
         inner = [
-            ([*items[:index], value, *items[index + 1 :]] for value in self.variants(items[index]))
+            self._replaced(items, index)
             for index in dict.fromkeys((0, len(items) - 1, len(items) // 2))
             if items
         ]
@@ -348,6 +347,14 @@ class _Maker:
         if items:
             yield items + [self._vary(item) for item in items]
 
+    def _replaced(self, items: list[Any], index: int) -> Iterator[list[Any]]:
+        for value in self.variants(items[index]):
+            yield [*items[:index], value, *items[index + 1 :]]
+
+    def _renamed(self, value: dict[Any, Any], old: Any) -> Iterator[dict[Any, Any]]:
+        for new in self.variants(old):
+            yield {(new if key == old else key): item for key, item in value.items()}
+
     def _vary(self, value: Any) -> Any:
         return self._chance.choice([value, *islice(self.variants(value), 12)])
 
@@ -356,14 +363,8 @@ class _Maker:
         for key in islice(value, 4):
             yield {other: item for other, item in value.items() if other != key}
             yield {key: value[key]}
-        inner = [({**value, key: item} for item in self.variants(value[key])) for key in islice(value, 4)]
-        renamed = [
-            (
-                {(new if key == old else key): item for key, item in value.items()}
-                for new in self.variants(old)
-            )
-            for old in islice(value, 2)
-        ]
+        inner = [_each(value, key, self.variants(value[key])) for key in islice(value, 4)]
+        renamed = [self._renamed(value, key) for key in islice(value, 2)]
         yield dict(reversed(value.items()))
         if value:
             first = next(iter(value.values()))
@@ -448,6 +449,11 @@ class _Maker:
                 name: fields[name][0] if value is None and fields[name] else value
                 for name, value in zip(fields, chosen, strict=True)
             }
+
+
+def _each(base: dict[Any, Any], key: Any, values: Iterable[object]) -> Iterator[dict[Any, Any]]:
+    for value in values:
+        yield {**base, key: value}
 
 
 def _parts(value: object) -> Iterator[object]:

@@ -112,8 +112,9 @@ class Probe:
     def summary(self) -> str:
         """The result in one line."""
         if self.untried and not self.open:
-            tried = f"{self.untried} of {plural(self.untried + self.changes, 'change')} could not be tried in time"
-            return f"not known yet: {tried}; %fact probe {self.tool} takes longer"
+            all_ = plural(self.untried + self.changes, "change")
+            why = f"there was no time for {self.untried} of {all_}"
+            return f"not known yet: {why}; %fact probe {self.tool} takes longer"
         if not self.changes:
             return f"not known: no change of its source gave another answer to {plural(self.inputs, 'input')}"
         if self.pinned:
