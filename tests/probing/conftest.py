@@ -6,21 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from versions import version_of
 
 from fact_magics.probing.prober import probe
 from fact_magics.sandbox import Sandbox
-from fact_magics.tool import ToolMetadata, ToolVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fact_magics.probing.questions import Probe
-
-
-def version_of(source: str, contract: str = "", **about: object) -> ToolVersion:
-    """Make a version of the last function of a source."""
-    name = source.rpartition("def ")[2].partition("(")[0]
-    return ToolVersion(ToolMetadata(name=name, contract=contract, proven=bool(contract), **about), source)
 
 
 @pytest.fixture(scope="module")
