@@ -221,9 +221,9 @@ class Bench:
             surroundings=surroundings,
         )
         outcome = await self.sandbox.run(call)
-        return self._read(outcome, mark, [number for number, _ in wires])
+        return self._read(outcome, mark, name, [number for number, _ in wires])
 
-    def _read(self, outcome: Outcome, mark: str, numbers: list[int]) -> dict[int, Answer]:
+    def _read(self, outcome: Outcome, mark: str, name: str, numbers: list[int]) -> dict[int, Answer]:
         answers: dict[int, Answer] = {}
         reached = 0
         for line in outcome.printed.split("\n"):
@@ -239,8 +239,14 @@ class Bench:
             answers[number] = replace(answer, ms=float(ms), changes_input=bool(changed))
         if outcome.status is not Status.OK and reached < len(numbers) and not _is_own_end(outcome, reached):
             kind = "slow" if outcome.status is Status.TIMEOUT else "broken"
-            answers[numbers[reached]] = Answer(kind, kind, problem=_problem(outcome))
+            answers[numbers[reached]] = Answer(kind, kind, problem=self._problem(outcome, name))
         return answers
+
+    def _problem(self, outcome: Outcome, name: str) -> str:
+        """Say in one line how a batch ended, with the name of the tool for that of the batch."""
+        return one_line(
+            shown_end(outcome).removeprefix("ProcessBroke: ").replace(name, self.signature.name), 200
+        )
 
     def _answer(self, kind: str, text: str) -> Answer:
         """Read an answer; equal texts, which most rivals give, are read once."""
@@ -274,7 +280,3 @@ def _is_own_end(outcome: Outcome, reached: int) -> bool:
         and outcome.error is not None
         and outcome.error.type_name not in ("ProcessBroke", "MemoryError")
     )
-
-
-def _problem(outcome: Outcome) -> str:
-    return one_line(shown_end(outcome), 200)
