@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from fact_magics.display.html import Record, element, folded, join, preformatted
 from fact_magics.display.table import Table
+from fact_magics.errors import CellError
 from fact_magics.text import inert, one_line, plural
+from fact_magics.writing.examples import read_body
 
 if TYPE_CHECKING:
     from fact_magics.probing.questions import Choice, Probe, Question
@@ -71,11 +73,9 @@ def _about(choice: Choice, *, first: bool) -> str:
 
 
 def _can_be_chosen(choice: Choice) -> bool:
-    from fact_magics.writing.examples import read_body
-
     try:
         return bool(read_body(f">>> f()\n{choice.text}", "f").examples)
-    except ValueError:
+    except CellError:
         return False
 
 

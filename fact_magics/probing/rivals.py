@@ -58,12 +58,18 @@ _SWAPPED_NAMES = {
     for pair in (
         "min max", "any all", "startswith endswith", "lstrip rstrip", "find rfind", "index rindex",
         "upper lower", "floor ceil", "split rsplit", "partition rpartition", "removeprefix removesuffix",
-        "isdigit isalpha", "isalnum isalpha", "isupper islower", "append extend", "add discard",
+        "isdigit isalnum", "isupper islower", "append extend", "add discard",
         "keys values", "union intersection", "weekday isoweekday", "search match", "ljust rjust",
     )
     for name, other in (pair.split(), pair.split()[::-1])
 }  # fmt: skip
-_SWAPPED_NAMES |= {"strip": "rstrip", "capitalize": "title", "title": "capitalize", "fullmatch": "match"}
+_SWAPPED_NAMES |= {
+    "isalpha": "isalnum",
+    "strip": "rstrip",
+    "capitalize": "title",
+    "title": "capitalize",
+    "fullmatch": "match",
+}
 _NOT_ALONE = ast.Slice | ast.Starred  # can't stand in parentheses
 _EXCEPTIONS = {"ValueError": "TypeError", "KeyError": "ValueError", "IndexError": "ValueError"}
 

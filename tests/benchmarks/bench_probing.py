@@ -189,9 +189,9 @@ async def measure(every: int = 1, seconds: int = 1, *, shows: bool = False) -> l
             empty += sum(all(one.own for one in question.answers) for question in found.questions)
             if turn == 0 and changed:
                 with_one += 1
-                said_open += not found.pinned
-                if found.pinned and shows:
-                    print(f"{problem.name} is said to be pinned: {found.summary}")
+                said_open += found.open > 0
+                if not found.open and shows:
+                    print(f"{problem.name} is not said to be open: {found.summary}")
             if not found.questions or turn == ANSWERS:
                 break
             contract = f"{contract}\n\n{found.questions[0].lines(1)}"

@@ -127,32 +127,23 @@ def duration_text(seconds: int) -> str:
 duration_text.hidden = [(0,), (60,), (3599,), (3600,), (-1,), (86400,), (7325,)]
 
 
-def month_length(year: int, month: int) -> int:
-    """Return the number of days of a month.
+def february_length(year: int) -> int:
+    """Return the number of days of February.
 
-    >>> month_length(2024, 2)
+    >>> february_length(2024)
     29
 
-    >>> month_length(2023, 4)
-    30
+    >>> february_length(2023)
+    28
+
+    >>> february_length(1900)
+    28
     """
-    if not 1 <= month <= 12:
-        raise ValueError("month must be from 1 to 12")
-    if month == 2:
-        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
-    return 30 if month in (4, 6, 9, 11) else 31
+    if year % 400 == 0:
+        return 29
+    if year % 100 == 0:
+        return 28
+    return 29 if year % 4 == 0 else 28
 
 
-month_length.hidden = [
-    (2023, 2),
-    (1900, 2),
-    (2000, 2),
-    (2023, 1),
-    (2023, 12),
-    (2023, 0),
-    (2023, 13),
-    (2023, 6),
-    (2023, 9),
-    (2023, 11),
-    (2023, 7),
-]
+february_length.hidden = [(2000,), (2100,), (2400,), (1996,), (2001,), (400,), (4,), (100,)]

@@ -39,25 +39,23 @@ is_leap.hidden = [(1900,), (2000,), (2100,), (2400,), (4,), (100,), (400,), (199
 
 
 def grade(score: int) -> str:
-    """Return the grade of a score: A from 90, B from 75, C from 50, else F.
+    """Tell whether a score passes, from 50, and with honours, from 90.
 
     >>> grade(95)
-    'A'
+    'honours'
 
     >>> grade(60)
-    'C'
+    'yes'
 
     >>> grade(10)
-    'F'
+    'no'
     """
     if score >= 90:
-        return "A"
-    if score >= 75:
-        return "B"
-    return "C" if score >= 50 else "F"
+        return "honours"
+    return "yes" if score >= 50 else "no"
 
 
-grade.hidden = [(90,), (89,), (75,), (74,), (50,), (49,), (0,), (100,), (80,)]
+grade.hidden = [(90,), (89,), (50,), (49,), (0,), (100,), (80,)]
 
 
 def clamp(value: int, low: int, high: int) -> int:
@@ -151,27 +149,25 @@ collatz_steps.hidden = [(2,), (3,), (7,), (0,), (-1,), (27,)]
 
 
 def to_roman(n: int) -> str:
-    """Write a number from 1 to 3999 in Roman numerals.
+    """Write a number from 1 to 39 in Roman numerals.
 
     >>> to_roman(4)
     'IV'
 
-    >>> to_roman(1990)
-    'MCMXC'
+    >>> to_roman(28)
+    'XXVIII'
     """
-    if not 1 <= n <= 3999:
-        raise ValueError("n must be from 1 to 3999")
-    pairs = [(1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC")]
-    pairs += [(50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I")]
+    if not 1 <= n <= 39:
+        raise ValueError("n must be from 1 to 39")
     written = ""
-    for value, numeral in pairs:
+    for value, numeral in [(10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I")]:
         while n >= value:
             written += numeral
             n -= value
     return written
 
 
-to_roman.hidden = [(1,), (3999,), (0,), (4000,), (9,), (44,), (49,), (400,), (500,), (888,), (14,), (90,)]
+to_roman.hidden = [(1,), (39,), (0,), (40,), (9,), (14,), (19,), (5,), (10,), (6,), (33,)]
 
 
 def median(values: list[float]) -> float:
