@@ -32,7 +32,8 @@ _SORTING_SHARE = 0.4  # of the time is for finding the rivals that pass the exam
 _OWN_SHARE = 0.25  # of the time is for the tool's own answers
 _EACH_SHARE = 0.1  # of the time is for one input of the tool
 _LONGEST_EACH = 1.0
-_SHORTEST = 0.05  # seconds that a rival may take for all inputs, and processor seconds for one of them
+_SHORTEST = 0.05  # seconds that are worth to begin something
+_SHORTEST_BATCH = 0.3  # seconds for all inputs of a rival, and processor seconds for one of them
 _SHORTEST_EACH = 0.02
 _RESTARTS = 3
 _PATIENCE = 4
@@ -232,7 +233,7 @@ class _Prober:
         took = [answer.ms / 1000 for number in numbers if (answer := self._own.answers.get(number))]
         each = min(max(_SHORTEST_EACH, 10 * max(took, default=0.0)), max(self._each, _SHORTEST_EACH))
         left = max(self._end - time.perf_counter(), _SHORTEST)
-        seconds = min(max(2 * _SHORTEST, 4 * sum(took)), left)
+        seconds = min(max(_SHORTEST_BATCH, 8 * sum(took)), left)
         wires = [(number, self._inputs[number].wire) for number in numbers]
         return await self._bench.answer(rival.source, wires, seconds, each)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from fact_magics.signature import Signature
 
 _MEMORY_MB = 512
+_USED = re.compile(r"([0-9.]+) s of processor time")
 _GRACE_SECONDS = 0.2  # after its own limit, before the process is killed
 _LONGEST_TEXT = 300
 
@@ -192,7 +194,8 @@ class Bench:
         patience : int
             After so many inputs that reach this limit, the process ends.
         watches : bool
-            Whether to tell which inputs the source changes.
+            Whether to tell which inputs the source changes, and to count an input as slow even if the process
+            may just have waited for a busy processor.
 
         Returns
         -------
@@ -221,25 +224,28 @@ class Bench:
             surroundings=surroundings,
         )
         outcome = await self.sandbox.run(call)
-        return self._read(outcome, mark, name, [number for number, _ in wires])
+        answers = self._read(outcome, mark)
+        reached = max(answers, default=-1) + 1
+        used = _USED.match(outcome.used)
+        is_stopped = outcome.status is not Status.OK and not _is_own_end(outcome, reached)
+        if is_stopped and reached < len(wires):
+            kind = "slow" if outcome.status is Status.TIMEOUT else "broken"
+            if kind == "broken" or watches or (used and float(used[1]) >= each):
+                answers[reached] = Answer(kind, kind, problem=self._problem(outcome, name))
+        return {wires[position][0]: answer for position, answer in answers.items() if position < len(wires)}
 
-    def _read(self, outcome: Outcome, mark: str, name: str, numbers: list[int]) -> dict[int, Answer]:
+    def _read(self, outcome: Outcome, mark: str) -> dict[int, Answer]:
+        """Read the answers that a batch printed, by their positions."""
         answers: dict[int, Answer] = {}
-        reached = 0
         for line in outcome.printed.split("\n"):
             if not line.startswith(mark):
                 continue
             try:
                 position, kind, text, ms, changed = json.loads(line[len(mark) :])
-                number = numbers[position]
-            except (ValueError, TypeError, IndexError):
+                answer = self._answer(str(kind), str(text))
+                answers[int(position)] = replace(answer, ms=float(ms), changes_input=bool(changed))
+            except (ValueError, TypeError):
                 continue  # the tool wrote over the line
-            reached = max(reached, position + 1)
-            answer = self._answer(str(kind), str(text))
-            answers[number] = replace(answer, ms=float(ms), changes_input=bool(changed))
-        if outcome.status is not Status.OK and reached < len(numbers) and not _is_own_end(outcome, reached):
-            kind = "slow" if outcome.status is Status.TIMEOUT else "broken"
-            answers[numbers[reached]] = Answer(kind, kind, problem=self._problem(outcome, name))
         return answers
 
     def _problem(self, outcome: Outcome, name: str) -> str:

@@ -6,8 +6,8 @@ import pytest
 
 pytestmark = pytest.mark.kernel
 
-CLIP = 'def {name}(text: str, size: int = 5) -> str:\n    """Shorten a text."""\n    return text[:size] if len(text) > size else text\n'
-EXAMPLES = '>>> {name}("abcdefgh")\n"abcde"\n'
+CLIP = 'def {name}(text: str, size: int = 5) -> str:\n    """Shorten a text."""\n    return text[:size] + "…" if len(text) > size else text\n'
+EXAMPLES = '>>> {name}("abcdefgh")\n"abcde…"\n'
 
 
 @pytest.fixture
@@ -66,4 +66,4 @@ def test_an_interrupt_leaves_the_tool_bound(asking):
     asking.run("_growing.Growing.probe = _probe")
     assert cell.status == "ok", cell.traceback
     assert "kept 1.0.0" in cell.plain
-    assert asking.value("kept('abcdefg')") == "abcde"
+    assert asking.value("kept('abcdefg')") == "abcde…"

@@ -7,6 +7,7 @@ import pytest
 from fact_magics import ToolSpec
 from fact_magics.errors import CellError, ProviderError, UnknownName
 from fact_magics.notebook.commands.probe import joined
+from fact_magics.session import Session
 from fact_magics.testing import ModelServer
 from fact_magics.writing.examples import read_body
 
@@ -26,6 +27,14 @@ def model(monkeypatch):
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
         yield server
+
+
+@pytest.fixture
+def workshop(folder):
+    """A workshop with zygotes, because a probe starts many processes."""
+    made = Session(dict)
+    yield made
+    made.close()
 
 
 @pytest.fixture
