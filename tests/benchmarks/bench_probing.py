@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from figures import Line, at_least, at_most
 
+from fact_magics.probing import prober
 from fact_magics.probing.prober import probe
 from fact_magics.sandbox import Sandbox
 from fact_magics.tool import Raised, Returned, ToolMetadata, ToolVersion
@@ -173,6 +174,9 @@ def unnoticed(problem: Problem) -> list[str]:
 
 async def measure(every: int = 1, seconds: int = 1, *, shows: bool = False) -> list[Line]:
     """Probe each problem, answer its questions as its solution does, and judge the grown examples."""
+    prober._QUICK_SECONDS = max(
+        seconds, prober._QUICK_SECONDS
+    )  # as many inputs as in a cell, whatever the time
     sandbox = Sandbox()
     await sandbox.start()
     with_one = said_open = wrong = excluded = empty = count = 0
