@@ -61,7 +61,7 @@ class Growing:
         UnknownName
             There is no such tool.
         CellError
-            `seconds` is out of range.
+            `seconds` is out of range, or the tool takes paths.
         IsolationError
             The tool can't be isolated as the settings require.
         """
@@ -70,6 +70,11 @@ class Growing:
         if not (isinstance(seconds, int | float) and 0 < seconds <= _LONGEST_SECONDS):
             raise CellError(f"seconds must be above 0 and at most {_LONGEST_SECONDS}; got {seconds!r:.40}.")
         tool = await self._toolbox.look_up(name)
+        if tool.loaded.takes_paths:
+            raise CellError(
+                f"{tool.name} takes the path of a file, so no inputs can be derived for it.",
+                hint="A tool that takes the content of the file can be probed.",
+            )
         found = await probe(tool.stored, self._acceptor.sandbox, seconds, self._emitter(listener))
         about = found.as_json()
         row = ProbeRow(

@@ -109,8 +109,6 @@ class _Prober:
 
     async def run(self) -> None:
         """Find the rivals that pass the examples, answer the inputs, and let those rivals answer them."""
-        if self._source.signature.takes_paths:
-            return
         self._prepare()
         rivals = rivals_of(self._version.source)
         self._untried = len(rivals)

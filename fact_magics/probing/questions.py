@@ -116,7 +116,7 @@ class Probe:
             why = f"there was no time for {self.untried} of {all_}"
             return f"not known yet: {why}; %fact probe {self.tool} takes longer"
         if not self.changes:
-            return f"not known: no change of its source gave another answer to {plural(self.inputs, 'input')}"
+            return f"pinned · no change of its source gave another answer to {plural(self.inputs, 'input')}"
         if self.pinned:
             all_ = "the only change" if self.changes == 1 else f"all {self.changes} changes"
             return f"pinned · the examples tell it from {all_}"
@@ -125,7 +125,7 @@ class Probe:
     @property
     def strength(self) -> str:
         """The result in two words: ``pinned 31/31`` or ``2 open``."""
-        if not self.changes or (self.untried and not self.open):
+        if self.untried and not self.open:
             return ""
         return f"pinned {self.caught}/{self.changes}" if self.pinned else f"{self.open} open"
 

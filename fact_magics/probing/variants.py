@@ -76,8 +76,9 @@ class Variants:
 
     def _numbers(self, value: Any) -> Iterator[object]:
         kind = type(value)
-        near = [value + 1, value - 1]
-        yield from near
+        yield from (value + 1, value - 1)
+        if kind is not int:
+            yield value + (kind("0.125") if kind is Decimal else 0.125)  # more digits than most round to
         for constant in self._constants.numbers:
             if kind is not int or isinstance(constant, int):
                 at = kind(str(constant)) if kind is Decimal else kind(constant)

@@ -107,6 +107,16 @@ async def test_bad_arguments_are_told_in_a_line(settings):
                 await core.probe("nothing", seconds)  # type: ignore[arg-type]
 
 
+async def test_a_tool_that_takes_a_path_is_not_probed(settings, server):
+    server.writes(
+        "from pathlib import Path\n\n\ndef size(file: Path) -> int:\n    return file.stat().st_size\n"
+    )
+    async with FactCore(settings) as core:
+        await core.generate(ToolSpec("size", "The size of a file."))
+        with pytest.raises(CellError, match="size takes the path of a file"):
+            await core.probe("size")
+
+
 async def test_the_cell_of_a_tool_is_kept_or_made(settings, server):
     server.writes(CLIP)
     async with FactCore(settings) as core:
