@@ -104,14 +104,15 @@ class _Prober:
         self._inputs: list[Input] = []
         self._own = _Own()
         self._comparable: list[int] = []  # the inputs on which rivals are compared with the tool
-        self._caught = self._untried = 0
+        self._rivals = rivals_of(version.source)
+        self._untried = len(self._rivals)
+        self._caught = 0
         self._parted: list[Parted] = []
 
     async def run(self) -> None:
         """Find the rivals that pass the examples, answer the inputs, and let those rivals answer them."""
         self._prepare()
-        rivals = rivals_of(self._version.source)
-        self._untried = len(rivals)
+        rivals = self._rivals
         waiting = iter(enumerate(rivals, start=1))
         passing: list[Rival] = []
 
@@ -220,6 +221,8 @@ class _Prober:
 
     async def _part(self, rival: Rival) -> None:
         """Let a rival answer the inputs, and keep it if it parts from the tool."""
+        if not self._comparable and len(self._inputs) > len(self._examples):
+            return  # nothing that the tool gave can be compared
         answers = await self._answer_as(rival, self._comparable)
         self._untried -= 1
         own = self._own.answers

@@ -102,6 +102,17 @@ def test_floats_that_an_example_could_not_tell_apart_are_the_same_answer(probed)
     assert "x" not in {change.after for question in found.questions for change in question.rivals}
 
 
+def test_a_tool_without_steady_answers_is_never_said_to_be_pinned(probed):
+    source = "import random\n\ndef f(n: int) -> float:\n    return 0.0 if n == 1 else random.random() + 2\n"
+    found = probed(source, ">>> f(1)\n0.0", 4.0)
+    assert not found.pinned
+    assert "in another run" in found.surprises[0].what
+
+
+def test_a_tool_without_parameters_is_pinned_by_its_only_call(probed):
+    assert probed("def f() -> int:\n    return 2 + 3\n", ">>> f()\n5").pinned
+
+
 HOSTILE = [
     "def f(n: int) -> int:\n    return n if n < 5 else (10 ** (10 ** 9)) % 7\n",
     "import os\n\ndef f(n: int) -> int:\n    while n > 4:\n        os.write(1, b'x' * 65536)\n    return n\n",
