@@ -292,7 +292,7 @@ def _constants(node: ast.Constant, slot: _Slot) -> Iterator[tuple[int, ast.AST]]
             yield _EMPTY, ast.Constant(type(value)(0))
     elif isinstance(value, str | bytes):
         yield _EMPTY, ast.Constant(value[:0] if value else (b"x" if isinstance(value, bytes) else "x"))
-        if 1 < len(value) <= 2 * _FEW_ITEMS and slot.field != "format_spec":
+        if 1 < len(value) <= 2 * _FEW_ITEMS and isinstance(slot.parent, ast.Compare):  # perhaps an alphabet
             yield _EMPTY, ast.Constant(value[:-1])
             yield _EMPTY, ast.Constant(value[1:])
 

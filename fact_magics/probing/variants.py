@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterable, Iterator, Sequence
 
+_DIGIT, _LETTER, _OTHER = re.compile(r"\d"), re.compile(r"[^\W\d_]"), re.compile(r"[\W_]")
 _OF_A_PART = 45  # variants of the items of one container
 LONGEST = 60
 """A constant up to this number is also tried as a length."""
@@ -98,11 +100,13 @@ class Variants:
 
     def _texts(self, text: str) -> Iterator[object]:
         words = text.split()
+        kinds = (_DIGIT.sub("a", text), _LETTER.sub("1", text), _OTHER.sub("", text))
         yield ""
         yield from self._constants.texts[:12]
         yield from (text[1:], text[:-1], text + text, text[::-1], text.upper(), text.lower(), f" {text} ")
         if len(words) > 1:
             yield from (" ".join(words[::-1]), " ".join(words[1:]), "  ".join(words), words[0])
+        yield from kinds
         for index in dict.fromkeys((0, len(text) // 2, len(text) - 1)):
             if text:
                 yield text[:index] + text[index] + text[index:]
