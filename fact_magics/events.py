@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from fact_magics.attempt import Attempt, Verdict
     from fact_magics.tool import Example, Status, ToolOutput, ToolVersion
 
-PhaseName = Literal["waiting", "thinking", "writing", "checking", "proving", "repairing", "queued", "running"]
+PhaseName = Literal[
+    "waiting", "thinking", "writing", "checking", "proving", "probing", "repairing", "queued", "running"
+]
 
 
 @dataclass(frozen=True, slots=True)

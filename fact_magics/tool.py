@@ -231,6 +231,8 @@ class ToolMetadata(Checked, frozen=True):
         Whether equal inputs may give different answers. Such answers are not cached.
     created_at : datetime
         In UTC. Another time zone is converted; a time without a zone is refused.
+    strength : str
+        How far the examples go, if the version was probed: ``pinned 31/31`` or ``2 open``.
     complexity_score : float
         From 0 to 1, measured from the source as `fact_magics.complexity.complexity` describes. 0 if there
         was no source to measure.
@@ -253,6 +255,7 @@ class ToolMetadata(Checked, frozen=True):
     created_at: AwareDatetime = Field(default_factory=now)
     complexity_score: float = Field(0.0, ge=0, le=1)
     ttl_seconds: float | None = Field(None, gt=0, le=_TEN_YEARS)
+    strength: str = Field("", pattern=r"^(?:pinned [0-9]+/[0-9]+|[0-9]+ open)?$")
 
     _tags = field_validator("tags")(_searchable)
     _texts = field_serializer("description", "contract", when_used="json")(without_surrogates)

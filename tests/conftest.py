@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parent.parent
 _SECRETS = ("_API_KEY", "_BASE_URL", "_API_BASE")
+# Cells that make a tool would each take a second more. The tests of probing switch it on again.
+os.environ.setdefault("FACT_PROBE", "off")
+
 _SETTINGS = ("DATABASE_URL", "FACT_MODEL", "FACT_REPLAY", "FACT_CACHE_URL", "SECRET_KEY")
 
 # A file's own markers, read from its text: with --fast, a file that needs more packages is never imported.

@@ -25,6 +25,7 @@ ROWS = (
     ("tools",),
     ("session", "display"),
     ("core",),
+    ("probing",),
     ("writing",),
     ("providers",),
     ("shelf",),

@@ -82,6 +82,8 @@ class Settings(BaseModel):
         A recording that answers come from, instead of models; ``FACT_REPLAY``.
     live : {"auto", "off"}
         Whether cells show live views.
+    probe : {"auto", "off"}
+        Whether a cell that made a tool finds out how far its examples go; ``FACT_PROBE``.
     isolation : {"auto", "require", "process"}
         What happens if the system can't restrict files and network.
     limits : dict
@@ -135,6 +137,7 @@ class Settings(BaseModel):
     model_timeout: float = Field(default=120.0, validation_alias="FACT_MODEL_TIMEOUT")
     replay: Path | None = Field(default=None, validation_alias="FACT_REPLAY")
     live: Literal["auto", "off"] = "auto"
+    probe: Literal["auto", "off"] = Field(default="auto", validation_alias="FACT_PROBE")
     isolation: Literal["auto", "require", "process"] = "auto"
     limits: dict[str, Any] = Field(default_factory=dict)
     history: Literal["strict", "best-effort"] = "strict"

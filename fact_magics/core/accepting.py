@@ -55,6 +55,8 @@ class Order:
         Earlier examples that this request changes, a line for each.
     replaced : tuple of str
         The version that this one replaces, in a line; set when the version is stored or reused.
+    request_hash : str
+        The request that this version answers, if that is not `spec`.
     warning : str
         Why the rows of the attempts wait; empty if they are committed.
     """
@@ -70,6 +72,7 @@ class Order:
     replaced: tuple[str, ...] = ()
     attempts: list[Attempt] = field(default_factory=list)
     warning: str = ""
+    request_hash: str = ""
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -279,7 +282,7 @@ class Acceptor:
             proven=bool(spec.examples),
             varies=accepted.varies,
             complexity_score=complexity_of(source.nodes),
-            request_hash=spec.request_hash if order.answers_request else "",
+            request_hash=(order.request_hash or spec.request_hash) if order.answers_request else "",
         )
         rows = self.recorder.generation_rows(spec, order.attempts, tool_id=candidate.id)
         try:

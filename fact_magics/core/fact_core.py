@@ -17,6 +17,7 @@ from fact_magics.core.calls import Caller
 from fact_magics.core.counters import Counters
 from fact_magics.core.files import InputFiles
 from fact_magics.core.generating import edit, generate
+from fact_magics.core.growing import Growing
 from fact_magics.core.leases import Leases
 from fact_magics.core.masking import MaskedSandbox, masked_row
 from fact_magics.core.reading import Reading
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
 
 
-class FactCore(Reading, Caching, Taping):
+class FactCore(Reading, Caching, Taping, Growing):
     """Generate, run and record tools without a notebook.
 
     Parameters

@@ -104,7 +104,14 @@ async def ask(
             order.emit(Noticed(change))
         order.notice = " · ".join(filter(None, (*changes, provider.notice)))
         order.about = {"provider": provider.name, "model": provider.model}
-        prover = Prover(acceptor.sandbox, order.emit, acceptor.files)
+        from fact_magics.probing.overfitting import is_table
+
+        prover = Prover(
+            acceptor.sandbox,
+            order.emit,
+            acceptor.files,
+            lambda source, asked: is_table(source, asked, acceptor.sandbox),
+        )
         return await acceptor.take(
             order, lambda attempts: write(spec, team.of, prover, attempts, request, team.instead, purse)
         )

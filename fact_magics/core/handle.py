@@ -116,6 +116,8 @@ class Tool:
 
     def __repr__(self) -> str:
         proof = "proven" if self.metadata.proven else "unproven"
+        if self.metadata.strength:
+            proof += f" · {self.metadata.strength}"
         permissions = self.metadata.permissions
         allowed = f" · allowed: {', '.join(permissions)}" if permissions else ""
         return f"<Tool {self.text} · {self.version} · {proof}{allowed}>"

@@ -45,6 +45,11 @@ class LoadedTool:
         self._packages = packages.from_elsewhere(self.imports)
         self._installed: tuple[int, ...] = ()
 
+    def note_strength(self, strength: str) -> None:
+        """Take over the result of a probe; see `ToolMetadata.strength`."""
+        self.metadata = self.metadata.model_copy(update={"strength": strength})
+        self.stored = replace(self.stored, metadata=self.metadata)
+
     def identify(self, validated: Mapping[str, object], files: Sequence[InputFile] = ()) -> tuple[bytes, str]:
         """Encode a validated input canonically, and hash it.
 

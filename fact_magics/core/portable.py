@@ -76,6 +76,7 @@ class _Provenance(_Table):
 class _Proof(_Table):
     examples: int
     proven: bool
+    strength: str = ""
 
 
 class _Seal(_Table):
@@ -108,6 +109,8 @@ class ToolFile:
         The number of examples in the contract.
     source : str
         The module, exactly as it was stored.
+    strength : str
+        How far the examples went where the file was written; empty if that is not known.
     signature : str
         Empty in an unsigned file; `is_signed_by` checks the signature.
     """
@@ -125,6 +128,7 @@ class ToolFile:
     examples: int
     proven: bool
     source: str
+    strength: str = ""
     signature: str = ""
     _text: str = field(default="", repr=False, compare=False)
 
@@ -161,6 +165,7 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
         "[proof]",
         f"examples = {known.example_count}",
         f"proven = {'true' if known.proven else 'false'}",
+        *(fields("strength") if known.strength else []),
         "",
         "[seal]",
     ]

@@ -59,6 +59,8 @@ class View:
         The last event, once it has arrived.
     streams : bool
         Whether the text of the model or the tool stays on screen, so that the record need not repeat it.
+    goes_on : bool
+        Whether more work is shown after that event.
     is_visible : bool
         Whether the view is on screen, so that a record must replace it.
     """
@@ -69,6 +71,7 @@ class View:
     def __init__(self, title: str) -> None:
         self.title = title
         self.ended: Any = None
+        self.goes_on = False
         self._printed: list[str] = []
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._started = time.perf_counter()
@@ -102,6 +105,8 @@ class View:
             event = self._events.get()
             if isinstance(event, GenerationEnded | RunEnded):
                 self.ended = event
+            elif isinstance(event, PhaseChanged) and event.name == "probing":
+                self.goes_on = True
             elif isinstance(event, Printed):
                 self._printed.append(event.text)
             self._take(event)
@@ -143,7 +148,7 @@ class WidgetView(View):
         """Send the changes that are due."""
         self._receive()
         seconds = time.perf_counter() - self._started
-        if self.ended or seconds < _APPEAR_SECONDS:
+        if (self.ended and not self.goes_on) or seconds < _APPEAR_SECONDS:
             return
         changes = self._changes(seconds)
         if self._channel is None:

@@ -176,6 +176,8 @@ class PhasesView(StreamView):
                 self._say(f"{name}…")
             case PhaseChanged("proving", _):
                 self._say(self._testing)
+            case PhaseChanged("probing", _):
+                self._say("probing…")
             case AttemptEnded(_, status, failures) if status is not Status.OK and self._asks:
                 why = one_line(failures[0], _LINE) if failures else "it has no candidate"
                 self._line(f"{self._attempt} was not accepted: {why}")

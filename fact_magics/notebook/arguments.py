@@ -170,12 +170,16 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """A parsed line: its words by name, its options by key. `silent` means that the line ends in ``;``."""
+    """A parsed line: its words by name, its options by key. `silent` means that the line ends in ``;``.
+
+    `line` is the text that was parsed, without that ``;``.
+    """
 
     words: Mapping[str, str]
     options: Mapping[str, Any]
     help: bool = False
     silent: bool = False
+    line: str = ""
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return an option's value, or `default` if the line does not have the option."""
@@ -323,7 +327,8 @@ def read_line(line: str, command: Command) -> Arguments:
             raise CellError(f"{command.name} has no option {one_line(name, 60)}.", hint=hint)
         else:
             words.append(value or "")
-    return Arguments(_named(words, options, command, text), options, silent=line_is_silenced(line))
+    named = _named(words, options, command, text)
+    return Arguments(named, options, silent=line_is_silenced(line), line=text)
 
 
 def _where(name: str, command: Command) -> str:

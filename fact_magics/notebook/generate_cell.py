@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from fact_magics.errors import CellError
+from fact_magics.errors import CellError, FactError
 from fact_magics.names import tool_name
 from fact_magics.notebook.bodies import fill_variables
 from fact_magics.notebook.work import Work
@@ -13,34 +14,53 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from fact_magics.core import FactCore
     from fact_magics.core.handle import Tool
     from fact_magics.display.live import View
     from fact_magics.events import GenerationEnded
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.notebook.work import Host
+    from fact_magics.probing.questions import Probe
     from fact_magics.tool import Status, ToolSpec
 
 
 def prepare_generation(host: Host, arguments: Arguments, cell: str) -> Work:
     """Prepare the work of a ``%%fact_generate`` cell."""
     name = _named(arguments, cell, "Describe the tool in plain words below, with >>> examples.")
-    spec = _spec(host, name, arguments, cell)
+    spec = cell_request(host, name, arguments, cell)
     core = host.session.core
     view = host.presenter.view(arguments, name, spec.examples)
-    return _work(host, name, lambda: core.generate(spec, view.put), view, f"Writing {name}")
+    text = f"%%fact_generate {arguments.line}\n{cell}"
+    return _work(
+        host, name, lambda: _kept(core, core.generate(spec, view.put), text), view, f"Writing {name}"
+    )
 
 
 def prepare_refinement(host: Host, arguments: Arguments, cell: str) -> Work:
     """Prepare the work of a ``%%fact_refine`` cell."""
     name = _named(arguments, cell, "Say below what to change, or add >>> examples.")
-    spec = _spec(host, name, arguments, cell)
+    spec = cell_request(host, name, arguments, cell)
     core = host.session.core
     planned = host.session.run(core.plan_refinement(spec))
     view = host.presenter.view(arguments, name, planned.spec.examples)
-    return _work(host, name, lambda: core.refine_planned(planned, view.put), view, f"Changing {name}")
+    text = f"%%fact_refine {arguments.line}\n{cell}"
+    return _work(
+        host,
+        name,
+        lambda: _kept(core, core.refine_planned(planned, view.put), text),
+        view,
+        f"Changing {name}",
+    )
 
 
-def _spec(host: Host, name: str, arguments: Arguments, cell: str) -> ToolSpec:
+async def _kept(core: FactCore, making: Coroutine[Any, Any, Tool], text: str) -> Tool:
+    """Keep the text of the cell that makes a tool, from which `%fact answer` makes a longer one."""
+    tool = await making
+    await core.keep_cell(tool, text)
+    return tool
+
+
+def cell_request(host: Host, name: str, arguments: Arguments, cell: str) -> ToolSpec:
     """Read a cell that asks a model: its words with the variables filled in, its examples, its options."""
     from fact_magics.tool import ToolSpec
     from fact_magics.writing.examples import read_body
@@ -100,14 +120,24 @@ def _work(
     host: Host, name: str, start: Callable[[], Coroutine[Any, Any, Tool]], view: View, doing: str
 ) -> Work:
     """Build the work of a cell that binds a tool and returns it; `doing` is what an interrupt stops."""
+    probes: list[Probe] = []
 
     def show(value: Tool | None) -> None:
-        from fact_magics.display.record import generation_record
+        from fact_magics.display.probed import probe_record
+        from fact_magics.display.record import generation_record, stacked
 
-        host.presenter.show(view, generation_record(view.ended, streamed=view.streams), value)
+        record = generation_record(view.ended, streamed=view.streams)
+        if probes:
+            record = stacked([record, probe_record(probes[-1])])
+        host.presenter.show(view, record, value)
+
+    def follow(tool: Tool) -> Coroutine[Any, Any, None] | None:
+        host.bind(name, tool)
+        if host.session.settings().probe == "off" or not tool.metadata.proven or tool.metadata.permissions:
+            return None
+        return _probed(host.session.core, tool, view, probes)
 
     def finish(tool: Tool) -> Tool:
-        host.bind(name, tool)
         show(tool)
         return tool
 
@@ -129,4 +159,11 @@ def _work(
         later = " when the database is free" if ended.warning else ""
         return f"{said} {attempts} recorded{later}."
 
-    return Work(start, view, finish, fail, stopped)
+    return Work(start, view, finish, fail, stopped, follow)
+
+
+async def _probed(core: FactCore, tool: Tool, view: View, probes: list[Probe]) -> None:
+    """Find out how far the examples go, unless this is known. A tool that can't be probed is shown anyway."""
+    with suppress(FactError):
+        known = await core.newest_probe(tool.stored.reference)
+        probes.append(known or await core.probe(tool.stored.reference, listener=view.put))

@@ -30,7 +30,7 @@ from fact_magics.notebook.mistyped import refusal
 from fact_magics.notebook.presenter import Inspection, Presenter
 from fact_magics.notebook.run_cell import finish_run, prepare_run, put_printed
 from fact_magics.notebook.transform import CellEntry, with_attribute
-from fact_magics.notebook.work import Here, Host, Work, failure_shown, silenced, stoppable
+from fact_magics.notebook.work import Here, Host, Work, ended_by_interrupt, failure_shown, silenced, stoppable
 from fact_magics.session import Session
 from fact_magics.tools import _use as use_session
 
@@ -76,6 +76,12 @@ class FactMagics(Magics):
     ).tag(config=True)
     live = _choice(
         "auto", "off", default="auto", about="auto: show work as it happens. off: only its record."
+    )
+    probe = _choice(
+        "auto",
+        "off",
+        about="auto: a cell that made a tool takes one second more to find out how far its examples go. "
+        "off: only %fact probe does this.",
     )
     isolation = _choice(
         "auto",
@@ -175,7 +181,9 @@ class FactMagics(Magics):
 
     def _overrides(self) -> dict[str, Any]:
         # The defaults are None because any other default would override the environment.
-        names = ("model", "model_timeout", "live", "isolation", "limits", "log_level", "history", "budget")
+        names = (
+            "model", "model_timeout", "live", "isolation", "limits", "log_level", "history", "budget", "probe"
+        )  # fmt: skip
         return {name: getattr(self, name) for name in (*names, "prune_older_than")}
 
     def close(self) -> None:
@@ -263,6 +271,9 @@ class FactMagics(Magics):
             return work
         with failure_shown(work):
             result = self.session.submit(work.start()).wait(work.view.pump)
+        if (following := work.follow(result)) is not None:
+            with ended_by_interrupt():
+                self.session.submit(following).wait(work.view.pump)
         return work.finish(result)
 
     async def cell(self, name: str, line: str, body: str) -> object:
@@ -276,6 +287,9 @@ class FactMagics(Magics):
             return work
         with failure_shown(work), stoppable(work.view):
             result = await self.session.submit(work.start()).wait_awaited(work.view.pump)
+        if (following := work.follow(result)) is not None:
+            with ended_by_interrupt(), stoppable(work.view):
+                await self.session.submit(following).wait_awaited(work.view.pump)
         return work.finish(result)
 
     def refuse(self, written: str, line: str = "", body: str = "") -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -108,6 +108,9 @@ class Work:
         Shows partial output of work that failed or was interrupted; receives its final status.
     interrupted : callable
         Returns the error message of an interrupted cell; called after `fail`.
+    follow : callable, optional
+        Takes over the result at once, on the cell's thread, and returns a coroutine to wait for before
+        `finish`, or None. An interrupt ends that coroutine, and the cell goes on.
     """
 
     start: Callable[[], Coroutine[Any, Any, Any]]
@@ -115,6 +118,7 @@ class Work:
     finish: Callable[[Any], Any]
     fail: Callable[[Status], None]
     interrupted: Callable[[], str]
+    follow: Callable[[Any], Coroutine[Any, Any, Any] | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,21 @@ def failure_shown(work: Work) -> Iterator[None]:
     except Exception:
         work.fail(Status.ERROR)
         raise
+
+
+@contextmanager
+def ended_by_interrupt() -> Iterator[None]:
+    """Let an interrupt end the block, and the cell go on."""
+    import asyncio
+
+    from fact_magics.bridge import STOPPED
+
+    try:
+        yield
+    except STOPPED:
+        with suppress(RuntimeError):  # there is no loop
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
 
 
 @contextmanager

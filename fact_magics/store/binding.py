@@ -46,7 +46,10 @@ _NEVER_AGAIN = f"""
     max({_NEXT}, coalesce(
         (SELECT TABLE_seq + 1 FROM history_state WHERE TABLE_seq BETWEEN 0 AND 4611686018427387903), 0))
 """  # noqa: S608 - no input
-_NUMBERED = {"tools": _NEXT, "toolbox": _NEXT, "generations": _NEVER_AGAIN, "tool_executions": _NEVER_AGAIN}
+_NUMBERED = {
+    **dict.fromkeys(("tools", "toolbox", "probes", "tool_cells"), _NEXT),
+    **dict.fromkeys(("generations", "tool_executions"), _NEVER_AGAIN),
+}
 
 
 class Connection(sqlite3.Connection):

@@ -438,6 +438,39 @@ def _marks(rows: str, clock: str) -> tuple[str, ...]:
     return tuple(statement.replace("ROWS", rows).replace("CLOCK", clock) for statement in _MARKS)
 
 
+# How far the examples of a version go, and the cell that asked for the version.
+_PROBES = (
+    """
+    CREATE TABLE probes (
+        seq INTEGER PRIMARY KEY,
+        tool_id TEXT NOT NULL,
+        tool_name TEXT NOT NULL,
+        tool_version TEXT NOT NULL,
+        changes INTEGER NOT NULL,
+        caught INTEGER NOT NULL,
+        inputs INTEGER NOT NULL,
+        questions TEXT NOT NULL,
+        surprises TEXT NOT NULL,
+        untried INTEGER NOT NULL,
+        seconds REAL NOT NULL,
+        probed_at TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX probes_by_tool ON probes (tool_id)",
+    "ALTER TABLE tools ADD COLUMN strength TEXT NOT NULL DEFAULT ''",
+    """
+    CREATE TABLE tool_cells (
+        seq INTEGER PRIMARY KEY,
+        tool_id TEXT NOT NULL,
+        tool_name TEXT NOT NULL,
+        cell TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX tool_cells_by_tool ON tool_cells (tool_id)",
+    "CREATE INDEX tool_cells_by_name ON tool_cells (tool_name)",
+)
+
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     INITIAL,
     _PERMISSIONS_OF_RUNS,
@@ -467,5 +500,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             for statement in _NUMBERS_GIVEN_ONCE
         ),
         *_TTL_OF_TOOLS,
+        *_PROBES,
     ),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 from fact_magics.store.cache import DEFAULT_MAX_BYTES, Cache
 from fact_magics.store.database import Database
 from fact_magics.store.history import History, add_generations, add_runs
+from fact_magics.store.probes import Probes
 from fact_magics.store.sessions import Sessions
 from fact_magics.store.tools import Tools
 
@@ -41,6 +42,7 @@ class Store:
         self.sessions = Sessions(database)
         self.tools = Tools(database)
         self.history = History(database)
+        self.probes = Probes(database)
         self.cache = Cache(database, cache_max_bytes)
 
     @classmethod

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import math
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -154,3 +156,36 @@ _CALLS: dict[str, Callable[..., Any]] = {
 }
 _NAMES: dict[str, object] = {"datetime.timezone.utc": UTC, "datetime.UTC": UTC}
 _BARE = {origin.partition(".")[2]: origin for origin in (*_CALLS, *_NAMES)}
+
+
+def spell(value: object) -> str | None:
+    """Write a value as a literal that `read_literal` reads back, or return None if it has none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
+    kind = type(value)
+    if kind in (list, tuple, set, frozenset):
+        items = [spell(item) for item in cast("Iterable[object]", value)]
+        if None in items:
+            return None
+        inner = ", ".join(sorted(map(str, items)) if kind in (set, frozenset) else map(str, items))
+        if kind is list:
+            return f"[{inner}]"
+        if kind is tuple:
+            return f"({inner},)" if len(items) == 1 else f"({inner})"
+        if kind is frozenset:
+            return f"frozenset({{{inner}}})" if items else "frozenset()"
+        return f"{{{inner}}}" if items else "set()"
+    if kind is dict:
+        pairs = [(spell(key), spell(item)) for key, item in cast("dict[object, object]", value).items()]
+        return None if None in chain(*pairs) else f"{{{', '.join(f'{key}: {item}' for key, item in pairs)}}}"
+    if isinstance(value, Path):
+        return f"Path({str(value)!r})"
+    if kind in _SPELLED:
+        try:
+            return repr(value).replace("datetime.", "") if kind.__module__ == "datetime" else repr(value)
+        except ValueError:  # an int with more digits than Python writes
+            return None
+    return None
+
+
+_SPELLED = {str, bytes, bool, int, float, type(None), date, datetime, time, timedelta, Decimal, UUID}

@@ -21,7 +21,7 @@ from fact_magics.writing.enlarging import enlarge
 from fact_magics.writing.verdict import blame_hashing, failed_line, holds, shown_end
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 
     from fact_magics.attempt import Attempt, Verdict
     from fact_magics.permissions import Protected
@@ -33,6 +33,10 @@ _BESIDE_HINT = 160
 # The most characters of a line in the error of a rejection. A reason may take two lines on screen.
 _DETAIL = 96
 _REASON = 130
+TABLE = (
+    "The source holds the inputs and results of the examples, and inputs beside them fail or all give the "
+    "same result. Compute the result instead"
+)
 _LARGER_SECONDS = 1.0  # a larger input may take far longer
 
 
@@ -88,6 +92,8 @@ class Prover:
     sandbox: Runs
     emit: Listener  # called with each event
     files: PassedFiles | None = None  # if None, the files that examples pass as paths can't be read
+    # Tells whether a candidate that holds looks the examples up. The first such candidate is sent back.
+    is_table: Callable[[ToolSource, ToolSpec], Awaitable[bool]] | None = None
 
     async def prove(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> Accepted | None:
         """Decide whether a candidate is accepted.
@@ -120,9 +126,15 @@ class Prover:
         if attempt.failures:
             reject(attempt, attempt.failures)
             return None
+        notes = determinism.notes(causes)
+        if self.is_table is not None and attempt.provider != SHELF and await self.is_table(source, spec):
+            if attempt.number == 1 < spec.attempts:
+                reject(attempt, (TABLE,))
+                return None
+            notes += ("answers only its examples, from a table of them",)
         attempt.status = Status.OK
         varies = source.varies or determinism.vary(causes)
-        return Accepted(source, varies, attempt, determinism.notes(causes))
+        return Accepted(source, varies, attempt, notes)
 
     async def _run_examples(
         self, source: ToolSource, spec: ToolSpec, attempt: Attempt, *, twice: bool

@@ -95,6 +95,11 @@ def _as_annotated(expected: Returned, signature: Signature) -> object:
         return expected.value
 
 
+def alike(one: object, other: object) -> bool:
+    """Tell whether two results, as their annotation shapes them, are the same to an example."""
+    return _same(one, one, other)
+
+
 def _same(expected: Any, shaped: Any, got: Any) -> bool:
     """Compare the containers in `got` with those in `shaped`, and all other values with `expected`.
 

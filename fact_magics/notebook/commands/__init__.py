@@ -22,6 +22,7 @@ from fact_magics.notebook.arguments import (
     Command,
     Option,
     read_line,
+    seconds,
     whole_number,
 )
 from fact_magics.notebook.commands import (
@@ -31,6 +32,7 @@ from fact_magics.notebook.commands import (
     history,
     metrics,
     models,
+    probe,
     prune,
     record,
     state,
@@ -44,7 +46,7 @@ from fact_magics.notebook.commands.instead import instead_of
 from fact_magics.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from fact_magics.display.html import Record
     from fact_magics.notebook.commands.desk import Work
@@ -55,9 +57,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subcommand(Command):
-    """A subcommand of ``%fact`` with the function that implements it."""
+    """A subcommand of ``%fact`` with the function that implements it.
+
+    `prepare` changes the line before it is split into words.
+    """
 
     work: Work
+    prepare: Callable[[str], str] = str
 
 
 _JSON = Option("--json", "Print JSON.")
@@ -210,6 +216,29 @@ _TABLE = (
         work=tools.insert,
     ),
     Subcommand(
+        "%fact probe",
+        "Look how far the examples of a tool go: list its open questions and its surprises.",
+        words=("NAME[@VERSION]",),
+        options=(Option("--seconds", "Look for so long, at most an hour (10).", "S", seconds(3_600)),),
+        examples=("%fact probe slugify", "%fact probe slugify --seconds 60", "%fact probe slugify --json"),
+        work=probe.probe,
+    ),
+    Subcommand(
+        "%fact answer",
+        "Take answer N to the question of the newest probe as an example, or another answer: = VALUE.",
+        words=("NAME", "N"),
+        options=(
+            Option("--question", "Answer this question of the probe (1).", "K", whole_number(1, 1_000)),
+        ),
+        examples=(
+            "%fact answer slugify 2",
+            "%fact answer slugify = 'a-b'",
+            "%fact answer slugify = ValueError",
+        ),
+        work=probe.answer,
+        prepare=probe.joined,
+    ),
+    Subcommand(
         "%fact versions",
         "List the versions of a tool: proof, time, author and notebook of each.",
         words=("NAME",),
@@ -319,7 +348,7 @@ def manage(line: str, session: Session, notebook: Host) -> Record | ToolOutput |
     if name not in COMMANDS:
         raise CellError(f"%fact has no subcommand {quoted(name)}.", hint=instead_of(name, COMMANDS, notebook))
     command = COMMANDS[name]
-    arguments = read_line(line.strip().removeprefix(name), command)
+    arguments = read_line(command.prepare(line.strip().removeprefix(name)), command)
     if arguments.help:
         return command.help_text() if name else help_text()
     answer = command.work(arguments, Desk(session, notebook))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.core.handle import Tool
 from fact_magics.display import cells
-from fact_magics.display.record import run_record, tool_record
+from fact_magics.display.probed import probe_record
+from fact_magics.display.record import run_record, stacked, tool_record
 from fact_magics.display.table import Table
 from fact_magics.errors import CellError, InvalidInput, UnknownName, did_you_mean
 from fact_magics.notebook.commands.desk import Answer, Desk, page
@@ -61,16 +62,18 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
         many = f"more than {_RUNS_COUNTED} runs" if len(runs) > _RUNS_COUNTED else plural(len(runs), "run")
         uses = f"{many}, the last {cells.when(runs[0].executed_at).plain}"
     cost = desk.ask(lambda core: core.cost_of(found.id))
+    probe = desk.ask(lambda core: core.newest_probe(found.stored.reference))
     about = {
         "signature": found.text,
         "source": found.source,
         "schema": found.json_schema(),
         "cost_usd": cost,
+        "probe": None if probe is None else probe.as_json(),
     }
-    return Answer(
-        tool_record(found.stored, found.text, uses=uses, cost=cost),
-        {**found.metadata.model_dump(mode="json"), **about},
-    )
+    record = tool_record(found.stored, found.text, uses=uses, cost=cost)
+    if probe is not None:
+        record = stacked([record, probe_record(probe)])
+    return Answer(record, {**found.metadata.model_dump(mode="json"), **about})
 
 
 async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[GenerationRow]:

@@ -45,7 +45,7 @@ def _tool_cells(tool: ToolVersion) -> tuple[str | Cell, ...]:
     return (
         about.name,
         about.version,
-        "✓ proven" if about.proven else "unproven",
+        " · ".join(filter(None, ("✓ proven" if about.proven else "unproven", about.strength))),
         ", ".join(about.permissions),
         cells.writer(about.provider, about.model),
         cells.when(utc_text(about.created_at)),

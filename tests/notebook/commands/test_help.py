@@ -22,7 +22,7 @@ def test_each_page_shows_usage_summary_every_option_and_examples_that_can_be_rea
     for example in command.examples:
         word, *_ = (*example.removeprefix("%fact").split(), "")
         meant = COMMANDS[word]
-        assert not read_line(example.removeprefix(meant.name), meant).help
+        assert not read_line(meant.prepare(example.removeprefix(meant.name)), meant).help
 
 
 def test_the_page_of_fact_lists_every_subcommand(fact):

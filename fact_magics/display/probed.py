@@ -1,0 +1,90 @@
+"""The record of a probe: how far the examples of a tool go, the question to ask, and surprises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fact_magics.display.html import Record, element, folded, join, preformatted
+from fact_magics.display.table import Table
+from fact_magics.errors import CellError
+from fact_magics.text import inert, one_line, plural
+from fact_magics.writing.examples import read_body
+
+if TYPE_CHECKING:
+    from fact_magics.probing.questions import Choice, Probe, Question
+
+_PARAGRAPH = "margin:0.3em 0"
+_CHANGES_SHOWN = 12
+
+
+def probe_record(probe: Probe, *, whole: bool = False) -> Record:
+    """Show a probe: its result in a line and the first question; if `whole`, all questions and surprises."""
+    title = probe.summary
+    if whole:
+        took = f"{plural(probe.inputs, 'input')} in {probe.seconds:.1f} s"
+        title = f"{probe.tool} {probe.version} · {title} · {took}"
+    parts = [Record(element("p", element("strong", title), style=_PARAGRAPH), title)]
+    asked = probe.questions if whole else probe.questions[:1]
+    for number, question in enumerate(asked, start=1):
+        parts.append(_question(probe.tool, question, number, whole=whole))
+    if len(probe.questions) > len(asked):
+        more = f"{plural(len(probe.questions) - 1, 'more question')}: %fact probe {probe.tool}"
+        parts.append(Record(element("p", more, style=_PARAGRAPH), more))
+    if whole and probe.surprises:
+        parts.append(_surprises(probe))
+    plain = "\n".join(part.plain for part in parts)
+    return Record(f"<div>{''.join(part.html for part in parts)}</div>", inert(plain))
+
+
+def _question(tool: str, question: Question, number: int, *, whole: bool) -> Record:
+    """Show the call of a question, and each answer as the lines that would settle it."""
+    name = f"Question {number}" if whole else "One question"
+    head = f"{name}: what should this give?"
+    markup = [element("p", head, style=_PARAGRAPH)]
+    lines = [head, f"  >>> {question.call}"]
+    option = f" --question {number}" if number > 1 else ""
+    for place, choice in enumerate(question.answers, start=1):
+        about = f"{place} · {_about(choice, first=place == 1)}"
+        command = f"%fact answer {tool} {place}{option}"
+        if _can_be_chosen(choice):
+            about = f"{about} · {command}"
+            settling = preformatted(question.lines(place), code=True)
+        else:
+            settling = preformatted(one_line(choice.text, 200))
+        markup.append(join(element("p", about, style=_PARAGRAPH), settling))
+        lines += [f"  {about}", *(f"      {line}" for line in choice.text.splitlines() or [""])]
+    other = f"Another answer: %fact answer {tool} = VALUE{option}"
+    markup.append(element("p", other, style=_PARAGRAPH))
+    lines.append(f"  {other}")
+    rows = [(str(one.line), one.before, one.after) for one in question.rivals[:_CHANGES_SHOWN]]
+    table = Table("", ("Line", "Source", "Change that passes too"), rows)
+    markup.append(folded(f"What it tells apart: {plural(len(question.rivals), 'change')}", table.html()))
+    if whole:
+        lines += [f"  line {line}: {before} → {after}" for line, before, after in rows]
+    return Record(join(*markup), "\n".join(lines))
+
+
+def _about(choice: Choice, *, first: bool) -> str:
+    if first and choice.own:
+        others = choice.voters - 1
+        also = f", and of {plural(others, 'change')}" if others else ""
+        return f"the tool's own answer{also}"
+    return f"the answer of {plural(choice.voters, 'change')}"
+
+
+def _can_be_chosen(choice: Choice) -> bool:
+    try:
+        return bool(read_body(f">>> f()\n{choice.text}", "f").examples)
+    except CellError:
+        return False
+
+
+def _surprises(probe: Probe) -> Record:
+    head = plural(len(probe.surprises), "surprise")
+    rows = [(one.call, one.what, one.advice) for one in probe.surprises]
+    markup = Table(head, ("Call", "What happens", "Add to the cell, if it should not"), rows).html()
+    lines = [head]
+    for call, what, advice in rows:
+        lines += [f"  {call} {what}", "    add to the cell, if it should not:"]
+        lines += [f"      {line}" for line in advice.splitlines()]
+    return Record(markup, "\n".join(lines))

@@ -1,0 +1,273 @@
+"""Probe a tool: run it and its rivals on the examples and on derived inputs, within a given time."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from fact_magics.errors import InvalidInput
+from fact_magics.events import Listener, PhaseChanged
+from fact_magics.probing.inputs import Input, derive, make
+from fact_magics.probing.questions import Parted, Probe, Question, Surprise, ask, is_askable, surprises
+from fact_magics.probing.rivals import Rival, rivals_of
+from fact_magics.probing.runs import Answer, Bench, Runs
+from fact_magics.sandbox.outcome import USUAL, Call, Surroundings
+from fact_magics.signature.source import ToolSource
+from fact_magics.values import ValueTypeError
+from fact_magics.writing.determinism import OTHER
+from fact_magics.writing.examples import read_body
+from fact_magics.writing.verdict import holds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from fact_magics.tool import Example, ToolVersion
+
+_SORTING_SHARE = 0.4  # of the time is for finding the rivals that pass the examples
+_OWN_SHARE = 0.25  # of the time is for the tool's own answers
+_EACH_SHARE = 0.1  # of the time is for one input of the tool
+_LONGEST_EACH = 1.0
+_SHORTEST = 0.05  # seconds that are worth to begin something
+_SHORTEST_BATCH = 0.3  # seconds for all inputs of a rival, and processor seconds for one of them
+_SHORTEST_EACH = 0.02
+_RESTARTS = 3
+_PATIENCE = 4
+_QUICK_SECONDS = 3.0  # a probe that takes longer tries more inputs
+_QUICK_INPUTS, _INPUTS = 240, 800
+_QUICK_AGAIN = 3  # in a quick probe, each third input is answered twice
+
+
+class Asked(NamedTuple):
+    """An example and its input as the sandbox takes it, with its number among all inputs."""
+
+    number: int
+    example: Example
+    input: Input
+
+
+@dataclass(slots=True)
+class _Own:
+    """The tool's own answers, in order and then in another order and other surroundings."""
+
+    answers: dict[int, Answer] = field(default_factory=dict)
+    again: dict[int, Answer] = field(default_factory=dict)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether all inputs that were answered twice got the same answer."""
+        both = self.again.keys() & self.answers.keys()
+        return all(
+            self.again[number].kind == "slow" or self.answers[number].same_as(self.again[number])
+            for number in both
+        )
+
+    def usable(self, number: int) -> bool:
+        """Tell whether rivals can be compared with the answer to an input."""
+        answer, other = self.answers.get(number), self.again.get(number)
+        if answer is None or answer.kind not in ("value", "raised"):
+            return False
+        return self.is_steady if other is None else other.kind == "slow" or answer.same_as(other)
+
+
+async def probe(version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener) -> Probe:
+    """Find out how far the examples of a version go.
+
+    Parameters
+    ----------
+    seconds : float
+        The whole time. What is found until then is returned.
+    """
+    prober = _Prober(version, sandbox, seconds, emit)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await prober.run()
+    return prober.result()
+
+
+class _Prober:
+    def __init__(self, version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener) -> None:
+        about = version.metadata
+        self._version, self._emit = version, emit
+        self._started = time.perf_counter()
+        self._end = self._started + seconds
+        self._is_quick = seconds <= _QUICK_SECONDS
+        self._source = source = ToolSource(version.source, about.name)
+        self._each = min(_EACH_SHARE * seconds, _LONGEST_EACH)
+        base = Call(version.source, about.name, b"", permissions=about.permissions, imports=source.imports)
+        self._bench = Bench(sandbox, source.signature, base)
+        self._examples: list[Asked] = []
+        self._inputs: list[Input] = []
+        self._own = _Own()
+        self._comparable: list[int] = []  # the inputs on which rivals are compared with the tool
+        self._rivals = rivals_of(version.source)
+        self._untried = len(self._rivals)
+        self._caught = 0
+        self._parted: list[Parted] = []
+
+    async def run(self) -> None:
+        """Find the rivals that pass the examples, answer the inputs, and let those rivals answer them."""
+        self._prepare()
+        rivals = self._rivals
+        waiting = iter(enumerate(rivals, start=1))
+        passing: list[Rival] = []
+
+        async def sort(end: float) -> None:
+            while time.perf_counter() < end and (found := next(waiting, None)) is not None:
+                number, rival = found
+                self._emit(PhaseChanged("probing", f"{number}/{len(rivals)}"))
+                if await self._passes(rival):
+                    passing.append(rival)
+
+        async def part() -> None:
+            while passing:
+                await self._part(passing.pop(0))
+
+        async def finish() -> None:
+            await part()
+            while (found := next(waiting, None)) is not None:
+                if await self._passes(found[1]):
+                    await self._part(found[1])
+
+        examples = [asked.number for asked in self._examples]
+        if examples:
+            await self._answer_all(examples, USUAL, self._own.answers, self._share(_OWN_SHARE))
+        half = self._share(_SORTING_SHARE)
+        await _side_by_side(lambda: sort(half))
+        await self._answer()
+        own, behind = self._own, len(self._examples)
+        self._comparable = [
+            number
+            for number in own.answers
+            if number >= behind
+            and own.usable(number)
+            and is_askable(self._inputs[number], own.answers[number])
+        ]
+        await _side_by_side(finish)
+
+    def _share(self, share: float) -> float:
+        """Return the time at which a share of the whole time, from now on, has passed."""
+        return time.perf_counter() + share * (self._end - self._started)
+
+    def _prepare(self) -> None:
+        signature, about = self._source.signature, self._version.metadata
+        examples = read_body(about.contract, about.name).examples
+        for example in examples:
+            with suppress(InvalidInput, ValueTypeError):
+                bound = signature.bind(example.args, example.kwargs)
+                made = make(signature, bound)
+                if made is not None:
+                    made = made._replace(call=example.source)
+                    self._examples.append(Asked(len(self._examples), example, made))
+        tree = self._source.tree or ast.Module([], [])
+        self._inputs = [asked.input for asked in self._examples]
+        most = _QUICK_INPUTS if self._is_quick else _INPUTS
+        self._inputs += derive(signature, examples, tree, self._version.content_hash, most)
+
+    async def _answer(self) -> None:
+        """Answer the inputs, and in other surroundings again."""
+        order = range(len(self._inputs))
+        again = order[:: -_QUICK_AGAIN if self._is_quick else -1]
+        other = USUAL if self._source.is_deterministic else OTHER
+        end = self._share(_OWN_SHARE)
+        await asyncio.gather(
+            self._answer_all(order, USUAL, self._own.answers, end),
+            self._answer_all(again, other, self._own.again, end),
+        )
+
+    async def _answer_all(
+        self, order: Sequence[int], surroundings: Surroundings, answers: dict[int, Answer], end: float
+    ) -> None:
+        """Answer inputs; after one that stopped the process, go on with those behind it."""
+        left = list(order)
+        for _ in range(_RESTARTS):
+            seconds = end - time.perf_counter()
+            if not left or seconds < _SHORTEST:
+                return
+            wires = [(number, self._inputs[number].wire) for number in left]
+            got = await self._bench.answer(
+                self._version.source,
+                wires,
+                seconds,
+                self._each,
+                patience=_PATIENCE,
+                watches=True,
+                surroundings=surroundings,
+            )
+            if not got:
+                return
+            answers.update(got)
+            last = max(left.index(number) for number in got)
+            left = left[last + 1 :]
+
+    async def _passes(self, rival: Rival) -> bool:
+        """Tell whether a rival passes the examples; count it if it fails one."""
+        if not self._examples:
+            return True
+        answers = await self._answer_as(rival, [asked.number for asked in self._examples])
+        for asked in self._examples:
+            answer = answers.get(asked.number)
+            if answer is None:
+                return False  # it had no time to answer
+            if not holds(asked.example, self._source.signature, answer.outcome()).holds:
+                self._caught += 1
+                self._untried -= 1
+                return False
+        return True
+
+    async def _part(self, rival: Rival) -> None:
+        """Let a rival answer the inputs, and keep it if it parts from the tool."""
+        if not self._comparable and len(self._inputs) > len(self._examples):
+            return  # nothing that the tool gave can be compared
+        answers = await self._answer_as(rival, self._comparable)
+        self._untried -= 1
+        own = self._own.answers
+        differs = [number for number, answer in answers.items() if not answer.same_as(own[number])]
+        if differs:
+            self._parted.append(Parted(rival, answers, frozenset(differs)))
+
+    async def _answer_as(self, rival: Rival, numbers: Sequence[int]) -> dict[int, Answer]:
+        took = [answer.ms / 1000 for number in numbers if (answer := self._own.answers.get(number))]
+        each = min(max(_SHORTEST_EACH, 10 * max(took, default=0.0)), max(self._each, _SHORTEST_EACH))
+        left = max(self._end - time.perf_counter(), _SHORTEST)
+        seconds = min(max(_SHORTEST_BATCH, 8 * sum(took)), left)
+        wires = [(number, self._inputs[number].wire) for number in numbers]
+        return await self._bench.answer(rival.source, wires, seconds, each)
+
+    def result(self) -> Probe:
+        """Build what was found so far."""
+        own = self._own
+        about = self._version.metadata
+        signature = self._source.signature
+        return Probe(
+            changes=self._caught + len(self._parted),
+            caught=self._caught,
+            inputs=sum(number >= len(self._examples) for number in own.answers),
+            questions=self._questions(own.answers),
+            surprises=self._surprises(own, f"{signature.doc}\n{about.contract}"),
+            tool=about.name,
+            version=about.version,
+            seconds=round(time.perf_counter() - self._started, 2),
+            untried=self._untried,
+        )
+
+    def _questions(self, answers: Mapping[int, Answer]) -> tuple[Question, ...]:
+        return ask(self._inputs, answers, self._parted)
+
+    def _surprises(self, own: _Own, documented: str) -> tuple[Surprise, ...]:
+        return surprises(self._inputs, own.answers, own.again, documented, self._each)
+
+
+async def _side_by_side(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    await asyncio.gather(*(work() for _ in range(_cores())))
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1

@@ -1,0 +1,86 @@
+"""`Probes`: how far the examples of versions go, and the cells that the versions came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fact_magics.store.binding import execute, insert, instance, readable, records, values_of
+from fact_magics.text import utc_now
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from fact_magics.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRow:
+    """One probe of a version.
+
+    Attributes
+    ----------
+    changes, caught, inputs, untried : int
+        How many changes of the source were told apart, those of them that fail an example, how many inputs
+        the tool answered, and for how many changes there was no time.
+    questions, surprises : str
+        JSON.
+    """
+
+    tool_id: str
+    tool_name: str
+    tool_version: str
+    changes: int
+    caught: int
+    inputs: int
+    questions: str
+    surprises: str
+    untried: int
+    seconds: float
+    probed_at: str = field(default_factory=utc_now)
+
+
+class Probes:
+    """The probes of a database; the newest one of a version counts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, row: ProbeRow, strength: str) -> None:
+        """Store a probe, and write its result in two words beside the version."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            insert(connection, "probes", values_of(row))
+            execute(connection, "UPDATE tools SET strength = ? WHERE id = ?", strength, row.tool_id)
+
+        await self._database.write(work)
+
+    async def newest(self, tool_id: str) -> ProbeRow | None:
+        """Find the newest probe of a version."""
+
+        def work(connection: sqlite3.Connection) -> ProbeRow | None:
+            query = "SELECT * FROM probes WHERE tool_id = ? ORDER BY seq DESC LIMIT 1"
+            found = readable(records(connection, query, tool_id), lambda record: instance(ProbeRow, record))
+            return found[0] if found else None
+
+        return await self._database.read(work)
+
+    async def keep_cell(self, tool_id: str, tool_name: str, cell: str) -> None:
+        """Keep the text of the cell that asked for a version."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            execute(connection, "DELETE FROM tool_cells WHERE tool_id = ?", tool_id)
+            insert(connection, "tool_cells", {"tool_id": tool_id, "tool_name": tool_name, "cell": cell})
+
+        await self._database.write(work)
+
+    async def cell(self, tool_id: str, tool_name: str) -> str:
+        """Return the cell that asked for a version, else the newest one of its name, else an empty text."""
+        query = """
+            SELECT cell FROM tool_cells WHERE tool_id = ? OR tool_name = ?
+            ORDER BY tool_id = ? DESC, seq DESC LIMIT 1
+        """
+        found = await self._database.read(
+            lambda connection: execute(connection, query, tool_id, tool_name, tool_id).fetchone()
+        )
+        return found[0] if found and isinstance(found[0], str) else ""
