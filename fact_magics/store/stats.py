@@ -33,8 +33,8 @@ from fact_magics.tool import Status
 if TYPE_CHECKING:
     import sqlite3
 
-TOOLS_LISTED = 20
-"""The tools with the most runs are listed, at most so many."""
+TOOLS_LISTED, TOOLS_OF_MANY_RUNS = 50, 20
+"""The tools with the most runs are listed, at most so many; fewer if the runs are not read row by row."""
 
 _POINTS = 60
 _HOUR, _DAY, _MONTH = len("2026-11-22T09"), len("2026-11-22"), len("2026-11")
@@ -256,25 +256,26 @@ def _find(connection: sqlite3.Connection, of: str, scope: Scope, since: str | No
 
 def _tools(connection: sqlite3.Connection, scope: Scope, found: _Found, since: str | None) -> list[ToolStats]:
     session, tool = scope
-    common = Counter(event.tool_name for event in found.events).most_common(TOOLS_LISTED)
+    most_listed = TOOLS_LISTED if found.is_all else TOOLS_OF_MANY_RUNS
+    common = Counter(event.tool_name for event in found.events).most_common(most_listed)
     names = {tool} if tool else {name for name, _ in common}
     if not (tool or found.is_all):
         most = """
             SELECT tool_name FROM totals WHERE of = 'tool_executions' AND session_id = ? AND tool_name <> ''
             ORDER BY runs DESC LIMIT ?
         """
-        names.update(name for (name,) in connection.execute(most, (session, TOOLS_LISTED)))
+        names.update(name for (name,) in connection.execute(most, (session, most_listed)))
         where, values = condition((session, ""))
         following = f"SELECT min(tool_name) FROM tool_executions WHERE {where} tool_name > ?"  # noqa: S608
         name = ""
-        while len(names) < TOOLS_LISTED:  # if there are few tools, all of them are listed
+        while len(names) < most_listed:  # if there are few tools, all of them are listed
             (name,) = connection.execute(following, (*values, name)).fetchone()
             if type(name) is not str:
                 break
             names.add(name)
     listed = [_tool(connection, (session, name), since) for name in names]
     known = sorted(filter(lambda each: each.runs, listed), key=lambda each: (-each.runs, each.tool))
-    return known[:TOOLS_LISTED]
+    return known[:most_listed]
 
 
 def _tool(connection: sqlite3.Connection, scope: Scope, since: str | None) -> ToolStats:
