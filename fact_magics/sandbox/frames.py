@@ -82,6 +82,7 @@ def request(call: Call, limits: Limits, taken: int | None) -> bytes:
             "cpu_seconds": call.cpu_seconds,
             "result_bytes": limits.result_bytes,
             "watched": bool(call.imports) or _acts(call.source),
+            **call.batch,
         }
     )
     return len(body).to_bytes(8, "big") + body
