@@ -156,6 +156,11 @@ class Recorder:
         return self._told > told
 
     @property
+    def waiting(self) -> int:
+        """How many rows wait to be committed."""
+        return len(self._pending)
+
+    @property
     def is_locked(self) -> bool:
         """Whether work waited in vain for another program's lock on the database."""
         return self._store.is_locked
@@ -219,6 +224,7 @@ class Recorder:
             duration_ms=took_ms,
             executed_at=utc_text(datetime.fromtimestamp(when, UTC)),
             saved_ms=entry.duration_ms,
+            parent_id=planned.parent_id,
         )
 
     def add_run(self, planned: Plan, result: Result) -> None:
@@ -237,13 +243,20 @@ class Recorder:
             isolation=", ".join(known["isolation"]),
             permissions=planned.permissions,
             duration_ms=output.execution_time_ms,
+            parent_id=planned.parent_id,
         )
 
     def add_entry(self, entry: CacheEntry) -> None:
         """Store an answer with the next commit."""
         self._entries.append(entry)
 
-    def add_invalid(self, tool: LoadedTool, parameters: Mapping[str, Any], output: ToolOutput) -> None:
+    def add_invalid(
+        self,
+        tool: LoadedTool,
+        parameters: Mapping[str, Any],
+        output: ToolOutput,
+        parent_id: str | None = None,
+    ) -> None:
         """Record a run that was refused because of its input."""
         known = output.metadata
         try:
@@ -251,7 +264,14 @@ class Recorder:
         except (TypeError, ValueError):
             given = _text({name: f"a {type(value).__name__}" for name, value in parameters.items()})
         details = "\n".join(known["details"]) or None
-        self._add(tool, Status.INVALID, input_data=given, error=known["error"], details=details)
+        self._add(
+            tool,
+            Status.INVALID,
+            input_data=given,
+            error=known["error"],
+            details=details,
+            parent_id=parent_id,
+        )
 
     def add_ended(self, planned: Plan, status: Status, error: str, duration_ms: float) -> None:
         """Record a run that has no outcome, because the user stopped it or it could not be isolated."""
@@ -262,6 +282,7 @@ class Recorder:
             error=error,
             permissions=planned.permissions,
             duration_ms=duration_ms,
+            parent_id=planned.parent_id,
         )
 
     def _add(self, tool: LoadedTool, status: Status, **values: Any) -> None:

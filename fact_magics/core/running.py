@@ -185,7 +185,7 @@ class Runner:
         def say_queued() -> None:
             emit(PhaseChanged("queued", "an identical run is in progress"))
 
-        with self._stopped_by_close():
+        with self.stopped_by_close():
             try:
                 found = await self.shared(planned, partial(self.lead, planned, emit), say_queued, own)
             except asyncio.CancelledError as stopped:
@@ -198,7 +198,8 @@ class Runner:
         return await self._concluded(planned, self._cached_late(planned, found, emit), emit)
 
     @contextmanager
-    def _stopped_by_close(self) -> Iterator[None]:
+    def stopped_by_close(self) -> Iterator[None]:
+        """Let the end of the session cancel the task that is in this context."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine always runs in a task here
         self._running.add(task)
@@ -245,7 +246,7 @@ class Runner:
         run.entered = True
         with self._leases.ask(planned.key) as lease:
             try:
-                with self._in_progress.lead(run), self._stopped_by_close():
+                with self._in_progress.lead(run), self.stopped_by_close():
                     # An identical run may have ended since the call was planned.
                     entry = self._answers.recall(planned) or await self._answers.get(planned)
                     if entry is None and not (lease.is_held or planned.fresh):

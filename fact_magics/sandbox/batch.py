@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from fact_magics.sandbox import frames
 from fact_magics.sandbox.child.batch import ALONE, ANSWER, FAILED, OK
-from fact_magics.sandbox.outcome import Call
+from fact_magics.sandbox.outcome import Call, Outcome
 from fact_magics.sandbox.watch import Watch
+from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +80,23 @@ def watch_for(
     if isinstance(call, Batch):
         return BatchWatch(call, limits, on_printed, may_hide=may_hide)
     return Watch(call, limits, on_printed, may_hide=may_hide)
+
+
+def outcome_of(answer: RowAnswer, isolation: tuple[str, ...]) -> Outcome | None:
+    """Turn the answer of a row into the outcome of a call; None if the row has to run by itself.
+
+    A row that says it reached a limit may have reached it because of the rows before it.
+    """
+    if answer.kind == ALONE:
+        return None
+    result, error, status = answer.payload, None, Status.OK
+    if answer.kind == FAILED:
+        error, limit = frames.read_error(answer.payload)
+        if error is None or limit is not None:
+            return None
+        status = Status.ERROR
+    kept = result if error is None else None
+    return Outcome(status, kept, error, answer.printed, answer.duration_ms, None, isolation)
 
 
 class BatchWatch(Watch):

@@ -78,6 +78,11 @@ class Signature:
         """Whether an input can contain a path."""
         return PATH in self._parts()
 
+    def takes_many(self, name: str) -> bool:
+        """Whether a parameter takes a list or another container of items, so that a list can be one value."""
+        type_ = self._by_name[name].type
+        return "array" in type_.json_kinds
+
     def inspect_signature(self) -> inspect.Signature:
         """Build the signature for `inspect`; an annotation that is not a builtin only prints its text."""
         return self._inspected(

@@ -39,7 +39,7 @@ _MOST = 2**53
 _STEPS = 10_000
 # If rows can't be read, at most this many more rows are read to find the wanted number.
 _SPARE_ROWS = 1_000
-_SEQUENCED = frozenset({"tools", "toolbox", "generations", "tool_executions"})
+_SEQUENCED = frozenset({"tools", "toolbox", "generations", "tool_executions", "maps"})
 # After a row with the largest possible number, SQLite would number new rows at random.
 _NEXT = "(SELECT coalesce(max(seq), 0) + 1 FROM"
 _BELOW = "WHERE seq < 4611686018427387904)"

@@ -54,6 +54,18 @@ class Cache:
             self._hits += 1
         return entry
 
+    async def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
+        """Find the answers of several runs as `get` does, by their keys; what can't be read is left out."""
+        query = "SELECT * FROM cache WHERE key IN (SELECT value FROM json_each(?))"
+        found = await self._database.read(
+            lambda connection: fetch(connection, CacheEntry, query, json.dumps([*keys]))
+        )
+        now = utc_now()
+        entries = {entry.key: entry for entry in found if not entry.expired(now)}
+        self._hits += len(entries)
+        self._misses += len(keys) - len(entries)
+        return entries
+
     async def forget(self, key: str) -> None:
         """Remove the answer with this key, if it exists."""
         await self._database.write(lambda connection: _delete(connection, key))
@@ -119,16 +131,19 @@ class Cache:
         stale = self._stale(used)
 
         def work(connection: sqlite3.Connection) -> int:
-            evicted = 0
+            evicted = put = 0
+            used_at = _next_use(connection) if stale or entries else ""
             for key in stale:
-                execute(connection, "UPDATE cache SET used_at = ? WHERE key = ?", _next_use(connection), key)
+                execute(connection, "UPDATE cache SET used_at = ? WHERE key = ?", used_at, key)
             for entry in entries:
                 if entry.size > self._max_bytes:
                     _delete(connection, entry.key)
-                else:
-                    _put(connection, entry)
+                    continue
+                _put(connection, entry, used_at)
+                put += 1
+                if put % _SWEPT_AT_ONCE == 0:
                     evicted += _sweep(connection, now, self._max_bytes)
-            return evicted
+            return evicted + (_sweep(connection, now, self._max_bytes) if put % _SWEPT_AT_ONCE else 0)
 
         return work
 
@@ -156,8 +171,8 @@ def _next_use(connection: sqlite3.Connection) -> str:
     return utc_text(now)
 
 
-def _put(connection: sqlite3.Connection, entry: CacheEntry) -> None:
-    noted = {"result_hash": entry.result_hash, "size": entry.size, "used_at": _next_use(connection)}
+def _put(connection: sqlite3.Connection, entry: CacheEntry, used_at: str) -> None:
+    noted = {"result_hash": entry.result_hash, "size": entry.size, "used_at": used_at}
     values = values_of(entry) | noted
     changed = [name for name in values if name not in ("key", "confirmations")]
     changes = ", ".join(f"{name} = excluded.{name}" for name in changed)

@@ -52,6 +52,7 @@ class History:
         status: Status | None = None,
         search: str | None = None,
         since: str | datetime | timedelta | None = None,
+        parent_id: str | None = None,
         limit: int | None = 20,
     ) -> Rows[ExecutionRow]:
         """List the runs that match all filters, the latest first.
@@ -65,6 +66,8 @@ class History:
             the name, description or tags of its tool, or in the file name of its notebook.
         since : str, datetime or timedelta, optional
             See `read_since`: ``2h``, ``3 days``, ``yesterday``, ISO 8601.
+        parent_id : str, optional
+            Only the rows of this map; an empty text for only the runs that belong to none.
         limit : int or None
             None for all.
 
@@ -74,6 +77,8 @@ class History:
             `search` contains no letter or digit, `since` can't be read, or `limit` is not a number of rows.
         """
         asked = _filters("executed_at", session_id, tool_name, status, since) | {"tool_id = ?": tool_id}
+        asked |= {"parent_id = ?": parent_id} if parent_id else {}
+        asked |= {"parent_id IS NULL AND ?": 1} if parent_id == "" else {}
         if search is None:
             source, order = "tool_executions", "seq DESC"
             number = "seq"
@@ -234,6 +239,9 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
         if not kept.rowcount:
             continue
         _mark(connection, "tool_executions", "executed_at", kept)
+        is_group |= (kept.lastrowid or 0) % GROUP == 0
+        if row.parent_id is not None:  # a map is found as a whole; indexing its rows would take longest
+            continue
         given, answered = row.input_data or "", row.output_data or ""
         notes = "\n".join(filter(None, (row.error, row.printed)))
         if row.cached:
@@ -245,7 +253,6 @@ def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> No
             "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
             (kept.lastrowid, indexable_json(given), indexable_json(answered), indexable(notes)),
         )
-        is_group |= (kept.lastrowid or 0) % GROUP == 0
     if is_group:
         keep_up(connection)
 

@@ -129,6 +129,8 @@ class ExecutionRow:
         All permissions that the tool and the cell granted to the run.
     saved_ms : float or None
         For an answer of the cache: the duration of the run that computed it.
+    parent_id : str or None
+        The map that the run belongs to.
     """
 
     id: str = field(default_factory=new_id)
@@ -149,6 +151,50 @@ class ExecutionRow:
     duration_ms: float = 0.0
     executed_at: str = field(default_factory=utc_now)
     saved_ms: float | None = None
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRow:
+    """One run of a tool on the rows of a table; the runs of its rows name it as their parent.
+
+    Attributes
+    ----------
+    content_key : str
+        Identity of what was mapped: the tool, its fixed input, and the shape of the table.
+    total : int or None
+        The number of rows; None if it was never known.
+    ok, cached, failed, skipped : int
+        How many rows ended in each way. A map that was killed has the numbers of its last commit.
+    status : Status
+        ``interrupted`` until the map ends.
+    error : str or None
+        Why it ended early, in one line.
+    ended_at : str or None
+        None for a map that goes on or was killed.
+    """
+
+    id: str = field(default_factory=new_id)
+    session_id: str | None = None
+    tool_id: str | None = None
+    tool_name: str
+    tool_version: str
+    content_key: str
+    total: int | None = None
+    ok: int = 0
+    cached: int = 0
+    failed: int = 0
+    skipped: int = 0
+    status: Status = Status.INTERRUPTED
+    error: str | None = None
+    duration_ms: float = 0.0
+    started_at: str = field(default_factory=utc_now)
+    ended_at: str | None = None
+
+    @property
+    def answers(self) -> str:
+        """How the cache keys begin under which the map's own answers are kept until it ends."""
+        return f"{self.id}:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

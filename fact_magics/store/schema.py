@@ -349,6 +349,40 @@ _NUMBERS_GIVEN_AGAIN = (
     """,
 )
 
+# A map runs a tool on the rows of a table; its runs name it as their parent. `history` lists the runs without a
+# parent, which the partial indexes find among any number of rows of maps.
+_MAPS = (
+    """
+    CREATE TABLE maps (
+        seq          INTEGER PRIMARY KEY,
+        id           TEXT NOT NULL UNIQUE,
+        session_id   TEXT REFERENCES sessions (id),
+        tool_id      TEXT REFERENCES tools (id),
+        tool_name    TEXT NOT NULL,
+        tool_version TEXT NOT NULL,
+        content_key  TEXT NOT NULL,
+        total        INTEGER,
+        ok           INTEGER NOT NULL,
+        cached       INTEGER NOT NULL,
+        failed       INTEGER NOT NULL,
+        skipped      INTEGER NOT NULL,
+        status       TEXT NOT NULL,
+        error        TEXT,
+        duration_ms  REAL NOT NULL,
+        started_at   TEXT NOT NULL,
+        ended_at     TEXT
+    )
+    """,
+    "CREATE INDEX maps_by_content ON maps (content_key)",
+    "CREATE INDEX maps_by_session ON maps (session_id)",
+    "CREATE INDEX maps_by_name ON maps (tool_name)",
+    "ALTER TABLE tool_executions ADD COLUMN parent_id TEXT",
+    "CREATE INDEX executions_by_parent ON tool_executions (parent_id) WHERE parent_id IS NOT NULL",
+    "CREATE INDEX executions_alone ON tool_executions (parent_id) WHERE parent_id IS NULL",
+    "CREATE INDEX executions_alone_by_session ON tool_executions (session_id) WHERE parent_id IS NULL",
+    "CREATE INDEX executions_alone_by_name ON tool_executions (tool_name) WHERE parent_id IS NULL",
+)
+
 
 def _marks(rows: str, clock: str) -> tuple[str, ...]:
     return tuple(statement.replace("ROWS", rows).replace("CLOCK", clock) for statement in _MARKS)
@@ -374,4 +408,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             for statement in _NUMBERS_GIVEN_AGAIN
         ),
     ),
+    _MAPS,
 )
