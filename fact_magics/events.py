@@ -104,8 +104,8 @@ class RunEnded:
 class MapAdvanced:
     """Rows of a map have ended since the last such event.
 
-    `counts` are as those of a `MapResult`, without rows that are not run yet. `total` is None if the number of
-    rows is not known. `seconds` is the time since the map began.
+    `counts` are as those of a `MapResult`, without rows that are not run yet. `total` is None if the number
+    of rows is not known. `seconds` is the time since the map began.
     """
 
     tool: str

@@ -53,7 +53,7 @@ class Tool:
         """Run the tool without blocking the event loop that awaits it."""
         return await self._caller.acall(self._loaded, args, kwargs)
 
-    def map(self, *args: Any, **kwargs: Any) -> MapResult:
+    def map(self, *args: Any, **kwargs: Any) -> Any:
         """Run the tool on many rows, each validated, isolated, cached and recorded as a run.
 
         Parameters
@@ -84,14 +84,12 @@ class Tool:
         >>> slugify.map(["Some Title", "Another"], sep="_")  # doctest: +SKIP
         """
         map_rows: Any = resolve_name("fact_magics.mapping.calls:map_rows")  # that layer is above this one
-        result: MapResult = map_rows(self, self._caller.rows, args, kwargs)
-        return result
+        return map_rows(self, self._caller.rows, args, kwargs)
 
-    async def amap(self, *args: Any, **kwargs: Any) -> MapResult:
+    async def amap(self, *args: Any, **kwargs: Any) -> Any:
         """Run the tool on many rows as `map` does, without blocking the event loop that awaits it."""
         amap_rows: Any = resolve_name("fact_magics.mapping.calls:amap_rows")
-        result: MapResult = await amap_rows(self, self._caller.rows, args, kwargs)
-        return result
+        return await amap_rows(self, self._caller.rows, args, kwargs)
 
     @property
     def __signature__(self) -> inspect.Signature:

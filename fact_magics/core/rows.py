@@ -1,4 +1,4 @@
-"""Run the rows of maps: each is planned, looked up, kept and recorded as a run, and many may share a process."""
+"""Run the rows of maps: each is planned, looked up, kept and recorded; many may share a process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fact_magics.core.cache import entry_of, may_keep, may_serve
 from fact_magics.core.outputs import checked_entry, finished_output, invalid_output, read_answer
@@ -80,6 +80,19 @@ class BatchEnd:
     limit: str
 
 
+class Shows(Protocol):
+    """What shows the progress of a map to the thread that waits for it."""
+
+    def put(self, event: Event) -> None:
+        """Take an event, on the core's loop."""
+
+    def pump(self) -> None:
+        """Show what has arrived."""
+
+    def close(self, ended: Status) -> None:
+        """Remove what is shown, because the map has ended."""
+
+
 class Progress:
     """Shows nothing of a map; a notebook or a terminal sets another class as `RowRunner.progress`."""
 
@@ -92,7 +105,7 @@ class Progress:
     def pump(self) -> None:
         """Show what has arrived, on the thread that waits for the map."""
 
-    def close(self) -> None:
+    def close(self, ended: Status) -> None:
         """Remove what is shown, because the map has ended."""
 
 
@@ -121,7 +134,7 @@ class RowRunner:
         self._store = store
         self.maps = store.maps
         self._layers: tuple[str, ...] = ()  # of the last run
-        self.progress: Callable[[str], Progress] = Progress
+        self.progress: Callable[[str], Shows] = Progress
 
     @contextmanager
     def opened(self, tool: LoadedTool) -> Iterator[None]:

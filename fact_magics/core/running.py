@@ -11,7 +11,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fact_magics.bridge import Job, Waiting, explain
 from fact_magics.core.cache import entry_of, may_keep
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from fact_magics.logs import Log
     from fact_magics.sandbox.outcome import Outcome
     from fact_magics.store import CacheEntry
+
+T = TypeVar("T")
 
 NOT_RECORDED = "Not recorded yet: "
 """How the warning begins about a run whose row waits."""
@@ -88,7 +90,7 @@ class Runner:
         self._waiting = Waiting(_BEGUN)
         self._queued = 0  # runs that wait for the sandbox
         self._running: set[asyncio.Task[Any]] = set()
-        self._jobs: set[Job[ToolOutput]] = set()
+        self._jobs: set[Job[Any]] = set()
         self.is_closed = False
         self.process = os.getpid()
 
@@ -363,7 +365,7 @@ class Runner:
         )
 
     @contextmanager
-    def job(self, run: Coroutine[Any, Any, ToolOutput]) -> Iterator[Job[ToolOutput]]:
+    def job(self, run: Coroutine[Any, Any, T]) -> Iterator[Job[T]]:
         """Start a run for a caller on another thread, who does not wait longer than this core exists."""
         job = Job(self.loop, run)
         self._jobs.add(job)

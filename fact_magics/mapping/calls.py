@@ -8,16 +8,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.bridge import STOPPED, refuse_fork
+from fact_magics.bridge import explain, refuse_fork
 from fact_magics.errors import FactError, Interrupted, InvalidInput, did_you_mean
 from fact_magics.mapping.running import MapOptions, RowMap
 from fact_magics.mapping.table import Each, Table, is_table, read_columns, read_table
+from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fact_magics.core.handle import Tool
-    from fact_magics.core.rows import RowRunner
+    from fact_magics.core.rows import RowRunner, Shows
     from fact_magics.mapping.result import MapResult
     from fact_magics.signature import Signature
 
@@ -37,12 +38,8 @@ def map_rows(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Mapping[s
     mapping = planned(tool, rows, args, kwargs)
     view = rows.progress(tool.name)
     mapping.listen(view.put)
-    with rows.runner.job(mapping.run()) as job, _explained(mapping):
-        try:
-            result: MapResult = job.wait(view.pump)
-        finally:
-            view.close()
-    return result
+    with rows.runner.job(mapping.run()) as job, _shown_to_end(view, mapping):
+        return job.wait(view.pump)
 
 
 async def amap_rows(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Mapping[str, Any]) -> MapResult:
@@ -53,26 +50,31 @@ async def amap_rows(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Ma
         return await mapping.run()
     view = rows.progress(tool.name)
     mapping.listen(view.put)
-    with rows.runner.job(mapping.run()) as job:
-        try:
-            result: MapResult = await job.wait_awaited(view.pump)
-        finally:
-            view.close()
-    return result
+    with rows.runner.job(mapping.run()) as job, _shown_to_end(view, mapping):
+        return await job.wait_awaited(view.pump)
 
 
 @contextmanager
-def _explained(mapping: RowMap) -> Iterator[None]:
-    """Attach what there is to the error of a map that was stopped."""
+def _shown_to_end(view: Shows, mapping: RowMap) -> Iterator[None]:
+    """Close the view at the end, and attach what there is to the error of a map that was stopped."""
+    ended = Status.ERROR
     try:
         yield
-    except STOPPED:
+        ended = Status.OK
+    except KeyboardInterrupt:
+        ended = Status.INTERRUPTED
         stopped = Interrupted(stopped_line(mapping))
         stopped.result = mapping.result()  # type: ignore[attr-defined]
         raise stopped from None
+    except asyncio.CancelledError as cancelled:
+        ended = Status.INTERRUPTED
+        explain(cancelled, stopped_line(mapping))
+        raise
     except FactError as error:
         error.result = mapping.result()  # type: ignore[attr-defined]
         raise
+    finally:
+        view.close(ended)
 
 
 def stopped_line(mapping: RowMap) -> str:
@@ -110,7 +112,12 @@ def planned(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Mapping[st
 
 
 def _table(signature: Signature, args: Sequence[Any], given: Mapping[str, Any]) -> Table:
-    if len(args) == 1 and not isinstance(args[0], Each) and is_table(args[0]) and not _is_column(signature, args[0]):
+    if (
+        len(args) == 1
+        and not isinstance(args[0], Each)
+        and is_table(args[0])
+        and not _is_column(signature, args[0])
+    ):
         return read_table(signature, args[0], given)
     varying = [value if isinstance(value, Each) else Each(value) for value in args]
     bound = signature.bind(varying, given)
@@ -128,8 +135,11 @@ def _is_column(signature: Signature, value: Any) -> bool:
 
 def _varying(signature: Signature, name: str, value: Any) -> Any:
     """Make a keyword's value vary from row to row if the tool takes one value there and this is many."""
-    is_many = isinstance(value, list | tuple | range | Iterator) or hasattr(value, "iloc") or hasattr(value, "dtype")
+    is_many = (
+        isinstance(value, list | tuple | range | Iterator)
+        or hasattr(value, "iloc")
+        or hasattr(value, "dtype")
+    )
     if isinstance(value, Each) or not is_many or getattr(value, "ndim", 1) == 0:
         return value
     return value if signature.takes_many(name) else Each(value)
-

@@ -83,7 +83,7 @@ class MapResult(Sequence[Any]):
             return self.values == other.values and self.errors == other.errors
         return self.values == other if isinstance(other, list) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment] - like a list
+    __hash__ = None  # type: ignore[assignment]
 
     def to_frame(self) -> Any:
         """Build a DataFrame with the columns ``result`` and ``error``, and the index of the input.
@@ -92,18 +92,16 @@ class MapResult(Sequence[Any]):
         """
         errors = [self.errors.get(row) for row in range(len(self))]
         if self._library == "polars":
-            import polars
+            import polars as pl
 
-            return polars.DataFrame({"result": self.values, "error": errors}, strict=False)
+            return pl.DataFrame({"result": self.values, "error": errors}, strict=False)
         try:
-            import pandas
+            import pandas as pd
         except ImportError:
             raise CellError("pandas is not installed.", hint="Run %pip install pandas.") from None
         index = self._index if self._index is not None and len(self._index) == len(self) else None
-        results = pandas.Series(self.values, index=index, dtype=None if self.values else object)
-        return pandas.DataFrame(
-            {"result": results, "error": pandas.Series(errors, index=index, dtype=object)}
-        )
+        results = pd.Series(self.values, index=index, dtype=None if self.values else object)
+        return pd.DataFrame({"result": results, "error": pd.Series(errors, index=index, dtype=object)})
 
     @property
     def facts(self) -> list[str]:
@@ -117,9 +115,7 @@ class MapResult(Sequence[Any]):
 
     def __repr__(self) -> str:
         lines = [f"<MapResult {' · '.join((self.tool, plural(len(self), 'row'), *self.facts))}>"]
-        lines += [
-            f"  row {row}: {one_line(error, 200)}" for row, error in list(self.errors.items())[:_SHOWN]
-        ]
+        lines += [f"  row {row}: {one_line(error, 200)}" for row, error in list(self.errors.items())[:_SHOWN]]
         if self.left_out:
             lines.append(f"  left out, because the tool does not take them: {', '.join(self.left_out)}")
         return "\n".join((*lines, *(f"  {note}" for note in self.notes)))

@@ -1,4 +1,4 @@
-"""`RowMap` runs the rows of one map: what is known comes from the cache, the rest goes to isolated processes."""
+"""`RowMap` runs the rows of one map: the cache answers what it knows, isolated processes the rest."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fact_magics.core.loaded import LoadedTool
-    from fact_magics.core.plan import Plan
     from fact_magics.core.rows import RowRunner
     from fact_magics.mapping.table import Table
 
@@ -64,9 +63,7 @@ class MapOptions:
 class RowMap:
     """One map; `run` does the work, and `result` tells at any time what there is."""
 
-    def __init__(
-        self, rows: RowRunner, tool: LoadedTool, table: Table, options: MapOptions
-    ) -> None:
+    def __init__(self, rows: RowRunner, tool: LoadedTool, table: Table, options: MapOptions) -> None:
         self._rows = rows
         self._tool = tool
         self._table = table
@@ -181,9 +178,8 @@ class RowMap:
         if warning := await self._rows.save():
             self._note(f"Some rows are not recorded yet: {warning}")
         ended = replace(
-            self.row,
+            self.row.counted(counts),
             total=len(self._values) if self._is_read else self.row.total,
-            **counts,
             status=status,
             error=error or None,
             duration_ms=(time.perf_counter() - self._began) * 1000,
@@ -228,7 +224,7 @@ class RowMap:
             return
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="fact-rows") as thread:
-            while (part := await loop.run_in_executor(thread, _next, parts, self.name)) is not None:
+            while part := await loop.run_in_executor(thread, _next, parts, self.name):
                 yield part
 
     async def _planned(self, start: int, part: list[dict[str, Any]]) -> list[Row]:
@@ -320,10 +316,8 @@ class RowMap:
                 await self._changed.wait_for(lambda: self._queue or (self._is_read and not self._held))
                 if not self._queue:
                     return
-                if self._alone:
-                    rows = [self._queue.popleft()]
-                else:
-                    rows = self._size.take(self._queue, _cores())
+                is_one = self._alone
+                rows = [self._queue.popleft()] if is_one else self._size.take(self._queue, _cores())
             if len(rows) == 1:
                 await self._run_alone(rows[0])
             else:
@@ -410,7 +404,7 @@ class RowMap:
                 self._note(f"Some rows are not recorded yet: {warning}")
             counts = {kind: self._counts[kind] for kind in KINDS}
             with suppress(FactError):
-                await self._rows.put_map(replace(self.row, **counts))
+                await self._rows.put_map(self.row.counted(counts))
 
 
 async def _first_error(tasks: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
@@ -419,9 +413,7 @@ async def _first_error(tasks: list[asyncio.Task[None]], stop: asyncio.Event) -> 
     pending: set[asyncio.Task[Any]] = {*tasks}
     try:
         while pending and not stop.is_set():
-            done, pending = await asyncio.wait(
-                {*pending, stopping}, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, pending = await asyncio.wait({*pending, stopping}, return_when=asyncio.FIRST_COMPLETED)
             pending.discard(stopping)
             for task in done - {stopping}:
                 task.result()
@@ -429,9 +421,9 @@ async def _first_error(tasks: list[asyncio.Task[None]], stop: asyncio.Event) -> 
         stopping.cancel()
 
 
-def _next(parts: Iterator[list[dict[str, Any]]], name: str) -> list[dict[str, Any]] | None:
+def _next(parts: Iterator[list[dict[str, Any]]], name: str) -> list[dict[str, Any]]:
     try:
-        return next(parts, None)
+        return next(parts, [])
     except FactError:
         raise
     except Exception as error:
@@ -444,9 +436,8 @@ def _next(parts: Iterator[list[dict[str, Any]]], name: str) -> list[dict[str, An
 def _content_key(tool: LoadedTool, table: Table, options: MapOptions) -> str:
     """Identify what a map does, so that the next one like it can go on where it was stopped."""
     digest = blake2b(digest_size=20)
-    fixed = {name: value for name, value in table.fixed.items()}
     try:
-        same = encode(fixed)
+        same = encode(dict(table.fixed))
     except Exception:  # noqa: BLE001 - a value without canonical form fails in each row, with its reason
         same = b"?"
     parts = (tool.stored.content_hash, *sorted(table.columns), str(table.total), *options.permissions)

@@ -17,6 +17,28 @@ if TYPE_CHECKING:
 _NAMES_SHOWN = 8
 
 
+class Pulled:
+    """An iterator that is read in parts; an error in it comes after the items before it."""
+
+    def __init__(self, items: Iterator[Any]) -> None:
+        self._items = items
+        self._error: Exception | None = None
+
+    def take(self, size: int) -> list[Any]:
+        """Return the next items, fewer at the end."""
+        if self._error is not None:
+            raise self._error
+        taken: list[Any] = []
+        try:
+            for item in islice(self._items, size):
+                taken.append(item)  # noqa: PERF402 - an error must not lose the items before it
+        except Exception as error:
+            if not taken:
+                raise
+            self._error = error
+        return taken
+
+
 class Each:
     """What varies from row to row: the value of ``each(…)`` in a cell."""
 
@@ -63,7 +85,7 @@ class Table:
     def is_lazy(self) -> bool:
         """Whether reading rows runs code of the user, as a generator does."""
         return isinstance(self.records, Iterator) or any(
-            isinstance(column, Iterator) for column in self.columns.values()
+            isinstance(column, Pulled) for column in self.columns.values()
         )
 
     def parts(self, size: int) -> Iterator[list[dict[str, Any]]]:
@@ -86,9 +108,9 @@ class Table:
             start += count
 
     def _parts_of_records(self, size: int) -> Iterator[list[dict[str, Any]]]:
-        rows = iter(self.records)
+        rows = Pulled(iter(self.records))
         start, dropped = 0, set(self.left_out)
-        while part := list(islice(rows, size)):
+        while part := rows.take(size):
             read = []
             for number, row in enumerate(part, start):
                 if not isinstance(row, Mapping):
@@ -103,8 +125,8 @@ class Table:
 
 def _taken(column: Any, start: int, size: int) -> list[Any]:
     """Take the next items of a column as plain values; items that can't be plain fail in their own row."""
-    if isinstance(column, Iterator):
-        return list(islice(column, size))
+    if isinstance(column, Pulled):
+        return column.take(size)
     part = column.iloc[start : start + size] if hasattr(column, "iloc") else column[start : start + size]
     if isinstance(part, list):
         return part
@@ -170,11 +192,9 @@ def _column(name: str, items: Any) -> Any:
         raise InvalidInput(
             f"What varies in {name} is a {kind}.", hint=f"Give one of its columns, or map {kind} itself."
         )
-    if hasattr(items, "iloc") or isinstance(items, Iterator | list | range | tuple):
-        return items
-    if hasattr(items, "__len__") and hasattr(items, "__getitem__"):
-        return items
-    return list(items) if hasattr(items, "__len__") else iter(items)
+    if hasattr(items, "__len__"):
+        return items if hasattr(items, "__getitem__") else list(items)
+    return Pulled(iter(items))
 
 
 def is_table(value: Any) -> bool:
@@ -204,7 +224,9 @@ def read_table(signature: Signature, value: Any, fixed: Mapping[str, Any]) -> Ta
         _need(signature, taken, names, fixed)
         columns = {name: _column_of(value, name) for name in taken}
         if isinstance(value, Mapping):
-            table = read_columns(signature, {**fixed, **{name: Each(items) for name, items in columns.items()}})
+            table = read_columns(
+                signature, {**fixed, **{name: Each(items) for name, items in columns.items()}}
+            )
         else:
             table = Table(columns, dict(fixed), total=len(value))
             table.index = getattr(value, "index", None) if hasattr(value, "iloc") else None
@@ -253,4 +275,6 @@ def _need(signature: Signature, taken: list[str], names: list[str], fixed: Mappi
             hint=near or f"Its columns are {shown or 'none'}. Rename one, or write NAME = each(…) lines.",
         )
     if not taken:
-        raise InvalidInput(f"{signature.name} takes none of the table's columns.", hint=f"It takes: {signature.text}")
+        raise InvalidInput(
+            f"{signature.name} takes none of the table's columns.", hint=f"It takes: {signature.text}"
+        )

@@ -118,7 +118,11 @@ class BatchWatch(Watch):
         with memoryview(self._arrived) as arrived:
             while len(arrived) - at >= ANSWER.size and arrived[at : at + 1] in _KINDS:
                 kind, row, size, text, duration_ms = ANSWER.unpack_from(arrived, at)
-                if row != self._next or row >= len(self._batch.rows) or size + text > self._limits.result_bytes:
+                if (
+                    row != self._next
+                    or row >= len(self._batch.rows)
+                    or size + text > self._limits.result_bytes
+                ):
                     self.stop("result")
                     return
                 start = at + ANSWER.size

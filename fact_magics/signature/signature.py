@@ -196,7 +196,12 @@ class Signature:
                 more = f" ({plural(count, 'more problem')} in {name})" if count else ""
                 problems.setdefault(name, _problem(misfit, name) + more)
         first, *others = (problems[name] for name in sorted(problems, key=[*known, *problems].index))
-        return InvalidInput(first, hint=self._hint, details=others)
+        has_rows = any(
+            name in known and _has_rows(parameters[name]) and not self.takes_many(name)
+            for name in problems.keys() & parameters.keys()
+        )
+        hint = f"To run it on each row, write {self.name}.map(…). {self._hint}" if has_rows else self._hint
+        return InvalidInput(first, hint=hint, details=others)
 
     def wire(self, validated: Mapping[str, object]) -> bytes:
         """Write validated input as the canonical ``{"args": [...], "kwargs": {...}}``.
@@ -385,6 +390,13 @@ def _reads_back(default: Default) -> bool:
 
 def _details(error: ValidationError) -> list[ErrorDetails]:
     return error.errors(include_url=False, include_context=False)
+
+
+def _has_rows(value: object) -> bool:
+    """Whether a value may be meant as the input of many runs: a list, Series or array."""
+    return isinstance(value, list | tuple | range) or (
+        hasattr(value, "dtype") and hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0
+    )
 
 
 def _problem(detail: ErrorDetails, name: str, *, skip: int = 1) -> str:

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from fact_magics.store.binding import Rows, execute, fetch, fetch_by_id, insert, spare, values_of
 from fact_magics.store.rows import MapRow
+from fact_magics.store.since import read_since
 
 if TYPE_CHECKING:
     import sqlite3
+    from datetime import datetime, timedelta
 
     from fact_magics.store.database import Database
+    from fact_magics.tool import Status
 
 _CLEARED_AT_ONCE = 2_000
 
@@ -32,9 +35,7 @@ class Maps:
     async def unfinished(self, content_key: str) -> MapRow | None:
         """Find the latest map of the same content, unless all of its rows went well."""
         query = "SELECT * FROM maps WHERE content_key = ? ORDER BY seq DESC LIMIT 1"
-        found = await self._database.read(
-            lambda connection: fetch(connection, MapRow, query, content_key)
-        )
+        found = await self._database.read(lambda connection: fetch(connection, MapRow, query, content_key))
         latest = found[0] if found else None
         is_open = latest is not None and (latest.ended_at is None or latest.skipped + latest.failed > 0)
         return latest if is_open else None
@@ -44,11 +45,18 @@ class Maps:
         *,
         session_id: str | None = None,
         tool_name: str | None = None,
-        since: str | None = None,
+        status: Status | None = None,
+        since: str | datetime | timedelta | None = None,
         limit: int | None = 20,
     ) -> Rows[MapRow]:
-        """List maps, the latest first; `since` is a time in the form of the rows."""
-        asked = {"session_id = ?": session_id, "tool_name = ?": tool_name, "started_at >= ?": since}
+        """List maps, the latest first, with the filters of `History.runs`."""
+        moment = None if since is None else read_since(since)
+        asked: dict[str, object] = {
+            "session_id = ?": session_id,
+            "tool_name = ?": tool_name,
+            "status = ?": status,
+            "started_at >= ?": moment,
+        }
         asked = {condition: value for condition, value in asked.items() if value is not None}
         where = f"WHERE {' AND '.join(asked)}" if asked else ""
         query = " ".join(("SELECT * FROM maps", where, "ORDER BY seq DESC LIMIT ?"))

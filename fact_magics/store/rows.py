@@ -7,11 +7,15 @@ The fields have the names of the columns. All times are UTC in ISO 8601, in the 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from fact_magics.complexity import complexity
 from fact_magics.text import utc_now
 from fact_magics.tool import Status, ToolMetadata, ToolVersion, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Estimated bytes of an entry besides its payload: the row or object, its key, its place in the index.
 _ENTRY_OVERHEAD = 256
@@ -190,6 +194,11 @@ class MapRow:
     duration_ms: float = 0.0
     started_at: str = field(default_factory=utc_now)
     ended_at: str | None = None
+
+    def counted(self, counts: Mapping[str, int]) -> MapRow:
+        """Return the row with other numbers of rows."""
+        ok, cached, failed, skipped = (counts[kind] for kind in ("ok", "cached", "failed", "skipped"))
+        return replace(self, ok=ok, cached=cached, failed=failed, skipped=skipped)
 
     @property
     def answers(self) -> str:

@@ -349,8 +349,8 @@ _NUMBERS_GIVEN_AGAIN = (
     """,
 )
 
-# A map runs a tool on the rows of a table; its runs name it as their parent. `history` lists the runs without a
-# parent, which the partial indexes find among any number of rows of maps.
+# A map runs a tool on the rows of a table; its runs name it as their parent. `history` lists the runs without
+# a parent, which the partial indexes find among any number of rows of maps.
 _MAPS = (
     """
     CREATE TABLE maps (

@@ -25,8 +25,8 @@ class Store:
     """The database of one `FACT_HOME`, made by `Store.open`. Several kernels may open it at once.
 
     Many tasks at once may await the methods of the store and of its parts (`sessions`, `tools`, `history`,
-    `cache`, `maps`). The methods raise `StoreError` if the file can't be read or written. When a method that writes
-    returns, its data is committed. If its caller is cancelled, the data is still committed.
+    `cache`, `maps`). The methods raise `StoreError` if the file can't be read or written. When a method that
+    writes returns, its data is committed. If its caller is cancelled, the data is still committed.
     """
 
     def __init__(

@@ -172,19 +172,16 @@ def _logging(module: Any) -> list[object]:
 
 
 _SIGNALS = sorted(map(int, signal.valid_signals())) if hasattr(signal, "valid_signals") else []
-_INTERPRETER: tuple[Any, ...] = tuple(
-    getattr(sys, name)
-    for name in (
-        "getrecursionlimit",
-        "getswitchinterval",
-        "gettrace",
-        "getprofile",
-        "get_int_max_str_digits",
-        "get_asyncgen_hooks",
-        "get_coroutine_origin_tracking_depth",
-    )
-    if hasattr(sys, name)
-) + (gc.isenabled, gc.get_threshold, gc.get_debug)
+_READS = (
+    "getrecursionlimit getswitchinterval gettrace getprofile get_int_max_str_digits get_asyncgen_hooks "
+    "get_coroutine_origin_tracking_depth"
+)
+_INTERPRETER: tuple[Any, ...] = (
+    *(getattr(sys, name) for name in _READS.split() if hasattr(sys, name)),
+    gc.isenabled,
+    gc.get_threshold,
+    gc.get_debug,
+)
 _LIBRARIES: tuple[tuple[str, Any], ...] = (
     ("atexit", lambda module: module._ncallbacks()),  # noqa: SLF001 - nothing else counts them
     ("_locale", lambda module: module.setlocale(module.LC_ALL)),
