@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fact_magics.display.html import Record, element
 from fact_magics.display.live import View, WidgetView
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fact_magics.events import Event
-    from fact_magics.mapping.result import MapResult
 
 _SHOWN = 20
 _ERRORS_SHOWN = 10
@@ -35,6 +34,21 @@ def progress_text(event: MapAdvanced) -> str:
         parts.append(f"{duration(event.seconds_left * 1000)} left")
     parts += [f"{event.counts[kind]:,} {kind}" for kind in ("cached", "failed") if event.counts.get(kind)]
     return " · ".join(parts)
+
+
+class Mapped(Protocol):
+    """What the record of a map shows: the attributes of a `MapResult`."""
+
+    tool: str
+    values: list[Any]
+    errors: dict[int, str]
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+    duration_ms: float
+
+    @property
+    def facts(self) -> list[str]:
+        """The numbers of rows, as short phrases."""
 
 
 class MapView(WidgetView):
@@ -124,9 +138,9 @@ def _tqdm() -> Any:
         return None
 
 
-def map_record(result: MapResult) -> Record:
+def map_record(result: Mapped) -> Record:
     """Show a map: its numbers with the failures first, the first failed rows, and the first values."""
-    rows = plural(len(result), "row")
+    rows = plural(len(result.values), "row")
     facts = (rows, *result.facts, duration(result.duration_ms))
     head = " · ".join((result.tool, *facts))
     parts = [Record(element("p", element("strong", result.tool), f" · {' · '.join(facts)}"), head)]
@@ -137,13 +151,13 @@ def map_record(result: MapResult) -> Record:
     values = [value for row, value in enumerate(result.values[: 4 * _SHOWN]) if row not in result.errors]
     if values:
         parts.append(show(values[:_SHOWN]))
-        if len(result) > _SHOWN:
-            more = f"The first {min(len(values), _SHOWN)} of {len(result):,} values."
+        if len(result.values) > _SHOWN:
+            more = f"The first {min(len(values), _SHOWN)} of {len(result.values):,} values."
             parts.append(Record(element("p", element("small", more)), more))
     return stacked(parts)
 
 
-def _left_out(result: MapResult) -> str:
+def _left_out(result: Mapped) -> str:
     if not result.left_out:
         return ""
     return f"Left out, because the tool does not take them: {', '.join(result.left_out)}."

@@ -136,6 +136,7 @@ def _system() -> dict[str, object]:
         "files": _stamp(os.curdir),
         "signal handlers": [signal.getsignal(number) for number in _SIGNALS],
         "timers": [signal.getitimer(which) for which in (0, 1, 2)] if hasattr(signal, "getitimer") else None,
+        "the priority": os.getpriority(os.PRIO_PROCESS, 0) if hasattr(os, "getpriority") else None,
         "the interpreter": [read() for read in _INTERPRETER],
     }
     for name, read in _LIBRARIES:
