@@ -46,10 +46,11 @@ async def amap_rows(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Ma
     """Run a tool on rows without blocking the event loop that awaits it; see `Tool.map`."""
     refuse_fork(rows.runner.process)
     mapping = planned(tool, rows, args, kwargs)
-    if asyncio.get_running_loop() is rows.runner.loop:
-        return await mapping.run()
     view = rows.progress(tool.name)
     mapping.listen(view.put)
+    if asyncio.get_running_loop() is rows.runner.loop:
+        with _shown_to_end(view, mapping):
+            return await mapping.run()
     with rows.runner.job(mapping.run()) as job, _shown_to_end(view, mapping):
         return await job.wait_awaited(view.pump)
 

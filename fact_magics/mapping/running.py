@@ -77,6 +77,7 @@ class RowMap:
         self._held = 0  # planned rows without an answer
         self._changed = asyncio.Condition()
         self._is_read = False
+        self._unread: FactError | None = None  # why the rows could not be read to the end
         self._failed: tuple[int, str] | None = None
         self._stop = asyncio.Event()
         self._notes: list[str] = []
@@ -144,6 +145,8 @@ class RowMap:
         tasks = [asyncio.create_task(work) for work in (self._save_often(), self._read(), self._work_all())]
         try:
             await _first_error(tasks[1:], self._stop)
+            if self._unread is not None:
+                raise self._unread
             if self._failed is None:
                 status, error = Status.OK, ""
             else:
@@ -171,7 +174,7 @@ class RowMap:
     def _stopped_line(self, position: int, error: str) -> str:
         rest = self.result().counts["skipped"]
         told = f" {plural(rest, 'row')} {'was' if rest == 1 else 'were'} not run." if rest else ""
-        return f"Row {position} failed: {error}{told}"
+        return f"Row {position} failed: {error.rstrip('.')}.{told}"
 
     async def _end(self, status: Status, error: str) -> None:
         counts = self.result().counts
@@ -179,7 +182,7 @@ class RowMap:
             self._note(f"Some rows are not recorded yet: {warning}")
         ended = replace(
             self.row.counted(counts),
-            total=len(self._values) if self._is_read else self.row.total,
+            total=len(self._values) if self._is_read and self._unread is None else self.row.total,
             status=status,
             error=error or None,
             duration_ms=(time.perf_counter() - self._began) * 1000,
@@ -199,6 +202,15 @@ class RowMap:
     # Reading: plan the rows, and answer those that are known
 
     async def _read(self) -> None:
+        try:
+            await self._read_parts()
+        except FactError as error:  # raised when the rows before it are answered
+            self._unread = error
+        async with self._changed:
+            self._is_read = True
+            self._changed.notify_all()
+
+    async def _read_parts(self) -> None:
         position = 0
         async for part in self._parts():
             self._values += [_SKIPPED] * (position + len(part) - len(self._values))
@@ -211,9 +223,6 @@ class RowMap:
                 await self._changed.wait_for(lambda: self._held < _MOST_WAITING)
             if self._rows.waiting > _MOST_UNSAVED:
                 await self._rows.save()
-        async with self._changed:
-            self._is_read = True
-            self._changed.notify_all()
 
     async def _parts(self) -> Any:
         """Yield parts of the rows; an iterator of the user runs on a thread, not on the core's loop."""
@@ -429,7 +438,7 @@ def _next(parts: Iterator[list[dict[str, Any]]], name: str) -> list[dict[str, An
     except Exception as error:
         raise InvalidInput(
             f"The rows for {name} can't be read: {type(error).__name__}: {error}",
-            hint="The rows before are answered. Correct what yields them, and run it again.",
+            hint="The rows before are answered. Correct what gives the rows, and run it again.",
         ) from error
 
 

@@ -157,7 +157,9 @@ def source(top: str, lines: str) -> str:
     return "\n".join([top, "def f(n):", *(f"    {part.strip()}" for part in first.split("; ")), *others])
 
 
-async def delivered(sandbox: Sandbox, text: str, rows: int = ROWS, **options: object) -> tuple[list[RowAnswer], bytes]:
+async def delivered(
+    sandbox: Sandbox, text: str, rows: int = ROWS, **options: object
+) -> tuple[list[RowAnswer], bytes]:
     answers: list[RowAnswer] = []
     arguments = tuple(encode_call((), {"n": number}) for number in range(rows))
     batch = Batch(text, "f", b"", 30.0, rows=arguments, on_row=answers.append, **options)  # type: ignore[arg-type]
@@ -180,7 +182,9 @@ async def test_a_change_is_named_and_no_answer_after_it_is_delivered(sandbox):
 
 
 async def test_rows_that_leave_nothing_are_all_delivered_with_what_they_print(sandbox):
-    answers, end = await delivered(sandbox, source("import json", "print('row', n); return json.dumps([n])"), 300)
+    answers, end = await delivered(
+        sandbox, source("import json", "print('row', n); return json.dumps([n])"), 300
+    )
     assert [answer.payload for answer in answers] == [encode(f"[{number}]") for number in range(300)]
     assert [answer.printed for answer in answers[:2]] == ["row 0\n", "row 1\n"]
     assert end == b'{"changed": ""}'
