@@ -105,15 +105,15 @@ PLANTED = {
     "a thread": (
         1,
         "import threading",
-        "was = threading.active_count(); "
-        "threading.Thread(target=threading.Event().wait, args=(9,), daemon=True).start(); return was",
+        ("was = threading.active_count(); "
+        "threading.Thread(target=threading.Event().wait, args=(9,), daemon=True).start(); return was"),
     ),
     "a child process": (
         False,
         "import os, time",
-        "was = seen(); os.fork() or time.sleep(9) or os._exit(0); return was\n"
+        ("was = seen(); os.fork() or time.sleep(9) or os._exit(0); return was\n"
         "def seen():\n    try:\n        os.waitpid(-1, os.WNOHANG)\n    except ChildProcessError:\n        return False\n"
-        "    return True",
+        "    return True"),
     ),
     "an open file": (True, "import os", "first = os.dup(0); return first == 3 or first == 12"),
     "the path of imports": (False, "import sys", "was = 'mine' in sys.path; sys.path.append('mine'); return was"),
@@ -138,8 +138,8 @@ PLANTED = {
     "a limit of the system": (
         False,
         "import resource",
-        "was = resource.getrlimit(resource.RLIMIT_CORE)[1] == 0 and resource.getrlimit(resource.RLIMIT_STACK)[0] == 9 << 20; "
-        "resource.setrlimit(resource.RLIMIT_STACK, (9 << 20, resource.getrlimit(resource.RLIMIT_STACK)[1])); return was",
+        ("was = resource.getrlimit(resource.RLIMIT_CORE)[1] == 0 and resource.getrlimit(resource.RLIMIT_STACK)[0] == 9 << 20; "
+        "resource.setrlimit(resource.RLIMIT_STACK, (9 << 20, resource.getrlimit(resource.RLIMIT_STACK)[1])); return was"),
     ),
 }  # fmt: skip
 
