@@ -83,6 +83,9 @@ class Signature:
         type_ = self._by_name[name].type
         return "array" in type_.json_kinds
 
+    def _takes_one(self, name: str) -> bool:
+        return self._by_name[name].type.json_kinds.isdisjoint({"array", "object"})
+
     def inspect_signature(self) -> inspect.Signature:
         """Build the signature for `inspect`; an annotation that is not a builtin only prints its text."""
         return self._inspected(
@@ -197,10 +200,10 @@ class Signature:
                 problems.setdefault(name, _problem(misfit, name) + more)
         first, *others = (problems[name] for name in sorted(problems, key=[*known, *problems].index))
         has_rows = any(
-            name in known and _has_rows(parameters[name]) and not self.takes_many(name)
+            name in known and _has_rows(parameters[name]) and self._takes_one(name)
             for name in problems.keys() & parameters.keys()
         )
-        hint = f"To run it on each row, write {self.name}.map(…). {self._hint}" if has_rows else self._hint
+        hint = f"{self._hint}. To run it on each row, write {self.name}.map(…)." if has_rows else self._hint
         return InvalidInput(first, hint=hint, details=others)
 
     def wire(self, validated: Mapping[str, object]) -> bytes:

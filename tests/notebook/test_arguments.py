@@ -44,7 +44,7 @@ class TestLine:
             ("f --attempts -3", "'-3' is not a whole"),
             ("f --timeout nan", "'nan' is not a number of seconds above 0"),
             ("f --timeout soon", "'soon' is not a number"),
-            ("f --into x", "has no option --into. It is an option of %%fact_run."),
+            ("f --into x", "has no option --into. It is an option of %%fact_run, %%fact_map."),
             ("f g", "does not take 'g'. A name is one word: f_g."),
             ("_ __", "does not take '__'. Write: %%fact_generate NAME [options]."),
             ("f <>", "does not take '<>'. Write: %%fact_generate NAME [options]."),
