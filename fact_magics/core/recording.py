@@ -24,7 +24,7 @@ from fact_magics.store import (
     new_id,
 )
 from fact_magics.text import plural, utc_text
-from fact_magics.tool import Status
+from fact_magics.tool import Status, new_ids
 from fact_magics.values import decode, plain
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ _DATA_LIMIT = 200_000
 # How many rows, and how many bytes of rows and of answers, wait while the database can't be written.
 _WAITING_LIMIT = 10_000
 _WAITING_BYTES = 64 * 1024 * 1024
+_IDS_AT_ONCE = 64
+_NAMED = b'{"args":[],"kwargs":'  # before the arguments of a call that are given by name
 # How long a commit waits for the rows of runs that end soon.
 _GROUP_SECONDS = 0.02
 
@@ -74,6 +76,7 @@ class Recorder:
         self._session_id = session_id
         self._pending: deque[ExecutionRow | GenerationRow | _Cached] = deque()
         self._entries: deque[CacheEntry] = deque()
+        self._ids: list[str] = []
         self._dropped = 0
         self._told = 0  # how many waiting rows the user knows about
         self._current: asyncio.Task[None] | None = None
@@ -215,8 +218,8 @@ class Recorder:
         return self._row(
             planned.tool,
             Status.OK,
-            input_data=_input(planned.arguments),
-            output_data=_wire(entry.result),
+            input_data=_input(planned.arguments, is_row=planned.parent_id is not None),
+            output_data=_wire(entry.result, is_row=planned.parent_id is not None),
             printed=entry.printed,
             cached=True,
             cache_key=planned.key,
@@ -234,8 +237,10 @@ class Recorder:
         self._add(
             planned.tool,
             Status(known["status"]),
-            input_data=_input(planned.arguments),
-            output_data=_wire(result.wire) if result.wire is not None else None,
+            input_data=_input(planned.arguments, is_row=planned.parent_id is not None),
+            output_data=None
+            if result.wire is None
+            else _wire(result.wire, is_row=planned.parent_id is not None),
             error=known.get("error"),
             details="\n".join(known.get("details", ())) or None,
             printed=known["printed"],
@@ -291,6 +296,7 @@ class Recorder:
     def _row(self, tool: LoadedTool, status: Status, **values: Any) -> ExecutionRow:
         metadata = tool.metadata
         return ExecutionRow(
+            id=self._next_id(),
             session_id=self._session_id,
             tool_id=metadata.id,
             tool_name=metadata.name,
@@ -298,6 +304,13 @@ class Recorder:
             status=status,
             **values,
         )
+
+    def _next_id(self) -> str:
+        """Take an id from a stock: asking the system for one would take longer than building a row."""
+        while True:
+            with suppress(IndexError):  # another thread may take the last one
+                return self._ids.pop()
+            self._ids.extend(new_ids(_IDS_AT_ONCE))
 
     def add_attempts(self, spec: ToolSpec, attempts: Sequence[Attempt]) -> None:
         """Record the attempts of a generation that stored no version."""
@@ -359,14 +372,23 @@ def _all_of(waiting: deque[T]) -> list[T]:
     return taken
 
 
-def _input(arguments: bytes) -> str:
+def _input(arguments: bytes, *, is_row: bool = False) -> str:
+    if is_row and arguments.startswith(_NAMED) and (shown := _as_it_is(arguments[len(_NAMED) : -1])):
+        return shown
     read = decode(arguments)
     assert isinstance(read, dict)  # noqa: S101 - `Signature.wire` always writes a dict
     named = read["kwargs"]
     return _text(plain({**{f"{index}": value for index, value in enumerate(read["args"])}, **named}))
 
 
-def _wire(wire: bytes) -> str:
+def _as_it_is(wire: bytes) -> str:
+    """Return a wire form that people can read as it is, as most rows of maps; empty for the others."""
+    return wire.decode() if len(wire) <= _DATA_LIMIT and b'"$' not in wire else ""
+
+
+def _wire(wire: bytes, *, is_row: bool = False) -> str:
+    if is_row and (shown := _as_it_is(wire)):
+        return shown
     return _text(plain(decode(wire)))
 
 

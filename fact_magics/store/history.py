@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from fact_magics.errors import CellError, StoreError, UnknownName
-from fact_magics.store.binding import Rows, fetch, fetch_by_id, insert, spare, values_of
+from fact_magics.store.binding import Rows, fetch, fetch_by_id, insert, insert_many, spare, values_of
 from fact_magics.store.pruning import Pruned, claim_pruning, remove_runs
 from fact_magics.store.rows import ExecutionRow, GenerationRow
 from fact_magics.store.search import (
@@ -25,7 +25,7 @@ from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from datetime import datetime, timedelta
 
     from fact_magics.store.database import Database
@@ -231,17 +231,23 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
         keep_up(connection)
 
 
-def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> None:
+def add_runs(connection: sqlite3.Connection, rows: Sequence[ExecutionRow]) -> None:
     """Add runs as `add_generations` adds attempts, and index the words of their texts."""
     is_group = False
+    of_maps = [row for row in rows if row.parent_id is not None]
+    # A map is found as a whole; indexing the words of its rows would take longer than storing them.
+    first, last = insert_many(connection, "tool_executions", of_maps, "ON CONFLICT (id) DO NOTHING")
+    for number in range(first - first % -64, last + 1, 64) if of_maps else ():
+        _add_mark(connection, "tool_executions", "executed_at", number)
+        is_group |= number % GROUP == 0
     for row in rows:
+        if row.parent_id is not None:
+            continue
         kept = insert(connection, "tool_executions", values_of(row), "ON CONFLICT (id) DO NOTHING")
         if not kept.rowcount:
             continue
         _mark(connection, "tool_executions", "executed_at", kept)
         is_group |= (kept.lastrowid or 0) % GROUP == 0
-        if row.parent_id is not None:  # a map is found as a whole; indexing its rows would take longest
-            continue
         given, answered = row.input_data or "", row.output_data or ""
         notes = "\n".join(filter(None, (row.error, row.printed)))
         if row.cached:
@@ -295,7 +301,11 @@ def _mark(connection: sqlite3.Connection, rows: str, clock: str, kept: sqlite3.C
     """
     number = kept.lastrowid or 0
     if kept.rowcount and number % 64 == 0:
-        connection.execute(_MARK.replace("ROWS", rows).replace("CLOCK", clock), {"number": number})
+        _add_mark(connection, rows, clock, number)
+
+
+def _add_mark(connection: sqlite3.Connection, rows: str, clock: str, number: int) -> None:
+    connection.execute(_MARK.replace("ROWS", rows).replace("CLOCK", clock), {"number": number})
 
 
 def _filters(

@@ -63,7 +63,7 @@ async def test_rows_share_processes_and_each_is_a_run_of_the_map(core, keep):
     assert result.counts == {"ok": 300, "cached": 0, "failed": 0, "skipped": 0}
     assert result.notes == ()  # no reason to give each row a process
     rows = await rows_of(core, result)
-    assert sorted(row.input_data for row in rows) == sorted(f'{{"n": {n}, "k": 1}}' for n in range(300))
+    assert sorted(row.input_data for row in rows) == sorted(f'{{"n":{n},"k":1}}' for n in range(300))
     assert await core.list_runs(parent_id="") == []
     (line,) = await core.list_maps()
     assert (line.id, line.status, line.ok, line.total) == (result.map_id, Status.OK, 300, 300)
@@ -90,7 +90,7 @@ async def test_failures_stay_beside_results_and_hanging_rows_are_found(core, kee
     assert "valid integer" in result.errors[80]
     assert result.counts == {"ok": 77, "cached": 0, "failed": 4, "skipped": 0}
     statuses = {row.input_data: row.status for row in await rows_of(core, result)}
-    assert statuses['{"n": 57}'] is Status.TIMEOUT
+    assert statuses['{"n":57}'] is Status.TIMEOUT
 
 
 async def test_it_ends_at_the_first_failure_if_asked(core, keep):
