@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.outputs import Result
     from fact_magics.core.plan import Plan
+    from fact_magics.sandbox.outcome import Outcome
     from fact_magics.store import LockWait
     from fact_magics.tool import ToolOutput, ToolSpec
 
@@ -248,6 +249,22 @@ class Recorder:
             isolation=", ".join(known["isolation"]),
             permissions=planned.permissions,
             duration_ms=output.execution_time_ms,
+            parent_id=planned.parent_id,
+        )
+
+    def add_value(self, planned: Plan, outcome: Outcome, wire: bytes, executed_at: str) -> None:
+        """Record the row of a map that executed the tool and returned a value."""
+        self._add(
+            planned.tool,
+            Status.OK,
+            input_data=_input(planned.arguments, is_row=True),
+            output_data=_wire(wire, is_row=True),
+            printed=outcome.printed,
+            cache_key=planned.key or None,
+            isolation=", ".join(outcome.isolation),
+            permissions=planned.permissions,
+            duration_ms=outcome.duration_ms,
+            executed_at=executed_at,
             parent_id=planned.parent_id,
         )
 

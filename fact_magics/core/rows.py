@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from fact_magics.core.cache import entry_of, may_keep, may_serve
 from fact_magics.core.outputs import checked_entry, finished_output, invalid_output, read_answer
 from fact_magics.core.plan import plan_run
-from fact_magics.errors import StoreError
+from fact_magics.errors import InvalidResult, StoreError
+from fact_magics.pictures import may_hold_pictures, with_pictures
 from fact_magics.sandbox.batch import Batch, RowAnswer, outcome_of
 from fact_magics.store import CacheEntry
+from fact_magics.text import utc_now
 from fact_magics.tool import Status
+from fact_magics.values import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -248,6 +251,9 @@ class RowRunner:
         return self._keep(planned, outcome, keep_as, unchanged=unchanged)
 
     def _keep(self, planned: Plan, outcome: Outcome, keep_as: str, *, unchanged: bool = True) -> Answered:
+        if outcome.result is not None and planned.ttl_seconds is None and not keep_as and unchanged:
+            with suppress(InvalidResult):
+                return self._keep_value(planned, outcome, outcome.result)
         result = self._finished(planned, outcome)
         wire = result.wire
         self._recorder.add_run(planned, result)
@@ -259,6 +265,26 @@ class RowRunner:
                 kept = planned._replace(key=keep_as, ttl_seconds=_KEPT_SECONDS)
                 self._recorder.add_entry(entry_of(kept, outcome, wire))
         return _answered(result, outcome)
+
+    def _keep_value(self, planned: Plan, outcome: Outcome, payload: bytes) -> Answered:
+        """Do what `_keep` does with most rows, without building an output for each."""
+        value = planned.tool.signature.read_result(payload)
+        wire = encode(value)
+        if may_hold_pictures(wire):
+            value = with_pictures(value)
+        now = utc_now()
+        self._recorder.add_value(planned, outcome, wire, now)
+        if planned.key and may_keep(planned, outcome):
+            entry = CacheEntry(
+                key=planned.key,
+                tool_id=planned.tool.metadata.id,
+                result=wire,
+                printed=outcome.printed,
+                duration_ms=outcome.duration_ms,
+                created_at=now,
+            )
+            self._answers.put(planned, entry)
+        return Answered(value, "", wire, outcome.printed, outcome.duration_ms)
 
     def _finished(self, planned: Plan, outcome: Outcome) -> Result:
         return finished_output(planned, outcome, self._files.protected)
