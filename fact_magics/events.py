@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -102,6 +102,35 @@ class RunEnded:
     output: ToolOutput
 
 
+@dataclass(frozen=True, slots=True)
+class MapAdvanced:
+    """Rows of a map have ended since the last such event.
+
+    `counts` are as those of a `MapResult`, without rows that are not run yet. `total` is None if the number
+    of rows is not known. `seconds` is the time since the map began.
+    """
+
+    tool: str
+    total: int | None
+    counts: Mapping[str, int]
+    seconds: float
+
+    @property
+    def done(self) -> int:
+        """How many rows have ended."""
+        return sum(self.counts.values())
+
+    @property
+    def rate(self) -> float:
+        """Rows in a second."""
+        return self.done / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the other rows will take at this rate; None if that is not known."""
+        return None if self.total is None or not self.rate else (self.total - self.done) / self.rate
+
+
 Event = (
     PhaseChanged
     | Noticed
@@ -112,5 +141,6 @@ Event = (
     | Printed
     | GenerationEnded
     | RunEnded
+    | MapAdvanced
 )
 Listener = Callable[[Event], None]

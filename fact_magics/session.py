@@ -79,6 +79,8 @@ class Session:
     directory : Path
         The working directory when the session began. The search for settings files goes upward from there,
         and relative paths in settings are resolved against it.
+    on_opened : callable
+        Called with the core when it was opened.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Session:
         self._overrides = overrides
         self._notebook, self._kernel = notebook, kernel
         self.directory = Path.cwd()
+        self.on_opened: Callable[[FactCore], None] = _ignore
         self._thread: LoopThread | None = None
         self._core: FactCore | None = None
         self._opening = threading.Lock()
@@ -190,6 +193,7 @@ class Session:
                 core = FactCore(settings, notebook=self._notebook, kernel=self._kernel)
                 self.run(core.__aenter__())
                 self._core = core
+                self.on_opened(core)
         if settings != self._core.settings:
             self.run(self._core.configure(settings))
         return self._core
@@ -220,6 +224,10 @@ class Session:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.close(core.aclose() if core is not None else None)
+
+
+def _ignore(core: FactCore) -> None:
+    del core
 
 
 def _closed_error() -> FactError:

@@ -103,6 +103,12 @@ def new_id() -> str:
     return secrets.token_hex(8)
 
 
+def new_ids(count: int) -> list[str]:
+    """Make several ids at once, which takes hardly longer than one."""
+    digits = secrets.token_hex(8 * count)
+    return [digits[at : at + 16] for at in range(0, len(digits), 16)]
+
+
 def _searchable(tags: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(filter(None, (tag.strip().lower() for tag in tags)))
 

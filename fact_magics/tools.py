@@ -15,6 +15,7 @@ from fact_magics.errors import UnknownName as _UnknownName
 from fact_magics.session import Session as _Session
 
 if _TYPE_CHECKING:
+    from fact_magics.core import FactCore as _FactCore
     from fact_magics.core.handle import Tool as _Tool
 
 
@@ -33,7 +34,15 @@ def _current() -> _Session:
     global _session
     if _session is None:
         _session = _Session()
+        _session.on_opened = _show_maps
     return _session
+
+
+def _show_maps(core: "_FactCore") -> None:
+    """Show the progress of maps in a script's terminal."""
+    from fact_magics.display.maps import TerminalMapView
+
+    core.rows.progress = TerminalMapView
 
 
 def __getattr__(name: str) -> "_Tool":

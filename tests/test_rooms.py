@@ -24,6 +24,7 @@ ROWS = (
     ("notebook", "http", "testing"),
     ("tools",),
     ("session", "display"),
+    ("mapping",),
     ("core",),
     ("probing",),
     ("writing",),

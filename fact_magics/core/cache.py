@@ -130,6 +130,11 @@ class AnswerCache:
         self._tiers = tuple(tiers)
         self.on_due: Callable[[Plan, CacheEntry], None] = _ignore
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines share a tier."""
+        return len(self._tiers) > 1
+
     def recall(self, planned: Plan) -> CacheEntry | None:
         """Find the answer of a run in memory, without waiting."""
         if not planned.key or planned.fresh:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.plan import Plan
     from fact_magics.core.recording import Recorder
+    from fact_magics.core.rows import RowRunner
     from fact_magics.core.running import Runner
     from fact_magics.events import Listener
     from fact_magics.store import CacheEntry
@@ -39,9 +40,14 @@ class Caller:
     ----------
     emit : callable
         Called with the events of the runs.
+    rows : RowRunner
+        Runs the rows of maps.
     """
 
-    def __init__(self, runner: Runner, answers: AnswerCache, recorder: Recorder, emit: Listener) -> None:
+    def __init__(
+        self, runner: Runner, answers: AnswerCache, recorder: Recorder, emit: Listener, rows: RowRunner
+    ) -> None:
+        self.rows = rows
         self._runner = runner
         self._answers = answers
         self._recorder = recorder

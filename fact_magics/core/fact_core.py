@@ -24,6 +24,7 @@ from fact_magics.core.reading import Reading
 from fact_magics.core.recording import Recorder
 from fact_magics.core.refining import plan_refinement, refine
 from fact_magics.core.refreshing import Refresher
+from fact_magics.core.rows import RowRunner
 from fact_magics.core.running import Runner
 from fact_magics.core.taping import Taping
 from fact_magics.core.toolbox import Toolbox
@@ -120,7 +121,10 @@ class FactCore(Reading, Caching, Taping, Growing):
             self._leases = Leases(database.with_name(f"{database.name}-leases"))
             self._runner = Runner(answers, self._recorder, running, self._files, self._leases, self.log)
             answers.on_due = Refresher(self._runner, answers, self._leases).refresh
-            self._caller = Caller(self._runner, answers, self._recorder, self._emitter(None))
+            self.rows = RowRunner(
+                self._runner, answers, self._recorder, running, self._files, self._store, self.session_id
+            )
+            self._caller = Caller(self._runner, answers, self._recorder, self._emitter(None), self.rows)
             self._toolbox = Toolbox(self._store, self.session_id, self._caller)
             self._tape = Tape(self.log.redactor.mask)
             self._acceptor = Acceptor(

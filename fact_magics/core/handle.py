@@ -53,6 +53,44 @@ class Tool:
         """Run the tool without blocking the event loop that awaits it."""
         return await self._caller.acall(self._loaded, args, kwargs)
 
+    def map(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the tool on many rows, each validated, isolated, cached and recorded as a run.
+
+        Parameters
+        ----------
+        *args
+            What varies: a list, Series, array or iterator for each positional parameter, all of one length.
+            Or a single table, whose columns are parameters: a DataFrame, a dict of columns, a list of dicts.
+        **kwargs
+            Parameters that are the same for each row; one that takes a single value varies if it gets many.
+            Other names are options: ``isolate="row"`` (a process for each row), ``stop_on_error``,
+            ``timeout_seconds`` and ``memory_mb`` of each row, ``permissions``, ``yes_really``, ``fresh`` and
+            ``ttl_seconds`` as in `ToolInput`.
+
+        Returns
+        -------
+        MapResult
+            The values in the order of the rows, and the errors of the rows that failed.
+
+        Raises
+        ------
+        InvalidInput
+            The arguments are no rows that fit the tool.
+        Interrupted
+            The map was stopped. Its attribute `result` has what there is; the same map goes on from there.
+
+        Examples
+        --------
+        >>> slugify.map(["Some Title", "Another"], sep="_")  # doctest: +SKIP
+        """
+        map_rows: Any = resolve_name("fact_magics.mapping.calls:map_rows")  # that layer is above this one
+        return map_rows(self, self._caller.rows, args, kwargs)
+
+    async def amap(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the tool on many rows as `map` does, without blocking the event loop that awaits it."""
+        amap_rows: Any = resolve_name("fact_magics.mapping.calls:amap_rows")
+        return await amap_rows(self, self._caller.rows, args, kwargs)
+
     @property
     def __signature__(self) -> inspect.Signature:
         return self._loaded.signature.inspect_signature()

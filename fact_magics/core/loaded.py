@@ -133,6 +133,15 @@ class LoadedTool:
         return ToolSource(self.stored.source, self.metadata.name).is_self_contained
 
     @cached_property
+    def alone_because(self) -> str:
+        """Why each run needs a process of its own; empty if runs may share one, judging by the source."""
+        if self.reaches_out:
+            return "it has permissions" if self.metadata.permissions else "it reads files"
+        if self.metadata.varies:
+            return "equal inputs may give different answers"
+        return ToolSource(self.stored.source, self.metadata.name).kept_between_calls
+
+    @cached_property
     def verified(self) -> bool:
         """Whether the tool is from the shelf, with the same source as the one that ships with fact_magics."""
         metadata = self.metadata

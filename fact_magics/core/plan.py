@@ -35,6 +35,8 @@ class Plan(NamedTuple):
         The files that were passed as input, which the run may read.
     ttl_seconds : float or None
         How long the answer is good; None if it does not end.
+    parent_id : str or None
+        The map that the run belongs to.
     """
 
     tool: LoadedTool
@@ -46,6 +48,7 @@ class Plan(NamedTuple):
     permissions: tuple[str, ...] = ()
     files: tuple[InputFile, ...] = ()
     ttl_seconds: float | None = None
+    parent_id: str | None = None
 
     @property
     def call(self) -> Call:

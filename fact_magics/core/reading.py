@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fact_magics.core.handle import Tool
     from fact_magics.core.recording import Recorder
     from fact_magics.core.toolbox import Toolbox
-    from fact_magics.store import ExecutionRow, GenerationRow, Rows, SessionRow, Stats, Store
+    from fact_magics.store import ExecutionRow, GenerationRow, MapRow, Rows, SessionRow, Stats, Store
     from fact_magics.tool import ToolVersion
 
 
@@ -146,6 +146,14 @@ class Reading:
         """Find a run, or the attempts of a generation, by id or an unambiguous beginning of the id."""
         await self._flush_for_reading()
         return await self._store.history.find(row_id)
+
+    async def list_maps(self, **chosen: Any) -> Rows[MapRow]:
+        """List maps, the latest first; `store.maps.listed` describes the filters."""
+        return await self._store.maps.listed(**chosen)
+
+    async def find_map(self, map_id: str) -> MapRow | None:
+        """Find a map by id or an unambiguous beginning of the id."""
+        return await self._store.maps.find(map_id)
 
     async def find_session(self, session_id: str) -> SessionRow | None:
         """Find a session by id or an unambiguous beginning of the id."""

@@ -24,7 +24,7 @@ from fact_magics.store import (
     new_id,
 )
 from fact_magics.text import plural, utc_text
-from fact_magics.tool import Status
+from fact_magics.tool import Status, new_ids
 from fact_magics.values import decode, plain
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.outputs import Result
     from fact_magics.core.plan import Plan
+    from fact_magics.sandbox.outcome import Outcome
     from fact_magics.store import LockWait
     from fact_magics.tool import ToolOutput, ToolSpec
 
@@ -49,6 +50,8 @@ _DATA_LIMIT = 200_000
 # How many rows, and how many bytes of rows and of answers, wait while the database can't be written.
 _WAITING_LIMIT = 10_000
 _WAITING_BYTES = 64 * 1024 * 1024
+_IDS_AT_ONCE = 64
+_NAMED = b'{"args":[],"kwargs":'  # before the arguments of a call that are given by name
 # How long a commit waits for the rows of runs that end soon.
 _GROUP_SECONDS = 0.02
 
@@ -74,6 +77,7 @@ class Recorder:
         self._session_id = session_id
         self._pending: deque[ExecutionRow | GenerationRow | _Cached] = deque()
         self._entries: deque[CacheEntry] = deque()
+        self._ids: list[str] = []
         self._dropped = 0
         self._told = 0  # how many waiting rows the user knows about
         self._current: asyncio.Task[None] | None = None
@@ -156,6 +160,11 @@ class Recorder:
         return self._told > told
 
     @property
+    def waiting(self) -> int:
+        """How many rows wait to be committed."""
+        return len(self._pending)
+
+    @property
     def is_locked(self) -> bool:
         """Whether work waited in vain for another program's lock on the database."""
         return self._store.is_locked
@@ -210,8 +219,8 @@ class Recorder:
         return self._row(
             planned.tool,
             Status.OK,
-            input_data=_input(planned.arguments),
-            output_data=_wire(entry.result),
+            input_data=_input(planned.arguments, is_row=planned.parent_id is not None),
+            output_data=_wire(entry.result, is_row=planned.parent_id is not None),
             printed=entry.printed,
             cached=True,
             cache_key=planned.key,
@@ -219,6 +228,7 @@ class Recorder:
             duration_ms=took_ms,
             executed_at=utc_text(datetime.fromtimestamp(when, UTC)),
             saved_ms=entry.duration_ms,
+            parent_id=planned.parent_id,
         )
 
     def add_run(self, planned: Plan, result: Result) -> None:
@@ -228,8 +238,10 @@ class Recorder:
         self._add(
             planned.tool,
             Status(known["status"]),
-            input_data=_input(planned.arguments),
-            output_data=_wire(result.wire) if result.wire is not None else None,
+            input_data=_input(planned.arguments, is_row=planned.parent_id is not None),
+            output_data=None
+            if result.wire is None
+            else _wire(result.wire, is_row=planned.parent_id is not None),
             error=known.get("error"),
             details="\n".join(known.get("details", ())) or None,
             printed=known["printed"],
@@ -237,13 +249,36 @@ class Recorder:
             isolation=", ".join(known["isolation"]),
             permissions=planned.permissions,
             duration_ms=output.execution_time_ms,
+            parent_id=planned.parent_id,
+        )
+
+    def add_value(self, planned: Plan, outcome: Outcome, wire: bytes, executed_at: str) -> None:
+        """Record the row of a map that executed the tool and returned a value."""
+        self._add(
+            planned.tool,
+            Status.OK,
+            input_data=_input(planned.arguments, is_row=True),
+            output_data=_wire(wire, is_row=True),
+            printed=outcome.printed,
+            cache_key=planned.key or None,
+            isolation=", ".join(outcome.isolation),
+            permissions=planned.permissions,
+            duration_ms=outcome.duration_ms,
+            executed_at=executed_at,
+            parent_id=planned.parent_id,
         )
 
     def add_entry(self, entry: CacheEntry) -> None:
         """Store an answer with the next commit."""
         self._entries.append(entry)
 
-    def add_invalid(self, tool: LoadedTool, parameters: Mapping[str, Any], output: ToolOutput) -> None:
+    def add_invalid(
+        self,
+        tool: LoadedTool,
+        parameters: Mapping[str, Any],
+        output: ToolOutput,
+        parent_id: str | None = None,
+    ) -> None:
         """Record a run that was refused because of its input."""
         known = output.metadata
         try:
@@ -251,7 +286,14 @@ class Recorder:
         except (TypeError, ValueError):
             given = _text({name: f"a {type(value).__name__}" for name, value in parameters.items()})
         details = "\n".join(known["details"]) or None
-        self._add(tool, Status.INVALID, input_data=given, error=known["error"], details=details)
+        self._add(
+            tool,
+            Status.INVALID,
+            input_data=given,
+            error=known["error"],
+            details=details,
+            parent_id=parent_id,
+        )
 
     def add_ended(self, planned: Plan, status: Status, error: str, duration_ms: float) -> None:
         """Record a run that has no outcome, because the user stopped it or it could not be isolated."""
@@ -262,6 +304,7 @@ class Recorder:
             error=error,
             permissions=planned.permissions,
             duration_ms=duration_ms,
+            parent_id=planned.parent_id,
         )
 
     def _add(self, tool: LoadedTool, status: Status, **values: Any) -> None:
@@ -270,6 +313,7 @@ class Recorder:
     def _row(self, tool: LoadedTool, status: Status, **values: Any) -> ExecutionRow:
         metadata = tool.metadata
         return ExecutionRow(
+            id=self._next_id(),
             session_id=self._session_id,
             tool_id=metadata.id,
             tool_name=metadata.name,
@@ -277,6 +321,13 @@ class Recorder:
             status=status,
             **values,
         )
+
+    def _next_id(self) -> str:
+        """Take an id from a stock: asking the system for one would take longer than building a row."""
+        while True:
+            with suppress(IndexError):  # another thread may take the last one
+                return self._ids.pop()
+            self._ids.extend(new_ids(_IDS_AT_ONCE))
 
     def add_attempts(self, spec: ToolSpec, attempts: Sequence[Attempt]) -> None:
         """Record the attempts of a generation that stored no version."""
@@ -340,14 +391,23 @@ def _all_of(waiting: deque[T]) -> list[T]:
     return taken
 
 
-def _input(arguments: bytes) -> str:
+def _input(arguments: bytes, *, is_row: bool = False) -> str:
+    if is_row and arguments.startswith(_NAMED) and (shown := _as_it_is(arguments[len(_NAMED) : -1])):
+        return shown
     read = decode(arguments)
     assert isinstance(read, dict)  # noqa: S101 - `Signature.wire` always writes a dict
     named = read["kwargs"]
     return _text(plain({**{f"{index}": value for index, value in enumerate(read["args"])}, **named}))
 
 
-def _wire(wire: bytes) -> str:
+def _as_it_is(wire: bytes) -> str:
+    """Return a wire form that people can read as it is, as most rows of maps; empty for the others."""
+    return wire.decode() if len(wire) <= _DATA_LIMIT and b'"$' not in wire else ""
+
+
+def _wire(wire: bytes, *, is_row: bool = False) -> str:
+    if is_row and (shown := _as_it_is(wire)):
+        return shown
     return _text(plain(decode(wire)))
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fact_magics.bridge import Job, Waiting, explain
 from fact_magics.core.cache import entry_of, may_keep
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from fact_magics.logs import Log
     from fact_magics.sandbox.outcome import Outcome
     from fact_magics.store import CacheEntry
+
+T = TypeVar("T")
 
 NOT_RECORDED = "Not recorded yet: "
 """How the warning begins about a run whose row waits."""
@@ -88,7 +90,7 @@ class Runner:
         self._waiting = Waiting(_BEGUN)
         self._queued = 0  # runs that wait for the sandbox
         self._running: set[asyncio.Task[Any]] = set()
-        self._jobs: set[Job[ToolOutput]] = set()
+        self._jobs: set[Job[Any]] = set()
         self.is_closed = False
         self.process = os.getpid()
 
@@ -185,26 +187,28 @@ class Runner:
         def say_queued() -> None:
             emit(PhaseChanged("queued", "an identical run is in progress"))
 
-        task = self._current_task()
-        try:
-            found = await self.shared(planned, partial(self.lead, planned, emit), say_queued, own)
-        except asyncio.CancelledError as stopped:
-            with suppress(StoreError):
-                await self._recorder.flush()
-            explain(stopped, self.stopped(planned.tool))
-            raise
-        finally:
-            self._running.discard(task)
+        with self.stopped_by_close():
+            try:
+                found = await self.shared(planned, partial(self.lead, planned, emit), say_queued, own)
+            except asyncio.CancelledError as stopped:
+                with suppress(StoreError):
+                    await self._recorder.flush()
+                explain(stopped, self.stopped(planned.tool))
+                raise
         if isinstance(found, ToolOutput):
             return found
         return await self._concluded(planned, self._cached_late(planned, found, emit), emit)
 
-    def _current_task(self) -> asyncio.Task[Any]:
-        """Return the task, which `aclose` stops until it is removed from `_running`."""
+    @contextmanager
+    def stopped_by_close(self) -> Iterator[None]:
+        """Let the end of the session cancel the task that is in this context."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine always runs in a task here
         self._running.add(task)
-        return task
+        try:
+            yield
+        finally:
+            self._running.discard(task)
 
     async def shared(
         self,
@@ -244,11 +248,8 @@ class Runner:
         run.entered = True
         with self._leases.ask(planned.key) as lease:
             try:
-                task = self._current_task()
-                try:
+                with self.stopped_by_close():
                     output, entry = await self._led(planned, emit, run, lease)
-                finally:
-                    self._running.discard(task)
             except (asyncio.CancelledError, FactError) as ended:
                 status = Status.INTERRUPTED if isinstance(ended, asyncio.CancelledError) else Status.ERROR
                 took = 0.0 if run.began is None else (time.perf_counter() - run.began) * 1000
@@ -377,7 +378,7 @@ class Runner:
         )
 
     @contextmanager
-    def job(self, run: Coroutine[Any, Any, ToolOutput]) -> Iterator[Job[ToolOutput]]:
+    def job(self, run: Coroutine[Any, Any, T]) -> Iterator[Job[T]]:
         """Start a run for a caller on another thread, who does not wait longer than this core exists."""
         job = Job(self.loop, run)
         self._jobs.add(job)

@@ -359,6 +359,27 @@ class Run extends Pane {
   }
 }
 
+// A map: a bar, and in the head how far it is. The kernel sends both.
+class Progress {
+  constructor(root) {
+    this.bar = make("progress", "bar");
+    this.bar.max = 1;
+    this.bar.setAttribute("aria-label", "Rows that have ended");
+    this.phase = ["starting", ""];
+    this.model = this.count = "";
+    root.append(this.bar);
+  }
+
+  update(model) {
+    this.phase = [model.get("told") ?? "starting", ""];
+    const share = model.get("share");
+    if (share == null) this.bar.removeAttribute("value");
+    else this.bar.value = share;
+  }
+}
+
+const BODIES = { writing: Generation, running: Run, mapping: Progress };
+
 class View {
   constructor(model, el, born) {
     this.model = model;
@@ -381,7 +402,7 @@ class View {
     const facts = [this.name, this.phase, this.time, this.count, this.stop];
     this.root = make("section", "live", make("div", "head", make("strong", "", title), ...facts));
     this.root.setAttribute("aria-label", title);
-    this.body = model.get("kind") === "writing" ? new Generation(this.root) : new Run(this.root);
+    this.body = new BODIES[model.get("kind")](this.root);
     model.on("change", this.update);
     el.append(this.root);
     this.body.update(model);

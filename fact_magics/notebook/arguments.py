@@ -54,6 +54,17 @@ def dollars(text: str) -> float:
     return value
 
 
+def one_of(*values: str) -> Callable[[str], str]:
+    """Return a function that reads one of these values."""
+
+    def read(text: str) -> str:
+        if text not in values:
+            raise ValueError(f"is not {' or '.join(values)}")
+        return text
+
+    return read
+
+
 def label(text: str) -> str:
     """Read a short text: a tag, or the name of a model."""
     if not text.strip():
@@ -294,7 +305,37 @@ RUN = Command(
     excess=_below,
 )
 
-CELLS = {command.name.removeprefix("%%"): command for command in (GENERATE, REFINE, EDIT, RUN)}
+ISOLATE = Option(
+    "--isolate",
+    "row: give each row a process of its own. auto: share them if possible (auto).",
+    "HOW",
+    one_of("auto", "row"),
+)
+MAP = Command(
+    "%%fact_map",
+    "Run a tool on many rows. In the cell, NAME = each(EXPRESSION) varies from row to row, other NAME = "
+    "EXPRESSION lines are the same for each; or one expression gives a table, such as a DataFrame.",
+    words=("NAME[@VERSION]",),
+    options=(
+        Option("--into", "Assign the MapResult to this variable.", "VARIABLE", identifier),
+        ISOLATE,
+        Option("--stop-on-error", "End at the first row that fails."),
+        Option("--timeout", "Stop a row after this many seconds (30).", "SECONDS", seconds(_DAY)),
+        Option("--memory", "Memory limit of a row in MB (1024).", "MB", whole_number(16, 1_048_576)),
+        ALLOW,
+        YES_REALLY,
+        TTL,
+        Option("--fresh", "Run even the rows whose answers are cached, and replace those."),
+    ),
+    examples=(
+        "%%fact_map slugify --into slugs",
+        "%%fact_map parse_price --stop-on-error --timeout 2",
+    ),
+    body="its rows",
+    excess=_below,
+)
+
+CELLS = {command.name.removeprefix("%%"): command for command in (GENERATE, REFINE, EDIT, RUN, MAP)}
 """The cell magics by their names."""
 
 

@@ -41,6 +41,24 @@ def read_run_body(body: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def read_map_body(body: str, namespace: Mapping[str, Any], each: Callable[[Any], object]) -> Any:
+    """Evaluate the body of a map: lines as in a run, whose expressions may call `each`, or one expression.
+
+    Returns
+    -------
+    dict or object
+        The tool's arguments by name under ``lines``, or the value of the expression under ``table``.
+    """
+    names = {**namespace, "each": each}
+    try:
+        expression = ast.parse(body.strip(), mode="eval").body
+    except _UNREADABLE:
+        return {"lines": read_run_body(body, names)}
+    if isinstance(expression, ast.Compare) and isinstance(expression.left, ast.Name):
+        return {"lines": read_run_body(body, names)}  # which says what was meant by NAME == VALUE
+    return {"table": _evaluate("the table", expression, names)}
+
+
 def _read_json(body: str) -> dict[str, Any]:
     def unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
         read: dict[str, Any] = {}

@@ -16,6 +16,7 @@ from fact_magics.notebook.arguments import (
     CELLS,
     EDIT,
     GENERATE,
+    MAP,
     REFINE,
     RUN,
     Arguments,
@@ -26,6 +27,7 @@ from fact_magics.notebook.bodies import silenced_description, silenced_input
 from fact_magics.notebook.completion import Completion
 from fact_magics.notebook.generate_cell import prepare_edit, prepare_generation, prepare_refinement
 from fact_magics.notebook.interrupts import interruptible
+from fact_magics.notebook.map_cell import prepare_map
 from fact_magics.notebook.mistyped import refusal
 from fact_magics.notebook.presenter import Inspection, Presenter
 from fact_magics.notebook.run_cell import finish_run, prepare_run, put_printed
@@ -42,11 +44,13 @@ _PREPARE = {
     "fact_refine": prepare_refinement,
     "fact_edit": prepare_edit,
     "fact_run": prepare_run,
+    "fact_map": prepare_map,
 }
 _ENDINGS = {
     "fact_generate": silenced_description,
     "fact_refine": silenced_description,
     "fact_run": silenced_input,
+    "fact_map": silenced_input,
 }
 
 
@@ -132,6 +136,7 @@ class FactMagics(Magics):
         self.entry = CellEntry(shell)
         self._inspection = Inspection(shell)
         self._presenter = Presenter(shell, in_kernel=self.entry.in_kernel, live=lambda: str(self.live))
+        self.session.on_opened = self._presenter.show_maps_of
         self._host = Host(shell, self.session, self._presenter)
         self._completion = Completion(self._host)
         shell.events.register("post_execute", self._end_of_cell)
@@ -231,6 +236,13 @@ class FactMagics(Magics):
     def fact_run(self, line: str, cell: str) -> object:
         """Run a tool in isolation on validated input, or give the cached answer; see ``--help``."""
         return self._blocking("fact_run", line, cell)
+
+    @with_attribute("getdoc", MAP.help_text)
+    @no_var_expand
+    @cell_magic
+    def fact_map(self, line: str, cell: str) -> object:
+        """Run a tool on many rows, with progress, failures beside results; see ``--help``."""
+        return self._blocking("fact_map", line, cell)
 
     @with_attribute("getdoc", _fact_help)
     @no_var_expand

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from IPython.core.completer import SimpleCompletion
 
-from fact_magics.notebook.arguments import CELLS, GENERATE, REFINE, RUN, pairs, split_at_cursor
+from fact_magics.notebook.arguments import CELLS, GENERATE, MAP, REFINE, RUN, pairs, split_at_cursor
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def offers_at(lines: Sequence[str], number: int, before: str, known: Known) -> S
         return _in_line(command, before[cell.end() :], after, known) if is_after_name else None
     if command in (GENERATE, REFINE):
         return _in_description(before, after, known)
-    if command is not RUN:
+    if command not in (RUN, MAP):
         return None
     words = lines[head][cell.end() :].split()
     reference = next((word for word in words if not word.startswith("-")), "")

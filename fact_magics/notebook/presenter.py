@@ -11,14 +11,20 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from fact_magics.core import FactCore
     from fact_magics.core.handle import Tool
     from fact_magics.display.html import Record
     from fact_magics.display.live import View
+    from fact_magics.mapping.result import MapResult
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.tool import Example, ToolOutput
 
 # Classes, given by name because loading the extension must not import them.
-_SHOWN = ("fact_magics.core.handle.Tool", "fact_magics.tool.ToolOutput")
+_SHOWN = (
+    "fact_magics.core.handle.Tool",
+    "fact_magics.tool.ToolOutput",
+    "fact_magics.mapping.result.MapResult",
+)
 _IN_RECORDS = ("text/plain", "text/html")
 
 
@@ -73,6 +79,25 @@ class Presenter:
             return RunningView(title)
         return WritingView(title, [example.source for example in examples])
 
+    def map_view(self, title: str, *, silent: bool = False) -> View:
+        """Create the view of a map."""
+        from fact_magics.display.channel import widgets_may_show
+        from fact_magics.display.live import MutedView, View
+        from fact_magics.display.maps import MapView, TerminalMapView
+
+        if silent:
+            return MutedView(title)
+        captured = type(self._shell.display_pub).__name__ == "CapturingDisplayPublisher"
+        if self._live() == "off" or captured:
+            return View(title)
+        if not self._in_kernel:
+            return TerminalMapView(title)
+        return MapView(title) if widgets_may_show(self._shell) else View(title)
+
+    def show_maps_of(self, core: FactCore) -> None:
+        """Show the progress of maps that are called as functions."""
+        core.rows.progress = self.map_view
+
     def show(self, view: View, record: Record, value: object) -> None:
         """Replace the view with the record, or show the record below; the cell then does not show `value`."""
         view.replace(record)
@@ -108,15 +133,21 @@ class Presenter:
             raise NotImplementedError
 
 
-def _nothing(_: Tool | ToolOutput) -> None:
+def _nothing(_: object) -> None:
     pass
 
 
-def _bundle(value: Tool | ToolOutput, include: object = None, exclude: object = None) -> dict[str, str]:
+def _bundle(
+    value: Tool | ToolOutput | MapResult, include: object = None, exclude: object = None
+) -> dict[str, str]:
     del include, exclude
+    from fact_magics.display.maps import map_record
     from fact_magics.display.record import run_record, tool_record
+    from fact_magics.mapping.result import MapResult
     from fact_magics.tool import ToolOutput
 
+    if isinstance(value, MapResult):
+        return map_record(value).bundle
     record = run_record(value) if isinstance(value, ToolOutput) else tool_record(value.stored, value.text)
     return record.bundle
 

@@ -97,7 +97,9 @@ def payload(main: str, settings: Mapping[str, Any], library: tuple[str, ...] = (
     library modules in `library`, because opening files is slow inside a sandbox.
     """
     system = ("ahead", "confine", "seccomp", "connecting", "family") if sys.platform == "linux" else ()
-    package = {name: module_code(name) for name in (*CODEC, "worker", "denied", *system, main)}
+    package = {
+        name: module_code(name) for name in (*CODEC, "worker", "residue", "batch", "denied", *system, main)
+    }
     settings = {**settings, "importable": {CONNECTOR: connector_source()}}
     parts = (marshal.dumps(part) for part in ((byte_code(library), package), (main, settings)))
     return b"".join(b"%08x" % len(part) + part for part in parts)

@@ -14,10 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fact_magics.sandbox import frames
+from fact_magics.sandbox.batch import watch_for
 from fact_magics.sandbox.child.confine import take_descriptor
 from fact_magics.sandbox.child.worker import address_space
 from fact_magics.sandbox.threads import outlast
-from fact_magics.sandbox.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +124,7 @@ class Calling:
         self._zygote = zygote
         self._prepared = prepared
         self._unsent = memoryview(frames.request(call, zygote.limits, prepared.taken))
-        self._watch = Watch(call, zygote.limits, on_printed)
+        self._watch = watch_for(call, zygote.limits, on_printed)
         self._loop = asyncio.get_running_loop()
         self._listens = False
         self.clean = False

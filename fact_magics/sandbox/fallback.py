@@ -22,12 +22,12 @@ from typing import IO, TYPE_CHECKING
 from fact_magics.errors import IsolationError
 from fact_magics.packages import module_path
 from fact_magics.sandbox import boot, frames, scratch
+from fact_magics.sandbox.batch import watch_for
 from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.inspection import Inspection
 from fact_magics.sandbox.lost import closed, shortage_hint
 from fact_magics.sandbox.policy import Grants, zygote_environment
 from fact_magics.sandbox.threads import outlast, run_in
-from fact_magics.sandbox.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -110,7 +110,7 @@ class _Calling:
         self._limits = limits
         self._call = call
         self._threads = threads
-        self._watch = Watch(call, limits, on_printed, may_hide=True)
+        self._watch = watch_for(call, limits, on_printed, may_hide=True)
         self._loop = asyncio.get_running_loop()
         self._ended = False
         self.over = asyncio.Event()

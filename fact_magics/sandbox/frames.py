@@ -82,6 +82,7 @@ def request(call: Call, limits: Limits, taken: int | None) -> bytes:
             "cpu_seconds": call.cpu_seconds,
             "result_bytes": limits.result_bytes,
             "watched": bool(call.imports) or _acts(call.source),
+            **call.batch,
         }
     )
     return len(body).to_bytes(8, "big") + body
@@ -124,13 +125,13 @@ def _verdict(call: Call, ending: Ending) -> tuple[bytes | None, ToolError | None
     with memoryview(ending.frame) as frame:  # slicing the bytes themselves would make one more copy
         if kind == RESULT:
             return bytes(frame[PREFIX:]), None, None
-        error, limit = _read_error(bytes(frame[PREFIX:])) if size <= _ERROR_LIMIT else (None, None)
+        error, limit = read_error(bytes(frame[PREFIX:])) if size <= _ERROR_LIMIT else (None, None)
     if error is None and limit is None:
         error = _broke(f"{call.function} failed, and its process could not report the error")
     return None, error, limit
 
 
-def _read_error(payload: bytes) -> tuple[ToolError | None, _Reached | None]:
+def read_error(payload: bytes) -> tuple[ToolError | None, _Reached | None]:
     """Read a child's report of an exception, which may be any bytes."""
     try:
         claim: Any = json.loads(payload)

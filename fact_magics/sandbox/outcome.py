@@ -90,6 +90,11 @@ class Call:
             raise CellError(f"memory_mb must be a whole number from 1 to {_MOST_MB}; got {memory!r:.40}.")
 
     @property
+    def batch(self) -> dict[str, object]:
+        """What a request for many rows has besides that for one call; see `fact_magics.sandbox.batch`."""
+        return {}
+
+    @property
     def cpu_seconds(self) -> int:
         """Limit of processor time: the wall time rounded up, plus one second."""
         return ceil(self.timeout_seconds) + 1

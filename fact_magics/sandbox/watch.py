@@ -43,7 +43,7 @@ class Watch:
         self._printed = Printed(limits.printed_kept, on_printed)
         self._frame = bytearray()
         self._loop = asyncio.get_running_loop()
-        self._started = 0.0
+        self._started = self._deadline = 0.0
         self.stopped: asyncio.Future[str] = self._loop.create_future()
 
     def stop(self, limit: str | None) -> None:
@@ -64,6 +64,9 @@ class Watch:
         else:
             self.stop("result")
 
+    def _rearm(self) -> None:
+        self._deadline = self._loop.time() + self._call.timeout_seconds
+
     async def first_limit(
         self, ended: asyncio.Future[Any], root: int, directory: Path, files: Executor
     ) -> str | None:
@@ -73,10 +76,10 @@ class Watch:
         `files` measures both a few times per second.
         """
         self._started = time.perf_counter()
-        deadline = self._loop.time() + self._call.timeout_seconds
+        self._rearm()
         looks: _Looks | None = None
         while not ended.done() and not self.stopped.done():
-            left = deadline - self._loop.time()
+            left = self._deadline - self._loop.time()
             if left <= 0:
                 return "time"
             await asyncio.wait(

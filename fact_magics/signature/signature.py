@@ -78,6 +78,14 @@ class Signature:
         """Whether an input can contain a path."""
         return PATH in self._parts()
 
+    def takes_many(self, name: str) -> bool:
+        """Whether a parameter takes a list or another container of items, so that a list can be one value."""
+        type_ = self._by_name[name].type
+        return "array" in type_.json_kinds
+
+    def _takes_one(self, name: str) -> bool:
+        return self._by_name[name].type.json_kinds.isdisjoint({"array", "object"})
+
     def inspect_signature(self) -> inspect.Signature:
         """Build the signature for `inspect`; an annotation that is not a builtin only prints its text."""
         return self._inspected(
@@ -191,7 +199,12 @@ class Signature:
                 more = f" ({plural(count, 'more problem')} in {name})" if count else ""
                 problems.setdefault(name, _problem(misfit, name) + more)
         first, *others = (problems[name] for name in sorted(problems, key=[*known, *problems].index))
-        return InvalidInput(first, hint=self._hint, details=others)
+        has_rows = any(
+            name in known and _has_rows(parameters[name]) and self._takes_one(name)
+            for name in problems.keys() & parameters.keys()
+        )
+        hint = f"{self._hint}. To run it on each row, write {self.name}.map(…)." if has_rows else self._hint
+        return InvalidInput(first, hint=hint, details=others)
 
     def wire(self, validated: Mapping[str, object]) -> bytes:
         """Write validated input as the canonical ``{"args": [...], "kwargs": {...}}``.
@@ -380,6 +393,13 @@ def _reads_back(default: Default) -> bool:
 
 def _details(error: ValidationError) -> list[ErrorDetails]:
     return error.errors(include_url=False, include_context=False)
+
+
+def _has_rows(value: object) -> bool:
+    """Whether a value may be meant as the input of many runs: a list, Series or array."""
+    return isinstance(value, list | tuple | range) or (
+        hasattr(value, "dtype") and hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0
+    )
 
 
 def _problem(detail: ErrorDetails, name: str, *, skip: int = 1) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fact_magics.sandbox.boot import CONNECTOR
+from fact_magics.signature.keeping import kept_between_calls
 from fact_magics.signature.purity import may_use_sets, reaches_out, varies
 from fact_magics.signature.reading import read_signature
 from fact_magics.signature.varying import COMPUTING
@@ -96,6 +97,11 @@ class ToolSource:
     def is_self_contained(self) -> bool:
         """Whether the module imports only modules that compute and can read nothing but its input."""
         return self.packages <= COMPUTING and not any(map(reaches_out, self.nodes))
+
+    @cached_property
+    def kept_between_calls(self) -> str:
+        """What the module may keep from one call to the next; empty if nothing is seen."""
+        return kept_between_calls(self.tree, self.packages) if self.tree is not None else "it can't be read"
 
     @cached_property
     def is_deterministic(self) -> bool:

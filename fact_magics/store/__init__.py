@@ -6,7 +6,7 @@ from fact_magics.store.binding import Rows
 from fact_magics.store.locks import LOCK_SECONDS, LockWait
 from fact_magics.store.memory import CacheStats, MemoryCache, Removed
 from fact_magics.store.pruning import Pruned
-from fact_magics.store.rows import CacheEntry, Candidate, ExecutionRow, GenerationRow, SessionRow
+from fact_magics.store.rows import CacheEntry, Candidate, ExecutionRow, GenerationRow, MapRow, SessionRow
 from fact_magics.store.stats import Stats
 from fact_magics.store.store import Store
 from fact_magics.tool import new_id
@@ -19,6 +19,7 @@ __all__ = [
     "ExecutionRow",
     "GenerationRow",
     "LockWait",
+    "MapRow",
     "MemoryCache",
     "Pruned",
     "Removed",

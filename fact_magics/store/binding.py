@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fact_magics.checked import InvalidValue
@@ -26,7 +27,7 @@ from fact_magics.text import one_line, plural, utc_text
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ _NEVER_AGAIN = f"""
         (SELECT TABLE_seq + 1 FROM history_state WHERE TABLE_seq BETWEEN 0 AND 4611686018427387903), 0))
 """  # noqa: S608 - no input
 _NUMBERED = {
-    **dict.fromkeys(("tools", "toolbox", "probes", "tool_cells"), _NEXT),
+    **dict.fromkeys(("tools", "toolbox", "maps", "probes", "tool_cells"), _NEXT),
     **dict.fromkeys(("generations", "tool_executions"), _NEVER_AGAIN),
 }
 
@@ -215,6 +216,34 @@ def insert(
         ("INSERT INTO", table, f"({', '.join(names)}) VALUES ({', '.join(blanks)})", conflict)
     )
     return execute(connection, statement, *values.values())
+
+
+def insert_many(
+    connection: sqlite3.Connection, table: str, rows: Sequence[Any], conflict: str, **more: Sequence[object]
+) -> tuple[int, int]:
+    """Insert rows' objects of one class as `insert` does, with one statement.
+
+    `more` has further columns, with a value for each row. Returns the first and the last `seq`, if the table
+    has one.
+    """
+    if not rows:
+        return 0, 0
+    kind: Any = type(rows[0])
+    names = [name for name, _ in _fields(kind)]
+    values: Iterable[Iterable[object]] = map(attrgetter(*names), rows)
+    first = 0
+    if table in _NUMBERED:
+        number = _NUMBERED[table].replace("TABLE", table)
+        (first,) = connection.execute(" ".join(("SELECT", number))).fetchone()
+        more["seq"] = range(first, first + len(rows))
+    columns = ", ".join((*names, *more))
+    blanks = ", ".join("?" * (len(names) + len(more)))
+    statement = " ".join(("INSERT INTO", table, f"({columns}) VALUES ({blanks})", conflict))
+    parameters = (
+        (*map(bindable, known), *others) for known, *others in zip(values, *more.values(), strict=True)
+    )
+    connection.executemany(statement, parameters)
+    return first, first + len(rows) - 1
 
 
 def fetch_by_id(

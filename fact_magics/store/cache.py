@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fact_magics.store.binding import UNREADABLE, count, execute, fetch, insert, values_of
+from fact_magics.store.binding import UNREADABLE, count, execute, fetch, insert_many
 from fact_magics.store.memory import CacheStats, Removed
 from fact_magics.store.rows import CacheEntry
 from fact_magics.text import utc_now, utc_text
@@ -53,6 +53,18 @@ class Cache:
         else:
             self._hits += 1
         return entry
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
+        """Find the answers of several runs as `get` does, by their keys; what can't be read is left out."""
+        query = "SELECT * FROM cache WHERE key IN (SELECT value FROM json_each(?))"
+        found = await self._database.read(
+            lambda connection: fetch(connection, CacheEntry, query, json.dumps([*keys]))
+        )
+        now = utc_now()
+        entries = {entry.key: entry for entry in found if not entry.expired(now)}
+        self._hits += len(entries)
+        self._misses += len(keys) - len(entries)
+        return entries
 
     async def forget(self, key: str) -> None:
         """Remove the answer with this key, if it exists."""
@@ -117,17 +129,19 @@ class Cache:
         """
         now = utc_now()
         stale = self._stale(used)
+        fitting = [entry for entry in entries if entry.size <= self._max_bytes]
 
         def work(connection: sqlite3.Connection) -> int:
             evicted = 0
+            used_at = _next_use(connection) if stale or entries else ""
             for key in stale:
-                execute(connection, "UPDATE cache SET used_at = ? WHERE key = ?", _next_use(connection), key)
+                execute(connection, "UPDATE cache SET used_at = ? WHERE key = ?", used_at, key)
             for entry in entries:
                 if entry.size > self._max_bytes:
                     _delete(connection, entry.key)
-                else:
-                    _put(connection, entry)
-                    evicted += _sweep(connection, now, self._max_bytes)
+            for start in range(0, len(fitting), _SWEPT_AT_ONCE):
+                _put(connection, fitting[start : start + _SWEPT_AT_ONCE], used_at)
+                evicted += _sweep(connection, now, self._max_bytes)
             return evicted
 
         return work
@@ -156,19 +170,32 @@ def _next_use(connection: sqlite3.Connection) -> str:
     return utc_text(now)
 
 
-def _put(connection: sqlite3.Connection, entry: CacheEntry) -> None:
-    noted = {"result_hash": entry.result_hash, "size": entry.size, "used_at": _next_use(connection)}
-    values = values_of(entry) | noted
-    changed = [name for name in values if name not in ("key", "confirmations")]
-    changes = ", ".join(f"{name} = excluded.{name}" for name in changed)
-    insert(
+_CHANGED = (
+    "tool_id",
+    "result",
+    "result_hash",
+    "printed",
+    "duration_ms",
+    "created_at",
+    "expires_at",
+    "size",
+    "used_at",
+)
+_REPLACE = f"""
+    ON CONFLICT (key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _CHANGED)},
+    confirmations = excluded.confirmations + iif(result_hash = excluded.result_hash, confirmations, 0)
+"""
+
+
+def _put(connection: sqlite3.Connection, entries: Sequence[CacheEntry], used_at: str) -> None:
+    insert_many(
         connection,
         "cache",
-        values,
-        f"""
-        ON CONFLICT (key) DO UPDATE SET {changes},
-        confirmations = excluded.confirmations + iif(result_hash = excluded.result_hash, confirmations, 0)
-        """,
+        entries,
+        _REPLACE,
+        result_hash=[entry.result_hash for entry in entries],
+        size=[entry.size for entry in entries],
+        used_at=[used_at] * len(entries),
     )
 
 

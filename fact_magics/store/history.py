@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from fact_magics.errors import CellError, StoreError, UnknownName
-from fact_magics.store.binding import Rows, fetch, fetch_by_id, insert, spare, values_of
+from fact_magics.store.binding import Rows, fetch, fetch_by_id, insert, insert_many, spare, values_of
 from fact_magics.store.pruning import Pruned, claim_pruning, remove_runs
 from fact_magics.store.rows import ExecutionRow, GenerationRow
 from fact_magics.store.savings import add_saved, cost_of
@@ -26,7 +26,7 @@ from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from datetime import datetime, timedelta
 
     from fact_magics.store.database import Database
@@ -58,6 +58,7 @@ class History:
         status: Status | None = None,
         search: str | None = None,
         since: str | datetime | timedelta | None = None,
+        parent_id: str | None = None,
         limit: int | None = 20,
     ) -> Rows[ExecutionRow]:
         """List the runs that match all filters, the latest first.
@@ -71,6 +72,8 @@ class History:
             the name, description or tags of its tool, or in the file name of its notebook.
         since : str, datetime or timedelta, optional
             See `read_since`: ``2h``, ``3 days``, ``yesterday``, ISO 8601.
+        parent_id : str, optional
+            Only the rows of this map; an empty text for only the runs that belong to none.
         limit : int or None
             None for all.
 
@@ -80,6 +83,8 @@ class History:
             `search` contains no letter or digit, `since` can't be read, or `limit` is not a number of rows.
         """
         asked = _filters("executed_at", session_id, tool_name, status, since) | {"tool_id = ?": tool_id}
+        asked |= {"parent_id = ?": parent_id} if parent_id else {}
+        asked |= {"parent_id IS NULL AND ?": 1} if parent_id == "" else {}
         if search is None:
             source, order = "tool_executions", "seq DESC"
             number = "seq"
@@ -248,10 +253,17 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
     keep_up(connection, GENERATIONS, stored)
 
 
-def add_runs(connection: sqlite3.Connection, rows: Iterable[ExecutionRow]) -> None:
+def add_runs(connection: sqlite3.Connection, rows: Sequence[ExecutionRow]) -> None:
     """Add runs as `add_generations` adds attempts, and index the words of their texts."""
-    stored = []
+    of_maps = [row for row in rows if row.parent_id is not None]
+    # A map is found as a whole; indexing the words of its rows would take longer than storing them.
+    first, last = insert_many(connection, "tool_executions", of_maps, "ON CONFLICT (id) DO NOTHING")
+    for number in range(first - first % -64, last + 1, 64) if of_maps else ():
+        _add_mark(connection, "tool_executions", "executed_at", number)
+    stored = [(number, row.session_id, row.tool_name) for number, row in enumerate(of_maps, first)]
     for row in rows:
+        if row.parent_id is not None:
+            continue
         kept = insert(connection, "tool_executions", values_of(row), "ON CONFLICT (id) DO NOTHING")
         if not kept.rowcount:
             continue
@@ -309,7 +321,11 @@ def _mark(connection: sqlite3.Connection, rows: str, clock: str, kept: sqlite3.C
     """
     number = kept.lastrowid or 0
     if kept.rowcount and number % 64 == 0:
-        connection.execute(_MARK.replace("ROWS", rows).replace("CLOCK", clock), {"number": number})
+        _add_mark(connection, rows, clock, number)
+
+
+def _add_mark(connection: sqlite3.Connection, rows: str, clock: str, number: int) -> None:
+    connection.execute(_MARK.replace("ROWS", rows).replace("CLOCK", clock), {"number": number})
 
 
 def _filters(

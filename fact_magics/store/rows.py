@@ -7,11 +7,15 @@ The fields have the names of the columns. All times are UTC in ISO 8601, in the 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from fact_magics.complexity import complexity
 from fact_magics.text import utc_now
 from fact_magics.tool import Status, ToolMetadata, ToolVersion, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Estimated bytes of an entry besides its payload: the row or object, its key, its place in the index.
 _ENTRY_OVERHEAD = 256
@@ -135,6 +139,8 @@ class ExecutionRow:
         All permissions that the tool and the cell granted to the run.
     saved_ms : float or None
         For an answer of the cache: the duration of the run that computed it.
+    parent_id : str or None
+        The map that the run belongs to.
     """
 
     id: str = field(default_factory=new_id)
@@ -155,6 +161,55 @@ class ExecutionRow:
     duration_ms: float = 0.0
     executed_at: str = field(default_factory=utc_now)
     saved_ms: float | None = None
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRow:
+    """One run of a tool on the rows of a table; the runs of its rows name it as their parent.
+
+    Attributes
+    ----------
+    content_key : str
+        Identity of what was mapped: the tool, its fixed input, and the shape of the table.
+    total : int or None
+        The number of rows; None if it was never known.
+    ok, cached, failed, skipped : int
+        How many rows ended in each way. A map that was killed has the numbers of its last commit.
+    status : Status
+        ``interrupted`` until the map ends.
+    error : str or None
+        Why it ended early, in one line.
+    ended_at : str or None
+        None for a map that goes on or was killed.
+    """
+
+    id: str = field(default_factory=new_id)
+    session_id: str | None = None
+    tool_id: str | None = None
+    tool_name: str
+    tool_version: str
+    content_key: str
+    total: int | None = None
+    ok: int = 0
+    cached: int = 0
+    failed: int = 0
+    skipped: int = 0
+    status: Status = Status.INTERRUPTED
+    error: str | None = None
+    duration_ms: float = 0.0
+    started_at: str = field(default_factory=utc_now)
+    ended_at: str | None = None
+
+    def counted(self, counts: Mapping[str, int]) -> MapRow:
+        """Return the row with other numbers of rows."""
+        ok, cached, failed, skipped = (counts[kind] for kind in ("ok", "cached", "failed", "skipped"))
+        return replace(self, ok=ok, cached=cached, failed=failed, skipped=skipped)
+
+    @property
+    def answers(self) -> str:
+        """How the cache keys begin under which the map's own answers are kept until it ends."""
+        return f"{self.id}:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

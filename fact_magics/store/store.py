@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 from fact_magics.store.cache import DEFAULT_MAX_BYTES, Cache
 from fact_magics.store.database import Database
 from fact_magics.store.history import History, add_generations, add_runs
+from fact_magics.store.maps import Maps
 from fact_magics.store.probes import Probes
 from fact_magics.store.sessions import Sessions
 from fact_magics.store.tools import Tools
@@ -25,8 +26,8 @@ class Store:
     """The database of one `FACT_HOME`, made by `Store.open`. Several kernels may open it at once.
 
     Many tasks at once may await the methods of the store and of its parts (`sessions`, `tools`, `history`,
-    `cache`). The methods raise `StoreError` if the file can't be read or written. When a method that writes
-    returns, its data is committed. If its caller is cancelled, the data is still committed.
+    `cache`, `maps`). The methods raise `StoreError` if the file can't be read or written. When a method that
+    writes returns, its data is committed. If its caller is cancelled, the data is still committed.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Store:
         self.history = History(database)
         self.probes = Probes(database)
         self.cache = Cache(database, cache_max_bytes)
+        self.maps = Maps(database)
 
     @classmethod
     async def open(

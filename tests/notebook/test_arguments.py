@@ -49,7 +49,7 @@ class TestLine:
             ("f --budget inf", "--budget: 'inf' is not an amount of US dollars, such as 0.50."),
             ("f --budget abc", "--budget: 'abc' is not a number."),
             ("f --max-tokens 0", "--max-tokens: '0' is not a whole number from 1 to 1000000."),
-            ("f --into x", "has no option --into. It is an option of %%fact_run."),
+            ("f --into x", "has no option --into. It is an option of %%fact_run, %%fact_map."),
             ("f g", "does not take 'g'. A name is one word: f_g."),
             ("_ __", "does not take '__'. Write: %%fact_generate NAME [options]."),
             ("f <>", "does not take '<>'. Write: %%fact_generate NAME [options]."),

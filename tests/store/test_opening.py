@@ -189,12 +189,15 @@ class TestRefused:
 
     async def test_damage_that_is_met_later_is_called_damage(self, path: Path) -> None:
         """The header and schema are whole, so that it opens; the pages of rows are not."""
+        async with await Store.open(path):
+            pass
+        empty = path.stat().st_size
         async with await Store.open(path) as store:
             await store.commit(
                 [ExecutionRow(tool_name="t", status=Status.OK, input_data="x" * 50_000) for _ in range(20)]
             )
         whole = path.read_bytes()
-        path.write_bytes(whole[: 4096 * 60] + b"\xff" * (len(whole) - 4096 * 60))
+        path.write_bytes(whole[:empty] + b"\xff" * (len(whole) - empty))
         async with await Store.open(path) as store:
             with pytest.raises(StoreError, match=r"is damaged.*\.recover"):
                 await store.history.runs(limit=None)

@@ -15,7 +15,7 @@ from fact_magics.display.table import Table
 from fact_magics.errors import CellError, InvalidInput, UnknownName, did_you_mean
 from fact_magics.notebook.commands.desk import Answer, Desk, page
 from fact_magics.notebook.commands.row_files import write_rows
-from fact_magics.store import Rows
+from fact_magics.store import MapRow, Rows
 from fact_magics.text import duration, plural
 from fact_magics.tool import HAND, IMPORTED, Status, ToolInput
 from fact_magics.values import plain
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from fact_magics.tool import ToolOutput
 
 _ROWS_LISTED = 20
+_MAP_ROWS = 200
+_HEAD = ("Id", "When", "Status", "Tool", "Input → output", "Took", "Cost")
 _RUNS_COUNTED = 50
 _RUNS_COMPARED = 200
 _REASON_LIMIT = 80
@@ -49,9 +51,12 @@ def status(text: str) -> Status:
 
 
 def show(arguments: Arguments, desk: Desk) -> Answer:
-    """Show a tool, a run, or the attempts of a generation."""
+    """Show a tool, a run, a map with its rows, or the attempts of a generation."""
     wanted = arguments.words["NAME|ID"]
     found = desk.ask(lambda core: _find(core, wanted))
+    if isinstance(found, MapRow):
+        rows = desk.ask(lambda core: core.list_runs(parent_id=found.id, limit=_MAP_ROWS))
+        return Answer(_map_page(found, rows), {**asdict(found), "rows": [asdict(row) for row in rows]})
     if isinstance(found, list):
         return Answer(_generation_page(found), [asdict(row) for row in found])
     if not isinstance(found, Tool):
@@ -76,7 +81,7 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
     return Answer(record, {**found.metadata.model_dump(mode="json"), **about})
 
 
-async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[GenerationRow]:
+async def _find(core: FactCore, wanted: str) -> Tool | MapRow | ExecutionRow | list[GenerationRow]:
     try:
         return await core.look_up(wanted)
     except (CellError, UnknownName) as error:
@@ -84,7 +89,7 @@ async def _find(core: FactCore, wanted: str) -> Tool | ExecutionRow | list[Gener
             raise
         problem = error
     is_short = len(wanted) < _SHORTEST_ID
-    found = None if is_short else await core.find_row(wanted)
+    found = None if is_short else await core.find_map(wanted) or await core.find_row(wanted)
     if found is not None:
         return found
     names = await core.tool_names()
@@ -112,6 +117,27 @@ def _run_page(row: ExecutionRow) -> Record:
         ("Session", row.session_id or ""),
     ]
     return page(f"Run {row.id}", facts)
+
+
+def _map_page(row: MapRow, rows: Sequence[ExecutionRow]) -> Record:
+    facts = [
+        ("Tool", f"{row.tool_name} {row.tool_version}"),
+        ("Status", str(row.status)),
+        ("When", f"{row.started_at} ({cells.when(row.started_at).plain})"),
+        ("Took", duration(row.duration_ms)),
+        ("Rows", _map_counts(row)),
+        ("Error", row.error or ""),
+        ("Session", row.session_id or ""),
+    ]
+    title = plural(len(rows), "run") if len(rows) < _MAP_ROWS else f"The latest {_MAP_ROWS} runs"
+    listed = Table(title, _HEAD[:-1], [_run_cells(one)[:-1] for one in rows], numbers=("Took",)).record()
+    return stacked([page(f"Map {row.id}", facts), listed])
+
+
+def _map_counts(row: MapRow) -> str:
+    kinds = {"failed": row.failed, "ok": row.ok, "cached": row.cached, "not run": row.skipped}
+    known = [f"{count:,} {kind}" for kind, count in kinds.items() if count]
+    return " · ".join((*([plural(row.total, "row")] if row.total is not None else []), *known))
 
 
 def _generation_page(attempts: list[GenerationRow]) -> Record:
@@ -147,7 +173,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     to = arguments.get("to")
     limit = arguments.get("n", None if to else _ROWS_LISTED)
 
-    async def find(core: FactCore) -> tuple[Rows[ExecutionRow], Rows[GenerationRow]]:
+    async def find(core: FactCore) -> tuple[Rows[ExecutionRow], Rows[GenerationRow], Rows[MapRow]]:
         chosen = {
             "session_id": await session_id(core, arguments.get("session")),
             "tool_name": arguments.get("tool"),
@@ -156,11 +182,15 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
             "search": arguments.get("search"),
             "limit": None if limit is None else limit + 1,
         }
-        return await core.list_runs(**chosen), await core.list_generations(**chosen)
+        runs = await core.list_runs(**chosen, parent_id="")
+        words = chosen.pop("search")
+        maps = Rows[MapRow]() if words else await core.list_maps(**chosen)
+        return runs, await core.list_generations(**chosen, search=words), maps
 
-    runs, generations = desk.ask(find)
+    runs, generations, maps = desk.ask(find)
     run_times = _in_order(row.executed_at for row in runs)
     generation_times = _in_order(row.started_at for row in generations)
+    map_times = _in_order(row.started_at for row in maps)
     found: list[tuple[str, tuple[str | Cell, ...], dict[str, Any]]] = [
         *(
             (time, _run_cells(row), {"kind": "run", **asdict(row)})
@@ -169,6 +199,10 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
         *(
             (time, _generation_cells(row), {"kind": "generation", **asdict(row)})
             for time, row in zip(generation_times, generations, strict=True)
+        ),
+        *(
+            (time, _map_cells(row), {"kind": "map", **asdict(row)})
+            for time, row in zip(map_times, maps, strict=True)
         ),
     ]
     found.sort(key=lambda item: item[0], reverse=True)
@@ -190,9 +224,8 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     if total := cells.price(row for row in generations if row.generation_id in listed_rows):
         title = f"{title}, {total} in all"
     title = ". ".join(filter(None, (title.rstrip(".") if left_out else title, left_out)))
-    head = ("Id", "When", "Status", "Tool", "Input → output", "Took", "Cost")
     rows = [row for _, row, _ in listed]
-    table = Table(title, head, rows, optional=("Cost",), numbers=("Took", "Cost"))
+    table = Table(title, _HEAD, rows, optional=("Cost",), numbers=("Took", "Cost"))
     return Answer(table.record(), data)
 
 
@@ -227,6 +260,18 @@ def _run_cells(row: ExecutionRow) -> tuple[str | Cell, ...]:
         cells.status(row.status, cached=row.cached),
         f"{row.tool_name} {row.tool_version or ''}".strip(),
         cells.in_and_out(row.input_data, row.output_data if is_ok else row.error, is_data=is_ok),
+        duration(row.duration_ms),
+        "",
+    )
+
+
+def _map_cells(row: MapRow) -> tuple[str | Cell, ...]:
+    return (
+        row.id[:8],
+        cells.when(row.started_at),
+        cells.status(row.status),
+        f"{row.tool_name} {row.tool_version}",
+        f"map: {_map_counts(row)}",
         duration(row.duration_ms),
         "",
     )

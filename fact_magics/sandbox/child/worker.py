@@ -129,6 +129,8 @@ def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> N
     set_call_limits(request)
     if request["watched"]:
         witness.watch()
+    if "rows" in request:
+        sys.modules["_fact_batch"].serve(request, results, codec, witness, sys.modules)
     source, function, arguments = (request[part] for part in ("source", "function", "arguments"))
     kind, payload = run(source, function, arguments, codec, witness, request["result_bytes"])
     _flush()

@@ -1,0 +1,375 @@
+"""Run the rows of maps: each is planned, looked up, kept and recorded; many may share a process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from fact_magics.core.cache import entry_of, may_keep, may_serve
+from fact_magics.core.outputs import checked_entry, finished_output, invalid_output, read_answer
+from fact_magics.core.plan import plan_run
+from fact_magics.errors import InvalidResult, StoreError
+from fact_magics.pictures import may_hold_pictures, with_pictures
+from fact_magics.sandbox.batch import Batch, RowAnswer, outcome_of
+from fact_magics.store import CacheEntry
+from fact_magics.text import utc_now
+from fact_magics.tool import Status
+from fact_magics.values import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from fact_magics.core.cache import AnswerCache
+    from fact_magics.core.files import InputFiles
+    from fact_magics.core.loaded import LoadedTool
+    from fact_magics.core.masking import MaskedSandbox
+    from fact_magics.core.outputs import Result
+    from fact_magics.core.plan import Plan
+    from fact_magics.core.recording import Recorder
+    from fact_magics.core.running import Runner
+    from fact_magics.errors import InvalidInput
+    from fact_magics.events import Event
+    from fact_magics.sandbox.outcome import Outcome
+    from fact_magics.store import MapRow, Store
+    from fact_magics.tool import ToolInput
+
+# How long the answers of an unfinished map are kept whose tool's answers are not cached otherwise.
+_KEPT_SECONDS = 30 * 86_400.0
+
+
+class Answered(NamedTuple):
+    """How a row ended.
+
+    Attributes
+    ----------
+    value : object
+        What the tool returned; None if the row failed.
+    error : str
+        Why it failed, in one line; empty if it went well.
+    wire : bytes or None
+        The value in its canonical form.
+    """
+
+    value: Any
+    error: str
+    wire: bytes | None
+    printed: str
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEnd:
+    """How a batch ended.
+
+    Attributes
+    ----------
+    answered : int
+        How many of its rows have an answer; the others were not run, or their answers were dropped.
+    alone : tuple of int
+        The rows, by their number in the batch, that have to run by themselves.
+    changed : str
+        What a row left behind in the process; empty if nothing was found.
+    limit : str
+        The limit that stopped the batch, or what else ended its process; empty if it went through.
+    """
+
+    answered: int
+    alone: tuple[int, ...]
+    changed: str
+    limit: str
+
+
+class Shows(Protocol):
+    """What shows the progress of a map to the thread that waits for it."""
+
+    def put(self, event: Event) -> None:
+        """Take an event, on the core's loop."""
+
+    def pump(self) -> None:
+        """Show what has arrived."""
+
+    def close(self, ended: Status) -> None:
+        """Remove what is shown, because the map has ended."""
+
+
+class Progress:
+    """Shows nothing of a map; a notebook or a terminal sets another class as `RowRunner.progress`."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+
+    def put(self, event: Event) -> None:
+        """Take an event, on the core's loop."""
+
+    def pump(self) -> None:
+        """Show what has arrived, on the thread that waits for the map."""
+
+    def close(self, ended: Status) -> None:
+        """Remove what is shown, because the map has ended."""
+
+
+class RowRunner:
+    """Does for the rows of maps what `Runner` does for single runs; used on the core's loop.
+
+    Rows are committed by `save`, which the map calls at least twice a second.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        answers: AnswerCache,
+        recorder: Recorder,
+        sandbox: MaskedSandbox,
+        files: InputFiles,
+        store: Store,
+        session_id: str,
+    ) -> None:
+        self.runner = runner
+        self.session_id = session_id
+        self._answers = answers
+        self._recorder = recorder
+        self._sandbox = sandbox
+        self._files = files
+        self._store = store
+        self.maps = store.maps
+        self._layers: tuple[str, ...] = ()  # of the last run
+        self.progress: Callable[[str], Shows] = Progress
+
+    @contextmanager
+    def opened(self, tool: LoadedTool) -> Iterator[None]:
+        """Refuse a tool of a session that was closed, and let the end of the session stop this task."""
+        self.runner.refuse_if_closed(tool)
+        with self.runner.stopped_by_close():
+            yield
+
+    def plan(self, tool: LoadedTool, request: ToolInput, parent_id: str) -> Plan:
+        """Plan the run of a row; see `Runner.plan` for the errors."""
+        if request.permissions or tool.reaches_out:
+            planned = self.runner.plan(tool, request)
+        else:
+            planned = plan_run(
+                tool,
+                request.parameters,
+                timeout_seconds=request.timeout_seconds,
+                memory_mb=request.memory_mb,
+                fresh=request.fresh,
+                ttl_seconds=request.ttl_seconds,
+            )
+        return planned._replace(parent_id=parent_id)
+
+    def refuse(
+        self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput, parent_id: str
+    ) -> str:
+        """Record a row whose input does not fit; return the line of its error."""
+        self._recorder.add_invalid(tool, parameters, invalid_output(tool, refused), parent_id)
+        return refused.line
+
+    async def known(
+        self, plans: Sequence[Plan], checkpoint: Callable[[int], str] | None = None
+    ) -> dict[int, CacheEntry]:
+        """Find the answers of rows in the cache, and in the checkpoint of an unfinished map.
+
+        Parameters
+        ----------
+        checkpoint : callable, optional
+            Returns the key of a row, by its place in `plans`, under which the unfinished map kept its answer.
+
+        Returns
+        -------
+        dict
+            The entries, by the places of their rows in `plans`.
+        """
+        found: dict[int, CacheEntry] = {}
+        asked: dict[str, list[int]] = {}
+        kept: dict[str, int] = {}
+        for place, planned in enumerate(plans):
+            entry = self._answers.recall(planned)
+            if entry is not None:
+                found[place] = entry
+                continue
+            if planned.key and not planned.fresh:
+                asked.setdefault(planned.key, []).append(place)
+            if checkpoint is not None:
+                kept[checkpoint(place)] = place
+        if asked and self._answers.is_shared:
+            for places in asked.values():
+                entry = await self._answers.get(plans[places[0]])
+                found |= dict.fromkeys(places, entry) if entry is not None else {}
+            asked = {}
+        if asked or kept:
+            try:
+                stored = await self._store.cache.get_many([*asked, *kept])
+            except StoreError:  # committing the rows then fails too, and the map says so
+                return found
+            for key, entry in stored.items():
+                places = asked.get(key) or [kept[key]]
+                planned = plans[places[0]]
+                checked = checked_entry(planned.tool, entry)
+                if checked is not None and (key in kept or may_serve(planned, checked)):
+                    found |= dict.fromkeys(places, checked)
+        return found
+
+    def recall(self, planned: Plan, entry: CacheEntry) -> Any:
+        """Record a row that the cache answered, and return its value."""
+        self._recorder.add_cached(planned, entry, 0.0)
+        return read_answer(entry)
+
+    def twin(self, planned: Plan, answered: Answered) -> Any:
+        """Record a row that an equal row of the map answered, and return its value."""
+        entry = CacheEntry(
+            key=planned.key,
+            tool_id=planned.tool.metadata.id,
+            result=answered.wire or b"null",
+            printed=answered.printed,
+            duration_ms=answered.duration_ms,
+        )
+        return self.recall(planned, entry)
+
+    async def alone(self, planned: Plan, keep_as: str = "") -> Answered:
+        """Run one row in a process of its own, and record it.
+
+        Parameters
+        ----------
+        keep_as : str
+            The key under which the map keeps the answer until it ends; empty if the cache keeps it.
+        """
+        began = time.perf_counter()
+        try:
+            outcome = await self._sandbox.run(planned.call)
+        except asyncio.CancelledError:
+            took = (time.perf_counter() - began) * 1000
+            self._recorder.add_ended(planned, Status.INTERRUPTED, "interrupted", took)
+            raise
+        self._layers = outcome.isolation
+        unchanged = True
+        if planned.key and planned.files and outcome.result is not None:
+            unchanged = await asyncio.to_thread(self._files.are_unchanged, planned.files)
+        return self._keep(planned, outcome, keep_as, unchanged=unchanged)
+
+    def _keep(self, planned: Plan, outcome: Outcome, keep_as: str, *, unchanged: bool = True) -> Answered:
+        if outcome.result is not None and planned.ttl_seconds is None and not keep_as and unchanged:
+            with suppress(InvalidResult):
+                return self._keep_value(planned, outcome, outcome.result)
+        result = self._finished(planned, outcome)
+        wire = result.wire
+        self._recorder.add_run(planned, result)
+        if wire is not None and (planned.key or keep_as) and unchanged and may_keep(planned, outcome):
+            entry = entry_of(planned, outcome, wire)
+            if planned.key:
+                self._answers.put(planned, entry)
+            if keep_as:
+                kept = planned._replace(key=keep_as, ttl_seconds=_KEPT_SECONDS)
+                self._recorder.add_entry(entry_of(kept, outcome, wire))
+        return _answered(result, outcome)
+
+    def _keep_value(self, planned: Plan, outcome: Outcome, payload: bytes) -> Answered:
+        """Do what `_keep` does with most rows, without building an output for each."""
+        value = planned.tool.signature.read_result(payload)
+        wire = encode(value)
+        if may_hold_pictures(wire):
+            value = with_pictures(value)
+        now = utc_now()
+        self._recorder.add_value(planned, outcome, wire, now)
+        if planned.key and may_keep(planned, outcome):
+            entry = CacheEntry(
+                key=planned.key,
+                tool_id=planned.tool.metadata.id,
+                result=wire,
+                printed=outcome.printed,
+                duration_ms=outcome.duration_ms,
+                created_at=now,
+            )
+            self._answers.put(planned, entry)
+        return Answered(value, "", wire, outcome.printed, outcome.duration_ms)
+
+    def _finished(self, planned: Plan, outcome: Outcome) -> Result:
+        return finished_output(planned, outcome, self._files.protected)
+
+    async def together(
+        self,
+        plans: Sequence[Plan],
+        take: Callable[[int, Answered], None],
+        *,
+        keep_as: Callable[[int], str] = lambda row: "",  # noqa: ARG005
+        stall_seconds: float,
+        eager: bool = False,
+        recorded: bool = True,
+    ) -> BatchEnd:
+        """Run rows of one tool in one process.
+
+        Parameters
+        ----------
+        take : callable
+            Called with the number of each row in the batch and its answer, in order.
+        stall_seconds : float
+            The longest time without an answer before the process is stopped.
+        eager : bool
+            Send each answer at once, so that the row that stops the process is known.
+        recorded : bool
+            Whether to record and keep the answers; those of a sample were recorded when they ran alone.
+        """
+        first = plans[0].call
+        answered, alone = 0, []
+
+        def receive(answer: RowAnswer) -> None:
+            nonlocal answered
+            answered += 1
+            outcome = outcome_of(answer, self._layers)
+            if outcome is None:
+                alone.append(answer.row)
+            elif recorded:
+                take(answer.row, self._keep(plans[answer.row], outcome, keep_as(answer.row)))
+            else:
+                take(answer.row, _answered(self._finished(plans[answer.row], outcome), outcome))
+
+        batch = Batch(
+            first.source,
+            first.function,
+            b"",
+            stall_seconds,
+            first.memory_mb,
+            imports=first.imports,
+            verified=first.verified,
+            rows=tuple(planned.arguments for planned in plans),
+            eager=eager,
+            on_row=receive,
+        )
+        outcome = await self._sandbox.run(batch)
+        changed = "what it prints" if outcome.printed else ""
+        if outcome.status is Status.OK and outcome.result is not None and not changed:
+            changed = outcome.result.decode("utf-8", "replace").removeprefix('{"changed": "').rstrip('"}\n')
+        limit = outcome.limit or (outcome.error.message if outcome.error is not None else "")
+        return BatchEnd(answered, tuple(alone), changed, limit)
+
+    @property
+    def waiting(self) -> int:
+        """How many rows wait to be committed."""
+        return self._recorder.waiting
+
+    async def save(self) -> str:
+        """Commit the rows so far; return a warning if that fails, and keep them waiting."""
+        try:
+            await self._recorder.flush()
+        except StoreError as error:
+            return error.line
+        return ""
+
+    async def put_map(self, row: MapRow) -> None:
+        """Store what is known about a map."""
+        await self.maps.put(row)
+
+
+def _answered(result: Result, outcome: Outcome) -> Answered:
+    output = result.output
+    error = "" if result.wire is not None else str(output.metadata.get("error", "The run failed."))
+    return Answered(output.result, error, result.wire, outcome.printed, outcome.duration_ms)
+
+
+def kept_key(row: MapRow, position: int, planned: Plan) -> str:
+    """Make the key under which a map keeps the answer of a row for itself."""
+    digest = blake2b(b"%d\0%b" % (position, planned.arguments), digest_size=16)
+    return f"{row.answers}{digest.hexdigest()}"

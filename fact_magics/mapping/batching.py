@@ -1,0 +1,114 @@
+"""How many rows share a process, and the sample that decides whether they may."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fact_magics.core.plan import Plan  # noqa: TC001 - the fields of a NamedTuple
+
+if TYPE_CHECKING:
+    from collections import deque
+
+    from fact_magics.core.rows import Answered, RowRunner
+
+_TARGET_MS = 250.0
+_LEAST_SHARE = 0.2  # of the size; smaller batches would cost more than they divide
+_FIRST = 100
+_MOST = 4_000
+_MOST_BYTES = 4 * 1024 * 1024
+# A row that takes longer by itself is not run again for a comparison: its process hardly matters.
+_SLOW_MS = 200.0
+_QUICK_MS = 50.0
+_MOST_STOPS = 16
+
+
+class Row(NamedTuple):
+    """A planned row that waits for a process.
+
+    `keep_as` is the key under which the map keeps its answer; empty if the cache does.
+    """
+
+    position: int
+    planned: Plan
+    keep_as: str
+
+
+class Sample:
+    """Rows that ran by themselves, for a comparison with the same rows in one process."""
+
+    ROWS = 8
+    WORTH = 24
+    """With fewer rows, a process each takes less time than finding out whether they can share one."""
+
+    def __init__(self, plans: list[Plan], answers: list[Answered]) -> None:
+        self._plans = plans
+        self._answers = answers
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a row takes far longer than its process."""
+        return self._median_ms > _SLOW_MS
+
+    @property
+    def _median_ms(self) -> float:
+        return median(answer.duration_ms for answer in self._answers)
+
+    async def differs(self, rows: RowRunner) -> str:
+        """Run the rows in one process, forward and backward; say why rows can't share one, if so."""
+        order = range(len(self._plans))
+        numbers = [*order, *(reversed(order) if self._median_ms < _QUICK_MS else ())]
+        plans = [self._plans[number] for number in numbers]
+        got: dict[int, Answered] = {}
+        ended = await rows.together(plans, got.__setitem__, stall_seconds=1.0, recorded=False)
+        if ended.changed:
+            return f"a row changed {ended.changed}"
+        if ended.limit or ended.alone or len(got) != len(plans):
+            return "its rows could not share one"
+        if any(_told(got[place]) != _told(self._answers[number]) for place, number in enumerate(numbers)):
+            return "rows answered differently in one process"
+        return ""
+
+
+def _told(answer: Answered) -> tuple[Any, ...]:
+    return answer.wire, answer.error, answer.printed
+
+
+class BatchSize:
+    """How many rows go to a process at once: as many as it answers in a quarter of a second."""
+
+    EAGER = 64
+    """The most rows in a batch that looks for the row that stopped another batch."""
+
+    stall_seconds = 2.0
+    """How long a process may go without an answer before its rows are looked at one by one."""
+
+    def __init__(self) -> None:
+        self._size = float(_FIRST)
+        self._stops = 0
+
+    def take(self, queue: deque[Row], processes: int) -> list[Row]:
+        """Take the next batch from a queue, so that all processes get some of its end."""
+        fair = max(-(-len(queue) // processes), int(self._size * _LEAST_SHARE))
+        most = max(1, min(int(self._size), fair))
+        taken: list[Row] = []
+        size = 0
+        while queue and len(taken) < most and size < _MOST_BYTES:
+            taken.append(queue.popleft())
+            size += len(taken[-1].planned.arguments)
+        return taken
+
+    def learn(self, rows: int, busy_ms: float) -> None:
+        """Fit the size to the time that the rows of a batch took, without that of their process."""
+        fitting = rows * _TARGET_MS / max(busy_ms, 0.1)
+        self._size = min(max(fitting, self._size / 4, 1.0), self._size * 8, _MOST)
+
+    def note_stop(self) -> None:
+        """Count a row that stopped its process."""
+        self._stops += 1
+        self._size = max(1.0, self._size / 2)
+
+    @property
+    def stops_often(self) -> bool:
+        """Whether so many rows stop their processes that sharing them does not pay."""
+        return self._stops >= _MOST_STOPS

@@ -1,0 +1,146 @@
+"""`Tool.map` and `Tool.amap`: which arguments vary, and a map for callers on any thread or event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.bridge import explain, refuse_fork
+from fact_magics.errors import FactError, Interrupted, InvalidInput, did_you_mean
+from fact_magics.mapping.running import MapOptions, RowMap
+from fact_magics.mapping.table import Each, Table, is_table, read_columns, read_table
+from fact_magics.tool import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fact_magics.core.handle import Tool
+    from fact_magics.core.rows import RowRunner, Shows
+    from fact_magics.mapping.result import MapResult
+    from fact_magics.signature import Signature
+
+_OPTIONS = tuple(option.name for option in fields(MapOptions))
+_ISOLATE = ("auto", "row")
+
+
+def map_rows(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Mapping[str, Any]) -> MapResult:
+    """Run a tool on rows, and return when all have ended; see `Tool.map`."""
+    with suppress(RuntimeError):
+        if asyncio.get_running_loop() is rows.runner.loop:
+            raise FactError(
+                f"{tool.name}.map can't be called here without await: it would block the loop that it needs.",
+                hint=f"Write: await {tool.name}.amap(…)",
+            )
+    refuse_fork(rows.runner.process)
+    mapping = planned(tool, rows, args, kwargs)
+    view = rows.progress(tool.name)
+    mapping.listen(view.put)
+    with rows.runner.job(mapping.run()) as job, _shown_to_end(view, mapping):
+        return job.wait(view.pump)
+
+
+async def amap_rows(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Mapping[str, Any]) -> MapResult:
+    """Run a tool on rows without blocking the event loop that awaits it; see `Tool.map`."""
+    refuse_fork(rows.runner.process)
+    mapping = planned(tool, rows, args, kwargs)
+    view = rows.progress(tool.name)
+    mapping.listen(view.put)
+    if asyncio.get_running_loop() is rows.runner.loop:
+        with _shown_to_end(view, mapping):
+            return await mapping.run()
+    with rows.runner.job(mapping.run()) as job, _shown_to_end(view, mapping):
+        return await job.wait_awaited(view.pump)
+
+
+@contextmanager
+def _shown_to_end(view: Shows, mapping: RowMap) -> Iterator[None]:
+    """Close the view at the end, and attach what there is to the error of a map that was stopped."""
+    ended = Status.ERROR
+    try:
+        yield
+        ended = Status.OK
+    except KeyboardInterrupt:
+        ended = Status.INTERRUPTED
+        stopped = Interrupted(stopped_line(mapping))
+        stopped.result = mapping.result()  # type: ignore[attr-defined]
+        raise stopped from None
+    except asyncio.CancelledError as cancelled:
+        ended = Status.INTERRUPTED
+        explain(cancelled, stopped_line(mapping))
+        raise
+    except FactError as error:
+        error.result = mapping.result()  # type: ignore[attr-defined]
+        raise
+    finally:
+        view.close(ended)
+
+
+def stopped_line(mapping: RowMap) -> str:
+    """Say that a map was interrupted, what there is, and how to go on."""
+    counts = mapping.result().counts
+    done = sum(counts.values()) - counts["skipped"]
+    of = f" of {mapping.row.total:,}" if mapping.row.total is not None else ""
+    return (
+        f"The map of {mapping.name} was stopped after {done:,}{of} rows. Run it again to go on; "
+        "what was answered is not run again."
+    )
+
+
+def planned(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Mapping[str, Any]) -> RowMap:
+    """Read the arguments of `Tool.map`.
+
+    Raises
+    ------
+    InvalidInput
+        The arguments are no table that fits the tool.
+    """
+    signature = tool.loaded.signature
+    known = {parameter.name for parameter in signature.parameters}
+    options = {name: value for name, value in kwargs.items() if name not in known and name in _OPTIONS}
+    given = {name: value for name, value in kwargs.items() if name not in options}
+    if unknown := next((name for name in given if name not in known), None):
+        hint = did_you_mean(unknown, [*known, *_OPTIONS]) or f"It takes: {signature.text}"
+        raise InvalidInput(f"{tool.name}.map does not take {unknown!r}.", hint=hint)
+    if options.get("isolate", "auto") not in _ISOLATE:
+        raise InvalidInput(f"isolate must be 'auto' or 'row'; got {options['isolate']!r:.40}.")
+    if isinstance(options.get("permissions"), list):
+        options["permissions"] = tuple(options["permissions"])
+    table = _table(signature, args, given)
+    return RowMap(rows, tool.loaded, table, MapOptions(**options))
+
+
+def _table(signature: Signature, args: Sequence[Any], given: Mapping[str, Any]) -> Table:
+    if (
+        len(args) == 1
+        and not isinstance(args[0], Each)
+        and is_table(args[0])
+        and not _is_column(signature, args[0])
+    ):
+        return read_table(signature, args[0], given)
+    varying = [value if isinstance(value, Each) else Each(value) for value in args]
+    bound = signature.bind(varying, given)
+    named = {name: _varying(signature, name, value) for name, value in bound.items()}
+    return read_columns(signature, named)
+
+
+def _is_column(signature: Signature, value: Any) -> bool:
+    """Whether dicts are the values of the first parameter, because none of their keys is a parameter."""
+    if not isinstance(value, list | tuple):
+        return False
+    known = {parameter.name for parameter in signature.parameters}
+    return bool(signature.parameters) and known.isdisjoint(map(str, value[0]))
+
+
+def _varying(signature: Signature, name: str, value: Any) -> Any:
+    """Make a keyword's value vary from row to row if the tool takes one value there and this is many."""
+    is_many = (
+        isinstance(value, list | tuple | range | Iterator)
+        or hasattr(value, "iloc")
+        or hasattr(value, "dtype")
+    )
+    if isinstance(value, Each) or not is_many or getattr(value, "ndim", 1) == 0:
+        return value
+    return value if signature.takes_many(name) else Each(value)

@@ -1,0 +1,121 @@
+"""`MapResult`: the values of a map, with the failures beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from fact_magics.errors import CellError
+from fact_magics.text import one_line, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KINDS = ("ok", "cached", "failed", "skipped")
+"""How a row can end; `MapResult.counts` has a number for each."""
+
+_SHOWN = 3
+
+
+class MapResult(Sequence[Any]):
+    """The values of a map in the order of the rows; None where a row failed or was not run.
+
+    Attributes
+    ----------
+    tool : str
+        The tool's ``NAME@VERSION``.
+    values : list
+        The values alone.
+    errors : dict of int to str
+        For each failed row, by its position, why it failed, in one line.
+    counts : dict of str to int
+        The rows by how they ended: ``ok`` (run now), ``cached``, ``failed``, and ``skipped`` (not run).
+    map_id : str
+        The map's id in the history; ``%fact show ID`` lists its rows.
+    left_out : tuple of str
+        Columns of the table that the tool does not take.
+    notes : tuple of str
+        What else there is to know: why each row had a process of its own, or why rows are not recorded.
+    duration_ms : float
+        How long the map took.
+    """
+
+    def __init__(
+        self,
+        tool: str,
+        values: list[Any],
+        errors: dict[int, str],
+        counts: dict[str, int],
+        map_id: str,
+        *,
+        index: Any = None,
+        left_out: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
+        duration_ms: float = 0.0,
+        library: str = "pandas",
+    ) -> None:
+        self.tool = tool
+        self.values = values
+        self.errors = errors
+        self.counts = counts
+        self.map_id = map_id
+        self.left_out = left_out
+        self.notes = notes
+        self.duration_ms = duration_ms
+        self._index = index
+        self._library = library
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return self.values[index]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.values)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, MapResult):
+            return self.values == other.values and self.errors == other.errors
+        return self.values == other if isinstance(other, list) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def to_frame(self) -> Any:
+        """Build a DataFrame with the columns ``result`` and ``error``, and the index of the input.
+
+        It is one of polars if the input was one, else one of pandas, which must be installed.
+        """
+        errors = [self.errors.get(row) for row in range(len(self))]
+        if self._library == "polars":
+            import polars as pl
+
+            return pl.DataFrame({"result": self.values, "error": errors}, strict=False)
+        try:
+            import pandas as pd
+        except ImportError:
+            raise CellError("pandas is not installed.", hint="Run %pip install pandas.") from None
+        index = self._index if self._index is not None and len(self._index) == len(self) else None
+        results = pd.Series(self.values, index=index, dtype=None if self.values else object)
+        return pd.DataFrame({"result": results, "error": pd.Series(errors, index=index, dtype=object)})
+
+    @property
+    def facts(self) -> list[str]:
+        """The numbers of rows, the failures first, as short phrases."""
+        counts = self.counts
+        return [
+            *([f"{counts['failed']:,} failed"] if counts["failed"] else []),
+            *(f"{counts[kind]:,} {kind}" for kind in ("ok", "cached") if counts[kind]),
+            *([f"{counts['skipped']:,} not run"] if counts["skipped"] else []),
+        ]
+
+    def __repr__(self) -> str:
+        lines = [f"<MapResult {' · '.join((self.tool, plural(len(self), 'row'), *self.facts))}>"]
+        lines += [f"  row {row}: {one_line(error, 200)}" for row, error in list(self.errors.items())[:_SHOWN]]
+        if self.left_out:
+            lines.append(f"  left out, because the tool does not take them: {', '.join(self.left_out)}")
+        return "\n".join((*lines, *(f"  {note}" for note in self.notes)))

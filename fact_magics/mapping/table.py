@@ -1,0 +1,280 @@
+"""The rows of a map: read from columns, from a table, or from an iterator, a part at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from fact_magics.errors import InvalidInput, did_you_mean
+from fact_magics.text import one_line, plural
+from fact_magics.values import ValueTypeError, normalise
+
+if TYPE_CHECKING:
+    from fact_magics.signature import Signature
+
+_NAMES_SHOWN = 8
+
+
+class Pulled:
+    """An iterator that is read in parts; an error in it comes after the items before it."""
+
+    def __init__(self, items: Iterator[Any]) -> None:
+        self._items = items
+        self._error: Exception | None = None
+
+    def take(self, size: int) -> list[Any]:
+        """Return the next items, fewer at the end."""
+        if self._error is not None:
+            raise self._error
+        taken: list[Any] = []
+        try:
+            for item in islice(self._items, size):
+                taken.append(item)  # noqa: PERF402 - an error must not lose the items before it
+        except Exception as error:
+            if not taken:
+                raise
+            self._error = error
+        return taken
+
+
+class Each:
+    """What varies from row to row: the value of ``each(…)`` in a cell."""
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+
+
+def each(items: Any) -> Each:
+    """Mark what varies from row to row in a map; everything else is the same for each row."""
+    return Each(items)
+
+
+@dataclass(slots=True)
+class Table:
+    """The input of a map.
+
+    Attributes
+    ----------
+    columns : dict
+        What varies, by the name of the parameter; a column is a sequence or an iterator.
+    fixed : dict
+        What is the same for each row.
+    records : sequence or iterator, optional
+        The rows themselves, if there are no columns: mappings from names to values.
+    total : int or None
+        The number of rows; None if it is not known before the last one.
+    index : object
+        The index of the input, for `MapResult.to_frame`.
+    left_out : tuple of str
+        Columns that the tool does not take.
+    library : str
+        ``polars`` if the input is one of its objects.
+    """
+
+    columns: dict[str, Any] = field(default_factory=dict)
+    fixed: dict[str, Any] = field(default_factory=dict)
+    records: Any = None
+    total: int | None = None
+    index: Any = None
+    left_out: tuple[str, ...] = ()
+    library: str = "pandas"
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether reading rows runs code of the user, as a generator does."""
+        return isinstance(self.records, Iterator) or any(
+            isinstance(column, Pulled) for column in self.columns.values()
+        )
+
+    def parts(self, size: int) -> Iterator[list[dict[str, Any]]]:
+        """Yield the parameters of the rows, at most `size` rows at a time."""
+        if self.records is not None:
+            yield from self._parts_of_records(size)
+            return
+        start = 0
+        while True:
+            columns = {name: _taken(column, start, size) for name, column in self.columns.items()}
+            lengths = {name: len(items) for name, items in columns.items()}
+            count = min(lengths.values(), default=0)
+            if any(length != count for length in lengths.values()):
+                raise _unequal({name: start + length for name, length in lengths.items()})
+            if not count:
+                return
+            names = [*columns]
+            rows = zip(*columns.values(), strict=True)
+            yield [{**self.fixed, **dict(zip(names, items, strict=True))} for items in rows]
+            start += count
+
+    def _parts_of_records(self, size: int) -> Iterator[list[dict[str, Any]]]:
+        rows = Pulled(iter(self.records))
+        start, dropped = 0, set(self.left_out)
+        while part := rows.take(size):
+            read = []
+            for number, row in enumerate(part, start):
+                if not isinstance(row, Mapping):
+                    raise InvalidInput(
+                        f"Row {number} is a {type(row).__name__}, and the rows before it are dicts.",
+                        hint="Give each row as a dict from names to values.",
+                    )
+                read.append({**self.fixed, **{str(key): row[key] for key in row if key not in dropped}})
+            yield read
+            start += len(part)
+
+
+def _taken(column: Any, start: int, size: int) -> list[Any]:
+    """Take the next items of a column as plain values; items that can't be plain fail in their own row."""
+    if isinstance(column, Pulled):
+        return column.take(size)
+    part = column.iloc[start : start + size] if hasattr(column, "iloc") else column[start : start + size]
+    if isinstance(part, list):
+        return part
+    try:
+        plain: Any = normalise(part)
+    except ValueTypeError:
+        plain = part.tolist() if hasattr(part, "tolist") else part
+    return list(plain)
+
+
+def _unequal(lengths: Mapping[str, int]) -> InvalidInput:
+    (short, fewest), *_ = sorted(lengths.items(), key=lambda item: item[1])
+    longest = max(lengths, key=lambda name: lengths[name])
+    most = f"{lengths[longest]:,}" if lengths[longest] != fewest else "more"
+    return InvalidInput(
+        f"The column {short!r} ends after {plural(fewest, 'row')}, but {longest!r} has {most}.",
+        hint="Give columns of one length; what is the same for each row needs no each(…).",
+    )
+
+
+def read_columns(signature: Signature, given: Mapping[str, Any]) -> Table:
+    """Read the input of a map by names: what is an `Each` varies, the rest is the same for each row."""
+    columns = {name: value.items for name, value in given.items() if isinstance(value, Each)}
+    fixed = {name: value for name, value in given.items() if not isinstance(value, Each)}
+    if not columns:
+        raise InvalidInput(
+            "Nothing varies from row to row.", hint="Write NAME = each(…) around what does, or give a table."
+        )
+    known = [parameter.name for parameter in signature.parameters]
+    if unknown := next((name for name in given if name not in known), None):
+        hint = did_you_mean(unknown, known) or f"It takes: {signature.text}"
+        raise InvalidInput(f"{signature.name} does not take {one_line(unknown, 60)!r}.", hint=hint)
+    missing = [p.name for p in signature.parameters if p.default is None and p.name not in given]
+    if missing:
+        raise InvalidInput(
+            f"{signature.name} needs {', '.join(missing)} for each row.", hint=f"It takes: {signature.text}"
+        )
+    columns = {name: _column(name, items) for name, items in columns.items()}
+    table = Table(columns, fixed)
+    lengths = {name: len(column) for name, column in columns.items() if hasattr(column, "__len__")}
+    if len(set(lengths.values())) > 1:
+        raise _unequal(lengths)
+    if lengths and len(lengths) == len(columns):
+        table.total = next(iter(lengths.values()))
+    for column in columns.values():
+        if table.index is None:
+            table.index = getattr(column, "index", None) if hasattr(column, "iloc") else None
+        if type(column).__module__.partition(".")[0] == "polars":
+            table.library = "polars"
+    return table
+
+
+def _column(name: str, items: Any) -> Any:
+    kind = type(items).__name__
+    if isinstance(items, str | bytes | bytearray | Mapping) or not isinstance(items, Iterable):
+        raise InvalidInput(
+            f"What varies in {name} must be a list, Series, array or iterator; got a {kind}.",
+            hint="What is the same for each row needs no each(…).",
+        )
+    if getattr(items, "ndim", 1) == 0:
+        raise InvalidInput(f"The array for {name} has no rows, because it has no dimension.")
+    if hasattr(items, "columns"):
+        raise InvalidInput(
+            f"What varies in {name} is a {kind}.", hint=f"Give one of its columns, or map {kind} itself."
+        )
+    if hasattr(items, "__len__"):
+        return items if hasattr(items, "__getitem__") else list(items)
+    return Pulled(iter(items))
+
+
+def is_table(value: Any) -> bool:
+    """Whether a value is a table: a frame, a dict of columns, or a list of dicts."""
+    if _is_frame(value):
+        return True
+    if isinstance(value, Mapping):
+        return bool(value) and all(isinstance(key, str) for key in value)
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, str | bytes)
+        and bool(value)
+        and isinstance(value[0], Mapping)
+    )
+
+
+def _is_frame(value: Any) -> bool:
+    return hasattr(value, "columns") and hasattr(value, "__len__") and hasattr(value, "__getitem__")
+
+
+def read_table(signature: Signature, value: Any, fixed: Mapping[str, Any]) -> Table:
+    """Read a frame, a dict of columns, or dicts as the rows of a map; columns not taken are left out."""
+    known = [parameter.name for parameter in signature.parameters if parameter.name not in fixed]
+    if _is_frame(value) or isinstance(value, Mapping):
+        names = _names_of(value)
+        taken = [name for name in names if name in known]
+        _need(signature, taken, names, fixed)
+        columns = {name: _column_of(value, name) for name in taken}
+        if isinstance(value, Mapping):
+            table = read_columns(
+                signature, {**fixed, **{name: Each(items) for name, items in columns.items()}}
+            )
+        else:
+            table = Table(columns, dict(fixed), total=len(value))
+            table.index = getattr(value, "index", None) if hasattr(value, "iloc") else None
+        if type(value).__module__.partition(".")[0] == "polars":
+            table.library = "polars"
+        table.left_out = tuple(name for name in names if name not in taken)
+        return table
+    names = []
+    if isinstance(value, Sequence):
+        names = list(dict.fromkeys(str(key) for row in value if isinstance(row, Mapping) for key in row))
+        _need(signature, [name for name in names if name in known], names, fixed)
+    left_out = tuple(name for name in names if name not in known)
+    total = len(value) if hasattr(value, "__len__") else None
+    return Table({}, dict(fixed), value, total, left_out=left_out)
+
+
+def _names_of(frame: Any) -> list[str]:
+    names = [*(frame.columns if not isinstance(frame, Mapping) else frame)]
+    if hasattr(frame, "column_names"):  # pyarrow, whose `columns` are the data
+        names = [*frame.column_names]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput(
+                f"The table has {names.count(name)} columns named {one_line(str(name), 60)!r}.",
+                hint="Rename them, so that each name is one column.",
+            )
+    return [name for name in names if isinstance(name, str)]
+
+
+def _column_of(frame: Any, name: str) -> Any:
+    column = frame[name]
+    return column.to_pylist() if hasattr(column, "to_pylist") else column
+
+
+def _need(signature: Signature, taken: list[str], names: list[str], fixed: Mapping[str, Any]) -> None:
+    missing = [
+        p.name
+        for p in signature.parameters
+        if p.default is None and p.name not in taken and p.name not in fixed
+    ]
+    if missing:
+        shown = ", ".join(one_line(name, 60) for name in names[:_NAMES_SHOWN])
+        near = did_you_mean(missing[0], names)
+        raise InvalidInput(
+            f"The table has no column {missing[0]!r}, which {signature.name} needs.",
+            hint=near or f"Its columns are {shown or 'none'}. Rename one, or write NAME = each(…) lines.",
+        )
+    if not taken:
+        raise InvalidInput(
+            f"{signature.name} takes none of the table's columns.", hint=f"It takes: {signature.text}"
+        )

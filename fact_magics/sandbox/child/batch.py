@@ -1,0 +1,90 @@
+"""Run one tool on many inputs in one process, and send each answer as soon as it is known to be safe.
+
+An answer is sent only after a look at what its row, and those before it, left behind: if they left anything
+that a later row could notice, the answers since the last look are dropped, and the batch ends. The parent
+then runs those rows in processes of their own.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import time
+from contextvars import Context
+from struct import Struct
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
+
+ANSWER = Struct(">cIQId")
+"""What comes before each answer: its kind, its row, the sizes of its payload and its printed text, and ms."""
+
+OK, FAILED, ALONE = b"r", b"e", b"a"
+"""The kinds of answers: a result, an exception, and a row that has to run in a process of its own."""
+
+_RESULT = b"R"
+_LOOK_SECONDS = 0.01
+_LOOK_SHARE = 20  # the time between two looks is at least so many times that of a look
+_HELD_BYTES = 1 << 18
+_PRINTED_LIMIT = 1 << 16
+
+# Kept here because the tool may replace these functions in their modules.
+_clock, _write, _leave = time.perf_counter, os.write, os._exit
+
+
+def serve(
+    request: Mapping[str, Any], results: int, codec: ModuleType, witness: Any, modules: Mapping[str, Any]
+) -> NoReturn:
+    """Run the rows of a request, send their answers and one last frame, and end this process."""
+    worker = modules["_fact_worker"]
+    source, function, limit = request["source"], request["function"], request["result_bytes"]
+    key = source, f"<{function}>"
+    code = worker.compiled.get(key) or compile(source, key[1], "exec", dont_inherit=True)
+    printed = io.StringIO()
+    sys.stdout = sys.stderr = printed
+    # The imports of the tool belong to what each row finds. If the module fails, each row says so.
+    worker.compiled[key] = code
+    Context().run(worker.run, source, function, b"", codec, witness, limit)
+    printed.seek(0)
+    printed.truncate()
+    residue = modules["_fact_residue"].Residue()
+    held = bytearray()
+    last, due, changed = len(request["rows"]) - 1, _clock(), ""
+    for number, arguments in enumerate(request["rows"]):
+        worker.compiled[key] = code
+        began = _clock()
+        kind, payload = Context().run(worker.run, source, function, arguments, codec, witness, limit)
+        ended = _clock()
+        kind = OK if kind == _RESULT else FAILED
+        text = b""
+        if printed.tell():
+            text = printed.getvalue().encode("utf-8", "backslashreplace")
+            printed.seek(0)
+            printed.truncate()
+        if len(text) > _PRINTED_LIMIT:
+            kind, payload, text = ALONE, b"", b""
+        held += ANSWER.pack(kind, number, len(payload), len(text), (ended - began) * 1e3)
+        held += payload
+        held += text
+        if number == last or ended >= due or len(held) >= _HELD_BYTES or request["eager"]:
+            changed = "the streams" if sys.stdout is not printed or sys.stderr is not printed else ""
+            changed = changed or residue.found()
+            if changed:
+                break
+            _send(results, held)
+            held = bytearray()
+            now = _clock()
+            due = now + max(_LOOK_SECONDS, _LOOK_SHARE * (now - ended))
+    final = json.dumps({"changed": changed[:200]}).encode()
+    _send(results, _RESULT + len(final).to_bytes(8, "big") + final)
+    _leave(0)
+
+
+def _send(results: int, data: bytes | bytearray) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[_write(results, rest) :]

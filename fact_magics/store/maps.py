@@ -1,0 +1,88 @@
+"""`Maps`: the runs of tools on the rows of tables, and the answers that an unfinished one keeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fact_magics.store.binding import Rows, execute, fetch, fetch_by_id, insert, spare, values_of
+from fact_magics.store.rows import MapRow
+from fact_magics.store.since import read_since
+
+if TYPE_CHECKING:
+    import sqlite3
+    from datetime import datetime, timedelta
+
+    from fact_magics.store.database import Database
+    from fact_magics.tool import Status
+
+_CLEARED_AT_ONCE = 2_000
+
+
+class Maps:
+    """The maps of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, row: MapRow) -> None:
+        """Add a map, or replace what is stored about it."""
+        changes = ", ".join(f"{name} = excluded.{name}" for name in values_of(row) if name != "id")
+        conflict = f"ON CONFLICT (id) DO UPDATE SET {changes}"
+        await self._database.write(
+            lambda connection: insert(connection, "maps", values_of(row), conflict).rowcount
+        )
+
+    async def unfinished(self, content_key: str) -> MapRow | None:
+        """Find the latest map of the same content, unless all of its rows went well."""
+        query = "SELECT * FROM maps WHERE content_key = ? ORDER BY seq DESC LIMIT 1"
+        found = await self._database.read(lambda connection: fetch(connection, MapRow, query, content_key))
+        latest = found[0] if found else None
+        is_open = latest is not None and (latest.ended_at is None or latest.skipped + latest.failed > 0)
+        return latest if is_open else None
+
+    async def listed(
+        self,
+        *,
+        session_id: str | None = None,
+        tool_name: str | None = None,
+        status: Status | None = None,
+        since: str | datetime | timedelta | None = None,
+        limit: int | None = 20,
+    ) -> Rows[MapRow]:
+        """List maps, the latest first, with the filters of `History.runs`."""
+        moment = None if since is None else read_since(since)
+        asked: dict[str, object] = {
+            "session_id = ?": session_id,
+            "tool_name = ?": tool_name,
+            "status = ?": status,
+            "started_at >= ?": moment,
+        }
+        asked = {condition: value for condition, value in asked.items() if value is not None}
+        where = f"WHERE {' AND '.join(asked)}" if asked else ""
+        query = " ".join(("SELECT * FROM maps", where, "ORDER BY seq DESC LIMIT ?"))
+        return await self._database.read(
+            lambda connection: fetch(connection, MapRow, query, *asked.values(), spare(limit), limit=limit)
+        )
+
+    async def find(self, map_id: str) -> MapRow | None:
+        """Find a map by its id or the beginning of its id; raises `UnknownName` if several match."""
+        ids = "SELECT id FROM maps WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
+        found = await self._database.read(
+            lambda connection: fetch_by_id(
+                connection, MapRow, ids, "SELECT * FROM maps WHERE id = ?", map_id, "map"
+            )
+        )
+        return found[0] if found else None
+
+    async def forget_answers(self, row: MapRow) -> None:
+        """Remove the answers that a map kept for itself, in small transactions."""
+        bounds = (row.answers, f"{row.answers}g")
+        chosen = f"SELECT rowid FROM cache WHERE key >= ? AND key < ? LIMIT {_CLEARED_AT_ONCE}"  # noqa: S608 - no input
+
+        def work(connection: sqlite3.Connection) -> int:
+            found = execute(connection, chosen, *bounds).fetchall()
+            connection.executemany("DELETE FROM cache WHERE rowid = ?", found)
+            return len(found)
+
+        while await self._database.write(work):
+            pass

@@ -1,0 +1,227 @@
+"""`Tool.map` on a real core: answers, failures, processes, and how it goes on after it was stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from waiting import until_async
+
+import fact_magics
+from fact_magics.errors import FactError, InvalidInput, ToolFailed
+from fact_magics.tool import Status
+
+pytestmark = pytest.mark.slow
+
+PLUS = "def f(n: int, k: int = 0) -> int:\n    return n + k\n"
+NAP = "import time\n\ndef f(n: int) -> int:\n    time.sleep(0.02)\n    return n\n"
+# The check of the source does not see this; the sample does.
+SNEAKY = """
+import json
+
+def f(n: int) -> int:
+    table = json.encoder.ESCAPE_DCT
+    found = len(table)
+    table[f"key {n}"] = "x"
+    return found - len(dict(table)) + 1
+"""
+LATE = SNEAKY.replace('table[f"key {n}"]', 'table[f"key {max(n, 50)}"]')
+BAD = """
+def f(n: int) -> int:
+    if n == 37:
+        raise ValueError("no 37")
+    if n == 57:
+        while True:
+            pass
+    if n == 61:
+        return len("x" * (1 << 40))
+    return n
+"""
+
+
+async def rows_of(core, result) -> list:
+    return await core.list_runs(parent_id=result.map_id, limit=None)
+
+
+async def executed(core, **chosen) -> int:
+    runs = await core.list_runs(limit=None, **chosen)
+    return sum(not run.cached and run.status is Status.OK for run in runs)
+
+
+async def test_rows_share_processes_and_each_is_a_run_of_the_map(core, keep):
+    tool = await keep(PLUS)
+    result = await tool.amap(range(300), k=1)
+    assert list(result) == [n + 1 for n in range(300)]
+    assert result.counts == {"ok": 300, "cached": 0, "failed": 0, "skipped": 0}
+    assert result.notes == ()  # no reason to give each row a process
+    rows = await rows_of(core, result)
+    assert sorted(row.input_data for row in rows) == sorted(f'{{"n":{n},"k":1}}' for n in range(300))
+    assert await core.list_runs(parent_id="") == []
+    (line,) = await core.list_maps()
+    assert (line.id, line.status, line.ok, line.total) == (result.map_id, Status.OK, 300, 300)
+    again = await tool.amap(range(300), k=1)
+    assert again.counts["cached"] == 300
+    assert again.values == result.values
+
+
+async def test_equal_rows_run_once(core, keep):
+    tool = await keep(PLUS)
+    result = await tool.amap([1, 2, 1, 1], isolate="row")
+    assert list(result) == [1, 2, 1, 1]
+    assert (result.counts["ok"], result.counts["cached"]) == (2, 2)
+
+
+async def test_failures_stay_beside_results_and_hanging_rows_are_found(core, keep):
+    tool = await keep(BAD)
+    result = await tool.amap([*range(80), "x"], timeout_seconds=2.5)
+    assert [row for row, value in enumerate(result) if value is None] == [37, 57, 61, 80]
+    assert sorted(result.errors) == [37, 57, 61, 80]
+    assert "no 37" in result.errors[37]
+    assert "time 2.5 s" in result.errors[57]
+    assert "memory" in result.errors[61]
+    assert "valid integer" in result.errors[80]
+    assert result.counts == {"ok": 77, "cached": 0, "failed": 4, "skipped": 0}
+    statuses = {row.input_data: row.status for row in await rows_of(core, result)}
+    assert statuses['{"n":57}'] is Status.TIMEOUT
+
+
+async def test_it_ends_at_the_first_failure_if_asked(core, keep):
+    tool = await keep(BAD)
+    with pytest.raises(
+        ToolFailed, match=r"Row 7 failed: f raised ValueError: no 37\. 3,9\d\d rows were not run\."
+    ) as raised:
+        await tool.amap(range(30, 4000), stop_on_error=True, isolate="row")
+    assert raised.value.result.errors[7] == "f raised ValueError: no 37"
+    assert raised.value.result.counts["skipped"] > 3000
+
+
+@pytest.mark.parametrize("source", [SNEAKY, LATE])
+async def test_a_tool_that_changes_a_module_gets_a_process_for_each_row(core, keep, source):
+    tool = await keep(source)
+    result = await tool.amap(range(90))
+    assert set(result) == {0}
+    assert "Each row had a process of its own: a row changed json.encoder" in result.notes[0]
+
+
+async def test_a_tool_that_keeps_a_counter_gets_a_process_for_each_row(core, keep):
+    tool = await keep(
+        "count = 0\n\ndef f(n: int) -> int:\n    global count\n    count += 1\n    return count\n"
+    )
+    result = await tool.amap(range(30))
+    assert set(result) == {1}
+    assert result.notes == ("Each row had a process of its own: it assigns count outside its function.",)
+
+
+async def test_a_map_that_was_stopped_goes_on_from_the_cache(core, keep):
+    tool = await keep(NAP)
+    stopped = asyncio.create_task(tool.amap(range(40), isolate="row"))
+    await until_async(lambda: core.rows.waiting > 3)
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+    (line,) = await core.list_maps()
+    assert line.status is Status.INTERRUPTED
+    assert line.skipped > 0
+    result = await tool.amap(range(40), isolate="row")
+    assert list(result) == [*range(40)]
+    assert result.counts["cached"] >= line.ok > 0
+    assert await executed(core) == 40
+
+
+async def test_answers_that_are_not_cached_are_kept_until_the_map_ends(core, keep):
+    source = "import random, time\n\ndef f(n: int) -> float:\n    time.sleep(0.02)\n    return n + random.random()\n"
+    tool = await keep(source, varies=True)
+    stopped = asyncio.create_task(tool.amap(range(30)))
+    await until_async(lambda: core.rows.waiting > 3)
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+    result = await tool.amap(range(30))
+    assert result.counts["cached"] > 0
+    assert sum(result.counts.values()) == 30
+    assert await executed(core) == 30
+    once_more = await tool.amap(range(30))
+    assert once_more.counts["ok"] == 30
+    assert set(once_more).isdisjoint(result)
+
+
+async def test_a_generator_is_read_in_parts(core, keep):
+    tool = await keep(PLUS)
+
+    def rows():
+        yield from range(1200)
+        raise LookupError("the source is gone")
+
+    with pytest.raises(InvalidInput, match="LookupError: the source is gone") as raised:
+        await tool.amap(rows())
+    assert raised.value.result.values == [*range(1200)]
+
+
+async def test_a_map_can_be_called_from_another_thread(core, keep):
+    tool = await keep(PLUS)
+    result = await asyncio.to_thread(tool.map, [1, 2], k=3)
+    assert list(result) == [4, 5]
+    with pytest.raises(FactError, match="amap"):
+        tool.map([1])
+
+
+KILLED = """
+    import asyncio, sys
+    from pathlib import Path
+    from fact_magics import FactCore, load_settings
+    from fact_magics.store import Candidate
+    from fact_magics.signature import read_signature, signature_identity
+
+    async def main(home):
+        async with FactCore(load_settings({}, Path(home), {"FACT_HOME": home})) as core:
+            source = Path(home, "f.py").read_text()
+            if "f" not in await core.tool_names():
+                identity = signature_identity(read_signature(source, "f"))
+                await core._store.tools.accept(Candidate(
+                    name="f", source=source, signature_id=identity, description="", proven=True, contract=">>> f(1)"
+                ))
+            tool = await core.tool("f")
+            print("begun", flush=True)
+            result = await tool.amap(range(int(sys.argv[2])))
+            print(*result.counts.values(), flush=True)
+
+    asyncio.run(main(sys.argv[1]))
+"""
+
+
+def test_what_was_answered_before_a_kill_is_not_run_again(home):
+    home.mkdir()
+    count = 1500
+    # Rows of about a millisecond, so that a kill arrives in the middle.
+    (home / "f.py").write_text("def f(n: int) -> int:\n    return n + 0 * sum(range(10_000))\n")
+    environment = {**os.environ, "PYTHONPATH": str(Path(fact_magics.__file__).parents[1])}
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(home), str(count)]
+
+    def stored() -> int:
+        with closing(sqlite3.connect(home / "fact_magics.db")) as connection:
+            query = "SELECT count(*) FROM tool_executions WHERE status = 'ok' AND NOT cached"
+            return connection.execute(query).fetchone()[0]
+
+    before = 0
+    for _ in range(2):
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        while stored() < before + 100 and process.poll() is None:
+            os.sched_yield()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        before = stored()
+    assert 200 <= before < count
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    ok, cached, failed, skipped = map(int, ended.stdout.split()[1:])
+    assert (cached, failed, skipped) == (before, 0, 0)
+    assert stored() == ok + cached == count

@@ -1,0 +1,146 @@
+"""What varies from row to row, read from what notebooks hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from fact_magics.errors import InvalidInput
+from fact_magics.mapping.result import MapResult
+from fact_magics.mapping.table import each, read_columns, read_table
+from fact_magics.signature import read_signature
+from fact_magics.signature.source import ToolSource
+
+SIGNATURE = read_signature("def f(text: str, n: int = 0) -> str: ...", "f")
+
+
+def rows(table, size: int = 2) -> list[dict[str, object]]:
+    return [row for part in table.parts(size) for row in part]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        ["a", "b", "c"],
+        ("a", "b", "c"),
+        (text for text in "abc"),
+        pd.Series(["a", "b", "c"], index=[7, 7, 8]),
+        pl.Series(["a", "b", "c"]),
+        np.array(["a", "b", "c"]),
+        dict.fromkeys("abc").keys(),
+    ],
+)
+def test_columns_come_as_plain_values_a_part_at_a_time(items):
+    table = read_columns(SIGNATURE, {"text": each(items), "n": 5})
+    assert rows(table) == [{"n": 5, "text": text} for text in "abc"]
+
+
+def test_numbers_of_an_array_are_plain_and_its_length_is_known():
+    table = read_columns(SIGNATURE, {"text": each(["abc"]), "n": each(np.arange(1, 2, dtype=">i4"))})
+    assert table.total == 1
+    assert rows(table) == [{"text": "abc", "n": 1}]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"text": ["a", "b"], "other": [1.0, None], "n": [1, 2]}),
+        pl.DataFrame({"text": ["a", "b"], "other": [1.0, None], "n": [1, 2]}),
+        {"text": ["a", "b"], "other": [None, None], "n": range(1, 3)},
+        [{"text": "a", "other": 1, "n": 1}, {"text": "b", "n": 2}],
+    ],
+)
+def test_a_table_gives_fields_by_name_and_leaves_out_what_the_tool_does_not_take(frame):
+    table = read_table(SIGNATURE, frame, {})
+    assert rows(table) == [{"text": "a", "n": 1}, {"text": "b", "n": 2}]
+    assert (table.left_out, table.total) == (("other",), 2)
+
+
+def test_a_value_that_is_not_plain_is_left_to_its_row():
+    odd = object()
+    table = read_columns(SIGNATURE, {"text": each(pd.Series(["a", odd]))})
+    assert rows(table) == [{"text": "a"}, {"text": odd}]
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"text": each(["a", "b"]), "n": each([1])}, "The column 'n' ends after 1 row, but 'text' has 2."),
+        ({"text": "a"}, "Nothing varies from row to row."),
+        ({"text": each("abc")}, "What varies in text must be a list, Series, array or iterator; got a str."),
+        ({"text": each(np.array(1))}, "The array for text has no rows, because it has no dimension."),
+        ({"n": each([1])}, "f needs text for each row."),
+        ({"txt": each(["a"])}, "f does not take 'txt'."),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused_in_one_line(given, line):
+    with pytest.raises(InvalidInput) as raised:
+        read_columns(SIGNATURE, given)
+    assert raised.value.line == line
+
+
+def test_lengths_that_only_iterators_know_are_compared_as_they_end():
+    columns = {"text": each(iter("abc")), "n": each(iter(range(9)))}
+    with pytest.raises(InvalidInput, match="The column 'text' ends after 3 rows, but 'n' has 4"):
+        rows(read_columns(SIGNATURE, columns))
+
+
+@pytest.mark.parametrize(
+    ("frame", "line"),
+    [
+        (pd.DataFrame([["a", "b"]], columns=["text", "text"]), "The table has 2 columns named 'text'."),
+        (pd.DataFrame({"title": ["a"]}), "The table has no column 'text', which f needs."),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused_in_one_line(frame, line):
+    with pytest.raises(InvalidInput) as raised:
+        read_table(SIGNATURE, frame, {})
+    assert raised.value.line == line
+
+
+def test_a_frame_of_the_result_keeps_the_index_and_has_the_errors():
+    index = pd.Index(["x", "x", "y"], name="key")
+    counts = {"ok": 2, "cached": 0, "failed": 1, "skipped": 0}
+    result = MapResult("f@1.0.0", ["a", None, "c"], {1: "no"}, counts, "id", index=index)
+    frame = result.to_frame()
+    assert frame.index.equals(index)
+    assert frame["result"].tolist()[::2] == ["a", "c"]
+    assert frame["error"].tolist() == [None, "no", None]
+    assert repr(result).startswith("<MapResult f@1.0.0 · 3 rows · 1 failed · 2 ok>\n  row 1: no")
+
+
+KEEPING = {
+    "it assigns count outside its function": "count = 0\ndef f(n):\n    global count\n    count += n\n    return count",
+    "it changes seen": "seen = []\ndef f(n):\n    seen.append(n)\n    return len(seen)",
+    "it changes known": "known = {}\ndef f(n):\n    known[n] = 1\n    return len(known)",
+    "it advances ids": "import itertools\nids = itertools.count()\ndef f(n):\n    return next(ids)",
+    "a default, [], can be changed": "def f(n, seen=[]):\n    seen.append(n)\n    return seen",
+    "it assigns f.n": "def f(n):\n    f.n = n\n    return n",
+    "it assigns C.n": "class C: ...\ndef f(n):\n    C.n = n\n    return n",
+    "it imports os": "import os\ndef f(n):\n    return n",
+    "it uses open": "def f(n):\n    return open('x').read()",
+    "it uses setattr": "import json\ndef f(n):\n    setattr(json, 'x', n)\n    return n",
+    "it is asynchronous": "async def f(n):\n    return n",
+    "it uses names with two underscores": "def f(n):\n    return len(f.__dict__)",
+}
+
+
+@pytest.mark.parametrize("why", KEEPING)
+def test_the_source_tells_what_may_be_kept_between_calls(why):
+    assert ToolSource(KEEPING[why], "f").kept_between_calls == why
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "TABLE = {}\nfor i in range(9):\n    TABLE[i] = i\ndef f(n):\n    return TABLE.get(n)",
+        "import functools\n@functools.lru_cache\ndef fib(n):\n    return n\ndef f(n):\n    return fib(n)",
+        "import re\nWORD = re.compile('a')\ndef f(n):\n    seen = []\n    seen.append(n)\n    return seen",
+        "class C:\n    def __init__(self, n):\n        super().__init__()\n        self.n = n\ndef f(n):\n    return C(n).n",
+        "def f(n, options=(), seed=0):\n    return [options, seed]",
+    ],
+)
+def test_ordinary_sources_keep_nothing(source):
+    assert ToolSource(source, "f").kept_between_calls == ""
