@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from charts import CHART
+from waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.early]
 
@@ -258,14 +259,18 @@ class TestJupyterLab:
         self.assert_drawn(lab, pictures / "drawings opened again.png")
 
     def assert_drawn(self, lab, picture):
-        """Scroll through all outputs, and wait until the page has drawn each of them."""
-        for cell in range(2, 6):
-            lab.scroll(cell)
-            lab.page.evaluate(
-                "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-            )
-            lab.page.screenshot(path=picture)
-        assert lab.shown().count("not shown, because drawing it would take too long") >= 3
+        """Scroll through all outputs until the page has drawn each of them."""
+
+        def described():
+            for cell in range(2, 6):
+                lab.scroll(cell)
+                lab.page.evaluate(
+                    "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+                )
+                lab.page.screenshot(path=picture)
+            return lab.shown().count("not shown, because drawing it would take too long")
+
+        until(lambda: described() >= 3)
         lab.scroll(2)
         images = lab.page.locator(f"{RECORD} img")
         images.first.wait_for()
