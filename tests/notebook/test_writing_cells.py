@@ -286,7 +286,8 @@ def test_tokens_are_recorded_an_attempt(desk):
         "SELECT input_tokens, output_tokens, cache_read_tokens, cache_creation_tokens, cost_usd "
         "FROM generations WHERE tool_name = 'counted'"
     )
-    assert rows == [(11, 7, 500, 3, None)] * 2
+    # By the price list, in millionths of a dollar a token: 2, 10, 0.1 read from the cache, 2.5 written to it.
+    assert rows == [(11, 7, 500, 3, pytest.approx(149.5e-6, rel=1e-9))] * 2
     assert "1,028 tokens in, 14 out" in cell.plain
 
 
