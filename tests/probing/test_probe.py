@@ -118,7 +118,7 @@ HOSTILE = [
     "import os\n\ndef f(n: int) -> int:\n    while n > 4:\n        os.write(1, b'x' * 65536)\n    return n\n",
     "import os\n\ndef f(n: int) -> int:\n    if n > 4:\n        os.kill(os.getpid(), 9)\n    return n\n",
     "def f(n: int) -> int:\n    kept = []\n    while n > 4:\n        kept.append(bytearray(1 << 24))\n    return n\n",
-    "import sys\n\ndef f(n: int) -> int:\n    sys.modules['_fact_worker'] = None\n    return n\n",
+    "import os\n\ndef f(n: int) -> int:\n    if n > 4:\n        os.closerange(0, 100)\n    return n\n",
     "while True:\n    pass\n\ndef f(n: int) -> int:\n    return n\n",
 ]
 

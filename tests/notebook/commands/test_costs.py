@@ -43,7 +43,8 @@ def test_prices_stand_in_records_and_tables_and_unknown_ones_are_unknown(server,
     with pytest.raises(FactError):
         workshop.run(workshop.core.generate(SPEC.model_copy(update={"fresh": True}), listen))
     shown, broken = (generation_record(each).plain for each in ended)
-    assert "3,000 tokens in (2,000 of them from the prompt cache), 100 out · $0.0032 · $0.0038 saved" in shown
+    assert "3,000 tokens in, 100 out · 2,000 tokens from the prompt cache · $0.0032" in shown
+    assert "$0.0038 saved by the prompt cache" in shown
     assert "price unknown" in broken
     assert "$0.0032" not in broken
     history = fact("history")
