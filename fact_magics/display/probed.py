@@ -82,9 +82,9 @@ def _can_be_chosen(choice: Choice) -> bool:
 def _surprises(probe: Probe) -> Record:
     head = plural(len(probe.surprises), "surprise")
     rows = [(one.call, one.what, one.advice) for one in probe.surprises]
-    markup = Table(head, ("Call", "What happens", "Add to the cell, if it should not"), rows).html()
+    markup = Table(head, ("Call", "What happens", "Add this to the cell if it should not"), rows).html()
     lines = [head]
     for call, what, advice in rows:
-        lines += [f"  {call} {what}", "    add to the cell, if it should not:"]
+        lines += [f"  {call} {what}", "    if it should not, add this to the cell:"]
         lines += [f"      {line}" for line in advice.splitlines()]
     return Record(markup, "\n".join(lines))
