@@ -314,7 +314,7 @@ class RowMap:
         rows = [self._queue.popleft() for _ in range(Sample.ROWS)]
         answers = await asyncio.gather(*(self._run_alone(row) for row in rows))
         sample = Sample([row.planned for row in rows], answers)
-        if sample.is_slow:  # a process takes a small part of the time of a row
+        if sample.is_slow:  # starting a process takes a small part of the time of a row
             self._alone = True
         elif why := await sample.differs(self._rows):
             self._be_alone(why)

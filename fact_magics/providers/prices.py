@@ -57,7 +57,7 @@ class Prices:
         )
 
     def saved(self, usage: Usage) -> Decimal | None:
-        """Return what the tokens read from the provider's prompt cache would have cost in addition."""
+        """Return the price that reading tokens from the provider's prompt cache saved."""
         cost, read = self.cost(usage), usage.cache_read_tokens or 0
         if cost is None or usage.input_tokens is None or usage.output_tokens is None:
             return None

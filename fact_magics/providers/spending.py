@@ -249,6 +249,6 @@ def _refusal(
     left = max(Decimal(), tightest.left)
     return BudgetReached(
         f"The request to {provider.model} could cost {usd(cost)} ({asked}), but {usd(left)} of the "
-        f"{usd(limit)} in {tightest.setting} is left. It was not sent.",
+        f"{usd(limit)} in {tightest.setting} is left, so it was not sent.",
         hint=f"Raise the budget by {usd(needed - left)} or more, or name a cheaper model with --model.",
     )
