@@ -1,8 +1,8 @@
 """The settings of a ``config.yaml`` beside its models, in LiteLLM's form.
 
 The sections ``router_settings`` and ``litellm_settings`` may set ``fallbacks``, ``default_fallbacks``,
-``num_retries``, ``cache``, ``success_callback`` and ``callbacks``. LiteLLM's proxy has many more settings, but
-they have no meaning here.
+``num_retries``, ``cache``, ``success_callback`` and ``callbacks``. LiteLLM's proxy has many more settings;
+these have no meaning here.
 """
 
 from __future__ import annotations
