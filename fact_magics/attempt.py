@@ -32,7 +32,7 @@ class Usage:
     output_tokens : int or None
         Tokens written, including thinking.
     cache_creation_tokens, cache_creation_1h_tokens : int or None
-        Tokens written to the provider's prompt cache; the part of them that it keeps for an hour.
+        Tokens written to the provider's prompt cache, and how many of them it keeps for an hour.
     """
 
     input_tokens: int | None = None
@@ -61,7 +61,7 @@ class Attempt:
     cost_usd : float or None
         The price of the request; None if it is unknown.
     saved_usd : float or None
-        What the tokens read from the provider's prompt cache would have cost in addition.
+        The price that reading tokens from the provider's prompt cache saved.
     """
 
     number: int

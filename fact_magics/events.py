@@ -117,7 +117,7 @@ class MapAdvanced:
 
     @property
     def done(self) -> int:
-        """How many rows have ended."""
+        """The number of rows that have ended."""
         return sum(self.counts.values())
 
     @property
@@ -127,7 +127,7 @@ class MapAdvanced:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the other rows will take at this rate; None if that is not known."""
+        """How long the remaining rows take at this rate; None if it is not known."""
         return None if self.total is None or not self.rate else (self.total - self.done) / self.rate
 
 

@@ -238,7 +238,7 @@ class ToolMetadata(Checked, frozen=True):
     created_at : datetime
         In UTC. Another time zone is converted; a time without a zone is refused.
     strength : str
-        How far the examples go, if the version was probed: ``pinned 31/31`` or ``2 open``.
+        The result of the newest probe: ``pinned 31/31`` or ``2 open``; empty if there was none.
     complexity_score : float
         From 0 to 1, measured from the source as `fact_magics.complexity.complexity` describes. 0 if there
         was no source to measure.

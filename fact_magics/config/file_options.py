@@ -1,8 +1,8 @@
 """The settings of a ``config.yaml`` beside its models, in LiteLLM's form.
 
-They stand in ``router_settings`` or ``litellm_settings``: ``fallbacks``, ``default_fallbacks``,
-``num_retries``, ``cache``, ``success_callback`` and ``callbacks``. LiteLLM's proxy has many more, which have
-no meaning here.
+The sections ``router_settings`` and ``litellm_settings`` may set ``fallbacks``, ``default_fallbacks``,
+``num_retries``, ``cache``, ``success_callback`` and ``callbacks``. LiteLLM's proxy has many more settings;
+these have no meaning here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Of a setting in both sections, that of the first counts.
+# If both sections have a setting, the first section takes precedence.
 _SECTIONS = ("router_settings", "litellm_settings")
 _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off"})
@@ -36,7 +36,7 @@ class Options(NamedTuple):
     problems : tuple of str
         A sentence about each value that can't be used.
     ignored : tuple of str
-        The settings that have no meaning here, each once.
+        The names of settings that have no meaning here, without duplicates.
     """
 
     values: dict[str, Any]
@@ -78,7 +78,7 @@ def read_options(document: dict[Any, Any]) -> Options:
 
 
 def _strange(document: dict[Any, Any]) -> Iterator[str]:
-    """Yield the names outside of the sections that have no meaning here."""
+    """Yield the names outside the sections that have no meaning here."""
     entries = [entry for entry in document["model_list"] if isinstance(entry, dict)]
     params = [entry["litellm_params"] for entry in entries if isinstance(entry.get("litellm_params"), dict)]
     # A mapping that entries merge in with << may stand under any name.
@@ -107,7 +107,7 @@ def _default_fallbacks(value: Any) -> dict[str, tuple[str, ...]]:
 def _names(value: Any) -> tuple[str, ...]:
     names = value if isinstance(value, list) else None
     if names is None or not all(isinstance(name, str) and name.strip() for name in names):
-        raise ValueError("does not list models by their names")
+        raise ValueError("is not a list of model names")
     return tuple(name.strip() for name in names)
 
 

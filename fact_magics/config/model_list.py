@@ -217,7 +217,7 @@ def _deployments(
     if name == SHELF:
         raise Unusable(f"takes the name {SHELF}, which is reserved for the shelf")
     timeout = _seconds(params)
-    # A stranger's file could let a budget be passed by prices that are too low.
+    # Prices that are too low would bypass a budget, so those of a file that is not trusted don't count.
     prices = {} if environment is None else _prices(entry)
     literal = {key: text for key, text in texts.items() if not text.startswith(REFERENCE)}
     references = {key: text.removeprefix(REFERENCE) for key, text in texts.items() if key not in literal}
@@ -287,7 +287,7 @@ def _seconds(params: dict[Any, Any]) -> float | None:
 
 
 def _prices(entry: Any) -> dict[str, Decimal]:
-    """Read the prices that count before those of a price list."""
+    """Read the prices of an entry, which take precedence over a price list."""
     info = _field(entry, "model_info")
     prices: dict[str, Decimal] = {}
     for name in PRICES if isinstance(info, dict) else ():

@@ -43,11 +43,11 @@ from fact_magics.text import inert, shorten
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Servers on this machine, which need no key, and are used only if no key of a model is set.
+# Servers on this machine. They need no key, and are used only if no model's key is set.
 _LOCAL = ("OLLAMA", "LM_STUDIO", "LLAMA_CPP")
 # Their endpoints may be set without a key; Anthropic takes only ANTHROPIC_API_KEY.
 _KEYLESS = (*_LOCAL, "ANTHROPIC")
-# Many notebooks hold such keys, but no model needs them.
+# Keys that many notebooks have, but that are not keys of models.
 _NO_MODELS = (*_LOCAL, "WANDB", "COMET", "NEPTUNE", "KAGGLE", "LANGCHAIN", "LANGSMITH", "SERPAPI", "TAVILY")
 _ENVIRONMENT = "the environment"
 _CONFIG = "%config"
@@ -79,11 +79,11 @@ class Settings(BaseModel):
         How many seconds a model's server may send nothing before the request is given up, such as while it
         loads the model; ``FACT_MODEL_TIMEOUT``. An entry of ``config.yaml`` may have a timeout of its own.
     replay : Path or None
-        A recording that answers come from, instead of models; ``FACT_REPLAY``.
+        A recording whose answers are used instead of asking models; ``FACT_REPLAY``.
     live : {"auto", "off"}
         Whether cells show live views.
     probe : {"auto", "off"}
-        Whether a cell that made a tool finds out how far its examples go; ``FACT_PROBE``.
+        Whether a cell finds out, after a proof, how far the examples go; ``FACT_PROBE``.
     isolation : {"auto", "require", "process"}
         What happens if the system can't restrict files and network.
     limits : dict
@@ -103,9 +103,9 @@ class Settings(BaseModel):
     models : tuple of Deployment
         The models of the ``config.yaml``.
     fallbacks : dict
-        For a model's name, or ``*`` for any other model: the models to ask in its place when it fails.
+        The models to ask if a model fails, by the model's name; ``*`` means any other model.
     reuse : bool
-        Whether an equal request gives the tool that was accepted before, with no model call.
+        Whether an equal request returns the tool that was accepted before, without asking a model.
     metrics : bool
         Whether the counters of ``%fact metrics`` are served on this machine from the first cell on.
     retries : int or None
@@ -419,10 +419,10 @@ def _drop_strange_endpoints(found: Found, notes: list[str]) -> None:
 
 
 def _drop_unusable(error: ValidationError, found: Found, notes: list[str]) -> None:
-    """Ignore the values of files that can't be used; raise `SettingsError`, which names all others.
+    """Drop values of files that can't be used; raise `SettingsError`, which names all other bad values.
 
     A ``LOG_LEVEL`` of the environment is ignored too, because it may be meant for another program. Fallbacks
-    are never ignored, because a request would not go where it should.
+    are never ignored, because requests would then go to another model than the user wants.
     """
     refused: list[SettingsError] = []
     dropped: dict[str, str] = {}

@@ -34,7 +34,7 @@ _TOKENS = {
     "cache_creation": "cache_creation_tokens",
 }
 _ADDRESS = "127.0.0.1"
-# Where OpenTelemetry serves metrics for Prometheus, and the next ones, for further kernels.
+# OpenTelemetry's port for Prometheus, and the next ones, for further kernels.
 _PORTS = range(9464, 9474)
 
 
@@ -50,7 +50,7 @@ class Counters:
         self._tokens: Counter[str] = Counter(dict.fromkeys(_TOKENS, 0))
         self._cost_usd = 0.0
         self._server: Any = None
-        self.state = ""  # the address at which the counters are served, or why they are not; may be empty
+        self.state = ""  # the address at which the counters are served, or why not; may be empty
         self._telemetry = Telemetry()
 
     def add(self, runs: Sequence[ExecutionRow], attempts: Sequence[GenerationRow]) -> None:

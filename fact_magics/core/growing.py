@@ -1,4 +1,4 @@
-"""The methods of `FactCore` that find out how far examples go, and make a contract grow by an answer."""
+"""The methods of `FactCore` that find out how far examples go, and add an answer to the examples."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class Growing:
         tool = await self._toolbox.look_up(name)
         if tool.loaded.takes_paths:
             raise CellError(
-                f"{tool.name} takes the path of a file, so no inputs can be derived for it.",
-                hint="A tool that takes the content of the file can be probed.",
+                f"{tool.name} takes the path of a file, so no inputs can be derived for a probe.",
+                hint="To probe it, let it take the content of the file instead of the path.",
             )
         found = await probe(tool.stored, self._acceptor.sandbox, seconds, self._emitter(listener))
         about = found.as_json()
@@ -102,7 +102,7 @@ class Growing:
 
     async def keep_cell(self, tool: Tool, cell: str) -> None:
         """Keep the text of the cell that asked for a version, without keys."""
-        with suppress(FactError):  # only the cell that `%fact answer` writes is made from it
+        with suppress(FactError):  # only `%fact answer` needs it, to write its cell
             await self._store.probes.keep_cell(tool.id, tool.name, self.log.redactor.mask(cell))
 
     async def cell_of(self, reference: str) -> str:
@@ -126,22 +126,22 @@ class Growing:
         *,
         refines: bool = False,
     ) -> Tool:
-        """Let the contract of a tool grow by an example, and store the version that holds on it.
+        """Add an example to the contract of a tool, and store a version that passes the new contract.
 
-        The version in use is taken if it holds on the grown contract, else the newest earlier candidate that
-        does. Only if there is none, a model is asked to change the tool.
+        If the version in use passes it, its source is kept. Otherwise the newest earlier candidate that
+        passes is taken. If there is none, a model is asked to change the tool.
 
         Parameters
         ----------
         request : ToolSpec
-            The request of the grown cell, which returns the new version from now on.
+            The request of the cell with the new example; an equal request returns the new version.
         refines : bool
             Whether that cell asks to change the tool.
 
         Raises
         ------
         GenerationFailed, ProviderError
-            No candidate holds on the grown contract, and a model wrote none. No version changes.
+            No candidate passes the new contract, and the model wrote none. No version changes.
         """
         current = await self._toolbox.stored(request.name)
         about = current.metadata
@@ -188,7 +188,7 @@ class Growing:
 
 
 class _Unfit(GenerationFailed):
-    """An earlier candidate does not hold on the grown contract."""
+    """An earlier candidate does not pass the new contract."""
 
 
 def _unfit(why: str, details: tuple[str, ...]) -> FactError:

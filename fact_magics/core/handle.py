@@ -59,10 +59,10 @@ class Tool:
         Parameters
         ----------
         *args
-            What varies: a list, Series, array or iterator for each positional parameter, all of one length.
+            The values that vary: a list, Series, array or iterator for each parameter, all of one length.
             Or a single table, whose columns are parameters: a DataFrame, a dict of columns, a list of dicts.
         **kwargs
-            Parameters that are the same for each row; one that takes a single value varies if it gets many.
+            Values that are the same for each row; a list for a parameter that takes a single value varies.
             Other names are options: ``isolate="row"`` (a process for each row), ``stop_on_error``,
             ``timeout_seconds`` and ``memory_mb`` of each row, ``permissions``, ``yes_really``, ``fresh`` and
             ``ttl_seconds`` as in `ToolInput`.
@@ -75,9 +75,9 @@ class Tool:
         Raises
         ------
         InvalidInput
-            The arguments are no rows that fit the tool.
+            The arguments do not form rows that fit the tool.
         Interrupted
-            The map was stopped. Its attribute `result` has what there is; the same map goes on from there.
+            The map was stopped. Its attribute `result` holds the values so far; the same map continues there.
 
         Examples
         --------

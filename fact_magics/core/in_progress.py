@@ -27,7 +27,7 @@ class LeadingRun:
     stopped : bool
         Whether the run was stopped before it succeeded or failed.
     in_no_hurry : bool
-        Whether its caller goes on with the answer, so that the commit of its row may include later rows.
+        Whether the caller does not wait for the commit of the row, so that it may include later rows.
     """
 
     def __init__(self, key: str, *, in_no_hurry: bool = False) -> None:

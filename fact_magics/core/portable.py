@@ -110,7 +110,7 @@ class ToolFile:
     source : str
         The module, exactly as it was stored.
     strength : str
-        How far the examples went where the file was written; empty if that is not known.
+        The result of the newest probe before the export; empty if there was none.
     signature : str
         Empty in an unsigned file; `is_signed_by` checks the signature.
     """

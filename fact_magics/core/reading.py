@@ -101,7 +101,7 @@ class Reading:
         return await self._store.history.stats(**chosen)
 
     async def cost_of(self, tool_id: str) -> float | None:
-        """Return what the generation of a version cost in US dollars, as far as it is known."""
+        """Return the known cost of the generation of a version, in US dollars."""
         return await self._store.history.cost_of(tool_id)
 
     async def prune(self, older_than: str, on_progress: Callable[[Pruned], None] = lambda _: None) -> Pruned:
@@ -124,7 +124,7 @@ class Reading:
         return self._counters.text()
 
     def _serve_if_wanted(self, settings: Settings) -> None:
-        """Serve the metrics if a ``config.yaml`` wants it, in the background, because of the import."""
+        """Serve the metrics if a ``config.yaml`` says so; in the background, because it takes time."""
         if settings.metrics and self._serving is None:
             self._serving = asyncio.create_task(asyncio.to_thread(self._counters.start))
 

@@ -323,7 +323,7 @@ class Recorder:
         )
 
     def _next_id(self) -> str:
-        """Take an id from a stock: asking the system for one would take longer than building a row."""
+        """Take an id from a stock; making one takes longer than building a row."""
         while True:
             with suppress(IndexError):  # another thread may take the last one
                 return self._ids.pop()
@@ -401,7 +401,7 @@ def _input(arguments: bytes, *, is_row: bool = False) -> str:
 
 
 def _as_it_is(wire: bytes) -> str:
-    """Return a wire form that people can read as it is, as most rows of maps; empty for the others."""
+    """Return the wire form if people can read it, as for most rows of maps; otherwise an empty text."""
     return wire.decode() if len(wire) <= _DATA_LIMIT and b'"$' not in wire else ""
 
 

@@ -1,4 +1,4 @@
-"""Run the rows of maps: each is planned, looked up, kept and recorded; many may share a process."""
+"""Run the rows of maps: plan them, look them up in the cache, run them and record them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from fact_magics.store import MapRow, Store
     from fact_magics.tool import ToolInput
 
-# How long the answers of an unfinished map are kept whose tool's answers are not cached otherwise.
+# How long an unfinished map keeps answers that the cache does not keep.
 _KEPT_SECONDS = 30 * 86_400.0
 
 
@@ -70,11 +70,11 @@ class BatchEnd:
     answered : int
         How many of its rows have an answer; the others were not run, or their answers were dropped.
     alone : tuple of int
-        The rows, by their number in the batch, that have to run by themselves.
+        The rows, by their number in the batch, that need a process of their own.
     changed : str
         What a row left behind in the process; empty if nothing was found.
     limit : str
-        The limit that stopped the batch, or what else ended its process; empty if it went through.
+        The limit, or another reason, that ended the process early; empty if the batch was completed.
     """
 
     answered: int
@@ -84,7 +84,7 @@ class BatchEnd:
 
 
 class Shows(Protocol):
-    """What shows the progress of a map to the thread that waits for it."""
+    """A view that shows the progress of a map on the thread that waits for the map."""
 
     def put(self, event: Event) -> None:
         """Take an event, on the core's loop."""
@@ -93,11 +93,11 @@ class Shows(Protocol):
         """Show what has arrived."""
 
     def close(self, ended: Status) -> None:
-        """Remove what is shown, because the map has ended."""
+        """Remove the view, because the map has ended."""
 
 
 class Progress:
-    """Shows nothing of a map; a notebook or a terminal sets another class as `RowRunner.progress`."""
+    """A view that shows nothing; notebooks and terminals set another class as `RowRunner.progress`."""
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -109,11 +109,11 @@ class Progress:
         """Show what has arrived, on the thread that waits for the map."""
 
     def close(self, ended: Status) -> None:
-        """Remove what is shown, because the map has ended."""
+        """Remove the view, because the map has ended."""
 
 
 class RowRunner:
-    """Does for the rows of maps what `Runner` does for single runs; used on the core's loop.
+    """Runs and records the rows of maps, as `Runner` does single runs; used on the core's loop.
 
     Rows are committed by `save`, which the map calls at least twice a second.
     """
@@ -267,7 +267,7 @@ class RowRunner:
         return _answered(result, outcome)
 
     def _keep_value(self, planned: Plan, outcome: Outcome, payload: bytes) -> Answered:
-        """Do what `_keep` does with most rows, without building an output for each."""
+        """Do the same as `_keep` for most rows, without building an output for each row."""
         value = planned.tool.signature.read_result(payload)
         wire = encode(value)
         if may_hold_pictures(wire):
@@ -370,6 +370,6 @@ def _answered(result: Result, outcome: Outcome) -> Answered:
 
 
 def kept_key(row: MapRow, position: int, planned: Plan) -> str:
-    """Make the key under which a map keeps the answer of a row for itself."""
+    """Return the key under which an unfinished map keeps the answer of a row."""
     digest = blake2b(b"%d\0%b" % (position, planned.arguments), digest_size=16)
     return f"{row.answers}{digest.hexdigest()}"

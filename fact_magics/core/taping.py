@@ -23,12 +23,12 @@ class Taping:
         Parameters
         ----------
         path : str, Path or None
-            A new file, or a recording: then its answers to other requests stay. None stops the recording.
+            A new file or a recording, whose answers to other requests stay. None stops the recording.
 
         Returns
         -------
         Written
-            How many answers the file holds now, and how many of this session are left out, because their
+            The number of answers in the file, and of this session's answers that are left out because their
             requests contain a key.
 
         Raises

@@ -57,7 +57,7 @@ def writer(provider: str, model: str) -> str:
 
 
 def price(attempts: Iterable[Any]) -> str:
-    """Say what attempts or their rows cost; empty if none of them has an answer of a model."""
+    """Say what attempts or their rows cost; empty if no model answered any of them."""
     costs = [
         attempt.cost_usd
         for attempt in attempts

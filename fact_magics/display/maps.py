@@ -83,7 +83,7 @@ class MapView(WidgetView):
 
 
 class TerminalMapView(View):
-    """Shows the progress on one line of a terminal, with tqdm if it is installed; nothing in a file."""
+    """Shows the progress on a line of a terminal, with tqdm if it is installed. Writes nothing to a file."""
 
     def __init__(self, title: str) -> None:
         super().__init__(title)

@@ -1,4 +1,4 @@
-"""The record of a probe: how far the examples of a tool go, the question to ask, and surprises."""
+"""The record of a probe: how far the examples of a tool go, questions, and surprises."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def probe_record(probe: Probe, *, whole: bool = False) -> Record:
 
 
 def _question(tool: str, question: Question, number: int, *, whole: bool) -> Record:
-    """Show the call of a question, and each answer as the lines that would settle it."""
+    """Show the call of a question, and for each answer the command that chooses it."""
     name = f"Question {number}" if whole else "One question"
     head = f"{name}: what should this give?"
     markup = [element("p", head, style=_PARAGRAPH)]
@@ -58,7 +58,9 @@ def _question(tool: str, question: Question, number: int, *, whole: bool) -> Rec
     lines.append(f"  {other}")
     rows = [(str(one.line), one.before, one.after) for one in question.rivals[:_CHANGES_SHOWN]]
     table = Table("", ("Line", "Source", "Change that passes too"), rows)
-    markup.append(folded(f"What it tells apart: {plural(len(question.rivals), 'change')}", table.html()))
+    markup.append(
+        folded(f"{plural(len(question.rivals), 'change')} that this example would catch", table.html())
+    )
     if whole:
         lines += [f"  line {line}: {before} → {after}" for line, before, after in rows]
     return Record(join(*markup), "\n".join(lines))
@@ -67,9 +69,9 @@ def _question(tool: str, question: Question, number: int, *, whole: bool) -> Rec
 def _about(choice: Choice, *, first: bool) -> str:
     if first and choice.own:
         others = choice.voters - 1
-        also = f", and of {plural(others, 'change')}" if others else ""
+        also = f", also given by {plural(others, 'change')}" if others else ""
         return f"the tool's own answer{also}"
-    return f"the answer of {plural(choice.voters, 'change')}"
+    return f"given by {plural(choice.voters, 'change')}"
 
 
 def _can_be_chosen(choice: Choice) -> bool:
@@ -82,9 +84,9 @@ def _can_be_chosen(choice: Choice) -> bool:
 def _surprises(probe: Probe) -> Record:
     head = plural(len(probe.surprises), "surprise")
     rows = [(one.call, one.what, one.advice) for one in probe.surprises]
-    markup = Table(head, ("Call", "What happens", "Add to the cell, if it should not"), rows).html()
+    markup = Table(head, ("Call", "What happens", "Add this to the cell if it should not"), rows).html()
     lines = [head]
     for call, what, advice in rows:
-        lines += [f"  {call} {what}", "    add to the cell, if it should not:"]
+        lines += [f"  {call} {what}", "    if it should not, add this to the cell:"]
         lines += [f"      {line}" for line in advice.splitlines()]
     return Record(markup, "\n".join(lines))

@@ -1,1 +1,1 @@
-"""Rows through a tool: what varies from row to row, how the rows run, and what comes of them."""
+"""Run a tool on rows: read the rows from the arguments, run them, and collect the results."""

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from fact_magics.core.rows import Answered, RowRunner
 
 _TARGET_MS = 250.0
-_LEAST_SHARE = 0.2  # of the size; smaller batches would cost more than they divide
+_LEAST_SHARE = 0.2  # of the size; smaller batches would cost more time than they save
 _FIRST = 100
 _MOST = 4_000
 _MOST_BYTES = 4 * 1024 * 1024
-# A row that takes longer by itself is not run again for a comparison: its process hardly matters.
+# A row that takes longer is not run again for a comparison, because sharing would save little of its time.
 _SLOW_MS = 200.0
 _QUICK_MS = 50.0
 _MOST_STOPS = 16
@@ -39,7 +39,7 @@ class Sample:
 
     ROWS = 8
     WORTH = 24
-    """With fewer rows, a process each takes less time than finding out whether they can share one."""
+    """With fewer rows, a process for each row takes less time than testing whether rows can share one."""
 
     def __init__(self, plans: list[Plan], answers: list[Answered]) -> None:
         self._plans = plans
@@ -55,7 +55,7 @@ class Sample:
         return median(answer.duration_ms for answer in self._answers)
 
     async def differs(self, rows: RowRunner) -> str:
-        """Run the rows in one process, forward and backward; say why rows can't share one, if so."""
+        """Run the rows in one process, forward and backward; return why rows can't share one, if so."""
         order = range(len(self._plans))
         numbers = [*order, *(reversed(order) if self._median_ms < _QUICK_MS else ())]
         plans = [self._plans[number] for number in numbers]
@@ -66,7 +66,7 @@ class Sample:
         if ended.limit or ended.alone or len(got) != len(plans):
             return "its rows could not share one"
         if any(_told(got[place]) != _told(self._answers[number]) for place, number in enumerate(numbers)):
-            return "rows answered differently in one process"
+            return "some rows gave other answers in a shared process"
         return ""
 
 
@@ -88,7 +88,7 @@ class BatchSize:
         self._stops = 0
 
     def take(self, queue: deque[Row], processes: int) -> list[Row]:
-        """Take the next batch from a queue, so that all processes get some of its end."""
+        """Take the next batch from a queue; the last batches are small, so that no process is idle."""
         fair = max(-(-len(queue) // processes), int(self._size * _LEAST_SHARE))
         most = max(1, min(int(self._size), fair))
         taken: list[Row] = []
@@ -99,7 +99,7 @@ class BatchSize:
         return taken
 
     def learn(self, rows: int, busy_ms: float) -> None:
-        """Fit the size to the time that the rows of a batch took, without that of their process."""
+        """Adapt the size to the time that a batch took, not counting the start of its process."""
         fitting = rows * _TARGET_MS / max(busy_ms, 0.1)
         self._size = min(max(fitting, self._size / 4, 1.0), self._size * 8, _MOST)
 
@@ -110,5 +110,5 @@ class BatchSize:
 
     @property
     def stops_often(self) -> bool:
-        """Whether so many rows stop their processes that sharing them does not pay."""
+        """Whether so many rows stop their processes that sharing a process takes longer."""
         return self._stops >= _MOST_STOPS

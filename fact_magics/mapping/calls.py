@@ -31,7 +31,7 @@ def map_rows(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Mapping[s
     with suppress(RuntimeError):
         if asyncio.get_running_loop() is rows.runner.loop:
             raise FactError(
-                f"{tool.name}.map can't be called here without await: it would block the loop that it needs.",
+                f"{tool.name}.map can't be called here, because it would block the event loop that it needs.",
                 hint=f"Write: await {tool.name}.amap(…)",
             )
     refuse_fork(rows.runner.process)
@@ -57,7 +57,7 @@ async def amap_rows(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Ma
 
 @contextmanager
 def _shown_to_end(view: Shows, mapping: RowMap) -> Iterator[None]:
-    """Close the view at the end, and attach what there is to the error of a map that was stopped."""
+    """Close the view at the end; if the map was stopped, attach the result so far to the error."""
     ended = Status.ERROR
     try:
         yield
@@ -79,13 +79,13 @@ def _shown_to_end(view: Shows, mapping: RowMap) -> Iterator[None]:
 
 
 def stopped_line(mapping: RowMap) -> str:
-    """Say that a map was interrupted, what there is, and how to go on."""
+    """Build the error of an interrupted map: how many rows are done, and how to continue."""
     counts = mapping.result().counts
     done = sum(counts.values()) - counts["skipped"]
     of = f" of {mapping.row.total:,}" if mapping.row.total is not None else ""
     return (
-        f"The map of {mapping.name} was stopped after {done:,}{of} rows. Run it again to go on; "
-        "what was answered is not run again."
+        f"The map of {mapping.name} was stopped after {done:,}{of} rows. Run it again to continue; "
+        "rows that have an answer do not run again."
     )
 
 
@@ -95,7 +95,7 @@ def planned(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Mapping[st
     Raises
     ------
     InvalidInput
-        The arguments are no table that fits the tool.
+        The arguments do not form rows that fit the tool.
     """
     signature = tool.loaded.signature
     known = {parameter.name for parameter in signature.parameters}
@@ -127,7 +127,7 @@ def _table(signature: Signature, args: Sequence[Any], given: Mapping[str, Any]) 
 
 
 def _is_column(signature: Signature, value: Any) -> bool:
-    """Whether dicts are the values of the first parameter, because none of their keys is a parameter."""
+    """Whether dicts are values of the first parameter: no key of theirs names a parameter."""
     if not isinstance(value, list | tuple):
         return False
     known = {parameter.name for parameter in signature.parameters}
@@ -135,7 +135,7 @@ def _is_column(signature: Signature, value: Any) -> bool:
 
 
 def _varying(signature: Signature, name: str, value: Any) -> Any:
-    """Make a keyword's value vary from row to row if the tool takes one value there and this is many."""
+    """Let a keyword's value vary by row if the tool takes a single value and it is a list or Series."""
     is_many = (
         isinstance(value, list | tuple | range | Iterator)
         or hasattr(value, "iloc")

@@ -27,7 +27,7 @@ class MapResult(Sequence[Any]):
     values : list
         The values alone.
     errors : dict of int to str
-        For each failed row, by its position, why it failed, in one line.
+        The error of each failed row, in one line, by the row's position.
     counts : dict of str to int
         The rows by how they ended: ``ok`` (run now), ``cached``, ``failed``, and ``skipped`` (not run).
     map_id : str
@@ -35,7 +35,7 @@ class MapResult(Sequence[Any]):
     left_out : tuple of str
         Columns of the table that the tool does not take.
     notes : tuple of str
-        What else there is to know: why each row had a process of its own, or why rows are not recorded.
+        Further facts, such as why each row had a process of its own, or why rows are not recorded.
     duration_ms : float
         How long the map took.
     """
@@ -88,7 +88,7 @@ class MapResult(Sequence[Any]):
     def to_frame(self) -> Any:
         """Build a DataFrame with the columns ``result`` and ``error``, and the index of the input.
 
-        It is one of polars if the input was one, else one of pandas, which must be installed.
+        If the input was of polars, so is the DataFrame; otherwise pandas must be installed.
         """
         errors = [self.errors.get(row) for row in range(len(self))]
         if self._library == "polars":

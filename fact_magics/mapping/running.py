@@ -1,4 +1,4 @@
-"""`RowMap` runs the rows of one map: the cache answers what it knows, isolated processes the rest."""
+"""`RowMap` runs the rows of one map: in isolated processes, unless the cache has their answers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class MapOptions:
 
 
 class RowMap:
-    """One map; `run` does the work, and `result` tells at any time what there is."""
+    """Runs one map with `run`; `result` returns the values so far, at any time."""
 
     def __init__(self, rows: RowRunner, tool: LoadedTool, table: Table, options: MapOptions) -> None:
         self._rows = rows
@@ -77,7 +77,7 @@ class RowMap:
         self._held = 0  # planned rows without an answer
         self._changed = asyncio.Condition()
         self._is_read = False
-        self._unread: FactError | None = None  # why the rows could not be read to the end
+        self._unread: FactError | None = None  # why reading the rows ended early
         self._failed: tuple[int, str] | None = None
         self._stop = asyncio.Event()
         self._notes: list[str] = []
@@ -127,9 +127,9 @@ class RowMap:
         Raises
         ------
         ToolFailed
-            A row failed, and the options say to stop then.
+            A row failed, and `stop_on_error` is set.
         FactError
-            The rows can't be read or isolated. As in every case, what was answered is kept.
+            The rows can't be read or isolated. The answers so far are kept.
         """
         with self._rows.opened(self._tool):
             return await self._run()
@@ -225,7 +225,7 @@ class RowMap:
                 await self._rows.save()
 
     async def _parts(self) -> Any:
-        """Yield parts of the rows; an iterator of the user runs on a thread, not on the core's loop."""
+        """Yield parts of the rows; a user's iterator runs on a thread, not on the core's loop."""
         parts: Iterator[list[dict[str, Any]]] = self._table.parts(_PART)
         if not self._table.is_lazy:
             for part in parts:
@@ -305,7 +305,7 @@ class RowMap:
             self._note(f"Each row had a process of its own: {why}.")
 
     async def _try_sample(self) -> None:
-        """Run some rows by themselves, then again in one process; if their answers differ, share none."""
+        """Run some rows alone, then in one process; if their answers differ, no rows share a process."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._is_read or len(self._queue) >= Sample.WORTH)
         if len(self._queue) < Sample.WORTH:
@@ -314,7 +314,7 @@ class RowMap:
         rows = [self._queue.popleft() for _ in range(Sample.ROWS)]
         answers = await asyncio.gather(*(self._run_alone(row) for row in rows))
         sample = Sample([row.planned for row in rows], answers)
-        if sample.is_slow:  # a process takes a small part of the time of a row
+        if sample.is_slow:  # starting a process takes a small part of the time of a row
             self._alone = True
         elif why := await sample.differs(self._rows):
             self._be_alone(why)
@@ -379,7 +379,7 @@ class RowMap:
         twins = self._twins.pop(row.planned.key, []) if row.planned.key else []
         if answered.error:
             self._fail(row.position, answered.error)
-            # Another run of an equal input may go well, as failures are not cached.
+            # Another run on an equal input may succeed, because failures are not cached.
             self._queue.extendleft(reversed(twins))
         else:
             self._values[row.position] = answered.value
@@ -438,12 +438,12 @@ def _next(parts: Iterator[list[dict[str, Any]]], name: str) -> list[dict[str, An
     except Exception as error:
         raise InvalidInput(
             f"The rows for {name} can't be read: {type(error).__name__}: {error}",
-            hint="The rows before are answered. Correct what gives the rows, and run it again.",
+            hint="The rows before it have answers. Correct the source of the rows, and run the map again.",
         ) from error
 
 
 def _content_key(tool: LoadedTool, table: Table, options: MapOptions) -> str:
-    """Identify what a map does, so that the next one like it can go on where it was stopped."""
+    """Return a key of the map's content; a later map with the same key goes on where this one stopped."""
     digest = blake2b(digest_size=20)
     try:
         same = encode(dict(table.fixed))

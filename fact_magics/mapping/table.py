@@ -18,7 +18,7 @@ _NAMES_SHOWN = 8
 
 
 class Pulled:
-    """An iterator that is read in parts; an error in it comes after the items before it."""
+    """Reads an iterator in parts; if it raises an error, the items before the error are returned first."""
 
     def __init__(self, items: Iterator[Any]) -> None:
         self._items = items
@@ -40,14 +40,14 @@ class Pulled:
 
 
 class Each:
-    """What varies from row to row: the value of ``each(…)`` in a cell."""
+    """Values that vary from row to row; made by ``each(…)`` in a cell."""
 
     def __init__(self, items: Any) -> None:
         self.items = items
 
 
 def each(items: Any) -> Each:
-    """Mark what varies from row to row in a map; everything else is the same for each row."""
+    """Mark values that vary from row to row in a map; all other values are the same for each row."""
     return Each(items)
 
 
@@ -58,9 +58,9 @@ class Table:
     Attributes
     ----------
     columns : dict
-        What varies, by the name of the parameter; a column is a sequence or an iterator.
+        The values that vary, by parameter name; a column is a sequence or an iterator.
     fixed : dict
-        What is the same for each row.
+        The values that are the same for each row, by parameter name.
     records : sequence or iterator, optional
         The rows themselves, if there are no columns: mappings from names to values.
     total : int or None
@@ -115,7 +115,7 @@ class Table:
             for number, row in enumerate(part, start):
                 if not isinstance(row, Mapping):
                     raise InvalidInput(
-                        f"Row {number} is a {type(row).__name__}, and the rows before it are dicts.",
+                        f"Row {number} is a {type(row).__name__}, but the rows before it are dicts.",
                         hint="Give each row as a dict from names to values.",
                     )
                 read.append({**self.fixed, **{str(key): row[key] for key in row if key not in dropped}})
@@ -124,7 +124,7 @@ class Table:
 
 
 def _taken(column: Any, start: int, size: int) -> list[Any]:
-    """Take the next items of a column as plain values; items that can't be plain fail in their own row."""
+    """Return the next items of a column as plain values; an item that can't be plain fails in its own row."""
     if isinstance(column, Pulled):
         return column.take(size)
     part = column.iloc[start : start + size] if hasattr(column, "iloc") else column[start : start + size]
@@ -143,17 +143,18 @@ def _unequal(lengths: Mapping[str, int]) -> InvalidInput:
     most = f"{lengths[longest]:,}" if lengths[longest] != fewest else "more"
     return InvalidInput(
         f"The column {short!r} ends after {plural(fewest, 'row')}, but {longest!r} has {most}.",
-        hint="Give columns of one length; what is the same for each row needs no each(…).",
+        hint="Give columns of the same length. Write a value that is the same for all rows without each(…).",
     )
 
 
 def read_columns(signature: Signature, given: Mapping[str, Any]) -> Table:
-    """Read the input of a map by names: what is an `Each` varies, the rest is the same for each row."""
+    """Read the input of a map by names: an `Each` varies, other values are the same for each row."""
     columns = {name: value.items for name, value in given.items() if isinstance(value, Each)}
     fixed = {name: value for name, value in given.items() if not isinstance(value, Each)}
     if not columns:
         raise InvalidInput(
-            "Nothing varies from row to row.", hint="Write NAME = each(…) around what does, or give a table."
+            "Nothing varies from row to row.",
+            hint="Write NAME = each(…) for the values that vary, or give a table.",
         )
     known = [parameter.name for parameter in signature.parameters]
     if unknown := next((name for name in given if name not in known), None):
@@ -183,14 +184,15 @@ def _column(name: str, items: Any) -> Any:
     kind = type(items).__name__
     if isinstance(items, str | bytes | bytearray | Mapping) or not isinstance(items, Iterable):
         raise InvalidInput(
-            f"What varies in {name} must be a list, Series, array or iterator; got a {kind}.",
-            hint="What is the same for each row needs no each(…).",
+            f"The values for {name} must be a list, Series, array or iterator; got a {kind}.",
+            hint="Write a value that is the same for all rows without each(…).",
         )
     if getattr(items, "ndim", 1) == 0:
-        raise InvalidInput(f"The array for {name} has no rows, because it has no dimension.")
+        raise InvalidInput(f"The array for {name} has no rows, because it has no dimensions.")
     if hasattr(items, "columns"):
         raise InvalidInput(
-            f"What varies in {name} is a {kind}.", hint=f"Give one of its columns, or map {kind} itself."
+            f"The values for {name} are a table, of type {kind}.",
+            hint=f"Give one of its columns, or map the {kind} itself.",
         )
     if hasattr(items, "__len__"):
         return items if hasattr(items, "__getitem__") else list(items)
@@ -216,7 +218,7 @@ def _is_frame(value: Any) -> bool:
 
 
 def read_table(signature: Signature, value: Any, fixed: Mapping[str, Any]) -> Table:
-    """Read a frame, a dict of columns, or dicts as the rows of a map; columns not taken are left out."""
+    """Read a frame, a dict of columns, or dicts as rows; leave out columns that the tool does not take."""
     known = [parameter.name for parameter in signature.parameters if parameter.name not in fixed]
     if _is_frame(value) or isinstance(value, Mapping):
         names = _names_of(value)
@@ -251,7 +253,7 @@ def _names_of(frame: Any) -> list[str]:
         if names.count(name) > 1:
             raise InvalidInput(
                 f"The table has {names.count(name)} columns named {one_line(str(name), 60)!r}.",
-                hint="Rename them, so that each name is one column.",
+                hint="Rename columns, so that each name occurs once.",
             )
     return [name for name in names if isinstance(name, str)]
 

@@ -214,11 +214,11 @@ EXAMPLE_TIMEOUT = Option(
 TIMEOUT = Option("--timeout", "Stop the run after this many seconds (30).", "SECONDS", seconds(_DAY))
 TTL = Option(
     "--ttl",
-    "Cache the answer for so many seconds, even if the tool varies.",
+    "Cache the answer for this many seconds, even if the tool varies.",
     "SECONDS",
     seconds(_LONGEST_LIFETIME),
 )
-TOOL_TTL = replace(TTL, help="Cache the tool's answers for so many seconds, even if it varies.")
+TOOL_TTL = replace(TTL, help="Cache the tool's answers for this many seconds, even if it varies.")
 MEMORY = Option("--memory", "Memory limit in MB (1024).", "MB", whole_number(16, 1_048_576))
 ALLOW = Option(
     "--allow",
@@ -239,9 +239,12 @@ _ASK = (
     EXAMPLE_TIMEOUT,
     TOOL_TTL,
     Option("--tag", "Add a word for %fact tools --search; repeatable.", "TAG", label, repeatable=True),
-    Option("--budget", "Send no request after which all could cost more than this.", "USD", dollars),
+    Option("--budget", "Do not send a request that could exceed this total, in US dollars.", "USD", dollars),
     Option(
-        "--max-tokens", "Limit each answer of the model to this many tokens.", "N", whole_number(1, 1_000_000)
+        "--max-tokens",
+        "Limit each answer of the model to this many tokens (16000).",
+        "N",
+        whole_number(1, 1_000_000),
     ),
     Option("--fresh", "Ask again, even if this request already has an accepted tool."),
     REPLACE,
@@ -307,25 +310,25 @@ RUN = Command(
 
 ISOLATE = Option(
     "--isolate",
-    "row: give each row a process of its own. auto: share them if possible (auto).",
+    "row: run each row in a process of its own. auto: rows share processes if possible (auto).",
     "HOW",
     one_of("auto", "row"),
 )
 MAP = Command(
     "%%fact_map",
-    "Run a tool on many rows. In the cell, NAME = each(EXPRESSION) varies from row to row, other NAME = "
-    "EXPRESSION lines are the same for each; or one expression gives a table, such as a DataFrame.",
+    "Run a tool on many rows. The cell gives the input: NAME = each(EXPRESSION) lines vary from row to row, "
+    "NAME = EXPRESSION lines are the same for all rows. Or it is one expression that gives a table.",
     words=("NAME[@VERSION]",),
     options=(
         Option("--into", "Assign the MapResult to this variable.", "VARIABLE", identifier),
         ISOLATE,
-        Option("--stop-on-error", "End at the first row that fails."),
+        Option("--stop-on-error", "Stop the map at the first row that fails."),
         Option("--timeout", "Stop a row after this many seconds (30).", "SECONDS", seconds(_DAY)),
-        Option("--memory", "Memory limit of a row in MB (1024).", "MB", whole_number(16, 1_048_576)),
+        Option("--memory", "Memory limit of each row in MB (1024).", "MB", whole_number(16, 1_048_576)),
         ALLOW,
         YES_REALLY,
         TTL,
-        Option("--fresh", "Run even the rows whose answers are cached, and replace those."),
+        Option("--fresh", "Run all rows, even if their answers are cached, and replace the cached answers."),
     ),
     examples=(
         "%%fact_map slugify --into slugs",

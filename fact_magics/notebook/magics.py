@@ -84,8 +84,8 @@ class FactMagics(Magics):
     probe = _choice(
         "auto",
         "off",
-        about="auto: a cell that made a tool takes one second more to find out how far its examples go. "
-        "off: only %fact probe does this.",
+        about="auto: after a proof, the cell takes up to a second to find out how far the examples go. "
+        "off: only %fact probe finds it out.",
     )
     isolation = _choice(
         "auto",
@@ -109,8 +109,8 @@ class FactMagics(Magics):
     budget = Float(
         None,
         allow_none=True,
-        help="The most that this session's requests to models may cost, in US dollars; a request that could "
-        "cost more is not sent.",
+        help="The most that this session's requests to models may cost, in US dollars. A request that could "
+        "cost more than is left is not sent.",
     ).tag(config=True)
     prune_older_than = Unicode(
         None,
@@ -241,7 +241,7 @@ class FactMagics(Magics):
     @no_var_expand
     @cell_magic
     def fact_map(self, line: str, cell: str) -> object:
-        """Run a tool on many rows, with progress, failures beside results; see ``--help``."""
+        """Run a tool on many rows, and show the progress; see ``--help``."""
         return self._blocking("fact_map", line, cell)
 
     @with_attribute("getdoc", _fact_help)

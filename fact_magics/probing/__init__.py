@@ -1,1 +1,1 @@
-"""How far a tool's examples go: changed sources, inputs that tell them apart, and the question to ask."""
+"""Find out how far a tool's examples go: change its source, derive inputs, and ask about differences."""

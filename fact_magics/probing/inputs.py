@@ -65,13 +65,13 @@ def derive(
 
 
 def make(signature: Signature, arguments: Mapping[str, object], keywords: Iterable[str] = ()) -> Input | None:
-    """Write a call, and bring its arguments into canonical form; None if they don't fit the signature."""
+    """Write a call and its arguments in canonical form; None if they don't fit the signature."""
     call = call_text(signature, arguments, keywords)
     if call is None:
         return None
     try:
         validated = signature.validate(arguments)
-        # Defaults are left to the source, which may have another one, unless calls would share a value.
+        # A default is left to the source, because a rival may have another one, unless calls would share it.
         given = {
             name: value
             for name, value in validated.items()
@@ -144,7 +144,7 @@ class _Maker:
         self._most = most
 
     def all(self, known: Sequence[Mapping[str, object]]) -> Iterator[dict[str, object]]:
-        """Yield arguments for calls: related ones, ones beside an example, edges, and random ones."""
+        """Yield arguments for calls: related values, values near an example, edge cases, random values."""
         bases = [dict(arguments) for arguments in known] or [self._from_edges()]
         yield from self._recombined(bases)
         near = [self._beside(base, parameter) for base in bases for parameter in self._parameters]
@@ -184,7 +184,7 @@ class _Maker:
         )
 
     def _related(self, base: dict[str, object]) -> Iterator[dict[str, object]]:
-        """Relate arguments to each other: equal ones, a number that is a length or an item of another."""
+        """Yield arguments that are related: equal ones, or one that is the length or an item of another."""
         for one, other in combinations(base, 2):
             for first, second in ((one, other), (other, one)):
                 yield {**base, first: base[second]}
@@ -236,7 +236,7 @@ def _parts(value: object) -> Iterator[object]:
 
 
 def strangeness(call: str) -> int:
-    """Tell how hard a call is to read: its length, and more for characters and numbers that are unusual."""
+    """Return how hard a call is to read: its length, plus a weight for unusual characters and numbers."""
     odd = sum(not character.isascii() or not character.isprintable() for character in call)
     escapes = sum(call.count(text) for text in ("\\", "nan", "inf", "e-", "e+"))
     blank = len(_BLANK_END.findall(call))

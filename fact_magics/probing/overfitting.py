@@ -1,4 +1,4 @@
-"""Notice a candidate that answers the examples from a table of them, and knows nothing else."""
+"""Detect a candidate that only looks its examples up in a table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SECONDS, _EACH = 1.0, 0.05
 
 
 async def is_table(source: ToolSource, spec: ToolSpec, sandbox: Runs) -> bool:
-    """Tell whether a candidate that passed its examples only looks them up."""
+    """Tell whether a candidate only looks up the examples that it passed."""
     if source.tree is None or not _holds_examples(source, spec.examples):
         return False
     signature = source.signature

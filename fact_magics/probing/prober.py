@@ -1,4 +1,4 @@
-"""Probe a tool: run it and its rivals on the examples and on derived inputs, within a given time."""
+"""Probe a tool: run it and its rivals, which are changed sources, on the examples and on derived inputs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SORTING_SHARE = 0.4  # of the time is for finding the rivals that pass the exam
 _OWN_SHARE = 0.25  # of the time is for the tool's own answers
 _EACH_SHARE = 0.1  # of the time is for one input of the tool
 _LONGEST_EACH = 1.0
-_SHORTEST = 0.05  # seconds that are worth to begin something
+_SHORTEST = 0.05  # seconds; with less time left, no step begins
 _SHORTEST_BATCH = 0.3  # seconds for all inputs of a rival, and processor seconds for one of them
 _SHORTEST_EACH = 0.02
 _RESTARTS = 3
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
 
 @dataclass(slots=True)
 class _Own:
-    """The tool's own answers, in order and then in another order and other surroundings."""
+    """The tool's own answers: in order, and again in another order and environment."""
 
     answers: dict[int, Answer] = field(default_factory=dict)
     again: dict[int, Answer] = field(default_factory=dict)
@@ -80,7 +80,7 @@ async def probe(version: ToolVersion, sandbox: Runs, seconds: float, emit: Liste
     Parameters
     ----------
     seconds : float
-        The whole time. What is found until then is returned.
+        The time for the whole probe. The result has what was found in this time.
     """
     prober = _Prober(version, sandbox, seconds, emit)
     with suppress(TimeoutError):
@@ -110,7 +110,7 @@ class _Prober:
         self._parted: list[Parted] = []
 
     async def run(self) -> None:
-        """Find the rivals that pass the examples, answer the inputs, and let those rivals answer them."""
+        """Find the rivals that pass the examples, then let the tool and these rivals answer the inputs."""
         self._prepare()
         rivals = self._rivals
         waiting = iter(enumerate(rivals, start=1))
@@ -169,7 +169,7 @@ class _Prober:
         self._inputs += derive(signature, examples, tree, self._version.content_hash, most)
 
     async def _answer(self) -> None:
-        """Answer the inputs, and in other surroundings again."""
+        """Let the tool answer the inputs, and again in another environment."""
         order = range(len(self._inputs))
         again = order[:: -_QUICK_AGAIN if self._is_quick else -1]
         other = USUAL if self._source.is_deterministic else OTHER
@@ -182,7 +182,7 @@ class _Prober:
     async def _answer_all(
         self, order: Sequence[int], surroundings: Surroundings, answers: dict[int, Answer], end: float
     ) -> None:
-        """Answer inputs; after one that stopped the process, go on with those behind it."""
+        """Let the tool answer inputs; if one stops the process, go on with the next one."""
         left = list(order)
         for _ in range(_RESTARTS):
             seconds = end - time.perf_counter()
@@ -220,9 +220,9 @@ class _Prober:
         return True
 
     async def _part(self, rival: Rival) -> None:
-        """Let a rival answer the inputs, and keep it if it parts from the tool."""
+        """Let a rival answer the inputs, and keep it if an answer differs from the tool's."""
         if not self._comparable and len(self._inputs) > len(self._examples):
-            return  # nothing that the tool gave can be compared
+            return  # no answer of the tool can be compared
         answers = await self._answer_as(rival, self._comparable)
         self._untried -= 1
         own = self._own.answers
@@ -239,7 +239,7 @@ class _Prober:
         return await self._bench.answer(rival.source, wires, seconds, each)
 
     def result(self) -> Probe:
-        """Build what was found so far."""
+        """Build the result so far."""
         own = self._own
         about = self._version.metadata
         signature = self._source.signature

@@ -1,4 +1,4 @@
-"""What probing found: how many changes the examples catch, what to ask about the others, and surprises."""
+"""The result of a probe: how many changes the examples catch, questions about the others, and surprises."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer to a question: the lines below the call that expect it, or what happens instead.
+    """One answer to a question: the lines of an example that expect it, or a description of what happens.
 
     `voters` counts the rivals that give it, and the tool if it is its `own`.
     """
@@ -48,7 +48,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A call on which the tool and its rivals part. The tool's own answer comes first."""
+    """A call to which the tool and some rivals give different answers; the tool's answer is the first."""
 
     call: str
     answers: tuple[Choice, ...]
@@ -61,7 +61,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Surprise:
-    """A call that fits the signature, and what the tool did that nobody asked for."""
+    """A call that fits the signature, and what the tool did, which its user may not expect."""
 
     call: str
     what: str
@@ -79,13 +79,13 @@ class Probe:
     Attributes
     ----------
     changes : int
-        The changes of the source that give another answer to an example or an input.
+        The number of changes of the source that change the answer to an example or an input.
     caught : int
-        Those that the examples tell from the tool.
+        How many of these fail an example.
     inputs : int
         How many derived inputs the tool answered.
     questions : tuple of Question
-        The first one parts most of the changes that pass.
+        The first one tells most of the passing changes from the tool.
     """
 
     changes: int
@@ -114,7 +114,7 @@ class Probe:
         if self.untried and not self.open:
             all_ = plural(self.untried + self.changes, "change")
             why = f"there was no time for {self.untried} of {all_}"
-            return f"not known yet: {why}; %fact probe {self.tool} takes longer"
+            return f"not known yet: {why}; %fact probe {self.tool} takes more time"
         if not self.changes:
             return f"pinned · no change of its source gave another answer to {plural(self.inputs, 'input')}"
         if self.pinned:
@@ -188,15 +188,15 @@ class Parted(NamedTuple):
 
 
 def is_askable(one: Input, own: Answer) -> bool:
-    """Tell whether a person can be asked about an input: its call and the tool's answer can be written."""
+    """Tell whether an input can be a question: its call is short, and its answer can be written."""
     return own.text is not None and len(one.call) <= _LONGEST_CALL
 
 
 def ask(inputs: Sequence[Input], own: Mapping[int, Answer], rivals: Iterable[Parted]) -> tuple[Question, ...]:
-    """Choose the inputs to ask about: the one that parts most rivals first, and of those the simplest.
+    """Choose the inputs to ask about: first the one that tells most rivals from the tool.
 
-    An input on which the tool raises something else than a ValueError is asked about only if no other one
-    parts the same rivals.
+    An input on which the tool raises an exception other than ValueError is chosen only if no other input
+    tells the same rivals from the tool. Of equally good inputs, the simplest is chosen.
     """
     everyone = list(rivals)
     left = list(everyone)
@@ -249,14 +249,14 @@ def surprises(
     documented: str,
     each: float,
 ) -> tuple[Surprise, ...]:
-    """List what a tool did on inputs that fit its signature, and that nobody asked for.
+    """List the surprises: on inputs that fit the signature, what its user may not expect.
 
     Parameters
     ----------
     again : mapping of int to Answer
         The answers of a second run, with the inputs in another order and with another hash seed and clock.
     documented : str
-        The docstring and the examples; exceptions named there are no surprise.
+        The docstring and the examples; an exception that is named there is not a surprise.
     each : float
         The processor seconds that each input may take.
     """

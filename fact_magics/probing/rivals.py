@@ -1,4 +1,4 @@
-"""Change a tool's source in one small place at a time, as a person might get it wrong."""
+"""Make rivals of a tool: sources that differ in one small place, like mistakes that people make."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST = 300
 _SHOWN = 60
 _FEW_ITEMS = 12
 
-# How likely a person gets it wrong: the first are tried first.
+# How likely each mistake is; the likeliest are tried first.
 _BOUNDARY, _OFF_BY_ONE, _CALLED, _OPERATOR, _CONDITION, _EMPTY, _REMOVED, _EXCEPTION = range(8)
 
 _COMPARISONS: dict[type[ast.AST], tuple[tuple[int, type[ast.AST]], ...]] = {
@@ -90,7 +90,7 @@ class _Slot(NamedTuple):
     parent: ast.AST
     field: str
     at: int | None
-    owner: ast.AST  # the expression or statement that is written anew if the place changes
+    owner: ast.AST  # the expression or statement whose text is written again if the place changes
     shown: ast.AST  # the expression or statement that is shown to a person
 
     @property
@@ -191,7 +191,7 @@ def _inside(slot: _Slot, *, is_text: bool) -> Iterator[_Slot]:
 
 
 def _is_worth(child: ast.expr, parent: ast.AST, shown: ast.AST) -> bool:
-    """Tell whether a person sees more in an expression than in what is around it."""
+    """Tell whether an expression alone is easier to read than with the code around it."""
     if isinstance(parent, ast.stmt):
         return not isinstance(child, ast.Constant) or not isinstance(parent, ast.Assign | ast.Return)
     return not isinstance(shown, ast.expr) or len(ast.unparse(shown)) > _SHOWN
@@ -206,7 +206,7 @@ def _says(node: ast.AST) -> bool:
 
 
 def _changes(node: ast.AST, slot: _Slot) -> Iterator[tuple[int, ast.AST]]:  # noqa: C901 - one case a kind of node
-    """Yield what may stand in a place instead, each with its weight."""
+    """Yield the nodes that may replace the one in a place, each with its weight."""
     for weight, comparison in _COMPARISONS.get(type(node), ()):
         yield weight, comparison()
     for number, instead in enumerate(_OPERATORS.get(type(node), ())):

@@ -91,7 +91,7 @@ _BATCH = """
             kind, text = "long", ""
         tell(number, kind, text, round(wall * 1000, 2), changed)
 """
-_LONGEST_ANSWER = 1_500  # so that some hundred answers fit into the text that is kept of a process
+_LONGEST_ANSWER = 1_500  # some hundred answers must fit into the printed text that is kept
 
 
 class Runs(Protocol):
@@ -192,10 +192,10 @@ class Bench:
         each : float
             The limit of processor seconds for one input.
         patience : int
-            After so many inputs that reach this limit, the process ends.
+            The number of inputs that may reach this limit before the process ends.
         watches : bool
-            Whether to tell which inputs the source changes, and to count an input as slow even if the process
-            may just have waited for a busy processor.
+            Whether to report inputs that the source changes. An input then counts as slow even if the process
+            may only have waited for a busy processor.
 
         Returns
         -------
@@ -249,7 +249,7 @@ class Bench:
         return answers
 
     def _problem(self, outcome: Outcome, name: str) -> str:
-        """Say in one line how a batch ended, with the name of the tool for that of the batch."""
+        """Say in one line how a batch ended; replace the name of the batch by the tool's name."""
         return one_line(
             shown_end(outcome).removeprefix("ProcessBroke: ").replace(name, self.signature.name), 200
         )
@@ -280,7 +280,7 @@ class Bench:
 
 
 def _is_own_end(outcome: Outcome, reached: int) -> bool:
-    """Tell whether the batch itself failed after some answers, and not the tool."""
+    """Tell whether the batch failed after some answers, rather than the tool."""
     return (
         bool(reached)
         and outcome.error is not None

@@ -102,7 +102,7 @@ class Provider(Protocol):
 
     @property
     def billing(self) -> Billing | None:
-        """How requests are paid; None if no model is asked, so that they cost nothing."""
+        """How requests are paid; None if they cost nothing, because no model is asked."""
 
     @property
     def name(self) -> str:

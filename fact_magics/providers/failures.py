@@ -67,7 +67,7 @@ _NOT_FOUND = (
     "{0.host} answered that it does not serve this address (HTTP {1}).",
     "{0.address_hint} Then check the name given to --model or FACT_MODEL.",
 )
-# No retry and no pause helps; some providers say so with the status of too many requests.
+# A retry does not help. Some providers send these errors with the status of too many requests.
 _SPENT = (
     "{0.asked} accepts no more requests, because the account's spending limit is reached.",
     "Raise the limit or add credit in the account's settings, or name another model with --model.",
@@ -117,7 +117,7 @@ class Patience:
     longest_retry_after_seconds : float
         The longest pause that a server may ask for. If it asks for more, the request fails.
     jitter : float
-        The part of a pause, 0 to 1, that is left to chance, so that clients don't all return at once.
+        The random part of a pause, 0 to 1, so that clients don't all retry at the same time.
     connect_seconds : float
         How long a connection may take to open.
     silence_seconds : float
@@ -141,7 +141,7 @@ class Patience:
         if retry_after is not None:
             return retry_after
         pause: float = self.first_delay_seconds * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS)
-        chance = random.random()  # noqa: S311 - nobody must be kept from guessing it
+        chance = random.random()  # noqa: S311 - not a secret
         return min(pause, self.longest_delay_seconds) * (1 - self.jitter * chance)
 
 

@@ -1,4 +1,4 @@
-"""Which model writes an attempt: the one asked for, one to fall back on, or the one for the last attempt."""
+"""Choose the model of an attempt: the requested one, a fallback, or the one that ``--escalate`` names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECONDS = 60.0
 
 
 class Breaker:
-    """Counts failed requests, so that a model that keeps failing is passed over for a minute.
+    """Counts failed requests, and skips a model with too many of them for a minute.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Breaker:
         self._failures[model] = [*self._recent(model), *[self._clock()] * requests]
 
     def is_open(self, model: str) -> bool:
-        """Tell whether so many requests to a model failed within the last minute that it is passed over."""
+        """Tell whether to skip a model, because too many of its requests failed within the last minute."""
         return len(self._recent(model)) >= _MOST_FAILURES
 
     def _recent(self, model: str) -> list[float]:
@@ -84,7 +84,7 @@ class Team:
         self._last: Provider
 
     async def open(self, model: str | None, escalate: str | None) -> tuple[Provider, tuple[str, ...]]:
-        """Return the provider of the first attempt, and lines about models that are passed over.
+        """Return the provider of the first attempt, and lines about models that are skipped.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class Team:
                     hint="Name a model with --escalate, or leave it out.",
                 )
             if isinstance(self._last, RemoteProvider):
-                await self._last.open()  # LiteLLM knows its providers only once it is imported
+                await self._last.open()  # LiteLLM knows its providers only after its import
         return self._first, lines
 
     def of(self, attempt: int) -> Provider:
@@ -117,7 +117,7 @@ class Team:
     async def instead(
         self, failed: Provider, error: ProviderError
     ) -> tuple[Provider | None, tuple[str, ...]]:
-        """Return the provider to ask after one has failed, which may be None, and lines about the change."""
+        """Return the provider to ask after one has failed, or None, and lines about the change."""
         name = self._names[failed]
         self._breaker.failed(name, error.requests)
         following, lines = await self._next(failed, error.message.rstrip("."))
@@ -152,7 +152,7 @@ class Team:
         return provider
 
     def _after(self, name: str) -> Iterator[str]:
-        """Yield the models to fall back on, each once: those of a model, and those of each of them."""
+        """Yield the fallbacks of a model, then the fallbacks of each of them; each model once."""
         seen = {name}
         queue = [*self._of(name)]
         while queue:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from fact_magics.providers.failures import Patience
     from fact_magics.providers.remote import Begun
 
-# All servers are probed at once, for so many short turns of the event loop. A turn that takes longer does not
-# count: on a busy machine, an answer may be on its way.
+# All servers are probed at the same time, for this many short turns of the event loop. A longer turn does not
+# count, because on a busy machine an answer may be under way.
 _PROBE_TURNS = 9
 _MOST_TURNS = 100
 _TURN_SECONDS = 0.005
@@ -50,8 +50,8 @@ _THINKS = re.compile(r"\br1\b|qwq|qwen3(?!-coder)|gpt-oss|think|reason|magistral
 _MAX_TOKENS = 4_096
 _NAMES_SECONDS = 3.0
 _LONGEST_NAME = 100
-# Linux's tables of sockets. In them, the sockets that get what goes to the loopback interface: local address
-# (bytes in groups of four, each reversed), port, state, and later the user.
+# Finds the sockets in Linux's tables that listen on the loopback interface. A line has the local address
+# (bytes in groups of four, each reversed), the port, the state, and later the user.
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTENER = re.compile(
     r"^ *\d+: (?:0{8}|\w{6}7F|0{32}|0{24}01000000|0{16}FFFF0000\w{6}7F):(\w{4}) \S+ 0A \S+ \S+ \S+ +(\d+) ",

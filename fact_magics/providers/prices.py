@@ -1,4 +1,4 @@
-"""What models cost, from ``config.yaml``, the list of ``genai-prices``, or else LiteLLM's table.
+"""The prices of models: from ``config.yaml``, the list of ``genai-prices``, or else LiteLLM's table.
 
 All prices are exact decimals in US dollars. Nothing here uses the network.
 """
@@ -57,7 +57,7 @@ class Prices:
         )
 
     def saved(self, usage: Usage) -> Decimal | None:
-        """Return what the tokens read from the provider's prompt cache would have cost in addition."""
+        """Return the price that reading tokens from the provider's prompt cache saved."""
         cost, read = self.cost(usage), usage.cache_read_tokens or 0
         if cost is None or usage.input_tokens is None or usage.output_tokens is None:
             return None
@@ -66,7 +66,7 @@ class Prices:
         return max(Decimal(), self._cost(read_in, usage.output_tokens, 0, written, for_an_hour) - cost)
 
     def dearest(self, input_tokens: int, output_tokens: int, lifetime: Lifetime) -> Decimal:
-        """Return the most that a request can cost whose input is marked for a cache of this `lifetime`."""
+        """Return the most that a request can cost if its input is marked for a cache of this `lifetime`."""
         number = input_tokens
         ways = [self._cost(number, output_tokens)]
         if lifetime:
@@ -143,7 +143,7 @@ def _in_litellm(provider: str, name: str) -> Mapping[str, Any]:
     entry: Mapping[str, Any] = known.get(f"{provider}/{name}") or (
         bare if bare.get("litellm_provider") == provider else {}
     )
-    # A price of 0 in this table often means that nobody knows it.
+    # A price of 0 in this table often means that the price is unknown.
     return entry if entry.get("input_cost_per_token") and entry.get("output_cost_per_token") else {}
 
 
@@ -157,7 +157,7 @@ def _from_litellm(entry: Mapping[str, Any]) -> dict[str, Any]:
         key = _OF_LITELLM.get(tier[1] if tier else name)
         if key is None or value is None:
             continue
-        # The text of a float is the number that was meant.
+        # The shortest text of a float is the price that was written.
         price = Decimal(str(value)) * _MILLION
         if tier:
             tiers.setdefault(key, []).append(types.Tier(start=int(tier[2]) * 1000, price=price))

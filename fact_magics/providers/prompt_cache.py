@@ -1,7 +1,8 @@
 """Anthropic's prompt cache: which part of a request is marked for it, and why nothing was read from it.
 
-A later request reads what a mark ended, if everything before the mark is the same, byte by byte. A mark makes
-the first request more expensive, so it is only set where a later request will read.
+A mark ends the part of a request that is cached. A later request reads this part from the cache if it begins
+with the same bytes. A mark makes the first request more expensive, so it is set only where a later request
+will read the cache.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ _SMALLEST = (
     (4_096, re.compile(r"claude-.*")),
 )
 _DATE = re.compile(r"[-@]20\d{6}$")
-# English has fewer, so that a text is never marked that turns out to be too short.
+# English has fewer characters per token, so a text that is marked is always long enough.
 _CHARACTERS_PER_TOKEN = 5
 _CAUSES = {
-    "model_changed": "the model or its speed is another one than in the request before",
-    "system_changed": "the rules are other ones than in the request before",
-    "messages_changed": "the conversation is another one than in the request before",
-    "previous_message_not_found": "Anthropic does not know the request before any more",
+    "model_changed": "the previous request used another model or speed",
+    "system_changed": "the previous request had other rules",
+    "messages_changed": "the previous request had another conversation",
+    "previous_message_not_found": "Anthropic no longer knows the previous request",
 }
 
 
@@ -49,7 +50,8 @@ class Marked(NamedTuple):
 class CacheMemory:
     """What a session remembers for the diagnostics of the prompt cache."""
 
-    without_diagnostics: set[str] = field(default_factory=set)  # addresses whose server refused the question
+    # addresses whose servers refused a request with diagnostics
+    without_diagnostics: set[str] = field(default_factory=set)
     _latest: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
 
     def previous(self, place: tuple[str, str]) -> str | None:
@@ -63,9 +65,9 @@ class CacheMemory:
 
 
 def marked(prompt: Prompt, model: str) -> Marked:
-    """Mark what a later request will read: the rules, and the conversation if a repair may follow.
+    """Mark the parts that a later request will read: the rules, and the conversation if a repair may follow.
 
-    Nothing is marked that is too short for the `model`, or if the model is not Claude.
+    A part that is too short for the `model` is not marked; if the model is not Claude, nothing is.
     """
     smallest = smallest_prefix(model)
     turns: list[dict[str, Any]] = [{"role": turn.role, "content": turn.text} for turn in prompt.messages]
@@ -95,7 +97,7 @@ def missed(usage: Usage, diagnostics: Any) -> str:
     if usage.cache_read_tokens or cause is None:
         return ""
     tokens = getattr(reason, "cache_missed_input_tokens", None)
-    size = f"; about {tokens:,} tokens could have been" if isinstance(tokens, int) else ""
+    size = f"; about {tokens:,} tokens were not read" if isinstance(tokens, int) else ""
     return f"nothing was read from the prompt cache, because {cause}{size}"
 
 

@@ -77,7 +77,7 @@ class Tape:
         self._cache_memory = CacheMemory()
 
     def record(self, path: Path | None) -> Written:
-        """Write the answers of this session to a file, now and as they come; None stops.
+        """Write the answers of this session to a file: those so far, and each new one; None stops it.
 
         The answers in an existing recording stay, except those to requests that this session asks.
 
@@ -145,7 +145,7 @@ class Tape:
         return self._loaded[1]
 
     def _take(self, recording: Recording, prompt: Prompt, model: str) -> RecordedAnswer | None:
-        """Find the next answer to a request; after the last one, the first one again."""
+        """Return the next answer to a request; after the last one, start again with the first."""
         key = self._key(prompt)
         known = recording.answers.get(key, [])
         own = [answer for answer in known if answer.model == model] or known
@@ -259,7 +259,7 @@ class ReplayProvider:
             asked = f"request for {prompt.spec.name}" if prompt.spec else "question"
             raise GenerationFailed(
                 f"{short_path(self._recording.path)} holds no answer to {which}this {asked}.",
-                hint="To record one, run %fact replay --stop, %fact record FILE, and this cell with a model.",
+                hint="To record it with a model, run %fact replay --stop, %fact record FILE and this cell.",
             )
         text = answer.text
         steps = math.ceil(min(len(text) / _CHARACTERS_PER_SECOND, _LONGEST_SECONDS) / _STEP_SECONDS) or 1

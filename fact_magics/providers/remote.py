@@ -27,7 +27,7 @@ _NOT_FOUND = 404
 
 
 class Begun:
-    """The server has accepted the request, so that it may have to be paid."""
+    """The server has accepted the request, which may therefore have to be paid."""
 
 
 class RemoteProvider(ABC):

@@ -1,4 +1,4 @@
-"""What requests to models cost, and budgets that no request passes.
+"""The cost of requests to models, and budgets that no request may exceed.
 
 Before a request is sent under a budget, the most that it can cost is reserved: all its input at the highest
 price that its marks for the prompt cache allow, and its longest answer. When it ends, its real cost replaces
@@ -42,8 +42,8 @@ class Account:
     setting : str
         What sets the limit, for messages.
     spent, held, reserved : Decimal
-        What ended requests cost; what others can have cost at most, because their real cost is unknown; and
-        what the requests under way can cost at most.
+        The cost of ended requests; the most that ended requests of unknown cost can have cost; and the most
+        that the requests under way can cost.
     unknown : int
         The number of requests whose cost is unknown.
     """
@@ -91,7 +91,7 @@ class Ledger:
 
 
 class Purse:
-    """The money of one cell. What the cell spends, the session spends, too."""
+    """The money of one cell; the session is charged for it too."""
 
     def __init__(self, ledger: Ledger, cell: Account, max_tokens: int | None) -> None:
         self._ledger = ledger
@@ -143,7 +143,7 @@ class Purse:
                     attempt.cost_usd = attempt.saved_usd = None
 
     async def _reserve(self, provider: Provider, billing: Billing, prompt: Prompt) -> _Request:
-        """Reserve the most that a request can cost, with an answer as long as the budgets allow."""
+        """Reserve the most that a request can cost; limit its answer to what the budgets allow."""
         limited = [account for account in self._accounts if account.limit is not None]
         if self._max_tokens is not None:
             prompt = replace(prompt, max_tokens=self._max_tokens)
@@ -216,7 +216,7 @@ def exact(budget: float | None) -> Decimal | None:
 
 
 async def _find(model: str, billing: Billing) -> Prices | None:
-    """Find prices; an unreadable list only matters within a budget."""
+    """Find prices; ignore an unreadable list, which matters only within a budget."""
     with suppress(ProviderError):
         return await find_prices(model, billing.prices)
     return None
@@ -235,7 +235,7 @@ def _most_tokens(prompt: Prompt) -> int:
 def _refuse_unpriced(provider: Provider) -> None:
     if not (provider.is_local and provider.model.partition("/")[0] in _OWN_SERVERS):
         raise BudgetReached(
-            f"{provider.model} has no known price, so it was not asked within a budget.",
+            f"{provider.model} has no known price, so it can't be asked within a budget.",
             hint="Limit its answers with --max-tokens N, or write its prices into the model_info of its "
             "entry in config.yaml.",
         )

@@ -64,7 +64,7 @@ class Batch(Call):
 
     @property
     def batch(self) -> dict[str, object]:
-        """What the request has besides that for one call."""
+        """The fields that the request has in addition to that of a single call."""
         return {"rows": list(self.rows), "eager": self.eager}
 
     @property
@@ -85,7 +85,7 @@ def watch_for(
 def outcome_of(answer: RowAnswer, isolation: tuple[str, ...]) -> Outcome | None:
     """Turn the answer of a row into the outcome of a call; None if the row has to run by itself.
 
-    A row that says it reached a limit may have reached it because of the rows before it.
+    If a row reached a limit, the rows before it may be the cause, so it runs again by itself.
     """
     if answer.kind == ALONE:
         return None
@@ -100,7 +100,7 @@ def outcome_of(answer: RowAnswer, isolation: tuple[str, ...]) -> Outcome | None:
 
 
 class BatchWatch(Watch):
-    """Hands over the answers of a batch as they arrive; the last frame is that of an ordinary call."""
+    """Passes on the answers of a batch as they arrive; the last frame is like that of a single call."""
 
     def __init__(
         self, call: Batch, limits: Limits, on_printed: Callable[[str], None] | None, *, may_hide: bool = False

@@ -91,7 +91,7 @@ class Call:
 
     @property
     def batch(self) -> dict[str, object]:
-        """What a request for many rows has besides that for one call; see `fact_magics.sandbox.batch`."""
+        """The fields that only a request for many rows has; see `fact_magics.sandbox.batch`."""
         return {}
 
     @property

@@ -1,7 +1,7 @@
 """Tell from a tool's syntax tree whether it may keep anything from one call to the next.
 
-This decides only whether many rows may share a process. There, each row still gets the module anew, and the
-process is looked at for what a row left behind.
+This decides only whether rows of a map may share a process. Each row still gets a new module there, and the
+process is checked for changes that a row left behind.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Packages that keep no state between calls if the names below are not used.
 _STEADY_PACKAGES = frozenset({"dateutil", "numpy", "pandas", "polars", "pytz", "regex", "urllib"})
-# Builtins that reach the state of the process, and attributes that change state which all code of it shares.
+# Builtins that reach the state of the process, and attributes that change state which its code shares.
 _REACHING = frozenset(
     "open eval exec compile __import__ globals vars input breakpoint setattr delattr".split()  # noqa: SIM905
 )
@@ -46,7 +46,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def kept_between_calls(tree: ast.Module, packages: Iterable[str]) -> str:
-    """Say what in a module may be kept from one call to the next; an empty text if nothing is seen."""
+    """Say what a module may keep from one call to the next; an empty text if nothing is found."""
     unknown = sorted(set(packages) - COMPUTING - _STEADY_PACKAGES)
     if unknown:
         return f"it imports {unknown[0]}"
@@ -105,7 +105,7 @@ def _root(node: ast.expr) -> str:
 
 
 def _module_names(tree: ast.Module) -> frozenset[str]:
-    """Collect the names of a module's top level that no function binds anew."""
+    """Collect the names of a module's top level that no function binds again."""
     own = {name for node in _outside_functions(tree.body) for name in _bound(node)}
     inner = {
         name

@@ -396,7 +396,7 @@ def _details(error: ValidationError) -> list[ErrorDetails]:
 
 
 def _has_rows(value: object) -> bool:
-    """Whether a value may be meant as the input of many runs: a list, Series or array."""
+    """Whether a value may be the input of many runs: a list, Series or array."""
     return isinstance(value, list | tuple | range) or (
         hasattr(value, "dtype") and hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0
     )

@@ -100,7 +100,7 @@ class ToolSource:
 
     @cached_property
     def kept_between_calls(self) -> str:
-        """What the module may keep from one call to the next; empty if nothing is seen."""
+        """What the module may keep from one call to the next; empty if nothing is found."""
         return kept_between_calls(self.tree, self.packages) if self.tree is not None else "it can't be read"
 
     @cached_property

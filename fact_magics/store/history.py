@@ -37,9 +37,9 @@ T = TypeVar("T")
 # A run that computed its answer is indexed up to the limit in `search`. A run answered by the cache is
 # indexed only up to this limit: indexing a long answer again took longer than the rest of the cell.
 _CACHED_CHARACTERS = 1_024
-# A reuse only counts for the statistics, so a cell does not wait longer for another program.
+# A reuse matters only for the statistics, so a cell does not wait longer for a database lock.
 _REUSE_SECONDS = 0.3
-# So many rows without totals are read themselves.
+# Up to this many rows without totals are read one by one.
 _UNCOUNTED = 500
 
 
@@ -163,7 +163,7 @@ class History:
             )
 
     async def cost_of(self, tool_id: str) -> float | None:
-        """Return what the attempts cost that led to a version, as far as it is known."""
+        """Return the known cost of the attempts that led to a version."""
         return await self._database.read(lambda connection: cost_of(connection, tool_id))
 
     async def stats(
@@ -199,7 +199,7 @@ class History:
             yield gone
 
     async def catch_up(self) -> None:
-        """Count rows that commits did not count, as after a migration; others can write meanwhile."""
+        """Count rows that commits did not count, as after a migration; others can write at the same time."""
         for of in (RUNS, GENERATIONS):
             while await self._database.read(
                 partial(missing, of=of)

@@ -1,4 +1,4 @@
-"""`Maps`: the runs of tools on the rows of tables, and the answers that an unfinished one keeps."""
+"""`Maps`: the maps of a database, and the answers that unfinished maps keep."""
 
 from __future__ import annotations
 

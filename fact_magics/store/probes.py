@@ -21,8 +21,8 @@ class ProbeRow:
     Attributes
     ----------
     changes, caught, inputs, untried : int
-        How many changes of the source were told apart, those of them that fail an example, how many inputs
-        the tool answered, and for how many changes there was no time.
+        The numbers of changes that give another answer, of those that fail an example, of inputs that the
+        tool answered, and of changes for which there was no time.
     questions, surprises : str
         JSON.
     """
@@ -47,7 +47,7 @@ class Probes:
         self._database = database
 
     async def add(self, row: ProbeRow, strength: str) -> None:
-        """Store a probe, and write its result in two words beside the version."""
+        """Store a probe, and write its short result into the row of the version."""
 
         def work(connection: sqlite3.Connection) -> None:
             insert(connection, "probes", values_of(row))
@@ -75,7 +75,7 @@ class Probes:
         await self._database.write(work)
 
     async def cell(self, tool_id: str, tool_name: str) -> str:
-        """Return the cell that asked for a version, else the newest one of its name, else an empty text."""
+        """Return the cell that asked for a version, or the newest cell for its name, or an empty text."""
         query = """
             SELECT cell FROM tool_cells WHERE tool_id = ? OR tool_name = ?
             ORDER BY tool_id = ? DESC, seq DESC LIMIT 1

@@ -9,7 +9,7 @@ from fact_magics.store.totals import count_removed
 if TYPE_CHECKING:
     import sqlite3
 
-# How many rows one transaction looks at; it takes a few milliseconds, or some tens if all of them go.
+# How many rows one transaction looks at. It takes a few milliseconds, or tens if all are removed.
 _ROWS = 500
 _TEXTS = ("input_data", "output_data", "error", "details", "printed")
 

@@ -88,7 +88,7 @@ class GenerationRow:
     cost_usd : float or None
         None if no price is known.
     saved_usd : float or None
-        What the tokens read from the provider's prompt cache would have cost in addition.
+        The price that reading tokens from the provider's prompt cache saved.
     tool_id : str or None
         The version that this attempt became.
     """
@@ -171,7 +171,7 @@ class MapRow:
     Attributes
     ----------
     content_key : str
-        Identity of what was mapped: the tool, its fixed input, and the shape of the table.
+        Identity of the map: its tool, its fixed input, and the shape of the table.
     total : int or None
         The number of rows; None if it was never known.
     ok, cached, failed, skipped : int
@@ -181,7 +181,7 @@ class MapRow:
     error : str or None
         Why it ended early, in one line.
     ended_at : str or None
-        None for a map that goes on or was killed.
+        None if the map is running or was killed.
     """
 
     id: str = field(default_factory=new_id)
@@ -208,7 +208,7 @@ class MapRow:
 
     @property
     def answers(self) -> str:
-        """How the cache keys begin under which the map's own answers are kept until it ends."""
+        """The beginning of the cache keys of answers that the map keeps until it ends."""
         return f"{self.id}:"
 
 

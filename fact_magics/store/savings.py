@@ -1,10 +1,10 @@
-"""What the history knows about money that was not spent.
+"""Money that reused tools and prompt caches saved.
 
 A reused tool saves what its generation once cost. The provider's prompt cache saves, for each token read from
 it, the difference to the price of a new token. Where no price is known, nothing is counted.
 
-The amounts are added up by hour, day, month and in all, for each session and tool, and for all of them (an
-empty text), so that a large history does not slow the statistics down.
+Sums are kept by hour, by day, by month and in total: for each session and tool, and for all of them (an empty
+text). So the statistics of a large history stay fast.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _HOUR, _DAY, _MONTH = len("2026-11-22T09"), len("2026-11-22"), len("2026-11")
 
 
 def cost_of(connection: sqlite3.Connection, tool_id: str) -> float | None:
-    """Return what the attempts cost that led to a version, as far as it is known."""
+    """Return the known cost of the attempts that led to a version."""
     found = connection.execute(_COST, (tool_id,)).fetchone()[0]
     return found if isinstance(found, float) else None
 

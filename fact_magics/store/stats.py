@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 TOOLS_LISTED, TOOLS_OF_MANY_RUNS = 50, 20
-"""The tools with the most runs are listed, at most so many; fewer if the runs are not read row by row."""
+"""How many tools are listed, those with the most runs; fewer if runs are not read row by row."""
 
 _POINTS = 60
 _HOUR, _DAY, _MONTH = len("2026-11-22T09"), len("2026-11-22"), len("2026-11")
@@ -145,7 +145,7 @@ def percentile(durations: Durations, share: float) -> float | None:
 
 
 class _Found(NamedTuple):
-    """What was found of a scope: its total less an earlier one, and the events besides.
+    """The result for a scope: the difference of two totals, and further events.
 
     `is_all` means that all runs are among the events.
     """
@@ -165,7 +165,7 @@ class _Found(NamedTuple):
         return max(0.0, saved)
 
     def numbers(self) -> tuple[dict[str, float], dict[str, dict[float, int]]]:
-        """Add up the amounts, and count the durations by outcome; what has no duration counts as -1."""
+        """Add up the amounts, and count the durations by outcome; a missing duration counts as -1."""
         summed: dict[str, float] = {}
         if not self.is_all:
             add(summed, self.total.numbers)

@@ -33,7 +33,7 @@ CACHED, GENERATED = "cached", "generated"
 """Outcomes besides the statuses of runs: a run that the cache answered, and a generation."""
 
 RUNS, GENERATIONS = "tool_executions", "generations"
-"""The tables whose rows are counted; a generation is counted once, with all its attempts."""
+"""The tables whose rows are counted. A generation with all its attempts counts once."""
 
 EVERYTHING = ("", "")
 """The scope of all sessions and all tools."""
@@ -75,9 +75,9 @@ TABLES_OF_TOTALS = (
 """The statements of the migration that creates the tables."""
 
 ROWS_READ = 1_000
-"""As many rows as this are read themselves, for exact percentiles."""
+"""Up to this many rows are read one by one, for exact percentiles."""
 
-# An earlier total is kept after so many rows. Where a new hour begins, fewer rows or 1/512 of all are enough,
+# An earlier total is kept after this many rows. If a new hour begins, fewer rows or 1/512 of all are enough,
 # so that the chart is right. Most scopes stay small; they are read row by row, and need fewer.
 _APART, _FEW, _FEW_OF_SMALL = 256, 16, 64
 # One transaction counts this many rows, so that cells and other kernels can write in between.
@@ -107,9 +107,9 @@ _QUERIES = {
     """,
 }
 AMOUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens", "cost_usd")
-"""What adds up in generations."""
+"""The columns of generations that are summed."""
 
-# About one of 64 numbers, in no regular distance, so that no pattern in the rows can avoid them.
+# About one of 64 numbers, at irregular distances, so that no pattern in the rows can avoid them.
 _DUE = "(seq % 2147483648) * 2654435761 % 4294967296 < 67108864"
 
 
@@ -131,7 +131,7 @@ class Event(NamedTuple):
     saved_ms : float
         How long the answer of a hit once took.
     amounts : mapping, optional
-        What adds up in a generation, without what is unknown.
+        The known values of these columns, summed over a generation.
     """
 
     seq: int
@@ -144,7 +144,7 @@ class Event(NamedTuple):
 
 
 class Total(NamedTuple):
-    """What was counted of a scope; `reached_at` is the latest time of the rows up to `last_seq`."""
+    """The counts of a scope; `reached_at` is the latest time of the rows up to `last_seq`."""
 
     last_seq: int = 0
     reached_at: str = ""
@@ -234,12 +234,12 @@ def bucket(milliseconds: float) -> int:
 
 
 def middle_of(number: int) -> float:
-    """Return the duration in a bucket from which all others in it differ by at most 1 %."""
+    """Return a duration in a bucket that differs from all others in it by at most 1 %."""
     return 0.0 if not _NO_TIME < number < -_NO_TIME else 2 * math.exp(number * _STEP) / (1 + math.exp(_STEP))
 
 
 def current(connection: sqlite3.Connection, of: str, scope: tuple[str, str]) -> Total:
-    """Read what was counted of a scope so far."""
+    """Read the total of a scope."""
     query = """
         SELECT last_seq, reached_at, runs, hits, errors, saved_ms, numbers FROM totals
         WHERE of = ? AND session_id = ? AND tool_name = ?

@@ -56,7 +56,7 @@ def read_tokens(usage: Usage) -> int:
 
 
 def limited(reply: Reply, body: Mapping[str, Any]) -> Reply:
-    """Limit the scripted number of output tokens to the ``max_tokens`` of a request, as real servers do."""
+    """Reduce the scripted number of output tokens to the ``max_tokens`` of a request, as real servers do."""
     most = body.get("max_tokens") or body.get("max_completion_tokens")
     usage = reply.usage
     if (

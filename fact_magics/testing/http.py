@@ -42,7 +42,7 @@ async def send_json(
 
 
 async def send_page(writer: asyncio.StreamWriter) -> None:
-    """Send a web page, as a login of a network does."""
+    """Send a web page, as the login page of a network does."""
     writer.write(_head(200, {"content-type": "text/html", "content-length": "17"}) + b"<h1>Log in</h1>\n\n")
     await writer.drain()
 

@@ -67,7 +67,7 @@ async def write(
     instead: Instead | None = None,
     purse: Purse | None = None,
 ) -> Accepted:
-    """Ask for candidates until one is accepted, or until one repeats an earlier one.
+    """Ask for candidates until one is accepted or repeats an earlier one.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ async def write(
     request : callable
         Writes the first message.
     instead : callable, optional
-        Returns the provider to ask after one has failed, or None, and lines that say so; see `Team.instead`.
+        Returns the provider to ask after one has failed, or None, and lines about it; see `Team.instead`.
     purse : Purse, optional
         Pays the requests; by default, there is no budget.
 
@@ -120,7 +120,7 @@ async def write(
 
 
 class _Writing:
-    """What one call of `write` knows about its attempts so far.
+    """The state of one call of `write`.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ class _Writing:
     changes : list of str
         A line for each model that was replaced because its requests failed.
     is_repeated : bool
-        Whether the last answer had nothing but candidates of earlier answers.
+        Whether all candidates in the last answer repeat earlier ones.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class _Writing:
         self.is_repeated = False
 
     async def attempt(self, provider: Provider) -> Accepted | None:
-        """Let a provider write a candidate, or, if its requests fail, one after the other to fall back on."""
+        """Let a provider write a candidate; if its requests fail, ask its fallbacks in turn."""
         while True:
             try:
                 return await self._attempt(provider)
@@ -203,7 +203,7 @@ class _Writing:
 
 
 def _without_layout(source: ToolSource) -> str:
-    """Write a source so that whitespace and comments make no difference."""
+    """Return a source without whitespace and comments that make no difference."""
     return ast.dump(source.tree) if source.tree is not None else " ".join(source.text.split())
 
 

@@ -92,7 +92,7 @@ class Prover:
     sandbox: Runs
     emit: Listener  # called with each event
     files: PassedFiles | None = None  # if None, the files that examples pass as paths can't be read
-    # Tells whether a candidate that holds looks the examples up. The first such candidate is sent back.
+    # Tells whether a candidate only looks the examples up. The first one is sent back to the model.
     is_table: Callable[[ToolSource, ToolSpec], Awaitable[bool]] | None = None
 
     async def prove(self, source: ToolSource, spec: ToolSpec, attempt: Attempt) -> Accepted | None:

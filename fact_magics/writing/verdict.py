@@ -96,7 +96,7 @@ def _as_annotated(expected: Returned, signature: Signature) -> object:
 
 
 def alike(one: object, other: object) -> bool:
-    """Tell whether two results, as their annotation shapes them, are the same to an example."""
+    """Tell whether an example accepts both of two results, which are shaped by their annotation."""
     return _same(one, one, other)
 
 

@@ -69,8 +69,8 @@ def test_a_value_that_is_not_plain_is_left_to_its_row():
     [
         ({"text": each(["a", "b"]), "n": each([1])}, "The column 'n' ends after 1 row, but 'text' has 2."),
         ({"text": "a"}, "Nothing varies from row to row."),
-        ({"text": each("abc")}, "What varies in text must be a list, Series, array or iterator; got a str."),
-        ({"text": each(np.array(1))}, "The array for text has no rows, because it has no dimension."),
+        ({"text": each("abc")}, "The values for text must be a list, Series, array or iterator; got a str."),
+        ({"text": each(np.array(1))}, "The array for text has no rows, because it has no dimensions."),
         ({"n": each([1])}, "f needs text for each row."),
         ({"txt": each(["a"])}, "f does not take 'txt'."),
     ],

@@ -85,7 +85,7 @@ def test_after_stop_on_error_the_name_holds_what_there_is(shell, run):
         ("%%fact_map slugify\n5", "InvalidInput: The body is of type int, not a table."),
         (
             '%%fact_map slugify\ntext = each(["a"])\nsep = each("-_")',
-            "InvalidInput: What varies in sep must be a list",
+            "InvalidInput: The values for sep must be a list",
         ),
         ("%%fact_map slugify --isolate me\n[]", "CellError: --isolate: 'me' is not auto or row."),
         ("%%fact_map slugify\ntext = each(titels)", "CellError: 'text' could not be computed: name 'titels'"),

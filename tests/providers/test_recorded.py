@@ -144,7 +144,7 @@ async def test_a_changed_request_says_in_one_line_that_it_is_not_recorded(
         with pytest.raises(GenerationFailed) as raised:
             await generated(core, changed)
     assert str(raised.value).startswith(
-        f"{file} holds no answer to this request for double. To record one, run "
+        f"{file} holds no answer to this request for double. To record it with a model, run "
     )
     assert "%fact record FILE" in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1

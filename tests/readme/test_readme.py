@@ -128,11 +128,11 @@ async def test_the_tool_that_fetches_gets_what_a_server_says():
 
 
 def test_every_option_and_subcommand_it_names_exists():
-    from fact_magics.notebook.arguments import EDIT, GENERATE, MAP, RUN
+    from fact_magics.notebook.arguments import CELLS
     from fact_magics.notebook.commands import COMMANDS
 
     known = COMMANDS
-    options = {option.name for made in (EDIT, GENERATE, MAP, RUN, *known.values()) for option in made.options}
+    options = {option.name for made in (*CELLS.values(), *known.values()) for option in made.options}
     tools = {"--allow-root", "--LabApp.default_url", "--constraint", "--editable", "--quiet", "--help"}
     assert set(re.findall(r"(?<![\w-])--[A-Za-z][A-Za-z._-]+", README)) <= options | tools
     assert set(re.findall(r"%fact ([a-z]+)", README)) <= set(known)

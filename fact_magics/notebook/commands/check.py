@@ -1,4 +1,4 @@
-"""``%fact check``: what a first generation, a signed export and a shared cache still need."""
+"""``%fact check``: what is missing for a first generation, a signed export and a shared cache."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Item(NamedTuple):
 
 
 def check(_: Arguments, desk: Desk) -> Answer:
-    """List what is there, what is missing and what is malformed, all at once; no model is asked."""
+    """List all things that are ready, missing or malformed, without asking a model."""
     items = [*_items(desk)]
     ready = {
         purpose: all(item.state == "ok" for item in items if item.purpose in (purpose, "settings"))

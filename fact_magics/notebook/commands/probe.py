@@ -1,4 +1,4 @@
-"""``%fact probe`` and ``answer``: how far the examples of a tool go, and what its questions are answered."""
+"""``%fact probe`` and ``%fact answer``: find out how far a tool's examples go, and answer the questions."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _FRESH = re.compile(r"\s--fresh\b")
 
 
 def probe(arguments: Arguments, desk: Desk) -> Answer:
-    """Look at a tool for some seconds, and list its open questions and surprises."""
+    """Probe a tool for some seconds, and list its open questions and surprises."""
     name, seconds = arguments.words["NAME"], arguments.get("seconds", _SECONDS)
     found = desk.ask(lambda core: core.probe(name, seconds), stopped=f"The probe of {name} was stopped.")
     return Answer(probe_record(found, whole=True), found.as_json())
 
 
 def joined(line: str) -> str:
-    """Make one word of ``= VALUE``, so that the value keeps its quotes and blanks."""
+    """Join ``= VALUE`` into one word, so that the value keeps its quotes and blanks."""
     if not (found := _VALUE.fullmatch(line)):
         return line
     name, before, value, behind = found.groups()
@@ -63,7 +63,7 @@ def answer(arguments: Arguments, desk: Desk) -> Answer:
     try:
         tool = desk.ask(
             lambda core: _grow(core, example, request, grown, refines=refines),
-            stopped=f"The repair of {name} was stopped. The grown cell is below.",
+            stopped=f"The change of {name} was stopped. The cell with the new example is below.",
         )
     except FactError:
         desk.notebook.put_cell(grown)
@@ -102,7 +102,7 @@ def _question(probe: Probe, number: int) -> Question:
 
 
 def _example_text(probe: Probe, question: Question, given: str) -> str:
-    """Return the lines of the example that an answer means: its number, or ``=`` and a value."""
+    """Return the lines of the example for an answer, which is a number, or ``=`` and a value."""
     name = probe.tool
     if given.startswith("="):
         value = given.removeprefix("=").strip()
@@ -114,7 +114,7 @@ def _example_text(probe: Probe, question: Question, given: str) -> str:
     places = len(question.answers)
     if not (given.isdecimal() and 0 < int(given) <= places):
         raise CellError(
-            f"{quoted(given)} is not the number of an answer: the question has answers 1 to {places}.",
+            f"{quoted(given)} is not the number of an answer. The question has the answers 1 to {places}.",
             hint=f"Write %fact answer {name} N, or %fact answer {name} = VALUE",
         )
     text = question.lines(int(given))
@@ -130,7 +130,7 @@ def _example_text(probe: Probe, question: Question, given: str) -> str:
 
 
 def _request(desk: Desk, name: str, grown: str) -> ToolSpec:
-    """Build the request that the grown cell will make when it is run."""
+    """Build the request that the cell with the new example makes when it is run."""
     head, _, body = grown.partition("\n")
     magic, _, line = head.removeprefix("%%").partition(" ")
     command = CELLS.get(magic, CELLS["fact_generate"])

@@ -1,4 +1,4 @@
-"""``%fact record`` and ``replay``: write the model answers of this session to a file, and answer from one."""
+"""``%fact record`` and ``%fact replay``: write model answers to a file, and use them again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def record(arguments: Arguments, desk: Desk) -> Answer:
-    """Write the model answers of this session to a file, from now on as they come; or stop that."""
+    """Start writing this session's model answers to a file, or stop it."""
     core = desk.session.core
     path = _path(arguments, desk)
     earlier = core.recording
@@ -31,17 +31,17 @@ def record(arguments: Arguments, desk: Desk) -> Answer:
         return Answer(page(title, []), {"file": None, "stopped": str(earlier) if earlier else None})
     left_out = plural(written.left_out, "answer")
     facts = [
-        ("Answers", f"{written.answers:,} in the file; those of later cells are added"),
+        ("Answers", f"{written.answers:,} in the file; answers to later cells are added"),
         ("Left out", f"{left_out}, because the request contains a key" if written.left_out else ""),
         ("Until", "the session ends, or %fact record --stop"),
         ("Replay it", f"%fact replay {shlex.quote(arguments.words['FILE'])}"),
-        ("Note", f"now answers come from {core.replayed}; only models are recorded" if core.replayed else ""),
+        ("Note", f"answers come from {core.replayed} and are not recorded" if core.replayed else ""),
     ]
     return Answer(page(f"Recording to {short_path(path)}", facts), {"file": str(path), **written._asdict()})
 
 
 def replay(arguments: Arguments, desk: Desk) -> Answer:
-    """Answer from a recording, in place of a model; or ask models again."""
+    """Take answers from a recording instead of a model, or ask models again."""
     core = desk.session.core
     path = _path(arguments, desk)
     earlier = core.replayed
@@ -67,5 +67,5 @@ def _path(arguments: Arguments, desk: Desk) -> Path | None:
     """Return the path on the line, or None for ``--stop``."""
     name = arguments.words.get("FILE")
     if (name is None) is not bool(arguments.get("stop")):
-        raise CellError("Name either a file or --stop.", hint="%fact record FILE writes a recording.")
+        raise CellError("Write either a file or --stop.", hint="%fact record FILE writes a recording.")
     return None if name is None else desk.path(name)

@@ -1,8 +1,8 @@
 """Run one tool on many inputs in one process, and send each answer as soon as it is known to be safe.
 
-An answer is sent only after a look at what its row, and those before it, left behind: if they left anything
-that a later row could notice, the answers since the last look are dropped, and the batch ends. The parent
-then runs those rows in processes of their own.
+Before answers are sent, the process is checked for changes that a later row could notice. If one is
+found, the answers since the last check are dropped, and the batch ends. The parent then runs those rows in
+processes of their own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OK, FAILED, ALONE = b"r", b"e", b"a"
 
 _RESULT = b"R"
 _LOOK_SECONDS = 0.01
-_LOOK_SHARE = 20  # the time between two looks is at least so many times that of a look
+_LOOK_SHARE = 20  # the time between two checks is at least this many times that of a check
 _HELD_BYTES = 1 << 18
 _PRINTED_LIMIT = 1 << 16
 
@@ -46,7 +46,7 @@ def serve(
     code = worker.compiled.get(key) or compile(source, key[1], "exec", dont_inherit=True)
     printed = io.StringIO()
     sys.stdout = sys.stderr = printed
-    # The imports of the tool belong to what each row finds. If the module fails, each row says so.
+    # Each row finds the modules that the tool imports. If the tool's module fails, each row reports it.
     worker.compiled[key] = code
     Context().run(worker.run, source, function, b"", codec, witness, limit)
     printed.seek(0)

@@ -1,8 +1,8 @@
 """Find out whether a row of a batch left something behind in its process that a later row could notice.
 
-The tool's own module is made anew for each row, so this looks at everything else: the modules of the process
-and what they hold, and the state that the system keeps for a process. It compares objects by identity, which
-runs no code of theirs.
+The tool's own module is created again for each row. Everything else is checked: the other modules with the
+objects that they hold, and the system's state of the process. Objects are compared by identity, which runs no
+code of theirs.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _OWN = "_fact_"
 _HEAP_TYPE = 1 << 9
-_LARGEST = 5_000  # items of a container that are compared; of a larger one, only their number
-# Caches whose content decides no answer, and what every row changes: by module, the names.
+_LARGEST = 5_000  # items; of a larger container, only the number of items is compared
+# Names by module, which are not checked: caches that don't affect answers, and what every row changes.
 _CACHES = {
     "re": ("_cache", "_cache2"),
     "_strptime": ("_regex_cache", "_TimeRE_cache"),
@@ -36,7 +36,7 @@ _Part = tuple[str, Any, tuple[object, ...]]
 
 
 class Residue:
-    """What a process looks like now; `found` names the first difference later on."""
+    """The state of a process; `found` later names the first difference from it."""
 
     def __init__(self) -> None:
         self._modules: dict[str, tuple[ModuleType, dict[str, object], list[_Part]]] = {}

@@ -63,7 +63,7 @@ def test_fact_replay_of_the_environment_is_told(fact, asked, folder, monkeypatch
 
 @pytest.mark.parametrize("line", ["record", "replay", "record a.yaml --stop", "replay a.yaml --stop"])
 def test_a_file_or_stop_is_needed(fact, line):
-    with pytest.raises(CellError, match="Name either a file or --stop"):
+    with pytest.raises(CellError, match="Write either a file or --stop"):
         fact(line)
 
 
