@@ -96,7 +96,9 @@ async def test_a_repair_keeps_to_the_budget_and_the_limits_of_the_cell(settings,
         with pytest.raises(BudgetReached, match="in --budget is left"):
             await core.grow(example(text), grown(text).model_copy(update={"budget_usd": 0.0}))
         assert len(server.requests) == 1
-        limited = grown(text).model_copy(update={"max_tokens": 700, "attempts": 1, "escalate": "claude-opus-5-5"})
+        limited = grown(text).model_copy(
+            update={"max_tokens": 700, "attempts": 1, "escalate": "claude-opus-5-5"}
+        )
         await core.grow(example(text), limited)
     assert (server.requests[-1].body["max_tokens"], server.requests[-1].model) == (700, "claude-opus-5-5")
 
