@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from fact_magics.core.plan import Plan
     from fact_magics.core.refining import Refinement
     from fact_magics.events import Event, Listener
-    from fact_magics.providers.spending import Account
+    from fact_magics.providers.spending import Account, Purse
     from fact_magics.sandbox.outcome import Outcome
     from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
 
@@ -179,6 +179,10 @@ class FactCore(Reading, Caching, Taping, Growing):
     def spending(self) -> Account:
         """What this session's requests to models cost, and its budget."""
         return self._ledger.session
+
+    def purse(self, max_tokens: int) -> Purse:
+        """Return the money for requests with short answers, which the session's budget limits."""
+        return self._ledger.purse(max_tokens=max_tokens)
 
     async def layers(self) -> tuple[str, ...]:
         """List the isolation layers in use; empty if tools written by a model can't be run."""

@@ -165,7 +165,8 @@ class Growing:
                     order, source, author, _unfit, self._acceptor.files
                 )
                 return self._toolbox.hold(version)
-        wish = ToolSpec(about.name, "", (example,), model=request.model, attempts=request.attempts)
+        own = ("model", "attempts", "escalate", "timeout_seconds", "ttl_seconds", "budget_usd", "max_tokens")
+        wish = ToolSpec(about.name, "", (example,), **{name: getattr(request, name) for name in own})
         planned = await plan_refinement(wish, current, self.settings, self._acceptor)
         order = Order(planned.spec, emit, "answer", changed=changes, request_hash=request.request_hash)
         return self._toolbox.hold(await ask(order, self.settings, self._acceptor, change_text))

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from fact_magics.attempt import Attempt
 from fact_magics.errors import FactError
 from fact_magics.providers.anthropic import WIRE_PATH
 from fact_magics.providers.base import Message, Prompt
@@ -16,7 +17,8 @@ from fact_magics.providers.failures import Patience, Service, checked_url
 from fact_magics.providers.litellm import LiteLLMProvider
 from fact_magics.providers.local import KINDS, address_of_kind, local_models
 from fact_magics.providers.remote import RemoteProvider
-from fact_magics.text import plural
+from fact_magics.providers.spending import Ledger, Purse
+from fact_magics.text import plural, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,12 +46,16 @@ class CheckResult:
 
 
 async def check(
-    settings: Settings, listed: Iterable[Listed], limit_seconds: float = LIMIT_SECONDS
+    settings: Settings,
+    listed: Iterable[Listed],
+    limit_seconds: float = LIMIT_SECONDS,
+    purse: Purse | None = None,
 ) -> dict[str, CheckResult]:
     """Ask each model that may be usable and can be checked; return the results by the models' names.
 
     Each model may take `limit_seconds`. Providers' errors become results and are not raised. Providers are
-    made as for a generation, so each key is sent to its own endpoint only.
+    made as for a generation, so each key is sent to its own endpoint only. `purse` pays the requests; by
+    default, there is no budget.
     """
     patience = Patience(retries=0, connect_seconds=limit_seconds, silence_seconds=limit_seconds)
     free = asyncio.Semaphore(_AT_ONCE)
@@ -60,7 +66,7 @@ async def check(
 
         async def ask(model: Listed, provider: Provider | FactError | None) -> CheckResult:
             async with free:
-                return await _check(settings, model, provider, limit_seconds)
+                return await _check(settings, model, provider, limit_seconds, purse or Ledger().purse())
 
         results = await asyncio.gather(*map(ask, asked, providers))
     return {model.name: result for model, result in zip(asked, results, strict=True)}
@@ -90,14 +96,18 @@ async def _open(
 
 
 async def _check(
-    settings: Settings, model: Listed, provider: Provider | FactError | None, limit_seconds: float
+    settings: Settings,
+    model: Listed,
+    provider: Provider | FactError | None,
+    limit_seconds: float,
+    purse: Purse,
 ) -> CheckResult:
     started = time.perf_counter()
     said: str | None = None
     error: FactError | None = None
     try:
         async with asyncio.timeout(limit_seconds + _GRACE_SECONDS):
-            said = await _ask(settings, model, provider)
+            said = await _ask(settings, model, provider, purse)
     except TimeoutError:
         error = Service(model.host or model.provider).silent(limit_seconds).error
     except FactError as raised:
@@ -108,7 +118,9 @@ async def _check(
     return CheckResult(None if said is None else True, took, said or "")
 
 
-async def _ask(settings: Settings, model: Listed, provider: Provider | FactError | None) -> str | None:
+async def _ask(
+    settings: Settings, model: Listed, provider: Provider | FactError | None, purse: Purse
+) -> str | None:
     """Return a remark about the answer, which may be empty, or None if the answer proves nothing."""
     if isinstance(provider, FactError):
         raise provider
@@ -118,7 +130,8 @@ async def _ask(settings: Settings, model: Listed, provider: Provider | FactError
         count = await provider.count_models()
         return None if count is None else plural(count, "model")
     else:
-        async with aclosing(provider.stream(_GREETING)) as events:
+        unkept = Attempt(1, provider.name, provider.model, utc_now())
+        async with aclosing(purse.stream(provider, _GREETING, unkept)) as events:
             await anext(events, None)
     return ""
 

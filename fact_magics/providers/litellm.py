@@ -246,9 +246,9 @@ class LiteLLMProvider(RemoteProvider):
         known = [litellm.model_cost.get(name, {}) for name in names]
         thinks = any(entry.get("supports_reasoning") for entry in known)
         if prompt.max_tokens is not None:
-            # A check asks for one token. OpenAI refuses a limit that leaves no room for thinking, instead of
-            # cutting the answer.
-            if thinks and prompt.max_tokens == 1:
+            # A check, which has no spec, asks for one token. OpenAI refuses a limit that leaves no room for
+            # thinking, instead of cutting the answer.
+            if thinks and prompt.max_tokens == 1 and prompt.spec is None:
                 return None
             highest = (entry.get("max_output_tokens") for entry in known)
             return min((prompt.max_tokens, *(most for most in highest if isinstance(most, int) and most > 0)))

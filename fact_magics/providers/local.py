@@ -50,6 +50,17 @@ _THINKS = re.compile(r"\br1\b|qwq|qwen3(?!-coder)|gpt-oss|think|reason|magistral
 _MAX_TOKENS = 4_096
 _NAMES_SECONDS = 3.0
 _LONGEST_NAME = 100
+# What reading an answer may raise that is not a list of models, such as one nested too deeply.
+_NO_LIST = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    asyncio.LimitOverrunError,
+)
 # Finds the sockets in Linux's tables that listen on the loopback interface. A line has the local address
 # (bytes in groups of four, each reversed), the port, the state, and later the user.
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
@@ -137,9 +148,13 @@ async def local_models(
             listed = json.loads(await _get(f"{url.rstrip('/')}{list_path}"))
         entries = listed["models"] if list_path == KINDS["ollama"].list_path else listed["data"]
         names = [str(entry.get("name") or entry["id"]) for entry in entries]
-    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, asyncio.LimitOverrunError):
+    except _NO_LIST:
         return ()
-    usable = [name for name in names if name.isprintable() and not _OTHER_KINDS.search(name)]
+    usable = [
+        name
+        for name in names
+        if name.isprintable() and len(name) <= _LONGEST_NAME and not _OTHER_KINDS.search(name)
+    ]
     return tuple(sorted(usable, key=lambda name: not _FOR_CODE.search(name)))
 
 
@@ -302,6 +317,4 @@ class LocalProvider(AnthropicProvider):
 
     async def _names(self) -> Iterable[str]:
         names = await local_models(self._base_url, KINDS[self.name].list_path, _NAMES_SECONDS)
-        return tuple(
-            f"{self.name}/{self._redactor.mask(name)}" for name in names if len(name) <= _LONGEST_NAME
-        )
+        return tuple(f"{self.name}/{self._redactor.mask(name)}" for name in names)

@@ -70,6 +70,7 @@ class Tape:
         self.path: Path | None = None  # of the file that is being written
         self._written: dict[str, list[RecordedAnswer]] = {}
         self._own: set[str] = set()  # the requests in `_written` that this session asked
+        self._seen: object = None  # the state of the file as this session wrote it
         self._replayed: Path | None = None
         self._is_set = False  # whether `_replayed` counts, instead of the settings
         self._loaded: tuple[object, Recording] | None = None
@@ -94,7 +95,7 @@ class Tape:
         self.path, self._written, self._own = path, written, set()
         left_out = sum(not self._add(answer) for answer in self._kept)
         try:
-            self._write()
+            self._write(is_new=True)
         except BaseException:
             self.path, self._written, self._own = earlier
             raise
@@ -135,11 +136,7 @@ class Tape:
         return provider
 
     def _load(self, path: Path) -> Recording:
-        try:
-            status = path.stat()
-            state = path, status.st_mtime_ns, status.st_size
-        except OSError:
-            state = None
+        state = _state(path)
         if self._loaded is None or self._loaded[0] != state:
             self._loaded = state, read_recording(path)
         return self._loaded[1]
@@ -171,7 +168,7 @@ class Tape:
                         event = self._keep(prompt, "".join(parts), event)
                     yield event
             except GeneratorExit:
-                if not has_finished:  # the answer was stopped, because it had no end
+                if parts and not has_finished:  # the answer was stopped, because it had no end
                     self._keep(prompt, "".join(parts), Finished("cut", Usage(), provider.model))
                 raise
 
@@ -220,9 +217,25 @@ class Tape:
         self._written[answer.request].append(replace(answer, text=self._mask(answer.text)))
         return True
 
-    def _write(self) -> None:
-        if self.path is not None:
-            write_recording(self.path, [answer for known in self._written.values() for answer in known])
+    def _write(self, *, is_new: bool = False) -> None:
+        if self.path is None:
+            return
+        # Another session may write to the same file.
+        if not is_new and (state := _state(self.path)) is not None and state != self._seen:
+            for request, known in read_recording(self.path).answers.items():
+                if request not in self._own:
+                    self._written[request] = known
+        write_recording(self.path, [answer for known in self._written.values() for answer in known])
+        self._seen = _state(self.path)
+
+
+def _state(path: Path) -> object:
+    """Return what changes with a file's content; None if there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return path, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 class ReplayProvider:

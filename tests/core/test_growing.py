@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fact_magics import FactCore, ToolSpec, load_settings
-from fact_magics.errors import CellError, GenerationFailed, UnknownName
+from fact_magics.errors import BudgetReached, CellError, GenerationFailed, UnknownName
 from fact_magics.writing.examples import read_body
 
 CLIP = 'def clip(text: str, size: int = 5) -> str:\n    """Shorten."""\n    return text[:size] if len(text) > size else text\n'
@@ -85,6 +85,22 @@ async def test_else_the_failure_goes_to_the_model(settings, server):
         assert (await core.generate(grown(text))).id == tool.id
     assert 'clip("abc", 0)' in server.requests[-1].text
     assert CLIP.strip() in server.requests[-1].text
+
+
+async def test_a_repair_keeps_to_the_budget_and_the_limits_of_the_cell(settings, server):
+    server.writes(CLIP)
+    server.writes(OTHER)
+    text = '>>> clip("abc", 0)\n"abc"'
+    async with FactCore(settings) as core:
+        await core.generate(SPEC)
+        with pytest.raises(BudgetReached, match="in --budget is left"):
+            await core.grow(example(text), grown(text).model_copy(update={"budget_usd": 0.0}))
+        assert len(server.requests) == 1
+        limited = grown(text).model_copy(
+            update={"max_tokens": 700, "attempts": 1, "escalate": "claude-opus-5-5"}
+        )
+        await core.grow(example(text), limited)
+    assert (server.requests[-1].body["max_tokens"], server.requests[-1].model) == (700, "claude-opus-5-5")
 
 
 async def test_a_repair_that_fails_changes_no_version(settings, server):

@@ -177,6 +177,8 @@ class TestProbe:
             b"\r\n\r\n",
             b"HTTP/1.1 200 OK\r\n" + b"x" * 100_000,
             b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 2_000_000,
+            b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 200_000,
+            b'HTTP/1.1 200 OK\r\n\r\n{"models": [{"name": "' + b"x" * 5_000 + b'"}]}',
         ],
     )
     async def test_something_else_listens(self, answer):

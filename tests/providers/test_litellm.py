@@ -364,6 +364,12 @@ class TestLoading:
         assert answer.text == "whole"
         assert {event.reason for event in answer.of(Retrying)} == {"still loading the model"}
 
+    async def test_a_pause_of_nothing_is_not_repeated_without_end(self, server, provider, patience, ask):
+        server.fails(503, "Loading model", retry_after=0)
+        server.reply("whole")
+        (retry,) = (await ask(provider)).of(Retrying)
+        assert retry.delay_seconds == patience.first_delay_seconds
+
     async def test_the_error_says_so_and_names_the_setting(self, server, settings, patience, ask):
         """A check asks only once."""
         server.fails(503, "Loading model")
@@ -498,10 +504,15 @@ class TestChecking:
         self, server, settings, patience, prompt
     ):
         """Those refuse a limit under which they can't finish thinking."""
-        for model, sent in (("openai/gpt-4o", 1), ("openai/gpt-5", None)):
+        spec = prompt.spec  # a check has none; the limit of a request for a tool may be a budget's
+        for model, asked, sent in (
+            ("openai/gpt-4o", None, 1),
+            ("openai/gpt-5", None, None),
+            ("openai/gpt-5", spec, 1),
+        ):
             server.reply("text")
             provider = LiteLLMProvider(model, settings, patience=patience)
-            events = [event async for event in provider.stream(replace(prompt, max_tokens=1))]
+            events = [event async for event in provider.stream(replace(prompt, spec=asked, max_tokens=1))]
             await provider.aclose()
             body = server.requests[-1].body
             assert (body.get("max_tokens"), body.get("max_completion_tokens")) in ((sent, None), (None, sent))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fact_magics import FactCore, ToolSpec, load_settings
 from fact_magics.attempt import Usage
-from fact_magics.errors import GenerationFailed, ProviderError, RecordingError
+from fact_magics.errors import BudgetReached, GenerationFailed, ProviderError, RecordingError
 from fact_magics.events import GenerationEnded
 from fact_magics.providers.recording import RecordedAnswer, _block, _parse, read_recording
 
@@ -197,6 +197,28 @@ async def test_a_second_recording_replaces_only_what_was_asked_again(new_core, s
         ("double", True),
         ("half", False),
     ]
+
+
+async def test_two_sessions_that_record_to_one_file_keep_each_other_s_answers(new_core, server, tmp_path):
+    file = tmp_path / "answers.yaml"
+    server.writes(RIGHT)
+    server.writes("def half(n: int) -> float:\n    return n / 2\n")
+    server.writes("def third(n: int) -> float:\n    return n / 3\n")
+    async with new_core() as one, new_core() as other:
+        one.record(file)
+        other.record(file)
+        await generated(one)
+        await other.generate(ToolSpec("half", "Halve a number."))
+        await one.generate(ToolSpec("third", "Divide a number by three."))
+    assert {answer.tool for answer in _parse(file.read_bytes())} == {"double", "half", "third"}
+
+
+async def test_a_retry_that_no_budget_pays_is_no_answer(new_core, server, tmp_path):
+    server.breaks(RIGHT, "dropped", after=0)
+    async with new_core() as core:
+        with pytest.raises(BudgetReached):
+            await generated(core, budget_usd=0.02)
+        assert core.record(tmp_path / "answers.yaml").answers == 0
 
 
 async def test_a_file_that_is_no_recording_is_not_overwritten(new_core, tmp_path):

@@ -96,7 +96,7 @@ async def _find(core: FactCore, *, is_checked: bool) -> _Found:
         raise CellError(
             "No model is asked during a replay.", hint="To check the models, first run %fact replay --stop."
         )
-    checks = await check(settings, listed) if is_checked else {}
+    checks = await check(settings, listed, purse=core.purse(max_tokens=1)) if is_checked else {}
     chosen, why, _ = await model_in_use(core)
     # The name as written after --model; if it is an alias, not the model that it stands for.
     default = (settings.model or chosen).strip()

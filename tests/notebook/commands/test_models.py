@@ -442,6 +442,14 @@ class TestChecking:
         assert record.html.count("✓ ") == 3
         assert " ms" in record.plain
 
+    def test_it_sends_nothing_that_the_session_s_budget_forbids(self, workshop, listed, server):
+        workshop._overrides = lambda: {"isolation": "process", "budget": 0.0}
+        rows = listed("--check")
+        said = [row["check"]["said"] for row in rows.values() if row["check"]]
+        assert len(said) == 3
+        assert all("in %config FactMagics.budget is left, so it was not sent" in line for line in said)
+        assert server.requests == ()
+
     def test_a_key_that_is_refused_is_told_in_a_line_and_what_to_do(self, fact, listed, monkeypatch):
         monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
         record = fact("models --check")
