@@ -117,7 +117,7 @@ class RemoteProvider(ABC):
                 raise failure.error
             retries += 1
             delay = self._patience.delay(retries, failure.retry_after)
-            if is_loading:  # a pause of 0 would be repeated without end
+            if failure.is_loading:  # a pause of 0 would be repeated without end
                 delay = max(delay, self._patience.first_delay_seconds)
             yield Retrying(failure.retry_reason, delay, retries, failure.error.may_have_cost)
             await asyncio.sleep(delay)

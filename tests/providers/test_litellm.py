@@ -364,12 +364,6 @@ class TestLoading:
         assert answer.text == "whole"
         assert {event.reason for event in answer.of(Retrying)} == {"still loading the model"}
 
-    async def test_a_pause_of_nothing_is_not_repeated_without_end(self, server, provider, patience, ask):
-        server.fails(503, "Loading model", retry_after=0)
-        server.reply("whole")
-        (retry,) = (await ask(provider)).of(Retrying)
-        assert retry.delay_seconds == patience.first_delay_seconds
-
     async def test_the_error_says_so_and_names_the_setting(self, server, settings, patience, ask):
         """A check asks only once."""
         server.fails(503, "Loading model")

@@ -13,7 +13,7 @@ from fact_magics import load_settings
 from fact_magics.attempt import Usage
 from fact_magics.config.model_list import Deployment
 from fact_magics.errors import ProviderError
-from fact_magics.providers.base import Finished
+from fact_magics.providers.base import Finished, Retrying
 from fact_magics.providers.choose import choose
 from fact_magics.providers.local import (
     KINDS,
@@ -176,6 +176,12 @@ class TestAsking:
             }
             strict.reply("text")
             assert (await ask(LocalProvider("lm_studio/x", settings, patience=patience))).text == "text"
+
+    async def test_a_server_that_loads_is_not_asked_without_a_pause(self, settings, server, patience, ask):
+        server.fails(503, "Loading model", retry_after=0)
+        server.reply("text")
+        (retry,) = (await ask(LocalProvider("ollama/x", settings, patience=patience))).of(Retrying)
+        assert retry.delay_seconds == patience.first_delay_seconds
 
     async def test_rules_go_in_front_where_there_is_no_system_role(
         self, settings, server, patience, ask, prompt
