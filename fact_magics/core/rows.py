@@ -370,6 +370,7 @@ def _answered(result: Result, outcome: Outcome) -> Answered:
 
 
 def kept_key(row: MapRow, position: int, planned: Plan) -> str:
-    """Make the key under which a map keeps the answer of a row for itself."""
-    digest = blake2b(b"%d\0%b" % (position, planned.arguments), digest_size=16)
+    """Make the key under which a map keeps the answer of a row and its files for itself."""
+    files = repr([file.digest or file.state for file in planned.files]).encode()
+    digest = blake2b(b"%d\0%b\0%b" % (position, planned.arguments, files), digest_size=16)
     return f"{row.answers}{digest.hexdigest()}"
