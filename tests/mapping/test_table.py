@@ -144,8 +144,8 @@ KEEPING = {
     "it uses _sys": "import collections\ndef f(n):\n    return collections._sys",
     "it uses gi_frame": "def f(n):\n    return (i for i in 'a').gi_frame",
     "it uses attrgetter": "from operator import attrgetter\ndef f(n):\n    return attrgetter('real')(n)",
-    "it uses f_back": "def f(n):\n    return getattr(n, 'f_back')",
-    "it uses getattr with a computed name": "def f(n):\n    return getattr(n, 're' + 'al')",
+    "it uses getattr with 'f_back'": "def f(n):\n    return getattr(n, 'f_back')",
+    "it uses getattr with 're' + 'al'": "def f(n):\n    return getattr(n, 're' + 'al')",
     "it uses names with two underscores": "def f(n):\n    return len(f.__dict__)",
 }
 
