@@ -31,8 +31,8 @@ _LEADING_OUT = frozenset(
     """
     gi_frame cr_frame ag_frame tb_frame tb_next f_back f_locals f_globals f_builtins _getframe currentframe
     sys _sys os _os io _io builtins posix nt subprocess importlib inspect threading signal mmap ctypes
-    ctypeslib pickle read_pickle gc eval exec_module load_module import_module get_field attrgetter methodcaller
-    get_type_hints ForwardRef ImportString as_strided
+    ctypeslib pickle read_pickle gc eval exec_module load_module import_module get_field attrgetter
+    methodcaller get_type_hints ForwardRef ImportString as_strided
     """.split()  # noqa: SIM905
 )
 _CHANGING = frozenset(
