@@ -370,6 +370,7 @@ def _answered(result: Result, outcome: Outcome) -> Answered:
 
 
 def kept_key(row: MapRow, position: int, planned: Plan) -> str:
-    """Return the key under which an unfinished map keeps the answer of a row."""
-    digest = blake2b(b"%d\0%b" % (position, planned.arguments), digest_size=16)
+    """Return the key under which an unfinished map keeps the answer of a row and its files."""
+    files = repr([file.digest or file.state for file in planned.files]).encode()
+    digest = blake2b(b"%d\0%b\0%b" % (position, planned.arguments, files), digest_size=16)
     return f"{row.answers}{digest.hexdigest()}"

@@ -12,7 +12,7 @@ from fact_magics.bridge import explain, refuse_fork
 from fact_magics.errors import FactError, Interrupted, InvalidInput, did_you_mean
 from fact_magics.mapping.running import MapOptions, RowMap
 from fact_magics.mapping.table import Each, Table, is_table, read_columns, read_table
-from fact_magics.tool import Status
+from fact_magics.tool import Status, ToolInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,8 +106,11 @@ def planned(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Mapping[st
         raise InvalidInput(f"{tool.name}.map does not take {unknown!r}.", hint=hint)
     if options.get("isolate", "auto") not in _ISOLATE:
         raise InvalidInput(f"isolate must be 'auto' or 'row'; got {options['isolate']!r:.40}.")
-    if isinstance(options.get("permissions"), list):
-        options["permissions"] = tuple(options["permissions"])
+    if not isinstance(options.get("stop_on_error", False), bool):
+        raise InvalidInput(f"stop_on_error must be True or False; got {options['stop_on_error']!r:.40}.")
+    limits = {name: value for name, value in options.items() if name not in ("isolate", "stop_on_error")}
+    checked = ToolInput(operation=tool.name, parameters={}, **limits)
+    options |= {name: getattr(checked, name) for name in limits}
     table = _table(signature, args, given)
     return RowMap(rows, tool.loaded, table, MapOptions(**options))
 

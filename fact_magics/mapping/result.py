@@ -15,6 +15,7 @@ KINDS = ("ok", "cached", "failed", "skipped")
 """How a row can end; `MapResult.counts` has a number for each."""
 
 _SHOWN = 3
+_EXACT_IN_FLOATS = 1 << 53
 
 
 class MapResult(Sequence[Any]):
@@ -94,13 +95,18 @@ class MapResult(Sequence[Any]):
         if self._library == "polars":
             import polars as pl
 
-            return pl.DataFrame({"result": self.values, "error": errors}, strict=False)
+            try:
+                values = pl.Series("result", self.values)
+            except (TypeError, OverflowError, pl.exceptions.PolarsError):  # values of several types
+                values = pl.Series("result", self.values, dtype=pl.Object)
+            return pl.DataFrame([values, pl.Series("error", errors, dtype=pl.String)])
         try:
             import pandas as pd
         except ImportError:
             raise CellError("pandas is not installed.", hint="Run %pip install pandas.") from None
         index = self._index if self._index is not None and len(self._index) == len(self) else None
-        results = pd.Series(self.values, index=index, dtype=None if self.values else object)
+        dtype = None if self.values and not _is_rounded_as_floats(self.values) else object
+        results = pd.Series(self.values, index=index, dtype=dtype)
         return pd.DataFrame({"result": results, "error": pd.Series(errors, index=index, dtype=object)})
 
     @property
@@ -119,3 +125,9 @@ class MapResult(Sequence[Any]):
         if self.left_out:
             lines.append(f"  left out, because the tool does not take them: {', '.join(self.left_out)}")
         return "\n".join((*lines, *(f"  {note}" for note in self.notes)))
+
+
+def _is_rounded_as_floats(values: Sequence[Any]) -> bool:
+    """Tell whether integers would lose digits as floats, which pandas makes of them if a value is None."""
+    is_large = any(type(value) is int and abs(value) > _EXACT_IN_FLOATS for value in values)
+    return is_large and any(type(value) is not int for value in values)

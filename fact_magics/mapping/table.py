@@ -71,6 +71,8 @@ class Table:
         Columns that the tool does not take.
     library : str
         ``polars`` if the input is one of its objects.
+    known : frozenset of str, optional
+        What the tool takes, if other columns of an iterator's rows are left out as they are read.
     """
 
     columns: dict[str, Any] = field(default_factory=dict)
@@ -80,6 +82,7 @@ class Table:
     index: Any = None
     left_out: tuple[str, ...] = ()
     library: str = "pandas"
+    known: frozenset[str] | None = None
 
     @property
     def is_lazy(self) -> bool:
@@ -110,15 +113,20 @@ class Table:
     def _parts_of_records(self, size: int) -> Iterator[list[dict[str, Any]]]:
         rows = Pulled(iter(self.records))
         start, dropped = 0, set(self.left_out)
+        known = self.known
         while part := rows.take(size):
             read = []
             for number, row in enumerate(part, start):
                 if not isinstance(row, Mapping):
                     raise InvalidInput(
-                        f"Row {number} is a {type(row).__name__}, but the rows before it are dicts.",
+                        f"Row {number} is of type {type(row).__name__}, but the rows before it are dicts.",
                         hint="Give each row as a dict from names to values.",
                     )
-                read.append({**self.fixed, **{str(key): row[key] for key in row if key not in dropped}})
+                more = [] if known is None else [key for key in map(str, row) if key not in known | dropped]
+                if more:
+                    dropped.update(more)
+                    self.left_out += tuple(dict.fromkeys(more))
+                read.append({**self.fixed, **{str(key): row[key] for key in row if str(key) not in dropped}})
             yield read
             start += len(part)
 
@@ -194,6 +202,8 @@ def _column(name: str, items: Any) -> Any:
             f"The values for {name} are a table, of type {kind}.",
             hint=f"Give one of its columns, or map the {kind} itself.",
         )
+    if isinstance(items, Sequence) and not isinstance(items, list | tuple | range):
+        return list(items)  # such as a deque, which has no slices
     if hasattr(items, "__len__"):
         return items if hasattr(items, "__getitem__") else list(items)
     return Pulled(iter(items))
@@ -234,7 +244,7 @@ def read_table(signature: Signature, value: Any, fixed: Mapping[str, Any]) -> Ta
             table.index = getattr(value, "index", None) if hasattr(value, "iloc") else None
         if type(value).__module__.partition(".")[0] == "polars":
             table.library = "polars"
-        table.left_out = tuple(name for name in names if name not in taken)
+        table.left_out = tuple(str(name) for name in names if name not in taken)
         return table
     names = []
     if isinstance(value, Sequence):
@@ -242,7 +252,7 @@ def read_table(signature: Signature, value: Any, fixed: Mapping[str, Any]) -> Ta
         _need(signature, [name for name in names if name in known], names, fixed)
     left_out = tuple(name for name in names if name not in known)
     total = len(value) if hasattr(value, "__len__") else None
-    return Table({}, dict(fixed), value, total, left_out=left_out)
+    return Table({}, dict(fixed), value, total, left_out=left_out, known=frozenset(known))
 
 
 def _names_of(frame: Any) -> list[str]:
@@ -255,7 +265,7 @@ def _names_of(frame: Any) -> list[str]:
                 f"The table has {names.count(name)} columns named {one_line(str(name), 60)!r}.",
                 hint="Rename columns, so that each name occurs once.",
             )
-    return [name for name in names if isinstance(name, str)]
+    return names
 
 
 def _column_of(frame: Any, name: str) -> Any:
@@ -270,6 +280,7 @@ def _need(signature: Signature, taken: list[str], names: list[str], fixed: Mappi
         if p.default is None and p.name not in taken and p.name not in fixed
     ]
     if missing:
+        names = [*map(str, names)]
         shown = ", ".join(one_line(name, 60) for name in names[:_NAMES_SHOWN])
         near = did_you_mean(missing[0], names)
         raise InvalidInput(

@@ -75,7 +75,7 @@ def _table(tool: Tool, body: str, namespace: dict[str, Any]) -> Table:
     if isinstance(value, Each) or not hasattr(value, "__iter__") or isinstance(value, str | bytes):
         first = signature.parameters[0].name if signature.parameters else "NAME"
         raise InvalidInput(
-            f"The body gives a {type(value).__name__}, not a table.",
+            f"The body is of type {type(value).__name__}, not a table.",
             hint=f"Write {first} = each(…), or an expression that gives a DataFrame or a list of dicts.",
         )
     if isinstance(value, list | tuple) or hasattr(value, "dtype"):

@@ -20,7 +20,20 @@ if TYPE_CHECKING:
 _STEADY_PACKAGES = frozenset({"dateutil", "numpy", "pandas", "polars", "pytz", "regex", "urllib"})
 # Builtins that reach the state of the process, and attributes that change state which its code shares.
 _REACHING = frozenset(
-    "open eval exec compile __import__ globals vars input breakpoint setattr delattr".split()  # noqa: SIM905
+    """
+    open eval exec compile __import__ globals vars input breakpoint setattr delattr attrgetter methodcaller
+    get_type_hints ForwardRef ImportString
+    """.split()  # noqa: SIM905
+)
+# Attributes and imports that lead to the frames, the modules or the memory of the process. With them, a row
+# could write the answers of other rows.
+_LEADING_OUT = frozenset(
+    """
+    gi_frame cr_frame ag_frame tb_frame tb_next f_back f_locals f_globals f_builtins _getframe currentframe
+    sys _sys os _os io _io builtins posix nt subprocess importlib inspect threading signal mmap ctypes
+    ctypeslib pickle read_pickle gc eval exec_module load_module import_module get_field attrgetter
+    methodcaller get_type_hints ForwardRef ImportString as_strided
+    """.split()  # noqa: SIM905
 )
 _CHANGING = frozenset(
     """
@@ -31,6 +44,7 @@ _CHANGING = frozenset(
     install_opener
     """.split()  # noqa: SIM905
 )
+_NAMED = _CHANGING | _LEADING_OUT
 _MUTATING = frozenset(
     """
     append extend insert remove pop clear sort reverse add discard update setdefault popitem appendleft
@@ -64,8 +78,10 @@ def _kept(node: ast.AST, shared: frozenset[str]) -> str:
             return f"it assigns {names[0]} outside its function"
         case ast.Name(name) if name in _REACHING:
             return f"it uses {name}"
-        case ast.Attribute(attr=name) | ast.alias(name) if name.rpartition(".")[2] in _CHANGING:
+        case ast.Attribute(attr=name) | ast.alias(name) if name.rpartition(".")[2] in _NAMED:
             return f"it uses {name}"
+        case ast.Call(ast.Name("getattr"), [_, name, *_]) if not _is_harmless(name):
+            return f"it uses getattr with {ast.unparse(name)[:40]}"
         case ast.Attribute(value, name, ctx=ast.Store() | ast.Del()):
             root = _root(value)
             return "" if root == "self" else f"it assigns {root or 'an object'}.{name}"
@@ -81,6 +97,15 @@ def _kept(node: ast.AST, shared: frozenset[str]) -> str:
             mutable = next(filter(_is_mutable, [*defaults, *filter(None, others)]), None)
             return "" if mutable is None else f"a default, {ast.unparse(mutable)[:40]}, can be changed"
     return "it uses names with two underscores" if reaches_out(node) and not _is_super(node) else ""
+
+
+def _is_harmless(name: ast.expr) -> bool:
+    return (
+        isinstance(name, ast.Constant)
+        and isinstance(name.value, str)
+        and name.value not in _NAMED
+        and not name.value.startswith("__")
+    )
 
 
 def _is_super(node: ast.AST) -> bool:

@@ -608,7 +608,7 @@ class TestOptions:
             ),
             (
                 "router_settings: {fallbacks: [{fast: slow}]}",
-                "router_settings.fallbacks does not list models by their",
+                "router_settings.fallbacks is not a list of model names",
             ),
             ("router_settings: [1]", "router_settings is not a mapping"),
         ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -30,6 +32,7 @@ def rows(table, size: int = 2) -> list[dict[str, object]]:
         pl.Series(["a", "b", "c"]),
         np.array(["a", "b", "c"]),
         dict.fromkeys("abc").keys(),
+        deque("abc"),
     ],
 )
 def test_columns_come_as_plain_values_a_part_at_a_time(items):
@@ -111,6 +114,21 @@ def test_a_frame_of_the_result_keeps_the_index_and_has_the_errors():
     assert repr(result).startswith("<MapResult f@1.0.0 · 3 rows · 1 failed · 2 ok>\n  row 1: no")
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("values", [[2**60 + 1, None, 3], [2**60 + 1, 0.5, "x"]])
+def test_a_frame_of_the_result_changes_no_value(library, values):
+    counts = {"ok": 3, "cached": 0, "failed": 0, "skipped": 0}
+    frame = MapResult("f@1.0.0", values, {}, counts, "id", library=library).to_frame()
+    assert [*frame["result"]] == values
+
+
+def test_columns_that_are_not_taken_are_told_whatever_they_are_called():
+    assert read_table(SIGNATURE, pd.DataFrame({"text": ["a"], 0: [1]}), {}).left_out == ("0",)
+    table = read_table(SIGNATURE, iter([{"text": "a", 0: 1}, {"text": "b", "z": 2}]), {})
+    assert rows(table, 1) == [{"text": "a"}, {"text": "b"}]
+    assert table.left_out == ("0", "z")
+
+
 KEEPING = {
     "it assigns count outside its function": "count = 0\ndef f(n):\n    global count\n    count += n\n    return count",
     "it changes seen": "seen = []\ndef f(n):\n    seen.append(n)\n    return len(seen)",
@@ -123,6 +141,11 @@ KEEPING = {
     "it uses open": "def f(n):\n    return open('x').read()",
     "it uses setattr": "import json\ndef f(n):\n    setattr(json, 'x', n)\n    return n",
     "it is asynchronous": "async def f(n):\n    return n",
+    "it uses _sys": "import collections\ndef f(n):\n    return collections._sys",
+    "it uses gi_frame": "def f(n):\n    return (i for i in 'a').gi_frame",
+    "it uses attrgetter": "from operator import attrgetter\ndef f(n):\n    return attrgetter('real')(n)",
+    "it uses getattr with 'f_back'": "def f(n):\n    return getattr(n, 'f_back')",
+    "it uses getattr with 're' + 'al'": "def f(n):\n    return getattr(n, 're' + 'al')",
     "it uses names with two underscores": "def f(n):\n    return len(f.__dict__)",
 }
 
