@@ -17,7 +17,14 @@ PACKAGE = REPOSITORY / "fact_magics"
 # The shelf's tools are written for their users, and have tests of their own.
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "tools" not in path.parent.parts)
 # What people import: here every error that a function raises itself is in its docstring, or in its class's.
-FACE = ("core/fact_core.py", "http.py", "testing/server.py", "config/settings.py", "session.py")
+FACE = (
+    "core/fact_core.py",
+    "http.py",
+    "testing/server.py",
+    "config/settings.py",
+    "config/loading.py",
+    "session.py",
+)
 _TIMES = re.compile(r"(?:timeout|delay|duration|interval|elapsed|took)$")
 
 

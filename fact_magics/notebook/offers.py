@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from IPython.core.completer import SimpleMatcherResult
 
-    from fact_magics.notebook.arguments import Command
+    from fact_magics.notebook.options import Command
     from fact_magics.notebook.work import Host
 
 # The kinds for which front ends have an icon.

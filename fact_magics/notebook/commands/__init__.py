@@ -19,11 +19,7 @@ from fact_magics.notebook.arguments import (
     TIMEOUT,
     TTL,
     YES_REALLY,
-    Command,
-    Option,
     read_line,
-    seconds,
-    whole_number,
 )
 from fact_magics.notebook.commands import (
     cache,
@@ -43,6 +39,7 @@ from fact_magics.notebook.commands import (
 )
 from fact_magics.notebook.commands.desk import Desk
 from fact_magics.notebook.commands.instead import instead_of
+from fact_magics.notebook.options import Command, Option, seconds, whole_number
 from fact_magics.text import quoted
 
 if TYPE_CHECKING:
