@@ -286,7 +286,8 @@ class RowMap:
     # Working: run the rows that are not known
 
     async def _work_all(self) -> None:
-        if not self._alone and (why := self._tool.alone_because):
+        why = "the map has permissions" if self._options.permissions else self._tool.alone_because
+        if why:
             self._be_alone(why)
         if not self._alone:
             await self._try_sample()

@@ -277,3 +277,14 @@ def test_what_was_answered_before_a_kill_is_not_run_again(home):
     ok, cached, failed, skipped = map(int, ended.stdout.split()[1:])
     assert (cached, failed, skipped) == (before, 0, 0)
     assert stored() == ok + cached == count
+
+
+async def test_a_map_with_permissions_gives_each_row_a_process_that_has_them(core, keep, monkeypatch):
+    """The rows of the sample don't need the permission, so the sample does not show that it is missing."""
+    monkeypatch.setenv("PLACE", "here")
+    tool = await keep(
+        "import os\n\ndef f(n: int) -> str:\n    return os.environ['PLACE'] if n > 20 else 'early'\n"
+    )
+    found = await tool.amap(range(24), permissions=("env:PLACE",))
+    assert found.values == ["early"] * 21 + ["here"] * 3
+    assert found.notes == ("Each row had a process of its own: the map has permissions.",)
