@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import sys
 import time
 from collections import deque
@@ -15,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fact_magics.core.data_texts import data_text, input_text, output_text
 from fact_magics.errors import StoreError, StoreUnwritable
 from fact_magics.store import (
     CacheEntry,
@@ -25,7 +24,7 @@ from fact_magics.store import (
 )
 from fact_magics.text import plural, utc_text
 from fact_magics.tool import Status, new_ids
-from fact_magics.values import decode, plain
+from fact_magics.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,14 +43,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The largest input or output in a row, in characters; of a larger one, the row has the beginning, the size
-# and the hash. Rows are for people; the cache keeps whole results.
-_DATA_LIMIT = 200_000
 # How many rows, and how many bytes of rows and of answers, wait while the database can't be written.
 _WAITING_LIMIT = 10_000
 _WAITING_BYTES = 64 * 1024 * 1024
 _IDS_AT_ONCE = 64
-_NAMED = b'{"args":[],"kwargs":'  # before the arguments of a call that are given by name
 # How long a commit waits for the rows of runs that end soon.
 _GROUP_SECONDS = 0.02
 
@@ -219,8 +214,8 @@ class Recorder:
         return self._row(
             planned.tool,
             Status.OK,
-            input_data=_input(planned.arguments, is_row=planned.parent_id is not None),
-            output_data=_wire(entry.result, is_row=planned.parent_id is not None),
+            input_data=input_text(planned.arguments, of_map=planned.parent_id is not None),
+            output_data=output_text(entry.result, of_map=planned.parent_id is not None),
             printed=entry.printed,
             cached=True,
             cache_key=planned.key,
@@ -238,10 +233,10 @@ class Recorder:
         self._add(
             planned.tool,
             Status(known["status"]),
-            input_data=_input(planned.arguments, is_row=planned.parent_id is not None),
+            input_data=input_text(planned.arguments, of_map=planned.parent_id is not None),
             output_data=None
             if result.wire is None
-            else _wire(result.wire, is_row=planned.parent_id is not None),
+            else output_text(result.wire, of_map=planned.parent_id is not None),
             error=known.get("error"),
             details="\n".join(known.get("details", ())) or None,
             printed=known["printed"],
@@ -257,8 +252,8 @@ class Recorder:
         self._add(
             planned.tool,
             Status.OK,
-            input_data=_input(planned.arguments, is_row=True),
-            output_data=_wire(wire, is_row=True),
+            input_data=input_text(planned.arguments, of_map=True),
+            output_data=output_text(wire, of_map=True),
             printed=outcome.printed,
             cache_key=planned.key or None,
             isolation=", ".join(outcome.isolation),
@@ -282,9 +277,9 @@ class Recorder:
         """Record a run that was refused because of its input."""
         known = output.metadata
         try:
-            given = _text(plain(dict(parameters)))
+            given = data_text(plain(dict(parameters)))
         except (TypeError, ValueError):
-            given = _text({name: f"a {type(value).__name__}" for name, value in parameters.items()})
+            given = data_text({name: f"a {type(value).__name__}" for name, value in parameters.items()})
         details = "\n".join(known["details"]) or None
         self._add(
             tool,
@@ -300,7 +295,7 @@ class Recorder:
         self._add(
             planned.tool,
             status,
-            input_data=_input(planned.arguments),
+            input_data=input_text(planned.arguments),
             error=error,
             permissions=planned.permissions,
             duration_ms=duration_ms,
@@ -389,34 +384,3 @@ def _all_of(waiting: deque[T]) -> list[T]:
         while waiting:
             taken.append(waiting.popleft())
     return taken
-
-
-def _input(arguments: bytes, *, is_row: bool = False) -> str:
-    if is_row and arguments.startswith(_NAMED) and (shown := _as_it_is(arguments[len(_NAMED) : -1])):
-        return shown
-    read = decode(arguments)
-    assert isinstance(read, dict)  # noqa: S101 - `Signature.wire` always writes a dict
-    named = read["kwargs"]
-    return _text(plain({**{f"{index}": value for index, value in enumerate(read["args"])}, **named}))
-
-
-def _as_it_is(wire: bytes) -> str:
-    """Return the wire form if people can read it, as for most rows of maps; otherwise an empty text."""
-    return wire.decode() if len(wire) <= _DATA_LIMIT and b'"$' not in wire else ""
-
-
-def _wire(wire: bytes, *, is_row: bool = False) -> str:
-    if is_row and (shown := _as_it_is(wire)):
-        return shown
-    return _text(plain(decode(wire)))
-
-
-def _text(data: object) -> str:
-    text = json.dumps(data, ensure_ascii=False)
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        text = json.dumps(data)  # lone surrogates can't be encoded as UTF-8, which SQLite stores
-    if len(text) <= _DATA_LIMIT:
-        return text
-    whole = text.encode()
-    digest = hashlib.sha256(whole).hexdigest()
-    return f"{text[:_DATA_LIMIT]}… ({len(whole):,} bytes in all; SHA-256 {digest})"

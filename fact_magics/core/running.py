@@ -258,8 +258,8 @@ class Runner:
                     await self._recorder.flush()
                 raise
             # The kernels that wait for the lease then find the answer in the database.
-            is_urgent = entry is None or not run.in_no_hurry
-            return await self._concluded(planned, output, emit, is_urgent=is_urgent)
+            in_no_hurry = entry is not None and run.in_no_hurry
+            return await self._concluded(planned, output, emit, in_no_hurry=in_no_hurry)
 
     async def _led(
         self, planned: Plan, emit: Listener, run: LeadingRun, lease: Lease
@@ -279,11 +279,11 @@ class Runner:
         return output, entry
 
     async def _concluded(
-        self, planned: Plan, output: ToolOutput, emit: Listener, *, is_urgent: bool = True
+        self, planned: Plan, output: ToolOutput, emit: Listener, *, in_no_hurry: bool = False
     ) -> ToolOutput:
         name = planned.tool.metadata.name
         try:
-            await self._settle(output, is_urgent=is_urgent)
+            await self._settle(output, in_no_hurry=in_no_hurry)
         except asyncio.CancelledError as stopped:
             output.metadata["warning"] = f"{NOT_RECORDED}the wait for the database was ended."
             explain(stopped, f"{name} had ended; its row is recorded later.")
@@ -298,13 +298,13 @@ class Runner:
             emit(Printed(entry.printed))
         return output
 
-    async def _settle(self, output: ToolOutput, *, is_urgent: bool = True) -> None:
+    async def _settle(self, output: ToolOutput, *, in_no_hurry: bool = False) -> None:
         """Commit the waiting rows; if that fails, add a warning to the output.
 
         While other runs wait for their turn, or if nobody waits for this one, the commit waits for a moment
         too, to include their rows.
         """
-        waits = self._queued or not is_urgent
+        waits = self._queued or in_no_hurry
         try:
             await (self._recorder.flush_soon() if waits else self._recorder.flush())
         except StoreError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -171,15 +172,8 @@ def _next_use(connection: sqlite3.Connection) -> str:
 
 
 _CHANGED = (
-    "tool_id",
-    "result",
-    "result_hash",
-    "printed",
-    "duration_ms",
-    "created_at",
-    "expires_at",
-    "size",
-    "used_at",
+    *(each.name for each in fields(CacheEntry) if each.name not in ("key", "confirmations")),
+    *("result_hash", "size", "used_at"),
 )
 _REPLACE = f"""
     ON CONFLICT (key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _CHANGED)},

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError, StoreError, UnknownName
-from fact_magics.store.binding import Rows, fetch, fetch_by_id, insert, insert_many, spare, values_of
+from fact_magics.store.binding import Rows, fetch_by_id, insert, insert_many, values_of
+from fact_magics.store.listing import filters, select
 from fact_magics.store.pruning import Pruned, claim_pruning, remove_runs
 from fact_magics.store.rows import ExecutionRow, GenerationRow
 from fact_magics.store.savings import add_saved, cost_of
@@ -22,7 +23,6 @@ from fact_magics.store.since import read_since
 from fact_magics.store.stats import Stats, read_stats
 from fact_magics.store.totals import GENERATIONS, RUNS, catch_up, keep_up, missing
 from fact_magics.text import utc_now
-from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from fact_magics.store.database import Database
-    from fact_magics.tool import ToolMetadata
-
-T = TypeVar("T")
+    from fact_magics.tool import Status, ToolMetadata
 
 # A run that computed its answer is indexed up to the limit in `search`. A run answered by the cache is
 # indexed only up to this limit: indexing a long answer again took longer than the rest of the cell.
@@ -82,7 +80,7 @@ class History:
         CellError
             `search` contains no letter or digit, `since` can't be read, or `limit` is not a number of rows.
         """
-        asked = _filters("executed_at", session_id, tool_name, status, since) | {"tool_id = ?": tool_id}
+        asked = filters("executed_at", session_id, tool_name, status, since) | {"tool_id = ?": tool_id}
         asked |= {"parent_id = ?": parent_id} if parent_id else {}
         asked |= {"parent_id IS NULL AND ?": 1} if parent_id == "" else {}
         if search is None:
@@ -96,7 +94,11 @@ class History:
             expression = await self._database.read(lambda connection: run_expression(connection, search))
             asked |= _matching("execution_search", "tool_executions", expression, search, session_id)
         asked |= _after("tool_executions", "executed_at", number, asked)
-        return await self._select(ExecutionRow, "tool_executions.*", source, asked, order, limit)
+        return await self._database.read(
+            lambda connection: select(
+                connection, ExecutionRow, "tool_executions.*", source, asked, order, limit
+            )
+        )
 
     async def find_run(self, run_id: str) -> ExecutionRow | None:
         """Find a run by its id or the beginning of its id; raises `UnknownName` if several match."""
@@ -122,7 +124,7 @@ class History:
         The words of `search` must appear in the tool's name, the request's description, the reason of a
         rejection, or the file name of the notebook.
         """
-        asked = _filters("started_at", session_id, tool_name, status, since)
+        asked = filters("started_at", session_id, tool_name, status, since)
         source, number = "generations", "seq"
         if search is not None:
             source = "generation_search CROSS JOIN generations ON seq = generation_search.rowid"
@@ -130,7 +132,10 @@ class History:
             expression = match_expression(search)
             asked |= _matching("generation_search", "generations", expression, search, session_id)
         asked |= _after("generations", "started_at", number, asked)
-        return await self._select(GenerationRow, "generations.*", source, asked, f"{number} DESC", limit)
+        order = f"{number} DESC"
+        return await self._database.read(
+            lambda connection: select(connection, GenerationRow, "generations.*", source, asked, order, limit)
+        )
 
     async def attempts(self, generation_id: str) -> list[GenerationRow]:
         """List the attempts of one generation in order; `generation_id` may be shortened as in `find_run`."""
@@ -210,25 +215,6 @@ class History:
         """Tell whether a day has passed since the last claim of any kernel, and claim this day if so."""
         day_ago = read_since("1d")
         return await self._database.write(partial(claim_pruning, day_ago=day_ago, now=utc_now()))
-
-    async def _select(
-        self,
-        kind: type[T],
-        columns: str,
-        source: str,
-        asked: dict[str, object],
-        order: str,
-        limit: int | None,
-    ) -> Rows[T]:
-        asked = {condition: value for condition, value in asked.items() if value is not None}
-        conditions = list(asked)
-        if asked.get("status = ?", Status.OK) != Status.OK:
-            conditions.append("status <> 'ok'")  # must be exactly the condition of the indexes of failures
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        query = " ".join(("SELECT", columns, "FROM", source, where, "ORDER BY", order, "LIMIT ?"))
-        return await self._database.read(
-            lambda connection: fetch(connection, kind, query, *asked.values(), spare(limit), limit=limit)
-        )
 
 
 def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow]) -> None:
@@ -326,21 +312,6 @@ def _mark(connection: sqlite3.Connection, rows: str, clock: str, kept: sqlite3.C
 
 def _add_mark(connection: sqlite3.Connection, rows: str, clock: str, number: int) -> None:
     connection.execute(_MARK.replace("ROWS", rows).replace("CLOCK", clock), {"number": number})
-
-
-def _filters(
-    clock: str,
-    session_id: str | None,
-    tool_name: str | None,
-    status: Status | None,
-    since: str | datetime | timedelta | None,
-) -> dict[str, object]:
-    return {
-        "session_id = ?": session_id,
-        "tool_name = ?": tool_name,
-        "status = ?": status,
-        f"{clock} >= ?": None if since is None else read_since(since),
-    }
 
 
 def _after(rows: str, clock: str, number: str, asked: dict[str, object]) -> dict[str, object]:

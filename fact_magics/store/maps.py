@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fact_magics.store.binding import Rows, execute, fetch, fetch_by_id, insert, spare, values_of
+from fact_magics.store.binding import Rows, execute, fetch, fetch_by_id, insert, values_of
+from fact_magics.store.listing import filters, select
 from fact_magics.store.rows import MapRow
-from fact_magics.store.since import read_since
 
 if TYPE_CHECKING:
     import sqlite3
@@ -50,18 +50,9 @@ class Maps:
         limit: int | None = 20,
     ) -> Rows[MapRow]:
         """List maps, the latest first, with the filters of `History.runs`."""
-        moment = None if since is None else read_since(since)
-        asked: dict[str, object] = {
-            "session_id = ?": session_id,
-            "tool_name = ?": tool_name,
-            "status = ?": status,
-            "started_at >= ?": moment,
-        }
-        asked = {condition: value for condition, value in asked.items() if value is not None}
-        where = f"WHERE {' AND '.join(asked)}" if asked else ""
-        query = " ".join(("SELECT * FROM maps", where, "ORDER BY seq DESC LIMIT ?"))
+        asked = filters("started_at", session_id, tool_name, status, since)
         return await self._database.read(
-            lambda connection: fetch(connection, MapRow, query, *asked.values(), spare(limit), limit=limit)
+            lambda connection: select(connection, MapRow, "*", "maps", asked, "seq DESC", limit)
         )
 
     async def find(self, map_id: str) -> MapRow | None:

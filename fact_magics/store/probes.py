@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fact_magics.store.binding import execute, insert, instance, readable, records, values_of
+from fact_magics.store.binding import execute, fetch, insert, values_of
 from fact_magics.text import utc_now
 
 if TYPE_CHECKING:
@@ -57,13 +57,9 @@ class Probes:
 
     async def newest(self, tool_id: str) -> ProbeRow | None:
         """Find the newest probe of a version."""
-
-        def work(connection: sqlite3.Connection) -> ProbeRow | None:
-            query = "SELECT * FROM probes WHERE tool_id = ? ORDER BY seq DESC LIMIT 1"
-            found = readable(records(connection, query, tool_id), lambda record: instance(ProbeRow, record))
-            return found[0] if found else None
-
-        return await self._database.read(work)
+        query = "SELECT * FROM probes WHERE tool_id = ? ORDER BY seq DESC LIMIT 1"
+        found = await self._database.read(lambda connection: fetch(connection, ProbeRow, query, tool_id))
+        return found[0] if found else None
 
     async def keep_cell(self, tool_id: str, tool_name: str, cell: str) -> None:
         """Keep the text of the cell that asked for a version."""

@@ -278,10 +278,6 @@ _MAPS = (
 )
 
 
-def _marks(rows: str, clock: str) -> tuple[str, ...]:
-    return tuple(statement.replace("ROWS", rows).replace("CLOCK", clock) for statement in _MARKS)
-
-
 # How far the examples of a version go, and the cell that asked for the version.
 _PROBES = (
     """
@@ -315,34 +311,30 @@ _PROBES = (
 )
 
 
+def _of_runs_and_generations(statements: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(
+        statement.replace("ROWS", rows).replace("CLOCK", clock)
+        for rows, clock in (("tool_executions", "executed_at"), ("generations", "started_at"))
+        for statement in statements
+    )
+
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     INITIAL,
     _PERMISSIONS_OF_RUNS,
     (*_ORDER_OF_INSERTION, *_TOTAL_OF_ANY_SIZES),
     (
-        *_marks("tool_executions", "executed_at"),
-        *_marks("generations", "started_at"),
+        *_of_runs_and_generations(_MARKS),
         "DROP INDEX executions_by_time",
         "DROP INDEX generations_by_time",
     ),
     # NULL in a version that is older than this migration; it is measured when it is read.
     ("ALTER TABLE tools ADD COLUMN complexity_score REAL", *_SEARCH_BY_TOOL_AND_NOTEBOOK),
-    (
-        *_TOTALS_BY_PERIOD,
-        *(
-            statement.replace("ROWS", rows)
-            for rows in ("tool_executions", "generations")
-            for statement in _NUMBERS_GIVEN_AGAIN
-        ),
-    ),
+    (*_TOTALS_BY_PERIOD, *_of_runs_and_generations(_NUMBERS_GIVEN_AGAIN)),
     (
         *_PRICES,
         *_TOTALS_BY_SCOPE,
-        *(
-            statement.replace("ROWS", rows)
-            for rows in ("tool_executions", "generations")
-            for statement in _NUMBERS_GIVEN_ONCE
-        ),
+        *_of_runs_and_generations(_NUMBERS_GIVEN_ONCE),
         *_TTL_OF_TOOLS,
         *_PROBES,
         *_MAPS,

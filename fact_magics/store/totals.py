@@ -38,9 +38,7 @@ RUNS, GENERATIONS = "tool_executions", "generations"
 EVERYTHING = ("", "")
 """The scope of all sessions and all tools."""
 
-TABLES_OF_TOTALS = (
-    """
-    CREATE TABLE totals (
+_COLUMNS = """
         of         TEXT NOT NULL,
         session_id TEXT NOT NULL,
         tool_name  TEXT NOT NULL,
@@ -51,23 +49,19 @@ TABLES_OF_TOTALS = (
         errors     INTEGER NOT NULL,
         saved_ms   REAL NOT NULL,
         numbers    TEXT NOT NULL,
+""".strip()
+TABLES_OF_TOTALS = (
+    f"""
+    CREATE TABLE totals (
+        {_COLUMNS}
         removed_at TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (of, session_id, tool_name)
     ) WITHOUT ROWID
     """,
     "CREATE INDEX totals_by_runs ON totals (of, session_id, runs) WHERE tool_name <> ''",
-    """
+    f"""
     CREATE TABLE earlier_totals (
-        of         TEXT NOT NULL,
-        session_id TEXT NOT NULL,
-        tool_name  TEXT NOT NULL,
-        last_seq   INTEGER NOT NULL,
-        reached_at TEXT NOT NULL,
-        runs       INTEGER NOT NULL,
-        hits       INTEGER NOT NULL,
-        errors     INTEGER NOT NULL,
-        saved_ms   REAL NOT NULL,
-        numbers    TEXT NOT NULL,
+        {_COLUMNS}
         PRIMARY KEY (of, session_id, tool_name, reached_at, last_seq)
     ) WITHOUT ROWID
     """,
