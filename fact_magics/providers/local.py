@@ -158,11 +158,6 @@ async def local_models(
     return tuple(sorted(usable, key=lambda name: not _FOR_CODE.search(name)))
 
 
-def ollama_url(settings: Settings) -> str:
-    """Return the address of Ollama in the settings, checked by `checked_url`, or else its usual address."""
-    return address_of_kind("ollama", settings.providers)[1]
-
-
 def address_of_kind(prefix: str, providers: Mapping[str, SecretStr]) -> tuple[str, str]:
     """Return the address of a kind of server, after the name of the setting that holds it, or could."""
     kind = KINDS[prefix]
