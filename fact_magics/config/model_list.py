@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import SecretStr
 
 from fact_magics.config.file_options import read_options
+from fact_magics.config.safe_yaml import Unusable, load_texts
 from fact_magics.config.trust import (
     LARGEST_BYTES,
     MOST_ENTRIES,
@@ -32,7 +33,7 @@ from fact_magics.text import inert, plural
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 CONFIG_FILE = "config.yaml"
@@ -55,7 +56,6 @@ _KEY = "model_list"
 # Matches model_list as a key, at the start of a line or in braces, but not inside another text.
 _MARK = re.compile(rb"""(?:^|[{,])[ \t]*["']?model_list["']?[ \t]*:""", re.MULTILINE)
 _MOST_EVENTS = 20_000
-_DEEPEST = 40
 _LONGEST = 1_000
 _LONGEST_NAME = 100
 _NAMES_SHOWN = 5
@@ -63,9 +63,6 @@ _NEED_TRUST = ("fallbacks", "metrics")
 _LONGEST_TIMEOUT = 86_400.0
 _HIGHEST_PRICE = 1_000
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
-_PLAIN_TAGS = frozenset(
-    {"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +122,6 @@ class ConfigFile(NamedTuple):
         """The name of the first model, if that model can be used."""
         first = next(iter(self.deployments), None)
         return first.name if first is not None and not first.problem else None
-
-
-class Unusable(Exception):
-    """A file or an entry can't be used. The message is the end of a sentence about the file or entry."""
 
 
 def read_config_file(
@@ -306,22 +299,7 @@ def _prices(entry: Any) -> dict[str, Decimal]:
 
 def read_document(content: bytes) -> dict[Any, Any] | None:
     """Parse a file; return None if it has no ``model_list`` in LiteLLM's form."""
-    if len(content) > LARGEST_BYTES:
-        raise Unusable(f"is larger than {LARGEST_BYTES:,} bytes")
-    import yaml
-
-    # This loader reads all values as texts: a version does not become a date, and tags create no objects.
-    loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-    try:
-        text = content.decode("utf-8")
-        refuse_bombs(yaml.parse(text, Loader=loader))
-        document = yaml.load(text, Loader=loader)  # noqa: S506 - it creates only texts, lists and mappings
-    except Unusable:
-        raise
-    except Exception as error:  # noqa: BLE001 - any error of the parser; its message would quote the file
-        mark = getattr(error, "problem_mark", None)
-        where = "" if mark is None else f" (line {mark.line + 1})"
-        raise Unusable(f"can't be read as YAML{where}") from None
+    document = load_texts(content, LARGEST_BYTES, _MOST_EVENTS)
     entries = document.get(_KEY) if isinstance(document, dict) else None
     if not isinstance(entries, list) or not any(
         isinstance(entry, dict) and ("litellm_params" in entry or "model_name" in entry) for entry in entries
@@ -331,32 +309,3 @@ def read_document(content: bytes) -> dict[Any, Any] | None:
         raise Unusable(f"lists more than {MOST_ENTRIES} models")
     found: dict[Any, Any] = document
     return found
-
-
-def refuse_bombs(events: Iterable[Any], most: int = _MOST_EVENTS) -> None:
-    """Raise `Unusable` for a document that is too large with its aliases expanded, or is not plain data."""
-    from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent
-
-    size = 0
-    sizes: dict[str, int] = {}
-    within: list[tuple[str | None, int]] = []
-    for event in events:
-        size += 1
-        anchor = getattr(event, "anchor", None)
-        line = f"line {event.start_mark.line + 1}"
-        if isinstance(event, AliasEvent):
-            if anchor not in sizes:
-                raise Unusable(f"has an alias without an anchor, or an alias inside its own value ({line})")
-            size += sizes[anchor]
-        elif isinstance(event, CollectionStartEvent):
-            within.append((anchor, size))
-        elif isinstance(event, CollectionEndEvent):
-            begun, start = within.pop()
-            if begun is not None:
-                sizes[begun] = size - start
-        elif anchor is not None:
-            sizes[anchor] = 1
-        if getattr(event, "tag", None) not in (None, *_PLAIN_TAGS):
-            raise Unusable(f"has a YAML tag, which could create an object ({line})")
-        if size > most or len(within) > _DEEPEST:
-            raise Unusable("is too large once its aliases are replaced by their values")
