@@ -33,7 +33,7 @@ from fact_magics.text import inert, plural
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 CONFIG_FILE = "config.yaml"
@@ -175,19 +175,21 @@ def _read(
     if environment is None:  # fallbacks could send requests elsewhere, and metrics open a port
         waiting += [name for name in _NEED_TRUST if options.pop(name, None)]
     if waiting:
-        more = len(waiting) - _NAMES_SHOWN
-        named = ", ".join((*waiting[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
-        notes.append(waiting_note(named, why, path))
+        notes.append(waiting_note(_first(waiting), why, path))
     if problems:
         rest = f" ({plural(len(problems) - 1, 'other')} too)" if len(problems) > 1 else ""
         notes.append(f"{problems[0]}, so it is left out{rest}")
     notes += (f"{problem}, so it is left out" for problem in useless)
     if ignored:
-        more = len(ignored) - _NAMES_SHOWN
-        named = ", ".join((*ignored[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
-        notes.append(f"ignored, because it has no meaning here: {named}")
+        notes.append(f"ignored, because it has no meaning here: {_first(ignored)}")
     note = (f"{inert(str(path))}: {'; '.join(notes)}",) if notes else ()
     return ConfigFile(str(path), tuple(found), note, options)
+
+
+def _first(names: Sequence[str]) -> str:
+    """List the first names, and count the others."""
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join((*names[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
 
 
 def has_own_meaning(name: str) -> bool:
