@@ -105,6 +105,16 @@ class Deployment:
     hint: str = ""
     missing: str = ""
 
+    @property
+    def place(self) -> str:
+        """Where the model is defined, for messages."""
+        return f"the entry {self.name} of {self.source}"
+
+    @property
+    def has_own_access(self) -> bool:
+        """Whether the entry has a key or an endpoint, so that those of the other settings are not used."""
+        return self.key is not None or self.endpoint is not None
+
 
 class ConfigFile(NamedTuple):
     """The nearest file with a ``model_list``, its models in order, and at most one note about its problems.

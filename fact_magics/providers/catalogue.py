@@ -172,7 +172,7 @@ def _own(settings: Settings, own: Deployment, local: Local) -> Listed:
     if own.problem:
         state: State = "needs key" if own.missing else "needs trust"
         return replace(listed, host="", state=state, lacks=own.missing, how="")
-    if own.key is None and own.endpoint is None:
+    if not own.has_own_access:
         return listed
     listed = replace(listed, host=host_of(own.endpoint or ""), lacks="")
     if listed.provider not in ("anthropic", *KINDS) and not has_litellm():

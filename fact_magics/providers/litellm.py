@@ -111,7 +111,7 @@ class LiteLLMProvider(RemoteProvider):
         super().__init__(model, patience, (*secrets_of_providers(settings), *secrets))
         self.notice = notice
         self._settings = settings
-        self._own = own if own is not None and (own.key is not None or own.endpoint is not None) else None
+        self._own = own if own is not None and own.has_own_access else None
         self._route: Route | None = None
         self.is_local = is_local(address_of(model, settings, self._own))
         self._service = Service(

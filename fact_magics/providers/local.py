@@ -269,8 +269,8 @@ class LocalProvider(AnthropicProvider):
         url_name, url = address_of_kind(prefix, settings)
         key = settings.get(key_name)
         source = ""
-        if own is not None and (own.key is not None or own.endpoint is not None):
-            source = f"the entry {own.name} of {own.source}"
+        if own is not None and own.has_own_access:
+            source = own.place
             key_name, url_name = f"the api_key in {source}", f"the api_base in {source}"
             url = checked_url(own.endpoint, url_name) if own.endpoint else f"http://127.0.0.1:{kind.port}"
             key = own.key
