@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from fact_magics.config.model_list import has_own_meaning
 from fact_magics.providers.choose import CLAUDE_MODELS
-from fact_magics.providers.failures import host_of, is_loopback
+from fact_magics.providers.endpoints import host_of, is_loopback
 from fact_magics.providers.litellm import has_litellm
 from fact_magics.providers.local import KINDS, address_of_kind
 from fact_magics.providers.names import WELL_KNOWN

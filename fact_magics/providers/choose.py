@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from fact_magics.config.model_list import has_own_meaning
 from fact_magics.errors import ProviderError
 from fact_magics.providers.anthropic import AnthropicProvider
-from fact_magics.providers.failures import NO_KEY, Patience
+from fact_magics.providers.endpoints import NO_KEY
+from fact_magics.providers.failures import Patience
 from fact_magics.providers.litellm import LiteLLMProvider
 from fact_magics.providers.local import KINDS, LocalProvider, local_servers
 from fact_magics.providers.names import close_names

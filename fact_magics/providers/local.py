@@ -18,14 +18,8 @@ from pydantic import SecretStr
 
 from fact_magics.providers.anthropic import WIRE_PATH, AnthropicProvider
 from fact_magics.providers.base import Finished, Message
-from fact_magics.providers.failures import (
-    NO_KEY,
-    SYSTEM_REFUSED,
-    checked_key,
-    checked_url,
-    is_local,
-    is_loopback,
-)
+from fact_magics.providers.endpoints import NO_KEY, checked_key, checked_url, is_local, is_loopback
+from fact_magics.providers.failures import SYSTEM_REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping

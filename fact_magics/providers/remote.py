@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import ProviderError
 from fact_magics.providers.base import Billing, Finished, Retrying, TextDelta, ThinkingDelta
-from fact_magics.providers.failures import NO_KEY, Patience, causes
+from fact_magics.providers.endpoints import NO_KEY
+from fact_magics.providers.failures import Patience, causes
 from fact_magics.redaction import RedactedStream, Redactor
 
 if TYPE_CHECKING:

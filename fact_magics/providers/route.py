@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from fact_magics.errors import ProviderError, did_you_mean
-from fact_magics.providers.failures import NO_KEY, checked_key, checked_url, is_loopback
+from fact_magics.providers.endpoints import NO_KEY, checked_key, checked_url, is_loopback
 from fact_magics.providers.local import OLLAMA_URL
 
 if TYPE_CHECKING:
