@@ -13,7 +13,6 @@ from fact_magics.names import tool_name
 from fact_magics.permissions import normalised
 from fact_magics.providers.fallbacks import Team
 from fact_magics.providers.route import key_names
-from fact_magics.providers.spending import exact
 from fact_magics.tool import HAND, SHELF, ToolMetadata, ToolSpec, ToolVersion
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, write
@@ -83,7 +82,6 @@ async def ask(
             await acceptor.store.history.add_reuse(acceptor.session_id, version.metadata)
         return version
     await acceptor.refuse_ungrantable(spec)
-    acceptor.ledger.session.limit = exact(settings.budget)
     purse = acceptor.ledger.purse(spec.budget_usd, spec.max_tokens)
 
     async def provider_of(model: str | None) -> Provider:
