@@ -20,6 +20,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "tools" not in path.par
 FACE = (
     "core/fact_core.py",
     "http.py",
+    "testing/request.py",
     "testing/server.py",
     "config/settings.py",
     "config/loading.py",

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from fact_magics.config.env_file import ENDPOINTS, parse_env_file
 from fact_magics.config.file_options import read_options
-from fact_magics.config.model_list import ADDRESSES, REFERENCE, Unusable, read_document, read_entry
+from fact_magics.config.model_list import ADDRESSES, REFERENCE, read_document, read_entry
+from fact_magics.config.safe_yaml import Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

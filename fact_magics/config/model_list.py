@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import SecretStr
 
 from fact_magics.config.file_options import read_options
+from fact_magics.config.safe_yaml import Unusable, load_texts
 from fact_magics.config.trust import (
     LARGEST_BYTES,
     MOST_ENTRIES,
@@ -32,7 +33,7 @@ from fact_magics.text import inert, plural
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 CONFIG_FILE = "config.yaml"
@@ -55,7 +56,6 @@ _KEY = "model_list"
 # Matches model_list as a key, at the start of a line or in braces, but not inside another text.
 _MARK = re.compile(rb"""(?:^|[{,])[ \t]*["']?model_list["']?[ \t]*:""", re.MULTILINE)
 _MOST_EVENTS = 20_000
-_DEEPEST = 40
 _LONGEST = 1_000
 _LONGEST_NAME = 100
 _NAMES_SHOWN = 5
@@ -63,9 +63,6 @@ _NEED_TRUST = ("fallbacks", "metrics")
 _LONGEST_TIMEOUT = 86_400.0
 _HIGHEST_PRICE = 1_000
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
-_PLAIN_TAGS = frozenset(
-    {"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +105,16 @@ class Deployment:
     hint: str = ""
     missing: str = ""
 
+    @property
+    def place(self) -> str:
+        """Where the model is defined, for messages."""
+        return f"the entry {self.name} of {self.source}"
+
+    @property
+    def has_own_access(self) -> bool:
+        """Whether the entry has a key or an endpoint, so that those of the other settings are not used."""
+        return self.key is not None or self.endpoint is not None
+
 
 class ConfigFile(NamedTuple):
     """The nearest file with a ``model_list``, its models in order, and at most one note about its problems.
@@ -125,10 +132,6 @@ class ConfigFile(NamedTuple):
         """The name of the first model, if that model can be used."""
         first = next(iter(self.deployments), None)
         return first.name if first is not None and not first.problem else None
-
-
-class Unusable(Exception):
-    """A file or an entry can't be used. The message is the end of a sentence about the file or entry."""
 
 
 def read_config_file(
@@ -182,19 +185,21 @@ def _read(
     if environment is None:  # fallbacks could send requests elsewhere, and metrics open a port
         waiting += [name for name in _NEED_TRUST if options.pop(name, None)]
     if waiting:
-        more = len(waiting) - _NAMES_SHOWN
-        named = ", ".join((*waiting[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
-        notes.append(waiting_note(named, why, path))
+        notes.append(waiting_note(_first(waiting), why, path))
     if problems:
         rest = f" ({plural(len(problems) - 1, 'other')} too)" if len(problems) > 1 else ""
         notes.append(f"{problems[0]}, so it is left out{rest}")
     notes += (f"{problem}, so it is left out" for problem in useless)
     if ignored:
-        more = len(ignored) - _NAMES_SHOWN
-        named = ", ".join((*ignored[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
-        notes.append(f"ignored, because it has no meaning here: {named}")
+        notes.append(f"ignored, because it has no meaning here: {_first(ignored)}")
     note = (f"{inert(str(path))}: {'; '.join(notes)}",) if notes else ()
     return ConfigFile(str(path), tuple(found), note, options)
+
+
+def _first(names: Sequence[str]) -> str:
+    """List the first names, and count the others."""
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join((*names[:_NAMES_SHOWN], *([f"{more} more"] if more > 0 else [])))
 
 
 def has_own_meaning(name: str) -> bool:
@@ -306,22 +311,7 @@ def _prices(entry: Any) -> dict[str, Decimal]:
 
 def read_document(content: bytes) -> dict[Any, Any] | None:
     """Parse a file; return None if it has no ``model_list`` in LiteLLM's form."""
-    if len(content) > LARGEST_BYTES:
-        raise Unusable(f"is larger than {LARGEST_BYTES:,} bytes")
-    import yaml
-
-    # This loader reads all values as texts: a version does not become a date, and tags create no objects.
-    loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-    try:
-        text = content.decode("utf-8")
-        refuse_bombs(yaml.parse(text, Loader=loader))
-        document = yaml.load(text, Loader=loader)  # noqa: S506 - it creates only texts, lists and mappings
-    except Unusable:
-        raise
-    except Exception as error:  # noqa: BLE001 - any error of the parser; its message would quote the file
-        mark = getattr(error, "problem_mark", None)
-        where = "" if mark is None else f" (line {mark.line + 1})"
-        raise Unusable(f"can't be read as YAML{where}") from None
+    document = load_texts(content, LARGEST_BYTES, _MOST_EVENTS)
     entries = document.get(_KEY) if isinstance(document, dict) else None
     if not isinstance(entries, list) or not any(
         isinstance(entry, dict) and ("litellm_params" in entry or "model_name" in entry) for entry in entries
@@ -331,32 +321,3 @@ def read_document(content: bytes) -> dict[Any, Any] | None:
         raise Unusable(f"lists more than {MOST_ENTRIES} models")
     found: dict[Any, Any] = document
     return found
-
-
-def refuse_bombs(events: Iterable[Any], most: int = _MOST_EVENTS) -> None:
-    """Raise `Unusable` for a document that is too large with its aliases expanded, or is not plain data."""
-    from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent
-
-    size = 0
-    sizes: dict[str, int] = {}
-    within: list[tuple[str | None, int]] = []
-    for event in events:
-        size += 1
-        anchor = getattr(event, "anchor", None)
-        line = f"line {event.start_mark.line + 1}"
-        if isinstance(event, AliasEvent):
-            if anchor not in sizes:
-                raise Unusable(f"has an alias without an anchor, or an alias inside its own value ({line})")
-            size += sizes[anchor]
-        elif isinstance(event, CollectionStartEvent):
-            within.append((anchor, size))
-        elif isinstance(event, CollectionEndEvent):
-            begun, start = within.pop()
-            if begun is not None:
-                sizes[begun] = size - start
-        elif anchor is not None:
-            sizes[anchor] = 1
-        if getattr(event, "tag", None) not in (None, *_PLAIN_TAGS):
-            raise Unusable(f"has a YAML tag, which could create an object ({line})")
-        if size > most or len(within) > _DEEPEST:
-            raise Unusable("is too large once its aliases are replaced by their values")

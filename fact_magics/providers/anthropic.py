@@ -14,7 +14,8 @@ from urllib.request import getproxies
 from fact_magics.attempt import Usage
 from fact_magics.errors import ProviderError
 from fact_magics.providers.base import MAX_TOKENS, Finished, TextDelta, ThinkingDelta
-from fact_magics.providers.failures import Service, checked_key, checked_url, is_loopback
+from fact_magics.providers.endpoints import checked_key, checked_url, is_loopback
+from fact_magics.providers.failures import Service
 from fact_magics.providers.prompt_cache import CacheMemory, marked, missed
 from fact_magics.providers.remote import Begun, RemoteProvider
 from fact_magics.quiet import quieten

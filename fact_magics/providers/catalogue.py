@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from fact_magics.config.model_list import has_own_meaning
 from fact_magics.providers.choose import CLAUDE_MODELS
-from fact_magics.providers.failures import host_of, is_loopback
+from fact_magics.providers.endpoints import host_of, is_loopback
 from fact_magics.providers.litellm import has_litellm
 from fact_magics.providers.local import KINDS, address_of_kind
 from fact_magics.providers.names import WELL_KNOWN
@@ -16,7 +16,7 @@ from fact_magics.providers.route import endpoint_names, key_names
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fact_magics.config import Settings
     from fact_magics.config.model_list import Deployment
@@ -27,8 +27,8 @@ ANY = "…"
 
 # "ready": a local server has the model, or none is needed. "not checked": no setting is missing.
 State: TypeAlias = Literal["ready", "not checked", "needs key", "needs trust", "needs LiteLLM", "not known"]
-# The servers by the names of their models, as in a cell.
-Local: TypeAlias = "Mapping[str, LocalServer]"
+# The models of local servers, named as in a cell.
+Local: TypeAlias = tuple[str, ...]
 # How a model is checked: by asking it, by the provider's list, by a local server's list, or not at all.
 How: TypeAlias = Literal["answer", "list", "local list", ""]
 
@@ -76,7 +76,7 @@ def catalogue(
     waiting = [own for own in settings.models if own.problem and has_own_meaning(own.name)]
     counting = [own for own in settings.models if own not in waiting]
     found: dict[str, Listed] = {}
-    models = {f"{server.prefix}/{model}": server for server in local for model in server.models}
+    models = tuple(f"{server.prefix}/{model}" for server in local for model in server.models)
     configured = (_own(settings, own, models) for own in counting)
     for listed in filter(None, (*configured, *_by_the_settings(settings, models))):
         found.setdefault(listed.name, listed)
@@ -133,13 +133,13 @@ def _by_server(settings: Settings, model: str, local: Local) -> Listed:
     provider, _, name = model.partition("/")
     prefix = provider.removesuffix("_chat")
     setting, url = address_of_kind(prefix, settings.providers)
-    server = local.get(f"{prefix}/{name}") or local.get(f"{prefix}/{name}:latest")
-    origin = settings.origin(setting) if setting in settings.providers else f"the local {KINDS[prefix].title}"
-    setting = setting if setting in settings.providers else ""
+    is_set = setting in settings.providers
+    origin = settings.origin(setting) if is_set else f"the local {KINDS[prefix].title}"
+    listed = Listed(model, model, provider, setting if is_set else "", origin, host_of(url))
     if provider not in KINDS and not has_litellm():
-        return Listed(model, model, provider, setting, origin, host_of(url), "needs LiteLLM")
-    state: State = "ready" if server else "not known"
-    return Listed(model, model, provider, setting, origin, host_of(url), state)
+        return replace(listed, state="needs LiteLLM")
+    is_there = f"{prefix}/{name}" in local or f"{prefix}/{name}:latest" in local
+    return replace(listed, state="ready" if is_there else "not known")
 
 
 def _by_litellm(settings: Settings, model: str) -> Listed:
@@ -172,7 +172,7 @@ def _own(settings: Settings, own: Deployment, local: Local) -> Listed:
     if own.problem:
         state: State = "needs key" if own.missing else "needs trust"
         return replace(listed, host="", state=state, lacks=own.missing, how="")
-    if own.key is None and own.endpoint is None:
+    if not own.has_own_access:
         return listed
     listed = replace(listed, host=host_of(own.endpoint or ""), lacks="")
     if listed.provider not in ("anthropic", *KINDS) and not has_litellm():

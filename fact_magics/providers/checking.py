@@ -13,7 +13,8 @@ from fact_magics.errors import FactError
 from fact_magics.providers.anthropic import WIRE_PATH
 from fact_magics.providers.base import Message, Prompt
 from fact_magics.providers.choose import choose
-from fact_magics.providers.failures import Patience, Service, checked_url
+from fact_magics.providers.endpoints import checked_url
+from fact_magics.providers.failures import Patience, Service
 from fact_magics.providers.litellm import LiteLLMProvider
 from fact_magics.providers.local import KINDS, address_of_kind, local_models
 from fact_magics.providers.remote import RemoteProvider

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from fact_magics.config.model_list import has_own_meaning
 from fact_magics.errors import ProviderError
 from fact_magics.providers.anthropic import AnthropicProvider
-from fact_magics.providers.failures import NO_KEY, Patience
+from fact_magics.providers.endpoints import NO_KEY
+from fact_magics.providers.failures import Patience
 from fact_magics.providers.litellm import LiteLLMProvider
 from fact_magics.providers.local import KINDS, LocalProvider, local_servers
 from fact_magics.providers.names import close_names
@@ -150,22 +151,21 @@ def _deployed(settings: Settings, own: Deployment, patience: Patience) -> Remote
     if own.problem:
         raise ProviderError(own.problem, hint=own.hint)
     if own.timeout_seconds is not None:
-        setting = f"the timeout in the entry {own.name} of {own.source}"
+        setting = f"the timeout in {own.place}"
         patience = replace(patience, silence_seconds=own.timeout_seconds, setting=setting)
     bare = own.model.removeprefix("anthropic/")
     if not bare.startswith("claude-"):
         return _gateway(settings, own.model, patience, own=own)
-    if own.key is None and own.endpoint is None:
+    if not own.has_own_access:
         return _anthropic(settings, bare, patience)
     # An endpoint written for LiteLLM may already end with the path that Anthropic's SDK appends.
     url = (own.endpoint or "").rstrip("/").removesuffix("/v1/messages")
-    source = f"the entry {own.name} of {own.source}"
     return AnthropicProvider(
         bare,
         own.key or SecretStr(NO_KEY),
         base_url=url or None,
         patience=patience,
-        source=source,
+        source=own.place,
         known_models=known_models(settings),
         secrets=settings.secrets,
     )

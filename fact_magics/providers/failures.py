@@ -11,25 +11,19 @@ import time
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from fact_magics.errors import ProviderError, suggestion
+from fact_magics.providers.endpoints import host_of, is_local, is_loopback, parts_of, proxy_of
 from fact_magics.redaction import MASK, Redactor
 from fact_magics.text import duration, inert, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-NO_KEY = "none-needed"
-"""Sent instead of a missing key, because a client without a key would look for one in the environment."""
-
 _LONGEST_QUOTE = 300
 _MOST_DOUBLINGS = 20
 _VERSION = re.compile(r"/v\d")
-_LOCAL_ENDS = (".local", ".lan", ".internal")
 # Servers shorten or mask the keys that they quote, so that these look different from whole keys.
 _KEY_LIKE = re.compile(
     r"\b[Bb]earer\s+\S+"
@@ -277,7 +271,7 @@ class Service:
     @property
     def address_hint(self) -> str:
         """What to check if something else than a model answers at the address."""
-        parts = _parts(self.url)
+        parts = parts_of(self.url)
         if self.newer:
             return f"Check the address in {self.url_name}, {self.newer}."
         if not self.usual_path or _VERSION.search(parts.path):
@@ -316,16 +310,6 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
             queue += [current.__cause__, current.__context__, getattr(current, "original_exception", None)]
 
 
-def proxy_of(url: str) -> str:
-    """Return the host and port of the environment's proxy for an address; empty if there is none."""
-    parts = _parts(url)
-    host = parts.hostname or ""
-    if not host or is_loopback(url) or proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return ""
-    proxies = getproxies()
-    return inert(host_of(proxies.get(parts.scheme) or proxies.get("all") or ""))
-
-
 def _pause(seconds: float) -> str:
     for size, noun in ((86_400, "day"), (3_600, "hour")):
         if seconds >= size:
@@ -356,62 +340,3 @@ def read_retry_after(value: str | None, now: float) -> float | None:
         except (ValueError, OverflowError):
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether `url` points to this machine, which no proxy can reach."""
-    host = _parts(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def is_local(url: str) -> bool:
-    """Tell whether `url` points to this machine or to its network."""
-    host = _parts(url).hostname or ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        # Names without a dot exist in local networks only, such as those of containers.
-        return is_loopback(url) or bool(host and "." not in host) or host.endswith(_LOCAL_ENDS)
-    return address.is_loopback or address.is_private
-
-
-def host_of(url: str) -> str:
-    """Return the host and port of an address, without any user name and password."""
-    return _parts(url).netloc.rpartition("@")[2]
-
-
-def checked_url(url: str, setting: str) -> str:
-    """Return `url` without surrounding whitespace; raise `ProviderError` if it is not an HTTP address."""
-    stripped = url.strip()
-    parts = _parts(stripped)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ProviderError(
-            f"{setting} is not an http or https address.", hint="Write it like https://host:port."
-        )
-    return stripped
-
-
-def checked_key(key: str, setting: str) -> str:
-    """Return `key` without surrounding whitespace; raise `ProviderError` if it can't be a key.
-
-    An HTTP library would also refuse such a key, but its error message would quote the key.
-    """
-    stripped = key.strip()
-    if not stripped:
-        raise ProviderError(f"{setting} is empty.", hint="Set it in the environment or in .env.")
-    if not all("!" <= character <= "~" for character in stripped):
-        raise ProviderError(
-            f"{setting} contains spaces, line breaks or non-ASCII characters, which a key never has.",
-            hint="Copy the key again.",
-        )
-    return stripped
-
-
-def _parts(url: str) -> SplitResult:
-    try:
-        return urlsplit(url)
-    except ValueError:
-        return urlsplit("")

@@ -91,7 +91,7 @@ class Team:
         ProviderError, MissingExtra
             One of the two models can't be used.
         """
-        first = await self._open(model, model)
+        first = await self._open(model)
         lines: tuple[str, ...] = ()
         name = self._names[first]
         self._first = first
@@ -100,7 +100,7 @@ class Team:
             self._first = instead or first
         self._last = self._first
         if escalate not in (None, name):
-            self._last = await self._open(escalate, escalate)
+            self._last = await self._open(escalate)
             if self._last.name == SHELF:
                 raise ProviderError(
                     "The shelf can't write the last attempt.",
@@ -136,7 +136,7 @@ class Team:
             if self._breaker.is_open(name) or (name == SHELF and not self._may_be_shelf):
                 continue
             try:
-                provider = await self._open(name, name)
+                provider = await self._open(name)
             except FactError as error:
                 lines.append(f"{name} can't be asked instead: {error.message}")
                 continue
@@ -144,10 +144,10 @@ class Team:
             return provider, (*lines, f"{why}; {name} is asked instead")
         return None, tuple(lines)
 
-    async def _open(self, model: str | None, name: str | None) -> Provider:
+    async def _open(self, model: str | None) -> Provider:
         provider = await self._choose(model)
         self._opened.append(provider)
-        self._names[provider] = name or provider.model
+        self._names[provider] = model or provider.model
         self._waiting[provider] = self._after(self._names[provider])
         return provider
 

@@ -18,7 +18,8 @@ from fact_magics.attempt import Usage
 from fact_magics.config.settings import secrets_of_providers
 from fact_magics.errors import FactError, MissingExtra, did_you_mean
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
-from fact_magics.providers.failures import NO_KEY, SYSTEM_REFUSED, Service, causes, is_local, is_loopback
+from fact_magics.providers.endpoints import NO_KEY, is_local, is_loopback
+from fact_magics.providers.failures import SYSTEM_REFUSED, Service, causes
 from fact_magics.providers.local import local_models
 from fact_magics.providers.names import WELL_KNOWN, hosted_models
 from fact_magics.providers.remote import Begun, RemoteProvider
@@ -111,7 +112,7 @@ class LiteLLMProvider(RemoteProvider):
         super().__init__(model, patience, (*secrets_of_providers(settings), *secrets))
         self.notice = notice
         self._settings = settings
-        self._own = own if own is not None and (own.key is not None or own.endpoint is not None) else None
+        self._own = own if own is not None and own.has_own_access else None
         self._route: Route | None = None
         self.is_local = is_local(address_of(model, settings, self._own))
         self._service = Service(

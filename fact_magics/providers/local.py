@@ -18,14 +18,8 @@ from pydantic import SecretStr
 
 from fact_magics.providers.anthropic import WIRE_PATH, AnthropicProvider
 from fact_magics.providers.base import Finished, Message
-from fact_magics.providers.failures import (
-    NO_KEY,
-    SYSTEM_REFUSED,
-    checked_key,
-    checked_url,
-    is_local,
-    is_loopback,
-)
+from fact_magics.providers.endpoints import NO_KEY, checked_key, checked_url, is_local, is_loopback
+from fact_magics.providers.failures import SYSTEM_REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -158,11 +152,6 @@ async def local_models(
     return tuple(sorted(usable, key=lambda name: not _FOR_CODE.search(name)))
 
 
-def ollama_url(settings: Settings) -> str:
-    """Return the address of Ollama in the settings, checked by `checked_url`, or else its usual address."""
-    return address_of_kind("ollama", settings.providers)[1]
-
-
 def address_of_kind(prefix: str, providers: Mapping[str, SecretStr]) -> tuple[str, str]:
     """Return the address of a kind of server, after the name of the setting that holds it, or could."""
     kind = KINDS[prefix]
@@ -274,8 +263,8 @@ class LocalProvider(AnthropicProvider):
         url_name, url = address_of_kind(prefix, settings)
         key = settings.get(key_name)
         source = ""
-        if own is not None and (own.key is not None or own.endpoint is not None):
-            source = f"the entry {own.name} of {own.source}"
+        if own is not None and own.has_own_access:
+            source = own.place
             key_name, url_name = f"the api_key in {source}", f"the api_base in {source}"
             url = checked_url(own.endpoint, url_name) if own.endpoint else f"http://127.0.0.1:{kind.port}"
             key = own.key

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from fact_magics.attempt import Usage
-from fact_magics.config.model_list import Unusable, refuse_bombs
+from fact_magics.config.safe_yaml import Unusable, load_texts
 from fact_magics.errors import RecordingError
 from fact_magics.providers.base import StopReason
 from fact_magics.text import inert, plural
@@ -106,21 +106,7 @@ def _content(path: Path) -> bytes:
 
 
 def _parse(content: bytes) -> list[RecordedAnswer]:
-    if len(content) > _LARGEST_BYTES:
-        raise Unusable(f"is larger than {_LARGEST_BYTES:,} bytes")
-    import yaml
-
-    loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # it reads all values as texts
-    try:
-        text = content.decode()
-        refuse_bombs(yaml.parse(text, Loader=loader), _MOST_EVENTS)
-        document = yaml.load(text, Loader=loader)  # noqa: S506 - it creates only texts, lists and mappings
-    except Unusable:
-        raise
-    except Exception as error:  # noqa: BLE001 - any error of the parser
-        mark = getattr(error, "problem_mark", None)
-        where = "" if mark is None else f" (line {mark.line + 1})"
-        raise Unusable(f"can't be read as YAML{where}; maybe it was cut off") from None
+    document = load_texts(content, _LARGEST_BYTES, _MOST_EVENTS, doubt="; maybe it was cut off")
     entries = document.get("answers") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(document.get("complete"), str):
         raise Unusable("was cut off: its last line, with the number of answers, is missing")

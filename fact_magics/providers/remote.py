@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import ProviderError
 from fact_magics.providers.base import Billing, Finished, Retrying, TextDelta, ThinkingDelta
-from fact_magics.providers.failures import NO_KEY, Patience
+from fact_magics.providers.endpoints import NO_KEY
+from fact_magics.providers.failures import Patience, causes
 from fact_magics.redaction import RedactedStream, Redactor
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fact_magics.providers.failures import Failure, Service
 
 _NOT_FOUND = 404
+_NOT_CONNECTED = ("ConnectError", "ConnectTimeout", "ProxyError")
 
 
 class Begun:
@@ -184,10 +186,4 @@ class RemoteProvider(ABC):
 
 def _never_connected(error: BaseException) -> bool:
     """Tell whether an HTTP library found no server, among the causes of an error."""
-    seen: set[int] = set()
-    while id(error) not in seen:
-        seen.add(id(error))
-        if type(error).__name__ in ("ConnectError", "ConnectTimeout", "ProxyError"):
-            return True
-        error = error.__cause__ or error.__context__ or error
-    return False
+    return any(type(cause).__name__ in _NOT_CONNECTED for cause in causes(error))

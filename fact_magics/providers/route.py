@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from fact_magics.errors import ProviderError, did_you_mean
-from fact_magics.providers.failures import NO_KEY, checked_key, checked_url, is_loopback
+from fact_magics.providers.endpoints import NO_KEY, checked_key, checked_url, is_loopback
 from fact_magics.providers.local import OLLAMA_URL
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Route:
                     " credentials to that address.",
                     hint=f"Remove api_base from this entry of {own.source}, or use another provider.",
                 )
-            key_name = f"the api_key in the entry {own.name} of {own.source}"
+            key_name = f"the api_key in {own.place}"
             secret = own.key.get_secret_value() if own.key else None
             entry = {"API_KEY": secret, "API_BASE": own.endpoint, "API_VERSION": own.version}
             settings = {f"{prefix}_{name}": SecretStr(text) for name, text in entry.items() if text}
@@ -105,7 +105,7 @@ class Route:
             name=_SERVICES.get(provider, provider),
             url=known if known.startswith(("http://", "https://")) else "",
             key_name=key_name,
-            url_name=url_name if own is None else f"the api_base in the entry {own.name} of {own.source}",
+            url_name=url_name if own is None else f"the api_base in {own.place}",
             has_own_address=bool(given),
             usual_path="/v1" if given and provider in _UNDER_V1 else "",
             answer_name="chat completion",

@@ -11,7 +11,8 @@ and simulates the failures of providers. From a shell: ``python -m fact_magics.t
 
 from fact_magics.attempt import Usage
 from fact_magics.testing.accounting import Charge
-from fact_magics.testing.server import ModelServer, Request
+from fact_magics.testing.request import Request
+from fact_magics.testing.server import ModelServer
 from fact_magics.testing.wires import Reply
 
 __all__ = ["Charge", "ModelServer", "Reply", "Request", "Usage"]

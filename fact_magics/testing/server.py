@@ -1,17 +1,15 @@
-"""The scripted model server: its script, the requests that it received, and its thread."""
+"""The scripted model server: its script, its answers, and its thread."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import secrets
 import socket
 import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -19,54 +17,17 @@ from fact_magics.attempt import Usage
 from fact_magics.errors import did_you_mean
 from fact_magics.testing.accounting import Charge, limited, read_tokens
 from fact_magics.testing.http import LARGEST_HEAD, read_request, send_json, send_page, send_stream
-from fact_magics.testing.wires import WIRES, Ending, Reply, Wire, usage_of
+from fact_magics.testing.request import keys_of, record
+from fact_magics.testing.wires import WIRES, Ending, Reply, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
-_SECRET_WORDS = ("authorization", "key", "token", "secret", "cookie")
+    from fact_magics.testing.request import Request
+
 _COUNTER = "/v1/messages/count_tokens"
 _STEPS = ("reply", "writes", "refuses", "breaks", "fails")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request from a client.
-
-    Attributes
-    ----------
-    wire : str
-        The protocol: ``anthropic``, ``openai`` or ``ollama``.
-    path : str
-        The path of the URL.
-    headers : mapping of str to str
-        The headers by lower-case name; secret values are ``[redacted]``.
-    body : mapping
-        The JSON body.
-    model, system : str
-        The model and the system prompt in the body.
-    messages : tuple of (str, str)
-        The role and the text of each turn, without the system prompt.
-    """
-
-    wire: str
-    path: str
-    headers: Mapping[str, str]
-    body: Mapping[str, Any]
-    model: str
-    system: str
-    messages: tuple[tuple[str, str], ...]
-    _key_digests: frozenset[str] = field(repr=False)
-
-    @property
-    def text(self) -> str:
-        """The text of the last turn, which the model should answer."""
-        return self.messages[-1][1] if self.messages else ""
-
-    def carries(self, key: str) -> bool:
-        """Tell whether `key` was sent to authenticate this request."""
-        return _digest(key) in self._key_digests
 
 
 class ModelServer:
@@ -338,7 +299,7 @@ class ModelServer:
     async def _answer(
         self, writer: asyncio.StreamWriter, method: str, path: str, headers: dict[str, str], raw: bytes
     ) -> None:
-        wire, keys = WIRES.get(path), _keys(headers)
+        wire, keys = WIRES.get(path), keys_of(headers)
         wrong = "the key is not this server's" if self._strict and self.key not in keys else ""
         if path == _COUNTER and method == "POST" and self._counts and not wrong:
             await send_json(writer, 200, {"input_tokens": self._count(raw)})
@@ -360,7 +321,7 @@ class ModelServer:
         if wrong and wire.name != "ollama":
             await send_json(writer, 401, wire.error(401, wrong))
             return
-        reply = limited(self._next(_record(wire, path, headers, body, keys)), body)
+        reply = limited(self._next(record(wire, path, headers, body, keys)), body)
         if reply.status == 200:
             with self._changed:
                 is_complete = reply.ending == "complete"
@@ -396,30 +357,3 @@ class ModelServer:
             return 200, {"object": "list", "data": models, "has_more": False}
         message = f"ModelServer does not serve {method} {path}"
         return 404, {"error": {"type": "not_found_error", "message": message}}
-
-
-def _record(
-    wire: Wire, path: str, headers: Mapping[str, str], body: dict[str, Any], keys: Iterable[str]
-) -> Request:
-    return Request(
-        wire=wire.name,
-        path=path,
-        headers={
-            name: "[redacted]" if any(word in name for word in _SECRET_WORDS) else value
-            for name, value in headers.items()
-        },
-        body=body,
-        model=str(body.get("model")),
-        system=wire.system(body),
-        messages=wire.messages(body),
-        _key_digests=frozenset(map(_digest, keys)),
-    )
-
-
-def _keys(headers: Mapping[str, str]) -> list[str]:
-    sent = (headers.get("x-api-key", ""), headers.get("authorization", "").removeprefix("Bearer"))
-    return [key.strip() for key in sent if key.strip()]
-
-
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()

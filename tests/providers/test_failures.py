@@ -2,14 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from fact_magics.providers.failures import (
-    Patience,
-    Service,
-    is_local,
-    is_loopback,
-    quote,
-    read_retry_after,
-)
+from fact_magics.providers.endpoints import is_local, is_loopback
+from fact_magics.providers.failures import Patience, Service, quote, read_retry_after
 from fact_magics.redaction import Redactor
 
 pytestmark = pytest.mark.slow

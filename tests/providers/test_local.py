@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
 
 from fact_magics import load_settings
 from fact_magics.attempt import Usage
+from fact_magics.config import Settings
 from fact_magics.config.model_list import Deployment
 from fact_magics.errors import ProviderError
 from fact_magics.providers.base import Finished, Retrying
@@ -27,20 +28,6 @@ from fact_magics.testing import ModelServer
 pytestmark = pytest.mark.slow
 
 NAMES = {prefix: kind.settings[0] for prefix, kind in KINDS.items()}
-
-
-@dataclass
-class Settings:
-    """The settings that choosing reads."""
-
-    anthropic_api_key: SecretStr | None = None
-    anthropic_base_url: str | None = None
-    model: str | None = None
-    providers: dict[str, SecretStr] = field(default_factory=dict)
-    models: tuple[Deployment, ...] = ()
-    secrets: tuple[str, ...] = ()
-    model_timeout: float = 120.0
-    retries: int | None = 0
 
 
 @pytest.fixture
@@ -218,4 +205,4 @@ class TestAsking:
             await anext(chosen.stream(prompt))
         await chosen.aclose()
         usual = replace(own, endpoint=None)
-        assert (await choose(replace(settings, models=(usual,)), "mine")).name == "ollama"
+        assert (await choose(settings.model_copy(update={"models": (usual,)}), "mine")).name == "ollama"

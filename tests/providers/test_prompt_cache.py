@@ -20,7 +20,7 @@ from fact_magics.writing.prompt import RULES
 
 if TYPE_CHECKING:
     from fact_magics.events import Event
-    from fact_magics.testing.server import Request
+    from fact_magics.testing import Request
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 RIGHT = "def double(n: int) -> int:\n    return 2 * n\n"
