@@ -9,7 +9,6 @@ from dataclasses import replace
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
 
 from fact_magics.attempt import Usage
 from fact_magics.errors import ProviderError
@@ -235,6 +234,8 @@ class AnthropicProvider(RemoteProvider):
 
 def _check_proxies() -> None:
     """Raise `ProviderError` for a malformed proxy, about which the SDK would print a traceback."""
+    from urllib.request import getproxies
+
     import httpx2
 
     for name, url in getproxies().items():

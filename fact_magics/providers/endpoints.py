@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from fact_magics.errors import ProviderError
 from fact_magics.text import inert
@@ -42,6 +41,9 @@ def host_of(url: str) -> str:
 
 def proxy_of(url: str) -> str:
     """Return the host and port of the environment's proxy for an address; empty if there is none."""
+    # Its import takes milliseconds, and only a request needs it.
+    from urllib.request import getproxies, proxy_bypass
+
     parts = parts_of(url)
     host = parts.hostname or ""
     if not host or is_loopback(url) or proxy_bypass(parts.netloc.rpartition("@")[2]):
