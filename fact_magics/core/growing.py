@@ -75,7 +75,11 @@ class Growing:
                 f"{tool.name} takes the path of a file, so no inputs can be derived for a probe.",
                 hint="To probe it, let it take the content of the file instead of the path.",
             )
-        found = await probe(tool.stored, self._acceptor.sandbox, seconds, self._emitter(listener))
+        loaded = tool.loaded
+        documented = loaded.signature.doc if loaded.verified else ""
+        found = await probe(
+            tool.stored, self._acceptor.sandbox, seconds, self._emitter(listener), documented=documented
+        )
         about = found.as_json()
         row = ProbeRow(
             tool_id=tool.id,
@@ -90,7 +94,7 @@ class Growing:
             seconds=found.seconds,
         )
         await self._store.probes.add(row, found.strength)
-        tool.loaded.note_strength(found.strength)
+        loaded.note_strength(found.strength)
         return found
 
     async def newest_probe(self, reference: str) -> Probe | None:

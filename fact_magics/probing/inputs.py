@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import operator
 import random
 import re
 from datetime import date, timedelta
+from functools import partial
 from itertools import chain, combinations, islice, product
 from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import InvalidInput
-from fact_magics.probing.variants import LONGEST, Constants, Variants, each, in_turns
+from fact_magics.probing.variants import LONGEST, Constants, Variants, each, in_range, in_turns
 from fact_magics.signature.signature import KINDS
 from fact_magics.values import ValueTypeError
 from fact_magics.values.literals import spell
@@ -230,9 +232,10 @@ def _parts(value: object) -> Iterator[object]:
     if isinstance(value, dict):
         yield from islice(value.values(), 3)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        yield from (value + 1, value - 1, float(value))
+        yield from in_range(lambda: value + 1, lambda: value - 1, lambda: float(value))
     if isinstance(value, date):
-        yield from (value + timedelta(days=1), value - timedelta(days=1), value + timedelta(days=7))
+        for days in (1, -1, 7):
+            yield from in_range(partial(operator.add, value, timedelta(days=days)))
 
 
 def strangeness(call: str) -> int:

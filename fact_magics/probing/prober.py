@@ -74,15 +74,19 @@ class _Own:
         return self.is_steady if other is None else other.kind == "slow" or answer.same_as(other)
 
 
-async def probe(version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener) -> Probe:
+async def probe(
+    version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener, *, documented: str = ""
+) -> Probe:
     """Find out how far the examples of a version go.
 
     Parameters
     ----------
     seconds : float
         The time for the whole probe. The result has what was found in this time.
+    documented : str
+        Text with further examples that are known to hold: the docstring of a tool from the shelf.
     """
-    prober = _Prober(version, sandbox, seconds, emit)
+    prober = _Prober(version, sandbox, seconds, emit, documented)
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await prober.run()
@@ -90,9 +94,12 @@ async def probe(version: ToolVersion, sandbox: Runs, seconds: float, emit: Liste
 
 
 class _Prober:
-    def __init__(self, version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener) -> None:
+    def __init__(
+        self, version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener, documented: str
+    ) -> None:
         about = version.metadata
         self._version, self._emit = version, emit
+        self._texts = (about.contract, documented)
         self._started = time.perf_counter()
         self._end = self._started + seconds
         self._is_quick = seconds <= _QUICK_SECONDS
@@ -155,7 +162,7 @@ class _Prober:
 
     def _prepare(self) -> None:
         signature, about = self._source.signature, self._version.metadata
-        examples = read_body(about.contract, about.name).examples
+        examples = [example for text in self._texts for example in read_body(text, about.name).examples]
         for example in examples:
             with suppress(InvalidInput, ValueTypeError):
                 bound = signature.bind(example.args, example.kwargs)
