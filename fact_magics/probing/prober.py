@@ -95,7 +95,7 @@ async def probe(
 
 class _Prober:
     def __init__(
-        self, version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener, documented: str
+        self, version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener, documented: str = ""
     ) -> None:
         about = version.metadata
         self._version, self._emit = version, emit
@@ -233,7 +233,7 @@ class _Prober:
         answers = await self._answer_as(rival, self._comparable)
         self._untried -= 1
         own = self._own.answers
-        differs = [number for number, answer in answers.items() if not answer.same_as(own[number])]
+        differs = [number for number, answer in answers.items() if not own[number].same_as(answer)]
         if differs:
             self._parted.append(Parted(rival, answers, frozenset(differs)))
 
@@ -263,7 +263,8 @@ class _Prober:
         )
 
     def _questions(self, answers: Mapping[int, Answer]) -> tuple[Question, ...]:
-        return ask(self._inputs, answers, self._parted)
+        parted = sorted(self._parted, key=lambda one: self._rivals.index(one.rival))  # not as they ended
+        return ask(self._inputs, answers, parted)
 
     def _surprises(self, own: _Own, documented: str) -> tuple[Surprise, ...]:
         return surprises(self._inputs, own.answers, own.again, documented, self._each)
