@@ -209,6 +209,16 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> float:
     >>> convert_units(1, "K", "C")
     -272.15
 
+    >>> convert_units(1, "h", "sh")
+    Traceback (most recent call last):
+    ValueError: 'sh' is not a known unit; did you mean 's' or 'h'?
+
+    >>> convert_units(3, " meters ", "mm")
+    3000.0
+
+    >>> convert_units(-1, "miles", "km")
+    -1.609344
+
     Tags: units, measures, conversion
     """
     if not math.isfinite(value):
