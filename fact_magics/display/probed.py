@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from fact_magics.probing.questions import Choice, Probe, Question
 
 _PARAGRAPH = "margin:0.3em 0"
-# JupyterLab and Notebook 7 run the commands of a button in a trusted output. Elsewhere, and in exported pages,
-# which lack the class `lm-Widget`, nothing would happen on a click, so the button stays hidden.
+# JupyterLab and Notebook 7 run the commands of a button in a trusted output. Elsewhere, also in exported
+# pages, which lack the class `lm-Widget`, nothing would happen on a click, so the button stays hidden.
 _BUTTONS = Html("<style>.lm-Widget button.fact-answer[hidden]{display:inline-block}</style>")
 _COMMANDS = ["notebook:insert-cell-below", "notebook:replace-selection", "notebook:run-cell"]
 _CHANGES_SHOWN = 12
