@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _MOST = 400
 _OF_A_VALUE = 90  # variants of one argument of one example
 _BLANK_END = re.compile(r"[(\[{ =]' | '[,)\]}:]|  ")  # blanks that are easily overlooked
+_NEGATIVE = re.compile(r"-\d")
 
 
 class Input(NamedTuple):
@@ -239,8 +240,12 @@ def _parts(value: object) -> Iterator[object]:
 
 
 def strangeness(call: str) -> int:
-    """Return how hard a call is to read: its length, plus a weight for unusual characters and numbers."""
+    """Return how hard a call is to read: its length, plus a weight for unusual characters and numbers.
+
+    A negative number counts a little: of two boundaries, people are surer about the positive one.
+    """
     odd = sum(not character.isascii() or not character.isprintable() for character in call)
     escapes = sum(call.count(text) for text in ("\\", "nan", "inf", "e-", "e+"))
     blank = len(_BLANK_END.findall(call))
-    return len(call) + 15 * odd + 25 * escapes + 8 * blank + (40 if "00000" in call else 0)
+    negative = len(_NEGATIVE.findall(call))
+    return len(call) + 15 * odd + 25 * escapes + 8 * blank + 4 * negative + (40 if "00000" in call else 0)
