@@ -111,6 +111,7 @@ class _Prober:
         self._inputs: list[Input] = []
         self._own = _Own()
         self._comparable: list[int] = []  # the inputs on which rivals are compared with the tool
+        self._has_answered = False  # at least half of the derived inputs, in a way that can be compared
         self._rivals = rivals_of(version.source)
         self._untried = len(self._rivals)
         self._caught = 0
@@ -147,13 +148,11 @@ class _Prober:
         await _side_by_side(lambda: sort(half))
         await self._answer()
         own, behind = self._own, len(self._examples)
+        usable = [number for number in range(behind, len(self._inputs)) if own.usable(number)]
         self._comparable = [
-            number
-            for number in own.answers
-            if number >= behind
-            and own.usable(number)
-            and is_askable(self._inputs[number], own.answers[number])
+            number for number in usable if is_askable(self._inputs[number], own.answers[number])
         ]
+        self._has_answered = 2 * len(usable) >= len(self._inputs) - behind
         await _side_by_side(finish)
 
     def _share(self, share: float) -> float:
@@ -228,14 +227,14 @@ class _Prober:
 
     async def _part(self, rival: Rival) -> None:
         """Let a rival answer the inputs, and keep it if an answer differs from the tool's."""
-        if not self._comparable and len(self._inputs) > len(self._examples):
-            return  # no answer of the tool can be compared
-        answers = await self._answer_as(rival, self._comparable)
-        self._untried -= 1
+        answers = await self._answer_as(rival, self._comparable) if self._comparable else {}
         own = self._own.answers
         differs = [number for number, answer in answers.items() if not own[number].same_as(answer)]
         if differs:
             self._parted.append(Parted(rival, answers, frozenset(differs)))
+        elif not self._has_answered:
+            return  # too little is known of the tool to call the rival equal
+        self._untried -= 1
 
     async def _answer_as(self, rival: Rival, numbers: Sequence[int]) -> dict[int, Answer]:
         """Let a rival answer inputs, with more time if a busy machine gave it too little."""
