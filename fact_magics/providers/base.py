@@ -58,6 +58,16 @@ class ThinkingDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """A request is about to be sent; from now on it may have to be paid.
+
+    Each provider with a `Billing` yields this before each request, also before a repeated one.
+    """
+
+    may_have_cost: bool = False  # whether a request before it, which failed, may have to be paid as well
+
+
+@dataclass(frozen=True, slots=True)
 class Retrying:
     """The request failed before any text came, and is repeated after a pause."""
 
@@ -77,7 +87,7 @@ class Finished:
     notice: str = ""  # one line about this request, which the record shows
 
 
-ProviderEvent: TypeAlias = TextDelta | ThinkingDelta | Retrying | Finished
+ProviderEvent: TypeAlias = Asking | TextDelta | ThinkingDelta | Retrying | Finished
 
 
 class Billing(NamedTuple):

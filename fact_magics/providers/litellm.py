@@ -113,7 +113,7 @@ class LiteLLMProvider(RemoteProvider):
         self.notice = notice
         self._settings = settings
         self._own = own if own is not None and own.has_own_access else None
-        self._route: Route | None = None
+        self._opened: tuple[ModuleType, Route] | None = None
         self.is_local = is_local(address_of(model, settings, self._own))
         self._service = Service(
             "LiteLLM",
@@ -125,12 +125,13 @@ class LiteLLMProvider(RemoteProvider):
 
     async def open(self) -> tuple[ModuleType, Route]:
         """Import LiteLLM and find out where requests for the model go; nothing is sent."""
-        litellm = await asyncio.to_thread(load_litellm)
-        self._check_open()
-        if self._route is None:
-            self._route = Route(litellm, self._service, self._settings, self._own, self._patience)
-            self._service = self._route.service
-        return litellm, self._route
+        if self._opened is None:
+            litellm = await asyncio.to_thread(load_litellm)
+            self._check_open()
+            route = Route(litellm, self._service, self._settings, self._own, self._patience)
+            self._service = route.service
+            self._opened = litellm, route
+        return self._opened
 
     async def count_models(self) -> int | None:
         """Count the models in the provider's list; this costs nothing and proves that the key is valid.
@@ -192,9 +193,9 @@ class LiteLLMProvider(RemoteProvider):
         return tuple(map(self._redactor.mask, shown))
 
     async def _disconnect(self) -> None:
-        route, self._route = self._route, None
-        if route is not None and route.http_client is not None:
-            await route.http_client.aclose()
+        opened, self._opened = self._opened, None
+        if opened is not None and opened[1].http_client is not None:
+            await opened[1].http_client.aclose()
 
     async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent | Begun, None]:
         litellm, route = await self.open()

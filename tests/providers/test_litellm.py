@@ -376,13 +376,13 @@ class TestLoading:
 
 
 class TestLeaving:
-    async def test_cancelling_hangs_up(self, server, provider, prompt):
+    async def test_cancelling_hangs_up(self, server, provider, prompt, shown):
         """The server sees the connection close when the consumer's task is cancelled."""
         server.breaks("0123456789", "stall", after=4)
         began = asyncio.Event()
 
         async def consume():
-            async for _ in provider.stream(prompt):
+            async for _ in shown(provider, prompt):
                 began.set()
 
         task = asyncio.create_task(consume())
