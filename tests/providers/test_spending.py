@@ -84,6 +84,11 @@ class Scripted:
                 raise MissingExtra("LiteLLM is not installed.")
             await self._wait()
         yield Asking(unsaid)
+        async with aclosing(self._last()) as events:
+            async for event in events:
+                yield event
+
+    async def _last(self) -> AsyncGenerator[ProviderEvent, None]:
         match self.ending:
             case "answered" | "cut":
                 yield TextDelta("def")
