@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from fact_magics.config.model_list import signs_in
 from fact_magics.errors import ProviderError, did_you_mean
 from fact_magics.providers.endpoints import NO_KEY, checked_key, checked_url, is_loopback
 from fact_magics.providers.local import OLLAMA_URL
@@ -36,11 +37,6 @@ _SERVICES = {
 _UNDER_V1 = ("openai", "hosted_vllm", "lm_studio", "litellm_proxy")
 # Addresses that are built into the SDKs, but not into LiteLLM.
 _PUBLIC_URLS = {"openai": "https://api.openai.com/v1"}
-# For these providers, LiteLLM uses an account of the environment or the machine, even if given a key.
-_SIGN_BY_THE_ENVIRONMENT = (
-    "vertex_ai", "bedrock", "sagemaker", "amazon_", "aws_", "watsonx", "oci", "sap", "gigachat", "snowflake",
-    "databricks", "github", "chatgpt", "gdc",
-)  # fmt: skip
 _AZURE_TOKEN = "AZURE_OPENAI_AD_TOKEN"  # noqa: S105 - the name of a variable
 # Local providers that LiteLLM calls with its own HTTP handler. It calls the others with OpenAI's client.
 _OWN_HANDLER = ("ollama_chat", "hosted_vllm")
@@ -77,7 +73,7 @@ class Route:
         prefix, names = _prefix(provider), key_names(provider)
         key_name = names[0]
         if own is not None:
-            if own.endpoint is not None and provider.startswith(_SIGN_BY_THE_ENVIRONMENT):
+            if own.endpoint is not None and signs_in(provider):
                 raise ProviderError(
                     f"The entry {own.name} sets an api_base, and {provider} would send your own account's"
                     " credentials to that address.",

@@ -2,9 +2,9 @@
 
 Before a request is sent under a budget, the most that it can cost is reserved: all its input at the highest
 price that its marks for the prompt cache allow, and its longest answer. The reservation then ends in one of
-three ways. When the request ends, its real cost replaces the reservation. If its real cost is unknown, as after
-a broken stream, the reservation is held for good. If nothing was sent, or the server refused the request, the
-reservation is released.
+three ways. When the request ends, its real cost replaces the reservation. If its real cost is unknown, as
+after a broken stream, the reservation is held for good. If nothing was sent, or if the server refused the
+request, the reservation is released.
 """
 
 from __future__ import annotations

@@ -124,6 +124,7 @@ def trust_file(arguments: Arguments, desk: Desk) -> Answer:
         ("Models", ", ".join(found.models)),
         ("Data", ", ".join(found.places)),
         ("Variables", ", ".join(found.variables)),
+        ("Options", ", ".join(found.options)),
         ("Until", "its content changes"),
     ]
     return Answer(page("Trusted", facts), {"trusted": str(path), **found._asdict()})
