@@ -138,6 +138,15 @@ class Provider(Protocol):
     def waiting_notice(self) -> str:
         """One line that the cell shows if the model does not answer for a while; may be empty."""
 
+    async def open(self) -> object:
+        """Import what the first request needs, and find out where it goes; send nothing.
+
+        Raises
+        ------
+        MissingExtra, ProviderError
+            A package is missing, the provider is unknown, or the model needs a key.
+        """
+
     def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         """Ask the model, and yield its answer as it comes; `Finished` is last.
 

@@ -17,7 +17,6 @@ from fact_magics.providers.endpoints import checked_url
 from fact_magics.providers.failures import Patience, Service
 from fact_magics.providers.litellm import LiteLLMProvider
 from fact_magics.providers.local import KINDS, address_of_kind, local_models
-from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.spending import Ledger, Purse
 from fact_magics.text import plural, utc_now
 
@@ -90,9 +89,8 @@ async def _open(
     except FactError as error:
         return error
     opened.push_async_callback(provider.aclose)
-    if isinstance(provider, RemoteProvider):
-        with suppress(Exception):  # the request raises the error again, with an explanation
-            await provider.open()
+    with suppress(Exception):  # the request raises the error again, with an explanation
+        await provider.open()
     return provider
 
 

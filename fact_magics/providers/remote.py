@@ -167,10 +167,7 @@ class RemoteProvider(ABC):
 
     @abstractmethod
     async def open(self) -> object:
-        """Import the SDK and make its client, as the first request does, but send nothing.
-
-        The errors are `MissingExtra`, or `ProviderError` for an unknown provider or a missing key.
-        """
+        """Import the SDK and make its client, as `Provider.open`."""
 
     async def aclose(self) -> None:
         """Close this provider's own connections."""
