@@ -20,7 +20,7 @@ from fact_magics.errors import FactError, MissingExtra, did_you_mean
 from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.endpoints import NO_KEY, is_local, is_loopback
 from fact_magics.providers.failures import SYSTEM_REFUSED, Service, causes
-from fact_magics.providers.local import local_models
+from fact_magics.providers.local import KINDS
 from fact_magics.providers.names import WELL_KNOWN, hosted_models
 from fact_magics.providers.remote import Begun, RemoteProvider
 from fact_magics.providers.route import Route, address_of
@@ -58,7 +58,7 @@ class LiteLLMProvider(RemoteProvider):
     Parameters
     ----------
     model : str
-        The name with its prefix: ``openai/gpt-5``, ``ollama/qwen3-coder``.
+        The name with its prefix: ``openai/gpt-5``, ``groq/llama-4``.
     settings : mapping of str to SecretStr
         Keys, endpoints and API versions by LiteLLM's names (``OPENAI_API_KEY``, ``OPENAI_BASE_URL``). They
         are passed with each call and never written to the environment.
@@ -100,7 +100,7 @@ class LiteLLMProvider(RemoteProvider):
     ) -> None:
         if not has_litellm():
             provider = model.partition("/")[0]
-            known = ("anthropic", "ollama", *WELL_KNOWN)
+            known = ("anthropic", *KINDS, *WELL_KNOWN)
             close = "" if provider in known else did_you_mean(provider, known)
             raise MissingExtra(
                 f"{model} is reached through LiteLLM, which is not installed.", hint=f"{close} {_INSTALL}"
@@ -181,9 +181,7 @@ class LiteLLMProvider(RemoteProvider):
         with suppress(Exception):  # without the names, the error is still clear
             litellm, route = await self.open()
             async with asyncio.timeout(_NAMES_SECONDS):
-                if service.name == "Ollama":
-                    names = await local_models(service.url)
-                elif service.has_own_address:
+                if service.has_own_address:
                     (listed,) = await self._list_models(route.arguments["api_key"] or NO_KEY)
                     names = [str(model["id"]) for model in listed.json()["data"]]
                 else:
@@ -291,7 +289,7 @@ class _Answer:
         """Add one chunk; yield its text."""
         if answered := getattr(chunk, "model", None):
             # The provider is part of a model's name in cells and in the history.
-            bare = str(answered).removeprefix(self._prefix).removeprefix("ollama_chat/")
+            bare = str(answered).removeprefix(self._prefix)
             self.model = f"{self._prefix}{bare}"
         if getattr(chunk, "usage", None) is not None:
             self.usage = _usage(chunk.usage)

@@ -81,8 +81,6 @@ KINDS = {
 }
 """The programs by the beginning of their models' names, in the order in which they are asked."""
 
-OLLAMA_URL = f"http://127.0.0.1:{KINDS['ollama'].port}"
-
 
 class LocalServer(NamedTuple):
     """A server that answers, and its models, those for code first."""
@@ -150,6 +148,16 @@ async def local_models(
         if name.isprintable() and len(name) <= _LONGEST_NAME and not _OTHER_KINDS.search(name)
     ]
     return tuple(sorted(usable, key=lambda name: not _FOR_CODE.search(name)))
+
+
+def local_name(model: str) -> str:
+    """Return the name of a local server's model, with a prefix of `KINDS`; empty if a model is no such one.
+
+    ``ollama_chat/NAME``, one of LiteLLM's names, means ``ollama/NAME``.
+    """
+    provider, _, name = model.partition("/")
+    prefix = "ollama" if provider == "ollama_chat" else provider
+    return f"{prefix}/{name}" if prefix in KINDS and name else ""
 
 
 def address_of_kind(prefix: str, providers: Mapping[str, SecretStr]) -> tuple[str, str]:
@@ -303,6 +311,23 @@ class LocalProvider(AnthropicProvider):
                 if isinstance(event, Finished):
                     event = replace(event, model=f"{self.name}/{event.model.removeprefix(f'{self.name}/')}")
                 yield event
+
+    async def find(self) -> None:
+        """Look for the model in the server's list, because a request would make the server load it.
+
+        Raises
+        ------
+        ProviderError
+            The server does not answer, or does not have the model.
+        """
+        models = await local_models(self._base_url, KINDS[self.name].list_path, _NAMES_SECONDS)
+        if not models:
+            raise self._service.unreachable().error
+        name = self._asked_model
+        if name not in models and f"{name}:latest" not in models:
+            service = replace(self._service, name=self._service.asked, model=name, known_models=models)
+            # Only the address of a server that answers could be doubted.
+            raise replace(service, has_own_address=False).refused(404, "", {}).error
 
     async def _names(self) -> Iterable[str]:
         names = await local_models(self._base_url, KINDS[self.name].list_path, _NAMES_SECONDS)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import BudgetReached, FactError, ProviderError
 from fact_magics.providers.base import MAX_TOKENS, Asking, Finished, Retrying
+from fact_magics.providers.local import KINDS
 from fact_magics.providers.prices import find_prices
 from fact_magics.text import usd
 
@@ -32,7 +33,7 @@ LEAST_TOKENS = 1_000
 """The shortest limit of an answer that is still enough for a tool."""
 
 # Servers that people run themselves.
-_OWN_SERVERS = frozenset({"ollama", "ollama_chat", "lm_studio", "llama_cpp", "llamafile", "hosted_vllm"})
+_OWN_SERVERS = frozenset({*KINDS, "llamafile", "hosted_vllm"})
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from fact_magics.testing import ModelServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_user_settings")]
 
-WIRES = {"openai/gpt-5": "openai", "ollama_chat/small-coder": "ollama"}
+WIRES = {"openai/gpt-5": "openai"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,16 +90,14 @@ class TestAnswers:
         [
             ("openai/local", {"max_tokens": 4_096}),
             ("hosted_vllm/local", {"max_tokens": 4_096}),
-            ("ollama/local", {"options": {"num_predict": 4_096}}),
             ("openai/gpt-5", {"max_completion_tokens": 16_000}),
         ],
     )
     async def test_an_answer_of_a_local_server_is_limited(self, server, patience, ask, model, sent):
         """A small model may never stop by itself; one that thinks first needs more."""
-        prefix = model.partition("/")[0].upper()
-        base = server.url if prefix == "OLLAMA" else f"{server.url}/v1"
+        settings = {f"{model.partition('/')[0].upper()}_API_BASE": SecretStr(f"{server.url}/v1")}
         server.reply("text")
-        provider = LiteLLMProvider(model, {f"{prefix}_API_BASE": SecretStr(base)}, patience=patience)
+        provider = LiteLLMProvider(model, settings, patience=patience)
         await ask(provider)
         assert provider.is_local
         assert sent.items() <= server.requests[0].body.items()
@@ -107,8 +105,8 @@ class TestAnswers:
     def test_a_provider_without_an_own_address_is_not_local(self):
         """Its models are large, and have limits of their own."""
         assert not LiteLLMProvider("openai/gpt-5", {}).is_local
-        assert LiteLLMProvider("ollama/x", {}).is_local
-        assert not LiteLLMProvider("ollama/x", {"OLLAMA_API_BASE": SecretStr("https://ollama.com")}).is_local
+        address = {"HOSTED_VLLM_API_BASE": SecretStr("https://vllm.example")}
+        assert not LiteLLMProvider("hosted_vllm/x", address).is_local
 
     async def test_a_token_that_repeats_is_not_an_error(self, server, openai, ask):
         """LiteLLM would raise an error, and the text before the repetition would be lost."""
@@ -128,11 +126,10 @@ class TestAnswers:
         """Servers on this machine need no key, and requests to them bypass proxies."""
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, "http://127.0.0.1:9")
-        for model in ("openai/local", "ollama/local", "hosted_vllm/local", "lm_studio/local"):
-            prefix = model.partition("/")[0].upper()
-            base = server.url if prefix == "OLLAMA" else f"{server.url}/v1"
+        for model in ("openai/local", "hosted_vllm/local", "litellm_proxy/local"):
+            settings = {f"{model.partition('/')[0].upper()}_API_BASE": SecretStr(f"{server.url}/v1")}
             server.reply(f"from {model}")
-            provider = LiteLLMProvider(model, {f"{prefix}_API_BASE": SecretStr(base)}, patience=patience)
+            provider = LiteLLMProvider(model, settings, patience=patience)
             assert (await ask(provider)).text == f"from {model}"
 
 
@@ -244,21 +241,17 @@ class TestFailures:
             with pytest.raises(ProviderError, match=r"not a valid chat completion.*/v1"):
                 await ask(LiteLLMProvider("openai/gpt-5", settings, patience=patience))
 
-    @pytest.mark.parametrize("model", ["openai/smal-coder", "ollama/smal-coder"])
-    async def test_a_misspelt_model_gets_the_names_that_the_server_has(
-        self, server, settings, patience, ask, model
-    ):
+    async def test_a_misspelt_model_gets_the_names_that_the_server_has(self, server, settings, patience, ask):
         """The server is asked for its list only after it refused the name."""
         server.fails(404, "model 'smal-coder' not found")
-        prefix = model.partition("/")[0]
-        with pytest.raises(ProviderError, match=f"Did you mean '{prefix}/small-coder:latest'"):
-            await ask(LiteLLMProvider(model, settings, patience=patience))
+        with pytest.raises(ProviderError, match="Did you mean 'openai/small-coder:latest'"):
+            await ask(LiteLLMProvider("openai/smal-coder", settings, patience=patience))
 
     async def test_nobody_listens(self, patience, ask, unused_tcp_port):
         """A closed port is retried; then the error names its address."""
-        settings = {"OLLAMA_API_BASE": SecretStr(f"http://127.0.0.1:{unused_tcp_port}")}
-        with pytest.raises(ProviderError, match=f"Ollama at 127.0.0.1:{unused_tcp_port}"):
-            await ask(LiteLLMProvider("ollama/x", settings, patience=patience))
+        settings = {"HOSTED_VLLM_API_BASE": SecretStr(f"http://127.0.0.1:{unused_tcp_port}")}
+        with pytest.raises(ProviderError, match=f"vLLM at 127.0.0.1:{unused_tcp_port}"):
+            await ask(LiteLLMProvider("hosted_vllm/x", settings, patience=patience))
 
     async def test_an_unknown_provider(self, patience, ask):
         """The error for an unknown provider suggests similar names."""
