@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ Lifetime: TypeAlias = Literal["", "5m", "1h"]
 
 MAX_TOKENS = 16_000
 """The longest answer, in tokens, if nothing else limits it; no tool is longer."""
+
+LOCAL_MAX_TOKENS = 4_096
+"""The longest answer of a local server's model, which may not stop by itself, unless it thinks first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,13 @@ class Prompt:
     max_tokens: int | None = None  # None for the provider's default
     earlier: tuple[str, ...] = ()  # the rejected answers to this request, oldest first
     may_continue: bool = False  # whether another request may repeat this conversation and go on with it
+
+    @property
+    def without_system(self) -> Prompt:
+        """The same question for a model without a system role: its first message holds the rules."""
+        first, *later = self.messages
+        merged = Message(first.role, f"{self.system}\n\n{first.text}")
+        return replace(self, system="", messages=(merged, *later))
 
 
 @dataclass(frozen=True, slots=True)

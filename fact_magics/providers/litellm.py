@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.attempt import Usage
 from fact_magics.config.settings import secrets_of_providers
 from fact_magics.errors import FactError, MissingExtra, did_you_mean
-from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
+from fact_magics.providers.base import LOCAL_MAX_TOKENS, MAX_TOKENS, Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.endpoints import NO_KEY, is_local, is_loopback
 from fact_magics.providers.failures import SYSTEM_REFUSED, Service, causes
 from fact_magics.providers.local import KINDS
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from fact_magics.providers.failures import Failure, Patience
 
 _STOP_REASONS: dict[str, StopReason] = {"length": "length", "content_filter": "refused"}
-# The longest answers of a local server, which may serve a model that does not stop by itself.
-_MAX_TOKENS = 4_096
-_MAX_TOKENS_WITH_THINKING = 16_000
 _NAMES_SECONDS = 3.0
 _LONGEST_NAME = 100
 _INSTALL = 'Run: pip install "fact_magics[litellm]"'
@@ -234,11 +231,10 @@ class LiteLLMProvider(RemoteProvider):
         yield answer.finished(stream.chunks)
 
     def _messages(self, prompt: Prompt) -> list[dict[str, str]]:
-        turns = [{"role": turn.role, "content": turn.text} for turn in prompt.messages]
-        if "system" not in self._omitted:
-            return [{"role": "system", "content": prompt.system}, *turns]
-        turns[0]["content"] = f"{prompt.system}\n\n{turns[0]['content']}"
-        return turns
+        if "system" in self._omitted:
+            prompt = prompt.without_system
+        rules = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        return rules + [{"role": turn.role, "content": turn.text} for turn in prompt.messages]
 
     def _max_tokens(self, litellm: ModuleType, prompt: Prompt) -> int | None:
         # Looked up in the table, because LiteLLM's own function asks Ollama about its models.
@@ -254,7 +250,7 @@ class LiteLLMProvider(RemoteProvider):
             return min((prompt.max_tokens, *(most for most in highest if isinstance(most, int) and most > 0)))
         if not self.is_local:
             return None
-        return _MAX_TOKENS_WITH_THINKING if thinks else _MAX_TOKENS
+        return MAX_TOKENS if thinks else LOCAL_MAX_TOKENS
 
     def _explain(self, error: Exception) -> Failure:
         lost = _transport_error(error)

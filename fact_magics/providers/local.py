@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from fact_magics.providers.anthropic import WIRE_PATH, AnthropicProvider
-from fact_magics.providers.base import Finished, Message
+from fact_magics.providers.base import LOCAL_MAX_TOKENS, Finished
 from fact_magics.providers.endpoints import NO_KEY, checked_key, checked_url, is_local, is_loopback
 from fact_magics.providers.failures import SYSTEM_REFUSED
 
@@ -41,7 +41,6 @@ _OTHER_KINDS = re.compile(r"embed|rerank|whisper|\btts\b", re.IGNORECASE)
 _FOR_CODE = re.compile(r"code|devstral", re.IGNORECASE)
 # A model that thinks needs room for that before its answer.
 _THINKS = re.compile(r"\br1\b|qwq|qwen3(?!-coder)|gpt-oss|think|reason|magistral", re.IGNORECASE)
-_MAX_TOKENS = 4_096
 _NAMES_SECONDS = 3.0
 _LONGEST_NAME = 100
 # What reading an answer may raise that is not a list of models, such as one nested too deeply.
@@ -291,7 +290,8 @@ class LocalProvider(AnthropicProvider):
         self.is_local = is_local(url)
         # What these servers do with it differs, and none needs it.
         self._omitted.add("cache_control")
-        self._max_tokens = _MAX_TOKENS if self.is_local and not _THINKS.search(bare) else self._max_tokens
+        if self.is_local and not _THINKS.search(bare):
+            self._max_tokens = LOCAL_MAX_TOKENS
         self._service = replace(
             self._service,
             name=kind.title,
@@ -303,9 +303,7 @@ class LocalProvider(AnthropicProvider):
 
     async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent | Begun, None]:
         if "system" in self._omitted:
-            first, *later = prompt.messages
-            merged = Message(first.role, f"{prompt.system}\n\n{first.text}")
-            prompt = replace(prompt, system="", messages=(merged, *later))
+            prompt = prompt.without_system
         async with aclosing(super()._attempt(prompt)) as events:
             async for event in events:
                 if isinstance(event, Finished):

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -249,6 +250,26 @@ class TestLocalOnes:
                 studio.url[7:],
             )
             assert "pip install" not in fact("models").plain
+
+    def test_each_server_is_asked_once(self, listed, monkeypatch):
+        asked = []
+
+        class Ollama(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b'{"models": [{"name": "coder"}]}')
+
+            def log_message(self, *_: object) -> None:
+                """Print nothing."""
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Ollama) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            monkeypatch.setenv("OLLAMA_API_BASE", f"http://127.0.0.1:{server.server_port}")
+            assert listed()["ollama/coder"]["is_default"]
+            server.shutdown()
+        assert asked == ["/api/tags"]
 
     def test_more_models_than_anyone_can_read_are_counted(self, listed, fact, monkeypatch):
         with ModelServer(local_models=[f"model-{number}" for number in range(130)]) as ollama:
