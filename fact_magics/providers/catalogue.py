@@ -35,6 +35,7 @@ How: TypeAlias = Literal["answer", "list", ""]
 # Servers on this machine or its network: they need an address and usually no key.
 _SERVERS = ("hosted_vllm", "litellm_proxy")
 _ANTHROPIC_KEY = "ANTHROPIC_API_KEY"
+_LATEST = ":latest"
 _DATE = r"(?:-\d{4}-?\d{2}-?\d{2})?"
 
 
@@ -98,7 +99,7 @@ def _by_the_settings(settings: Settings, local: Local) -> Iterator[Listed | None
 
 
 def is_same_model(asked: str, answered: str) -> bool:
-    """Tell whether `answered` is the model `asked`, perhaps with a date appended.
+    """Tell whether `answered` is the model `asked`, perhaps with a date or Ollama's ``:latest`` appended.
 
     `asked` is a name as in a cell. `answered` begins with the provider's name, except in older rows, where
     only the names of Anthropic's models do.
@@ -107,6 +108,7 @@ def is_same_model(asked: str, answered: str) -> bool:
         asked = f"anthropic/{asked}"
     elif "/" not in answered:
         asked = asked.rpartition("/")[2]
+    asked, answered = asked.removesuffix(_LATEST), answered.removesuffix(_LATEST)
     return bool(asked) and re.fullmatch(re.escape(asked) + _DATE, answered) is not None
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from fact_magics.providers.failures import Patience
     from fact_magics.providers.remote import Begun
 
-# All servers are probed at the same time, for this many short turns of the event loop. A longer turn does not
-# count, because on a busy machine an answer may be under way.
+# All servers are probed at the same time, by default for this many short turns of the event loop. A longer
+# turn does not count, because on a busy machine an answer may be under way.
 _PROBE_TURNS = 9
 _MOST_TURNS = 100
 _TURN_SECONDS = 0.005
@@ -90,8 +90,8 @@ class LocalServer(NamedTuple):
     models: tuple[str, ...]  # without the prefix
 
 
-async def local_servers(settings: Settings) -> tuple[LocalServer, ...]:
-    """Find the servers that answer within 50 ms and have a model; Ollama comes first.
+async def local_servers(settings: Settings, turns: int = _PROBE_TURNS) -> tuple[LocalServer, ...]:
+    """Find the servers that answer within `turns` of 5 ms and have a model; Ollama comes first.
 
     On Linux, a server on this machine is asked only if its process belongs to this user.
 
@@ -113,7 +113,7 @@ async def local_servers(settings: Settings) -> tuple[LocalServer, ...]:
             began = clock()
             _, waiting = await asyncio.wait(waiting, timeout=_TURN_SECONDS)
             counted += clock() - began < _LATE_SECONDS
-            if not waiting or counted == _PROBE_TURNS:
+            if not waiting or counted == turns:
                 break
     finally:
         for task in (*waiting, listeners):

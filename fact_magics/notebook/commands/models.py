@@ -36,6 +36,8 @@ _LONGEST_SOURCE = 60
 _LONGEST_REASON = 200
 # A local server may list any number of models.
 _MOST_LOCAL = 100
+# A list may wait longer for busy local servers than a generation, for which 9 turns of 5 ms are usual.
+_PROBE_TURNS = 50
 INSTALL = 'pip install "fact_magics[litellm]"'
 
 
@@ -72,7 +74,7 @@ async def _find(core: FactCore, *, is_checked: bool) -> dict[str, Any]:
     notes = list(settings.notes)
     servers: Sequence[LocalServer] | None = None
     try:
-        servers = await local_servers(settings)
+        servers = await local_servers(settings, _PROBE_TURNS)
     except ProviderError as error:
         notes.append(error.line)
     local = [server._replace(models=server.models[:_MOST_LOCAL]) for server in servers or ()]
