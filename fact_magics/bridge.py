@@ -31,6 +31,8 @@ STOPPED = (KeyboardInterrupt, asyncio.CancelledError)
 # A waiting thread or loop wakes up this often to notice an interrupt: ipykernel's SIGINT handler does not
 # wake an idle selector, and on some systems an interrupt does not end a wait for a lock.
 _HEARTBEAT_SECONDS = 0.1
+# Views are updated this often while a cell waits, so that the first text appears at once.
+_PUMP_SECONDS = 0.04
 # How long a cancelled job may take to record itself and end its processes before the cell ends without it.
 _GRACE_SECONDS = 1.5
 
@@ -120,7 +122,7 @@ class Job(Generic[T]):
         return self.result()
 
     def wait_for_end(self, pump: Callable[[], None]) -> None:
-        """Block this thread until the job ends or is abandoned; call `pump` ten times a second and then.
+        """Block this thread until the job ends or is abandoned; call `pump` 25 times a second and then.
 
         Raises
         ------
@@ -128,7 +130,7 @@ class Job(Generic[T]):
             The user interrupted. The job was cancelled and had time to record the interruption.
         """
         try:
-            while not self.join(_HEARTBEAT_SECONDS):
+            while not self.join(_PUMP_SECONDS):
                 pump()
         except BaseException:
             self.cancel()
@@ -149,7 +151,7 @@ class Job(Generic[T]):
         ended = [asyncio.wrap_future(self._ended)]
         try:
             while not self.finished:
-                await asyncio.wait(ended, timeout=_HEARTBEAT_SECONDS)
+                await asyncio.wait(ended, timeout=_PUMP_SECONDS)
                 pump()
         except BaseException:
             self.cancel()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from fact_magics.config.env_file import ENDPOINTS, parse_env_file
 from fact_magics.config.file_options import read_options
-from fact_magics.config.model_list import ADDRESSES, REFERENCE, read_document, read_entry
+from fact_magics.config.model_list import ADDRESSES, NEED_TRUST, REFERENCE, read_document, read_entry
 from fact_magics.config.safe_yaml import Unusable
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Contents(NamedTuple):
         Names of the settings that say where data is kept.
     variables : tuple of str
         Environment variables that the file reads.
+    options : tuple of str
+        Other settings that need trust, with their values: those that decide about costs and ports.
     """
 
     hosts: tuple[str, ...] = ()
@@ -45,6 +47,7 @@ class Contents(NamedTuple):
     models: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 def contents(path: Path, content: bytes) -> Contents:
@@ -62,15 +65,16 @@ def _of_env_file(content: bytes) -> Contents:
         models=tuple(value for name, value in values.items() if name == "FACT_MODEL"),
         places=tuple(name for name in values if name in _PLACES),
         variables=tuple(name for value in values.values() for name in _VARIABLE.findall(value)),
+        options=tuple(f"{name}: {value}" for name, value in values.items() if name == "FACT_MODEL_TIMEOUT"),
     )
 
 
 def _of_config_file(content: bytes) -> Contents:
     entries: list[tuple[str, Mapping[str, str]]] = []
-    fallbacks: dict[str, tuple[str, ...]] = {}
+    values: dict[str, Any] = {}
     with suppress(Unusable):
         document = read_document(content) or {"model_list": []}
-        fallbacks = read_options(document).values.get("fallbacks", {})
+        values = read_options(document).values
         for entry in document["model_list"]:
             with suppress(Unusable):
                 name, texts, _ = read_entry(entry)
@@ -91,13 +95,18 @@ def _of_config_file(content: bytes) -> Contents:
         ),
         models=(
             *(f"{name} ({texts['model']})" for name, texts in entries),
-            *(f"{', '.join(names)} if {name} fails" for name, names in fallbacks.items()),
+            *(f"{', '.join(names)} if {name} fails" for name, names in values.get("fallbacks", {}).items()),
         ),
         variables=tuple(
             text.removeprefix(REFERENCE)
             for _, texts in entries
             for text in texts.values()
             if text.startswith(REFERENCE)
+        ),
+        options=tuple(
+            f"{name}: {values[field]}".lower()
+            for field, (name, _) in NEED_TRUST.items()
+            if field in values and field != "fallbacks"  # named with the models
         ),
     )
 

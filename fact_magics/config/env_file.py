@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-from fact_magics.config.model_list import find_model_lists
+from fact_magics.config.model_list import find_model_lists, signs_in
 from fact_magics.config.trust import (
     LARGEST_BYTES,
     MOST_ENTRIES,
@@ -37,6 +37,9 @@ PROVIDER_NAMES = ("_API_KEY", "_API_VERSION", *ENDPOINTS)
 # These decide where data goes and whose signatures are accepted.
 _NEEDS_TRUST = ("FACT_HOME", "DATABASE_URL", "FACT_CACHE_URL", "SECRET_KEY")
 
+USUAL_TIMEOUT_SECONDS = 120.0
+"""How long a model's server may be silent if no setting says so."""
+
 # Reading takes about 20 µs a line, and the file is read for each cell.
 _MOST_LINES = 5_000
 _NO_TEXT = "\N{REPLACEMENT CHARACTER}"
@@ -45,7 +48,7 @@ _NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 class EnvFile(NamedTuple):
     """The nearest ``.env``: its usable values, its path, and notes about its problems.
 
-    `withheld` names the keys, ``FACT_MODEL`` and ``FACT_REPLAY``, that wait for the user to trust the file.
+    `withheld` names the keys, and the settings of models, that wait for the user to trust the file.
     """
 
     values: dict[str, str]
@@ -99,10 +102,12 @@ def read_env_file(
     places = [name for name in values if name in _NEEDS_TRUST or name.endswith(ENDPOINTS)]
     # A key was most likely made for the endpoint beside it, so it must not be sent to another one.
     withheld = {key for key in map(key_of, places) if key in values}
-    choices = {name for name, value in values.items() if _chooses_a_model(name, value)}
+    choices = {name for name, value in values.items() if _decides_costs(name, value)}
     why = why_untrusted(path, rival or _farther(path, paths)) if choices else ""
     if why:
         withheld |= choices
+    elif signs_in(values.get("FACT_MODEL", "").partition("/")[0]):
+        withheld.add("FACT_MODEL")
     # Because a replay sends nothing, keys set elsewhere don't matter. But its answers are code.
     if "FACT_REPLAY" in values and (exposed := why_untrusted(path, "")):
         withheld.add("FACT_REPLAY")
@@ -151,7 +156,12 @@ def key_of(endpoint: str) -> str:
     return re.sub(r"_(BASE_URL|API_BASE|HOST)$", "", endpoint) + "_API_KEY"
 
 
-def _chooses_a_model(name: str, value: str) -> bool:
+def _decides_costs(name: str, value: str) -> bool:
+    """Tell whether a setting decides what a request costs, or who pays it."""
+    if name == "FACT_MODEL_TIMEOUT":
+        # A request that is given up too early is paid, and has no result.
+        with suppress(ValueError):
+            return float(value) < USUAL_TIMEOUT_SECONDS
     return name.endswith(PROVIDER_NAMES) or (name == "FACT_MODEL" and value != SHELF)
 
 

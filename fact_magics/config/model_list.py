@@ -59,7 +59,25 @@ _MOST_EVENTS = 20_000
 _LONGEST = 1_000
 _LONGEST_NAME = 100
 _NAMES_SHOWN = 5
-_NEED_TRUST = ("fallbacks", "metrics")
+NEED_TRUST: Mapping[str, tuple[str, Any]] = MappingProxyType(
+    {
+        "fallbacks": ("fallbacks", {}),
+        "retries": ("num_retries", None),
+        "reuse": ("cache", True),
+        "metrics": ("metrics", False),
+    }
+)
+"""The options that a file can't set without trust, each with its name in the file and its usual value.
+
+Fallbacks send requests elsewhere, metrics open a port, and the others could make the user pay for more
+requests.
+"""
+
+# For the models of these providers, LiteLLM signs in with an account of the environment or the machine.
+_SIGN_BY_THE_ENVIRONMENT = (
+    "vertex_ai", "bedrock", "sagemaker", "amazon_", "aws_", "watsonx", "oci", "sap", "gigachat", "snowflake",
+    "databricks", "github", "chatgpt", "gdc",
+)  # fmt: skip
 _LONGEST_TIMEOUT = 86_400.0
 _HIGHEST_PRICE = 1_000
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
@@ -182,8 +200,8 @@ def _read(
     notes: list[str] = []
     options, useless, ignored = read_options(document)
     waiting = [deployment.name for deployment in found if environment is None and deployment.problem]
-    if environment is None:  # fallbacks could send requests elsewhere, and metrics open a port
-        waiting += [name for name in _NEED_TRUST if options.pop(name, None)]
+    if environment is None:
+        waiting += [name for key, (name, usual) in NEED_TRUST.items() if options.pop(key, usual) != usual]
     if waiting:
         notes.append(waiting_note(_first(waiting), why, path))
     if problems:
@@ -207,14 +225,20 @@ def has_own_meaning(name: str) -> bool:
     return name == SHELF or name.startswith("claude-") or all(name.partition("/"))
 
 
+def signs_in(provider: str) -> bool:
+    """Tell whether LiteLLM asks a provider with an account of the environment or the machine, as of AWS."""
+    return provider.startswith(_SIGN_BY_THE_ENVIRONMENT)
+
+
 def _deployments(
     entry: Any, source: Path, environment: Mapping[str, str] | None, *, all_wait: bool
 ) -> list[Deployment]:
     """Read an entry: one deployment, or none if its name or model is a pattern with ``*``.
 
     `environment` is None if the file is not trusted. Then a deployment is unusable if `all_wait`, or if it
-    could send a key or a request elsewhere: if it has an endpoint, refers to a variable, or takes a name that
-    means a model even without the file.
+    could send a key or a request elsewhere, or let an account of the machine pay: if it has an endpoint,
+    refers to a variable, takes a name that means a model even without the file, or has a model of a provider
+    that signs in by itself.
     """
     name, texts, params = read_entry(entry)
     if "*" in name or "*" in texts["model"]:
@@ -229,7 +253,11 @@ def _deployments(
     secret = SecretStr(literal["api_key"]) if "api_key" in literal else None
     unusable = Deployment(name, literal.get("model", ""), str(source), secret)
     has_endpoint = not texts.keys().isdisjoint(ADDRESSES)
-    if environment is None and (all_wait or references or has_endpoint or has_own_meaning(name)):
+    provider, slash, _ = texts["model"].partition("/")
+    # LiteLLM knows models of such providers by names without a provider, too.
+    may_sign_in = signs_in(provider) if slash else not provider.startswith("claude-")
+    needs_trust = references or has_endpoint or has_own_meaning(name) or may_sign_in
+    if environment is None and (all_wait or needs_trust):
         shown = inert(str(source))
         problem = f"{name} is defined in {shown}, which is not trusted to choose where requests go."
         hint = f"Read the file, then trust it: {trust_command(source)}"

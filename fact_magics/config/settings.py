@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from fact_magics.config.env_file import ENDPOINTS
+from fact_magics.config.env_file import ENDPOINTS, USUAL_TIMEOUT_SECONDS
 from fact_magics.config.model_list import Deployment  # noqa: TC001 - Pydantic needs it at run time
 from fact_magics.errors import SettingsError
 from fact_magics.redaction import secrets_in_environment, secrets_in_url
@@ -109,7 +109,7 @@ class Settings(BaseModel):
     secret_key: SecretStr | None = Field(default=None, validation_alias="SECRET_KEY")
     # Not in the repr either, for the same reason.
     cache_url: str | None = Field(default=None, validation_alias="FACT_CACHE_URL", repr=False)
-    model_timeout: float = Field(default=120.0, validation_alias="FACT_MODEL_TIMEOUT")
+    model_timeout: float = Field(default=USUAL_TIMEOUT_SECONDS, validation_alias="FACT_MODEL_TIMEOUT")
     replay: Path | None = Field(default=None, validation_alias="FACT_REPLAY")
     live: Literal["auto", "off"] = "auto"
     probe: Literal["auto", "off"] = Field(default="auto", validation_alias="FACT_PROBE")

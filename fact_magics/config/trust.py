@@ -11,17 +11,17 @@ import hashlib
 import json
 import os
 import shlex
-import tempfile
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fact_magics.atomic import write_atomically
 from fact_magics.errors import SettingsError
 from fact_magics.owners import Exposure, exposure, refuse_exposed
 from fact_magics.text import inert, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LARGEST_BYTES = 1_000_000
 """The maximum size of a settings file."""
@@ -124,7 +124,8 @@ def trust(path: Path, home: Path) -> bytes:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone(home):
-            _replace(home / _LIST, json.dumps({**_read(home), str(path.resolve()): digest}, indent=1))
+            trusted = json.dumps({**_read(home), str(path.resolve()): digest}, indent=1)
+            write_atomically(home / _LIST, trusted.encode(), mode=0o600)
     except OSError as error:
         raise SettingsError(
             f"The list of trusted files in {shorten(str(home), _LONGEST_SHOWN)} can't be written:"
@@ -149,20 +150,6 @@ def _alone(home: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a complete file or nothing."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # 0600, follows no link
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(name, path)  # noqa: PTH105 - the name is a text
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _read(home: Path) -> dict[str, str]:

@@ -75,7 +75,8 @@ async def ask(
     spec = order.spec
     await acceptor.refuse_loss(order)
     if settings.reuse and not spec.fresh and (known := await _known(spec, acceptor.store)):
-        if known.metadata.ttl_seconds != spec.ttl_seconds:
+        # Without the option, the cell says nothing about the time that another notebook may have given.
+        if spec.ttl_seconds not in (None, known.metadata.ttl_seconds):
             known = await acceptor.store.tools.set_ttl(known, spec.ttl_seconds)
         version = await acceptor.reuse(order, known)
         with suppress(StoreError):  # it only counts for the statistics

@@ -129,8 +129,9 @@ class AnthropicProvider(RemoteProvider):
 
     async def open(self) -> AsyncAnthropic:
         """Import the SDK and make its client; nothing is sent."""
-        # The import takes most of a second, so it runs outside the event loop.
-        await asyncio.to_thread(import_module, "anthropic.resources.messages")
+        if self._client is None:
+            # The import takes most of a second, so it runs outside the event loop.
+            await asyncio.to_thread(import_module, "anthropic.resources.messages")
         self._check_open()
         if self._client is None:
             import anthropic

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ Lifetime: TypeAlias = Literal["", "5m", "1h"]
 
 MAX_TOKENS = 16_000
 """The longest answer, in tokens, if nothing else limits it; no tool is longer."""
+
+LOCAL_MAX_TOKENS = 4_096
+"""The longest answer of a local server's model, which may not stop by itself, unless it thinks first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,13 @@ class Prompt:
     earlier: tuple[str, ...] = ()  # the rejected answers to this request, oldest first
     may_continue: bool = False  # whether another request may repeat this conversation and go on with it
 
+    @property
+    def without_system(self) -> Prompt:
+        """The same question for a model without a system role: its first message holds the rules."""
+        first, *later = self.messages
+        merged = Message(first.role, f"{self.system}\n\n{first.text}")
+        return replace(self, system="", messages=(merged, *later))
+
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
@@ -55,6 +65,16 @@ class ThinkingDelta:
     """A piece of the model's thinking; not part of the answer."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A request is about to be sent; from now on it may have to be paid.
+
+    Each provider with a `Billing` yields this before each request, also before a repeated one.
+    """
+
+    may_have_cost: bool = False  # whether a request before it, which failed, may have to be paid as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +97,7 @@ class Finished:
     notice: str = ""  # one line about this request, which the record shows
 
 
-ProviderEvent: TypeAlias = TextDelta | ThinkingDelta | Retrying | Finished
+ProviderEvent: TypeAlias = Asking | TextDelta | ThinkingDelta | Retrying | Finished
 
 
 class Billing(NamedTuple):
@@ -127,6 +147,15 @@ class Provider(Protocol):
     @property
     def waiting_notice(self) -> str:
         """One line that the cell shows if the model does not answer for a while; may be empty."""
+
+    async def open(self) -> object:
+        """Import what the first request needs, and find out where it goes; send nothing.
+
+        Raises
+        ------
+        MissingExtra, ProviderError
+            A package is missing, the provider is unknown, or the model needs a key.
+        """
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         """Ask the model, and yield its answer as it comes; `Finished` is last.

@@ -10,7 +10,7 @@ from fact_magics.config.model_list import has_own_meaning
 from fact_magics.providers.choose import CLAUDE_MODELS
 from fact_magics.providers.endpoints import host_of, is_loopback
 from fact_magics.providers.litellm import has_litellm
-from fact_magics.providers.local import KINDS, address_of_kind
+from fact_magics.providers.local import KINDS, address_of_kind, local_name
 from fact_magics.providers.names import WELL_KNOWN
 from fact_magics.providers.route import endpoint_names, key_names
 from fact_magics.tool import SHELF
@@ -29,13 +29,13 @@ ANY = "…"
 State: TypeAlias = Literal["ready", "not checked", "needs key", "needs trust", "needs LiteLLM", "not known"]
 # The models of local servers, named as in a cell.
 Local: TypeAlias = tuple[str, ...]
-# How a model is checked: by asking it, by the provider's list, by a local server's list, or not at all.
-How: TypeAlias = Literal["answer", "list", "local list", ""]
+# How a model is checked: by asking it or looking for it, by counting the provider's models, or not at all.
+How: TypeAlias = Literal["answer", "list", ""]
 
 # Servers on this machine or its network: they need an address and usually no key.
 _SERVERS = ("hosted_vllm", "litellm_proxy")
-_LOCAL = (*KINDS, "ollama_chat")
 _ANTHROPIC_KEY = "ANTHROPIC_API_KEY"
+_LATEST = ":latest"
 _DATE = r"(?:-\d{4}-?\d{2}-?\d{2})?"
 
 
@@ -99,7 +99,7 @@ def _by_the_settings(settings: Settings, local: Local) -> Iterator[Listed | None
 
 
 def is_same_model(asked: str, answered: str) -> bool:
-    """Tell whether `answered` is the model `asked`, perhaps with a date appended.
+    """Tell whether `answered` is the model `asked`, perhaps with a date or Ollama's ``:latest`` appended.
 
     `asked` is a name as in a cell. `answered` begins with the provider's name, except in older rows, where
     only the names of Anthropic's models do.
@@ -108,6 +108,7 @@ def is_same_model(asked: str, answered: str) -> bool:
         asked = f"anthropic/{asked}"
     elif "/" not in answered:
         asked = asked.rpartition("/")[2]
+    asked, answered = asked.removesuffix(_LATEST), answered.removesuffix(_LATEST)
     return bool(asked) and re.fullmatch(re.escape(asked) + _DATE, answered) is not None
 
 
@@ -117,8 +118,8 @@ def _named(settings: Settings, name: str, local: Local) -> Listed | None:
     if not bare.startswith("claude-"):
         if "://" in name or not all(name.partition("/")):
             return None
-        is_local = name.partition("/")[0] in _LOCAL
-        return _by_server(settings, name, local) if is_local else _by_litellm(settings, name)
+        of_server = local_name(name)
+        return _by_server(settings, of_server, local) if of_server else _by_litellm(settings, name)
     listed = Listed(bare, bare, "anthropic", _ANTHROPIC_KEY)
     if settings.anthropic_api_key is not None:
         host = host_of(settings.anthropic_base_url or "")
@@ -130,16 +131,12 @@ def _named(settings: Settings, name: str, local: Local) -> Listed | None:
 
 def _by_server(settings: Settings, model: str, local: Local) -> Listed:
     """Describe a model of a local server."""
-    provider, _, name = model.partition("/")
-    prefix = provider.removesuffix("_chat")
-    setting, url = address_of_kind(prefix, settings.providers)
+    provider = model.partition("/")[0]
+    setting, url = address_of_kind(provider, settings.providers)
     is_set = setting in settings.providers
-    origin = settings.origin(setting) if is_set else f"the local {KINDS[prefix].title}"
-    listed = Listed(model, model, provider, setting if is_set else "", origin, host_of(url))
-    if provider not in KINDS and not has_litellm():
-        return replace(listed, state="needs LiteLLM")
-    is_there = f"{prefix}/{name}" in local or f"{prefix}/{name}:latest" in local
-    return replace(listed, state="ready" if is_there else "not known")
+    origin = settings.origin(setting) if is_set else f"the local {KINDS[provider].title}"
+    state: State = "ready" if model in local or f"{model}:latest" in local else "not known"
+    return Listed(model, model, provider, setting if is_set else "", origin, host_of(url), state)
 
 
 def _by_litellm(settings: Settings, model: str) -> Listed:
@@ -177,7 +174,7 @@ def _own(settings: Settings, own: Deployment, local: Local) -> Listed:
     listed = replace(listed, host=host_of(own.endpoint or ""), lacks="")
     if listed.provider not in ("anthropic", *KINDS) and not has_litellm():
         return replace(listed, state="needs LiteLLM", how="")
-    return replace(listed, state="not checked", how="local list" if listed.provider in _LOCAL else "answer")
+    return replace(listed, state="not checked", how="answer")
 
 
 def _all_of(settings: Settings, provider: str) -> Listed | None:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack, aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fact_magics.attempt import Attempt
 from fact_magics.errors import FactError
-from fact_magics.providers.anthropic import WIRE_PATH
 from fact_magics.providers.base import Message, Prompt
 from fact_magics.providers.choose import choose
-from fact_magics.providers.endpoints import checked_url
 from fact_magics.providers.failures import Patience, Service
 from fact_magics.providers.litellm import LiteLLMProvider
-from fact_magics.providers.local import KINDS, address_of_kind, local_models
-from fact_magics.providers.remote import RemoteProvider
+from fact_magics.providers.local import LocalProvider
 from fact_magics.providers.spending import Ledger, Purse
 from fact_magics.text import plural, utc_now
 
@@ -59,15 +56,16 @@ async def check(
     default, there is no budget.
     """
     patience = Patience(retries=0, connect_seconds=limit_seconds, silence_seconds=limit_seconds)
+    purse = purse or Ledger().purse()
     free = asyncio.Semaphore(_AT_ONCE)
     asked = [model for model in listed if model.is_usable and model.how]
     async with AsyncExitStack() as opened:
         # Importing SDKs keeps the processor busy for seconds, so it is done before any time is measured.
         providers = [await _open(settings, model, patience, opened) for model in asked]
 
-        async def ask(model: Listed, provider: Provider | FactError | None) -> CheckResult:
+        async def ask(model: Listed, provider: Provider | FactError) -> CheckResult:
             async with free:
-                return await _check(settings, model, provider, limit_seconds, purse or Ledger().purse())
+                return await _check(model, provider, limit_seconds, purse)
 
         results = await asyncio.gather(*map(ask, asked, providers))
     return {model.name: result for model, result in zip(asked, results, strict=True)}
@@ -75,10 +73,8 @@ async def check(
 
 async def _open(
     settings: Settings, model: Listed, patience: Patience, opened: AsyncExitStack
-) -> Provider | FactError | None:
-    """Return the provider to ask, the error that prevents it, or None for a model of a local server."""
-    if model.how == "local list":
-        return None
+) -> Provider | FactError:
+    """Return the provider to ask, or the error that prevents it."""
     provider: Provider
     try:
         if model.how == "list":
@@ -90,43 +86,36 @@ async def _open(
     except FactError as error:
         return error
     opened.push_async_callback(provider.aclose)
-    if isinstance(provider, RemoteProvider):
+    if not isinstance(provider, LocalProvider):
         with suppress(Exception):  # the request raises the error again, with an explanation
             await provider.open()
     return provider
 
 
 async def _check(
-    settings: Settings,
-    model: Listed,
-    provider: Provider | FactError | None,
-    limit_seconds: float,
-    purse: Purse,
+    model: Listed, provider: Provider | FactError, limit_seconds: float, purse: Purse
 ) -> CheckResult:
     started = time.perf_counter()
-    said: str | None = None
-    error: FactError | None = None
+    works: bool | None = False
+    said, hint = "", ""
     try:
         async with asyncio.timeout(limit_seconds + _GRACE_SECONDS):
-            said = await _ask(settings, model, provider, purse)
+            answered = await _ask(provider, model, purse)
+        works, said = (None, "") if answered is None else (True, answered)
     except TimeoutError:
-        error = Service(model.host or model.provider).silent(limit_seconds).error
-    except FactError as raised:
-        error = raised
-    took = (time.perf_counter() - started) * 1000
-    if error is not None:
-        return CheckResult(False, took, error.message, error.hint)
-    return CheckResult(None if said is None else True, took, said or "")
+        silent = Service(model.host or model.provider).silent(limit_seconds).error
+        said, hint = silent.message, silent.hint
+    except FactError as error:
+        said, hint = error.message, error.hint
+    return CheckResult(works, (time.perf_counter() - started) * 1000, said, hint)
 
 
-async def _ask(
-    settings: Settings, model: Listed, provider: Provider | FactError | None, purse: Purse
-) -> str | None:
+async def _ask(provider: Provider | FactError, model: Listed, purse: Purse) -> str | None:
     """Return a remark about the answer, which may be empty, or None if the answer proves nothing."""
     if isinstance(provider, FactError):
         raise provider
-    if provider is None:
-        await _find_local(settings, model)
+    if isinstance(provider, LocalProvider):
+        await provider.find()
     elif isinstance(provider, LiteLLMProvider) and model.how == "list":
         count = await provider.count_models()
         return None if count is None else plural(count, "model")
@@ -135,22 +124,3 @@ async def _ask(
         async with aclosing(purse.stream(provider, _GREETING, unkept)) as events:
             await anext(events, None)
     return ""
-
-
-async def _find_local(settings: Settings, model: Listed) -> None:
-    """Look for a model in its server's list, because asking the model itself would load it."""
-    prefix, _, name = model.model.partition("/")
-    prefix = prefix.removesuffix("_chat")
-    kind = KINDS[prefix]
-    endpoint = next((own.endpoint for own in settings.models if own.name == model.name), None)
-    given = (
-        checked_url(endpoint, "its api_base") if endpoint else address_of_kind(prefix, settings.providers)[1]
-    )
-    url = WIRE_PATH.sub("", given)
-    models = await local_models(url, kind.list_path)
-    server = Service(kind.title, name, url, has_own_address=True, known_models=models)
-    if not models:
-        raise server.unreachable().error
-    if name not in models and f"{name}:latest" not in models:
-        # Only the address of a server that answers could be doubted.
-        raise replace(server, name=server.asked, has_own_address=False).refused(404, "", {}).error

@@ -14,16 +14,19 @@ from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.providers.endpoints import NO_KEY
 from fact_magics.providers.failures import Patience
 from fact_magics.providers.litellm import LiteLLMProvider
-from fact_magics.providers.local import KINDS, LocalProvider, local_servers
+from fact_magics.providers.local import LocalProvider, local_name, local_servers
 from fact_magics.providers.names import close_names
 from fact_magics.redaction import Redactor
 from fact_magics.text import quoted
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fact_magics.config import Settings
     from fact_magics.config.model_list import Deployment
     from fact_magics.providers.base import Provider
+    from fact_magics.providers.local import LocalServer
     from fact_magics.providers.remote import RemoteProvider
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
@@ -35,13 +38,20 @@ _TIMEOUT_SETTING = "FACT_MODEL_TIMEOUT in the environment, or %config FactMagics
 _FORMS = "Write claude-…, provider/model (such as openai/gpt-5), or shelf."
 
 
-async def choose(settings: Settings, model: str | None, *, patience: Patience | None = None) -> Provider:
+async def choose(
+    settings: Settings,
+    model: str | None,
+    *,
+    patience: Patience | None = None,
+    local: Sequence[LocalServer] | None = None,
+) -> Provider:
     """Return the provider for a model's name.
 
     ``shelf`` means the shelf. A name from ``config.yaml`` means the model of that entry. ``claude-…`` and
     ``anthropic/claude-…`` mean Anthropic. ``ollama/…``, ``lm_studio/…`` and ``llama_cpp/…`` mean a local
     server. Any other ``provider/model`` means LiteLLM. If neither the cell nor the settings name a `model`,
-    the choice is Anthropic if its key is set, else a local server that has a model, else the shelf.
+    the choice is Anthropic if its key is set, else a local server that has a model, else the shelf. `local`
+    are the servers that answer; by default, they are asked.
 
     Raises
     ------
@@ -56,7 +66,7 @@ async def choose(settings: Settings, model: str | None, *, patience: Patience | 
             patience = replace(patience, retries=settings.retries)
     name = (model or settings.model or "").strip()
     if not name:
-        return await _best_available(settings, patience)
+        return await _best_available(settings, patience, local)
     if name == SHELF:
         return _shelf()
     own = next((known for known in settings.models if known.name == name), None)
@@ -100,13 +110,15 @@ def known_models(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*own, *named, *CLAUDE_MODELS, SHELF)))
 
 
-async def _best_available(settings: Settings, patience: Patience) -> Provider:
+async def _best_available(
+    settings: Settings, patience: Patience, local: Sequence[LocalServer] | None
+) -> Provider:
     if settings.anthropic_api_key is not None:
         return _anthropic(settings, DEFAULT_MODEL, patience)
     if settings.models and settings.models[0].problem:
         # `config.yaml` sets a default model, so any other model would be a guess.
         raise ProviderError(settings.models[0].problem, hint=settings.models[0].hint)
-    if servers := await local_servers(settings):
+    if servers := local if local is not None else await local_servers(settings):
         server = servers[0]
         notice = f"no key is set, so {server.models[0]} on the local {server.name} server is used"
         return _gateway(settings, f"{server.prefix}/{server.models[0]}", patience, notice=notice)
@@ -117,9 +129,10 @@ def _gateway(
     settings: Settings, model: str, patience: Patience, *, notice: str = "", own: Deployment | None = None
 ) -> RemoteProvider:
     """Return the provider for a ``provider/model``: a local server, or else LiteLLM."""
-    provider = LocalProvider if model.partition("/")[0] in KINDS else LiteLLMProvider
+    local = local_name(model)
+    provider = LocalProvider if local else LiteLLMProvider
     return provider(
-        model,
+        local or model,
         settings.providers,
         patience=patience,
         notice=notice,

@@ -7,7 +7,6 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import FactError, ProviderError
-from fact_magics.providers.remote import RemoteProvider
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
@@ -106,8 +105,7 @@ class Team:
                     "The shelf can't write the last attempt.",
                     hint="Name a model with --escalate, or leave it out.",
                 )
-            if isinstance(self._last, RemoteProvider):
-                await self._last.open()  # LiteLLM knows its providers only after its import
+            await self._last.open()  # LiteLLM knows its providers only after its import
         return self._first, lines
 
     def of(self, attempt: int) -> Provider:

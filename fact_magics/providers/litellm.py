@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.attempt import Usage
 from fact_magics.config.settings import secrets_of_providers
 from fact_magics.errors import FactError, MissingExtra, did_you_mean
-from fact_magics.providers.base import Finished, TextDelta, ThinkingDelta
+from fact_magics.providers.base import LOCAL_MAX_TOKENS, MAX_TOKENS, Finished, TextDelta, ThinkingDelta
 from fact_magics.providers.endpoints import NO_KEY, is_local, is_loopback
 from fact_magics.providers.failures import SYSTEM_REFUSED, Service, causes
-from fact_magics.providers.local import local_models
+from fact_magics.providers.local import KINDS
 from fact_magics.providers.names import WELL_KNOWN, hosted_models
 from fact_magics.providers.remote import Begun, RemoteProvider
 from fact_magics.providers.route import Route, address_of
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from fact_magics.providers.failures import Failure, Patience
 
 _STOP_REASONS: dict[str, StopReason] = {"length": "length", "content_filter": "refused"}
-# The longest answers of a local server, which may serve a model that does not stop by itself.
-_MAX_TOKENS = 4_096
-_MAX_TOKENS_WITH_THINKING = 16_000
 _NAMES_SECONDS = 3.0
 _LONGEST_NAME = 100
 _INSTALL = 'Run: pip install "fact_magics[litellm]"'
@@ -58,7 +55,7 @@ class LiteLLMProvider(RemoteProvider):
     Parameters
     ----------
     model : str
-        The name with its prefix: ``openai/gpt-5``, ``ollama/qwen3-coder``.
+        The name with its prefix: ``openai/gpt-5``, ``groq/llama-4``.
     settings : mapping of str to SecretStr
         Keys, endpoints and API versions by LiteLLM's names (``OPENAI_API_KEY``, ``OPENAI_BASE_URL``). They
         are passed with each call and never written to the environment.
@@ -100,7 +97,7 @@ class LiteLLMProvider(RemoteProvider):
     ) -> None:
         if not has_litellm():
             provider = model.partition("/")[0]
-            known = ("anthropic", "ollama", *WELL_KNOWN)
+            known = ("anthropic", *KINDS, *WELL_KNOWN)
             close = "" if provider in known else did_you_mean(provider, known)
             raise MissingExtra(
                 f"{model} is reached through LiteLLM, which is not installed.", hint=f"{close} {_INSTALL}"
@@ -113,7 +110,7 @@ class LiteLLMProvider(RemoteProvider):
         self.notice = notice
         self._settings = settings
         self._own = own if own is not None and own.has_own_access else None
-        self._route: Route | None = None
+        self._opened: tuple[ModuleType, Route] | None = None
         self.is_local = is_local(address_of(model, settings, self._own))
         self._service = Service(
             "LiteLLM",
@@ -125,12 +122,13 @@ class LiteLLMProvider(RemoteProvider):
 
     async def open(self) -> tuple[ModuleType, Route]:
         """Import LiteLLM and find out where requests for the model go; nothing is sent."""
-        litellm = await asyncio.to_thread(load_litellm)
-        self._check_open()
-        if self._route is None:
-            self._route = Route(litellm, self._service, self._settings, self._own, self._patience)
-            self._service = self._route.service
-        return litellm, self._route
+        if self._opened is None:
+            litellm = await asyncio.to_thread(load_litellm)
+            self._check_open()
+            route = Route(litellm, self._service, self._settings, self._own, self._patience)
+            self._service = route.service
+            self._opened = litellm, route
+        return self._opened
 
     async def count_models(self) -> int | None:
         """Count the models in the provider's list; this costs nothing and proves that the key is valid.
@@ -180,9 +178,7 @@ class LiteLLMProvider(RemoteProvider):
         with suppress(Exception):  # without the names, the error is still clear
             litellm, route = await self.open()
             async with asyncio.timeout(_NAMES_SECONDS):
-                if service.name == "Ollama":
-                    names = await local_models(service.url)
-                elif service.has_own_address:
+                if service.has_own_address:
                     (listed,) = await self._list_models(route.arguments["api_key"] or NO_KEY)
                     names = [str(model["id"]) for model in listed.json()["data"]]
                 else:
@@ -192,9 +188,9 @@ class LiteLLMProvider(RemoteProvider):
         return tuple(map(self._redactor.mask, shown))
 
     async def _disconnect(self) -> None:
-        route, self._route = self._route, None
-        if route is not None and route.http_client is not None:
-            await route.http_client.aclose()
+        opened, self._opened = self._opened, None
+        if opened is not None and opened[1].http_client is not None:
+            await opened[1].http_client.aclose()
 
     async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent | Begun, None]:
         litellm, route = await self.open()
@@ -235,11 +231,10 @@ class LiteLLMProvider(RemoteProvider):
         yield answer.finished(stream.chunks)
 
     def _messages(self, prompt: Prompt) -> list[dict[str, str]]:
-        turns = [{"role": turn.role, "content": turn.text} for turn in prompt.messages]
-        if "system" not in self._omitted:
-            return [{"role": "system", "content": prompt.system}, *turns]
-        turns[0]["content"] = f"{prompt.system}\n\n{turns[0]['content']}"
-        return turns
+        if "system" in self._omitted:
+            prompt = prompt.without_system
+        rules = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        return rules + [{"role": turn.role, "content": turn.text} for turn in prompt.messages]
 
     def _max_tokens(self, litellm: ModuleType, prompt: Prompt) -> int | None:
         # Looked up in the table, because LiteLLM's own function asks Ollama about its models.
@@ -255,7 +250,7 @@ class LiteLLMProvider(RemoteProvider):
             return min((prompt.max_tokens, *(most for most in highest if isinstance(most, int) and most > 0)))
         if not self.is_local:
             return None
-        return _MAX_TOKENS_WITH_THINKING if thinks else _MAX_TOKENS
+        return MAX_TOKENS if thinks else LOCAL_MAX_TOKENS
 
     def _explain(self, error: Exception) -> Failure:
         lost = _transport_error(error)
@@ -290,7 +285,7 @@ class _Answer:
         """Add one chunk; yield its text."""
         if answered := getattr(chunk, "model", None):
             # The provider is part of a model's name in cells and in the history.
-            bare = str(answered).removeprefix(self._prefix).removeprefix("ollama_chat/")
+            bare = str(answered).removeprefix(self._prefix)
             self.model = f"{self._prefix}{bare}"
         if getattr(chunk, "usage", None) is not None:
             self.usage = _usage(chunk.usage)

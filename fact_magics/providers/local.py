@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from fact_magics.providers.anthropic import WIRE_PATH, AnthropicProvider
-from fact_magics.providers.base import Finished, Message
+from fact_magics.providers.base import LOCAL_MAX_TOKENS, Finished
 from fact_magics.providers.endpoints import NO_KEY, checked_key, checked_url, is_local, is_loopback
 from fact_magics.providers.failures import SYSTEM_REFUSED
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from fact_magics.providers.failures import Patience
     from fact_magics.providers.remote import Begun
 
-# All servers are probed at the same time, for this many short turns of the event loop. A longer turn does not
-# count, because on a busy machine an answer may be under way.
+# All servers are probed at the same time, by default for this many short turns of the event loop. A longer
+# turn does not count, because on a busy machine an answer may be under way.
 _PROBE_TURNS = 9
 _MOST_TURNS = 100
 _TURN_SECONDS = 0.005
@@ -41,7 +41,6 @@ _OTHER_KINDS = re.compile(r"embed|rerank|whisper|\btts\b", re.IGNORECASE)
 _FOR_CODE = re.compile(r"code|devstral", re.IGNORECASE)
 # A model that thinks needs room for that before its answer.
 _THINKS = re.compile(r"\br1\b|qwq|qwen3(?!-coder)|gpt-oss|think|reason|magistral", re.IGNORECASE)
-_MAX_TOKENS = 4_096
 _NAMES_SECONDS = 3.0
 _LONGEST_NAME = 100
 # What reading an answer may raise that is not a list of models, such as one nested too deeply.
@@ -81,8 +80,6 @@ KINDS = {
 }
 """The programs by the beginning of their models' names, in the order in which they are asked."""
 
-OLLAMA_URL = f"http://127.0.0.1:{KINDS['ollama'].port}"
-
 
 class LocalServer(NamedTuple):
     """A server that answers, and its models, those for code first."""
@@ -93,8 +90,8 @@ class LocalServer(NamedTuple):
     models: tuple[str, ...]  # without the prefix
 
 
-async def local_servers(settings: Settings) -> tuple[LocalServer, ...]:
-    """Find the servers that answer within 50 ms and have a model; Ollama comes first.
+async def local_servers(settings: Settings, turns: int = _PROBE_TURNS) -> tuple[LocalServer, ...]:
+    """Find the servers that answer within `turns` of 5 ms and have a model; Ollama comes first.
 
     On Linux, a server on this machine is asked only if its process belongs to this user.
 
@@ -116,7 +113,7 @@ async def local_servers(settings: Settings) -> tuple[LocalServer, ...]:
             began = clock()
             _, waiting = await asyncio.wait(waiting, timeout=_TURN_SECONDS)
             counted += clock() - began < _LATE_SECONDS
-            if not waiting or counted == _PROBE_TURNS:
+            if not waiting or counted == turns:
                 break
     finally:
         for task in (*waiting, listeners):
@@ -150,6 +147,16 @@ async def local_models(
         if name.isprintable() and len(name) <= _LONGEST_NAME and not _OTHER_KINDS.search(name)
     ]
     return tuple(sorted(usable, key=lambda name: not _FOR_CODE.search(name)))
+
+
+def local_name(model: str) -> str:
+    """Return the name of a local server's model, with a prefix of `KINDS`; empty if a model is no such one.
+
+    ``ollama_chat/NAME``, one of LiteLLM's names, means ``ollama/NAME``.
+    """
+    provider, _, name = model.partition("/")
+    prefix = "ollama" if provider == "ollama_chat" else provider
+    return f"{prefix}/{name}" if prefix in KINDS and name else ""
 
 
 def address_of_kind(prefix: str, providers: Mapping[str, SecretStr]) -> tuple[str, str]:
@@ -283,7 +290,8 @@ class LocalProvider(AnthropicProvider):
         self.is_local = is_local(url)
         # What these servers do with it differs, and none needs it.
         self._omitted.add("cache_control")
-        self._max_tokens = _MAX_TOKENS if self.is_local and not _THINKS.search(bare) else self._max_tokens
+        if self.is_local and not _THINKS.search(bare):
+            self._max_tokens = LOCAL_MAX_TOKENS
         self._service = replace(
             self._service,
             name=kind.title,
@@ -295,14 +303,29 @@ class LocalProvider(AnthropicProvider):
 
     async def _attempt(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent | Begun, None]:
         if "system" in self._omitted:
-            first, *later = prompt.messages
-            merged = Message(first.role, f"{prompt.system}\n\n{first.text}")
-            prompt = replace(prompt, system="", messages=(merged, *later))
+            prompt = prompt.without_system
         async with aclosing(super()._attempt(prompt)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     event = replace(event, model=f"{self.name}/{event.model.removeprefix(f'{self.name}/')}")
                 yield event
+
+    async def find(self) -> None:
+        """Look for the model in the server's list, because a request would make the server load it.
+
+        Raises
+        ------
+        ProviderError
+            The server does not answer, or does not have the model.
+        """
+        models = await local_models(self._base_url, KINDS[self.name].list_path, _NAMES_SECONDS)
+        if not models:
+            raise self._service.unreachable().error
+        name = self._asked_model
+        if name not in models and f"{name}:latest" not in models:
+            service = replace(self._service, name=self._service.asked, model=name, known_models=models)
+            # Only the address of a server that answers could be doubted.
+            raise replace(service, has_own_address=False).refused(404, "", {}).error
 
     async def _names(self) -> Iterable[str]:
         names = await local_models(self._base_url, KINDS[self.name].list_path, _NAMES_SECONDS)

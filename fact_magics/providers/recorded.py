@@ -13,7 +13,6 @@ import math
 from collections import Counter, deque
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -130,10 +129,7 @@ class Tape:
         provider = await choose(settings, model)
         if isinstance(provider, AnthropicProvider):
             provider.cache_memory = self._cache_memory
-        if provider.name != SHELF:
-            # The provider keeps its type, on which others depend.
-            vars(provider)["stream"] = partial(self._stream, provider, provider.stream)
-        return provider
+        return provider if provider.name == SHELF else RecordedProvider(provider, self._keep)
 
     def _load(self, path: Path) -> Recording:
         state = _state(path)
@@ -151,26 +147,6 @@ class Tape:
         number = self._taken[key, model]
         self._taken[key, model] += 1
         return own[number % len(own)]
-
-    async def _stream(
-        self, provider: Provider, ask: Callable[[Prompt], AsyncGenerator[ProviderEvent, None]], prompt: Prompt
-    ) -> AsyncGenerator[ProviderEvent, None]:
-        """Ask a provider, and keep its answer."""
-        parts: list[str] = []
-        has_finished = False
-        async with aclosing(ask(prompt)) as events:
-            try:
-                async for event in events:
-                    if isinstance(event, TextDelta):
-                        parts.append(event.text)
-                    elif isinstance(event, Finished):
-                        has_finished = True
-                        event = self._keep(prompt, "".join(parts), event)
-                    yield event
-            except GeneratorExit:
-                if parts and not has_finished:  # the answer was stopped, because it had no end
-                    self._keep(prompt, "".join(parts), Finished("cut", Usage(), provider.model))
-                raise
 
     def _keep(self, prompt: Prompt, text: str, finished: Finished) -> Finished:
         """Keep an answer, and write it if a file is being written; `finished` gets a notice if that fails."""
@@ -238,6 +214,42 @@ def _state(path: Path) -> object:
     return path, status.st_ino, status.st_mtime_ns, status.st_size
 
 
+class RecordedProvider:
+    """Asks another provider, and passes each of its answers to `keep`."""
+
+    def __init__(self, provider: Provider, keep: Callable[[Prompt, str, Finished], Finished]) -> None:
+        self._provider, self._keep = provider, keep
+        self.name, self.model, self.notice = provider.name, provider.model, provider.notice
+        self.may_run_away, self.is_local = provider.may_run_away, provider.is_local
+        self.billing, self.waiting_notice = provider.billing, provider.waiting_notice
+
+    async def open(self) -> None:
+        """Open the other provider."""
+        await self._provider.open()
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
+        """Yield the other provider's events; `Finished` gets a notice if the answer can't be recorded."""
+        parts: list[str] = []
+        has_finished = False
+        async with aclosing(self._provider.stream(prompt)) as events:
+            try:
+                async for event in events:
+                    if isinstance(event, TextDelta):
+                        parts.append(event.text)
+                    elif isinstance(event, Finished):
+                        has_finished = True
+                        event = self._keep(prompt, "".join(parts), event)
+                    yield event
+            except GeneratorExit:
+                if parts and not has_finished:  # the answer was stopped, because it had no end
+                    self._keep(prompt, "".join(parts), Finished("cut", Usage(), self.model))
+                raise
+
+    async def aclose(self) -> None:
+        """Close the other provider."""
+        await self._provider.aclose()
+
+
 class ReplayProvider:
     """Answers from a recording, at a readable pace; it sends nothing.
 
@@ -263,6 +275,9 @@ class ReplayProvider:
         self._take = take
         self.model = model or next(iter(recording.models), REPLAY)
         self.notice = f"replayed from {short_path(recording.path)}, no model was called"
+
+    async def open(self) -> None:
+        """Do nothing: there is no connection."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         """Yield the recorded answer to a request; `GenerationFailed` says that there is none."""

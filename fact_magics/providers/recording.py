@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import re
-import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
+from fact_magics.atomic import write_atomically
 from fact_magics.attempt import Usage
 from fact_magics.config.safe_yaml import Unusable, load_texts
 from fact_magics.errors import RecordingError
@@ -153,13 +153,9 @@ def write_recording(path: Path, answers: Sequence[RecordedAnswer]) -> None:
     """Write the complete file or nothing; `RecordingError` says why it can't be written."""
     head = _HEAD if answers else _HEAD.replace("answers:", "answers: []")
     text = "".join((head, *map(_block, answers), f"complete: {len(answers)}\n"))
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
-        with partial.open("xb") as file:
-            file.write(text.encode())
-        partial.replace(path)
+        write_atomically(path, text.encode())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise RecordingError(
             f"{short_path(path)} can't be written: {error.strerror}.",
             hint="Name another file: %fact record FILE.",

@@ -10,8 +10,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from fact_magics.errors import ProviderError
-from fact_magics.providers.base import Billing, Finished, Retrying, TextDelta, ThinkingDelta
+from fact_magics.errors import FactError, ProviderError
+from fact_magics.providers.base import Asking, Billing, Finished, Retrying, TextDelta, ThinkingDelta
 from fact_magics.providers.endpoints import NO_KEY
 from fact_magics.providers.failures import Patience, causes
 from fact_magics.redaction import RedactedStream, Redactor
@@ -87,9 +87,12 @@ class RemoteProvider(ABC):
         """
         retries, clock = 0, asyncio.get_running_loop().time
         deadline = clock() + self._patience.silence_seconds
+        is_lost = False  # whether the request before may have to be paid, and this was not said yet
         while True:
             answered = begun = False
             try:
+                await self.open()
+                yield Asking(is_lost)
                 async with aclosing(self._redacted_attempt(prompt)) as events:
                     async for event in events:
                         if isinstance(event, Begun):
@@ -101,12 +104,15 @@ class RemoteProvider(ABC):
             except ProviderError as error:
                 error.may_have_cost = begun
                 raise
+            except FactError:
+                raise
             except Exception as error:  # noqa: BLE001 - an SDK may raise any error, even its HTTP library's
                 if getattr(error, "status_code", None) == _NOT_FOUND:
                     known = (*self._service.known_models, *(await self._names()))
                     self._service = replace(self._service, known_models=known)
                 failure = self._explain(error)
                 failure.error.may_have_cost = begun or not (failure.is_free or _never_connected(error))
+            is_lost = failure.error.may_have_cost
             if not answered and self._does_without(failure.refusal):
                 continue
             is_loading = failure.is_loading and clock() < deadline
@@ -121,7 +127,8 @@ class RemoteProvider(ABC):
             delay = self._patience.delay(retries, failure.retry_after)
             if failure.is_loading:  # a pause of 0 would be repeated without end
                 delay = max(delay, self._patience.first_delay_seconds)
-            yield Retrying(failure.retry_reason, delay, retries, failure.error.may_have_cost)
+            yield Retrying(failure.retry_reason, delay, retries, is_lost)
+            is_lost = False
             await asyncio.sleep(delay)
 
     def _does_without(self, refusal: str) -> bool:
@@ -160,10 +167,7 @@ class RemoteProvider(ABC):
 
     @abstractmethod
     async def open(self) -> object:
-        """Import the SDK and make its client, as the first request does, but send nothing.
-
-        The errors are `MissingExtra`, or `ProviderError` for an unknown provider or a missing key.
-        """
+        """Import the SDK and make its client, as `Provider.open`."""
 
     async def aclose(self) -> None:
         """Close this provider's own connections."""

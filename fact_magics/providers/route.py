@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from fact_magics.config.model_list import signs_in
 from fact_magics.errors import ProviderError, did_you_mean
 from fact_magics.providers.endpoints import NO_KEY, checked_key, checked_url, is_loopback
-from fact_magics.providers.local import OLLAMA_URL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,22 +28,12 @@ _KEY_NAMES = {
     "fireworks_ai": ("FIREWORKS_AI_API_KEY", "FIREWORKS_API_KEY"),
     "perplexity": ("PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"),
 }
-_SERVICES = {
-    "openai": "OpenAI", "ollama_chat": "Ollama", "azure": "Azure", "gemini": "Gemini",
-    "lm_studio": "LM Studio", "hosted_vllm": "vLLM",
-}  # fmt: skip
+_SERVICES = {"openai": "OpenAI", "azure": "Azure", "gemini": "Gemini", "hosted_vllm": "vLLM"}
 # Providers whose servers usually serve OpenAI's protocol under /v1.
-_UNDER_V1 = ("openai", "hosted_vllm", "lm_studio", "litellm_proxy")
+_UNDER_V1 = ("openai", "hosted_vllm", "litellm_proxy")
 # Addresses that are built into the SDKs, but not into LiteLLM.
 _PUBLIC_URLS = {"openai": "https://api.openai.com/v1"}
-# For these providers, LiteLLM uses an account of the environment or the machine, even if given a key.
-_SIGN_BY_THE_ENVIRONMENT = (
-    "vertex_ai", "bedrock", "sagemaker", "amazon_", "aws_", "watsonx", "oci", "sap", "gigachat", "snowflake",
-    "databricks", "github", "chatgpt", "gdc",
-)  # fmt: skip
 _AZURE_TOKEN = "AZURE_OPENAI_AD_TOKEN"  # noqa: S105 - the name of a variable
-# Local providers that LiteLLM calls with its own HTTP handler. It calls the others with OpenAI's client.
-_OWN_HANDLER = ("ollama_chat", "hosted_vllm")
 
 
 class Route:
@@ -70,14 +60,11 @@ class Route:
         patience: Patience,
     ) -> None:
         model = service.model
-        if model.startswith("ollama/"):
-            # For ollama/, LiteLLM joins the conversation into one string and ignores the model's template.
-            model = f"ollama_chat/{model.removeprefix('ollama/')}"
         provider, usual_url = _provider_of(litellm, model, service.known_models)
         prefix, names = _prefix(provider), key_names(provider)
         key_name = names[0]
         if own is not None:
-            if own.endpoint is not None and provider.startswith(_SIGN_BY_THE_ENVIRONMENT):
+            if own.endpoint is not None and signs_in(provider):
                 raise ProviderError(
                     f"The entry {own.name} sets an api_base, and {provider} would send your own account's"
                     " credentials to that address.",
@@ -91,8 +78,7 @@ class Route:
             (checked_key(settings[name].get_secret_value(), name) for name in names if name in settings),
             None,
         )
-        url_name, given = _endpoint(provider, settings, key)
-        url = given or (OLLAMA_URL if prefix == "OLLAMA" else "")
+        url_name, url = _endpoint(provider, settings, key)
         if provider.startswith("azure"):
             _refuse_azure_token(provider, url)
         if key is None and (is_loopback(url) or (own is not None and url)):
@@ -106,8 +92,8 @@ class Route:
             url=known if known.startswith(("http://", "https://")) else "",
             key_name=key_name,
             url_name=url_name if own is None else f"the api_base in {own.place}",
-            has_own_address=bool(given),
-            usual_path="/v1" if given and provider in _UNDER_V1 else "",
+            has_own_address=bool(url),
+            usual_path="/v1" if url and provider in _UNDER_V1 else "",
             answer_name="chat completion",
         )
         self.arguments: dict[str, Any] = {"model": model, "api_key": key, "api_base": url or None}
@@ -122,7 +108,7 @@ class Route:
         import httpx
 
         timeout = httpx.Timeout(patience.silence_seconds * 2, connect=patience.connect_seconds)
-        if provider in _OWN_HANDLER:
+        if provider == "hosted_vllm":  # LiteLLM calls it with its own HTTP handler
             from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 
             handler = AsyncHTTPHandler(timeout=timeout, transport=httpx.AsyncHTTPTransport())
@@ -151,17 +137,15 @@ def endpoint_names(provider: str) -> tuple[str, ...]:
 
 
 def address_of(model: str, settings: Mapping[str, SecretStr], own: Deployment | None) -> str:
-    """Return the address that is set for a model, or where a local Ollama usually is; else an empty text."""
-    provider = model.partition("/")[0]
-    usual = OLLAMA_URL if _prefix(provider) == "OLLAMA" else ""
+    """Return the address that is set for a model; else an empty text."""
     if own is not None:
-        return own.endpoint or usual
-    given = (settings[name].get_secret_value() for name in endpoint_names(provider) if name in settings)
-    return next(given, usual)
+        return own.endpoint or ""
+    names = endpoint_names(model.partition("/")[0])
+    return next((settings[name].get_secret_value() for name in names if name in settings), "")
 
 
 def _prefix(provider: str) -> str:
-    return "OLLAMA" if provider == "ollama_chat" else re.sub(r"\W", "_", provider).upper()
+    return re.sub(r"\W", "_", provider).upper()
 
 
 def _provider_of(litellm: ModuleType, model: str, names: Sequence[str]) -> tuple[str, str]:

@@ -41,6 +41,9 @@ class ShelfProvider:
     def __init__(self) -> None:
         self._index: ShelfIndex | None = None
 
+    async def open(self) -> None:
+        """Do nothing: the first request reads the shelf."""
+
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         """Yield the best entry for the request, under the requested name; after a rejection, the next one."""
         if prompt.spec is None:

@@ -1,8 +1,10 @@
 """The cost of requests to models, and budgets that no request may exceed.
 
 Before a request is sent under a budget, the most that it can cost is reserved: all its input at the highest
-price that its marks for the prompt cache allow, and its longest answer. When it ends, its real cost replaces
-the reservation. If the real cost is unknown, as after a broken stream, the reservation stays.
+price that its marks for the prompt cache allow, and its longest answer. The reservation then ends in one of
+three ways. When the request ends, its real cost replaces the reservation. If its real cost is unknown, as
+after a broken stream, the reservation is held for good. If nothing was sent, or if the server refused the
+request, the reservation is released.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from fact_magics.errors import BudgetReached, ProviderError
-from fact_magics.providers.base import MAX_TOKENS, Finished, Retrying
+from fact_magics.errors import BudgetReached, FactError, ProviderError
+from fact_magics.providers.base import MAX_TOKENS, Asking, Finished, Retrying
+from fact_magics.providers.local import KINDS
 from fact_magics.providers.prices import find_prices
 from fact_magics.text import usd
 
@@ -30,7 +33,7 @@ LEAST_TOKENS = 1_000
 """The shortest limit of an answer that is still enough for a tool."""
 
 # Servers that people run themselves.
-_OWN_SERVERS = frozenset({"ollama", "ollama_chat", "lm_studio", "llama_cpp", "llamafile", "hosted_vllm"})
+_OWN_SERVERS = frozenset({*KINDS, "llamafile", "hosted_vllm"})
 
 
 @dataclass(slots=True)
@@ -118,29 +121,34 @@ class Purse:
         request = await self._reserve(provider, billing, prompt)
         attempt.max_tokens = request.prompt.max_tokens
         usage: Usage | None = None
-        is_free = has_broken = False
+        is_due = has_broken = False  # whether what is reserved now may have to be paid
         try:
             async with aclosing(provider.stream(request.prompt)) as events:
                 async for event in events:
-                    if isinstance(event, Retrying) and event.may_have_cost:
-                        has_broken = True
-                        self._hold(request)
-                        self._reserve_again(provider, request)
+                    if isinstance(event, Asking | Retrying):
+                        is_due = False
+                        if event.may_have_cost:
+                            has_broken = True
+                            self._hold(request)
+                            self._reserve_again(provider, request)
+                        if isinstance(event, Asking):
+                            is_due = True
+                            continue
                     elif isinstance(event, Finished):
                         usage = None if event.stop_reason == "cut" else event.usage
                         if request.prices is None:  # LiteLLM's table may be there only now
                             request = request._replace(prices=await _find(event.model, billing))
                     yield event
-        except (ProviderError, BudgetReached) as error:
-            is_free = not getattr(error, "may_have_cost", False)
+        except FactError as error:
+            is_due = is_due and getattr(error, "may_have_cost", False)
             raise
         finally:
-            if is_free:
-                self._release(request)
-            else:
+            if is_due:
                 self._settle(request, usage, attempt)
-                if has_broken:  # the costs of its first request are unknown
-                    attempt.cost_usd = attempt.saved_usd = None
+            else:
+                self._release(request)
+            if has_broken:  # the costs of its first request are unknown
+                attempt.cost_usd = attempt.saved_usd = None
 
     async def _reserve(self, provider: Provider, billing: Billing, prompt: Prompt) -> _Request:
         """Reserve the most that a request can cost; limit its answer to what the budgets allow."""

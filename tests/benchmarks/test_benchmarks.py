@@ -32,6 +32,8 @@ PROMISES = (
     "stale answers",
     "missed answers",
     "an isolated run against a fresh python -I",
+    "receiving a stream, CPU over the SDK",
+    "from the first byte to the first text",
     "showing a stream, kernel CPU",
     "showing a stream, bytes sent",
     "an interrupted run that sleeps",

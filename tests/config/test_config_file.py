@@ -566,14 +566,24 @@ class TestOptions:
         assert {found.origin(name) for name in ("fallbacks", "retries", "reuse", "metrics")} == {str(file)}
         assert read(tmp_path, retries=1).retries == 1
 
-    def test_without_trust_requests_go_nowhere_else_and_no_port_is_opened(self, tmp_path):
+    def test_without_trust_nothing_goes_elsewhere_or_costs_more_and_no_port_is_opened(self, tmp_path):
         file = write(tmp_path, *self.MODELS, rest=OPTIONS)
         found = read(tmp_path)
-        assert (found.fallbacks, found.metrics) == ({}, False)
-        assert (found.retries, found.reuse) == (5, False)
-        assert found.notes == (
-            f"{file}: fallbacks, metrics can't be used yet; to trust the file, run: %fact trust {file}",
-        )
+        assert (found.fallbacks, found.retries, found.reuse, found.metrics) == ({}, None, True, False)
+        waiting = "fallbacks, num_retries, cache, metrics can't be used yet"
+        assert found.notes == (f"{file}: {waiting}; to trust the file, run: %fact trust {file}",)
+
+    def test_without_trust_the_usual_values_need_no_note(self, tmp_path):
+        write(tmp_path, *self.MODELS, rest="litellm_settings: {cache: true}")
+        assert read(tmp_path).notes == ()
+
+    @pytest.mark.parametrize("model", ["bedrock/claude", "vertex_ai/gemini-pro", "gemini-pro"])
+    def test_without_trust_no_account_of_the_machine_pays(self, tmp_path, model):
+        write(tmp_path, f"theirs model: {model}")
+        (theirs,) = read(tmp_path).models
+        assert "is not trusted to choose where requests go" in theirs.problem
+        write(tmp_path, f"theirs model: {model}", trusted=True)
+        assert not read(tmp_path).models[0].problem
 
     def test_what_has_no_meaning_is_named_in_one_note(self, tmp_path):
         file = write(
@@ -633,10 +643,13 @@ class TestOptions:
 
     def test_trusting_shows_the_fallbacks(self, tmp_path):
         file = write(tmp_path, *self.MODELS, rest=OPTIONS)
-        assert "slow, other if fast fails" in contents(file, file.read_bytes()).models
+        found = contents(file, file.read_bytes())
+        assert "slow, other if fast fails" in found.models
+        assert found.options == ("num_retries: 5", "cache: false", "metrics: true")
 
     async def test_without_reuse_an_equal_request_asks_the_model_again(self, tmp_path):
-        write(tmp_path, "fast model: claude-haiku-5-5", rest="litellm_settings: {cache: false}")
+        rest = "litellm_settings: {cache: false}"
+        write(tmp_path, "fast model: claude-haiku-5-5", rest=rest, trusted=True)
         with ModelServer() as server:
             settings = read(tmp_path, server.environment(), isolation="process")
             async with FactCore(settings) as core:

@@ -151,6 +151,21 @@ class TestWhereAKeyIsSetAlready:
         found = read(clone, {"ANTHROPIC_API_KEY": MINE, "FACT_MODEL": "claude-opus-5-5"})
         assert (found.notes, found.withheld) == ((), ())
 
+    @pytest.mark.parametrize(("seconds", "counts"), [("5", False), ("600", True)])
+    def test_a_file_can_t_have_requests_given_up_that_the_user_pays(self, clone, seconds, counts):
+        write_env(clone, f"FACT_MODEL_TIMEOUT={seconds}")
+        found = read(clone, {"ANTHROPIC_API_KEY": MINE})
+        assert found.model_timeout == (float(seconds) if counts else 120.0)
+        assert [note.partition(" ")[0] for note in found.notes] == ([] if counts else ["FACT_MODEL_TIMEOUT"])
+        assert read(clone, {}).model_timeout == float(seconds)
+
+    @pytest.mark.parametrize("model", ["bedrock/claude", "vertex_ai/gemini-pro"])
+    def test_a_file_can_t_choose_a_model_that_an_account_of_the_machine_pays(self, clone, model):
+        write_env(clone, f"FACT_MODEL={model}")
+        found = read(clone)
+        assert (found.model, found.withheld) == (None, ("FACT_MODEL",))
+        assert "FACT_MODEL from" in found.notes[0]
+
     def test_a_file_may_still_ask_for_the_shelf(self, clone):
         """No request is sent then, and one would be sent if the line were ignored."""
         write_env(clone, "FACT_MODEL=shelf")
@@ -329,6 +344,7 @@ class TestContents:
             f"SECRET_KEY={THEIRS}",
             "FACT_MODEL=openai/gpt-5",
             "DATABASE_URL=sqlite:///a.db",
+            "FACT_MODEL_TIMEOUT=5",
             "OTHER=1",
         )
         found = contents(file, file.read_bytes())
@@ -338,6 +354,7 @@ class TestContents:
             ("openai/gpt-5",),
             ("DATABASE_URL",),
             ("SOME_HOST",),
+            ("FACT_MODEL_TIMEOUT: 5",),
         )
 
     def test_of_a_config_file(self, clone):
@@ -353,6 +370,7 @@ class TestContents:
             ("fast (openai/gpt-5)", "slow (openai/gpt-5-pro)"),
             (),
             ("MY_KEY", "MY_URL"),
+            (),
         )
 
     @pytest.mark.parametrize(
@@ -360,4 +378,4 @@ class TestContents:
     )
     @pytest.mark.parametrize("name", [".env", "config.yaml"])
     def test_of_a_file_that_decides_nothing(self, clone, name, content):
-        assert contents(clone / name, content) == ((),) * 5
+        assert contents(clone / name, content) == ((),) * 6

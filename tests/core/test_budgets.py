@@ -10,6 +10,7 @@ import pytest
 from fact_magics import FactCore, Settings, ToolSpec, load_settings
 from fact_magics.attempt import Usage
 from fact_magics.errors import BudgetReached, FactError, GenerationFailed, ProviderError
+from fact_magics.events import Noticed
 from fact_magics.testing import ModelServer
 
 GOOD = "def double(n: int) -> int:\n    return 2 * n\n"
@@ -234,6 +235,21 @@ class TestBrokenRequests:
             await core.generate(ask(budget_usd=0.02))
         assert len(server.requests) == 1
         assert (float(core.spending.held), core.spending.reserved) == (pytest.approx(0.02), 0)
+
+    async def test_a_stop_in_the_pause_after_a_refusal_costs_nothing(self, core, server):
+        server.fails(529, retry_after=20)
+        paused = asyncio.Event()
+
+        def listen(event: object) -> None:
+            if isinstance(event, Noticed) and "asking again" in event.text:
+                paused.set()
+
+        work = asyncio.ensure_future(core.generate(ask(budget_usd=0.05), listen))
+        await paused.wait()
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert (core.spending.held, core.spending.reserved, core.spending.unknown) == (0, 0, 0)
 
     async def test_an_unreachable_server_costs_nothing(self, core, server):
         server.close()

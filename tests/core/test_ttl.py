@@ -162,11 +162,14 @@ async def test_a_cell_decides_the_time_again_without_a_request_and_a_refinement_
     server.writes("def now(n: int) -> int:\n    return +n\n")
     wanted = ToolSpec("now", "Give n.\n\n>>> now(1)\n1\n")
     async with FactCore(settings) as core:
-        for ttl in (60, 5, None, 60):
+        for ttl in (60, 5, 60):
             tool = await core.generate(wanted.model_copy(update={"ttl_seconds": ttl}))
             assert (tool.metadata.ttl_seconds, tool.version) == (ttl, "1.0.0")
             planned = await core.plan(tool, ToolInput("now", {"n": 1}))
             assert planned.ttl_seconds == ttl
+        async with FactCore(settings) as elsewhere:  # another notebook, whose cell says nothing about it
+            assert (await elsewhere.generate(wanted)).metadata.ttl_seconds == 60
+        assert (await core.generate(wanted)).metadata.ttl_seconds == 60
         assert len(server.requests) == 1
         refined = await core.refine(ToolSpec("now", "Write it with a sign."))
         assert (refined.metadata.ttl_seconds, refined.version) == (60, "1.0.1")

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fact_magics.providers.base import Finished, Message, Prompt, TextDelta
+from fact_magics.providers.base import Asking, Finished, Message, Prompt, TextDelta
 from fact_magics.providers.failures import Patience
 from fact_magics.tool import ToolSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from fact_magics.providers.base import Provider, ProviderEvent
 
@@ -39,6 +40,13 @@ def patience() -> Patience:
     )
 
 
+async def _shown(provider: Provider, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
+    async with aclosing(provider.stream(prompt)) as events:
+        async for event in events:
+            if not isinstance(event, Asking):
+                yield event
+
+
 class Answer:
     """The events of one stream, taken apart."""
 
@@ -60,6 +68,12 @@ class Answer:
 
 
 @pytest.fixture
+def shown() -> Callable[[Provider, Prompt], AsyncGenerator[ProviderEvent, None]]:
+    """Return a function that yields what a cell shows of an answer: all events except `Asking`."""
+    return _shown
+
+
+@pytest.fixture
 def ask(prompt: Prompt) -> Callable[..., Awaitable[Answer]]:
     """Return a function that streams the prompt's answer, collecting into `events` even if it raises."""
 
@@ -68,7 +82,7 @@ def ask(prompt: Prompt) -> Callable[..., Awaitable[Answer]]:
     ) -> Answer:
         events = [] if events is None else events
         try:
-            async for event in provider.stream(prompt):
+            async for event in _shown(provider, prompt):
                 events.append(event)
         finally:
             await provider.aclose()

@@ -241,7 +241,7 @@ class TestRetries:
             await ask(provider)
         assert len(server.requests) == 1
 
-    async def test_a_pause_can_be_interrupted(self, server, patience, prompt):
+    async def test_a_pause_can_be_interrupted(self, server, patience, prompt, shown):
         """Cancelling ends the pause before a retry."""
         slow = replace(patience, first_delay_seconds=600.0, longest_delay_seconds=600.0)
         provider = AnthropicProvider("claude-opus-5-5", SecretStr("k"), base_url=server.url, patience=slow)
@@ -249,7 +249,7 @@ class TestRetries:
         waiting = asyncio.Event()
 
         async def consume():
-            async for event in provider.stream(prompt):
+            async for event in shown(provider, prompt):
                 assert isinstance(event, Retrying)
                 waiting.set()
 
@@ -418,13 +418,13 @@ class TestErrors:
 
 
 class TestLeaving:
-    async def test_cancelling_hangs_up(self, server, provider, prompt):
+    async def test_cancelling_hangs_up(self, server, provider, prompt, shown):
         """The server sees the connection close when the consumer's task is cancelled."""
         server.breaks("0123456789", "stall", after=4)
         began = asyncio.Event()
 
         async def consume():
-            async for _ in provider.stream(prompt):
+            async for _ in shown(provider, prompt):
                 began.set()
 
         task = asyncio.create_task(consume())
@@ -435,10 +435,10 @@ class TestLeaving:
         assert await asyncio.to_thread(server.wait_for_disconnect)
         await provider.aclose()
 
-    async def test_cancelling_before_the_first_event_hangs_up(self, server, provider, prompt):
+    async def test_cancelling_before_the_first_event_hangs_up(self, server, provider, prompt, shown):
         """The connection is also closed before the first event is read."""
         server.breaks("0123456789", "stall", after=0)
-        task = asyncio.create_task(anext(provider.stream(prompt)))
+        task = asyncio.create_task(anext(shown(provider, prompt)))
         assert await asyncio.to_thread(server.wait_for_request)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -446,10 +446,10 @@ class TestLeaving:
         assert await asyncio.to_thread(server.wait_for_disconnect)
         await provider.aclose()
 
-    async def test_leaving_the_loop_hangs_up(self, server, provider, prompt):
+    async def test_leaving_the_loop_hangs_up(self, server, provider, prompt, shown):
         """A consumer that leaves its loop inside aclosing stops the stream."""
         server.breaks("0123456789", "stall", after=4)
-        async with aclosing(provider.stream(prompt)) as events:
+        async with aclosing(shown(provider, prompt)) as events:
             async for _ in events:
                 break
         assert await asyncio.to_thread(server.wait_for_disconnect)

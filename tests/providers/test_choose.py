@@ -54,7 +54,7 @@ class TestNamed:
             ("ollama/qwen3-coder:30b", "ollama", "ollama/qwen3-coder:30b"),
             ("lm_studio/qwen/qwen3-coder", "lm_studio", "lm_studio/qwen/qwen3-coder"),
             ("llama_cpp//models/small.gguf", "llama_cpp", "llama_cpp//models/small.gguf"),
-            ("ollama_chat/qwen3-coder:30b", "litellm", "ollama_chat/qwen3-coder:30b"),
+            ("ollama_chat/qwen3-coder:30b", "ollama", "ollama/qwen3-coder:30b"),
             ("openrouter/anthropic/claude-sonnet-5", "litellm", "openrouter/anthropic/claude-sonnet-5"),
             ("shelf", "shelf", "shelf"),
         ],

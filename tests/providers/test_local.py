@@ -194,7 +194,7 @@ class TestAsking:
         with pytest.raises(ProviderError, match=r"does not serve this address.* or update Ollama: older"):
             await ask(LocalProvider("ollama/x", settings, patience=patience))
 
-    async def test_an_entry_of_the_configuration_has_its_own_address(self, nobody, server, prompt):
+    async def test_an_entry_of_the_configuration_has_its_own_address(self, nobody, server, prompt, shown):
         own = Deployment("mine", "ollama/x", "config.yaml", endpoint=server.url, timeout_seconds=600.0)
         settings = Settings(providers=nobody, models=(own,))
         chosen = await choose(settings, "mine")
@@ -202,7 +202,7 @@ class TestAsking:
         assert "the timeout in the entry mine of config.yaml" in chosen.waiting_notice
         server.fails(401)
         with pytest.raises(ProviderError, match=r"the api_key in the entry mine of config\.yaml"):
-            await anext(chosen.stream(prompt))
+            await anext(shown(chosen, prompt))
         await chosen.aclose()
         usual = replace(own, endpoint=None)
         assert (await choose(settings.model_copy(update={"models": (usual,)}), "mine")).name == "ollama"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from fact_magics.atomic import write_atomically
 from fact_magics.bridge import STOPPED
 from fact_magics.core.portable import read_file
 from fact_magics.display.html import Html, Record, element, folded, preformatted
@@ -99,13 +99,9 @@ def write_file(
             f"{path} exists and is not {own}.",
             hint="Name another file with --to, or add --replace to overwrite this one.",
         )
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
-        with partial.open("xb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        partial.replace(path)
+        write_atomically(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise CellError(
             f"{path} can't be written: {error.strerror}.", hint="Name another file with --to."
         ) from None

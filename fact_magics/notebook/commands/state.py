@@ -16,8 +16,11 @@ from fact_magics.text import plural, usd
 from fact_magics.tool import SHELF
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fact_magics.core import FactCore
     from fact_magics.notebook.arguments import Arguments
+    from fact_magics.providers.local import LocalServer
     from fact_magics.providers.spending import Account
 
 
@@ -83,8 +86,13 @@ def _spent(account: Account) -> str:
     return "; ".join(parts)
 
 
-async def model_in_use(core: FactCore) -> tuple[str, str, FactError | None]:
-    """Find the model for cells without ``--model``, or ``none``; the reason for it; why it can't be used."""
+async def model_in_use(
+    core: FactCore, local: Sequence[LocalServer] | None = None
+) -> tuple[str, str, FactError | None]:
+    """Find the model for cells without ``--model``, or ``none``; the reason for it; why it can't be used.
+
+    `local` are the servers that `local_servers` found, if it was asked before.
+    """
     from fact_magics.core.generating import refuse_withheld
     from fact_magics.providers.choose import choose
     from fact_magics.providers.recording import read_recording, short_path
@@ -97,7 +105,7 @@ async def model_in_use(core: FactCore) -> tuple[str, str, FactError | None]:
             why = f"replayed from {short_path(path)}; {origin if path == settings.replay else '%fact replay'}"
             return settings.model or ", ".join(models) or "none", why, None
         refuse_withheld(None, settings)
-        provider = await choose(settings, None)
+        provider = await choose(settings, None, local=local)
         await provider.aclose()
     except FactError as error:
         return settings.model or "none", error.line, error
@@ -124,6 +132,7 @@ def trust_file(arguments: Arguments, desk: Desk) -> Answer:
         ("Models", ", ".join(found.models)),
         ("Data", ", ".join(found.places)),
         ("Variables", ", ".join(found.variables)),
+        ("Options", ", ".join(found.options)),
         ("Until", "its content changes"),
     ]
     return Answer(page("Trusted", facts), {"trusted": str(path), **found._asdict()})

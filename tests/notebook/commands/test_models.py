@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -250,6 +251,26 @@ class TestLocalOnes:
             )
             assert "pip install" not in fact("models").plain
 
+    def test_each_server_is_asked_once(self, listed, monkeypatch):
+        asked = []
+
+        class Ollama(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b'{"models": [{"name": "coder"}]}')
+
+            def log_message(self, *_: object) -> None:
+                """Print nothing."""
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Ollama) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            monkeypatch.setenv("OLLAMA_API_BASE", f"http://127.0.0.1:{server.server_port}")
+            assert listed()["ollama/coder"]["is_default"]
+            server.shutdown()
+        assert asked == ["/api/tags"]
+
     def test_more_models_than_anyone_can_read_are_counted(self, listed, fact, monkeypatch):
         with ModelServer(local_models=[f"model-{number}" for number in range(130)]) as ollama:
             monkeypatch.setenv("OLLAMA_API_BASE", ollama.url)
@@ -304,6 +325,7 @@ class TestTheHistory:
             ("anthropic", "claude-haiku-5-5", Status.ERROR),
             ("litellm", "groq/llama-4", Status.OK),
             ("litellm", "gpt-5", Status.OK),
+            ("ollama", "ollama/small-coder", Status.OK),
             ("shelf", "shelf/slugify", Status.OK),
             ("hand", "hand", Status.OK),
             ("import", "openai/of-a-file", Status.OK),
@@ -327,7 +349,7 @@ class TestTheHistory:
     def test_what_was_asked_before_is_listed_with_how_it_went(self, listed, fact, monkeypatch):
         monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
         rows = listed()
-        assert list(rows)[3:] == ["groq/llama-4", "claude-of-last-year", "shelf"]
+        assert list(rows)[3:] == ["ollama/small-coder", "groq/llama-4", "claude-of-last-year", "shelf"]
         haiku = rows["claude-haiku-5-5"]
         assert (haiku["last_used"], haiku["attempts"], haiku["accepted"]) == (
             "2026-01-03T00:00:00.000Z",
@@ -339,6 +361,14 @@ class TestTheHistory:
         plain = fact("models").plain
         assert "Accepted" in plain
         assert "1 of 2" in plain
+
+    @pytest.mark.usefixtures("asked")
+    def test_an_ollama_model_is_the_same_with_and_without_latest(self, listed, monkeypatch):
+        with ModelServer() as ollama:
+            monkeypatch.setenv("OLLAMA_API_BASE", ollama.url)
+            rows = listed()
+        assert rows["ollama/small-coder:latest"]["accepted"] == 1
+        assert "ollama/small-coder" not in rows
 
     @pytest.mark.usefixtures("asked")
     def test_a_row_without_its_provider_counts_for_the_model_of_that_name(self, listed, monkeypatch):
