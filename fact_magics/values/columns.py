@@ -347,7 +347,7 @@ def read_index(described: object, reader: Reader) -> Any:
 
 
 def _write_level(labels: Any, codes: Any, writer: Writer) -> list[object]:
-    """Describe one level of an index: the labels that occur, in the order in which they do, and their codes."""
+    """Describe a level of an index: the labels that occur, in the order in which they do, and their codes."""
     np = numpy()
     codes = np.asarray(codes)
     used = _pandas().unique(codes[codes >= 0])
