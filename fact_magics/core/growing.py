@@ -61,7 +61,7 @@ class Growing:
         UnknownName
             There is no such tool.
         CellError
-            `seconds` is out of range, or the tool takes paths.
+            `seconds` is out of range, or the tool takes paths or tables.
         IsolationError
             The tool can't be isolated as the settings require.
         """
@@ -76,6 +76,11 @@ class Growing:
                 hint="To probe it, let it take the content of the file instead of the path.",
             )
         loaded = tool.loaded
+        if loaded.signature.passes_tables:
+            raise CellError(
+                f"{tool.name} takes or returns tables, Series or arrays, for which no inputs can be derived.",
+                hint="To pin it down, write more examples.",
+            )
         documented = loaded.signature.doc if loaded.verified else ""
         found = await probe(
             tool.stored, self._acceptor.sandbox, seconds, self._emitter(listener), documented=documented

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PREFIX = 9
 """Number of bytes before a frame's payload: one for the kind, and eight for the payload's length."""
 
+_TABLES = b"\0"  # the first byte of a wire form with tables
 _TEXT_LIMIT = 25_000
 _NAMES_LIMIT = 50
 _ERROR_LIMIT = 1 << 20
@@ -51,7 +52,7 @@ class Ending:
     Attributes
     ----------
     frame : bytes or bytearray
-        All bytes from the call's pipe for results.
+        All bytes from the call's pipe for results. `judge` takes the frame of a result with tables.
     wait_status : int or None
         Status of the call's process, as ``waitpid`` returns it; None if the parent lost track of the process.
     stopped : str or None
@@ -67,25 +68,28 @@ class Ending:
     duration_ms: float
 
 
-def request(call: Call, limits: Limits, taken: int | None) -> bytes:
-    """Build the request that a child reads.
+def request(call: Call, limits: Limits, taken: int | None) -> tuple[bytes, ...]:
+    """Build the parts of the request that a child reads; arguments with tables follow, to save a copy.
 
     `taken` is the child's address space in bytes before the tool starts; if None, the child measures it.
     """
+    follows = call.arguments[:1] == _TABLES
     body = marshal.dumps(
         {
             "function": call.function,
             "source": call.source,
-            "arguments": call.arguments,
+            "arguments": len(call.arguments) if follows else call.arguments,
             "memory": call.memory_bytes,
             "taken": taken,
             "cpu_seconds": call.cpu_seconds,
-            "result_bytes": limits.result_bytes,
+            "tables": call.tables,
+            "result_bytes": limits.most_bytes(call),
             "watched": bool(call.imports) or _acts(call.source),
             **call.batch,
         }
     )
-    return len(body).to_bytes(8, "big") + body
+    head = len(body).to_bytes(8, "big") + body
+    return (head, call.arguments) if follows else (head,)
 
 
 @lru_cache(maxsize=256)
@@ -122,6 +126,10 @@ def _verdict(call: Call, ending: Ending) -> tuple[bytes | None, ToolError | None
         sent = "sent back bytes that are not a result"
         what = sent if ending.frame else "ended its process before it returned"
         return None, _broke(f"{call.function} {what}"), None
+    if kind == RESULT and ending.frame[PREFIX : PREFIX + 1] == _TABLES:
+        large: Any = ending.frame
+        del large[:PREFIX]  # in a bytearray, this copies nothing
+        return large, None, None
     with memoryview(ending.frame) as frame:  # slicing the bytes themselves would make one more copy
         if kind == RESULT:
             return bytes(frame[PREFIX:]), None, None
