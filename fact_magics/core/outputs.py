@@ -34,22 +34,22 @@ def checked_entry(tool: LoadedTool, entry: CacheEntry) -> CacheEntry | None:
     return entry if wire == entry.result else replace(entry, result=wire)
 
 
-def read_answer(entry: CacheEntry) -> Any:
+def read_answer(entry: CacheEntry, tool_name: str) -> Any:
     """Decode the value of a checked cache entry. Only immutable objects are shared between callers."""
     wire = entry.result
     if len(wire) > _SHORT_BYTES or wire[0] in b"[{":
-        return with_pictures(decode(wire)) if may_hold_pictures(wire) else decode(wire)
-    return _read_scalar(wire)
+        return with_pictures(decode(wire), tool_name) if may_hold_pictures(wire) else decode(wire)
+    return _read_scalar(wire, tool_name)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _read_scalar(wire: bytes) -> Any:
-    return with_pictures(decode(wire))
+def _read_scalar(wire: bytes, tool_name: str) -> Any:
+    return with_pictures(decode(wire), tool_name)
 
 
 def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
     """Build the output of a run from a cache entry, which was found at `started` (`time.perf_counter`)."""
-    result = read_answer(entry)
+    result = read_answer(entry, plan.tool.metadata.name)
     age = time.time() - _timestamp(entry.created_at)
     metadata = {
         **plan.tool.about,
@@ -94,7 +94,7 @@ def finished_output(plan: Plan, outcome: Outcome, protected: Protected) -> Resul
             value = plan.tool.signature.read_result(outcome.result)
             wire = encode(value)
             if may_hold_pictures(wire):
-                value = with_pictures(value)
+                value = with_pictures(value, name)
         except InvalidResult as refused:
             status, error, details = Status.ERROR, refused.line, refused.details
     else:

@@ -216,7 +216,7 @@ class RowRunner:
     def recall(self, planned: Plan, entry: CacheEntry) -> Any:
         """Record a row that the cache answered, and return its value."""
         self._recorder.add_cached(planned, entry, 0.0)
-        return read_answer(entry)
+        return read_answer(entry, planned.tool.metadata.name)
 
     def twin(self, planned: Plan, answered: Answered) -> Any:
         """Record a row that an equal row of the map answered, and return its value."""
@@ -271,7 +271,7 @@ class RowRunner:
         value = planned.tool.signature.read_result(payload)
         wire = encode(value)
         if may_hold_pictures(wire):
-            value = with_pictures(value)
+            value = with_pictures(value, planned.tool.metadata.name)
         now = utc_now()
         self._recorder.add_value(planned, outcome, wire, now)
         if planned.key and may_keep(planned, outcome):

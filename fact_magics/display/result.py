@@ -12,7 +12,7 @@ from fact_magics.display.html import BROKEN, MONOSPACE, Html, Record, folded, jo
 from fact_magics.display.outline import COLUMNS, LISTS, WIDTH, outline
 from fact_magics.display.table import RULE, Table
 from fact_magics.display.words import SCALARS, label, unquoted, word
-from fact_magics.pictures import Image, image
+from fact_magics.pictures import Image, Picture, image
 from fact_magics.text import inert, plural, shorten
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def scrolled(shown: str) -> str:
 
 def show(value: Any) -> Record:
     """Show plain data that a tool returned, up to a limit, in the form that suits it best."""
-    if (found := image(value)) is not None:
+    if (found := value.image if isinstance(value, Picture) else image(value)) is not None:
         return _picture(found, value)
     if isinstance(value, str):
         return _text(str(value))

@@ -1,7 +1,7 @@
 """Limits, errors, and stand-ins for the tool's classes, which the other modules of this package share.
 
-The sandbox's worker is sent the source of this module, of `columnar`, `foreign` and `wire`, and loads them
-under another name. So these four import only the standard library and, relatively, each other.
+The sandbox's worker is sent the source of this module, of `columnar`, `rendering`, `foreign` and `wire`, and
+loads them under another name. So these five import only the standard library and, relatively, each other.
 """
 
 from __future__ import annotations
