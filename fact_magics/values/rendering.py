@@ -40,7 +40,8 @@ def figure_png(figure: Any) -> bytes:
         The picture would have more than `MOST_PIXELS` pixels.
     """
     dpi = float(figure.dpi)
-    _check_size(*(inches * dpi for inches in figure.get_size_inches()), "a figure")
+    width, height = figure.get_size_inches()
+    _check_size(width * dpi, height * dpi, "a figure")
     with warnings.catch_warnings(action="ignore"):  # what is drawn below warns again
         figure.draw_without_rendering()
         box = figure.get_tightbbox().padded(_MARGIN)
