@@ -16,6 +16,7 @@ from fact_magics.sandbox.boot import CONNECTOR, connector_source
 from fact_magics.shelf.entry import is_shipped
 from fact_magics.signature.source import ToolSource
 from fact_magics.tool import IMPORTED, SHELF, ToolVersion
+from fact_magics.values.attachments import head_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +87,7 @@ class LoadedTool:
     def key(self, arguments: bytes, files: Sequence[InputFile] = ()) -> str:
         """Hash a canonical input, and the files that it names, to the key of a run."""
         digest = self._key_prefix.copy()
-        digest.update(arguments)
+        digest.update(head_of(arguments))  # it contains the hashes of the tables that follow it
         for file in files:  # the arguments contain the paths, but not the link targets or contents
             digest.update(b"\0%b\0%b" % (file.real.encode("utf-8", "surrogateescape"), file.digest))
         return str(digest.hexdigest())

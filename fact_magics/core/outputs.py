@@ -13,6 +13,8 @@ from fact_magics.pictures import may_hold_pictures, with_pictures
 from fact_magics.sandbox.failure import failure
 from fact_magics.tool import Status, ToolOutput
 from fact_magics.values import decode, encode
+from fact_magics.values.attachments import head_of
+from fact_magics.values.tables import opened
 
 if TYPE_CHECKING:
     from fact_magics.core.loaded import LoadedTool
@@ -37,9 +39,16 @@ def checked_entry(tool: LoadedTool, entry: CacheEntry) -> CacheEntry | None:
 def read_answer(entry: CacheEntry, tool_name: str) -> Any:
     """Decode the value of a checked cache entry. Only immutable objects are shared between callers."""
     wire = entry.result
-    if len(wire) > _SHORT_BYTES or wire[0] in b"[{":
-        return with_pictures(decode(wire), tool_name) if may_hold_pictures(wire) else decode(wire)
+    if len(wire) > _SHORT_BYTES or wire[0] in b"\0[{":
+        return shown(decode(wire), wire, tool_name)
     return _read_scalar(wire, tool_name)
+
+
+def shown(value: Any, wire: bytes, tool_name: str) -> Any:
+    """Return a decoded value as its caller gets it: with the objects of tables, and with pictures."""
+    head = head_of(wire)
+    value = value if head is wire else opened(value)
+    return with_pictures(value, tool_name) if may_hold_pictures(head) else value
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -93,8 +102,7 @@ def finished_output(plan: Plan, outcome: Outcome, protected: Protected) -> Resul
         try:
             value = plan.tool.signature.read_result(outcome.result)
             wire = encode(value)
-            if may_hold_pictures(wire):
-                value = with_pictures(value, name)
+            value = shown(value, wire, name)
         except InvalidResult as refused:
             status, error, details = Status.ERROR, refused.line, refused.details
     else:

@@ -63,6 +63,7 @@ class Plan(NamedTuple):
             (*self.permissions, *(file.permission for file in self.files)),
             tool.imports,
             verified=tool.verified,
+            tables=tool.signature.returns_tables,
         )
 
 

@@ -10,10 +10,9 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fact_magics.core.cache import entry_of, may_keep, may_serve
-from fact_magics.core.outputs import checked_entry, finished_output, invalid_output, read_answer
+from fact_magics.core.outputs import checked_entry, finished_output, invalid_output, read_answer, shown
 from fact_magics.core.plan import plan_run
 from fact_magics.errors import InvalidResult, StoreError
-from fact_magics.pictures import may_hold_pictures, with_pictures
 from fact_magics.sandbox.batch import Batch, RowAnswer, outcome_of
 from fact_magics.store import CacheEntry
 from fact_magics.text import utc_now
@@ -270,8 +269,7 @@ class RowRunner:
         """Do the same as `_keep` for most rows, without building an output for each row."""
         value = planned.tool.signature.read_result(payload)
         wire = encode(value)
-        if may_hold_pictures(wire):
-            value = with_pictures(value, planned.tool.metadata.name)
+        value = shown(value, wire, planned.tool.metadata.name)
         now = utc_now()
         self._recorder.add_value(planned, outcome, wire, now)
         if planned.key and may_keep(planned, outcome):
@@ -334,6 +332,7 @@ class RowRunner:
             first.memory_mb,
             imports=first.imports,
             verified=first.verified,
+            tables=first.tables,
             rows=tuple(planned.arguments for planned in plans),
             eager=eager,
             on_row=receive,

@@ -208,7 +208,8 @@ class KernelRun:
         wire = None
         if ending.error is None and not ending.interrupted:
             try:
-                wire = encode(_named(ending.value) if returns_any else ending.value)
+                kept = _named(ending.value) if returns_any else ending.value
+                wire = encode(kept, tables=self._tool.signature.returns_tables)
             except ValueTypeError as error:
                 ending.error = ToolError("ValueTypeError", str(error), "", ())
         status = Status.OK if wire is not None else Status.ERROR

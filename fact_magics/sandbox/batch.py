@@ -121,7 +121,7 @@ class BatchWatch(Watch):
                 if (
                     row != self._next
                     or row >= len(self._batch.rows)
-                    or size + text > self._limits.result_bytes
+                    or size + text > self._limits.most_bytes(self._batch)
                 ):
                     self.stop("result")
                     return

@@ -61,7 +61,10 @@ _REPLACE = "import json, os, sys; os.execve(sys.argv[2], sys.argv[2:], json.load
 ENV_PROGRAM = shutil.which("env", path=os.defpath)
 """The system's ``env``, which sets the environment of a command and starts faster than an interpreter."""
 
-CODEC = ("values.forms", "values.columnar", "values.rendering", "values.foreign", "values.wire")
+CODEC = (
+    *("values.forms", "values.columnar", "values.rendering", "values.foreign", "values.buffers"),
+    *("values.arrow_tables", "values.columns", "values.tables", "values.attachments", "values.wire"),
+)
 """The modules of `fact_magics.values` that a child needs, each after those that it imports."""
 
 _PACKAGE = Path(__file__).parent.parent

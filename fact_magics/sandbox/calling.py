@@ -123,7 +123,8 @@ class Calling:
     ) -> None:
         self._zygote = zygote
         self._prepared = prepared
-        self._unsent = memoryview(frames.request(call, zygote.limits, prepared.taken))
+        request = frames.request(call, zygote.limits, prepared.taken)
+        self._unsent = [memoryview(part) for part in request]
         self._watch = watch_for(call, zygote.limits, on_printed)
         self._loop = asyncio.get_running_loop()
         self._listens = False
@@ -190,13 +191,14 @@ class Calling:
     def _send(self, *, is_waiting: bool = False) -> None:
         try:
             while self._unsent:
-                self._unsent = self._unsent[os.write(self._prepared.requests, self._unsent) :]
+                part = self._unsent[0][os.write(self._prepared.requests, self._unsent[0]) :]
+                self._unsent[:1] = [part] if part else []
         except BlockingIOError:
             if not is_waiting:
                 self._loop.add_writer(self._prepared.requests, partial(self._send, is_waiting=True))
             return
         except OSError:
-            self._unsent = memoryview(b"")
+            self._unsent.clear()
         if is_waiting:
             self._loop.remove_writer(self._prepared.requests)
 

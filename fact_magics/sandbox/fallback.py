@@ -157,7 +157,7 @@ class _Calling:
         }
         with suppress(OSError, ValueError), open(stdin.fileno(), "wb", closefd=False) as pipe:
             pipe.write(boot.payload("once", settings))
-            pipe.write(frames.request(self._call, self._limits, None))
+            pipe.writelines(frames.request(self._call, self._limits, None))
 
     def _read(self, pipe: IO[bytes], take: Callable[[bytes], None]) -> None:
         descriptor = pipe.fileno()

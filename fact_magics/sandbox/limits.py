@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _MIB = 1 << 20
 _MOST = 1 << 50
 _SHOWN = 40
+_TABLE_FACTOR = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Limits:
     Attributes
     ----------
     result_bytes, printed_bytes, file_bytes, scratch_bytes : int
-        The largest result, printed text, single file, and scratch directory.
+        The largest result, printed text, single file, and scratch directory. A result with tables may be
+        `_TABLE_FACTOR` times as large, because their bytes are not parsed.
     printed_kept : int
         How many characters of printed text are kept.
     open_files : int
@@ -39,6 +41,10 @@ class Limits:
     open_files: int = 256
     processes: int = 64
     threads: int = 1024
+
+    def most_bytes(self, call: Call) -> int:
+        """Return the largest result of a call in bytes."""
+        return self.result_bytes * (_TABLE_FACTOR if call.tables else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ def describe(kind: str, call: Call, limits: Limits) -> tuple[str, str]:
     if kind == "memory":
         return f"memory {call.memory_mb} MB", "Raise it with --memory."
     name, setting = next(item for item in _SETTINGS.items() if item[1].kind == kind)
-    value = getattr(limits, setting.field)
+    value = limits.most_bytes(call) if kind == "result" else getattr(limits, setting.field)
     text = f"{setting.label} {megabytes(value) if setting.unit == _MIB else value}"
     return text, f"Raise it with %config FactMagics.limits = {_raised(limits, name)}."
 

@@ -63,6 +63,8 @@ class Call:
     verified : bool
         Whether the source ships with fact_magics. Such a source may run where the system can't isolate files
         and network.
+    tables : bool
+        Whether tables, Series and arrays in the result stay what they are; otherwise they become records.
 
     Raises
     ------
@@ -79,6 +81,7 @@ class Call:
     imports: tuple[str, ...] = ()
     verified: bool = False
     surroundings: Surroundings = USUAL
+    tables: bool = False
 
     def __post_init__(self) -> None:
         seconds, memory = self.timeout_seconds, self.memory_mb

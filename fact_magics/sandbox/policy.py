@@ -67,6 +67,7 @@ _FEW_THREADS = {
     "MKL_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # the default one reserves a gigabyte at once
 }
 
 

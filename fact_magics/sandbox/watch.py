@@ -59,7 +59,7 @@ class Watch:
 
     def take_result(self, data: bytes) -> None:
         """Take bytes of the call's frame."""
-        if len(self._frame) <= self._limits.result_bytes + frames.PREFIX:
+        if len(self._frame) <= self._limits.most_bytes(self._call) + frames.PREFIX:
             self._frame += data
         else:
             self.stop("result")

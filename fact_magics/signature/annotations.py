@@ -9,6 +9,8 @@ from fact_magics.errors import did_you_mean
 from fact_magics.signature.bounds import add_field
 from fact_magics.signature.classes import EnumOf, LiteralOf
 from fact_magics.signature.declarations import read_class
+from fact_magics.signature.libraries import LIBRARY_NAMES, LibraryOf
+from fact_magics.signature.pictures import PICTURE_NAMES, PictureOf
 from fact_magics.signature.reader import TYPING, Annotation, Reader, typing_names
 from fact_magics.signature.vocabulary import ALLOWED, ANY, NONE, Container, Scalar, Type, union
 from fact_magics.values import ToolEnum
@@ -31,6 +33,8 @@ _SCALARS: dict[str, Type] = {
     "builtins.object": ANY,
     **dict.fromkeys(typing_names("Any"), ANY),
     **dict.fromkeys(typing_names("Text"), Scalar("str")),
+    **{name: LibraryOf(kind) for name, kind in LIBRARY_NAMES.items()},
+    **{name: PictureOf(kind) for name, kind in PICTURE_NAMES.items()},
 }
 _CONTAINERS = {
     f"{module}.{name}": kind
@@ -55,16 +59,15 @@ _UNSUPPORTED = {
     "complex", "bytearray", "memoryview", "range", "type", "slice", "callable", "Exception", "iter",
 }  # fmt: skip
 _DATA_LIBRARIES = {"pandas", "polars", "pyarrow", "numpy", "geopandas", "pandera"}
-_DATA_ALIASES = {"pd", "pl", "pa", "np", "npt", "DataFrame", "Series", "ndarray"}
+_DATA_ALIASES = {"pd", "pl", "pa", "np", "npt"}
 _DATA_HINTS = {  # by the name of the type in lower case, without the number of its bits
     **dict.fromkeys(
         ("dataframe", "geodataframe", "lazyframe", "table", "recordbatch"),
-        "Write list[dict[str, Any]], or a narrower type than Any: a table is passed as its records, "
-        "one dict for each row.",
+        "Write pandas.DataFrame, polars.DataFrame or pyarrow.Table, or list[dict[str, Any]] for records.",
     ),
     **dict.fromkeys(
         ("series", "index", "ndarray", "arraylike", "array", "chunkedarray"),
-        "Write list[float], or a list of another type: a Series or an array is passed as a list.",
+        "Write pandas.Series, numpy.ndarray or polars.Series; or list[float], for its items.",
     ),
     **dict.fromkeys(("float", "floating"), "Write float."),
     **dict.fromkeys(("int", "uint", "integer"), "Write int."),
@@ -197,6 +200,8 @@ class AnnotationReader(Reader):
         origin = self.origin(value) or ""
         if origin in _CONTAINERS:
             return self._container(node, _CONTAINERS[origin], parts, depth)
+        if origin in LIBRARY_NAMES:  # what is inside an array is not validated
+            return LibraryOf(LIBRARY_NAMES[origin])
         module, _, name = origin.rpartition(".")
         if module in TYPING:
             match name:
@@ -243,6 +248,8 @@ class AnnotationReader(Reader):
 def _data_hint(name: str, unbound: bool) -> str | None:
     """Say what to write in place of a type of pandas, NumPy, polars or Arrow; None for any other type."""
     library, kind = name.partition(".")[0], name.rpartition(".")[2].lower()
+    if unbound and kind in ("dataframe", "series", "ndarray"):
+        return None  # it is only not imported
     if library in _DATA_LIBRARIES or (unbound and library in _DATA_ALIASES):
         return _DATA_HINTS.get(kind.rstrip("0123456789_"))
     return None

@@ -17,10 +17,22 @@ from pydantic_core import core_schema as cs
 
 from fact_magics.errors import InvalidInput, InvalidResult, did_you_mean
 from fact_magics.signature.classes import Default, default_json
+from fact_magics.signature.libraries import LibraryOf
 from fact_magics.signature.runtime import runtime_type
 from fact_magics.signature.vocabulary import PATH, Mode, Type
 from fact_magics.text import clipped, one_line, plural
-from fact_magics.values import ValueTypeError, WireError, brief, decode_result, encode, encode_call, normalise
+from fact_magics.values import (
+    Table,
+    ValueTypeError,
+    WireError,
+    brief,
+    decode_result,
+    encode,
+    encode_call,
+    normalise,
+)
+from fact_magics.values.summaries import describe
+from fact_magics.values.tables import opened, stand_ins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,6 +89,25 @@ class Signature:
     def takes_paths(self) -> bool:
         """Whether an input can contain a path."""
         return PATH in self._parts()
+
+    @cached_property
+    def returns_tables(self) -> bool:
+        """Whether the result can contain a table, Series or array that stays one; else they are records."""
+        return _holds_tables(self.returns)
+
+    @cached_property
+    def _tabular(self) -> frozenset[str]:
+        return frozenset(p.name for p in self.parameters if _holds_tables(p.type))
+
+    def _prepared(self, name: str, value: object) -> object:
+        """Convert a value to plain data, in which a table is a stand-in if the parameter takes tables."""
+        if name in self._tabular:
+            try:
+                return normalise(stand_ins(value, describe), where=name)
+            except ValueTypeError as error:
+                error.where = name
+                raise
+        return normalise(opened(value) if type(value) is Table else value, where=name)
 
     def takes_many(self, name: str) -> bool:
         """Whether a parameter takes a list or another container of items, so that a list can be one value."""
@@ -161,7 +192,7 @@ class Signature:
             try:
                 for name, value in parameters.items():
                     if type(value) is not str:
-                        fields[name] = normalise(value)
+                        fields[name] = self._prepared(name, value)
                 validated: dict[str, object] = self._validator.validate_python(fields)
             except (ValueError, ValueTypeError):  # Pydantic's ValidationError is a ValueError
                 pass
@@ -183,7 +214,7 @@ class Signature:
                 problems[name] = f"{name}: missing, replace ... with a value of type {known[name].type.text}"
                 continue
             try:
-                fields[name] = normalise(value, where=name)
+                fields[name] = self._prepared(name, value)
             except ValueTypeError as error:
                 problems[name] = str(error)
         for name in self._required - parameters.keys():
@@ -389,6 +420,10 @@ def _reads_back(default: Default) -> bool:
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return False
     return default.literal and type(value) is type(default.value) and bool(value == default.value)
+
+
+def _holds_tables(type_: Type) -> bool:
+    return any(isinstance(part, LibraryOf) for part in type_.walk())
 
 
 def _details(error: ValidationError) -> list[ErrorDetails]:

@@ -1,8 +1,9 @@
 """The closed vocabulary of types for the signatures of tools.
 
 The class of a type defines how the type is written, validated, described as JSON Schema, compared, and read
-back from the history. To add a type without parts, add a row to `scalars.SCALARS`; for any other type, add a
-class here or in `classes`. Then add the type's names to `annotations`.
+back from the history. To add a type without parts, add a row to `scalars.SCALARS`; to add a class of a
+library, add an entry to `libraries.LIBRARY_TYPES`; for any other type, add a class here or in `classes`. Then
+add the type's names to `annotations`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from .columnar import (
     records,
     repeated_names,
 )
-from .forms import MAX_DEPTH, NONE, ToolEnum, ToolObject, ValueTypeError, is_json
+from .forms import MAX_DEPTH, NONE, Table, ToolEnum, ToolObject, ValueTypeError, is_json
 from .rendering import rendered
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def normalise_at(value: object, where: str, depth: int) -> object:
 
 
 _LEAVES = frozenset({str, bool, NONE, int, float, bytes, date, datetime, time, timedelta, Decimal, UUID})
-_LEAVES |= {type(Path()), ToolEnum}
+_LEAVES |= {type(Path()), Table, ToolEnum}
 
 
 def _normalise(value: Any, depth: int) -> object:
@@ -170,7 +170,7 @@ def _from_object(value: Any, depth: int) -> object:
             return convert(value, base.__name__, depth)
     names = getattr(type(value), "__dataclass_fields__", None)
     if names is not None:
-        return _normalise_dict(_attributes(value, names), depth)
+        return _normalise_dict(attributes(value, names), depth)
     for base, read in _BASES:
         if isinstance(value, base):
             return read(value, depth)
@@ -181,7 +181,8 @@ def _from_object(value: Any, depth: int) -> object:
     raise _unsupported(value)
 
 
-def _attributes(value: object, names: Iterable[str]) -> dict[str, object]:
+def attributes(value: object, names: Iterable[str]) -> dict[str, object]:
+    """Return the fields of an instance of a dataclass or Pydantic model, those that it has."""
     # A dataclass lists its ClassVars and InitVars beside its fields; instances may lack those.
     pseudo = {
         name
@@ -245,7 +246,7 @@ def _from_pydantic(value: Any, _base: str, depth: int) -> object:
     fields = getattr(type(value), "model_fields", None)
     if fields is None:
         raise _unsupported(value)
-    return _normalise_dict(_attributes(value, fields), depth)
+    return _normalise_dict(attributes(value, fields), depth)
 
 
 def _from_pictures(value: Any, _base: str, _depth: int) -> object:

@@ -1,7 +1,7 @@
 """Limits, errors, and stand-ins for the tool's classes, which the other modules of this package share.
 
-The sandbox's worker is sent the source of this module, of `columnar`, `rendering`, `foreign` and `wire`, and
-loads them under another name. So these five import only the standard library and, relatively, each other.
+The sandbox's worker is sent this module and the others that `fact_magics.sandbox.boot.CODEC` names, and loads
+them under another name. So these import only the standard library and, relatively, each other.
 """
 
 from __future__ import annotations
@@ -100,6 +100,49 @@ class ToolEnum:
 
     def __repr__(self) -> str:
         return f"{self.class_name}.{self.member}"
+
+
+class Table:
+    """Stands for a table, Series or array of a library, so that handling it needs no library.
+
+    `fact_magics.values.tables` makes it from the object of the library, and makes the object from it.
+
+    Attributes
+    ----------
+    kind : str
+        The class that it stands for: ``pandas.DataFrame``.
+    head : object
+        Plain data that describes the buffers, and contains small parts of the table, such as its labels.
+    buffers : tuple of memoryview
+        The data, contiguous, in the order of the description.
+    about : dict
+        A summary for people, with the hash of `head` and `buffers`. Empty in a tool's process.
+    made : object
+        The object, if it was made to check the description, for the first caller who needs it.
+    """
+
+    __slots__ = ("about", "buffers", "head", "kind", "made")
+
+    def __init__(
+        self, kind: str, head: object, buffers: tuple[memoryview, ...], about: dict[str, Any] | None = None
+    ) -> None:
+        self.kind = kind
+        self.head = head
+        self.buffers = buffers
+        self.about = about or {}
+        self.made: Any = None
+
+    def __eq__(self, other: object) -> bool:
+        if self is other or not isinstance(other, Table):
+            return self is other
+        return bool(self.about) and (self.kind, self.about) == (other.kind, other.about)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.about.get("sha256")))
+
+    def __repr__(self) -> str:
+        shape = " by ".join(f"{size:,}" for size in self.about.get("shape", ()))
+        return f"<{self.kind}{f' of {shape}' if shape else ''}>"
 
 
 def is_json(value: object, depth: int) -> bool:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from fact_magics.text import inert
 from fact_magics.values.foreign import PRINTABLE_BITS, key_text, normalise_at
-from fact_magics.values.forms import TEXTUAL, ToolEnum, ToolObject, is_json
+from fact_magics.values.forms import TEXTUAL, Table, ToolEnum, ToolObject, is_json
 from fact_magics.values.wire import base64_text, to_json
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ _PLAIN: dict[type, Callable[[Any], object]] = {
     UUID: str,
     type(Path()): str,
     ToolEnum: lambda value: value.member,
+    Table: lambda value: value.about or {"type": value.kind},
 }
 
 

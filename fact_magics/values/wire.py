@@ -1,7 +1,8 @@
 """The wire form of values, for cache keys, the sandbox and the history: writing and reading.
 
 The form is UTF-8 JSON. A value that JSON can't express is an object with one key that starts with ``$``. A
-dict that has such a key itself is written as a ``$dict`` object, so the form is unambiguous.
+dict that has such a key itself is written as a ``$dict`` object, so the form is unambiguous. If there are
+tables in the value, a NUL precedes the JSON, and the buffers of the tables follow it; see `attachments`.
 """
 
 from __future__ import annotations
@@ -18,11 +19,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
+from .attachments import START, Attached, head_of, join
 from .foreign import normalise_at
-from .forms import INTS, MAX_DEPTH, TEXTUAL, WORD, ToolEnum, ToolObject, WireError, is_json
+from .forms import (
+    INTS,
+    MAX_DEPTH,
+    TEXTUAL,
+    WORD,
+    Table,
+    ToolEnum,
+    ToolObject,
+    ValueTypeError,
+    WireError,
+    is_json,
+)
+from .tables import open_table, stand_ins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    _Reader = tuple[type, Callable[[Any], object]]
 
 _CALL_DEPTH = 2  # a call wraps its arguments in an object, and in a list or object inside it
 _MAX_WIRE_DEPTH = MAX_DEPTH + _CALL_DEPTH
@@ -37,7 +53,7 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
-def encode(value: object, *, where: str = "result") -> bytes:
+def encode(value: object, *, where: str = "result", tables: bool = False) -> bytes:
     """Write a value in its canonical form.
 
     Parameters
@@ -46,18 +62,27 @@ def encode(value: object, *, where: str = "result") -> bytes:
         Plain Python data, or a foreign object that `normalise` understands.
     where : str
         The name of the value in errors.
+    tables : bool
+        Whether tables, Series and arrays are written as such; otherwise they become records and lists.
 
     Returns
     -------
     bytes
-        UTF-8 JSON, without spaces. Equal bytes mean the same value: ``1``, ``1.0`` and ``True``, ``-0.0`` and
-        ``0.0``, NFC and NFD, and dicts in another order all differ; sets in another order do not.
+        UTF-8 JSON, without spaces, and buffers if there are tables. Equal bytes mean the same value: ``1``,
+        ``1.0`` and ``True``, ``-0.0`` and ``0.0``, NFC and NFD, and dicts in another order all differ; sets
+        in another order do not.
 
     Raises
     ------
     ValueTypeError
         The value, or a part of it, has no canonical form; the message names the path to the part.
     """
+    if tables:
+        try:
+            value = stand_ins(value)
+        except ValueTypeError as error:
+            error.where = where
+            raise
     return _write(value, where, 0)
 
 
@@ -70,7 +95,9 @@ def encode_call(args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
         An argument has no canonical form.
     """
     if not args:
-        return b'{"args":[],"kwargs":%b}' % _write(dict(kwargs), "input", 1 - _CALL_DEPTH)
+        wire = _write(dict(kwargs), "input", 1 - _CALL_DEPTH)
+        if wire[:1] != START:
+            return b'{"args":[],"kwargs":%b}' % wire
     return _write({"args": list(args), "kwargs": dict(kwargs)}, "input", -_CALL_DEPTH)
 
 
@@ -82,11 +109,30 @@ def _write(value: object, where: str, depth: int) -> bytes:
         lowered = _lower(value, False)
     text = to_json(lowered)
     try:
-        return text.encode()
+        wire = text.encode()
     except UnicodeEncodeError:
         if _SURROGATE_PAIR.search(text):
             lowered = _lower(value, True)
-        return _to_ascii_json(lowered).encode()
+        wire = _to_ascii_json(lowered).encode()
+    return join(wire, _buffers(value)) if b'{"$table":' in wire else wire
+
+
+def _buffers(value: Any) -> Iterator[memoryview]:
+    """Yield the buffers of the tables in a normalised value, in the order in which they are written."""
+    kind = type(value)
+    if kind is Table:
+        yield from value.buffers
+    elif kind is dict or kind is ToolObject:
+        for item in (value if kind is dict else value.fields).values():
+            yield from _buffers(item)
+    elif kind is list or kind is tuple:
+        for item in value:
+            yield from _buffers(item)
+
+
+def _lower_table(value: Table, escaped: bool) -> object:
+    sizes = [buffer.nbytes for buffer in value.buffers]
+    return {"$table": [value.kind, _lower(value.head, escaped), _lower(value.about, escaped), sizes]}
 
 
 def _writer(*, ensure_ascii: bool) -> Callable[[object], str]:
@@ -165,26 +211,29 @@ _LOWER: dict[type, Callable[[Any, bool], object]] = {
     type(Path()): lambda value, escaped: {"$path": _lower(str(value), escaped)},
     ToolObject: lambda value, escaped: {"$object": [value.class_name, _lower_dict(value.fields, escaped)]},
     ToolEnum: lambda value, _: {"$enum": [value.class_name, value.member]},
+    Table: _lower_table,
 }
 
 
-def decode(wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
-    """Read a value from its canonical form; nothing is evaluated or imported.
+def decode(wire: bytes | bytearray, *, classes: Mapping[str, type] | None = None) -> object:
+    """Read a value from its canonical form; nothing is evaluated.
 
     Parameters
     ----------
-    wire : bytes
-        Bytes that `encode` wrote, or that a tool's process sent.
+    wire : bytes or bytearray
+        Bytes that `encode` wrote. Tables made from a bytearray use its memory.
     classes : mapping of str to type, optional
-        The tool's own classes by name, to create their instances. Without this mapping, these values are
-        returned as `ToolObject` and `ToolEnum`.
+        The tool's own classes by name, to create their instances. Tables are then made too, by their
+        libraries. Without this mapping, these values are `ToolObject`, `ToolEnum` and `Table`.
 
     Raises
     ------
     WireError
         The bytes are not the canonical form of a value, or are nested deeper than `MAX_DEPTH`.
     """
-    tagged = _TAGGED_DECODER if classes is None else _call_decoder(classes)
+    if wire[:1] == START:
+        return _read_with_tables(wire, _call_readers(classes), _MAX_WIRE_DEPTH, makes=classes is not None)
+    tagged = _TAGGED_DECODER if classes is None else _decoder(_call_readers(classes))
     return _read(wire, tagged, _MAX_WIRE_DEPTH)
 
 
@@ -196,12 +245,34 @@ def decode_result(wire: bytes) -> object:
     WireError
         As for `decode`; also for instances of the tool's classes, which may only be in the input.
     """
-    if _containers(wire) > _MOST_CONTAINERS and _containers(_STRING.sub(b"", wire)) > _MOST_CONTAINERS:
+    head = head_of(wire)
+    if _containers(head) > _MOST_CONTAINERS and _containers(_STRING.sub(b"", head)) > _MOST_CONTAINERS:
         raise WireError(f"more than {_MOST_CONTAINERS:,} lists and objects")
+    if head is not wire:
+        return _read_with_tables(wire, _READ, MAX_DEPTH, makes=False)
     return _read(wire, _RESULT_DECODER, MAX_DEPTH)
 
 
-def _read(wire: bytes, tagged: json.JSONDecoder, max_depth: int) -> object:
+def _read_with_tables(
+    wire: bytes | bytearray, readers: Mapping[str, _Reader], max_depth: int, *, makes: bool
+) -> object:
+    """Read a value with tables; `makes` says whether to make the objects of their libraries."""
+    attached = Attached(wire)
+
+    def read_table(payload: list[object]) -> object:
+        match payload:
+            case [str(kind), head, dict(about), list(sizes)]:
+                table = Table(kind, head, attached.take(sizes), about)
+                return open_table(table) if makes else table
+        raise WireError("'$table' without its kind, description and sizes")
+
+    tagged = _decoder({**readers, "$table": (list, read_table)})
+    value = _read(head_of(wire), tagged, max_depth)
+    attached.end()
+    return value
+
+
+def _read(wire: bytes | bytearray, tagged: json.JSONDecoder, max_depth: int) -> object:
     plain = b'"$' not in wire and b"\\u0024" not in wire
     try:
         text = wire.decode("utf-8")
@@ -222,11 +293,11 @@ def _read(wire: bytes, tagged: json.JSONDecoder, max_depth: int) -> object:
     return value
 
 
-def _containers(wire: bytes) -> int:
+def _containers(wire: bytes | bytearray) -> int:
     return wire.count(b"[") + wire.count(b"{")
 
 
-def _decoder(readers: Mapping[str, tuple[type, Callable[[Any], object]]]) -> json.JSONDecoder:
+def _decoder(readers: Mapping[str, _Reader]) -> json.JSONDecoder:
     """Make a decoder for ``$`` objects; `readers` maps each key to its value's type and reader."""
 
     def read(fields: dict[str, Any]) -> object:  # json calls this with each object, innermost first
@@ -250,8 +321,8 @@ def _decoder(readers: Mapping[str, tuple[type, Callable[[Any], object]]]) -> jso
     return json.JSONDecoder(object_hook=read, parse_constant=_refuse_constant)
 
 
-def _call_decoder(classes: Mapping[str, type] | None) -> json.JSONDecoder:
-    """Make a decoder that also reads instances of the tool's classes, because calls may contain them."""
+def _call_readers(classes: Mapping[str, type] | None) -> dict[str, _Reader]:
+    """Build the readers of a call, which may contain instances of the tool's classes."""
 
     def find(name: str) -> Any:
         if name not in classes:  # type: ignore[operator]
@@ -273,7 +344,7 @@ def _call_decoder(classes: Mapping[str, type] | None) -> json.JSONDecoder:
                     return find(name)[member]
         raise WireError("'$enum' without a class's name and a member")
 
-    return _decoder({**_READ, "$object": (list, read_object), "$enum": (list, read_member)})
+    return {**_READ, "$object": (list, read_object), "$enum": (list, read_member)}
 
 
 class _ConstructorFailed(Exception):
@@ -324,7 +395,7 @@ def _read_bytes(text: str) -> bytes:
     return binascii.a2b_base64(text, strict_mode=True) if text else b""
 
 
-_READ: dict[str, tuple[type, Callable[[Any], object]]] = {
+_READ: dict[str, _Reader] = {
     "$str": (str, lambda text: _read_bytes(text).decode("utf-8", "surrogatepass")),
     "$int": (str, lambda text: int(text, 16)),
     "$float": (str, _read_float),
@@ -343,7 +414,7 @@ _READ: dict[str, tuple[type, Callable[[Any], object]]] = {
 }
 _PLAIN_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 _RESULT_DECODER = _decoder(_READ)
-_TAGGED_DECODER = _call_decoder(None)
+_TAGGED_DECODER = _decoder(_call_readers(None))
 
 
 def _deeper_than(value: object, limit: int) -> bool:

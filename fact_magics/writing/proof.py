@@ -384,4 +384,5 @@ def _call(source: ToolSource, spec: ToolSpec, attempt: Attempt, arguments: bytes
         permissions=spec.permissions,
         imports=source.imports,
         verified=attempt.provider == SHELF,
+        tables=source.signature.returns_tables,
     )

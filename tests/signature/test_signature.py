@@ -79,7 +79,7 @@ class Pair(NamedTuple):
 LAUGHS = "A1 = int\n" + "".join(f"A{i + 1} = tuple[{f'A{i}, ' * 9}int]\n" for i in range(1, 15))
 LAUGHS += f"def f({', '.join(f'x{i}: A{i}' for i in range(1, 16))}) -> int: ..."
 
-RECORDS = "Write list[dict[str, Any]], or a narrower type than Any: a table is passed as its records"
+TABLES = "Write pandas.DataFrame, polars.DataFrame or pyarrow.Table"
 
 
 def read(declaration: str, *, name: str = "f") -> Signature:
@@ -257,21 +257,13 @@ class TestRefusedSources:
     @pytest.mark.parametrize(
         ("imported", "annotation", "hint"),
         [
-            ("import pandas as pd", "pd.DataFrame", RECORDS),
-            ("import pandas as pd", "'pd.DataFrame | None'", RECORDS),
-            ("import pandas as pd", "list[pd.DataFrame]", RECORDS),
-            ("import pandas", "pandas.core.frame.DataFrame", RECORDS),
-            ("from pandas import DataFrame as Frame", "Frame", RECORDS),
-            ("import polars as pl", "pl.LazyFrame", RECORDS),
-            ("import pyarrow as pa", "pa.Table", RECORDS),
-            ("from pandera.typing import DataFrame", "DataFrame[Row]", RECORDS),
-            ("", "pd.DataFrame", RECORDS),
-            ("", "DataFrame", RECORDS),
-            ("import pandas as pd", "pd.Series", "Write list[float], or a list of another type"),
-            ("import numpy as np", "np.ndarray", "Write list[float]"),
-            ("import numpy as np", "np.array", "Write list[float]"),
-            ("import numpy.typing as npt", "npt.NDArray[np.float64]", "Write list[float]"),
-            ("import pyarrow as pa", "pa.ChunkedArray", "Write list[float]"),
+            ("import polars as pl", "pl.LazyFrame", TABLES),
+            ("import polars as pl", "'pl.LazyFrame | None'", TABLES),
+            ("import pyarrow as pa", "list[pa.RecordBatch]", TABLES),
+            ("from pandera.typing import DataFrame", "DataFrame[Row]", TABLES),
+            ("import pandas as pd", "pd.Index", "Write pandas.Series"),
+            ("import numpy as np", "np.array", "Write pandas.Series"),
+            ("import pyarrow as pa", "pa.ChunkedArray", "Write pandas.Series"),
             ("import numpy as np", "np.float64", "Write float."),
             ("import numpy as np", "np.uint8", "Write int."),
             ("import numpy as np", "np.bool_", "Write bool."),
@@ -283,6 +275,12 @@ class TestRefusedSources:
             with pytest.raises(SignatureError, match="can't be validated") as caught:
                 read(f"{imported}\n{function}")
             assert hint in caught.value.hint
+
+    @pytest.mark.parametrize("annotation", ["pd.DataFrame", "DataFrame", "np.ndarray"])
+    def test_a_type_of_a_data_library_must_be_imported(self, annotation):
+        with pytest.raises(SignatureError, match="is not defined") as caught:
+            read(f"def f(x: {annotation}) -> int: ...")
+        assert "Import" in caught.value.hint
 
     def test_a_class_of_the_tool_may_have_the_name_of_a_data_type(self):
         source = "@dataclass\nclass DataFrame:\n    size: int\ndef f(x: DataFrame) -> int: ..."

@@ -48,6 +48,7 @@ def serve(
     sys.stdout = sys.stderr = printed
     # Each row finds the modules that the tool imports. If the tool's module fails, each row reports it.
     worker.compiled[key] = code
+    tables = request["tables"]
     Context().run(worker.run, source, function, b"", codec, witness, limit)
     printed.seek(0)
     printed.truncate()
@@ -57,7 +58,9 @@ def serve(
     for number, arguments in enumerate(request["rows"]):
         worker.compiled[key] = code
         began = _clock()
-        kind, payload = Context().run(worker.run, source, function, arguments, codec, witness, limit)
+        kind, payload = Context().run(
+            worker.run, source, function, arguments, codec, witness, limit, tables=tables
+        )
         ended = _clock()
         kind = OK if kind == _RESULT else FAILED
         text = b""

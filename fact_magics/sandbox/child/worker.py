@@ -126,13 +126,16 @@ def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> N
     _warm_up(codec)
     size = int.from_bytes(_read(requests, 8), "big")
     request = marshal.loads(_read(requests, size))  # noqa: S302 - from the parent, which this process may trust
+    if isinstance(request["arguments"], int):  # with tables, which the tool may change where they are
+        request["arguments"] = _receive(requests, request["arguments"])
     set_call_limits(request)
     if request["watched"]:
         witness.watch()
     if "rows" in request:
         sys.modules["_fact_batch"].serve(request, results, codec, witness, sys.modules)
     source, function, arguments = (request[part] for part in ("source", "function", "arguments"))
-    kind, payload = run(source, function, arguments, codec, witness, request["result_bytes"])
+    tables, most = request["tables"], request["result_bytes"]
+    kind, payload = run(source, function, arguments, codec, witness, most, tables=tables)
     _flush()
     for part in (kind + len(payload).to_bytes(8, "big"), payload):  # separately, because joining takes memory
         rest = memoryview(part)
@@ -149,9 +152,18 @@ def _warm_up(codec: ModuleType) -> None:
 
 
 def run(
-    source: str, function: str, arguments: bytes, codec: ModuleType, witness: Witness, result_bytes: int
+    source: str,
+    function: str,
+    arguments: bytes | bytearray,
+    codec: ModuleType,
+    witness: Witness,
+    result_bytes: int,
+    *,
+    tables: bool = False,
 ) -> tuple[bytes, bytes]:
     """Execute `source`, call its `function`, and return the value or the exception as bytes.
+
+    `tables` says whether tables in the value stay tables.
 
     A value gives `RESULT` and the wire form of the value. An exception gives `ERROR` and a JSON object, which
     may have ``type``, ``message``, ``traceback``, ``mro``, ``limit``, ``used`` (the size of a result that is
@@ -166,7 +178,7 @@ def run(
             import asyncio
 
             value = asyncio.run(value)
-        payload = codec.encode(value)
+        payload = codec.encode(value, tables=tables)
         if len(payload) > result_bytes:
             return ERROR, _dumps({"limit": "result", "used": len(payload)}).encode()
     except BaseException as raised:  # noqa: BLE001 - any exception is an outcome of the tool, even SystemExit
@@ -314,6 +326,15 @@ def _read(descriptor: int, size: int) -> bytes:
             os._exit(0)  # the parent has ended, or does not need this process any more
         buffer += part
     return bytes(buffer)
+
+
+def _receive(descriptor: int, size: int) -> bytearray:
+    buffer = bytearray(size)
+    pipe = io.FileIO(descriptor, closefd=False)
+    rest = memoryview(buffer)
+    while rest:
+        rest = rest[pipe.readinto(rest) or os._exit(0) :]
+    return buffer
 
 
 def _name(kind: type) -> str:

@@ -1,0 +1,62 @@
+"""Frame the canonical form of a value with tables: a mark, the JSON, and the buffers of the tables.
+
+The mark is a NUL, which no JSON begins with, and seven bytes for the length of the JSON. The JSON and each
+buffer are filled up to a multiple of 64 bytes, so that NumPy and Arrow can use the buffers where they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .forms import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+START = b"\0"
+_PREFIX = 8
+_ALIGNED = 64
+
+
+def join(json: bytes, buffers: Iterable[memoryview]) -> bytes:
+    """Write the JSON and the buffers behind it."""
+    parts: list[bytes | memoryview] = [START + len(json).to_bytes(_PREFIX - 1, "big"), json]
+    parts.append(bytes(-(_PREFIX + len(json)) % _ALIGNED))
+    for buffer in buffers:
+        parts += (buffer, bytes(-buffer.nbytes % _ALIGNED))
+    return b"".join(parts)
+
+
+def head_of(wire: Any) -> Any:
+    """Return the JSON of a canonical form; `wire` itself if no buffers follow it."""
+    if wire[:1] != START:
+        return wire
+    return bytes(wire[_PREFIX : _PREFIX + int.from_bytes(wire[1:_PREFIX], "big")])
+
+
+class Attached:
+    """The buffers behind the JSON of a canonical form, in their order."""
+
+    def __init__(self, wire: bytes | bytearray) -> None:
+        self._wire = memoryview(wire)
+        size = int.from_bytes(self._wire[1:_PREFIX], "big")
+        self._at = _aligned(_PREFIX + size)
+
+    def take(self, sizes: list[Any]) -> tuple[memoryview, ...]:
+        """Return the next buffers; raises `WireError` if there are no buffers of these sizes."""
+        taken = []
+        for size in sizes:
+            if type(size) is not int or not 0 <= size <= len(self._wire) - self._at:
+                raise WireError("a table whose buffers are shorter than it says")
+            taken.append(self._wire[self._at : self._at + size])
+            self._at += _aligned(size)
+        return tuple(taken)
+
+    def end(self) -> None:
+        """Check that all buffers were taken."""
+        if self._at != len(self._wire):
+            raise WireError("a table followed by bytes that belong to nothing")
+
+
+def _aligned(size: int) -> int:
+    return size + -size % _ALIGNED

@@ -1,0 +1,408 @@
+"""The columns of pandas and NumPy as descriptions and buffers, and back.
+
+Numbers travel as they are in memory, text as offsets and UTF-8, other objects as plain data in the
+description. Equal columns give equal descriptions and buffers, however they were made.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from importlib import import_module
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from .arrow_tables import pyarrow, read_stream, write_stream
+from .buffers import numpy, travels
+from .foreign import normalise_at
+from .forms import ValueTypeError, WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .buffers import Reader, Writer
+
+_CELLS = frozenset(
+    {str, bool, int, float, bytes, type(None), list, tuple, dict, set, frozenset}
+    | {date, datetime, time, timedelta, Decimal, UUID}
+)
+_TEXT = {str, type(None)}
+_DAY_SECONDS = 86_400
+_MOST_ROWS = 1 << 31
+_MOST_LEVELS = 100
+
+
+def write_column(column: Any, writer: Writer) -> list[object]:
+    """Describe a Series, an Index or a NumPy array with one dimension, and add its buffers.
+
+    Raises
+    ------
+    ValueTypeError
+        Values of this dtype can't travel, or an object in the column can't.
+    """
+    dtype = column.dtype
+    if not hasattr(dtype, "byteorder"):  # a dtype of pandas
+        write = _WRITERS.get(type(dtype).__name__)
+        if write is None:
+            raise _foreign_dtype(dtype)
+        return write(column.array, writer)
+    array = column.to_numpy() if hasattr(column, "to_numpy") else column
+    if dtype.kind == "O":
+        return _write_objects(array.tolist(), writer)
+    if dtype.names is not None:
+        problem = f"a structured array with the fields {', '.join(dtype.names)[:80]}"
+        raise ValueTypeError(problem, "a DataFrame, or one array for each field")
+    if not dtype.itemsize and dtype.kind in "SU":
+        array = array.astype(f"{dtype.kind}1")
+    if not travels(array.dtype):
+        raise _foreign_dtype(dtype)
+    return ["plain", *writer.add_array(array)]
+
+
+def _foreign_dtype(dtype: object) -> ValueTypeError:
+    return ValueTypeError(f"data of dtype {str(dtype)[:60]}", "data of another dtype")
+
+
+def read_column(described: object, reader: Reader) -> Any:
+    """Make the array of a column: an array of NumPy, or an extension array of pandas."""
+    match described:
+        case [str(form), *rest] if form in _READERS:
+            return _READERS[form](rest, reader)
+    raise WireError("a table with a column of an unknown form")
+
+
+def _write_objects(values: list[Any], writer: Writer) -> list[object]:
+    if values and set(map(type, values)) <= _TEXT:
+        _write_text(values, writer)
+        return ["text"]
+    return ["objects", *write_objects(values)]
+
+
+def write_objects(values: list[Any]) -> list[object]:
+    """Convert objects to plain data, with a list of those that plain data can't express, by position."""
+    special: list[object] = []
+    if not set(map(type, values)) <= _CELLS:
+        values = [_cell(value, at, special) for at, value in enumerate(values)]
+    return [normalise_at(values, "", 0), special]
+
+
+def _cell(value: Any, at: int, special: list[object]) -> object:
+    kind = type(value).__name__
+    if type(value) in _CELLS:
+        return value
+    if kind in ("NaTType", "NAType"):
+        special.append([at, kind])
+    elif kind in ("Timestamp", "Timedelta"):
+        moment = value.to_datetime64() if kind == "Timestamp" else value.to_timedelta64()
+        zone = _zone(value.tzinfo) if kind == "Timestamp" else None
+        special.append([at, kind, int(moment.view("i8")), value.unit, zone])
+    elif isinstance(value, str | bytes | int | float) or type(value).__module__ == "numpy":
+        if getattr(value, "ndim", 0) == 0:  # a scalar of NumPy, or an instance of a subclass
+            return normalise_at(value, "", 0)
+        raise _foreign_cell(kind, at)
+    else:
+        raise _foreign_cell(kind, at)
+    return None
+
+
+def _foreign_cell(kind: str, at: int) -> ValueTypeError:
+    problem = ValueTypeError(f"an object of type {kind}", "text, numbers, dates or other plain data")
+    problem.path = [f"[{at}]"]
+    return problem
+
+
+def read_objects(described: list[object]) -> list[Any]:
+    """Read what `write_objects` wrote."""
+    match described:
+        case [list(values), list(special)]:
+            values = [*values]
+            for found in special:
+                match found:
+                    case [int(at), str(kind), *rest] if 0 <= at < len(values) and kind in _SPECIAL:
+                        values[at] = _SPECIAL[kind](*rest)
+                    case _:
+                        raise WireError("a table with an unknown object")
+            return values
+    raise WireError("a table with objects of an unknown form")
+
+
+def _pandas() -> Any:
+    return import_module("pandas")
+
+
+def _timestamp(count: int, unit: str, zone: object) -> Any:
+    np = numpy()
+    moment = _pandas().Timestamp(np.datetime64(int(count), unit))
+    return moment if zone is None else moment.tz_localize(UTC).tz_convert(_read_zone(zone))
+
+
+def _timedelta(count: int, unit: str, _zone: object) -> Any:
+    np = numpy()
+    return _pandas().Timedelta(np.timedelta64(int(count), unit))
+
+
+_SPECIAL: dict[str, Callable[..., Any]] = {
+    "NaTType": lambda: _pandas().NaT,
+    "NAType": lambda: _pandas().NA,
+    "Timestamp": _timestamp,
+    "Timedelta": _timedelta,
+}
+
+
+def _zone(zone: Any) -> object:
+    """Describe a time zone by its name, or by its seconds from UTC."""
+    if zone is None:
+        return None
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    if isinstance(name, str) and name != "UTC":
+        return name
+    if name == "UTC" or isinstance(zone, timezone):
+        return int(zone.utcoffset(None).total_seconds()) if isinstance(zone, timezone) else 0
+    raise ValueTypeError(
+        f"a time zone of type {type(zone).__name__}", "one of zoneinfo, such as Europe/Paris,"
+    )
+
+
+def _read_zone(described: object) -> Any:
+    from zoneinfo import ZoneInfo
+
+    if type(described) is int and abs(described) < _DAY_SECONDS:
+        return timezone(timedelta(seconds=described)) if described else UTC
+    if isinstance(described, str):
+        return ZoneInfo(described)
+    raise WireError("a table with an unknown time zone")
+
+
+def _write_text(values: Any, writer: Writer) -> None:
+    """Add the offsets, the UTF-8 and, if any is missing, the mask of texts: a list, or an array of Arrow."""
+    np = numpy()
+    pa = pyarrow()
+    if pa is not None:
+        try:
+            array = values if isinstance(values, pa.Array) else pa.array(values, pa.large_string())
+        except (pa.ArrowInvalid, UnicodeEncodeError):  # a lone surrogate
+            pass
+        else:
+            _write_arrow_text(array, writer)
+            return
+    data = [b"" if text is None else text.encode("utf-8", "surrogatepass") for text in values]
+    offsets = np.zeros(len(data) + 1, "<i8")
+    np.cumsum(np.fromiter(map(len, data), "<i8", len(data)), out=offsets[1:])
+    writer.add_array(offsets)
+    writer.add(b"".join(data))
+    missing = np.fromiter((text is None for text in values), "?", len(data))
+    writer.add_array(missing if missing.any() else missing[:0])
+
+
+def _write_arrow_text(array: Any, writer: Writer) -> None:
+    np = numpy()
+    missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else np.empty(0, "?")
+    if array.null_count:
+        array = array.fill_null("")
+    offsets = np.frombuffer(array.buffers()[1], "<i8")[array.offset : array.offset + len(array) + 1]
+    if not len(array):
+        offsets = np.zeros(1, "<i8")
+    first, last = int(offsets[0]), int(offsets[-1])
+    writer.add_array(offsets - first if first else offsets)
+    writer.add(memoryview(array.buffers()[2])[first:last] if last > first else b"")
+    writer.add_array(missing)
+
+
+def _read_text(reader: Reader) -> Any:
+    """Read texts as a large_string array of Arrow, or without pyarrow, or with surrogates, as a list."""
+    np = numpy()
+    offsets, data, missing = reader.take_array(["<i8"]), reader.take(), reader.take_array(["|b1"])
+    count = offsets.size - 1
+    if count < 0 or offsets[0] != 0 or offsets[-1] != data.nbytes or (offsets[1:] < offsets[:-1]).any():
+        raise WireError("a table with texts whose offsets don't fit")
+    if missing.size not in (0, count):
+        raise WireError("a table with a mask of a wrong size")
+    pa = pyarrow()
+    if pa is not None:
+        bits = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.size else None
+        array = pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data), bits)
+        try:
+            array.validate(full=True)
+        except pa.ArrowInvalid:  # not UTF-8: lone surrogates, or nothing that `encode` wrote
+            pass
+        else:
+            return array
+    ends = offsets.tolist()
+    texts: list[str | None] = [
+        str(data[start:end], "utf-8", "surrogatepass") for start, end in pairwise(ends)
+    ]
+    for at in np.flatnonzero(missing).tolist():
+        texts[at] = None
+    return texts
+
+
+def _read_object_text(_rest: list[object], reader: Reader) -> Any:
+    texts = _read_text(reader)
+    return as_objects(texts) if isinstance(texts, list) else texts.to_numpy(zero_copy_only=False)
+
+
+def as_objects(values: list[Any]) -> Any:
+    """Make a one-dimensional NumPy array of Python objects, whatever they are."""
+    np = numpy()
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+def _write_string(array: Any, writer: Writer) -> list[object]:
+    pa, dtype = pyarrow(), array.dtype
+    if pa is not None and dtype.storage == "pyarrow":
+        _write_text(pa.array(array).cast(pa.large_string()), writer)
+    else:
+        _write_text(array.to_numpy(object, na_value=None).tolist(), writer)
+    return ["string", dtype.storage, dtype.na_value is _pandas().NA]
+
+
+def _read_string(rest: list[Any], reader: Reader) -> Any:
+    storage, has_na = rest
+    pd, texts = _pandas(), _read_text(reader)
+    dtype = pd.StringDtype(storage, **({} if has_na else {"na_value": float("nan")}))
+    return pd.array(texts, dtype=dtype) if isinstance(texts, list) else dtype.__from_arrow__(texts)
+
+
+def _write_masked(array: Any, writer: Writer) -> list[object]:
+    missing = array.isna()
+    described = writer.add_array(array.to_numpy(array.dtype.numpy_dtype, na_value=0))
+    return ["masked", *described, *writer.add_array(missing)]
+
+
+def _read_masked(rest: list[Any], reader: Reader) -> Any:
+    data, missing = reader.take_array(rest[:1]), reader.take_array(rest[1:])
+    arrays = _pandas().arrays
+    kinds = {"b": arrays.BooleanArray, "f": arrays.FloatingArray}
+    return kinds.get(data.dtype.kind, arrays.IntegerArray)(data, missing)
+
+
+def _write_zoned(array: Any, writer: Writer) -> list[object]:
+    return ["zoned", array.unit, _zone(array.tz), *writer.add_array(array.view("i8"))]
+
+
+def _read_zoned(rest: list[Any], reader: Reader) -> Any:
+    unit, zone, *described = rest
+    moments = reader.take_array(described).view(f"M8[{unit}]")
+    return _pandas().DatetimeIndex(moments, tz="UTC").tz_convert(_read_zone(zone)).array
+
+
+def _write_categorical(array: Any, writer: Writer) -> list[object]:
+    codes = writer.add_array(array.codes)
+    return ["categorical", bool(array.ordered), codes, write_index(array.categories, writer)]
+
+
+def _read_categorical(rest: list[Any], reader: Reader) -> Any:
+    ordered, described, categories = rest
+    codes = reader.take_array(described)
+    if codes.dtype.kind != "i":
+        raise WireError("a table with categories whose codes are no integers")
+    make = _pandas().Categorical.from_codes
+    return make(codes, categories=read_index(categories, reader), ordered=bool(ordered))
+
+
+def _write_period(array: Any, writer: Writer) -> list[object]:
+    return ["period", array.freqstr, *writer.add_array(array.view("i8"))]
+
+
+def _read_period(rest: list[Any], reader: Reader) -> Any:
+    freq, *described = rest
+    return _pandas().PeriodIndex.from_ordinals(reader.take_array(described).astype("i8"), freq=freq).array
+
+
+def _write_interval(array: Any, writer: Writer) -> list[object]:
+    return ["interval", array.closed, write_column(array.left, writer), write_column(array.right, writer)]
+
+
+def _read_interval(rest: list[Any], reader: Reader) -> Any:
+    closed, left, right = rest
+    make = _pandas().arrays.IntervalArray.from_arrays
+    return make(read_column(left, reader), read_column(right, reader), closed=closed)
+
+
+def _write_arrow(array: Any, writer: Writer) -> list[object]:
+    pa: Any = pyarrow()
+    write_stream(pa.table({"": pa.chunked_array(array.__arrow_array__())}), writer)
+    return ["arrow"]
+
+
+def _read_arrow(_rest: list[object], reader: Reader) -> Any:
+    column = read_stream(reader).column(0)
+    return _pandas().ArrowDtype(column.type).__from_arrow__(column)
+
+
+_WRITERS: dict[str, Callable[[Any, Writer], list[object]]] = {
+    "StringDtype": _write_string,
+    "DatetimeTZDtype": _write_zoned,
+    "CategoricalDtype": _write_categorical,
+    "PeriodDtype": _write_period,
+    "IntervalDtype": _write_interval,
+    "ArrowDtype": _write_arrow,
+    "BooleanDtype": _write_masked,
+    **{f"{'U' * unsigned}Int{bits}Dtype": _write_masked for unsigned in (0, 1) for bits in (8, 16, 32, 64)},
+    **{f"Float{bits}Dtype": _write_masked for bits in (32, 64)},
+}
+_READERS: dict[str, Callable[[list[Any], Reader], Any]] = {
+    "plain": lambda rest, reader: reader.take_array(rest),
+    "objects": lambda rest, _: as_objects(read_objects(rest)),
+    "text": _read_object_text,
+    "string": _read_string,
+    "zoned": _read_zoned,
+    "categorical": _read_categorical,
+    "period": _read_period,
+    "interval": _read_interval,
+    "arrow": _read_arrow,
+    "masked": _read_masked,
+}
+
+
+def write_index(index: Any, writer: Writer) -> list[object]:
+    """Describe an index. Evenly spaced int64 labels are a range, which pandas treats as equal to them."""
+    names = write_objects([*index.names])
+    if index.nlevels > 1:
+        levels = [write_column(index.get_level_values(at), writer) for at in range(index.nlevels)]
+        return ["levels", names, levels]
+    if (bounds := _bounds(index)) is not None:
+        return ["range", names, *bounds]
+    freq = getattr(index, "freqstr", None) if hasattr(index, "inferred_freq") else None
+    return ["labels", names, write_column(index, writer), freq]
+
+
+def _bounds(index: Any) -> tuple[int, int, int] | None:
+    """Return the first label, the step and the length of an index that is a range."""
+    if index.dtype != "int64" or type(index).__name__ == "CategoricalIndex":
+        return None
+    size = len(index)
+    if size < 2:
+        return (int(index[0]) if size else 0, 1, size)
+    first, step = int(index[0]), int(index[1]) - int(index[0])
+    if type(index).__name__ != "RangeIndex":
+        labels = index.to_numpy()
+        if (
+            not step
+            or int(labels[-1]) != first + step * (size - 1)
+            or (labels[1:] - labels[:-1] != step).any()
+        ):
+            return None
+    return first, step, size
+
+
+def read_index(described: object, reader: Reader) -> Any:
+    """Read what `write_index` wrote."""
+    pd = _pandas()
+    match described:
+        case ["range", list(names), int(first), int(step), int(size)] if 0 <= size < _MOST_ROWS:
+            index = pd.RangeIndex(first, first + step * size, step)
+        case ["labels", list(names), column, None | str() as freq]:
+            array = read_column(column, reader)
+            index = pd.Index(array, dtype=array.dtype, copy=False)
+            if freq is not None:
+                index = type(index)(index, freq=freq)
+        case ["levels", list(names), list(columns)] if 1 < len(columns) <= _MOST_LEVELS:
+            index = pd.MultiIndex.from_arrays([read_column(column, reader) for column in columns])
+        case _:
+            raise WireError("a table with an unknown index")
+    index.names = read_objects(names)
+    return index
