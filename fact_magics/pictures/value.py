@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from fact_magics.pictures.image import Image, described, image, looks_like_image
@@ -78,6 +79,26 @@ def with_pictures(value: Any, maker: str = "") -> Any:
     elif kind is dict:
         for key, item in value.items():
             value[key] = with_pictures(item, maker)
+    return value
+
+
+def summarised(value: Any) -> Any:
+    """Replace the picture files in plain data by their kind, title, size and hash, which the history keeps.
+
+    Lists and dicts are changed in place. SVG text stays as it is.
+    """
+    kind = type(value)
+    if kind is bytes and (found := image(value)):
+        title = {"title": found.title} if found.title else {}
+        about = {"type": f"{found.kind} picture", **title, "size": [*(found.size or ())]}
+        return {**about, "bytes": len(value), "sha256": sha256(value).hexdigest()}
+    if kind is list:
+        value[:] = map(summarised, value)
+    elif kind is tuple:
+        return tuple(map(summarised, value))
+    elif kind is dict:
+        for key, item in value.items():
+            value[key] = summarised(item)
     return value
 
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from .forms import ValueTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MOST_PIXELS = 50_000_000
 """The largest picture; as an image in memory it takes 200 MB."""
 
 _TITLE_LIMIT = 200
+_REASON_LIMIT = 200
 # What matplotlib leaves around a figure that is cut to its content, in inches.
 _MARGIN = 0.1
 # The modes of images that a PNG file keeps exactly; each other mode with the one that it is converted to.
@@ -86,10 +87,31 @@ def image_png(image: Any) -> bytes:
 
 
 def rendered(value: object) -> bytes | None:
-    """Render a figure or an image as a PNG file; None for any other value."""
-    if _is_instance(value, "matplotlib.figure", "Figure"):
-        return figure_png(value)
-    return image_png(value) if _is_instance(value, "PIL.Image", "Image") else None
+    """Render a figure or an image as a PNG file; None for any other value.
+
+    Raises
+    ------
+    ValueTypeError
+        It can't be rendered.
+    """
+    for module, name, what, render in _RENDERERS:
+        if _is_instance(value, module, name):
+            try:
+                return render(value)
+            except (ValueTypeError, MemoryError, RecursionError):
+                raise
+            except Exception as error:  # such as for a title whose formula can't be parsed
+                why = " ".join(f"{type(error).__name__}: {error}".split())[:_REASON_LIMIT]
+                raise ValueTypeError(
+                    f"{what} that can't be drawn ({why})", "one that can be drawn"
+                ) from error
+    return None
+
+
+_RENDERERS: tuple[tuple[str, str, str, Callable[[Any], bytes]], ...] = (
+    ("matplotlib.figure", "Figure", "a figure", figure_png),
+    ("PIL.Image", "Image", "an image", image_png),
+)
 
 
 def _is_instance(value: object, module: str, name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import pickle
 import re
@@ -13,7 +14,7 @@ from base64 import b64decode
 import pytest
 
 from fact_magics.display.result import show
-from fact_magics.pictures import Picture, with_pictures
+from fact_magics.pictures import Picture, summarised, with_pictures
 from fact_magics.pictures.drawing import Drawing
 from fact_magics.values import brief, decode, encode, normalise
 
@@ -233,3 +234,17 @@ class TestTextForThoseWhoCannotSeeIt:
         found = with_pictures(FILES["svg text"], "chart")
         for copied in (copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))):  # noqa: S301 - our own
             assert copied.image.alt.startswith("chart: ")
+
+
+def test_the_history_keeps_what_a_picture_is_and_not_its_bytes():
+    value = titled(b"tEXt", b"Title\0Sales")
+    data = {"chart": [value, (value, 1)], "svg": SVG, "bytes": b"\x89PNG"}
+    about = {
+        "type": "PNG picture",
+        "title": "Sales",
+        "size": [3, 2],
+        "bytes": len(value),
+        "sha256": hashlib.sha256(value).hexdigest(),
+    }
+    assert summarised(data) == {"chart": [about, (about, 1)], "svg": SVG, "bytes": b"\x89PNG"}
+    assert "title" not in summarised(FILES["png"])

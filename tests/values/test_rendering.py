@@ -106,6 +106,13 @@ class TestFigures:
         ):
             encode(figure.axes[0])
 
+    def test_what_can_t_be_drawn_says_why(self, figure):
+        figure.axes[0].set_title("$\\frac{1$")
+        with pytest.raises(
+            ValueTypeError, match=r"a figure that can't be drawn \(ValueError: .*frac.*\) can't leave"
+        ):
+            encode(figure)
+
     def test_it_may_stand_in_a_list_or_a_dict(self, figure):
         found = decode(encode({"charts": [figure, None]}))
         assert image(found["charts"][0]).kind == "PNG"
