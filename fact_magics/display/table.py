@@ -91,13 +91,13 @@ class Table:
             lines.append(f'<tr style="border-top:{RULE}">{"".join(cells)}</tr>')
         style = f"{_CAPTION};white-space:nowrap" if len(self.title) <= _UNWRAPPED else _CAPTION
         caption = f'<caption style="{style}">{text(self.title)}</caption>' if self.title else ""
-        return _scrolling(f"{caption}<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>")
+        head = f"<thead><tr>{heads}</tr></thead>" if any((*self.head, *self.types)) else ""
+        return _scrolling(f"{caption}{head}<tbody>{''.join(lines)}</tbody>")
 
     def lines(self) -> list[str]:
         """Write the headings and the rows as text in columns, without the title."""
         lines = [
-            self.head,
-            *([self.types] if self.types else []),
+            *(line for line in (self.head, self.types) if any(line)),
             *([cell.plain if isinstance(cell, Cell) else cell for cell in row] for row in self.rows),
         ]
         widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]

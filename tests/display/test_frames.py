@@ -84,6 +84,12 @@ def test_what_has_no_rows_is_said_by_its_size(value, said):
     assert show(value).plain.endswith(said)
 
 
+def test_an_array_of_one_dimension_has_no_headings():
+    record = show(np.array([7, 12]))
+    assert not parse(record.html).select("thead")
+    assert record.plain == " 7\n12\nnumpy.ndarray · 2 of int64"
+
+
 def test_rows_inside_of_other_data_are_shown_there():
     record = show({"prices": pd.DataFrame({"n": [1]}), "more": [np.arange(3)], "one": 1})
     captions = [caption.get_text() for caption in parse(record.html).select("caption")]
