@@ -78,7 +78,7 @@ class Reader:
         return self._buffers.pop()
 
     def take_array(self, described: object) -> Any:
-        """Return the next buffer as a NumPy array that can be changed; a read-only buffer is copied."""
+        """Return the next buffer as a NumPy array that can be changed; it is copied where needed."""
         np = numpy()
         match described:
             case [str(text)] if _DTYPE.fullmatch(text):
@@ -93,7 +93,7 @@ class Reader:
             raise WireError("a table with a bool that is neither true nor false")
         if dtype.kind == "U" and array.size and array.view(f"{dtype.str[0]}u4").max() > _LAST_CHARACTER:
             raise WireError("a table with a character that does not exist")
-        return array if array.flags.writeable else array.copy()
+        return array if array.flags.writeable and array.flags.aligned else array.copy()
 
     def end(self) -> None:
         """Check that all buffers were taken."""

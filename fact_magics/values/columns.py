@@ -362,11 +362,12 @@ def write_index(index: Any, writer: Writer) -> list[object]:
     """Describe an index. Evenly spaced int64 labels are a range, which pandas treats as equal to them."""
     names = write_objects([*index.names])
     if index.nlevels > 1:
-        levels = [write_column(index.get_level_values(at), writer) for at in range(index.nlevels)]
+        unnamed = index.set_names([None] * index.nlevels)  # a name may be the number of another level
+        levels = [write_column(unnamed.get_level_values(at), writer) for at in range(index.nlevels)]
         return ["levels", names, levels]
     if (bounds := _bounds(index)) is not None:
         return ["range", names, *bounds]
-    freq = getattr(index, "freqstr", None) if hasattr(index, "inferred_freq") else None
+    freq = index.freqstr if type(index).__name__ in ("DatetimeIndex", "TimedeltaIndex") else None
     return ["labels", names, write_column(index, writer), freq]
 
 
@@ -401,8 +402,20 @@ def read_index(described: object, reader: Reader) -> Any:
             if freq is not None:
                 index = type(index)(index, freq=freq)
         case ["levels", list(names), list(columns)] if 1 < len(columns) <= _MOST_LEVELS:
-            index = pd.MultiIndex.from_arrays([read_column(column, reader) for column in columns])
+            levels = [_level(pd, read_column(column, reader)) for column in columns]
+            index = pd.MultiIndex([level for _, level in levels], [codes for codes, _ in levels])
         case _:
             raise WireError("a table with an unknown index")
     index.names = read_objects(names)
     return index
+
+
+def _level(pd: Any, labels: Any) -> tuple[Any, Any]:
+    """Return the codes and the distinct labels of a level, sorted if they can be; their dtype is kept."""
+    index = pd.Index(labels, dtype=labels.dtype)
+    if hasattr(index, "categories"):
+        return index.codes, pd.CategoricalIndex(index.categories, dtype=index.dtype)
+    try:
+        return tuple(pd.factorize(index, sort=True))
+    except TypeError:
+        return tuple(pd.factorize(index))
