@@ -15,6 +15,9 @@ _SCANNED = 1_000_000_000
 _CHUNKS = 100_000
 _TITLE = b"Title\0"
 _TITLE_BYTES = 1_000
+# `fact_magics.values.rendering` adds this chunk to a large file: a JPEG file that shows it smaller.
+_PREVIEW = b"prVW"
+_PREVIEW_BYTES = 1_000_000
 _SEGMENTS = 1_000
 _SEGMENTS_WITH_LENGTH = frozenset({0xC4, 0xCC, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 _GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
@@ -22,7 +25,7 @@ _GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
 
 @dataclass(frozen=True, slots=True)
 class Bitmap:
-    """The size of a picture in pixels, its frames, the scans to decode, and the title that is in the file."""
+    """The size of a picture in pixels, its frames and scans to decode, its title, and a preview of it."""
 
     kind: str
     width: int
@@ -30,6 +33,7 @@ class Bitmap:
     frames: int = 1
     scans: int = 1
     title: str = ""
+    preview: bytes = b""
 
     @property
     def pixels(self) -> int:
@@ -60,15 +64,17 @@ def bitmap(data: bytes) -> Bitmap | None:
 
 def _png(data: bytes) -> Bitmap:
     width, height = unpack_from(">II", data, 16)
-    frames, at, title = 0, 8, ""
+    frames, at, title, preview = 0, 8, "", b""
     for _ in range(_CHUNKS):
         if at + 8 > len(data):
-            return Bitmap("PNG", width, height, max(1, frames), title=title)
+            return Bitmap("PNG", width, height, max(1, frames), title=title, preview=preview)
         (length,) = unpack_from(">I", data, at)
         kind = data[at + 4 : at + 8]
         frames += kind == b"fcTL"
         if kind in (b"tEXt", b"iTXt") and not title:
             title = _png_title(kind, data[at + 8 : at + 8 + min(length, _TITLE_BYTES)])
+        elif kind == _PREVIEW and length <= _PREVIEW_BYTES:
+            preview = data[at + 8 : at + 8 + length]
         at += 12 + length
     return Bitmap("PNG", width, height, _CHUNKS)
 

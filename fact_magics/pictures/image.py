@@ -53,6 +53,8 @@ class Image:
         an SVG document.
     maker : str
         The name of the tool that made it.
+    preview : bytes
+        A JPEG file that is shown in its place, because it is too large; empty for none.
     """
 
     kind: str
@@ -61,6 +63,7 @@ class Image:
     problem: str = ""
     title: str = ""
     maker: str = ""
+    preview: bytes = b""
 
     @property
     def fits(self) -> bool:
@@ -73,7 +76,8 @@ class Image:
         size = f" · {self.size[0]:,.10g} by {self.size[1]:,.10g} pixels" if self.size else ""
         title = f": {self.title}" if self.title else ""
         about = f"{self.kind} picture{title}{size} · {byte_size(len(self.data))}"
-        return inert(f"{about} · {self.problem}" if self.problem else about)
+        note = self.problem or ("shown smaller" if self.preview else "")
+        return inert(f"{about} · {note}" if note else about)
 
     @property
     def alt(self) -> str:
@@ -95,7 +99,7 @@ class Image:
         if not self.fits:
             return {}
         if self.kind != "SVG":
-            return {f"image/{self.kind.lower()}": self._base64()}
+            return {f"image/{self._media}": self._base64()}
         # A front end may insert the SVG into its page, where scripts and styles in it would work. In an
         # image within it, they don't.
         width, height = self.size or _DEFAULT_SIZE
@@ -108,12 +112,15 @@ class Image:
         """The MIME bundle that shows the picture."""
         return {**self.media, "text/html": f"<div>{self.html}</div>", "text/plain": self.plain}
 
+    @property
+    def _media(self) -> str:
+        return "jpeg" if self.preview else {"SVG": "svg+xml"}.get(self.kind, self.kind.lower())
+
     def _address(self) -> str:
-        media = "svg+xml" if self.kind == "SVG" else self.kind.lower()
-        return f"data:image/{media};base64,{self._base64()}"
+        return f"data:image/{self._media};base64,{self._base64()}"
 
     def _base64(self) -> str:
-        return b64encode(self.data).decode("ascii")
+        return b64encode(self.preview or self.data).decode("ascii")
 
 
 def looks_like_image(value: object) -> bool:
@@ -159,8 +166,11 @@ def _read(value: str | bytes, *, is_checked: bool) -> Image | None:
         return Image("WebP" if other[1] else "AVIF", data, None, _NOT_SHOWN)
     if (found := bitmap(data)) is not None:
         fits = found.fits and len(data) <= _BYTES
+        small = None if fits else bitmap(found.preview)
+        preview = found.preview if small and small.kind == "JPEG" and small.fits else b""
+        problem = "" if fits or preview else _TOO_LARGE
         title = one_line(found.title, _TITLE)
-        return Image(found.kind, data, (found.width, found.height), "" if fits else _TOO_LARGE, title)
+        return Image(found.kind, data, (found.width, found.height), problem, title, preview=preview)
     return _svg(data, is_checked=is_checked)
 
 

@@ -7,8 +7,10 @@ brings it along.
 from __future__ import annotations
 
 import io
+import struct
 import sys
 import warnings
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from .forms import ValueTypeError
@@ -19,10 +21,15 @@ if TYPE_CHECKING:
 MOST_PIXELS = 50_000_000
 """The largest picture; as an image in memory it takes 200 MB."""
 
+SHOWN_BYTES = 2_000_000
+"""The largest file that notebooks show as it is; a larger one contains a preview."""
+
+_PREVIEW_SIDE = 1_000
 _TITLE_LIMIT = 200
 _REASON_LIMIT = 200
 # What matplotlib leaves around a figure that is cut to its content, in inches.
 _MARGIN = 0.1
+_HEADER = 33  # the length of the beginning of a PNG file, after which other chunks may stand
 # The modes of images that a PNG file keeps exactly; each other mode with the one that it is converted to.
 _MODES = frozenset({"1", "L", "LA", "I;16", "P", "RGB", "RGBA"})
 _CONVERTED = {"La": "LA", "PA": "RGBA", "RGBa": "RGBA", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
@@ -97,7 +104,8 @@ def rendered(value: object) -> bytes | None:
     for module, name, what, render in _RENDERERS:
         if _is_instance(value, module, name):
             try:
-                return render(value)
+                picture = render(value)
+                return picture if len(picture) <= SHOWN_BYTES else _with_preview(picture)
             except (ValueTypeError, MemoryError, RecursionError):
                 raise
             except Exception as error:  # such as for a title whose formula can't be parsed
@@ -112,6 +120,21 @@ _RENDERERS: tuple[tuple[str, str, str, Callable[[Any], bytes]], ...] = (
     ("matplotlib.figure", "Figure", "a figure", figure_png),
     ("PIL.Image", "Image", "an image", image_png),
 )
+
+
+def _with_preview(picture: bytes) -> bytes:
+    """Add a small JPEG file to a PNG file, in a chunk that programs ignore if they don't know it."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(picture)) as small:
+        if small.mode.startswith("I"):  # JPEG has no such shades
+            return picture
+        small.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
+        out = io.BytesIO()
+        small.convert("RGB").save(out, format="jpeg", quality=85)
+    content = b"prVW" + out.getvalue()
+    chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+    return picture[:_HEADER] + chunk + picture[_HEADER:]
 
 
 def _is_instance(value: object, module: str, name: str) -> bool:

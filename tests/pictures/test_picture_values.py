@@ -217,6 +217,15 @@ class TestTextForThoseWhoCannotSeeIt:
         assert found.title == title
         assert found.alt == f"chart: {title or found.plain}"
 
+    @pytest.mark.parametrize(
+        "preview", [b"", b"GIF89a", FILES["png"], b"\xff\xd8\xff" + bytes(20), bytes(2_000_000)], ids=range(5)
+    )
+    def test_a_preview_that_is_no_jpeg_file_is_not_shown(self, preview):
+        value = titled(b"prVW", preview) + bytes(2_000_000)
+        found = with_pictures(value).image
+        assert (found.preview, found.media) == (b"", {})
+        assert found.plain.endswith("too large to show here")
+
     def test_without_tool_and_title_it_is_the_description(self):
         found = with_pictures(FILES["png"]).image
         assert found.alt == found.plain

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fact_magics.pictures import image
+from fact_magics.pictures.image import _BYTES
 from fact_magics.values import ValueTypeError, decode, encode
-from fact_magics.values.rendering import rendered
+from fact_magics.values.rendering import SHOWN_BYTES, rendered
 
 pytestmark = pytest.mark.slow
 
@@ -139,6 +140,27 @@ class TestImages:
         Image.new("RGB", (9, 4), "red").save(file, "jpeg")
         with Image.open(file) as opened:
             assert image(rendered(opened)).size == (9, 4)
+
+    @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+    def test_a_large_file_contains_a_smaller_picture_to_show(self, mode):
+        """The picture itself, its size and its pixels stay what they are."""
+        made = Image.effect_noise((1_500, 1_500), 90).convert(mode)
+        if mode == "L":
+            made = made.resize((2_500, 1_500))
+        data = rendered(made)
+        found = image(data)
+        assert len(data) > SHOWN_BYTES == _BYTES
+        assert (found.kind, found.size) == ("PNG", made.size)
+        assert found.plain.endswith(" MB · shown smaller")
+        assert set(found.bundle) == {"image/jpeg", "text/html", "text/plain"}
+        assert found.bundle["image/jpeg"] in found.html
+        with Image.open(io.BytesIO(found.preview)) as small:
+            assert max(small.size) == 1_000
+        with Image.open(io.BytesIO(data)) as back:
+            assert back.tobytes() == made.tobytes()
+
+    def test_a_small_file_contains_none(self):
+        assert b"prVW" not in rendered(Image.new("RGB", (100, 100)))
 
     @pytest.mark.parametrize(
         ("made", "said"),
