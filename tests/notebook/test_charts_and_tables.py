@@ -1,4 +1,4 @@
-"""Figures, images and tables that tools return, in a kernel: in records, calls and `Out`, in the history and in maps."""
+"""Figures, images and tables in a kernel: what tools return is shown everywhere, and what a model reads of them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,13 @@ def cheap(df: pd.DataFrame, most: float) -> pd.DataFrame:
 FRAME = "import pandas as pd\ndf = pd.DataFrame({'price': [1.5, 2.0, 9.0] * 20, 'name': ['<b>a</b>', 'b', 'c'] * 20})"
 
 
+TOTAL = 'def total(rows: list[dict[str, float]]) -> float:\n    return sum(row["price"] for row in rows)\n'
+PEOPLE = 'people = pd.DataFrame({"name": ["Ada", "Grace"], "price": [1.5, 2.0]})'
+
+
 @pytest.fixture(scope="module")
 def stocked(module_desk):
-    assert module_desk.run(FRAME).status == "ok"
+    assert module_desk.run(f"{FRAME}\n{PEOPLE}").status == "ok"
     for name, source in {"bars": CHART, "dot": DOT, "cheap": CHEAP}.items():
         made = module_desk.write(name, source)
         assert made.status == "ok", made.traceback
@@ -131,3 +135,43 @@ def test_a_table_is_shown_with_its_types_size_and_first_rows(desk):
 )  # fmt: skip
 def test_many_values_for_one_suggest_a_map(desk, code):
     assert "To run it on each row, write dot.map(…)." in " ".join(desk.run(code).traceback.split())
+
+
+def asked(desk) -> str:
+    return desk.server.requests[-1].body["messages"][0]["content"]
+
+
+def test_what_was_sent_of_a_table_can_be_seen(desk):
+    made = desk.write("total", TOTAL, text="Add up the prices in {{people}}.")
+    assert made.status == "ok", made.error
+    sent = asked(desk)
+    assert " name price\n  Ada   1.5\nGrace   2.0\n" in sent
+    assert "pandas.DataFrame" in sent
+    [row] = [row for row in desk.history() if row["kind"] == "generation" and row["tool_name"] == "total"]
+    shown = desk.run(f"%fact show {row['generation_id'][:8]}")
+    for part in ("A table of 2 rows. Columns: name: str, price: float64. First rows:", "Grace   2.0"):
+        assert part in sent
+        assert part in shown.plain
+        assert part in shown.html
+
+
+def test_without_samples_no_row_leaves_the_notebook(desk):
+    made = desk.write(
+        "total2", TOTAL.replace("total", "total2"), options="--no-samples", text="Add up {{people}}."
+    )
+    assert made.status == "ok", made.error
+    assert "Columns: name: str, price: float64." in asked(desk)
+    assert "Ada" not in asked(desk)
+    count = len(desk.server.requests)
+    again = desk.run("%%fact_generate total2 --no-samples\nAdd up {{people}}.\n")
+    assert "already accepted for this request" in again.plain
+    assert len(desk.server.requests) == count
+
+
+def test_a_wish_has_the_same_option(desk):
+    desk.write("total3", TOTAL.replace("total", "total3"), text="Add up prices.")
+    desk.server.writes(TOTAL.replace("total", "total3").replace("price", "name"))
+    made = desk.run("%%fact_refine total3 --no-samples\nTake the names of {{people}}.\n")
+    assert made.status == "ok", made.error
+    assert "Columns: name: str" in asked(desk)
+    assert "Ada" not in asked(desk)
