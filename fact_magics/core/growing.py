@@ -61,7 +61,7 @@ class Growing:
         UnknownName
             There is no such tool.
         CellError
-            `seconds` is out of range, or the tool takes paths.
+            `seconds` is out of range, or the tool takes paths or tables.
         IsolationError
             The tool can't be isolated as the settings require.
         """
@@ -74,6 +74,11 @@ class Growing:
             raise CellError(
                 f"{tool.name} takes the path of a file, so no inputs can be derived for a probe.",
                 hint="To probe it, let it take the content of the file instead of the path.",
+            )
+        if tool.loaded.signature.passes_tables:
+            raise CellError(
+                f"{tool.name} takes or returns tables, Series or arrays, for which no inputs can be derived.",
+                hint="To pin it down, write more examples.",
             )
         found = await probe(tool.stored, self._acceptor.sandbox, seconds, self._emitter(listener))
         about = found.as_json()

@@ -277,7 +277,7 @@ class Recorder:
         """Record a run that was refused because of its input."""
         known = output.metadata
         try:
-            given = data_text(plain(dict(parameters)))
+            given = data_text(plain(tool.signature.summarised(parameters)))
         except (TypeError, ValueError):
             given = data_text({name: f"a {type(value).__name__}" for name, value in parameters.items()})
         details = "\n".join(known["details"]) or None

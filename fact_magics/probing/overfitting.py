@@ -28,7 +28,7 @@ _SECONDS, _EACH = 1.0, 0.05
 
 async def is_table(source: ToolSource, spec: ToolSpec, sandbox: Runs) -> bool:
     """Tell whether a candidate only looks up the examples that it passed."""
-    if source.tree is None or not _holds_examples(source, spec.examples):
+    if source.tree is None or source.signature.passes_tables or not _holds_examples(source, spec.examples):
         return False
     signature = source.signature
     inputs = derive(signature, spec.examples, source.tree, source.text, _BESIDE)

@@ -63,7 +63,8 @@ ENV_PROGRAM = shutil.which("env", path=os.defpath)
 
 CODEC = (
     *("values.forms", "values.columnar", "values.rendering", "values.foreign", "values.buffers"),
-    *("values.arrow_tables", "values.columns", "values.tables", "values.attachments", "values.wire"),
+    *("values.arrow_tables", "values.texts", "values.columns", "values.tables", "values.attachments"),
+    "values.wire",
 )
 """The modules of `fact_magics.values` that a child needs, each after those that it imports."""
 

@@ -52,7 +52,7 @@ class Ending:
     Attributes
     ----------
     frame : bytes or bytearray
-        All bytes from the call's pipe for results.
+        All bytes from the call's pipe for results. `judge` takes the frame of a result with tables.
     wait_status : int or None
         Status of the call's process, as ``waitpid`` returns it; None if the parent lost track of the process.
     stopped : str or None
@@ -126,13 +126,10 @@ def _verdict(call: Call, ending: Ending) -> tuple[bytes | None, ToolError | None
         sent = "sent back bytes that are not a result"
         what = sent if ending.frame else "ended its process before it returned"
         return None, _broke(f"{call.function} {what}"), None
-    if (
-        kind == RESULT
-        and ending.frame[PREFIX : PREFIX + 1] == _TABLES
-        and isinstance(ending.frame, bytearray)
-    ):
-        del ending.frame[:PREFIX]  # nothing is copied
-        return ending.frame, None, None
+    if kind == RESULT and ending.frame[PREFIX : PREFIX + 1] == _TABLES:
+        large: Any = ending.frame
+        del large[:PREFIX]  # in a bytearray, this copies nothing
+        return large, None, None
     with memoryview(ending.frame) as frame:  # slicing the bytes themselves would make one more copy
         if kind == RESULT:
             return bytes(frame[PREFIX:]), None, None

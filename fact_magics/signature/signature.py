@@ -93,8 +93,23 @@ class Signature:
 
     @cached_property
     def returns_tables(self) -> bool:
-        """Whether the result can contain a table, Series or array that stays one; else they are records."""
+        """Whether a table, Series or array in the result stays one; otherwise it becomes records."""
         return _holds_tables(self.returns)
+
+    @property
+    def passes_tables(self) -> bool:
+        """Whether a table, Series or array can be passed to the tool, or returned by it, as such."""
+        return self.returns_tables or bool(self._tabular)
+
+    def summarised(self, parameters: Mapping[str, object]) -> dict[str, object]:
+        """Whether a table, Series or array in the result stays one; otherwise, it becomes records."""
+        summaries: dict[str, object] = {}
+        for name in parameters.keys() & self._tabular:
+            try:
+                summaries[name] = stand_ins(parameters[name], describe)
+            except ValueTypeError:
+                summaries[name] = f"<{type(parameters[name]).__name__}>"
+        return {**parameters, **summaries}
 
     @cached_property
     def _tabular(self) -> frozenset[str]:

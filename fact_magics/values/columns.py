@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from importlib import import_module
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from .arrow_tables import pyarrow, read_stream, write_stream
 from .buffers import numpy, travels
 from .foreign import normalise_at
 from .forms import ValueTypeError, WireError
+from .texts import read_text, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ def read_column(described: object, reader: Reader) -> Any:
 
 def _write_objects(values: list[Any], writer: Writer) -> list[object]:
     if values and set(map(type, values)) <= _TEXT:
-        _write_text(values, writer)
+        write_text(values, writer)
         return ["text"]
     return ["objects", *write_objects(values)]
 
@@ -174,71 +174,8 @@ def _read_zone(described: object) -> Any:
     raise WireError("a table with an unknown time zone")
 
 
-def _write_text(values: Any, writer: Writer) -> None:
-    """Add the offsets, the UTF-8 and, if any is missing, the mask of texts: a list, or an array of Arrow."""
-    np = numpy()
-    pa = pyarrow()
-    if pa is not None:
-        try:
-            array = values if isinstance(values, pa.Array) else pa.array(values, pa.large_string())
-        except (pa.ArrowInvalid, UnicodeEncodeError):  # a lone surrogate
-            pass
-        else:
-            _write_arrow_text(array, writer)
-            return
-    data = [b"" if text is None else text.encode("utf-8", "surrogatepass") for text in values]
-    offsets = np.zeros(len(data) + 1, "<i8")
-    np.cumsum(np.fromiter(map(len, data), "<i8", len(data)), out=offsets[1:])
-    writer.add_array(offsets)
-    writer.add(b"".join(data))
-    missing = np.fromiter((text is None for text in values), "?", len(data))
-    writer.add_array(missing if missing.any() else missing[:0])
-
-
-def _write_arrow_text(array: Any, writer: Writer) -> None:
-    np = numpy()
-    missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else np.empty(0, "?")
-    if array.null_count:
-        array = array.fill_null("")
-    offsets = np.frombuffer(array.buffers()[1], "<i8")[array.offset : array.offset + len(array) + 1]
-    if not len(array):
-        offsets = np.zeros(1, "<i8")
-    first, last = int(offsets[0]), int(offsets[-1])
-    writer.add_array(offsets - first if first else offsets)
-    writer.add(memoryview(array.buffers()[2])[first:last] if last > first else b"")
-    writer.add_array(missing)
-
-
-def _read_text(reader: Reader) -> Any:
-    """Read texts as a large_string array of Arrow, or without pyarrow, or with surrogates, as a list."""
-    np = numpy()
-    offsets, data, missing = reader.take_array(["<i8"]), reader.take(), reader.take_array(["|b1"])
-    count = offsets.size - 1
-    if count < 0 or offsets[0] != 0 or offsets[-1] != data.nbytes or (offsets[1:] < offsets[:-1]).any():
-        raise WireError("a table with texts whose offsets don't fit")
-    if missing.size not in (0, count):
-        raise WireError("a table with a mask of a wrong size")
-    pa = pyarrow()
-    if pa is not None:
-        bits = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.size else None
-        array = pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data), bits)
-        try:
-            array.validate(full=True)
-        except pa.ArrowInvalid:  # not UTF-8: lone surrogates, or nothing that `encode` wrote
-            pass
-        else:
-            return array
-    ends = offsets.tolist()
-    texts: list[str | None] = [
-        str(data[start:end], "utf-8", "surrogatepass") for start, end in pairwise(ends)
-    ]
-    for at in np.flatnonzero(missing).tolist():
-        texts[at] = None
-    return texts
-
-
 def _read_object_text(_rest: list[object], reader: Reader) -> Any:
-    texts = _read_text(reader)
+    texts = read_text(reader)
     return as_objects(texts) if isinstance(texts, list) else texts.to_numpy(zero_copy_only=False)
 
 
@@ -253,15 +190,15 @@ def as_objects(values: list[Any]) -> Any:
 def _write_string(array: Any, writer: Writer) -> list[object]:
     pa, dtype = pyarrow(), array.dtype
     if pa is not None and dtype.storage == "pyarrow":
-        _write_text(pa.array(array).cast(pa.large_string()), writer)
+        write_text(pa.array(array).cast(pa.large_string()), writer)
     else:
-        _write_text(array.to_numpy(object, na_value=None).tolist(), writer)
+        write_text(array.to_numpy(object, na_value=None).tolist(), writer)
     return ["string", dtype.storage, dtype.na_value is _pandas().NA]
 
 
 def _read_string(rest: list[Any], reader: Reader) -> Any:
     storage, has_na = rest
-    pd, texts = _pandas(), _read_text(reader)
+    pd, texts = _pandas(), read_text(reader)
     dtype = pd.StringDtype(storage, **({} if has_na else {"na_value": float("nan")}))
     return pd.array(texts, dtype=dtype) if isinstance(texts, list) else dtype.__from_arrow__(texts)
 
@@ -362,9 +299,8 @@ def write_index(index: Any, writer: Writer) -> list[object]:
     """Describe an index. Evenly spaced int64 labels are a range, which pandas treats as equal to them."""
     names = write_objects([*index.names])
     if index.nlevels > 1:
-        unnamed = index.set_names([None] * index.nlevels)  # a name may be the number of another level
-        levels = [write_column(unnamed.get_level_values(at), writer) for at in range(index.nlevels)]
-        return ["levels", names, levels]
+        levels = zip(index.levels, index.codes, strict=True)
+        return ["levels", names, [_write_level(labels, codes, writer) for labels, codes in levels]]
     if (bounds := _bounds(index)) is not None:
         return ["range", names, *bounds]
     freq = index.freqstr if type(index).__name__ in ("DatetimeIndex", "TimedeltaIndex") else None
@@ -402,20 +338,40 @@ def read_index(described: object, reader: Reader) -> Any:
             if freq is not None:
                 index = type(index)(index, freq=freq)
         case ["levels", list(names), list(columns)] if 1 < len(columns) <= _MOST_LEVELS:
-            levels = [_level(pd, read_column(column, reader)) for column in columns]
-            index = pd.MultiIndex([level for _, level in levels], [codes for codes, _ in levels])
+            levels = [_read_level(level, reader) for level in columns]
+            index = pd.MultiIndex([labels for labels, _ in levels], [codes for _, codes in levels])
         case _:
             raise WireError("a table with an unknown index")
     index.names = read_objects(names)
     return index
 
 
-def _level(pd: Any, labels: Any) -> tuple[Any, Any]:
-    """Return the codes and the distinct labels of a level, sorted if they can be; their dtype is kept."""
-    index = pd.Index(labels, dtype=labels.dtype)
-    if hasattr(index, "categories"):
-        return index.codes, pd.CategoricalIndex(index.categories, dtype=index.dtype)
+def _write_level(labels: Any, codes: Any, writer: Writer) -> list[object]:
+    """Describe a level of an index: the labels that occur, in the order in which they do, and their codes."""
+    np = numpy()
+    codes = np.asarray(codes)
+    used = _pandas().unique(codes[codes >= 0])
+    places = np.full(len(labels) + 1, -1)  # the last one is that of a missing label, whose code is -1
+    places[used] = np.arange(len(used))
+    described = writer.add_array(places[codes])
+    return [described, write_column(labels.take(used), writer)]
+
+
+def _read_level(level: object, reader: Reader) -> tuple[Any, Any]:
+    """Return the labels of a level, sorted if they can be, and their codes."""
+    match level:
+        case [["<i8"] as described, column]:
+            codes, array = reader.take_array(described), read_column(column, reader)
+        case _:
+            raise WireError("a table with an unknown index")
+    np = numpy()
+    labels = _pandas().Index(array, dtype=array.dtype)
+    if codes.size and not -1 <= codes.min() <= codes.max() < len(labels):
+        raise WireError("a table with an index whose codes have no labels")
     try:
-        return tuple(pd.factorize(index, sort=True))
-    except TypeError:
-        return tuple(pd.factorize(index))
+        order = labels.argsort()
+    except TypeError:  # labels of several types
+        return labels, codes
+    ranks = np.full(len(labels) + 1, -1)
+    ranks[order] = np.arange(len(labels))
+    return labels.take(order), ranks[codes]

@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _MAX_DEPTH = 100
 _SHOWN = 60
@@ -61,23 +62,31 @@ def well_known(name: str) -> str | None:
     return _BARE.get(name, name if name in _CALLS or name in _NAMES else None)
 
 
-def read_literal(node: ast.expr, resolve: Callable[[str], str | None] = well_known) -> Any:
+def read_literal(
+    node: ast.expr,
+    resolve: Callable[[str], str | None] = well_known,
+    more: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
+) -> Any:
     """Read a literal; `resolve` maps a name (``dt.date``) to its full name (``datetime.date``), or to None.
+
+    `more` adds calls that are literals, by full name; in them, ``dtype=`` may be the name of a type.
 
     Raises
     ------
     LiteralError
         The expression is not a literal, or has no value, such as ``date(2024, 13, 1)``.
     """
-    return _read(node, resolve, 0)
+    return _read(node, resolve, {**_CALLS, **more}, 0)
 
 
-def _read(node: ast.expr, resolve: Callable[[str], str | None], depth: int) -> Any:
+def _read(
+    node: ast.expr, resolve: Callable[[str], str | None], calls: Mapping[str, Callable[..., Any]], depth: int
+) -> Any:
     if depth > _MAX_DEPTH:
         raise LiteralError(node, "nested too deeply")
 
     def read_all(nodes: Iterable[ast.expr]) -> Iterator[Any]:
-        return (_read(inner, resolve, depth + 1) for inner in nodes)
+        return (_read(inner, resolve, calls, depth + 1) for inner in nodes)
 
     def origin(name_node: ast.expr) -> str:
         name = dotted_name(name_node)
@@ -96,13 +105,22 @@ def _read(node: ast.expr, resolve: Callable[[str], str | None], depth: int) -> A
             named = cast(list[ast.expr], keys)
             return _built(node, dict, [[*zip(read_all(named), read_all(values), strict=True)]])
         case ast.Call(function, arguments, keywords):
-            build = _CALLS.get(origin(function))
+            build = calls.get(origin(function))
             if build is not None and all(keyword.arg for keyword in keywords):
-                kwargs = {str(keyword.arg): next(read_all([keyword.value])) for keyword in keywords}
+                kwargs = {
+                    str(keyword.arg): (keyword.arg == "dtype" and _type_name(keyword.value))
+                    or next(read_all([keyword.value]))
+                    for keyword in keywords
+                }
                 return _built(node, build, [*read_all(arguments)], kwargs)
         case ast.Name() | ast.Attribute() if (name := origin(node)) in _NAMES:
             return _NAMES[name]
     raise LiteralError(node)
+
+
+def _type_name(node: ast.expr) -> str | None:
+    name = dotted_name(node)
+    return name and name.rpartition(".")[2]
 
 
 _DISPLAYS: dict[type, type] = {ast.List: list, ast.Tuple: tuple, ast.Set: set}
@@ -154,8 +172,8 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "uuid.UUID": _from_text(UUID),
     **{f"pathlib.{name}": _from_text(Path) for name in ("Path", "PurePath", "PosixPath")},
 }
-_NAMES: dict[str, object] = {"datetime.timezone.utc": UTC, "datetime.UTC": UTC}
-_BARE = {origin.partition(".")[2]: origin for origin in (*_CALLS, *_NAMES)}
+_NAMES: dict[str, object] = {"datetime.timezone.utc": UTC, "datetime.UTC": UTC, "numpy.nan": math.nan}
+_BARE = {origin.partition(".")[2]: origin for origin in (*_CALLS, *_NAMES) if origin[:5] != "numpy"}
 
 
 def spell(value: object) -> str | None:

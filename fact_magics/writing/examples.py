@@ -16,6 +16,7 @@ from fact_magics.errors import CellError
 from fact_magics.text import odd_character, one_line
 from fact_magics.tool import Example, Raised, Returned
 from fact_magics.values.literals import SPELLINGS, LiteralError, dotted_name, read_literal, source_of
+from fact_magics.values.table_literals import TABLE_CALLS, TABLE_SPELLINGS, table_name
 
 _PROMPT = re.compile(r"^\s*>>>(?: |$)")
 _ANY_PROMPT = re.compile(r"^\s*>>>")
@@ -187,12 +188,16 @@ def _arguments(block: _Block, call: ast.Call) -> tuple[tuple[object, ...], dict[
     if repeated := [name for name in names if names.count(name) > 1]:
         raise block.refuse(f"the example gives {repeated[0]} twice", "Give it once.")
     try:
-        args = tuple(read_literal(node) for node in call.args)
-        kwargs = {str(keyword.arg): read_literal(keyword.value) for keyword in call.keywords}
+        args = tuple(_literal(node) for node in call.args)
+        kwargs = {str(keyword.arg): _literal(keyword.value) for keyword in call.keywords}
     except LiteralError as error:
-        hint = f"Write each argument as one of: {SPELLINGS}."
+        hint = f"Write each argument as one of: {SPELLINGS}; {TABLE_SPELLINGS}."
         raise block.refuse(str(error), hint, line=error.node.lineno - 1) from None
     return args, kwargs
+
+
+def _literal(node: ast.expr) -> Any:
+    return read_literal(node, table_name, TABLE_CALLS)
 
 
 def _read_expected(block: _Block) -> Returned | Raised:
@@ -209,9 +214,9 @@ def _read_expected(block: _Block) -> Returned | Raised:
         raise block.refuse("this is not the header of a traceback", hint, line=below, text=first)
     source = "\n".join(block.expected)
     try:
-        value: Any = read_literal(_expression(source))
+        value: Any = _literal(_expression(source))
     except LiteralError as error:
-        hint = f"Write the expected value as one of: {SPELLINGS}."
+        hint = f"Write the expected value as one of: {SPELLINGS}; {TABLE_SPELLINGS}."
         raise block.refuse(str(error), hint, line=below + error.node.lineno - 1, text=source) from None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         hint = "Write one literal below the call, then a blank line before any other text."

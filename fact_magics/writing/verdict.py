@@ -11,7 +11,9 @@ from fact_magics.attempt import Verdict
 from fact_magics.errors import InvalidResult
 from fact_magics.text import clipped, one_line
 from fact_magics.tool import Raised, Returned, Status
-from fact_magics.values import ValueTypeError, brief, encode
+from fact_magics.values import Table, ValueTypeError, brief, encode, normalise
+from fact_magics.values.tables import open_table
+from fact_magics.writing.differences import difference
 
 if TYPE_CHECKING:
     from fact_magics.sandbox.outcome import Outcome
@@ -47,9 +49,11 @@ def holds(example: Example, signature: Signature, outcome: Outcome) -> Verdict:
     if isinstance(expected, Raised):
         shown = one_line(expected.text, _SHOWN)
         return Verdict(_raises(expected, outcome), shown, end, example)
-    shown = brief(expected.value, _SHOWN)
+    if type(expected.value) is Table and not signature.returns_tables:
+        expected = replace(expected, value=normalise(open_table(expected.value)))
+    shown = one_line(expected.source, _SHOWN) if _tables(expected.value) else brief(expected.value, _SHOWN)
     same = returned and _same(expected.value, _as_annotated(expected, signature), got)
-    if returned and not same and shown == end:
+    if returned and not same and (shown == end or _tables(got)):
         end = f"{end} ({_first_difference(expected.value, got)})"
     return Verdict(same, shown, end, example)
 
@@ -115,6 +119,8 @@ def _same(expected: Any, shaped: Any, got: Any) -> bool:
         )
     if kind in (set, frozenset):
         return type(shaped) is kind and isinstance(expected, set | frozenset) and _same_sets(expected, got)
+    if kind is Table:
+        return type(expected) is Table and not difference(expected, got, _same)
     if kind is dict:
         return type(expected) is dict and type(shaped) is dict and _same_dicts(expected, shaped, got)
     return type(expected) is kind and _same_leaves(expected, got)
@@ -162,6 +168,14 @@ def _same_sets(expected: set[Any] | frozenset[Any], got: set[Any] | frozenset[An
 _ABSENT = object()
 
 
+def _tables(value: Any) -> list[Table]:
+    """Return the tables in a value, in order."""
+    if type(value) is Table:
+        return [value]
+    items = value.values() if type(value) is dict else value if type(value) in (list, tuple) else ()
+    return [table for item in items for table in _tables(item)]
+
+
 def _raises(expected: Raised, outcome: Outcome) -> bool:
     error = outcome.error
     if outcome.status != Status.ERROR or error is None:
@@ -191,4 +205,7 @@ def shown_end(outcome: Outcome) -> str:
 def _first_difference(expected: Any, got: Any) -> str:
     if type(expected) is not type(got):
         return f"{type(got).__name__}, not {type(expected).__name__}"
+    for one, other in zip(_tables(expected), _tables(got), strict=False):
+        if said := difference(one, other, _same):
+            return said
     return "they differ in a part that is not shown"

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
+import struct
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from pandas.testing import assert_frame_equal
+from pandas.testing import assert_frame_equal, assert_series_equal
 
-from fact_magics.values import arrow_tables, decode, encode
+from fact_magics.values import Table, ValueTypeError, WireError, arrow_tables, decode, encode, plain, texts
 from fact_magics.values import columns as columns_module
 from fact_magics.values.attachments import head_of
 from fact_magics.values.summaries import describe
-from fact_magics.values.tables import opened, stand_ins
+from fact_magics.values.tables import open_table, opened, stand_ins
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -29,7 +35,7 @@ def arrow(request, monkeypatch):
     Pandas has imported it already, so it is only hidden from this package, and pandas stores texts without it.
     """
     if request.param == "no pyarrow":
-        for module in (columns_module, arrow_tables):
+        for module in (columns_module, texts, arrow_tables):
             monkeypatch.setattr(module, "pyarrow", lambda: None)
         with pd.option_context("mode.string_storage", "python"):
             yield
@@ -109,11 +115,7 @@ def columns(draw: st.DrawFn, size: int, objects: st.SearchStrategy[Any] = OBJECT
     seconds = draw(hnp.arrays("i8", size, elements=st.integers(0, 10**9)))
     moments = seconds.view("M8[s]").astype(draw(st.sampled_from(["M8[s]", "M8[us]", "M8[ns]"])))
     if kind == 7:
-        zone = draw(
-            st.sampled_from(
-                ["UTC", "Europe/Paris", datetime.timezone(datetime.timedelta(hours=5, minutes=30))]
-            )
-        )
+        zone = draw(st.sampled_from(["UTC", "Europe/Paris", dt.timezone(dt.timedelta(hours=5, minutes=30))]))
         return pd.DatetimeIndex(moments, tz="UTC").tz_convert(zone).array
     if kind == 8:
         return pd.PeriodIndex(moments, freq=draw(st.sampled_from(["D", "M", "W-SUN", "h"]))).array
@@ -155,8 +157,311 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     return frame
 
 
+@pytest.mark.usefixtures("arrow")
 class TestRoundTrips:
     @QUICK
     @given(frame=frames())
-    def test_a_frame_survives(self, arrow, frame):
+    def test_a_frame_survives(self, frame):
         assert_frame_equal(sent(frame), frame)
+
+    @QUICK
+    @given(data=st.data())
+    def test_a_series_survives(self, data):
+        size = data.draw(st.integers(0, 4))
+        series = pd.Series(data.draw(columns(size)), index=data.draw(indexes(size)), name=data.draw(NAMES))
+        assert_series_equal(sent(series), series)
+
+    @QUICK
+    @given(
+        array=hnp.arrays(
+            PLAIN | st.sampled_from([">f8", ">i4", "<U3", "S2"]), hnp.array_shapes(min_dims=0, min_side=0)
+        )
+    )
+    def test_an_array_survives(self, array):
+        got = sent(array)
+        assert got.dtype == array.dtype
+        np.testing.assert_array_equal(got, array)
+
+    @pytest.mark.parametrize(
+        "frame",
+        [
+            pd.DataFrame(),
+            pd.DataFrame({"a": []}),
+            pd.DataFrame(index=range(3)),
+            pd.DataFrame([[1, 2]], columns=["a", "a"], index=["x"]),
+            pd.DataFrame({"a": [1, 2]}, index=["x", "x"]),
+            pd.DataFrame({("a", 1): [1], ("b", None): [2]}),
+            pd.DataFrame({"a": ["\ud800", None]}, dtype=object),
+            pd.DataFrame({"a": [2**70, -1, None]}, dtype=object),
+            pd.DataFrame({"a": np.arange(6).reshape(2, 3).T[0]}),
+            pd.DataFrame({"a": np.array([1, 2], ">i8")}),
+        ],
+        ids=lambda frame: f"{frame.shape} {[*frame.columns]}",
+    )
+    def test_odd_frames_survive(self, frame):
+        assert_frame_equal(sent(frame), frame)
+
+    @pytest.mark.parametrize(
+        "frame",
+        [
+            pl.DataFrame(),
+            pl.DataFrame({
+                "i": [1, None], "f": [0.5, float("nan")], "s": ["x", None], "b": [b"x", None], "t": [True, None],
+                "d": [dt.date(2024, 1, 2), None], "c": [Decimal("1.50"), None], "n": [None, None],
+                "z": [dt.datetime(2024, 1, 2, tzinfo=ZoneInfo("Europe/Paris")), None],
+                "h": [dt.time(1, 2, 3), None], "u": [dt.timedelta(days=1, microseconds=5), None],
+            }),
+            pl.DataFrame({
+                "e": pl.Series(["a", "b"], dtype=pl.Enum(["b", "a"])),
+                "c": pl.Series(["a", None], dtype=pl.Categorical),
+                "n": pl.Series([1, 2], dtype=pl.Datetime("ns")),
+            }),
+        ],
+        ids=["empty", "columns", "categories"],
+    )  # fmt: skip
+    def test_a_frame_of_polars_survives(self, frame):
+        got = sent(frame)
+        assert got.schema == frame.schema
+        assert got.equals(frame, null_equal=True)
+        series = frame.get_columns()[0] if frame.width else pl.Series("x", [])
+        back = sent(series)
+        assert back.dtype == series.dtype
+        assert back.equals(series, check_names=True, null_equal=True)
+
+
+class TestArrow:
+    @pytest.mark.parametrize(
+        "table",
+        [
+            pa.table({}),
+            pa.table({"a": [1, None], "b": [[1], None], "c": [{"x": 1}, {"x": None}]}),
+            pa.table({"a": pa.array(["x", "y", "x"]).dictionary_encode(), "n": pa.nulls(3)}),
+            pa.table({"a": pa.chunked_array([[1], [2, 3]])}),
+            pa.table({"a": pa.array([1, 2, 3])[1:], "b": pa.array(["x", None, "z"])[1:]}),
+        ],
+        ids=lambda table: str(table.column_names),
+    )
+    def test_a_table_survives(self, table):
+        assert sent(table).equals(table)
+
+    def test_a_column_of_arrow_in_pandas_survives(self):
+        frame = pd.DataFrame({"a": pd.array([[1], None], dtype=pd.ArrowDtype(pa.list_(pa.int64())))})
+        assert_frame_equal(sent(frame), frame)
+
+    def test_a_table_of_another_shape_in_memory_is_the_same(self):
+        one = pa.table({"a": [1, None, 3]})
+        other = pa.table({"a": pa.chunked_array([pa.array([0, 1, None])[1:], pa.array([3])])})
+        assert wire_of(one) == wire_of(other)
+
+    def test_a_compressed_table_is_refused_before_it_is_read(self):
+        """A small stream that expands to any size."""
+        table = pa.table({"a": np.zeros(1_000_000)})
+        for options in (
+            pa.ipc.IpcWriteOptions(compression="zstd"),
+            pa.ipc.IpcWriteOptions(compression="lz4"),
+        ):
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
+                stream.write_table(table)
+            forged = Table("pyarrow.Table", None, (memoryview(sink.getvalue()),))
+            with pytest.raises(WireError, match="compressed"):
+                open_table(forged)
+
+    def test_offsets_out_of_bounds_are_refused(self):
+        (buffer,) = stand_ins(pa.table({"a": ["abc", "def"]})).buffers
+        data = bytearray(buffer)
+        at = data.index(struct.pack("<3i", 0, 3, 6))
+        data[at + 8 : at + 12] = struct.pack("<i", 1 << 30)
+        with pytest.raises(WireError):
+            open_table(Table("pyarrow.Table", None, (memoryview(data),)))
+
+    @given(cut=st.integers(0, 500), flipped=st.integers(0, 500), bits=st.integers(1, 255))
+    @settings(max_examples=150, deadline=None)
+    def test_a_broken_stream_is_a_wire_error_or_another_table(self, cut, flipped, bits):
+        (buffer,) = stand_ins(pa.table({"a": ["abc", None], "b": [[1], [2, 3]]})).buffers
+        data = bytearray(buffer)
+        data[flipped % len(data)] ^= bits
+        del data[len(data) - cut :]
+        with suppress(WireError, UnicodeDecodeError):
+            open_table(Table("pyarrow.Table", None, (memoryview(data),))).to_pylist()
+
+
+class TestKeys:
+    def test_equal_frames_that_were_made_in_other_ways_are_the_same(self):
+        frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, np.nan]})
+        with np.errstate(invalid="ignore"):
+            other_nan = np.float64(0) / np.float64(0)
+        block = pd.DataFrame(np.array([[1.0, 3.0], [2.0, other_nan]]), columns=["a", "b"])
+        parts = pd.concat([frame[["a"]], frame[["b"]]], axis=1)
+        strided = pd.DataFrame({"a": np.array([1.0, 9, 2])[::2], "b": [3.0, np.nan]})
+        indexed = frame.set_axis(pd.Index([0, 1]))
+        sliced = pd.DataFrame({"a": [9.0, 1, 2], "b": [9.0, 3, np.nan]}).iloc[1:].reset_index(drop=True)
+        same = {wire_of(one) for one in (frame, block, parts, strided, indexed, sliced, frame.copy())}
+        assert len(same) == 1
+
+    def test_unused_levels_and_the_order_of_levels_do_not_count(self):
+        index = pd.MultiIndex.from_tuples([("a", 1), ("b", 2), ("c", 3)])
+        frame = pd.DataFrame({"x": [1, 2, 3]}, index=index)
+        fresh = pd.DataFrame({"x": [2, 3]}, index=pd.MultiIndex.from_tuples([("b", 2), ("c", 3)]))
+        assert wire_of(frame.iloc[1:]) == wire_of(fresh)
+
+    def test_texts_and_masks_with_other_memory_below_are_the_same(self):
+        one = pd.Series(["a", None, "c"], dtype="str")
+        assert wire_of(one) == wire_of(
+            pd.Series(["x", "a", None, "c"], dtype="str").iloc[1:].reset_index(drop=True)
+        )
+        masked = pd.arrays.IntegerArray(np.array([1, 7]), np.array([False, True]))
+        assert wire_of(pd.Series(masked)) == wire_of(pd.Series([1, None], dtype="Int64"))
+
+    @QUICK
+    @given(data=st.data())
+    def test_frames_are_the_same_exactly_when_they_are_equal(self, data):
+        one, other = data.draw(frames()), data.draw(frames())
+        try:
+            assert_frame_equal(one, other, check_exact=True)
+        except (AssertionError, TypeError, ValueError):
+            equal = False
+        else:
+            equal = True
+        if wire_of(one) == wire_of(other):
+            assert equal
+        changed = one.copy()
+        assert wire_of(changed) == wire_of(one)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda frame: frame.assign(a=[1, 3]),
+            lambda frame: frame.astype({"a": "int32"}),
+            lambda frame: frame.rename(columns={"a": "b"}),
+            lambda frame: frame.set_axis(["x", "y"]),
+            lambda frame: frame.set_axis([0, 2]),
+            lambda frame: frame.rename_axis("i"),
+            lambda frame: frame[["o", "a"]],
+            lambda frame: frame.assign(o=[np.nan, "x"]),
+            lambda frame: frame.assign(o=frame["o"].astype("str")),
+            lambda frame: frame.iloc[::-1],
+        ],
+    )
+    def test_any_change_is_another_question(self, change):
+        frame = pd.DataFrame({"a": [1, 2], "o": pd.Series([None, "x"], dtype=object)})
+        assert wire_of(change(frame)) != wire_of(frame)
+
+
+class _Own:
+    pass
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("value", "said"),
+        [
+            (pd.DataFrame({"a": [1], "o": [_Own()]}), 'result["o"][0]: an object of type _Own'),
+            (pd.DataFrame({"o": [[_Own()]]}), 'result["o"][0][0]: an object of type _Own'),
+            ({"x": [pd.DataFrame({"o": [1, _Own()]})]}, 'result["x"][0]["o"][1]: an object of type _Own'),
+            (pd.DataFrame({"o": [np.arange(3)]}), 'result["o"][0]: an object of type ndarray'),
+            (pd.DataFrame({"s": pd.arrays.SparseArray([0, 1])}), 'result["s"]: data of dtype Sparse'),
+            (pd.DataFrame({"a": [1]}, index=[_Own()]), 'result["index"][0]: an object of type _Own'),
+            (pd.Series([_Own()]), "result[0]: an object of type _Own"),
+            (np.ma.masked_array([1, 2], [True, False]), "result: a masked array"),
+            (np.array([(1, 2.5)], dtype="i4,f8"), "result: a structured array with the fields f0, f1"),
+            (np.array([1.5], "longdouble"), "result: data of dtype float128"),
+            (pl.DataFrame({"o": pl.Series([_Own()], dtype=pl.Object)}), "Object"),
+            (pa.table({"o": pa.array([b"x" * 16], pa.uuid())}), "'o'"),
+        ],
+        ids=lambda value: value[:40] if isinstance(value, str) else type(value).__name__,
+    )
+    def test_what_can_not_travel_is_one_line_with_the_column(self, value, said):
+        with pytest.raises(ValueTypeError) as refused:
+            encode(value, tables=True)
+        assert said in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+    def test_without_tables_they_are_records_as_ever(self):
+        assert encode(pd.DataFrame({"a": [1]})) == b'[{"a":1}]'
+        assert encode([np.array([1])]) == b"[[1]]"
+
+
+class TestSummaries:
+    def test_the_history_has_the_shape_the_dtypes_the_first_rows_and_the_hash(self):
+        frame = pd.DataFrame({"a": range(1_000), "t": ["x" * 500] * 1_000})
+        shown = plain(stand_ins({"df": frame}, describe))
+        about = shown["df"]
+        assert about["shape"] == [1000, 2]
+        assert about["columns"] == [["a", "int64"], ["t", "str"]]
+        assert len(about["first"]) == 5
+        assert about["first"][1] == [1, "x" * 80 + "…"]
+        assert len(about["sha256"]) == 64
+
+    def test_it_is_bounded_in_width(self):
+        about = plain(stand_ins(pd.DataFrame(np.zeros((2, 5_000))), describe))
+        assert about["shape"] == [2, 5000]
+        assert len(about["columns"]) == len(about["first"][0]) == 30
+
+
+FORGED = {
+    "an unknown kind": Table("os.system", [], ()),
+    "no buffers": Table("numpy.ndarray", [[2], ["plain", "<i8"]], ()),
+    "too many buffers": Table("numpy.ndarray", [[0], ["plain", "<i8"]], (memoryview(b""), memoryview(b""))),
+    "a shape that does not fit": Table("numpy.ndarray", [[10**12], ["plain", "<i8"]], (memoryview(bytes(8)),)),
+    "a negative shape": Table("numpy.ndarray", [[-1, -1], ["plain", "<i8"]], (memoryview(bytes(8)),)),
+    "objects": Table("numpy.ndarray", [[1], ["plain", "|O"]], (memoryview(bytes(8)),)),
+    "a structure": Table("numpy.ndarray", [[1], ["plain", "i4,O"]], (memoryview(bytes(16)),)),
+    "half an item": Table("numpy.ndarray", [[1], ["plain", "<i8"]], (memoryview(bytes(9)),)),
+    "a bool of 2": Table("numpy.ndarray", [[1], ["plain", "|b1"]], (memoryview(b"\2"),)),
+    "a character beyond Unicode": Table("numpy.ndarray", [[1], ["plain", "<U1"]], (memoryview(b"\xff" * 4),)),
+    "a range of any length": Table("pandas.DataFrame", [["range", [[None], []], 0, 1, 10**15], ["range", [[None], []], 0, 1, 0], []], ()),
+    "a code beyond the categories": Table(
+        "pandas.Series",
+        [["range", [[None], []], 0, 1, 1], [[None], []], ["categorical", False, ["|i1"], ["range", [[None], []], 0, 1, 1]]],
+        (memoryview(b"\7"),),
+    ),
+    "a column of another length": Table(
+        "pandas.Series", [["range", [[None], []], 0, 1, 3], [[None], []], ["plain", "<i8"]], (memoryview(bytes(8)),)
+    ),
+    "texts that end outside": Table(
+        "pandas.Series",
+        [["range", [[None], []], 0, 1, 1], [[None], []], ["text"]],
+        (memoryview(struct.pack("<2q", 0, 9)), memoryview(b"ab"), memoryview(b"")),
+    ),
+    "texts that run backwards": Table(
+        "pandas.Series",
+        [["range", [[None], []], 0, 1, 2], [[None], []], ["text"]],
+        (memoryview(struct.pack("<3q", 0, 9, 2)), memoryview(b"ab"), memoryview(b"")),
+    ),
+    "texts that are not UTF-8": Table(
+        "pandas.Series",
+        [["range", [[None], []], 0, 1, 1], [[None], []], ["text"]],
+        (memoryview(struct.pack("<2q", 0, 1)), memoryview(b"\xff"), memoryview(b"")),
+    ),
+    "a time zone that is a path": Table(
+        "pandas.Series",
+        [["range", [[None], []], 0, 1, 1], [[None], []], ["zoned", "ns", "../../etc/passwd", "<i8"]],
+        (memoryview(bytes(8)),),
+    ),
+}  # fmt: skip
+
+
+class TestHostile:
+    @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+    @pytest.mark.usefixtures("arrow")
+    def test_a_description_that_is_false_is_refused(self, forged):
+        with pytest.raises(WireError) as refused:
+            open_table(forged)
+        assert "\n" not in str(refused.value)
+
+    @given(at=st.integers(0, 2_000), bits=st.integers(1, 255), cut=st.integers(0, 3))
+    @settings(max_examples=200, deadline=None)
+    def test_changed_bytes_are_a_wire_error_or_another_value(self, at, bits, cut):
+        frame = pd.DataFrame({"a": [1, 2], "s": ["x", None], "c": pd.Categorical(["u", "v"]), "o": [1, "x"]})
+        wire = bytearray(wire_of([frame]))
+        wire[at % len(wire)] ^= bits
+        with suppress(WireError):
+            opened(decode(bytes(wire[: len(wire) - cut])))
+
+    def test_sizes_beyond_the_bytes_are_refused(self):
+        wire = wire_of(np.arange(3))
+        with pytest.raises(WireError, match="shorter"):
+            decode(wire.replace(b"[24]", b"[99]"))
+        with pytest.raises(WireError, match="belong to nothing"):
+            decode(wire + bytes(64))
