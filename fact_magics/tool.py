@@ -123,7 +123,8 @@ def _written(value: object) -> Any:
 class ToolSpec(Checked, frozen=True):
     """A request for a tool. Its fields can also be given in this order, without their names.
 
-    Its JSON is for people: it contains the examples as texts, and ``model_validate_json`` does not read them.
+    Its JSON is for people: it contains the examples as texts and the types of the variables, and
+    ``model_validate_json`` does not read them.
 
     Attributes
     ----------
@@ -163,6 +164,11 @@ class ToolSpec(Checked, frozen=True):
     ttl_seconds : float, optional
         How long the tool's answers are good, even if it varies or has permissions; at most ten years. Not
         part of the request's identity.
+    variables : mapping of str to object
+        The values for the ``{{name}}`` in the description. Without any, braces have no meaning.
+    samples : bool
+        Whether the model reads the first rows of the tables, Series and arrays among the variables, and the
+        items of lists and dicts. If not, it reads only their columns, types and sizes.
     """
 
     name: str
@@ -182,6 +188,8 @@ class ToolSpec(Checked, frozen=True):
     budget_usd: float | None = Field(None, ge=0, allow_inf_nan=False)
     max_tokens: int | None = Field(None, ge=1)
     ttl_seconds: float | None = Field(None, gt=0, le=_TEN_YEARS)
+    variables: Mapping[str, Any] = Field(default_factory=dict, repr=False)
+    samples: bool = True
 
     if TYPE_CHECKING:
 
@@ -195,6 +203,10 @@ class ToolSpec(Checked, frozen=True):
     @field_serializer("examples", when_used="json")
     def _as_written(self, examples: tuple[Example, ...]) -> list[str]:
         return [without_surrogates(example.text) for example in examples]
+
+    @field_serializer("variables", when_used="json")
+    def _by_type(self, variables: Mapping[str, Any]) -> dict[str, str]:
+        return {without_surrogates(name): type(value).__name__ for name, value in variables.items()}
 
     @property
     def asked(self) -> str:

@@ -80,7 +80,7 @@ class Caller:
             try:
                 job.wait_for_end(echo.pump)
                 if own.ended.done() and (entry := own.ended.result()) is not None:
-                    return read_answer(entry)
+                    return read_answer(entry, tool.metadata.name)
                 return value_of(job.result(), tool.metadata.name)
             except KeyboardInterrupt:
                 raise Interrupted(self._runner.stopped(tool)) from None
@@ -131,7 +131,7 @@ class Caller:
     def _value_of(self, planned: Plan, entry: CacheEntry) -> Any:
         """Return the value directly, because building a `ToolOutput` would double the time of a call."""
         started = time.perf_counter()
-        value = read_answer(entry)
+        value = read_answer(entry, planned.tool.metadata.name)
         self._recorder.add_cached(planned, entry, (time.perf_counter() - started) * 1000)
         if entry.printed:
             sys.stdout.write(printable(entry.printed))

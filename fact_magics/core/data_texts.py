@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 
+from fact_magics.pictures import may_hold_pictures, summarised
 from fact_magics.values import decode, plain
+from fact_magics.values.attachments import head_of
 
 # The largest input or output in a row, in characters; of a larger one, the row has the beginning, the size
 # and the hash. Rows are for people; the cache keeps whole results.
@@ -29,10 +31,11 @@ def _as_it_is(wire: bytes) -> str:
 
 
 def output_text(wire: bytes, *, of_map: bool = False) -> str:
-    """Write the result of a run as `input_text` does."""
+    """Write the result of a run as `input_text` does; of a picture file, its kind, title, size and hash."""
     if of_map and (shown := _as_it_is(wire)):
         return shown
-    return data_text(plain(decode(wire)))
+    value = decode(wire)
+    return data_text(plain(summarised(value) if may_hold_pictures(head_of(wire)) else value))
 
 
 def data_text(data: object) -> str:

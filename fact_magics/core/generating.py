@@ -18,6 +18,7 @@ from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, write
 from fact_magics.writing.prompt import request_text
 from fact_magics.writing.proof import Prover
+from fact_magics.writing.variables import with_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ async def generate(spec: ToolSpec, settings: Settings, acceptor: Acceptor, emit:
 
 
 def prepared(spec: ToolSpec, settings: Settings, acceptor: Acceptor) -> ToolSpec:
-    """Mask keys in a request, read the examples in its description, and write its permissions canonically."""
+    """Mask keys in a request, read its examples, fill in its variables, write its permissions canonically."""
     for secret in settings.secrets:  # the notebook may have set a variable since the core was opened
         acceptor.log.add_secret(secret)
     mask = acceptor.log.redactor.mask
@@ -48,6 +49,8 @@ def prepared(spec: ToolSpec, settings: Settings, acceptor: Acceptor) -> ToolSpec
             body = read_body(spec.description, spec.name)
         spec = spec.model_copy(update={"description": body.description, "examples": body.examples})
     refuse_keys(spec, mask, "Write another value in its place.")
+    if spec.variables:
+        spec = with_variables(spec, spec.variables)
     masked = {"description": mask(spec.description), "fenced": mask(spec.fenced)}
     permissions = normalised(spec.permissions, acceptor.files.protected.directory)
     return spec.model_copy(update={**masked, "permissions": permissions})

@@ -36,29 +36,29 @@ def checked_entry(tool: LoadedTool, entry: CacheEntry) -> CacheEntry | None:
     return entry if wire == entry.result else replace(entry, result=wire)
 
 
-def read_answer(entry: CacheEntry) -> Any:
+def read_answer(entry: CacheEntry, tool_name: str) -> Any:
     """Decode the value of a checked cache entry. Only immutable objects are shared between callers."""
     wire = entry.result
     if len(wire) > _SHORT_BYTES or wire[0] in b"\0[{":
-        return shown(decode(wire), wire)
-    return _read_scalar(wire)
+        return shown(decode(wire), wire, tool_name)
+    return _read_scalar(wire, tool_name)
 
 
-def shown(value: Any, wire: bytes) -> Any:
+def shown(value: Any, wire: bytes, tool_name: str) -> Any:
     """Return a decoded value as its caller gets it: with the objects of tables, and with pictures."""
     head = head_of(wire)
     value = value if head is wire else opened(value)
-    return with_pictures(value) if may_hold_pictures(head) else value
+    return with_pictures(value, tool_name) if may_hold_pictures(head) else value
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _read_scalar(wire: bytes) -> Any:
-    return with_pictures(decode(wire))
+def _read_scalar(wire: bytes, tool_name: str) -> Any:
+    return with_pictures(decode(wire), tool_name)
 
 
 def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
     """Build the output of a run from a cache entry, which was found at `started` (`time.perf_counter`)."""
-    result = read_answer(entry)
+    result = read_answer(entry, plan.tool.metadata.name)
     age = time.time() - _timestamp(entry.created_at)
     metadata = {
         **plan.tool.about,
@@ -102,7 +102,7 @@ def finished_output(plan: Plan, outcome: Outcome, protected: Protected) -> Resul
         try:
             value = plan.tool.signature.read_result(outcome.result)
             wire = encode(value)
-            value = shown(value, wire)
+            value = shown(value, wire, name)
         except InvalidResult as refused:
             status, error, details = Status.ERROR, refused.line, refused.details
     else:

@@ -215,7 +215,7 @@ class RowRunner:
     def recall(self, planned: Plan, entry: CacheEntry) -> Any:
         """Record a row that the cache answered, and return its value."""
         self._recorder.add_cached(planned, entry, 0.0)
-        return read_answer(entry)
+        return read_answer(entry, planned.tool.metadata.name)
 
     def twin(self, planned: Plan, answered: Answered) -> Any:
         """Record a row that an equal row of the map answered, and return its value."""
@@ -269,7 +269,7 @@ class RowRunner:
         """Do the same as `_keep` for most rows, without building an output for each row."""
         value = planned.tool.signature.read_result(payload)
         wire = encode(value)
-        value = shown(value, wire)
+        value = shown(value, wire, planned.tool.metadata.name)
         now = utc_now()
         self._recorder.add_value(planned, outcome, wire, now)
         if planned.key and may_keep(planned, outcome):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.display.frames import COLUMNS, ROWS, frame_of
 from fact_magics.display.words import SCALARS, key_word, word
 from fact_magics.pictures import Image, Picture, described
 from fact_magics.text import plural
@@ -17,18 +18,17 @@ from fact_magics.text import plural
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fact_magics.display.frames import Frame
+    from fact_magics.display.table import Table
+
 WIDTH = 100
 """The number of characters in a line."""
-
-COLUMNS = 16
-"""The largest number of fields of a row that are shown."""
 
 # The largest numbers of items in a container, fields in a dict, items in total, levels, and rows of a table.
 _ITEMS = 200
 _FIELDS = 60
 _LEAVES = 400
 _DEPTH = 20
-_ROWS = 20
 # Limits in characters: of one text; of all long texts together; and of each long text after that total is
 # used up.
 _LONGEST = 1_000
@@ -68,6 +68,8 @@ class Node:
         Number of items that are left out.
     image : Image or None
         The picture to draw in place of the text.
+    table : Table or None
+        The table of first rows to show in place of the text.
     """
 
     value: Any
@@ -76,6 +78,7 @@ class Node:
     items: list[tuple[Any, Node]] = field(default_factory=list)
     left: int = 0
     image: Image | None = None
+    table: Table | None = None
 
     @property
     def is_filled(self) -> bool:
@@ -152,7 +155,8 @@ class _Outliner:
         if kind not in SCALARS:
             kind = next((known for known in _BRACKETS if isinstance(value, known)), kind)
         if kind not in _BRACKETS:
-            return Node(value, kind, word(value))
+            frame = frame_of(value) if kind not in SCALARS else None
+            return self._frame(value, frame) if frame else Node(value, kind, word(value))
         size = len(value)
         if not size:
             return Node(value, kind, f"{kind.__name__}()" if kind in _SETS else "".join(_BRACKETS[kind]))
@@ -165,7 +169,7 @@ class _Outliner:
         below = _ITEMS
         if kind in LISTS and size > 1 and isinstance(pairs[0][1], dict):
             # A table shows at most this many rows and fields.
-            del pairs[_ROWS:]
+            del pairs[ROWS:]
             below = COLUMNS
         self._left -= len(pairs)
         node = Node(value, kind, None, left=size - len(pairs))
@@ -185,6 +189,12 @@ class _Outliner:
             return None
         return Node(value, type(value), f"<{found.plain}>", image=found if found.fits else None)
 
+    def _frame(self, value: Any, frame: Frame) -> Node:
+        """Build the node of a table, Series or array, whose rows are shown as far as there is room."""
+        self._left -= ROWS
+        table = frame.table() if self._left > 0 else None
+        return Node(value, type(value), f"<{frame.about}>", table=table if table and table.rows else None)
+
     def _first(self, value: Any, kind: type, limit: int) -> Any:
         if kind in _SETS and len(value) <= _ITEMS:
             # Items of several types can't be sorted, nor decimals with a NaN among them.
@@ -200,7 +210,7 @@ class _Outliner:
         for key, value in pairs:
             item = self.node(value, depth + 1, below)
             node.items.append((key, item))
-            fits = fits and item.text is not None and item.image is None
+            fits = fits and item.text is not None and item.image is None and item.table is None
             if fits:
                 text = f"{key_word(key)}: {item.text}" if node.kind is dict else str(item.text)
                 texts.append(text)

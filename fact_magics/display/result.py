@@ -8,14 +8,16 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.display.cells import Cell
+from fact_magics.display.frames import COLUMNS, frame_of
 from fact_magics.display.html import BROKEN, MONOSPACE, Html, Record, folded, join, preformatted, text, texts
-from fact_magics.display.outline import COLUMNS, LISTS, WIDTH, outline
+from fact_magics.display.outline import LISTS, WIDTH, outline
 from fact_magics.display.table import RULE, Table
 from fact_magics.display.words import SCALARS, label, unquoted, word
-from fact_magics.pictures import Image, image
+from fact_magics.pictures import Image, Picture, image
 from fact_magics.text import inert, plural, shorten
 
 if TYPE_CHECKING:
+    from fact_magics.display.frames import Frame
     from fact_magics.display.outline import Node
 
 _CHARACTERS = 10_000
@@ -33,10 +35,12 @@ def scrolled(shown: str) -> str:
 
 def show(value: Any) -> Record:
     """Show plain data that a tool returned, up to a limit, in the form that suits it best."""
-    if (found := image(value)) is not None:
+    if (found := value.image if isinstance(value, Picture) else image(value)) is not None:
         return _picture(found, value)
     if isinstance(value, str):
         return _text(str(value))
+    if (frame := frame_of(value)) is not None:
+        return _rows_of(frame)
     node = outline(bytes(value) if isinstance(value, bytes) else value)
     if _are_rows(node):
         table = _table(node)
@@ -71,6 +75,14 @@ def _picture(found: Image, value: object) -> Record:
     source = _lines_of(str(value))
     below = folded(f"Source · {plural(len(value), 'character')}", Html(source.html))
     return Record(join(Html(found.html), below), f"{found.plain}\n{source.plain}", found.media)
+
+
+def _rows_of(frame: Frame) -> Record:
+    """Show the first rows of a table, Series or array; of an array of more dimensions only type and size."""
+    table = frame.table()
+    if not table.head:
+        return _line(table.title)
+    return Record(table.html(), inert("\n".join([*table.lines(), table.title])))
 
 
 # A list of dicts becomes a table of the first rows with their first fields; its title counts both.
@@ -205,7 +217,7 @@ def _content(node: Node, opened: set[Node]) -> Html:
     items = [item for _, item in node.items]
     names = map(label, (key for key, _ in node.items)) if node.kind is dict else count()
     written = texts(
-        f"{name}: {'' if _folds(item) or item.image else item.text}"
+        f"{name}: {'' if _folds(item) or item.image or item.table else item.text}"
         for name, item in zip(names, items, strict=False)
     )
     lines = [_item(line, item, opened) for line, item in zip(written, items, strict=True)]
@@ -216,6 +228,8 @@ def _content(node: Node, opened: set[Node]) -> Html:
 def _item(line: str, item: Node, opened: set[Node]) -> str:
     if item.image is not None:
         return f"{line}<br>{item.image.html}"
+    if item.table is not None:
+        return f"{line}{item.table.html()}"
     return _branch(line, item, opened) if _folds(item) else line
 
 

@@ -37,17 +37,23 @@ class Table:
         Column names.
     rows : sequence of sequence of (str or Cell)
         One cell for each column, on one line.
-    numbers : collection of str
-        Names of the columns that hold numbers; they are right-aligned.
+    numbers : collection of (str or int)
+        Names or positions of the columns that hold numbers; they are right-aligned.
     optional : tuple of str
         Names of the columns that `record` omits when all their cells are empty.
+    types : tuple of str
+        A second line of headings, for the types of the columns; empty for none.
+    row_heads : int
+        How many of the first columns are the headings of the rows.
     """
 
     title: str
     head: tuple[str, ...]
     rows: Sequence[Sequence[str | Cell]]
-    numbers: Collection[str] = ()
+    numbers: Collection[str | int] = ()
     optional: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    row_heads: int = 0
 
     def record(self) -> Record:
         """Build the record that a cell shows."""
@@ -64,36 +70,50 @@ class Table:
 
     def html(self) -> Html:
         """Build the markup; a table that is too wide scrolls."""
-        aligned = [_ALIGNED[name in self.numbers] for name in self.head]
+        aligned = [_ALIGNED[is_number] for is_number in self._numeric()]
+        types = self.types or ("",) * len(self.head)
         heads = "".join(
-            f'<th scope="col" {align};white-space:nowrap">{text(name)}</th>'
-            for name, align in zip(self.head, aligned, strict=True)
+            f'<th scope="col" {align};white-space:nowrap">{text(name)}{_type(kind)}</th>'
+            for name, align, kind in zip(self.head, aligned, types, strict=True)
         )
-        short = [f'<td {align};white-space:nowrap">' for align in aligned]
-        long = [f'<td {align};min-width:16em;overflow-wrap:anywhere">' for align in aligned]
+        tags = ['th scope="row"' if column < self.row_heads else "td" for column in range(len(self.head))]
+        short = [f'<{tag} {align};white-space:nowrap">' for tag, align in zip(tags, aligned, strict=True)]
+        long = [
+            f'<{tag} {align};min-width:16em;overflow-wrap:anywhere">'
+            for tag, align in zip(tags, aligned, strict=True)
+        ]
         lines = []
         for row in self.rows:
             cells = [
-                f"{(short if len(content) <= UNBROKEN else long)[column]}{markup}</td>"
+                f"{(short if len(content) <= UNBROKEN else long)[column]}{markup}</{tags[column][:2]}>"
                 for column, (content, markup) in enumerate(_contents(row))
             ]
             lines.append(f'<tr style="border-top:{RULE}">{"".join(cells)}</tr>')
         style = f"{_CAPTION};white-space:nowrap" if len(self.title) <= _UNWRAPPED else _CAPTION
         caption = f'<caption style="{style}">{text(self.title)}</caption>' if self.title else ""
-        return _scrolling(f"{caption}<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>")
+        head = f"<thead><tr>{heads}</tr></thead>" if any((*self.head, *self.types)) else ""
+        return _scrolling(f"{caption}{head}<tbody>{''.join(lines)}</tbody>")
 
     def lines(self) -> list[str]:
         """Write the headings and the rows as text in columns, without the title."""
         lines = [
-            self.head,
+            *(line for line in (self.head, self.types) if any(line)),
             *([cell.plain if isinstance(cell, Cell) else cell for cell in row] for row in self.rows),
         ]
         widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
-        return ["  ".join(map(self._padded, self.head, line, widths)).rstrip() for line in lines]
+        return ["  ".join(map(_padded, self._numeric(), line, widths)).rstrip() for line in lines]
 
-    def _padded(self, name: str, content: str, width: int) -> str:
-        blank = " " * (width - columns(content))
-        return blank + content if name in self.numbers else content + blank
+    def _numeric(self) -> list[bool]:
+        return [name in self.numbers or column in self.numbers for column, name in enumerate(self.head)]
+
+
+def _type(kind: str) -> str:
+    return f'<br><small style="font-weight:normal;opacity:0.75">{text(kind)}</small>' if kind else ""
+
+
+def _padded(is_number: bool, content: str, width: int) -> str:
+    blank = " " * (width - columns(content))
+    return blank + content if is_number else content + blank
 
 
 def _on_one_line(cell: str | Cell) -> str | Cell:

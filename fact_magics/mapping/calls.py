@@ -143,6 +143,7 @@ def _varying(signature: Signature, name: str, value: Any) -> Any:
         isinstance(value, list | tuple | range | Iterator)
         or hasattr(value, "iloc")
         or hasattr(value, "dtype")
+        or hasattr(value, "to_pylist")  # of Arrow
     )
     if isinstance(value, Each) or not is_many or getattr(value, "ndim", 1) == 0:
         return value

@@ -99,6 +99,7 @@ _ASK = (
         whole_number(1, 1_000_000),
     ),
     Option("--fresh", "Ask again, even if this request already has an accepted tool."),
+    Option("--no-samples", "Describe the variables in {{…}} by columns, types and sizes only, without rows."),
     REPLACE,
 )
 

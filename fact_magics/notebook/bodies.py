@@ -1,4 +1,4 @@
-"""The body of a cell: the input of a run, the variables in a description, and a ``;`` at the end."""
+"""The body of a cell: the input of a run or a map, and a ``;`` at the end."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ import ast
 import io
 import json
 import tokenize
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any
 
-from fact_magics.errors import CellError, UnknownName, did_you_mean
+from fact_magics.errors import CellError, did_you_mean
 from fact_magics.text import normalised, one_line, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
 _REASON_LIMIT = 300
 _OPTIONS = "Options belong in the first line of the cell."
-_VARIABLE_LIMIT = 4_000
-_ROWS = 5
-_CELL_LIMIT = 200
-_LINE_BREAKS = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 _INVISIBLE = frozenset({tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER, tokenize.DEDENT})
 
@@ -183,131 +178,6 @@ def _evaluate(name: str, expression: ast.expr, names: dict[str, Any]) -> Any:
         raise CellError(
             f"{failed}: {_described(error)}", hint=f"The error is in line {expression.lineno} of the body."
         ) from error
-
-
-class Piece(NamedTuple):
-    """A part of a description: the user's own words, or the value of a variable."""
-
-    text: str
-    variable: str = ""  # the name of the variable; empty for the user's own words
-
-
-def fill_variables(text: str, namespace: Mapping[str, Any]) -> tuple[Piece, ...]:
-    """Replace each ``{{name}}`` by the notebook variable of that name. Single braces are not changed.
-
-    The texts of the returned pieces, joined, are the filled text. Lone surrogates, which no request can
-    carry, become visible escapes.
-
-    A string is inserted unchanged, a DataFrame or Arrow table as its columns, types and first rows, and any
-    other value as its repr. A text of more than 4000 characters is cut, and a note gives the number of
-    characters that were cut, and a digest of the whole text. An unknown variable raises `UnknownName`; an
-    invalid name, or a repr that fails, raises `CellError`.
-    """
-    pieces: list[Piece] = []
-    while True:
-        before, opened, after = text.partition("{{")
-        written, closed, rest = after.partition("}}")
-        if not (opened and closed):
-            return (*pieces, Piece(_sendable(text)))
-        name = normalised(written.strip())
-        pieces += [Piece(_sendable(before)), Piece(_shown(name, namespace), name)]
-        text = rest
-
-
-def _shown(name: str, namespace: Mapping[str, Any]) -> str:
-    if not name.isidentifier():
-        raise CellError(
-            f"{{{{{one_line(name, 60)}}}}} is not a variable name.",
-            hint="Assign the value to a variable in a cell above, and write that variable's name.",
-        )
-    if name not in namespace:
-        hint = did_you_mean(name, (key for key in namespace if not key.startswith("_"))) or (
-            "Run the cell that defines it first. To write literal double braces, put them into a variable."
-        )
-        shown = one_line(name, 60)
-        raise UnknownName(f"{{{{{shown}}}}}: this notebook has no variable {shown!r}.", hint=hint)
-    value = namespace[name]
-    if isinstance(value, str):
-        return _bounded(value, "characters of text")
-    kind = type(value)
-    write = _frame_writer(kind)
-    try:
-        if write is not None:
-            return _bounded(write(value), "characters of a table")
-        return _bounded(repr(value), "characters of a repr")
-    except Exception as error:
-        raise CellError(
-            f"{{{{{name}}}}}: the repr of this {kind.__name__} failed: {_described(error)}",
-            hint="Put the text that the model should read into a variable, and write that variable's name.",
-        ) from error
-
-
-def _frame_writer(kind: type) -> Callable[[Any], str] | None:
-    origins = ((str(base.__module__).partition(".")[0], base.__name__) for base in kind.__mro__)
-    return next((_FRAME_WRITERS[origin] for origin in origins if origin in _FRAME_WRITERS), None)
-
-
-def _pandas_frame(frame: Any) -> str:
-    rows = frame.head(_ROWS).to_string(index=False)
-    return _frame(len(frame), zip(frame.columns, frame.dtypes, strict=False), rows)
-
-
-def _polars_frame(frame: Any) -> str:
-    shown = frame.head(_ROWS)
-    return _frame(frame.height, frame.schema.items(), _grid(shown.columns, shown.get_columns()))
-
-
-def _arrow_table(table: Any) -> str:
-    shown = table.slice(0, _ROWS)
-    columns = zip(shown.column_names, shown.schema.types, strict=True)
-    return _frame(table.num_rows, columns, _grid(shown.column_names, shown.columns))
-
-
-_FRAME_WRITERS: dict[tuple[str, str], Callable[[Any], str]] = {
-    ("pandas", "DataFrame"): _pandas_frame,
-    ("polars", "DataFrame"): _polars_frame,
-    ("pyarrow", "Table"): _arrow_table,
-    ("pyarrow", "RecordBatch"): _arrow_table,
-}
-
-
-def _frame(height: int, columns: Iterable[tuple[object, object]], rows: str) -> str:
-    types = ", ".join(f"{name}: {kind}" for name, kind in columns)
-    return f"A table of {height} rows. Columns: {types}. First rows:\n{rows}"
-
-
-def _grid(names: Iterable[str], columns: Iterable[Any]) -> str:
-    from fact_magics.values import ValueTypeError, normalise  # later than `%load_ext`, which must be fast
-
-    padded = []
-    for name, column in zip(names, columns, strict=True):
-        try:
-            cells = [_cell(item) for item in cast("list[object]", normalise(column))]
-        except ValueTypeError:  # such as a date beyond Python's range
-            cells = ["<unreadable>"] * len(column)
-        width = max(map(len, (name, *cells)))
-        padded.append([text.rjust(width) for text in (name, *cells)])
-    return "\n".join(map(" ".join, zip(*padded, strict=True)))
-
-
-def _cell(item: object) -> str:
-    text = str(item).translate(_LINE_BREAKS)
-    return text if len(text) <= _CELL_LIMIT else f"{text[:_CELL_LIMIT]}…"
-
-
-def _bounded(text: str, unit: str) -> str:
-    text = _sendable(text)
-    if len(text) <= _VARIABLE_LIMIT:
-        return text
-    # This note is part of the request: if its words change, tools accepted for such requests are not found.
-    # Because of the digest, the request also changes if only the part that was cut changes.
-    digest = blake2b(text.encode(), digest_size=6).hexdigest()
-    cut = f"{len(text) - _VARIABLE_LIMIT} more {unit} were cut; digest of all: {digest}"
-    return f"{text[:_VARIABLE_LIMIT]}… ({cut})"
-
-
-def _sendable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _described(error: Exception) -> str:

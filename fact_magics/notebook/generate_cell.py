@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError, FactError
 from fact_magics.names import tool_name
-from fact_magics.notebook.bodies import fill_variables
 from fact_magics.notebook.work import Work
 
 if TYPE_CHECKING:
@@ -64,14 +63,13 @@ def cell_request(host: Host, name: str, arguments: Arguments, cell: str) -> Tool
     """Read a cell that asks a model: its words with the variables filled in, its examples, its options."""
     from fact_magics.tool import ToolSpec
     from fact_magics.writing.examples import read_body
-    from fact_magics.writing.prompt import fence
+    from fact_magics.writing.variables import with_variables
 
     body = read_body(cell, name)
     host.refuse_loss(name, replace=arguments.get("replace", False))
-    pieces = fill_variables(body.description, host.own_names())
-    return ToolSpec(
+    spec = ToolSpec(
         name,
-        "".join(piece.text for piece in pieces),
+        body.description,
         body.examples,
         model=arguments.get("model"),
         attempts=arguments.get("attempts", 3),
@@ -86,8 +84,9 @@ def cell_request(host: Host, name: str, arguments: Arguments, cell: str) -> Tool
         examples_read=True,
         budget_usd=arguments.get("budget"),
         max_tokens=arguments.get("max_tokens"),
-        fenced=fence(pieces) if len(pieces) > 1 else "",
+        samples=not arguments.get("no_samples", False),
     )
+    return with_variables(spec, host.own_names())
 
 
 def prepare_edit(host: Host, arguments: Arguments, cell: str) -> Work:

@@ -212,6 +212,8 @@ class KernelRun:
                 wire = encode(kept, tables=self._tool.signature.returns_tables)
             except ValueTypeError as error:
                 ending.error = ToolError("ValueTypeError", str(error), "", ())
+            if not returns_any:
+                _close_figure(ending.value)
         status = Status.OK if wire is not None else Status.ERROR
         outcome = Outcome(
             status=Status.INTERRUPTED if ending.interrupted else status,
@@ -251,6 +253,13 @@ class _Tee:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def _close_figure(value: object) -> None:
+    """Close a figure that pyplot made, else the notebook would show it again at the end of the cell."""
+    pyplot: Any = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None and isinstance(value, pyplot.Figure):
+        pyplot.close(value)
 
 
 def _is_coroutine(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Read the width, height and frames of PNG, JPEG and GIF files from their structure, without decoding."""
+"""Read the size, frames and title of PNG, JPEG and GIF files from their structure, without decoding."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ _FRAMES = 250_000_000
 # A browser decodes the whole picture again for each scan of a progressive JPEG.
 _SCANNED = 1_000_000_000
 _CHUNKS = 100_000
+_TITLE = b"Title\0"
+_TITLE_BYTES = 1_000
+# `fact_magics.values.rendering` adds this chunk to a large file: a JPEG file that shows it smaller.
+_PREVIEW = b"prVW"
+_PREVIEW_BYTES = 1_000_000
 _SEGMENTS = 1_000
 _SEGMENTS_WITH_LENGTH = frozenset({0xC4, 0xCC, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 _GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
@@ -20,13 +25,15 @@ _GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
 
 @dataclass(frozen=True, slots=True)
 class Bitmap:
-    """The size of a picture in pixels, the number of its frames, and the number of scans to decode."""
+    """The size of a picture in pixels, its frames and scans to decode, its title, and a preview of it."""
 
     kind: str
     width: int
     height: int
     frames: int = 1
     scans: int = 1
+    title: str = ""
+    preview: bytes = b""
 
     @property
     def pixels(self) -> int:
@@ -57,14 +64,31 @@ def bitmap(data: bytes) -> Bitmap | None:
 
 def _png(data: bytes) -> Bitmap:
     width, height = unpack_from(">II", data, 16)
-    frames, at = 0, 8
+    frames, at, title, preview = 0, 8, "", b""
     for _ in range(_CHUNKS):
         if at + 8 > len(data):
-            return Bitmap("PNG", width, height, max(1, frames))
+            return Bitmap("PNG", width, height, max(1, frames), title=title, preview=preview)
         (length,) = unpack_from(">I", data, at)
-        frames += data[at + 4 : at + 8] == b"fcTL"
+        kind = data[at + 4 : at + 8]
+        frames += kind == b"fcTL"
+        if kind in (b"tEXt", b"iTXt") and not title:
+            title = _png_title(kind, data[at + 8 : at + 8 + min(length, _TITLE_BYTES)])
+        elif kind == _PREVIEW and length <= _PREVIEW_BYTES:
+            preview = data[at + 8 : at + 8 + length]
         at += 12 + length
     return Bitmap("PNG", width, height, _CHUNKS)
+
+
+def _png_title(kind: bytes, entry: bytes) -> str:
+    """Read the entry ``Title`` of a PNG file; compressed entries are not read."""
+    if not entry.startswith(_TITLE):
+        return ""
+    content = entry[len(_TITLE) :]
+    if kind == b"tEXt":
+        return content.decode("latin-1")
+    # Before the text: whether and how it is compressed, its language, and its keyword in that language.
+    compressed, (*_, text) = content[:1], content[2:].split(b"\0", 2)
+    return "" if compressed != b"\0" else text.decode("utf-8", "ignore")
 
 
 def _gif(data: bytes) -> Bitmap:

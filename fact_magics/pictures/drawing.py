@@ -144,7 +144,7 @@ class Drawing:
     def text(self, content: str) -> None:
         """Add text to the innermost element."""
         element = self._open[-1]
-        if element.tag == "style":
+        if element.tag in ("style", "title"):
             element.pieces.append(content)
         elif element.tag not in _NOT_DRAWN:
             element.characters += len(content.strip())

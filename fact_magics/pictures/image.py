@@ -9,7 +9,7 @@ from functools import lru_cache
 from html import escape
 
 from fact_magics.pictures.bitmap import bitmap
-from fact_magics.text import byte_size, inert
+from fact_magics.text import byte_size, inert, one_line
 
 # The modules for SVG are imported when there is a drawing, since the core's import must be fast.
 _NAMESPACE = "http://www.w3.org/2000/svg"
@@ -24,6 +24,7 @@ _NOT_SHOWN = "not shown, because only PNG, JPEG, GIF and SVG are"
 _SVG_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml\b|!--|!DOCTYPE\s+svg\b|svg\b)")
 _DECLARATION = re.compile(r"\A\ufeff?\s*(?:<\?xml\s[^>]{0,200}\?>\s*)?")
 _ROOT_WITHIN = 4_096
+_TITLE = 200
 _LENGTH = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:px\s*)?\Z")
 # The size that browsers give to an image that does not state its own.
 _DEFAULT_SIZE = (300.0, 150.0)
@@ -47,12 +48,22 @@ class Image:
         Width and height in pixels, if the file states them.
     problem : str
         Why it is not shown; empty if it is shown.
+    title : str
+        The title that the file states, on one line: the entry ``Title`` of a PNG file, or the ``<title>`` of
+        an SVG document.
+    maker : str
+        The name of the tool that made it.
+    preview : bytes
+        A JPEG file that is shown in its place, because it is too large; empty for none.
     """
 
     kind: str
     data: bytes
     size: Size
     problem: str = ""
+    title: str = ""
+    maker: str = ""
+    preview: bytes = b""
 
     @property
     def fits(self) -> bool:
@@ -61,10 +72,17 @@ class Image:
 
     @property
     def plain(self) -> str:
-        """A description: ``PNG picture · 120 by 80 pixels · 3.4 kB``."""
+        """A description: ``PNG picture: Sales per month · 120 by 80 pixels · 3.4 kB``."""
         size = f" · {self.size[0]:,.10g} by {self.size[1]:,.10g} pixels" if self.size else ""
-        about = f"{self.kind} picture{size} · {byte_size(len(self.data))}"
-        return inert(f"{about} · {self.problem}" if self.problem else about)
+        title = f": {self.title}" if self.title else ""
+        about = f"{self.kind} picture{title}{size} · {byte_size(len(self.data))}"
+        note = self.problem or ("shown smaller" if self.preview else "")
+        return inert(f"{about} · {note}" if note else about)
+
+    @property
+    def alt(self) -> str:
+        """The text for people who can't see the picture: ``chart: Sales per month``."""
+        return inert(": ".join(filter(None, (self.maker, self.title or self.plain))))
 
     @property
     def html(self) -> str:
@@ -72,7 +90,8 @@ class Image:
         about = escape(self.plain, quote=False)
         if not self.fits:
             return f"<p>{about}</p>"
-        return f'<img src="{self._address()}" alt="{about}" style="{_STYLE}"><br><small>{about}</small>'
+        alt = escape(self.alt)
+        return f'<img src="{self._address()}" alt="{alt}" style="{_STYLE}"><br><small>{about}</small>'
 
     @property
     def media(self) -> dict[str, str]:
@@ -80,7 +99,7 @@ class Image:
         if not self.fits:
             return {}
         if self.kind != "SVG":
-            return {f"image/{self.kind.lower()}": self._base64()}
+            return {f"image/{self._media}": self._base64()}
         # A front end may insert the SVG into its page, where scripts and styles in it would work. In an
         # image within it, they don't.
         width, height = self.size or _DEFAULT_SIZE
@@ -93,12 +112,15 @@ class Image:
         """The MIME bundle that shows the picture."""
         return {**self.media, "text/html": f"<div>{self.html}</div>", "text/plain": self.plain}
 
+    @property
+    def _media(self) -> str:
+        return "jpeg" if self.preview else {"SVG": "svg+xml"}.get(self.kind, self.kind.lower())
+
     def _address(self) -> str:
-        media = "svg+xml" if self.kind == "SVG" else self.kind.lower()
-        return f"data:image/{media};base64,{self._base64()}"
+        return f"data:image/{self._media};base64,{self._base64()}"
 
     def _base64(self) -> str:
-        return b64encode(self.data).decode("ascii")
+        return b64encode(self.preview or self.data).decode("ascii")
 
 
 def looks_like_image(value: object) -> bool:
@@ -144,7 +166,11 @@ def _read(value: str | bytes, *, is_checked: bool) -> Image | None:
         return Image("WebP" if other[1] else "AVIF", data, None, _NOT_SHOWN)
     if (found := bitmap(data)) is not None:
         fits = found.fits and len(data) <= _BYTES
-        return Image(found.kind, data, (found.width, found.height), "" if fits else _TOO_LARGE)
+        small = None if fits else bitmap(found.preview)
+        preview = found.preview if small and small.kind == "JPEG" and small.fits else b""
+        problem = "" if fits or preview else _TOO_LARGE
+        title = one_line(found.title, _TITLE)
+        return Image(found.kind, data, (found.width, found.height), problem, title, preview=preview)
     return _svg(data, is_checked=is_checked)
 
 
@@ -170,7 +196,11 @@ def _svg(document: bytes, *, is_checked: bool) -> Image | None:
         # Models often omit the namespace: SVG within HTML does not need it, but an image file does.
         at = drawing.root_at + len("<svg")
         document = b'%b xmlns="%b"%b' % (document[:at], _NAMESPACE.encode(), document[at:])
-    return Image("SVG", document, size, f"not shown, because {problem}" if problem else "")
+    title = "".join(
+        piece for child in drawing.root.children if child.tag == "title" for piece in child.pieces
+    )
+    why = f"not shown, because {problem}" if problem else ""
+    return Image("SVG", document, size, why, one_line(title, _TITLE))
 
 
 def _svg_size(root: dict[str, str]) -> Size:

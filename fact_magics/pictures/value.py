@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from fact_magics.pictures.image import Image, described, image, looks_like_image
@@ -12,6 +14,11 @@ class Picture:
 
     It equals the bytes or the text, can be written to a file, and can be the input of another tool.
 
+    Attributes
+    ----------
+    maker : str
+        The name of the tool, for the text that stands in for the picture.
+
     Examples
     --------
     >>> chart(3)  # doctest: +SKIP
@@ -19,12 +26,13 @@ class Picture:
     >>> Path("chart.png").write_bytes(chart(3))  # doctest: +SKIP
     """
 
-    __slots__ = ()
+    maker: str = ""
 
     @property
     def image(self) -> Image | None:
         """The picture as it is shown; None for content that only begins like a picture."""
-        return image(self)
+        found = image(self)
+        return replace(found, maker=self.maker) if found and self.maker else found
 
     def __repr__(self) -> str:
         about = described(self)
@@ -39,13 +47,11 @@ class Picture:
 class BytesPicture(Picture, bytes):
     """The bytes of a PNG, JPEG, GIF or SVG file."""
 
-    __slots__ = ()
-
 
 class TextPicture(Picture, str):
     """The text of an SVG document."""
 
-    __slots__ = ()
+    __slots__ = ()  # `Picture` has the attributes
 
 
 def may_hold_pictures(wire: bytes) -> bool:
@@ -54,18 +60,46 @@ def may_hold_pictures(wire: bytes) -> bool:
     return (b"$" in wire and b'"$bytes"' in wire) or (b"<" in wire and b"<svg" in wire)
 
 
-def with_pictures(value: Any) -> Any:
-    """Replace the pictures in plain data by instances of `Picture`; lists and dicts are changed in place."""
+def with_pictures(value: Any, maker: str = "") -> Any:
+    """Replace the pictures in plain data by instances of `Picture`; lists and dicts are changed in place.
+
+    `maker` is the name of the tool that returned the data.
+    """
     kind = type(value)
-    if kind is bytes:
-        return BytesPicture(value) if looks_like_image(value) else value
-    if kind is str:
-        return TextPicture(value) if looks_like_image(value) else value
+    if kind in _PICTURES:
+        if not looks_like_image(value):
+            return value
+        picture = _PICTURES[kind](value)
+        picture.maker = maker
+        return picture
     if kind is list:
-        value[:] = map(with_pictures, value)
+        value[:] = [with_pictures(item, maker) for item in value]
     elif kind is tuple:
-        return tuple(map(with_pictures, value))
+        return tuple(with_pictures(item, maker) for item in value)
     elif kind is dict:
         for key, item in value.items():
-            value[key] = with_pictures(item)
+            value[key] = with_pictures(item, maker)
     return value
+
+
+def summarised(value: Any) -> Any:
+    """Replace the picture files in plain data by their kind, title, size and hash, which the history keeps.
+
+    Lists and dicts are changed in place. SVG text stays as it is.
+    """
+    kind = type(value)
+    if kind is bytes and (found := image(value)):
+        title = {"title": found.title} if found.title else {}
+        about = {"type": f"{found.kind} picture", **title, "size": [*(found.size or ())]}
+        return {**about, "bytes": len(value), "sha256": sha256(value).hexdigest()}
+    if kind is list:
+        value[:] = map(summarised, value)
+    elif kind is tuple:
+        return tuple(map(summarised, value))
+    elif kind is dict:
+        for key, item in value.items():
+            value[key] = summarised(item)
+    return value
+
+
+_PICTURES: dict[type, type] = {bytes: BytesPicture, str: TextPicture}

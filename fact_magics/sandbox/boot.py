@@ -62,8 +62,9 @@ ENV_PROGRAM = shutil.which("env", path=os.defpath)
 """The system's ``env``, which sets the environment of a command and starts faster than an interpreter."""
 
 CODEC = (
-    *("values.forms", "values.columnar", "values.foreign", "values.buffers", "values.arrow_tables"),
-    *("values.texts", "values.columns", "values.tables", "values.attachments", "values.wire"),
+    *("values.forms", "values.columnar", "values.rendering", "values.foreign", "values.buffers"),
+    *("values.arrow_tables", "values.texts", "values.columns", "values.tables", "values.attachments"),
+    "values.wire",
 )
 """The modules of `fact_magics.values` that a child needs, each after those that it imports."""
 

@@ -33,6 +33,13 @@ _STANDARD = """
 """
 STANDARD_MODULES = frozenset(_STANDARD.split())
 
+# Modules that a package imports only when they are needed, which would be in each call anew.
+_PILLOW = tuple(f"PIL.{kind}ImagePlugin" for kind in ("Bmp", "Gif", "Jpeg", "Png", "Ppm"))
+_PARTS = {
+    "matplotlib": ("matplotlib.pyplot", "matplotlib.backends.backend_agg", *_PILLOW),
+    "PIL": _PILLOW,
+}
+
 # The imports of these modules and of the child itself, on Python 3.11 to 3.13. A module missing from this
 # list only costs time.
 _BELOW_LIGHT = """
@@ -68,7 +75,7 @@ def preload_for(imports: tuple[str, ...], source: str) -> tuple[str, ...]:
         return ()
     if needed <= STANDARD_MODULES:
         return tuple(sorted(STANDARD_MODULES))
-    return tuple(sorted(needed))
+    return tuple(sorted(needed.union(*(_PARTS.get(name, ()) for name in needed))))
 
 
 def library_modules(preload: Iterable[str]) -> tuple[str, ...]:

@@ -202,6 +202,7 @@ def zygote_environment(grants: Grants, root: str, surroundings: Surroundings = U
         "USER": "tool",
         "LOGNAME": "tool",
         "PYTHONHASHSEED": str(surroundings.hash_seed),
+        "MPLBACKEND": "Agg",  # it draws without a display
         **kept,
         **_FEW_THREADS,
     }

@@ -10,6 +10,7 @@ from fact_magics.signature.bounds import add_field
 from fact_magics.signature.classes import EnumOf, LiteralOf
 from fact_magics.signature.declarations import read_class
 from fact_magics.signature.libraries import LIBRARY_NAMES, LibraryOf
+from fact_magics.signature.pictures import PICTURE_NAMES, PictureOf
 from fact_magics.signature.reader import TYPING, Annotation, Reader, typing_names
 from fact_magics.signature.vocabulary import ALLOWED, ANY, NONE, Container, Scalar, Type, union
 from fact_magics.values import ToolEnum
@@ -33,6 +34,7 @@ _SCALARS: dict[str, Type] = {
     **dict.fromkeys(typing_names("Any"), ANY),
     **dict.fromkeys(typing_names("Text"), Scalar("str")),
     **{name: LibraryOf(kind) for name, kind in LIBRARY_NAMES.items()},
+    **{name: PictureOf(kind) for name, kind in PICTURE_NAMES.items()},
 }
 _CONTAINERS = {
     f"{module}.{name}": kind

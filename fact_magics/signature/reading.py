@@ -9,6 +9,7 @@ from fact_magics.errors import SignatureError, did_you_mean
 from fact_magics.signature.annotations import AnnotationReader
 from fact_magics.signature.bounds import add_field
 from fact_magics.signature.docstrings import parameter_descriptions
+from fact_magics.signature.pictures import PictureOf
 from fact_magics.signature.signature import KINDS, Parameter, Signature
 from fact_magics.signature.vocabulary import NONE, union
 from fact_magics.text import one_line
@@ -155,4 +156,7 @@ def _parameter(
     type_ = annotation.type
     if default is not None and default.literal and default.value is None and "null" not in type_.json_kinds:
         type_ = union((type_, NONE))  # `x: int = None` means that None is allowed
+    if pictured := next((part for part in type_.walk() if isinstance(part, PictureOf)), None):
+        problem = f"the parameter {name} can't be a {pictured.name}, which only a result can be"
+        raise reader.refuse(argument, problem, "Take the picture as its file: bytes, or a pathlib.Path.")
     return Parameter(name, kind, type_, default, annotation.description or described)

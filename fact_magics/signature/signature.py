@@ -7,7 +7,8 @@ import hashlib
 import inspect
 import json
 import re
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import KeysView, ValuesView
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -446,10 +447,12 @@ def _details(error: ValidationError) -> list[ErrorDetails]:
 
 
 def _has_rows(value: object) -> bool:
-    """Whether a value may be the input of many runs: a list, Series or array."""
-    return isinstance(value, list | tuple | range) or (
-        hasattr(value, "dtype") and hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0
-    )
+    """Whether a value may be the input of many runs: a list, Series, array or table."""
+    if isinstance(value, list | tuple | range | deque | KeysView | ValuesView):
+        return True
+    kind = type(value)
+    is_data = any(hasattr(kind, name) for name in ("dtype", "columns", "to_pylist"))
+    return is_data and hasattr(kind, "__len__") and getattr(value, "ndim", 1) > 0
 
 
 def _problem(detail: ErrorDetails, name: str, *, skip: int = 1) -> str:

@@ -24,6 +24,7 @@ from .columnar import (
     repeated_names,
 )
 from .forms import MAX_DEPTH, NONE, Table, ToolEnum, ToolObject, ValueTypeError, is_json
+from .rendering import rendered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -40,6 +41,7 @@ def normalise(value: object, *, where: str = "input") -> object:
 
     Numpy scalars become numbers; arrays, Series and indexes become lists; a DataFrame becomes its records;
     a table of Arrow, or of any library that offers Arrow's C data interface, becomes its records too;
+    a figure of matplotlib and an image of Pillow become the bytes of a PNG file;
     Timestamps and Timedeltas become datetimes and timedeltas (to the microsecond); NaT and NA become None;
     Enum members become their value; instances of dataclasses and Pydantic models become dicts; named tuples
     become tuples; instances of subclasses of builtin types become instances of the builtin type. No library
@@ -247,9 +249,20 @@ def _from_pydantic(value: Any, _base: str, depth: int) -> object:
     return _normalise_dict(attributes(value, fields), depth)
 
 
+def _from_pictures(value: Any, _base: str, _depth: int) -> object:
+    picture = rendered(value)
+    if picture is None:
+        if hasattr(value, "get_figure"):
+            raise ValueTypeError(f"the {type(value).__name__} of a figure", "its .figure")
+        raise _unsupported(value)
+    return picture
+
+
 _LIBRARIES: dict[str, Callable[[Any, str, int], object]] = {
+    "matplotlib": _from_pictures,
     "numpy": _from_numpy,
     "pandas": _from_pandas,
+    "PIL": _from_pictures,
     "polars": partial(_from_columnar, read_polars),
     "pyarrow": partial(_from_columnar, read_arrow),
     "pydantic": _from_pydantic,

@@ -128,17 +128,18 @@ def _import_failure(package: str) -> str:
         if has_connector():
             return ""
         return f"The module imports {CONNECTOR}, but the package {CONNECTOR_NEEDS} is not installed here."
-    if package in sys.stdlib_module_names or _installed(package):
+    if package in sys.stdlib_module_names or is_installed(package):
         return ""
     return f"The module imports {package}, which is not installed here. Use the standard library instead."
 
 
 def has_connector() -> bool:
     """Tell whether a tool can import this package's HTTP connector here."""
-    return _installed(CONNECTOR_NEEDS)
+    return is_installed(CONNECTOR_NEEDS)
 
 
-def _installed(package: str) -> bool:
+def is_installed(package: str) -> bool:
+    """Tell whether a tool can import a top-level package here."""
     # The name must be top-level: the search for a submodule would import, and so run, its parent.
     try:
         return package in sys.modules or find_spec(package) is not None

@@ -5,13 +5,14 @@ The rules are the same for every request, so that a provider can cache them. The
 
 from __future__ import annotations
 
+import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from fact_magics.providers.base import Message
 from fact_magics.text import one_line, without_surrogates
 from fact_magics.writing.annotating import signature_line
-from fact_magics.writing.checks import has_connector
+from fact_magics.writing.checks import has_connector, is_installed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,8 +64,7 @@ more (float instead of int), and better names for what is passed by position.
 tuple, set, frozenset, Literal, Optional and unions with |, Annotated with pydantic.Field bounds, datetime.datetime, \
 datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, bytes, uuid.UUID, pathlib.Path, Enum classes, \
 dataclasses and TypedDicts defined in the same module, and typing.Any where nothing narrower is true. Give containers \
-their item types: list[str], dict[str, float]. A table is passed as its records, list[dict[str, float]], and a Series \
-or an array as a list; their own types can't be annotations.
+their item types: list[str], dict[str, float], list[dict[str, float]].
 - It has a docstring: one line that says what it does and, unless the function is trivial, its parameters, result and \
 errors in numpy style.
 - It returns plain data that fits the annotation. It prints nothing unless the request asks for printed text.
@@ -124,6 +124,35 @@ To fetch JSON from there, write an async tool with the connector that comes with
 `data = await http.fetch_data(url, headers=None)`, which gives the parsed JSON or raises HTTPError with `.status`. \
 Anything else over the network: the standard library."""
 
+_TABLES = """\
+A table, Series or array may be a parameter and a result as it is. Import its package, and annotate with its type: \
+{types}. If the examples pass lists of dicts or lists, take those instead. Return a new object with the index and the \
+types that fit, and leave the input as it was."""
+_TABLE_TYPES = {
+    "pandas": ("pandas.DataFrame", "pandas.Series"),
+    "numpy": ("numpy.ndarray",),
+    "polars": ("polars.DataFrame", "polars.Series"),
+    "pyarrow": ("pyarrow.Table",),
+}
+_CHART = """\
+A chart is a result of type matplotlib.figure.Figure: make it with `figure, axes = plt.subplots()`, give it a title and \
+labels, and return the figure. Don't call show() or savefig(); there is no display."""
+_DRAWING = "A chart is an SVG document, returned as str; matplotlib is not installed."
+_IMAGE = """\
+An image is a result of type PIL.Image.Image. As a parameter it is its file: bytes, or a pathlib.Path."""
+_MENTIONS_TABLES = re.compile(
+    r"\b(?:data ?frames?|df|pandas|polars|pyarrow|numpy|np|pd|pl|(?:nd)?arrays?|matri(?:x|ces)|series|tables?|csv)\b",
+    re.IGNORECASE,
+)
+_MENTIONS_CHARTS = re.compile(
+    r"\b(?:charts?|plots?|plotted|graphs?|histograms?|heat ?maps?|scatter|diagrams?|matplotlib|seaborn"
+    r"|figures?(?! out))\b",
+    re.IGNORECASE,
+)
+_MENTIONS_IMAGES = re.compile(
+    r"\b(?:images?|pictures?|photos?|photographs?|thumbnails?|pillow|pil|png|jpe?gs?)\b", re.IGNORECASE
+)
+
 
 def fence(pieces: Sequence[tuple[str, str]]) -> str:
     """Join the pieces of a description, with a fence around each value of a variable.
@@ -156,7 +185,7 @@ def request_text(spec: ToolSpec) -> str:
     parts = [f"Write the tool `{spec.name}`.", "", spec.asked.strip(), *contract_lines(spec)]
     if line := signature_line(spec.name, spec.examples):
         parts += ["", f"They fit this signature: `{line}`"]
-    return "\n".join([*parts, *grant_lines(spec)])
+    return "\n".join([*parts, *data_lines(spec), *grant_lines(spec)])
 
 
 def contract_lines(spec: ToolSpec) -> list[str]:
@@ -172,6 +201,23 @@ def grant_lines(spec: ToolSpec) -> list[str]:
     if any(permission.startswith("net:") for permission in spec.permissions) and has_connector():
         lines += ["", _NETWORK]
     return lines
+
+
+def data_lines(spec: ToolSpec) -> list[str]:
+    """Write the lines of a request about tables, charts and images, if it mentions any.
+
+    They name only types whose packages are installed.
+    """
+    mentioned = f"{spec.asked}\n{spec.contract}"
+    notes = []
+    types = [name for package, names in _TABLE_TYPES.items() if is_installed(package) for name in names]
+    if types and _MENTIONS_TABLES.search(mentioned):
+        notes.append(_TABLES.format(types=", ".join(types)))
+    if _MENTIONS_CHARTS.search(mentioned):
+        notes.append(_CHART if is_installed("matplotlib") else _DRAWING)
+    if _MENTIONS_IMAGES.search(mentioned) and is_installed("PIL"):
+        notes.append(_IMAGE)
+    return [line for note in notes for line in ("", note)]
 
 
 def conversation(request: str, name: str, attempts: Sequence[Attempt], *, brief: bool) -> tuple[Message, ...]:

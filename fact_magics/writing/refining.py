@@ -8,7 +8,7 @@ from fact_magics.errors import CellError, InvalidInput
 from fact_magics.text import one_line
 from fact_magics.tool import Returned
 from fact_magics.values import ValueTypeError, encode, encode_call
-from fact_magics.writing.prompt import contract_lines, fence, grant_lines
+from fact_magics.writing.prompt import contract_lines, data_lines, fence, grant_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -120,5 +120,5 @@ def wish_text(about: str, source: str, wish: str, changes: Iterable[str], *, fen
 
 def change_text(spec: ToolSpec) -> str:
     """Write the request for a changed tool, as the first message of a conversation."""
-    parts = [f"Change the tool `{spec.name}`.", "", spec.asked, *contract_lines(spec), *grant_lines(spec)]
-    return "\n".join(parts)
+    asked = [f"Change the tool `{spec.name}`.", "", spec.asked, *contract_lines(spec)]
+    return "\n".join([*asked, *data_lines(spec), *grant_lines(spec)])

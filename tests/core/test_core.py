@@ -329,3 +329,17 @@ async def test_a_changed_log_level_and_a_new_key_reach_the_open_log(tmp_path):
     assert "unheard" not in written
     assert '"heard"' in written
     assert "sk-a-key-set-later" not in written
+
+
+@pytest.mark.parametrize(("samples", "rows"), [(True, True), (False, False)])
+async def test_the_variables_of_a_request_are_filled_in(core, server, samples, rows):
+    """As in a cell: after the examples are read, in a fence, and without rows if asked."""
+    server.writes("def first(rows: list[int]) -> int:\n    return rows[0]\n")
+    text = "Give the first of {{ numbers }}.\n\n>>> first([7])\n7\n"
+    spec = ToolSpec("first", text, variables={"numbers": [41, 42]}, samples=samples)
+    await core.generate(spec)
+    asked = server.requests[0].body["messages"][0]["content"]
+    assert ('variable="numbers">[41, 42]</data-' in asked) is rows
+    assert ('variable="numbers">A value of type list with 2 items.</data-' in asked) is not rows
+    with pytest.raises(UnknownName, match="this notebook has no variable 'number'"):
+        await core.generate(ToolSpec("second", "Take {{number}}.", variables={"numbers": []}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import pickle
 import re
@@ -13,7 +14,7 @@ from base64 import b64decode
 import pytest
 
 from fact_magics.display.result import show
-from fact_magics.pictures import Picture, with_pictures
+from fact_magics.pictures import Picture, summarised, with_pictures
 from fact_magics.pictures.drawing import Drawing
 from fact_magics.values import brief, decode, encode, normalise
 
@@ -189,3 +190,70 @@ class TestCost:
         assert shown.html.count("<img") == 1
         assert shown.plain.count("SVG picture · 120 by 80 pixels · 1.8 MB") == 2
         assert len(checks) == 1
+
+
+def titled(kind: bytes, entry: bytes) -> bytes:
+    chunk = struct.pack(">I", len(entry)) + kind + entry + struct.pack(">I", zlib.crc32(kind + entry))
+    return FILES["png"][:33] + chunk + FILES["png"][33:]
+
+
+class TestTextForThoseWhoCannotSeeIt:
+    @pytest.mark.parametrize(
+        ("value", "title"),
+        [
+            (titled(b"tEXt", b"Title\0Caf\xe9"), "Café"),
+            (titled(b"iTXt", b"Title\0\0\0de\0Titel\0" + "Größe\n日".encode()), "Größe 日"),
+            (titled(b"iTXt", b"Title\0\1\0\0\0" + zlib.compress(b"packed")), ""),
+            (titled(b"iTXt", b"Title\0"), ""),
+            (titled(b"iTXt", b"Title\0\0\0" + b"\xff\xfe"), ""),
+            (titled(b"tEXt", b"Author\0me"), ""),
+            (SVG.replace("<circle", "<title>A &amp; B</title><circle"), "A & B"),
+            (SVG.replace("<circle", "<g><title>of a part</title></g><circle"), ""),
+        ],
+        ids=["latin", "utf-8", "packed", "cut", "broken", "another entry", "svg", "part of an svg"],
+    )
+    def test_the_title_is_read_from_the_file(self, value, title):
+        found = with_pictures(value, "chart").image
+        assert found.title == title
+        assert found.alt == f"chart: {title or found.plain}"
+
+    @pytest.mark.parametrize(
+        "preview", [b"", b"GIF89a", FILES["png"], b"\xff\xd8\xff" + bytes(20), bytes(2_000_000)], ids=range(5)
+    )
+    def test_a_preview_that_is_no_jpeg_file_is_not_shown(self, preview):
+        value = titled(b"prVW", preview) + bytes(2_000_000)
+        found = with_pictures(value).image
+        assert (found.preview, found.media) == (b"", {})
+        assert found.plain.endswith("too large to show here")
+
+    def test_without_tool_and_title_it_is_the_description(self):
+        found = with_pictures(FILES["png"]).image
+        assert found.alt == found.plain
+
+    def test_it_is_in_the_html_and_can_t_leave_its_attribute(self):
+        value = titled(b"tEXt", b'Title\0" onload="alert(1)"><script>x</script>' + b"y" * 900)
+        found = with_pictures([value], "chart")[0]
+        html = found._repr_mimebundle_()["text/html"]
+        assert 'alt="chart: &quot; onload=&quot;alert(1)&quot;&gt;&lt;script&gt;' in html
+        assert "<script" not in html
+        assert len(found.image.title) <= 200
+        assert show(found).html in html
+
+    def test_copies_keep_the_tool(self):
+        found = with_pictures(FILES["svg text"], "chart")
+        for copied in (copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))):  # noqa: S301 - our own
+            assert copied.image.alt.startswith("chart: ")
+
+
+def test_the_history_keeps_what_a_picture_is_and_not_its_bytes():
+    value = titled(b"tEXt", b"Title\0Sales")
+    data = {"chart": [value, (value, 1)], "svg": SVG, "bytes": b"\x89PNG"}
+    about = {
+        "type": "PNG picture",
+        "title": "Sales",
+        "size": [3, 2],
+        "bytes": len(value),
+        "sha256": hashlib.sha256(value).hexdigest(),
+    }
+    assert summarised(data) == {"chart": [about, (about, 1)], "svg": SVG, "bytes": b"\x89PNG"}
+    assert "title" not in summarised(FILES["png"])

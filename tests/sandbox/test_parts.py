@@ -108,6 +108,11 @@ class TestPreload:
         assert library.preload_for(("json", "numpy"), "") == ("numpy",)
         assert "asyncio" in library.preload_for((), "async def tool(): ...")
 
+    def test_what_a_package_imports_later_is_preloaded_with_it(self) -> None:
+        """A figure imports pyplot and the writer of PNG files, which takes longer than drawing it."""
+        assert {"matplotlib.pyplot", "PIL.PngImagePlugin"} < {*library.preload_for(("matplotlib",), "")}
+        assert "PIL.PngImagePlugin" in library.preload_for(("PIL",), "")
+
 
 class TestPrinted:
     def test_characters_split_between_reads_arrive_whole(self) -> None:

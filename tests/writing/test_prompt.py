@@ -12,6 +12,7 @@ from fact_magics.tool import ToolSpec
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.parser import extract
 from fact_magics.writing.prompt import BRIEF_RULES, RULES, conversation, fence, request_text
+from fact_magics.writing.refining import change_text
 
 
 def marks(text: str) -> list[str]:
@@ -118,6 +119,36 @@ class TestRequest:
         text = request_text(ToolSpec("f", body.description, body.examples))
         assert "`def f(text: str, sep: str) -> str:`" in text
         assert "def f" not in request_text(ToolSpec("f", "Write a slug."))
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("Drop the rows of a table that are empty.", ("pandas.DataFrame", "numpy.ndarray")),
+            ("Normalise a NumPy array.", ("numpy.ndarray",)),
+            ("Average.\n\n>>> f(pd.Series([1.0]))\n1.0", ("pandas.Series",)),
+            ("Describe <data-1>\nA Series of 3 values. Type: int64.\n</data-1>.", ("pandas.Series",)),
+            ("Draw a chart of sales.", ("Figure",)),
+            ("Make a thumbnail.", ("PIL.Image.Image",)),
+            ("Plot the image as an array.", ("pandas.DataFrame", "Figure", "PIL.Image.Image")),
+        ],
+    )
+    def test_types_of_libraries_are_named_where_the_request_is_about_them(self, text, told, monkeypatch):
+        monkeypatch.setattr("fact_magics.writing.prompt.is_installed", lambda _: True)
+        request = request_text(ToolSpec("f", text))
+        assert [name for name in told if name not in request] == []
+        assert change_text(ToolSpec("f", text)).endswith(request.rpartition(text)[2])
+        monkeypatch.setattr("fact_magics.writing.prompt.is_installed", lambda _: False)
+        bare = request_text(ToolSpec("f", text))
+        assert not any(name in bare for name in told if name != "Figure")
+        assert ("SVG" in bare) is ("Figure" in told)
+
+    @pytest.mark.parametrize(
+        "text", ["Write a slug.", "Figure out the price of a portable chair.", "Sum the numbers in a list."]
+    )
+    def test_other_requests_name_none_of_them(self, text):
+        """Neither do the rules, which are the same for every request and so can be cached."""
+        for read in (request_text(ToolSpec("f", text)), RULES, BRIEF_RULES):
+            assert not re.search(r"pandas|numpy\.|polars|pyarrow|matplotlib|PIL", read)
 
     @pytest.mark.parametrize("model", [None, "claude-x"])
     def test_the_identity_of_a_request_stays_what_it_was(self, model):
