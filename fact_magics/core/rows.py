@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -14,7 +12,6 @@ from fact_magics.core.outputs import checked_entry, finished_output, invalid_out
 from fact_magics.core.plan import plan_run
 from fact_magics.errors import InvalidResult, StoreError
 from fact_magics.pictures import may_hold_pictures, with_pictures
-from fact_magics.sandbox.batch import Batch, RowAnswer, outcome_of
 from fact_magics.store import CacheEntry
 from fact_magics.text import utc_now
 from fact_magics.tool import Status
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
     from fact_magics.core.running import Runner
     from fact_magics.errors import InvalidInput
     from fact_magics.events import Event
-    from fact_magics.sandbox.outcome import Outcome
+    from fact_magics.sandbox.outcome import Call, Outcome
     from fact_magics.store import MapRow, Store
     from fact_magics.tool import ToolInput
 
@@ -59,28 +56,6 @@ class Answered(NamedTuple):
     wire: bytes | None
     printed: str
     duration_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class BatchEnd:
-    """How a batch ended.
-
-    Attributes
-    ----------
-    answered : int
-        How many of its rows have an answer; the others were not run, or their answers were dropped.
-    alone : tuple of int
-        The rows, by their number in the batch, that need a process of their own.
-    changed : str
-        What a row left behind in the process; empty if nothing was found.
-    limit : str
-        The limit, or another reason, that ended the process early; empty if the batch was completed.
-    """
-
-    answered: int
-    alone: tuple[int, ...]
-    changed: str
-    limit: str
 
 
 class Shows(Protocol):
@@ -136,7 +111,6 @@ class RowRunner:
         self._files = files
         self._store = store
         self.maps = store.maps
-        self._layers: tuple[str, ...] = ()  # of the last run
         self.progress: Callable[[str], Shows] = Progress
 
     @contextmanager
@@ -229,28 +203,28 @@ class RowRunner:
         )
         return self.recall(planned, entry)
 
-    async def alone(self, planned: Plan, keep_as: str = "") -> Answered:
-        """Run one row in a process of its own, and record it.
+    async def run(self, call: Call) -> Outcome:
+        """Run one row, or a `Batch` of rows, in this core's sandbox; see `Sandbox.run` for the errors."""
+        return await self._sandbox.run(call)
+
+    def interrupted(self, planned: Plan, duration_ms: float) -> None:
+        """Record a row that was stopped while it ran."""
+        self._recorder.add_ended(planned, Status.INTERRUPTED, "interrupted", duration_ms)
+
+    async def are_unchanged(self, planned: Plan) -> bool:
+        """Tell whether the files of a row are the same as when it was planned."""
+        return not planned.files or await asyncio.to_thread(self._files.are_unchanged, planned.files)
+
+    def keep(self, planned: Plan, outcome: Outcome, keep_as: str = "", *, unchanged: bool = True) -> Answered:
+        """Validate the answer of a row that has run, keep it, and record the row.
 
         Parameters
         ----------
         keep_as : str
             The key under which the map keeps the answer until it ends; empty if the cache keeps it.
+        unchanged : bool
+            Whether the answer may be kept, as far as the files of the row decide it.
         """
-        began = time.perf_counter()
-        try:
-            outcome = await self._sandbox.run(planned.call)
-        except asyncio.CancelledError:
-            took = (time.perf_counter() - began) * 1000
-            self._recorder.add_ended(planned, Status.INTERRUPTED, "interrupted", took)
-            raise
-        self._layers = outcome.isolation
-        unchanged = True
-        if planned.key and planned.files and outcome.result is not None:
-            unchanged = await asyncio.to_thread(self._files.are_unchanged, planned.files)
-        return self._keep(planned, outcome, keep_as, unchanged=unchanged)
-
-    def _keep(self, planned: Plan, outcome: Outcome, keep_as: str, *, unchanged: bool = True) -> Answered:
         if outcome.result is not None and planned.ttl_seconds is None and not keep_as and unchanged:
             with suppress(InvalidResult):
                 return self._keep_value(planned, outcome, outcome.result)
@@ -267,7 +241,7 @@ class RowRunner:
         return _answered(result, outcome)
 
     def _keep_value(self, planned: Plan, outcome: Outcome, payload: bytes) -> Answered:
-        """Do the same as `_keep` for most rows, without building an output for each row."""
+        """Do the same as `keep` for most rows, without building an output for each row."""
         value = planned.tool.signature.read_result(payload)
         wire = encode(value)
         if may_hold_pictures(wire):
@@ -286,64 +260,12 @@ class RowRunner:
             self._answers.put(planned, entry)
         return Answered(value, "", wire, outcome.printed, outcome.duration_ms)
 
+    def read(self, planned: Plan, outcome: Outcome) -> Answered:
+        """Validate the answer of a row as `keep` does, but neither keep nor record it."""
+        return _answered(self._finished(planned, outcome), outcome)
+
     def _finished(self, planned: Plan, outcome: Outcome) -> Result:
         return finished_output(planned, outcome, self._files.protected)
-
-    async def together(
-        self,
-        plans: Sequence[Plan],
-        take: Callable[[int, Answered], None],
-        *,
-        keep_as: Callable[[int], str] = lambda row: "",  # noqa: ARG005
-        stall_seconds: float,
-        eager: bool = False,
-        recorded: bool = True,
-    ) -> BatchEnd:
-        """Run rows of one tool in one process.
-
-        Parameters
-        ----------
-        take : callable
-            Called with the number of each row in the batch and its answer, in order.
-        stall_seconds : float
-            The longest time without an answer before the process is stopped.
-        eager : bool
-            Send each answer at once, so that the row that stops the process is known.
-        recorded : bool
-            Whether to record and keep the answers; those of a sample were recorded when they ran alone.
-        """
-        first = plans[0].call
-        answered, alone = 0, []
-
-        def receive(answer: RowAnswer) -> None:
-            nonlocal answered
-            answered += 1
-            outcome = outcome_of(answer, self._layers)
-            if outcome is None:
-                alone.append(answer.row)
-            elif recorded:
-                take(answer.row, self._keep(plans[answer.row], outcome, keep_as(answer.row)))
-            else:
-                take(answer.row, _answered(self._finished(plans[answer.row], outcome), outcome))
-
-        batch = Batch(
-            first.source,
-            first.function,
-            b"",
-            stall_seconds,
-            first.memory_mb,
-            imports=first.imports,
-            verified=first.verified,
-            rows=tuple(planned.arguments for planned in plans),
-            eager=eager,
-            on_row=receive,
-        )
-        outcome = await self._sandbox.run(batch)
-        changed = "what it prints" if outcome.printed else ""
-        if outcome.status is Status.OK and outcome.result is not None and not changed:
-            changed = outcome.result.decode("utf-8", "replace").removeprefix('{"changed": "').rstrip('"}\n')
-        limit = outcome.limit or (outcome.error.message if outcome.error is not None else "")
-        return BatchEnd(answered, tuple(alone), changed, limit)
 
     @property
     def waiting(self) -> int:
@@ -357,10 +279,6 @@ class RowRunner:
         except StoreError as error:
             return error.line
         return ""
-
-    async def put_map(self, row: MapRow) -> None:
-        """Store what is known about a map."""
-        await self.maps.put(row)
 
 
 def _answered(result: Result, outcome: Outcome) -> Answered:

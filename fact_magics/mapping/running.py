@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
@@ -12,22 +11,26 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.core.rows import Answered, kept_key
+from fact_magics.core.rows import kept_key
 from fact_magics.errors import FactError, InvalidInput, ToolFailed
 from fact_magics.events import Listener, MapAdvanced
-from fact_magics.mapping.batching import BatchSize, Row, Sample
+from fact_magics.mapping.batching import BatchSize, Row, Sample, chunk_of, end_of
+from fact_magics.mapping.executor import LocalPool
 from fact_magics.mapping.result import KINDS, MapResult
+from fact_magics.sandbox.batch import outcome_of
 from fact_magics.store import MapRow
 from fact_magics.text import plural, utc_now
 from fact_magics.tool import Status, ToolInput
 from fact_magics.values import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from fact_magics.core.loaded import LoadedTool
-    from fact_magics.core.rows import RowRunner
+    from fact_magics.core.rows import Answered, RowRunner
+    from fact_magics.mapping.executor import Executor
     from fact_magics.mapping.table import Table
+    from fact_magics.sandbox.batch import RowAnswer
 
 _PART = 500  # rows that are planned and looked up together
 _SLICE = 50  # rows that are planned before the loop may do other work
@@ -63,8 +66,16 @@ class MapOptions:
 class RowMap:
     """Runs one map with `run`; `result` returns the values so far, at any time."""
 
-    def __init__(self, rows: RowRunner, tool: LoadedTool, table: Table, options: MapOptions) -> None:
+    def __init__(
+        self,
+        rows: RowRunner,
+        tool: LoadedTool,
+        table: Table,
+        options: MapOptions,
+        executor: Executor | None = None,
+    ) -> None:
         self._rows = rows
+        self._executor = executor or LocalPool(rows)
         self._tool = tool
         self._table = table
         self._options = options
@@ -83,6 +94,7 @@ class RowMap:
         self._notes: list[str] = []
         self._alone = options.isolate == "row"
         self._size = BatchSize()
+        self._layers: tuple[str, ...] = ()  # of the last row that ran alone; the sample does
         self._began = time.perf_counter()
         self._told = 0.0
         self.row = MapRow(
@@ -139,7 +151,8 @@ class RowMap:
             unfinished = await self._rows.maps.unfinished(self.row.content_key)
             if unfinished is not None:
                 self.row = replace(self.row, id=unfinished.id)
-        await self._rows.put_map(self.row)
+        await self._executor.start()
+        await self._rows.maps.put(self.row)
         self._began = time.perf_counter()
         status, error = Status.INTERRUPTED, "interrupted"
         tasks = [asyncio.create_task(work) for work in (self._save_often(), self._read(), self._work_all())]
@@ -158,6 +171,7 @@ class RowMap:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._executor.aclose()
             await self._end(status, error)
         if self._failed is not None:
             raise ToolFailed(error)
@@ -189,7 +203,7 @@ class RowMap:
             ended_at=utc_now(),
         )
         with suppress(FactError):
-            await self._rows.put_map(ended)
+            await self._rows.maps.put(ended)
             if not self._keeps_answers and status is Status.OK and not counts["failed"]:
                 await self._rows.maps.forget_answers(ended)
         self.row = ended
@@ -291,7 +305,7 @@ class RowMap:
             self._be_alone(why)
         if not self._alone:
             await self._try_sample()
-        workers = [asyncio.create_task(self._work()) for _ in range(_cores())]
+        workers = [asyncio.create_task(self._work()) for _ in range(self._executor.slots)]
         try:
             await _first_error(workers, self._stop)
         finally:
@@ -313,11 +327,13 @@ class RowMap:
             self._alone = True
             return
         rows = [self._queue.popleft() for _ in range(Sample.ROWS)]
-        answers = await asyncio.gather(*(self._run_alone(row) for row in rows))
-        sample = Sample([row.planned for row in rows], answers)
+        size = self._executor.rows_alone
+        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+        answers = await asyncio.gather(*(self._run_alone(part) for part in parts))
+        sample = Sample([row.planned for row in rows], [answer for part in answers for answer in part])
         if sample.is_slow:  # starting a process takes a small part of the time of a row
             self._alone = True
-        elif why := await sample.differs(self._rows):
+        elif why := await sample.differs(self._rows, self._executor):
             self._be_alone(why)
 
     async def _work(self) -> None:
@@ -326,38 +342,57 @@ class RowMap:
                 await self._changed.wait_for(lambda: self._queue or (self._is_read and not self._held))
                 if not self._queue:
                     return
-                is_one = self._alone
-                rows = [self._queue.popleft()] if is_one else self._size.take(self._queue, _cores())
-            if len(rows) == 1:
-                await self._run_alone(rows[0])
+                most = self._executor.rows_alone if self._alone else None
+                rows = self._size.take(self._queue, self._executor.slots, most)
+            if most is not None or len(rows) == 1:
+                await self._run_alone(rows)
             else:
                 await self._run_together(rows)
             async with self._changed:
                 self._changed.notify_all()
 
-    async def _run_alone(self, row: Row) -> Answered:
-        answered = await self._rows.alone(row.planned, row.keep_as)
-        self._take(row, answered)
-        return answered
+    async def _run_alone(self, rows: list[Row]) -> list[Answered]:
+        """Run each row in a process of its own, and keep the answers."""
+        began = time.perf_counter()
+        try:
+            outcomes = await self._executor.alone([row.planned.call for row in rows])
+        except asyncio.CancelledError:
+            took_ms = (time.perf_counter() - began) * 1000
+            for row in rows:
+                self._rows.interrupted(row.planned, took_ms)
+            raise
+        answers = []
+        self._layers = outcomes[-1].isolation
+        for row, outcome in zip(rows, outcomes, strict=True):
+            unchanged = await self._rows.are_unchanged(row.planned)
+            answers.append(self._rows.keep(row.planned, outcome, row.keep_as, unchanged=unchanged))
+            self._take(row, answers[-1])
+        return answers
 
     async def _run_together(self, rows: list[Row], *, eager: bool = False) -> None:
-        busy_ms = 0.0
-
-        def take(number: int, answered: Answered) -> None:
-            nonlocal busy_ms
-            busy_ms += answered.duration_ms
-            self._take(rows[number], answered)
-
-        ended = await self._rows.together(
+        chunk = chunk_of(
             [row.planned for row in rows],
-            take,
-            keep_as=lambda number: rows[number].keep_as,
             stall_seconds=min(self._options.timeout_seconds, self._size.stall_seconds),
             eager=eager,
         )
-        for number in ended.alone:
-            await self._run_alone(rows[number])
-        rest = rows[ended.answered :]
+        answered, busy_ms, alone = 0, 0.0, []
+
+        def take(answers: Sequence[RowAnswer]) -> None:
+            nonlocal answered, busy_ms
+            for answer in answers:
+                row = rows[answered]
+                answered += 1
+                busy_ms += answer.duration_ms
+                outcome = outcome_of(answer, self._layers)
+                if outcome is None:
+                    alone.append(row)
+                else:
+                    self._take(row, self._rows.keep(row.planned, outcome, row.keep_as))
+
+        ended = end_of(await self._executor.together(chunk, take))
+        for row in alone:
+            await self._run_alone([row])
+        rest = rows[answered:]
         if not rest:
             self._size.learn(len(rows), busy_ms)
             return
@@ -365,7 +400,7 @@ class RowMap:
             self._be_alone(f"a row changed {ended.changed}")
         elif eager or len(rest) == 1:
             self._size.note_stop()
-            await self._run_alone(rest.pop(0))
+            await self._run_alone([rest.pop(0)])
             if self._size.stops_often:
                 self._be_alone("many rows reached a limit")
         else:  # find the row that stopped the process: it is the first without an answer
@@ -414,7 +449,7 @@ class RowMap:
                 self._note(f"Some rows are not recorded yet: {warning}")
             counts = {kind: self._counts[kind] for kind in KINDS}
             with suppress(FactError):
-                await self._rows.put_map(self.row.counted(counts))
+                await self._rows.maps.put(self.row.counted(counts))
 
 
 async def _first_error(tasks: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
@@ -455,10 +490,3 @@ def _content_key(tool: LoadedTool, table: Table, options: MapOptions) -> str:
         digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
     digest.update(same)
     return digest.hexdigest()
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1

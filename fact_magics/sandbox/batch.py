@@ -12,7 +12,7 @@ from fact_magics.sandbox.watch import Watch
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fact_magics.sandbox.limits import Limits
 
@@ -40,8 +40,8 @@ class RowAnswer(NamedTuple):
     duration_ms: float
 
 
-def _ignore(answer: RowAnswer) -> None:
-    del answer
+def _ignore(answers: Sequence[RowAnswer]) -> None:
+    del answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class Batch(Call):
         The arguments of each call.
     eager : bool
         Send each answer before the next row begins, so that a row that hangs is known.
-    on_row : callable
-        Called on the sandbox's loop with the answer of each row, in order.
+    on_rows : callable
+        Called on the sandbox's loop with the answers of the next rows, in order, as they arrive.
     """
 
     rows: tuple[bytes, ...] = ()
     eager: bool = False
-    on_row: Callable[[RowAnswer], None] = field(default=_ignore, compare=False)
+    on_rows: Callable[[Sequence[RowAnswer]], None] = field(default=_ignore, compare=False)
 
     @property
     def batch(self) -> dict[str, object]:
@@ -114,7 +114,8 @@ class BatchWatch(Watch):
         """Take bytes of the answers. The tool may write any bytes, so sizes and order are checked."""
         self._rearm()
         self._arrived += data
-        at = 0
+        at, is_wrong = 0, False
+        answers: list[RowAnswer] = []
         with memoryview(self._arrived) as arrived:
             while len(arrived) - at >= ANSWER.size and arrived[at : at + 1] in _KINDS:
                 kind, row, size, text, duration_ms = ANSWER.unpack_from(arrived, at)
@@ -123,8 +124,8 @@ class BatchWatch(Watch):
                     or row >= len(self._batch.rows)
                     or size + text > self._limits.result_bytes
                 ):
-                    self.stop("result")
-                    return
+                    is_wrong = True
+                    break
                 start = at + ANSWER.size
                 middle, end = start + size, start + size + text
                 if len(arrived) < end:
@@ -133,7 +134,12 @@ class BatchWatch(Watch):
                 self._next += 1
                 printed = str(arrived[middle:end], "utf-8", "replace") if text else ""
                 payload = bytes(arrived[start:middle])
-                self._batch.on_row(RowAnswer(row, kind, payload, printed, max(0.0, duration_ms)))
+                answers.append(RowAnswer(row, kind, payload, printed, max(0.0, duration_ms)))
+        if answers:
+            self._batch.on_rows(answers)
+        if is_wrong:
+            self.stop("result")
+            at = len(self._arrived)
         del self._arrived[:at]
         if self._arrived and self._arrived[:1] not in _KINDS:
             super().take_result(bytes(self._arrived))

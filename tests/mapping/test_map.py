@@ -17,6 +17,9 @@ from waiting import until_async
 
 import fact_magics
 from fact_magics.errors import FactError, InvalidInput, ToolFailed
+from fact_magics.mapping.executor import LocalPool
+from fact_magics.mapping.running import MapOptions, RowMap
+from fact_magics.mapping.table import read_table
 from fact_magics.tool import Status
 
 pytestmark = pytest.mark.slow
@@ -288,3 +291,47 @@ async def test_a_map_with_permissions_gives_each_row_a_process_that_has_them(cor
     found = await tool.amap(range(24), permissions=("env:PLACE",))
     assert found.values == ["early"] * 21 + ["here"] * 3
     assert found.notes == ("Each row had a process of its own: the map has permissions.",)
+
+
+class AtTheEnd(LocalPool):
+    """An executor that delivers a chunk's answers only at its end, as one on another machine may do."""
+
+    rows_alone = 4
+
+    def __init__(self, rows) -> None:
+        super().__init__(rows)
+        self.told: list[object] = []
+
+    async def start(self) -> None:
+        self.told.append("start")
+
+    async def together(self, chunk, take):
+        held = []
+        outcome = await super().together(chunk, held.extend)
+        self.told.append(len(chunk.rows))
+        take(held)
+        return outcome
+
+    async def alone(self, calls):
+        self.told.append(len(calls))
+        return await super().alone(calls)
+
+    async def aclose(self) -> None:
+        self.told.append("end")
+
+
+async def test_rows_run_wherever_the_executor_of_the_map_runs_them(core, keep):
+    tool = await keep(PLUS)
+    executor = AtTheEnd(core.rows)
+    mapping = RowMap(
+        core.rows,
+        tool.loaded,
+        read_table(tool.loaded.signature, {"n": range(100)}, {}),
+        MapOptions(),
+        executor,
+    )
+    assert list(await mapping.run()) == [*range(100)]
+    first, *numbers, last = executor.told
+    assert (first, last) == ("start", "end")
+    assert numbers[:3] == [4, 4, 16]  # the sample, alone and then together
+    assert sum(numbers[3:]) == 92

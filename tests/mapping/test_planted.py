@@ -162,7 +162,7 @@ async def delivered(
 ) -> tuple[list[RowAnswer], bytes]:
     answers: list[RowAnswer] = []
     arguments = tuple(encode_call((), {"n": number}) for number in range(rows))
-    batch = Batch(text, "f", b"", 30.0, rows=arguments, on_row=answers.append, **options)  # type: ignore[arg-type]
+    batch = Batch(text, "f", b"", 30.0, rows=arguments, on_rows=answers.extend, **options)  # type: ignore[arg-type]
     outcome = await sandbox.run(batch)
     return answers, outcome.result or b""
 
