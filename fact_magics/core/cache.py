@@ -17,9 +17,10 @@ from fact_magics.store import CacheEntry
 from fact_magics.text import utc_now, utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from fact_magics.core.leases import Lease
+    from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.plan import Plan
     from fact_magics.core.recording import Recorder
     from fact_magics.sandbox.outcome import Outcome
@@ -142,6 +143,10 @@ class AnswerCache:
         entry = self._memory.get(planned.key)
         return self._in_time(planned, entry) if entry is not None and may_serve(planned, entry) else None
 
+    def recall_many(self, plans: Sequence[Plan]) -> list[CacheEntry | None]:
+        """Find answers in memory as `recall` does, for runs of one proven tool whose answers never end."""
+        return self._memory.get_many([planned.key for planned in plans])
+
     def _in_time(self, planned: Plan, entry: CacheEntry) -> CacheEntry | None:
         """Return an answer unless it has ended; if it ends soon, ask for the next one."""
         if entry.expires_at is None:
@@ -207,6 +212,10 @@ class AnswerCache:
             self._memory.discard(entry.key)
         for tier in self._tiers:
             tier.put(planned, entry)
+
+    def remember(self, entries: Iterable[CacheEntry]) -> None:
+        """Keep answers in memory, which some other way brings into the database."""
+        self._memory.put_many(entries)
 
     async def forget(self, key: str) -> None:
         """Drop an answer from memory and every tier."""
@@ -278,10 +287,19 @@ def may_keep(planned: Plan, outcome: Outcome) -> bool:
     """
     if planned.ttl_seconds is not None:
         return True
-    if _ADDRESS.search(outcome.result or b"") or _ADDRESS.search(outcome.printed.encode("utf-8", "replace")):
+    if has_address(outcome.result or b"") or has_address(outcome.printed.encode("utf-8", "replace")):
         return False
-    tool = planned.tool
-    return "landlock" in outcome.isolation or tool.verified or tool.self_contained
+    return used_only_input(planned.tool, outcome.isolation)
+
+
+def has_address(wire: bytes) -> bool:
+    """Tell whether a result or a printed text shows an address in memory."""
+    return _ADDRESS.search(wire) is not None
+
+
+def used_only_input(tool: LoadedTool, isolation: Sequence[str]) -> bool:
+    """Tell whether a run of a tool in this isolation could use nothing but its input."""
+    return "landlock" in isolation or tool.verified or tool.self_contained
 
 
 def entry_of(planned: Plan, outcome: Outcome, wire: bytes) -> CacheEntry:

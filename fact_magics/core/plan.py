@@ -37,6 +37,8 @@ class Plan(NamedTuple):
         How long the answer is good; None if it does not end.
     parent_id : str or None
         The map that the run belongs to.
+    position : int or None
+        The number of the run's row in the map.
     """
 
     tool: LoadedTool
@@ -49,6 +51,7 @@ class Plan(NamedTuple):
     files: tuple[InputFile, ...] = ()
     ttl_seconds: float | None = None
     parent_id: str | None = None
+    position: int | None = None
 
     @property
     def call(self) -> Call:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from fact_magics.core.bulk import BulkRows
 from fact_magics.core.cache import entry_of, may_keep, may_serve
-from fact_magics.core.outputs import checked_entry, finished_output, invalid_output, read_answer
+from fact_magics.core.outputs import (
+    Answered,
+    checked_entry,
+    finished_output,
+    invalid_output,
+    read_answer,
+)
 from fact_magics.core.plan import plan_run
 from fact_magics.errors import InvalidResult, StoreError
 from fact_magics.pictures import may_hold_pictures, with_pictures
@@ -36,26 +43,6 @@ if TYPE_CHECKING:
 
 # How long an unfinished map keeps answers that the cache does not keep.
 _KEPT_SECONDS = 30 * 86_400.0
-
-
-class Answered(NamedTuple):
-    """How a row ended.
-
-    Attributes
-    ----------
-    value : object
-        What the tool returned; None if the row failed.
-    error : str
-        Why it failed, in one line; empty if it went well.
-    wire : bytes or None
-        The value in its canonical form.
-    """
-
-    value: Any
-    error: str
-    wire: bytes | None
-    printed: str
-    duration_ms: float
 
 
 class Shows(Protocol):
@@ -120,7 +107,13 @@ class RowRunner:
         with self.runner.stopped_by_close():
             yield
 
-    def plan(self, tool: LoadedTool, request: ToolInput, parent_id: str) -> Plan:
+    def bulk(self, tool: LoadedTool, request: ToolInput, parent_id: str) -> BulkRows | None:
+        """Return what does the work of many rows of a map at once; None if each is done by itself."""
+        if not BulkRows.serves(tool, request, self._answers):
+            return None
+        return BulkRows(tool, request, parent_id, self.session_id, self._answers, self._recorder)
+
+    def plan(self, tool: LoadedTool, request: ToolInput, parent_id: str, position: int) -> Plan:
         """Plan the run of a row; see `Runner.plan` for the errors."""
         if request.permissions or tool.reaches_out:
             planned = self.runner.plan(tool, request)
@@ -133,17 +126,25 @@ class RowRunner:
                 fresh=request.fresh,
                 ttl_seconds=request.ttl_seconds,
             )
-        return planned._replace(parent_id=parent_id)
+        return planned._replace(parent_id=parent_id, position=position)
 
     def refuse(
-        self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput, parent_id: str
+        self,
+        tool: LoadedTool,
+        parameters: Mapping[str, Any],
+        refused: InvalidInput,
+        parent_id: str,
+        position: int,
     ) -> str:
         """Record a row whose input does not fit; return the line of its error."""
-        self._recorder.add_invalid(tool, parameters, invalid_output(tool, refused), parent_id)
+        self._recorder.add_invalid(tool, parameters, invalid_output(tool, refused), parent_id, position)
         return refused.line
 
     async def known(
-        self, plans: Sequence[Plan], checkpoint: Callable[[int], str] | None = None
+        self,
+        plans: Sequence[Plan],
+        checkpoint: Callable[[int], str] | None = None,
+        bulk: BulkRows | None = None,
     ) -> dict[int, CacheEntry]:
         """Find the answers of rows in the cache, and in the checkpoint of an unfinished map.
 
@@ -151,6 +152,8 @@ class RowRunner:
         ----------
         checkpoint : callable, optional
             Returns the key of a row, by its place in `plans`, under which the unfinished map kept its answer.
+        bulk : BulkRows, optional
+            Looks all rows up in memory at once.
 
         Returns
         -------
@@ -160,8 +163,8 @@ class RowRunner:
         found: dict[int, CacheEntry] = {}
         asked: dict[str, list[int]] = {}
         kept: dict[str, int] = {}
-        for place, planned in enumerate(plans):
-            entry = self._answers.recall(planned)
+        recalled = [*map(self._answers.recall, plans)] if bulk is None else bulk.recall(plans)
+        for place, (planned, entry) in enumerate(zip(plans, recalled, strict=True)):
             if entry is not None:
                 found[place] = entry
                 continue

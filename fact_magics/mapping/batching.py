@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Sequence
 
-    from fact_magics.core.rows import Answered, RowRunner
+    from fact_magics.core.outputs import Answered
+    from fact_magics.core.rows import RowRunner
     from fact_magics.mapping.executor import Executor
     from fact_magics.sandbox.batch import RowAnswer
     from fact_magics.sandbox.outcome import Outcome

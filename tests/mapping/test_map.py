@@ -18,7 +18,8 @@ from waiting import until_async
 import fact_magics
 from fact_magics.errors import FactError, InvalidInput, ToolFailed
 from fact_magics.mapping.executor import LocalPool
-from fact_magics.mapping.running import MapOptions, RowMap
+from fact_magics.mapping.options import MapOptions
+from fact_magics.mapping.running import RowMap
 from fact_magics.mapping.table import read_table
 from fact_magics.tool import Status
 
