@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TARGET_MS = 250.0
 _LEAST_SHARE = 0.2  # of the size; smaller batches would cost more time than they save
 _FIRST = 100
-_MOST = 4_000
+_MOST = 10_000
 _MOST_BYTES = 4 * 1024 * 1024
 # A row that takes longer is not run again for a comparison, because sharing would save little of its time.
 _SLOW_MS = 200.0
