@@ -301,7 +301,7 @@ class Acceptor:
             raise StoreError(
                 f"{spec.name} was accepted, but it could not be stored: {error.message}", hint=error.hint
             ) from error
-        self.recorder.on_stored((), rows)
+        self.recorder.on_stored((), rows, ())
         return version
 
 

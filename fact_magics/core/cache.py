@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fact_magics.core.leases import Lease
+    from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.plan import Plan
     from fact_magics.core.recording import Recorder
     from fact_magics.sandbox.outcome import Outcome
@@ -141,6 +142,10 @@ class AnswerCache:
             return None
         entry = self._memory.get(planned.key)
         return self._in_time(planned, entry) if entry is not None and may_serve(planned, entry) else None
+
+    def recall_many(self, plans: Sequence[Plan]) -> list[CacheEntry | None]:
+        """Find answers in memory as `recall` does, for runs of one proven tool whose answers never end."""
+        return self._memory.get_many([planned.key for planned in plans])
 
     def _in_time(self, planned: Plan, entry: CacheEntry) -> CacheEntry | None:
         """Return an answer unless it has ended; if it ends soon, ask for the next one."""
@@ -278,15 +283,20 @@ def may_keep(planned: Plan, outcome: Outcome) -> bool:
     """
     if planned.ttl_seconds is not None:
         return True
-    if _shows_address(outcome.result or b"") or _ADDRESS.search(outcome.printed.encode("utf-8", "replace")):
+    if has_address(outcome.result or b"") or has_address(outcome.printed.encode("utf-8", "replace")):
         return False
-    tool = planned.tool
-    return "landlock" in outcome.isolation or tool.verified or tool.self_contained
+    return used_only_input(planned.tool, outcome.isolation)
 
 
-def _shows_address(result: bytes) -> bool:
+def has_address(wire: bytes) -> bool:
+    """Tell whether a result or a printed text shows an address in memory."""
     # The search for bytes is many times as fast, and results with tables may be large.
-    return b" at 0x" in result and _ADDRESS.search(result) is not None
+    return b" at 0x" in wire and _ADDRESS.search(wire) is not None
+
+
+def used_only_input(tool: LoadedTool, isolation: Sequence[str]) -> bool:
+    """Tell whether a run of a tool in this isolation could use nothing but its input."""
+    return "landlock" in isolation or tool.verified or tool.self_contained
 
 
 def entry_of(planned: Plan, outcome: Outcome, wire: bytes) -> CacheEntry:

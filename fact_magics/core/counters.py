@@ -21,7 +21,7 @@ from fact_magics.tool import Status
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fact_magics.store import ExecutionRow, GenerationRow
+    from fact_magics.store import ExecutionRow, GenerationRow, MapRows
 
 # A label with too many values would be too much for a Prometheus server; further tools share one value.
 _MOST_TOOLS = 100
@@ -53,7 +53,12 @@ class Counters:
         self.state = ""  # the address at which the counters are served, or why not; may be empty
         self._telemetry = Telemetry()
 
-    def add(self, runs: Sequence[ExecutionRow], attempts: Sequence[GenerationRow]) -> None:
+    def add(
+        self,
+        runs: Sequence[ExecutionRow],
+        attempts: Sequence[GenerationRow],
+        of_map: Sequence[MapRows] = (),
+    ) -> None:
         """Count rows that were stored, and report them to OpenTelemetry if it is set up."""
         with self._lock:
             for row in runs:
@@ -62,10 +67,20 @@ class Counters:
                     seconds = row.duration_ms / 1e3
                     self._durations[bisect_left(_LIMITS, seconds)] += 1
                     self._seconds += seconds
+            for many in of_map:
+                same = many.same
+                self._runs[self._label(same.tool_name), same.status.value, str(same.cached).lower()] += len(
+                    many
+                )
+                for took_ms in () if same.cached else many.durations_ms:
+                    self._durations[bisect_left(_LIMITS, took_ms / 1e3)] += 1
+                    self._seconds += took_ms / 1e3
             for attempt in attempts:
                 for kind, name in _TOKENS.items():
                     self._tokens[kind] += getattr(attempt, name) or 0
                 self._cost_usd += attempt.cost_usd or 0.0
+        if of_map and self._telemetry.is_set_up:
+            runs = [*runs, *(row for many in of_map for row in many.rows())]
         self._telemetry.report(runs, attempts)
 
     def _label(self, tool: str) -> str:

@@ -84,6 +84,19 @@ class LoadedTool:
         arguments = self.signature.wire(validated)
         return arguments, self.key(arguments, files) if self.cacheable else ""
 
+    def keys(self, many: Sequence[bytes]) -> list[str]:
+        """Hash canonical inputs without files to keys, which are empty as in `identify`."""
+        if self._packages:
+            self._notice_installations()
+        if not self.cacheable:
+            return [""] * len(many)
+        keys, begin = [], self._key_prefix.copy
+        for arguments in many:
+            digest = begin()
+            digest.update(arguments)
+            keys.append(digest.hexdigest())
+        return keys
+
     def key(self, arguments: bytes, files: Sequence[InputFile] = ()) -> str:
         """Hash a canonical input, and the files that it names, to the key of a run."""
         digest = self._key_prefix.copy()

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.errors import FactError, InvalidInput, InvalidResult, LimitReached, ToolFailed, ToolTimedOut
 from fact_magics.pictures import may_hold_pictures, with_pictures
@@ -84,6 +84,26 @@ class Result:
 
     output: ToolOutput
     wire: bytes | None
+
+
+class Answered(NamedTuple):
+    """How a row ended.
+
+    Attributes
+    ----------
+    value : object
+        What the tool returned; None if the row failed.
+    error : str
+        Why it failed, in one line; empty if it went well.
+    wire : bytes or None
+        The value in its canonical form.
+    """
+
+    value: Any
+    error: str
+    wire: bytes | None
+    printed: str
+    duration_ms: float
 
 
 def finished_output(plan: Plan, outcome: Outcome, protected: Protected) -> Result:

@@ -19,6 +19,7 @@ from fact_magics.store import (
     CacheEntry,
     ExecutionRow,
     GenerationRow,
+    MapRows,
     Store,
     new_id,
 )
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     # A run that the cache answered: plan, cache entry, duration in milliseconds, and time (`time.time`).
     _Cached = tuple[Plan, CacheEntry, float, float]
-    Stored = Callable[[Sequence[ExecutionRow], Sequence[GenerationRow]], None]
+    Stored = Callable[[Sequence[ExecutionRow], Sequence[GenerationRow], Sequence[MapRows]], None]
 
 T = TypeVar("T")
 
@@ -63,7 +64,7 @@ class Recorder:
         store: Store,
         session_id: str,
         is_best_effort: Callable[[], bool] = lambda: False,
-        on_stored: Stored = lambda runs, attempts: None,  # noqa: ARG005
+        on_stored: Stored = lambda runs, attempts, of_map: None,  # noqa: ARG005
     ) -> None:
         self._store = store
         self.on_stored = on_stored
@@ -72,6 +73,7 @@ class Recorder:
         self._session_id = session_id
         self._pending: deque[ExecutionRow | GenerationRow | _Cached] = deque()
         self._entries: deque[CacheEntry] = deque()
+        self._of_map: deque[MapRows] = deque()
         self._ids: list[str] = []
         self._dropped = 0
         self._told = 0  # how many waiting rows the user knows about
@@ -151,13 +153,13 @@ class Recorder:
 
     def has_news(self) -> bool:
         """Tell whether more rows wait than at the last call, so that the user should hear about them."""
-        told, self._told = self._told, len(self._pending)
+        told, self._told = self._told, self.waiting
         return self._told > told
 
     @property
     def waiting(self) -> int:
         """How many rows wait to be committed."""
-        return len(self._pending)
+        return len(self._pending) + sum(map(len, self._of_map.copy()))
 
     @property
     def is_locked(self) -> bool:
@@ -171,22 +173,26 @@ class Recorder:
             await self.flush()
         except StoreError as error:
             why = f" {error.line}"
-        lost = len(self._pending)
-        if lost := lost + self._dropped:
+        if lost := self.waiting + self._dropped:
             _warn(f"{plural(lost, 'row')} of the history could not be stored.{why}")
 
     @contextmanager
-    def _taken(self) -> Iterator[tuple[list[ExecutionRow], list[GenerationRow], list[CacheEntry]]]:
-        entries, waiting = _all_of(self._entries), _all_of(self._pending)
+    def _taken(
+        self,
+    ) -> Iterator[tuple[list[ExecutionRow], list[GenerationRow], list[CacheEntry], list[MapRows]]]:
+        entries, waiting, of_map = _all_of(self._entries), _all_of(self._pending), _all_of(self._of_map)
         rows = [self._cached_row(*row) if isinstance(row, tuple) else row for row in waiting]
         runs = [row for row in rows if isinstance(row, ExecutionRow)]
         attempts = [row for row in rows if isinstance(row, GenerationRow)]
         try:
-            yield runs, attempts, entries
+            yield runs, attempts, entries, of_map
             self._told = 0
             self._is_unwritable = False
         except (Exception, asyncio.CancelledError) as error:
             # The store may complete a cancelled commit nevertheless; rows that it has already are kept once.
+            for many in of_map:
+                rows += many.rows()
+                entries += many.entries()
             kept = _latest(rows, _size)
             self._pending.extendleft(kept)
             # An answer without its row is not checked for keys when it is stored.
@@ -202,9 +208,9 @@ class Recorder:
             if not self._is_unwritable:
                 _warn(f"Rows of the history can't be stored and wait in memory; runs continue. {error}")
             self._is_unwritable = True
-            self._told = len(self._pending)
+            self._told = self.waiting
         else:
-            self.on_stored(runs, attempts)
+            self.on_stored(runs, attempts, of_map)
 
     def add_cached(self, planned: Plan, entry: CacheEntry, took_ms: float) -> None:
         """Record a run that the cache answered."""
@@ -223,7 +229,7 @@ class Recorder:
             duration_ms=took_ms,
             executed_at=utc_text(datetime.fromtimestamp(when, UTC)),
             saved_ms=entry.duration_ms,
-            parent_id=planned.parent_id,
+            **_of_map(planned),
         )
 
     def add_run(self, planned: Plan, result: Result) -> None:
@@ -244,7 +250,7 @@ class Recorder:
             isolation=", ".join(known["isolation"]),
             permissions=planned.permissions,
             duration_ms=output.execution_time_ms,
-            parent_id=planned.parent_id,
+            **_of_map(planned),
         )
 
     def add_value(self, planned: Plan, outcome: Outcome, wire: bytes, executed_at: str) -> None:
@@ -260,8 +266,12 @@ class Recorder:
             permissions=planned.permissions,
             duration_ms=outcome.duration_ms,
             executed_at=executed_at,
-            parent_id=planned.parent_id,
+            **_of_map(planned),
         )
+
+    def add_of_map(self, rows: MapRows) -> None:
+        """Record rows of a map, and store their answers with the next commit."""
+        self._of_map.append(rows)
 
     def add_entry(self, entry: CacheEntry) -> None:
         """Store an answer with the next commit."""
@@ -273,6 +283,7 @@ class Recorder:
         parameters: Mapping[str, Any],
         output: ToolOutput,
         parent_id: str | None = None,
+        position: int | None = None,
     ) -> None:
         """Record a run that was refused because of its input."""
         known = output.metadata
@@ -288,6 +299,7 @@ class Recorder:
             error=known["error"],
             details=details,
             parent_id=parent_id,
+            position=position,
         )
 
     def add_ended(self, planned: Plan, status: Status, error: str, duration_ms: float) -> None:
@@ -299,7 +311,7 @@ class Recorder:
             error=error,
             permissions=planned.permissions,
             duration_ms=duration_ms,
-            parent_id=planned.parent_id,
+            **_of_map(planned),
         )
 
     def _add(self, tool: LoadedTool, status: Status, **values: Any) -> None:
@@ -372,6 +384,12 @@ def _size(row: ExecutionRow | GenerationRow) -> int:
         return sum(map(len, (row.description, row.contract, row.reason, row.text, row.source)))
     texts = (row.input_data, row.output_data, row.error, row.details, row.printed)
     return sum(len(text) for text in texts if text)
+
+
+def _of_map(planned: Plan) -> dict[str, Any]:
+    if planned.parent_id is None:
+        return {}
+    return {"parent_id": planned.parent_id, "position": planned.position}
 
 
 def _warn(text: str) -> None:

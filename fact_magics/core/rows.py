@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from fact_magics.core.bulk import BulkRows
 from fact_magics.core.cache import entry_of, may_keep, may_serve
-from fact_magics.core.outputs import checked_entry, finished_output, invalid_output, read_answer, shown
+from fact_magics.core.outputs import (
+    Answered,
+    checked_entry,
+    finished_output,
+    invalid_output,
+    read_answer,
+    shown,
+)
 from fact_magics.core.plan import plan_run
 from fact_magics.errors import InvalidResult, StoreError
-from fact_magics.sandbox.batch import Batch, RowAnswer, outcome_of
 from fact_magics.store import CacheEntry
 from fact_magics.text import utc_now
 from fact_magics.tool import Status
@@ -32,54 +37,12 @@ if TYPE_CHECKING:
     from fact_magics.core.running import Runner
     from fact_magics.errors import InvalidInput
     from fact_magics.events import Event
-    from fact_magics.sandbox.outcome import Outcome
+    from fact_magics.sandbox.outcome import Call, Outcome
     from fact_magics.store import MapRow, Store
     from fact_magics.tool import ToolInput
 
 # How long an unfinished map keeps answers that the cache does not keep.
 _KEPT_SECONDS = 30 * 86_400.0
-
-
-class Answered(NamedTuple):
-    """How a row ended.
-
-    Attributes
-    ----------
-    value : object
-        What the tool returned; None if the row failed.
-    error : str
-        Why it failed, in one line; empty if it went well.
-    wire : bytes or None
-        The value in its canonical form.
-    """
-
-    value: Any
-    error: str
-    wire: bytes | None
-    printed: str
-    duration_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class BatchEnd:
-    """How a batch ended.
-
-    Attributes
-    ----------
-    answered : int
-        How many of its rows have an answer; the others were not run, or their answers were dropped.
-    alone : tuple of int
-        The rows, by their number in the batch, that need a process of their own.
-    changed : str
-        What a row left behind in the process; empty if nothing was found.
-    limit : str
-        The limit, or another reason, that ended the process early; empty if the batch was completed.
-    """
-
-    answered: int
-    alone: tuple[int, ...]
-    changed: str
-    limit: str
 
 
 class Shows(Protocol):
@@ -135,7 +98,6 @@ class RowRunner:
         self._files = files
         self._store = store
         self.maps = store.maps
-        self._layers: tuple[str, ...] = ()  # of the last run
         self.progress: Callable[[str], Shows] = Progress
 
     @contextmanager
@@ -145,7 +107,13 @@ class RowRunner:
         with self.runner.stopped_by_close():
             yield
 
-    def plan(self, tool: LoadedTool, request: ToolInput, parent_id: str) -> Plan:
+    def bulk(self, tool: LoadedTool, request: ToolInput, parent_id: str) -> BulkRows | None:
+        """Return what does the work of many rows of a map at once; None if each is done by itself."""
+        if not BulkRows.serves(tool, request, self._answers):
+            return None
+        return BulkRows(tool, request, parent_id, self.session_id, self._answers, self._recorder)
+
+    def plan(self, tool: LoadedTool, request: ToolInput, parent_id: str, position: int) -> Plan:
         """Plan the run of a row; see `Runner.plan` for the errors."""
         if request.permissions or tool.reaches_out:
             planned = self.runner.plan(tool, request)
@@ -158,24 +126,31 @@ class RowRunner:
                 fresh=request.fresh,
                 ttl_seconds=request.ttl_seconds,
             )
-        return planned._replace(parent_id=parent_id)
+        return planned._replace(parent_id=parent_id, position=position)
 
     def refuse(
-        self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput, parent_id: str
+        self,
+        tool: LoadedTool,
+        parameters: Mapping[str, Any],
+        refused: InvalidInput,
+        parent_id: str,
+        position: int,
     ) -> str:
         """Record a row whose input does not fit; return the line of its error."""
-        self._recorder.add_invalid(tool, parameters, invalid_output(tool, refused), parent_id)
+        self._recorder.add_invalid(tool, parameters, invalid_output(tool, refused), parent_id, position)
         return refused.line
 
     async def known(
-        self, plans: Sequence[Plan], checkpoint: Callable[[int], str] | None = None
+        self,
+        plans: Sequence[Plan],
+        bulk: BulkRows | None = None,
     ) -> dict[int, CacheEntry]:
         """Find the answers of rows in the cache, and in the checkpoint of an unfinished map.
 
         Parameters
         ----------
-        checkpoint : callable, optional
-            Returns the key of a row, by its place in `plans`, under which the unfinished map kept its answer.
+        bulk : BulkRows, optional
+            Looks all rows up in memory at once.
 
         Returns
         -------
@@ -185,15 +160,15 @@ class RowRunner:
         found: dict[int, CacheEntry] = {}
         asked: dict[str, list[int]] = {}
         kept: dict[str, int] = {}
-        for place, planned in enumerate(plans):
-            entry = self._answers.recall(planned)
+        recalled = [*map(self._answers.recall, plans)] if bulk is None else bulk.recall(plans)
+        for place, (planned, entry) in enumerate(zip(plans, recalled, strict=True)):
             if entry is not None:
                 found[place] = entry
                 continue
             if planned.key and not planned.fresh:
                 asked.setdefault(planned.key, []).append(place)
-            if checkpoint is not None:
-                kept[checkpoint(place)] = place
+            if planned.keep_as:
+                kept[planned.keep_as] = place
         if asked and self._answers.is_shared:
             for places in asked.values():
                 entry = await self._answers.get(plans[places[0]])
@@ -228,45 +203,43 @@ class RowRunner:
         )
         return self.recall(planned, entry)
 
-    async def alone(self, planned: Plan, keep_as: str = "") -> Answered:
-        """Run one row in a process of its own, and record it.
+    async def run(self, call: Call) -> Outcome:
+        """Run one row, or a `Batch` of rows, in this core's sandbox; see `Sandbox.run` for the errors."""
+        return await self._sandbox.run(call)
+
+    def interrupted(self, planned: Plan, duration_ms: float) -> None:
+        """Record a row that was stopped while it ran."""
+        self._recorder.add_ended(planned, Status.INTERRUPTED, "interrupted", duration_ms)
+
+    async def are_unchanged(self, planned: Plan) -> bool:
+        """Tell whether the files of a row are the same as when it was planned."""
+        return not planned.files or await asyncio.to_thread(self._files.are_unchanged, planned.files)
+
+    def keep(self, planned: Plan, outcome: Outcome, *, unchanged: bool = True) -> Answered:
+        """Validate the answer of a row that has run, keep it, and record the row.
 
         Parameters
         ----------
-        keep_as : str
-            The key under which the map keeps the answer until it ends; empty if the cache keeps it.
+        unchanged : bool
+            Whether the answer may be kept, as far as the files of the row decide it.
         """
-        began = time.perf_counter()
-        try:
-            outcome = await self._sandbox.run(planned.call)
-        except asyncio.CancelledError:
-            took = (time.perf_counter() - began) * 1000
-            self._recorder.add_ended(planned, Status.INTERRUPTED, "interrupted", took)
-            raise
-        self._layers = outcome.isolation
-        unchanged = True
-        if planned.key and planned.files and outcome.result is not None:
-            unchanged = await asyncio.to_thread(self._files.are_unchanged, planned.files)
-        return self._keep(planned, outcome, keep_as, unchanged=unchanged)
-
-    def _keep(self, planned: Plan, outcome: Outcome, keep_as: str, *, unchanged: bool = True) -> Answered:
-        if outcome.result is not None and planned.ttl_seconds is None and not keep_as and unchanged:
+        if outcome.result is not None and planned.ttl_seconds is None and not planned.keep_as and unchanged:
             with suppress(InvalidResult):
                 return self._keep_value(planned, outcome, outcome.result)
         result = self._finished(planned, outcome)
         wire = result.wire
         self._recorder.add_run(planned, result)
-        if wire is not None and (planned.key or keep_as) and unchanged and may_keep(planned, outcome):
+        if wire is not None and (planned.key or planned.keep_as) and unchanged and may_keep(planned, outcome):
             entry = entry_of(planned, outcome, wire)
             if planned.key:
                 self._answers.put(planned, entry)
-            if keep_as:
-                kept = planned._replace(key=keep_as, ttl_seconds=_KEPT_SECONDS)
+            if planned.keep_as:
+                kept = planned._replace(key=planned.keep_as, ttl_seconds=_KEPT_SECONDS)
                 self._recorder.add_entry(entry_of(kept, outcome, wire))
         return _answered(result, outcome)
 
     def _keep_value(self, planned: Plan, outcome: Outcome, payload: bytes) -> Answered:
-        """Do the same as `_keep` for most rows, without building an output for each row."""
+        """Do the same as `keep` for most rows, without building an output for each row."""
         value = planned.tool.signature.read_result(payload)
         wire = encode(value)
         value = shown(value, wire, planned.tool.metadata.name)
@@ -284,65 +257,12 @@ class RowRunner:
             self._answers.put(planned, entry)
         return Answered(value, "", wire, outcome.printed, outcome.duration_ms)
 
+    def read(self, planned: Plan, outcome: Outcome) -> Answered:
+        """Validate the answer of a row as `keep` does, but neither keep nor record it."""
+        return _answered(self._finished(planned, outcome), outcome)
+
     def _finished(self, planned: Plan, outcome: Outcome) -> Result:
         return finished_output(planned, outcome, self._files.protected)
-
-    async def together(
-        self,
-        plans: Sequence[Plan],
-        take: Callable[[int, Answered], None],
-        *,
-        keep_as: Callable[[int], str] = lambda row: "",  # noqa: ARG005
-        stall_seconds: float,
-        eager: bool = False,
-        recorded: bool = True,
-    ) -> BatchEnd:
-        """Run rows of one tool in one process.
-
-        Parameters
-        ----------
-        take : callable
-            Called with the number of each row in the batch and its answer, in order.
-        stall_seconds : float
-            The longest time without an answer before the process is stopped.
-        eager : bool
-            Send each answer at once, so that the row that stops the process is known.
-        recorded : bool
-            Whether to record and keep the answers; those of a sample were recorded when they ran alone.
-        """
-        first = plans[0].call
-        answered, alone = 0, []
-
-        def receive(answer: RowAnswer) -> None:
-            nonlocal answered
-            answered += 1
-            outcome = outcome_of(answer, self._layers)
-            if outcome is None:
-                alone.append(answer.row)
-            elif recorded:
-                take(answer.row, self._keep(plans[answer.row], outcome, keep_as(answer.row)))
-            else:
-                take(answer.row, _answered(self._finished(plans[answer.row], outcome), outcome))
-
-        batch = Batch(
-            first.source,
-            first.function,
-            b"",
-            stall_seconds,
-            first.memory_mb,
-            imports=first.imports,
-            verified=first.verified,
-            tables=first.tables,
-            rows=tuple(planned.arguments for planned in plans),
-            eager=eager,
-            on_row=receive,
-        )
-        outcome = await self._sandbox.run(batch)
-        changed = "what it prints" if outcome.printed else ""
-        if outcome.status is Status.OK and outcome.result is not None and not changed:
-            changed = outcome.result.decode("utf-8", "replace").removeprefix('{"changed": "').rstrip('"}\n')
-        limit = outcome.limit or (outcome.error.message if outcome.error is not None else "")
-        return BatchEnd(answered, tuple(alone), changed, limit)
 
     @property
     def waiting(self) -> int:
@@ -357,10 +277,6 @@ class RowRunner:
             return error.line
         return ""
 
-    async def put_map(self, row: MapRow) -> None:
-        """Store what is known about a map."""
-        await self.maps.put(row)
-
 
 def _answered(result: Result, outcome: Outcome) -> Answered:
     output = result.output
@@ -368,8 +284,8 @@ def _answered(result: Result, outcome: Outcome) -> Answered:
     return Answered(output.result, error, result.wire, outcome.printed, outcome.duration_ms)
 
 
-def kept_key(row: MapRow, position: int, planned: Plan) -> str:
-    """Return the key under which an unfinished map keeps the answer of a row and its files."""
+def kept_by(row: MapRow, planned: Plan) -> Plan:
+    """Let an unfinished map keep the answer of a row and its files, which the cache does not keep."""
     files = repr([file.digest or file.state for file in planned.files]).encode()
-    digest = blake2b(b"%d\0%b\0%b" % (position, planned.arguments, files), digest_size=16)
-    return f"{row.answers}{digest.hexdigest()}"
+    digest = blake2b(b"%d\0%b\0%b" % (planned.position, planned.arguments, files), digest_size=16)
+    return planned._replace(keep_as=f"{row.answers}{digest.hexdigest()}")

@@ -33,6 +33,13 @@ class Telemetry:
     def __init__(self) -> None:
         self._instruments: tuple[Any, Any, Any] = (None, None, None)
 
+    @property
+    def is_set_up(self) -> bool:
+        """Whether an SDK would take what is reported."""
+        with suppress(Exception):
+            return any(_set_up(signal) is not None for signal in _PROVIDERS)
+        return False
+
     def report(self, runs: Sequence[ExecutionRow], attempts: Sequence[GenerationRow]) -> None:
         """Write a span for each run and each attempt of a model, and count them."""
         with suppress(Exception):  # an SDK that fails must not fail a cell

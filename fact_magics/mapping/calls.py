@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.bridge import explain, refuse_fork
 from fact_magics.errors import FactError, Interrupted, InvalidInput, did_you_mean
-from fact_magics.mapping.running import MapOptions, RowMap
+from fact_magics.mapping.options import MapOptions
+from fact_magics.mapping.running import RowMap
 from fact_magics.mapping.table import Each, Table, is_table, read_columns, read_table
 from fact_magics.tool import Status, ToolInput
 

@@ -21,7 +21,8 @@ def prepare_map(host: Host, arguments: Arguments, body: str) -> Work | object:
     """Prepare the work of a ``%%fact_map`` cell."""
     from fact_magics.display.maps import map_record
     from fact_magics.mapping.calls import stopped_line
-    from fact_magics.mapping.running import MapOptions, RowMap
+    from fact_magics.mapping.options import MapOptions
+    from fact_magics.mapping.running import RowMap
 
     into = arguments.get("into")
     if into is not None:

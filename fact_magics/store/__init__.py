@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fact_magics.store.binding import Rows
 from fact_magics.store.locks import LOCK_SECONDS, LockWait
+from fact_magics.store.map_rows import MapRows
 from fact_magics.store.memory import CacheStats, MemoryCache, Removed
 from fact_magics.store.pruning import Pruned
 from fact_magics.store.rows import CacheEntry, Candidate, ExecutionRow, GenerationRow, MapRow, SessionRow
@@ -20,6 +21,7 @@ __all__ = [
     "GenerationRow",
     "LockWait",
     "MapRow",
+    "MapRows",
     "MemoryCache",
     "Pruned",
     "Removed",

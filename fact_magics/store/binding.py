@@ -224,7 +224,7 @@ def insert_many(
     """Insert rows' objects of one class as `insert` does, with one statement.
 
     `more` has further columns, with a value for each row. Returns the first and the last `seq`, if the table
-    has one.
+    has one; the last one is smaller if the rows were stored before.
     """
     if not rows:
         return 0, 0
@@ -233,8 +233,7 @@ def insert_many(
     values: Iterable[Iterable[object]] = map(attrgetter(*names), rows)
     first = 0
     if table in _NUMBERED:
-        number = _NUMBERED[table].replace("TABLE", table)
-        (first,) = connection.execute(" ".join(("SELECT", number))).fetchone()
+        first = next_number(connection, table)
         more["seq"] = range(first, first + len(rows))
     columns = ", ".join((*names, *more))
     blanks = ", ".join("?" * (len(names) + len(more)))
@@ -242,8 +241,15 @@ def insert_many(
     parameters = (
         (*map(bindable, known), *others) for known, *others in zip(values, *more.values(), strict=True)
     )
-    connection.executemany(statement, parameters)
-    return first, first + len(rows) - 1
+    kept = connection.executemany(statement, parameters).rowcount
+    return first, first + kept - 1
+
+
+def next_number(connection: sqlite3.Connection, table: str) -> int:
+    """Return the `seq` of the next row of a table, in a transaction of the caller."""
+    number = _NUMBERED[table].replace("TABLE", table)
+    (first,) = connection.execute(" ".join(("SELECT", number))).fetchone()
+    return int(first)
 
 
 def fetch_by_id(

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fact_magics.store.binding import UNREADABLE, count, execute, fetch, insert_many
+from fact_magics.store.map_rows import insert_answers
 from fact_magics.store.memory import CacheStats, Removed
-from fact_magics.store.rows import CacheEntry
+from fact_magics.store.rows import ENTRY_OVERHEAD, CacheEntry
 from fact_magics.text import utc_now, utc_text
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from fact_magics.store.database import Database
+    from fact_magics.store.map_rows import MapRows
 
 DEFAULT_MAX_BYTES = 1024 * 1024 * 1024
 
@@ -119,14 +121,21 @@ class Cache:
         """Add to the number of evictions, after a commit."""
         self._evictions += evicted
 
+    def has_room_for(self, rows: MapRows) -> bool:
+        """Whether no answer of the rows is too large to be stored."""
+        return ENTRY_OVERHEAD + 4 * max(map(len, rows.outputs), default=0) <= self._max_bytes
+
     def keeping(
-        self, entries: Sequence[CacheEntry], used: Iterable[str | None] = ()
+        self,
+        entries: Sequence[CacheEntry],
+        used: Iterable[str | None] = (),
+        of_map: Sequence[MapRows] = (),
     ) -> Callable[[sqlite3.Connection], int]:
         """Return a function that stores `entries`, and new times of use for the keys in `used`.
 
         An entry replaces the stored entry with the same key. If both have the same result, the confirmations
-        of the stored entry are added to those of the new entry. Call the function in a transaction; it
-        returns how many answers it removed to make room.
+        of the stored entry are added to those of the new entry. Answers of maps are stored as `entries`
+        are. Call the function in a transaction; it returns how many answers it removed to make room.
         """
         now = utc_now()
         stale = self._stale(used)
@@ -134,7 +143,7 @@ class Cache:
 
         def work(connection: sqlite3.Connection) -> int:
             evicted = 0
-            used_at = _next_use(connection) if stale or entries else ""
+            used_at = _next_use(connection) if stale or entries or of_map else ""
             for key in stale:
                 execute(connection, "UPDATE cache SET used_at = ? WHERE key = ?", used_at, key)
             for entry in entries:
@@ -142,6 +151,9 @@ class Cache:
                     _delete(connection, entry.key)
             for start in range(0, len(fitting), _SWEPT_AT_ONCE):
                 _put(connection, fitting[start : start + _SWEPT_AT_ONCE], used_at)
+                evicted += _sweep(connection, now, self._max_bytes)
+            for rows in of_map:
+                insert_answers(connection, rows, _REPLACE, used_at)
                 evicted += _sweep(connection, now, self._max_bytes)
             return evicted
 

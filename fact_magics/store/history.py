@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fact_magics.errors import CellError, StoreError, UnknownName
 from fact_magics.store.binding import Rows, fetch_by_id, insert, insert_many, values_of
 from fact_magics.store.listing import filters, select
+from fact_magics.store.map_rows import MapRows, insert_runs
 from fact_magics.store.pruning import Pruned, claim_pruning, remove_runs
 from fact_magics.store.rows import ExecutionRow, GenerationRow
 from fact_magics.store.savings import add_saved, cost_of
@@ -71,7 +72,7 @@ class History:
         since : str, datetime or timedelta, optional
             See `read_since`: ``2h``, ``3 days``, ``yesterday``, ISO 8601.
         parent_id : str, optional
-            Only the rows of this map; an empty text for only the runs that belong to none.
+            Only the rows of this map, in their order; an empty text for only the runs that belong to none.
         limit : int or None
             None for all.
 
@@ -84,7 +85,7 @@ class History:
         asked |= {"parent_id = ?": parent_id} if parent_id else {}
         asked |= {"parent_id IS NULL AND ?": 1} if parent_id == "" else {}
         if search is None:
-            source, order = "tool_executions", "seq DESC"
+            source, order = "tool_executions", "position, seq" if parent_id else "seq DESC"
             number = "seq"
         else:
             # The index yields its matches in this order, so a search for a common word can stop at the limit.
@@ -239,14 +240,23 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
     keep_up(connection, GENERATIONS, stored)
 
 
-def add_runs(connection: sqlite3.Connection, rows: Sequence[ExecutionRow]) -> None:
+def add_runs(
+    connection: sqlite3.Connection, rows: Sequence[ExecutionRow], of_map: Sequence[MapRows] = ()
+) -> None:
     """Add runs as `add_generations` adds attempts, and index the words of their texts."""
+    stored: list[tuple[int, str | None, str]] = []
+    for many in of_map:
+        first, last = insert_runs(connection, many)
+        for number in range(first - first % -64, last + 1, 64):
+            _add_mark(connection, "tool_executions", "executed_at", number)
+        where = many.same.session_id, many.same.tool_name
+        stored += [(number, *where) for number in range(first, last + 1)]
     of_maps = [row for row in rows if row.parent_id is not None]
     # A map is found as a whole; indexing the words of its rows would take longer than storing them.
     first, last = insert_many(connection, "tool_executions", of_maps, "ON CONFLICT (id) DO NOTHING")
     for number in range(first - first % -64, last + 1, 64) if of_maps else ():
         _add_mark(connection, "tool_executions", "executed_at", number)
-    stored = [(number, row.session_id, row.tool_name) for number, row in enumerate(of_maps, first)]
+    stored += [(number, row.session_id, row.tool_name) for number, row in enumerate(of_maps, first)]
     for row in rows:
         if row.parent_id is not None:
             continue

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Estimated bytes of an entry besides its payload: the row or object, its key, its place in the index.
-_ENTRY_OVERHEAD = 256
+ENTRY_OVERHEAD = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +141,8 @@ class ExecutionRow:
         For an answer of the cache: the duration of the run that computed it.
     parent_id : str or None
         The map that the run belongs to.
+    position : int or None
+        The number of the run's row in the map, from 0.
     """
 
     id: str = field(default_factory=new_id)
@@ -162,6 +164,7 @@ class ExecutionRow:
     executed_at: str = field(default_factory=utc_now)
     saved_ms: float | None = None
     parent_id: str | None = None
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +253,7 @@ class CacheEntry:
         """Estimated number of bytes that storing the entry takes."""
         # Four bytes per character is an upper bound that needs no encoding; it only makes evictions earlier.
         printed = len(self.printed) * (1 if self.printed.isascii() else 4)
-        return _ENTRY_OVERHEAD + len(self.result) + printed
+        return ENTRY_OVERHEAD + len(self.result) + printed
 
     def expired(self, now: str) -> bool:
         """Whether the entry has expired at `now`."""

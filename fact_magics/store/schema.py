@@ -310,6 +310,15 @@ _PROBES = (
     "CREATE INDEX tool_cells_by_name ON tool_cells (tool_name)",
 )
 
+# Rows of a map are stored in the order in which they end; they are read in the order of the table.
+_POSITIONS_OF_ROWS = (
+    "ALTER TABLE tool_executions ADD COLUMN position INTEGER",
+    "DROP INDEX executions_by_parent",
+    """
+    CREATE INDEX executions_by_parent ON tool_executions (parent_id, position) WHERE parent_id IS NOT NULL
+    """,
+)
+
 
 def _of_runs_and_generations(statements: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(
@@ -339,4 +348,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         *_PROBES,
         *_MAPS,
     ),
+    _POSITIONS_OF_ROWS,
 )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from fact_magics.store.locks import LockWait
+    from fact_magics.store.map_rows import MapRows
     from fact_magics.store.rows import CacheEntry, ExecutionRow, GenerationRow
 
 
@@ -85,15 +86,18 @@ class Store:
         executions: Sequence[ExecutionRow] = (),
         generations: Sequence[GenerationRow] = (),
         cache_entries: Sequence[CacheEntry] = (),
+        of_map: Sequence[MapRows] = (),
         *,
         wait: LockWait | None = None,
     ) -> None:
         """Store rows in one transaction: either all of them are stored or none.
 
+        `of_map` are further rows, whose answers are kept in the cache.
+
         `wait` is the wait for another program's lock; when it ends, `StoreLocked` is raised.
         """
-        if executions or generations or cache_entries:
-            work = self._keeping(executions, generations, cache_entries)
+        if executions or generations or cache_entries or of_map:
+            work = self._keeping(executions, generations, cache_entries, of_map)
             self.cache.note_evicted(await self._database.write(work, wait=wait))
 
     def commit_blocking(
@@ -101,12 +105,13 @@ class Store:
         executions: Sequence[ExecutionRow] = (),
         generations: Sequence[GenerationRow] = (),
         cache_entries: Sequence[CacheEntry] = (),
+        of_map: Sequence[MapRows] = (),
         *,
         wait: LockWait | None = None,
     ) -> None:
         """Store rows as `commit` does, but block the calling thread, which must not run an event loop."""
-        if executions or generations or cache_entries:
-            work = self._keeping(executions, generations, cache_entries)
+        if executions or generations or cache_entries or of_map:
+            work = self._keeping(executions, generations, cache_entries, of_map)
             self.cache.note_evicted(self._database.write_blocking(work, wait=wait))
 
     def lock_wait(self, seconds: float | None = None) -> LockWait:
@@ -130,7 +135,12 @@ class Store:
         executions: Sequence[ExecutionRow],
         generations: Sequence[GenerationRow],
         cache_entries: Sequence[CacheEntry],
+        of_map: Sequence[MapRows],
     ) -> Callable[[sqlite3.Connection], int]:
+        apart = [many for many in of_map if not self._is_plain(many)]
+        for many in apart:
+            executions, cache_entries = [*executions, *many.rows()], [*cache_entries, *many.entries()]
+        together = [many for many in of_map if many not in apart]
         rows = [self._masked(row) for row in executions]
         unfit = {
             row.cache_key
@@ -138,11 +148,19 @@ class Store:
             if (row.output_data, row.printed) != (masked.output_data, masked.printed)
         }
         cache_entries = [entry for entry in cache_entries if entry.key not in unfit]
-        keep_answers = self.cache.keeping(cache_entries, [row.cache_key for row in executions if row.cached])
+        used = [row.cache_key for row in executions if row.cached]
+        used += [key for many in together if many.same.cached for key in many.keys]
+        computed = [many for many in together if not many.same.cached]
+        keep_answers = self.cache.keeping(cache_entries, used, computed)
 
         def work(connection: sqlite3.Connection) -> int:
             add_generations(connection, generations)
-            add_runs(connection, rows)
+            add_runs(connection, rows, together)
             return keep_answers(connection)
 
         return work
+
+    def _is_plain(self, many: MapRows) -> bool:
+        """Whether rows can be stored as they are: none holds a key, or a text that needs escapes."""
+        probe = many.probe
+        return many.is_storable and self._masked(probe) is probe and self.cache.has_room_for(many)

@@ -233,7 +233,8 @@ def decode(wire: bytes | bytearray, *, classes: Mapping[str, type] | None = None
     """
     if wire[:1] == START:
         return _read_with_tables(wire, _call_readers(classes), _MAX_WIRE_DEPTH, makes=classes is not None)
-    tagged = _TAGGED_DECODER if classes is None else _decoder(_call_readers(classes))
+    is_call = classes is not None and _may_be_tagged(wire)
+    tagged = _decoder(_call_readers(classes)) if is_call else _TAGGED_DECODER
     return _read(wire, tagged, _MAX_WIRE_DEPTH)
 
 
@@ -273,10 +274,9 @@ def _read_with_tables(
 
 
 def _read(wire: bytes | bytearray, tagged: json.JSONDecoder, max_depth: int) -> object:
-    plain = b'"$' not in wire and b"\\u0024" not in wire
     try:
         text = wire.decode("utf-8")
-        value, end = (_PLAIN_DECODER if plain else tagged).raw_decode(text)
+        value, end = (tagged if _may_be_tagged(wire) else _PLAIN_DECODER).raw_decode(text)
     except WireError:
         raise
     except _ConstructorFailed as error:
@@ -291,6 +291,10 @@ def _read(wire: bytes | bytearray, tagged: json.JSONDecoder, max_depth: int) -> 
     if len(wire) > max_depth and _containers(wire) > max_depth and _deeper_than(value, max_depth):
         raise WireError(f"a value nested deeper than {MAX_DEPTH} levels")
     return value
+
+
+def _may_be_tagged(wire: bytes | bytearray) -> bool:
+    return b'"$' in wire or b"\\u0024" in wire
 
 
 def _containers(wire: bytes | bytearray) -> int:

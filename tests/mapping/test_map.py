@@ -17,6 +17,10 @@ from waiting import until_async
 
 import fact_magics
 from fact_magics.errors import FactError, InvalidInput, ToolFailed
+from fact_magics.mapping.executor import LocalPool
+from fact_magics.mapping.options import MapOptions
+from fact_magics.mapping.running import RowMap
+from fact_magics.mapping.table import read_table
 from fact_magics.tool import Status
 
 pytestmark = pytest.mark.slow
@@ -57,9 +61,10 @@ def f(n: int) -> int:
         frame = frame.f_back
     if frame is not None:
         here, module = frame.f_locals, frame.f_globals
-        for row in range(here["number"], here["number"] + 3):
-            here["held"] += module["ANSWER"].pack(b"r", row, 5, 0, 1.0) + b"66666"
-        module["_send"](here["results"], here["held"] + b"R" + (2).to_bytes(8, "big") + b"{}")
+        for _ in range(3):
+            here["held"].add(b"r", b"66666", b"", 1.0)
+        block = here["held"].block(here["number"] + 2)
+        module["_send"](here["results"], block + b"R" + (2).to_bytes(8, "big") + b"{}")
         module["_leave"](0)
     return n
 """
@@ -115,7 +120,7 @@ async def test_rows_share_processes_and_each_is_a_run_of_the_map(core, keep):
     assert result.counts == {"ok": 300, "cached": 0, "failed": 0, "skipped": 0}
     assert result.notes == ()  # no reason to give each row a process
     rows = await rows_of(core, result)
-    assert sorted(row.input_data for row in rows) == sorted(f'{{"n":{n},"k":1}}' for n in range(300))
+    assert [(row.position, row.input_data) for row in rows] == [(n, f'{{"n":{n},"k":1}}') for n in range(300)]
     assert await core.list_runs(parent_id="") == []
     (line,) = await core.list_maps()
     assert (line.id, line.status, line.ok, line.total) == (result.map_id, Status.OK, 300, 300)
@@ -288,3 +293,47 @@ async def test_a_map_with_permissions_gives_each_row_a_process_that_has_them(cor
     found = await tool.amap(range(24), permissions=("env:PLACE",))
     assert found.values == ["early"] * 21 + ["here"] * 3
     assert found.notes == ("Each row had a process of its own: the map has permissions.",)
+
+
+class AtTheEnd(LocalPool):
+    """An executor that delivers a chunk's answers only at its end, as one on another machine may do."""
+
+    rows_alone = 4
+
+    def __init__(self, rows) -> None:
+        super().__init__(rows)
+        self.told: list[object] = []
+
+    async def start(self) -> None:
+        self.told.append("start")
+
+    async def together(self, chunk, take):
+        held = []
+        outcome = await super().together(chunk, held.extend)
+        self.told.append(len(chunk.rows))
+        take(held)
+        return outcome
+
+    async def alone(self, calls):
+        self.told.append(len(calls))
+        return await super().alone(calls)
+
+    async def aclose(self) -> None:
+        self.told.append("end")
+
+
+async def test_rows_run_wherever_the_executor_of_the_map_runs_them(core, keep):
+    tool = await keep(PLUS)
+    executor = AtTheEnd(core.rows)
+    mapping = RowMap(
+        core.rows,
+        tool.loaded,
+        read_table(tool.loaded.signature, {"n": range(100)}, {}),
+        MapOptions(),
+        executor,
+    )
+    assert list(await mapping.run()) == [*range(100)]
+    first, *numbers, last = executor.told
+    assert (first, last) == ("start", "end")
+    assert numbers[:3] == [4, 4, 16]  # the sample, alone and then together
+    assert sum(numbers[3:]) == 92

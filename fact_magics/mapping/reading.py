@@ -1,0 +1,153 @@
+"""`Reader` reads the rows of a map, plans them, and answers those that are known."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fact_magics.core.rows import kept_by
+from fact_magics.errors import FactError, InvalidInput
+from fact_magics.tool import ToolInput
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+
+    from fact_magics.core.bulk import BulkRows
+    from fact_magics.core.loaded import LoadedTool
+    from fact_magics.core.plan import Plan
+    from fact_magics.core.rows import RowRunner
+    from fact_magics.mapping.ledger import Ledger
+    from fact_magics.mapping.options import MapOptions
+    from fact_magics.mapping.table import Table
+    from fact_magics.store import CacheEntry, MapRow
+
+_PART = 1_000  # rows that are planned and looked up together
+_SLICE = 50  # rows that are planned by themselves before the loop may do other work
+
+
+class _Part(NamedTuple):
+    """Planned rows, and the search for their answers."""
+
+    rows: list[Plan]
+    known: asyncio.Task[dict[int, CacheEntry]]
+
+
+class Reader:
+    """Reads a table a part at a time. Rows that have to run go to the ledger's queue."""
+
+    def __init__(
+        self, rows: RowRunner, tool: LoadedTool, table: Table, options: MapOptions, ledger: Ledger
+    ) -> None:
+        self._rows = rows
+        self._tool = tool
+        self._table = table
+        self._options = options
+        self._ledger = ledger
+        self._keeps = options.keeps_answers(tool)
+
+    def begin(self, map_row: MapRow) -> BulkRows | None:
+        """Begin to read for a map; returns what may keep its answers in bulk."""
+        self._map = map_row
+        request = ToolInput.known(self._tool.stored.reference, {}, **self._options.request)
+        self._bulk = self._rows.bulk(self._tool, request, map_row.id)
+        return self._bulk
+
+    async def read(self, on_part: Callable[[], Awaitable[None]]) -> None:
+        """Read all rows; `on_part` is awaited after each part that the ledger has got.
+
+        Raises
+        ------
+        FactError
+            The table can't be read. The ledger has the rows before that.
+        """
+        position, last, unread = 0, None, None
+        try:
+            async with aclosing(self._parts()) as parts:
+                async for part in parts:
+                    self._ledger.extend_to(position + len(part))
+                    planned = await self._planned(position, part)
+                    position += len(part)
+                    last, before = _Part(planned, asyncio.create_task(self._look_up(planned))), last
+                    # The database looks up this part while the part before is handed over, and the next
+                    # one is planned.
+                    if before is not None:
+                        await self._admit(before)
+                        await on_part()
+        except FactError as error:
+            unread = error
+        except BaseException:
+            if last is not None:
+                last.known.cancel()
+            raise
+        if last is not None:
+            await self._admit(last)
+        if unread is not None:
+            raise unread
+
+    async def _parts(self) -> AsyncGenerator[list[dict[str, Any]], None]:
+        """Yield parts of the rows; a user's iterator runs on a thread, not on the core's loop."""
+        parts = self._table.parts(_PART)
+        if not self._table.is_lazy:
+            for part in parts:
+                yield part
+                await asyncio.sleep(0)
+            return
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, thread_name_prefix="fact-rows") as thread:
+            while part := await loop.run_in_executor(thread, _next, parts, self._tool.metadata.name):
+                yield part
+
+    async def _planned(self, start: int, part: list[dict[str, Any]]) -> list[Plan]:
+        if self._bulk is not None and (plans := self._bulk.plan(start, part)) is not None:
+            return plans
+        tool, rows = self._tool, self._rows
+        waiting = []
+        for position, parameters in enumerate(part, start):
+            if position % _SLICE == 0:
+                await asyncio.sleep(0)
+            request = ToolInput.known(tool.stored.reference, parameters, **self._options.request)
+            asked = (tool, request, self._map.id, position)
+            try:
+                planned = (
+                    await asyncio.to_thread(rows.plan, *asked) if tool.takes_paths else rows.plan(*asked)
+                )
+            except InvalidInput as refused:
+                error = rows.refuse(tool, parameters, refused, self._map.id, position)
+                self._ledger.fail(position, error)
+                continue
+            waiting.append(planned if self._keeps else kept_by(self._map, planned))
+        return waiting
+
+    async def _look_up(self, rows: list[Plan]) -> dict[int, CacheEntry]:
+        return await self._rows.known(rows, self._bulk)
+
+    async def _admit(self, part: _Part) -> None:
+        """Answer the rows that are known, and give the others to the ledger."""
+        known = await part.known
+        if self._bulk is not None:
+            # Equal rows may have got their answers since.
+            recalled = enumerate(self._bulk.recall(part.rows))
+            known |= {place: entry for place, entry in recalled if entry is not None}
+        answered = [part.rows[place] for place in known]
+        entries = [*known.values()]
+        values = None
+        if self._bulk is not None and answered:
+            values = self._bulk.recalled(answered, entries)
+        if values is None:
+            values = [self._rows.recall(row, entry) for row, entry in zip(answered, entries, strict=True)]
+        self._ledger.know(answered, values)
+        self._ledger.hold([row for place, row in enumerate(part.rows) if place not in known])
+
+
+def _next(parts: Iterator[list[dict[str, Any]]], name: str) -> list[dict[str, Any]]:
+    try:
+        return next(parts, [])
+    except FactError:
+        raise
+    except Exception as error:
+        raise InvalidInput(
+            f"The rows for {name} can't be read: {type(error).__name__}: {error}",
+            hint="The rows before it have answers. Correct the source of the rows, and run the map again.",
+        ) from error

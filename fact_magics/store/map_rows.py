@@ -1,0 +1,152 @@
+"""`MapRows`: rows of a map that went well, kept as columns and stored by one statement for each table.
+
+SQLite reads them from one JSON document, so that other threads can run while it inserts. A statement for each
+row would take the interpreter's lock again for each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+from fact_magics.store.binding import bindable, next_number, values_of
+from fact_magics.store.rows import ENTRY_OVERHEAD, CacheEntry, ExecutionRow
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
+# The columns that differ from row to row, in the order of the document's lists.
+_VARYING = ("id", "position", "input_data", "output_data", "cache_key", "duration_ms", "saved_ms")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MapRows:
+    """Rows of one map that returned a value and printed nothing.
+
+    Attributes
+    ----------
+    same : ExecutionRow
+        A row with the values that all rows share.
+    ids, inputs, outputs, keys : list of str
+        The texts of each row. `outputs` are the results in their canonical form, and short.
+    positions : list of int
+        The numbers of the rows in the map.
+    durations_ms : list of float
+        How long each row took, or for rows that the cache answered, how long they once took.
+    """
+
+    same: ExecutionRow
+    ids: list[str]
+    positions: list[int]
+    inputs: list[str]
+    outputs: list[str]
+    keys: list[str]
+    durations_ms: list[float]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def probe(self) -> ExecutionRow:
+        """A row with the texts of all rows, to search them at once."""
+        texts = ("\n".join(self.inputs), "\n".join(self.outputs))
+        return replace(self.same, input_data=texts[0], output_data=texts[1])
+
+    @cached_property
+    def is_storable(self) -> bool:
+        """Whether the texts can be stored as they are, without the escapes of `bindable`."""
+        texts = [*self.inputs, *self.outputs]
+        return not any("\0" in text or bindable(text) != text for text in texts if not text.isascii())
+
+    def rows(self) -> list[ExecutionRow]:
+        """Make a row of each."""
+        is_cached = self.same.cached
+        columns = zip(
+            self.ids, self.positions, self.inputs, self.outputs, self.keys, self.durations_ms, strict=True
+        )
+        return [
+            replace(
+                self.same,
+                id=id_,
+                position=position,
+                input_data=given,
+                output_data=answered,
+                cache_key=key,
+                duration_ms=0.0 if is_cached else duration_ms,
+                saved_ms=duration_ms if is_cached else None,
+            )
+            for id_, position, given, answered, key, duration_ms in columns
+        ]
+
+    def entries(self) -> list[CacheEntry]:
+        """Make a cache entry of each answer; none if the cache answered the rows."""
+        if self.same.cached or self.same.tool_id is None:
+            return []
+        return [
+            CacheEntry(
+                key=key,
+                tool_id=self.same.tool_id,
+                result=answered.encode(),
+                duration_ms=duration_ms,
+                created_at=self.same.executed_at,
+            )
+            for key, answered, duration_ms in zip(self.keys, self.outputs, self.durations_ms, strict=True)
+        ]
+
+
+def insert_runs(connection: sqlite3.Connection, rows: MapRows) -> tuple[int, int]:
+    """Insert the runs as `binding.insert_many` does; returns the first and the last `seq`."""
+    took: Sequence[float] | repeat[float] = rows.durations_ms
+    saved: Sequence[float] | repeat[None] = repeat(None)
+    if rows.same.cached:
+        took, saved = repeat(0.0), rows.durations_ms
+    columns = (rows.ids, rows.positions, rows.inputs, rows.outputs, rows.keys, took, saved)
+    document = json.dumps([*zip(*columns)], ensure_ascii=False)  # noqa: B905 - some repeat for ever
+    same = {name: bindable(value) for name, value in values_of(rows.same).items() if name not in _VARYING}
+    first = next_number(connection, "tool_executions")
+    kept = _insert(connection, "tool_executions", _VARYING, {**same, "seq": first}, document)
+    return first, first + kept - 1
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    table: str,
+    names: Sequence[str],
+    same: Mapping[str, object],
+    document: str,
+    conflict: str = "ON CONFLICT (id) DO NOTHING",
+) -> int:
+    blobs = {"result": "CAST(value ->> {} AS BLOB)"}
+    varying = [blobs.get(name, "value ->> {}").format(number) for number, name in enumerate(names)]
+    shared = [":seq + key" if name == "seq" else f":{name}" for name in same]
+    statement = " ".join(
+        (
+            "INSERT INTO", table, f"({', '.join((*names, *same))})",
+            "SELECT", ", ".join((*varying, *shared)), "FROM json_each(:document) WHERE true", conflict,
+        )
+    )  # fmt: skip
+    return connection.execute(statement, {**same, "document": document}).rowcount
+
+
+def insert_answers(connection: sqlite3.Connection, rows: MapRows, conflict: str, used_at: str) -> None:
+    """Insert the answers of the runs into the cache; `conflict` says what replaces an older answer."""
+    encoded = [answered.encode() for answered in rows.outputs]
+    hashes = [hashlib.blake2b(one, digest_size=16).hexdigest() for one in encoded]
+    sizes = [ENTRY_OVERHEAD + len(one) for one in encoded]
+    columns = (rows.keys, rows.outputs, hashes, rows.durations_ms, sizes)
+    document = json.dumps([*zip(*columns, strict=True)], ensure_ascii=False)
+    same = {
+        "tool_id": rows.same.tool_id,
+        "created_at": rows.same.executed_at,
+        "printed": "",
+        "expires_at": None,
+        "confirmations": 1,
+        "used_at": used_at,
+    }
+    names = ("key", "result", "result_hash", "duration_ms", "size")
+    _insert(connection, "cache", names, same, document, conflict)
