@@ -49,9 +49,7 @@ class RowMap:
         self._tool = tool
         self._table = table
         self._options = options
-        self._executor: Executor = (
-            DaskExecutor(options.on, rows, tool) if options.on else LocalPool(rows)
-        )
+        self._executor: Executor = DaskExecutor(options.on, rows, tool) if options.on else LocalPool(rows)
         self._keeps_answers = options.keeps_answers(tool)
         self._listeners: list[Listener] = []
         self._ledger = Ledger(
@@ -205,9 +203,7 @@ class RowMap:
         if now - self._told >= _TELL_SECONDS or self.row.ended_at is not None:
             self._told = now
             counts = dict(self._ledger.counts)
-            told = MapAdvanced(
-                self.name, self._table.total, counts, now - self._began, self._executor.where
-            )
+            told = MapAdvanced(self.name, self._table.total, counts, now - self._began, self._executor.where)
             for listener in self._listeners:
                 listener(told)
 

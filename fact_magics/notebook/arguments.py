@@ -176,7 +176,7 @@ MAP = Command(
         ISOLATE,
         Option(
             "--on",
-            "Run the rows on a Dask cluster: dask starts one on this machine, tcp://HOST:PORT names a scheduler.",
+            "Run the rows on a Dask cluster: dask starts one here, tcp://HOST:PORT is the address of one.",
             "CLUSTER",
         ),
         Option("--stop-on-error", "Stop the map at the first row that fails."),

@@ -1,11 +1,11 @@
-"""The notebook's side of a Dask cluster: find it or start it, compare versions, ask its workers, let it go."""
+"""The notebook's side of a Dask cluster: connect, compare versions, ask the workers, and let them go."""
 
 from __future__ import annotations
 
 import asyncio
 import pkgutil
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,22 +14,22 @@ from distributed.client import FutureCancelledError
 
 from fact_magics.errors import FactError
 from fact_magics.mapping.dask import wire, worker
-from fact_magics.mapping.dask.local import LocalCluster
-from fact_magics.sandbox.limits import Limits
 from fact_magics.store import new_id
 from fact_magics.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
-    from fact_magics.sandbox.batch import RowAnswer
-    from fact_magics.sandbox.outcome import Call, Outcome
+    from fact_magics.mapping.dask.local import LocalCluster
+    from fact_magics.sandbox.limits import Limits
+    from fact_magics.sandbox.outcome import Call
 
 _CONNECT_SECONDS = 10.0
 _PREPARE_SECONDS = 60.0
 _GONE_SECONDS = 30.0
 _LOOK_SECONDS = 1.0
 _RELEASE_SECONDS = 1.0
+_AGAIN = "Run the map again to continue it."
 _SAME = "Install the notebook's version of fact_magics on all workers."
 
 
@@ -39,7 +39,7 @@ class Cluster:
     Parameters
     ----------
     address : str
-        The scheduler's address; empty to start a cluster on this machine, which `aclose` ends.
+        The scheduler's address as the user gave it; empty for a cluster on this machine.
     imports : sequence of str
         The packages that the tool imports.
     mode, limits : str, Limits
@@ -54,15 +54,13 @@ class Cluster:
     def __init__(self, address: str, imports: Sequence[str], mode: str, limits: Limits) -> None:
         self._address = address
         self._name = f"The Dask cluster at {address}" if address else "The local Dask cluster"
-        self._limits = limits
-        self._setup = wire.Setup(new_id(), mode, asdict(limits), [*imports], worker.versions(imports))
-        self._local: LocalCluster | None = None
+        self._request = wire.Request(new_id(), mode, asdict(limits), [*imports], worker.versions(imports))
         self._client: Any = None
         self._lost = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self.dashboard = ""
 
-    async def start(self) -> Mapping[str, int]:
+    async def start(self, local: LocalCluster | None) -> Mapping[str, int]:
         """Connect, and let the workers start their sandboxes; return the threads of each worker.
 
         Raises
@@ -70,11 +68,10 @@ class Cluster:
         FactError
             Nothing answers, there are no workers, or one of them can't run the rows.
         """
-        if self._address:
+        if local is None:
             await self._connect(self._address, None)
         else:
-            self._local = await LocalCluster.start()
-            await self._connect(self._local.address, Security(require_encryption=True, **self._local.tls))
+            await self._connect(local.address, Security(require_encryption=True, **local.tls))
         self.dashboard = str(self._client.dashboard_link or "")
         await self._check_workers()
         self._watching = asyncio.create_task(self._watch())
@@ -120,13 +117,11 @@ class Cluster:
                     f"The Dask worker {address} can't import fact_magics: {one_line(str(version), 200)}.",
                     hint=_SAME,
                 )
-        asking = self._client.run(worker.prepare, wire.pack_setup(self._setup), on_error="return")
+        asking = self._client.run(worker.serve, wire.pack_request(self._request), on_error="return")
         for address, reply in (await self._prepared(asking)).items():
             if isinstance(reply, BaseException):
-                raise FactError(
-                    f"The Dask worker {address} failed: {one_line(str(reply), 200)}.", hint=_SAME
-                )
-            wire.read_reply(reply, f"The Dask worker {address}", 0, 0)
+                raise FactError(f"The Dask worker {address} failed: {one_line(str(reply), 200)}.", hint=_SAME)
+            wire.read_reply(reply, f"The Dask worker {address}", self._request)
 
     async def _prepared(self, asking: Awaitable[Mapping[str, object]]) -> Mapping[str, object]:
         try:
@@ -150,26 +145,17 @@ class Cluster:
                         seen = clock()
         self._lost.set()
 
-    async def ask(
-        self,
-        calls: Sequence[Call],
-        rows: Sequence[bytes],
-        *,
-        eager: bool = False,
-        files: Mapping[str, bytes] | None = None,
-    ) -> tuple[list[Outcome], list[RowAnswer]] | None:
+    async def ask(self, calls: Sequence[Call], **more: Any) -> wire.Reply | None:
         """Let a worker run calls, or the rows of one call in one process; another one does if it dies.
 
         Parameters
         ----------
-        eager : bool
-            Whether the process sends each answer before the next row begins.
-        files : mapping of str to bytes, optional
-            Digests of files that the worker must have too, by path.
+        more
+            Other fields of the request: `rows`, `eager` and `files`.
 
         Returns
         -------
-        (list of Outcome, list of RowAnswer) or None
+        Reply or None
             None if too many workers have died on this request.
 
         Raises
@@ -177,39 +163,34 @@ class Cluster:
         FactError
             The worker refused to run the rows, or the cluster is lost.
         """
-        key = f"{calls[0].function}-{new_id()}"
-        request = wire.Request(self._setup, key, [*calls], [*rows], eager, dict(files or {}))
-        future = self._client.submit(worker.run_rows, wire.pack_request(request), key=key, pure=False)
+        asked = replace(self._request, key=f"{calls[0].function}-{new_id()}", calls=tuple(calls), **more)
+        request = wire.pack_request(asked)
+        future = self._client.submit(worker.serve, request, key=asked.key, pure=False)
         answering, losing = asyncio.ensure_future(future.result()), asyncio.ensure_future(self._lost.wait())
         try:
             await asyncio.wait((answering, losing), return_when=asyncio.FIRST_COMPLETED)
-            if not answering.done():
-                raise FactError(f"{self._name} has no workers any more.", hint="Run the map again to continue.")
             reply = answering.result()
         except KilledWorker:
             return None
-        except FutureCancelledError:
-            raise FactError(f"{self._name} was lost.", hint="Run the map again to continue.") from None
-        except (FactError, asyncio.CancelledError):
-            raise
+        except (FutureCancelledError, asyncio.InvalidStateError):
+            raise FactError(f"{self._name} was lost.", hint=_AGAIN) from None
         except Exception as error:
-            raise FactError(f"{self._name} can't run the rows: {one_line(str(error), 200)}.", hint=_SAME) from error
+            why = one_line(f"{type(error).__name__}: {error}", 200)
+            raise FactError(f"{self._name} could not run the rows: {why}.", hint=_SAME) from error
         finally:
             answering.cancel()
             losing.cancel()
             future.release()  # the worker notices, and ends the rows
-        return wire.read_reply(reply, "A Dask worker", len(rows) or len(calls), self._limits.result_bytes)
+        return wire.read_reply(reply, "A Dask worker", asked)
 
     async def aclose(self) -> None:
-        """End the sandboxes of the workers, the connection, and the cluster if it was started for the map."""
+        """End the sandboxes of the workers, and the connection."""
         if self._watching is not None:
             self._watching.cancel()
         if self._client is not None:
             with suppress(TimeoutError, OSError):
                 async with asyncio.timeout(_RELEASE_SECONDS):
-                    await self._client.run(worker.release, self._setup.map_id, on_error="ignore")
+                    await self._client.run(worker.release, self._request.map_id, on_error="ignore")
             with suppress(TimeoutError, OSError):
                 async with asyncio.timeout(_RELEASE_SECONDS):
                     await self._client.close()
-        if self._local is not None:
-            await self._local.aclose()

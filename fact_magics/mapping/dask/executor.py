@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import FactError, InvalidInput
+from fact_magics.mapping.dask.local import LocalCluster
 from fact_magics.sandbox.batch import RowAnswer
 from fact_magics.sandbox.child.batch import ALONE
 from fact_magics.sandbox.outcome import Outcome, ToolError
@@ -19,11 +22,13 @@ if TYPE_CHECKING:
 
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.rows import RowRunner
+    from fact_magics.mapping.dask.wire import Reply
     from fact_magics.mapping.executor import Take
     from fact_magics.sandbox.batch import Batch
     from fact_magics.sandbox.outcome import Call
 
 _LOCAL = "dask"
+_PACKAGES = ("distributed", "cryptography")
 _ADDRESS = re.compile(r"(?:tcp|tls)://(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):\d{1,5}")
 _AHEAD = 2  # tasks for each thread of a worker, so that the next one is there when one ends
 _TARGET_MS = 250.0
@@ -60,6 +65,7 @@ class DaskExecutor:
         self._rows = rows
         self._tool = tool
         self._cluster: Any = None
+        self._starting: asyncio.Task[LocalCluster] | None = None
         self.slots = self.rows_alone = 1
         self.note = ""
         self.where = f"connecting to {self._address}" if self._address else "starting a local Dask cluster"
@@ -72,19 +78,15 @@ class DaskExecutor:
         FactError
             Dask is not installed, nothing answers, there are no workers, or one of them can't run the rows.
         """
-        try:
-            dask = await asyncio.to_thread(import_module, "fact_magics.mapping.dask.cluster")
-        except ImportError as missing:
+        if missing := next((name for name in _PACKAGES if find_spec(name) is None), ""):
             raise FactError(
-                f"The package {missing.name} is not installed.",
-                hint='Run %pip install "fact_magics[dask]".',
-            ) from None
+                f"The package {missing} is not installed.", hint='Run %pip install "fact_magics[dask]".'
+            )
+        if not self._address:
+            self._starting = asyncio.create_task(LocalCluster.start())
+        dask = await asyncio.to_thread(import_module, "fact_magics.mapping.dask.cluster")
         self._cluster = dask.Cluster(self._address, self._tool.imports, *self._rows.isolation)
-        try:
-            threads = await self._cluster.start()
-        except BaseException:
-            await self.aclose()
-            raise
+        threads = await self._cluster.start(self._starting and await self._starting)
         self.slots = _AHEAD * sum(threads.values())
         self.where = f"on {plural(len(threads), 'Dask worker')}"
         self.note = f"The rows ran {self.where}."
@@ -93,11 +95,10 @@ class DaskExecutor:
 
     async def together(self, chunk: Batch, take: Take) -> Outcome:
         """Run the rows of a chunk in one process of a worker."""
-        reply = await self._cluster.ask([chunk], chunk.rows, eager=chunk.eager)
+        reply: Reply | None = await self._cluster.ask([chunk], rows=chunk.rows, eager=chunk.eager)
         if reply is not None:
-            (outcome,), answers = reply
-            take(answers)
-            return outcome
+            take(reply.answers)
+            return reply.outcomes[0]
         # One of the rows may be the cause of the workers' deaths, so each runs by itself.
         take([RowAnswer(row, ALONE, b"", "", 0.0) for row in range(len(chunk.rows))])
         return Outcome(Status.OK, b"", None, "", 0.0, None, ())
@@ -107,14 +108,14 @@ class DaskExecutor:
         files: dict[str, bytes] = {}
         if self._address and self._tool.takes_paths:
             files = await asyncio.to_thread(_digests, calls)
-        reply = await self._cluster.ask(calls, (), files=files)
+        reply: Reply | None = await self._cluster.ask(calls, files=files)
         if reply is None and len(calls) == 1:
             message = "each Dask worker that ran it died."
             error = ToolError("ProcessBroke", message, "", ("ProcessBroke",))
             return [Outcome(Status.ERROR, None, error, "", 0.0, None, ())]
         if reply is None:
             return [outcome for call in calls for outcome in await self.alone([call])]
-        outcomes: list[Outcome] = reply[0]
+        outcomes = reply.outcomes
         mean_ms = sum(outcome.duration_ms for outcome in outcomes) / len(outcomes)
         self.rows_alone = max(1, min(_MOST_ALONE, int(_TARGET_MS / max(mean_ms, 1.0))))
         return outcomes
@@ -123,10 +124,14 @@ class DaskExecutor:
         """End the sandboxes on the workers, and the cluster if it is local."""
         if self._cluster is not None:
             await self._cluster.aclose()
+        if self._starting is not None:
+            self._starting.cancel()
+            with suppress(asyncio.CancelledError, FactError):
+                await (await self._starting).aclose()
 
 
 def _digests(calls: Sequence[Call]) -> dict[str, bytes]:
-    """Digest the files that calls may read; the answers are kept under the notebook's content of the files."""
+    """Digest the files that calls may read, because the answers are kept under their content here."""
     digest = import_module("fact_magics.mapping.dask.worker").digest
     granted = {text for call in calls for text in call.permissions if text.startswith("read:")}
     found = {path: digest(path) for path in (text.removeprefix("read:") for text in sorted(granted))}

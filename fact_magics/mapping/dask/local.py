@@ -1,8 +1,8 @@
 """A Dask cluster on this machine, in processes of its own.
 
-Run as a module, this file is the scheduler's process, which starts the workers. It ends when its standard
-input is closed or when the notebook's process has ended, and the workers end with it. The scheduler is not in
-the notebook's process, because multiprocessing would then run the user's script again in each worker.
+Run as a module, this file is the scheduler's process, which starts the workers. The workers end with it, and
+it ends with the notebook's process. The scheduler is not in the notebook's process, because multiprocessing
+would then run the user's script again in each worker.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
+import tempfile
 import threading
 from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import FactError
@@ -40,8 +43,9 @@ class LocalCluster:
         The fields of `distributed.Security` without which nobody, no other user of this machine, can connect.
     """
 
-    def __init__(self, process: Process, told: dict[str, Any]) -> None:
+    def __init__(self, process: Process, directory: Path, told: dict[str, Any]) -> None:
         self._process = process
+        self._directory = directory
         self.address = str(told["address"])
         self.tls = {name: str(told[name]) for name in _PEM}
 
@@ -54,8 +58,10 @@ class LocalCluster:
         FactError
             Dask can't start here.
         """
+        # The next sandbox removes a directory of this name whose process was killed.
+        directory = Path(tempfile.mkdtemp(prefix=f"fact_magics-{os.getpid()}-dask-"))
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", __name__),
+            *(sys.executable, "-P", "-m", __name__, str(directory)),
             stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,
@@ -68,31 +74,29 @@ class LocalCluster:
             async with asyncio.timeout(_START_SECONDS):
                 line = await process.stdout.readline()  # type: ignore[union-attr]
             told = json.loads(line or '{"error": "its process ended"}')
-            if "error" in told:
-                raise FactError(f"A local Dask cluster can't start: {one_line(told['error'], 300)}.")
-            return cls(process, told)
         except TimeoutError:
-            await _end(process)
-            raise FactError(f"A local Dask cluster did not start within {_START_SECONDS:g} s.") from None
+            told = {"error": f"it was not ready within {_START_SECONDS:g} s"}
         except BaseException:
-            await _end(process)
+            await _end(process, directory)
             raise
+        if "error" in told:
+            await _end(process, directory)
+            raise FactError(f"The local Dask cluster did not start: {one_line(told['error'], 300)}.")
+        return cls(process, directory, told)
 
     async def aclose(self) -> None:
         """End the cluster."""
-        await _end(self._process)
+        await _end(self._process, self._directory)
 
 
-async def _end(process: Process) -> None:
-    process.stdin.close()  # type: ignore[union-attr]
-    try:
-        async with asyncio.timeout(2 * _END_SECONDS):
-            await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    
-async def _serve(reports: Any) -> None:
+async def _end(process: Process, directory: Path) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()  # saying goodbye takes Dask a second, and no worker has anything to lose
+    await process.wait()
+    await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+async def _serve(reports: Any, directory: str) -> None:
     from distributed import LocalCluster as Cluster
     from distributed.security import Security
 
@@ -107,14 +111,18 @@ async def _serve(reports: Any) -> None:
     security = Security.temporary()
     # The tools run in processes with limits of their own, so the workers need none.
     async with Cluster(
-        asynchronous=True, security=security, dashboard_address=_DASHBOARD, memory_limit=0
+        asynchronous=True,
+        security=security,
+        dashboard_address=_DASHBOARD,
+        memory_limit=0,
+        local_directory=directory,
     ) as cluster:
         told = {"address": cluster.scheduler_address, **{name: getattr(security, name) for name in _PEM}}
         print(json.dumps(told), file=reports, flush=True)
         while not unwanted.is_set() and os.getppid() == parent:
             with suppress(TimeoutError):
                 await asyncio.wait_for(unwanted.wait(), _LOOK_SECONDS)
-        # The workers notice that this process has ended, however long they would take to say goodbye.
+        # The notebook was killed. The workers end their sandboxes if there is time, and with this process.
         deadline = threading.Timer(_END_SECONDS, os._exit, (0,))
         deadline.daemon = True
         deadline.start()
@@ -122,11 +130,11 @@ async def _serve(reports: Any) -> None:
 
 def _main() -> None:
     # The workers inherit the standard output, and nobody would read what they write there.
-    with os.fdopen(os.dup(1), "w") as reports, open(os.devnull, "w") as nothing:
+    with os.fdopen(os.dup(1), "w") as reports, Path(os.devnull).open("w") as nothing:
         os.dup2(nothing.fileno(), 1)
         try:
-            asyncio.run(_serve(reports))
-        except Exception as error:
+            asyncio.run(_serve(reports, sys.argv[1]))
+        except Exception as error:  # noqa: BLE001 - the notebook gets any error
             print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=reports, flush=True)
 
 

@@ -1,7 +1,4 @@
-"""What runs in a Dask worker: a sandbox for each map, which answers the requests of the notebook.
-
-The notebook calls these functions by name, so only workers with the same fact_magics can run them.
-"""
+"""What runs in a Dask worker: a sandbox for each map, which answers the requests of the notebook."""
 
 from __future__ import annotations
 
@@ -33,19 +30,13 @@ _IDLE_SECONDS = 10.0
 _PART = 1 << 20
 
 
-async def prepare(setup: bytes, dask_worker: Any) -> bytes:
-    """Compare versions, and start the sandbox of a map; the reply has no outcome if all is well."""
-    try:
-        await _pool(dask_worker, wire.read_setup(setup)).start()
-    except FactError as error:
-        return wire.pack_refusal(error)
-    return wire.pack_answers([])
-
-
-async def run_rows(request: bytes) -> bytes:
-    """Run the rows of a request, unless nobody waits for the answer any more."""
-    asked = wire.read_request(request)
-    return await _pool(get_worker(), asked.setup).answer(asked)
+async def serve(request: bytes, dask_worker: Any = None) -> bytes:
+    """Answer a request, in a task or outside of Dask's tasks; Dask then passes the worker itself."""
+    asked, worker = wire.read_request(request), dask_worker or get_worker()
+    pool = worker.plugins.get(_name(asked.map_id))
+    if not isinstance(pool, _Pool):
+        pool = worker.plugins[_name(asked.map_id)] = _Pool(worker, asked)
+    return await pool.serve(asked)
 
 
 async def release(map_id: str, dask_worker: Any) -> None:
@@ -55,13 +46,13 @@ async def release(map_id: str, dask_worker: Any) -> None:
 
 
 def versions(imports: Iterable[str]) -> dict[str, str]:
-    """Return the versions on which the answers of a tool depend, by what they are versions of."""
+    """Return the versions on which a tool's answers depend, by what they are versions of."""
     distributions = packages.versions(packages.from_elsewhere(imports))
     return {
         "Python": platform.python_version(),
         "fact_magics": __version__,
         "the system": f"{sys.platform} {platform.machine()}",
-        **{name: version for name, _, version in (text.partition("==") for text in distributions)},
+        **dict(text.split("==", 1) for text in distributions if "==" in text),
     }
 
 
@@ -77,73 +68,63 @@ def digest(path: str) -> bytes:
     return found.digest()
 
 
+def _name(map_id: str) -> str:
+    return f"fact_magics-{map_id}"
+
+
 class _Pool(WorkerPlugin):
-    """The sandbox of one map on one worker. It ends with the worker, or when nothing was asked of it for long.
+    """The sandbox of one map on one worker. It ends with the worker, or if nobody needs it for a while.
 
     It is a plugin of this worker alone and the scheduler does not know it, so that a notebook that was killed
     leaves nothing on the cluster.
     """
 
-    def __init__(self, worker: Worker, setup: wire.Setup) -> None:
+    def __init__(self, worker: Worker, asked: wire.Request) -> None:
         self._worker = worker
-        self._setup = setup
-        mode: Any = setup.mode
-        self._sandbox = Sandbox(mode=mode, size=worker.state.nthreads, limits=Limits(**setup.limits))
+        self._map_id = asked.map_id
+        mode: Any = asked.mode
+        self._sandbox = Sandbox(mode=mode, size=worker.state.nthreads, limits=Limits(**asked.limits))
         self._running: set[asyncio.Task[bytes]] = set()
-        self._used = 0.0
-        self._closing = asyncio.create_task(self._close_when_idle())
+        self._ending: asyncio.Task[None] | None = None
+        self._idle: asyncio.TimerHandle | None = None
 
-    async def _close_when_idle(self) -> None:
-        clock = asyncio.get_running_loop().time
-        self._used = clock()
-        while self._running or clock() - self._used < _IDLE_SECONDS:
-            await asyncio.sleep(1.0)
-        await self._end()
-
-    async def start(self) -> None:
-        """Start the sandbox; raises `FactError` if a version differs, or if this system can't isolate."""
-        here = versions(self._setup.imports)
-        for name, wanted in self._setup.versions.items():
-            version = here.get(name, "not installed")
-            if version != wanted:
-                raise FactError(
-                    f"{name} is {version} there, and {wanted} in the notebook",
-                    hint="Install the same versions on all workers.",
-                )
-        await self._sandbox.start()
-
-    async def answer(self, asked: wire.Request) -> bytes:
-        """Run the rows of a request as long as somebody waits for them."""
+    async def serve(self, asked: wire.Request) -> bytes:
+        """Answer a request, as long as somebody waits for the answer."""
         running = asyncio.create_task(self._answer(asked))
         self._running.add(running)
         try:
             while not running.done():
                 await asyncio.wait((running,), timeout=_LOOK_SECONDS)
-                known = self._worker.state.tasks.get(asked.key)
-                if known is None or known.state != "executing":  # Dask does not end a task that has begun
-                    running.cancel()
+                task = self._worker.state.tasks.get(asked.key)
+                if asked.key and (task is None or task.state != "executing"):
+                    running.cancel()  # Dask itself does not end a task that has begun
             return running.result()
         except asyncio.CancelledError:
-            return wire.pack_refusal(FactError("the rows were stopped"))
+            return wire.pack_refusal(FactError("The rows were stopped."))
         finally:
             self._running.discard(running)
-            self._used = asyncio.get_running_loop().time()
+            self._end_later()
+
+    def _end_later(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        if not self._running:
+            self._ending = asyncio.create_task(self.aclose())
 
     async def _answer(self, asked: wire.Request) -> bytes:
-        answers: list[RowAnswer] = []
         try:
-            await self.start()
-            for path, wanted in asked.files.items():
-                if await asyncio.to_thread(digest, path) != wanted:
-                    raise FactError(
-                        f"the file {path} is missing there, or is not the same as in the notebook",
-                        hint="Give each worker the same file at the same path, or pass its content.",
-                    )
-            if not asked.rows:
-                return wire.pack_answers([await self._run(call) for call in asked.calls])
-            common = {name: getattr(asked.calls[0], name) for name in wire.CALL_FIELDS}
-            batch = Batch(**common, rows=tuple(asked.rows), eager=asked.eager, on_rows=answers.extend)
-            return wire.pack_answers([await self._run(batch)], answers)
+            _compare_versions(asked)
+            await self._sandbox.start()
+            await asyncio.to_thread(_compare_files, asked)
+            answers: list[RowAnswer] = []
+            calls = asked.calls
+            if asked.rows:
+                more: Any = {"rows": asked.rows, "eager": asked.eager, "on_rows": answers.extend}
+                calls = (Batch(**{name: getattr(calls[0], name) for name in wire.CALL_FIELDS}, **more),)
+            return wire.pack_reply([await self._run(call) for call in calls], answers)
         except FactError as error:
             return wire.pack_refusal(error)
 
@@ -158,11 +139,9 @@ class _Pool(WorkerPlugin):
 
     async def aclose(self) -> None:
         """End the sandbox and its calls."""
-        self._closing.cancel()
-        await self._end()
-
-    async def _end(self) -> None:
-        self._worker.plugins.pop(_name(self._setup.map_id), None)
+        self._worker.plugins.pop(_name(self._map_id), None)
+        if self._idle is not None:
+            self._idle.cancel()
         for running in self._running:
             running.cancel()
         if self._running:
@@ -175,13 +154,20 @@ class _Pool(WorkerPlugin):
         await self.aclose()
 
 
-def _name(map_id: str) -> str:
-    return f"fact_magics-{map_id}"
+def _compare_versions(asked: wire.Request) -> None:
+    here = versions(asked.imports)
+    for name, wanted in asked.versions.items():
+        if (version := here.get(name, "not installed")) != wanted:
+            raise FactError(
+                f"{name} is {version} there, and {wanted} in the notebook.",
+                hint="Install the same versions on all workers.",
+            )
 
 
-def _pool(worker: Worker, setup: wire.Setup) -> _Pool:
-    name = _name(setup.map_id)
-    pool = worker.plugins.get(name)
-    if not isinstance(pool, _Pool):
-        pool = worker.plugins[name] = _Pool(worker, setup)
-    return pool
+def _compare_files(asked: wire.Request) -> None:
+    for path, wanted in (asked.files or {}).items():
+        if digest(path) != wanted:
+            raise FactError(
+                f"The file {path} is missing there, or is not the same as in the notebook.",
+                hint="Give each worker the same file at the same path, or pass its content.",
+            )
