@@ -52,6 +52,8 @@ class BulkRows:
         self._answers = answers
         self._recorder = recorder
         self._runs = ManyRuns(tool.signature)
+        # Answers by key, since the last call of `note_saved` and the one before it.
+        self._unsaved: list[dict[str, tuple[bytes, float]]] = [{}]
         self._settings = (request.timeout_seconds, request.memory_mb, request.fresh)
         self._parent_id = parent_id
         metadata = tool.metadata
@@ -91,8 +93,25 @@ class BulkRows:
         ]
 
     def recall(self, plans: Sequence[Plan]) -> list[CacheEntry | None]:
-        """Find the answers of rows in memory."""
-        return [None] * len(plans) if not plans or plans[0].fresh else self._answers.recall_many(plans)
+        """Find the answers of rows in memory, and among those of this map that may not be stored yet."""
+        if not plans or plans[0].fresh:
+            return [None] * len(plans)
+        found = self._answers.recall_many(plans)
+        for unsaved in self._unsaved:
+            for place, planned in enumerate(plans) if unsaved else ():
+                if planned.key in unsaved and found[place] is None:
+                    found[place] = self._entry(planned.key, *unsaved[planned.key])
+        return found
+
+    def _entry(self, key: str, wire: bytes, took_ms: float) -> CacheEntry:
+        return CacheEntry(key=key, tool_id=self._tool.metadata.id, result=wire, duration_ms=took_ms)
+
+    def note_saved(self) -> None:
+        """Forget the answers that were stored before the last call, which the database knows now.
+
+        Answers since then are still known here, because a search in the database may have begun earlier.
+        """
+        self._unsaved = [self._unsaved[-1], {}]
 
     def keep(
         self,
@@ -129,7 +148,8 @@ class BulkRows:
         if recorded is None:
             return None
         self._recorder.add_of_map(recorded)
-        self._answers.remember(recorded.entries())
+        took = recorded.durations_ms
+        self._unsaved[-1].update(zip(recorded.keys, zip(wires, took, strict=True), strict=True))
         return [
             Answered(value, "", wire, "", answer.duration_ms)
             for value, wire, answer in zip(values, wires, answers, strict=True)
@@ -173,7 +193,7 @@ class BulkRows:
         return MapRows(
             same=replace(self._same, cached=cached, isolation=isolation, executed_at=utc_now()),
             ids=new_ids(len(plans)),
-            positions=[planned.position or 0 for planned in plans],
+            positions=[planned.position for planned in plans],
             inputs=[text[_NAMED:-1] for text in given],
             outputs=outputs,
             keys=[planned.key for planned in plans],

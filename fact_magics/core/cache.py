@@ -17,7 +17,7 @@ from fact_magics.store import CacheEntry
 from fact_magics.text import utc_now, utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from fact_magics.core.leases import Lease
     from fact_magics.core.loaded import LoadedTool
@@ -212,10 +212,6 @@ class AnswerCache:
             self._memory.discard(entry.key)
         for tier in self._tiers:
             tier.put(planned, entry)
-
-    def remember(self, entries: Iterable[CacheEntry]) -> None:
-        """Keep answers in memory, which some other way brings into the database."""
-        self._memory.put_many(entries)
 
     async def forget(self, key: str) -> None:
         """Drop an answer from memory and every tier."""

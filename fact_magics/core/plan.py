@@ -37,8 +37,10 @@ class Plan(NamedTuple):
         How long the answer is good; None if it does not end.
     parent_id : str or None
         The map that the run belongs to.
-    position : int or None
+    position : int
         The number of the run's row in the map.
+    keep_as : str
+        The key under which the map keeps the answer until it ends; empty if the cache keeps it.
     """
 
     tool: LoadedTool
@@ -51,7 +53,8 @@ class Plan(NamedTuple):
     files: tuple[InputFile, ...] = ()
     ttl_seconds: float | None = None
     parent_id: str | None = None
-    position: int | None = None
+    position: int = 0
+    keep_as: str = ""
 
     @property
     def call(self) -> Call:

@@ -229,8 +229,7 @@ class Recorder:
             duration_ms=took_ms,
             executed_at=utc_text(datetime.fromtimestamp(when, UTC)),
             saved_ms=entry.duration_ms,
-            parent_id=planned.parent_id,
-            position=planned.position,
+            **_of_map(planned),
         )
 
     def add_run(self, planned: Plan, result: Result) -> None:
@@ -251,8 +250,7 @@ class Recorder:
             isolation=", ".join(known["isolation"]),
             permissions=planned.permissions,
             duration_ms=output.execution_time_ms,
-            parent_id=planned.parent_id,
-            position=planned.position,
+            **_of_map(planned),
         )
 
     def add_value(self, planned: Plan, outcome: Outcome, wire: bytes, executed_at: str) -> None:
@@ -268,8 +266,7 @@ class Recorder:
             permissions=planned.permissions,
             duration_ms=outcome.duration_ms,
             executed_at=executed_at,
-            parent_id=planned.parent_id,
-            position=planned.position,
+            **_of_map(planned),
         )
 
     def add_of_map(self, rows: MapRows) -> None:
@@ -314,8 +311,7 @@ class Recorder:
             error=error,
             permissions=planned.permissions,
             duration_ms=duration_ms,
-            parent_id=planned.parent_id,
-            position=planned.position,
+            **_of_map(planned),
         )
 
     def _add(self, tool: LoadedTool, status: Status, **values: Any) -> None:
@@ -388,6 +384,12 @@ def _size(row: ExecutionRow | GenerationRow) -> int:
         return sum(map(len, (row.description, row.contract, row.reason, row.text, row.source)))
     texts = (row.input_data, row.output_data, row.error, row.details, row.printed)
     return sum(len(text) for text in texts if text)
+
+
+def _of_map(planned: Plan) -> dict[str, Any]:
+    if planned.parent_id is None:
+        return {}
+    return {"parent_id": planned.parent_id, "position": planned.position}
 
 
 def _warn(text: str) -> None:

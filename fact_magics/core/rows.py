@@ -145,15 +145,12 @@ class RowRunner:
     async def known(
         self,
         plans: Sequence[Plan],
-        checkpoint: Callable[[int], str] | None = None,
         bulk: BulkRows | None = None,
     ) -> dict[int, CacheEntry]:
         """Find the answers of rows in the cache, and in the checkpoint of an unfinished map.
 
         Parameters
         ----------
-        checkpoint : callable, optional
-            Returns the key of a row, by its place in `plans`, under which the unfinished map kept its answer.
         bulk : BulkRows, optional
             Looks all rows up in memory at once.
 
@@ -172,8 +169,8 @@ class RowRunner:
                 continue
             if planned.key and not planned.fresh:
                 asked.setdefault(planned.key, []).append(place)
-            if checkpoint is not None:
-                kept[checkpoint(place)] = place
+            if planned.keep_as:
+                kept[planned.keep_as] = place
         if asked and self._answers.is_shared:
             for places in asked.values():
                 entry = await self._answers.get(plans[places[0]])
@@ -225,28 +222,26 @@ class RowRunner:
         """Tell whether the files of a row are the same as when it was planned."""
         return not planned.files or await asyncio.to_thread(self._files.are_unchanged, planned.files)
 
-    def keep(self, planned: Plan, outcome: Outcome, keep_as: str = "", *, unchanged: bool = True) -> Answered:
+    def keep(self, planned: Plan, outcome: Outcome, *, unchanged: bool = True) -> Answered:
         """Validate the answer of a row that has run, keep it, and record the row.
 
         Parameters
         ----------
-        keep_as : str
-            The key under which the map keeps the answer until it ends; empty if the cache keeps it.
         unchanged : bool
             Whether the answer may be kept, as far as the files of the row decide it.
         """
-        if outcome.result is not None and planned.ttl_seconds is None and not keep_as and unchanged:
+        if outcome.result is not None and planned.ttl_seconds is None and not planned.keep_as and unchanged:
             with suppress(InvalidResult):
                 return self._keep_value(planned, outcome, outcome.result)
         result = self._finished(planned, outcome)
         wire = result.wire
         self._recorder.add_run(planned, result)
-        if wire is not None and (planned.key or keep_as) and unchanged and may_keep(planned, outcome):
+        if wire is not None and (planned.key or planned.keep_as) and unchanged and may_keep(planned, outcome):
             entry = entry_of(planned, outcome, wire)
             if planned.key:
                 self._answers.put(planned, entry)
-            if keep_as:
-                kept = planned._replace(key=keep_as, ttl_seconds=_KEPT_SECONDS)
+            if planned.keep_as:
+                kept = planned._replace(key=planned.keep_as, ttl_seconds=_KEPT_SECONDS)
                 self._recorder.add_entry(entry_of(kept, outcome, wire))
         return _answered(result, outcome)
 
@@ -297,8 +292,8 @@ def _answered(result: Result, outcome: Outcome) -> Answered:
     return Answered(output.result, error, result.wire, outcome.printed, outcome.duration_ms)
 
 
-def kept_key(row: MapRow, position: int, planned: Plan) -> str:
-    """Return the key under which an unfinished map keeps the answer of a row and its files."""
+def kept_by(row: MapRow, planned: Plan) -> Plan:
+    """Let an unfinished map keep the answer of a row and its files, which the cache does not keep."""
     files = repr([file.digest or file.state for file in planned.files]).encode()
-    digest = blake2b(b"%d\0%b\0%b" % (position, planned.arguments, files), digest_size=16)
-    return f"{row.answers}{digest.hexdigest()}"
+    digest = blake2b(b"%d\0%b\0%b" % (planned.position, planned.arguments, files), digest_size=16)
+    return planned._replace(keep_as=f"{row.answers}{digest.hexdigest()}")

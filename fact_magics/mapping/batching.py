@@ -5,7 +5,6 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fact_magics.core.plan import Plan  # noqa: TC001 - the fields of a NamedTuple
 from fact_magics.sandbox.batch import Batch, outcome_of
 
 if TYPE_CHECKING:
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fact_magics.core.outputs import Answered
+    from fact_magics.core.plan import Plan
     from fact_magics.core.rows import RowRunner
     from fact_magics.mapping.executor import Executor
     from fact_magics.sandbox.batch import RowAnswer
@@ -27,17 +27,6 @@ _MOST_BYTES = 4 * 1024 * 1024
 _SLOW_MS = 200.0
 _QUICK_MS = 50.0
 _MOST_STOPS = 16
-
-
-class Row(NamedTuple):
-    """A planned row that waits for a process.
-
-    `keep_as` is the key under which the map keeps its answer; empty if the cache does.
-    """
-
-    position: int
-    planned: Plan
-    keep_as: str
 
 
 class Sample:
@@ -150,7 +139,7 @@ class BatchSize:
         self._size = float(_FIRST)
         self._stops = 0
 
-    def take(self, queue: deque[Row], processes: int, most: int | None = None) -> list[Row]:
+    def take(self, queue: deque[Plan], processes: int, most: int | None = None) -> list[Plan]:
         """Take the next batch from a queue; the last batches are small, so that no process is idle.
 
         Parameters
@@ -161,11 +150,11 @@ class BatchSize:
         if most is None:
             fair = max(-(-len(queue) // processes), int(self._size * _LEAST_SHARE))
             most = max(1, min(int(self._size), fair))
-        taken: list[Row] = []
+        taken: list[Plan] = []
         size = 0
         while queue and len(taken) < most and size < _MOST_BYTES:
             taken.append(queue.popleft())
-            size += len(taken[-1].planned.arguments)
+            size += len(taken[-1].arguments)
         return taken
 
     def learn(self, rows: int, busy_ms: float) -> None:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fact_magics.core.outputs import Answered
+    from fact_magics.core.plan import Plan
     from fact_magics.core.rows import RowRunner
-    from fact_magics.mapping.batching import Row
 
 SKIPPED: Any = object()
 """The value of a row that has not ended."""
@@ -30,7 +30,7 @@ class Ledger:
         The error of each failed row, in one line.
     counts : Counter
         The rows that have ended, by `KINDS`.
-    queue : deque of Row
+    queue : deque of Plan
         Rows that wait for a process.
     held : int
         Rows that were planned and have not ended: in the queue, in a process, or equal to such a row.
@@ -47,11 +47,11 @@ class Ledger:
         self.values: list[Any] = [SKIPPED] * (total or 0)
         self.errors: dict[int, str] = {}
         self.counts: Counter[str] = Counter()
-        self.queue: deque[Row] = deque()
+        self.queue: deque[Plan] = deque()
         self.held = 0
         self.failed: tuple[int, str] | None = None
         self.stop = asyncio.Event()
-        self._twins: dict[str, list[Row]] = {}  # rows that wait for the answer of an equal one
+        self._twins: dict[str, list[Plan] | None] = {}  # rows that wait for the answer of an equal one
 
     @property
     def summed(self) -> dict[str, int]:
@@ -64,41 +64,47 @@ class Ledger:
         """Note that the table has at least so many rows."""
         self.values += [SKIPPED] * (length - len(self.values))
 
-    def hold(self, rows: Sequence[Row]) -> None:
+    def hold(self, rows: Sequence[Plan]) -> None:
         """Put rows into the queue, unless an equal row is there or runs."""
         self.held += len(rows)
+        if not self._joins_equal:
+            self.queue.extend(rows)
+            return
         twins = self._twins
         for row in rows:
-            key = row.planned.key if self._joins_equal else ""
-            if key and key in twins:
-                twins[key].append(row)
-                continue
-            if key:
-                twins[key] = []
-            self.queue.append(row)
+            if row.key in twins:
+                twins[row.key] = [*(twins[row.key] or ()), row]
+            else:
+                twins[row.key] = None
+                self.queue.append(row)
 
-    def know(self, rows: Sequence[Row], values: Sequence[Any]) -> None:
+    def know(self, rows: Sequence[Plan], values: Sequence[Any]) -> None:
         """Take the values of rows that the cache answered."""
         for row, value in zip(rows, values, strict=True):
             self.values[row.position] = value
         self.counts["cached"] += len(rows)
 
-    def take(self, row: Row, answered: Answered) -> None:
+    def take(self, row: Plan, answered: Answered) -> None:
         """Take the answer of a row that has run."""
-        self.held -= 1
-        twins = self._twins.pop(row.planned.key, ()) if self._twins else ()
         if answered.error:
-            self.fail(row.position, answered.error)
-            # Another run on an equal input may succeed, because failures are not cached.
-            self.held -= len(twins)
-            self.hold(twins)
-            return
-        self.values[row.position] = answered.value
-        self.counts["ok"] += 1
-        for twin in twins:
             self.held -= 1
-            self.values[twin.position] = self._rows.twin(twin.planned, answered)
-            self.counts["cached"] += 1
+            self.fail(row.position, answered.error)
+            if twins := self._twins.pop(row.key, None):
+                # Another run on an equal input may succeed, because failures are not cached.
+                self.held -= len(twins)
+                self.hold(twins)
+            return
+        self.take_all([row], [answered])
+
+    def take_all(self, rows: Sequence[Plan], answers: Sequence[Answered]) -> None:
+        """Take the answers of rows that have run, and went well."""
+        self.held -= len(rows)
+        self.counts["ok"] += len(rows)
+        for row, answered in zip(rows, answers, strict=True):
+            self.values[row.position] = answered.value
+            if twins := self._twins.pop(row.key, None):
+                self.held -= len(twins)
+                self.know(twins, [self._rows.twin(twin, answered) for twin in twins])
 
     def fail(self, position: int, error: str) -> None:
         """Note that a row failed."""

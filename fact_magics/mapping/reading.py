@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fact_magics.core.rows import kept_key
+from fact_magics.core.rows import kept_by
 from fact_magics.errors import FactError, InvalidInput
-from fact_magics.mapping.batching import Row
 from fact_magics.tool import ToolInput
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from fact_magics.core.bulk import BulkRows
     from fact_magics.core.loaded import LoadedTool
+    from fact_magics.core.plan import Plan
     from fact_magics.core.rows import RowRunner
     from fact_magics.mapping.ledger import Ledger
     from fact_magics.mapping.options import MapOptions
@@ -30,7 +30,7 @@ _SLICE = 50  # rows that are planned by themselves before the loop may do other 
 class _Part(NamedTuple):
     """Planned rows, and the search for their answers."""
 
-    rows: list[Row]
+    rows: list[Plan]
     known: asyncio.Task[dict[int, CacheEntry]]
 
 
@@ -99,9 +99,9 @@ class Reader:
             while part := await loop.run_in_executor(thread, _next, parts, self._tool.metadata.name):
                 yield part
 
-    async def _planned(self, start: int, part: list[dict[str, Any]]) -> list[Row]:
+    async def _planned(self, start: int, part: list[dict[str, Any]]) -> list[Plan]:
         if self._bulk is not None and (plans := self._bulk.plan(start, part)) is not None:
-            return [Row(position, planned, "") for position, planned in enumerate(plans, start)]
+            return plans
         tool, rows = self._tool, self._rows
         waiting = []
         for position, parameters in enumerate(part, start):
@@ -117,31 +117,26 @@ class Reader:
                 error = rows.refuse(tool, parameters, refused, self._map.id, position)
                 self._ledger.fail(position, error)
                 continue
-            keep_as = "" if self._keeps else kept_key(self._map, position, planned)
-            waiting.append(Row(position, planned, keep_as))
+            waiting.append(planned if self._keeps else kept_by(self._map, planned))
         return waiting
 
-    async def _look_up(self, rows: list[Row]) -> dict[int, CacheEntry]:
-        checkpoint = None if self._keeps else lambda place: rows[place].keep_as
-        return await self._rows.known([row.planned for row in rows], checkpoint, self._bulk)
+    async def _look_up(self, rows: list[Plan]) -> dict[int, CacheEntry]:
+        return await self._rows.known(rows, self._bulk)
 
     async def _admit(self, part: _Part) -> None:
         """Answer the rows that are known, and give the others to the ledger."""
         known = await part.known
-        plans = [row.planned for row in part.rows]
-        if self._bulk is not None and plans:
+        if self._bulk is not None:
             # Equal rows may have got their answers since.
-            recalled = enumerate(self._bulk.recall(plans))
+            recalled = enumerate(self._bulk.recall(part.rows))
             known |= {place: entry for place, entry in recalled if entry is not None}
         answered = [part.rows[place] for place in known]
         entries = [*known.values()]
         values = None
         if self._bulk is not None and answered:
-            values = self._bulk.recalled([row.planned for row in answered], entries)
+            values = self._bulk.recalled(answered, entries)
         if values is None:
-            values = [
-                self._rows.recall(row.planned, entry) for row, entry in zip(answered, entries, strict=True)
-            ]
+            values = [self._rows.recall(row, entry) for row, entry in zip(answered, entries, strict=True)]
         self._ledger.know(answered, values)
         self._ledger.hold([row for place, row in enumerate(part.rows) if place not in known])
 

@@ -215,6 +215,8 @@ class RowMap:
             self._enough.clear()
             if warning := await self._rows.save():
                 self._note(f"Some rows are not recorded yet: {warning}")
+            elif self._workers.bulk is not None:
+                self._workers.bulk.note_saved()
             counts = self._ledger.summed | {"skipped": 0}
             with suppress(FactError):
                 await self._rows.maps.put(self.row.counted(counts))

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.mapping.batching import BatchSize, Row, Sample, chunk_of, end_of
+from fact_magics.mapping.batching import BatchSize, Sample, chunk_of, end_of
 from fact_magics.sandbox.batch import outcome_of
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fact_magics.core.bulk import BulkRows
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.outputs import Answered
+    from fact_magics.core.plan import Plan
     from fact_magics.core.rows import RowRunner
     from fact_magics.mapping.executor import Executor
     from fact_magics.mapping.ledger import Ledger
@@ -104,7 +105,7 @@ class Workers:
         size = self._executor.rows_alone
         parts = [rows[start : start + size] for start in range(0, len(rows), size)]
         answers = await asyncio.gather(*(self._run_alone(part) for part in parts))
-        sample = Sample([row.planned for row in rows], [answer for part in answers for answer in part])
+        sample = Sample(rows, [answer for part in answers for answer in part])
         if sample.is_slow:  # starting a process takes a small part of the time of a row
             self._alone = True
         elif why := await sample.differs(self._rows, self._executor):
@@ -125,28 +126,28 @@ class Workers:
                 await self._run_together(rows)
             await self.tell()
 
-    async def _run_alone(self, rows: list[Row]) -> list[Answered]:
+    async def _run_alone(self, rows: list[Plan]) -> list[Answered]:
         """Run each row in a process of its own, and keep the answers."""
         began = time.perf_counter()
         try:
-            outcomes = await self._executor.alone([row.planned.call for row in rows])
+            outcomes = await self._executor.alone([row.call for row in rows])
         except asyncio.CancelledError:
             took_ms = (time.perf_counter() - began) * 1000
             for row in rows:
-                self._rows.interrupted(row.planned, took_ms)
+                self._rows.interrupted(row, took_ms)
             raise
         answers = []
         self._layers = outcomes[-1].isolation
         for row, outcome in zip(rows, outcomes, strict=True):
-            unchanged = await self._rows.are_unchanged(row.planned)
-            answers.append(self._rows.keep(row.planned, outcome, row.keep_as, unchanged=unchanged))
+            unchanged = await self._rows.are_unchanged(row)
+            answers.append(self._rows.keep(row, outcome, unchanged=unchanged))
             self._ledger.take(row, answers[-1])
         self._on_answers()
         return answers
 
-    async def _run_together(self, rows: list[Row], *, eager: bool = False) -> None:
+    async def _run_together(self, rows: list[Plan], *, eager: bool = False) -> None:
         chunk = chunk_of(
-            [row.planned for row in rows],
+            rows,
             stall_seconds=min(self._options.timeout_seconds, self._size.stall_seconds),
             eager=eager,
         )
@@ -179,14 +180,13 @@ class Workers:
             await self._run_together(found, eager=True)
         self._ledger.queue.extendleft(reversed(rest))
 
-    def _keep(self, rows: Sequence[Row], answers: Sequence[RowAnswer]) -> list[Row]:
+    def _keep(self, rows: Sequence[Plan], answers: Sequence[RowAnswer]) -> list[Plan]:
         """Keep the answers of rows, and return the rows that have to run alone."""
         kept: Sequence[Answered] | None = None
         if self.bulk is not None:
-            kept = self.bulk.keep([row.planned for row in rows], answers, self._layers)
+            kept = self.bulk.keep(rows, answers, self._layers)
         if kept is not None:
-            for row, one in zip(rows, kept, strict=True):
-                self._ledger.take(row, one)
+            self._ledger.take_all(rows, kept)
             return []
         alone = []
         for row, answer in zip(rows, answers, strict=True):
@@ -194,7 +194,7 @@ class Workers:
             if outcome is None:
                 alone.append(row)
             else:
-                self._ledger.take(row, self._rows.keep(row.planned, outcome, row.keep_as))
+                self._ledger.take(row, self._rows.keep(row, outcome))
         return alone
 
 

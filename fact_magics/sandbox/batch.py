@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.sandbox import frames
-from fact_magics.sandbox.child.batch import ALONE, ANSWER, FAILED, OK
+from fact_magics.sandbox.child.batch import ALONE, ANSWERS, BLOCK, FAILED, OK
 from fact_magics.sandbox.outcome import Call, Outcome
 from fact_magics.sandbox.watch import Watch
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from fact_magics.sandbox.limits import Limits
 
 _MOST_CPU_SECONDS = 86_400
-_KINDS = (OK, FAILED, ALONE)
+_KINDS = OK + FAILED + ALONE
+_HEAD_BYTES = array("I").itemsize * 2 + array("d").itemsize + 1  # of each row, before the payloads
+_LONGEST_MS = 1e9
+_MORE_BYTES = 1 << 20  # a block ends soon after a quarter of this
 
 
 class RowAnswer(NamedTuple):
@@ -109,38 +114,61 @@ class BatchWatch(Watch):
         self._batch = call
         self._arrived = bytearray()
         self._next = 0
+        self._is_last = False  # whether the last frame has begun
 
     def take_result(self, data: bytes) -> None:
         """Take bytes of the answers. The tool may write any bytes, so sizes and order are checked."""
         self._rearm()
+        if self._is_last:
+            super().take_result(data)
+            return
         self._arrived += data
-        at, is_wrong = 0, False
-        answers: list[RowAnswer] = []
-        with memoryview(self._arrived) as arrived:
-            while len(arrived) - at >= ANSWER.size and arrived[at : at + 1] in _KINDS:
-                kind, row, size, text, duration_ms = ANSWER.unpack_from(arrived, at)
-                if (
-                    row != self._next
-                    or row >= len(self._batch.rows)
-                    or size + text > self._limits.result_bytes
-                ):
-                    is_wrong = True
-                    break
-                start = at + ANSWER.size
-                middle, end = start + size, start + size + text
-                if len(arrived) < end:
-                    break
-                at = end
-                self._next += 1
-                printed = str(arrived[middle:end], "utf-8", "replace") if text else ""
-                payload = bytes(arrived[start:middle])
-                answers.append(RowAnswer(row, kind, payload, printed, max(0.0, duration_ms)))
-        if answers:
+        while len(self._arrived) >= BLOCK.size and self._arrived[:1] == ANSWERS:
+            _, first, number, payloads, texts = BLOCK.unpack_from(self._arrived)
+            size = BLOCK.size + number * _HEAD_BYTES + payloads + texts
+            if (
+                first != self._next
+                or not 0 < number <= len(self._batch.rows) - first
+                or payloads + texts > self._limits.result_bytes + _MORE_BYTES
+            ):
+                self._refuse()
+                return
+            if len(self._arrived) < size:
+                return
+            answers = _read_block(bytes(self._arrived[BLOCK.size : size]), first, number, payloads, texts)
+            del self._arrived[:size]
+            if answers is None:
+                self._refuse()
+                return
+            self._next += number
             self._batch.on_rows(answers)
-        if is_wrong:
-            self.stop("result")
-            at = len(self._arrived)
-        del self._arrived[:at]
-        if self._arrived and self._arrived[:1] not in _KINDS:
+        if self._arrived and self._arrived[:1] != ANSWERS:
+            self._is_last = True
             super().take_result(bytes(self._arrived))
             self._arrived.clear()
+
+    def _refuse(self) -> None:
+        self.stop("result")
+        self._arrived.clear()
+
+
+def _read_block(block: bytes, first: int, number: int, payloads: int, texts: int) -> list[RowAnswer] | None:
+    """Read the answers of a block after its head; None if its parts do not fit together."""
+    sizes, lengths, times = array("I"), array("I"), array("d")
+    at = number
+    for column in (sizes, lengths, times):
+        end = at + number * column.itemsize
+        column.frombytes(block[at:end])
+        at = end
+    if block[:number].translate(None, _KINDS) or (sum(sizes), sum(lengths)) != (payloads, texts):
+        return None
+    ends = [*accumulate(sizes, initial=at)]
+    results = [block[start:end] for start, end in pairwise(ends)]
+    printed: Iterable[str] = repeat("")
+    if texts:
+        ends = [*accumulate(lengths, initial=at + payloads)]
+        printed = [str(block[start:end], "utf-8", "replace") for start, end in pairwise(ends)]
+    kinds = [block[place : place + 1] for place in range(number)]
+    took = [ms if 0.0 <= ms < _LONGEST_MS else 0.0 for ms in times]
+    rows = range(first, first + number)
+    return [*map(RowAnswer, rows, kinds, results, printed, took)]

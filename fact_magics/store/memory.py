@@ -75,18 +75,13 @@ class MemoryCache:
 
     def put(self, entry: CacheEntry) -> None:
         """Store an entry; it replaces an entry with the same key."""
-        self.put_many((entry,))
-
-    def put_many(self, entries: Iterable[CacheEntry]) -> None:
-        """Store entries as `put` does."""
+        size = entry.size
         with self._lock:
-            for entry in entries:
-                size = entry.size
-                self._drop(entry.key)
-                if size > self._max_bytes:
-                    continue
-                self._entries[entry.key] = entry
-                self._bytes += size
+            self._drop(entry.key)
+            if size > self._max_bytes:
+                return
+            self._entries[entry.key] = entry
+            self._bytes += size
             while self._bytes > self._max_bytes:
                 self._drop(next(iter(self._entries)))
                 self._evictions += 1

@@ -184,7 +184,8 @@ def decode(wire: bytes, *, classes: Mapping[str, type] | None = None) -> object:
     WireError
         The bytes are not the canonical form of a value, or are nested deeper than `MAX_DEPTH`.
     """
-    tagged = _TAGGED_DECODER if classes is None else _call_decoder(classes)
+    is_call = classes is not None and _may_be_tagged(wire)
+    tagged = _call_decoder(classes) if is_call else _TAGGED_DECODER
     return _read(wire, tagged, _MAX_WIRE_DEPTH)
 
 
@@ -202,10 +203,9 @@ def decode_result(wire: bytes) -> object:
 
 
 def _read(wire: bytes, tagged: json.JSONDecoder, max_depth: int) -> object:
-    plain = b'"$' not in wire and b"\\u0024" not in wire
     try:
         text = wire.decode("utf-8")
-        value, end = (_PLAIN_DECODER if plain else tagged).raw_decode(text)
+        value, end = (tagged if _may_be_tagged(wire) else _PLAIN_DECODER).raw_decode(text)
     except WireError:
         raise
     except _ConstructorFailed as error:
@@ -220,6 +220,10 @@ def _read(wire: bytes, tagged: json.JSONDecoder, max_depth: int) -> object:
     if len(wire) > max_depth and _containers(wire) > max_depth and _deeper_than(value, max_depth):
         raise WireError(f"a value nested deeper than {MAX_DEPTH} levels")
     return value
+
+
+def _may_be_tagged(wire: bytes) -> bool:
+    return b'"$' in wire or b"\\u0024" in wire
 
 
 def _containers(wire: bytes) -> int:

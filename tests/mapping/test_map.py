@@ -61,9 +61,10 @@ def f(n: int) -> int:
         frame = frame.f_back
     if frame is not None:
         here, module = frame.f_locals, frame.f_globals
-        for row in range(here["number"], here["number"] + 3):
-            here["held"] += module["ANSWER"].pack(b"r", row, 5, 0, 1.0) + b"66666"
-        module["_send"](here["results"], here["held"] + b"R" + (2).to_bytes(8, "big") + b"{}")
+        for _ in range(3):
+            here["held"].add(b"r", b"66666", b"", 1.0)
+        block = here["held"].block(here["number"] + 2)
+        module["_send"](here["results"], block + b"R" + (2).to_bytes(8, "big") + b"{}")
         module["_leave"](0)
     return n
 """

@@ -6,6 +6,7 @@ this answer for each row, or none. These tests go around the check of the source
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ import pytest_asyncio
 
 from fact_magics.sandbox import Sandbox
 from fact_magics.sandbox.batch import Batch, RowAnswer
+from fact_magics.sandbox.child.batch import ANSWERS, BLOCK
 from fact_magics.values import encode, encode_call
 
 if TYPE_CHECKING:
@@ -212,8 +214,31 @@ async def test_a_row_that_prints_much_is_left_to_a_process_of_its_own(sandbox):
     assert [answer.kind for answer in answers] == [b"r", b"a", b"r"]
 
 
-async def test_forged_answers_stop_the_batch(sandbox):
-    lines = "os.write(11, b'r' + (7).to_bytes(4, 'big') + bytes(20)); return n"
+def block(first: int, sizes: list[int], payloads: bytes, *, kinds: bytes = b"rr", ms: float = 1.0) -> bytes:
+    head = BLOCK.pack(ANSWERS, first, len(sizes), len(payloads), 0)
+    columns = array("I", sizes), array("I", [0] * len(sizes)), array("d", [ms] * len(sizes))
+    return b"".join((head, kinds, *(column.tobytes() for column in columns), payloads))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"r" + bytes(24),
+        block(7, [1, 1], b"55"),
+        block(0, [1] * 99, b"5" * 99, kinds=b"r" * 99),
+        block(0, [1, 2], b"55"),
+        block(0, [1, 1], b"55", kinds=b"rx"),
+        BLOCK.pack(ANSWERS, 0, 2, 1 << 62, 0),
+    ],
+)
+async def test_forged_answers_stop_the_batch(sandbox, forged):
+    lines = f"n or os.write(11, {forged!r}); return n"
     answers, end = await delivered(sandbox, source("import os", lines))
     assert answers == []
     assert end == b""
+
+
+async def test_a_forged_time_is_not_taken(sandbox):
+    forged = block(0, [1, 1], b"55", ms=float("inf"))
+    answers, _ = await delivered(sandbox, source("import os", f"n or os.write(11, {forged!r}); return n"))
+    assert [answer.duration_ms for answer in answers] == [0.0, 0.0]

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from array import array
 from contextvars import Context
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
-ANSWER = Struct(">cIQId")
-"""What comes before each answer: its kind, its row, the sizes of its payload and its printed text, and ms."""
+BLOCK = Struct("=cIIQQ")
+"""The head of a block of answers: `ANSWERS`, the first row, the number of rows, and the sizes of all payloads
+and of all printed texts. After it come, for all rows, the kinds (a byte each), the sizes of the payloads and
+of the texts (arrays of unsigned integers), the milliseconds (doubles), the payloads and the texts."""
 
+ANSWERS = b"A"
 OK, FAILED, ALONE = b"r", b"e", b"a"
 """The kinds of answers: a result, an exception, and a row that has to run in a process of its own."""
 
@@ -52,7 +56,7 @@ def serve(
     printed.seek(0)
     printed.truncate()
     residue = modules["_fact_residue"].Residue()
-    held = bytearray()
+    held = _Held()
     last, due, changed = len(request["rows"]) - 1, _clock(), ""
     for number, arguments in enumerate(request["rows"]):
         worker.compiled[key] = code
@@ -67,21 +71,53 @@ def serve(
             printed.truncate()
         if len(text) > _PRINTED_LIMIT:
             kind, payload, text = ALONE, b"", b""
-        held += ANSWER.pack(kind, number, len(payload), len(text), (ended - began) * 1e3)
-        held += payload
-        held += text
-        if number == last or ended >= due or len(held) >= _HELD_BYTES or request["eager"]:
+        held.add(kind, payload, text, (ended - began) * 1e3)
+        if number == last or ended >= due or held.size >= _HELD_BYTES or request["eager"]:
             changed = "the streams" if sys.stdout is not printed or sys.stderr is not printed else ""
             changed = changed or residue.found()
             if changed:
                 break
-            _send(results, held)
-            held = bytearray()
+            _send(results, held.block(number))
+            held = _Held()
             now = _clock()
             due = now + max(_LOOK_SECONDS, _LOOK_SHARE * (now - ended))
     final = json.dumps({"changed": changed[:200]}).encode()
     _send(results, _RESULT + len(final).to_bytes(8, "big") + final)
     _leave(0)
+
+
+class _Held:
+    """Answers that are not sent yet."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._kinds: list[bytes] = []
+        self._payloads: list[bytes] = []
+        self._texts: list[bytes] = []
+        self._times: list[float] = []
+
+    def add(self, kind: bytes, payload: bytes, text: bytes, took_ms: float) -> None:
+        self.size += len(payload) + len(text)
+        self._kinds.append(kind)
+        self._payloads.append(payload)
+        self._texts.append(text)
+        self._times.append(took_ms)
+
+    def block(self, last: int) -> bytes:
+        """Write the answers as one block, of which `last` is the last row."""
+        number = len(self._kinds)
+        payloads, texts = b"".join(self._payloads), b"".join(self._texts)
+        return b"".join(
+            (
+                BLOCK.pack(ANSWERS, last - number + 1, number, len(payloads), len(texts)),
+                *self._kinds,
+                array("I", map(len, self._payloads)).tobytes(),
+                array("I", map(len, self._texts)).tobytes(),
+                array("d", self._times).tobytes(),
+                payloads,
+                texts,
+            )
+        )
 
 
 def _send(results: int, data: bytes | bytearray) -> None:

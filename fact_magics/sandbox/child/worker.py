@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from functools import lru_cache
 from types import CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -176,7 +177,7 @@ def run(
 
 def load(source: str, name: str, filename: str) -> tuple[ModuleType, dict[str, type]]:
     """Execute a tool's source as a module; return the module and the classes that it defines, by name."""
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    linecache.cache[filename] = (len(source), None, _lines_of(source), filename)
     module = ModuleType(name)
     module.__file__ = filename
     sys.modules[name] = module  # `dataclasses` looks up annotations there
@@ -186,6 +187,11 @@ def load(source: str, name: str, filename: str) -> tuple[ModuleType, dict[str, t
         for key, value in vars(module).items()
         if isinstance(value, type) and value.__module__ == name
     }
+
+
+@lru_cache(maxsize=1)
+def _lines_of(source: str) -> Any:  # a tuple, because the tool must not change it
+    return (*source.splitlines(keepends=True),)
 
 
 def _code_of(source: str, filename: str) -> CodeType:
