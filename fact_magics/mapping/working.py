@@ -65,6 +65,7 @@ class Workers:
             await self.changed.wait_for(lambda: self.is_read or self._ledger.queue)
         if not self._ledger.queue:
             return
+        self._on_answers()  # the view shows that the executor starts
         await self._executor.start()
         if self._executor.note:
             self._note(self._executor.note)
