@@ -107,13 +107,15 @@ class MapAdvanced:
     """Rows of a map have ended since the last such event.
 
     `counts` are as those of a `MapResult`, without rows that are not run yet. `total` is None if the number
-    of rows is not known. `seconds` is the time since the map began.
+    of rows is not known. `seconds` is the time since the map began. `where` says where the rows run, if that
+    is not this machine's own sandbox.
     """
 
     tool: str
     total: int | None
     counts: Mapping[str, int]
     seconds: float
+    where: str = ""
 
     @property
     def done(self) -> int:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from fact_magics.redaction import Redactor
     from fact_magics.sandbox import Sandbox
+    from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call, Outcome
+    from fact_magics.sandbox.pool import Mode
     from fact_magics.store import ExecutionRow
 
 _TEXTS = ("input_data", "output_data", "error", "details", "printed")
@@ -37,6 +39,11 @@ class MaskedSandbox:
         self._redactor = redactor
         self._masks_results = results
         self.check = sandbox.check
+
+    @property
+    def settings(self) -> tuple[Mode, Limits]:
+        """The sandbox's mode and limits."""
+        return self._sandbox.settings
 
     async def run(
         self,

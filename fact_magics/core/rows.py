@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from fact_magics.core.running import Runner
     from fact_magics.errors import InvalidInput
     from fact_magics.events import Event
+    from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call, Outcome
+    from fact_magics.sandbox.pool import Mode
     from fact_magics.store import MapRow, Store
     from fact_magics.tool import ToolInput
 
@@ -202,6 +204,11 @@ class RowRunner:
             duration_ms=answered.duration_ms,
         )
         return self.recall(planned, entry)
+
+    @property
+    def isolation(self) -> tuple[Mode, Limits]:
+        """The mode and the limits of this core's sandbox, for rows that run elsewhere."""
+        return self._sandbox.settings
 
     async def run(self, call: Call) -> Outcome:
         """Run one row, or a `Batch` of rows, in this core's sandbox; see `Sandbox.run` for the errors."""

@@ -33,7 +33,7 @@ def progress_text(event: MapAdvanced) -> str:
     if event.seconds_left is not None:
         parts.append(f"{duration(event.seconds_left * 1000)} left")
     parts += [f"{event.counts[kind]:,} {kind}" for kind in ("cached", "failed") if event.counts.get(kind)]
-    return " · ".join(parts)
+    return " · ".join(filter(None, (*parts, event.where)))
 
 
 class Mapped(Protocol):
@@ -106,8 +106,8 @@ class TerminalMapView(View):
             return
         if self._bar is None:
             self._bar = tqdm(total=event.total, desc=self.title, unit="row", leave=False)
-        told = {kind: event.counts[kind] for kind in ("cached", "failed") if event.counts.get(kind)}
-        self._bar.set_postfix(told, refresh=False)
+        told = [f"{event.counts[kind]:,} {kind}" for kind in ("cached", "failed") if event.counts.get(kind)]
+        self._bar.set_postfix_str(" · ".join(filter(None, (*told, event.where))), refresh=False)
         self._bar.update(event.done - self._bar.n)
 
     def _hide(self) -> None:

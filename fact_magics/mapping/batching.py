@@ -158,9 +158,11 @@ class BatchSize:
         most : int, optional
             A largest number of rows to use instead of the one that was learned.
         """
+        fair = -(-len(queue) // processes)
         if most is None:
-            fair = max(-(-len(queue) // processes), int(self._size * _LEAST_SHARE))
-            most = max(1, min(int(self._size), fair))
+            most = max(1, min(int(self._size), max(fair, int(self._size * _LEAST_SHARE))))
+        else:
+            most = min(most, fair)
         taken: list[Plan] = []
         size = 0
         while queue and len(taken) < most and size < _MOST_BYTES:

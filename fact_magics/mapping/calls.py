@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.bridge import explain, refuse_fork
 from fact_magics.errors import FactError, Interrupted, InvalidInput, did_you_mean
+from fact_magics.mapping.dask.executor import read_place
 from fact_magics.mapping.options import MapOptions
 from fact_magics.mapping.running import RowMap
 from fact_magics.mapping.table import Each, Table, is_table, read_columns, read_table
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _OPTIONS = tuple(option.name for option in fields(MapOptions))
 _ISOLATE = ("auto", "row")
+_OWN = ("isolate", "stop_on_error", "on")  # the others are those of a `ToolInput`
 
 
 def map_rows(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Mapping[str, Any]) -> MapResult:
@@ -109,7 +111,8 @@ def planned(tool: Tool, rows: RowRunner, args: Sequence[Any], kwargs: Mapping[st
         raise InvalidInput(f"isolate must be 'auto' or 'row'; got {options['isolate']!r:.40}.")
     if not isinstance(options.get("stop_on_error", False), bool):
         raise InvalidInput(f"stop_on_error must be True or False; got {options['stop_on_error']!r:.40}.")
-    limits = {name: value for name, value in options.items() if name not in ("isolate", "stop_on_error")}
+    options["on"] = "" if options.get("on") is None else read_place(options["on"])
+    limits = {name: value for name, value in options.items() if name not in _OWN}
     checked = ToolInput(operation=tool.name, parameters={}, **limits)
     options |= {name: getattr(checked, name) for name in limits}
     table = _table(signature, args, given)

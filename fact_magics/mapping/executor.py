@@ -28,13 +28,19 @@ class Executor(Protocol):
         How many calls of `together` and `alone` the map makes at a time.
     rows_alone : int
         How many rows the map gives to one call of `alone`.
+    where : str
+        A few words for the view about what `start` does, and then about where the rows run; may be empty.
+    note : str
+        The line of the record about where the rows ran; may be empty.
     """
 
     slots: int
     rows_alone: int
+    where: str
+    note: str
 
     async def start(self) -> None:
-        """Get ready before the first row, or raise a `FactError` that says why rows can't run here."""
+        """Get ready before the first row that has to run; a `FactError` says why rows can't run here."""
 
     async def together(self, chunk: Batch, take: Take) -> Outcome:
         """Run the rows of a chunk in one process, and return how the process ended.
@@ -57,13 +63,14 @@ class Executor(Protocol):
         """Run each call in a process of its own, and return the outcomes in the order of the calls."""
 
     async def aclose(self) -> None:
-        """End what `start` began. All calls have ended or were cancelled by then."""
+        """End what `start` began, if it was called. All calls have ended or were cancelled by then."""
 
 
 class LocalPool:
     """The core's own sandbox, with a chunk at a time for each core."""
 
     rows_alone = 1
+    where = note = ""
 
     def __init__(self, rows: RowRunner) -> None:
         self._rows = rows

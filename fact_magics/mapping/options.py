@@ -25,10 +25,13 @@ class MapOptions:
         ``row`` gives each row a process of its own; ``auto`` shares them where the tool allows it.
     stop_on_error : bool
         End at the first row that fails.
+    on : str
+        ``dask`` or the address of a Dask scheduler; empty for this machine's own sandbox.
     """
 
     isolate: str = "auto"
     stop_on_error: bool = False
+    on: str = ""
     timeout_seconds: float = 30.0
     memory_mb: int = 1024
     permissions: tuple[str, ...] = ()

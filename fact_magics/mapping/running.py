@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import FactError, ToolFailed
 from fact_magics.events import Listener, MapAdvanced
+from fact_magics.mapping.dask.executor import DaskExecutor
 from fact_magics.mapping.executor import LocalPool
 from fact_magics.mapping.ledger import SKIPPED, Ledger
 from fact_magics.mapping.options import content_key
@@ -37,25 +38,18 @@ _TELL_SECONDS = 0.1
 class RowMap:
     """Runs one map with `run`; `result` returns the values so far, at any time.
 
-    Parameters
-    ----------
-    executor : Executor, optional
-        Where the rows run; by default in the core's own sandbox.
+    Raises
+    ------
+    InvalidInput
+        The rows can't run where the options say.
     """
 
-    def __init__(
-        self,
-        rows: RowRunner,
-        tool: LoadedTool,
-        table: Table,
-        options: MapOptions,
-        executor: Executor | None = None,
-    ) -> None:
+    def __init__(self, rows: RowRunner, tool: LoadedTool, table: Table, options: MapOptions) -> None:
         self._rows = rows
         self._tool = tool
         self._table = table
         self._options = options
-        self._executor = executor or LocalPool(rows)
+        self._executor: Executor = DaskExecutor(options.on, rows, tool) if options.on else LocalPool(rows)
         self._keeps_answers = options.keeps_answers(tool)
         self._listeners: list[Listener] = []
         self._ledger = Ledger(
@@ -125,7 +119,6 @@ class RowMap:
             unfinished = await self._rows.maps.unfinished(self.row.content_key)
             if unfinished is not None:
                 self.row = replace(self.row, id=unfinished.id)
-        await self._executor.start()
         await self._rows.maps.put(self.row)
         self._began = time.perf_counter()
         status, error = Status.INTERRUPTED, "interrupted"
@@ -210,7 +203,7 @@ class RowMap:
         if now - self._told >= _TELL_SECONDS or self.row.ended_at is not None:
             self._told = now
             counts = dict(self._ledger.counts)
-            told = MapAdvanced(self.name, self._table.total, counts, now - self._began)
+            told = MapAdvanced(self.name, self._table.total, counts, now - self._began, self._executor.where)
             for listener in self._listeners:
                 listener(told)
 

@@ -60,7 +60,15 @@ class Workers:
         self.changed = asyncio.Condition()
 
     async def run(self) -> None:
-        """Run all rows; raises `FactError` if they can't be isolated."""
+        """Run all rows that wait, if any; raises `FactError` if they can't be isolated."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.is_read or self._ledger.queue)
+        if not self._ledger.queue:
+            return
+        self._on_answers()  # the view shows that the executor starts
+        await self._executor.start()
+        if self._executor.note:
+            self._note(self._executor.note)
         why = "the map has permissions" if self._options.permissions else self._tool.alone_because
         if why:
             self._be_alone(why)

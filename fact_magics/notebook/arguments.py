@@ -175,6 +175,11 @@ MAP = Command(
     options=(
         Option("--into", "Assign the MapResult to this variable.", "VARIABLE", identifier),
         ISOLATE,
+        Option(
+            "--on",
+            "Run the rows on a Dask cluster: dask starts one here, tcp://HOST:PORT is the address of one.",
+            "CLUSTER",
+        ),
         Option("--stop-on-error", "Stop the map at the first row that fails."),
         Option("--timeout", "Stop a row after this many seconds (30).", "SECONDS", seconds(_DAY)),
         Option("--memory", "Memory limit of each row in MB (1024).", "MB", whole_number(16, 1_048_576)),

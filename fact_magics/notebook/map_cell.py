@@ -36,6 +36,7 @@ def prepare_map(host: Host, arguments: Arguments, body: str) -> Work | object:
     options = MapOptions(
         isolate=arguments.get("isolate", "auto"),
         stop_on_error=arguments.get("stop_on_error", False),
+        on=arguments.get("on", ""),
         fresh=arguments.get("fresh", False),
         **arguments.run_request,
     )

@@ -73,6 +73,11 @@ class Sandbox:
         self._retiring[retiring] = retired
         retiring.add_done_callback(self._retiring.pop)
 
+    @property
+    def settings(self) -> tuple[Mode, Limits]:
+        """The mode and the limits of the next call."""
+        return self._engines.mode, self._engines.limits
+
     def layers(self) -> tuple[str, ...]:
         """List the layers in force: ``landlock``, ``seccomp``, ``rlimits``, …; empty before the start."""
         return self._engines.main.layers if self._engines.main is not None else ()
@@ -135,7 +140,7 @@ class _Engines:
         self.mode: Mode = mode
         self.main: _Engine | None = None
         self._size = size
-        self._limits = limits
+        self.limits = limits
         self._turns = asyncio.Semaphore(size)
         self._plain: _Engine | None = None
         self._starting: asyncio.Task[_Engine] | None = None
@@ -148,7 +153,7 @@ class _Engines:
                 on_turn()
             engine = await self._engine_for(call)
             ending = await engine.run(call, on_printed)
-        return frames.judge(call, ending, self._limits, engine.layers)
+        return frames.judge(call, ending, self.limits, engine.layers)
 
     async def retire(self) -> None:
         """Close once every call that runs or waits for its turn has ended."""
@@ -180,17 +185,17 @@ class _Engines:
         except IsolationError:
             if not call.verified or self.mode != "auto":
                 raise
-            self._plain = ProcessRunner(self._limits)
+            self._plain = ProcessRunner(self.limits)
             return self._plain
 
     async def _start_main(self) -> _Engine:
         engine: _Engine
         if self.mode == "process":
-            engine = ProcessRunner(self._limits)
+            engine = ProcessRunner(self.limits)
         elif sys.platform == "linux":
             from fact_magics.sandbox.zygotes import ZygotePool
 
-            engine = ZygotePool(self._size, self._limits, strict=self.mode == "require")
+            engine = ZygotePool(self._size, self.limits, strict=self.mode == "require")
         else:
             raise IsolationError(
                 "Only Linux can enforce which files and hosts a tool reaches, and this system is not Linux.",
