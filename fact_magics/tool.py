@@ -138,7 +138,7 @@ class ToolSpec(Checked, frozen=True):
     model : str or None
         The model to ask; None for the one in the settings.
     attempts : int
-        The largest number of candidates.
+        How often to ask: for the candidates, and then for repairs while none of them is accepted.
     escalate : str or None
         The model that writes the last candidate; None for the same one. Not part of the request's identity.
     timeout_seconds : float
@@ -163,6 +163,8 @@ class ToolSpec(Checked, frozen=True):
     ttl_seconds : float, optional
         How long the tool's answers are good, even if it varies or has permissions; at most ten years. Not
         part of the request's identity.
+    candidates : int
+        How many candidates to ask for at once, at most 10. Not part of the request's identity.
     """
 
     name: str
@@ -182,6 +184,7 @@ class ToolSpec(Checked, frozen=True):
     budget_usd: float | None = Field(None, ge=0, allow_inf_nan=False)
     max_tokens: int | None = Field(None, ge=1)
     ttl_seconds: float | None = Field(None, gt=0, le=_TEN_YEARS)
+    candidates: int = Field(1, ge=1, le=10)
 
     if TYPE_CHECKING:
 

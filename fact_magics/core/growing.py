@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fact_magics.core.toolbox import Toolbox
     from fact_magics.events import Listener
     from fact_magics.logs import Log
+    from fact_magics.probing.prober import Other
     from fact_magics.probing.questions import Probe
     from fact_magics.store import Store
     from fact_magics.tool import Example, ToolVersion
@@ -75,7 +76,8 @@ class Growing:
                 f"{tool.name} takes the path of a file, so no inputs can be derived for a probe.",
                 hint="To probe it, let it take the content of the file instead of the path.",
             )
-        found = await probe(tool.stored, self._acceptor.sandbox, seconds, self._emitter(listener))
+        others = await self._others(tool.stored)
+        found = await probe(tool.stored, self._acceptor.sandbox, seconds, self._emitter(listener), others)
         about = found.as_json()
         row = ProbeRow(
             tool_id=tool.id,
@@ -88,6 +90,7 @@ class Growing:
             surprises=self.log.redactor.mask(json.dumps([one.as_json() for one in found.surprises])),
             untried=found.untried,
             seconds=found.seconds,
+            candidates=found.candidates,
         )
         await self._store.probes.add(row, found.strength)
         tool.loaded.note_strength(found.strength)
@@ -171,6 +174,22 @@ class Growing:
         order = Order(planned.spec, emit, "answer", changed=changes, request_hash=request.request_hash)
         return self._toolbox.hold(await ask(order, self.settings, self._acceptor, change_text))
 
+    async def _others(self, version: ToolVersion) -> list[Other]:
+        """List the other candidates that were accepted for the request of a version."""
+        from fact_magics.probing.prober import Other
+
+        about = version.metadata
+        rows = await self._store.history.generations(tool_name=about.name, limit=_EARLIER)
+        described = next((row.description for row in rows if row.tool_id == about.id), None)
+        found = [
+            Other(row.source, row.parting_call)
+            for row in rows
+            if row.group_number is not None
+            and (row.description, row.permissions) == (described, about.permissions)
+        ]
+        own = next((other for other in found if other.source == version.source), None)
+        return [other for other in found if other is not own]
+
     async def _earlier(self, current: ToolVersion) -> AsyncIterator[tuple[str, Author]]:
         """Yield the source in use, then those of other versions and attempts, each once."""
         about = current.metadata
@@ -181,6 +200,15 @@ class Growing:
         ]
         rows = await self._store.history.generations(tool_name=about.name, limit=_EARLIER)
         # The shelf's own versions are listed above, if they are the shelf's.
+        places = {row.generation_id: place for place, row in reversed([*enumerate(rows)])}
+        rows.sort(
+            key=lambda row: (
+                places[row.generation_id],
+                row.group_number is None,
+                row.group_number or 0,
+                -row.attempt,
+            )
+        )
         others += [(row.source, row) for row in rows if row.source and row.provider != SHELF]
         for source, origin in others:
             if source not in seen and tuple(origin.permissions) == about.permissions:

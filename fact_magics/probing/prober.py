@@ -6,12 +6,14 @@ import ast
 import asyncio
 import os
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from fact_magics.errors import InvalidInput
+from fact_magics.errors import InvalidInput, SignatureError
 from fact_magics.events import Listener, PhaseChanged
+from fact_magics.probing.agreement import Respondent, fitted
 from fact_magics.probing.inputs import Input, derive, make
 from fact_magics.probing.questions import Parted, Probe, Question, Surprise, ask, is_askable, surprises
 from fact_magics.probing.rivals import Rival, rivals_of
@@ -40,6 +42,13 @@ _PATIENCE = 4
 _QUICK_SECONDS = 3.0  # a probe that takes longer tries more inputs
 _QUICK_INPUTS, _INPUTS = 240, 800
 _QUICK_AGAIN = 3  # in a quick probe, each third input is answered twice
+
+
+class Other(NamedTuple):
+    """Another candidate for a tool, and a call to which it gave another answer; empty if it gave none."""
+
+    source: str
+    parting_call: str = ""
 
 
 class Asked(NamedTuple):
@@ -74,15 +83,19 @@ class _Own:
         return self.is_steady if other is None else other.kind == "slow" or answer.same_as(other)
 
 
-async def probe(version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener) -> Probe:
+async def probe(
+    version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener, others: Sequence[Other] = ()
+) -> Probe:
     """Find out how far the examples of a version go.
 
     Parameters
     ----------
     seconds : float
         The time for the whole probe. The result has what was found in this time.
+    others : sequence of Other
+        Other candidates for the tool. Those that pass its examples are compared with it, as changes are.
     """
-    prober = _Prober(version, sandbox, seconds, emit)
+    prober = _Prober(version, sandbox, seconds, emit, others)
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await prober.run()
@@ -90,9 +103,16 @@ async def probe(version: ToolVersion, sandbox: Runs, seconds: float, emit: Liste
 
 
 class _Prober:
-    def __init__(self, version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener) -> None:
+    def __init__(
+        self,
+        version: ToolVersion,
+        sandbox: Runs,
+        seconds: float,
+        emit: Listener,
+        others: Sequence[Other],
+    ) -> None:
         about = version.metadata
-        self._version, self._emit = version, emit
+        self._version, self._sandbox, self._emit, self._others = version, sandbox, emit, others
         self._started = time.perf_counter()
         self._end = self._started + seconds
         self._is_quick = seconds <= _QUICK_SECONDS
@@ -108,6 +128,8 @@ class _Prober:
         self._untried = len(self._rivals)
         self._caught = 0
         self._parted: list[Parted] = []
+        self._candidates: list[Parted] = []
+        self._open_candidates = 0
 
     async def run(self) -> None:
         """Find the rivals that pass the examples, then let the tool and these rivals answer the inputs."""
@@ -147,6 +169,8 @@ class _Prober:
             and own.usable(number)
             and is_askable(self._inputs[number], own.answers[number])
         ]
+        counted = Counter(other.source for other in self._others)
+        await asyncio.gather(*(self._compare(source, count) for source, count in counted.items()))
         await _side_by_side(finish)
 
     def _share(self, share: float) -> float:
@@ -166,7 +190,11 @@ class _Prober:
         tree = self._source.tree or ast.Module([], [])
         self._inputs = [asked.input for asked in self._examples]
         most = _QUICK_INPUTS if self._is_quick else _INPUTS
-        self._inputs += derive(signature, examples, tree, self._version.content_hash, most)
+        told = dict.fromkeys(other.parting_call for other in self._others if other.parting_call)
+        self._inputs += [made for call in told if (made := fitted(signature, call)) is not None]
+        known = {one.wire for one in self._inputs}
+        derived = derive(signature, examples, tree, self._version.content_hash, most)
+        self._inputs += [one for one in derived if one.wire not in known]
 
     async def _answer(self) -> None:
         """Let the tool answer the inputs, and again in another environment."""
@@ -219,6 +247,31 @@ class _Prober:
                 return False
         return True
 
+    async def _compare(self, text: str, count: int) -> None:
+        """Let other candidates with the same source answer the examples and the inputs.
+
+        They no longer count if examples were added which they don't pass.
+        """
+        about = self._version.metadata
+        source = ToolSource(text, about.name)
+        with suppress(SignatureError):
+            respondent = Respondent.of(source, about.permissions, self._sandbox)
+            usable = [number for number in self._own.answers if self._own.usable(number)]
+            numbers = list(dict.fromkeys((*(asked.number for asked in self._examples), *usable)))
+            seconds, each = self._limits(numbers)
+            inputs = [(number, self._inputs[number]) for number in numbers]
+            answers = await respondent.answer(inputs, self._source.signature, seconds, each)
+            for asked in self._examples:
+                answer = answers.pop(asked.number, None)
+                if answer is None or not holds(asked.example, source.signature, answer.outcome()).holds:
+                    return
+            own = self._own.answers
+            differs = {number for number, answer in answers.items() if not answer.same_as(own[number])}
+            self._open_candidates += count if differs else 0
+            # Not every answer can be asked about.
+            askable = frozenset(differs & set(self._comparable))
+            self._candidates.append(Parted(None, answers, askable, count))
+
     async def _part(self, rival: Rival) -> None:
         """Let a rival answer the inputs, and keep it if an answer differs from the tool's."""
         if not self._comparable and len(self._inputs) > len(self._examples):
@@ -231,12 +284,16 @@ class _Prober:
             self._parted.append(Parted(rival, answers, frozenset(differs)))
 
     async def _answer_as(self, rival: Rival, numbers: Sequence[int]) -> dict[int, Answer]:
+        seconds, each = self._limits(numbers)
+        wires = [(number, self._inputs[number].wire) for number in numbers]
+        return await self._bench.answer(rival.source, wires, seconds, each)
+
+    def _limits(self, numbers: Sequence[int]) -> tuple[float, float]:
+        """Return the seconds for all of these inputs, and the processor seconds for one of them."""
         took = [answer.ms / 1000 for number in numbers if (answer := self._own.answers.get(number))]
         each = min(max(_SHORTEST_EACH, 10 * max(took, default=0.0)), max(self._each, _SHORTEST_EACH))
         left = max(self._end - time.perf_counter(), _SHORTEST)
-        seconds = min(max(_SHORTEST_BATCH, 8 * sum(took)), left)
-        wires = [(number, self._inputs[number].wire) for number in numbers]
-        return await self._bench.answer(rival.source, wires, seconds, each)
+        return min(max(_SHORTEST_BATCH, 8 * sum(took)), left), each
 
     def result(self) -> Probe:
         """Build the result so far."""
@@ -244,7 +301,7 @@ class _Prober:
         about = self._version.metadata
         signature = self._source.signature
         return Probe(
-            changes=self._caught + len(self._parted),
+            changes=self._caught + len(self._parted) + self._open_candidates,
             caught=self._caught,
             inputs=sum(number >= len(self._examples) for number in own.answers),
             questions=self._questions(own.answers),
@@ -253,10 +310,11 @@ class _Prober:
             version=about.version,
             seconds=round(time.perf_counter() - self._started, 2),
             untried=self._untried,
+            candidates=self._open_candidates,
         )
 
     def _questions(self, answers: Mapping[int, Answer]) -> tuple[Question, ...]:
-        return ask(self._inputs, answers, self._parted)
+        return ask(self._inputs, answers, [*self._candidates, *self._parted])
 
     def _surprises(self, own: _Own, documented: str) -> tuple[Surprise, ...]:
         return surprises(self._inputs, own.answers, own.again, documented, self._each)

@@ -293,6 +293,7 @@ _PROBES = (
         surprises TEXT NOT NULL,
         untried INTEGER NOT NULL,
         seconds REAL NOT NULL,
+        candidates INTEGER NOT NULL,
         probed_at TEXT NOT NULL
     )
     """,
@@ -308,6 +309,13 @@ _PROBES = (
     """,
     "CREATE INDEX tool_cells_by_tool ON tool_cells (tool_id)",
     "CREATE INDEX tool_cells_by_name ON tool_cells (tool_name)",
+)
+
+
+# Candidates that were asked for together: the groups that give the same answers.
+_CANDIDATES = (
+    "ALTER TABLE generations ADD COLUMN group_number INTEGER",
+    "ALTER TABLE generations ADD COLUMN parting_call TEXT NOT NULL DEFAULT ''",
 )
 
 
@@ -338,5 +346,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         *_TTL_OF_TOOLS,
         *_PROBES,
         *_MAPS,
+        *_CANDIDATES,
     ),
 )

@@ -83,6 +83,7 @@ class Accepted:
     varies: bool  # whether the answers to equal calls may differ
     attempt: Attempt
     notes: tuple[str, ...] = ()  # what was added to the model's text, and what answers depend on
+    others: int = 0  # how many other candidates were accepted and give other answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class Prover:
             return None
         notes = determinism.notes(causes)
         if self.is_table is not None and attempt.provider != SHELF and await self.is_table(source, spec):
-            if attempt.number == 1 < spec.attempts:
+            if not attempt.is_repair and spec.attempts > 1:
                 reject(attempt, (TABLE,))
                 return None
             notes += ("answers only its examples, from a table of them",)
@@ -286,7 +287,7 @@ class Prover:
         try:
             self.files.refuse_unfit([replace(example, args=(), kwargs=dict(passed))], spec.permissions)
         except CellError as refused:
-            if attempt.number > 1:
+            if attempt.is_repair:
                 hint = (
                     f"If {spec.name} needs the path only as a text, say so in the description. {refused.hint}"
                 )
