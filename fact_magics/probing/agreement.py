@@ -217,7 +217,8 @@ def _told(compared: _Compared, accepted: int, asked: int, kinds: int, others: in
     singular, all_ = ("holds", "hold") if has_examples else ("is usable", "are usable")
     if accepted == 1:
         return f"1 of {plural(asked, 'candidate')} {singular}"
-    who = f"all {asked} candidates" if accepted == asked else f"{accepted} of {asked} candidates"
+    all_of_them = "both candidates" if asked == 2 else f"all {asked} candidates"
+    who = all_of_them if accepted == asked else f"{accepted} of {asked} candidates"
     said = f"{who} {all_}"
     if kinds == 1:
         return f"{said}, and have the same source"

@@ -109,7 +109,7 @@ class _Prober:
         sandbox: Runs,
         seconds: float,
         emit: Listener,
-        others: Sequence[Other],
+        others: Sequence[Other] = (),
     ) -> None:
         about = version.metadata
         self._version, self._sandbox, self._emit, self._others = version, sandbox, emit, others
