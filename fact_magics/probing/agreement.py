@@ -227,6 +227,7 @@ def _told(compared: _Compared, accepted: int, asked: int, kinds: int, others: in
     if not others:
         return f"{said}, and agree on {plural(compared.inputs, 'input')}"
     largest = accepted - others
-    same = f"{largest} of them agree, " if largest > 1 else ""
+    if largest == 1:
+        return f"open · {said}, but give different answers"
     gives = "gives" if others == 1 else "give"
-    return f"open · {said}: {same}{others} {gives} other answers"
+    return f"open · {said}: {largest} of them agree, {others} {gives} other answers"
