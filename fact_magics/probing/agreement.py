@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import CellError, InvalidInput
 from fact_magics.probing.inputs import Input, derive, make, strangeness
 from fact_magics.probing.questions import is_askable
-from fact_magics.probing.runs import Answer, Bench, Runs
+from fact_magics.probing.runs import Answer, Bench, Runs, cores
 from fact_magics.sandbox.outcome import Call
 from fact_magics.signature import signature_identity
 from fact_magics.text import plural
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from fact_magics.tool import ToolSpec
     from fact_magics.writing.proof import Accepted
 
-_SECONDS = 1.0  # for all answers of all candidates, which run side by side
+_SECONDS = 1.0  # for all answers of all candidates
+_GRACE_SECONDS = 0.5
 _EACH = 0.1  # processor seconds for one input
 _INPUTS = 240  # derived from all candidates together
 
@@ -102,7 +104,14 @@ async def _compare(kinds: list[_Kind], spec: ToolSpec, sandbox: Runs) -> tuple[l
     inputs = _inputs([kind.best.source for kind in in_order], spec)
     signatures = {signature_identity(kind.best.source.signature) for kind in kinds}
     made_for = kinds[0].best.source.signature if len(signatures) == 1 else None
-    await asyncio.gather(*(_answer(kind, inputs, made_for, spec, sandbox) for kind in kinds))
+    seconds = _SECONDS * min(1, cores() / len(kinds))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SECONDS + _GRACE_SECONDS):
+            await asyncio.gather(*(_answer(kind, inputs, made_for, spec, sandbox, seconds) for kind in kinds))
+    answered = set.intersection(*(set(kind.answers) for kind in kinds))
+    if not answered:
+        why_not = "not all of them answered in time" if inputs else "no input fits all of them"
+        return [], _Compared([[kind] for kind in in_order], 0, why_not)
     groups: list[list[_Kind]] = []
     for kind in in_order:
         group = next((known for known in groups if not known[0].differs(kind)), None)
@@ -113,9 +122,6 @@ async def _compare(kinds: list[_Kind], spec: ToolSpec, sandbox: Runs) -> tuple[l
     groups.sort(key=lambda group: -sum(len(kind.members) for kind in group))
     for group in groups:
         group.sort(key=lambda kind: (len(kind.best.source.text), kind.best.source.text))
-    answered = set.intersection(*(set(kind.answers) for kind in kinds))
-    if not answered:
-        return [], _Compared([[kind] for kind in in_order], 0, "no input was answered by all of them")
     return inputs, _Compared(groups, len(answered))
 
 
@@ -194,10 +200,15 @@ class Respondent(NamedTuple):
 
 
 async def _answer(
-    kind: _Kind, inputs: Sequence[Input], made_for: Signature | None, spec: ToolSpec, sandbox: Runs
+    kind: _Kind,
+    inputs: Sequence[Input],
+    made_for: Signature | None,
+    spec: ToolSpec,
+    sandbox: Runs,
+    seconds: float,
 ) -> None:
     respondent = Respondent.of(kind.best.source, spec.permissions, sandbox)
-    kind.answers = await respondent.answer(list(enumerate(inputs)), made_for, _SECONDS, _EACH)
+    kind.answers = await respondent.answer(list(enumerate(inputs)), made_for, seconds, _EACH)
 
 
 def _clearest(calls: Iterable[tuple[Input, Answer]]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import os
 import time
 from collections import Counter
 from contextlib import suppress
@@ -17,7 +16,7 @@ from fact_magics.probing.agreement import Respondent, fitted
 from fact_magics.probing.inputs import Input, derive, make
 from fact_magics.probing.questions import Parted, Probe, Question, Surprise, ask, is_askable, surprises
 from fact_magics.probing.rivals import Rival, rivals_of
-from fact_magics.probing.runs import Answer, Bench, Runs
+from fact_magics.probing.runs import Answer, Bench, Runs, cores
 from fact_magics.sandbox.outcome import USUAL, Call, Surroundings
 from fact_magics.signature.source import ToolSource
 from fact_magics.values import ValueTypeError
@@ -321,11 +320,4 @@ class _Prober:
 
 
 async def _side_by_side(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    await asyncio.gather(*(work() for _ in range(_cores())))
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
+    await asyncio.gather(*(work() for _ in range(cores())))

@@ -22,6 +22,7 @@ from fact_magics.events import (
     TextArrived,
 )
 from fact_magics.providers.base import Prompt, Provider
+from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.spending import Ledger, Purse
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import plural, utc_now
@@ -207,6 +208,8 @@ class _Writing:
         provider, emit = request.provider, self._prover.emit
         first = self._begin(provider)  # if no request fits into the budget, this attempt records it
         try:
+            if isinstance(provider, RemoteProvider):
+                await provider.open()  # the import of its SDK must not count as waiting for the answer
             reserved = await self._purse.reserve(provider, request.prompt, count)
         except FactError as error:
             first.status, first.reason = Status.ERROR, error.line
