@@ -92,8 +92,9 @@ class Growing:
             seconds=found.seconds,
             candidates=found.candidates,
         )
-        await self._store.probes.add(row, found.strength)
-        tool.loaded.note_strength(found.strength)
+        strength = found.strength or tool.metadata.strength  # empty if there was no time to find it out
+        await self._store.probes.add(row, strength)
+        tool.loaded.note_strength(strength)
         return found
 
     async def newest_probe(self, reference: str) -> Probe | None:

@@ -255,7 +255,7 @@ class Generation {
     this.phase = ["waiting", ""];
     this.attempt = null;
     this.candidates = new Map(); // those that are written at the same time, by their numbers
-    this.turn = this.ended = 0;
+    this.turn = this.ended = this.beside = 0;
     this.examples = [[], 0];
     this.still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   }
@@ -282,6 +282,8 @@ class Generation {
     this.turn = 0;
     if (beside < 2) return;
     this.turn = number;
+    this.beside = beside;
+    this.count_ended();
     this.attempt = new Attempt(...this.examples);
     this.attempt.wrap(`Candidate ${number} of ${beside}`, number === 1);
     this.candidates.set(number, this.attempt);
@@ -299,7 +301,12 @@ class Generation {
 
   end(result) {
     this.attempt.tell(result);
-    this.phase = ["candidates", `${++this.ended}/${this.candidates.size}`];
+    this.ended++;
+    this.count_ended();
+  }
+
+  count_ended() {
+    this.phase = ["candidates", `${this.ended}/${this.beside}`];
   }
 
   on_phase(name, detail) {

@@ -124,7 +124,8 @@ class _Prober:
         self._own = _Own()
         self._comparable: list[int] = []  # the inputs on which rivals are compared with the tool
         self._rivals = rivals_of(version.source)
-        self._untried = len(self._rivals)
+        self._candidate_counts = Counter(other.source for other in others)
+        self._untried = len(self._rivals) + len(self._candidate_counts)
         self._caught = 0
         self._parted: list[Parted] = []
         self._candidates: list[Parted] = []
@@ -157,8 +158,9 @@ class _Prober:
         examples = [asked.number for asked in self._examples]
         if examples:
             await self._answer_all(examples, USUAL, self._own.answers, self._share(_OWN_SHARE))
-        half = self._share(_SORTING_SHARE)
-        await _side_by_side(lambda: sort(half))
+        if not self._others:
+            half = self._share(_SORTING_SHARE)
+            await _side_by_side(lambda: sort(half))
         await self._answer()
         own, behind = self._own, len(self._examples)
         self._comparable = [
@@ -168,8 +170,10 @@ class _Prober:
             and own.usable(number)
             and is_askable(self._inputs[number], own.answers[number])
         ]
-        counted = Counter(other.source for other in self._others)
-        await asyncio.gather(*(self._compare(source, count) for source, count in counted.items()))
+        await asyncio.gather(*(self._compare(*counted) for counted in self._candidate_counts.items()))
+        if self._others:  # that a model wrote them makes them more important than changes
+            half = self._share(_SORTING_SHARE)
+            await _side_by_side(lambda: sort(half))
         await _side_by_side(finish)
 
     def _share(self, share: float) -> float:
@@ -251,25 +255,33 @@ class _Prober:
 
         They no longer count if examples were added which they don't pass.
         """
-        about = self._version.metadata
+        about, own = self._version.metadata, self._own
         source = ToolSource(text, about.name)
-        with suppress(SignatureError):
+        try:
             respondent = Respondent.of(source, about.permissions, self._sandbox)
-            usable = [number for number in self._own.answers if self._own.usable(number)]
-            numbers = list(dict.fromkeys((*(asked.number for asked in self._examples), *usable)))
-            seconds, each = self._limits(numbers)
-            inputs = [(number, self._inputs[number]) for number in numbers]
-            answers = await respondent.answer(inputs, self._source.signature, seconds, each)
-            for asked in self._examples:
-                answer = answers.pop(asked.number, None)
-                if answer is None or not holds(asked.example, source.signature, answer.outcome()).holds:
-                    return
-            own = self._own.answers
-            differs = {number for number, answer in answers.items() if not answer.same_as(own[number])}
-            self._open_candidates += count if differs else 0
-            # Not every answer can be asked about.
-            askable = frozenset(differs & set(self._comparable))
-            self._candidates.append(Parted(None, answers, askable, count))
+        except SignatureError:  # another program has changed the source
+            self._untried -= 1
+            return
+        usable = [number for number in own.answers if number >= len(self._examples) and own.usable(number)]
+        if not usable and len(self._inputs) > len(self._examples):
+            return  # no answer of the tool can be compared
+        numbers = [*(asked.number for asked in self._examples), *usable]
+        seconds, each = self._limits(numbers)
+        inputs = [(number, self._inputs[number]) for number in numbers]
+        answers = await respondent.answer(inputs, self._source.signature, seconds, each)
+        for asked in self._examples:
+            answer = answers.pop(asked.number, None)
+            if answer is None and fitted(source.signature, asked.example.source) is not None:
+                return  # it had no time to answer
+            if answer is None or not holds(asked.example, source.signature, answer.outcome()).holds:
+                self._untried -= 1
+                return
+        self._untried -= 1
+        differs = {number for number, answer in answers.items() if not answer.same_as(own.answers[number])}
+        self._open_candidates += count if differs else 0
+        # Not every answer can be asked about.
+        askable = frozenset(differs & set(self._comparable))
+        self._candidates.append(Parted(None, answers, askable, count))
 
     async def _part(self, rival: Rival) -> None:
         """Let a rival answer the inputs, and keep it if an answer differs from the tool's."""

@@ -271,6 +271,7 @@ class TestGeneration:
         assert titles.all_text_contents() == ["Candidate 1 of 2: writing", "Candidate 2 of 2: proving 1/1"]
         assert folds.nth(0).locator(".fact-pane").is_visible()
         assert not folds.nth(1).locator(".fact-pane").is_visible()
+        assert page.locator(".fact-phase").text_content() == "candidates 0/2"
         written = [fold.locator(".fact-pane > span").all_text_contents() for fold in folds.all()]
         assert written == [["x = 1", "x = 3", "x = 4"], ["y = 2"]]
         send(page, proven(2, holds=False), AttemptEnded(2, Status.ERROR, ("known",)))

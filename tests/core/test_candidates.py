@@ -18,6 +18,7 @@ from fact_magics.events import (
     PhaseChanged,
     TextArrived,
 )
+from fact_magics.probing import agreement
 from fact_magics.tool import Status
 from fact_magics.writing import loop
 from fact_magics.writing.examples import read_body
@@ -30,6 +31,12 @@ OTHER = "def clip(text: str, size: int = 5) -> str:\n    return text[:size] if s
 BAD = "def clip(text: str, size: int = 5) -> str:\n    return text[: size + 1]\n"
 TEXT = 'Shorten a text.\n\n>>> clip("abcdefgh")\n"abcde"\n'
 USAGE = {"input_tokens": 1_000, "output_tokens": 100, "cache_read_tokens": 0, "cache_creation_tokens": 0}
+
+
+@pytest.fixture(autouse=True)
+def time_to_compare(monkeypatch):
+    """On a busy machine, a second may be too short."""
+    monkeypatch.setattr(agreement, "_SECONDS", 20.0)
 
 
 def ask(candidates: int = 3, **fields: object) -> ToolSpec:
