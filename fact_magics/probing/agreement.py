@@ -45,6 +45,10 @@ class _Kind:
     def best(self) -> Accepted:
         return min(self.members, key=lambda each: (len(each.source.text), each.source.text))
 
+    @property
+    def is_table(self) -> bool:
+        return all(member.is_table for member in self.members)
+
     def differs(self, other: _Kind) -> list[int]:
         """Return the numbers of the inputs to which both give an answer, but not the same one."""
         return [
@@ -58,6 +62,7 @@ class _Compared(NamedTuple):
     groups: list[list[_Kind]]  # the largest first; of equally large ones, that with the shortest source
     inputs: int
     why_not: str = ""  # why the candidates were not compared
+    silent: Sequence[_Kind] = ()  # those that answered no input in time
 
 
 async def choose(accepted: Sequence[Accepted], asked: int, spec: ToolSpec, sandbox: Runs) -> Accepted:
@@ -89,7 +94,7 @@ async def choose(accepted: Sequence[Accepted], asked: int, spec: ToolSpec, sandb
             for member in kind.members:
                 member.attempt.group = None if compared.why_not else number
                 member.attempt.parting_call = _clearest(calls)
-    others = sum(len(kind.members) for group in compared.groups[1:] for kind in group)
+    others = _count(kind for group in compared.groups[1:] for kind in group)
     best = chosen.best
     line = _told(compared, len(accepted), asked, len(kinds), others, bool(spec.examples))
     return replace(best, notes=(line, *best.notes), others=0 if compared.why_not else others)
@@ -108,26 +113,33 @@ async def _compare(kinds: list[_Kind], spec: ToolSpec, sandbox: Runs) -> tuple[l
     with suppress(TimeoutError):
         async with asyncio.timeout(_SECONDS + _GRACE_SECONDS):
             await asyncio.gather(*(_answer(kind, inputs, made_for, spec, sandbox, seconds) for kind in kinds))
-    answered = set.intersection(*(set(kind.answers) for kind in kinds))
-    if not answered:
-        why_not = "not all of them answered in time" if inputs else "no input fits all of them"
+    answering = [kind for kind in in_order if kind.answers]
+    if not answering:
+        why_not = "they did not answer further inputs in time" if inputs else "no input fits all of them"
         return [], _Compared([[kind] for kind in in_order], 0, why_not)
     groups: list[list[_Kind]] = []
-    for kind in in_order:
+    for kind in answering:
         group = next((known for known in groups if not known[0].differs(kind)), None)
         if group is None:
             groups.append([kind])
         else:
             group.append(kind)
-    groups.sort(key=lambda group: -sum(len(kind.members) for kind in group))
+    groups.sort(key=lambda group: (group[0].is_table, -_count(group)))
     for group in groups:
         group.sort(key=lambda kind: (len(kind.best.source.text), kind.best.source.text))
-    return inputs, _Compared(groups, len(answered))
+    answered = set.intersection(*(set(kind.answers) for kind in answering))
+    silent = [kind for kind in in_order if not kind.answers]
+    return inputs, _Compared(groups, len(answered), silent=silent)
 
 
-def _rank(kind: _Kind) -> tuple[int, int, str]:
+def _rank(kind: _Kind) -> tuple[bool, int, int, str]:
     text = kind.best.source.text
-    return -len(kind.members), len(text), text
+    return kind.is_table, -len(kind.members), len(text), text
+
+
+def _count(kinds: Iterable[_Kind]) -> int:
+    """Return how many candidates these are."""
+    return sum(len(kind.members) for kind in kinds)
 
 
 def _obstacle(kinds: Iterable[_Kind], spec: ToolSpec) -> str:
@@ -235,10 +247,14 @@ def _told(compared: _Compared, accepted: int, asked: int, kinds: int, others: in
         return f"{said}, and have the same source"
     if compared.why_not:
         return f"{said}, but were not compared: {compared.why_not}"
+    silent = _count(compared.silent)
+    left_out = f"; {silent} did not answer further inputs in time" if silent else ""
+    largest = accepted - others - silent
+    if not others and silent:
+        return f"{said}{f', and {largest} of them agree' if largest > 1 else ''}{left_out}"
     if not others:
         return f"{said}, and agree on {plural(compared.inputs, 'input')}"
-    largest = accepted - others
     if largest == 1:
-        return f"open · {said}, but give different answers"
+        return f"open · {said}, but give different answers{left_out}"
     gives = "gives" if others == 1 else "give"
-    return f"open · {said}: {largest} of them agree, {others} {gives} other answers"
+    return f"open · {said}: {largest} of them agree, {others} {gives} other answers{left_out}"

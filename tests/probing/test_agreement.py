@@ -40,10 +40,21 @@ def choose() -> Iterator[Callable[..., Accepted]]:
     with asyncio.Runner() as runner:
         sandbox = Sandbox()
 
-        def run(*sources: str, examples: str = EXAMPLE, varies: bool = False, **fields: object) -> Accepted:
+        def run(
+            *sources: str,
+            examples: str = EXAMPLE,
+            varies: bool = False,
+            tables: tuple[str, ...] = (),
+            **fields: object,
+        ) -> Accepted:
             spec = ToolSpec("clip", "Shorten a text.", read_body(examples, "clip").examples, **fields)
             accepted = [
-                Accepted(ToolSource(source, "clip"), varies, Attempt(number, "anthropic", "claude", ""))
+                Accepted(
+                    ToolSource(source, "clip"),
+                    varies,
+                    Attempt(number, "anthropic", "claude", ""),
+                    is_table=source in tables,
+                )
                 for number, source in enumerate(sources, start=1)
             ]
             run.accepted = accepted
@@ -114,6 +125,25 @@ def test_candidates_that_can_t_be_compared_are_not_said_to_agree(choose):
 def test_without_examples_they_are_compared_too(choose):
     assert "are usable" in choose(SHORT, LAST, examples="").notes[0]
     assert groups(choose) == [1, 2]
+
+
+def test_one_that_sleeps_is_left_out_and_the_others_are_compared(choose, monkeypatch):
+    monkeypatch.setattr(agreement, "_SECONDS", 1.0)
+    lazy = (
+        "import time\n\n\ndef clip(text: str, size: int = 5) -> str:\n"
+        "    if text != 'abcdefgh': time.sleep(60)\n    return text[:5]\n"
+    )
+    chosen = choose(lazy, SHORT, LAST)
+    assert chosen.source.text == SHORT
+    assert chosen.notes[0].startswith("open · all 3 candidates hold, but give different answers; 1 did not")
+    assert groups(choose) == [None, 1, 2]
+
+
+def test_a_table_of_the_examples_is_chosen_only_where_nothing_else_is_left(choose):
+    table = "def clip(text: str, size: int = 5) -> str:\n    return {'abcdefgh': 'abcde'}.get(text, '')\n"
+    assert choose(table, table, SHORT, tables=(table,)).source.text == SHORT
+    assert groups(choose) == [2, 2, 1]
+    assert choose(table, table, tables=(table,)).source.text == table
 
 
 def test_candidates_that_hang_or_break_their_process_are_groups_of_their_own(choose):
