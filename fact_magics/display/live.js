@@ -283,9 +283,11 @@ class Generation {
     if (beside < 2) return;
     this.turn = number;
     this.beside = beside;
+    const is_first = number === of - beside + 1;
+    if (is_first) this.ended = 0;
     this.count_ended();
     this.attempt = new Attempt(...this.examples);
-    this.attempt.wrap(`Candidate ${number} of ${beside}`, number === 1);
+    this.attempt.wrap(`Candidate ${number} of ${of}`, is_first);
     this.candidates.set(number, this.attempt);
     this.root.append(this.attempt.details);
   }

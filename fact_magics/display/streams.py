@@ -145,8 +145,8 @@ class TerminalView(StreamView):
 
     def _tell(self, event: Event) -> None:
         match event:
-            case AttemptStarted(number, _, _, _, beside) if beside > 1:
-                self._line(f"candidate {number} of {beside}:")
+            case AttemptStarted(number, of, _, _, beside) if beside > 1:
+                self._line(f"candidate {number} of {of}:")
             case TextArrived(text) | Printed(text):
                 self._write(self._arrived(text))
             case Noticed(text):

@@ -220,6 +220,7 @@ class _Writing:
             )
             self.changes.append(line)
             emit(Noticed(line))
+        last = first.number - 1 + fitting
         begun = asyncio.Event()
         turn = asyncio.Semaphore(1 if provider.is_local else count)
         request = request._replace(reserved=reserved, on_begun=begun.set)
@@ -235,7 +236,7 @@ class _Writing:
                 attempt = attempt or self._begin(provider)
                 prover = replace(self._prover, emit=_about(attempt.number, emit))
                 try:
-                    return attempt, await self._attempt(request, attempt, prover, fitting, fitting)
+                    return attempt, await self._attempt(request, attempt, prover, last, fitting)
                 except FactError as error:
                     self._end_failed(attempt, error)
                     if isinstance(error, ProviderError):
