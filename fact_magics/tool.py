@@ -32,6 +32,9 @@ HAND = "hand"
 IMPORTED = "import"
 """The provider of a tool imported from a file. The model named in the file is not verified."""
 
+NO_MODELS = frozenset({REPLAY, SHELF, HAND, IMPORTED})
+"""The providers of attempts that ask no model."""
+
 _TEN_YEARS = 315_360_000
 
 

@@ -26,7 +26,7 @@ from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.spending import Ledger, Purse
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import plural, utc_now
-from fact_magics.tool import SHELF, Status
+from fact_magics.tool import NO_MODELS, SHELF, Status
 from fact_magics.writing.annotating import Completed
 from fact_magics.writing.asking import Request, ask
 from fact_magics.writing.prompt import BRIEF_RULES, RULES, conversation, request_text
@@ -335,6 +335,8 @@ async def submit(
         return (Completed(ToolSource(source, spec.name)),)
 
     attempt = Attempt(1, author.provider, author.model, utc_now(), text=source, source=source)
+    if author.provider not in NO_MODELS:
+        attempt.cost_usd = 0.0  # a model wrote it for an earlier request
     attempts.append(attempt)
     return await _attempt(written, spec, 1, prover, attempt)
 

@@ -188,6 +188,7 @@ class TestAnswers:
         grown = ToolSpec("clip", read.description, (*read.examples, example), candidates=4)
         tool = await core.grow(example, grown)
         assert (tool.source, tool.version) == (OTHER, "1.1.0")
+        assert await core.cost_of(tool.id) == 0
         again = await core.probe("clip", seconds=5)
         assert again.candidates == 0  # the others fail the new example
         assert (await core.generate(grown)).id == tool.id
