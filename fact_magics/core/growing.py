@@ -76,8 +76,16 @@ class Growing:
                 f"{tool.name} takes the path of a file, so no inputs can be derived for a probe.",
                 hint="To probe it, let it take the content of the file instead of the path.",
             )
-        others = await self._others(tool.stored)
-        found = await probe(tool.stored, self._acceptor.sandbox, seconds, self._emitter(listener), others)
+        loaded = tool.loaded
+        documented = loaded.signature.doc if loaded.verified else ""
+        found = await probe(
+            tool.stored,
+            self._acceptor.sandbox,
+            seconds,
+            self._emitter(listener),
+            documented=documented,
+            others=await self._others(tool.stored),
+        )
         about = found.as_json()
         row = ProbeRow(
             tool_id=tool.id,
@@ -94,7 +102,7 @@ class Growing:
         )
         strength = found.strength or tool.metadata.strength  # empty if there was no time to find it out
         await self._store.probes.add(row, strength)
-        tool.loaded.note_strength(strength)
+        loaded.note_strength(strength)
         return found
 
     async def newest_probe(self, reference: str) -> Probe | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from fact_magics.display.html import Record, element, folded, join, preformatted
+from fact_magics.display.html import Html, Record, element, folded, join, preformatted
 from fact_magics.display.table import Table
 from fact_magics.errors import CellError
 from fact_magics.text import inert, one_line, plural
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from fact_magics.probing.questions import Choice, Probe, Question
 
 _PARAGRAPH = "margin:0.3em 0"
+# JupyterLab and Notebook 7 run the commands of a button in a trusted output. Elsewhere, also in exported
+# pages, which lack the class `lm-Widget`, nothing would happen on a click, so the button stays hidden.
+_BUTTONS = Html("<style>.lm-Widget button.fact-answer[hidden]{display:inline-block}</style>")
+_COMMANDS = ["notebook:insert-cell-below", "notebook:replace-selection", "notebook:run-cell"]
 _CHANGES_SHOWN = 12
 
 
@@ -25,6 +30,8 @@ def probe_record(probe: Probe, *, whole: bool = False) -> Record:
         title = f"{probe.tool} {probe.version} · {title} · {took}"
     parts = [Record(element("p", element("strong", title), style=_PARAGRAPH), title)]
     asked = probe.questions if whole else probe.questions[:1]
+    if asked:
+        parts.append(Record(_BUTTONS, ""))
     for number, question in enumerate(asked, start=1):
         parts.append(_question(probe.tool, question, number, whole=whole))
     if len(probe.questions) > len(asked):
@@ -32,7 +39,7 @@ def probe_record(probe: Probe, *, whole: bool = False) -> Record:
         parts.append(Record(element("p", more, style=_PARAGRAPH), more))
     if whole and probe.surprises:
         parts.append(_surprises(probe))
-    plain = "\n".join(part.plain for part in parts)
+    plain = "\n".join(part.plain for part in parts if part.plain)
     return Record(f"<div>{''.join(part.html for part in parts)}</div>", inert(plain))
 
 
@@ -48,7 +55,7 @@ def _question(tool: str, question: Question, number: int, *, whole: bool) -> Rec
         command = f"%fact answer {tool} {place}{option}"
         if _can_be_chosen(choice):
             about = f"{about} · {command}"
-            settling = preformatted(question.lines(place), code=True)
+            settling = join(preformatted(question.lines(place), code=True), _button(command))
         else:
             settling = preformatted(one_line(choice.text, 200))
         markup.append(join(element("p", about, style=_PARAGRAPH), settling))
@@ -78,6 +85,23 @@ def _voters(count: int, candidates: int) -> str:
     """Say who gives an answer; empty if nobody does."""
     kinds = ((candidates, "other candidate"), (count - candidates, "change"))
     return " and ".join(plural(number, kind) for number, kind in kinds if number)
+
+
+def _button(command: str) -> Html:
+    """Build a button that runs a line in a new cell below."""
+    run = {"commands": _COMMANDS, "args": {"text": command}}
+    return element(
+        "button",
+        "Take this answer",
+        type="button",
+        hidden="hidden",
+        title=command,
+        **{
+            "class": "fact-answer",
+            "data-commandlinker-command": "apputils:run-all-enabled",
+            "data-commandlinker-args": json.dumps(run),
+        },
+    )
 
 
 def _can_be_chosen(choice: Choice) -> bool:

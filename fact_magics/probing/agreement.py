@@ -50,7 +50,7 @@ class _Kind:
         return all(member.is_table for member in self.members)
 
     def differs(self, other: _Kind) -> list[int]:
-        """Return the numbers of the inputs to which both give an answer, but not the same one."""
+        """Return the numbers of the inputs to which both give an answer, but the other one not the same."""
         return [
             number
             for number, answer in self.answers.items()
@@ -192,10 +192,10 @@ class Respondent(NamedTuple):
         base = Call(source.text, signature.name, b"", permissions=permissions, imports=source.imports)
         return Respondent(source, Bench(sandbox, signature, base))
 
-    async def answer(
-        self, inputs: Iterable[tuple[int, Input]], made_for: Signature | None, seconds: float, each: float
-    ) -> dict[int, Answer]:
-        """Answer those of the numbered inputs that fit, within `seconds`; see `Bench.answer`.
+    def wires(
+        self, inputs: Iterable[tuple[int, Input]], made_for: Signature | None
+    ) -> list[tuple[int, bytes]]:
+        """Return those of the numbered inputs that fit, in canonical form.
 
         Parameters
         ----------
@@ -204,11 +204,9 @@ class Respondent(NamedTuple):
         """
         signature = self.source.signature
         if made_for is not None and signature_identity(signature) == signature_identity(made_for):
-            wires = [(number, one.wire) for number, one in inputs]
-        else:
-            read = ((number, fitted(signature, one.call)) for number, one in inputs)
-            wires = [(number, one.wire) for number, one in read if one is not None]
-        return await self.bench.answer(self.source.text, wires, seconds, each) if wires else {}
+            return [(number, one.wire) for number, one in inputs]
+        read = ((number, fitted(signature, one.call)) for number, one in inputs)
+        return [(number, one.wire) for number, one in read if one is not None]
 
 
 async def _answer(
@@ -220,7 +218,10 @@ async def _answer(
     seconds: float,
 ) -> None:
     respondent = Respondent.of(kind.best.source, spec.permissions, sandbox)
-    kind.answers = await respondent.answer(list(enumerate(inputs)), made_for, seconds, _EACH)
+    wires = respondent.wires(enumerate(inputs), made_for)
+    kind.answers = (
+        await respondent.bench.answer(kind.best.source.text, wires, seconds, _EACH) if wires else {}
+    )
 
 
 def _clearest(calls: Iterable[tuple[Input, Answer]]) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import operator
 import random
 import re
 from datetime import date, timedelta
+from functools import partial
 from itertools import chain, combinations, islice, product
 from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import InvalidInput
-from fact_magics.probing.variants import LONGEST, Constants, Variants, each, in_turns
+from fact_magics.probing.variants import LONGEST, Constants, Variants, each, in_range, in_turns
 from fact_magics.signature.signature import KINDS
 from fact_magics.values import ValueTypeError
 from fact_magics.values.literals import spell
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _MOST = 400
 _OF_A_VALUE = 90  # variants of one argument of one example
 _BLANK_END = re.compile(r"[(\[{ =]' | '[,)\]}:]|  ")  # blanks that are easily overlooked
+_NEGATIVE = re.compile(r"-\d")
 
 
 class Input(NamedTuple):
@@ -230,14 +233,19 @@ def _parts(value: object) -> Iterator[object]:
     if isinstance(value, dict):
         yield from islice(value.values(), 3)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        yield from (value + 1, value - 1, float(value))
+        yield from in_range(lambda: value + 1, lambda: value - 1, lambda: float(value))
     if isinstance(value, date):
-        yield from (value + timedelta(days=1), value - timedelta(days=1), value + timedelta(days=7))
+        for days in (1, -1, 7):
+            yield from in_range(partial(operator.add, value, timedelta(days=days)))
 
 
 def strangeness(call: str) -> int:
-    """Return how hard a call is to read: its length, plus a weight for unusual characters and numbers."""
+    """Return how hard a call is to read: its length, plus a weight for unusual characters and numbers.
+
+    A negative number counts a little: of two boundaries, people are surer about the positive one.
+    """
     odd = sum(not character.isascii() or not character.isprintable() for character in call)
     escapes = sum(call.count(text) for text in ("\\", "nan", "inf", "e-", "e+"))
     blank = len(_BLANK_END.findall(call))
-    return len(call) + 15 * odd + 25 * escapes + 8 * blank + (40 if "00000" in call else 0)
+    negative = len(_NEGATIVE.findall(call))
+    return len(call) + 15 * odd + 25 * escapes + 8 * blank + 4 * negative + (40 if "00000" in call else 0)

@@ -83,7 +83,13 @@ class _Own:
 
 
 async def probe(
-    version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener, others: Sequence[Other] = ()
+    version: ToolVersion,
+    sandbox: Runs,
+    seconds: float,
+    emit: Listener,
+    *,
+    documented: str = "",
+    others: Sequence[Other] = (),
 ) -> Probe:
     """Find out how far the examples of a version go.
 
@@ -91,10 +97,12 @@ async def probe(
     ----------
     seconds : float
         The time for the whole probe. The result has what was found in this time.
+    documented : str
+        Text with further examples that are known to hold: the docstring of a tool from the shelf.
     others : sequence of Other
         Other candidates for the tool. Those that pass its examples are compared with it, as changes are.
     """
-    prober = _Prober(version, sandbox, seconds, emit, others)
+    prober = _Prober(version, sandbox, seconds, emit, documented, others)
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await prober.run()
@@ -108,10 +116,12 @@ class _Prober:
         sandbox: Runs,
         seconds: float,
         emit: Listener,
+        documented: str = "",
         others: Sequence[Other] = (),
     ) -> None:
         about = version.metadata
         self._version, self._sandbox, self._emit, self._others = version, sandbox, emit, others
+        self._texts = (about.contract, documented)
         self._started = time.perf_counter()
         self._end = self._started + seconds
         self._is_quick = seconds <= _QUICK_SECONDS
@@ -182,7 +192,7 @@ class _Prober:
 
     def _prepare(self) -> None:
         signature, about = self._source.signature, self._version.metadata
-        examples = read_body(about.contract, about.name).examples
+        examples = [example for text in self._texts for example in read_body(text, about.name).examples]
         for example in examples:
             with suppress(InvalidInput, ValueTypeError):
                 bound = signature.bind(example.args, example.kwargs)
@@ -266,18 +276,19 @@ class _Prober:
         if not usable and len(self._inputs) > len(self._examples):
             return  # no answer of the tool can be compared
         numbers = [*(asked.number for asked in self._examples), *usable]
-        seconds, each = self._limits(numbers)
         inputs = [(number, self._inputs[number]) for number in numbers]
-        answers = await respondent.answer(inputs, self._source.signature, seconds, each)
+        wires = respondent.wires(inputs, self._source.signature)
+        answers = await self._ask(respondent.bench, text, wires)
+        fitting = {number for number, _ in wires}
         for asked in self._examples:
             answer = answers.pop(asked.number, None)
-            if answer is None and fitted(source.signature, asked.example.source) is not None:
+            if answer is None and asked.number in fitting:
                 return  # it had no time to answer
             if answer is None or not holds(asked.example, source.signature, answer.outcome()).holds:
                 self._untried -= 1
                 return
         self._untried -= 1
-        differs = {number for number, answer in answers.items() if not answer.same_as(own.answers[number])}
+        differs = {number for number, answer in answers.items() if not own.answers[number].same_as(answer)}
         self._open_candidates += count if differs else 0
         # Not every answer can be asked about.
         askable = frozenset(differs & set(self._comparable))
@@ -290,21 +301,30 @@ class _Prober:
         answers = await self._answer_as(rival, self._comparable)
         self._untried -= 1
         own = self._own.answers
-        differs = [number for number, answer in answers.items() if not answer.same_as(own[number])]
+        differs = [number for number, answer in answers.items() if not own[number].same_as(answer)]
         if differs:
             self._parted.append(Parted(rival, answers, frozenset(differs)))
 
     async def _answer_as(self, rival: Rival, numbers: Sequence[int]) -> dict[int, Answer]:
-        seconds, each = self._limits(numbers)
         wires = [(number, self._inputs[number].wire) for number in numbers]
-        return await self._bench.answer(rival.source, wires, seconds, each)
+        return await self._ask(self._bench, rival.source, wires)
 
-    def _limits(self, numbers: Sequence[int]) -> tuple[float, float]:
-        """Return the seconds for all of these inputs, and the processor seconds for one of them."""
-        took = [answer.ms / 1000 for number in numbers if (answer := self._own.answers.get(number))]
+    async def _ask(self, bench: Bench, source: str, wires: Sequence[tuple[int, bytes]]) -> dict[int, Answer]:
+        """Let a source answer inputs, with more time if a busy machine gave it too little."""
+        took = [answer.ms / 1000 for number, _ in wires if (answer := self._own.answers.get(number))]
         each = min(max(_SHORTEST_EACH, 10 * max(took, default=0.0)), max(self._each, _SHORTEST_EACH))
-        left = max(self._end - time.perf_counter(), _SHORTEST)
-        return min(max(_SHORTEST_BATCH, 8 * sum(took)), left), each
+        seconds = max(_SHORTEST_BATCH, 8 * sum(took))
+        answers: dict[int, Answer] = {}
+        for _ in range(_RESTARTS):
+            unanswered = [(number, wire) for number, wire in wires if number not in answers]
+            left = max(self._end - time.perf_counter(), _SHORTEST)
+            got = await bench.answer(source, unanswered, min(seconds, left), each)
+            answers |= got
+            stopped = any(answer.kind in ("slow", "broken") for answer in got.values())
+            if stopped or len(answers) == len(wires) or seconds >= left:
+                break
+            seconds *= 4
+        return answers
 
     def result(self) -> Probe:
         """Build the result so far."""
@@ -325,7 +345,12 @@ class _Prober:
         )
 
     def _questions(self, answers: Mapping[int, Answer]) -> tuple[Question, ...]:
-        return ask(self._inputs, answers, [*self._candidates, *self._parted])
+        order = {rival: place for place, rival in enumerate(self._rivals)}
+        parted = sorted(
+            self._parted, key=lambda one: order[one.rival] if one.rival else 0
+        )  # not as they ended
+        candidates = sorted(self._candidates, key=lambda one: -one.candidates)
+        return ask(self._inputs, answers, [*candidates, *parted])
 
     def _surprises(self, own: _Own, documented: str) -> tuple[Surprise, ...]:
         return surprises(self._inputs, own.answers, own.again, documented, self._each)

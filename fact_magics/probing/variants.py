@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import islice, product, zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -16,7 +18,7 @@ from fact_magics.signature.vocabulary import Bounded, Container, Scalar, Type, U
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _DIGIT, _LETTER, _OTHER = re.compile(r"\d"), re.compile(r"[^\W\d_]"), re.compile(r"[\W_]")
 _OF_A_PART = 45  # variants of the items of one container
@@ -74,29 +76,35 @@ class Variants:
             case datetime() | date():
                 yield from _dates(value)
             case timedelta():
-                yield from (-value, value * 2, value + timedelta(seconds=1), value + timedelta(days=1))
+                second, day = timedelta(seconds=1), timedelta(days=1)
+                yield from in_range(
+                    lambda: -value, lambda: value * 2, lambda: value + second, lambda: value + day
+                )
 
     def _numbers(self, value: Any) -> Iterator[object]:
         kind = type(value)
-        yield from (value + 1, value - 1)
+        half, eighth = ("0.5", "0.125") if kind is Decimal else (0.5, 0.125)
+        yield from in_range(lambda: value + 1, lambda: value - 1)
         if kind is not int:
-            yield value + (kind("0.125") if kind is Decimal else 0.125)  # more digits than most round to
+            yield from in_range(lambda: value + kind(eighth))  # more digits than most round to
         for constant in self._constants.numbers:
             if kind is not int or isinstance(constant, int):
-                at = kind(str(constant)) if kind is Decimal else kind(constant)
-                yield from (at, at + 1, at - 1)
-        yield from (kind(0), kind(1), -value, value * 2, value * 10)
+                for step in (0, 1, -1):
+                    yield from in_range(partial(_beside, kind, constant, step))
+        yield from in_range(
+            lambda: kind(0), lambda: kind(1), lambda: -value, lambda: value * 2, lambda: value * 10
+        )
         if kind is int:
-            yield from (
-                value // 2,
-                value + 2,
-                value - 2,
-                value + 10,
-                value * value if abs(value) < 1000 else value,
-            )
+            yield from (value // 2, value + 2, value - 2, value + 10)
+            yield value * value if abs(value) < 1000 else value
         else:
-            half = kind("0.5") if kind is Decimal else 0.5
-            yield from (value / 2, value + half, value - half, value + half / 5, value / 3)
+            yield from in_range(
+                lambda: value / 2,
+                lambda: value + kind(half),
+                lambda: value - kind(half),
+                lambda: value + kind(half) / 5,
+                lambda: value / 3,
+            )
 
     def _texts(self, text: str) -> Iterator[object]:
         words = text.split()
@@ -113,7 +121,7 @@ class Variants:
                 yield text[:index] + text[index].swapcase() + text[index + 1 :]
                 yield text[:index] + text[index + 1 :]
         for index, character in enumerate(text[:LONGEST]):
-            if character.isdigit():
+            if character.isdecimal():
                 yield f"{text[:index]}{(int(character) + 1) % 10}{text[index + 1 :]}"
                 yield f"{text[:index]}{(int(character) - 1) % 10}{text[index + 1 :]}"
         yield from (
@@ -263,28 +271,35 @@ def each(base: dict[Any, Any], key: Any, values: Iterable[object]) -> Iterator[d
         yield {**base, key: value}
 
 
-def _dates(value: Any) -> Iterator[object]:
-    days = (1, -1, 7, 28, 30, 31, 365)
-    for step in days:
+def in_range(*makes: Callable[[], object]) -> Iterator[object]:
+    """Yield what each function returns, without the values that their type can't hold."""
+    for make in makes:
         try:
-            yield value + timedelta(days=step)
-        except OverflowError:
+            made = make()
+        except (ArithmeticError, ValueError):
             continue
+        yield made
+
+
+def _beside(kind: Callable[[Any], Any], constant: Any, step: int) -> object:
+    return kind(str(constant) if kind is Decimal else constant) + step
+
+
+def _dates(value: Any) -> Iterator[object]:
+    for days in (1, -1, 7, 28, 30, 31, 365):
+        yield from in_range(partial(operator.add, value, timedelta(days=days)))
     for changed in (
         {"day": 1},
         {"month": 12, "day": 31},
         {"month": 2, "day": 28},
         {"year": 2024, "month": 2, "day": 29},
     ):
-        try:
-            yield value.replace(**changed)
-        except ValueError:
-            continue
+        yield from in_range(partial(value.replace, **changed))
     if isinstance(value, datetime):
-        yield from (
-            value + timedelta(seconds=1),
-            value + timedelta(hours=12),
-            value.replace(hour=0, minute=0, second=0),
+        yield from in_range(
+            lambda: value + timedelta(seconds=1),
+            lambda: value + timedelta(hours=12),
+            lambda: value.replace(hour=0, minute=0, second=0),
         )
 
 

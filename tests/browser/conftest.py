@@ -210,9 +210,12 @@ class Front:
             self.complaints.append(f"page error: {error.stack or error}")
 
     def _listen(self, message: Any) -> None:
-        # JupyterLab sometimes gives the focus to a notebook that it has just closed for another one.
-        own = "_ensureFocus" in message.text and "/static/lab/" in message.text
-        if message.type == "error" and "favicon" not in message.text and not own:
+        # When one notebook replaces another, JupyterLab sometimes gives the focus to the closed one, or asks its
+        # kernel for the state of the debugger.
+        jupyterlab = ("_ensureFocus" in message.text and "/static/lab/" in message.text) or (
+            message.text.startswith("Could not restore the debugger state")
+        )
+        if message.type == "error" and "favicon" not in message.text and not jupyterlab:
             self.complaints.append(f"console: {message.text} {message.location}")
 
     def start(self) -> None:

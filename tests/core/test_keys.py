@@ -92,7 +92,7 @@ def tool(source: str) -> LoadedTool:
     )
 
 
-@settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(inputs())
 def test_keys_are_equal_exactly_when_inputs_are(drawn: tuple[list[Kind], list[Any], list[Any]]) -> None:
     kinds, first, other = drawn

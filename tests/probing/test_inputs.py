@@ -51,6 +51,29 @@ def test_every_input_fits_the_signature_and_reads_back():
         tool.signature.validate(tool.signature.bind(example.args, example.kwargs))
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("date", "date(9999, 12, 31)"),
+        ("date", "date(1, 1, 1)"),
+        ("datetime", "datetime(9999, 12, 31, 23, 59, 59)"),
+        ("timedelta", "timedelta(999999999)"),
+        ("timedelta", "timedelta(-999999999)"),
+        ("Decimal", 'Decimal("9E+999999")'),
+        ("Decimal", 'Decimal("NaN")'),
+        ("float", "1e308"),
+        ("int", "1" + "0" * 400),
+        ("str", "'x²'"),
+    ],
+)
+def test_values_at_the_end_of_their_range_have_neighbours_too(kind: str, value: str):
+    source = (
+        "from datetime import date, datetime, timedelta\nfrom decimal import Decimal\n\n"
+        f"def f(first: {kind}, second: {kind}) -> float:\n    return 1{'0' * 400} + float('inf')\n"
+    )
+    assert len(calls(source, f">>> f({value}, {value})\n1.0\n")) > 10
+
+
 def test_no_input_comes_twice_or_is_an_example():
     found = calls()
     assert len(set(found)) == len(found)

@@ -102,6 +102,18 @@ def test_floats_that_an_example_could_not_tell_apart_are_the_same_answer(probed)
     assert "x" not in {change.after for question in found.questions for change in question.rivals}
 
 
+def test_a_derived_exception_is_the_same_answer_because_an_example_could_not_tell_it_apart(probed):
+    source = (
+        "import statistics\n\n\ndef related(x: list[int], y: list[int]) -> float:\n"
+        "    if len(x) != len(y):\n        raise ValueError('x and y have different lengths')\n"
+        "    return statistics.correlation(x, y)\n"
+    )
+    contract = ">>> related([1, 2, 3], [3, 2, 1])\n-1.0\n\n>>> related([1, 2], [1, 2, 4])\nTraceback (most recent call last):\nValueError\n"
+    found = probed(source, contract)
+    assert found.changes > 0
+    assert found.questions == ()
+
+
 def test_a_tool_without_steady_answers_is_never_said_to_be_pinned(probed):
     source = "import random\n\ndef f(n: int) -> float:\n    return 0.0 if n == 1 else random.random() + 2\n"
     found = probed(source, ">>> f(1)\n0.0", 4.0)

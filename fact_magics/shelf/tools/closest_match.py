@@ -90,6 +90,9 @@ def closest_match(text: str, choices: list[str], *, max_distance: int | None = N
     >>> closest_match("ab", ["ba"], max_distance=1)
     None
 
+    >>> closest_match("  a", ["b", "A"], max_distance=0)
+    'A'
+
     Tags: text, spelling, search
     """
     if not choices:

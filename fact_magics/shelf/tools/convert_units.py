@@ -209,6 +209,16 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> float:
     >>> convert_units(1, "K", "C")
     -272.15
 
+    >>> convert_units(1, "h", "sh")
+    Traceback (most recent call last):
+    ValueError: 'sh' is not a known unit; did you mean 's' or 'h'?
+
+    >>> convert_units(2, " sq. ft. ", "m^2")
+    0.18580608
+
+    >>> convert_units(-1, "miles", "km")
+    -1.609344
+
     Tags: units, measures, conversion
     """
     if not math.isfinite(value):
@@ -229,8 +239,8 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> float:
 
 def _find(unit: str) -> tuple[str, Fraction, Fraction]:
     """Return the unit's kind, its size, and (for temperatures) its degrees from absolute zero to 0."""
-    wanted = unicodedata.normalize("NFKC", unit).strip().lstrip("°").replace("^", "")
-    wanted = "_".join(re.split(r"[\s._-]+", wanted.strip(". ")))
+    wanted = unicodedata.normalize("NFKC", unit).replace("^", "")
+    wanted = "_".join(filter(None, re.split(r"[\s._°-]+", wanted)))
     if wanted.casefold().removesuffix("s") in _NO_FIXED_SIZE:
         raise ValueError(f"{unit!r} is ambiguous: {_NO_FIXED_SIZE[wanted.casefold().removesuffix('s')]}")
     known = _known()

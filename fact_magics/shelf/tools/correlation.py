@@ -75,6 +75,10 @@ def correlation(
     >>> correlation([3, 3, 1], [2, 1, 1], method="spearman")
     0.5
 
+    >>> correlation([1, 2, 3], [1, 2])
+    Traceback (most recent call last):
+    ValueError: the lists must have the same length, but have 3 and 2 values
+
     Tags: statistics, numbers, pairs
     """
     if len(x) != len(y):

@@ -141,6 +141,31 @@ def csv_to_records(text: str, *, delimiter: str | None = None, types: bool = Fal
     >>> csv_to_records("a,b,c;d\n1,2,3;4\n")
     [{'a': '1', 'b': '2', 'c;d': '3;4'}]
 
+    >>> csv_to_records("a,b\n1;2;3,4\n5;6;7,8\n9;1,2\n")
+    [{'a': '1;2;3', 'b': '4'}, {'a': '5;6;7', 'b': '8'}, {'a': '9;1', 'b': '2'}]
+
+    >>> csv_to_records("a;b\nsep=,\n1;2")
+    [{'a': 'sep=,', 'b': ''}, {'a': '1', 'b': '2'}]
+
+    >>> csv_to_records("a,b\n1, \n")
+    [{'a': '1', 'b': ' '}]
+
+    >>> csv_to_records("notes.txt\nok\n")
+    [{'notes.txt': 'ok'}]
+
+    >>> csv_to_records("a;b;c,d\n1,2\n3,4")
+    [{'a;b;c': '1', 'd': '2'}, {'a;b;c': '3', 'd': '4'}]
+
+    >>> csv_to_records("", delimiter="\n")
+    Traceback (most recent call last):
+    ValueError: delimiter='\n' is not one character that can separate fields
+
+    >>> csv_to_records("\r\ra;b\r1;2\r")
+    [{'a': '1', 'b': '2'}]
+
+    >>> csv_to_records("a,b;x;y\n1,2;3;4\n5,6\n7")
+    [{'a': '1', 'b;x;y': '2;3;4'}, {'a': '5', 'b;x;y': '6'}, {'a': '7', 'b;x;y': ''}]
+
     Tags: csv, parsing, tables
     """
     text = text.removeprefix("\ufeff")

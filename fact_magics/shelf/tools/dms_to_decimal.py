@@ -88,6 +88,10 @@ def dms_to_decimal(text: str) -> float:
     Traceback (most recent call last):
     ValueError: '91 S' is more than 90 degrees
 
+    >>> dms_to_decimal("48°51'24\"N and more")
+    Traceback (most recent call last):
+    ValueError: '48°51\'24"N and more' is not a coordinate such as 40°26′46″N
+
     Tags: geography, coordinates, conversion
     """
     found = _ANGLE.fullmatch(text.strip())

@@ -76,6 +76,12 @@ def extract_emails(text: str, *, unique: bool = True) -> list[str]:
     >>> extract_emails("(@b.org)")
     []
 
+    >>> extract_emails("[anna@b.example]")
+    ['anna@b.example']
+
+    >>> extract_emails("anna@b.example[1]")
+    ['anna@b.example']
+
     Tags: text, email, search
     """
     text = unicodedata.normalize("NFC", text)

@@ -93,6 +93,9 @@ def format_bytes(size: int, *, units: Literal["decimal", "binary"] = "decimal", 
     >>> format_bytes(999_949)
     '999.9 kB'
 
+    >>> format_bytes(1000, digits=2)
+    '1.00 kB'
+
     Tags: units, bytes, formatting
     """
     if not 0 <= digits <= 9:

@@ -86,6 +86,9 @@ def get_path(data: dict[str, Any] | list[Any], path: str, *, default: Any = None
     >>> get_path({"a": 5}, "a.1", default=0)
     0
 
+    >>> get_path([7, 8], "1st", default="none")
+    'none'
+
     Tags: json, dict, path
     """
     parts = re.sub(r"\[(-?[0-9]+)\]", r".\1", path).removeprefix(".").split(".")

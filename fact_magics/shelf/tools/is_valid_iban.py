@@ -103,6 +103,12 @@ def is_valid_iban(text: str) -> bool:
     >>> is_valid_iban("MT84MALT011000012345MTLCAST001ſ")
     False
 
+    >>> is_valid_iban("NO93 8601 1117 947-")
+    False
+
+    >>> is_valid_iban("GB28 NWBK 6016 1331 9268 19")
+    False
+
     Tags: validation, bank, iban
     """
     number = "".join(text.split())

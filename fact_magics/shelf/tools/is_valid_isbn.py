@@ -74,6 +74,9 @@ def is_valid_isbn(text: str) -> bool:
     >>> is_valid_isbn("978030640618")
     False
 
+    >>> is_valid_isbn("0-306-40615-2 (paperback)")
+    False
+
     Tags: validation, isbn, books
     """
     if not re.fullmatch(r"[0-9](?:[ -]?[0-9]){8,11}[ -]?[0-9Xx]", text):

@@ -102,6 +102,12 @@ def json_diff(before: Any, after: Any) -> list[dict[str, Any]]:
     >>> json_diff([{"a": 1, "b": 2}], [{"z": 0}, {"b": 2, "a": 1}])
     [{'path': '/0', 'change': 'added', 'after': {'z': 0}}]
 
+    >>> json_diff([1, 2, 3], [1, 3, 1, 3])
+    [{'path': '/1', 'change': 'changed', 'before': 2, 'after': 3}, {'path': '/2', 'change': 'added', 'after': 1}]
+
+    >>> json_diff([[1], [2], [1], [2]], [[9], [1], [2]])
+    [{'path': '/0/0', 'change': 'changed', 'before': 1, 'after': 9}, {'path': '/1', 'change': 'removed', 'before': [2]}]
+
     Tags: json, dict, compare
     """
     changes: list[dict[str, Any]] = []

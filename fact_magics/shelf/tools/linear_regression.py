@@ -64,6 +64,10 @@ def linear_regression(x: list[float], y: list[float]) -> dict[str, float | None]
     >>> linear_regression([0, 1, 2], [1, 1, 4])
     {'slope': 1.5, 'intercept': 0.5, 'r_squared': 0.7500000000000001}
 
+    >>> linear_regression([1, 2], [1, 3, 5])
+    Traceback (most recent call last):
+    ValueError: the lists must have the same length, but have 2 and 3 values
+
     Tags: statistics, numbers, pairs
     """
     if len(x) != len(y):

@@ -73,6 +73,9 @@ def number_to_words(number: int) -> str:
     >>> number_to_words(-1)
     'minus one'
 
+    >>> number_to_words(30)
+    'thirty'
+
     Tags: numbers, text, words
     """
     if abs(number) >= 10**15:

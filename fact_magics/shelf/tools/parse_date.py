@@ -229,6 +229,22 @@ def parse_date(text: str, *, day_first: bool = False) -> date:
     Traceback (most recent call last):
     ValueError: '5.13.2026' is not a date: there is no month 13; is the day first, or the year?
 
+    >>> parse_date("20260304x")
+    Traceback (most recent call last):
+    ValueError: '20260304x' is not a date: 'x' is not the name of a month
+
+    >>> parse_date("2026-W10-34")
+    Traceback (most recent call last):
+    ValueError: '2026-W10-34' is not a date: 'w' is not the name of a month
+
+    >>> parse_date("2026-0634")
+    Traceback (most recent call last):
+    ValueError: '2026-0634' is not a date: a day, a month and a year are needed
+
+    >>> parse_date("Wed, 4 Mar 2025 10:11:12 +0000")
+    Traceback (most recent call last):
+    ValueError: 'Wed, 4 Mar 2025 10:11:12 +0000' is not a date: 2025-03-04 is a Tuesday
+
     Tags: dates, parsing, text
     """
     shown = text if len(text) <= 60 else text[:57] + "..."

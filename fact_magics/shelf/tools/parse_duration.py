@@ -73,6 +73,14 @@ def parse_duration(text: str) -> float:
     Traceback (most recent call last):
     ValueError: '' is not a duration such as '1h 30m' or '1:30:00'
 
+    >>> parse_duration("1h 30")
+    Traceback (most recent call last):
+    ValueError: '1h 30' is not a duration such as '1h 30m' or '1:30:00'
+
+    >>> parse_duration("90:000")
+    Traceback (most recent call last):
+    ValueError: '90:000' is not a duration such as '1h 30m' or '1:30:00'
+
     Tags: dates, duration, parsing
     """
     plain = text.strip().lower()

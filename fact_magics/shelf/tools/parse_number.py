@@ -103,6 +103,21 @@ def parse_number(text: str, *, decimal: Literal[".", ","] | None = None) -> floa
     Traceback (most recent call last):
     ValueError: '1,5,7' has more than one decimal mark
 
+    >>> parse_number("")
+    Traceback (most recent call last):
+    ValueError: '' holds 0 numbers, not one
+
+    >>> parse_number("1,2345")
+    1.2345
+
+    >>> parse_number("12’34")
+    Traceback (most recent call last):
+    ValueError: the digits of '12’34' are not grouped in threes
+
+    >>> parse_number("kg5m")
+    Traceback (most recent call last):
+    ValueError: 'kg5m' holds more text than a currency or unit
+
     Tags: numbers, parsing, money
     """
     plain = unicodedata.normalize("NFKC", text).replace("−", "-").replace("’", "'")

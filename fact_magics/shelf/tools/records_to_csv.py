@@ -63,6 +63,10 @@ def records_to_csv(records: list[dict[str, Any]], *, delimiter: str = ",") -> st
     Traceback (most recent call last):
     ValueError: delimiter='"' is not one character that can separate fields
 
+    >>> records_to_csv([], delimiter="\n")
+    Traceback (most recent call last):
+    ValueError: delimiter='\n' is not one character that can separate fields
+
     Tags: csv, tables, writing
     """
     if len(delimiter) != 1 or delimiter in '"\r\n':
