@@ -62,6 +62,13 @@ class Attempt:
         The price of the request; None if it is unknown.
     saved_usd : float or None
         The price that reading tokens from the provider's prompt cache saved.
+    is_repair : bool
+        Whether the model was shown an earlier candidate that was not accepted.
+    group : int or None
+        Of candidates that were asked for together and accepted: the number of the group that gives the same
+        answers, which is 1 for the candidate that became a version. None if they were not compared.
+    parting_call : str
+        A call to which the candidate gives another answer than the one that became a version.
     """
 
     number: int
@@ -80,3 +87,6 @@ class Attempt:
     max_tokens: int | None = None
     cost_usd: float | None = None
     saved_usd: float | None = None
+    is_repair: bool = False
+    group: int | None = None
+    parting_call: str = ""

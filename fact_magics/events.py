@@ -1,4 +1,8 @@
-"""Events that the core emits while it works, for views, logs and scripts."""
+"""Events that the core emits while it works, for views, logs and scripts.
+
+While several candidates are written at the same time, `attempt` is the number of the one that an event is
+about; otherwise it is 0.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,16 @@ if TYPE_CHECKING:
     from fact_magics.tool import Example, Status, ToolOutput, ToolVersion
 
 PhaseName = Literal[
-    "waiting", "thinking", "writing", "checking", "proving", "probing", "repairing", "queued", "running"
+    "waiting",
+    "thinking",
+    "writing",
+    "checking",
+    "proving",
+    "comparing",
+    "probing",
+    "repairing",
+    "queued",
+    "running",
 ]
 
 
@@ -21,6 +34,7 @@ class PhaseChanged:
 
     name: PhaseName
     detail: str = ""
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +42,21 @@ class Noticed:
     """One line that a person should see, such as a retry or the provider that was chosen."""
 
     text: str
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """An attempt starts: a provider writes candidate `number` of at most `of`."""
+    """An attempt starts: a provider writes candidate `number` of at most `of`.
+
+    `beside` is the number of candidates that are asked for together; it is 1 if there is only this one.
+    """
 
     number: int
     of: int
     provider: str
     model: str
+    beside: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +64,7 @@ class TextArrived:
     """The model wrote `text`."""
 
     text: str
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +74,7 @@ class ExampleProven:
     number: int
     of: int
     verdict: Verdict
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,9 @@ HAND = "hand"
 IMPORTED = "import"
 """The provider of a tool imported from a file. The model named in the file is not verified."""
 
+NO_MODELS = frozenset({REPLAY, SHELF, HAND, IMPORTED})
+"""The providers of attempts that ask no model."""
+
 _TEN_YEARS = 315_360_000
 
 
@@ -139,7 +142,7 @@ class ToolSpec(Checked, frozen=True):
     model : str or None
         The model to ask; None for the one in the settings.
     attempts : int
-        The largest number of candidates.
+        How often to ask: for the candidates, and then for repairs while none of them is accepted.
     escalate : str or None
         The model that writes the last candidate; None for the same one. Not part of the request's identity.
     timeout_seconds : float
@@ -169,6 +172,8 @@ class ToolSpec(Checked, frozen=True):
     samples : bool
         Whether the model reads the first rows of the tables, Series and arrays among the variables, and the
         items of lists and dicts. If not, it reads only their columns, types and sizes.
+    candidates : int
+        How many candidates to ask for at once, at most 10. Not part of the request's identity.
     """
 
     name: str
@@ -190,6 +195,7 @@ class ToolSpec(Checked, frozen=True):
     ttl_seconds: float | None = Field(None, gt=0, le=_TEN_YEARS)
     variables: Mapping[str, Any] = Field(default_factory=dict, repr=False)
     samples: bool = True
+    candidates: int = Field(1, ge=1, le=10)
 
     if TYPE_CHECKING:
 

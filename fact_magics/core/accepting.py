@@ -282,9 +282,10 @@ class Acceptor:
             proven=bool(spec.examples),
             varies=accepted.varies,
             complexity_score=complexity_of(source.nodes),
+            strength=f"{accepted.others} open" if accepted.others else "",
             request_hash=(order.request_hash or spec.request_hash) if order.answers_request else "",
         )
-        rows = self.recorder.generation_rows(spec, order.attempts, tool_id=candidate.id)
+        rows = self.recorder.generation_rows(spec, order.attempts, stored=attempt, tool_id=candidate.id)
         try:
             version = await self.store.tools.accept(
                 candidate,

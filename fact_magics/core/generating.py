@@ -21,13 +21,14 @@ from fact_magics.writing.proof import Prover
 from fact_magics.writing.variables import with_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fact_magics.config import Settings
     from fact_magics.core.accepting import Acceptor
     from fact_magics.events import Listener
     from fact_magics.providers.base import Provider
     from fact_magics.store import Store
+    from fact_magics.writing.proof import Accepted
 
 
 async def generate(spec: ToolSpec, settings: Settings, acceptor: Acceptor, emit: Listener) -> ToolVersion:
@@ -106,6 +107,7 @@ async def ask(
             order.emit(Noticed(change))
         order.notice = " · ".join(filter(None, (*changes, provider.notice)))
         order.about = {"provider": provider.name, "model": provider.model}
+        from fact_magics.probing.agreement import choose
         from fact_magics.probing.overfitting import is_table
 
         prover = Prover(
@@ -114,8 +116,13 @@ async def ask(
             acceptor.files,
             lambda source, asked: is_table(source, asked, acceptor.sandbox),
         )
+
+        async def chosen(accepted: Sequence[Accepted], asked: int) -> Accepted:
+            return await choose(accepted, asked, spec, acceptor.sandbox)
+
         return await acceptor.take(
-            order, lambda attempts: write(spec, team.of, prover, attempts, request, team.instead, purse)
+            order,
+            lambda attempts: write(spec, team.of, prover, attempts, request, team.instead, purse, chosen),
         )
     finally:
         await team.aclose()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fact_magics.core.toolbox import Toolbox
     from fact_magics.events import Listener
     from fact_magics.logs import Log
+    from fact_magics.probing.prober import Other
     from fact_magics.probing.questions import Probe
     from fact_magics.store import Store
     from fact_magics.tool import Example, ToolVersion
@@ -83,7 +84,12 @@ class Growing:
             )
         documented = loaded.signature.doc if loaded.verified else ""
         found = await probe(
-            tool.stored, self._acceptor.sandbox, seconds, self._emitter(listener), documented=documented
+            tool.stored,
+            self._acceptor.sandbox,
+            seconds,
+            self._emitter(listener),
+            documented=documented,
+            others=await self._others(tool.stored),
         )
         about = found.as_json()
         row = ProbeRow(
@@ -97,9 +103,11 @@ class Growing:
             surprises=self.log.redactor.mask(json.dumps([one.as_json() for one in found.surprises])),
             untried=found.untried,
             seconds=found.seconds,
+            candidates=found.candidates,
         )
-        await self._store.probes.add(row, found.strength)
-        loaded.note_strength(found.strength)
+        strength = found.strength or tool.metadata.strength  # empty if there was no time to find it out
+        await self._store.probes.add(row, strength)
+        loaded.note_strength(strength)
         return found
 
     async def newest_probe(self, reference: str) -> Probe | None:
@@ -180,6 +188,22 @@ class Growing:
         order = Order(planned.spec, emit, "answer", changed=changes, request_hash=request.request_hash)
         return self._toolbox.hold(await ask(order, self.settings, self._acceptor, change_text))
 
+    async def _others(self, version: ToolVersion) -> list[Other]:
+        """List the other candidates that were accepted for the request of a version."""
+        from fact_magics.probing.prober import Other
+
+        about = version.metadata
+        rows = await self._store.history.generations(tool_name=about.name, limit=_EARLIER)
+        described = next((row.description for row in rows if row.tool_id == about.id), None)
+        found = [
+            Other(row.source, row.parting_call)
+            for row in rows
+            if row.group_number is not None
+            and (row.description, row.permissions) == (described, about.permissions)
+        ]
+        own = next((other for other in found if other.source == version.source), None)
+        return [other for other in found if other is not own]
+
     async def _earlier(self, current: ToolVersion) -> AsyncIterator[tuple[str, Author]]:
         """Yield the source in use, then those of other versions and attempts, each once."""
         about = current.metadata
@@ -190,6 +214,15 @@ class Growing:
         ]
         rows = await self._store.history.generations(tool_name=about.name, limit=_EARLIER)
         # The shelf's own versions are listed above, if they are the shelf's.
+        places = {row.generation_id: place for place, row in reversed([*enumerate(rows)])}
+        rows.sort(
+            key=lambda row: (
+                places[row.generation_id],
+                row.group_number is None,
+                row.group_number or 0,
+                -row.attempt,
+            )
+        )
         others += [(row.source, row) for row in rows if row.source and row.provider != SHELF]
         for source, origin in others:
             if source not in seen and tuple(origin.permissions) == about.permissions:

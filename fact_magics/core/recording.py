@@ -341,9 +341,14 @@ class Recorder:
         self._pending.extend(self.generation_rows(spec, attempts))
 
     def generation_rows(
-        self, spec: ToolSpec, attempts: Sequence[Attempt], *, tool_id: str | None = None
+        self,
+        spec: ToolSpec,
+        attempts: Sequence[Attempt],
+        *,
+        stored: Attempt | None = None,
+        tool_id: str | None = None,
     ) -> list[GenerationRow]:
-        """Build the rows of a generation; `tool_id` is the id of the version from its accepted attempt."""
+        """Build the rows of a generation; the attempt `stored` becomes the version with the id `tool_id`."""
         generation_id = new_id()
         return [
             GenerationRow(
@@ -366,7 +371,9 @@ class Recorder:
                 saved_usd=attempt.saved_usd,
                 started_at=attempt.started_at,
                 duration_ms=attempt.duration_ms,
-                tool_id=tool_id if attempt.status is Status.OK else None,
+                tool_id=tool_id if attempt is stored else None,
+                group_number=attempt.group,
+                parting_call=attempt.parting_call,
             )
             for attempt in attempts
         ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.display.html import Html, element, join
 from fact_magics.text import ago, inert, plural, usd
-from fact_magics.tool import HAND, IMPORTED, REPLAY, SHELF, Status
+from fact_magics.tool import HAND, IMPORTED, NO_MODELS, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 _SIDE = 40
 UNBROKEN = 28
 """Texts up to this many characters stay on one line; longer ones get a wider column and wrap."""
-
-
-# Providers of attempts that ask no model.
-_NO_MODELS = frozenset({HAND, IMPORTED, REPLAY, SHELF})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,7 @@ def price(attempts: Iterable[Any]) -> str:
     costs = [
         attempt.cost_usd
         for attempt in attempts
-        if attempt.cost_usd is not None or (attempt.text and attempt.provider not in _NO_MODELS)
+        if attempt.cost_usd is not None or (attempt.text and attempt.provider not in NO_MODELS)
     ]
     known = [cost for cost in costs if cost is not None]
     if not known:

@@ -226,6 +226,24 @@ class Attempt {
   say(mark, text) {
     this.notes.append(make("li", "", make("span", "mark", mark), ` ${text}`));
   }
+
+  // How its examples went, in a few words.
+  result(count) {
+    const failed = count === 1 ? "the only example failed" : `${this.missed} of ${count} examples failed`;
+    return this.missed ? failed : "not accepted";
+  }
+
+  // Put it into a fold of its own, beside those of the other candidates.
+  wrap(title, open) {
+    this.title = title;
+    this.summary = make("summary", "", title);
+    this.details = make("details", "earlier", this.summary, this.node);
+    this.details.open = open;
+  }
+
+  tell(phase) {
+    this.summary.textContent = `${this.title}: ${phase}`;
+  }
 }
 
 // A generation. The kernel sends steps: the name of a method below, without "on_", and its arguments.
@@ -236,6 +254,8 @@ class Generation {
     this.arrived = this.share = this.characters = this.number = this.next = 0;
     this.phase = ["waiting", ""];
     this.attempt = null;
+    this.candidates = new Map(); // those that are written at the same time, by their numbers
+    this.turn = this.ended = this.beside = 0;
     this.examples = [[], 0];
     this.still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   }
@@ -253,15 +273,47 @@ class Generation {
     this.examples = [calls, total];
   }
 
-  on_attempt(number, of, model) {
+  on_attempt(number, of, model, beside = 1) {
     this.model = model;
-    if (this.attempt) this.fold();
+    // Before the first attempt there may be notes.
+    if (this.number && this.attempt && !this.attempt.details) this.fold();
+    if (this.number) this.attempt = null;
     this.number = number;
-    this.attempt = null;
+    this.turn = 0;
+    if (beside < 2) return;
+    this.turn = number;
+    this.beside = beside;
+    const is_first = number === of - beside + 1;
+    if (is_first) this.ended = 0;
+    this.count_ended();
+    this.attempt = new Attempt(...this.examples);
+    this.attempt.wrap(`Candidate ${number} of ${of}`, is_first);
+    this.candidates.set(number, this.attempt);
+    this.root.append(this.attempt.details);
+  }
+
+  on_turn(number) {
+    this.turn = number;
+    if (number) this.attempt = this.candidates.get(number);
+  }
+
+  on_held() {
+    this.end(this.examples[1] ? "✓ all examples hold" : "✓ accepted");
+  }
+
+  end(result) {
+    this.attempt.tell(result);
+    this.ended++;
+    this.count_ended();
+  }
+
+  count_ended() {
+    this.phase = ["candidates", `${this.ended}/${this.beside}`];
   }
 
   on_phase(name, detail) {
-    this.phase = [name, detail];
+    if (this.turn) this.attempt.tell(`${name} ${detail}`.trim());
+    else this.phase = [name, detail];
     if (name === "proving") this.current().list.hidden = !this.examples[1];
   }
 
@@ -282,6 +334,7 @@ class Generation {
 
   on_failed(failures) {
     for (const failure of failures) this.current().say("✗", failure);
+    if (this.turn) this.end(`✗ ${this.attempt.result(this.examples[1])}`);
   }
 
   on_note(text) {
@@ -297,10 +350,8 @@ class Generation {
   }
 
   fold() {
-    const { node, missed } = this.attempt;
-    const count = this.examples[1];
-    const failed = count === 1 ? "the only example failed" : `${missed} of ${count} examples failed`;
-    const why = missed ? failed : "not accepted";
+    const { node } = this.attempt;
+    const why = this.attempt.result(this.examples[1]);
     const details = make("details", "earlier", make("summary", "", `Attempt ${this.number}: ${why}`));
     node.replaceWith(details);
     details.append(node);

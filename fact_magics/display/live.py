@@ -11,6 +11,7 @@ the widget would be lost.
 from __future__ import annotations
 
 import time
+from itertools import chain
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -200,53 +201,71 @@ class WidgetView(View):
 class WritingView(WidgetView):
     """Shows the model's text as it is written, and each example as it is proven.
 
-    The events are sent as numbered parts of the state (``p0``, ``p1`` and so on), each a list of steps.
+    The events are sent as numbered parts of the state (``p0``, ``p1`` and so on), each a list of steps. While
+    several candidates are written at the same time, a step ``turn`` says about which one the next steps are.
     """
 
     def __init__(self, title: str, examples: Sequence[str] = ()) -> None:
         super().__init__(title, {"kind": "writing"})
         listed = [one_line(example, 200) for example in examples[:_EXAMPLES]]
         self._steps: list[list[Any]] = [["examples", listed, len(examples)]]
-        self._text: list[str] = []
+        self._text: dict[int, list[str]] = {}
         self._parts = 0
         self._sent = 0.0
-        self._an_example_failed = False
+        self._turn = 0
+        self._beside = False
+        self._failed: set[int] = set()  # the attempts that failed an example, which is on screen already
 
     def _take(self, event: Event) -> None:
         if isinstance(event, TextArrived):
-            self._text.append(event.text.replace("\r", ""))
+            self._text.setdefault(event.attempt, []).append(event.text.replace("\r", ""))
         elif step := self._step(event):
             self._gather()
+            number = event.number if isinstance(event, AttemptEnded) else getattr(event, "attempt", 0)
+            self._give_turn(number if self._beside else 0)
             self._steps.append(step)
+            if isinstance(event, AttemptStarted):
+                self._beside = event.beside > 1
+                self._turn = event.number if self._beside else 0
 
     def _step(self, event: Event) -> list[Any] | None:
         match event:
             case PhaseChanged(name, detail):
                 return ["phase", name, one_line(detail)]
-            case AttemptStarted(number, of, _, model):
-                self._an_example_failed = False
-                return ["attempt", number, of, one_line(model)]
-            case ExampleProven(number, _, verdict):
-                self._an_example_failed |= not verdict.holds
+            case AttemptStarted(number, of, _, model, beside):
+                return ["attempt", number, of, one_line(model), beside]
+            case ExampleProven(number, _, verdict, attempt):
+                if not verdict.holds:
+                    self._failed.add(attempt)
                 got, expected = one_line(verdict.got, 300), one_line(verdict.expected, 300)
                 return ["example", number, verdict.holds, got, expected]
-            case AttemptEnded(_, status, failures) if status is not Status.OK:
-                if self._an_example_failed:  # it is on screen already
+            case AttemptEnded(number, status, failures) if status is not Status.OK:
+                number = number if self._beside else 0
+                if number in self._failed:
+                    self._failed.discard(number)
                     failures = ()
                 return ["failed", [one_line(failure, 300) for failure in failures[:20]]]
+            case AttemptEnded() if self._beside:
+                return ["held"]
             case Noticed(text):
                 return ["note", one_line(text, 300)]
         return None
 
     def _gather(self) -> None:
-        if self._text:
-            self._steps.append(["text", inert("".join(self._text))])
-            self._text = []
+        for number, text in self._text.items():
+            self._give_turn(number)
+            self._steps.append(["text", inert("".join(text))])
+        self._text = {}
+
+    def _give_turn(self, number: int) -> None:
+        if number != self._turn:
+            self._turn = number
+            self._steps.append(["turn", number])
 
     def _changes(self, seconds: float) -> dict[str, Any]:
         """Return the next changes; text is collected until there is enough, other events are sent at once."""
         due = self._parts < _TEXT_AT_ONCE or seconds - self._sent >= _TEXT_SECONDS
-        if self._steps or due or sum(map(len, self._text)) >= _TEXT_CHARACTERS:
+        if self._steps or due or sum(map(len, chain.from_iterable(self._text.values()))) >= _TEXT_CHARACTERS:
             self._gather()
         if not self._steps:
             return {}

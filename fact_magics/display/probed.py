@@ -64,10 +64,11 @@ def _question(tool: str, question: Question, number: int, *, whole: bool) -> Rec
     markup.append(element("p", other, style=_PARAGRAPH))
     lines.append(f"  {other}")
     rows = [(str(one.line), one.before, one.after) for one in question.rivals[:_CHANGES_SHOWN]]
-    table = Table("", ("Line", "Source", "Change that passes too"), rows)
-    markup.append(
-        folded(f"{plural(len(question.rivals), 'change')} that this example would catch", table.html())
-    )
+    if rows:
+        table = Table("", ("Line", "Source", "Change that passes too"), rows)
+        markup.append(
+            folded(f"{plural(len(question.rivals), 'change')} that this example would catch", table.html())
+        )
     if whole:
         lines += [f"  line {line}: {before} → {after}" for line, before, after in rows]
     return Record(join(*markup), "\n".join(lines))
@@ -75,10 +76,15 @@ def _question(tool: str, question: Question, number: int, *, whole: bool) -> Rec
 
 def _about(choice: Choice, *, first: bool) -> str:
     if first and choice.own:
-        others = choice.voters - 1
-        also = f", also given by {plural(others, 'change')}" if others else ""
-        return f"the tool's own answer{also}"
-    return f"given by {plural(choice.voters, 'change')}"
+        others = _voters(choice.voters - 1, choice.candidates)
+        return f"the tool's own answer{f', also given by {others}' if others else ''}"
+    return f"given by {_voters(choice.voters, choice.candidates)}"
+
+
+def _voters(count: int, candidates: int) -> str:
+    """Say who gives an answer; empty if nobody does."""
+    kinds = ((candidates, "other candidate"), (count - candidates, "change"))
+    return " and ".join(plural(number, kind) for number, kind in kinds if number)
 
 
 def _button(command: str) -> Html:

@@ -37,8 +37,8 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
 
     If the code was `streamed` to a terminal, the plain text omits it.
     """
-    last = ended.attempts[-1] if ended.attempts else None
     version = ended.version
+    last = _shown_attempt(ended)
     summary = "Source" if version is not None or (last and last.source) else "Text from the model"
     if version is not None:
         title, source = f"{version.metadata.name} {version.metadata.version}", version.source
@@ -48,22 +48,67 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
     else:
         title, source = ended.tool, (last.source or last.text) if last else ""
         state = "interrupted" if ended.status is Status.INTERRUPTED else "not accepted"
-        if last and last.status is Status.OK:
+        if last and last.status is Status.OK and ended.status is Status.ERROR:
             state = "accepted, but not stored"
         facts = [state, *_provenance(ended)]
     parts = [_heading(title, facts), *map(_line, ended.changes)]
     verdicts = last.verdicts if last else [_held(example) for example in ended.examples if ended.reused]
     if verdicts:
         parts.append(_verdicts(verdicts))
+    others = [attempt for attempt in ended.attempts if attempt.status is Status.OK and attempt is not last]
+    if last is not None and others:
+        parts.append(_candidates([last, *others]))
     failed = [attempt for attempt in ended.attempts if attempt.failures]
     if failed:
-        parts.append(_reasons(failed, is_open=version is None))
+        parts.append(_reasons(failed, len(ended.attempts), is_open=version is None))
+    beside = [attempt for attempt in ended.attempts if attempt.text and not attempt.is_repair]
+    if version is None and len(beside) > 1:
+        parts += [
+            Record(_source(attempt.source or attempt.text, f"Candidate {attempt.number}"), "")
+            for attempt in beside
+            if attempt is not last
+        ]
     if source:
         # The cell above already shows source that was written by hand.
         is_open = not (last and last.provider == HAND)
         plain = "" if streamed and not ended.reused else f"\n{source.rstrip()}"
         parts.append(Record(_source(source, summary, is_open=is_open), plain))
     return stacked(parts)
+
+
+def _shown_attempt(ended: GenerationEnded) -> Attempt | None:
+    """Return the attempt that became the version, or else the last one."""
+    version = ended.version
+    if version is not None:
+        for attempt in ended.attempts:
+            if attempt.status is Status.OK and attempt.source == version.source:
+                return attempt
+    return ended.attempts[-1] if ended.attempts else None
+
+
+def _candidates(accepted: Sequence[Attempt]) -> Record:
+    """Show the candidates that were accepted, each source once; the first one became the version."""
+    same: dict[str, list[Attempt]] = {}
+    for attempt in accepted:
+        same.setdefault(attempt.source, []).append(attempt)
+    rows: list[tuple[str | Cell, ...]] = []
+    markup, lines = [], []
+    for place, (source, attempts) in enumerate(same.items()):
+        numbers = ", ".join(str(attempt.number) for attempt in attempts)
+        first = attempts[0]
+        what = "became the version" if place == 0 else "was accepted too"
+        if first.group is not None and place:
+            what = "gives other answers" if first.group > 1 else "gives the same answers"
+        took = ", ".join(duration(attempt.duration_ms) for attempt in attempts)
+        rows.append((numbers, what, code(first.parting_call), took, price(attempts)))
+        called = f", as to {first.parting_call}" if first.parting_call else ""
+        lines.append(f"candidate {numbers} {what}{called}")
+        if place:
+            markup.append(_source(source, f"Candidate {numbers}"))
+    head = ("Candidate", "Result", "Another answer to", "Took", "Cost")
+    table = Table("", head, rows, optional=("Another answer to", "Cost"), numbers=("Took", "Cost"))
+    count = plural(len(accepted), "accepted candidate")
+    return Record(folded(count, join(table.html(), *markup)), "\n".join(lines))
 
 
 def stacked(parts: Sequence[Record]) -> Record:
@@ -166,15 +211,25 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Record:
     return Record(Table("", ("Verdict", "Example", "Expected", "Got"), rows).html(), "\n".join(lines))
 
 
-def _reasons(failed: Sequence[Attempt], *, is_open: bool) -> Record:
-    reasons = [f"Attempt {attempt.number}: {why}" for attempt in failed for why in attempt.failures]
+def _reasons(failed: Sequence[Attempt], attempts: int, *, is_open: bool) -> Record:
+    same: dict[str, list[int]] = {}
+    for attempt in failed:
+        for why in attempt.failures:
+            same.setdefault(why, []).append(attempt.number)
+    reasons = [
+        f"Attempt{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}: {why}"
+        for why, numbers in same.items()
+    ]
     items = (element("li", why, style="white-space:pre-wrap") for why in reasons)
     markup = element("ul", *items, style=_PARAGRAPH)
     if is_open:
         markup = element("div", element("p", "What was wrong:", style=_PARAGRAPH), markup)
     else:
         was = "was" if len(failed) == 1 else "were"
-        markup = folded(f"What was wrong before: {plural(len(failed), 'attempt')} {was} not accepted", markup)
+        before = " before" if failed[-1].number == len(failed) == attempts - 1 else ""
+        markup = folded(
+            f"What was wrong{before}: {plural(len(failed), 'attempt')} {was} not accepted", markup
+        )
     return Record(markup, "\n".join(reasons))
 
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 import re
 import sys
 import time
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from fact_magics.display.live import View
 from fact_magics.display.record import stopped_record
-from fact_magics.events import AttemptEnded, AttemptStarted, Noticed, PhaseChanged, Printed, TextArrived
+from fact_magics.events import (
+    AttemptEnded,
+    AttemptStarted,
+    GenerationEnded,
+    Noticed,
+    PhaseChanged,
+    Printed,
+    TextArrived,
+)
 from fact_magics.text import inert, one_line, plural, printable
 from fact_magics.tool import HAND, IMPORTED, SHELF, Status
 
@@ -28,6 +37,45 @@ _QUIET_SECONDS = 2.0
 _NO_MODEL = frozenset({SHELF, HAND, IMPORTED})
 
 
+class InTurn:
+    """Puts the events of candidates that are written side by side into order, one candidate after another."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, list[Event]] = {}  # those of the first candidate are not kept
+
+    def __call__(self, event: Event) -> list[Event]:
+        """Return the events to show now: this one, or none, or further ones that waited for it."""
+        number = _candidate(event)
+        if isinstance(event, AttemptStarted) and event.beside > 1:
+            self._waiting[number] = []
+        if isinstance(event, GenerationEnded):
+            waiting = [*self._waiting.values()]
+            self._waiting.clear()
+            return [*chain.from_iterable(waiting), event]
+        if number not in self._waiting:
+            return [event]
+        first = next(iter(self._waiting))
+        if number != first:
+            self._waiting[number].append(event)
+            return []
+        shown: list[Event] = [event]
+        while isinstance(shown[-1], AttemptEnded):
+            del self._waiting[first]
+            if not self._waiting:
+                break
+            first = next(iter(self._waiting))
+            shown += self._waiting[first]
+            self._waiting[first] = []
+        return shown
+
+
+def _candidate(event: Event) -> int:
+    """Return the number of the candidate that an event is about."""
+    if isinstance(event, AttemptStarted | AttemptEnded):
+        return event.number
+    return getattr(event, "attempt", 0)
+
+
 class StreamView(View):
     """Writes text to the standard output.
 
@@ -40,6 +88,14 @@ class StreamView(View):
         self._unwritten: list[str] = []
         self._begun = ""
         self._open_line = False
+        self._in_turn = InTurn()
+
+    def _take(self, event: Event) -> None:
+        for shown in self._in_turn(event):
+            self._tell(shown)
+
+    def _tell(self, event: Event) -> None:
+        """Show an event; those of candidates come one candidate after another."""
 
     def _receive(self) -> None:
         super()._receive()
@@ -87,8 +143,10 @@ class TerminalView(StreamView):
             self._line("")
             self._receive()
 
-    def _take(self, event: Event) -> None:
+    def _tell(self, event: Event) -> None:
         match event:
+            case AttemptStarted(number, of, _, _, beside) if beside > 1:
+                self._line(f"candidate {number} of {of}:")
             case TextArrived(text) | Printed(text):
                 self._write(self._arrived(text))
             case Noticed(text):
@@ -127,7 +185,7 @@ class PrintingView(StreamView):
         if not self._silent:
             super().replace(record)
 
-    def _take(self, event: Event) -> None:
+    def _tell(self, event: Event) -> None:
         if not isinstance(event, Printed):
             return
         self.is_visible = True
@@ -164,33 +222,36 @@ class PhasesView(StreamView):
             self._say(self._later)
             self._receive()
 
-    def _take(self, event: Event) -> None:
+    def _tell(self, event: Event) -> None:
         match event:
             case Noticed(text) if self._attempt:
                 self._line(one_line(text, _LINE))
             case Noticed(text):  # the record says it too
                 self._notices.append(text)
-            case AttemptStarted(number, of, provider, model):
-                self._begin(number, of, "" if provider in _NO_MODEL else one_line(model))
+            case AttemptStarted(number, of, provider, model, beside):
+                self._begin(number, of, beside, "" if provider in _NO_MODEL else one_line(model))
             case PhaseChanged("thinking" | "writing" as name, _):
                 self._say(f"{name}…")
             case PhaseChanged("proving", _):
                 self._say(self._testing)
+            case PhaseChanged("comparing", _):
+                self._say("comparing the candidates…")
             case PhaseChanged("probing", _):
                 self._say("probing…")
             case AttemptEnded(_, status, failures) if status is not Status.OK and self._asks:
                 why = one_line(failures[0], _LINE) if failures else "it has no candidate"
                 self._line(f"{self._attempt} was not accepted: {why}")
 
-    def _begin(self, number: int, of: int, model: str) -> None:
-        self._attempt = f"attempt {number} of {of}"
+    def _begin(self, number: int, of: int, beside: int, model: str) -> None:
+        self._attempt = f"{'candidate' if beside > 1 else 'attempt'} {number} of {of}"
         self._asks = bool(model)
         self._said.clear()
         if self._asks:
             for notice in self._notices:
                 self._line(one_line(notice, _LINE))
             self._notices.clear()
-            self._line(f"asking {model}…" if number == 1 else f"{self._attempt}: asking {model}…")
+            which = f"{self._attempt}: " if number > 1 or beside > 1 else ""
+            self._line(f"{which}asking {model}…")
 
     def _say(self, phase: str) -> None:
         """Write the line of a phase, once in each attempt."""

@@ -84,7 +84,8 @@ REPLACE = Option(
 )
 _ASK = (
     Option("--model", "The model to ask: claude-…, PROVIDER/MODEL, or shelf.", "MODEL", label),
-    Option("--attempts", "Ask for at most this many candidates, 1 to 10 (3).", "N", whole_number(1, 10)),
+    Option("--attempts", "Ask at most this many times, 1 to 10 (3).", "N", whole_number(1, 10)),
+    Option("--candidates", "Ask for this many candidates at once, 1 to 10 (1).", "N", whole_number(1, 10)),
     Option("--escalate", "Let this model write the last candidate.", "MODEL", label),
     ALLOW,
     YES_REALLY,
@@ -111,6 +112,7 @@ GENERATE = Command(
     examples=(
         "%%fact_generate slugify",
         "%%fact_generate slugify --model claude-sonnet-5-5 --attempts 5",
+        "%%fact_generate slugify --candidates 3",
         "%%fact_generate stars --allow net:api.github.com:443",
     ),
     body="its description",

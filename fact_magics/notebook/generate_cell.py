@@ -73,6 +73,7 @@ def cell_request(host: Host, name: str, arguments: Arguments, cell: str) -> Tool
         body.examples,
         model=arguments.get("model"),
         attempts=arguments.get("attempts", 3),
+        candidates=arguments.get("candidates", 1),
         escalate=arguments.get("escalate"),
         timeout_seconds=arguments.get("timeout", 30.0),
         tags=tuple(arguments.get("tag", ())),
@@ -132,7 +133,9 @@ def _work(
 
     def follow(tool: Tool) -> Coroutine[Any, Any, None] | None:
         host.bind(name, tool)
-        if host.session.settings().probe == "off" or not tool.metadata.proven or tool.metadata.permissions:
+        if host.session.settings().probe == "off" or tool.metadata.permissions:
+            return None
+        if not tool.metadata.proven and not tool.metadata.strength:  # no other candidate gives other answers
             return None
         return _probed(host.session.core, tool, view, probes)
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import os
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from fact_magics.errors import InvalidInput
+from fact_magics.errors import InvalidInput, SignatureError
 from fact_magics.events import Listener, PhaseChanged
+from fact_magics.probing.agreement import Respondent, fitted
 from fact_magics.probing.inputs import Input, derive, make
 from fact_magics.probing.questions import Parted, Probe, Question, Surprise, ask, is_askable, surprises
 from fact_magics.probing.rivals import Rival, rivals_of
-from fact_magics.probing.runs import Answer, Bench, Runs
+from fact_magics.probing.runs import Answer, Bench, Runs, cores
 from fact_magics.sandbox.outcome import USUAL, Call, Surroundings
 from fact_magics.signature.source import ToolSource
 from fact_magics.values import ValueTypeError
@@ -40,6 +41,13 @@ _PATIENCE = 4
 _QUICK_SECONDS = 3.0  # a probe that takes longer tries more inputs
 _QUICK_INPUTS, _INPUTS = 240, 800
 _QUICK_AGAIN = 3  # in a quick probe, each third input is answered twice
+
+
+class Other(NamedTuple):
+    """Another candidate for a tool, and a call to which it gave another answer; empty if it gave none."""
+
+    source: str
+    parting_call: str = ""
 
 
 class Asked(NamedTuple):
@@ -75,7 +83,13 @@ class _Own:
 
 
 async def probe(
-    version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener, *, documented: str = ""
+    version: ToolVersion,
+    sandbox: Runs,
+    seconds: float,
+    emit: Listener,
+    *,
+    documented: str = "",
+    others: Sequence[Other] = (),
 ) -> Probe:
     """Find out how far the examples of a version go.
 
@@ -85,8 +99,10 @@ async def probe(
         The time for the whole probe. The result has what was found in this time.
     documented : str
         Text with further examples that are known to hold: the docstring of a tool from the shelf.
+    others : sequence of Other
+        Other candidates for the tool. Those that pass its examples are compared with it, as changes are.
     """
-    prober = _Prober(version, sandbox, seconds, emit, documented)
+    prober = _Prober(version, sandbox, seconds, emit, documented, others)
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await prober.run()
@@ -95,10 +111,16 @@ async def probe(
 
 class _Prober:
     def __init__(
-        self, version: ToolVersion, sandbox: Runs, seconds: float, emit: Listener, documented: str = ""
+        self,
+        version: ToolVersion,
+        sandbox: Runs,
+        seconds: float,
+        emit: Listener,
+        documented: str = "",
+        others: Sequence[Other] = (),
     ) -> None:
         about = version.metadata
-        self._version, self._emit = version, emit
+        self._version, self._sandbox, self._emit, self._others = version, sandbox, emit, others
         self._texts = (about.contract, documented)
         self._started = time.perf_counter()
         self._end = self._started + seconds
@@ -113,9 +135,12 @@ class _Prober:
         self._comparable: list[int] = []  # the inputs on which rivals are compared with the tool
         self._has_answered = False  # at least half of the derived inputs, in a way that can be compared
         self._rivals = rivals_of(version.source)
-        self._untried = len(self._rivals)
+        self._candidate_counts = Counter(other.source for other in others)
+        self._untried = len(self._rivals) + len(self._candidate_counts)
         self._caught = 0
         self._parted: list[Parted] = []
+        self._candidates: list[Parted] = []
+        self._open_candidates = 0
 
     async def run(self) -> None:
         """Find the rivals that pass the examples, then let the tool and these rivals answer the inputs."""
@@ -144,8 +169,9 @@ class _Prober:
         examples = [asked.number for asked in self._examples]
         if examples:
             await self._answer_all(examples, USUAL, self._own.answers, self._share(_OWN_SHARE))
-        half = self._share(_SORTING_SHARE)
-        await _side_by_side(lambda: sort(half))
+        if not self._others:
+            half = self._share(_SORTING_SHARE)
+            await _side_by_side(lambda: sort(half))
         await self._answer()
         own, behind = self._own, len(self._examples)
         usable = [number for number in range(behind, len(self._inputs)) if own.usable(number)]
@@ -153,6 +179,10 @@ class _Prober:
             number for number in usable if is_askable(self._inputs[number], own.answers[number])
         ]
         self._has_answered = 2 * len(usable) >= len(self._inputs) - behind
+        await asyncio.gather(*(self._compare(*counted) for counted in self._candidate_counts.items()))
+        if self._others:  # that a model wrote them makes them more important than changes
+            half = self._share(_SORTING_SHARE)
+            await _side_by_side(lambda: sort(half))
         await _side_by_side(finish)
 
     def _share(self, share: float) -> float:
@@ -172,7 +202,11 @@ class _Prober:
         tree = self._source.tree or ast.Module([], [])
         self._inputs = [asked.input for asked in self._examples]
         most = _QUICK_INPUTS if self._is_quick else _INPUTS
-        self._inputs += derive(signature, examples, tree, self._version.content_hash, most)
+        told = dict.fromkeys(other.parting_call for other in self._others if other.parting_call)
+        self._inputs += [made for call in told if (made := fitted(signature, call)) is not None]
+        known = {one.wire for one in self._inputs}
+        derived = derive(signature, examples, tree, self._version.content_hash, most)
+        self._inputs += [one for one in derived if one.wire not in known]
 
     async def _answer(self) -> None:
         """Let the tool answer the inputs, and again in another environment."""
@@ -225,6 +259,40 @@ class _Prober:
                 return False
         return True
 
+    async def _compare(self, text: str, count: int) -> None:
+        """Let other candidates with the same source answer the examples and the inputs.
+
+        They no longer count if examples were added which they don't pass.
+        """
+        about, own = self._version.metadata, self._own
+        source = ToolSource(text, about.name)
+        try:
+            respondent = Respondent.of(source, about.permissions, self._sandbox)
+        except SignatureError:  # another program has changed the source
+            self._untried -= 1
+            return
+        usable = [number for number in own.answers if number >= len(self._examples) and own.usable(number)]
+        if not usable and len(self._inputs) > len(self._examples):
+            return  # no answer of the tool can be compared
+        numbers = [*(asked.number for asked in self._examples), *usable]
+        inputs = [(number, self._inputs[number]) for number in numbers]
+        wires = respondent.wires(inputs, self._source.signature)
+        answers = await self._ask(respondent.bench, text, wires)
+        fitting = {number for number, _ in wires}
+        for asked in self._examples:
+            answer = answers.pop(asked.number, None)
+            if answer is None and asked.number in fitting:
+                return  # it had no time to answer
+            if answer is None or not holds(asked.example, source.signature, answer.outcome()).holds:
+                self._untried -= 1
+                return
+        self._untried -= 1
+        differs = {number for number, answer in answers.items() if not own.answers[number].same_as(answer)}
+        self._open_candidates += count if differs else 0
+        # Not every answer can be asked about.
+        askable = frozenset(differs & set(self._comparable))
+        self._candidates.append(Parted(None, answers, askable, count))
+
     async def _part(self, rival: Rival) -> None:
         """Let a rival answer the inputs, and keep it if an answer differs from the tool's."""
         answers = await self._answer_as(rival, self._comparable) if self._comparable else {}
@@ -237,18 +305,22 @@ class _Prober:
         self._untried -= 1
 
     async def _answer_as(self, rival: Rival, numbers: Sequence[int]) -> dict[int, Answer]:
-        """Let a rival answer inputs, with more time if a busy machine gave it too little."""
-        took = [answer.ms / 1000 for number in numbers if (answer := self._own.answers.get(number))]
+        wires = [(number, self._inputs[number].wire) for number in numbers]
+        return await self._ask(self._bench, rival.source, wires)
+
+    async def _ask(self, bench: Bench, source: str, wires: Sequence[tuple[int, bytes]]) -> dict[int, Answer]:
+        """Let a source answer inputs, with more time if a busy machine gave it too little."""
+        took = [answer.ms / 1000 for number, _ in wires if (answer := self._own.answers.get(number))]
         each = min(max(_SHORTEST_EACH, 10 * max(took, default=0.0)), max(self._each, _SHORTEST_EACH))
         seconds = max(_SHORTEST_BATCH, 8 * sum(took))
         answers: dict[int, Answer] = {}
         for _ in range(_RESTARTS):
-            wires = [(number, self._inputs[number].wire) for number in numbers if number not in answers]
+            unanswered = [(number, wire) for number, wire in wires if number not in answers]
             left = max(self._end - time.perf_counter(), _SHORTEST)
-            got = await self._bench.answer(rival.source, wires, min(seconds, left), each)
+            got = await bench.answer(source, unanswered, min(seconds, left), each)
             answers |= got
             stopped = any(answer.kind in ("slow", "broken") for answer in got.values())
-            if stopped or len(answers) == len(numbers) or seconds >= left:
+            if stopped or len(answers) == len(wires) or seconds >= left:
                 break
             seconds *= 4
         return answers
@@ -259,7 +331,7 @@ class _Prober:
         about = self._version.metadata
         signature = self._source.signature
         return Probe(
-            changes=self._caught + len(self._parted),
+            changes=self._caught + len(self._parted) + self._open_candidates,
             caught=self._caught,
             inputs=sum(number >= len(self._examples) for number in own.answers),
             questions=self._questions(own.answers),
@@ -268,22 +340,20 @@ class _Prober:
             version=about.version,
             seconds=round(time.perf_counter() - self._started, 2),
             untried=self._untried,
+            candidates=self._open_candidates,
         )
 
     def _questions(self, answers: Mapping[int, Answer]) -> tuple[Question, ...]:
-        parted = sorted(self._parted, key=lambda one: self._rivals.index(one.rival))  # not as they ended
-        return ask(self._inputs, answers, parted)
+        order = {rival: place for place, rival in enumerate(self._rivals)}
+        parted = sorted(
+            self._parted, key=lambda one: order[one.rival] if one.rival else 0
+        )  # not as they ended
+        candidates = sorted(self._candidates, key=lambda one: -one.candidates)
+        return ask(self._inputs, answers, [*candidates, *parted])
 
     def _surprises(self, own: _Own, documented: str) -> tuple[Surprise, ...]:
         return surprises(self._inputs, own.answers, own.again, documented, self._each)
 
 
 async def _side_by_side(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    await asyncio.gather(*(work() for _ in range(_cores())))
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
+    await asyncio.gather(*(work() for _ in range(cores())))

@@ -29,12 +29,14 @@ _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 class Choice:
     """One answer to a question: the lines of an example that expect it, or a description of what happens.
 
-    `voters` counts the rivals that give it, and the tool if it is its `own`.
+    `voters` counts the rivals and candidates that give it, and the tool if it is its `own`. `candidates` is
+    the number of candidates among them.
     """
 
     text: str
     own: bool
     voters: int
+    candidates: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,27 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A call to which the tool and some rivals give different answers; the tool's answer is the first."""
+    """A call to which the tool and some rivals give different answers; the tool's answer is the first.
+
+    `candidates` is the number of other candidates for the tool that give a different answer.
+    """
 
     call: str
     answers: tuple[Choice, ...]
     rivals: tuple[Change, ...]
+    candidates: int = 0
 
     def lines(self, number: int) -> str:
         """Return the example that an answer, counted from 1, would add to a cell."""
         return f">>> {self.call}\n{self.answers[number - 1].text}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the question as it is stored; numbers of candidates are left out where there are none."""
+        about = asdict(self)
+        for part in (about, *about["answers"]):
+            if not part["candidates"]:
+                del part["candidates"]
+        return about
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +93,16 @@ class Probe:
     Attributes
     ----------
     changes : int
-        The number of changes of the source that change the answer to an example or an input.
+        The number of changes of the source that change the answer to an example or an input, and of other
+        candidates that give another answer.
     caught : int
         How many of these fail an example.
     inputs : int
         How many derived inputs the tool answered.
     questions : tuple of Question
-        The first one tells most of the passing changes from the tool.
+        The first one tells most of the other candidates, and then of the passing changes, from the tool.
+    candidates : int
+        How many of the `changes` are other candidates for the tool, which pass all examples.
     """
 
     changes: int
@@ -97,6 +114,7 @@ class Probe:
     version: str = ""
     seconds: float = field(default=0.0, compare=False)
     untried: int = 0  # changes for which there was no time
+    candidates: int = 0
 
     @property
     def open(self) -> int:
@@ -120,7 +138,11 @@ class Probe:
         if self.pinned:
             all_ = "the only change" if self.changes == 1 else f"all {self.changes} changes"
             return f"pinned · the examples tell it from {all_}"
-        return f"open · {self.open} of {plural(self.changes, 'change')} would pass too"
+        changes, passing = self.changes - self.candidates, self.open - self.candidates
+        others = [plural(self.candidates, "other candidate")] if self.candidates else []
+        if passing:
+            others.append(f"{passing} of {plural(changes, 'change')}")
+        return f"open · {' and '.join(others)} would pass too"
 
     @property
     def strength(self) -> str:
@@ -138,7 +160,7 @@ class Probe:
             "caught": self.caught,
             "inputs": self.inputs,
             "pinned": self.pinned,
-            "questions": [asdict(question) for question in self.questions],
+            "questions": [question.as_json() for question in self.questions],
             "surprises": [{"call": one.call, "what": one.what} for one in self.surprises],
         }
 
@@ -150,13 +172,16 @@ def read_probe(row: ProbeRow) -> Probe | None:
             Question(
                 str(question["call"]),
                 tuple(
-                    Choice(str(one["text"]), bool(one["own"]), int(one["voters"]))
+                    Choice(
+                        str(one["text"]), bool(one["own"]), int(one["voters"]), int(one.get("candidates", 0))
+                    )
                     for one in question["answers"]
                 ),
                 tuple(
                     Change(int(one["line"]), str(one["before"]), str(one["after"]))
                     for one in question["rivals"]
                 ),
+                int(question.get("candidates", 0)),
             )
             for question in json.loads(row.questions)
         )
@@ -176,15 +201,25 @@ def read_probe(row: ProbeRow) -> Probe | None:
         row.tool_version,
         row.seconds,
         row.untried,
+        row.candidates,
     )
 
 
 class Parted(NamedTuple):
-    """A rival that passes the examples, its answers, and the numbers of the inputs on which it differs."""
+    """A rival that passes the examples, its answers, and the numbers of the inputs on which it differs.
 
-    rival: Rival
+    Instead of a rival, it may be `candidates` with the same source, which may differ on no input.
+    """
+
+    rival: Rival | None
     answers: Mapping[int, Answer]
     differs: frozenset[int]
+    candidates: int = 0
+
+    @property
+    def voters(self) -> int:
+        """How many rivals or candidates these are."""
+        return self.candidates or 1
 
 
 def is_askable(one: Input, own: Answer) -> bool:
@@ -193,21 +228,22 @@ def is_askable(one: Input, own: Answer) -> bool:
 
 
 def ask(inputs: Sequence[Input], own: Mapping[int, Answer], rivals: Iterable[Parted]) -> tuple[Question, ...]:
-    """Choose the inputs to ask about: first the one that tells most rivals from the tool.
+    """Choose the inputs to ask about: first the one that tells most candidates and rivals from the tool.
 
     An input on which the tool raises an exception other than ValueError is chosen only if no other input
     tells the same rivals from the tool. Of equally good inputs, the simplest is chosen.
     """
     everyone = list(rivals)
-    left = list(everyone)
+    left = [parted for parted in everyone if parted.differs]
     questions = []
     while left:
-        counts: dict[int, int] = {}
+        counts: dict[int, tuple[int, int]] = {}
         for parted in left:
             for number in parted.differs:
-                counts[number] = counts.get(number, 0) + 1
+                candidates, voters = counts.get(number, (0, 0))
+                counts[number] = candidates + parted.candidates, voters + parted.voters
 
-        def worth(number: int, counts: Mapping[int, int] = counts) -> tuple[object, ...]:
+        def worth(number: int, counts: Mapping[int, tuple[int, int]] = counts) -> tuple[object, ...]:
             answer = own[number]
             is_plain = answer.error is None or answer.is_refusal
             return is_plain, counts[number], -strangeness(inputs[number].call), -number
@@ -231,15 +267,27 @@ def _question(one: Input, number: int, own: Answer, rivals: Sequence[Parted]) ->
         else:
             groups.append((answer, [parted]))
     mine, *others = groups
-    others.sort(key=lambda group: (group[0].text is None, -len(group[1])))
-    answers = [Choice(mine[0].shown, True, 1 + len(mine[1]))]
-    answers += [Choice(answer.shown, False, len(members)) for answer, members in others[:_MOST_ANSWERS]]
+    others.sort(key=lambda group: (group[0].text is None, -_voters(group[1])))
+    answers = [
+        Choice(
+            answer.shown,
+            answer is own,
+            _voters(members) + (answer is own),
+            sum(parted.candidates for parted in members),
+        )
+        for answer, members in (mine, *others[:_MOST_ANSWERS])
+    ]
     changes = tuple(
         Change(parted.rival.line, parted.rival.before, parted.rival.after)
         for parted in rivals
-        if number in parted.differs
+        if number in parted.differs and parted.rival is not None
     )
-    return Question(one.call, tuple(answers), changes)
+    candidates = sum(parted.candidates for parted in rivals if number in parted.differs)
+    return Question(one.call, tuple(answers), changes, candidates)
+
+
+def _voters(members: Iterable[Parted]) -> int:
+    return sum(parted.voters for parted in members)
 
 
 def surprises(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 from dataclasses import dataclass, field, replace
@@ -291,3 +292,11 @@ def _is_own_end(outcome: Outcome, reached: int) -> bool:
         and outcome.error is not None
         and outcome.error.type_name not in ("ProcessBroke", "MemoryError")
     )
+
+
+def cores() -> int:
+    """Return how many processes can run at the same time."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1

@@ -43,7 +43,7 @@ class Prompt:
     spec: ToolSpec | None = None  # the request as data, for the shelf
     max_tokens: int | None = None  # None for the provider's default
     earlier: tuple[str, ...] = ()  # the rejected answers to this request, oldest first
-    may_continue: bool = False  # whether another request may repeat this conversation and go on with it
+    may_continue: bool = False  # whether another request may repeat this conversation, or go on with it
 
     @property
     def without_system(self) -> Prompt:

@@ -64,8 +64,8 @@ class Account:
         return (self.limit or Decimal()) - self.spent - self.held - self.reserved
 
 
-class _Request(NamedTuple):
-    """A request as it is sent, its prices, and what it can cost at most."""
+class Reserved(NamedTuple):
+    """A request as it is to be sent, its prices, and what it can cost at most."""
 
     prompt: Prompt
     prices: Prices | None = None
@@ -101,10 +101,35 @@ class Purse:
         self._accounts = (cell, ledger.session)
         self._max_tokens = max_tokens
 
+    async def reserve(self, provider: Provider, prompt: Prompt, count: int) -> list[Reserved]:
+        """Reserve the most that equal requests can cost, for as many of them as fit into the budgets.
+
+        The requests share what is left. `stream` takes them out of the list; `release` returns the others.
+
+        Raises
+        ------
+        BudgetReached
+            None of the requests fits.
+        """
+        billing: Billing | None = getattr(provider, "billing", None)
+        if billing is None:
+            return [Reserved(prompt)] * count
+        return await self._reserve(provider, billing, prompt, count)
+
+    def release(self, requests: list[Reserved]) -> None:
+        """Return what was reserved for requests that are not sent."""
+        while requests:
+            self._release(requests.pop())
+
     async def stream(
-        self, provider: Provider, prompt: Prompt, attempt: Attempt
+        self, provider: Provider, prompt: Prompt, attempt: Attempt, reserved: list[Reserved] | None = None
     ) -> AsyncGenerator[ProviderEvent, None]:
         """Ask the provider as `Provider.stream` does, within the budgets; record the price in the attempt.
+
+        Parameters
+        ----------
+        reserved : list of Reserved, optional
+            What `reserve` returned for this prompt; one request is taken out of it.
 
         Raises
         ------
@@ -118,7 +143,7 @@ class Purse:
                 async for event in events:
                     yield event
             return
-        request = await self._reserve(provider, billing, prompt)
+        request = reserved.pop() if reserved else (await self._reserve(provider, billing, prompt, 1))[0]
         attempt.max_tokens = request.prompt.max_tokens
         usage: Usage | None = None
         is_due = has_broken = False  # whether what is reserved now may have to be paid
@@ -150,8 +175,10 @@ class Purse:
             if has_broken:  # the costs of its first request are unknown
                 attempt.cost_usd = attempt.saved_usd = None
 
-    async def _reserve(self, provider: Provider, billing: Billing, prompt: Prompt) -> _Request:
-        """Reserve the most that a request can cost; limit its answer to what the budgets allow."""
+    async def _reserve(
+        self, provider: Provider, billing: Billing, prompt: Prompt, count: int
+    ) -> list[Reserved]:
+        """Reserve the most that requests can cost; limit their answers to what the budgets allow."""
         limited = [account for account in self._accounts if account.limit is not None]
         if self._max_tokens is not None:
             prompt = replace(prompt, max_tokens=self._max_tokens)
@@ -165,7 +192,7 @@ class Purse:
         if prices is None:
             if limited and self._max_tokens is None:
                 _refuse_unpriced(provider)
-            return _Request(prompt)
+            return [Reserved(prompt)] * count
         number = _most_tokens(prompt) if counted is None else counted
         without = prices.dearest(number, 0, billing.lifetime)
         each = prices.dearest(number, 1, billing.lifetime) - without
@@ -176,14 +203,16 @@ class Purse:
                     asked = f"{number:,} tokens in, at most {most:,} out"
                     raise _refusal(provider, asked, without + each * most, needed, tightest)
                 await self._ledger.wait_for_change()
+            if needed:
+                count = min(count, int(tightest.left // needed))
             if each:
-                most = min(most, int((tightest.left - without) // each))
+                most = min(most, int((tightest.left / count - without) // each))
             prompt = replace(prompt, max_tokens=most)
-        request = _Request(prompt, prices, without + each * most)
-        self._add(request.reserved)
-        return request
+        request = Reserved(prompt, prices, without + each * most)
+        self._add(request.reserved * count)
+        return [request] * count
 
-    def _reserve_again(self, provider: Provider, request: _Request) -> None:
+    def _reserve_again(self, provider: Provider, request: Reserved) -> None:
         """Reserve the same once more, for a retry of a request that may have to be paid."""
         limited = [account for account in self._accounts if account.limit is not None]
         if limited and (tightest := min(limited, key=_left)).left < request.reserved:
@@ -195,17 +224,17 @@ class Purse:
         for account in self._accounts:
             account.reserved += amount
 
-    def _release(self, request: _Request) -> None:
+    def _release(self, request: Reserved) -> None:
         self._add(-request.reserved)
         self._ledger.change()
 
-    def _hold(self, request: _Request) -> None:
+    def _hold(self, request: Reserved) -> None:
         for account in self._accounts:
             account.held += request.reserved
             account.unknown += 1
         self._release(request)
 
-    def _settle(self, request: _Request, usage: Usage | None, attempt: Attempt) -> None:
+    def _settle(self, request: Reserved, usage: Usage | None, attempt: Attempt) -> None:
         prices = request.prices
         cost = prices.cost(usage) if prices is not None and usage is not None else None
         if prices is None or usage is None or cost is None:

@@ -21,8 +21,10 @@ class ProbeRow:
     Attributes
     ----------
     changes, caught, inputs, untried : int
-        The numbers of changes that give another answer, of those that fail an example, of inputs that the
-        tool answered, and of changes for which there was no time.
+        The numbers of changes and other candidates that give another answer, of those that fail an example,
+        of inputs that the tool answered, and of changes for which there was no time.
+    candidates : int
+        How many of `changes` are other candidates.
     questions, surprises : str
         JSON.
     """
@@ -37,6 +39,7 @@ class ProbeRow:
     surprises: str
     untried: int
     seconds: float
+    candidates: int = 0
     probed_at: str = field(default_factory=utc_now)
 
 

@@ -91,6 +91,11 @@ class GenerationRow:
         The price that reading tokens from the provider's prompt cache saved.
     tool_id : str or None
         The version that this attempt became.
+    group_number : int or None
+        Of accepted candidates that were asked for together: the group that gives the same answers, 1 for that
+        of the version. None if there was nothing to compare.
+    parting_call : str
+        A call to which this candidate gives another answer than the version.
     """
 
     generation_id: str
@@ -117,6 +122,8 @@ class GenerationRow:
     tool_id: str | None = None
     cache_creation_1h_tokens: int | None = None
     saved_usd: float | None = None
+    group_number: int | None = None
+    parting_call: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

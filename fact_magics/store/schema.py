@@ -293,6 +293,7 @@ _PROBES = (
         surprises TEXT NOT NULL,
         untried INTEGER NOT NULL,
         seconds REAL NOT NULL,
+        candidates INTEGER NOT NULL,
         probed_at TEXT NOT NULL
     )
     """,
@@ -317,6 +318,13 @@ _POSITIONS_OF_ROWS = (
     """
     CREATE INDEX executions_by_parent ON tool_executions (parent_id, position) WHERE parent_id IS NOT NULL
     """,
+)
+
+
+# Candidates that were asked for together: the groups that give the same answers.
+_CANDIDATES = (
+    "ALTER TABLE generations ADD COLUMN group_number INTEGER",
+    "ALTER TABLE generations ADD COLUMN parting_call TEXT NOT NULL DEFAULT ''",
 )
 
 
@@ -347,6 +355,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         *_TTL_OF_TOOLS,
         *_PROBES,
         *_MAPS,
+        *_CANDIDATES,
     ),
     _POSITIONS_OF_ROWS,
 )

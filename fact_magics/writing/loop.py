@@ -5,50 +5,46 @@ from __future__ import annotations
 import ast
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from fact_magics.attempt import Attempt
 from fact_magics.errors import FactError, GenerationFailed, ProviderError
-from fact_magics.events import AttemptEnded, AttemptStarted, Listener, Noticed, PhaseChanged, TextArrived
-from fact_magics.providers.base import Finished, Prompt, Provider, Retrying, TextDelta, ThinkingDelta
+from fact_magics.events import (
+    AttemptEnded,
+    AttemptStarted,
+    Event,
+    ExampleProven,
+    Listener,
+    Noticed,
+    PhaseChanged,
+    TextArrived,
+)
+from fact_magics.providers.base import Prompt, Provider
+from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.spending import Ledger, Purse
 from fact_magics.signature.source import ToolSource
-from fact_magics.text import one_line, plural, utc_now
-from fact_magics.tool import Status
-from fact_magics.writing.annotating import Completed, complete
-from fact_magics.writing.parser import extract
+from fact_magics.text import plural, utc_now
+from fact_magics.tool import NO_MODELS, SHELF, Status
+from fact_magics.writing.annotating import Completed
+from fact_magics.writing.asking import Request, ask
 from fact_magics.writing.prompt import BRIEF_RULES, RULES, conversation, request_text
 from fact_magics.writing.proof import reject, shortcomings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from fact_magics.tool import ToolSpec
     from fact_magics.writing.proof import Accepted, Prover
 
-# The longest answer, in characters, in case a model does not stop; no tool is this long.
-_MAX_TEXT = 1_000_000
-
-_PROBLEMS = {
-    "empty": "The answer was empty.",
-    "no-code": "The answer has no Python code block.",
-    "no-function": "The code in the answer does not define a function named {name} at the top level.",
-}
-_CUT = {
-    "length": "its length limit was reached",
-    "cut": "the stream ended early",
-    "long": "no tool is that long",
-    "repeats": "its end repeated itself",
-}
-# An answer is stopped if so many characters at its end repeat at most so many characters.
-_REPEATING = 8_000
-_REPEATED = 500
-# After so long without an answer, the cell says what may be the reason.
-_LONG_WAIT_SECONDS = 10.0
-
+# How long the other candidates wait for the first answer to begin.
+_SHARING_SECONDS = 2.0
 
 Instead: TypeAlias = "Callable[[Provider, ProviderError], Awaitable[tuple[Provider | None, tuple[str, ...]]]]"
+Choose: TypeAlias = "Callable[[Sequence[Accepted], int], Awaitable[Accepted]]"
+# The accepted candidate, if there is one, and the sources in the answer without their layout.
+_Proven: TypeAlias = "tuple[Accepted | None, set[str]]"
 
 
 class Author(NamedTuple):
@@ -66,13 +62,15 @@ async def write(
     request: Callable[[ToolSpec], str] = request_text,
     instead: Instead | None = None,
     purse: Purse | None = None,
+    choose: Choose | None = None,
 ) -> Accepted:
     """Ask for candidates until one is accepted or repeats an earlier one.
 
     Parameters
     ----------
     provider_of : callable
-        Returns the provider for a candidate; called with the candidate's number, counted from 1.
+        Returns the provider to ask; called with the number of the round, counted from 1. The first round asks
+        for all of `spec.candidates`, each later one for one repaired candidate.
     attempts : list of Attempt
         Each attempt is added when it begins, so that the caller can record it even after an error. A request
         that failed is an attempt of its own.
@@ -82,6 +80,9 @@ async def write(
         Returns the provider to ask after one has failed, or None, and lines about it; see `Team.instead`.
     purse : Purse, optional
         Pays the requests; by default, there is no budget.
+    choose : callable, optional
+        Called with the accepted ones of several candidates, and the number of all of them; returns the one to
+        store. By default, this is the first one.
 
     Raises
     ------
@@ -92,11 +93,10 @@ async def write(
     BudgetReached
         A request could cost more than the budget allows.
     """
-    writing = _Writing(spec, prover, attempts, request(spec), instead, purse)
+    writing = _Writing(spec, prover, attempts, request(spec), instead, purse, choose)
     number, repeated = 1, ""
     while True:
-        provider = provider_of(number)
-        accepted = await writing.attempt(provider)
+        accepted = await writing.ask(provider_of(number), spec.candidates if number == 1 else 1)
         if accepted is not None:
             return replace(accepted, notes=(*writing.changes, *accepted.notes))
         if number >= spec.attempts:
@@ -110,7 +110,7 @@ async def write(
             number = spec.attempts - 1
         number += 1
         prover.emit(PhaseChanged("repairing", f"{number - 1}/{spec.attempts - 1}"))
-    why, details = shortcomings(spec, attempts[-1])
+    why, details = shortcomings(spec, writing.rejected[-1])
     raise GenerationFailed(
         f"No version of {spec.name} was accepted in {plural(len(attempts), 'attempt')}: {why}{repeated}.",
         hint="Reword the description, correct an example, or "
@@ -127,9 +127,12 @@ class _Writing:
     asked : list of Provider
         The providers that were asked, in order.
     changes : list of str
-        A line for each model that was replaced because its requests failed.
+        A line for each model that was replaced because its requests failed, and for candidates that did not
+        fit into the budget.
     is_repeated : bool
         Whether all candidates in the last answer repeat earlier ones.
+    rejected : list of Attempt
+        The candidates that the model is shown with their failures; of several, only the best one.
     """
 
     def __init__(
@@ -140,21 +143,22 @@ class _Writing:
         asking: str,
         instead: Instead | None,
         purse: Purse | None,
+        choose: Choose | None,
     ) -> None:
         self._spec, self._prover, self._attempts = spec, prover, attempts
-        self._asking, self._instead = asking, instead
+        self._asking, self._instead, self._choose = asking, instead, choose
         self._purse = purse or Ledger().purse()
-        self._rejected: list[Attempt] = []
         self._sources: set[str] = set()
+        self.rejected: list[Attempt] = []
         self.asked: list[Provider] = []
         self.changes: list[str] = []
         self.is_repeated = False
 
-    async def attempt(self, provider: Provider) -> Accepted | None:
-        """Let a provider write a candidate; if its requests fail, ask its fallbacks in turn."""
+    async def ask(self, provider: Provider, count: int) -> Accepted | None:
+        """Let a provider write candidates; if its requests fail, ask its fallbacks in turn."""
         while True:
             try:
-                return await self._attempt(provider)
+                return await self._ask(provider, count)
             except ProviderError as error:
                 following, lines = await self._instead(provider, error) if self._instead else (None, ())
                 for line in lines:
@@ -163,46 +167,150 @@ class _Writing:
                     raise
                 self.changes += lines
                 failed = self._attempts[-1]
-                failed.failures = (error.message,)
-                self._prover.emit(AttemptEnded(failed.number, failed.status, failed.failures))
+                if not failed.failures:
+                    self._end_failed(failed, error)
                 provider = following
 
-    async def _attempt(self, provider: Provider) -> Accepted | None:
+    async def _ask(self, provider: Provider, count: int) -> Accepted | None:
         spec, emit = self._spec, self._prover.emit
         if not (self.asked and provider is self.asked[-1]) and provider.notice:
             emit(Noticed(provider.notice))
         self.asked.append(provider)
+        if provider.name == SHELF:  # all its answers to a request are the same
+            count = 1
         brief = provider.is_local
-        messages = conversation(self._asking, spec.name, self._rejected, brief=brief)
-        attempt = Attempt(len(self._attempts) + 1, provider.name, provider.model, utc_now())
-        self._attempts.append(attempt)
-        rejected = len(self._rejected)
+        rejected = len(self.rejected)
         prompt = Prompt(
             BRIEF_RULES if brief else RULES,
-            messages,
+            conversation(self._asking, spec.name, self.rejected, brief=brief),
             spec,
-            earlier=tuple(earlier.text for earlier in self._rejected),
-            may_continue=0 < rejected < spec.attempts - 1,
+            earlier=tuple(earlier.text for earlier in self.rejected),
+            may_continue=count > 1 or 0 < rejected < spec.attempts - 1,
         )
+        request = Request(provider, prompt, self._purse)
+        if count > 1:
+            return await self._ask_for_several(request, count)
+        attempt = self._begin(provider)
+        of = spec.attempts + len(self._attempts) - rejected - 1
+        accepted, sources = await self._attempt(request, attempt, self._prover, of)
+        if accepted is None:
+            self.rejected.append(attempt)
+            self.is_repeated = bool(sources) and sources <= self._sources
+            self._sources |= sources
+        return accepted
+
+    async def _ask_for_several(self, request: Request, count: int) -> Accepted | None:
+        """Ask for candidates side by side, or one by one if the model runs here; choose among the accepted.
+
+        The requests are equal. The others follow when the first answer begins: then they can read the input
+        from the provider's prompt cache, and a request that fails is not sent again and again.
+        """
+        provider, emit = request.provider, self._prover.emit
+        first = self._begin(provider)  # if no request fits into the budget, this attempt records it
+        try:
+            if isinstance(provider, RemoteProvider):
+                await provider.open()  # the import of its SDK must not count as waiting for the answer
+            reserved = await self._purse.reserve(provider, request.prompt, count)
+        except FactError as error:
+            first.status, first.reason = Status.ERROR, error.line
+            raise
+        if (fitting := len(reserved)) < count:
+            line = (
+                f"only {fitting} of {count} candidates fit into the budget, so the others were not asked for"
+            )
+            self.changes.append(line)
+            emit(Noticed(line))
+        last = first.number - 1 + fitting
+        begun = asyncio.Event()
+        turn = asyncio.Semaphore(1 if provider.is_local else count)
+        request = request._replace(reserved=reserved, on_begun=begun.set)
+        broken: list[ProviderError] = []
+
+        async def candidate(attempt: Attempt | None) -> tuple[Attempt | None, _Proven | FactError]:
+            if attempt is None and not provider.is_local:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(begun.wait(), _SHARING_SECONDS)
+            async with turn:
+                if broken and attempt is None:
+                    return None, broken[0]
+                attempt = attempt or self._begin(provider)
+                prover = replace(self._prover, emit=_about(attempt.number, emit))
+                try:
+                    return attempt, await self._attempt(request, attempt, prover, last, fitting)
+                except FactError as error:
+                    self._end_failed(attempt, error)
+                    if isinstance(error, ProviderError):
+                        broken.append(error)
+                    return attempt, error
+                finally:
+                    begun.set()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(candidate(None if place else first)) for place in range(fitting)]
+        finally:
+            self._purse.release(reserved)
+        return await self._choice([task.result() for task in tasks])
+
+    async def _choice(self, results: Sequence[tuple[Attempt | None, _Proven | FactError]]) -> Accepted | None:
+        """Choose among the accepted candidates; if there is none, keep the best one for the repair."""
+        errors = [ended for _, ended in results if isinstance(ended, FactError)]
+        if len(errors) == len(results):
+            raise errors[0]
+        proven = [(attempt, ended) for attempt, ended in results if not isinstance(ended, FactError)]
+        accepted = [held for _, (held, _) in proven if held is not None]
+        if accepted:
+            if self._choose is None:
+                return accepted[0]
+            if len(accepted) > 1:
+                self._prover.emit(PhaseChanged("comparing"))
+            return await self._choose(accepted, len(results))
+        # Equally good ones are told apart by their texts, since a replay may give them in another order.
+        self.rejected.append(
+            max((attempt for attempt, _ in proven if attempt), key=lambda each: (_holding(each), each.text))
+        )
+        for _, (_, sources) in proven:
+            self._sources |= sources
+        return None
+
+    def _begin(self, provider: Provider) -> Attempt:
+        attempt = Attempt(len(self._attempts) + 1, provider.name, provider.model, utc_now())
+        attempt.is_repair = bool(self.rejected)
+        self._attempts.append(attempt)
+        return attempt
+
+    def _end_failed(self, attempt: Attempt, error: FactError) -> None:
+        """Show the error of a request in its attempt, where the work goes on nevertheless."""
+        attempt.failures = (error.message,)
+        self._prover.emit(AttemptEnded(attempt.number, attempt.status, attempt.failures))
+
+    async def _attempt(
+        self, request: Request, attempt: Attempt, prover: Prover, of: int, beside: int = 1
+    ) -> _Proven:
+        """Ask for one candidate and prove it."""
         candidates: tuple[Completed, ...] = ()
 
         async def draft() -> tuple[Completed, ...]:
             nonlocal candidates
-            candidates = await _ask(provider, prompt, spec, emit, attempt, self._purse)
+            candidates = await ask(request, self._spec, prover.emit, attempt)
             return candidates
 
-        of = spec.attempts + len(self._attempts) - len(self._rejected) - 1
-        accepted = await _attempt(draft, spec, of, self._prover, attempt)
-        if accepted is not None:
-            return accepted
-        self._rejected.append(attempt)
-        sources = {_without_layout(candidate.source) for candidate in candidates}
-        self.is_repeated = bool(sources) and sources <= self._sources
-        self._sources |= sources
-        return None
+        accepted = await _attempt(draft, self._spec, of, prover, attempt, beside)
+        return accepted, {without_layout(candidate.source) for candidate in candidates}
 
 
-def _without_layout(source: ToolSource) -> str:
+def _about(number: int, emit: Listener) -> Listener:
+    """Return a listener that says about which attempt each event is."""
+
+    def put(event: Event) -> None:
+        if isinstance(event, PhaseChanged | Noticed | TextArrived | ExampleProven):
+            event = replace(event, attempt=number)
+        emit(event)
+
+    return put
+
+
+def without_layout(source: ToolSource) -> str:
     """Return a source without whitespace and comments that make no difference."""
     return ast.dump(source.tree) if source.tree is not None else " ".join(source.text.split())
 
@@ -227,6 +335,8 @@ async def submit(
         return (Completed(ToolSource(source, spec.name)),)
 
     attempt = Attempt(1, author.provider, author.model, utc_now(), text=source, source=source)
+    if author.provider not in NO_MODELS:
+        attempt.cost_usd = 0.0  # a model wrote it for an earlier request
     attempts.append(attempt)
     return await _attempt(written, spec, 1, prover, attempt)
 
@@ -237,9 +347,10 @@ async def _attempt(
     of: int,
     prover: Prover,
     attempt: Attempt,
+    beside: int = 1,
 ) -> Accepted | None:
     """Get the candidates of one answer and prove them; record the result and the duration in the attempt."""
-    prover.emit(AttemptStarted(attempt.number, of, attempt.provider, attempt.model))
+    prover.emit(AttemptStarted(attempt.number, of, attempt.provider, attempt.model, beside))
     started = time.perf_counter()
     try:
         accepted = await _first_accepted(await draft(), spec, prover, attempt)
@@ -275,82 +386,3 @@ async def _first_accepted(
 
 def _holding(attempt: Attempt) -> int:
     return sum(verdict.holds for verdict in attempt.verdicts)
-
-
-async def _ask(
-    provider: Provider, prompt: Prompt, spec: ToolSpec, emit: Listener, attempt: Attempt, purse: Purse
-) -> tuple[Completed, ...]:
-    """Ask a model for candidates; if its answer has none, record why in the attempt."""
-    stop = await _listen(prompt, provider, emit, attempt, purse)
-    if stop == "refused":
-        answered = one_line(attempt.text, 200).rstrip(".:")
-        raise GenerationFailed(
-            f"{attempt.model} declined to write {spec.name}{f': {answered}' if answered else ''}.",
-            hint="Reword the description, or name another model with --model.",
-        )
-    extracted = extract(attempt.text, spec.name)
-    # A model that repeats itself without an end may have written the module before.
-    if extracted.problem is None and (stop not in _CUT or (stop == "repeats" and extracted.sources[0].tree)):
-        return tuple(complete(source, spec.examples) for source in extracted.sources)
-    emit(PhaseChanged("checking"))
-    attempt.source = extracted.sources[0].text if extracted.sources else ""
-    why = _CUT.get(stop)
-    if stop == "length" and attempt.max_tokens:
-        why = f"its limit of {attempt.max_tokens:,} tokens was reached"
-    problem = f"The answer was cut off after {len(attempt.text):,} characters: {why}."
-    if stop not in _CUT and extracted.problem:
-        problem = _PROBLEMS[extracted.problem].format(name=spec.name)
-    reject(attempt, (problem,))
-    return ()
-
-
-async def _listen(prompt: Prompt, provider: Provider, emit: Listener, attempt: Attempt, purse: Purse) -> str:
-    emit(PhaseChanged("waiting"))
-    phase = "waiting"
-    parts: list[str] = []
-    size = 0
-    end = ""
-    stop = "cut"
-    stream = purse.stream(provider, prompt, attempt)
-
-    def say_that_it_waits() -> None:
-        if provider.waiting_notice:
-            emit(Noticed(provider.waiting_notice))
-
-    waiting = asyncio.get_running_loop().call_later(_LONG_WAIT_SECONDS, say_that_it_waits)
-    try:
-        async for event in stream:
-            if not isinstance(event, Retrying):
-                waiting.cancel()
-            if isinstance(event, TextDelta):
-                if phase != "writing":
-                    emit(PhaseChanged(phase := "writing"))
-                parts.append(event.text)
-                size += len(event.text)
-                emit(TextArrived(event.text))
-                end = f"{end}{event.text}"[-_REPEATING:]
-                if size > _MAX_TEXT or (provider.may_run_away and _repeats(end)):
-                    stop = "long" if size > _MAX_TEXT else "repeats"
-                    break
-            elif isinstance(event, ThinkingDelta):
-                if phase == "waiting":
-                    emit(PhaseChanged(phase := "thinking"))
-            elif isinstance(event, Retrying):
-                emit(
-                    Noticed(f"{provider.model}: {event.reason}; asking again in {event.delay_seconds:.1f} s")
-                )
-            elif isinstance(event, Finished):
-                stop = event.stop_reason
-                attempt.usage, attempt.model = event.usage, event.model or attempt.model
-                attempt.notice = event.notice
-    finally:
-        waiting.cancel()
-        attempt.text = "".join(parts)
-        await stream.aclose()
-    return stop
-
-
-def _repeats(text: str) -> bool:
-    """Tell whether a text of the length that counts consists of one short text again and again."""
-    period = text.find(text[:_REPEATED], 1)
-    return len(text) == _REPEATING and 0 < period <= _REPEATED and text[period:] == text[:-period]

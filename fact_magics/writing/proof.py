@@ -83,6 +83,8 @@ class Accepted:
     varies: bool  # whether the answers to equal calls may differ
     attempt: Attempt
     notes: tuple[str, ...] = ()  # what was added to the model's text, and what answers depend on
+    is_table: bool = False  # whether it only looks its examples up
+    others: int = 0  # how many other candidates were accepted and give other answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +129,16 @@ class Prover:
             reject(attempt, attempt.failures)
             return None
         notes = determinism.notes(causes)
+        is_table = False
         if self.is_table is not None and attempt.provider != SHELF and await self.is_table(source, spec):
-            if attempt.number == 1 < spec.attempts:
+            is_table = True
+            if not attempt.is_repair and spec.attempts > 1:
                 reject(attempt, (TABLE,))
                 return None
             notes += ("answers only its examples, from a table of them",)
         attempt.status = Status.OK
         varies = source.varies or determinism.vary(causes)
-        return Accepted(source, varies, attempt, notes)
+        return Accepted(source, varies, attempt, notes, is_table)
 
     async def _run_examples(
         self, source: ToolSource, spec: ToolSpec, attempt: Attempt, *, twice: bool
@@ -286,7 +290,7 @@ class Prover:
         try:
             self.files.refuse_unfit([replace(example, args=(), kwargs=dict(passed))], spec.permissions)
         except CellError as refused:
-            if attempt.number > 1:
+            if attempt.is_repair:
                 hint = (
                     f"If {spec.name} needs the path only as a text, say so in the description. {refused.hint}"
                 )

@@ -8,6 +8,18 @@ from pathlib import Path
 import pytest
 
 import fact_magics.display
+from fact_magics.attempt import Verdict
+from fact_magics.display.live import WritingView
+from fact_magics.events import (
+    AttemptEnded,
+    AttemptStarted,
+    ExampleProven,
+    Noticed,
+    PhaseChanged,
+    TextArrived,
+)
+from fact_magics.tool import Status
+from fact_magics.writing.examples import read_body
 
 pytestmark = pytest.mark.slow
 
@@ -234,6 +246,46 @@ class TestGeneration:
         ]
         page.evaluate("change({ p4: [['attempt', 3, 3, 'opus']] })")
         assert page.locator(".fact-earlier > summary").all_text_contents()[1] == "Attempt 2: not accepted"
+
+    def test_candidates_are_written_side_by_side_in_folds_of_their_own(self, show):
+        view = WritingView("weigh", ["weigh('a')"])
+        number = iter(range(9))
+
+        def send(page, *events):
+            for event in events:
+                view.put(event)
+            view._receive()
+            page.evaluate("changes => change(changes)", view._changes(next(number)))
+            settled(page)
+
+        def proven(attempt, holds):
+            example = read_body(">>> weigh('a')\n1", "weigh").examples[0]
+            return ExampleProven(1, 1, Verdict(holds, "1", "1" if holds else "2", example), attempt)
+
+        page = show("writing")
+        send(page, Noticed("a notice"), *(AttemptStarted(n, 2, "anthropic", "claude", 2) for n in (1, 2)))
+        send(page, PhaseChanged("writing", attempt=1), TextArrived("x = 1\n", 1), TextArrived("y = 2\n", 2))
+        send(page, TextArrived("x = 3\n", 1), PhaseChanged("proving", "1/1", 2), TextArrived("x = 4", 1))
+        folds = page.locator("details.fact-earlier")
+        titles = folds.locator("summary")
+        assert titles.all_text_contents() == ["Candidate 1 of 2: writing", "Candidate 2 of 2: proving 1/1"]
+        assert folds.nth(0).locator(".fact-pane").is_visible()
+        assert not folds.nth(1).locator(".fact-pane").is_visible()
+        assert page.locator(".fact-phase").text_content() == "candidates 0/2"
+        written = [fold.locator(".fact-pane > span").all_text_contents() for fold in folds.all()]
+        assert written == [["x = 1", "x = 3", "x = 4"], ["y = 2"]]
+        send(page, proven(2, holds=False), AttemptEnded(2, Status.ERROR, ("known",)))
+        assert page.locator(".fact-phase").text_content() == "candidates 1/2"
+        send(page, proven(1, holds=True), AttemptEnded(1, Status.OK, ()), PhaseChanged("comparing"))
+        assert titles.all_text_contents() == [
+            "Candidate 1 of 2: ✓ all examples hold",
+            "Candidate 2 of 2: ✗ the only example failed",
+        ]
+        assert page.locator(".fact-phase").text_content() == "comparing"
+        send(page, PhaseChanged("repairing", "1/2"), AttemptStarted(3, 4, "anthropic", "claude"))
+        send(page, PhaseChanged("writing"), TextArrived("z = 1"))
+        assert titles.count() == 2
+        assert page.locator(".fact-live > .fact-attempt > .fact-pane").last.text_content() == "z = 1"
 
     def test_tokens_and_seconds_are_counted(self, show):
         page = show("writing", seconds=61.5, p0=[["text", "x" * 400]])

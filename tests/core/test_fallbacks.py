@@ -6,7 +6,7 @@ import pytest
 
 from fact_magics import FactCore, ToolSpec, load_settings
 from fact_magics.errors import FactError, GenerationFailed, ProviderError
-from fact_magics.events import GenerationEnded, Noticed
+from fact_magics.events import AttemptStarted, GenerationEnded, Noticed
 from fact_magics.providers.fallbacks import Breaker
 from fact_magics.testing import ModelServer
 
@@ -57,6 +57,26 @@ def lines(heard):
 
 
 class TestFallbacks:
+    async def test_all_candidates_are_asked_of_the_next_model(self, open_core, server, other):
+        server.fails(500)
+        for _ in range(2):
+            other.writes(GOOD)
+        async with open_core(**{CLAUDE: (LOCAL,)}) as core:
+            tool, heard, rows = await generate(core, SPEC.model_copy(update={"candidates": 2}))
+        assert tool.metadata.model == LOCAL
+        assert [(row.attempt, row.model, row.status) for row in rows] == [
+            (1, CLAUDE, "error"),
+            (2, LOCAL, "ok"),
+            (3, LOCAL, "ok"),
+        ]
+        started = [event for event in heard if isinstance(event, AttemptStarted)]
+        assert [(event.number, event.of, event.beside) for event in started] == [
+            (1, 2, 2),
+            (2, 3, 2),
+            (3, 3, 2),
+        ]
+        assert len(server.requests) == 1
+
     @pytest.mark.parametrize("asked", [CLAUDE, "*"])
     async def test_the_next_model_is_asked_at_once_and_recorded_as_itself(
         self, open_core, server, other, asked

@@ -151,6 +151,35 @@ class TestGenerationRecord:
         assert [line.text for line in failed.all("li")] == ["Attempt 1: why 1"]
         assert "open" in source.attributes
 
+    def test_candidates_are_listed_once_for_each_source_with_what_became_of_them(self, parse):
+        attempts = tuple(attempt(number, Status.OK, [GOOD]) for number in (1, 2, 3, 4))
+        for one, group in zip(attempts, (2, 1, 1, 2), strict=True):
+            one.group = group
+            if group == 2:
+                one.source, one.parting_call = "def half(n): return n // 2", "half(1)"
+        ended = GenerationEnded("half", Status.OK, version(), attempts, False, "", 5_000)
+        record = generation_record(ended)
+        table = parse(record.html).all("details")[0].all("table")[0]
+        assert [row[:3] for row in table.rows[1:]] == [
+            ["2, 3", "became the version", ""],
+            ["1, 4", "gives other answers", "half(1)"],
+        ]
+        assert "candidate 1, 4 gives other answers, as to half(1)" in record.plain
+        assert [folded.all("summary")[0].text for folded in parse(record.html).all("details")] == [
+            "4 accepted candidates",
+            "Candidate 1, 4, 1 line",
+            "Source, 4 lines",
+        ]
+
+    def test_candidates_that_fail_alike_are_told_in_one_line(self, parse):
+        attempts = tuple(attempt(number, Status.ERROR, [BAD], "why") for number in (1, 2))
+        for one in attempts:
+            one.text = f"text {one.number}"
+        ended = GenerationEnded("half", Status.INTERRUPTED, None, attempts, False, "", 5_000)
+        page = parse(generation_record(ended).html)
+        assert [line.text for line in page.all("li")] == ["Attempts 1, 2: why"]
+        assert page.all("details")[0].all("summary")[0].text == "Candidate 1, 4 lines"
+
     def test_a_rejected_one_does_not_fold_why(self, parse):
         attempts = (attempt(1, Status.ERROR, [BAD], "why 1"), attempt(2, Status.ERROR, [BAD], "why 2"))
         ended = GenerationEnded("half", Status.ERROR, None, attempts, False, "", 5_000)

@@ -19,7 +19,7 @@ from fact_magics.events import (
 from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.sandbox import Sandbox
 from fact_magics.tool import Status, ToolSpec
-from fact_magics.writing import loop
+from fact_magics.writing import asking
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import write
 from fact_magics.writing.prompt import BRIEF_RULES, RULES
@@ -221,7 +221,7 @@ async def test_each_attempt_has_the_rules_for_its_model(ask, server, small):
 
 async def test_a_long_wait_is_explained_while_it_lasts(ask, server, small, monkeypatch):
     """A local server may be loading the model, so that nothing comes for minutes."""
-    monkeypatch.setattr(loop, "_LONG_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(asking, "_LONG_WAIT_SECONDS", 0.0)
     server.writes(GOOD)
     _, events, _ = await ask(provider_of=small)
     names = [type(event).__name__ for event in events]

@@ -158,10 +158,21 @@ def _generation_page(attempts: list[GenerationRow]) -> Record:
             (row.cache_creation_tokens, "written to it"),
         ):
             heading += f", {tokens} {what}" if tokens else ""
-        heading = " · ".join(filter(None, (heading, cells.price([row]), cells.saving([row]))))
+        heading = " · ".join(filter(None, (heading, cells.price([row]), cells.saving([row]), _beside(row))))
         facts += [(f"Attempt {row.attempt}", heading), ("Why", row.reason), ("Text", row.text)]
     facts.append(("Cost", cells.price(attempts)))
     return page(f"Generation {first.generation_id} of {first.tool_name}", facts)
+
+
+def _beside(row: GenerationRow) -> str:
+    """Say what became of a candidate that was accepted, while another one became the version."""
+    if row.status is not Status.OK or row.tool_id is not None:
+        return ""
+    if row.group_number is None:
+        return "accepted, but not stored"
+    if row.group_number == 1:
+        return "gives the same answers as the version"
+    return f"gives another answer to {row.parting_call}" if row.parting_call else "gives other answers"
 
 
 def as_options(words: Sequence[str], has_options: bool, line: str) -> str:
@@ -288,9 +299,9 @@ def _generation_cells(row: GenerationRow) -> tuple[str | Cell, ...]:
     if row.provider == HAND:
         what = f"written by {what}"
     elif row.provider != IMPORTED:
-        what = f"{'written by' if is_ok else 'asked'} {what}, attempt {row.attempt}"
-    if not is_ok and row.reason:
-        what = f"{what}: {cells.middle(row.reason, _REASON_LIMIT)}"
+        what = f"{'written by' if row.tool_id else 'asked'} {what}, attempt {row.attempt}"
+    if why := _beside(row) if is_ok else row.reason:
+        what = f"{what}: {cells.middle(why, _REASON_LIMIT)}"
     return (
         row.generation_id[:8],
         cells.when(row.started_at),
