@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError, StoreError, UnknownName
 from fact_magics.store.binding import Rows, fetch_by_id, insert, insert_many, values_of
+from fact_magics.store.blocks import catch_up, keep_up, missing
 from fact_magics.store.listing import filters, select
 from fact_magics.store.pruning import Pruned, claim_pruning, remove_runs
 from fact_magics.store.rows import ExecutionRow, GenerationRow
@@ -21,7 +22,7 @@ from fact_magics.store.search import (
 )
 from fact_magics.store.since import read_since
 from fact_magics.store.stats import Stats, read_stats
-from fact_magics.store.totals import GENERATIONS, RUNS, catch_up, keep_up, missing
+from fact_magics.store.totals import GENERATIONS, RUNS
 from fact_magics.text import utc_now
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
             "INSERT OR REPLACE INTO generation_search (rowid, words) VALUES (?, ?)",
             (kept.lastrowid, indexable("\n".join(texts))),
         )
-        stored.append((kept.lastrowid or 0, row.session_id, row.tool_name))
+        stored.append(kept.lastrowid or 0)
     keep_up(connection, GENERATIONS, stored)
 
 
@@ -246,7 +247,7 @@ def add_runs(connection: sqlite3.Connection, rows: Sequence[ExecutionRow]) -> No
     first, last = insert_many(connection, "tool_executions", of_maps, "ON CONFLICT (id) DO NOTHING")
     for number in range(first - first % -64, last + 1, 64) if of_maps else ():
         _add_mark(connection, "tool_executions", "executed_at", number)
-    stored = [(number, row.session_id, row.tool_name) for number, row in enumerate(of_maps, first)]
+    stored = [*range(first, last + 1)] if of_maps else []
     for row in rows:
         if row.parent_id is not None:
             continue
@@ -265,7 +266,7 @@ def add_runs(connection: sqlite3.Connection, rows: Sequence[ExecutionRow]) -> No
             "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
             (kept.lastrowid, indexable_json(given), indexable_json(answered), indexable(notes)),
         )
-        stored.append((kept.lastrowid or 0, row.session_id, row.tool_name))
+        stored.append(kept.lastrowid or 0)
     keep_up(connection, RUNS, stored)
 
 
