@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 LEADERS = 64
 """How many tools of a session are in the table `leaders`."""
 
-_BLOCK = 128
+BLOCK = 128
+"""The largest number of rows in a block."""
+
 # After so many runs of a scope, their numbers are stored.
 _NUMBERED = 256
 # If a new hour begins, a block ends after this many rows or 1/512 of all, so that the chart is right.
@@ -50,7 +52,7 @@ def keep_up(connection: sqlite3.Connection, of: str, stored: Sequence[int]) -> N
 
     If far more rows are missing in the totals, a commit would take seconds; `catch_up` counts them.
     """
-    if stored and stored[-1] // _BLOCK > (stored[0] - 1) // _BLOCK and missing(connection, of) <= _FAR_BEHIND:
+    if stored and stored[-1] // BLOCK > (stored[0] - 1) // BLOCK and missing(connection, of) <= _FAR_BEHIND:
         catch_up(connection, of, _FAR_BEHIND)
 
 
@@ -103,7 +105,7 @@ class _Block:
         if not self.counted:
             return False
         new_hour = event.at[:_HOUR] > self._reached_at[:_HOUR]
-        return event.seq // _BLOCK > self.seq // _BLOCK or (new_hour and self.counted >= self._enough)
+        return event.seq // BLOCK > self.seq // BLOCK or (new_hour and self.counted >= self._enough)
 
     def add(self, event: Event) -> None:
         place = event.session_id, event.tool_name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError, StoreError, UnknownName
 from fact_magics.store.binding import Rows, fetch_by_id, insert, insert_many, values_of
-from fact_magics.store.blocks import catch_up, keep_up, missing
+from fact_magics.store.blocks import BLOCK, catch_up, keep_up, missing
 from fact_magics.store.listing import filters, select
 from fact_magics.store.pruning import Pruned, claim_pruning, remove_runs
 from fact_magics.store.rows import ExecutionRow, GenerationRow
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 _CACHED_CHARACTERS = 1_024
 # A reuse matters only for the statistics, so a cell does not wait longer for a database lock.
 _REUSE_SECONDS = 0.3
-# Up to this many rows without totals are read one by one.
-_UNCOUNTED = 500
 
 
 class History:
@@ -207,9 +205,9 @@ class History:
     async def catch_up(self) -> None:
         """Count rows that commits did not count, as after a migration; others can write at the same time."""
         for of in (RUNS, GENERATIONS):
-            while await self._database.read(
-                partial(missing, of=of)
-            ) > _UNCOUNTED and await self._database.write(partial(catch_up, of=of)):
+            while await self._database.read(partial(missing, of=of)) > BLOCK and await self._database.write(
+                partial(catch_up, of=of)
+            ):
                 pass
 
     async def claim_pruning(self) -> bool:

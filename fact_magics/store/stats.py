@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from heapq import nlargest
 from itertools import pairwise
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,7 +39,7 @@ from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 TOOLS_LISTED = 50
 """How many tools are listed, those with the most runs."""
@@ -286,21 +287,24 @@ def _tools(connection: sqlite3.Connection, found: _Found) -> list[ToolStats]:
     session, tool = found.scope
     counts = _sums(found.events, lambda event: event.tool_name)
     if found.between.runs:
-        names = {tool} if tool else _candidates(connection, found, counts)
+        names: Collection[str] = {tool} if tool else _candidates(connection, found, counts)
         end, base = (
             stored_totals(connection, session, names, seq) if seq else dict.fromkeys(names, Total())
             for seq in (found.end, found.base)
         )
 
-        def known(name: str) -> Total:
-            between = end[name].minus(base.get(name, Total())) if name in end else Total()
-            return between.plus(counts.get(name, Total()))
-
-        names = set(sorted(names, key=lambda name: -known(name).runs)[:TOOLS_LISTED])
+        if len(names) > TOOLS_LISTED:
+            known = {name: total.minus(base.get(name, Total())).runs for name, total in end.items()}
+            seen = {name: total.runs for name, total in counts.items()}
+            names = nlargest(TOOLS_LISTED, names, lambda name: known.get(name, 0) + seen.get(name, 0))
         for totals, seq in ((end, found.end), (base, found.base)):
-            if few := names - totals.keys():
+            if few := {*names} - totals.keys():
                 totals.update(counted_totals(connection, session, few, seq))
-        counts = {name: known(name) for name in names}
+        none = Total()
+        counts = {
+            name: end.get(name, none).minus(base.get(name, none)).plus(counts.get(name, none))
+            for name in names
+        }
     listed = [ToolStats(name, *total) for name, total in counts.items() if total.runs > 0]
     return sorted(listed, key=lambda each: (-each.runs, each.tool))[:TOOLS_LISTED]
 

@@ -68,8 +68,8 @@ _QUERIES = {
     RUNS: f"""
         SELECT seq, {text_of("executed_at")}, {text_of("session_id")}, {text_of("tool_name")} AS name,
             iif(cached, '{CACHED}', {text_of("status")}) AS outcome,
-            iif(cached OR status = 'ok', {_quantity("duration_ms")}, NULL),
-            iif(cached, coalesce({_quantity(_SAVED)}, 0), 0) AS saved
+            iif(cached OR status = 'ok', {_quantity("duration_ms")}, NULL) AS took,
+            iif(cached, coalesce({_quantity(_SAVED)}, 0), 0) AS saved, NULL
         FROM tool_executions WHERE
     """,  # noqa: S608 - no input
     GENERATIONS: f"""
@@ -144,11 +144,18 @@ def events(
     limit: int = -1,
 ) -> list[Event]:
     """Read the rows of a scope in order; another program may have written any values into them."""
+    query, values = _rows(of, scope, after, until, limit)
+    found = connection.execute(query, values)
+    return [*(map(Event._make, found) if of == RUNS else _generations(found))]
+
+
+def _rows(
+    of: str, scope: Scope, after: int, until: int = LAST, limit: int = -1
+) -> tuple[str, tuple[object, ...]]:
     named = [(name, value) for name, value in zip(("session_id", "tool_name"), scope, strict=True) if value]
     where = "".join(f"{name} = ? AND " for name, _ in named)
     query = f"{_QUERIES[of]} {where} seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-    found = connection.execute(query, (*(value for _, value in named), after, until, limit))
-    return [Event(*row) for row in found] if of == RUNS else [*_generations(found)]
+    return query, (*(value for _, value in named), after, until, limit)
 
 
 def _generations(rows: Iterable[tuple[Any, ...]]) -> Iterator[Event]:
@@ -228,7 +235,7 @@ def stored_total(connection: sqlite3.Connection, of: str, scope: Scope, seq: int
 
 
 def first_total(connection: sqlite3.Connection, of: str, scope: Scope, after: int) -> int:
-    """Return the end of the first block after another one for which a scope has a total; 0 if there is none."""
+    """Return the end of the next block with a total of a scope; 0 if there is none."""
     query = """
         SELECT min(seq) FROM block_totals WHERE of = ? AND session_id = ? AND tool_name = ? AND seq > ?
     """
@@ -287,12 +294,21 @@ def numbers_at(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) 
     """
     after, stored = connection.execute(query, (of, *scope, seq)).fetchone() or (0, "{}")
     numbers = _read(stored)
-    for event in events(connection, of, scope, after, seq):
-        name = event.outcome if event.took_ms is None else f"{event.outcome} {bucket(event.took_ms)}"
-        numbers[name] = numbers.get(name, 0) + 1
-        if event.amounts:
-            add(numbers, event.amounts)
+    rows, values = _rows(of, scope, after, seq)
+    if of == RUNS:
+        measured = connection.execute(f"SELECT outcome, took FROM ({rows})", values)  # noqa: S608 - no input
+        for outcome, took_ms in measured:
+            _count(numbers, outcome, took_ms)
+    else:
+        for event in _generations(connection.execute(rows, values)):
+            _count(numbers, event.outcome, event.took_ms)
+            add(numbers, event.amounts or {})
     return numbers
+
+
+def _count(numbers: dict[str, float], outcome: str, took_ms: float | None) -> None:
+    name = outcome if took_ms is None else f"{outcome} {bucket(took_ms)}"
+    numbers[name] = numbers.get(name, 0) + 1
 
 
 def _read(stored: object) -> dict[str, float]:

@@ -320,10 +320,16 @@ async def test_reading_costs_no_more_steps_with_more_rows_tools_and_sessions(
                 await store.history.stats(**asked, since=NOW - timedelta(days=3))
         return counted[0]
 
-    await keep(store, rows(2_500), 500)
+    async def more(number: int, span: timedelta, seed: int) -> None:
+        added = rows(number, seed=seed, span=span)
+        renamed = [
+            row if index % 2 else replace(row, tool_name=f"{seed}_{index}") for index, row in enumerate(added)
+        ]
+        await keep(store, renamed, 2_000)
+
+    await more(2_500, timedelta(days=200), 1)
     few = await steps()
-    more = rows(4_000, seed=3, span=timedelta(days=397))
-    await keep(store, [replace(row, tool_name=f"t{index}") for index, row in enumerate(more)], 2_000)
+    await more(7_500, timedelta(days=397), 2)
     assert 0 < await steps() < few * 1.5
 
 
@@ -371,9 +377,9 @@ async def test_generations_are_counted_once_however_many_rows_a_transaction_adds
     monkeypatch.setattr(blocks, "_FAR_BEHIND", -1)
     async with await Store.open(path) as store:
         await store.commit(generations=attempts)
-        monkeypatch.setattr(blocks, "_BLOCK", 8)
+        monkeypatch.setattr(blocks, "BLOCK", 8)
         monkeypatch.setattr(blocks, "_CHUNK", 10)
-        monkeypatch.setattr("fact_magics.store.history._UNCOUNTED", 0)
+        monkeypatch.setattr("fact_magics.store.history.BLOCK", 8)
         found = await store.history.stats()
         assert found.generations == 10
         assert found.data["tokens"]["input_tokens"] == 30
