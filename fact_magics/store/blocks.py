@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-LEADERS = 64
+LEADERS = 32
 """How many tools of a session are in the table `leaders`."""
 
-BLOCK = 128
+BLOCK = 64
 """The largest number of rows in a block."""
 
 # After so many runs of a scope, their numbers are stored.

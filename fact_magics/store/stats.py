@@ -41,14 +41,14 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection, Iterable
 
-TOOLS_LISTED = 50
-"""How many tools are listed, those with the most runs."""
+TOOLS_LISTED, TOOLS_OF_MANY_RUNS = 50, 20
+"""How many tools are listed, those with the most runs; fewer if runs are not read row by row."""
 
 ROWS_READ = 1_000
 """Up to this many rows are read one by one, for exact percentiles."""
 
 # Among so many runs, tools with many runs since a time are looked for.
-_SAMPLE = 32
+_SAMPLE = 16
 
 _POINTS = 60
 _HOUR, _DAY, _MONTH = len("2026-11-22T09"), len("2026-11-22"), len("2026-11")
@@ -293,10 +293,10 @@ def _tools(connection: sqlite3.Connection, found: _Found) -> list[ToolStats]:
             for seq in (found.end, found.base)
         )
 
-        if len(names) > TOOLS_LISTED:
+        if len(names) > TOOLS_OF_MANY_RUNS:
             known = {name: total.minus(base.get(name, Total())).runs for name, total in end.items()}
             seen = {name: total.runs for name, total in counts.items()}
-            names = nlargest(TOOLS_LISTED, names, lambda name: known.get(name, 0) + seen.get(name, 0))
+            names = nlargest(TOOLS_OF_MANY_RUNS, names, lambda name: known.get(name, 0) + seen.get(name, 0))
         for totals, seq in ((end, found.end), (base, found.base)):
             if few := {*names} - totals.keys():
                 totals.update(counted_totals(connection, session, few, seq))
@@ -320,11 +320,11 @@ def _candidates(connection: sqlite3.Connection, found: _Found, counts: dict[str,
     """Return the names of tools that may have the most runs."""
     session, _ = found.scope
     leaders = [name for (name,) in connection.execute(_MOST, (session, LEADERS))]
-    names = {*leaders, *sorted(counts, key=lambda name: -counts[name].runs)[:TOOLS_LISTED]}
+    names = {*leaders, *sorted(counts, key=lambda name: -counts[name].runs)[:TOOLS_OF_MANY_RUNS]}
     if found.base and not session:
         seqs = [found.base + (found.end - found.base) * each // _SAMPLE for each in range(1, _SAMPLE + 1)]
         names.update(name for (name,) in connection.execute(_SAMPLED, (json.dumps(seqs),)))
-    if len(leaders) < TOOLS_LISTED:  # if there are few tools, all of them are listed
+    if len(leaders) < TOOLS_OF_MANY_RUNS:  # if there are few tools, all of them are listed
         query = _NAMES.replace("OF_SESSION", "session_id = :session" if session else "TRUE")
         names.update(name for (name,) in connection.execute(query, {"session": session, "limit": LEADERS}))
     return {name for name in names if type(name) is str}

@@ -1,6 +1,6 @@
 """Totals of the history, so that ``%fact stats`` need not read its rows.
 
-The rows of a table form blocks of up to 128, in the order of their numbers. A scope is a session and a tool;
+The rows of a table form blocks of up to 64, in the order of their numbers. A scope is a session and a tool;
 an empty text means all of them. When a block ends, each scope with rows in the block gets a total, which
 counts all rows of the scope up to there. So the difference between two totals counts the rows between the
 ends of two blocks. The rows after the last block are read themselves. So are the rows of a scope before its

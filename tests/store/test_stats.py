@@ -231,7 +231,7 @@ async def test_a_commit_does_not_add_the_rows_of_an_older_schema(
     await keep(store, rows(400, seed=2))
     assert await uncounted() == 600
     agree((await store.history.stats()).data, expected([*rows(200), *rows(400, seed=2)]), within=1e-9)
-    assert await uncounted() <= 128
+    assert await uncounted() <= 64
 
 
 async def test_the_time_saved_by_older_rows_is_that_of_their_answer(path: Path, candidate: Any) -> None:
@@ -337,7 +337,7 @@ async def test_most_commits_do_nothing_for_the_totals(store: Store) -> None:
     statements: list[str] = []
     await keep(store, rows(10))
     await store._database.read(lambda connection: connection.set_trace_callback(statements.append))
-    await keep(store, rows(110, seed=2), 1)
+    await keep(store, rows(50, seed=2), 1)
     assert not [statement for statement in statements if "block_totals" in statement]
     await keep(store, rows(10, seed=3), 1)
     assert [statement for statement in statements if "INTO block_totals" in statement]
@@ -353,10 +353,9 @@ async def test_few_tools_are_all_listed_and_many_with_the_most_runs(store: Store
         store, [replace(row, tool_name=f"t{at % 40:02}") for at, row in enumerate(rows(1_000, seed=2))]
     )
     again = (await store.history.stats()).tools
-    assert len(again) == 50
+    assert len(again) == 20
     assert [tool[:4] for tool in again[:8]] == [tool[:4] for tool in listed[:8]]
-    assert [tool.runs for tool in again if tool.tool.startswith("t") and "_" not in tool.tool] == [25] * 40
-    assert again[-1].tool == "rare"
+    assert {tool.runs for tool in again[8:]} == {25}
 
 
 async def test_generations_are_counted_once_however_many_rows_a_transaction_adds(
