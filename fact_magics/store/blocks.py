@@ -144,17 +144,16 @@ class _Block:
             if total.runs // _NUMBERED > runs // _NUMBERED:
                 keep_numbers(connection, of, scope, self.seq)
         if of == RUNS:
-            self._note_leaders([(*scope, total.runs) for scope, _, total in stored if scope[1]])
+            _note_leaders(connection, [(*scope, total.runs) for scope, _, total in stored if scope[1]])
 
-    def _note_leaders(self, tools: list[tuple[str, str, int]]) -> None:
-        self._connection.executemany("INSERT OR REPLACE INTO leaders VALUES (?, ?, ?)", tools)
-        delete = """
-            DELETE FROM leaders WHERE session_id = ?1 AND tool_name NOT IN
-                (SELECT tool_name FROM leaders WHERE session_id = ?1 ORDER BY runs DESC LIMIT ?2)
-        """
-        self._connection.executemany(
-            delete, [(session, LEADERS) for session in {session for session, *_ in tools}]
-        )
+
+def _note_leaders(connection: sqlite3.Connection, tools: list[tuple[str, str, int]]) -> None:
+    connection.executemany("INSERT OR REPLACE INTO leaders VALUES (?, ?, ?)", tools)
+    delete = """
+        DELETE FROM leaders WHERE session_id = ?1 AND tool_name NOT IN
+            (SELECT tool_name FROM leaders WHERE session_id = ?1 ORDER BY runs DESC LIMIT ?2)
+    """
+    connection.executemany(delete, [(session, LEADERS) for session in {session for session, *_ in tools}])
 
 
 def keep_numbers(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) -> None:
@@ -192,7 +191,10 @@ def count_removed(
             (seq,) = connection.execute(last_total, where).fetchone()
         if seq is None:
             seq = end
-            _store(connection, [(*where, end, *total_at(connection, RUNS, scope, end))])
+            total = total_at(connection, RUNS, scope, end)
+            _store(connection, [(*where, end, *total)])
+            if scope[1]:
+                _note_leaders(connection, [(*scope, total.runs)])
         keep_numbers(connection, RUNS, scope, seq)
         connection.execute(useless, (*where, after, seq))
 

@@ -227,45 +227,49 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
         kept = insert(connection, "generations", values_of(row), conflict)
         if not kept.rowcount:
             continue
-        _mark(connection, "generations", "started_at", kept)
+        number = kept.lastrowid or 0
+        if number % 64 == 0:
+            _add_mark(connection, "generations", "started_at", number)
         add_saved(connection, row.session_id, row.tool_name, row.started_at, row.saved_usd)
         texts = (row.tool_name, _notebook(connection, row.session_id), row.description, row.reason)
         connection.execute(
             "INSERT OR REPLACE INTO generation_search (rowid, words) VALUES (?, ?)",
-            (kept.lastrowid, indexable("\n".join(texts))),
+            (number, indexable("\n".join(texts))),
         )
-        stored.append(kept.lastrowid or 0)
+        stored.append(number)
     keep_up(connection, GENERATIONS, stored)
 
 
 def add_runs(connection: sqlite3.Connection, rows: Sequence[ExecutionRow]) -> None:
     """Add runs as `add_generations` adds attempts, and index the words of their texts."""
-    of_maps = [row for row in rows if row.parent_id is not None]
-    # A map is found as a whole; indexing the words of its rows would take longer than storing them.
-    first, last = insert_many(connection, "tool_executions", of_maps, "ON CONFLICT (id) DO NOTHING")
-    for number in range(first - first % -64, last + 1, 64) if of_maps else ():
+    before = connection.total_changes
+    first, last = insert_many(connection, "tool_executions", rows, "ON CONFLICT (id) DO NOTHING")
+    if not rows:
+        return
+    stored = [*zip(range(first, last + 1), rows, strict=True)]
+    if connection.total_changes - before < len(rows):
+        known = "SELECT seq, id FROM tool_executions WHERE seq BETWEEN ? AND ?"
+        ids = dict(connection.execute(known, (first, last)))
+        stored = [(number, row) for number, row in stored if ids.get(number) == row.id]
+    for number in range(first - first % -64, last + 1, 64):
         _add_mark(connection, "tool_executions", "executed_at", number)
-    stored = [*range(first, last + 1)] if of_maps else []
-    for row in rows:
-        if row.parent_id is not None:
-            continue
-        kept = insert(connection, "tool_executions", values_of(row), "ON CONFLICT (id) DO NOTHING")
-        if not kept.rowcount:
-            continue
-        _mark(connection, "tool_executions", "executed_at", kept)
-        given, answered = row.input_data or "", row.output_data or ""
-        notes = "\n".join(filter(None, (row.error, row.printed)))
-        if row.cached:
-            given, answered, notes = (text[:_CACHED_CHARACTERS] for text in (given, answered, notes))
-        place = _notebook(connection, row.session_id)
-        notes = " ".join((row.tool_name, name_token(row.tool_name), place, notes))
-        connection.execute(
-            # If another program deleted a run with this number, the index may still hold its words.
-            "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
-            (kept.lastrowid, indexable_json(given), indexable_json(answered), indexable(notes)),
-        )
-        stored.append(kept.lastrowid or 0)
-    keep_up(connection, RUNS, stored)
+    places = {row.session_id: _notebook(connection, row.session_id) for _, row in stored}
+    connection.executemany(
+        # If another program deleted a run with this number, the index may still hold its words.
+        "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
+        # A map is found as a whole; indexing the words of its rows would take longer than storing them.
+        [(number, *_words(row, places[row.session_id])) for number, row in stored if row.parent_id is None],
+    )
+    keep_up(connection, RUNS, [number for number, _ in stored])
+
+
+def _words(row: ExecutionRow, notebook: str) -> tuple[str, str, str]:
+    given, answered = row.input_data or "", row.output_data or ""
+    notes = "\n".join(filter(None, (row.error, row.printed)))
+    if row.cached:
+        given, answered, notes = (text[:_CACHED_CHARACTERS] for text in (given, answered, notes))
+    notes = " ".join((row.tool_name, name_token(row.tool_name), notebook, notes))
+    return indexable_json(given), indexable_json(answered), indexable(notes)
 
 
 def _notebook(connection: sqlite3.Connection, session_id: str | None) -> str:
@@ -299,17 +303,11 @@ _MARK = """
 """
 
 
-def _mark(connection: sqlite3.Connection, rows: str, clock: str, kept: sqlite3.Cursor) -> None:
+def _add_mark(connection: sqlite3.Connection, rows: str, clock: str, number: int) -> None:
     """After every 64th row, add a mark; see `_MARKS` in `schema`.
 
     A trigger would do the same, but it would slow down the insertion of every row.
     """
-    number = kept.lastrowid or 0
-    if kept.rowcount and number % 64 == 0:
-        _add_mark(connection, rows, clock, number)
-
-
-def _add_mark(connection: sqlite3.Connection, rows: str, clock: str, number: int) -> None:
     connection.execute(_MARK.replace("ROWS", rows).replace("CLOCK", clock), {"number": number})
 
 

@@ -17,7 +17,7 @@ from fact_magics.store.database import Database
 from fact_magics.store.schema import MIGRATIONS
 from fact_magics.store.stats import percentile
 from fact_magics.text import utc_text
-from fact_magics.tool import HAND, Status
+from fact_magics.tool import HAND, REPLAY, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,6 +188,30 @@ async def test_generations_count_with_all_their_attempts(store: Store) -> None:
     assert found.data["cost_usd"] == 0.5
     assert (await store.history.stats(tool_name="another")).data["tokens"]["input_tokens"] is None
     assert (await store.history.stats(since="1h")).data["cost_usd"] == 0.5
+
+
+async def test_replayed_answers_add_no_tokens_and_no_duration_of_a_generation(store: Store) -> None:
+    answer = GenerationRow(
+        generation_id="1",
+        attempt=1,
+        tool_name="slugify",
+        status=Status.OK,
+        provider="anthropic",
+        input_tokens=10,
+        output_tokens=5,
+        cost_usd=0.25,
+        duration_ms=900.0,
+    )
+    replayed = replace(answer, provider=REPLAY, cost_usd=None, duration_ms=7.0)
+    paid = (answer, *(replace(replayed, generation_id=f"r{number}") for number in range(200)))
+    for row in paid:
+        await store.commit(generations=[row])
+    found = await store.history.stats()
+    assert found.generations == 201
+    assert found.data["tokens"]["input_tokens"] == 10
+    assert found.data["tokens"]["output_tokens"] == 5
+    assert found.data["generation_ms"] == {"p50": 900.0, "p95": 900.0}
+    assert (await store.history.stats(tool_name="slugify", since="1h")).data["tokens"]["input_tokens"] == 10
 
 
 async def test_rows_of_an_older_schema_are_counted_when_they_are_asked_for(path: Path) -> None:
