@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.core.telemetry import Telemetry
 from fact_magics.errors import CellError
-from fact_magics.tool import Status
+from fact_magics.tool import REPLAY, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,6 +76,8 @@ class Counters:
                     self._durations[bisect_left(_LIMITS, took_ms / 1e3)] += 1
                     self._seconds += took_ms / 1e3
             for attempt in attempts:
+                if attempt.provider == REPLAY:  # nobody paid for its tokens this time
+                    continue
                 for kind, name in _TOKENS.items():
                     self._tokens[kind] += getattr(attempt, name) or 0
                 self._cost_usd += attempt.cost_usd or 0.0

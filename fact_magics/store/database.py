@@ -35,6 +35,10 @@ _STATEMENT_SECONDS = 30.0
 _MIGRATION_SECONDS = 600.0
 _SMALLEST_PAGE = 512
 _WAL_KEPT_BYTES = 32 * 1024 * 1024
+# In a large database, each row changes pages of several indexes. Pages that are kept longer are written once
+# for many rows.
+_PAGES_PER_CHECKPOINT = 4_000
+_PAGE_CACHE_KIB = 8_000
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 # The end of a journal that belongs to a transaction over several files, and names the file that lists them.
 _SEVERAL_FILES = bytes.fromhex("d9d505f920a163d7")
@@ -343,6 +347,8 @@ def _prepare(connection: Connection, path: Path, migrations: Migrations, locks: 
     # Some network drives lack the shared memory that WAL needs. The older journal is slower but just as safe.
     connection.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'wal' else 'FULL'}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_PER_CHECKPOINT}")
+    connection.execute(f"PRAGMA cache_size = -{_PAGE_CACHE_KIB}")
     connection.execute("PRAGMA foreign_keys = ON")
     if _user_version(connection) != len(migrations):
         migrate = partial(_transact, work=partial(_migrate, path=path, migrations=migrations))

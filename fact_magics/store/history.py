@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError, StoreError, UnknownName
 from fact_magics.store.binding import Rows, fetch_by_id, insert, insert_many, values_of
+from fact_magics.store.blocks import BLOCK, catch_up, keep_up, missing
 from fact_magics.store.listing import filters, select
 from fact_magics.store.map_rows import MapRows, insert_runs
 from fact_magics.store.pruning import Pruned, claim_pruning, remove_runs
@@ -22,7 +23,7 @@ from fact_magics.store.search import (
 )
 from fact_magics.store.since import read_since
 from fact_magics.store.stats import Stats, read_stats
-from fact_magics.store.totals import GENERATIONS, RUNS, catch_up, keep_up, missing
+from fact_magics.store.totals import GENERATIONS, RUNS
 from fact_magics.text import utc_now
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 _CACHED_CHARACTERS = 1_024
 # A reuse matters only for the statistics, so a cell does not wait longer for a database lock.
 _REUSE_SECONDS = 0.3
-# Up to this many rows without totals are read one by one.
-_UNCOUNTED = 500
 
 
 class History:
@@ -207,9 +206,9 @@ class History:
     async def catch_up(self) -> None:
         """Count rows that commits did not count, as after a migration; others can write at the same time."""
         for of in (RUNS, GENERATIONS):
-            while await self._database.read(
-                partial(missing, of=of)
-            ) > _UNCOUNTED and await self._database.write(partial(catch_up, of=of)):
+            while await self._database.read(partial(missing, of=of)) > BLOCK and await self._database.write(
+                partial(catch_up, of=of)
+            ):
                 pass
 
     async def claim_pruning(self) -> bool:
@@ -229,14 +228,15 @@ def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow
         kept = insert(connection, "generations", values_of(row), conflict)
         if not kept.rowcount:
             continue
-        _mark(connection, "generations", "started_at", kept)
+        number = kept.lastrowid or 0
+        _add_marks(connection, "generations", "started_at", number, number)
         add_saved(connection, row.session_id, row.tool_name, row.started_at, row.saved_usd)
         texts = (row.tool_name, _notebook(connection, row.session_id), row.description, row.reason)
         connection.execute(
             "INSERT OR REPLACE INTO generation_search (rowid, words) VALUES (?, ?)",
-            (kept.lastrowid, indexable("\n".join(texts))),
+            (number, indexable("\n".join(texts))),
         )
-        stored.append((kept.lastrowid or 0, row.session_id, row.tool_name))
+        stored.append(number)
     keep_up(connection, GENERATIONS, stored)
 
 
@@ -244,39 +244,37 @@ def add_runs(
     connection: sqlite3.Connection, rows: Sequence[ExecutionRow], of_map: Sequence[MapRows] = ()
 ) -> None:
     """Add runs as `add_generations` adds attempts, and index the words of their texts."""
-    stored: list[tuple[int, str | None, str]] = []
+    stored: list[int] = []
     for many in of_map:
         first, last = insert_runs(connection, many)
-        for number in range(first - first % -64, last + 1, 64):
-            _add_mark(connection, "tool_executions", "executed_at", number)
-        where = many.same.session_id, many.same.tool_name
-        stored += [(number, *where) for number in range(first, last + 1)]
-    of_maps = [row for row in rows if row.parent_id is not None]
-    # A map is found as a whole; indexing the words of its rows would take longer than storing them.
-    first, last = insert_many(connection, "tool_executions", of_maps, "ON CONFLICT (id) DO NOTHING")
-    for number in range(first - first % -64, last + 1, 64) if of_maps else ():
-        _add_mark(connection, "tool_executions", "executed_at", number)
-    stored += [(number, row.session_id, row.tool_name) for number, row in enumerate(of_maps, first)]
-    for row in rows:
-        if row.parent_id is not None:
-            continue
-        kept = insert(connection, "tool_executions", values_of(row), "ON CONFLICT (id) DO NOTHING")
-        if not kept.rowcount:
-            continue
-        _mark(connection, "tool_executions", "executed_at", kept)
-        given, answered = row.input_data or "", row.output_data or ""
-        notes = "\n".join(filter(None, (row.error, row.printed)))
-        if row.cached:
-            given, answered, notes = (text[:_CACHED_CHARACTERS] for text in (given, answered, notes))
-        place = _notebook(connection, row.session_id)
-        notes = " ".join((row.tool_name, name_token(row.tool_name), place, notes))
-        connection.execute(
-            # If another program deleted a run with this number, the index may still hold its words.
-            "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
-            (kept.lastrowid, indexable_json(given), indexable_json(answered), indexable(notes)),
-        )
-        stored.append((kept.lastrowid or 0, row.session_id, row.tool_name))
-    keep_up(connection, RUNS, stored)
+        _add_marks(connection, "tool_executions", "executed_at", first, last)
+        stored += range(first, last + 1)
+    before = connection.total_changes
+    first, last = insert_many(connection, "tool_executions", rows, "ON CONFLICT (id) DO NOTHING")
+    numbered = [*zip(range(first, last + 1), rows, strict=True)] if rows else []
+    if connection.total_changes - before < len(rows):
+        known = "SELECT seq, id FROM tool_executions WHERE seq BETWEEN ? AND ?"
+        ids = dict(connection.execute(known, (first, last)))
+        numbered = [(number, row) for number, row in numbered if ids.get(number) == row.id]
+    if rows:
+        _add_marks(connection, "tool_executions", "executed_at", first, last)
+    places = {row.session_id: _notebook(connection, row.session_id) for _, row in numbered}
+    connection.executemany(
+        # If another program deleted a run with this number, the index may still hold its words.
+        "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
+        # A map is found as a whole; indexing the words of its rows would take longer than storing them.
+        [(number, *_words(row, places[row.session_id])) for number, row in numbered if row.parent_id is None],
+    )
+    keep_up(connection, RUNS, [*stored, *(number for number, _ in numbered)])
+
+
+def _words(row: ExecutionRow, notebook: str) -> tuple[str, str, str]:
+    given, answered = row.input_data or "", row.output_data or ""
+    notes = "\n".join(filter(None, (row.error, row.printed)))
+    if row.cached:
+        given, answered, notes = (text[:_CACHED_CHARACTERS] for text in (given, answered, notes))
+    notes = " ".join((row.tool_name, name_token(row.tool_name), notebook, notes))
+    return indexable_json(given), indexable_json(answered), indexable(notes)
 
 
 def _notebook(connection: sqlite3.Connection, session_id: str | None) -> str:
@@ -310,18 +308,13 @@ _MARK = """
 """
 
 
-def _mark(connection: sqlite3.Connection, rows: str, clock: str, kept: sqlite3.Cursor) -> None:
-    """After every 64th row, add a mark; see `_MARKS` in `schema`.
+def _add_marks(connection: sqlite3.Connection, rows: str, clock: str, first: int, last: int) -> None:
+    """After every 64th of the new rows, add a mark; see `_MARKS` in `schema`.
 
     A trigger would do the same, but it would slow down the insertion of every row.
     """
-    number = kept.lastrowid or 0
-    if kept.rowcount and number % 64 == 0:
-        _add_mark(connection, rows, clock, number)
-
-
-def _add_mark(connection: sqlite3.Connection, rows: str, clock: str, number: int) -> None:
-    connection.execute(_MARK.replace("ROWS", rows).replace("CLOCK", clock), {"number": number})
+    for number in range(first - first % -64, last + 1, 64):
+        connection.execute(_MARK.replace("ROWS", rows).replace("CLOCK", clock), {"number": number})
 
 
 def _after(rows: str, clock: str, number: str, asked: dict[str, object]) -> dict[str, object]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fact_magics.store.totals import count_removed
+from fact_magics.store.blocks import count_removed
+from fact_magics.store.totals import text_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -43,7 +44,8 @@ def remove_runs(connection: sqlite3.Connection, *, after: int, before: str) -> t
     size = " + ".join(f"coalesce(length(CAST({name} AS BLOB)), 0)" for name in _TEXTS)
     seen = connection.execute(
         f"""
-        SELECT seq, executed_at < ?, {size}, executed_at, session_id, tool_name FROM tool_executions
+        SELECT seq, executed_at < ?, {size}, executed_at, {text_of("session_id")}, {text_of("tool_name")}
+        FROM tool_executions
         WHERE seq > ? AND seq < (SELECT max(seq) FROM tool_executions) ORDER BY seq LIMIT ?
         """,  # noqa: S608 - no input
         (before, after, _ROWS),
@@ -51,7 +53,8 @@ def remove_runs(connection: sqlite3.Connection, *, after: int, before: str) -> t
     gone = [row for row in seen if row[1]]
     if gone:
         latest = max(str(at) for _, _, _, at, _, _ in gone)
-        count_removed(connection, [(session, tool) for *_, session, tool in gone], gone[-1][0], latest)
+        places = [(session, tool) for *_, session, tool in gone]
+        count_removed(connection, places, gone[0][0] - 1, gone[-1][0], latest)
     old = [(row[0],) for row in gone]
     connection.executemany("DELETE FROM execution_search WHERE rowid = ?", old)
     connection.executemany("DELETE FROM tool_executions WHERE seq = ?", old)

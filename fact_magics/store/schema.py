@@ -7,8 +7,8 @@ so never edit a released migration. To change the tables, add a tuple at the end
 from __future__ import annotations
 
 from fact_magics.store.savings import TABLE_OF_SAVINGS
+from fact_magics.store.schema_of_totals import TOTALS_BY_BLOCK, TOTALS_BY_PERIOD, TOTALS_BY_SCOPE
 from fact_magics.store.tables import INITIAL
-from fact_magics.store.totals import TABLES_OF_TOTALS
 
 # The ASCII codes of "FACT", which mark our databases.
 APPLICATION_ID = 0x46414354
@@ -147,45 +147,6 @@ _SEARCH_BY_TOOL_AND_NOTEBOOK = (
     """,  # noqa: S608 - no input
 )
 
-_TOTAL = """
-    CREATE TABLE NAME (
-        session_id TEXT NOT NULL,
-        tool_name  TEXT NOT NULL,
-        period     TEXT NOT NULL,
-        first_seq  INTEGER NOT NULL,
-        last_seq   INTEGER NOT NULL,
-        durations  TEXT NOT NULL,
-        COLUMNS,
-        PRIMARY KEY (session_id, tool_name, period)
-    ) WITHOUT ROWID
-"""
-_RUN_TOTALS = _TOTAL.replace("NAME", "run_totals").replace(
-    "COLUMNS", "runs INTEGER, hits INTEGER, errors INTEGER, saved_ms REAL"
-)
-_GENERATION_TOTALS = _TOTAL.replace("NAME", "generation_totals").replace(
-    "COLUMNS",
-    "generations INTEGER, input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER, "
-    "cache_creation_tokens INTEGER, cost_usd REAL",
-)
-
-_TOTALS_BY_PERIOD = (
-    # How long the answer of a cached run once took. In older rows it is NULL.
-    "ALTER TABLE tool_executions ADD COLUMN saved_ms REAL",
-    _RUN_TOTALS,
-    "CREATE INDEX run_totals_by_runs ON run_totals (session_id, period, runs) WHERE tool_name <> ''",
-    _GENERATION_TOTALS,
-    # The last row of each table that the totals include, and the last time that old runs were removed.
-    """
-    CREATE TABLE history_state (
-        one                 INTEGER PRIMARY KEY CHECK (one = 1),
-        tool_executions_seq INTEGER NOT NULL,
-        generations_seq     INTEGER NOT NULL,
-        pruned_at           TEXT NOT NULL
-    )
-    """,
-    "INSERT INTO history_state VALUES (1, 0, 0, '')",
-)
-
 # If the latest rows are deleted, new rows get their numbers. What refers to these numbers must not outlive
 # them. A mark before them stays true, whatever is deleted.
 _NUMBERS_GIVEN_AGAIN = (
@@ -197,28 +158,6 @@ _NUMBERS_GIVEN_AGAIN = (
         WHERE ROWS_seq > (SELECT coalesce(max(seq), 0) FROM ROWS);
     END
     """,
-)
-
-# Only totals that include removed runs are taken over; all other rows are counted again in the background.
-_TOTALS_BY_SCOPE = (
-    *TABLES_OF_TOTALS,
-    """
-    INSERT INTO totals
-    SELECT 'tool_executions', session_id, tool_name, tool_executions_seq, latest, runs, hits, errors,
-        coalesce(saved_ms, 0), durations, latest
-    FROM run_totals, history_state,
-        (SELECT coalesce(max(reached_at), '') AS latest FROM tool_executions_reached),
-        (SELECT count(*) AS left, coalesce(max(seq), 0) AS newest FROM tool_executions),
-        (SELECT max(runs) AS counted FROM run_totals WHERE session_id = '' AND tool_name = '' AND period = '')
-    WHERE period = '' AND left < counted + newest - tool_executions_seq AND json_valid(durations)
-        AND runs IS NOT NULL AND hits IS NOT NULL AND errors IS NOT NULL
-    """,
-    """
-    INSERT INTO earlier_totals
-    SELECT of, session_id, tool_name, last_seq, reached_at, runs, hits, errors, saved_ms, numbers FROM totals
-    """,
-    "DROP TABLE run_totals",
-    "DROP TABLE generation_totals",
 )
 
 # Totals know rows by their numbers, so a number is never given again. `history_state` has the highest number
@@ -347,15 +286,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # NULL in a version that is older than this migration; it is measured when it is read.
     ("ALTER TABLE tools ADD COLUMN complexity_score REAL", *_SEARCH_BY_TOOL_AND_NOTEBOOK),
-    (*_TOTALS_BY_PERIOD, *_of_runs_and_generations(_NUMBERS_GIVEN_AGAIN)),
+    (*TOTALS_BY_PERIOD, *_of_runs_and_generations(_NUMBERS_GIVEN_AGAIN)),
     (
         *_PRICES,
-        *_TOTALS_BY_SCOPE,
+        *TOTALS_BY_SCOPE,
         *_of_runs_and_generations(_NUMBERS_GIVEN_ONCE),
         *_TTL_OF_TOOLS,
         *_PROBES,
         *_MAPS,
-        *_CANDIDATES,
     ),
-    _POSITIONS_OF_ROWS,
+    (*_POSITIONS_OF_ROWS, *_CANDIDATES, *TOTALS_BY_BLOCK),
 )

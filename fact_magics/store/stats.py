@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from heapq import nlargest
+from itertools import pairwise
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fact_magics.store.blocks import LEADERS
 from fact_magics.store.savings import read_saved
 from fact_magics.store.totals import (
     AMOUNTS,
     CACHED,
     GENERATED,
     GENERATIONS,
-    ROWS_READ,
     RUNS,
-    SAVED_MS,
     Event,
+    Scope,
     Total,
     add,
-    condition,
-    current,
-    earlier,
+    block_that_reached,
+    counted_totals,
     events,
-    later,
+    first_total,
+    last_block,
     middle_of,
+    numbers_at,
     removed_at,
+    stored_total,
+    stored_totals,
+    sum_of,
+    total_at,
 )
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable, Collection, Iterable
 
 TOOLS_LISTED, TOOLS_OF_MANY_RUNS = 50, 20
 """How many tools are listed, those with the most runs; fewer if runs are not read row by row."""
+
+ROWS_READ = 1_000
+"""Up to this many rows are read one by one, for exact percentiles."""
+
+# Among so many runs, tools with many runs since a time are looked for.
+_SAMPLE = 16
 
 _POINTS = 60
 _HOUR, _DAY, _MONTH = len("2026-11-22T09"), len("2026-11-22"), len("2026-11")
@@ -42,7 +56,6 @@ _HOUR, _DAY, _MONTH = len("2026-11-22T09"), len("2026-11-22"), len("2026-11")
 _MOST_HOURS, _MOST_DAYS = 48, 62
 
 Durations = tuple[tuple[float, int], ...]
-Scope = tuple[str, str]
 
 
 class Point(NamedTuple):
@@ -145,31 +158,25 @@ def percentile(durations: Durations, share: float) -> float | None:
 
 
 class _Found(NamedTuple):
-    """The result for a scope: the difference of two totals, and further events.
+    """The result for a scope: the runs between the ends of two blocks, `base` and `end`, and other events."""
 
-    `is_all` means that all runs are among the events.
-    """
-
-    total: Total
-    base: Total
+    of: str
+    scope: Scope
+    base: int
+    end: int
+    between: Total
     events: list[Event]
 
-    @property
-    def is_all(self) -> bool:
-        return self.total.runs == self.base.runs
+    def total(self) -> Total:
+        """Count the runs."""
+        return self.between.plus(sum_of(self.events))
 
-    @property
-    def saved_ms(self) -> float:
-        """How long the answers of hits once took."""
-        saved = self.total.saved_ms - self.base.saved_ms + sum(event.saved_ms for event in self.events)
-        return max(0.0, saved)
-
-    def numbers(self) -> tuple[dict[str, float], dict[str, dict[float, int]]]:
+    def numbers(self, connection: sqlite3.Connection) -> tuple[dict[str, float], dict[str, dict[float, int]]]:
         """Add up the amounts, and count the durations by outcome; a missing duration counts as -1."""
         summed: dict[str, float] = {}
-        if not self.is_all:
-            add(summed, self.total.numbers)
-            add(summed, self.base.numbers, -1)
+        if self.between.runs:
+            add(summed, numbers_at(connection, self.of, self.scope, self.end))
+            add(summed, numbers_at(connection, self.of, self.scope, self.base), -1)
         amounts: dict[str, float] = {}
         counted: dict[str, dict[float, int]] = {}
         for name, number in summed.items():
@@ -197,33 +204,37 @@ def read_stats(
 
     The numbers of up to 1,000 rows are exact. Of more rows, percentiles are at most 1 % off, a few runs may
     be counted one point late, and rows that were recorded after later ones may count as later ones. Of rows
-    that were removed, up to 256 before `since` may count.
+    that were removed, up to 512 before `since` may count.
     """
     scope = session_id, tool_name
     connection.execute("BEGIN")  # other kernels may change the totals between two queries
     try:
         runs, generations = (_find(connection, of, scope, since) for of in (RUNS, GENERATIONS))
-        tools = _tools(connection, scope, runs, since)
-        points = _points(connection, scope, runs)
+        tools = _tools(connection, runs)
+        points = _points(connection, runs)
+        _, measured = runs.numbers(connection)
+        spent, generated = generations.numbers(connection)
+        saved_usd = read_saved(connection, session_id, tool_name, since)
     finally:
         connection.execute("COMMIT")
-    _, measured = runs.numbers()
-    spent, generated = generations.numbers()
-    outcomes = {outcome: sum(known.values()) for outcome, known in measured.items()}
+    total = runs.total()
+    failed = {
+        name: sum(known.values()) for name, known in measured.items() if name not in (Status.OK, CACHED)
+    }
     return Stats(
         since=since,
-        runs=sum(outcomes.values()),
-        hits=outcomes.get(CACHED, 0),
-        saved_ms=runs.saved_ms,
-        errors={name: number for name, number in outcomes.items() if name not in (Status.OK, CACHED)},
-        generations=sum(generated.get(GENERATED, {}).values()),
+        runs=total.runs,
+        hits=total.hits,
+        saved_ms=max(0.0, total.saved_ms),
+        errors=failed,
+        generations=generations.total().runs,
         amounts={name: spent.get(name) for name in AMOUNTS},
         durations={
             outcome: tuple(sorted((took, number) for took, number in known.items() if took >= 0))
             for outcome, known in {**measured, **generated}.items()
             if outcome in (Status.OK, CACHED, GENERATED)
         },
-        saved_usd=read_saved(connection, session_id, tool_name, since),
+        saved_usd=saved_usd,
         tools=tools,
         points=points,
     )
@@ -232,111 +243,144 @@ def read_stats(
 def _find(connection: sqlite3.Connection, of: str, scope: Scope, since: str | None) -> _Found:
     """Choose what to read of a scope: the rows themselves if they are few, or its totals.
 
-    The rows between the earlier totals before and after `since` are always read. If some of them were
-    removed, they count together.
+    The rows of the block that reached `since` are always read. If some of them were removed, all of them
+    count.
     """
-    total = current(connection, of, scope)
-    tail = events(connection, of, scope, total.last_seq)
-    start = end = earlier(connection, of, scope, since) if since else Total()
-    if total.runs - start.runs <= ROWS_READ:
-        end = total
-    elif since:
-        end = later(connection, of, scope, since)
-        end = end if end.runs else total
+    end = last_block(connection, of)
+    before, base = block_that_reached(connection, of, since) if since else (0, 0)
+    earlier, total = (total_at(connection, of, scope, seq) for seq in (before, end))
+    if total.runs - earlier.runs <= ROWS_READ:
+        base = end
+    elif not (base and stored_total(connection, of, scope, base)):
+        base = first_total(connection, of, scope, base) or end
+    reached = total if base == end else total_at(connection, of, scope, base)
+    wanted = reached.runs - earlier.runs
     limit = 2 * ROWS_READ
-    group = (
-        events(connection, of, scope, start.last_seq, end.last_seq, limit) if end.runs > start.runs else []
-    )
-    if len(group) < end.runs - start.runs and (
-        since is None or len(group) == limit or since <= removed_at(connection, of, scope)
-    ):
-        end, group = start, []
-    return _Found(total, end, [event for event in (*group, *tail) if since is None or event.at >= since])
-
-
-def _tools(connection: sqlite3.Connection, scope: Scope, found: _Found, since: str | None) -> list[ToolStats]:
-    session, tool = scope
-    most_listed = TOOLS_LISTED if found.is_all else TOOLS_OF_MANY_RUNS
-    common = Counter(event.tool_name for event in found.events).most_common(most_listed)
-    names = {tool} if tool else {name for name, _ in common}
-    if not (tool or found.is_all):
-        most = """
-            SELECT tool_name FROM totals WHERE of = 'tool_executions' AND session_id = ? AND tool_name <> ''
-            ORDER BY runs DESC LIMIT ?
-        """
-        names.update(name for (name,) in connection.execute(most, (session, most_listed)))
-        where, values = condition((session, ""))
-        following = f"SELECT min(tool_name) FROM tool_executions WHERE {where} tool_name > ?"  # noqa: S608
-        name = ""
-        while len(names) < most_listed:  # if there are few tools, all of them are listed
-            (name,) = connection.execute(following, (*values, name)).fetchone()
-            if type(name) is not str:
-                break
-            names.add(name)
-    listed = [_tool(connection, (session, name), since) for name in names]
-    known = sorted(filter(lambda each: each.runs, listed), key=lambda each: (-each.runs, each.tool))
-    return known[:most_listed]
-
-
-def _tool(connection: sqlite3.Connection, scope: Scope, since: str | None) -> ToolStats:
-    """Count the runs of a tool as `_find` does, without their durations."""
-    total = current(connection, RUNS, scope)
-    start = end = earlier(connection, RUNS, scope, since) if since else Total()
-    if since and since > removed_at(connection, RUNS, scope):
-        end = later(connection, RUNS, scope, since)
-        end = end if end.runs else total
-    counted = [
-        _sums(connection, scope, since or "", *limits)
-        for limits in ((start.last_seq, end.last_seq), (total.last_seq, None))
-        if limits[0] != limits[1]
-    ]
-    runs, hits, errors, saved_ms = map(sum, zip(total[2:6], *counted, strict=True))
-    return ToolStats(
-        scope[1], runs - end.runs, hits - end.hits, errors - end.errors, max(0.0, saved_ms - end.saved_ms)
+    group = events(connection, of, scope, before, base, limit) if wanted > 0 else []
+    if len(group) < wanted and (since is None or len(group) == limit or since <= removed_at(connection)):
+        base, reached, group = before, earlier, []
+    group += events(connection, of, scope, end)
+    between = total.minus(reached)
+    return _Found(
+        of, scope, base, end, between, [event for event in group if since is None or event.at >= since]
     )
 
 
-def _sums(
-    connection: sqlite3.Connection, scope: Scope, since: str, after: int, until: int | None
-) -> tuple[float, ...]:
-    where, values = condition(scope)
-    query = f"""
-        SELECT count(*), coalesce(sum(cached <> 0), 0), coalesce(sum(cached = 0 AND status <> 'ok'), 0),
-            coalesce(sum(min(max({SAVED_MS}, 0), 9e15)), 0)
-        FROM tool_executions WHERE {where} seq > ? AND seq <= ? AND executed_at >= ?
-    """  # noqa: S608 - no input
-    limits = after, 2**62 if until is None else until
-    found: tuple[float, ...] = connection.execute(query, (*values, *limits, since)).fetchone()
-    return found
+_MOST = "SELECT tool_name FROM leaders WHERE session_id = ? ORDER BY runs DESC LIMIT ?"
+_SAMPLED = "SELECT tool_name FROM tool_executions WHERE seq IN (SELECT value FROM json_each(?))"
+_NAMES = """
+    WITH RECURSIVE names(name) AS (
+        SELECT min(tool_name) FROM tool_executions WHERE OF_SESSION
+        UNION ALL
+        SELECT (SELECT min(tool_name) FROM tool_executions WHERE OF_SESSION AND tool_name > name) FROM names
+        WHERE name IS NOT NULL LIMIT :limit
+    )
+    SELECT name FROM names
+"""
 
 
-def _points(connection: sqlite3.Connection, scope: Scope, found: _Found) -> list[Point]:
-    """Count the runs over time, by hour, day or month: those of events, then those between earlier totals."""
-    at, base = found.total, found.base
+def _tools(connection: sqlite3.Connection, found: _Found) -> list[ToolStats]:
+    """Count the runs of the tools with the most runs.
+
+    Since a time, tools that had few runs before may be missing.
+    """
+    session, tool = found.scope
+    counts = _sums(found.events, lambda event: event.tool_name)
+    if found.between.runs:
+        names: Collection[str] = {tool} if tool else _candidates(connection, found, counts)
+        end, base = (
+            stored_totals(connection, session, names, seq) if seq else dict.fromkeys(names, Total())
+            for seq in (found.end, found.base)
+        )
+
+        if len(names) > TOOLS_OF_MANY_RUNS:
+            known = {name: total.minus(base.get(name, Total())).runs for name, total in end.items()}
+            seen = {name: total.runs for name, total in counts.items()}
+            names = nlargest(TOOLS_OF_MANY_RUNS, names, lambda name: known.get(name, 0) + seen.get(name, 0))
+        for totals, seq in ((end, found.end), (base, found.base)):
+            if few := {*names} - totals.keys():
+                totals.update(counted_totals(connection, session, few, seq))
+        none = Total()
+        counts = {
+            name: end.get(name, none).minus(base.get(name, none)).plus(counts.get(name, none))
+            for name in names
+        }
+    listed = [ToolStats(name, *total) for name, total in counts.items() if total.runs > 0]
+    return sorted(listed, key=lambda each: (-each.runs, each.tool))[:TOOLS_LISTED]
+
+
+def _sums(counted: Iterable[Event], key: Callable[[Event], str]) -> dict[str, Total]:
+    grouped: dict[str, list[Event]] = {}
+    for event in counted:
+        grouped.setdefault(key(event), []).append(event)
+    return {name: sum_of(each) for name, each in grouped.items()}
+
+
+def _candidates(connection: sqlite3.Connection, found: _Found, counts: dict[str, Total]) -> set[str]:
+    """Return the names of tools that may have the most runs."""
+    session, _ = found.scope
+    leaders = [name for (name,) in connection.execute(_MOST, (session, LEADERS))]
+    names = {*leaders, *sorted(counts, key=lambda name: -counts[name].runs)[:TOOLS_OF_MANY_RUNS]}
+    if found.base and not session:
+        seqs = [found.base + (found.end - found.base) * each // _SAMPLE for each in range(1, _SAMPLE + 1)]
+        names.update(name for (name,) in connection.execute(_SAMPLED, (json.dumps(seqs),)))
+    if len(leaders) < TOOLS_OF_MANY_RUNS:  # if there are few tools, all of them are listed
+        query = _NAMES.replace("OF_SESSION", "session_id = :session" if session else "TRUE")
+        names.update(name for (name,) in connection.execute(query, {"session": session, "limit": LEADERS}))
+    return {name for name in names if type(name) is str}
+
+
+_LAST = """
+    SELECT MAX(seq) FROM block_totals
+    WHERE of = :of AND session_id = :session AND tool_name = :tool AND seq <= :end
+"""
+# From the last total back to the last one before its hour, day or month, and so on.
+_BACK = f"""
+    WITH RECURSIVE back(seq) AS (
+        SELECT ({_LAST})
+        UNION ALL
+        SELECT (
+            {
+    _LAST.replace(
+        ":end",
+        '''(
+                SELECT seq FROM blocks WHERE of = :of AND reached_at < (
+                    SELECT substr(reached_at, 1, :length) FROM blocks WHERE of = :of AND seq = back.seq
+                ) ORDER BY reached_at DESC, seq DESC LIMIT 1
+            )''',
+    )
+}
+        ) FROM back WHERE back.seq > :base LIMIT :limit
+    )
+    SELECT reached_at, runs, hits, errors, saved_ms FROM back
+    CROSS JOIN blocks ON blocks.of = :of AND blocks.seq = back.seq
+    CROSS JOIN block_totals AS total ON total.of = :of AND total.session_id = :session
+        AND total.tool_name = :tool AND total.seq = back.seq
+"""  # noqa: S608 - no input
+_FIRST = _LAST.replace("MAX", "min").replace("seq <= :end", "seq > :base")
+_ENDS = f"SELECT reached_at FROM blocks WHERE of = :of AND seq IN (({_LAST}), ({_FIRST}))"  # noqa: S608
+
+
+def _points(connection: sqlite3.Connection, found: _Found) -> list[Point]:
+    """Count the runs over time, by hour, day or month: those of events, then those between blocks."""
+    session, tool = found.scope
+    asked = {"of": RUNS, "session": session, "tool": tool, "base": found.base, "end": found.end}
     times = [event.at for event in found.events]
-    if not found.is_all:
-        times += [at.reached_at, base.reached_at or later(connection, RUNS, scope, "").reached_at]
+    if found.between.runs:
+        times += [str(at) for (at,) in connection.execute(_ENDS, asked)]
     if not any(times):
         return []
     length = _length(min(filter(None, times)), max(times))
-    counted: dict[str, Counter[str]] = {}
-    for event in found.events:
-        failed = event.outcome not in (CACHED, Status.OK)
-        known = counted.setdefault(event.at[:length], Counter())
-        known.update(runs=1, hits=event.outcome == CACHED, errors=failed)
-    for _ in range(_POINTS):
-        if at.runs <= base.runs:
-            break
-        period = at.reached_at[:length]
-        before = earlier(connection, RUNS, scope, period)
-        before = before if before.runs > base.runs else base
-        known = counted.setdefault(period, Counter())
-        known.update(
-            **{name: getattr(at, name) - getattr(before, name) for name in ("runs", "hits", "errors")}
-        )
-        at = before
-    latest = sorted(counted.items())[-_POINTS:]
-    return [Point(start, known["runs"], known["hits"], known["errors"]) for start, known in latest]
+    counted = _sums(found.events, lambda event: event.at[:length])
+    if found.between.runs:
+        base = total_at(connection, RUNS, found.scope, found.base)
+        rows = connection.execute(_BACK, {**asked, "length": length, "limit": _POINTS + 1})
+        back = [(str(at)[:length], Total(*total)) for at, *total in rows]
+        for (period, total), (_, before) in pairwise([*back, ("", base)]):
+            gained = total.minus(before if before.runs > base.runs else base)
+            counted[period] = counted.get(period, Total()).plus(gained)
+    latest = sorted((start, total) for start, total in counted.items() if total.runs)[-_POINTS:]
+    return [Point(start, total.runs, total.hits, total.errors) for start, total in latest]
 
 
 def _length(first: str, last: str) -> int:

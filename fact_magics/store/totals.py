@@ -1,17 +1,18 @@
 """Totals of the history, so that ``%fact stats`` need not read its rows.
 
-A total belongs to a scope, which is a session and a tool; an empty text means all of them. It counts the rows
-of the scope up to `last_seq`. The rows after it, the scope's tail, are read through an index.
+The rows of a table form blocks of up to 64, in the order of their numbers. A scope is a session and a tool;
+an empty text means all of them. When a block ends, each scope with rows in the block gets a total, which
+counts all rows of the scope up to there. So the difference between two totals counts the rows between the
+ends of two blocks. The rows after the last block are read themselves. So are the rows of a scope before its
+first total, which `blocks` stores when the scope has about 64 rows.
 
-One of 64 rows brings the totals of its scopes up to date when it is stored. So a tail has about 64 rows, and
-tools and sessions with few rows have no totals at all. Adding every row would take longer than storing it.
+A block also has the latest time of all rows up to its end. The rows since a time are the difference to the
+total of the block that reached the time, and some rows of this block.
 
-`earlier_totals` holds totals as they were when a scope had reached a time. The difference between a total and
-an earlier one counts the rows since that time.
-
-The column `numbers` is JSON, such as ``{"ok 117": 3, "error": 1}``: the runs by outcome and bucket of
-durations, and the amounts of generations. The limits of buckets grow by 2 %, so that a percentile is at most
-1 % off.
+The runs of a scope by outcome and duration are kept after every 256th run; the following runs are added when
+they are asked for. They are JSON, such as ``{"ok 117": 3, "error": 1}``: a duration is the number of a
+bucket, and the limits of buckets grow by 2 %, so that a percentile is at most 1 % off. The sums of tokens and
+costs of generations are kept with them.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fact_magics.text import utc_now
-from fact_magics.tool import HAND, IMPORTED, Status
+from fact_magics.tool import HAND, IMPORTED, REPLAY, Status
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,80 +35,50 @@ CACHED, GENERATED = "cached", "generated"
 RUNS, GENERATIONS = "tool_executions", "generations"
 """The tables whose rows are counted. A generation with all its attempts counts once."""
 
+Scope = tuple[str, str]
 EVERYTHING = ("", "")
 """The scope of all sessions and all tools."""
 
-_COLUMNS = """
-        of         TEXT NOT NULL,
-        session_id TEXT NOT NULL,
-        tool_name  TEXT NOT NULL,
-        last_seq   INTEGER NOT NULL,
-        reached_at TEXT NOT NULL,
-        runs       INTEGER NOT NULL,
-        hits       INTEGER NOT NULL,
-        errors     INTEGER NOT NULL,
-        saved_ms   REAL NOT NULL,
-        numbers    TEXT NOT NULL,
-""".strip()
-TABLES_OF_TOTALS = (
-    f"""
-    CREATE TABLE totals (
-        {_COLUMNS}
-        removed_at TEXT NOT NULL DEFAULT '',
-        PRIMARY KEY (of, session_id, tool_name)
-    ) WITHOUT ROWID
-    """,
-    "CREATE INDEX totals_by_runs ON totals (of, session_id, runs) WHERE tool_name <> ''",
-    f"""
-    CREATE TABLE earlier_totals (
-        {_COLUMNS}
-        PRIMARY KEY (of, session_id, tool_name, reached_at, last_seq)
-    ) WITHOUT ROWID
-    """,
-)
-"""The statements of the migration that creates the tables."""
-
-ROWS_READ = 1_000
-"""Up to this many rows are read one by one, for exact percentiles."""
-
-# An earlier total is kept after this many rows. If a new hour begins, fewer rows or 1/512 of all are enough,
-# so that the chart is right. Most scopes stay small; they are read row by row, and need fewer.
-_APART, _FEW, _FEW_OF_SMALL = 256, 16, 64
-# One transaction counts this many rows, so that cells and other kernels can write in between.
-_CHUNK = 1_000
-# If more rows are missing, commits leave them to `catch_up`.
-_FAR_BEHIND = 5_000
-_MEASURED = frozenset({CACHED, Status.OK.value})
-_WELL = _MEASURED | {GENERATED}
+_WELL = frozenset({CACHED, Status.OK.value, GENERATED})
 _MOST = 2**53
-_LAST = 2**62
+LAST = 2**62
+"""No row has a higher number."""
+
 _STEP = math.log(1.02)
 _SHORTEST_MS = 1e-6
 _NO_TIME = -2_000
-_HOUR = len("2026-11-22T09")
+
+
+def _quantity(column: str) -> str:
+    """Return an SQL expression that is NULL where another program wrote no quantity."""
+    return f"iif({column} >= 0 AND {column} < {_MOST}, {column}, NULL)"
+
+
+def text_of(column: str) -> str:
+    """Return an SQL expression that is an empty text where another program wrote no text."""
+    return f"iif(typeof({column}) = 'text', {column}, '')"
+
+
+AMOUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens", "cost_usd")
+"""The columns of generations that are summed. Nobody paid for the tokens of a replayed answer."""
 
 # Older rows don't have the duration of the run that computed their answer.
-SAVED_MS = "iif(cached, coalesce(saved_ms, (SELECT duration_ms FROM cache WHERE key = cache_key)), 0)"
+_SAVED = "coalesce(saved_ms, (SELECT duration_ms FROM cache WHERE key = cache_key))"
 _QUERIES = {
     RUNS: f"""
-        SELECT seq, executed_at, tool_name, status, cached, duration_ms, {SAVED_MS}
+        SELECT seq, {text_of("executed_at")}, {text_of("session_id")}, {text_of("tool_name")} AS name,
+            iif(cached, '{CACHED}', {text_of("status")}) AS outcome,
+            iif(cached OR status = 'ok', {_quantity("duration_ms")}, NULL) AS took,
+            iif(cached, coalesce({_quantity(_SAVED)}, 0), 0) AS saved, NULL
         FROM tool_executions WHERE
     """,  # noqa: S608 - no input
-    GENERATIONS: """
-        SELECT generation_id, seq, started_at, tool_name, provider, duration_ms, input_tokens, output_tokens,
-            cache_read_tokens, cache_creation_tokens, cost_usd
+    GENERATIONS: f"""
+        SELECT generation_id, seq, {text_of("started_at")}, {text_of("session_id")}, {text_of("tool_name")},
+            iif(provider IN ('{HAND}', '{IMPORTED}', '{REPLAY}'), NULL, {_quantity("duration_ms")}),
+            {", ".join(f"iif(provider = '{REPLAY}', NULL, {_quantity(name)})" for name in AMOUNTS)}
         FROM generations WHERE
-    """,
+    """,  # noqa: S608 - no input
 }
-AMOUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens", "cost_usd")
-"""The columns of generations that are summed."""
-
-# About one of 64 numbers, at irregular distances, so that no pattern in the rows can avoid them.
-_DUE = "(seq % 2147483648) * 2654435761 % 4294967296 < 67108864"
-
-
-def _is_due(seq: int) -> bool:
-    return seq % 2147483648 * 2654435761 % 4294967296 < 67108864
 
 
 class Event(NamedTuple):
@@ -130,6 +100,7 @@ class Event(NamedTuple):
 
     seq: int
     at: str
+    session_id: str
     tool_name: str
     outcome: str
     took_ms: float | None
@@ -138,78 +109,69 @@ class Event(NamedTuple):
 
 
 class Total(NamedTuple):
-    """The counts of a scope; `reached_at` is the latest time of the rows up to `last_seq`."""
+    """The counts of the rows of a scope up to the end of a block."""
 
-    last_seq: int = 0
-    reached_at: str = ""
     runs: int = 0
     hits: int = 0
     errors: int = 0
     saved_ms: float = 0.0
-    stored: object = "{}"
 
-    @property
-    def numbers(self) -> dict[str, float]:
-        """The runs by outcome and bucket, and the amounts."""
-        with suppress(ValueError, TypeError, AttributeError, RecursionError):  # another program wrote it
-            read = json.loads(self.stored)  # type: ignore[arg-type]
-            return {name: number for name, number in read.items() if _number(number) is not None}
-        return {}
+    def plus(self, other: Total) -> Total:
+        """Add the counts of other rows."""
+        return Total(
+            self.runs + other.runs,
+            self.hits + other.hits,
+            self.errors + other.errors,
+            self.saved_ms + other.saved_ms,
+        )
 
-
-def _number(stored: object) -> float | None:
-    return stored if type(stored) in (int, float) and 0 <= stored < _MOST else None  # type: ignore[operator, return-value]
-
-
-def _text(stored: object) -> str:
-    return stored if type(stored) is str else ""
+    def minus(self, base: Total) -> Total:
+        """Return the counts of the rows that another total of the scope does not count."""
+        return Total(
+            max(0, self.runs - base.runs),
+            max(0, self.hits - base.hits),
+            max(0, self.errors - base.errors),
+            max(0.0, self.saved_ms - base.saved_ms),
+        )
 
 
 def events(
     connection: sqlite3.Connection,
     of: str,
-    scope: tuple[str, str],
+    scope: Scope,
     after: int,
-    until: int = _LAST,
+    until: int = LAST,
     limit: int = -1,
 ) -> list[Event]:
     """Read the rows of a scope in order; another program may have written any values into them."""
-    where, values = condition(scope)
-    query = f"{_QUERIES[of]} {where} seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-    found = connection.execute(query, (*values, after, until, limit))
-    return [*(map(_run, found) if of == RUNS else _generations(found))]
+    query, values = _rows(of, scope, after, until, limit)
+    found = connection.execute(query, values)
+    return [*(map(Event._make, found) if of == RUNS else _generations(found))]
 
 
-def condition(scope: tuple[str, str]) -> tuple[str, list[str]]:
-    """Return the beginning of a condition for the rows of a scope, and its values."""
+def _rows(
+    of: str, scope: Scope, after: int, until: int = LAST, limit: int = -1
+) -> tuple[str, tuple[object, ...]]:
     named = [(name, value) for name, value in zip(("session_id", "tool_name"), scope, strict=True) if value]
-    return "".join(f"{name} = ? AND " for name, _ in named), [value for _, value in named]
-
-
-def _run(row: tuple[Any, ...]) -> Event:
-    seq, at, tool, status, cached, took, saved = row
-    outcome = CACHED if cached else status if type(status) is str else ""
-    took_ms = _number(took) if outcome in _MEASURED else None
-    saved_ms = _number(saved) or 0.0 if saved else 0.0
-    return Event(seq, _text(at), tool if type(tool) is str else "", outcome, took_ms, saved_ms)
+    where = "".join(f"{name} = ? AND " for name, _ in named)
+    query = f"{_QUERIES[of]} {where} seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+    return query, (*(value for _, value in named), after, until, limit)
 
 
 def _generations(rows: Iterable[tuple[Any, ...]]) -> Iterator[Event]:
     """Join the attempts of each generation, which were stored by one transaction."""
     for _, attempts in groupby(rows, key=lambda row: row[0]):
-        (_, seq, at, tool, *_), *others = joined = [*attempts]
+        joined = [*attempts]
         amounts: dict[str, float] = {}
         for _, _, _, _, _, _, *spent in joined:
-            known = zip(AMOUNTS, map(_number, spent), strict=True)
-            add(amounts, {name: number for name, number in known if number is not None})
-        times = [
-            _number(took) or 0.0
-            for _, _, _, _, provider, took, *_ in joined
-            if provider not in (HAND, IMPORTED)
-        ]
-        last = others[-1][1] if others else seq
+            add(
+                amounts,
+                {name: number for name, number in zip(AMOUNTS, spent, strict=True) if number is not None},
+            )
+        times = [row[5] for row in joined if row[5] is not None]
+        _, _, at, session, tool, *_ = joined[0]
         took_ms = sum(times) if times else None
-        yield Event(last, _text(at), _text(tool), GENERATED, took_ms, 0.0, amounts)
+        yield Event(joined[-1][1], at, session, tool, GENERATED, took_ms, 0.0, amounts)
 
 
 def add(numbers: dict[str, float], others: Mapping[str, float], times: int = 1) -> None:
@@ -232,162 +194,135 @@ def middle_of(number: int) -> float:
     return 0.0 if not _NO_TIME < number < -_NO_TIME else 2 * math.exp(number * _STEP) / (1 + math.exp(_STEP))
 
 
-def current(connection: sqlite3.Connection, of: str, scope: tuple[str, str]) -> Total:
-    """Read the total of a scope."""
-    query = """
-        SELECT last_seq, reached_at, runs, hits, errors, saved_ms, numbers FROM totals
-        WHERE of = ? AND session_id = ? AND tool_name = ?
+def last_block(connection: sqlite3.Connection, of: str) -> int:
+    """Return the last row of the last block; 0 if there is no block."""
+    query = "SELECT max(seq) FROM blocks WHERE of = ? AND seq BETWEEN 0 AND ?"
+    (seq,) = connection.execute(query, (of, LAST)).fetchone()
+    return seq or 0
+
+
+def block_that_reached(connection: sqlite3.Connection, of: str, at: str) -> tuple[int, int]:
+    """Return the last rows of two blocks: all blocks up to the first one had only reached earlier times.
+
+    The second one is the next block, or the same if there is none.
     """
-    return _total(connection.execute(query, (of, *scope)))
+    earlier = (
+        "SELECT seq FROM blocks WHERE of = ? AND reached_at < ? ORDER BY reached_at DESC, seq DESC LIMIT 1"
+    )
+    following = "SELECT min(seq) FROM blocks WHERE of = ? AND seq > ?"
+    [before] = connection.execute(earlier, (of, at)).fetchone() or (0,)
+    [reached] = connection.execute(following, (of, before)).fetchone()
+    return before, reached or before
 
 
-def earlier(
-    connection: sqlite3.Connection, of: str, scope: tuple[str, str], before: str = "~", order: str = "DESC"
-) -> Total:
-    """Read the latest total of a scope that had only reached times before a time."""
-    sign = "<" if order == "DESC" else ">="
-    query = f"""
-        SELECT last_seq, reached_at, runs, hits, errors, saved_ms, numbers FROM earlier_totals
-        WHERE of = ? AND session_id = ? AND tool_name = ? AND reached_at {sign} ?
-        ORDER BY reached_at {order}, last_seq {order} LIMIT 1
-    """  # noqa: S608 - no input
-    return _total(connection.execute(query, (of, *scope, before)))
+def total_at(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) -> Total:
+    """Count the rows of a scope up to the end of a block."""
+    if not seq:
+        return Total()
+    return stored_total(connection, of, scope, seq) or sum_of(events(connection, of, scope, 0, seq))
 
 
-def later(connection: sqlite3.Connection, of: str, scope: tuple[str, str], since: str) -> Total:
-    """Read the first earlier total of a scope that had reached a time."""
-    return earlier(connection, of, scope, since, "ASC")
+def stored_total(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) -> Total | None:
+    """Read a total of a scope, if it has one up to a row."""
+    query = """
+        SELECT runs, hits, errors, saved_ms FROM block_totals
+        WHERE of = ? AND session_id = ? AND tool_name = ? AND seq <= ? ORDER BY seq DESC LIMIT 1
+    """
+    row = connection.execute(query, (of, *scope, seq)).fetchone()
+    if row and all(type(number) in (int, float) and 0 <= number < _MOST for number in row):
+        return Total(*row)
+    return None
 
 
-def _total(rows: Iterable[tuple[Any, ...]]) -> Total:
-    for row in rows:
-        last_seq, reached_at, *counts, saved_ms, _ = row
-        if (
-            type(reached_at) is str
-            and _number(saved_ms) is not None
-            and all(type(number) is int and 0 <= number < _MOST for number in (last_seq, *counts))
-        ):
-            return Total(*row)
-    return Total()
+def first_total(connection: sqlite3.Connection, of: str, scope: Scope, after: int) -> int:
+    """Return the end of the next block with a total of a scope; 0 if there is none."""
+    query = """
+        SELECT min(seq) FROM block_totals WHERE of = ? AND session_id = ? AND tool_name = ? AND seq > ?
+    """
+    (seq,) = connection.execute(query, (of, *scope, after)).fetchone()
+    return seq if type(seq) is int else 0
 
 
-def count(
-    connection: sqlite3.Connection, of: str, places: Iterable[tuple[object, object]], until: int = _LAST
-) -> None:
-    """Bring the totals of sessions and tools up to date, in a transaction of the caller."""
-    for scope in _scopes(places):
-        _count(connection, of, scope, until)
-
-
-def _scopes(places: Iterable[tuple[object, object]]) -> set[tuple[str, str]]:
-    named = {(_text(session), _text(tool)) for session, tool in places}
-    return {EVERYTHING, *named, *((session, "") for session, _ in named), *(("", tool) for _, tool in named)}
-
-
-def _count(connection: sqlite3.Connection, of: str, scope: tuple[str, str], until: int) -> None:
-    total, now = current(connection, of, scope), utc_now()
-    found = events(connection, of, scope, total.last_seq, until)
-    if not found:
-        return
-    where = (of, *scope)
-    numbers = total.numbers
-    last_seq, reached_at, runs, hits, errors, saved_ms, _ = total
-    if reached_at > now:  # a clock was ahead
-        reached_at = now
-        connection.execute(
-            """
-            UPDATE earlier_totals SET reached_at = ?
-            WHERE of = ? AND session_id = ? AND tool_name = ? AND reached_at > ?
-            """,
-            (now, *where, now),
-        )
-    kept = earlier(connection, of, scope).runs
-    steps = []
-    for event in found:
-        gained = runs - kept
-        enough = _FEW_OF_SMALL if runs < ROWS_READ and scope != EVERYTHING else max(_FEW, runs // 512)
-        if gained >= _APART or (gained >= enough and event.at[:_HOUR] > reached_at[:_HOUR]):
-            steps.append((*where, last_seq, reached_at, runs, hits, errors, saved_ms, _written(numbers)))
-            kept = runs
-        name = event.outcome if event.took_ms is None else f"{event.outcome} {bucket(event.took_ms)}"
-        numbers[name] = numbers.get(name, 0) + 1
-        if event.amounts:
-            add(numbers, event.amounts)
-        last_seq = event.seq
-        if event.at > reached_at:
-            reached_at = min(event.at, now)
+def sum_of(counted: Iterable[Event]) -> Total:
+    """Count events."""
+    runs = hits = errors = 0
+    saved_ms = 0.0
+    for event in counted:
         runs += 1
         hits += event.outcome == CACHED
         errors += event.outcome not in _WELL
         saved_ms += event.saved_ms
-    changed = (*where, last_seq, reached_at, runs, hits, errors, saved_ms, _written(numbers))
-    blanks = ", ".join("?" * len(changed))
-    connection.executemany(f"INSERT OR REPLACE INTO earlier_totals VALUES ({blanks})", steps)  # noqa: S608
-    connection.execute(
-        f"""
-        INSERT INTO totals VALUES ({blanks}, '') ON CONFLICT DO UPDATE
-        SET last_seq = excluded.last_seq, reached_at = excluded.reached_at, runs = excluded.runs,
-            hits = excluded.hits, errors = excluded.errors, saved_ms = excluded.saved_ms,
-            numbers = excluded.numbers
-        """,  # noqa: S608 - no input
-        changed,
+    return Total(runs, hits, errors, saved_ms)
+
+
+_STORED = """
+    SELECT name, runs, hits, errors, saved_ms FROM (SELECT value AS name FROM json_each(:names))
+    CROSS JOIN block_totals ON of = :of AND session_id = :session AND tool_name = name AND seq = (
+        SELECT max(seq) FROM block_totals
+        WHERE of = :of AND session_id = :session AND tool_name = name AND seq <= :seq
     )
+"""
+_COUNTED = f"""
+    SELECT name, count(*), sum(outcome = '{CACHED}'), sum(outcome NOT IN ('{CACHED}', 'ok')), sum(saved)
+    FROM ({_QUERIES[RUNS]} tool_name IN (SELECT value FROM json_each(:names)) AND seq <= :seq AND OF_SESSION)
+    GROUP BY name
+"""  # noqa: S608 - no input
 
 
-def _written(numbers: Mapping[str, float]) -> str:
-    return json.dumps(numbers, separators=(",", ":"))
+def stored_totals(
+    connection: sqlite3.Connection, session: str, names: Iterable[str], seq: int
+) -> dict[str, Total]:
+    """Read the totals of the runs of many tools, as far as they have totals."""
+    asked = {"of": RUNS, "session": session, "names": json.dumps([*names]), "seq": seq}
+    return {name: Total(*total) for name, *total in connection.execute(_STORED, asked)}
 
 
-def keep_up(connection: sqlite3.Connection, of: str, stored: Iterable[tuple[int, str | None, str]]) -> None:
-    """Count what is due after rows were stored, each given as its number, session and tool.
+def counted_totals(
+    connection: sqlite3.Connection, session: str, names: Iterable[str], seq: int
+) -> dict[str, Total]:
+    """Count the runs of tools that have no totals, up to the end of a block."""
+    asked = {"session": session, "names": json.dumps([*names]), "seq": seq}
+    query = _COUNTED.replace("OF_SESSION", "session_id = :session" if session else "TRUE")
+    return {name: Total(*total) for name, *total in connection.execute(query, asked)}
 
-    If far more rows are missing in the totals, a commit would take seconds; `catch_up` counts them.
+
+def numbers_at(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) -> dict[str, float]:
+    """Count the runs of a scope up to a row by outcome and bucket, and sum the amounts of generations."""
+    query = """
+        SELECT seq, numbers FROM distributions
+        WHERE of = ? AND session_id = ? AND tool_name = ? AND seq <= ? ORDER BY seq DESC LIMIT 1
     """
-    due = [(session, tool) for seq, session, tool in stored if _is_due(seq)]
-    if due and missing(connection, of) <= _FAR_BEHIND:
-        count(connection, of, due)
+    after, stored = connection.execute(query, (of, *scope, seq)).fetchone() or (0, "{}")
+    numbers = _read(stored)
+    rows, values = _rows(of, scope, after, seq)
+    if of == RUNS:
+        measured = connection.execute(f"SELECT outcome, took FROM ({rows})", values)  # noqa: S608 - no input
+        for outcome, took_ms in measured:
+            _count(numbers, outcome, took_ms)
+    else:
+        for event in _generations(connection.execute(rows, values)):
+            _count(numbers, event.outcome, event.took_ms)
+            add(numbers, event.amounts or {})
+    return numbers
 
 
-def missing(connection: sqlite3.Connection, of: str) -> int:
-    """Return how many rows may be missing in the totals; after a migration, all rows are."""
-    (latest,) = connection.execute(f"SELECT max(seq) FROM {of}").fetchone()  # noqa: S608 - no input
-    return (latest or 0) - current(connection, of, EVERYTHING).last_seq
+def _count(numbers: dict[str, float], outcome: str, took_ms: float | None) -> None:
+    name = outcome if took_ms is None else f"{outcome} {bucket(took_ms)}"
+    numbers[name] = numbers.get(name, 0) + 1
 
 
-def catch_up(connection: sqlite3.Connection, of: str) -> bool:
-    """Count the next rows as commits would, in a transaction of the caller; False if there are none."""
-    after = current(connection, of, EVERYTHING).last_seq
-    ends = f"SELECT max(seq) FROM (SELECT seq FROM {of} WHERE seq > ? ORDER BY seq LIMIT {_CHUNK})"  # noqa: S608
-    (until,) = connection.execute(ends, (after,)).fetchone()
-    if until is None:
-        return False
-    if of == GENERATIONS:  # its attempts belong together
-        whole = "SELECT generation_id FROM generations WHERE seq = ?"
-        query = f"SELECT max(seq) FROM generations WHERE generation_id = ({whole})"  # noqa: S608 - no input
-        (until,) = connection.execute(query, (until,)).fetchone()
-    query = f"SELECT DISTINCT session_id, tool_name FROM {of} WHERE seq > ? AND seq <= ? AND {_DUE}"  # noqa: S608
-    count(connection, of, connection.execute(query, (after, until)).fetchall(), until)
-    return True
+def _read(stored: object) -> dict[str, float]:
+    with suppress(ValueError, TypeError, AttributeError, RecursionError):  # another program wrote it
+        read = json.loads(stored)  # type: ignore[arg-type]
+        return {
+            name: number
+            for name, number in read.items()
+            if type(number) in (int, float) and 0 <= number < _MOST and len(name) < 100
+        }
+    return {}
 
 
-def count_removed(
-    connection: sqlite3.Connection, places: Iterable[tuple[object, object]], until: int, latest: str
-) -> None:
-    """Count runs before they are removed: those of the sessions and tools up to a row with a time."""
-    scopes = _scopes(places)
-    for scope in scopes:
-        _count(connection, RUNS, scope, until)
-    connection.executemany(
-        """
-        UPDATE totals SET removed_at = max(removed_at, ?)
-        WHERE of = 'tool_executions' AND session_id = ? AND tool_name = ?
-        """,
-        [(latest, *scope) for scope in scopes],
-    )
-
-
-def removed_at(connection: sqlite3.Connection, of: str, scope: tuple[str, str]) -> str:
-    """Return the latest time of a row of the scope that was removed, or an empty text."""
-    query = "SELECT removed_at FROM totals WHERE of = ? AND session_id = ? AND tool_name = ?"
-    found = connection.execute(query, (of, *scope)).fetchone()
-    return _text(found[0]) if found else ""
+def removed_at(connection: sqlite3.Connection) -> str:
+    """Return the latest time of a run that was removed, or an empty text."""
+    found = connection.execute("SELECT removed_at FROM history_state").fetchone()
+    return found[0] if found and type(found[0]) is str else ""

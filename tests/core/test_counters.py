@@ -12,7 +12,7 @@ import pytest
 from fact_magics.core.counters import Counters
 from fact_magics.errors import CellError
 from fact_magics.store import ExecutionRow, GenerationRow
-from fact_magics.tool import Status, ToolInput, ToolSpec
+from fact_magics.tool import REPLAY, Status, ToolInput, ToolSpec
 
 pytest.importorskip("prometheus_client")
 SECRET = "4 of hearts"
@@ -53,6 +53,7 @@ def test_runs_durations_tokens_and_costs_are_counted(counters):
     attempts = [
         GenerationRow(**known, attempt=1, input_tokens=10, cost_usd=0.5),
         GenerationRow(**known, attempt=2, input_tokens=5, output_tokens=7),
+        GenerationRow(**known, attempt=3, provider=REPLAY, input_tokens=900, output_tokens=900),
     ]
     counters.add(runs, attempts)
     text = counters.text()

@@ -9,7 +9,7 @@ import pytest
 from fact_magics.config import load_settings
 from fact_magics.core import FactCore
 from fact_magics.errors import SettingsError
-from fact_magics.store import ExecutionRow, totals
+from fact_magics.store import ExecutionRow, blocks, totals
 from fact_magics.tool import Status
 
 OLD = "2020-01-01T00:00:00.000Z"
@@ -34,13 +34,12 @@ async def test_old_runs_go_once_a_day_when_the_setting_is_made(core, settings):
 
 
 async def test_rows_of_an_older_schema_are_counted_without_being_asked_for(core, settings, monkeypatch):
-    monkeypatch.setattr(totals, "_FAR_BEHIND", -1)
+    monkeypatch.setattr(blocks, "_FAR_BEHIND", -1)
     rows = [ExecutionRow(tool_name=f"t{number % 3}", status=Status.OK) for number in range(1_500)]
     await core._store.commit(rows)
 
     async def counted() -> int:
-        count = lambda connection: totals.current(connection, totals.RUNS, totals.EVERYTHING).runs  # noqa: E731
-        return await core._store._database.read(count)
+        return await core._store._database.read(lambda connection: totals.last_block(connection, totals.RUNS))
 
     assert await counted() == 0
     async with FactCore(settings):

@@ -133,7 +133,7 @@ async def plans(store: Store, call: Callable[[Store], Awaitable[object]]) -> lis
 def is_bounded(query: str, step: str) -> bool:
     if not step.startswith("SCAN"):
         return "TEMP B-TREE" not in step or "tool_search" in query or "GROUP BY" in query
-    if step.split()[1] in SMALL or "VIRTUAL TABLE INDEX" in step:
+    if step == "SCAN CONSTANT ROW" or step.split()[1] in SMALL or "VIRTUAL TABLE INDEX" in step:
         return True
     return step in ORDERED and "LIMIT" in query and "WHERE" not in query
 

@@ -1,0 +1,165 @@
+"""The totals of any history are what counting its rows gives, also after old rows were removed."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fact_magics.store import ExecutionRow, blocks, stats
+from fact_magics.store.binding import Connection
+from fact_magics.store.history import add_runs
+from fact_magics.store.pruning import remove_runs
+from fact_magics.store.schema import MIGRATIONS
+from fact_magics.store.search import add_indexable
+from fact_magics.store.stats import Stats, percentile, read_stats
+from fact_magics.text import utc_text
+from fact_magics.tool import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def small() -> Iterator[None]:
+    """Let few rows do what many rows do."""
+    with (
+        patch.multiple(blocks, BLOCK=4, _NUMBERED=6, _FEW=2, is_due=lambda seq: seq % 5 == 0),
+        patch.object(stats, "ROWS_READ", 3),
+    ):
+        yield
+
+
+def opened() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
+    add_indexable(connection)
+    for statement in [statement for migration in MIGRATIONS for statement in migration]:
+        connection.execute(statement)
+    connection.executemany(
+        "INSERT INTO sessions VALUES (?, '', '', '', '2026-01-01', NULL)", [("1",), ("2",), ("3",)]
+    )
+    return connection
+
+
+runs = st.builds(
+    lambda session, tool, status, cached, took, saved: ExecutionRow(
+        session_id=session,
+        tool_name=tool,
+        status=Status.OK if cached else status,
+        cached=cached,
+        duration_ms=took,
+        saved_ms=saved if cached else None,
+    ),
+    st.sampled_from([None, "1", "2", "3"]),
+    st.sampled_from("aaabc"),
+    st.sampled_from([Status.OK, Status.OK, Status.ERROR, Status.INVALID]),
+    st.booleans(),
+    st.floats(1e-5, 1e7),
+    st.floats(0, 1e6),
+)
+gaps = st.sampled_from([0.0, 1.0, 600.0, 5_000.0, 200_000.0])
+histories = st.lists(st.tuples(gaps, runs), max_size=90)
+scopes = st.tuples(st.sampled_from(["", "1", "2"]), st.sampled_from(["", "a", "c", "d"]))
+
+
+def timed(history: Sequence[tuple[float, ExecutionRow]]) -> list[ExecutionRow]:
+    now, found = START, []
+    for gap, row in history:
+        now += timedelta(seconds=gap)
+        found.append(
+            ExecutionRow(
+                **{name: getattr(row, name) for name in row.__slots__} | {"executed_at": utc_text(now)}
+            )
+        )
+    return found
+
+
+def agree(found: Stats, rows: Sequence[ExecutionRow], scope: tuple[str, str], since: str | None) -> None:
+    session, tool = scope
+    known = [
+        row
+        for row in rows
+        if (not session or row.session_id == session)
+        and (not tool or row.tool_name == tool)
+        and (since is None or row.executed_at >= since)
+    ]
+    assert found.runs == len(known)
+    assert found.hits == sum(row.cached for row in known)
+    assert found.saved_ms == pytest.approx(sum(row.saved_ms or 0.0 for row in known))
+    failed = [row.status for row in known if row.status is not Status.OK]
+    assert found.errors == {status: failed.count(status) for status in failed}
+    assert sum(point.runs for point in found.points) == len(known)
+    assert {tool.tool: tool[1:4] for tool in found.tools} == {
+        name: (
+            sum(row.tool_name == name for row in known),
+            sum(row.tool_name == name and row.cached for row in known),
+            sum(row.tool_name == name and row.status is not Status.OK for row in known),
+        )
+        for name in {row.tool_name for row in known}
+    }
+    for outcome, cached in ((Status.OK, False), ("cached", True)):
+        took = sorted(row.duration_ms for row in known if row.cached == cached and row.status is Status.OK)
+        for share in (0.5, 0.95):
+            wanted = percentile(tuple((each, 1) for each in took), share)
+            assert percentile(found.durations.get(outcome, ()), share) == (
+                wanted and pytest.approx(wanted, rel=0.0101)
+            )
+
+
+def keep(connection: sqlite3.Connection, rows: Sequence[ExecutionRow], size: int) -> None:
+    for first in range(0, len(rows), size):
+        add_runs(connection, rows[first : first + size])
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories, st.integers(1, 20), scopes, st.integers(0, 90))
+def test_numbers_are_those_of_all_rows(
+    history: list[tuple[float, ExecutionRow]], size: int, scope: tuple[str, str], at: int
+) -> None:
+    connection, rows = opened(), timed(history)
+    keep(connection, rows, size)
+    for since in (None, rows[at].executed_at if at < len(rows) else utc_text(START + timedelta(seconds=at))):
+        found = read_stats(connection, session_id=scope[0], tool_name=scope[1], since=since)
+        agree(found, rows, scope, since)
+    connection.close()
+
+
+@settings(max_examples=100, deadline=None)
+@given(histories, histories, st.integers(1, 20), scopes, st.integers(0, 90))
+def test_removed_rows_still_count_and_none_of_them_counts_since_a_later_time(
+    history: list[tuple[float, ExecutionRow]],
+    later: list[tuple[float, ExecutionRow]],
+    size: int,
+    scope: tuple[str, str],
+    at: int,
+) -> None:
+    connection, rows = opened(), timed([*history, *later])
+    keep(connection, rows[: len(history)], size)
+    before = rows[min(at, len(rows) - 1)].executed_at if rows else ""
+    remove_runs(connection, after=0, before=before)
+    keep(connection, rows[len(history) :], size)
+    left = dict(connection.execute("SELECT id, 1 FROM tool_executions"))
+    assert all(row.id in left for row in rows if row.executed_at >= before)
+    for since in (None, before):
+        found = read_stats(connection, session_id=scope[0], tool_name=scope[1], since=since)
+        agree(found, rows, scope, since or None)
+    connection.close()
+
+
+def test_the_tables_of_totals_stay_small() -> None:
+    connection = opened()
+    rows = [ExecutionRow(tool_name=f"t{number}", status=Status.OK) for number in range(2_000)]
+    with patch.multiple(blocks, BLOCK=64, is_due=lambda seq: seq % 64 == 0):
+        keep(connection, rows, 100)
+    [totals] = connection.execute("SELECT count(*) FROM block_totals WHERE tool_name <> ''").fetchone()
+    assert totals == len(range(64, 1_984, 64))
+    [leaders] = connection.execute("SELECT count(*) FROM leaders").fetchone()
+    assert leaders <= blocks.LEADERS
+    connection.close()
