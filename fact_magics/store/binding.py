@@ -224,7 +224,7 @@ def insert_many(
     """Insert rows' objects of one class as `insert` does, with one statement.
 
     `more` has further columns, with a value for each row. Returns the first and the last `seq`, if the table
-    has one; the last one is smaller if the rows were stored before.
+    has one; rows in conflict with others are not stored, and their numbers are left out.
     """
     if not rows:
         return 0, 0
@@ -241,8 +241,8 @@ def insert_many(
     parameters = (
         (*map(bindable, known), *others) for known, *others in zip(values, *more.values(), strict=True)
     )
-    kept = connection.executemany(statement, parameters).rowcount
-    return first, first + kept - 1
+    connection.executemany(statement, parameters)
+    return first, first + len(rows) - 1
 
 
 def next_number(connection: sqlite3.Connection, table: str) -> int:
