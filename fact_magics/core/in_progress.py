@@ -27,7 +27,8 @@ class LeadingRun:
     stopped : bool
         Whether the run was stopped before it succeeded or failed.
     in_no_hurry : bool
-        Whether the caller does not wait for the commit of the row, so that it may include later rows.
+        Whether the caller waits for the answer alone: not for the commit of the row, which so may include
+        later rows, and not for the end of the process.
     """
 
     def __init__(self, key: str, *, in_no_hurry: bool = False) -> None:

@@ -43,18 +43,20 @@ class MaskedSandbox:
         call: Call,
         on_printed: Callable[[str], None] | None = None,
         on_turn: Callable[[], None] | None = None,
+        *,
+        early: bool = False,
     ) -> Outcome:
         """Run one call as `Sandbox.run` does."""
         redactor = _granted(call.permissions, self._redactor)
         if redactor is None:
-            return await self._sandbox.run(call, on_printed=on_printed, on_turn=on_turn)
+            return await self._sandbox.run(call, on_printed, on_turn, early=early)
         mask, stream = redactor.mask, RedactedStream(redactor)
 
         def feed(piece: str) -> None:
             if on_printed is not None and (known := stream.feed(piece)):
                 on_printed(known)
 
-        outcome = await self._sandbox.run(call, on_printed=feed, on_turn=on_turn)
+        outcome = await self._sandbox.run(call, feed, on_turn, early=early)
         if on_printed is not None and (known := stream.end()):
             on_printed(known)
         error, result = outcome.error, outcome.result

@@ -354,7 +354,7 @@ class Runner:
         outcome = None
         try:
             outcome = await self._sandbox.run(
-                planned.call, on_printed=lambda text: emit(Printed(text)), on_turn=begin
+                planned.call, lambda text: emit(Printed(text)), begin, early=run.in_no_hurry
             )
         finally:
             if run.began is None:

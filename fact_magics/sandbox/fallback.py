@@ -69,8 +69,11 @@ class ProcessRunner:
         await asyncio.gather(*(calling.over.wait() for calling in calls))
         self._threads.shutdown(wait=False)
 
-    async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending:
-        """Run one call to its end."""
+    async def run(
+        self, call: Call, on_printed: Callable[[str], None] | None, *, early: bool = False
+    ) -> frames.Ending:
+        """Run one call to its end, also if an early answer would do."""
+        del early
         if self._closed:
             raise closed()
         grants = Grants.parse(call.permissions)
@@ -134,6 +137,7 @@ class _Calling:
                 return_exceptions=True,
             )
             ended = in_thread(process.wait)
+            self._watch.begin()
             stopped = await self._watch.first_limit(ended, process.pid, directory, self._threads)
             await run_in(self._threads, _end, process)
             code = await ended

@@ -28,7 +28,9 @@ class _Engine(Protocol):
     layers: tuple[str, ...]
 
     async def start(self) -> None: ...
-    async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending: ...
+    async def run(
+        self, call: Call, on_printed: Callable[[str], None] | None, *, early: bool
+    ) -> frames.Ending: ...
     def inspect(self) -> Inspection: ...
     async def aclose(self) -> None: ...
 
@@ -99,10 +101,12 @@ class Sandbox:
         call: Call,
         on_printed: Callable[[str], None] | None = None,
         on_turn: Callable[[], None] | None = None,
+        *,
+        early: bool = False,
     ) -> Outcome:
         """Run one call and report how it ended; exceptions of the tool are reported, not raised.
 
-        Afterwards, even if this is cancelled, nothing that the call started is left.
+        Afterwards, even if this is cancelled, nothing that the call started is left; see `early`.
 
         Parameters
         ----------
@@ -112,6 +116,9 @@ class Sandbox:
             Called on this loop with text as the tool prints it.
         on_turn : callable, optional
             Called on this loop when the call leaves the queue.
+        early : bool
+            Return as soon as the whole result has arrived, if the call has written no file and has no other
+            process or thread. Its own process ends a moment later.
 
         Raises
         ------
@@ -120,7 +127,7 @@ class Sandbox:
         CellError
             A permission is malformed.
         """
-        return await self._engines.run(call, on_printed, on_turn)
+        return await self._engines.run(call, on_printed, on_turn, early=early)
 
     async def aclose(self) -> None:
         """End every process and remove every directory. The sandbox can be started again."""
@@ -141,13 +148,18 @@ class _Engines:
         self._starting: asyncio.Task[_Engine] | None = None
 
     async def run(
-        self, call: Call, on_printed: Callable[[str], None] | None, on_turn: Callable[[], None] | None
+        self,
+        call: Call,
+        on_printed: Callable[[str], None] | None,
+        on_turn: Callable[[], None] | None,
+        *,
+        early: bool,
     ) -> Outcome:
         async with self._turns:
             if on_turn is not None:
                 on_turn()
             engine = await self._engine_for(call)
-            ending = await engine.run(call, on_printed)
+            ending = await engine.run(call, on_printed, early=early)
         return frames.judge(call, ending, self._limits, engine.layers)
 
     async def retire(self) -> None:

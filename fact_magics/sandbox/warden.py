@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.sandbox import scratch
@@ -69,7 +70,10 @@ class Warden:
         self._scratch: scratch.Scratch | None = None
         self._compiled: set[str] = set()  # the sources that the zygote has compiled ahead
         self._taken: int | None = None  # address space of a new child
-        self._preparing: asyncio.Task[None] | None = None
+        self._expected = 0  # the number of the child that will be used
+        self._goes_on = True  # the zygote prepares the next child by itself after a clean call
+        self._coming: asyncio.Future[dict[str, Any]] | None = None  # that child
+        self._preparing: asyncio.Future[Any] | None = None  # done once a child is prepared, or can't be
         self._fault: ZygoteLostError | None = None
         self.worked = False
         self.alive = False
@@ -79,7 +83,8 @@ class Warden:
     @property
     def is_prepared(self) -> bool:
         """Tell whether a child waits, so that a call would start at once."""
-        return self.alive and self._prepared is not None and self._prepared.pid != 0
+        is_ready = self._preparing is None or self._preparing.done()
+        return self.alive and self._prepared is not None and is_ready
 
     def inspect(self) -> ZygoteState:
         """Report the zygote's state."""
@@ -127,39 +132,85 @@ class Warden:
         self.pid = self._process.pid
         return self._process
 
-    async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
+    async def run(
+        self, call: Call, on_printed: Callable[[str], None] | None, *, early: bool = False
+    ) -> Ending:
         """Run one call to its end; afterwards, even if cancelled, nothing of the call is left.
+
+        If `early`, the process of a call that left nothing else may need a moment to end after its answer.
 
         Raises `ZygoteLostError` if no child could be prepared; the call has not begun then.
         """
         self.busy = True
         try:
-            if self._preparing is not None and not self._preparing.done():
-                await asyncio.shield(self._preparing)
-            prepared, self._prepared = self._prepared, None
-            if prepared is None or not self._can_serve(prepared):
-                self._lose()
-                if prepared is not None:
-                    prepared.close()
-                raise self._fault or ZygoteLostError("an isolated process ended before a call began")
-            calling = Calling(self, call, prepared, on_printed)
+            prepared = await self._take()
+            calling = Calling(self, call, prepared, on_printed, early=early)
             try:
                 ending = await calling.follow()
                 self._compile_ahead(call)
                 return ending
             finally:
-                if not calling.clean:
-                    # sandlock 0.9.0 still counts some killed processes against the limit of processes, so
-                    # this zygote can't serve another call.
-                    self._lose()
-                removal = self._remove(prepared)
-                self._preparing = asyncio.create_task(self._prepare_after(removal))
-                if removal is not None:
+                if calling.answered:
+                    self._preparing = asyncio.create_task(self._end(calling, prepared))
+                elif (removal := self._conclude(calling, prepared)) is not None:
                     await asyncio.wait((removal,), timeout=END_SECONDS)
                     if not removal.done():  # the next call must not wait for the removal
                         self._lose()
         finally:
             self.busy = False
+
+    async def _take(self) -> Prepared:
+        """Wait for the child that is being prepared, and take it."""
+        while self._preparing is not None and not self._preparing.done():
+            await asyncio.wait((self._preparing,), timeout=BOOT_SECONDS)
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or not self._can_serve(prepared):
+            self._lose()
+            if prepared is not None:
+                prepared.close()
+            raise self._fault or ZygoteLostError("an isolated process ended before a call began")
+        if self._goes_on:
+            self._coming = self._expect_child(prepared.number + 1)
+        return prepared
+
+    async def _end(self, calling: Calling, prepared: Prepared) -> None:
+        """Wait for the end of a call that was answered early."""
+        try:
+            await calling.end()
+        finally:
+            self._conclude(calling, prepared)
+
+    def _conclude(self, calling: Calling, prepared: Prepared) -> asyncio.Future[None] | None:
+        """Let the next child be prepared; return the removal of what the call wrote, if there is any."""
+        prepared.close()
+        if not calling.clean:
+            # sandlock 0.9.0 still counts some killed processes against the limit of processes, so
+            # this zygote can't serve another call.
+            self._lose()
+        if self._scratch is not None and self._scratch.renew():
+            if self._goes_on:
+                self._preparing = self._coming
+            else:
+                self._go_on(True)
+                self._preparing = asyncio.create_task(self._prepare())
+            return None
+        # The next call must not find what this one wrote.
+        if self._goes_on:
+            self._go_on(False)
+            self._drop_child(prepared.number + 1)
+        self._scratch = None
+        removal = asyncio.ensure_future(run_in(self.files, scratch.remove, prepared.scratch))
+        self._preparing = asyncio.create_task(self._prepare_after(removal))
+        return removal
+
+    def _go_on(self, goes_on: bool) -> None:
+        """Tell the zygote whether to prepare a child after each clean call by itself."""
+        self._goes_on = goes_on
+        self.order(goes_on=goes_on)
+
+    def is_unused(self) -> bool:
+        """Tell whether nobody wrote to the scratch directory."""
+        return self._scratch is not None and self._scratch.is_unused()
 
     def _compile_ahead(self, call: Call) -> None:
         """Let the zygote compile a tool that it will probably run again.
@@ -173,19 +224,20 @@ class Warden:
     def _can_serve(self, prepared: Prepared) -> bool:
         # The directory may be missing, because systems remove old temporary files.
         handles = (self._process.handle, prepared.handle) if self._process is not None else ()
-        return bool(handles) and prepared.scratch.is_dir() and not any(map(has_ended, handles))
+        return bool(handles) and self.is_unused() and not any(map(has_ended, handles))
 
     async def aclose(self) -> None:
         """End the zygote and all that descends from it, and remove its directory."""
-        task, self._preparing = self._preparing, None
-        if task is not None:
-            await asyncio.wait((task,), timeout=END_SECONDS)
+        preparing, self._preparing = self._preparing, None
+        if preparing is not None:
+            await asyncio.wait((preparing,), timeout=END_SECONDS)
         self._lose()
         process, self._process = self._process, None
         if process is not None:
             await asyncio.shield(run_in(self._spawner, process.end))
-        if task is not None:
-            await asyncio.gather(task, return_exceptions=True)
+        while preparing is not None:
+            await asyncio.gather(preparing, return_exceptions=True)
+            preparing, self._preparing = self._preparing, None
         if self._prepared is not None:
             self._prepared.close()
             self._prepared = None
@@ -215,41 +267,55 @@ class Warden:
 
     async def _prepare(self) -> None:
         """Have the zygote fork the next call's child."""
-        self._numbers += 1
-        number = self._numbers
-        prepared: Prepared | None = None
+        number = self._numbers + 2  # the number after the last one belongs to a child that comes by itself
         try:
             if self._scratch is None:
                 self._scratch = scratch.Scratch(self._root / str(number))
-            prepared = Prepared(number, self._scratch.path, self._taken)
-            ready = self.expect("ready", number)
-            self.order(prepare=number, scratch=str(prepared.scratch))
+            coming = self._expect_child(number)
+            self.order(prepare=number, scratch=str(self._scratch.path))
             async with asyncio.timeout(BOOT_SECONDS):
-                report = await ready
-            handle = self._process.handle if self._process is not None else -1
-            prepared.take_over(self.pid, handle, report)
+                await asyncio.wait((coming,))
+        except OSError as cause:
+            self._fail(cause)
+
+    def _expect_child(self, number: int) -> asyncio.Future[dict[str, Any]]:
+        """Return a future for the report that a child is ready, after which it is taken over."""
+        self._expected = number
+        coming = self.expect("ready", number)
+        coming.add_done_callback(partial(self._take_over, number))
+        return coming
+
+    def _take_over(self, number: int, coming: asyncio.Future[dict[str, Any]]) -> None:
+        if number != self._expected or self._scratch is None or self._process is None:
+            return
+        self._numbers = number
+        prepared = Prepared(number, self._scratch.path, self._taken)
+        try:
+            prepared.take_over(self.pid, self._process.handle, coming.result())
         except (ZygoteLostError, OSError) as cause:
-            if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
-                self._fault = ZygoteLostError(f"no call can be prepared: {cause}", shortage_hint(cause))
-            if prepared is not None:
-                prepared.close()
-            self._lose()
+            prepared.close()
+            self._fail(cause)
             return
         self._taken = prepared.taken
         self._prepared = prepared
         self.worked = True
 
-    def _remove(self, used: Prepared) -> asyncio.Future[None] | None:
-        """Remove what a call wrote; None if it wrote nothing, and the next call can use its directory."""
-        used.close()
-        if self._scratch is not None and self._scratch.renew():
-            return None
-        self._scratch = None
-        return asyncio.ensure_future(run_in(self.files, scratch.remove, used.scratch))
+    def _fail(self, cause: Exception) -> None:
+        """Give up a zygote that can't prepare a child."""
+        if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
+            self._fault = ZygoteLostError(f"no call can be prepared: {cause}", shortage_hint(cause))
+        self._lose()
 
-    async def _prepare_after(self, removal: asyncio.Future[None] | None) -> None:
-        if removal is not None:
-            await removal  # the next call must not find what this one wrote
+    def _drop_child(self, number: int) -> None:
+        """Do not use the child that the zygote prepares by itself; it ends with the next order."""
+        self._waiting.pop(("ready", number), None)
+        self._expected = 0
+        if self._prepared is not None:
+            self._prepared.close()
+            self._prepared = None
+
+    async def _prepare_after(self, removal: asyncio.Future[None]) -> None:
+        await removal
         if self.alive:
             await self._prepare()
 

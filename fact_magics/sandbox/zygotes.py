@@ -84,8 +84,10 @@ class ZygotePool:
         self._removal = weakref.finalize(self, _remove_own, base, os.getpid())
         return base
 
-    async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
-        """Run one call on a zygote of its kind."""
+    async def run(
+        self, call: Call, on_printed: Callable[[str], None] | None, *, early: bool = False
+    ) -> Ending:
+        """Run one call on a zygote of its kind; see `Warden.run`."""
         grants = Grants.parse(call.permissions) if call.permissions else _BARE.grants
         preload = preload_for(call.imports, call.source)
         installed = packages.installed() if packages.from_elsewhere(preload) else ()
@@ -94,7 +96,7 @@ class ZygotePool:
         while True:
             try:
                 warden = await self._take(kind)
-                return await warden.run(call, on_printed)
+                return await warden.run(call, on_printed, early=early)
             except ZygoteLostError as lost:  # the call had not begun
                 tries -= 1
                 if not tries:
