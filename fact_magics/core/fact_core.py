@@ -20,6 +20,7 @@ from fact_magics.core.generating import edit, generate
 from fact_magics.core.growing import Growing
 from fact_magics.core.leases import Leases
 from fact_magics.core.masking import MaskedSandbox, masked_row
+from fact_magics.core.quick import QuickRuns
 from fact_magics.core.reading import Reading
 from fact_magics.core.recording import Recorder
 from fact_magics.core.refining import plan_refinement, refine
@@ -110,12 +111,12 @@ class FactCore(Reading, Caching, Taping, Growing):
             self._files = InputFiles(self._protected(settings))
             proving = MaskedSandbox(self._sandbox, self.log.redactor, results=True)
             running = MaskedSandbox(self._sandbox, self.log.redactor, results=False)
-            tiers: list[Tier] = [DatabaseTier(self._store, self._recorder)]
+            shared: list[Tier] = []
             if settings.cache_url:
                 from fact_magics.core.shared_cache import open_shared
 
-                tiers.append(open_shared(settings.cache_url, settings.secret_key, self.log.redactor))
-            answers = AnswerCache(self._memory, tiers)
+                shared.append(open_shared(settings.cache_url, settings.secret_key, self.log.redactor))
+            answers = AnswerCache(self._memory, DatabaseTier(self._store, self._recorder), *shared)
             self._answers = answers
             database = self._store.path.resolve()
             self._leases = Leases(database.with_name(f"{database.name}-leases"))
@@ -124,7 +125,9 @@ class FactCore(Reading, Caching, Taping, Growing):
             self.rows = RowRunner(
                 self._runner, answers, self._recorder, running, self._files, self._store, self.session_id
             )
-            self._caller = Caller(self._runner, answers, self._recorder, self._emitter(None), self.rows)
+            emit = self._emitter(None)
+            quick = QuickRuns(self._runner, answers, self._recorder, running, self._leases, emit)
+            self._caller = Caller(self._runner, answers, self._recorder, emit, self.rows, quick)
             self._toolbox = Toolbox(self._store, self.session_id, self._caller)
             self._tape = Tape(self.log.redactor.mask)
             self._acceptor = Acceptor(

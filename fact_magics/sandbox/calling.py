@@ -8,47 +8,29 @@ import fcntl
 import os
 import signal
 import stat
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from fact_magics.sandbox import frames
 from fact_magics.sandbox.batch import watch_for
+from fact_magics.sandbox.begun import QUICK_SECONDS, Begun
 from fact_magics.sandbox.child.confine import take_descriptor
 from fact_magics.sandbox.child.worker import address_space
-from fact_magics.sandbox.meter import is_alone
-from fact_magics.sandbox.threads import outlast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Executor
     from pathlib import Path
 
-    from fact_magics.sandbox.limits import Limits
-    from fact_magics.sandbox.outcome import Call
+    from fact_magics.sandbox import frames
 
     _Pipes = tuple[tuple[int, Callable[[bytes], None]], ...]
 
-_END_SECONDS = 0.6
-_QUICK_SECONDS = 0.005
 _FLUSH_SECONDS = 0.05
 _READ_SIZE = 1 << 16
 _PIPE_SIZE = 1 << 20
 _MOST_LEFT = 64  # enough reads to empty a full pipe; limited, because a process may keep writing
-
-
-class _Zygote(Protocol):
-    """The part of a `Warden` that its calls use."""
-
-    limits: Limits
-    files: Executor
-    pid: int
-
-    def order(self, **order: object) -> None: ...
-    def expect(self, kind: str, value: object) -> asyncio.Future[dict[str, Any]]: ...
-    def is_unused(self) -> bool: ...
-    def abandon(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -83,6 +65,7 @@ class Prepared:
         self.printed = _taken(zygote, handle, printed, os.O_RDONLY)
         for end in (self.requests, self.results, self.printed):
             os.set_blocking(end, False)
+        _widen(self.results)
         self.pid = int(ready["pid"])
         self.handle = os.pidfd_open(self.pid)
         if self.taken is None:
@@ -115,54 +98,43 @@ def _taken(zygote: int, handle: int, number: int, mode: int) -> int:
         os.close(found)
 
 
+def _widen(pipe: int) -> None:
+    """Let a pipe hold more, so that large data take fewer steps."""
+    with suppress(OSError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+
+
 class Calling:
-    """One call on a prepared child. It is `clean` if it ended by itself and left no process behind.
+    """Follows a call on the loop until it ends."""
 
-    If `early`, its answer is taken as soon as it is complete. The child may then need a moment to end: it
-    has not ended until `end` was awaited.
-    """
-
-    def __init__(
-        self,
-        zygote: _Zygote,
-        call: Call,
-        prepared: Prepared,
-        on_printed: Callable[[str], None] | None,
-        *,
-        early: bool = False,
-    ) -> None:
-        self._zygote = zygote
-        self._prepared = prepared
-        self._unsent = memoryview(frames.request(call, zygote.limits, prepared.taken))
-        self._watch = watch_for(call, zygote.limits, on_printed)
+    def __init__(self, begun: Begun, on_printed: Callable[[str], None] | None) -> None:
+        self._begun = begun
+        self._zygote = begun.zygote
+        self._prepared = begun.prepared
+        self._watch = watch_for(begun.call, begun.zygote.limits, on_printed)
         self._pipes: _Pipes = (
-            (prepared.results, self._take_result),
-            (prepared.printed, self._watch.take_printed),
+            (begun.prepared.results, self._watch.take_result),
+            (begun.prepared.printed, self._watch.take_printed),
         )
         self._loop = asyncio.get_running_loop()
-        self._ended = zygote.expect("ended", prepared.number)
-        self._settled = self._loop.create_future()  # once it ended, was answered, or is no quick call
-        self._early = early
+        self._settled = self._loop.create_future()  # once the call has ended, or is not quick
         self._listens = False
-        self.answered = False
-        self.clean = False
 
     async def follow(self) -> frames.Ending:
-        """Send the request, and wait for the end or for an early answer.
-
-        Even if cancelled, this leaves no process of a call that was not answered early.
-        """
-        ended, stopped = self._ended, None
-        self._watch.begin()
+        """Send the request and wait for the end. Even if cancelled, this leaves no process of the call."""
+        ended, stopped = self._begun.ended, None
+        self._watch.begin(self._begun.started or time.perf_counter())
+        if self._begun.frame:
+            self._watch.take_result(bytes(self._begun.frame))
+        if self._begun.printed:
+            self._watch.take_printed(bytes(self._begun.printed))
         # Most calls end before this, and the pipes hold all that such a call sends.
-        slow = self._loop.call_later(_QUICK_SECONDS, self._settle)
+        slow = self._loop.call_later(0 if self._begun.started else QUICK_SECONDS, self._settle)
         ended.add_done_callback(self._settle)
-        if self._early:
-            self._loop.add_reader(self._prepared.results, self._read, *self._pipes[0])
         self._send()
         try:
             await self._settled
-            if not (ended.done() or self.answered):
+            if not ended.done():
                 self._listen()
                 stopped = await self._watch.first_limit(
                     ended, self._zygote.pid, self._prepared.scratch, self._zygote.files
@@ -170,101 +142,57 @@ class Calling:
                 if stopped is not None:
                     await self._let_flush()
         finally:
-            if not (ended.done() or self.answered):
-                await self._kill()
+            if not ended.done():
+                await self._begun.kill()
             slow.cancel()
             self._deafen()
-        self._read_rest()
-        if self.answered:
-            return self._watch.ending(None, 0)
-        report = self._conclude(stopped)
+        report = self._begun.report(stopped)
+        for pipe in self._pipes:
+            for _ in range(_MOST_LEFT):
+                if not self._read(*pipe):
+                    break
         if report is None:
             return self._watch.ending(stopped, None)
         return self._watch.ending(stopped, int(report["status"]), float(report["cpu"]))
-
-    async def end(self) -> None:
-        """Wait until a call that was answered early has ended; kill it if that takes long."""
-        try:
-            await asyncio.wait((self._ended,), timeout=_END_SECONDS)
-        finally:
-            if not self._ended.done():
-                await self._kill()
-        self._conclude(None)
-
-    def _conclude(self, stopped: str | None) -> dict[str, Any] | None:
-        """Return the report of the end, if there is one, and note whether the call was clean."""
-        if not self._ended.done() or self._ended.exception() is not None:
-            return None
-        report = self._ended.result()
-        self.clean = stopped is None and report.get("clean") is True
-        return report
 
     def _settle(self, *_: object) -> None:
         if not self._settled.done():
             self._settled.set_result(None)
 
-    def _take_result(self, data: bytes) -> None:
-        self._watch.take_result(data)
-        if self._early and not self._settled.done() and self._watch.has_result and self._is_alone():
-            self.answered = True
-            self._settle()
-
-    def _is_alone(self) -> bool:
-        """Tell whether the call has left nothing that must be gone before its answer is taken."""
-        return self._zygote.is_unused() and is_alone(self._zygote.pid, self._prepared.pid)
-
     def _listen(self) -> None:
         """Read what the call sends as soon as it arrives."""
         self._listens = True
         for pipe in self._pipes:
-            with suppress(OSError):
-                fcntl.fcntl(pipe[0], fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+            _widen(pipe[0])
             self._loop.add_reader(pipe[0], self._read, *pipe)
 
     def _deafen(self) -> None:
-        if self._listens or self._early:
+        if self._listens:
             for descriptor, _ in self._pipes:
                 self._loop.remove_reader(descriptor)
-        if self._unsent:
+        if self._begun.unsent:
             self._loop.remove_writer(self._prepared.requests)
-
-    def _read_rest(self) -> None:
-        for pipe in self._pipes:
-            for _ in range(_MOST_LEFT):
-                if not self._read(*pipe):
-                    break
 
     async def _let_flush(self) -> None:
         """Give the call a moment to print its last, incomplete line."""
         with suppress(OSError):
             signal.pidfd_send_signal(self._prepared.handle, signal.SIGTERM)
-        await asyncio.wait((self._ended,), timeout=_FLUSH_SECONDS)
-
-    async def _kill(self) -> None:
-        """Kill every process that the call started, even if this task is cancelled meanwhile."""
-        with suppress(OSError):
-            signal.pidfd_send_signal(self._prepared.handle, signal.SIGKILL)
-        self._zygote.order(kill=self._prepared.number)
-        try:
-            await outlast(self._ended, _END_SECONDS)
-        finally:
-            if not self._ended.done():
-                self._zygote.abandon()
+        await asyncio.wait((self._begun.ended,), timeout=_FLUSH_SECONDS)
 
     def _send(self, *, is_waiting: bool = False) -> None:
+        begun, requests = self._begun, self._prepared.requests
         try:
-            while self._unsent:
-                self._unsent = self._unsent[os.write(self._prepared.requests, self._unsent) :]
+            while begun.unsent:
+                begun.unsent = begun.unsent[os.write(requests, begun.unsent) :]
         except BlockingIOError:
             if not is_waiting:
-                with suppress(OSError):
-                    fcntl.fcntl(self._prepared.requests, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
-                self._loop.add_writer(self._prepared.requests, partial(self._send, is_waiting=True))
+                _widen(requests)
+                self._loop.add_writer(requests, partial(self._send, is_waiting=True))
             return
         except OSError:
-            self._unsent = memoryview(b"")
+            begun.unsent = memoryview(b"")
         if is_waiting:
-            self._loop.remove_writer(self._prepared.requests)
+            self._loop.remove_writer(requests)
 
     def _read(self, descriptor: int, take: Callable[[bytes], None]) -> bool:
         """Read once from a pipe without waiting; False if it is empty now or has ended."""

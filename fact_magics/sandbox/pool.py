@@ -19,6 +19,7 @@ from fact_magics.sandbox.policy import Grants, check_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from fact_magics.sandbox.begun import Begun
     from fact_magics.sandbox.outcome import Call, Outcome
 
 Mode = Literal["auto", "require", "process"]
@@ -28,9 +29,8 @@ class _Engine(Protocol):
     layers: tuple[str, ...]
 
     async def start(self) -> None: ...
-    async def run(
-        self, call: Call, on_printed: Callable[[str], None] | None, *, early: bool
-    ) -> frames.Ending: ...
+    async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending: ...
+    def begin(self, call: Call) -> Begun | None: ...
     def inspect(self) -> Inspection: ...
     async def aclose(self) -> None: ...
 
@@ -101,12 +101,11 @@ class Sandbox:
         call: Call,
         on_printed: Callable[[str], None] | None = None,
         on_turn: Callable[[], None] | None = None,
-        *,
-        early: bool = False,
+        begun: Begun | None = None,
     ) -> Outcome:
         """Run one call and report how it ended; exceptions of the tool are reported, not raised.
 
-        Afterwards, even if this is cancelled, nothing that the call started is left; see `early`.
+        Afterwards, even if this is cancelled, nothing that the call started is left.
 
         Parameters
         ----------
@@ -116,9 +115,8 @@ class Sandbox:
             Called on this loop with text as the tool prints it.
         on_turn : callable, optional
             Called on this loop when the call leaves the queue.
-        early : bool
-            Return as soon as the whole result has arrived, if the call has written no file and has no other
-            process or thread. Its own process ends a moment later.
+        begun : Begun, optional
+            The same call, if it has begun; then it does not wait in the queue.
 
         Raises
         ------
@@ -127,7 +125,19 @@ class Sandbox:
         CellError
             A permission is malformed.
         """
-        return await self._engines.run(call, on_printed, on_turn, early=early)
+        if begun is None:
+            return await self._engines.run(call, on_printed, on_turn)
+        if on_turn is not None:
+            on_turn()
+        ending = await begun.zygote.run(call, on_printed, begun)
+        return frames.judge(call, ending, begun.zygote.limits, begun.zygote.layers)
+
+    def begin(self, call: Call) -> Begun | None:
+        """Give a call the process that is prepared for it, on any thread; its `answer` may come at once.
+
+        None if no process is prepared or other calls wait. What has begun must be finished, dropped or run.
+        """
+        return self._engines.begin(call)
 
     async def aclose(self) -> None:
         """End every process and remove every directory. The sandbox can be started again."""
@@ -148,19 +158,17 @@ class _Engines:
         self._starting: asyncio.Task[_Engine] | None = None
 
     async def run(
-        self,
-        call: Call,
-        on_printed: Callable[[str], None] | None,
-        on_turn: Callable[[], None] | None,
-        *,
-        early: bool,
+        self, call: Call, on_printed: Callable[[str], None] | None, on_turn: Callable[[], None] | None
     ) -> Outcome:
         async with self._turns:
             if on_turn is not None:
                 on_turn()
             engine = await self._engine_for(call)
-            ending = await engine.run(call, on_printed, early=early)
+            ending = await engine.run(call, on_printed)
         return frames.judge(call, ending, self._limits, engine.layers)
+
+    def begin(self, call: Call) -> Begun | None:
+        return None if self.main is None or self._turns.locked() else self.main.begin(call)
 
     async def retire(self) -> None:
         """Close once every call that runs or waits for its turn has ended."""

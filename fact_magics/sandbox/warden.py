@@ -7,9 +7,11 @@ import json
 import os
 from contextlib import suppress
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.sandbox import scratch
+from fact_magics.sandbox.begun import Begun
 from fact_magics.sandbox.calling import Calling, Prepared
 from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.inspection import ZygoteState
@@ -19,7 +21,7 @@ from fact_magics.sandbox.process import BOOT_SECONDS, ZygoteProcess, has_ended, 
 from fact_magics.sandbox.threads import run_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -77,7 +79,8 @@ class Warden:
         self._fault: ZygoteLostError | None = None
         self.worked = False
         self.alive = False
-        self.busy = False
+        self._use = Lock()
+        self._loop = asyncio.get_running_loop()
         self.layers: tuple[str, ...] = ()
 
     @property
@@ -85,6 +88,19 @@ class Warden:
         """Tell whether a child waits, so that a call would start at once."""
         is_ready = self._preparing is None or self._preparing.done()
         return self.alive and self._prepared is not None and is_ready
+
+    def claim(self) -> bool:
+        """Reserve the warden for one call, until `release`; False if it is reserved. Works on any thread."""
+        return self._use.acquire(blocking=False)
+
+    def release(self) -> None:
+        """Let other calls have the warden."""
+        self._use.release()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the warden is reserved for a call."""
+        return self._use.locked()
 
     def inspect(self) -> ZygoteState:
         """Report the zygote's state."""
@@ -100,7 +116,7 @@ class Warden:
         IsolationError
             If a granted host name resolves to an address that is dangerous to grant.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         try:
             process = await loop.run_in_executor(self._spawner, self._spawn)
             self.alive = True
@@ -133,57 +149,69 @@ class Warden:
         return self._process
 
     async def run(
-        self, call: Call, on_printed: Callable[[str], None] | None, *, early: bool = False
+        self, call: Call, on_printed: Callable[[str], None] | None, begun: Begun | None = None
     ) -> Ending:
         """Run one call to its end; afterwards, even if cancelled, nothing of the call is left.
 
-        If `early`, the process of a call that left nothing else may need a moment to end after its answer.
+        The warden must have been claimed. If `begun`, the call may have its request already.
 
         Raises `ZygoteLostError` if no child could be prepared; the call has not begun then.
         """
-        self.busy = True
         try:
-            prepared = await self._take()
-            calling = Calling(self, call, prepared, on_printed, early=early)
+            begun = begun or await self._take(call)
             try:
-                ending = await calling.follow()
+                ending = await Calling(begun, on_printed).follow()
                 self._compile_ahead(call)
                 return ending
             finally:
-                if calling.answered:
-                    self._preparing = asyncio.create_task(self._end(calling, prepared))
-                elif (removal := self._conclude(calling, prepared)) is not None:
+                removal = self._conclude(begun)
+                if removal is not None:
                     await asyncio.wait((removal,), timeout=END_SECONDS)
                     if not removal.done():  # the next call must not wait for the removal
                         self._lose()
         finally:
-            self.busy = False
+            self.release()
 
-    async def _take(self) -> Prepared:
-        """Wait for the child that is being prepared, and take it."""
+    async def _take(self, call: Call) -> Begun:
+        """Wait for the child that is being prepared, and take it for a call."""
         while self._preparing is not None and not self._preparing.done():
             await asyncio.wait((self._preparing,), timeout=BOOT_SECONDS)
-        prepared, self._prepared = self._prepared, None
-        if prepared is None or not self._can_serve(prepared):
+        begun = self.begin(call)
+        if begun is None:
             self._lose()
-            if prepared is not None:
-                prepared.close()
+            if self._prepared is not None:
+                self._prepared.close()
+                self._prepared = None
             raise self._fault or ZygoteLostError("an isolated process ended before a call began")
+        return begun
+
+    def begin(self, call: Call) -> Begun | None:
+        """Take the prepared child for a call, if there is one, on any thread that claimed the warden."""
+        prepared = self._prepared
+        if prepared is None or not self._can_serve(prepared):
+            return None
+        self._prepared = None
         if self._goes_on:
             self._coming = self._expect_child(prepared.number + 1)
-        return prepared
+        return Begun(self, call, prepared)
 
-    async def _end(self, calling: Calling, prepared: Prepared) -> None:
-        """Wait for the end of a call that was answered early."""
+    def finish(self, begun: Begun, end: Coroutine[Any, Any, None]) -> None:
+        """Await the end of a call that nobody follows, and release the warden."""
+        self._compile_ahead(begun.call)
+        self._preparing = self._loop.create_task(self._end(begun, end))
+        self.release()
+
+    async def _end(self, begun: Begun, end: Coroutine[Any, Any, None]) -> None:
         try:
-            await calling.end()
+            await end
         finally:
-            self._conclude(calling, prepared)
+            self._conclude(begun)
 
-    def _conclude(self, calling: Calling, prepared: Prepared) -> asyncio.Future[None] | None:
+    def _conclude(self, begun: Begun) -> asyncio.Future[None] | None:
         """Let the next child be prepared; return the removal of what the call wrote, if there is any."""
+        prepared = begun.prepared
         prepared.close()
-        if not calling.clean:
+        if not begun.clean:
             # sandlock 0.9.0 still counts some killed processes against the limit of processes, so
             # this zygote can't serve another call.
             self._lose()
@@ -253,7 +281,7 @@ class Warden:
 
     def expect(self, kind: str, value: object) -> asyncio.Future[dict[str, Any]]:
         """Return a future for the report ``up``, or for the report ``ready`` or ``ended`` of call `value`."""
-        future = asyncio.get_running_loop().create_future()
+        future = self._loop.create_future()
         if self.alive:
             self._waiting[kind, value] = future
         else:

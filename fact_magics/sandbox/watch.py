@@ -46,15 +46,10 @@ class Watch:
         self._started = self._deadline = 0.0
         self.stopped: asyncio.Future[str] = self._loop.create_future()
 
-    def begin(self) -> None:
-        """Note that the call begins now."""
-        self._started = time.perf_counter()
+    def begin(self, started: float) -> None:
+        """Note when the call began (`time.perf_counter`)."""
+        self._started = started
         self._rearm()
-
-    @property
-    def has_result(self) -> bool:
-        """Whether the whole frame of a result has arrived, within the limits."""
-        return not self.stopped.done() and frames.is_result(self._frame)
 
     def stop(self, limit: str | None) -> None:
         """Note the first limit that was reached; later ones are ignored."""

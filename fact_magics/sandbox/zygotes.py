@@ -27,6 +27,7 @@ from fact_magics.sandbox.warden import Warden
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from fact_magics.sandbox.begun import Begun
     from fact_magics.sandbox.frames import Ending
     from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call
@@ -84,24 +85,34 @@ class ZygotePool:
         self._removal = weakref.finalize(self, _remove_own, base, os.getpid())
         return base
 
-    async def run(
-        self, call: Call, on_printed: Callable[[str], None] | None, *, early: bool = False
-    ) -> Ending:
-        """Run one call on a zygote of its kind; see `Warden.run`."""
-        grants = Grants.parse(call.permissions) if call.permissions else _BARE.grants
-        preload = preload_for(call.imports, call.source)
-        installed = packages.installed() if packages.from_elsewhere(preload) else ()
-        kind = ZygoteKind(grants, preload, call.surroundings, installed)
+    async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
+        """Run one call on a zygote of its kind."""
+        kind = _kind_of(call)
         tries = _TRIES
         while True:
             try:
                 warden = await self._take(kind)
-                return await warden.run(call, on_printed, early=early)
+                return await warden.run(call, on_printed)
             except ZygoteLostError as lost:  # the call had not begun
                 tries -= 1
                 if not tries:
                     hint = lost.hint or USE_PROCESS
                     raise IsolationError(f"The tool can't be isolated: {lost}.", hint=hint) from lost
+
+    def begin(self, call: Call) -> Begun | None:
+        """Take a prepared child for a call, if there is one; works on any thread."""
+        kind = _kind_of(call)
+        for warden in reversed(self._wardens.copy()):
+            if warden.kind == kind and warden.is_prepared and warden.claim():
+                try:
+                    begun = warden.begin(call)
+                except BaseException:
+                    warden.release()
+                    raise
+                if begun is not None:
+                    return begun
+                warden.release()
+        return None
 
     async def aclose(self) -> None:
         """End every zygote and remove every directory."""
@@ -126,7 +137,8 @@ class ZygotePool:
         ]
         if idle:
             warden = max(reversed(idle), key=lambda warden: warden.is_prepared)
-            warden.busy = True
+            if not warden.claim():  # a thread has just taken it
+                return await self._take(kind)
             self._wardens.remove(warden)
             self._wardens.append(warden)
             if not warden.is_prepared:
@@ -161,7 +173,7 @@ class ZygotePool:
     @staticmethod
     async def _keep(spawning: asyncio.Task[Warden]) -> None:
         """Keep a zygote for the next call if its own call was cancelled before the zygote had started."""
-        (await spawning).busy = False
+        (await spawning).release()
 
     async def _spawn(self, kind: ZygoteKind, *, busy: bool) -> Warden:
         assert self._base is not None  # noqa: S101 - set by start(), which comes first
@@ -183,7 +195,8 @@ class ZygotePool:
         if self._closed:  # nobody else would end this zygote
             await warden.aclose()
             self._refuse_if_closed()
-        warden.busy = busy
+        if busy:
+            warden.claim()
         self._wardens.append(warden)
         return warden
 
@@ -204,8 +217,9 @@ class ZygotePool:
         # Most tools use bare zygotes, and only proofs use other surroundings.
         idle.sort(key=lambda warden: (warden.kind == _BARE, warden.kind.surroundings == USUAL))
         for warden in idle[: max(0, len(self._wardens) + 1 - self._most)]:
-            self._wardens.remove(warden)
-            self._later(warden.aclose())
+            if warden.claim():  # else a thread has just taken it
+                self._wardens.remove(warden)
+                self._later(warden.aclose())
 
     def _top_up(self) -> None:
         """Start zygotes without grants and preloads until enough are ready."""
@@ -229,6 +243,13 @@ class ZygotePool:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # a failed start is repeated when a call needs the zygote
+
+
+def _kind_of(call: Call) -> ZygoteKind:
+    grants = Grants.parse(call.permissions) if call.permissions else _BARE.grants
+    preload = preload_for(call.imports, call.source)
+    installed = packages.installed() if packages.from_elsewhere(preload) else ()
+    return ZygoteKind(grants, preload, call.surroundings, installed)
 
 
 def _remove_own(directory: Path, owner: int) -> None:

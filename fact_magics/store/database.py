@@ -134,6 +134,13 @@ class Database:
         with self._errors_explained(wait):
             return await self._worker.run(partial(_patiently, work=work, wait=wait, seconds=self._seconds))
 
+    def read_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a query as `read` does, but block the calling thread."""
+        wait = self.lock_wait()
+        patient = partial(_patiently, work=work, wait=wait, seconds=self._seconds)
+        with self._errors_explained(wait):
+            return self._worker.run_blocking(patient, wait.stop)
+
     async def write(self, work: Callable[[sqlite3.Connection], T], *, wait: LockWait | None = None) -> T:
         """Run a transaction that takes the write lock before its first statement.
 

@@ -1,0 +1,132 @@
+"""Run a plain call of a tool on the thread that calls it, while the core's loop has nothing to do with it.
+
+Waking the loop, and waiting for it, takes longer than most tools. So the calling thread sends the input to a
+prepared process itself, and waits a few milliseconds for the result. The loop commits the row afterwards. If
+anything is in the way, or the result does not come soon, the loop does the whole run, or the rest of it.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from fact_magics.errors import FactError
+from fact_magics.events import PhaseChanged, Printed
+from fact_magics.tool import Status
+
+if TYPE_CHECKING:
+    from fact_magics.core.cache import AnswerCache
+    from fact_magics.core.in_progress import LeadingRun
+    from fact_magics.core.leases import Lease, Leases
+    from fact_magics.core.masking import MaskedSandbox
+    from fact_magics.core.plan import Plan
+    from fact_magics.core.recording import Recorder
+    from fact_magics.core.running import Runner
+    from fact_magics.events import Listener
+    from fact_magics.sandbox.begun import Begun
+    from fact_magics.sandbox.outcome import Outcome
+    from fact_magics.store import CacheEntry
+    from fact_magics.tool import ToolOutput
+
+
+class QuickRuns:
+    """Runs tools on the calling threads.
+
+    Parameters
+    ----------
+    emit : callable
+        Called on the core's loop with the events of the runs.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        answers: AnswerCache,
+        recorder: Recorder,
+        sandbox: MaskedSandbox,
+        leases: Leases,
+        emit: Listener,
+    ) -> None:
+        self._runner = runner
+        self._answers = answers
+        self._recorder = recorder
+        self._sandbox = sandbox
+        self._leases = leases
+        self._emit = emit
+
+    def run(self, planned: Plan, own: LeadingRun) -> tuple[ToolOutput, CacheEntry | None] | None:
+        """Run a tool, and return its output with the answer for identical runs, if there is one.
+
+        Returns None if the loop must do the run. If the call has begun, `own` says so.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The user interrupted. The call was stopped, and the next commit includes its row.
+        """
+        is_plain = not (planned.fresh or planned.permissions or planned.files)
+        if not is_plain or self._answers.is_shared or not self._runner.claim(own):
+            return None
+        lease = self._leases.ask(planned.key)
+        try:
+            if not lease.is_held or self._may_be_answered(planned):
+                lease.give_back()
+                return None
+            begun = self._sandbox.begin(planned.call)
+        except BaseException:
+            lease.give_back()
+            raise
+        if begun is None:
+            lease.give_back()
+            return None
+        return self._await(planned, own, begun, lease)
+
+    def _may_be_answered(self, planned: Plan) -> bool:
+        """Tell whether the loop may find the answer."""
+        try:
+            return self._answers.recall(planned) is not None or self._answers.holds(planned)
+        except FactError:
+            return True
+
+    def _await(
+        self, planned: Plan, own: LeadingRun, begun: Begun, lease: Lease
+    ) -> tuple[ToolOutput, CacheEntry | None] | None:
+        own.begun, own.began, own.entered = begun, time.perf_counter(), True
+        try:
+            outcome = begun.answer()
+            if outcome is None:
+                # By then, the run on the loop holds the lease too.
+                own.ended.add_done_callback(lambda _: lease.give_back())
+                return None
+            output, entry = self._runner.finish(planned, outcome)
+        except BaseException as error:
+            self._on_loop(begun.drop)
+            took = (time.perf_counter() - own.began) * 1000
+            self._recorder.add_ended(planned, Status.INTERRUPTED, str(error) or "interrupted", took)
+            self._runner.end(own, None)
+            lease.give_back()
+            raise
+        self._runner.end(own, entry)
+        self._on_loop(self._account, planned, begun, outcome, output, lease)
+        return output, entry
+
+    def _on_loop(self, work: object, *arguments: object) -> None:
+        with suppress(RuntimeError):  # the session has been closed
+            self._runner.loop.call_soon_threadsafe(work, *arguments)  # type: ignore[arg-type]
+
+    def _account(
+        self, planned: Plan, begun: Begun, outcome: Outcome, output: ToolOutput, lease: Lease
+    ) -> None:
+        begun.finish()
+        self._runner.log_run(planned, outcome)
+        self._emit(PhaseChanged("running"))
+        if outcome.printed:
+            self._emit(Printed(outcome.printed))
+        self._runner.start(self._commit(planned, output, lease))
+
+    async def _commit(self, planned: Plan, output: ToolOutput, lease: Lease) -> None:
+        try:
+            await self._runner.conclude_run(planned, output, self._emit, in_no_hurry=True)
+        finally:
+            lease.give_back()
