@@ -98,9 +98,9 @@ class Begun:
         limits = self.zygote.limits
         if len(self.printed) > limits.printed_bytes:
             return None
+        duration_ms = (time.perf_counter() - self.started) * 1e3
         text = Printed(limits.printed_kept)
         text.feed(bytes(self.printed))
-        duration_ms = (time.perf_counter() - self.started) * 1e3
         ending = frames.Ending(self.frame, 0, 0.0, None, text.close(), duration_ms)
         return frames.judge(self.call, ending, limits, self.zygote.layers)
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 from contextlib import suppress
-from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -251,8 +250,10 @@ class Warden:
 
     def _can_serve(self, prepared: Prepared) -> bool:
         # The directory may be missing, because systems remove old temporary files.
-        handles = (self._process.handle, prepared.handle) if self._process is not None else ()
-        return bool(handles) and self.is_unused() and not any(map(has_ended, handles))
+        process = self._process
+        if process is None or not self.alive or not self.is_unused():
+            return False
+        return not has_ended(process.handle, prepared.handle)
 
     async def aclose(self) -> None:
         """End the zygote and all that descends from it, and remove its directory."""
@@ -307,30 +308,34 @@ class Warden:
             self._fail(cause)
 
     def _expect_child(self, number: int) -> asyncio.Future[dict[str, Any]]:
-        """Return a future for the report that a child is ready, after which it is taken over."""
+        """Return a future that is done once a child was taken over."""
         self._expected = number
-        coming = self.expect("ready", number)
-        coming.add_done_callback(partial(self._take_over, number))
-        return coming
+        return self.expect("ready", number)
 
-    def _take_over(self, number: int, coming: asyncio.Future[dict[str, Any]]) -> None:
+    def _take_over(self, report: dict[str, Any]) -> None:
+        """Take the pipes of a child that is ready, unless it is not expected any more."""
+        number = report["ready"]
         if number != self._expected or self._scratch is None or self._process is None:
             return
         self._numbers = number
         prepared = Prepared(number, self._scratch.path, self._taken)
         try:
-            prepared.take_over(self.pid, self._process.handle, coming.result())
-        except (ZygoteLostError, OSError) as cause:
+            prepared.take_over(self.pid, self._process.handle, report)
+        except OSError as cause:
             prepared.close()
             self._fail(cause)
+            return
+        except (KeyError, TypeError, ValueError):
+            prepared.close()
+            self._lose()
             return
         self._taken = prepared.taken
         self._prepared = prepared
         self.worked = True
 
-    def _fail(self, cause: Exception) -> None:
+    def _fail(self, cause: OSError) -> None:
         """Give up a zygote that can't prepare a child."""
-        if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
+        if not isinstance(cause, TimeoutError):
             self._fault = ZygoteLostError(f"no call can be prepared: {cause}", shortage_hint(cause))
         self._lose()
 
@@ -371,13 +376,14 @@ class Warden:
         if kind == "left":
             kill_descendants(self.pid)
             return
-        refused = kind == "refused"
-        future = self._waiting.pop(("ready" if refused else kind, value), None)
-        if future is None or future.done():
+        if kind == "refused":
+            code = report.get("errno") or 0
+            self._fail(OSError(code, os.strerror(code)))
             return
-        if refused:
-            future.set_exception(OSError(report.get("errno"), os.strerror(report.get("errno") or 0)))
-        else:
+        if kind == "ready":
+            self._take_over(report)  # before those who wait go on
+        future = self._waiting.pop((kind, value), None)
+        if future is not None and not future.done():
             future.set_result(report)
 
     def _lose(self) -> None:

@@ -186,7 +186,7 @@ class Zygote:
             os.close(descriptor)
         self._pipes = [requests[1], results[0], printed[0]]
         self._child_handle = os.pidfd_open(self._child)
-        self._report(ready=call, pid=self._child, pipes=self._pipes)
+        _tell(b'{"ready": %d, "pid": %d, "pipes": [%d, %d, %d]}\n' % (call, self._child, *self._pipes))
 
     def _discard(self) -> None:
         """End a child that waits for a request, if there is one. Without its pipe, it ends by itself."""
@@ -243,7 +243,9 @@ class Zygote:
             else:
                 self._report(left=call)
             self._reap(0)
-        self._report(ended=call, status=status, cpu=usage.ru_utime + usage.ru_stime, clean=clean)
+        cpu = usage.ru_utime + usage.ru_stime
+        ending = b"true" if clean else b"false"
+        _tell(b'{"ended": %d, "status": %d, "cpu": %f, "clean": %b}\n' % (call, status, cpu, ending))
         self._close()
         if clean and self._goes_on:
             self._prepare(call + 1, self._scratch)
@@ -276,9 +278,12 @@ class Zygote:
 
     @staticmethod
     def _report(**fields: object) -> None:
-        line = memoryview(json.dumps(fields).encode() + b"\n")
-        while line:
-            line = line[os.write(_REPORTS, line) :]
+        _tell(json.dumps(fields).encode() + b"\n")
+
+
+def _tell(line: bytes) -> None:
+    while line:
+        line = line[os.write(_REPORTS, line) :]
 
 
 def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
