@@ -17,7 +17,7 @@ from fact_magics.store import CacheEntry
 from fact_magics.text import utc_now, utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fact_magics.core.leases import Lease
     from fact_magics.core.plan import Plan
@@ -93,10 +93,6 @@ class DatabaseTier:
         """Find the answer of a run, unless it has expired."""
         return await self._store.cache.get(planned.key)
 
-    def holds(self, planned: Plan) -> bool:
-        """Tell whether the database has an answer of a run; blocks the calling thread."""
-        return self._store.cache.holds_blocking(planned.key)
-
     def put(self, planned: Plan, entry: CacheEntry) -> None:
         """Keep an answer with the next commit."""
         del planned
@@ -129,10 +125,9 @@ class AnswerCache:
         Called on any thread with a run and its answer, if the answer should be refreshed before it ends.
     """
 
-    def __init__(self, memory: MemoryCache, database: DatabaseTier, *shared: Tier) -> None:
+    def __init__(self, memory: MemoryCache, tiers: Sequence[Tier]) -> None:
         self._memory = memory
-        self._database = database
-        self._tiers: tuple[Tier, ...] = (database, *shared)
+        self._tiers = tuple(tiers)
         self.on_due: Callable[[Plan, CacheEntry], None] = _ignore
 
     @property
@@ -156,16 +151,6 @@ class AnswerCache:
         if is_due(entry):
             self.on_due(planned, entry)
         return entry
-
-    def holds(self, planned: Plan) -> bool:
-        """Tell whether the database has an answer of a run, which may not fit; blocks the calling thread.
-
-        Raises
-        ------
-        StoreError
-            The database can't be read.
-        """
-        return bool(planned.key) and not planned.fresh and self._database.holds(planned)
 
     async def get(self, planned: Plan, *, since: str | None = None) -> CacheEntry | None:
         """Find the answer of a run in the tiers, and keep it in memory.

@@ -105,6 +105,9 @@ class Caller:
                 raise Interrupted(self._runner.stopped(tool)) from None
             except asyncio.CancelledError:
                 raise FactError(self._runner.stopped(tool), hint=import_again(tool)) from None
+            finally:
+                if job.finished and not own.ended.done():  # it was stopped before its first step
+                    self._runner.end(own, None)
 
     async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool and return its value; can be awaited on any event loop of asyncio."""

@@ -111,12 +111,12 @@ class FactCore(Reading, Caching, Taping, Growing):
             self._files = InputFiles(self._protected(settings))
             proving = MaskedSandbox(self._sandbox, self.log.redactor, results=True)
             running = MaskedSandbox(self._sandbox, self.log.redactor, results=False)
-            shared: list[Tier] = []
+            tiers: list[Tier] = [DatabaseTier(self._store, self._recorder)]
             if settings.cache_url:
                 from fact_magics.core.shared_cache import open_shared
 
-                shared.append(open_shared(settings.cache_url, settings.secret_key, self.log.redactor))
-            answers = AnswerCache(self._memory, DatabaseTier(self._store, self._recorder), *shared)
+                tiers.append(open_shared(settings.cache_url, settings.secret_key, self.log.redactor))
+            answers = AnswerCache(self._memory, tiers)
             self._answers = answers
             database = self._store.path.resolve()
             self._leases = Leases(database.with_name(f"{database.name}-leases"))
@@ -126,7 +126,7 @@ class FactCore(Reading, Caching, Taping, Growing):
                 self._runner, answers, self._recorder, running, self._files, self._store, self.session_id
             )
             emit = self._emitter(None)
-            quick = QuickRuns(self._runner, answers, self._recorder, running, self._leases, emit)
+            quick = QuickRuns(self._runner, answers, self._store, self._recorder, running, self._leases, emit)
             self._caller = Caller(self._runner, answers, self._recorder, emit, self.rows, quick)
             self._toolbox = Toolbox(self._store, self.session_id, self._caller)
             self._tape = Tape(self.log.redactor.mask)

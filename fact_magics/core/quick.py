@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from fact_magics.errors import FactError
+from fact_magics.errors import StoreError
 from fact_magics.events import PhaseChanged, Printed
 from fact_magics.tool import Status
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fact_magics.events import Listener
     from fact_magics.sandbox.begun import Begun
     from fact_magics.sandbox.outcome import Outcome
-    from fact_magics.store import CacheEntry
+    from fact_magics.store import CacheEntry, Store
     from fact_magics.tool import ToolOutput
 
 
@@ -43,6 +43,7 @@ class QuickRuns:
         self,
         runner: Runner,
         answers: AnswerCache,
+        store: Store,
         recorder: Recorder,
         sandbox: MaskedSandbox,
         leases: Leases,
@@ -50,6 +51,7 @@ class QuickRuns:
     ) -> None:
         self._runner = runner
         self._answers = answers
+        self._store = store
         self._recorder = recorder
         self._sandbox = sandbox
         self._leases = leases
@@ -83,21 +85,23 @@ class QuickRuns:
         return self._await(planned, own, begun, lease)
 
     def _may_be_answered(self, planned: Plan) -> bool:
-        """Tell whether the loop may find the answer."""
+        """Tell whether the loop may find the answer of a run."""
+        if not planned.key:
+            return False
         try:
-            return self._answers.recall(planned) is not None or self._answers.holds(planned)
-        except FactError:
+            # An identical run may have ended since the call was planned.
+            return self._answers.recall(planned) is not None or self._store.cache.holds_blocking(planned.key)
+        except StoreError:
             return True
 
     def _await(
         self, planned: Plan, own: LeadingRun, begun: Begun, lease: Lease
     ) -> tuple[ToolOutput, CacheEntry | None] | None:
-        own.begun, own.began, own.entered = begun, time.perf_counter(), True
+        own.begun, own.began = begun, time.perf_counter()
         try:
             outcome = begun.answer()
             if outcome is None:
-                # By then, the run on the loop holds the lease too.
-                own.ended.add_done_callback(lambda _: lease.give_back())
+                own.ended.add_done_callback(lambda _: self._let_go(begun, lease))
                 return None
             output, entry = self._runner.finish(planned, outcome)
         except BaseException as error:
@@ -110,6 +114,11 @@ class QuickRuns:
         self._runner.end(own, entry)
         self._on_loop(self._account, planned, begun, outcome, output, lease)
         return output, entry
+
+    def _let_go(self, begun: Begun, lease: Lease) -> None:
+        """Give back what a run on the loop took over, and stop its call if the run was stopped before it."""
+        lease.give_back()  # the run on the loop holds it too, until its row is committed
+        self._on_loop(begun.drop)
 
     def _on_loop(self, work: object, *arguments: object) -> None:
         with suppress(RuntimeError):  # the session has been closed

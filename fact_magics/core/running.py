@@ -250,6 +250,7 @@ class Runner:
         except asyncio.CancelledError:
             if not own.entered:
                 self._recorder.add_ended(planned, Status.INTERRUPTED, "interrupted", 0.0)
+                self.end(own, None)
             raise
 
     async def lead(self, planned: Plan, emit: Listener, run: LeadingRun) -> ToolOutput:

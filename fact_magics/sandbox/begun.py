@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Executor
 
-    from fact_magics.sandbox.calling import Prepared
     from fact_magics.sandbox.frames import Ending
     from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call, Outcome
+    from fact_magics.sandbox.prepared import Prepared
 
 END_SECONDS = 0.6
 """How long the end of a call is awaited before its zygote is given up."""
@@ -63,6 +63,8 @@ class Begun:
         What `answer` has read.
     started : float
         The value of `time.perf_counter` when the request was sent; 0 before.
+    is_followed : bool
+        Whether something on the loop awaits the end.
     """
 
     def __init__(self, zygote: _Zygote, call: Call, prepared: Prepared) -> None:
@@ -74,6 +76,7 @@ class Begun:
         self.frame = bytearray()
         self.printed = bytearray()
         self.started = 0.0
+        self.is_followed = False
         self.clean = False
 
     def answer(self) -> Outcome | None:
@@ -132,8 +135,9 @@ class Begun:
         self.zygote.finish(self, self.end())
 
     def drop(self) -> None:
-        """Stop a call whose answer nobody needs, on the sandbox's loop."""
-        self.zygote.finish(self, self.kill())
+        """Stop a call, unless its end is awaited already; on the sandbox's loop."""
+        if not self.is_followed:
+            self.zygote.finish(self, self.kill())
 
     async def end(self) -> None:
         """Wait until a call that was answered has ended; kill it if that takes long."""

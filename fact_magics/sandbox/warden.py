@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.sandbox import scratch
 from fact_magics.sandbox.begun import Begun
-from fact_magics.sandbox.calling import Calling, Prepared
+from fact_magics.sandbox.calling import Calling
 from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.inspection import ZygoteState
 from fact_magics.sandbox.lost import ZygoteLostError, shortage_hint
 from fact_magics.sandbox.policy import ZygoteKind, named_hosts, refuse_detour
+from fact_magics.sandbox.prepared import Prepared
 from fact_magics.sandbox.process import BOOT_SECONDS, ZygoteProcess, has_ended, lack_of_descriptors
 from fact_magics.sandbox.threads import run_in
 
@@ -158,6 +159,7 @@ class Warden:
         """
         try:
             begun = begun or await self._take(call)
+            begun.is_followed = True
             try:
                 ending = await Calling(begun, on_printed).follow()
                 self._compile_ahead(call)
@@ -196,6 +198,7 @@ class Warden:
 
     def finish(self, begun: Begun, end: Coroutine[Any, Any, None]) -> None:
         """Await the end of a call that nobody follows, and release the warden."""
+        begun.is_followed = True
         self._compile_ahead(begun.call)
         self._preparing = self._loop.create_task(self._end(begun, end))
         self.release()
