@@ -72,17 +72,16 @@ class QuickRuns:
             return None
         lease = self._leases.ask(planned.key)
         try:
-            if not lease.is_held or self._may_be_answered(planned):
-                lease.give_back()
-                return None
-            begun = self._sandbox.begin(planned.call)
-        except BaseException:
+            if lease.is_held and not self._may_be_answered(planned):
+                own.begun = self._sandbox.begin(planned.call)
+            if own.begun is not None:
+                return self._await(planned, own, own.begun, lease)
+        except BaseException as error:
+            self._stop(planned, own, error)
             lease.give_back()
             raise
-        if begun is None:
-            lease.give_back()
-            return None
-        return self._await(planned, own, begun, lease)
+        lease.give_back()
+        return None
 
     def _may_be_answered(self, planned: Plan) -> bool:
         """Tell whether the loop may find the answer of a run."""
@@ -97,23 +96,26 @@ class QuickRuns:
     def _await(
         self, planned: Plan, own: LeadingRun, begun: Begun, lease: Lease
     ) -> tuple[ToolOutput, CacheEntry | None] | None:
-        own.begun, own.began = begun, time.perf_counter()
-        try:
-            outcome = begun.answer()
-            if outcome is None:
-                own.ended.add_done_callback(lambda _: self._let_go(begun, lease))
-                return None
-            output, entry = self._runner.finish(planned, outcome)
-        except BaseException as error:
-            self._on_loop(begun.drop)
-            took = (time.perf_counter() - own.began) * 1000
-            self._recorder.add_ended(planned, Status.INTERRUPTED, str(error) or "interrupted", took)
-            self._runner.end(own, None)
-            lease.give_back()
-            raise
+        own.began = time.perf_counter()
+        outcome = begun.answer()
+        if outcome is None:
+            own.ended.add_done_callback(lambda _: self._let_go(begun, lease))
+            return None
+        output, entry = self._runner.finish(planned, outcome)
         self._runner.end(own, entry)
         self._on_loop(self._account, planned, begun, outcome, output, lease)
         return output, entry
+
+    def _stop(self, planned: Plan, own: LeadingRun, error: BaseException) -> None:
+        """Stop and record a run that was interrupted before its answer was recorded."""
+        if own.begun is not None:
+            self._on_loop(own.begun.drop)
+        if own.ended.done():
+            return
+        status = Status.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Status.ERROR
+        took = 0.0 if own.began is None else (time.perf_counter() - own.began) * 1000
+        self._recorder.add_ended(planned, status, str(error) or "interrupted", took)
+        self._runner.end(own, None)
 
     def _let_go(self, begun: Begun, lease: Lease) -> None:
         """Give back what a run on the loop took over, and stop its call if the run was stopped before it."""

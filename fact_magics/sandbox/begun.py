@@ -128,7 +128,12 @@ class Begun:
         return len(data)
 
     def _has_left_nothing(self) -> bool:
-        return self.zygote.is_unused() and is_alone(self.zygote.pid, self.prepared.pid)
+        if not self.zygote.is_unused():
+            return False
+        report = self.report(None)
+        if report is not None:  # it has ended already
+            return self.clean and report.get("status") == 0
+        return is_alone(self.zygote.pid, self.prepared.pid)
 
     def finish(self) -> None:
         """Account for the end of a call that was answered, on the sandbox's loop."""

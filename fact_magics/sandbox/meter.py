@@ -214,11 +214,15 @@ def _family(root: int) -> Iterator[_Member]:
 
 
 def is_alone(zygote: int, pid: int) -> bool:
-    """Tell whether the process `pid` is all that descends from a zygote, and has a single thread.
+    """Tell whether a zygote has no descendants besides the process `pid`, which has a single thread.
 
-    False if the system does not say it.
+    False also if the system does not list the children of processes.
     """
-    if _read(f"/proc/{zygote}/task/{zygote}/children").split() != [b"%d" % pid]:
+    children = f"/proc/{zygote}/task/{zygote}/children"
+    listed = _read(children).split()
+    if not listed:  # it has ended, and was waited for
+        return os.path.exists(children)  # noqa: PTH110
+    if listed != [b"%d" % pid]:
         return False
     with suppress(OSError):
         if os.stat(f"/proc/{pid}/task").st_nlink == _LINKS_OF_ONE_THREAD:  # noqa: PTH116
