@@ -130,7 +130,8 @@ class QuickRuns:
         self, planned: Plan, begun: Begun, outcome: Outcome, output: ToolOutput, lease: Lease
     ) -> None:
         begun.finish()
-        self._runner.log_run(planned, outcome)
+        self._runner.log.started(planned)
+        self._runner.log.ended(planned, outcome)
         self._emit(PhaseChanged("running"))
         if outcome.printed:
             self._emit(Printed(outcome.printed))

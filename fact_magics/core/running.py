@@ -22,6 +22,7 @@ from fact_magics.core.outputs import (
     invalid_output,
 )
 from fact_magics.core.plan import plan_run
+from fact_magics.core.run_log import RunLog
 from fact_magics.errors import FactError, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
 from fact_magics.permissions import granted, refuse_dangerous
@@ -69,6 +70,8 @@ class Runner:
         The core's loop.
     process : int
         The process that has the core's threads.
+    log : RunLog
+        The lines of the log about runs.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class Runner:
         self._sandbox = sandbox
         self._files = files
         self._leases = leases
-        self._log = log
+        self.log = RunLog(log)
         self.loop = asyncio.get_running_loop()
         self._in_progress = RunsInProgress()
         self._waiting = Waiting(_BEGUN)
@@ -359,7 +362,7 @@ class Runner:
         if outcome.status is Status.INTERRUPTED:
             result.output.metadata["error"] = "interrupted"
         self._recorder.add_run(planned, result)
-        self._log_end(planned, outcome)
+        self.log.ended(planned, outcome)
         return result.output
 
     async def _executed(self, planned: Plan, emit: Listener, run: LeadingRun) -> Outcome:
@@ -372,7 +375,7 @@ class Runner:
 
         self._queued += 1
         # Lines of the log are written while the loop would wait, so that the run does not wait for them.
-        self.loop.call_soon(self._log_start, planned)
+        self.loop.call_soon(self.log.started, planned)
         outcome = None
         try:
             outcome = await self._sandbox.run(
@@ -382,30 +385,12 @@ class Runner:
             if run.began is None:
                 self._queued -= 1
             if outcome is None:
-                unfinished = {**_logged(planned.tool), "status": "did not finish"}
-                self.loop.call_soon(partial(self._log.warning, "run ended", **unfinished))
-        self.loop.call_soon(self._log_end, planned, outcome)
+                self.loop.call_soon(self.log.stopped, planned)
+        self.loop.call_soon(self.log.ended, planned, outcome)
         if outcome.status is not Status.OK and not threading.main_thread().is_alive():
             # The interpreter exits, and isolated processes end with the threads that started them.
             raise asyncio.CancelledError
         return outcome
-
-    def log_run(self, planned: Plan, outcome: Outcome) -> None:
-        """Write the lines of a whole run into the log."""
-        self._log_start(planned)
-        self._log_end(planned, outcome)
-
-    def _log_start(self, planned: Plan) -> None:
-        self._log.info("run started", **_logged(planned.tool), input_bytes=len(planned.arguments))
-
-    def _log_end(self, planned: Plan, outcome: Outcome) -> None:
-        self._log.info(
-            "run ended",
-            **_logged(planned.tool),
-            status=outcome.status.value,
-            output_bytes=len(outcome.result or b""),
-            duration_ms=round(outcome.duration_ms, 2),
-        )
 
     @contextmanager
     def job(self, run: Coroutine[Any, Any, T]) -> Iterator[Job[T]]:
@@ -437,7 +422,3 @@ class Runner:
 def import_again(tool: LoadedTool) -> str:
     """Say how to go on with a tool that outlived its session."""
     return f"Import it again: from fact_magics.tools import {tool.metadata.name}"
-
-
-def _logged(tool: LoadedTool) -> dict[str, str]:
-    return {"operation": "run", "tool": tool.metadata.name, "tool_id": tool.metadata.id}

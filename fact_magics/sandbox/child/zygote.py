@@ -12,7 +12,6 @@ for each call avoids system calls that wait for sandlock's supervisor. In sandlo
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import importlib
 import json
@@ -59,7 +58,7 @@ class Zygote:
         os.dup2(1, 2)
         self._worker.open_streams()
         nothing = os.open(os.devnull, os.O_WRONLY)
-        for descriptor in (1, 2):
+        for descriptor in (1, 2, _FIRST_FREE, _FIRST_FREE + 1):
             os.dup2(nothing, descriptor)
         os.close(nothing)
         self._confine_itself()
@@ -213,8 +212,6 @@ class Zygote:
     def _become_call(self, requests: int, results: int, printed: int) -> NoReturn:
         self._worker.set_handler(signal.SIGINT, signal.default_int_handler)
         self._confine.die_with_parent(signal.SIGKILL)
-        # Move both first: `results` may have the number that the first dup2 below overwrites.
-        requests, results = (fcntl.fcntl(one, fcntl.F_DUPFD, _FIRST_FREE + 2) for one in (requests, results))
         empty, writing = os.pipe()
         os.close(writing)
         self._worker.prepare(empty, printed)
