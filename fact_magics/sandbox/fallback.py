@@ -73,6 +73,9 @@ class ProcessRunner:
     def begin(self, call: Call) -> None:
         """Return None, because no process is prepared."""
 
+    async def settle(self) -> None:
+        """Return at once, because threads begin no calls here."""
+
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending:
         """Run one call to its end."""
         if self._closed:

@@ -31,6 +31,7 @@ class _Engine(Protocol):
     async def start(self) -> None: ...
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending: ...
     def begin(self, call: Call) -> Begun | None: ...
+    async def settle(self) -> None: ...
     def inspect(self) -> Inspection: ...
     async def aclose(self) -> None: ...
 
@@ -129,8 +130,7 @@ class Sandbox:
             return await self._engines.run(call, on_printed, on_turn)
         if on_turn is not None:
             on_turn()
-        ending = await begun.zygote.run(call, on_printed, begun)
-        return frames.judge(call, ending, begun.zygote.limits, begun.zygote.layers)
+        return await self._engines.go_on(begun, on_printed)
 
     def begin(self, call: Call) -> Begun | None:
         """Give a call the process that is prepared for it, on any thread; its `answer` may come at once.
@@ -167,6 +167,16 @@ class _Engines:
             ending = await engine.run(call, on_printed)
         return frames.judge(call, ending, self._limits, engine.layers)
 
+    async def go_on(self, begun: Begun, on_printed: Callable[[str], None] | None) -> Outcome:
+        """Run a call that has begun; it counts as one of the calls at a time if another one may run now."""
+        call, zygote = begun.call, begun.zygote
+        if self._turns.locked():
+            ending = await zygote.run(call, on_printed, begun)
+        else:
+            async with self._turns:
+                ending = await zygote.run(call, on_printed, begun)
+        return frames.judge(call, ending, zygote.limits, zygote.layers)
+
     def begin(self, call: Call) -> Begun | None:
         return None if self.main is None or self._turns.locked() else self.main.begin(call)
 
@@ -174,6 +184,8 @@ class _Engines:
         """Close once every call that runs or waits for its turn has ended."""
         for _ in range(self._size):
             await self._turns.acquire()
+        if self.main is not None:
+            await self.main.settle()
         await self.aclose()
 
     async def aclose(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -40,9 +41,9 @@ _REPORT_LIMIT = 1 << 16
 class Warden:
     """Manage one zygote. Calls with the same `kind` may share it.
 
-    `worked` is true once the zygote has prepared a child. The only thread of `spawner` starts the
-    process (see `ZygoteProcess`), and must outlive it. The threads of `files` work on the file system.
-    `on_lost` is called once, when the zygote has ended.
+    `worked` is true once the zygote has prepared a child. `used_at` is when a call last reserved it. The only
+    thread of `spawner` starts the process (see `ZygoteProcess`), and must outlive it. The threads of `files`
+    work on the file system. `on_lost` is called once, when the zygote has ended.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class Warden:
         self.worked = False
         self.alive = False
         self._use = Lock()
+        self.used_at = time.monotonic()
         self._loop = asyncio.get_running_loop()
+        self._released: asyncio.Event | None = None  # set when a call releases the warden
         self.layers: tuple[str, ...] = ()
 
     @property
@@ -91,11 +94,23 @@ class Warden:
 
     def claim(self) -> bool:
         """Reserve the warden for one call, until `release`; False if it is reserved. Works on any thread."""
-        return self._use.acquire(blocking=False)
+        if not self._use.acquire(blocking=False):
+            return False
+        self.used_at = time.monotonic()
+        return True
 
     def release(self) -> None:
         """Let other calls have the warden."""
         self._use.release()
+        if self._released is not None:
+            self._loop.call_soon_threadsafe(self._released.set)
+
+    async def settle(self) -> None:
+        """Wait until no call has reserved the warden, and none will."""
+        self._released = asyncio.Event()
+        while not self.claim():
+            await self._released.wait()
+            self._released.clear()
 
     @property
     def busy(self) -> bool:

@@ -47,7 +47,7 @@ class ZygotePool:
         self._most = 2 * size + self._warm
         self._limits = limits
         self._strict = strict
-        self._wardens: list[Warden] = []  # least recently used first
+        self._wardens: list[Warden] = []
         self._numbers = count(1)
         self._base: Path | None = None
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="fact-zygotes")
@@ -102,7 +102,7 @@ class ZygotePool:
     def begin(self, call: Call) -> Begun | None:
         """Take a prepared child for a call, if there is one; works on any thread."""
         kind = _kind_of(call)
-        for warden in reversed(self._wardens.copy()):
+        for warden in self._wardens.copy():
             if warden.kind == kind and warden.is_prepared and warden.claim():
                 try:
                     begun = warden.begin(call)
@@ -113,6 +113,11 @@ class ZygotePool:
                     return begun
                 warden.release()
         return None
+
+    async def settle(self) -> None:
+        """Wait until the calls that threads began have ended."""
+        for warden in self._wardens.copy():
+            await warden.settle()
 
     async def aclose(self) -> None:
         """End every zygote and remove every directory."""
@@ -128,7 +133,8 @@ class ZygotePool:
 
     def inspect(self) -> Inspection:
         """Report what the pool holds."""
-        zygotes = tuple(warden.inspect() for warden in self._wardens)
+        wardens = sorted(self._wardens, key=lambda warden: warden.used_at)
+        zygotes = tuple(warden.inspect() for warden in wardens)
         return Inspection(zygotes, self._base, len(self._tasks))
 
     async def _take(self, kind: ZygoteKind) -> Warden:
@@ -136,11 +142,9 @@ class ZygotePool:
             warden for warden in self._wardens if warden.kind == kind and warden.alive and not warden.busy
         ]
         if idle:
-            warden = max(reversed(idle), key=lambda warden: warden.is_prepared)
+            warden = max(idle, key=lambda warden: (warden.is_prepared, warden.used_at))
             if not warden.claim():  # a thread has just taken it
                 return await self._take(kind)
-            self._wardens.remove(warden)
-            self._wardens.append(warden)
             if not warden.is_prepared:
                 self._add_spare(kind)
             return warden
@@ -215,7 +219,13 @@ class ZygotePool:
     def _make_room(self) -> None:
         idle = [warden for warden in self._wardens if not warden.busy]
         # Most tools use bare zygotes, and only proofs use other surroundings.
-        idle.sort(key=lambda warden: (warden.kind == _BARE, warden.kind.surroundings == USUAL))
+        idle.sort(
+            key=lambda warden: (
+                warden.kind == _BARE,
+                warden.kind.surroundings == USUAL,
+                warden.used_at,
+            )
+        )
         for warden in idle[: max(0, len(self._wardens) + 1 - self._most)]:
             if warden.claim():  # else a thread has just taken it
                 self._wardens.remove(warden)

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from fact_magics import values
-from fact_magics.sandbox import Call, Sandbox
+from fact_magics.sandbox import Call, Limits, Sandbox
 from fact_magics.sandbox.child.family import descendants
 from fact_magics.tool import Status
 
@@ -202,3 +202,19 @@ async def test_only_a_prepared_process_of_the_kind_is_given(sandbox: Sandbox, tm
     permitted = Call(asked.source, "tool", asked.arguments, permissions=(f"read:{tmp_path}",))
     assert sandbox.begin(permitted) is None
     assert Sandbox(mode="require").begin(asked) is None  # it has not started
+
+
+async def test_a_call_that_has_begun_outlives_a_change_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fact_magics.sandbox.begun.QUICK_SECONDS", 0.001)
+    sandbox = Sandbox(mode="require", size=1)
+    await sandbox.start()
+    try:
+        begun = await begin(sandbox, call("import time\ndef tool():\n    time.sleep(0.2)\n    return 1\n"))
+        await sandbox.reconfigure("require", Limits(threads=8))
+        assert await asyncio.to_thread(begun.answer) is None
+        assert sandbox.inspect().retiring == 1
+        assert (await sandbox.run(begun.call, begun=begun)).result == b"1"
+        while sandbox.inspect().retiring:
+            await asyncio.sleep(0.01)
+    finally:
+        await sandbox.aclose()
