@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
 from contextlib import suppress
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.sandbox import scratch
@@ -19,6 +17,7 @@ from fact_magics.sandbox.lost import ZygoteLostError, shortage_hint
 from fact_magics.sandbox.policy import ZygoteKind, named_hosts, refuse_detour
 from fact_magics.sandbox.prepared import Prepared
 from fact_magics.sandbox.process import BOOT_SECONDS, ZygoteProcess, has_ended, lack_of_descriptors
+from fact_magics.sandbox.reservation import Reservation
 from fact_magics.sandbox.threads import run_in
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ _REPORT_LIMIT = 1 << 16
 class Warden:
     """Manage one zygote. Calls with the same `kind` may share it.
 
-    `worked` is true once the zygote has prepared a child. `used_at` is when a call last reserved it. The only
+    `worked` is true once the zygote has prepared a child. `use` tells whether a call has it. The only
     thread of `spawner` starts the process (see `ZygoteProcess`), and must outlive it. The threads of `files`
     work on the file system. `on_lost` is called once, when the zygote has ended.
     """
@@ -80,10 +79,8 @@ class Warden:
         self._fault: ZygoteLostError | None = None
         self.worked = False
         self.alive = False
-        self._use = Lock()
-        self.used_at = time.monotonic()
+        self.use = Reservation()
         self._loop = asyncio.get_running_loop()
-        self._released: asyncio.Event | None = None  # set when a call releases the warden
         self.layers: tuple[str, ...] = ()
 
     @property
@@ -91,31 +88,6 @@ class Warden:
         """Tell whether a child waits, so that a call would start at once."""
         is_ready = self._preparing is None or self._preparing.done()
         return self.alive and self._prepared is not None and is_ready
-
-    def claim(self) -> bool:
-        """Reserve the warden for one call, until `release`; False if it is reserved. Works on any thread."""
-        if not self._use.acquire(blocking=False):
-            return False
-        self.used_at = time.monotonic()
-        return True
-
-    def release(self) -> None:
-        """Let other calls have the warden."""
-        self._use.release()
-        if self._released is not None:
-            self._loop.call_soon_threadsafe(self._released.set)
-
-    async def settle(self) -> None:
-        """Wait until no call has reserved the warden, and none will."""
-        self._released = asyncio.Event()
-        while not self.claim():
-            await self._released.wait()
-            self._released.clear()
-
-    @property
-    def busy(self) -> bool:
-        """Whether the warden is reserved for a call."""
-        return self._use.locked()
 
     def inspect(self) -> ZygoteState:
         """Report the zygote's state."""
@@ -186,7 +158,7 @@ class Warden:
                     if not removal.done():  # the next call must not wait for the removal
                         self._lose()
         finally:
-            self.release()
+            self.use.release()
 
     async def _take(self, call: Call) -> Begun:
         """Wait for the child that is being prepared, and take it for a call."""
@@ -216,7 +188,7 @@ class Warden:
         begun.is_followed = True
         self._compile_ahead(begun.call)
         self._preparing = self._loop.create_task(self._end(begun, end))
-        self.release()
+        self.use.release()
 
     async def _end(self, begun: Begun, end: Coroutine[Any, Any, None]) -> None:
         try:

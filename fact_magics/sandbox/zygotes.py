@@ -103,21 +103,21 @@ class ZygotePool:
         """Take a prepared child for a call, if there is one; works on any thread."""
         kind = _kind_of(call)
         for warden in self._wardens.copy():
-            if warden.kind == kind and warden.is_prepared and warden.claim():
+            if warden.kind == kind and warden.is_prepared and warden.use.claim():
                 try:
                     begun = warden.begin(call)
                 except BaseException:
-                    warden.release()
+                    warden.use.release()
                     raise
                 if begun is not None:
                     return begun
-                warden.release()
+                warden.use.release()
         return None
 
     async def settle(self) -> None:
         """Wait until the calls that threads began have ended."""
         for warden in self._wardens.copy():
-            await warden.settle()
+            await warden.use.settle()
 
     async def aclose(self) -> None:
         """End every zygote and remove every directory."""
@@ -133,17 +133,19 @@ class ZygotePool:
 
     def inspect(self) -> Inspection:
         """Report what the pool holds."""
-        wardens = sorted(self._wardens, key=lambda warden: warden.used_at)
+        wardens = sorted(self._wardens, key=lambda warden: warden.use.used_at)
         zygotes = tuple(warden.inspect() for warden in wardens)
         return Inspection(zygotes, self._base, len(self._tasks))
 
     async def _take(self, kind: ZygoteKind) -> Warden:
         idle = [
-            warden for warden in self._wardens if warden.kind == kind and warden.alive and not warden.busy
+            warden
+            for warden in self._wardens
+            if warden.kind == kind and warden.alive and not warden.use.is_claimed
         ]
         if idle:
-            warden = max(idle, key=lambda warden: (warden.is_prepared, warden.used_at))
-            if not warden.claim():  # a thread has just taken it
+            warden = max(idle, key=lambda warden: (warden.is_prepared, warden.use.used_at))
+            if not warden.use.claim():  # a thread has just taken it
                 return await self._take(kind)
             if not warden.is_prepared:
                 self._add_spare(kind)
@@ -162,7 +164,7 @@ class ZygotePool:
         While one zygote prepares its next child, a call can use the spare one, so no core waits.
         """
         alike = [warden for warden in self._wardens if warden.kind == kind]
-        several = sum(warden.busy for warden in alike) > 1
+        several = sum(warden.use.is_claimed for warden in alike) > 1
         if several and len(alike) <= self._size and not self._closed and kind not in self._spares:
             self._spares.add(kind)
             self._make_room()
@@ -177,7 +179,7 @@ class ZygotePool:
     @staticmethod
     async def _keep(spawning: asyncio.Task[Warden]) -> None:
         """Keep a zygote for the next call if its own call was cancelled before the zygote had started."""
-        (await spawning).release()
+        (await spawning).use.release()
 
     async def _spawn(self, kind: ZygoteKind, *, busy: bool) -> Warden:
         assert self._base is not None  # noqa: S101 - set by start(), which comes first
@@ -200,7 +202,7 @@ class ZygotePool:
             await warden.aclose()
             self._refuse_if_closed()
         if busy:
-            warden.claim()
+            warden.use.claim()
         self._wardens.append(warden)
         return warden
 
@@ -217,17 +219,11 @@ class ZygotePool:
                 self._top_up()
 
     def _make_room(self) -> None:
-        idle = [warden for warden in self._wardens if not warden.busy]
+        idle = [warden for warden in self._wardens if not warden.use.is_claimed]
         # Most tools use bare zygotes, and only proofs use other surroundings.
-        idle.sort(
-            key=lambda warden: (
-                warden.kind == _BARE,
-                warden.kind.surroundings == USUAL,
-                warden.used_at,
-            )
-        )
+        idle.sort(key=lambda one: (one.kind == _BARE, one.kind.surroundings == USUAL, one.use.used_at))
         for warden in idle[: max(0, len(self._wardens) + 1 - self._most)]:
-            if warden.claim():  # else a thread has just taken it
+            if warden.use.claim():  # else a thread has just taken it
                 self._wardens.remove(warden)
                 self._later(warden.aclose())
 
