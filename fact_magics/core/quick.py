@@ -16,6 +16,8 @@ from fact_magics.events import PhaseChanged, Printed
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fact_magics.core.cache import AnswerCache
     from fact_magics.core.in_progress import LeadingRun
     from fact_magics.core.leases import Lease, Leases
@@ -122,9 +124,9 @@ class QuickRuns:
         lease.give_back()  # the run on the loop holds it too, until its row is committed
         self._on_loop(begun.drop)
 
-    def _on_loop(self, work: object, *arguments: object) -> None:
+    def _on_loop(self, work: Callable[..., object], *arguments: object) -> None:
         with suppress(RuntimeError):  # the session has been closed
-            self._runner.loop.call_soon_threadsafe(work, *arguments)  # type: ignore[arg-type]
+            self._runner.loop.call_soon_threadsafe(work, *arguments)
 
     def _account(
         self, planned: Plan, begun: Begun, outcome: Outcome, output: ToolOutput, lease: Lease
