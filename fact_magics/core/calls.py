@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fact_magics.core.cache import AnswerCache
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.plan import Plan
+    from fact_magics.core.quick import QuickRuns
     from fact_magics.core.recording import Recorder
     from fact_magics.core.rows import RowRunner
     from fact_magics.core.running import Runner
@@ -42,16 +43,25 @@ class Caller:
         Called with the events of the runs.
     rows : RowRunner
         Runs the rows of maps.
+    quick : QuickRuns
+        Runs short calls on the calling thread.
     """
 
     def __init__(
-        self, runner: Runner, answers: AnswerCache, recorder: Recorder, emit: Listener, rows: RowRunner
+        self,
+        runner: Runner,
+        answers: AnswerCache,
+        recorder: Recorder,
+        emit: Listener,
+        rows: RowRunner,
+        quick: QuickRuns,
     ) -> None:
         self.rows = rows
         self._runner = runner
         self._answers = answers
         self._recorder = recorder
         self._emit = emit
+        self._quick = quick
 
     def call(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool and return its value; blocks the calling thread."""
@@ -67,8 +77,21 @@ class Caller:
                     hint=f"Write: await {tool.metadata.name}.acall(…)",
                 )
         refuse_fork(self._runner.process)
-        echo = Echo(self._emit)
         own = LeadingRun(planned.key, in_no_hurry=True)
+        try:
+            ended = self._quick.run(planned, own)
+        except KeyboardInterrupt:
+            raise Interrupted(self._runner.stopped(tool)) from None
+        if ended is not None:
+            output, entry = ended
+            if printed := output.metadata["printed"]:
+                sys.stdout.write(printable(printed))
+            return (
+                value_of(output, tool.metadata.name)
+                if entry is None
+                else read_answer(entry, tool.metadata.name)
+            )
+        echo = Echo(self._emit)
         with self._runner.job(self._runner.execute(planned, echo.put, own)) as job:
 
             def release(ended: Future[CacheEntry | None]) -> None:
@@ -86,6 +109,9 @@ class Caller:
                 raise Interrupted(self._runner.stopped(tool)) from None
             except asyncio.CancelledError:
                 raise FactError(self._runner.stopped(tool), hint=import_again(tool)) from None
+            finally:
+                if job.finished and not own.ended.done():  # it was stopped before its first step
+                    self._runner.end(own, None)
 
     async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tool and return its value; can be awaited on any event loop of asyncio."""

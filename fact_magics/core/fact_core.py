@@ -20,6 +20,7 @@ from fact_magics.core.generating import edit, generate
 from fact_magics.core.growing import Growing
 from fact_magics.core.leases import Leases
 from fact_magics.core.masking import MaskedSandbox, masked_row
+from fact_magics.core.quick import QuickRuns
 from fact_magics.core.reading import Reading
 from fact_magics.core.recording import Recorder
 from fact_magics.core.refining import plan_refinement, refine
@@ -124,7 +125,9 @@ class FactCore(Reading, Caching, Taping, Growing):
             self.rows = RowRunner(
                 self._runner, answers, self._recorder, running, self._files, self._store, self.session_id
             )
-            self._caller = Caller(self._runner, answers, self._recorder, self._emitter(None), self.rows)
+            emit = self._emitter(None)
+            quick = QuickRuns(self._runner, answers, self._store, self._recorder, running, self._leases, emit)
+            self._caller = Caller(self._runner, answers, self._recorder, emit, self.rows, quick)
             self._toolbox = Toolbox(self._store, self.session_id, self._caller)
             self._tape = Tape(self.log.redactor.mask)
             self._acceptor = Acceptor(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fact_magics.sandbox.begun import Begun
     from fact_magics.store import CacheEntry
 
 
@@ -28,6 +29,8 @@ class LeadingRun:
         Whether the run was stopped before it succeeded or failed.
     in_no_hurry : bool
         Whether the caller does not wait for the commit of the row, so that it may include later rows.
+    begun : Begun or None
+        The call of the sandbox, if it has begun already.
     """
 
     def __init__(self, key: str, *, in_no_hurry: bool = False) -> None:
@@ -38,6 +41,7 @@ class LeadingRun:
         self.ended.set_running_or_notify_cancel()  # a waiting run can't cancel this future
         self.entered = False
         self.stopped = False
+        self.begun: Begun | None = None
 
 
 class RunsInProgress:

@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING, Self
 
 if sys.platform == "linux":
@@ -34,6 +35,8 @@ _PAUSE_GROWTH = 1.5
 class Leases:
     """The leases of one core. Its own runs share a lease; `RunsInProgress` decides between them.
 
+    Leases are taken and given back on any thread.
+
     Parameters
     ----------
     path : Path
@@ -44,6 +47,7 @@ class Leases:
         self._path: Path | None = path
         self._file: int | None = None
         self._users: Counter[int] = Counter()
+        self._changing = Lock()
 
     def ask(self, key: str) -> Lease:
         """Try to take the lease of a run, without waiting; it is given back at the end of its context."""
@@ -51,20 +55,22 @@ class Leases:
 
     def take(self, place: int) -> bool:
         """Lock a byte, unless another kernel has locked it; True also if there are no locks."""
-        if self._path is not None:
-            self._file, self._path = _opened(self._path), None
-        if self._file is not None and not self._users[place] and not _lock(self._file, place):
-            return False
-        self._users[place] += 1
-        return True
+        with self._changing:
+            if self._path is not None:
+                self._file, self._path = _opened(self._path), None
+            if self._file is not None and not self._users[place] and not _lock(self._file, place):
+                return False
+            self._users[place] += 1
+            return True
 
     def give_back(self, place: int) -> None:
         """End one use of a byte's lock, and unlock the byte after the last one."""
-        self._users[place] -= 1
-        if not self._users[place]:
-            del self._users[place]
-            if self._file is not None:
-                _unlock(self._file, place)
+        with self._changing:
+            self._users[place] -= 1
+            if not self._users[place]:
+                del self._users[place]
+                if self._file is not None:
+                    _unlock(self._file, place)
 
     def close(self) -> None:
         """Close the file, which frees all leases; closing twice is not an error."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from fact_magics.redaction import Redactor
     from fact_magics.sandbox import Sandbox
+    from fact_magics.sandbox.begun import Begun
     from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call, Outcome
     from fact_magics.sandbox.pool import Mode
@@ -39,6 +40,7 @@ class MaskedSandbox:
         self._redactor = redactor
         self._masks_results = results
         self.check = sandbox.check
+        self.begin = sandbox.begin  # without permissions, nothing is masked
 
     @property
     def settings(self) -> tuple[Mode, Limits]:
@@ -50,18 +52,19 @@ class MaskedSandbox:
         call: Call,
         on_printed: Callable[[str], None] | None = None,
         on_turn: Callable[[], None] | None = None,
+        begun: Begun | None = None,
     ) -> Outcome:
         """Run one call as `Sandbox.run` does."""
         redactor = _granted(call.permissions, self._redactor)
         if redactor is None:
-            return await self._sandbox.run(call, on_printed=on_printed, on_turn=on_turn)
+            return await self._sandbox.run(call, on_printed, on_turn, begun)
         mask, stream = redactor.mask, RedactedStream(redactor)
 
         def feed(piece: str) -> None:
             if on_printed is not None and (known := stream.feed(piece)):
                 on_printed(known)
 
-        outcome = await self._sandbox.run(call, on_printed=feed, on_turn=on_turn)
+        outcome = await self._sandbox.run(call, feed, on_turn, begun)
         if on_printed is not None and (known := stream.end()):
             on_printed(known)
         error, result = outcome.error, outcome.result

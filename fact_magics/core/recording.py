@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,7 +24,7 @@ from fact_magics.store import (
     Store,
     new_id,
 )
-from fact_magics.text import plural, utc_text
+from fact_magics.text import plural, utc_now, utc_text
 from fact_magics.tool import Status, new_ids
 from fact_magics.values import plain
 
@@ -38,8 +39,7 @@ if TYPE_CHECKING:
     from fact_magics.store import LockWait
     from fact_magics.tool import ToolOutput, ToolSpec
 
-    # A run that the cache answered: plan, cache entry, duration in milliseconds, and time (`time.time`).
-    _Cached = tuple[Plan, CacheEntry, float, float]
+    _Build = Callable[[], ExecutionRow]
     Stored = Callable[[Sequence[ExecutionRow], Sequence[GenerationRow], Sequence[MapRows]], None]
 
 T = TypeVar("T")
@@ -55,8 +55,8 @@ _GROUP_SECONDS = 0.02
 class Recorder:
     """Keeps the rows of a session until they are committed.
 
-    Rows can be added on any thread, without waiting. The row of a cached answer is built only for the commit,
-    because building it takes longer than an answer from memory. `on_stored` receives rows after their commit.
+    Rows can be added on any thread, without waiting. Those of runs are built only for the commit, because
+    building a row takes longer than an answer from memory. `on_stored` receives rows after their commit.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Recorder:
         self._is_best_effort = is_best_effort
         self._is_unwritable = False
         self._session_id = session_id
-        self._pending: deque[ExecutionRow | GenerationRow | _Cached] = deque()
+        self._pending: deque[ExecutionRow | GenerationRow | _Build] = deque()
         self._entries: deque[CacheEntry] = deque()
         self._of_map: deque[MapRows] = deque()
         self._ids: list[str] = []
@@ -181,7 +181,7 @@ class Recorder:
         self,
     ) -> Iterator[tuple[list[ExecutionRow], list[GenerationRow], list[CacheEntry], list[MapRows]]]:
         entries, waiting, of_map = _all_of(self._entries), _all_of(self._pending), _all_of(self._of_map)
-        rows = [self._cached_row(*row) if isinstance(row, tuple) else row for row in waiting]
+        rows = [row if isinstance(row, ExecutionRow | GenerationRow) else row() for row in waiting]
         runs = [row for row in rows if isinstance(row, ExecutionRow)]
         attempts = [row for row in rows if isinstance(row, GenerationRow)]
         try:
@@ -214,7 +214,7 @@ class Recorder:
 
     def add_cached(self, planned: Plan, entry: CacheEntry, took_ms: float) -> None:
         """Record a run that the cache answered."""
-        self._pending.append((planned, entry, took_ms, time.time()))
+        self._pending.append(partial(self._cached_row, planned, entry, took_ms, time.time()))
 
     def _cached_row(self, planned: Plan, entry: CacheEntry, took_ms: float, when: float) -> ExecutionRow:
         return self._row(
@@ -234,9 +234,12 @@ class Recorder:
 
     def add_run(self, planned: Plan, result: Result) -> None:
         """Record a run that executed the tool."""
+        self._pending.append(partial(self._run_row, planned, result, utc_now()))
+
+    def _run_row(self, planned: Plan, result: Result, executed_at: str) -> ExecutionRow:
         output = result.output
         known = output.metadata
-        self._add(
+        return self._row(
             planned.tool,
             Status(known["status"]),
             input_data=input_text(planned.arguments, of_map=planned.parent_id is not None),
@@ -250,6 +253,7 @@ class Recorder:
             isolation=", ".join(known["isolation"]),
             permissions=planned.permissions,
             duration_ms=output.execution_time_ms,
+            executed_at=executed_at,
             **_of_map(planned),
         )
 

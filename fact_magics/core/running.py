@@ -22,6 +22,7 @@ from fact_magics.core.outputs import (
     invalid_output,
 )
 from fact_magics.core.plan import plan_run
+from fact_magics.core.run_log import RunLog
 from fact_magics.errors import FactError, InvalidInput, StoreError
 from fact_magics.events import Listener, PhaseChanged, Printed, RunEnded
 from fact_magics.permissions import granted, refuse_dangerous
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from fact_magics.core.leases import Lease, Leases
     from fact_magics.core.loaded import LoadedTool
     from fact_magics.core.masking import MaskedSandbox
+    from fact_magics.core.outputs import Result
     from fact_magics.core.plan import Plan
     from fact_magics.core.recording import Recorder
     from fact_magics.logs import Log
@@ -68,6 +70,8 @@ class Runner:
         The core's loop.
     process : int
         The process that has the core's threads.
+    log : RunLog
+        The lines of the log about runs.
     """
 
     def __init__(
@@ -84,7 +88,7 @@ class Runner:
         self._sandbox = sandbox
         self._files = files
         self._leases = leases
-        self._log = log
+        self.log = RunLog(log)
         self.loop = asyncio.get_running_loop()
         self._in_progress = RunsInProgress()
         self._waiting = Waiting(_BEGUN)
@@ -197,7 +201,7 @@ class Runner:
                 raise
         if isinstance(found, ToolOutput):
             return found
-        return await self._concluded(planned, self._cached_late(planned, found, emit), emit)
+        return await self.conclude_run(planned, self._cached_late(planned, found, emit), emit)
 
     @contextmanager
     def stopped_by_close(self) -> Iterator[None]:
@@ -209,6 +213,15 @@ class Runner:
             yield
         finally:
             self._running.discard(task)
+
+    def claim(self, own: LeadingRun) -> bool:
+        """Lead a run on the calling thread, unless it or others must wait; then `end` it."""
+        return not self._queued and self._in_progress.claim(own) is own
+
+    def end(self, own: LeadingRun, answer: CacheEntry | None) -> None:
+        """Give the answer of a run to the runs that wait for it."""
+        own.stopped = answer is None
+        self._in_progress.end(own, answer)
 
     async def shared(
         self,
@@ -240,6 +253,7 @@ class Runner:
         except asyncio.CancelledError:
             if not own.entered:
                 self._recorder.add_ended(planned, Status.INTERRUPTED, "interrupted", 0.0)
+                self.end(own, None)
             raise
 
     async def lead(self, planned: Plan, emit: Listener, run: LeadingRun) -> ToolOutput:
@@ -259,7 +273,7 @@ class Runner:
                 raise
             # The kernels that wait for the lease then find the answer in the database.
             in_no_hurry = entry is not None and run.in_no_hurry
-            return await self._concluded(planned, output, emit, in_no_hurry=in_no_hurry)
+            return await self.conclude_run(planned, output, emit, in_no_hurry=in_no_hurry)
 
     async def _led(
         self, planned: Plan, emit: Listener, run: LeadingRun, lease: Lease
@@ -278,9 +292,10 @@ class Runner:
             self._in_progress.end(run, entry)
         return output, entry
 
-    async def _concluded(
+    async def conclude_run(
         self, planned: Plan, output: ToolOutput, emit: Listener, *, in_no_hurry: bool = False
     ) -> ToolOutput:
+        """Commit the row of a run, and say that the run has ended."""
         name = planned.tool.metadata.name
         try:
             await self._settle(output, in_no_hurry=in_no_hurry)
@@ -319,11 +334,22 @@ class Runner:
         unchanged = True
         if result.wire is not None and planned.key and planned.files:
             unchanged = await asyncio.to_thread(self._files.are_unchanged, planned.files)
-        self._recorder.add_run(planned, result)  # after the last await, so that a run has one row
-        if result.wire is None:
-            return result.output, None
         if not unchanged:
+            self._recorder.add_run(planned, result)  # after the last await, so that a run has one row
             result.output.metadata["warning"] = "a file changed during the run, so the answer is not cached"
+            return result.output, None
+        return self._keep(planned, outcome, result)
+
+    def finish(self, planned: Plan, outcome: Outcome) -> tuple[ToolOutput, CacheEntry | None]:
+        """Build and record the output of a run that read no files; works on any thread.
+
+        Returns the output, and the answer for identical runs, if there is one.
+        """
+        return self._keep(planned, outcome, finished_output(planned, outcome, self._files.protected))
+
+    def _keep(self, planned: Plan, outcome: Outcome, result: Result) -> tuple[ToolOutput, CacheEntry | None]:
+        self._recorder.add_run(planned, result)
+        if result.wire is None:
             return result.output, None
         entry = entry_of(planned, outcome, result.wire)
         if planned.key and may_keep(planned, outcome):
@@ -336,7 +362,7 @@ class Runner:
         if outcome.status is Status.INTERRUPTED:
             result.output.metadata["error"] = "interrupted"
         self._recorder.add_run(planned, result)
-        self._log_end(planned, outcome)
+        self.log.ended(planned, outcome)
         return result.output
 
     async def _executed(self, planned: Plan, emit: Listener, run: LeadingRun) -> Outcome:
@@ -349,33 +375,22 @@ class Runner:
 
         self._queued += 1
         # Lines of the log are written while the loop would wait, so that the run does not wait for them.
-        started = {**_logged(planned.tool), "input_bytes": len(planned.arguments)}
-        self.loop.call_soon(partial(self._log.info, "run started", **started))
+        self.loop.call_soon(self.log.started, planned)
         outcome = None
         try:
             outcome = await self._sandbox.run(
-                planned.call, on_printed=lambda text: emit(Printed(text)), on_turn=begin
+                planned.call, lambda text: emit(Printed(text)), begin, run.begun
             )
         finally:
             if run.began is None:
                 self._queued -= 1
             if outcome is None:
-                unfinished = {**_logged(planned.tool), "status": "did not finish"}
-                self.loop.call_soon(partial(self._log.warning, "run ended", **unfinished))
-        self.loop.call_soon(self._log_end, planned, outcome)
+                self.loop.call_soon(self.log.stopped, planned)
+        self.loop.call_soon(self.log.ended, planned, outcome)
         if outcome.status is not Status.OK and not threading.main_thread().is_alive():
             # The interpreter exits, and isolated processes end with the threads that started them.
             raise asyncio.CancelledError
         return outcome
-
-    def _log_end(self, planned: Plan, outcome: Outcome) -> None:
-        self._log.info(
-            "run ended",
-            **_logged(planned.tool),
-            status=outcome.status.value,
-            output_bytes=len(outcome.result or b""),
-            duration_ms=round(outcome.duration_ms, 2),
-        )
 
     @contextmanager
     def job(self, run: Coroutine[Any, Any, T]) -> Iterator[Job[T]]:
@@ -407,7 +422,3 @@ class Runner:
 def import_again(tool: LoadedTool) -> str:
     """Say how to go on with a tool that outlived its session."""
     return f"Import it again: from fact_magics.tools import {tool.metadata.name}"
-
-
-def _logged(tool: LoadedTool) -> dict[str, str]:
-    return {"operation": "run", "tool": tool.metadata.name, "tool_id": tool.metadata.id}

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -68,6 +69,12 @@ class ProcessRunner:
             calling.lose()
         await asyncio.gather(*(calling.over.wait() for calling in calls))
         self._threads.shutdown(wait=False)
+
+    def begin(self, call: Call) -> None:
+        """Return None, because no process is prepared."""
+
+    async def settle(self) -> None:
+        """Return at once, because threads begin no calls here."""
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending:
         """Run one call to its end."""
@@ -134,6 +141,7 @@ class _Calling:
                 return_exceptions=True,
             )
             ended = in_thread(process.wait)
+            self._watch.begin(time.perf_counter())
             stopped = await self._watch.first_limit(ended, process.pid, directory, self._threads)
             await run_in(self._threads, _end, process)
             code = await ended

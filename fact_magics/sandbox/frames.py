@@ -111,6 +111,16 @@ def judge(call: Call, ending: Ending, limits: Limits, isolation: tuple[str, ...]
     )
 
 
+def is_result(frame: bytes | bytearray) -> bool:
+    """Tell whether these bytes are the whole frame of a result."""
+    return frame[:1] == RESULT and _is_whole(frame)
+
+
+def _is_whole(frame: bytes | bytearray) -> bool:
+    size = len(frame) - PREFIX
+    return size >= 0 and int.from_bytes(frame[1:PREFIX], "big") == size
+
+
 def _verdict(call: Call, ending: Ending) -> tuple[bytes | None, ToolError | None, _Reached | None]:
     """Find the result, the error, or the limit that ended a call; an error may come with a limit."""
     if ending.stopped is not None:
@@ -121,8 +131,7 @@ def _verdict(call: Call, ending: Ending) -> tuple[bytes | None, ToolError | None
             return None, None, ("cpu", "")
         return None, _broke(f"{call.function} {_how_it_ended(ending.wait_status)}"), None
     kind, size = ending.frame[:1], len(ending.frame) - PREFIX
-    whole = size >= 0 and int.from_bytes(ending.frame[1:PREFIX], "big") == size
-    if not whole or kind not in (RESULT, ERROR):
+    if not _is_whole(ending.frame) or kind not in (RESULT, ERROR):
         sent = "sent back bytes that are not a result"
         what = sent if ending.frame else "ended its process before it returned"
         return None, _broke(f"{call.function} {what}"), None

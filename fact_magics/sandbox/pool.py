@@ -19,6 +19,7 @@ from fact_magics.sandbox.policy import Grants, check_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from fact_magics.sandbox.begun import Begun
     from fact_magics.sandbox.outcome import Call, Outcome
 
 Mode = Literal["auto", "require", "process"]
@@ -29,6 +30,8 @@ class _Engine(Protocol):
 
     async def start(self) -> None: ...
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> frames.Ending: ...
+    def begin(self, call: Call) -> Begun | None: ...
+    async def settle(self) -> None: ...
     def inspect(self) -> Inspection: ...
     async def aclose(self) -> None: ...
 
@@ -104,6 +107,7 @@ class Sandbox:
         call: Call,
         on_printed: Callable[[str], None] | None = None,
         on_turn: Callable[[], None] | None = None,
+        begun: Begun | None = None,
     ) -> Outcome:
         """Run one call and report how it ended; exceptions of the tool are reported, not raised.
 
@@ -117,6 +121,8 @@ class Sandbox:
             Called on this loop with text as the tool prints it.
         on_turn : callable, optional
             Called on this loop when the call leaves the queue.
+        begun : Begun, optional
+            The same call, if it has begun; then it does not wait in the queue.
 
         Raises
         ------
@@ -125,7 +131,18 @@ class Sandbox:
         CellError
             A permission is malformed.
         """
-        return await self._engines.run(call, on_printed, on_turn)
+        if begun is None:
+            return await self._engines.run(call, on_printed, on_turn)
+        if on_turn is not None:
+            on_turn()
+        return await self._engines.go_on(begun, on_printed)
+
+    def begin(self, call: Call) -> Begun | None:
+        """Give a call the process that is prepared for it, on any thread; its `answer` may come at once.
+
+        None if no process is prepared or other calls wait. What has begun must be finished, dropped or run.
+        """
+        return self._engines.begin(call)
 
     async def aclose(self) -> None:
         """End every process and remove every directory. The sandbox can be started again."""
@@ -155,10 +172,25 @@ class _Engines:
             ending = await engine.run(call, on_printed)
         return frames.judge(call, ending, self.limits, engine.layers)
 
+    async def go_on(self, begun: Begun, on_printed: Callable[[str], None] | None) -> Outcome:
+        """Run a call that has begun; it counts as one of the calls at a time if another one may run now."""
+        call, zygote = begun.call, begun.zygote
+        if self._turns.locked():
+            ending = await zygote.run(call, on_printed, begun)
+        else:
+            async with self._turns:
+                ending = await zygote.run(call, on_printed, begun)
+        return frames.judge(call, ending, zygote.limits, zygote.layers)
+
+    def begin(self, call: Call) -> Begun | None:
+        return None if self.main is None or self._turns.locked() else self.main.begin(call)
+
     async def retire(self) -> None:
         """Close once every call that runs or waits for its turn has ended."""
         for _ in range(self._size):
             await self._turns.acquire()
+        if self.main is not None:
+            await self.main.settle()
         await self.aclose()
 
     async def aclose(self) -> None:

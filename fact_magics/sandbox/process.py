@@ -89,7 +89,7 @@ class ZygoteProcess:
         with suppress(OSError):
             self._process.stdin.close()
         if self.handle >= 0:
-            if not has_ended(self.handle, _END_SECONDS):
+            if not has_ended(self.handle, seconds=_END_SECONDS):
                 kill_descendants(self.pid)
             os.close(self.handle)
         with suppress(OSError, RuntimeError):
@@ -117,10 +117,11 @@ class ZygoteProcess:
             self._process.wait(timeout=_END_SECONDS)
 
 
-def has_ended(handle: int, seconds: float = 0.0) -> bool:
-    """Tell whether the process of a pidfd has ended, or ends within that time."""
+def has_ended(*handles: int, seconds: float = 0.0) -> bool:
+    """Tell whether a process of these pidfds has ended, or ends within that time."""
     poll = select.poll()
-    poll.register(handle, select.POLLIN)
+    for handle in handles:
+        poll.register(handle, select.POLLIN)
     return bool(poll.poll(seconds * 1000))
 
 

@@ -9,16 +9,19 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.sandbox import scratch
-from fact_magics.sandbox.calling import Calling, Prepared
+from fact_magics.sandbox.begun import Begun
+from fact_magics.sandbox.calling import Calling
 from fact_magics.sandbox.child.family import kill_descendants
 from fact_magics.sandbox.inspection import ZygoteState
 from fact_magics.sandbox.lost import ZygoteLostError, shortage_hint
 from fact_magics.sandbox.policy import ZygoteKind, named_hosts, refuse_detour
+from fact_magics.sandbox.prepared import Prepared
 from fact_magics.sandbox.process import BOOT_SECONDS, ZygoteProcess, has_ended, lack_of_descriptors
+from fact_magics.sandbox.reservation import Reservation
 from fact_magics.sandbox.threads import run_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -37,9 +40,9 @@ _REPORT_LIMIT = 1 << 16
 class Warden:
     """Manage one zygote. Calls with the same `kind` may share it.
 
-    `worked` is true once the zygote has prepared a child. The only thread of `spawner` starts the
-    process (see `ZygoteProcess`), and must outlive it. The threads of `files` work on the file system.
-    `on_lost` is called once, when the zygote has ended.
+    `worked` is true once the zygote has prepared a child. `use` tells whether a call has it. The only
+    thread of `spawner` starts the process (see `ZygoteProcess`), and must outlive it. The threads of `files`
+    work on the file system. `on_lost` is called once, when the zygote has ended.
     """
 
     def __init__(
@@ -69,17 +72,22 @@ class Warden:
         self._scratch: scratch.Scratch | None = None
         self._compiled: set[str] = set()  # the sources that the zygote has compiled ahead
         self._taken: int | None = None  # address space of a new child
-        self._preparing: asyncio.Task[None] | None = None
+        self._expected = 0  # the number of the child that will be used
+        self._goes_on = True  # the zygote prepares the next child by itself after a clean call
+        self._coming: asyncio.Future[dict[str, Any]] | None = None  # that child
+        self._preparing: asyncio.Future[Any] | None = None  # done once a child is prepared, or can't be
         self._fault: ZygoteLostError | None = None
         self.worked = False
         self.alive = False
-        self.busy = False
+        self.use = Reservation()
+        self._loop = asyncio.get_running_loop()
         self.layers: tuple[str, ...] = ()
 
     @property
     def is_prepared(self) -> bool:
         """Tell whether a child waits, so that a call would start at once."""
-        return self.alive and self._prepared is not None and self._prepared.pid != 0
+        is_ready = self._preparing is None or self._preparing.done()
+        return self.alive and self._prepared is not None and is_ready
 
     def inspect(self) -> ZygoteState:
         """Report the zygote's state."""
@@ -95,7 +103,7 @@ class Warden:
         IsolationError
             If a granted host name resolves to an address that is dangerous to grant.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         try:
             process = await loop.run_in_executor(self._spawner, self._spawn)
             self.alive = True
@@ -127,39 +135,99 @@ class Warden:
         self.pid = self._process.pid
         return self._process
 
-    async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
+    async def run(
+        self, call: Call, on_printed: Callable[[str], None] | None, begun: Begun | None = None
+    ) -> Ending:
         """Run one call to its end; afterwards, even if cancelled, nothing of the call is left.
+
+        The warden must have been claimed. If `begun`, the call may have its request already.
 
         Raises `ZygoteLostError` if no child could be prepared; the call has not begun then.
         """
-        self.busy = True
         try:
-            if self._preparing is not None and not self._preparing.done():
-                await asyncio.shield(self._preparing)
-            prepared, self._prepared = self._prepared, None
-            if prepared is None or not self._can_serve(prepared):
-                self._lose()
-                if prepared is not None:
-                    prepared.close()
-                raise self._fault or ZygoteLostError("an isolated process ended before a call began")
-            calling = Calling(self, call, prepared, on_printed)
+            begun = begun or await self._take(call)
+            begun.is_followed = True
             try:
-                ending = await calling.follow()
+                ending = await Calling(begun, on_printed).follow()
                 self._compile_ahead(call)
                 return ending
             finally:
-                if not calling.clean:
-                    # sandlock 0.9.0 still counts some killed processes against the limit of processes, so
-                    # this zygote can't serve another call.
-                    self._lose()
-                removal = self._remove(prepared)
-                self._preparing = asyncio.create_task(self._prepare_after(removal))
+                removal = self._conclude(begun)
                 if removal is not None:
                     await asyncio.wait((removal,), timeout=END_SECONDS)
                     if not removal.done():  # the next call must not wait for the removal
                         self._lose()
         finally:
-            self.busy = False
+            self.use.release()
+
+    async def _take(self, call: Call) -> Begun:
+        """Wait for the child that is being prepared, and take it for a call."""
+        while self._preparing is not None and not self._preparing.done():
+            await asyncio.wait((self._preparing,), timeout=BOOT_SECONDS)
+        begun = self.begin(call)
+        if begun is None:
+            self._lose()
+            if self._prepared is not None:
+                self._prepared.close()
+                self._prepared = None
+            raise self._fault or ZygoteLostError("an isolated process ended before a call began")
+        return begun
+
+    def begin(self, call: Call) -> Begun | None:
+        """Take the prepared child for a call, if there is one, on any thread that claimed the warden."""
+        prepared = self._prepared
+        if prepared is None or not self._can_serve(prepared):
+            return None
+        self._prepared = None
+        if self._goes_on:
+            self._coming = self._expect_child(prepared.number + 1)
+        return Begun(self, call, prepared)
+
+    def finish(self, begun: Begun, end: Coroutine[Any, Any, None]) -> None:
+        """Await the end of a call that nobody follows, and release the warden."""
+        begun.is_followed = True
+        self._compile_ahead(begun.call)
+        self._preparing = self._loop.create_task(self._end(begun, end))
+        self.use.release()
+
+    async def _end(self, begun: Begun, end: Coroutine[Any, Any, None]) -> None:
+        try:
+            await end
+        finally:
+            self._conclude(begun)
+
+    def _conclude(self, begun: Begun) -> asyncio.Future[None] | None:
+        """Let the next child be prepared; return the removal of what the call wrote, if there is any."""
+        prepared = begun.prepared
+        prepared.close()
+        if not begun.clean:
+            # sandlock 0.9.0 still counts some killed processes against the limit of processes, so
+            # this zygote can't serve another call.
+            self._lose()
+        if self._scratch is not None and self._scratch.renew():
+            if self._goes_on:
+                self._preparing = self._coming
+            else:
+                self._go_on(True)
+                self._preparing = asyncio.create_task(self._prepare())
+            return None
+        # The next call must not find what this one wrote.
+        if self._goes_on:
+            self._go_on(False)
+            self._drop_child(prepared.number + 1)
+        self._scratch = None
+        removal = asyncio.ensure_future(run_in(self.files, scratch.remove, prepared.scratch))
+        self._preparing = asyncio.create_task(self._prepare_after(removal))
+        return removal
+
+    def _go_on(self, goes_on: bool) -> None:
+        """Tell the zygote whether to prepare a child after each clean call by itself."""
+        self._goes_on = goes_on
+        self.order(goes_on=goes_on)
+
+    def is_unused(self) -> bool:
+        """Tell whether nobody wrote to the scratch directory."""
+        return self._scratch is not None and self._scratch.is_unused()
 
     def _compile_ahead(self, call: Call) -> None:
         """Let the zygote compile a tool that it will probably run again.
@@ -172,20 +240,23 @@ class Warden:
 
     def _can_serve(self, prepared: Prepared) -> bool:
         # The directory may be missing, because systems remove old temporary files.
-        handles = (self._process.handle, prepared.handle) if self._process is not None else ()
-        return bool(handles) and prepared.scratch.is_dir() and not any(map(has_ended, handles))
+        process = self._process
+        if process is None or not self.alive or not self.is_unused():
+            return False
+        return not has_ended(process.handle, prepared.handle)
 
     async def aclose(self) -> None:
         """End the zygote and all that descends from it, and remove its directory."""
-        task, self._preparing = self._preparing, None
-        if task is not None:
-            await asyncio.wait((task,), timeout=END_SECONDS)
+        preparing, self._preparing = self._preparing, None
+        if preparing is not None:
+            await asyncio.wait((preparing,), timeout=END_SECONDS)
         self._lose()
         process, self._process = self._process, None
         if process is not None:
             await asyncio.shield(run_in(self._spawner, process.end))
-        if task is not None:
-            await asyncio.gather(task, return_exceptions=True)
+        while preparing is not None:
+            await asyncio.gather(preparing, return_exceptions=True)
+            preparing, self._preparing = self._preparing, None
         if self._prepared is not None:
             self._prepared.close()
             self._prepared = None
@@ -201,7 +272,7 @@ class Warden:
 
     def expect(self, kind: str, value: object) -> asyncio.Future[dict[str, Any]]:
         """Return a future for the report ``up``, or for the report ``ready`` or ``ended`` of call `value`."""
-        future = asyncio.get_running_loop().create_future()
+        future = self._loop.create_future()
         if self.alive:
             self._waiting[kind, value] = future
         else:
@@ -215,41 +286,59 @@ class Warden:
 
     async def _prepare(self) -> None:
         """Have the zygote fork the next call's child."""
-        self._numbers += 1
-        number = self._numbers
-        prepared: Prepared | None = None
+        number = self._numbers + 2  # the number after the last one belongs to a child that comes by itself
         try:
             if self._scratch is None:
                 self._scratch = scratch.Scratch(self._root / str(number))
-            prepared = Prepared(number, self._scratch.path, self._taken)
-            ready = self.expect("ready", number)
-            self.order(prepare=number, scratch=str(prepared.scratch))
+            coming = self._expect_child(number)
+            self.order(prepare=number, scratch=str(self._scratch.path))
             async with asyncio.timeout(BOOT_SECONDS):
-                report = await ready
-            handle = self._process.handle if self._process is not None else -1
-            prepared.take_over(self.pid, handle, report)
-        except (ZygoteLostError, OSError) as cause:
-            if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
-                self._fault = ZygoteLostError(f"no call can be prepared: {cause}", shortage_hint(cause))
-            if prepared is not None:
-                prepared.close()
+                await asyncio.wait((coming,))
+        except OSError as cause:
+            self._fail(cause)
+
+    def _expect_child(self, number: int) -> asyncio.Future[dict[str, Any]]:
+        """Return a future that is done once a child was taken over."""
+        self._expected = number
+        return self.expect("ready", number)
+
+    def _take_over(self, report: dict[str, Any]) -> None:
+        """Take the pipes of a child that is ready, unless it is not expected any more."""
+        number = report["ready"]
+        if number != self._expected or self._scratch is None or self._process is None:
+            return
+        self._numbers = number
+        prepared = Prepared(number, self._scratch.path, self._taken)
+        try:
+            prepared.take_over(self.pid, self._process.handle, report)
+        except OSError as cause:
+            prepared.close()
+            self._fail(cause)
+            return
+        except (KeyError, TypeError, ValueError):
+            prepared.close()
             self._lose()
             return
         self._taken = prepared.taken
         self._prepared = prepared
         self.worked = True
 
-    def _remove(self, used: Prepared) -> asyncio.Future[None] | None:
-        """Remove what a call wrote; None if it wrote nothing, and the next call can use its directory."""
-        used.close()
-        if self._scratch is not None and self._scratch.renew():
-            return None
-        self._scratch = None
-        return asyncio.ensure_future(run_in(self.files, scratch.remove, used.scratch))
+    def _fail(self, cause: OSError) -> None:
+        """Give up a zygote that can't prepare a child."""
+        if not isinstance(cause, TimeoutError):
+            self._fault = ZygoteLostError(f"no call can be prepared: {cause}", shortage_hint(cause))
+        self._lose()
 
-    async def _prepare_after(self, removal: asyncio.Future[None] | None) -> None:
-        if removal is not None:
-            await removal  # the next call must not find what this one wrote
+    def _drop_child(self, number: int) -> None:
+        """Do not use the child that the zygote prepares by itself; it ends with the next order."""
+        self._waiting.pop(("ready", number), None)
+        self._expected = 0
+        if self._prepared is not None:
+            self._prepared.close()
+            self._prepared = None
+
+    async def _prepare_after(self, removal: asyncio.Future[None]) -> None:
+        await removal
         if self.alive:
             await self._prepare()
 
@@ -277,13 +366,14 @@ class Warden:
         if kind == "left":
             kill_descendants(self.pid)
             return
-        refused = kind == "refused"
-        future = self._waiting.pop(("ready" if refused else kind, value), None)
-        if future is None or future.done():
+        if kind == "refused":
+            code = report.get("errno") or 0
+            self._fail(OSError(code, os.strerror(code)))
             return
-        if refused:
-            future.set_exception(OSError(report.get("errno"), os.strerror(report.get("errno") or 0)))
-        else:
+        if kind == "ready":
+            self._take_over(report)  # before those who wait go on
+        future = self._waiting.pop((kind, value), None)
+        if future is not None and not future.done():
             future.set_result(report)
 
     def _lose(self) -> None:

@@ -46,6 +46,11 @@ class Watch:
         self._started = self._deadline = 0.0
         self.stopped: asyncio.Future[str] = self._loop.create_future()
 
+    def begin(self, started: float) -> None:
+        """Note when the call began (`time.perf_counter`)."""
+        self._started = started
+        self._rearm()
+
     def stop(self, limit: str | None) -> None:
         """Note the first limit that was reached; later ones are ignored."""
         if limit is not None and not self.stopped.done():
@@ -70,13 +75,11 @@ class Watch:
     async def first_limit(
         self, ended: asyncio.Future[Any], root: int, directory: Path, files: Executor
     ) -> str | None:
-        """Wait until the call ends or reaches a limit; return the name of that limit, or None.
+        """Wait until a call that began ends or reaches a limit; return the name of that limit, or None.
 
         The call consists of the descendants of the process `root`, and writes to `directory`. A thread of
         `files` measures both a few times per second.
         """
-        self._started = time.perf_counter()
-        self._rearm()
         looks: _Looks | None = None
         while not ended.done() and not self.stopped.done():
             left = self._deadline - self._loop.time()

@@ -27,6 +27,7 @@ from fact_magics.sandbox.warden import Warden
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from fact_magics.sandbox.begun import Begun
     from fact_magics.sandbox.frames import Ending
     from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call
@@ -46,7 +47,7 @@ class ZygotePool:
         self._most = 2 * size + self._warm
         self._limits = limits
         self._strict = strict
-        self._wardens: list[Warden] = []  # least recently used first
+        self._wardens: list[Warden] = []
         self._numbers = count(1)
         self._base: Path | None = None
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="fact-zygotes")
@@ -86,10 +87,7 @@ class ZygotePool:
 
     async def run(self, call: Call, on_printed: Callable[[str], None] | None) -> Ending:
         """Run one call on a zygote of its kind."""
-        grants = Grants.parse(call.permissions) if call.permissions else _BARE.grants
-        preload = preload_for(call.imports, call.source)
-        installed = packages.installed() if packages.from_elsewhere(preload) else ()
-        kind = ZygoteKind(grants, preload, call.surroundings, installed)
+        kind = _kind_of(call)
         tries = _TRIES
         while True:
             try:
@@ -100,6 +98,26 @@ class ZygotePool:
                 if not tries:
                     hint = lost.hint or USE_PROCESS
                     raise IsolationError(f"The tool can't be isolated: {lost}.", hint=hint) from lost
+
+    def begin(self, call: Call) -> Begun | None:
+        """Take a prepared child for a call, if there is one; works on any thread."""
+        kind = _kind_of(call)
+        for warden in self._wardens.copy():
+            if warden.kind == kind and warden.is_prepared and warden.use.claim():
+                try:
+                    begun = warden.begin(call)
+                except BaseException:
+                    warden.use.release()
+                    raise
+                if begun is not None:
+                    return begun
+                warden.use.release()
+        return None
+
+    async def settle(self) -> None:
+        """Wait until the calls that threads began have ended."""
+        for warden in self._wardens.copy():
+            await warden.use.settle()
 
     async def aclose(self) -> None:
         """End every zygote and remove every directory."""
@@ -115,18 +133,20 @@ class ZygotePool:
 
     def inspect(self) -> Inspection:
         """Report what the pool holds."""
-        zygotes = tuple(warden.inspect() for warden in self._wardens)
+        wardens = sorted(self._wardens, key=lambda warden: warden.use.used_at)
+        zygotes = tuple(warden.inspect() for warden in wardens)
         return Inspection(zygotes, self._base, len(self._tasks))
 
     async def _take(self, kind: ZygoteKind) -> Warden:
         idle = [
-            warden for warden in self._wardens if warden.kind == kind and warden.alive and not warden.busy
+            warden
+            for warden in self._wardens
+            if warden.kind == kind and warden.alive and not warden.use.is_claimed
         ]
         if idle:
-            warden = max(reversed(idle), key=lambda warden: warden.is_prepared)
-            warden.busy = True
-            self._wardens.remove(warden)
-            self._wardens.append(warden)
+            warden = max(idle, key=lambda warden: (warden.is_prepared, warden.use.used_at))
+            if not warden.use.claim():  # a thread has just taken it
+                return await self._take(kind)
             if not warden.is_prepared:
                 self._add_spare(kind)
             return warden
@@ -144,7 +164,7 @@ class ZygotePool:
         While one zygote prepares its next child, a call can use the spare one, so no core waits.
         """
         alike = [warden for warden in self._wardens if warden.kind == kind]
-        several = sum(warden.busy for warden in alike) > 1
+        several = sum(warden.use.is_claimed for warden in alike) > 1
         if several and len(alike) <= self._size and not self._closed and kind not in self._spares:
             self._spares.add(kind)
             self._make_room()
@@ -159,7 +179,7 @@ class ZygotePool:
     @staticmethod
     async def _keep(spawning: asyncio.Task[Warden]) -> None:
         """Keep a zygote for the next call if its own call was cancelled before the zygote had started."""
-        (await spawning).busy = False
+        (await spawning).use.release()
 
     async def _spawn(self, kind: ZygoteKind, *, busy: bool) -> Warden:
         assert self._base is not None  # noqa: S101 - set by start(), which comes first
@@ -181,7 +201,8 @@ class ZygotePool:
         if self._closed:  # nobody else would end this zygote
             await warden.aclose()
             self._refuse_if_closed()
-        warden.busy = busy
+        if busy:
+            warden.use.claim()
         self._wardens.append(warden)
         return warden
 
@@ -198,12 +219,13 @@ class ZygotePool:
                 self._top_up()
 
     def _make_room(self) -> None:
-        idle = [warden for warden in self._wardens if not warden.busy]
+        idle = [warden for warden in self._wardens if not warden.use.is_claimed]
         # Most tools use bare zygotes, and only proofs use other surroundings.
-        idle.sort(key=lambda warden: (warden.kind == _BARE, warden.kind.surroundings == USUAL))
+        idle.sort(key=lambda one: (one.kind == _BARE, one.kind.surroundings == USUAL, one.use.used_at))
         for warden in idle[: max(0, len(self._wardens) + 1 - self._most)]:
-            self._wardens.remove(warden)
-            self._later(warden.aclose())
+            if warden.use.claim():  # else a thread has just taken it
+                self._wardens.remove(warden)
+                self._later(warden.aclose())
 
     def _top_up(self) -> None:
         """Start zygotes without grants and preloads until enough are ready."""
@@ -227,6 +249,13 @@ class ZygotePool:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # a failed start is repeated when a call needs the zygote
+
+
+def _kind_of(call: Call) -> ZygoteKind:
+    grants = Grants.parse(call.permissions) if call.permissions else _BARE.grants
+    preload = preload_for(call.imports, call.source)
+    installed = packages.installed() if packages.from_elsewhere(preload) else ()
+    return ZygoteKind(grants, preload, call.surroundings, installed)
 
 
 def _remove_own(directory: Path, owner: int) -> None:

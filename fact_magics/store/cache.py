@@ -57,6 +57,14 @@ class Cache:
             self._hits += 1
         return entry
 
+    def holds_blocking(self, key: str) -> bool:
+        """Tell whether there is a row for a key, whatever is in it; blocks the calling thread."""
+        query = "SELECT 1 FROM cache WHERE key = ?"
+        found = self._database.read_blocking(lambda connection: connection.execute(query, (key,)).fetchone())
+        if found is None:
+            self._misses += 1
+        return found is not None
+
     async def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
         """Find the answers of several runs as `get` does, by their keys; what can't be read is left out."""
         query = "SELECT * FROM cache WHERE key IN (SELECT value FROM json_each(?))"

@@ -138,6 +138,23 @@ class Database:
         with self._errors_explained(wait):
             return await self._worker.run(partial(_patiently, work=work, wait=wait, seconds=self._seconds))
 
+    def read_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a query as `read` does, but block the calling thread; an interrupt ends the wait for a lock."""
+        wait, interrupts = self.lock_wait(), list[None]()
+
+        def stop() -> None:
+            interrupts.append(None)
+            wait.stop()
+
+        patient = partial(_patiently, work=work, wait=wait, seconds=self._seconds)
+        try:
+            with self._errors_explained(wait):
+                return self._worker.run_blocking(patient, stop)
+        except StoreError:
+            if interrupts:
+                raise KeyboardInterrupt from None
+            raise
+
     async def write(self, work: Callable[[sqlite3.Connection], T], *, wait: LockWait | None = None) -> T:
         """Run a transaction that takes the write lock before its first statement.
 

@@ -1,7 +1,7 @@
 """What an isolated, uncached call costs against a fresh ``python -I``.
 
 Run it: ``python tests/benchmarks/bench_isolation.py``. First a whole plain call of the shelf's ``slugify``, from the
-caller back to the caller with its row committed, against a ``python -I`` that only prints; then a call of the sandbox
+caller back to the caller, against a ``python -I`` that only prints; then a call of the sandbox
 alone against a ``python -I`` that imports and does the same. Both are measured in one run, turn by turn, so that a
 busy machine slows both; the ratio of the medians is what counts. At least 5 is promised. The notebook's own processor
 time for each plain call, of all its threads, is promised to be at most 0.5 ms.

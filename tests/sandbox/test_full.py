@@ -16,7 +16,7 @@ import pytest
 
 from fact_magics.errors import IsolationError
 from fact_magics.sandbox import Call, Sandbox, scratch
-from fact_magics.sandbox.calling import Prepared
+from fact_magics.sandbox.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable

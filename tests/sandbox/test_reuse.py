@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from fact_magics import values
-from fact_magics.sandbox import Call, Sandbox, calling
+from fact_magics.sandbox import Call, Sandbox, prepared
 from fact_magics.sandbox.warden import Warden
 from fact_magics.tool import Status
 
@@ -204,7 +204,7 @@ class TestDescriptors:
         def refuse(handle: int, number: int) -> int:
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
-        monkeypatch.setattr(calling, "take_descriptor", refuse)
+        monkeypatch.setattr(prepared, "take_descriptor", refuse)
 
     @pytest.mark.usefixtures("refused")
     async def test_calls_run_with_pipes_that_are_opened_again(self) -> None:
@@ -227,10 +227,10 @@ class TestDescriptors:
         path = tmp_path / "file"
         path.write_text("as it was")
         with path.open() as file, pytest.raises(OSError, match="something other than a pipe"):
-            calling._taken(os.getpid(), -1, file.fileno(), os.O_WRONLY)
+            prepared._taken(os.getpid(), -1, file.fileno(), os.O_WRONLY)
         assert path.read_text() == "as it was"
         reading, writing = os.pipe()
-        again = calling._taken(os.getpid(), -1, writing, os.O_WRONLY)
+        again = prepared._taken(os.getpid(), -1, writing, os.O_WRONLY)
         os.write(again, b"x")
         assert os.read(reading, 2) == b"x"
         for descriptor in (reading, writing, again):

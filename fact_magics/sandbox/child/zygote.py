@@ -4,14 +4,14 @@ Orders from the parent and reports to it are lines of JSON on stdin and stdout. 
 each call, and the parent takes its ends by ``pidfd_getfd``, or through ``/proc`` where that is forbidden. No
 other call can reach them, because a call closes all descriptors but its own before the tool's code runs.
 
-The next child is forked and confined before its request comes, so that a call does not wait for the fork. The
-code that runs for each call avoids system calls that wait for sandlock's supervisor. In sandlock 0.9.0 these
-are, besides ``clone`` and ``exit_group``, those that open, close, seek or look at files.
+The next child is forked and confined before its request comes, so that a call does not wait for the fork. If
+a call left no process, the next child gets the same scratch directory, and needs no order. The code that runs
+for each call avoids system calls that wait for sandlock's supervisor. In sandlock 0.9.0 these are, besides
+``clone`` and ``exit_group``, those that open, close, seek or look at files.
 """
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import importlib
 import json
@@ -42,7 +42,7 @@ class Zygote:
         self._confine: Any = modules["confine"]
         self._scoped = False
         self._filtered = False
-        self._call: int | None = None
+        self._call = 0
         self._child = 0
         self._child_handle = -1
         self._pipes: list[int] = []  # the parent's ends
@@ -50,6 +50,7 @@ class Zygote:
         self._witness: Any = None
         self._rules: int | None = None
         self._no_more_walls: Any = None
+        self._goes_on = True  # prepares the next child without an order
 
     def serve(self) -> NoReturn:
         """Prepare this process, report which layers of isolation are active, and follow orders."""
@@ -57,7 +58,7 @@ class Zygote:
         os.dup2(1, 2)
         self._worker.open_streams()
         nothing = os.open(os.devnull, os.O_WRONLY)
-        for descriptor in (1, 2):
+        for descriptor in (1, 2, _FIRST_FREE, _FIRST_FREE + 1):
             os.dup2(nothing, descriptor)
         os.close(nothing)
         self._confine_itself()
@@ -70,15 +71,11 @@ class Zygote:
             nested=self._try_domain(),
             pinned=self._pinned(),
         )
-        poll = select.poll()
-        poll.register(_ORDERS, select.POLLIN)
         buffer = b""
         while True:
-            if self._child:
-                poll.register(self._child_handle, select.POLLIN)
-            ready = {descriptor for descriptor, _ in poll.poll()}
-            if self._child and self._child_handle in ready:
-                poll.unregister(self._child_handle)
+            waited = [_ORDERS, self._child_handle] if self._child else [_ORDERS]
+            ready, _, _ = select.select(waited, (), ())
+            if self._child_handle in ready:
                 self._end_call()
             if _ORDERS in ready:
                 received = os.read(_ORDERS, 65536)
@@ -88,7 +85,10 @@ class Zygote:
                 for order in map(json.loads, lines):
                     if "compile" in order:
                         self._compile(*order["compile"])
+                    elif "goes_on" in order:
+                        self._goes_on = order["goes_on"]
                     elif "prepare" in order:
+                        self._discard()
                         self._prepare(order["prepare"], order["scratch"])
                     elif "kill" in order and order["kill"] == self._call:
                         self._kill()
@@ -185,7 +185,19 @@ class Zygote:
             os.close(descriptor)
         self._pipes = [requests[1], results[0], printed[0]]
         self._child_handle = os.pidfd_open(self._child)
-        self._report(ready=call, pid=self._child, pipes=self._pipes)
+        _tell(b'{"ready": %d, "pid": %d, "pipes": [%d, %d, %d]}\n' % (call, self._child, *self._pipes))
+
+    def _discard(self) -> None:
+        """End a child that waits for a request, if there is one. Without its pipe, it ends by itself."""
+        if self._child:
+            os.close(self._pipes.pop(0))
+            os.waitpid(self._child, 0)
+            self._child = 0
+            self._close()
+
+    def _close(self) -> None:
+        for descriptor in (self._child_handle, *self._pipes):
+            os.close(descriptor)
 
     def _allow_only(self, scratch: str) -> None:
         """Make the rules of the next calls, unless the last call had the same scratch directory."""
@@ -200,8 +212,6 @@ class Zygote:
     def _become_call(self, requests: int, results: int, printed: int) -> NoReturn:
         self._worker.set_handler(signal.SIGINT, signal.default_int_handler)
         self._confine.die_with_parent(signal.SIGKILL)
-        # Move both first: `results` may have the number that the first dup2 below overwrites.
-        requests, results = (fcntl.fcntl(one, fcntl.F_DUPFD, _FIRST_FREE + 2) for one in (requests, results))
         empty, writing = os.pipe()
         os.close(writing)
         self._worker.prepare(empty, printed)
@@ -220,7 +230,7 @@ class Zygote:
         serve(_FIRST_FREE, _FIRST_FREE + 1, self._modules["values.wire"], self._witness)
 
     def _end_call(self) -> None:
-        call, self._call = self._call, None
+        call, self._call = self._call, 0
         _, status, usage = os.wait4(self._child, 0)
         self._child = 0
         clean = self._reap(os.WNOHANG)
@@ -230,9 +240,12 @@ class Zygote:
             else:
                 self._report(left=call)
             self._reap(0)
-        self._report(ended=call, status=status, cpu=usage.ru_utime + usage.ru_stime, clean=clean)
-        for descriptor in (self._child_handle, *self._pipes):
-            os.close(descriptor)
+        cpu = usage.ru_utime + usage.ru_stime
+        ending = b"true" if clean else b"false"
+        _tell(b'{"ended": %d, "status": %d, "cpu": %f, "clean": %b}\n' % (call, status, cpu, ending))
+        self._close()
+        if clean and self._goes_on:
+            self._prepare(call + 1, self._scratch)
 
     def _kill(self) -> None:
         # If `_scoped`, Landlock keeps this process from signalling processes outside the sandbox. One system
@@ -262,9 +275,12 @@ class Zygote:
 
     @staticmethod
     def _report(**fields: object) -> None:
-        line = memoryview(json.dumps(fields).encode() + b"\n")
-        while line:
-            line = line[os.write(_REPORTS, line) :]
+        _tell(json.dumps(fields).encode() + b"\n")
+
+
+def _tell(line: bytes) -> None:
+    while line:
+        line = line[os.write(_REPORTS, line) :]
 
 
 def main(settings: dict[str, Any], modules: dict[str, ModuleType]) -> NoReturn:
