@@ -70,15 +70,15 @@ class Growing:
         if not (isinstance(seconds, int | float) and 0 < seconds <= _LONGEST_SECONDS):
             raise CellError(f"seconds must be above 0 and at most {_LONGEST_SECONDS}; got {seconds!r:.40}.")
         tool = await self._toolbox.look_up(name)
-        if tool.loaded.takes_paths:
-            raise CellError(
-                f"{tool.name} takes the path of a file, so no inputs can be derived for a probe.",
-                hint="To probe it, let it take the content of the file instead of the path.",
-            )
         if tool.loaded.signature.passes_tables:
             raise CellError(
                 f"{tool.name} takes or returns tables, Series or arrays, for which no inputs can be derived.",
                 hint="To pin it down, write more examples.",
+            )
+        if tool.loaded.takes_paths:
+            raise CellError(
+                f"{tool.name} takes the path of a file, so no inputs can be derived for a probe.",
+                hint="To probe it, let it take the content of the file instead of the path.",
             )
         found = await probe(tool.stored, self._acceptor.sandbox, seconds, self._emitter(listener))
         about = found.as_json()
