@@ -71,16 +71,16 @@ class Growing:
         if not (isinstance(seconds, int | float) and 0 < seconds <= _LONGEST_SECONDS):
             raise CellError(f"seconds must be above 0 and at most {_LONGEST_SECONDS}; got {seconds!r:.40}.")
         tool = await self._toolbox.look_up(name)
-        if tool.loaded.takes_paths:
-            raise CellError(
-                f"{tool.name} takes the path of a file, so no inputs can be derived for a probe.",
-                hint="To probe it, let it take the content of the file instead of the path.",
-            )
         loaded = tool.loaded
         if loaded.signature.passes_tables:
             raise CellError(
                 f"{tool.name} takes or returns tables, Series or arrays, for which no inputs can be derived.",
                 hint="To pin it down, write more examples.",
+            )
+        if loaded.takes_paths:
+            raise CellError(
+                f"{tool.name} takes the path of a file, so no inputs can be derived for a probe.",
+                hint="To probe it, let it take the content of the file instead of the path.",
             )
         documented = loaded.signature.doc if loaded.verified else ""
         found = await probe(

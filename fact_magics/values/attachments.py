@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .forms import WireError
+from .forms import Table, ToolObject, WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 START = b"\0"
 _PREFIX = 8
@@ -25,6 +25,19 @@ def join(json: bytes, buffers: Iterable[memoryview]) -> bytes:
     for buffer in buffers:
         parts += (buffer, bytes(-buffer.nbytes % _ALIGNED))
     return b"".join(parts)
+
+
+def buffers_of(value: Any) -> Iterator[memoryview]:
+    """Yield the buffers of the tables in a normalised value, in the order in which they are written."""
+    kind = type(value)
+    if kind is Table:
+        yield from value.buffers
+    elif kind is dict or kind is ToolObject:
+        for item in (value if kind is dict else value.fields).values():
+            yield from buffers_of(item)
+    elif kind is list or kind is tuple:
+        for item in value:
+            yield from buffers_of(item)
 
 
 def head_of(wire: Any) -> Any:

@@ -177,3 +177,26 @@ def _is_json_list(items: list[Any], depth: int) -> bool:
     if kinds == _FLOATS:
         return all(map(isfinite, items))
     return all(is_json(item, depth + 1) for item in items)
+
+
+def deeper_than(value: object, limit: int) -> bool:
+    """Whether containers are nested deeper than `limit` levels in a value that was read."""
+    level = [value]
+    for _ in range(limit + 1):
+        below: list[object] = []
+        empty = True  # an empty container counts as a level, as in `encode`
+        for item in level:
+            if type(item) is dict:
+                below.extend(item.keys())
+                below.extend(item.values())
+            elif isinstance(item, list | tuple | set | frozenset):
+                below.extend(item)
+            elif type(item) is ToolObject:
+                below.extend(item.fields.values())
+            else:
+                continue
+            empty = False
+        if empty:
+            return False
+        level = below
+    return True

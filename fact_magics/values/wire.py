@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
-from .attachments import START, Attached, head_of, join
+from .attachments import START, Attached, buffers_of, head_of, join
 from .foreign import normalise_at
 from .forms import (
     INTS,
@@ -31,12 +31,13 @@ from .forms import (
     ToolObject,
     ValueTypeError,
     WireError,
+    deeper_than,
     is_json,
 )
 from .tables import open_table, stand_ins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     _Reader = tuple[type, Callable[[Any], object]]
 
@@ -114,20 +115,7 @@ def _write(value: object, where: str, depth: int) -> bytes:
         if _SURROGATE_PAIR.search(text):
             lowered = _lower(value, True)
         wire = _to_ascii_json(lowered).encode()
-    return join(wire, _buffers(value)) if b'{"$table":' in wire else wire
-
-
-def _buffers(value: Any) -> Iterator[memoryview]:
-    """Yield the buffers of the tables in a normalised value, in the order in which they are written."""
-    kind = type(value)
-    if kind is Table:
-        yield from value.buffers
-    elif kind is dict or kind is ToolObject:
-        for item in (value if kind is dict else value.fields).values():
-            yield from _buffers(item)
-    elif kind is list or kind is tuple:
-        for item in value:
-            yield from _buffers(item)
+    return join(wire, buffers_of(value)) if b'{"$table":' in wire else wire
 
 
 def _lower_table(value: Table, escaped: bool) -> object:
@@ -288,7 +276,7 @@ def _read(wire: bytes | bytearray, tagged: json.JSONDecoder, max_depth: int) -> 
     if end != len(text):
         raise WireError("not the canonical form of a value: more text follows it")
     # Counting brackets is far cheaper than walking the value, and few brackets can't be nested deeply.
-    if len(wire) > max_depth and _containers(wire) > max_depth and _deeper_than(value, max_depth):
+    if len(wire) > max_depth and _containers(wire) > max_depth and deeper_than(value, max_depth):
         raise WireError(f"a value nested deeper than {MAX_DEPTH} levels")
     return value
 
@@ -419,25 +407,3 @@ _READ: dict[str, _Reader] = {
 _PLAIN_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 _RESULT_DECODER = _decoder(_READ)
 _TAGGED_DECODER = _decoder(_call_readers(None))
-
-
-def _deeper_than(value: object, limit: int) -> bool:
-    level = [value]
-    for _ in range(limit + 1):
-        below: list[object] = []
-        empty = True  # an empty container counts as a level, as in `encode`
-        for item in level:
-            if type(item) is dict:
-                below.extend(item.keys())
-                below.extend(item.values())
-            elif isinstance(item, list | tuple | set | frozenset):
-                below.extend(item)
-            elif type(item) is ToolObject:
-                below.extend(item.fields.values())
-            else:
-                continue
-            empty = False
-        if empty:
-            return False
-        level = below
-    return True

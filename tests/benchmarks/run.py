@@ -24,6 +24,7 @@ import bench_load
 import bench_map
 import bench_remains
 import bench_stream
+import bench_tables
 from figures import show
 
 
@@ -37,6 +38,7 @@ def main() -> int:
         "A cached run": lambda: bench_core.measure(*([2] if quick else [])),
         "Its cell, row committed": lambda: bench_cell.measure(*([3] if quick else [])),
         "An isolated run": lambda: asyncio.run(bench_isolation.measure(*([2] if quick else []))),
+        "Tables": lambda: asyncio.run(bench_tables.measure(*([1, 1_000] if quick else []))),
         "Many calls at once": lambda: bench_gather.measure(*([1, 20] if quick else [])),
         "Rows of a map": lambda: bench_map.measure(*([1, 300, 2_000] if quick else [])),
         "The first generation": lambda: bench_first.measure(*([1] if quick else [])),

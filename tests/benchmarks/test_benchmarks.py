@@ -19,6 +19,7 @@ PROMISES = (
     "a whole plain call, uncached",
     "its share of the notebook's CPU",
     "an isolated run, bare",
+    "a table in and out",
     "calls at once, a second",
     "calls at once, the notebook's CPU",
     "calls at once, 4 times as many",
