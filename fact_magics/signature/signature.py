@@ -102,7 +102,7 @@ class Signature:
         return self.returns_tables or bool(self._tabular)
 
     def summarised(self, parameters: Mapping[str, object]) -> dict[str, object]:
-        """Whether a table, Series or array in the result stays one; otherwise, it becomes records."""
+        """Replace the tables in a refused input, which may be large, by what people read of them."""
         summaries: dict[str, object] = {}
         for name in parameters.keys() & self._tabular:
             try:

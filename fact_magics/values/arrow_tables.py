@@ -45,9 +45,11 @@ def write_stream(table: Any, writer: Writer) -> None:
             problem.path = [f"[{field.name[:_NAME_CHARACTERS]!r}]"]
             raise problem
     table = table.combine_chunks()
-    if any(column.null_count for column in table.columns):
-        # What stands in memory where a value is missing would differ between equal tables.
-        table = table.take(pa.array(range(table.num_rows), pa.int64()))
+    for at, field in enumerate(table.schema):
+        if table.column(at).null_count or field.type.num_fields:
+            # What stands in memory where a value is missing would differ between equal tables.
+            rows = pa.array(range(table.num_rows), pa.int64())
+            table = table.set_column(at, field, table.column(at).take(rows))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)

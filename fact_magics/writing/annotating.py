@@ -18,6 +18,7 @@ from fact_magics.signature.annotations import AnnotationReader
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import one_line
 from fact_magics.tool import Returned
+from fact_magics.values import Table
 from fact_magics.values.literals import LiteralError, dotted_name, read_literal, source_of
 
 if TYPE_CHECKING:
@@ -34,17 +35,20 @@ _MEANINGS = {
     "Number": "int | float", "numbers.Number": "int | float", "numbers.Real": "int | float",
     "numbers.Integral": "int",
 }  # fmt: skip
+# Tables of other libraries are written with the name of the library, which the source must then import.
+_BARE_TABLES = ("pandas.DataFrame", "pandas.Series", "numpy.ndarray")
 _IMPORTED = {
     **dict.fromkeys(typing.__all__, "typing"),
     **dict.fromkeys(("date", "datetime", "time", "timedelta"), "datetime"),
     "Decimal": "decimal",
     "UUID": "uuid",
     "Path": "pathlib",
+    **{name: module for module, _, name in (kind.partition(".") for kind in _BARE_TABLES)},
 }
 _WORDS = {
     "str": "text", "int": "number", "float": "number", "int | float": "number", "bool": "flag",
     "list": "items", "tuple": "items", "set": "items", "dict": "data", "date": "day",
-    "datetime": "moment", "bytes": "content",
+    "datetime": "moment", "bytes": "content", "DataFrame": "df", "Series": "series", "ndarray": "array",
 }  # fmt: skip
 _KNOWN_IMPORTS = "\n".join(f"from {module} import {name}" for name, module in _IMPORTED.items())
 _DOCUMENTED = re.compile(  # numpy's "name : type", or Google's "name (type):"
@@ -203,6 +207,9 @@ def signature_line(name: str, examples: Sequence[Example]) -> str:
 
 def _of_kind(kind: type, values: list[Any], *, is_result: bool) -> str:
     name = kind.__name__
+    if kind is Table:
+        kinds = sorted({table.kind for table in values})
+        return " | ".join(one.partition(".")[2] if one in _BARE_TABLES else one for one in kinds)
     if kind is dict:
         parts = [
             type_of((key for one in values for key in one), is_result=is_result),

@@ -252,6 +252,8 @@ class TestArrow:
         one = pa.table({"a": [1, None, 3]})
         other = pa.table({"a": pa.chunked_array([pa.array([0, 1, None])[1:], pa.array([3])])})
         assert wire_of(one) == wire_of(other)
+        nested = pa.ListArray.from_arrays([0, 2], pa.array([9, 7, None])[1:])
+        assert wire_of(pa.table({"a": nested})) == wire_of(pa.table({"a": [[7, None]]}))
 
     def test_a_compressed_table_is_refused_before_it_is_read(self):
         """A small stream that expands to any size."""

@@ -11,9 +11,11 @@ import pytest
 from fact_magics.errors import CellError
 from fact_magics.sandbox.outcome import Outcome
 from fact_magics.signature import read_signature
+from fact_magics.signature.source import ToolSource
 from fact_magics.tool import Status
 from fact_magics.values import encode
 from fact_magics.values.tables import open_table
+from fact_magics.writing.annotating import complete, signature_line
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.verdict import holds
 
@@ -107,6 +109,22 @@ FRAME = 'DataFrame({"a": [1, 2], "b": ["x", None]})'
 
 def frame(**changed):
     return pd.DataFrame({"a": [1, 2], "b": ["x", None], **changed})
+
+
+class TestTypes:
+    """Types that a model left out, and the signature in a request, are read off the examples."""
+
+    def test_the_request_says_the_types(self):
+        example = read("array([1])", 'f(DataFrame({"a": [1]}), [Series([1]), None], by="k")')
+        line = signature_line("f", [example])
+        assert line == "def f(df: DataFrame, items: list[Series | None], by: str) -> ndarray:"
+
+    def test_types_that_are_missing_are_written_and_imported(self):
+        example = read("Series([1])", 'f(DataFrame({"a": [1]}))')
+        source = ToolSource("import pandas as pd\n\ndef f(df):\n    return df['a']\n", "f")
+        completed = complete(source, [example])
+        assert completed.source.text.startswith("from pandas import DataFrame\nfrom pandas import Series\n")
+        assert completed.source.signature.text == "f(df: pandas.DataFrame) -> pandas.Series"
 
 
 class TestVerdicts:
