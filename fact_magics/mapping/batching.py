@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.sandbox.batch import Batch, outcome_of
+from fact_magics.text import one_line
 
 if TYPE_CHECKING:
     from collections import deque
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
 _TARGET_MS = 250.0
 _LEAST_SHARE = 0.2  # of the size; smaller batches would cost more time than they save
 _FIRST = 100
-_MOST = 4_000
+_MOST = 10_000
 _MOST_BYTES = 4 * 1024 * 1024
 # A row that takes longer is not run again for a comparison, because sharing would save little of its time.
 _SLOW_MS = 200.0
 _QUICK_MS = 50.0
+_SHOWN = 200
 _MOST_STOPS = 16
 
 
@@ -92,10 +95,17 @@ class ChunkEnd(NamedTuple):
 
 def end_of(outcome: Outcome) -> ChunkEnd:
     """Read how the process of a chunk ended."""
-    changed = "what it prints" if outcome.printed else ""
-    if outcome.result is not None and not changed:
-        changed = outcome.result.decode("utf-8", "replace").removeprefix('{"changed": "').rstrip('"}\n')
-    return ChunkEnd(changed, outcome.limit or (outcome.error.message if outcome.error is not None else ""))
+    limit = outcome.limit or (outcome.error.message if outcome.error is not None else "")
+    if outcome.printed:
+        return ChunkEnd("what it prints", limit)
+    try:
+        claim: object = json.loads(outcome.result or b"{}")
+    except (ValueError, RecursionError):
+        claim = None
+    match claim:
+        case {"changed": str(changed)}:
+            return ChunkEnd(one_line(changed, _SHOWN), limit)
+    return ChunkEnd("", limit or "its process sent no end")
 
 
 def chunk_of(plans: Sequence[Plan], *, stall_seconds: float, eager: bool = False) -> Batch:

@@ -74,7 +74,15 @@ class LocalPool:
 
     def __init__(self, rows: RowRunner) -> None:
         self._rows = rows
-        self.slots = _cores()
+        self.slots = self.cores()
+
+    @staticmethod
+    def cores() -> int:
+        """Return the number of cores that this process may use."""
+        try:
+            return len(os.sched_getaffinity(0))
+        except AttributeError:
+            return os.cpu_count() or 1
 
     async def start(self) -> None:
         """Do nothing, because the core has started the sandbox."""
@@ -89,10 +97,3 @@ class LocalPool:
 
     async def aclose(self) -> None:
         """Do nothing, because the core closes the sandbox."""
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1

@@ -21,6 +21,7 @@ import bench_growth
 import bench_interrupt
 import bench_isolation
 import bench_load
+import bench_map
 import bench_remains
 import bench_stream
 from figures import show
@@ -37,6 +38,7 @@ def main() -> int:
         "Its cell, row committed": lambda: bench_cell.measure(*([3] if quick else [])),
         "An isolated run": lambda: asyncio.run(bench_isolation.measure(*([2] if quick else []))),
         "Many calls at once": lambda: bench_gather.measure(*([1, 20] if quick else [])),
+        "Rows of a map": lambda: bench_map.measure(*([1, 300, 2_000] if quick else [])),
         "The first generation": lambda: bench_first.measure(*([1] if quick else [])),
         "A full database": lambda: bench_growth.measure(*([2, 1_000] if quick else [])),
         "A live view": lambda: bench_stream.measure(*([1, 100] if quick else [])),

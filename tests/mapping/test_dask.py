@@ -214,7 +214,7 @@ async def test_a_killed_notebook_leaves_no_process(core, keep, cluster, folder, 
 
 SPOILED = {
     "import sys; sys.modules['fact_magics'] = None": (FactError, "can't import fact_magics"),
-    "import fact_magics; fact_magics.__version__ = '0.0.9'": (
+    "import fact_magics._version as own; own.__version__ = '0.0.9'": (
         FactError,
         "fact_magics is 0.0.9 there, and .* in the notebook. Install the same versions",
     ),

@@ -120,7 +120,7 @@ async def test_rows_share_processes_and_each_is_a_run_of_the_map(core, keep):
     assert result.counts == {"ok": 300, "cached": 0, "failed": 0, "skipped": 0}
     assert result.notes == ()  # no reason to give each row a process
     rows = await rows_of(core, result)
-    assert sorted(row.input_data for row in rows) == sorted(f'{{"n":{n},"k":1}}' for n in range(300))
+    assert [(row.position, row.input_data) for row in rows] == [(n, f'{{"n":{n},"k":1}}') for n in range(300)]
     assert await core.list_runs(parent_id="") == []
     (line,) = await core.list_maps()
     assert (line.id, line.status, line.ok, line.total) == (result.map_id, Status.OK, 300, 300)

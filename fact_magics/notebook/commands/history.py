@@ -129,8 +129,13 @@ def _map_page(row: MapRow, rows: Sequence[ExecutionRow]) -> Record:
         ("Error", row.error or ""),
         ("Session", row.session_id or ""),
     ]
-    title = plural(len(rows), "run") if len(rows) < _MAP_ROWS else f"The latest {_MAP_ROWS} runs"
-    listed = Table(title, _HEAD[:-1], [_run_cells(one)[:-1] for one in rows], numbers=("Took",)).record()
+    title = plural(len(rows), "run") if len(rows) < _MAP_ROWS else f"The first {_MAP_ROWS} runs"
+    listed = Table(
+        title,
+        ("Row", *_HEAD[:-1]),
+        [["" if one.position is None else f"{one.position:,}", *_run_cells(one)[:-1]] for one in rows],
+        numbers=("Row", "Took"),
+    ).record()
     return stacked([page(f"Map {row.id}", facts), listed])
 
 

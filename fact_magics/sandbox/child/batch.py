@@ -55,7 +55,7 @@ def serve(
     Context().run(worker.run, source, function, b"", codec, witness, limit)
     printed.seek(0)
     printed.truncate()
-    residue = modules["_fact_residue"].Residue()
+    residue = modules["_fact_residue"].Residue(code)
     held = _Held()
     last, due, changed = len(request["rows"]) - 1, _clock(), ""
     for number, arguments in enumerate(request["rows"]):

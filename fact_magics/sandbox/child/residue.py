@@ -1,8 +1,8 @@
 """Find out whether a row of a batch left something behind in its process that a later row could notice.
 
-The tool's own module is created again for each row. Everything else is checked: the other modules with the
-objects that they hold, and the system's state of the process. Objects are compared by identity, which runs no
-code of theirs.
+The tool's own module is created again for each row. What is checked are the other modules, with the objects
+that they hold, and the system's state of the process. Objects are compared by identity, which runs no code of
+theirs.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import signal
 import sys
 from contextlib import suppress
 from operator import is_
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _OWN = "_fact_"
 _HEAP_TYPE = 1 << 9
@@ -31,21 +31,47 @@ _CACHES = {
     "urllib.parse": ("_hextobyte",),
     "builtins": ("_",),
 }
+# With these, code can reach modules that it does not name.
+_REACHING = frozenset(
+    ("sys", "_sys", "__import__", "importlib", "gc", "inspect", "ctypes", "types", "operator", "exec", "eval")
+)
 _MODULE_ATTRIBUTES = ("__builtins__", "__warningregistry__")
 _Part = tuple[str, Any, tuple[object, ...]]
 
 
 class Residue:
-    """The state of a process; `found` later names the first difference from it."""
+    """The state of a process; `found` later names the first difference from it.
 
-    def __init__(self) -> None:
+    Looking at an object copies its page of memory, because the page is shared with the zygote until then. So
+    how closely a module is looked at depends on what the tool's source names:
+
+    - Of the packages that it names, the values of all modules, and the objects that these hold.
+    - Of the modules that those import, the values.
+    - Of all others, only the number of values.
+
+    A source that names something that reaches every module, such as ``sys``, names all packages.
+    """
+
+    def __init__(self, code: CodeType) -> None:
+        self._named = {name.partition(".")[0] for name in _names(code)} | {"builtins"}
+        self._names_all = not self._named.isdisjoint(_REACHING)
         self._modules: dict[str, tuple[ModuleType, dict[str, object], list[_Part]]] = {}
+        self._sizes: dict[str, tuple[ModuleType, int]] = {}
         self._include_new()
         self._system = _system()
 
     def _include_new(self) -> None:
-        for name, module in list(sys.modules.items()):
-            if name not in self._modules and not name.startswith(_OWN) and isinstance(module, ModuleType):
+        new = [
+            (name, module)
+            for name, module in list(sys.modules.items())
+            if name not in self._modules
+            and name not in self._sizes
+            and not name.startswith(_OWN)
+            and isinstance(module, ModuleType)
+        ]
+        below: set[str] = set()
+        for name, module in new:
+            if self._names_all or name.partition(".")[0] in self._named:
                 known = dict(vars(module))
                 skipped = _skipped(name)
                 parts = [
@@ -54,6 +80,13 @@ class Residue:
                     if key not in skipped and (inside := _inside(value)) is not None
                 ]
                 self._modules[name] = module, known, parts
+                below.update(value.__name__ for value in known.values() if type(value) is ModuleType)
+        submodules = _submodules()
+        for name, module in new:
+            if name in below and name not in self._modules:
+                self._modules[name] = module, dict(vars(module)), []
+            elif name not in self._modules:
+                self._sizes[name] = module, len(vars(module)) - submodules.get(name, 0)
 
     def found(self) -> str:
         """Return the name of something that changed since this was made, or an empty text."""
@@ -69,11 +102,32 @@ class Residue:
                 current = _inside(value)
                 if current is None or len(current) != len(inside) or not all(map(is_, current, inside)):
                     return label
+        submodules = _submodules()
+        for name, (module, size) in self._sizes.items():
+            if sys.modules.get(name) is not module or len(vars(module)) - submodules.get(name, 0) != size:
+                return f"the module {name}"
         system = _system()
         if changed := next((key for key, value in system.items() if value != self._system.get(key)), ""):
             return changed
         self._include_new()  # a row may import a module
         return ""
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Yield the names that code uses, those of the modules that it imports among them."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _submodules() -> dict[str, int]:
+    """Count the submodules of each package, which are values of its module from when they are imported."""
+    counts: dict[str, int] = {}
+    for name in sys.modules:
+        package = name.rpartition(".")[0]
+        counts[package] = counts.get(package, 0) + 1
+    return counts
 
 
 def _skipped(module: str) -> tuple[str, ...]:
