@@ -105,7 +105,10 @@ class TerminalMapView(View):
             self._width = max(self._width, len(line))
             return
         if self._bar is None:
-            self._bar = tqdm(total=event.total, desc=self.title, unit="row", leave=False)
+            # The events don't come more often than the bar should be drawn.
+            self._bar = tqdm(
+                total=event.total, desc=self.title, unit="row", leave=False, mininterval=0, miniters=1
+            )
         told = [f"{event.counts[kind]:,} {kind}" for kind in ("cached", "failed") if event.counts.get(kind)]
         self._bar.set_postfix_str(" · ".join(filter(None, (*told, event.where))), refresh=False)
         self._bar.update(event.done - self._bar.n)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _TARGET_MS = 250.0
 _LEAST_SHARE = 0.2  # of the size; smaller batches would cost more time than they save
-_FIRST = 100
+_FIRST = 2_000  # at most, because only a few rows have told how long one takes
 _MOST = 10_000
 _MOST_BYTES = 4 * 1024 * 1024
 # A row that takes longer is not run again for a comparison, because sharing would save little of its time.
@@ -42,6 +42,8 @@ class Sample:
     def __init__(self, plans: list[Plan], answers: list[Answered]) -> None:
         self._plans = plans
         self._answers = answers
+        self.shared_ms = 0.0
+        """How long a row took in the process that the rows shared."""
 
     @property
     def is_slow(self) -> bool:
@@ -62,6 +64,7 @@ class Sample:
 
         def take(answers: Sequence[RowAnswer]) -> None:
             nonlocal alone
+            self.shared_ms += sum(answer.duration_ms for answer in answers) / len(plans)
             for answer in answers:
                 outcome = outcome_of(answer, ())
                 alone |= outcome is None
@@ -146,8 +149,12 @@ class BatchSize:
     """How long a process may go without an answer before its rows are looked at one by one."""
 
     def __init__(self) -> None:
-        self._size = float(_FIRST)
+        self._size = 1.0
         self._stops = 0
+
+    def begin(self, row_ms: float) -> None:
+        """Choose the first size by the time that a row of the sample took."""
+        self._size = max(1.0, min(_TARGET_MS / max(row_ms, 0.001), _FIRST))
 
     def take(self, queue: deque[Plan], processes: int, most: int | None = None) -> list[Plan]:
         """Take the next batch from a queue; the last batches are small, so that no process is idle.

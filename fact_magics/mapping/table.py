@@ -117,6 +117,11 @@ class Table:
         while part := rows.take(size):
             read = []
             for number, row in enumerate(part, start):
+                if not isinstance(row, Mapping) and number == 0:
+                    raise InvalidInput(
+                        f"The rows are of type {type(row).__name__}, not dicts.",
+                        hint="Write NAME = each(…) for values that vary, or give each row as a dict.",
+                    )
                 if not isinstance(row, Mapping):
                     raise InvalidInput(
                         f"Row {number} is of type {type(row).__name__}, but the rows before it are dicts.",
@@ -160,9 +165,10 @@ def read_columns(signature: Signature, given: Mapping[str, Any]) -> Table:
     columns = {name: value.items for name, value in given.items() if isinstance(value, Each)}
     fixed = {name: value for name, value in given.items() if not isinstance(value, Each)}
     if not columns:
+        name = next((name for name, value in given.items() if isinstance(value, list | tuple)), "NAME")
         raise InvalidInput(
             "Nothing varies from row to row.",
-            hint="Write NAME = each(…) for the values that vary, or give a table.",
+            hint=f"Write {name} = each(…) for values that vary, or give a table.",
         )
     known = [parameter.name for parameter in signature.parameters]
     if unknown := next((name for name in given if name not in known), None):

@@ -111,6 +111,8 @@ class Workers:
             self._alone = True
         elif why := await sample.differs(self._rows, self._executor):
             self._be_alone(why)
+        else:
+            self._size.begin(sample.shared_ms)
 
     async def _work(self) -> None:
         ledger = self._ledger

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sqlite3
@@ -10,6 +11,8 @@ import subprocess
 import sys
 import textwrap
 from contextlib import closing
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -337,3 +340,63 @@ async def test_rows_run_wherever_the_executor_of_the_map_runs_them(core, keep):
     assert (first, last) == ("start", "end")
     assert numbers[:3] == [4, 4, 16]  # the sample, alone and then together
     assert sum(numbers[3:]) == 92
+
+
+MIXED = """
+from datetime import date
+
+def f(n: int, at: date | None = None, more: list[int] | None = None, big: float = 0.5) -> dict[str, object]:
+    if n == 40:
+        print("forty")
+    if n == 41:
+        raise LookupError(n)
+    return {"n": n, "$at": at, "more": more, "big": big * n if n % 3 else date(2026, 1, 1)}
+"""
+
+
+async def test_rows_in_chunks_are_recorded_and_kept_as_rows_alone_are(core, keep):
+    tool = await keep(MIXED)
+    rows = [
+        *({"n": n, "more": [n], "big": 1} for n in range(20)),
+        *({"n": n, "at": date(2026, 1, 2) if n % 2 else None} for n in range(20, 60)),
+        {"n": "x"},
+        *({"n": n, "big": float("nan"), "more": None} for n in range(60, 70)),
+    ]
+    together = await tool.amap(rows)
+    alone = await tool.amap(rows, isolate="row", fresh=True)
+    assert together.notes == ()
+    assert repr(together.values) == repr(alone.values)
+    assert together.errors == alone.errors
+    for one, other in zip(await rows_of(core, together), await rows_of(core, alone), strict=True):
+        differing = {"id", "parent_id", "duration_ms", "executed_at"}
+        told = [
+            {name: each[name] for name in each.keys() - differing} for each in (asdict(one), asdict(other))
+        ]
+        told = [{**each, "input_data": json.loads(each["input_data"])} for each in told]
+        told = [{**each, "output_data": json.loads(each["output_data"] or "0")} for each in told]
+        assert repr(sorted(told[0].items())) == repr(sorted(told[1].items()))
+    again = await tool.amap(rows)
+    assert again.counts == {"ok": 0, "cached": 69, "failed": 2, "skipped": 0}
+    assert repr(again.values) == repr(together.values)
+
+
+async def test_equal_rows_of_a_long_table_run_once(core, keep):
+    tool = await keep(PLUS)
+    result = await tool.amap([*range(1_500), *range(1_500), *range(1_500)])
+    assert list(result) == [*range(1_500)] * 3
+    assert (result.counts["ok"], result.counts["cached"]) == (1_500, 3_000)
+    assert await executed(core) == 1_500
+
+
+async def test_rows_are_committed_while_the_map_goes_on(core, keep):
+    tool = await keep("def f(n: int) -> int:\n    return n + 0 * sum(range(20_000))\n")
+    mapping = asyncio.create_task(tool.amap(range(5_000)))
+    async with asyncio.timeout(120):
+        while not await executed(core):
+            await asyncio.sleep(0.01)
+    assert not mapping.done()
+    mapping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await mapping
+    (line,) = await core.list_maps()
+    assert await executed(core) == line.ok > 0

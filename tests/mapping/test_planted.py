@@ -53,6 +53,16 @@ PLANTED = {
         "import json",
         "was = hasattr(json._default_decoder, 'mine'); json._default_decoder.mine = 1; return was",
     ),
+    "a module behind another": (
+        False,
+        "import textwrap",
+        "was = hasattr(textwrap.re.enum, 'mine'); textwrap.re.enum.mine = 1; return was",
+    ),
+    "a module that is not imported": (
+        False,
+        "import __main__",
+        "was = hasattr(__main__.__builtins__, 'mine'); __main__.__builtins__.mine = 1; return was",
+    ),
     "a patched builtin": (
         False,
         "import builtins",
@@ -230,6 +240,7 @@ def block(first: int, sizes: list[int], payloads: bytes, *, kinds: bytes = b"rr"
         block(0, [1, 1], b"55", kinds=b"rx"),
         BLOCK.pack(ANSWERS, 0, 2, 1 << 62, 0),
     ],
+    ids=["no block", "another row", "too many rows", "another size", "an unknown kind", "no end"],
 )
 async def test_forged_answers_stop_the_batch(sandbox, forged):
     lines = f"n or os.write(11, {forged!r}); return n"

@@ -276,7 +276,7 @@ def _map_cells(row: MapRow) -> tuple[str | Cell, ...]:
         cells.when(row.started_at),
         cells.status(row.status),
         f"{row.tool_name} {row.tool_version}",
-        f"map: {_map_counts(row)}",
+        f"map: {_map_counts(row) or row.error or 'no rows'}",
         duration(row.duration_ms),
         "",
     )
