@@ -30,7 +30,6 @@ ROWS = 400
 ROUNDS = 5
 WORKERS = 2
 
-# The second one imports what a tool may keep something in, so each of its rows has a process of its own.
 TOGETHER = """
 def work(n: int) -> int:
     from time import sleep

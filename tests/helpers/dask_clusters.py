@@ -66,6 +66,7 @@ class DaskCluster:
             **os.environ,
             "PYTHONPATH": str(Path(fact_magics.__file__).parents[1]),
             "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(self.allowed_failures),
+            "DASK_TEMPORARY_DIRECTORY": str(self.folder),
             **self.variables,
         }
         command = [sys.executable, "-c", code, *arguments]

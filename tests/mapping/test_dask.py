@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -154,6 +155,19 @@ async def test_a_row_on_which_each_worker_dies_fails_alone(core, keep, cluster, 
     assert result.errors == {0: "f broke its own process: each Dask worker that ran it died."}
 
 
+@pytest.mark.parametrize("victim", ["workers", "scheduler"])
+async def test_a_cluster_that_is_lost_ends_the_map(core, keep, folder, tmp_path_factory, monkeypatch, victim):
+    monkeypatch.setattr("fact_magics.mapping.dask.cluster._GONE_SECONDS", 1.0)
+    tool = await keep(LONG)
+    with DaskCluster(tmp_path_factory.mktemp("lost")) as lost:
+        worker = lost.add_worker()
+        running = asyncio.create_task(tool.amap([1], **options_of(folder), on=lost.address))
+        await until_async(lambda: (folder / "1").exists() or running.done())
+        lost.kill(worker) if victim == "workers" else lost.scheduler.kill()
+        with pytest.raises(FactError, match=r"at tcp://.* was lost\. Run the map again"):
+            await running
+
+
 async def test_a_stopped_map_ends_its_rows_on_the_workers(core, keep, cluster, folder):
     tool = await keep(LONG)
     running = asyncio.create_task(tool.amap([1, 2, 3], **options_of(folder), on=cluster.address))
@@ -180,6 +194,7 @@ async def test_a_local_cluster_restarts_its_workers_and_leaves_nothing(core, kee
     assert "Dask worker" in told[-1].where
     assert "dashboard: http://127.0.0.1:" in told[-1].where
     await until_async(lambda: not local_processes())
+    assert not [*Path(tempfile.gettempdir()).glob(f"fact_magics-{os.getpid()}-dask-*")]
 
 
 KILLED = """
@@ -214,7 +229,7 @@ async def test_a_killed_notebook_leaves_no_process(core, keep, cluster, folder, 
 
 SPOILED = {
     "import sys; sys.modules['fact_magics'] = None": (FactError, "can't import fact_magics"),
-    "import fact_magics; fact_magics.__version__ = '0.0.9'": (
+    "import fact_magics._version as own; own.__version__ = '0.0.9'": (
         FactError,
         "fact_magics is 0.0.9 there, and .* in the notebook. Install the same versions",
     ),
@@ -256,7 +271,9 @@ async def test_a_cluster_without_workers_is_named(core, keep, tmp_path, monkeypa
 
 async def test_an_address_where_nothing_listens_is_named_at_once(core, keep):
     tool = await keep(PLUS)
-    with pytest.raises(FactError, match=r"at tcp://127\.0\.0\.1:9 can't be reached: .*Check the address"):
+    with pytest.raises(
+        FactError, match=r"at tcp://127\.0\.0\.1:9 can't be reached: nothing listens there\. Check the"
+    ):
         await tool.amap([1], on="tcp://127.0.0.1:9")
     (line,) = await core.list_maps()
     assert line.status is Status.ERROR

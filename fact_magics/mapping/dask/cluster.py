@@ -91,6 +91,8 @@ class Cluster:
                 await self._client
         except TimeoutError:
             reason = f"no scheduler answered within {_CONNECT_SECONDS:g} s"
+        except ConnectionRefusedError:
+            reason = "nothing listens there"
         except (OSError, TypeError, ValueError) as error:
             reason = one_line(getattr(error, "strerror", None) or str(error), 200)
         else:

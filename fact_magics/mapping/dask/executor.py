@@ -101,7 +101,7 @@ class DaskExecutor:
             return reply.outcomes[0]
         # One of the rows may be the cause of the workers' deaths, so each runs by itself.
         take([RowAnswer(row, ALONE, b"", "", 0.0) for row in range(len(chunk.rows))])
-        return Outcome(Status.OK, b"", None, "", 0.0, None, ())
+        return Outcome(Status.OK, b'{"changed": ""}', None, "", 0.0, None, ())
 
     async def alone(self, calls: Sequence[Call]) -> list[Outcome]:
         """Run each call in a process of its own, one after the other on one worker."""

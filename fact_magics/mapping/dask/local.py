@@ -61,12 +61,20 @@ class LocalCluster:
         # The next sandbox removes a directory of this name whose process was killed.
         directory = Path(tempfile.mkdtemp(prefix=f"fact_magics-{os.getpid()}-dask-"))
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", __name__, str(directory)),
+            sys.executable,
+            "-P",
+            "-m",
+            __name__,
             stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,
-            # The workers import what the notebook imports.
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(
+                    filter(None, sys.path)
+                ),  # they import what the notebook imports
+                "DASK_TEMPORARY_DIRECTORY": str(directory),
+            },
             start_new_session=True,  # an interrupt in a terminal is for the notebook
             limit=1 << 20,
         )
@@ -96,7 +104,7 @@ async def _end(process: Process, directory: Path) -> None:
     await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
 
-async def _serve(reports: Any, directory: str) -> None:
+async def _serve(reports: Any) -> None:
     from distributed import LocalCluster as Cluster
     from distributed.security import Security
 
@@ -115,7 +123,6 @@ async def _serve(reports: Any, directory: str) -> None:
         security=security,
         dashboard_address=_DASHBOARD,
         memory_limit=0,
-        local_directory=directory,
     ) as cluster:
         told = {"address": cluster.scheduler_address, **{name: getattr(security, name) for name in _PEM}}
         print(json.dumps(told), file=reports, flush=True)
@@ -133,7 +140,7 @@ def _main() -> None:
     with os.fdopen(os.dup(1), "w") as reports, Path(os.devnull).open("w") as nothing:
         os.dup2(nothing.fileno(), 1)
         try:
-            asyncio.run(_serve(reports, sys.argv[1]))
+            asyncio.run(_serve(reports))
         except Exception as error:  # noqa: BLE001 - the notebook gets any error
             print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=reports, flush=True)
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from distributed import WorkerPlugin, get_worker
 
-from fact_magics import __version__, packages
+from fact_magics import packages
+from fact_magics._version import __version__
 from fact_magics.errors import FactError
 from fact_magics.mapping.dask import wire
 from fact_magics.sandbox import Sandbox
