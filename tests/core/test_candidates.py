@@ -34,9 +34,10 @@ USAGE = {"input_tokens": 1_000, "output_tokens": 100, "cache_read_tokens": 0, "c
 
 
 @pytest.fixture(autouse=True)
-def time_to_compare(monkeypatch):
-    """On a busy machine, a second may be too short."""
+def time_enough(monkeypatch):
+    """On a busy machine, a second may be too short to compare, or for the first answer to begin."""
     monkeypatch.setattr(agreement, "_SECONDS", 20.0)
+    monkeypatch.setattr(loop, "_SHARING_SECONDS", 60.0)
 
 
 def ask(candidates: int = 3, **fields: object) -> ToolSpec:
@@ -67,7 +68,7 @@ class TestCandidates:
             (2, "ok", 1),
             (3, "ok", 1),
         ]
-        assert [row.tool_id for row in rows] == [None, None, tool.id]
+        assert [row.source for row in rows if row.tool_id] == [GOOD]
         assert rows[0].parting_call.endswith(", 0)")
         assert {row.cost_usd for row in rows} == {0.003}
         assert await core.cost_of(tool.id) == pytest.approx(0.009)
@@ -88,9 +89,8 @@ class TestCandidates:
         for body in others:
             assert (body["system"], body["messages"]) == (first["system"], first["messages"])
 
-    async def test_the_others_follow_when_the_first_answer_begins(self, core, server, monkeypatch):
+    async def test_the_others_follow_when_the_first_answer_begins(self, core, server):
         """Then they can read the prompt from the provider's cache."""
-        monkeypatch.setattr(loop, "_SHARING_SECONDS", 60.0)
         server.writes(GOOD, delay=0.3)
         server.writes(GOOD)
         _, heard, _ = await generate(core, ask(2))
@@ -160,7 +160,8 @@ class TestRepairs:
         tool, heard, rows = await generate(core, ask())
         assert tool.source == GOOD
         assert [row.status for row in rows] == ["ok", "error", "error"]
-        assert "declined" in rows[1].reason
+        assert any("declined" in row.reason for row in rows)
+        assert any("cut off" in row.reason for row in rows)
         assert [event.status for event in heard if isinstance(event, AttemptEnded)].count(Status.ERROR) == 2
 
     async def test_a_request_that_is_refused_is_not_sent_again_for_each(self, core, server):

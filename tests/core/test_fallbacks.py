@@ -9,6 +9,7 @@ from fact_magics.errors import FactError, GenerationFailed, ProviderError
 from fact_magics.events import AttemptStarted, GenerationEnded, Noticed
 from fact_magics.providers.fallbacks import Breaker
 from fact_magics.testing import ModelServer
+from fact_magics.writing import loop
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +58,8 @@ def lines(heard):
 
 
 class TestFallbacks:
-    async def test_all_candidates_are_asked_of_the_next_model(self, open_core, server, other):
+    async def test_all_candidates_are_asked_of_the_next_model(self, open_core, server, other, monkeypatch):
+        monkeypatch.setattr(loop, "_SHARING_SECONDS", 60.0)
         server.fails(500)
         for _ in range(2):
             other.writes(GOOD)

@@ -13,10 +13,11 @@ OTHER = "def {name}(text: str, size: int = 5) -> str:\n    return text[:size] if
 EXAMPLE = '>>> {name}("abcdefgh")\n"abcde"\n'
 
 
-# On a busy machine, a second may be too short to compare and to probe.
+# On a busy machine, a second may be too short to compare, to probe, or for the first answer to begin.
 PATIENT = (
     "import fact_magics.core.growing as _growing, fact_magics.probing.agreement as _agreement\n"
-    "_growing.Growing.probe.__defaults__ = (20.0, None)\n_agreement._SECONDS = 20.0"
+    "import fact_magics.writing.loop as _loop\n"
+    "_growing.Growing.probe.__defaults__ = (20.0, None)\n_agreement._SECONDS = 20.0\n_loop._SHARING_SECONDS = 60.0"
 )
 
 
