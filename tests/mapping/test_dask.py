@@ -108,6 +108,13 @@ async def test_failures_stay_beside_results_and_hanging_rows_are_found(core, kee
     assert hanging.input_data == '{"n":30}'
 
 
+async def test_large_rows_travel_without_a_warning(core, keep, cluster, recwarn):
+    tool = await keep("def f(text: str) -> str:\n    return text\n")
+    large = "x" * (12 << 20)
+    assert await tool.amap([large], on=cluster.address) == [large]
+    assert not [one for one in recwarn if "graph" in str(one.message)]
+
+
 async def test_rows_with_files_need_the_same_files_on_the_workers(core, keep, cluster, tmp_path, monkeypatch):
     tool = await keep("from pathlib import Path\n\ndef f(p: Path) -> str:\n    return p.read_text()\n")
     (tmp_path / "a").write_text("1")
