@@ -38,18 +38,32 @@ _TELL_SECONDS = 0.1
 class RowMap:
     """Runs one map with `run`; `result` returns the values so far, at any time.
 
+    Parameters
+    ----------
+    executor : Executor, optional
+        Runs the rows; by default that for the place that the options name.
+
     Raises
     ------
     InvalidInput
         The rows can't run where the options say.
     """
 
-    def __init__(self, rows: RowRunner, tool: LoadedTool, table: Table, options: MapOptions) -> None:
+    def __init__(
+        self,
+        rows: RowRunner,
+        tool: LoadedTool,
+        table: Table,
+        options: MapOptions,
+        executor: Executor | None = None,
+    ) -> None:
         self._rows = rows
         self._tool = tool
         self._table = table
         self._options = options
-        self._executor: Executor = DaskExecutor(options.on, rows, tool) if options.on else LocalPool(rows)
+        if executor is None:
+            executor = DaskExecutor(options.on, rows, tool) if options.on else LocalPool(rows)
+        self._executor = executor
         self._keeps_answers = options.keeps_answers(tool)
         self._listeners: list[Listener] = []
         self._ledger = Ledger(

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from fact_magics.core.handle import Tool
 
 PROMISED = 0.9
-ROWS = 400
-ROUNDS = 5
+ROWS = 200
+ROUNDS = 3
 WORKERS = 2
 
 TOGETHER = """

@@ -14,6 +14,7 @@ import sys
 import bench_alternatives
 import bench_cell
 import bench_core
+import bench_dask
 import bench_first
 import bench_gather
 import bench_gauntlet
@@ -41,6 +42,7 @@ def main() -> int:
         "Tables": lambda: asyncio.run(bench_tables.measure(*([1, 1_000] if quick else []))),
         "Many calls at once": lambda: bench_gather.measure(*([1, 20] if quick else [])),
         "Rows of a map": lambda: bench_map.measure(*([1, 300, 2_000] if quick else [])),
+        "Rows on Dask workers": lambda: bench_dask.measure(*([1, 40] if quick else [])),
         "The first generation": lambda: bench_first.measure(*([1] if quick else [])),
         "A full database": lambda: bench_growth.measure(*([2, 1_000] if quick else [])),
         "A live view": lambda: bench_stream.measure(*([1, 100] if quick else [])),

@@ -27,6 +27,8 @@ PROMISES = (
     "rows in chunks, than a process a row",
     "rows in chunks, beside a process pool",
     "a generator of",
+    "two Dask workers, in chunks",
+    "two Dask workers, a process a row",
     "the first generation of an idle kernel",
     "a hit",
     "a miss in the sandbox",

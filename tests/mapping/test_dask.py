@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -71,11 +72,14 @@ def children_of(process: subprocess.Popen) -> list[psutil.Process]:
 
 
 def local_processes() -> list[psutil.Process]:
-    """The processes of this process's local clusters."""
-    mine = psutil.Process().children(recursive=True)
-    return [
-        one for one in mine if any("mapping.dask" in word or "spawn_main" in word for word in one.cmdline())
-    ]
+    """The processes of this process's local clusters, the schedulers first."""
+    found = []
+    for one in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has ended
+            words = " ".join(one.cmdline())
+            if "mapping.dask" in words or "spawn_main" in words:
+                found.append(one)
+    return found
 
 
 async def test_rows_on_a_cluster_are_runs_of_this_notebook(core, keep, cluster):
@@ -104,10 +108,22 @@ async def test_failures_stay_beside_results_and_hanging_rows_are_found(core, kee
     assert hanging.input_data == '{"n":30}'
 
 
-async def test_rows_with_files_need_the_same_files_on_the_workers(core, keep, cluster, tmp_path):
+async def test_large_rows_travel_without_a_warning(core, keep, cluster, recwarn):
+    tool = await keep("def f(text: str) -> str:\n    return text\n")
+    large = "x" * (12 << 20)
+    assert await tool.amap([large], on=cluster.address) == [large]
+    assert not [one for one in recwarn if "graph" in str(one.message)]
+
+
+async def test_rows_with_files_need_the_same_files_on_the_workers(core, keep, cluster, tmp_path, monkeypatch):
     tool = await keep("from pathlib import Path\n\ndef f(p: Path) -> str:\n    return p.read_text()\n")
     (tmp_path / "a").write_text("1")
     assert await tool.amap([tmp_path / "a"], on=cluster.address) == ["1"]
+    (tmp_path / "a").write_text("2")
+    other = {str(tmp_path / "a"): b"the digest of another content"}
+    monkeypatch.setattr("fact_magics.mapping.dask.executor._digests", lambda calls: other)
+    with pytest.raises(FactError, match=r"The file .*/a is missing there, or is not the same"):
+        await tool.amap([tmp_path / "a"], on=cluster.address)
 
 
 async def test_keys_that_a_worker_has_are_masked_there(core, keep, cluster, monkeypatch):
@@ -187,8 +203,8 @@ async def test_a_local_cluster_restarts_its_workers_and_leaves_nothing(core, kee
     mapping.listen(told.append)
     running = asyncio.create_task(mapping.run())
     await until_async(lambda: core.rows.waiting or running.done())
-    worker = next(one for one in local_processes() if "spawn_main" in " ".join(one.cmdline()))
-    worker.kill()
+    _, *workers = local_processes()
+    workers[-1].kill()
     assert await running == [*range(40)]
     assert told[0].where == "starting a local Dask cluster"
     assert "Dask worker" in told[-1].where

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pkgutil
+import warnings
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -134,6 +135,8 @@ class Cluster:
                 f"{self._name} has a worker that did not get ready within {_PREPARE_SECONDS:g} s.",
                 hint="Restart its workers.",
             ) from None
+        except OSError:
+            raise FactError(f"{self._name} was lost.", hint=_AGAIN) from None
 
     async def _watch(self) -> None:
         """Notice that the cluster has had no workers, or has not answered, for long."""
@@ -141,7 +144,7 @@ class Cluster:
         seen = clock()
         while clock() - seen < _GONE_SECONDS:
             await asyncio.sleep(_LOOK_SECONDS)
-            with suppress(OSError, TimeoutError):
+            with suppress(Exception):  # the scheduler may be away for a moment
                 async with asyncio.timeout(_GONE_SECONDS):
                     if await self._client.nthreads():
                         seen = clock()
@@ -167,7 +170,9 @@ class Cluster:
         """
         asked = replace(self._request, key=f"{calls[0].function}-{new_id()}", calls=tuple(calls), **more)
         request = wire.pack_request(asked)
-        future = self._client.submit(worker.serve, request, key=asked.key, pure=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Dask warns about rows of megabytes
+            future = self._client.submit(worker.serve, request, key=asked.key, pure=False)
         answering, losing = asyncio.ensure_future(future.result()), asyncio.ensure_future(self._lost.wait())
         try:
             await asyncio.wait((answering, losing), return_when=asyncio.FIRST_COMPLETED)
@@ -190,9 +195,9 @@ class Cluster:
         if self._watching is not None:
             self._watching.cancel()
         if self._client is not None:
-            with suppress(TimeoutError, OSError):
+            with suppress(Exception):  # the cluster may be gone
                 async with asyncio.timeout(_RELEASE_SECONDS):
                     await self._client.run(worker.release, self._request.map_id, on_error="ignore")
-            with suppress(TimeoutError, OSError):
+            with suppress(Exception):
                 async with asyncio.timeout(_RELEASE_SECONDS):
                     await self._client.close()
