@@ -115,9 +115,12 @@ class BatchWatch(Watch):
         self._arrived = bytearray()
         self._next = 0
         self._is_last = False  # whether the last frame has begun
+        self._is_refused = False
 
     def take_result(self, data: bytes) -> None:
         """Take bytes of the answers. The tool may write any bytes, so sizes and order are checked."""
+        if self._is_refused:
+            return  # what its process sends until it is stopped
         self._rearm()
         if self._is_last:
             super().take_result(data)
@@ -148,6 +151,7 @@ class BatchWatch(Watch):
             self._arrived.clear()
 
     def _refuse(self) -> None:
+        self._is_refused = True
         self.stop("result")
         self._arrived.clear()
 

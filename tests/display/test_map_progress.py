@@ -51,7 +51,7 @@ class TestTerminal:
         text = written(without=False, in_terminal=True)
         assert "slugify:" in text
         assert "2000/4000" in text
-        assert "cached=1, failed=2" in text
+        assert "1 cached · 2 failed" in text
         assert text.rpartition("\r")[0].rpartition("\r")[2].strip() == ""
 
     def test_without_tqdm_a_line_says_the_same_and_is_removed(self):

@@ -13,8 +13,9 @@ import pytest
 import pytest_asyncio
 
 from fact_magics.sandbox import Sandbox
-from fact_magics.sandbox.batch import Batch, RowAnswer
+from fact_magics.sandbox.batch import Batch, BatchWatch, RowAnswer
 from fact_magics.sandbox.child.batch import ANSWERS, BLOCK
+from fact_magics.sandbox.limits import Limits
 from fact_magics.values import encode, encode_call
 
 if TYPE_CHECKING:
@@ -247,6 +248,16 @@ async def test_forged_answers_stop_the_batch(sandbox, forged):
     answers, end = await delivered(sandbox, source("import os", lines))
     assert answers == []
     assert end == b""
+
+
+async def test_nothing_is_taken_after_a_forged_block():
+    answers: list[RowAnswer] = []
+    batch = Batch("", "f", b"", 1.0, 64, rows=(b"", b""), on_rows=answers.extend)
+    watch = BatchWatch(batch, Limits(), None)
+    watch.take_result(block(0, [1, 2], b"55"))
+    watch.take_result(block(0, [1, 1], b"55"))
+    assert answers == []
+    assert watch.stopped.result() == "result"
 
 
 async def test_a_forged_time_is_not_taken(sandbox):
