@@ -303,7 +303,7 @@ async def test_only_what_may_act_is_watched() -> None:
     """The audit hook costs what computes a lot, so it is left out where nothing can be denied."""
 
     def watched(source: str, *imports: str) -> bool:
-        sent = request(Call(source, "tool", b"", imports=imports), Limits(), None)
+        sent = b"".join(request(Call(source, "tool", b"", imports=imports), Limits(), None))
         return bool(marshal.loads(sent[8:])["watched"])  # noqa: S302 - made in this test
 
     assert not watched("import copy\ndef tool(x: int) -> int:\n    return copy.deepcopy(x)")
