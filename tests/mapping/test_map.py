@@ -259,9 +259,9 @@ KILLED = """
 
 def test_what_was_answered_before_a_kill_is_not_run_again(home):
     home.mkdir()
-    count = 1500
-    # Rows of about a millisecond, so that a kill arrives in the middle.
-    (home / "f.py").write_text("def f(n: int) -> int:\n    return n + 0 * sum(range(10_000))\n")
+    count = 8_000
+    # Rows that take long enough for some commits before the last row, also on a fast machine.
+    (home / "f.py").write_text("def f(n: int) -> int:\n    return n + 0 * sum(range(60_000))\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(fact_magics.__file__).parents[1])}
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(home), str(count)]
 
