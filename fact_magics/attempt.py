@@ -68,7 +68,7 @@ class Attempt:
         Of candidates that were asked for together and accepted: the number of the group that gives the same
         answers, which is 1 for the candidate that became a version. None if they were not compared.
     parting_call : str
-        A call to which the candidate gives another answer than the one that became a version.
+        A call for which this candidate and the one that became a version give different answers.
     """
 
     number: int
