@@ -16,7 +16,7 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     Parameters
     ----------
     mode : int, optional
-        The permissions of the file, from which the process's umask takes some away.
+        The permissions of the file, before the process's umask is applied.
 
     Raises
     ------

@@ -65,10 +65,10 @@ class Attempt:
     is_repair : bool
         Whether the model was shown an earlier candidate that was not accepted.
     group : int or None
-        Of candidates that were asked for together and accepted: the number of the group that gives the same
-        answers, which is 1 for the candidate that became a version. None if they were not compared.
+        The number of this candidate's group; candidates in one group give the same answers. Group 1 contains
+        the candidate that became a version. None if the candidates were not compared.
     parting_call : str
-        A call to which the candidate gives another answer than the one that became a version.
+        A call for which this candidate and the one that became a version give different answers.
     """
 
     number: int

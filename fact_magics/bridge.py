@@ -122,7 +122,7 @@ class Job(Generic[T]):
         return self.result()
 
     def wait_for_end(self, pump: Callable[[], None]) -> None:
-        """Block this thread until the job ends or is abandoned; call `pump` 25 times a second and then.
+        """Block this thread until the job ends or is abandoned; call `pump` 25 times a second and at the end.
 
         Raises
         ------

@@ -110,7 +110,7 @@ class RowRunner:
             yield
 
     def bulk(self, tool: LoadedTool, request: ToolInput, parent_id: str) -> BulkRows | None:
-        """Return what does the work of many rows of a map at once; None if each is done by itself."""
+        """Return what handles many rows of a map at once; None if rows must be handled one by one."""
         if not BulkRows.serves(tool, request, self._answers):
             return None
         return BulkRows(tool, request, parent_id, self.session_id, self._answers, self._recorder)

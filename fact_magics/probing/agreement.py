@@ -50,7 +50,7 @@ class _Kind:
         return all(member.is_table for member in self.members)
 
     def differs(self, other: _Kind) -> list[int]:
-        """Return the numbers of the inputs to which both give an answer, but the other one not the same."""
+        """Return the numbers of the inputs for which both have an answer, and the answers differ."""
         return [
             number
             for number, answer in self.answers.items()
@@ -68,8 +68,8 @@ class _Compared(NamedTuple):
 async def choose(accepted: Sequence[Accepted], asked: int, spec: ToolSpec, sandbox: Runs) -> Accepted:
     """Choose one of the accepted candidates: the shortest of the largest group that gives the same answers.
 
-    The number of its group is written into the attempt of each candidate, and into those of other groups a
-    call to which they give another answer.
+    The attempt of each candidate gets the number of its group. If that is not the chosen group, it also gets
+    a call for which its answer differs from the chosen one's.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def _clearest(calls: Iterable[tuple[Input, Answer]]) -> str:
 
 
 def _told(compared: _Compared, accepted: int, asked: int, kinds: int, others: int, has_examples: bool) -> str:
-    """Say in a line what became of the candidates."""
+    """Say in one line how many candidates were accepted, and how many agree."""
     singular, all_ = ("holds", "hold") if has_examples else ("is usable", "are usable")
     if accepted == 1:
         return f"1 of {plural(asked, 'candidate')} {singular}"

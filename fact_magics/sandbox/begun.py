@@ -109,7 +109,7 @@ class Begun:
         return frames.judge(self.call, ending, limits, self.zygote.layers)
 
     def sent(self, size: int) -> None:
-        """Drop as many bytes from the first part that was not sent yet."""
+        """Drop the `size` bytes that were sent from the first unsent part."""
         rest = self.unsent[0][size:]
         self.unsent[:1] = [rest] if rest else []
 

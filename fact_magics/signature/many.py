@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ManyRuns:
-    """Validates what `Signature` validates, but all or nothing: None means to look at each run."""
+    """Validates what `Signature` validates, but all or nothing: None: validate each run by itself."""
 
     def __init__(self, signature: Signature) -> None:
         known = signature.parameters

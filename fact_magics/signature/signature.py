@@ -102,7 +102,7 @@ class Signature:
         return self.returns_tables or bool(self._tabular)
 
     def summarised(self, parameters: Mapping[str, object]) -> dict[str, object]:
-        """Replace the tables in a refused input, which may be large, by what people read of them."""
+        """Replace the tables in a refused input, which may be large, by their short descriptions."""
         summaries: dict[str, object] = {}
         for name in parameters.keys() & self._tabular:
             try:

@@ -47,7 +47,7 @@ def write_stream(table: Any, writer: Writer) -> None:
     table = table.combine_chunks()
     for at, field in enumerate(table.schema):
         if table.column(at).null_count or field.type.num_fields:
-            # What stands in memory where a value is missing would differ between equal tables.
+            # The bytes at a missing value are arbitrary, so they would differ between equal tables.
             rows = pa.array(range(table.num_rows), pa.int64())
             table = table.set_column(at, field, table.column(at).take(rows))
     sink = pa.BufferOutputStream()

@@ -168,7 +168,7 @@ async def test_a_row_on_which_each_worker_dies_fails_alone(core, keep, cluster, 
         begun.unlink()
         cluster.kill(worker)
     result = await running
-    assert result.errors == {0: "f broke its own process: each Dask worker that ran it died."}
+    assert result.errors == {0: "f broke its own process: every Dask worker that ran this row died."}
 
 
 @pytest.mark.parametrize("victim", ["workers", "scheduler"])

@@ -1,4 +1,4 @@
-"""The notebook's side of a Dask cluster: connect, compare versions, ask the workers, and let them go."""
+"""The notebook's side of a Dask cluster: connect, compare versions, send requests, and disconnect."""
 
 from __future__ import annotations
 
@@ -132,14 +132,14 @@ class Cluster:
                 return await asking
         except TimeoutError:
             raise FactError(
-                f"{self._name} has a worker that did not get ready within {_PREPARE_SECONDS:g} s.",
+                f"{self._name} has a worker that was not ready within {_PREPARE_SECONDS:g} s.",
                 hint="Restart its workers.",
             ) from None
         except OSError:
             raise FactError(f"{self._name} was lost.", hint=_AGAIN) from None
 
     async def _watch(self) -> None:
-        """Notice that the cluster has had no workers, or has not answered, for long."""
+        """Notice that the cluster has had no workers, or has not answered, for a long time."""
         clock = asyncio.get_running_loop().time
         seen = clock()
         while clock() - seen < _GONE_SECONDS:
@@ -151,7 +151,7 @@ class Cluster:
         self._lost.set()
 
     async def ask(self, calls: Sequence[Call], **more: Any) -> wire.Reply | None:
-        """Let a worker run calls, or the rows of one call in one process; another one does if it dies.
+        """Let a worker run calls, or the rows of one call in one process; if it dies, another worker does.
 
         Parameters
         ----------

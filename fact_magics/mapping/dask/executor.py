@@ -110,7 +110,7 @@ class DaskExecutor:
             files = await asyncio.to_thread(_digests, calls)
         reply: Reply | None = await self._cluster.ask(calls, files=files)
         if reply is None and len(calls) == 1:
-            message = "each Dask worker that ran it died."
+            message = "every Dask worker that ran this row died."
             error = ToolError("ProcessBroke", message, "", ("ProcessBroke",))
             return [Outcome(Status.ERROR, None, error, "", 0.0, None, ())]
         if reply is None:
@@ -131,7 +131,7 @@ class DaskExecutor:
 
 
 def _digests(calls: Sequence[Call]) -> dict[str, bytes]:
-    """Digest the files that calls may read, because the answers are kept under their content here."""
+    """Digest the files that calls may read, so that workers can refuse files with other content."""
     digest = import_module("fact_magics.mapping.dask.worker").digest
     granted = {text for call in calls for text in call.permissions if text.startswith("read:")}
     found = {path: digest(path) for path in (text.removeprefix("read:") for text in sorted(granted))}

@@ -47,7 +47,7 @@ async def release(map_id: str, dask_worker: Any) -> None:
 
 
 def versions(imports: Iterable[str]) -> dict[str, str]:
-    """Return the versions on which a tool's answers depend, by what they are versions of."""
+    """Return the versions on which a tool's answers depend, by name."""
     distributions = packages.versions(packages.from_elsewhere(imports))
     return {
         "Python": platform.python_version(),
