@@ -150,10 +150,11 @@ class _Block:
 def _note_leaders(connection: sqlite3.Connection, tools: list[tuple[str, str, int]]) -> None:
     connection.executemany("INSERT OR REPLACE INTO leaders VALUES (?, ?, ?)", tools)
     delete = """
-        DELETE FROM leaders WHERE session_id = ?1 AND tool_name NOT IN
-            (SELECT tool_name FROM leaders WHERE session_id = ?1 ORDER BY runs DESC LIMIT ?2)
+        DELETE FROM leaders WHERE session_id = :session AND tool_name NOT IN
+            (SELECT tool_name FROM leaders WHERE session_id = :session ORDER BY runs DESC LIMIT :most)
     """
-    connection.executemany(delete, [(session, LEADERS) for session in {session for session, *_ in tools}])
+    sessions = {session for session, *_ in tools}
+    connection.executemany(delete, [{"session": session, "most": LEADERS} for session in sessions])
 
 
 def keep_numbers(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) -> None:

@@ -15,6 +15,8 @@ from fact_magics.mapping.table import each, read_columns, read_table
 from fact_magics.signature import read_signature
 from fact_magics.signature.source import ToolSource
 
+pytestmark = pytest.mark.slow
+
 SIGNATURE = read_signature("def f(text: str, n: int = 0) -> str: ...", "f")
 
 

@@ -25,6 +25,8 @@ from fact_magics.values.attachments import head_of
 from fact_magics.values.summaries import describe
 from fact_magics.values.tables import open_table, opened, stand_ins
 
+pytestmark = pytest.mark.slow
+
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

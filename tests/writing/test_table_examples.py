@@ -19,6 +19,8 @@ from fact_magics.writing.annotating import complete, signature_line
 from fact_magics.writing.examples import read_body
 from fact_magics.writing.verdict import holds
 
+pytestmark = pytest.mark.slow
+
 IMPORTS = "import numpy as np\nimport pandas as pd\nimport polars as pl\nimport pyarrow as pa\n"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.core.shared_cache import place_of
 from fact_magics.display.table import Table
-from fact_magics.errors import FactError, SettingsError
+from fact_magics.errors import FactError, MissingExtra, SettingsError
 from fact_magics.notebook.commands.desk import Answer, Desk
 from fact_magics.notebook.commands.models import INSTALL
 from fact_magics.notebook.commands.state import model_in_use
@@ -102,7 +102,8 @@ async def _model(core: FactCore) -> _Item:
 
     model, why, error = await model_in_use(core)
     if error is not None:
-        return _Item("generation", "Model", "malformed", error.message, error.hint)
+        state = "missing" if isinstance(error, MissingExtra) else "malformed"
+        return _Item("generation", "Model", state, error.message, error.hint)
     found = f"{model} ({why})"
     if core.replayed is None:
         name = core.settings.model or model
