@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from weakref import WeakSet
 
 from fact_magics.errors import FactError
@@ -22,6 +23,7 @@ from fact_magics.quiet import begin_work, quieten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
+    from types import FrameType
 
 T = TypeVar("T")
 
@@ -55,6 +57,46 @@ def refuse_fork(process: int) -> None:
             hint="Use threads (each run has a process of its own anyway), or processes that are spawned: "
             'multiprocessing.get_context("spawn").',
         )
+
+
+class Uninterrupted:
+    """Let an interrupt wait until steps that belong together are done; they may take a few milliseconds."""
+
+    def __init__(self) -> None:
+        self._handler: Callable[[int, FrameType | None], object] | None = None
+        self._caught: tuple[int, FrameType | None] | None = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # the only one that is interrupted
+            handler = signal.getsignal(signal.SIGINT)
+            if callable(handler):
+                self._handler = handler
+                signal.signal(signal.SIGINT, self._catch)
+        return self
+
+    def _catch(self, number: int, frame: FrameType | None) -> None:
+        self._caught = number, frame
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Let the interrupt have its effect, and later ones too."""
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+            caught, self._caught = self._caught, None
+            if caught is not None:
+                handler(*caught)
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Let interrupts have their effect in this context."""
+        self.end()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
 
 class Job(Generic[T]):
@@ -121,8 +163,10 @@ class Job(Generic[T]):
         self.wait_for_end(pump)
         return self.result()
 
-    def wait_for_end(self, pump: Callable[[], None]) -> None:
+    def wait_for_end(self, pump: Callable[[], None], begin: Callable[[], None] = lambda: None) -> None:
         """Block this thread until the job ends or is abandoned; call `pump` 25 times a second and at the end.
+
+        An error of `begin`, which is called first, stops the job as an interrupt does.
 
         Raises
         ------
@@ -130,6 +174,7 @@ class Job(Generic[T]):
             The user interrupted. The job was cancelled and had time to record the interruption.
         """
         try:
+            begin()
             while not self.join(_PUMP_SECONDS):
                 pump()
         except BaseException:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fact_magics.bridge import explain, refuse_fork
+from fact_magics.bridge import Uninterrupted, explain, refuse_fork
 from fact_magics.core.echo import Echo
 from fact_magics.core.in_progress import LeadingRun
 from fact_magics.core.outputs import of_call, read_answer, value_of
@@ -17,7 +17,7 @@ from fact_magics.core.plan import plan_run
 from fact_magics.core.running import import_again
 from fact_magics.errors import FactError, Interrupted, InvalidInput
 from fact_magics.text import printable
-from fact_magics.tool import ToolInput, ToolOutput
+from fact_magics.tool import Status, ToolInput, ToolOutput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,19 +78,30 @@ class Caller:
                 )
         refuse_fork(self._runner.process)
         own = LeadingRun(planned.key, in_no_hurry=True)
+        ended = None
         try:
-            ended = self._quick.run(planned, own)
+            with Uninterrupted() as interrupts:
+                ended = self._quick.run(planned, own, interrupts)
+                if ended is None:
+                    return self._wait(planned, own, interrupts)
+        except Interrupted:
+            raise
         except KeyboardInterrupt:
-            raise Interrupted(self._runner.stopped(tool)) from None
-        if ended is not None:
-            output, entry = ended
-            if printed := output.metadata["printed"]:
-                sys.stdout.write(printable(printed))
-            return (
-                value_of(output, tool.metadata.name)
-                if entry is None
-                else read_answer(entry, tool.metadata.name)
-            )
+            if ended is None and not own.ended.done():  # nothing had begun
+                raise
+            name = tool.metadata.name
+            done = f"The cell was stopped after {name} had ended; that run is recorded."
+            raise Interrupted(self._runner.stopped(tool) if ended is None else done) from None
+        output, entry = ended
+        if printed := output.metadata["printed"]:
+            sys.stdout.write(printable(printed))
+        return (
+            value_of(output, tool.metadata.name) if entry is None else read_answer(entry, tool.metadata.name)
+        )
+
+    def _wait(self, planned: Plan, own: LeadingRun, interrupts: Uninterrupted) -> Any:
+        """Let the loop do a run, or the rest of it, and return the tool's value."""
+        tool = planned.tool
         echo = Echo(self._emit)
         with self._runner.job(self._runner.execute(planned, echo.put, own)) as job:
 
@@ -101,7 +112,7 @@ class Caller:
 
             own.ended.add_done_callback(release)
             try:
-                job.wait_for_end(echo.pump)
+                job.wait_for_end(echo.pump, interrupts.end)
                 if own.ended.done() and (entry := own.ended.result()) is not None:
                     return read_answer(entry, tool.metadata.name)
                 return value_of(job.result(), tool.metadata.name)
@@ -110,7 +121,9 @@ class Caller:
             except asyncio.CancelledError:
                 raise FactError(self._runner.stopped(tool), hint=import_again(tool)) from None
             finally:
-                if job.finished and not own.ended.done():  # it was stopped before its first step
+                if job.finished and not own.reached_loop:  # it was stopped before its first step
+                    took = 0.0 if own.began is None else (time.perf_counter() - own.began) * 1000
+                    self._recorder.add_ended(planned, Status.INTERRUPTED, "interrupted", took)
                     self._runner.end(own, None)
 
     async def acall(self, tool: LoadedTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -23,6 +23,8 @@ class LeadingRun:
         The value of `time.perf_counter` when the tool started; None while the run waits for its turn.
     ended : Future
         Gets the answer, or None if the run failed or was stopped.
+    reached_loop : bool
+        Whether the core's loop, or that of its caller, has begun to do the run or to wait for another one.
     entered : bool
         Whether the run has begun to look for its answer; from then on, it records its own end.
     stopped : bool
@@ -39,6 +41,7 @@ class LeadingRun:
         self.began: float | None = None
         self.ended: Future[CacheEntry | None] = Future()
         self.ended.set_running_or_notify_cancel()  # a waiting run can't cancel this future
+        self.reached_loop = False
         self.entered = False
         self.stopped = False
         self.begun: Begun | None = None

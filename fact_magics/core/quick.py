@@ -18,6 +18,7 @@ from fact_magics.tool import Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fact_magics.bridge import Uninterrupted
     from fact_magics.core.cache import AnswerCache
     from fact_magics.core.in_progress import LeadingRun
     from fact_magics.core.leases import Lease, Leases
@@ -59,22 +60,29 @@ class QuickRuns:
         self._leases = leases
         self._emit = emit
 
-    def run(self, planned: Plan, own: LeadingRun) -> tuple[ToolOutput, CacheEntry | None] | None:
+    def run(
+        self, planned: Plan, own: LeadingRun, interrupts: Uninterrupted
+    ) -> tuple[ToolOutput, CacheEntry | None] | None:
         """Run a tool, and return its output with the answer for identical runs, if there is one.
 
         Returns None if the loop must do the run. If the call has begun, `own` says so.
 
+        Parameters
+        ----------
+        interrupts : Uninterrupted
+            Interrupts wait, so that a run is never half claimed, recorded or answered.
+
         Raises
         ------
         KeyboardInterrupt
-            The user interrupted. The call was stopped, and the next commit includes its row.
+            The user interrupted the wait for the database. The next commit includes the run's row.
         """
         is_plain = not (planned.fresh or planned.permissions or planned.files)
         if not is_plain or self._answers.is_shared or not self._runner.claim(own):
             return None
         lease = self._leases.ask(planned.key)
         try:
-            if lease.is_held and not self._may_be_answered(planned):
+            if lease.is_held and not self._may_be_answered(planned, interrupts):
                 own.begun = self._sandbox.begin(planned.call)
             if own.begun is not None:
                 return self._await(planned, own, own.begun, lease)
@@ -85,13 +93,16 @@ class QuickRuns:
         lease.give_back()
         return None
 
-    def _may_be_answered(self, planned: Plan) -> bool:
+    def _may_be_answered(self, planned: Plan, interrupts: Uninterrupted) -> bool:
         """Tell whether the loop may find the answer of a run."""
         if not planned.key:
             return False
         try:
             # An identical run may have ended since the call was planned.
-            return self._answers.recall(planned) is not None or self._store.cache.holds_blocking(planned.key)
+            if self._answers.recall(planned) is not None:
+                return True
+            with interrupts.allowed():
+                return self._store.cache.holds_blocking(planned.key)
         except StoreError:
             return True
 

@@ -236,6 +236,7 @@ class Runner:
         other run was stopped, one of the waiting runs takes its place.
         """
         own, alone = own or LeadingRun(planned.key), planned.fresh
+        own.reached_loop = True
         try:
             with self._waiting.here() as turns:
                 while True:

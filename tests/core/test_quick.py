@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
-from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+import threading
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fact_magics.bridge import LoopThread
 from fact_magics.core import FactCore
+from fact_magics.core.leases import Leases
 from fact_magics.core.quick import QuickRuns
+from fact_magics.core.recording import Recorder
 from fact_magics.core.running import Runner
 from fact_magics.errors import FactError, Interrupted, ToolFailed
 from fact_magics.events import Printed, RunEnded
 from fact_magics.sandbox.begun import Begun
+from fact_magics.sandbox.warden import Warden
 from fact_magics.signature import read_signature, signature_identity
 from fact_magics.store import Candidate
 
@@ -94,7 +100,8 @@ async def test_the_same_question_on_many_threads_runs_once(core, led) -> None:
     for n in range(5):
         await prepared(core)
         assert await asyncio.gather(*(asyncio.to_thread(tool, n) for _ in range(8))) == [2 * n] * 8
-    assert [cached for _, cached in await statuses(core)].count(False) == 5
+    rows = await statuses(core)
+    assert (len(rows), [cached for _, cached in rows].count(False)) == (40, 5)
 
 
 async def test_different_questions_on_many_threads_are_all_answered(core, led) -> None:
@@ -154,6 +161,67 @@ async def test_an_interrupt_at_any_place_is_recorded_and_leaves_nothing(
     assert await asyncio.to_thread(tool, 3) == 6
     assert await statuses(core) == [("interrupted", False), ("ok", False)]
     assert not core._leases._users
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        (Runner, "claim"),
+        (Leases, "ask"),
+        (Warden, "begin"),
+        (Begun, "answer"),
+        (Recorder, "add_run"),
+        (Runner, "end"),
+        (Runner, "job"),
+    ],
+    ids=lambda place: place[1],
+)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("seconds", [5.0, 0.0], ids=["answered", "followed"])
+def test_an_interrupt_never_falls_between_two_steps(
+    settings, monkeypatch, place, after: bool, seconds: float
+) -> None:
+    """Else an identical call would wait for ever, and a run could have no row, or two."""
+    monkeypatch.setattr("fact_magics.sandbox.begun.QUICK_SECONDS", seconds)
+    monkeypatch.setattr("fact_magics.sandbox.begun.Begun._has_left_nothing", lambda _: True)
+    thread = LoopThread()
+
+    async def start() -> tuple[FactCore, Tool]:
+        core = await FactCore(settings).__aenter__()
+        tool = await tool_of(core)
+        await prepared(core)
+        return core, tool
+
+    core, tool = thread.submit(start()).wait(lambda: None)
+    owner, name = place
+    real, interrupted = getattr(owner, name), []
+
+    def interrupt() -> None:
+        if not interrupted and threading.current_thread() is threading.main_thread():
+            interrupted.append(name)
+            signal.raise_signal(signal.SIGINT)
+
+    def step(*given: Any) -> Any:
+        if not after:
+            interrupt()
+        result = real(*given)
+        interrupt()
+        return result
+
+    try:
+        with monkeypatch.context() as patch, suppress(Interrupted):
+            patch.setattr(owner, name, step)
+            assert tool(3) == 6
+        assert thread.submit(asyncio.to_thread(tool, 3)).wait(lambda: None) == 6
+        rows = thread.submit(statuses(core)).wait(lambda: None)
+        assert rows in ([("interrupted", False), ("ok", False)], [("ok", False), ("ok", True)])
+        thread.submit(prepared(core)).wait(lambda: None)
+        assert not core._leases._users
+        assert not core._runner._in_progress._leading
+        assert not any(warden.use.is_claimed for warden in core._sandbox._engines.main._wardens)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        thread.close(core.aclose())
 
 
 async def test_a_run_that_is_stopped_before_the_loop_follows_its_call_leaves_nothing(
