@@ -276,7 +276,7 @@ class Warden:
         if self.alive:
             self._waiting[kind, value] = future
         else:
-            future.set_exception(ZygoteLostError("an isolated process ended unexpectedly"))
+            _fail_quietly(future)
         return future
 
     def abandon(self) -> None:
@@ -383,12 +383,16 @@ class Warden:
         if self._process is not None:
             with suppress(OSError, ValueError):
                 asyncio.get_running_loop().remove_reader(self._process.reports)
-        for future in self._waiting.values():
+        while self._waiting:  # a thread may add one meanwhile
+            _, future = self._waiting.popitem()
             if not future.done():
-                future.set_exception(ZygoteLostError("an isolated process ended unexpectedly"))
-                future.exception()  # asyncio would warn if nobody waits for the future any more
-        self._waiting.clear()
+                _fail_quietly(future)
         self._on_lost(self)
+
+
+def _fail_quietly(future: asyncio.Future[dict[str, Any]]) -> None:
+    future.set_exception(ZygoteLostError("an isolated process ended unexpectedly"))
+    future.exception()  # asyncio would warn if nobody waits for the future any more
 
 
 def _layers(up: dict[str, Any]) -> tuple[str, ...]:
