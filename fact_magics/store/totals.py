@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
+from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +28,7 @@ from fact_magics.tool import HAND, IMPORTED, REPLAY, Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 CACHED, GENERATED = "cached", "generated"
 """Outcomes besides the statuses of runs: a run that the cache answered, and a generation."""
@@ -168,10 +169,31 @@ def _generations(rows: Iterable[tuple[Any, ...]]) -> Iterator[Event]:
                 amounts,
                 {name: number for name, number in zip(AMOUNTS, spent, strict=True) if number is not None},
             )
-        times = [row[5] for row in joined if row[5] is not None]
+        times = [(row[2], row[5]) for row in joined if row[5] is not None]
         _, _, at, session, tool, *_ = joined[0]
-        took_ms = sum(times) if times else None
+        took_ms = _covered_ms(times) if times else None
         yield Event(joined[-1][1], at, session, tool, GENERATED, took_ms, 0.0, amounts)
+
+
+def _covered_ms(attempts: Sequence[tuple[str, float]]) -> float:
+    """Return how long at least one attempt lasted; each has the time of its start and its milliseconds.
+
+    Candidates that were asked for together are written at the same time.
+    """
+    if len(attempts) == 1:
+        return attempts[0][1]
+    try:
+        starts = [datetime.fromisoformat(at).timestamp() * 1e3 for at, _ in attempts]
+    except (ValueError, OverflowError):  # another program wrote these times
+        return sum(took for _, took in attempts)
+    covered, end = 0.0, -math.inf
+    for start, took in sorted(zip(starts, (took for _, took in attempts), strict=True)):
+        if start >= end:  # not from a difference, which would be inexact
+            covered += took
+        else:
+            covered += max(0.0, start + took - end)
+        end = max(end, start + took)
+    return covered
 
 
 def add(numbers: dict[str, float], others: Mapping[str, float], times: int = 1) -> None:

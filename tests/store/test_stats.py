@@ -166,8 +166,15 @@ async def test_a_clock_that_was_ahead_spoils_no_later_span(
 async def test_generations_count_with_all_their_attempts(store: Store) -> None:
     async def generate(number: int, provider: str, *took: float, **usage: Any) -> None:
         known = {"generation_id": f"{number}", "tool_name": "slugify", "provider": provider, **usage}
+        began = datetime.now(UTC)
         attempts = [
-            GenerationRow(**known, attempt=at, status=Status.OK, duration_ms=ms)
+            GenerationRow(
+                **known,
+                attempt=at,
+                status=Status.OK,
+                started_at=utc_text(began + timedelta(milliseconds=sum(took[: at - 1]))),
+                duration_ms=ms,
+            )
             for at, ms in enumerate(took, start=1)
         ]
         await store.commit(generations=attempts)
@@ -188,6 +195,37 @@ async def test_generations_count_with_all_their_attempts(store: Store) -> None:
     assert found.data["cost_usd"] == 0.5
     assert (await store.history.stats(tool_name="another")).data["tokens"]["input_tokens"] is None
     assert (await store.history.stats(since="1h")).data["cost_usd"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("attempts", "took_ms"),
+    [
+        ([(0, 900.0), (100, 700.0), (100, 1_000.0)], 1_100.0),
+        ([(0, 900.0), (100, 700.0), (5_000, 300.0)], 1_200.0),  # a repair after the candidates
+        ([(100, 700.0), (0, 900.0)], 900.0),
+        ([(0, 100.0), (100, 0.0)], 100.0),
+    ],
+    ids=["together", "repaired", "out of order", "failed at once"],
+)
+async def test_attempts_at_the_same_time_count_once(
+    store: Store, attempts: list[tuple[int, float]], took_ms: float
+) -> None:
+    known = {"generation_id": "1", "tool_name": "slugify", "provider": "anthropic", "status": Status.OK}
+    rows = [
+        GenerationRow(
+            **known, attempt=number, started_at=utc_text(NOW + timedelta(milliseconds=at)), duration_ms=ms
+        )
+        for number, (at, ms) in enumerate(attempts, start=1)
+    ]
+    await store.commit(generations=rows)
+    assert (await store.history.stats()).data["generation_ms"]["p50"] == pytest.approx(took_ms, abs=0.01)
+
+
+async def test_times_that_another_program_wrote_are_added_up(store: Store) -> None:
+    known = {"generation_id": "1", "tool_name": "slugify", "provider": "anthropic", "status": Status.OK}
+    rows = [GenerationRow(**known, attempt=n, started_at="long ago", duration_ms=100.0) for n in (1, 2)]
+    await store.commit(generations=rows)
+    assert (await store.history.stats()).data["generation_ms"]["p50"] == 200.0
 
 
 async def test_replayed_answers_add_no_tokens_and_no_duration_of_a_generation(store: Store) -> None:
