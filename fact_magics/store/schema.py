@@ -232,7 +232,6 @@ _PROBES = (
         surprises TEXT NOT NULL,
         untried INTEGER NOT NULL,
         seconds REAL NOT NULL,
-        candidates INTEGER NOT NULL,
         probed_at TEXT NOT NULL
     )
     """,
@@ -264,6 +263,8 @@ _POSITIONS_OF_ROWS = (
 _CANDIDATES = (
     "ALTER TABLE generations ADD COLUMN group_number INTEGER",
     "ALTER TABLE generations ADD COLUMN parting_call TEXT NOT NULL DEFAULT ''",
+    # How many of the changes are other candidates; before this migration, none were.
+    "ALTER TABLE probes ADD COLUMN candidates INTEGER NOT NULL DEFAULT 0",
 )
 
 

@@ -145,6 +145,20 @@ async def test_totals_of_the_sixth_schema_are_taken_over_where_runs_were_removed
             assert (await store.history.stats(since="2026-02-01")).runs == 0
 
 
+async def test_a_file_of_the_seventh_schema_keeps_its_probes(path: Path) -> None:
+    database = await Database.open(path, migrations=MIGRATIONS[:7])
+    await database.aclose()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            """INSERT INTO probes (tool_id, tool_name, tool_version, changes, caught, inputs, questions, surprises, untried,
+            seconds, probed_at) VALUES ('a1', 'plain', '1.0.0', 31, 29, 12, '[]', '[]', 1, 0.5, '2026-01-02')"""
+        )
+    async with await Store.open(path) as store:
+        found = await store.probes.newest("a1")
+    assert found is not None
+    assert (found.changes, found.caught, found.inputs, found.untried, found.candidates) == (31, 29, 12, 1, 0)
+
+
 async def test_new_rows_stand_beside_the_old_ones(first_schema: Path) -> None:
     row = ExecutionRow(tool_name="plain", tool_id="a1", status=Status.OK, permissions=("env:A", "read:/ü"))
     async with await Store.open(first_schema) as store:
