@@ -129,9 +129,9 @@ def write_polars(frame: Any, writer: Writer) -> object:
     if pyarrow() is None:
         return [_plain_column(series) for series in frame.get_columns()]
     table = frame.to_arrow()
-    for name, dtype in pl.from_arrow(table).schema.items():
-        if dtype != frame.schema[name]:
-            raise _foreign(name, frame.schema[name])
+    for (name, dtype), found in zip(frame.schema.items(), _from_arrow(pl, table).dtypes, strict=True):
+        if dtype != found:
+            raise _foreign(name, dtype)
     write_stream(table, writer)
     return None
 
@@ -140,10 +140,20 @@ def read_polars(described: object, reader: Reader) -> Any:
     """Read what `write_polars` wrote."""
     pl = import_module("polars")
     if described is None:
-        return pl.from_arrow(read_stream(reader))
+        return _from_arrow(pl, read_stream(reader))
     if not isinstance(described, list):
         raise WireError("a table with unknown columns")
-    return pl.DataFrame([_read_plain(pl, column) for column in described])
+    columns = [_read_plain(pl, column) for column in described]
+    frame = pl.DataFrame({str(number): column for number, column in enumerate(columns)})
+    frame.columns = [column.name for column in columns]
+    return frame
+
+
+def _from_arrow(pl: Any, table: Any) -> Any:
+    """Make a frame of an Arrow table; polars itself gives a column without a name another one."""
+    frame = pl.from_arrow(table.rename_columns([*map(str, range(table.num_columns))]))
+    frame.columns = table.column_names
+    return frame
 
 
 _PHYSICAL = {"Date": "Int32", "Time": "Int64", "Datetime": "Int64", "Duration": "Int64"}

@@ -218,8 +218,9 @@ class TestRoundTrips:
                 "c": pl.Series(["a", None], dtype=pl.Categorical),
                 "n": pl.Series([1, 2], dtype=pl.Datetime("ns")),
             }),
+            pl.DataFrame({"": [1, 2], "column_0": ["a", "b"]}),
         ],
-        ids=["empty", "columns", "categories"],
+        ids=["empty", "columns", "categories", "no name"],
     )  # fmt: skip
     def test_a_frame_of_polars_survives(self, frame):
         got = sent(frame)
