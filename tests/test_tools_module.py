@@ -111,6 +111,8 @@ def test_a_thread_that_uses_a_closed_session_gets_one_clear_line_and_opens_nothi
                 use()
             except Exception as error:
                 print(f"{type(error).__name__}: {error}")
+        for thread in threading.enumerate()[1:]:
+            thread.join(10)  # the one of the closed database may still be ending
         print([thread.name for thread in threading.enumerate()])
         """
     )
