@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from kernels import Kernel
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ REPOSITORY = Path(__file__).parent.parent
 _SECRETS = ("_API_KEY", "_BASE_URL", "_API_BASE")
 # Cells that make a tool would each take a second more. The tests of probing switch it on again.
 os.environ.setdefault("FACT_PROBE", "off")
+
+# A busy machine may be slow to make random values, and slow to run a test once.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 _SETTINGS = ("DATABASE_URL", "FACT_MODEL", "FACT_REPLAY", "FACT_CACHE_URL", "SECRET_KEY")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fact_magics.values import WireError, decode_result, encode, encode_call
@@ -28,16 +28,12 @@ PLAIN = st.recursive(
 )
 CALLS = st.lists(st.dictionaries(st.sampled_from("abc"), SCALARS | PLAIN, max_size=3), min_size=1, max_size=5)
 
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 
-
-@patient
 @given(CALLS)
 def test_calls(calls):
     assert encode_calls(calls) == [encode_call((), call) for call in calls]
 
 
-@patient
 @given(st.lists(PLAIN, min_size=1, max_size=5))
 def test_results(values):
     wires = encode_results(values)
