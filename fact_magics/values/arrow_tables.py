@@ -10,6 +10,7 @@ from importlib import import_module
 from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
+from .columnar import panics_as_errors
 from .foreign import normalise_at
 from .forms import ValueTypeError, WireError
 
@@ -48,12 +49,18 @@ def write_stream(table: Any, writer: Writer) -> None:
     for at, field in enumerate(table.schema):
         if table.column(at).null_count or field.type.num_fields:
             # The bytes at a missing value are arbitrary, so they would differ between equal tables.
-            rows = pa.array(range(table.num_rows), pa.int64())
-            table = table.set_column(at, field, table.column(at).take(rows))
+            table = table.set_column(at, field, _rewritten(pa, table.column(at)))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     writer.add(sink.getvalue())
+
+
+def _rewritten(pa: Any, column: Any) -> Any:
+    try:
+        return column.take(pa.array(range(len(column)), pa.int64()))
+    except pa.ArrowNotImplementedError:  # string_view and binary_view
+        return pa.array(column.to_pylist(), column.type)
 
 
 def read_stream(reader: Reader) -> Any:
@@ -70,9 +77,21 @@ def read_stream(reader: Reader) -> Any:
         raise WireError(f"a table that can't be read: {error}") from None
     if not all(_travels(pa, field.type) for field in table.schema):
         raise WireError("a table with a type that can't travel")
-    if table.num_rows > _MOST_NULLS and any(pa.types.is_null(field.type) for field in table.schema):
-        raise WireError("a table with rows that take no bytes")
+    chunks = [chunk for column in table.columns for chunk in column.chunks]
+    if max([table.num_rows, *map(_longest, chunks)]) > max(_MOST_NULLS, 8 * data.nbytes):
+        raise WireError("a table with items that take no bytes")
     return table
+
+
+def _longest(array: Any) -> int:
+    """Return the number of items on the level that has most: nulls in a list take no bytes."""
+    if hasattr(array, "dictionary"):
+        inner = [array.dictionary]
+    elif hasattr(array, "values"):
+        inner = [array.values]
+    else:
+        inner = [array.field(at) for at in range(array.type.num_fields)]
+    return max([len(array), *map(_longest, inner)])
 
 
 def _travels(pa: Any, kind: Any) -> bool:
@@ -125,14 +144,17 @@ def _field(data: memoryview, table: int, number: int) -> int:
 
 def write_polars(frame: Any, writer: Writer) -> object:
     """Add the columns of a DataFrame of polars: as Arrow's stream, or as plain data without pyarrow."""
-    pl = import_module("polars")
-    if pyarrow() is None:
+    pl, pa = import_module("polars"), pyarrow()
+    if pa is None:
         return [_plain_column(series) for series in frame.get_columns()]
-    table = frame.to_arrow()
-    for (name, dtype), found in zip(frame.schema.items(), _from_arrow(pl, table).dtypes, strict=True):
-        if dtype != found:
-            raise _foreign(name, dtype)
-    write_stream(table, writer)
+    for series in frame.clear().get_columns():
+        try:
+            back = _from_arrow(pl, series.to_frame().to_arrow()).to_series().dtype
+        except pa.ArrowException:  # an integer of 128 bits
+            back = None
+        if back != series.dtype:
+            raise _foreign(series.name, series.dtype)
+    write_stream(frame.to_arrow(), writer)
     return None
 
 
@@ -151,7 +173,8 @@ def read_polars(described: object, reader: Reader) -> Any:
 
 def _from_arrow(pl: Any, table: Any) -> Any:
     """Make a frame of an Arrow table; polars itself gives a column without a name another one."""
-    frame = pl.from_arrow(table.rename_columns([*map(str, range(table.num_columns))]))
+    with panics_as_errors():
+        frame = pl.from_arrow(table.rename_columns([*map(str, range(table.num_columns))]))
     frame.columns = table.column_names
     return frame
 

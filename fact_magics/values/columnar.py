@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .forms import ValueTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _INTERFACE = ("__arrow_c_stream__", "__arrow_c_array__")
 _NAME_CHARACTERS = 40
@@ -41,15 +42,22 @@ def read_polars(value: Any, base: str) -> object:
         Python can't hold a value, such as a date beyond the year 9999.
     """
     if base == "DataFrame":
-        columns = [_read_column(column, _polars_items, column.name) for column in value.get_columns()]
+        columns = [_read_column(column, polars_items, column.name) for column in value.get_columns()]
         return records(value.columns, columns, value.height)
-    return _read_column(value, _polars_items) if base == "Series" else NotImplemented
+    return _read_column(value, polars_items) if base == "Series" else NotImplemented
 
 
-def _polars_items(series: Any) -> list[object]:
-    # For a date far beyond Python's range, polars raises PanicException, which is not an Exception.
-    try:
+def polars_items(series: Any) -> list[object]:
+    """Read a Series as a list; raises `ValueError` for a date that Python can't hold."""
+    with panics_as_errors():
         return list(series.to_list())
+
+
+@contextmanager
+def panics_as_errors() -> Iterator[None]:
+    """Raise a `ValueError` where polars raises its PanicException, which is not an `Exception`."""
+    try:
+        yield
     except import_module("polars.exceptions").PanicException as error:
         raise ValueError(error) from None
 

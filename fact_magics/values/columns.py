@@ -76,7 +76,12 @@ def _write_objects(values: list[Any], writer: Writer) -> list[object]:
     if values and set(map(type, values)) <= _TEXT:
         write_text(values, writer)
         return ["text"]
-    return ["objects", *write_objects(values)]
+    described: list[Any] = write_objects(values)
+    plain, special = described
+    if values and not special and set(map(type, plain)) <= _TEXT:  # texts of a subclass of str
+        write_text(plain, writer)
+        return ["text"]
+    return ["objects", *described]
 
 
 def write_objects(values: list[Any]) -> list[object]:
@@ -157,8 +162,9 @@ def _zone(zone: Any) -> object:
     name = getattr(zone, "key", None) or getattr(zone, "zone", None)
     if isinstance(name, str) and name != "UTC":
         return name
-    if name == "UTC" or isinstance(zone, timezone):
-        return int(zone.utcoffset(None).total_seconds()) if isinstance(zone, timezone) else 0
+    offset = zone.utcoffset(None) if isinstance(zone, timezone) else timedelta(0)
+    if (name == "UTC" or isinstance(zone, timezone)) and not offset.microseconds:
+        return offset // timedelta(seconds=1)
     raise ValueTypeError(
         f"a time zone of type {type(zone).__name__}", "one of zoneinfo, such as Europe/Paris,"
     )
@@ -298,13 +304,23 @@ _READERS: dict[str, Callable[[list[Any], Reader], Any]] = {
 def write_index(index: Any, writer: Writer) -> list[object]:
     """Describe an index. Evenly spaced int64 labels are a range, which pandas treats as equal to them."""
     names = write_objects([*index.names])
-    if index.nlevels > 1:
+    if hasattr(index, "codes") and hasattr(index, "levels"):
         levels = zip(index.levels, index.codes, strict=True)
         return ["levels", names, [_write_level(labels, codes, writer) for labels, codes in levels]]
     if (bounds := _bounds(index)) is not None:
         return ["range", names, *bounds]
-    freq = index.freqstr if type(index).__name__ in ("DatetimeIndex", "TimedeltaIndex") else None
-    return ["labels", names, write_column(index, writer), freq]
+    return ["labels", names, write_column(index, writer), _frequency(index)]
+
+
+def _frequency(index: Any) -> str | None:
+    """Return the frequency of an index of dates or durations, if its name says all about it."""
+    name: str | None = getattr(index, "freqstr", None) if hasattr(index, "freq") else None
+    if name is None or type(index).__name__ == "PeriodIndex":
+        return None
+    try:
+        return name if import_module("pandas.tseries.frequencies").to_offset(name) == index.freq else None
+    except ValueError:
+        return None
 
 
 def _bounds(index: Any) -> tuple[int, int, int] | None:
@@ -337,7 +353,7 @@ def read_index(described: object, reader: Reader) -> Any:
             index = pd.Index(array, dtype=array.dtype, copy=False)
             if freq is not None:
                 index = type(index)(index, freq=freq)
-        case ["levels", list(names), list(columns)] if 1 < len(columns) <= _MOST_LEVELS:
+        case ["levels", list(names), list(columns)] if 0 < len(columns) <= _MOST_LEVELS:
             levels = [_read_level(level, reader) for level in columns]
             index = pd.MultiIndex([labels for labels, _ in levels], [codes for _, codes in levels])
         case _:

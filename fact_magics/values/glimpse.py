@@ -12,13 +12,13 @@ from itertools import islice
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.values.beginning import UNREADABLE, items_of
 from fact_magics.values.plain import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _NAME_LIMIT = 200
-_UNREADABLE = "<unreadable>"
 _NUMBERS = frozenset({int, float, Decimal})
 # Types that are written as in Python, and libraries whose own scalars and arrays are short as text.
 _BRIEF = frozenset({type(None), bool, int, bytes, list, tuple, dict, set, frozenset})
@@ -105,7 +105,7 @@ class _Reader:
             read = [*items()]
             cells = tuple(self.cell(item) for item in read)
         except Exception:  # noqa: BLE001 - the library's code runs here, such as for a date beyond Python's range
-            read, cells = [], (_UNREADABLE,) * self.rows
+            read, cells = [], (UNREADABLE,) * self.rows
         kinds = {type(item) for item in read if item is not None}
         return Column(self.label(name), self.label(dtype), cells, bool(kinds) and kinds <= _NUMBERS)
 
@@ -132,7 +132,7 @@ class _Reader:
 def _pandas_frame(frame: Any, read: _Reader) -> Glimpse:
     head = frame.iloc[: read.rows, : read.columns]
     columns = [
-        read.column(name, dtype, head.iloc[:, at].tolist)
+        read.column(name, dtype, partial(items_of, head.iloc[:, at]))
         for at, (name, dtype) in enumerate(zip(head.columns, head.dtypes, strict=True))
     ]
     return Glimpse("table", frame.shape, tuple(columns), _pandas_index(frame.index, read))
@@ -140,7 +140,7 @@ def _pandas_frame(frame: Any, read: _Reader) -> Glimpse:
 
 def _pandas_series(series: Any, read: _Reader) -> Glimpse:
     name = "" if series.name is None else series.name
-    column = read.column(name, series.dtype, series.iloc[: read.rows].tolist)
+    column = read.column(name, series.dtype, partial(items_of, series.iloc[: read.rows]))
     return Glimpse("Series", series.shape, (column,), _pandas_index(series.index, read))
 
 
@@ -157,39 +157,40 @@ def _levels(index: Any, read: _Reader) -> tuple[Column, ...]:
     head = index[: read.rows]
     names = ["" if name is None else name for name in index.names]
     if len(names) == 1:
-        return (read.column(names[0], index.dtype, head.tolist),)
+        return (read.column(names[0], index.dtype, partial(items_of, head)),)
     levels = range(min(len(names), read.columns))
     return tuple(
-        read.column(names[at], index.levels[at].dtype, head.get_level_values(at).tolist) for at in levels
+        read.column(names[at], index.levels[at].dtype, partial(items_of, head.get_level_values(at)))
+        for at in levels
     )
 
 
 def _polars_frame(frame: Any, read: _Reader) -> Glimpse:
     head = frame.head(read.rows)
     columns = [
-        read.column(name, dtype, head.get_column(name).to_list)
+        read.column(name, dtype, partial(items_of, head.get_column(name)))
         for name, dtype in islice(frame.schema.items(), read.columns)
     ]
     return Glimpse("table", frame.shape, tuple(columns))
 
 
 def _polars_series(series: Any, read: _Reader) -> Glimpse:
-    return Glimpse(
-        "Series", series.shape, (read.column(series.name, series.dtype, series.head(read.rows).to_list),)
-    )
+    column = read.column(series.name, series.dtype, partial(items_of, series.head(read.rows)))
+    return Glimpse("Series", series.shape, (column,))
 
 
 def _arrow_table(table: Any, read: _Reader) -> Glimpse:
     head = table.slice(0, read.rows)
     names = islice(zip(table.schema.names, table.schema.types, strict=True), read.columns)
-    columns = [read.column(name, dtype, head.column(at).to_pylist) for at, (name, dtype) in enumerate(names)]
+    columns = [
+        read.column(name, dtype, partial(items_of, head.column(at))) for at, (name, dtype) in enumerate(names)
+    ]
     return Glimpse("table", table.shape, tuple(columns))
 
 
 def _arrow_items(array: Any, read: _Reader) -> Glimpse:
-    return Glimpse(
-        "Series", (len(array),), (read.column("", array.type, array.slice(0, read.rows).to_pylist),)
-    )
+    column = read.column("", array.type, partial(items_of, array.slice(0, read.rows)))
+    return Glimpse("Series", (len(array),), (column,))
 
 
 def _numpy_array(array: Any, read: _Reader) -> Glimpse:

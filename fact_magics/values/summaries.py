@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.values.beginning import UNREADABLE, items_of
 from fact_magics.values.plain import plain
 from fact_magics.values.wire import encode
 
@@ -40,25 +41,27 @@ def _first(value: Any) -> tuple[list[tuple[object, object]], list[list[object]]]
     """Return the names and dtypes of the first columns, and the first rows of these."""
     if hasattr(value, "column_names"):  # of Arrow
         part = value.slice(0, _ROWS).select(range(min(_COLUMNS, value.num_columns)))
-        names = [(field.name, field.type) for field in part.schema]
-        return names, _rows([column.to_pylist() for column in part.columns])
+        return [(field.name, field.type) for field in part.schema], _rows(part.columns)
     if hasattr(value, "get_columns"):  # of polars
-        series = value.get_columns()[:_COLUMNS]
-        return [(one.name, one.dtype) for one in series], _rows([one.head(_ROWS).to_list() for one in series])
+        series = [one.head(_ROWS) for one in value.get_columns()[:_COLUMNS]]
+        return [(one.name, one.dtype) for one in series], _rows(series)
     if hasattr(value, "columns"):  # of pandas
         series = [value.iloc[:_ROWS, at] for at in range(min(_COLUMNS, value.shape[1]))]
-        return [(one.name, one.dtype) for one in series], _rows([one.tolist() for one in series])
+        return [(one.name, one.dtype) for one in series], _rows(series)
     name = getattr(value, "name", None)
     items = value[:_ROWS] if name is not None or not hasattr(value, "ravel") else value.ravel()[:_ROWS]
-    return [(name, value.dtype)], [[item] for item in _list(items)]
+    return [(name, value.dtype)], _rows([items])
 
 
-def _list(items: Any) -> list[object]:
-    return [*(items.to_list() if hasattr(items, "to_list") else items.tolist())]
+def _items(column: Any) -> list[object]:
+    try:
+        return items_of(column)
+    except Exception:  # noqa: BLE001 - the library's code runs here, such as for a date beyond Python's range
+        return [UNREADABLE] * len(column)
 
 
-def _rows(columns: list[list[object]]) -> list[list[object]]:
-    return [[*row] for row in zip(*columns, strict=True)]
+def _rows(columns: list[Any]) -> list[list[object]]:
+    return [[*row] for row in zip(*map(_items, columns), strict=True)]
 
 
 def _cell(value: object) -> object:

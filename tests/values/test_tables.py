@@ -22,6 +22,8 @@ from pandas.testing import assert_frame_equal, assert_series_equal
 from fact_magics.values import Table, ValueTypeError, WireError, arrow_tables, decode, encode, plain, texts
 from fact_magics.values import columns as columns_module
 from fact_magics.values.attachments import head_of
+from fact_magics.values.beginning import items_of
+from fact_magics.values.glimpse import glimpse
 from fact_magics.values.summaries import describe
 from fact_magics.values.tables import open_table, opened, stand_ins
 
@@ -231,6 +233,54 @@ class TestRoundTrips:
         assert back.dtype == series.dtype
         assert back.equals(series, check_names=True, null_equal=True)
 
+    def test_a_custom_frequency_is_left_out(self):
+        """Its name, ``C``, does not say which days it skips."""
+        holidays = pd.offsets.CustomBusinessDay(holidays=["2024-04-01"])
+        days = pd.date_range("2024-03-29", periods=3, freq=holidays)
+        got = sent(pd.Series([1, 2, 3], index=days))
+        assert got.index.equals(days)
+        assert got.index.freq is None
+
+    def test_an_index_with_one_level_stays_one_with_levels(self):
+        frame = pd.DataFrame({"a": [1, 2]}, index=pd.MultiIndex.from_arrays([["x", "y"]], names=["n"]))
+        assert_frame_equal(sent(frame), frame)
+
+
+class TestPolars:
+    @pytest.mark.usefixtures("arrow")
+    @pytest.mark.parametrize(
+        "series",
+        [
+            pl.Series([1, None]),
+            pl.Series([]),
+            pl.Series(["a"], dtype=pl.Categorical),
+            pl.Series("column_0", [1]),
+        ],
+        ids=lambda series: f"{series.name}{series.dtype}",
+    )
+    def test_a_series_without_a_name_stays_without(self, series):
+        got = sent(series)
+        assert (got.name, got.dtype) == (series.name, series.dtype)
+        assert got.equals(series, null_equal=True)
+
+    @pytest.mark.usefixtures("arrow")
+    def test_a_column_without_a_name_can_stand_beside_the_name_that_polars_gives(self):
+        frame = pl.DataFrame({"": [1], "column_0": [2]})
+        assert sent(frame).to_dict(as_series=False) == {"": [1], "column_0": [2]}
+
+    @pytest.mark.usefixtures("arrow")
+    def test_integers_that_arrow_does_not_have_are_one_line_with_the_column(self):
+        with pytest.raises(ValueTypeError, match=r"\['n'\]: data of type Int128 can't"):
+            encode(pl.DataFrame({"a": [1], "n": pl.Series([2**100], dtype=pl.Int128)}), tables=True)
+
+
+def stream_of(table: pa.Table, options: pa.ipc.IpcWriteOptions | None = None) -> memoryview:
+    """Write a table as a hostile process can, without the checks."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
+        stream.write_table(table)
+    return memoryview(sink.getvalue())
+
 
 class TestArrow:
     @pytest.mark.parametrize(
@@ -241,6 +291,12 @@ class TestArrow:
             pa.table({"a": pa.array(["x", "y", "x"]).dictionary_encode(), "n": pa.nulls(3)}),
             pa.table({"a": pa.chunked_array([[1], [2, 3]])}),
             pa.table({"a": pa.array([1, 2, 3])[1:], "b": pa.array(["x", None, "z"])[1:]}),
+            pa.table(
+                {
+                    "v": pa.array(["x" * 20, None], pa.string_view()),
+                    "w": pa.array([None, b"x"], pa.binary_view()),
+                }
+            ),
         ],
         ids=lambda table: str(table.column_names),
     )
@@ -265,12 +321,41 @@ class TestArrow:
             pa.ipc.IpcWriteOptions(compression="zstd"),
             pa.ipc.IpcWriteOptions(compression="lz4"),
         ):
-            sink = pa.BufferOutputStream()
-            with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
-                stream.write_table(table)
-            forged = Table("pyarrow.Table", None, (memoryview(sink.getvalue()),))
+            forged = Table("pyarrow.Table", None, (stream_of(table, options),))
             with pytest.raises(WireError, match="compressed"):
                 open_table(forged)
+
+    @pytest.mark.parametrize(
+        "items",
+        [
+            pa.FixedSizeListArray.from_arrays(pa.nulls(1 << 30), 1 << 30),
+            pa.ListArray.from_arrays(pa.array([0, 1 << 30], pa.int32()), pa.nulls(1 << 30)),
+            pa.StructArray.from_arrays(
+                [pa.FixedSizeListArray.from_arrays(pa.nulls(1 << 30), 1 << 30)], ["x"]
+            ),
+            pa.DictionaryArray.from_arrays(
+                pa.array([0]), pa.FixedSizeListArray.from_arrays(pa.nulls(1 << 30), 1 << 30)
+            ),
+        ],
+        ids=lambda items: str(items.type).partition("<")[0],
+    )
+    def test_a_billion_nulls_in_a_few_bytes_are_refused(self, items):
+        buffer = stream_of(pa.table({"a": items}))
+        assert buffer.nbytes < 1_000
+        for kind in ("pyarrow.Table", "polars.DataFrame", "polars.Series"):
+            with pytest.raises(WireError, match="take no bytes"):
+                open_table(Table(kind, None, (buffer,)))
+
+    def test_what_polars_panics_about_is_an_error_like_others(self):
+        """Polars raises a PanicException, which is no `Exception`, for a type that is not UTF-8."""
+        (buffer,) = stand_ins(pa.table({"a": [[1]]})).buffers
+        data = bytearray(buffer)
+        at = data.index(b"item")
+        data[at : at + 4] = b"\xff\xff\xff\xff"
+        union = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])])
+        for forged in (data, stand_ins(pa.table({"u": union})).buffers[0]):
+            with pytest.raises(WireError, match="can't be made"):
+                open_table(Table("polars.DataFrame", None, (memoryview(forged),)))
 
     def test_offsets_out_of_bounds_are_refused(self):
         (buffer,) = stand_ins(pa.table({"a": ["abc", "def"]})).buffers
@@ -309,6 +394,10 @@ class TestKeys:
         frame = pd.DataFrame({"x": [1, 2, 3]}, index=index)
         fresh = pd.DataFrame({"x": [2, 3]}, index=pd.MultiIndex.from_tuples([("b", 2), ("c", 3)]))
         assert wire_of(frame.iloc[1:]) == wire_of(fresh)
+
+    def test_texts_of_numpy_are_texts(self):
+        texts = pd.Series([np.str_("a"), None], dtype=object)
+        assert wire_of(texts) == wire_of(pd.Series(["a", None], dtype=object))
 
     def test_texts_and_masks_with_other_memory_below_are_the_same(self):
         one = pd.Series(["a", None, "c"], dtype="str")
@@ -372,6 +461,10 @@ class TestRefused:
             (np.array([(1, 2.5)], dtype="i4,f8"), "result: a structured array with the fields f0, f1"),
             (np.array([1.5], "longdouble"), "result: data of dtype float128"),
             (pl.DataFrame({"o": pl.Series([_Own()], dtype=pl.Object)}), "Object"),
+            (
+                pd.Series(pd.DatetimeIndex(["2024"]).tz_localize(dt.timezone(dt.timedelta(seconds=1.5)))),
+                "result: a time zone of type timezone",
+            ),
             (pa.table({"o": pa.array([b"x" * 16], pa.uuid())}), "'o'"),
         ],
         ids=lambda value: value[:40] if isinstance(value, str) else type(value).__name__,
@@ -397,6 +490,49 @@ class TestSummaries:
         assert len(about["first"]) == 5
         assert about["first"][1] == [1, "x" * 80 + "…"]
         assert len(about["sha256"]) == 64
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            pa.table({"a": pa.array([1 << 61], pa.timestamp("us"))}),
+            pa.table({"a": pa.array([1 << 30], pa.date32())}),
+            pa.table({"a": pa.array([1 << 61], pa.duration("s"))}),
+            pa.table({"a": pa.array([1], pa.timestamp("us", "Nowhere/Else"))}),
+            pa.table({"a": pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["x", "x"])}),
+            pl.DataFrame({"a": pl.Series([1 << 30], dtype=pl.Int32).cast(pl.Date)}),
+            pl.Series("a", [1 << 62]).cast(pl.Datetime("ms")),
+            pd.DataFrame({"a": pd.arrays.ArrowExtensionArray(pa.array([1 << 61], pa.duration("s")))}),
+            pa.table({"a": [[0] * 20_000]}),
+            pa.table({"a": pa.array([[0] * 20_000], pa.list_view(pa.int8()))}),
+            pa.table({"a": [{"x": [[0] * 20_000]}]}),
+            pa.table(
+                {"a": pa.array([[(str(n), n) for n in range(20_000)]], pa.map_(pa.string(), pa.int32()))}
+            ),
+            pl.DataFrame({"a": [{"x": [[0] * 20_000]}]}),
+            pl.Series("a", [[0] * 20_000], dtype=pl.Array(pl.Int8, 20_000)),
+            pd.DataFrame({"a": pd.array([[0] * 20_000], dtype=pd.ArrowDtype(pa.list_(pa.int8())))}),
+        ],
+        ids=lambda value: type(value).__module__.partition(".")[0],
+    )
+    def test_a_cell_that_python_can_not_hold_or_that_is_huge_is_left_out(self, value):
+        about = plain(stand_ins(value, describe))
+        assert about["columns"][0][0] == "a"
+        assert about["first"] == [["<unreadable>"]]
+        shown = glimpse(value, 5, 5)
+        assert shown is not None
+        assert shown.columns[0].cells == ("<unreadable>",)
+        sent(value)
+
+    def test_short_lists_are_read(self):
+        items = [[1], None, [2, 3]]
+        kinds = (pa.list_(pa.int8()), pa.list_view(pa.int8()))
+        values: list[Any] = [pa.table({"a": pa.array(items, kind)}).slice(1) for kind in kinds]
+        values += [pl.DataFrame({"a": items}).slice(1)]
+        values += [pa.table({"a": pa.array([{"x": item} for item in items])}).slice(1)["a"].combine_chunks()]
+        for value in values[:3]:
+            assert plain(stand_ins(value, describe))["first"] == [[None], ["[2, 3]"]]
+        assert items_of(values[3]) == [{"x": None}, {"x": [2, 3]}]
+        assert items_of(pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int8()))) == [[("a", 1)], None]
 
     def test_it_is_bounded_in_width(self):
         about = plain(stand_ins(pd.DataFrame(np.zeros((2, 5_000))), describe))
