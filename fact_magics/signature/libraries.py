@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.signature.scalars import checked, should_be
 from fact_magics.signature.vocabulary import Mode, Type
+from fact_magics.text import clipped
 from fact_magics.values import Table, ValueTypeError, WireError
 from fact_magics.values.summaries import describe
 from fact_magics.values.tables import converted, open_table, stand_in
@@ -109,7 +110,7 @@ def _converted(value: Any, kind: str) -> Table:
     except TypeError:
         raise _misfit(kind) from None
     except Exception as error:  # noqa: BLE001 - what a library raises for data that do not fit
-        raise should_be(f"be a {kind}: {' '.join(str(error).split())[:120]}") from None
+        raise should_be(f"be a {kind}: {clipped(str(error), 120)}") from None
     describe(table, made)
     return table
 

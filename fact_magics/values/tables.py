@@ -229,9 +229,12 @@ def _read_array(head: object, reader: Reader) -> Any:
 
 
 def _build_array(items: list[Any]) -> Any:
-    array = import_module("numpy").array(items)
-    if array.dtype.kind in "OUS" and {str} != {*map(type, _leaves(items))}:
+    np = import_module("numpy")
+    array = np.array(items)
+    if array.dtype.kind in "OUS" and len({*map(type, _leaves(items))}) > 1:
         raise ValueError("its items are of different types")
+    if array.dtype.kind in "SU" and any(leaf[-1:] in ("\0", b"\0") for leaf in _leaves(items)):
+        return np.array(items, object)  # NumPy's own texts and bytes can't end in NUL
     return array
 
 
@@ -251,6 +254,12 @@ def _records(make: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any]:
         return make(items)
 
     return build
+
+
+def _build_arrow(records: list[dict[str, Any]]) -> Any:
+    # `Table.from_pylist` would leave out the fields that the first record does not have.
+    names = dict.fromkeys(name for record in records for name in record)
+    return import_module("pyarrow").table({name: [record.get(name) for record in records] for name in names})
 
 
 def _build_series(items: list[Any]) -> Any:
@@ -323,7 +332,7 @@ KINDS: dict[str, Kind] = {
     "pyarrow.Table": Kind(
         _write_table,
         _read_table,
-        _records(lambda records: import_module("pyarrow").Table.from_pylist(records)),
+        _records(_build_arrow),
         {
             "pandas.DataFrame": lambda frame: import_module("pyarrow").Table.from_pandas(frame),
             "polars.DataFrame": lambda frame: frame.to_arrow(),

@@ -25,7 +25,7 @@ from fact_magics.values.attachments import head_of
 from fact_magics.values.beginning import items_of
 from fact_magics.values.glimpse import glimpse
 from fact_magics.values.summaries import describe
-from fact_magics.values.tables import open_table, opened, stand_ins
+from fact_magics.values.tables import converted, open_table, opened, stand_ins
 
 pytestmark = pytest.mark.slow
 
@@ -478,6 +478,26 @@ class TestRefused:
     def test_without_tables_they_are_records_as_ever(self):
         assert encode(pd.DataFrame({"a": [1]})) == b'[{"a":1}]'
         assert encode([np.array([1])]) == b"[[1]]"
+
+
+class TestConversions:
+    @pytest.mark.parametrize("kind", ["pandas.DataFrame", "polars.DataFrame", "pyarrow.Table"])
+    def test_a_field_that_only_a_later_record_has_is_a_column(self, kind):
+        frame = converted([{"a": 1}, {"b": "x"}], kind)
+        assert [*map(str, getattr(frame, "column_names", frame.columns))] == ["a", "b"]
+        assert plain(frame)[1]["b"] == "x"
+        assert converted([], kind).shape == (0, 0)
+
+    @pytest.mark.parametrize(
+        "items", [[dt.date(2024, 1, 2)], [Decimal("1.5")] * 2, [2**70], [None], [b"x\0"], ["a\0", "b"]]
+    )
+    def test_items_of_one_type_make_an_array(self, items):
+        assert converted(items, "numpy.ndarray").tolist() == items
+
+    @pytest.mark.parametrize("items", [[1, "a"], ["a", None], [["a"], [1]]])
+    def test_items_of_several_types_do_not(self, items):
+        with pytest.raises(ValueError, match="different types"):
+            converted(items, "numpy.ndarray")
 
 
 class TestSummaries:
