@@ -35,11 +35,11 @@ ROWS = (
     ("events",),
     ("attempt",),
     ("tool",),
-    ("permissions", "checked", "complexity"),
+    ("permissions", "checked", "complexity", "pictures"),
     ("values",),
     ("bridge", "logs", "names"),
     ("owners",),
-    ("errors", "pictures"),
+    ("errors",),
     ("text", "redaction", "quiet", "packages", "atomic", "_version"),
 )
 ROW = {room: number for number, row in enumerate(ROWS) for room in row}

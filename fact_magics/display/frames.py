@@ -51,7 +51,7 @@ class Frame:
 
 
 def frame_of(value: Any) -> Frame | None:
-    """Look at the beginning of a value; None if it is no table, Series or array, or can't be read."""
+    """Read the first rows of a table, Series or array; None for other values, and if it can't be read."""
     try:
         found = glimpse(value, ROWS, COLUMNS, width=_CELL)
     except Exception:  # noqa: BLE001 - the value's own code runs here, and may raise anything

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from fact_magics.pictures.image import Image, described, image, looks_like_image
+from fact_magics.values.forms import replaced
 
 
 class Picture:
@@ -65,21 +66,16 @@ def with_pictures(value: Any, maker: str = "") -> Any:
 
     `maker` is the name of the tool that returned the data.
     """
-    kind = type(value)
-    if kind in _PICTURES:
-        if not looks_like_image(value):
-            return value
-        picture = _PICTURES[kind](value)
-        picture.maker = maker
-        return picture
-    if kind is list:
-        value[:] = [with_pictures(item, maker) for item in value]
-    elif kind is tuple:
-        return tuple(with_pictures(item, maker) for item in value)
-    elif kind is dict:
-        for key, item in value.items():
-            value[key] = with_pictures(item, maker)
-    return value
+
+    def picture(item: Any) -> Any:
+        kind = _PICTURES.get(type(item))
+        if kind is None or not looks_like_image(item):
+            return item
+        made = kind(item)
+        made.maker = maker
+        return made
+
+    return replaced(value, picture)
 
 
 def summarised(value: Any) -> Any:
@@ -87,19 +83,15 @@ def summarised(value: Any) -> Any:
 
     Lists and dicts are changed in place. SVG text stays as it is.
     """
-    kind = type(value)
-    if kind is bytes and (found := image(value)):
-        title = {"title": found.title} if found.title else {}
-        about = {"type": f"{found.kind} picture", **title, "size": [*(found.size or ())]}
-        return {**about, "bytes": len(value), "sha256": sha256(value).hexdigest()}
-    if kind is list:
-        value[:] = map(summarised, value)
-    elif kind is tuple:
-        return tuple(map(summarised, value))
-    elif kind is dict:
-        for key, item in value.items():
-            value[key] = summarised(item)
-    return value
+    return replaced(value, _summary)
+
+
+def _summary(item: Any) -> Any:
+    if type(item) is not bytes or not (found := image(item)):
+        return item
+    title = {"title": found.title} if found.title else {}
+    about = {"type": f"{found.kind} picture", **title, "size": [*(found.size or ())]}
+    return {**about, "bytes": len(item), "sha256": sha256(item).hexdigest()}
 
 
 _PICTURES: dict[type, type] = {bytes: BytesPicture, str: TextPicture}

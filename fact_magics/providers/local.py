@@ -150,7 +150,7 @@ async def local_models(
 
 
 def local_name(model: str) -> str:
-    """Return the name of a local server's model, with a prefix of `KINDS`; empty if a model is no such one.
+    """Return ``KIND/NAME`` for a model of a local server, with a kind of `KINDS`; empty for other models.
 
     ``ollama_chat/NAME``, one of LiteLLM's names, means ``ollama/NAME``.
     """

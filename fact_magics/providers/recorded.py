@@ -277,7 +277,7 @@ class ReplayProvider:
         self.notice = f"replayed from {short_path(recording.path)}, no model was called"
 
     async def open(self) -> None:
-        """Do nothing: there is no connection."""
+        """Do nothing, because a recording needs no connection."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         """Yield the recorded answer to a request; `GenerationFailed` says that there is none."""
@@ -298,4 +298,4 @@ class ReplayProvider:
         yield Finished(answer.stop_reason, answer.usage, answer.model)
 
     async def aclose(self) -> None:
-        """Do nothing: there is no connection."""
+        """Do nothing, because a recording needs no connection."""

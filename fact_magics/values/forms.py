@@ -7,7 +7,10 @@ them under another name. So these import only the standard library and, relative
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_DEPTH = 200
 """How deep containers may be nested; json needs up to three levels of recursion for each."""
@@ -143,6 +146,24 @@ class Table:
     def __repr__(self) -> str:
         shape = " by ".join(f"{size:,}" for size in self.about.get("shape", ()))
         return f"<{self.kind}{f' of {shape}' if shape else ''}>"
+
+
+def replaced(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Replace what is in the lists, tuples and dicts of plain data; lists and dicts are changed in place.
+
+    `change` gets each part that is none of these, and returns what takes its place.
+    """
+    kind = type(value)
+    if kind is list:
+        value[:] = [replaced(item, change) for item in value]
+    elif kind is tuple:
+        return tuple(replaced(item, change) for item in value)
+    elif kind is dict:
+        for key, item in value.items():
+            value[key] = replaced(item, change)
+    else:
+        return change(value)
+    return value
 
 
 def is_json(value: object, depth: int) -> bool:

@@ -13,7 +13,7 @@ from .arrow_tables import read_polars, read_stream, write_polars, write_stream
 from .buffers import Reader, Writer
 from .columns import read_column, read_index, read_objects, write_column, write_index, write_objects
 from .foreign import attributes, key_text
-from .forms import MAX_DEPTH, Table, ValueTypeError, WireError
+from .forms import MAX_DEPTH, Table, ValueTypeError, WireError, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,19 +124,15 @@ def open_table(table: Table) -> Any:
 
 def opened(value: Any) -> Any:
     """Replace the stand-ins in plain data by their objects; lists and dicts are changed in place."""
-    kind = type(value)
-    if kind is Table:
-        made = value.made
-        value.made = None  # two callers must not share an object that can be changed
-        return open_table(value) if made is None else made
-    if kind is list:
-        value[:] = map(opened, value)
-    elif kind is tuple:
-        return tuple(map(opened, value))
-    elif kind is dict:
-        for key, item in value.items():
-            value[key] = opened(item)
-    return value
+    return replaced(value, _opened)
+
+
+def _opened(item: Any) -> Any:
+    if type(item) is not Table:
+        return item
+    made = item.made
+    item.made = None  # two callers must not share an object that can be changed
+    return open_table(item) if made is None else made
 
 
 def converted(value: Any, kind: str) -> Any:

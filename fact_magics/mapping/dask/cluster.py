@@ -49,7 +49,7 @@ class Cluster:
     Attributes
     ----------
     dashboard : str
-        The address of the dashboard; empty if there is none.
+        The address of the cluster's dashboard, or an empty text if it has no dashboard.
     """
 
     def __init__(self, address: str, imports: Sequence[str], mode: str, limits: Limits) -> None:

@@ -30,7 +30,7 @@ CALL_FIELDS = tuple(field.name for field in fields(Call))
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a worker has to do: run calls, or only get ready for the calls of a map.
+    """A message to a worker: run these calls, or only prepare for the calls of a map.
 
     Attributes
     ----------

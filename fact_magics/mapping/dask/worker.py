@@ -1,4 +1,4 @@
-"""What runs in a Dask worker: a sandbox for each map, which answers the requests of the notebook."""
+"""The part of a map that runs in a Dask worker: one sandbox for each map runs the calls that arrive."""
 
 from __future__ import annotations
 

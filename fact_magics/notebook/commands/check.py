@@ -9,7 +9,6 @@ from fact_magics.core.shared_cache import place_of
 from fact_magics.display.table import Table
 from fact_magics.errors import FactError, MissingExtra, SettingsError
 from fact_magics.notebook.commands.desk import Answer, Desk
-from fact_magics.notebook.commands.models import INSTALL
 from fact_magics.notebook.commands.state import model_in_use
 from fact_magics.text import one_line
 from fact_magics.tool import SHELF
@@ -110,8 +109,6 @@ async def _model(core: FactCore) -> _Item:
         listed = next((known for known in catalogue(core.settings) if known.name == name), None)
         if listed is not None and listed.lacks:
             return _Item("generation", "Model", "missing", found, f"Set {listed.lacks}.")
-        if listed is not None and listed.state == "needs LiteLLM":
-            return _Item("generation", "Model", "missing", found, INSTALL)
         if model == SHELF and not core.settings.model:
             connect = "Put ANTHROPIC_API_KEY=… into the environment or into .env, or start a local server."
             return _Item("generation", "Model", "missing", "only the shelf answers", connect)
