@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from waiting import tool_has_begun, until
+from waiting import begun_tools, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +80,8 @@ class Kernel:
         from jupyter_client.manager import KernelManager
 
         self.env, self.cwd = env, cwd
+        self._open: set[str] = set()  # the requests whose cells were not collected
+        self._begun_before: set[Path] = set()  # the tools that had begun when the first of them was sent
         # jupyter_client looks for free ports before the kernel opens them, and another process may be faster.
         for is_last in (False, False, True):
             self.manager = KernelManager(kernel_name="python3")
@@ -105,10 +107,15 @@ class Kernel:
 
     def send(self, code: str, *, browser: bool = False, stop_on_error: bool = False) -> str:
         """Ask for a cell; as a browser does, whose requests are numbered by UUIDs, or as Python clients do."""
-        if not browser:
-            return str(self.client.execute(code, stop_on_error=stop_on_error))
-        content = {"code": code, "silent": False, "store_history": True, "stop_on_error": stop_on_error}
-        return self.post("execute_request", content)
+        if not self._open:
+            self._begun_before = begun_tools(self.pid)
+        if browser:
+            content = {"code": code, "silent": False, "store_history": True, "stop_on_error": stop_on_error}
+            request = self.post("execute_request", content)
+        else:
+            request = str(self.client.execute(code, stop_on_error=stop_on_error))
+        self._open.add(request)
+        return request
 
     def post(self, kind: str, content: dict[str, Any]) -> str:
         """Send a message as a browser does; gives its id."""
@@ -121,6 +128,7 @@ class Kernel:
         self, request: str, timeout: float = 60, on_message: Callable[[dict[str, Any]], None] | None = None
     ) -> Cell:
         """Read messages until this request's cell is over."""
+        self._open.discard(request)
         cell = Cell()
         end = time.monotonic() + timeout
         while True:
@@ -155,6 +163,7 @@ class Kernel:
     def queue(self, codes: list[str], timeout: float = 120) -> list[Cell]:
         """Send all cells at once, then wait for each."""
         requests = [self.send(code) for code in codes]
+        self._open.difference_update(requests)
         cells = {request: Cell() for request in requests}
         idle: set[str] = set()
         end = time.monotonic() + timeout
@@ -176,13 +185,14 @@ class Kernel:
         return [cells[request] for request in requests]
 
     def wait_for_tool(self) -> None:
-        """Wait until a tool that this kernel runs isolated has come to `waiting.BEGIN`."""
-        until(lambda: tool_has_begun(self.pid))
+        """Wait until a tool of a cell that was not collected has come to `waiting.BEGIN`."""
+        until(lambda: begun_tools(self.pid) - self._begun_before)
 
     def interrupt(self) -> None:
         self.manager.interrupt_kernel()
 
     def restart(self) -> None:
+        self._open.clear()
         self.client.stop_channels()
         self.manager.restart_kernel(now=False)
         self._connect()

@@ -22,10 +22,18 @@ _PAUSE_SECONDS = 0.01
 BEGIN = "open('begun', 'w').close()"
 
 
-def tool_has_begun(pid: int | None = None) -> bool:
-    """Tell whether a tool that the process `pid` (by default this one) runs isolated has come to `BEGIN`."""
+def begun_tools(pid: int | None = None) -> set[Path]:
+    """Find the tools that the process `pid` (by default this one) runs isolated, and that have come to `BEGIN`.
+
+    The file of a tool that was stopped is there until its directory has been removed.
+    """
     scratch = f"fact_magics-{pid or os.getpid()}-*"
-    return any(Path(tempfile.gettempdir()).glob(f"{scratch}/**/begun"))
+    return {*Path(tempfile.gettempdir()).glob(f"{scratch}/**/begun")}
+
+
+def tool_has_begun(pid: int | None = None) -> bool:
+    """Tell whether there is such a tool."""
+    return bool(begun_tools(pid))
 
 
 def until(condition: Callable[[], T], seconds: float = _SECONDS) -> T:
