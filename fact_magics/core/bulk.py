@@ -185,7 +185,7 @@ class BulkRows:
         isolation: str,
     ) -> MapRows | None:
         """Make the rows of the history; None if people could not read the canonical form of a value."""
-        given = [planned.arguments.decode() for planned in plans]
+        given = [str(planned.arguments, "utf-8") for planned in plans]
         outputs = [wire.decode() for wire in wires]
         if any('"$' in text for text in outputs) or any('"$' in text for text in given):
             return None

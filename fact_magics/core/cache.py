@@ -15,6 +15,7 @@ from fact_magics.core.outputs import checked_entry
 from fact_magics.errors import FactError, StoreError
 from fact_magics.store import CacheEntry
 from fact_magics.text import utc_now, utc_text
+from fact_magics.values.attachments import LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from fact_magics.core.recording import Recorder
     from fact_magics.sandbox.outcome import Outcome
     from fact_magics.store import CacheStats, MemoryCache, Removed, Store
+    from fact_magics.values import Wire
 
 # The answer of an unproven tool is used only after this many runs have given it.
 _AGREEING_RUNS = 2
 _ADDRESS = re.compile(rb" at 0x[0-9a-f]{6,}")
+_ADDRESS_BYTES = 12  # of the shortest one
 # How long a run waits for an identical one in another kernel, in timeouts: that run may have to queue.
 _WAITED_TIMEOUTS = 2
 
@@ -288,9 +291,12 @@ def may_keep(planned: Plan, outcome: Outcome) -> bool:
     return used_only_input(planned.tool, outcome.isolation)
 
 
-def has_address(wire: bytes) -> bool:
+def has_address(wire: Wire) -> bool:
     """Tell whether a result or a printed text shows an address in memory."""
     # The search for bytes is many times as fast, and results with tables may be large.
+    if isinstance(wire, memoryview):
+        pieces = range(0, len(wire), LARGE)
+        return any(has_address(bytes(wire[at : at + LARGE + _ADDRESS_BYTES])) for at in pieces)
     return b" at 0x" in wire and _ADDRESS.search(wire) is not None
 
 

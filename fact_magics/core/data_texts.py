@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import TYPE_CHECKING
 
 from fact_magics.pictures import may_hold_pictures, summarised
 from fact_magics.values import decode, plain
 from fact_magics.values.attachments import head_of
+
+if TYPE_CHECKING:
+    from fact_magics.values import Wire
 
 # The largest input or output in a row, in characters; of a larger one, the row has the beginning, the size
 # and the hash. Rows are for people; the cache keeps whole results.
@@ -15,9 +19,14 @@ _DATA_LIMIT = 200_000
 _NAMED = b'{"args":[],"kwargs":'  # before the arguments of a call that are given by name
 
 
-def input_text(arguments: bytes, *, of_map: bool = False) -> str:
+def input_text(arguments: Wire, *, of_map: bool = False) -> str:
     """Write the arguments of a run; those of most rows of maps in their wire form, which is faster."""
-    if of_map and arguments.startswith(_NAMED) and (shown := _as_it_is(arguments[len(_NAMED) : -1])):
+    if (
+        of_map
+        and isinstance(arguments, bytes)
+        and arguments.startswith(_NAMED)
+        and (shown := _as_it_is(arguments[len(_NAMED) : -1]))
+    ):
         return shown
     read = decode(arguments)
     assert isinstance(read, dict)  # noqa: S101 - `Signature.wire` always writes a dict

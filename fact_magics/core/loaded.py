@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from fact_magics.core.files import InputFile
     from fact_magics.signature import Signature
+    from fact_magics.values import Wire
 
 # Two equal values of the same type from this set are the same input, except for 0.0 and -0.0.
 _COMPARABLE = frozenset({str, int, bool, float, type(None)})
@@ -42,7 +43,7 @@ class LoadedTool:
         # The source object is not kept, because a syntax tree takes far more memory than its text.
         self.signature: Signature = source.signature
         self.imports = source.imports
-        self._identities: dict[object, tuple[bytes, str]] = {}
+        self._identities: dict[object, tuple[Wire, str]] = {}
         self._packages = packages.from_elsewhere(self.imports)
         self._installed: tuple[int, ...] = ()
 
@@ -51,7 +52,7 @@ class LoadedTool:
         self.metadata = self.metadata.model_copy(update={"strength": strength})
         self.stored = replace(self.stored, metadata=self.metadata)
 
-    def identify(self, validated: Mapping[str, object], files: Sequence[InputFile] = ()) -> tuple[bytes, str]:
+    def identify(self, validated: Mapping[str, object], files: Sequence[InputFile] = ()) -> tuple[Wire, str]:
         """Encode a validated input canonically, and hash it.
 
         The identities of short inputs are remembered, because encoding and hashing would otherwise take most
@@ -59,7 +60,7 @@ class LoadedTool:
 
         Returns
         -------
-        (bytes, str)
+        (bytes, bytearray or memoryview, str)
             The canonical input, and the run's key. The key is empty if answers are not kept.
         """
         if self._packages:
@@ -78,13 +79,11 @@ class LoadedTool:
                 self._identities[seen] = identity
         return identity
 
-    def _identity(
-        self, validated: Mapping[str, object], files: Sequence[InputFile] = ()
-    ) -> tuple[bytes, str]:
+    def _identity(self, validated: Mapping[str, object], files: Sequence[InputFile] = ()) -> tuple[Wire, str]:
         arguments = self.signature.wire(validated)
         return arguments, self.key(arguments, files) if self.cacheable else ""
 
-    def keys(self, many: Sequence[bytes]) -> list[str]:
+    def keys(self, many: Sequence[Wire]) -> list[str]:
         """Hash canonical inputs without files to keys, which are empty as in `identify`."""
         if self._packages:
             self._notice_installations()
@@ -97,7 +96,7 @@ class LoadedTool:
             keys.append(digest.hexdigest())
         return keys
 
-    def key(self, arguments: bytes, files: Sequence[InputFile] = ()) -> str:
+    def key(self, arguments: Wire, files: Sequence[InputFile] = ()) -> str:
         """Hash a canonical input, and the files that it names, to the key of a run."""
         digest = self._key_prefix.copy()
         digest.update(head_of(arguments))  # it contains the hashes of the tables that follow it

@@ -71,7 +71,7 @@ class MaskedSandbox:
         if error is not None:
             error = replace(error, message=mask(error.message), traceback=mask(error.traceback))
         if result is not None and self._masks_results:
-            text = result.decode("utf-8", "surrogateescape")
+            text = str(result, "utf-8", "surrogateescape")
             if (masked := mask(text)) != text:
                 result = _valid(masked).encode("utf-8", "surrogateescape")
         return replace(outcome, printed=mask(outcome.printed), error=error, result=result)

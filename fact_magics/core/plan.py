@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from fact_magics.core.files import InputFile, InputFiles
     from fact_magics.core.loaded import LoadedTool
+    from fact_magics.values import Wire
 
 
 class Plan(NamedTuple):
@@ -23,7 +24,7 @@ class Plan(NamedTuple):
 
     Attributes
     ----------
-    arguments : bytes
+    arguments : bytes, bytearray or memoryview
         The canonical input, which is both hashed and passed to the tool.
     key : str
         The run's identity in the cache; empty if its answer is not kept.
@@ -44,7 +45,7 @@ class Plan(NamedTuple):
     """
 
     tool: LoadedTool
-    arguments: bytes
+    arguments: Wire
     key: str
     timeout_seconds: float = 30.0
     memory_mb: int = 1024

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fact_magics.sandbox.pool import Mode
     from fact_magics.store import MapRow, Store
     from fact_magics.tool import ToolInput
+    from fact_magics.values import Wire
 
 # How long an unfinished map keeps answers that the cache does not keep.
 _KEPT_SECONDS = 30 * 86_400.0
@@ -245,7 +246,7 @@ class RowRunner:
                 self._recorder.add_entry(entry_of(kept, outcome, wire))
         return _answered(result, outcome)
 
-    def _keep_value(self, planned: Plan, outcome: Outcome, payload: bytes) -> Answered:
+    def _keep_value(self, planned: Plan, outcome: Outcome, payload: Wire) -> Answered:
         """Do the same as `keep` for most rows, without building an output for each row."""
         value = planned.tool.signature.read_result(payload)
         wire = encode(value)
@@ -294,5 +295,7 @@ def _answered(result: Result, outcome: Outcome) -> Answered:
 def kept_by(row: MapRow, planned: Plan) -> Plan:
     """Let an unfinished map keep the answer of a row and its files, which the cache does not keep."""
     files = repr([file.digest or file.state for file in planned.files]).encode()
-    digest = blake2b(b"%d\0%b\0%b" % (planned.position, planned.arguments, files), digest_size=16)
+    digest = blake2b(b"%d\0" % planned.position, digest_size=16)
+    digest.update(planned.arguments)
+    digest.update(b"\0" + files)
     return planned._replace(keep_as=f"{row.answers}{digest.hexdigest()}")

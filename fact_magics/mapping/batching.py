@@ -102,7 +102,7 @@ def end_of(outcome: Outcome) -> ChunkEnd:
     if outcome.printed:
         return ChunkEnd("what it prints", limit)
     try:
-        claim: object = json.loads(outcome.result or b"{}")
+        claim: object = json.loads(bytes(outcome.result or b"{}"))
     except (ValueError, RecursionError):
         claim = None
     match claim:

@@ -80,7 +80,7 @@ def make(signature: Signature, arguments: Mapping[str, object], keywords: Iterab
             for name, value in validated.items()
             if name in arguments or isinstance(value, list | dict | set)
         }
-        return Input(call, signature.wire(given), arguments)
+        return Input(call, bytes(signature.wire(given)), arguments)
     except (InvalidInput, ValueTypeError):
         return None
 

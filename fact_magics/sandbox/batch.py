@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from fact_magics.sandbox.limits import Limits
+    from fact_magics.values import Wire
 
 _MOST_CPU_SECONDS = 86_400
 _KINDS = OK + FAILED + ALONE
@@ -63,7 +64,7 @@ class Batch(Call):
         Called on the sandbox's loop with the answers of the next rows, in order, as they arrive.
     """
 
-    rows: tuple[bytes, ...] = ()
+    rows: tuple[Wire, ...] = ()
     eager: bool = False
     on_rows: Callable[[Sequence[RowAnswer]], None] = field(default=_ignore, compare=False)
 

@@ -67,18 +67,19 @@ class Begun:
         Whether something on the loop awaits the end.
     """
 
-    def __init__(self, zygote: _Zygote, call: Call, prepared: Prepared) -> None:
+    def __init__(self, zygote: _Zygote, call: Call, prepared: Prepared, *, is_quick: bool) -> None:
         self.zygote = zygote
         self.call = call
         self.prepared = prepared
         self.ended = zygote.expect("ended", prepared.number)
-        request = frames.request(call, zygote.limits, prepared.taken)
+        request = frames.request(call, zygote.limits, prepared.taken, stays=is_quick)
         self.unsent = [memoryview(part) for part in request]
         self.frame = bytearray()
         self.printed = bytearray()
         self.started = 0.0
         self.is_followed = False
         self.clean = False
+        self._stays = is_quick
 
     def answer(self) -> Outcome | None:
         """Send the request, and wait a moment for the result; works on any thread.
@@ -150,8 +151,16 @@ class Begun:
         if not self.is_followed:
             self.zygote.finish(self, self.kill())
 
+    def let_go(self) -> None:
+        """Let the child end once it has sent its result, if it would wait."""
+        if self._stays:
+            self._stays = False
+            with suppress(OSError):
+                os.write(self.prepared.requests, b"\0")
+
     async def end(self) -> None:
         """Wait until a call that was answered has ended; kill it if that takes long."""
+        self.let_go()
         try:
             await asyncio.wait((self.ended,), timeout=END_SECONDS)
         finally:

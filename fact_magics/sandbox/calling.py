@@ -115,10 +115,17 @@ class Calling:
             begun.unsent.clear()
         if is_waiting:
             self._loop.remove_writer(requests)
+        begun.let_go()
 
     def _read(self, descriptor: int, take: Callable[[bytes], None]) -> bool:
         """Read once from a pipe without waiting; False if it is empty now or has ended."""
         try:
+            if (room := self._watch.room) and descriptor == self._prepared.results:
+                size = os.readv(descriptor, [room])
+                self._watch.filled(size)
+                if not size:
+                    self._loop.remove_reader(descriptor)
+                return size > 0
             data = os.read(descriptor, _READ_SIZE)
         except BlockingIOError:
             return False

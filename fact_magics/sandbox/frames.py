@@ -19,9 +19,11 @@ from fact_magics.sandbox.limits import describe, megabytes
 from fact_magics.sandbox.outcome import Call, Outcome, ToolError
 from fact_magics.text import inert
 from fact_magics.tool import Status
+from fact_magics.values.attachments import LARGE, memory
 
 if TYPE_CHECKING:
     from fact_magics.sandbox.limits import Limits
+    from fact_magics.values import Wire
 
     _Reached = tuple[str, str]  # a kind of limit, and how much was used where that is known
 
@@ -29,6 +31,7 @@ PREFIX = 9
 """Number of bytes before a frame's payload: one for the kind, and eight for the payload's length."""
 
 _TABLES = b"\0"  # the first byte of a wire form with tables
+_ALIGNED = 64
 _TEXT_LIMIT = 25_000
 _NAMES_LIMIT = 50
 _ERROR_LIMIT = 1 << 20
@@ -51,7 +54,7 @@ class Ending:
 
     Attributes
     ----------
-    frame : bytes or bytearray
+    frame : bytes, bytearray or memoryview
         All bytes from the call's pipe for results. `judge` takes the frame of a result with tables.
     wait_status : int or None
         Status of the call's process, as ``waitpid`` returns it; None if the parent lost track of the process.
@@ -60,7 +63,7 @@ class Ending:
         ``memory`` or ``threads``.
     """
 
-    frame: bytes | bytearray
+    frame: bytes | bytearray | memoryview
     wait_status: int | None
     cpu_seconds: float
     stopped: str | None
@@ -68,10 +71,15 @@ class Ending:
     duration_ms: float
 
 
-def request(call: Call, limits: Limits, taken: int | None) -> tuple[bytes, ...]:
+def request(call: Call, limits: Limits, taken: int | None, *, stays: bool = False) -> tuple[Wire, ...]:
     """Build the parts of the request that a child reads; arguments with tables follow, to save a copy.
 
-    `taken` is the child's address space in bytes before the tool starts; if None, the child measures it.
+    Parameters
+    ----------
+    taken : int or None
+        The child's address space in bytes before the tool starts; if None, the child measures it.
+    stays : bool
+        Whether the child waits for one more byte, or for a moment, before it ends.
     """
     follows = call.arguments[:1] == _TABLES
     body = marshal.dumps(
@@ -85,6 +93,7 @@ def request(call: Call, limits: Limits, taken: int | None) -> tuple[bytes, ...]:
             "tables": call.tables,
             "result_bytes": limits.most_bytes(call),
             "watched": bool(call.imports) or _acts(call.source),
+            "stays": stays,
             **call.batch,
         }
     )
@@ -111,17 +120,26 @@ def judge(call: Call, ending: Ending, limits: Limits, isolation: tuple[str, ...]
     )
 
 
-def is_result(frame: bytes | bytearray) -> bool:
+def is_result(frame: bytes | bytearray | memoryview) -> bool:
     """Tell whether these bytes are the whole frame of a result."""
     return frame[:1] == RESULT and _is_whole(frame)
 
 
-def _is_whole(frame: bytes | bytearray) -> bool:
+def _is_whole(frame: bytes | bytearray | memoryview) -> bool:
     size = len(frame) - PREFIX
     return size >= 0 and int.from_bytes(frame[1:PREFIX], "big") == size
 
 
-def _verdict(call: Call, ending: Ending) -> tuple[bytes | None, ToolError | None, _Reached | None]:
+def large_frame(begin: bytes | bytearray, most: int) -> memoryview | None:
+    """Return memory for a frame that begins like a large result with tables; `most` limits its bytes."""
+    size = int.from_bytes(begin[1:PREFIX], "big")
+    if begin[:1] != RESULT or begin[PREFIX : PREFIX + 1] != _TABLES or not LARGE <= size <= most:
+        return None
+    before = -PREFIX % _ALIGNED  # the payload, which tables use where it is, begins at a multiple of 64 bytes
+    return memory(before + PREFIX + size)[before:]
+
+
+def _verdict(call: Call, ending: Ending) -> tuple[Wire | None, ToolError | None, _Reached | None]:
     """Find the result, the error, or the limit that ended a call; an error may come with a limit."""
     if ending.stopped is not None:
         waited = ending.stopped == "time" and ending.cpu_seconds
@@ -137,6 +155,8 @@ def _verdict(call: Call, ending: Ending) -> tuple[bytes | None, ToolError | None
         return None, _broke(f"{call.function} {what}"), None
     if kind == RESULT and ending.frame[PREFIX : PREFIX + 1] == _TABLES:
         large: Any = ending.frame
+        if isinstance(large, memoryview):
+            return large[PREFIX:], None, None
         del large[:PREFIX]  # in a bytearray, this copies nothing
         return large, None, None
     with memoryview(ending.frame) as frame:  # slicing the bytes themselves would make one more copy

@@ -10,6 +10,7 @@ from fact_magics.errors import CellError
 
 if TYPE_CHECKING:
     from fact_magics.tool import Status
+    from fact_magics.values import Wire
 
 _LONGEST_SECONDS = 86_400
 _MOST_MB = 1 << 20
@@ -50,7 +51,7 @@ class Call:
         The tool's whole source, which is executed only inside the sandbox.
     function : str
         The name of the function to call.
-    arguments : bytes
+    arguments : bytes, bytearray or memoryview
         Wire form of ``{"args": [...], "kwargs": {...}}``; see `fact_magics.values`.
     timeout_seconds : float
         Wall-clock limit, at most a day.
@@ -74,7 +75,7 @@ class Call:
 
     source: str
     function: str
-    arguments: bytes
+    arguments: Wire
     timeout_seconds: float = 30.0
     memory_mb: int = 1024
     permissions: tuple[str, ...] = ()
@@ -143,7 +144,7 @@ class Outcome:
     ----------
     status : Status
         ``ok``, ``error``, ``timeout``, ``limit`` or ``interrupted``.
-    result : bytes or None
+    result : bytes, bytearray, memoryview or None
         Wire form of the value that the tool returned.
     error : ToolError or None
         The exception that it raised.
@@ -162,7 +163,7 @@ class Outcome:
     """
 
     status: Status
-    result: bytes | None
+    result: Wire | None
     error: ToolError | None
     printed: str
     duration_ms: float

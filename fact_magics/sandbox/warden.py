@@ -173,15 +173,18 @@ class Warden:
             raise self._fault or ZygoteLostError("an isolated process ended before a call began")
         return begun
 
-    def begin(self, call: Call) -> Begun | None:
-        """Take the prepared child for a call, if there is one, on any thread that claimed the warden."""
+    def begin(self, call: Call, *, is_quick: bool = False) -> Begun | None:
+        """Take the prepared child for a call, if there is one, on any thread that claimed the warden.
+
+        If `is_quick`, `Begun.answer` must follow.
+        """
         prepared = self._prepared
         if prepared is None or not self._can_serve(prepared):
             return None
         self._prepared = None
         if self._goes_on:
             self._coming = self._expect_child(prepared.number + 1)
-        return Begun(self, call, prepared)
+        return Begun(self, call, prepared, is_quick=is_quick)
 
     def finish(self, begun: Begun, end: Coroutine[Any, Any, None]) -> None:
         """Await the end of a call that nobody follows, and release the warden."""

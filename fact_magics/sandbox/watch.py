@@ -42,6 +42,8 @@ class Watch:
         self._limits = limits
         self._printed = Printed(limits.printed_kept, on_printed)
         self._frame = bytearray()
+        self._large: memoryview | None = None  # the whole of a large frame
+        self._filled = 0
         self._loop = asyncio.get_running_loop()
         self._started = self._deadline = 0.0
         self.stopped: asyncio.Future[str] = self._loop.create_future()
@@ -64,10 +66,28 @@ class Watch:
 
     def take_result(self, data: bytes) -> None:
         """Take bytes of the call's frame."""
-        if len(self._frame) <= self._limits.most_bytes(self._call) + frames.PREFIX:
-            self._frame += data
-        else:
+        most = self._limits.most_bytes(self._call)
+        if self._large is not None:
+            taken = min(len(data), len(self.room))
+            self.room[:taken] = data[:taken]
+            self._filled += len(data)  # if this is too much, the frame is not whole
+        elif len(self._frame) > most + frames.PREFIX:
             self.stop("result")
+        else:
+            is_begin = len(self._frame) <= frames.PREFIX
+            self._frame += data
+            if is_begin and (large := frames.large_frame(self._frame, most)) is not None:
+                self._large = large
+                self.take_result(bytes(self._frame))
+
+    @property
+    def room(self) -> memoryview:
+        """The memory for the rest of a large frame, to read into; empty for other frames."""
+        return memoryview(b"") if self._large is None else self._large[self._filled :]
+
+    def filled(self, size: int) -> None:
+        """Note that bytes of the call's frame were read into `room`."""
+        self._filled += size
 
     def _rearm(self) -> None:
         self._deadline = self._loop.time() + self._call.timeout_seconds
@@ -102,7 +122,7 @@ class Watch:
         if stopped is None and self.stopped.done():
             stopped = self.stopped.result()
         return frames.Ending(
-            frame=self._frame,
+            frame=self._frame if self._large is None or self._filled != len(self._large) else self._large,
             wait_status=wait_status,
             cpu_seconds=cpu_seconds,
             stopped=stopped,

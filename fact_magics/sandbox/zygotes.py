@@ -105,7 +105,7 @@ class ZygotePool:
         for warden in self._wardens.copy():
             if warden.kind == kind and warden.is_prepared and warden.use.claim():
                 try:
-                    begun = warden.begin(call)
+                    begun = warden.begin(call, is_quick=True)
                 except BaseException:
                     warden.use.release()
                     raise

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from fact_magics.values import Wire
+
 KINDS = inspect._ParameterKind  # noqa: SLF001 - the enumeration has no public name
 _BUILTINS = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes, "None": None}
 _HINT = 98
@@ -253,7 +255,7 @@ class Signature:
         hint = f"{self._hint}. To run it on each row, write {self.name}.map(…)." if has_rows else self._hint
         return InvalidInput(first, hint=hint, details=others)
 
-    def wire(self, validated: Mapping[str, object]) -> bytes:
+    def wire(self, validated: Mapping[str, object]) -> Wire:
         """Write validated input as the canonical ``{"args": [...], "kwargs": {...}}``.
 
         Raises
@@ -278,7 +280,7 @@ class Signature:
                 raise InvalidInput(problem, hint=self._hint)
         return encode_call(args, kwargs)
 
-    def read_result(self, wire: bytes) -> object:
+    def read_result(self, wire: Wire) -> object:
         """Decode the result that a tool's process sent, and validate it against the return annotation.
 
         Raises

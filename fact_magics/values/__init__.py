@@ -5,6 +5,7 @@
 uses do so for the tables, Series and arrays of libraries.
 """
 
+from fact_magics.values.attachments import Wire
 from fact_magics.values.foreign import normalise
 from fact_magics.values.forms import Table, ToolEnum, ToolObject, ValueTypeError, WireError
 from fact_magics.values.plain import brief, plain
@@ -15,6 +16,7 @@ __all__ = [
     "ToolEnum",
     "ToolObject",
     "ValueTypeError",
+    "Wire",
     "WireError",
     "brief",
     "decode",

@@ -6,6 +6,7 @@ buffer are filled up to a multiple of 64 bytes, so that NumPy and Arrow can use 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from .forms import Table, ToolObject, WireError
@@ -17,14 +18,38 @@ START = b"\0"
 _PREFIX = 8
 _ALIGNED = 64
 
+LARGE = 1 << 20
+"""From this number of bytes on, each copy counts."""
 
-def join(json: bytes, buffers: Iterable[memoryview]) -> bytes:
-    """Write the JSON and the buffers behind it."""
+Wire = bytes | bytearray | memoryview
+"""A canonical form. If it is large and holds tables, it may be other than bytes."""
+
+
+def with_buffers(json: bytes, buffers: Iterable[memoryview]) -> list[bytes | memoryview]:
+    """Write the parts of a canonical form: the JSON, and the buffers behind it."""
     parts: list[bytes | memoryview] = [START + len(json).to_bytes(_PREFIX - 1, "big"), json]
     parts.append(bytes(-(_PREFIX + len(json)) % _ALIGNED))
     for buffer in buffers:
         parts += (buffer, bytes(-buffer.nbytes % _ALIGNED))
-    return b"".join(parts)
+    return parts
+
+
+def gathered(parts: list[bytes | memoryview]) -> Wire:
+    """Copy the parts of a canonical form to one place: bytes, or a read-only view if they are large."""
+    size = sum(map(len, parts))
+    if size < LARGE:
+        return b"".join(parts)
+    whole, at = memory(size), 0
+    for part in parts:
+        whole[at : at + len(part)] = part
+        at += len(part)
+    return whole.toreadonly()
+
+
+def memory(size: int) -> memoryview:
+    """Return memory for a large canonical form; NumPy asks for huge pages, which take less time."""
+    numpy = sys.modules.get("numpy")
+    return memoryview(bytearray(size) if numpy is None else numpy.empty(size, numpy.uint8))
 
 
 def buffers_of(value: Any) -> Iterator[memoryview]:
@@ -50,7 +75,7 @@ def head_of(wire: Any) -> Any:
 class Attached:
     """The buffers behind the JSON of a canonical form, in their order."""
 
-    def __init__(self, wire: bytes | bytearray) -> None:
+    def __init__(self, wire: Wire) -> None:
         self._wire = memoryview(wire)
         size = int.from_bytes(self._wire[1:_PREFIX], "big")
         self._at = _aligned(_PREFIX + size)

@@ -12,6 +12,8 @@ from .wire import decode_result, encode, encode_call, to_json
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from .attachments import Wire
+
 _SCALAR = TEXTUAL | {int, float}
 _MOST_BYTES = 1 << 26
 
@@ -21,7 +23,7 @@ def are_scalars(values: Iterable[object]) -> bool:
     return _SCALAR.issuperset(map(type, values))
 
 
-def encode_calls(calls: Sequence[Mapping[str, Any]]) -> list[bytes]:
+def encode_calls(calls: Sequence[Mapping[str, Any]]) -> Sequence[Wire]:
     """Write the canonical form of each call, all of whose arguments are given by name; see `encode_call`."""
     values = [*chain.from_iterable(call.values() for call in calls)]
     kinds = set(map(type, values))

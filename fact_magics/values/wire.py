@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
-from .attachments import START, Attached, buffers_of, head_of, join
+from .attachments import START, Attached, Wire, buffers_of, gathered, head_of, with_buffers
 from .foreign import normalise_at
 from .forms import (
     INTS,
@@ -78,6 +78,11 @@ def encode(value: object, *, where: str = "result", tables: bool = False) -> byt
     ValueTypeError
         The value, or a part of it, has no canonical form; the message names the path to the part.
     """
+    return b"".join(encode_parts(value, where=where, tables=tables))
+
+
+def encode_parts(value: object, *, where: str = "result", tables: bool = False) -> list[bytes | memoryview]:
+    """Write a value as `encode` does, in parts; those of large tables share the memory of their objects."""
     if tables:
         try:
             value = stand_ins(value)
@@ -87,8 +92,8 @@ def encode(value: object, *, where: str = "result", tables: bool = False) -> byt
     return _write(value, where, 0)
 
 
-def encode_call(args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
-    """Write the canonical ``{"args": [...], "kwargs": {...}}`` of a call.
+def encode_call(args: Sequence[object], kwargs: Mapping[str, object]) -> Wire:
+    """Write the canonical ``{"args": [...], "kwargs": {...}}`` of a call; a view if it holds large tables.
 
     Raises
     ------
@@ -96,13 +101,13 @@ def encode_call(args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
         An argument has no canonical form.
     """
     if not args:
-        wire = _write(dict(kwargs), "input", 1 - _CALL_DEPTH)
-        if wire[:1] != START:
-            return b'{"args":[],"kwargs":%b}' % wire
-    return _write({"args": list(args), "kwargs": dict(kwargs)}, "input", -_CALL_DEPTH)
+        parts = _write(dict(kwargs), "input", 1 - _CALL_DEPTH)
+        if len(parts) == 1:
+            return b'{"args":[],"kwargs":%b}' % bytes(parts[0])
+    return gathered(_write({"args": list(args), "kwargs": dict(kwargs)}, "input", -_CALL_DEPTH))
 
 
-def _write(value: object, where: str, depth: int) -> bytes:
+def _write(value: object, where: str, depth: int) -> list[bytes | memoryview]:
     if is_json(value, depth):
         lowered = value
     else:
@@ -115,7 +120,7 @@ def _write(value: object, where: str, depth: int) -> bytes:
         if _SURROGATE_PAIR.search(text):
             lowered = _lower(value, True)
         wire = _to_ascii_json(lowered).encode()
-    return join(wire, buffers_of(value)) if b'{"$table":' in wire else wire
+    return with_buffers(wire, buffers_of(value)) if b'{"$table":' in wire else [wire]
 
 
 def _lower_table(value: Table, escaped: bool) -> object:
@@ -203,13 +208,13 @@ _LOWER: dict[type, Callable[[Any, bool], object]] = {
 }
 
 
-def decode(wire: bytes | bytearray, *, classes: Mapping[str, type] | None = None) -> object:
+def decode(wire: Wire, *, classes: Mapping[str, type] | None = None) -> object:
     """Read a value from its canonical form; nothing is evaluated.
 
     Parameters
     ----------
-    wire : bytes or bytearray
-        Bytes that `encode` wrote. Tables made from a bytearray use its memory.
+    wire : bytes, bytearray or memoryview
+        Bytes that `encode` wrote. Tables use the memory of what can be changed. A view must be of tables.
     classes : mapping of str to type, optional
         The tool's own classes by name, to create their instances. Tables are then made too, by their
         libraries. Without this mapping, these values are `ToolObject`, `ToolEnum` and `Table`.
@@ -226,7 +231,7 @@ def decode(wire: bytes | bytearray, *, classes: Mapping[str, type] | None = None
     return _read(wire, tagged, _MAX_WIRE_DEPTH)
 
 
-def decode_result(wire: bytes) -> object:
+def decode_result(wire: Wire) -> object:
     """Read the result that a tool's process sent.
 
     Raises
@@ -242,9 +247,7 @@ def decode_result(wire: bytes) -> object:
     return _read(wire, _RESULT_DECODER, MAX_DEPTH)
 
 
-def _read_with_tables(
-    wire: bytes | bytearray, readers: Mapping[str, _Reader], max_depth: int, *, makes: bool
-) -> object:
+def _read_with_tables(wire: Wire, readers: Mapping[str, _Reader], max_depth: int, *, makes: bool) -> object:
     """Read a value with tables; `makes` says whether to make the objects of their libraries."""
     attached = Attached(wire)
 
@@ -261,9 +264,9 @@ def _read_with_tables(
     return value
 
 
-def _read(wire: bytes | bytearray, tagged: json.JSONDecoder, max_depth: int) -> object:
+def _read(wire: Wire, tagged: json.JSONDecoder, max_depth: int) -> object:
     try:
-        text = wire.decode("utf-8")
+        text = str(wire, "utf-8")
         value, end = (tagged if _may_be_tagged(wire) else _PLAIN_DECODER).raw_decode(text)
     except WireError:
         raise
@@ -281,12 +284,13 @@ def _read(wire: bytes | bytearray, tagged: json.JSONDecoder, max_depth: int) -> 
     return value
 
 
-def _may_be_tagged(wire: bytes | bytearray) -> bool:
+def _may_be_tagged(wire: Wire) -> bool:
     return b'"$' in wire or b"\\u0024" in wire
 
 
-def _containers(wire: bytes | bytearray) -> int:
-    return wire.count(b"[") + wire.count(b"{")
+def _containers(wire: Any) -> int:
+    opened: int = wire.count(b"[") + wire.count(b"{")
+    return opened
 
 
 def _decoder(readers: Mapping[str, _Reader]) -> json.JSONDecoder:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fact_magics.permissions import Protected
     from fact_magics.signature.source import ToolSource
     from fact_magics.tool import Example, ToolSpec
+    from fact_magics.values import Wire
 
 # The number of characters of a failed example's result that are shown before a permission hint.
 _BESIDE_HINT = 160
@@ -379,7 +380,7 @@ def _first_of(lines: list[str], most: int) -> tuple[str, ...]:
     return tuple(shown)
 
 
-def _call(source: ToolSource, spec: ToolSpec, attempt: Attempt, arguments: bytes) -> Call:
+def _call(source: ToolSource, spec: ToolSpec, attempt: Attempt, arguments: Wire) -> Call:
     return Call(
         source.text,
         spec.name,

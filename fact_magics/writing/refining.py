@@ -75,7 +75,7 @@ def _call(example: Example, signature: Signature | None) -> bytes:
     except InvalidInput:
         pass  # such as an example of a ValueError
     try:
-        return encode_call(example.args, example.kwargs)
+        return bytes(encode_call(example.args, example.kwargs))
     except ValueTypeError:
         return example.source.encode("utf-8", "surrogatepass")
 

@@ -76,7 +76,8 @@ def failed_line(verdict: Verdict, limit: int) -> str:
 def answer_of(outcome: Outcome) -> tuple[bytes | None, str, str]:
     """Return what a caller gets from a call: the result, or the type and the message of the exception."""
     error = outcome.error
-    return (outcome.result, error.type_name, error.message) if error else (outcome.result, "", "")
+    result = None if outcome.result is None else bytes(outcome.result)
+    return (result, error.type_name, error.message) if error else (result, "", "")
 
 
 def blame_hashing(verdict: Verdict, other: Verdict) -> Verdict:

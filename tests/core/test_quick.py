@@ -201,10 +201,10 @@ def test_an_interrupt_never_falls_between_two_steps(
             interrupted.append(name)
             signal.raise_signal(signal.SIGINT)
 
-    def step(*given: Any) -> Any:
+    def step(*given: Any, **named: Any) -> Any:
         if not after:
             interrupt()
-        result = real(*given)
+        result = real(*given, **named)
         interrupt()
         return result
 

@@ -167,7 +167,7 @@ import numpy as np
 
 
 def lie(wire: bytes) -> np.ndarray:
-    sys.modules["_fact_values.wire"].encode = lambda value, tables=False: wire
+    sys.modules["_fact_values.wire"].encode_parts = lambda value, tables=False: [wire]
     return np.zeros(1)
 """
     await keep(source)
@@ -179,6 +179,23 @@ def lie(wire: bytes) -> np.ndarray:
         output = await core.execute_tool(ToolInput("lie", {"wire": wire}, fresh=True))
         assert not output.success
         assert output.metadata["status"] == "error"
+
+
+async def test_a_large_table_keeps_its_content_and_can_be_changed(core, keep):
+    """In the tool and in what it returns, although neither is copied more than once."""
+    await keep(
+        "import pandas as pd\ndef f(df: pd.DataFrame) -> pd.DataFrame:\n    df.iloc[0, 0] = -1.0\n    return df\n"
+    )
+    frame = pd.DataFrame({"a": np.arange(200_000.0), "b": np.arange(200_000)[::-1]})
+    given = frame.copy()
+    got = (await core.execute_tool(ToolInput("f", {"df": frame}))).result
+    pd.testing.assert_frame_equal(frame, given)
+    given.iloc[0, 0] = -1.0
+    pd.testing.assert_frame_equal(got, given)
+    got.iloc[1, 1] = 0
+    again = await core.execute_tool(ToolInput("f", {"df": frame}))
+    assert again.metadata["cached"]
+    pd.testing.assert_frame_equal(again.result, given)
 
 
 async def test_a_table_may_be_larger_than_other_results(settings):

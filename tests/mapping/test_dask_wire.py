@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import msgpack
 import pytest
@@ -52,6 +52,8 @@ def test_a_reply_arrives_as_it_was_sent():
     )
     reply = read_reply(pack_reply([ENDED], ANSWERS), "w", ASKED)
     assert (reply.outcomes, reply.answers) == ([ENDED], ANSWERS)
+    large = replace(ENDED, result=memoryview(b"\0{}"))
+    assert read_reply(pack_reply([large], []), "w", ASKED).outcomes == [large]
     alone = Request("m", "auto", SMALL, [], {}, "f-1", (CALL, CALL))
     assert read_reply(pack_reply([failed, ENDED], []), "w", alone).outcomes == [failed, ENDED]
 

@@ -87,6 +87,10 @@ def by_child():
             "big = frame(b'[' + b'[],' * 400_000 + b'0]', b'E'); send(big); os._exit(0)",
             "could not report the error",
         ),
+        *(
+            (f"big = frame(bytes(3_000_000)); send({sent}); os._exit(0)", "sent back bytes that are not a result")
+            for sent in ("big[:-1]", "big[:2_000_000]", "big + b'x'", "big * 2")
+        ),
     ],
 )
 async def test_broken_workers(bench: Bench, body: str, message: str) -> None:

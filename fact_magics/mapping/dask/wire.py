@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
@@ -20,6 +20,9 @@ from fact_magics.sandbox.frames import read_error
 from fact_magics.sandbox.outcome import Call, Outcome, Surroundings
 from fact_magics.text import one_line
 from fact_magics.tool import Status
+
+if TYPE_CHECKING:
+    from fact_magics.values import Wire
 
 _DIGEST_SIZE = 20
 _TEXT_LIMIT = 300
@@ -59,7 +62,7 @@ class Request:
     versions: dict[str, str]
     key: str = ""
     calls: tuple[Call, ...] = ()
-    rows: tuple[bytes, ...] = ()
+    rows: tuple[Wire, ...] = ()
     eager: bool = False
     files: dict[str, bytes] | None = None
 
@@ -95,7 +98,7 @@ def pack_refusal(error: FactError) -> bytes:
 
 def pack_reply(outcomes: list[Outcome], answers: list[RowAnswer]) -> bytes:
     """Encode a reply; errors have the form in which isolated processes report them."""
-    plain = [[*asdict(outcome).values()] for outcome in outcomes]
+    plain = [[getattr(outcome, field.name) for field in fields(outcome)] for outcome in outcomes]
     for values, outcome in zip(plain, outcomes, strict=True):
         if outcome.error is not None:
             report = asdict(outcome.error)

@@ -62,10 +62,11 @@ def serve(
     for number, arguments in enumerate(request["rows"]):
         worker.compiled[key] = code
         began = _clock()
-        kind, payload = Context().run(
+        kind, parts = Context().run(
             worker.run, source, function, arguments, codec, witness, limit, tables=tables
         )
         ended = _clock()
+        payload = b"".join(parts)
         kind = OK if kind == _RESULT else FAILED
         text = b""
         if printed.tell():

@@ -12,6 +12,7 @@ import linecache
 import marshal
 import os
 import re
+import select
 import signal
 import sys
 import time
@@ -38,6 +39,7 @@ _NAME_LIMIT = 300
 _BASES_LIMIT = 50
 _CHAIN_LIMIT = 50
 _READ_SIZE = 1 << 20
+_STAY_MILLISECONDS = 5
 _OWN_MODULES = "_fact_"
 _PACKAGE = "fact_magics"
 _NOT_FROM_INSIDE = (
@@ -63,6 +65,7 @@ compiled: dict[tuple[str, str], CodeType] = {}
 _dumps = json.dumps
 _fork, _leave, _wait, _write = getattr(os, "fork", None), os._exit, os.waitpid, os.write
 _getpid, _kill, _signal = os.getpid, os.kill, signal.signal
+_poll: Any = getattr(select, "poll", None)
 _STOPPING = [getattr(signal, name) for name in ("SIGTERM", "SIGXCPU") if hasattr(signal, name)]
 _TracebackException, _StackSummary = traceback.TracebackException, traceback.StackSummary
 # Read from `type` itself, because a metaclass may give false answers.
@@ -128,7 +131,8 @@ def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> N
     size = int.from_bytes(_read(requests, 8), "big")
     request = marshal.loads(_read(requests, size))  # noqa: S302 - from the parent, which this process may trust
     if isinstance(request["arguments"], int):  # with tables, which the tool may change where they are
-        request["arguments"] = _receive(requests, request["arguments"])
+        memory = sys.modules["_fact_values.attachments"].memory
+        request["arguments"] = _receive(requests, memory(request["arguments"]))
     set_call_limits(request)
     if request["watched"]:
         witness.watch()
@@ -136,35 +140,45 @@ def serve(requests: int, results: int, codec: ModuleType, witness: Witness) -> N
         sys.modules["_fact_batch"].serve(request, results, codec, witness, sys.modules)
     source, function, arguments = (request[part] for part in ("source", "function", "arguments"))
     tables, most = request["tables"], request["result_bytes"]
-    kind, payload = run(source, function, arguments, codec, witness, most, tables=tables)
+    kind, parts = run(source, function, arguments, codec, witness, most, tables=tables)
     _flush()
-    for part in (kind + len(payload).to_bytes(8, "big"), payload):  # separately, because joining takes memory
+    for part in (kind + sum(map(len, parts)).to_bytes(8, "big"), *parts):
         rest = memoryview(part)
         while rest:
             rest = rest[_write(results, rest) :]
+    if request["stays"] and kind == RESULT:
+        # The parent still looks at this process. If it ended now, the parent's threads would compete.
+        poll = _poll()
+        poll.register(requests, select.POLLIN)
+        poll.poll(_STAY_MILLISECONDS)
     _leave(0)
 
 
 def _warm_up(codec: ModuleType) -> None:
-    """Do once what every call does, so that no call waits for copies of the memory that it changes."""
+    """Do once what every call does, so that no call waits for copies of the memory that it changes.
+
+    The tool that was compiled last will probably run again. It ships with fact_magics, so that loading it is
+    safe.
+    """
     marshal.loads(_WARM_REQUEST)  # noqa: S302
-    exec(_WARM_CODE, ModuleType("warm").__dict__)  # noqa: S102
+    for code in (_WARM_CODE, *[*compiled.values()][-1:]):
+        exec(code, ModuleType("warm").__dict__)  # noqa: S102
     codec.encode(codec.decode(b'{"args":["a"],"kwargs":{}}', classes={}))
 
 
 def run(
     source: str,
     function: str,
-    arguments: bytes | bytearray,
+    arguments: bytes | memoryview,
     codec: ModuleType,
     witness: Witness,
     result_bytes: int,
     *,
     tables: bool = False,
-) -> tuple[bytes, bytes]:
-    """Execute `source`, call its `function`, and return the value or the exception as bytes.
+) -> tuple[bytes, list[bytes | memoryview]]:
+    """Execute `source`, call its `function`, and return the value or the exception as parts of bytes.
 
-    `tables` says whether tables in the value stay tables.
+    `tables` says whether tables in the value stay tables. Joining them would take time and memory.
 
     A value gives `RESULT` and the wire form of the value. An exception gives `ERROR` and a JSON object, which
     may have ``type``, ``message``, ``traceback``, ``mro``, ``limit``, ``used`` (the size of a result that is
@@ -179,12 +193,12 @@ def run(
             import asyncio
 
             value = asyncio.run(value)
-        payload = codec.encode(value, tables=tables)
-        if len(payload) > result_bytes:
-            return ERROR, _dumps({"limit": "result", "used": len(payload)}).encode()
+        parts = codec.encode_parts(value, tables=tables)
+        if (size := sum(map(len, parts))) > result_bytes:
+            return ERROR, [_dumps({"limit": "result", "used": size}).encode()]
     except BaseException as raised:  # noqa: BLE001 - any exception is an outcome of the tool, even SystemExit
-        return ERROR, _describe(raised, filename, witness)
-    return RESULT, payload
+        return ERROR, [_describe(raised, filename, witness)]
+    return RESULT, parts
 
 
 def load(source: str, name: str, filename: str) -> tuple[ModuleType, dict[str, type]]:
@@ -334,13 +348,12 @@ def _read(descriptor: int, size: int) -> bytes:
     return bytes(buffer)
 
 
-def _receive(descriptor: int, size: int) -> bytearray:
-    buffer = bytearray(size)
+def _receive(descriptor: int, whole: memoryview) -> memoryview:
     pipe = io.FileIO(descriptor, closefd=False)
-    rest = memoryview(buffer)
+    rest = whole
     while rest:
         rest = rest[pipe.readinto(rest) or os._exit(0) :]
-    return buffer
+    return whole
 
 
 def _name(kind: type) -> str:
