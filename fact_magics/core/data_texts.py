@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fact_magics.pictures import may_hold_pictures, summarised
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 # The largest input or output in a row, in characters; of a larger one, the row has the beginning, the size
 # and the hash. Rows are for people; the cache keeps whole results.
 _DATA_LIMIT = 200_000
+_SHORT_BYTES = 1_000
 _NAMED = b'{"args":[],"kwargs":'  # before the arguments of a call that are given by name
 
 
@@ -28,10 +30,18 @@ def input_text(arguments: Wire, *, of_map: bool = False) -> str:
         and (shown := _as_it_is(arguments[len(_NAMED) : -1]))
     ):
         return shown
+    return _short_input(bytes(arguments)) if len(arguments) <= _SHORT_BYTES else _input(arguments)
+
+
+def _input(arguments: Wire) -> str:
     read = decode(arguments)
     assert isinstance(read, dict)  # noqa: S101 - `Signature.wire` always writes a dict
     named = read["kwargs"]
     return data_text(plain({**{f"{index}": value for index, value in enumerate(read["args"])}, **named}))
+
+
+# Equal inputs often follow each other, because the cache answers all but the first.
+_short_input = lru_cache(maxsize=1024)(_input)
 
 
 def _as_it_is(wire: bytes) -> str:

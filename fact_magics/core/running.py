@@ -240,11 +240,17 @@ class Runner:
         try:
             with self._waiting.here() as turns:
                 while True:
+                    waits = turns.locked()
                     # Claimed only in its turn, so that the run ends even if its caller's loop is blocked.
                     async with turns:
                         leading = self._in_progress.claim(own)
                         if leading is own or alone:
                             with self._in_progress.lead(own):
+                                # An identical run may have ended while this one waited for its turn.
+                                entry = self._answers.recall(planned) if waits and not own.begun else None
+                                if entry is not None:
+                                    self.end(own, entry)
+                                    return entry
                                 return await lead(own)
                     on_wait()
                     answer = await asyncio.wrap_future(leading.ended)

@@ -52,7 +52,7 @@ PROMISES = (
 def printed() -> str:
     script = Path(__file__).with_name("run.py")
     done = subprocess.run(
-        [sys.executable, str(script), "--quick"], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, str(script), "--quick"], capture_output=True, text=True, timeout=1200, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -88,7 +88,10 @@ def by_child():
             "could not report the error",
         ),
         *(
-            (f"big = frame(bytes(3_000_000)); send({sent}); os._exit(0)", "sent back bytes that are not a result")
+            (
+                f"big = frame(bytes(3_000_000)); send({sent}); os._exit(0)",
+                "sent back bytes that are not a result",
+            )
             for sent in ("big[:-1]", "big[:2_000_000]", "big + b'x'", "big * 2")
         ),
     ],
