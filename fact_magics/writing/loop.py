@@ -22,7 +22,6 @@ from fact_magics.events import (
     TextArrived,
 )
 from fact_magics.providers.base import Prompt, Provider
-from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.spending import Ledger, Purse
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import plural, utc_now
@@ -161,14 +160,14 @@ class _Writing:
                 return await self._ask(provider, count)
             except ProviderError as error:
                 following, lines = await self._instead(provider, error) if self._instead else (None, ())
+                failed = self._attempts[-1]
+                if following is not None and not failed.failures:
+                    self._end_failed(failed, error)
                 for line in lines:
                     self._prover.emit(Noticed(line))
                 if following is None:
                     raise
                 self.changes += lines
-                failed = self._attempts[-1]
-                if not failed.failures:
-                    self._end_failed(failed, error)
                 provider = following
 
     async def _ask(self, provider: Provider, count: int) -> Accepted | None:
@@ -208,8 +207,7 @@ class _Writing:
         provider, emit = request.provider, self._prover.emit
         first = self._begin(provider)  # if no request fits into the budget, this attempt records it
         try:
-            if isinstance(provider, RemoteProvider):
-                await provider.open()  # the import of its SDK must not count as waiting for the answer
+            await provider.open()  # the import of its SDK must not count as waiting for the answer
             reserved = await self._purse.reserve(provider, request.prompt, count)
         except FactError as error:
             first.status, first.reason = Status.ERROR, error.line
@@ -256,7 +254,8 @@ class _Writing:
         """Choose among the accepted candidates; if there is none, keep the best one for the repair."""
         errors = [ended for _, ended in results if isinstance(ended, FactError)]
         if len(errors) == len(results):
-            raise errors[0]
+            # Another model may answer in place of requests that failed, even if this one declined another.
+            raise next((error for error in errors if isinstance(error, ProviderError)), errors[0])
         proven = [(attempt, ended) for attempt, ended in results if not isinstance(ended, FactError)]
         accepted = [held for _, (held, _) in proven if held is not None]
         if accepted:

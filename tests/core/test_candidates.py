@@ -19,6 +19,7 @@ from fact_magics.events import (
     TextArrived,
 )
 from fact_magics.probing import agreement
+from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.tool import Status
 from fact_magics.writing import loop
 from fact_magics.writing.examples import read_body
@@ -96,6 +97,22 @@ class TestCandidates:
         _, heard, _ = await generate(core, ask(2))
         told = [event for event in heard if isinstance(event, AttemptStarted | TextArrived)]
         assert [type(event) for event in told[:2]] == [AttemptStarted, TextArrived]
+
+    async def test_the_import_of_the_sdk_is_no_part_of_that_wait(self, core, server, monkeypatch):
+        """It may take seconds, and the others would be sent before the first answer can begin."""
+        heard: list[object] = []
+        opened = AnthropicProvider.open
+
+        async def tell(provider):
+            heard.append("open")
+            return await opened(provider)
+
+        monkeypatch.setattr(AnthropicProvider, "open", tell)
+        server.writes(GOOD)
+        server.writes(GOOD)
+        await core.generate(ask(2), heard.append)
+        started = next(place for place, event in enumerate(heard) if isinstance(event, AttemptStarted))
+        assert "open" in heard[:started]
 
     @pytest.mark.usefixtures("no_user_settings")
     async def test_a_model_on_this_machine_writes_one_after_the_other(self, home, server):
