@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.display.probed import probe_record
 from fact_magics.display.record import stacked
-from fact_magics.errors import CellError, FactError
+from fact_magics.errors import CellError, FactError, Interrupted
 from fact_magics.names import tool_name
 from fact_magics.notebook.arguments import CELLS, read_line
 from fact_magics.notebook.commands.desk import Answer, Desk, page
@@ -65,8 +65,11 @@ def answer(arguments: Arguments, desk: Desk) -> Answer:
             lambda core: _grow(core, example, request, grown, refines=refines),
             stopped=f"The change of {name} was stopped. The cell with the new example is below.",
         )
-    except FactError:
+    except (FactError, Interrupted):
         desk.notebook.put_cell(grown)
+        # JupyterLab adds no cell below one that fails, so its text is shown as well.
+        code = [("The cell with the new example", grown)]
+        desk.notebook.show(page(f"{name} has not changed", [], code=code))
         raise
     desk.notebook.put_cell(grown)
     bound = desk.notebook.rebind(tool)
