@@ -127,7 +127,7 @@ class _Writing:
         The providers that were asked, in order.
     changes : list of str
         A line for each model that was replaced because its requests failed, and for candidates that did not
-        fit into the budget.
+        fit into the budget or that no recording holds.
     is_repeated : bool
         Whether all candidates in the last answer repeat earlier ones.
     rejected : list of Attempt
@@ -175,8 +175,6 @@ class _Writing:
         if not (self.asked and provider is self.asked[-1]) and provider.notice:
             emit(Noticed(provider.notice))
         self.asked.append(provider)
-        if provider.name == SHELF:  # all its answers to a request are the same
-            count = 1
         brief = provider.is_local
         rejected = len(self.rejected)
         prompt = Prompt(
@@ -187,6 +185,11 @@ class _Writing:
             may_continue=count > 1 or 0 < rejected < spec.attempts - 1,
         )
         request = Request(provider, prompt, self._purse)
+        most = provider.most_answers(prompt)
+        if most is not None and most < count:  # the same answer again would pass for agreement
+            if most and provider.name != SHELF:
+                self._say_change(f"only {most} of {count} candidates are recorded")
+            count = max(1, most)
         if count > 1:
             return await self._ask_for_several(request, count)
         attempt = self._begin(provider)
@@ -213,11 +216,9 @@ class _Writing:
             first.status, first.reason = Status.ERROR, error.line
             raise
         if (fitting := len(reserved)) < count:
-            line = (
+            self._say_change(
                 f"only {fitting} of {count} candidates fit into the budget, so the others were not asked for"
             )
-            self.changes.append(line)
-            emit(Noticed(line))
         last = first.number - 1 + fitting
         begun = asyncio.Event()
         turn = asyncio.Semaphore(1 if provider.is_local else count)
@@ -271,6 +272,10 @@ class _Writing:
         for _, (_, sources) in proven:
             self._sources |= sources
         return None
+
+    def _say_change(self, line: str) -> None:
+        self.changes.append(line)
+        self._prover.emit(Noticed(line))
 
     def _begin(self, provider: Provider) -> Attempt:
         attempt = Attempt(len(self._attempts) + 1, provider.name, provider.model, utc_now())

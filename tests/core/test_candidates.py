@@ -229,6 +229,25 @@ class TestAnswers:
         assert sorted(row.group_number for row in rows) == [1, 1, 2]
         assert len(server.requests) == 3
 
+    async def test_no_recorded_answer_counts_as_two_candidates(self, core, server, home, tmp_path):
+        """The same answer twice would pass for agreement."""
+        for source in (GOOD, OTHER):
+            server.writes(source)
+        core.record(tmp_path / "answers.yaml")
+        await core.generate(ask(2))
+        environment = {"FACT_HOME": str(tmp_path / "other"), "FACT_REPLAY": str(tmp_path / "answers.yaml")}
+        async with FactCore(load_settings({}, home.parent, environment)) as other:
+            _, heard, rows = await generate(other, ask(4))
+            assert [row.status for row in rows] == ["ok", "ok"]
+            said = "only 2 of 4 candidates are recorded"
+            assert said in notice(heard)
+            assert notice(heard).endswith("open · both candidates hold, but give different answers")
+            assert Noticed(said) in heard
+            unknown = ask(4).model_copy(update={"name": "trim", "description": "Trim a text."})
+            with pytest.raises(GenerationFailed, match="holds no answer to this request for trim"):
+                await other.generate(unknown)
+            assert len(await other.list_generations(tool_name="trim")) == 1
+
 
 class TestLimits:
     async def test_what_does_not_fit_into_the_budget_is_not_sent_and_this_is_said(self, core, server):
