@@ -181,6 +181,12 @@ class TestGenerationRecord:
         assert "became" not in plain
         assert "candidate 2" not in plain
 
+    def test_a_request_that_was_stopped_before_its_first_text_has_an_unknown_price(self):
+        first, second = attempt(1, Status.ERROR, [BAD], "why"), attempt(2, Status.INTERRUPTED, [])
+        first.cost_usd = 0.003
+        ended = GenerationEnded("half", Status.INTERRUPTED, None, (first, second), False, "", 5_000)
+        assert "$0.003 and the unknown price of 1 attempt" in generation_record(ended).plain
+
     def test_candidates_that_fail_alike_are_told_in_one_line(self, parse):
         attempts = tuple(attempt(number, Status.ERROR, [BAD], "why") for number in (1, 2))
         for one in attempts:

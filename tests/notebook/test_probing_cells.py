@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 
 pytestmark = pytest.mark.kernel
@@ -52,18 +54,36 @@ def test_probing_is_left_out_of_cells_when_it_is_off(desk):
     assert desk.query("SELECT count(*) FROM probes WHERE tool_name = 'plain'") == [(0,)]
 
 
-def test_an_interrupt_leaves_the_tool_bound(asking):
-    asking.run(
-        "import fact_magics.core.growing as _growing\n_probe = _growing.Growing.probe\n"
+@contextmanager
+def interrupted_probe(desk):
+    """Let the next probe not end, and interrupt the kernel when it has begun."""
+    desk.run(
+        "import fact_magics.core.growing as _growing\n_probe, _growing.reached = _growing.Growing.probe, False\n"
         "async def _endless(self, *args, **options):\n    import asyncio\n    _growing.reached = True\n    await asyncio.sleep(1000)\n"
         "_growing.Growing.probe = _endless\n"
-        "import threading, time, _thread\n"
-        "def _stop():\n    while not getattr(_growing, 'reached', False):\n        time.sleep(0.01)\n"
+        "import threading, time\n"
+        "def _stop():\n    while not _growing.reached:\n        time.sleep(0.01)\n"
         "    import os, signal\n    os.kill(os.getpid(), signal.SIGINT)\n"
         "threading.Thread(target=_stop).start()"
     )
-    cell = write(asking, "kept")
-    asking.run("_growing.Growing.probe = _probe")
+    yield
+    desk.run("_growing.Growing.probe = _probe")
+
+
+def test_an_interrupt_leaves_the_tool_bound(asking):
+    with interrupted_probe(asking):
+        cell = write(asking, "kept")
     assert cell.status == "ok", cell.traceback
     assert "kept 1.0.0" in cell.plain
     assert asking.value("kept('abcdefg')") == "abcde…"
+
+
+def test_an_interrupt_of_the_probe_leaves_the_answer_taken(asking):
+    write(asking, "taken")
+    asking.run("%fact probe taken --seconds 8")
+    with interrupted_probe(asking):
+        cell = asking.run("%fact answer taken 1")
+    assert cell.status == "ok", cell.traceback
+    assert "stopped; %fact probe taken starts it again" in cell.plain
+    assert [put["source"] for put in cell.payload] == ["set_next_input"]
+    assert asking.value("taken.version") == "1.1.0"

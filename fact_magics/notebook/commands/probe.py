@@ -20,6 +20,7 @@ from fact_magics.writing.examples import read_body
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
     from fact_magics.core.handle import Tool
+    from fact_magics.display.html import Record
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.probing.questions import Probe, Question
     from fact_magics.tool import Example, ToolSpec
@@ -79,12 +80,18 @@ def answer(arguments: Arguments, desk: Desk) -> Answer:
         ("Bound", f"{name} is now {tool.version} in this notebook" if bound else ""),
         ("Below", "the cell with its new example, which returns this version"),
     ]
-    records = [page(f"{name} {tool.version}", facts)]
     data = {"name": name, "version": tool.version, "example": example_text, "bound": bound, "probe": None}
+    probes: list[Record] = []
     if not tool.metadata.permissions and desk.session.settings().probe != "off":
-        again = desk.ask(lambda core: core.probe(tool.stored.reference))
-        records.append(probe_record(again))
-        data["probe"] = again.as_json()
+        try:
+            again = desk.ask(lambda core: core.probe(tool.stored.reference))
+            probes.append(probe_record(again))
+            data["probe"] = again.as_json()
+        except Interrupted:  # the answer has been taken
+            facts.append(("Probe", f"stopped; %fact probe {name} starts it again"))
+        except FactError as error:
+            facts.append(("Probe", error.line))
+    records = [page(f"{name} {tool.version}", facts), *probes]
     return Answer(stacked(records), data)
 
 
