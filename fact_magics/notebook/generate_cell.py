@@ -181,10 +181,13 @@ def _work(
 
 
 def _stored(session: Session, view: View, text: str) -> Tool | None:
-    """Return the version that was stored before an interrupt arrived, and use it in this session."""
+    """Return the version that was stored before an interrupt arrived, if there is one."""
     version: ToolVersion | None = view.ended.version if view.ended is not None else None
-    if version is None:
-        return None
+    return take_over(session, version, text) if version is not None else None
+
+
+def take_over(session: Session, version: ToolVersion, text: str) -> Tool:
+    """Use a version in this session that was stored before an interrupt; keep the text of its cell."""
     about = version.metadata
     tool = session.run(session.core.roll_back(about.name, about.version))
     if text:

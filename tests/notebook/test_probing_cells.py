@@ -89,19 +89,37 @@ def test_an_interrupt_of_the_probe_leaves_the_answer_taken(asking):
     assert asking.value("taken.version") == "1.1.0"
 
 
-@pytest.mark.parametrize("above", ["", "%%time\n"], ids=["awaited", "blocking"])
-def test_an_interrupt_that_comes_when_the_version_is_stored_leaves_it_bound(desk, above):
-    """Otherwise another notebook would get a version that this cell calls stopped."""
-    name = f"late_{len(above)}"
+@contextmanager
+def interrupted_when_stored(desk):
+    """Interrupt the kernel when the next version is stored, before its cell knows."""
     desk.run(
         "import fact_magics.core.growing as _growing\n_keep = _growing.Growing.keep_cell\n"
         "async def _stopped(self, *args):\n    import asyncio, os, signal\n    _growing.Growing.keep_cell = _keep\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n    await asyncio.sleep(1000)\n"
         "_growing.Growing.keep_cell = _stopped"
     )
+    yield
+    desk.run("_growing.Growing.keep_cell = _keep")
+
+
+@pytest.mark.parametrize("above", ["", "%%time\n"], ids=["awaited", "blocking"])
+def test_an_interrupt_that_comes_when_the_version_is_stored_leaves_it_bound(desk, above):
+    """Otherwise another notebook would get a version that this cell calls stopped."""
+    name = f"late_{len(above)}"
     desk.server.writes(CLIP.format(name=name))
-    cell = desk.run(f"{above}%%fact_generate {name}\nWrite it.\n\n{EXAMPLES.format(name=name)}")
+    with interrupted_when_stored(desk):
+        cell = desk.run(f"{above}%%fact_generate {name}\nWrite it.\n\n{EXAMPLES.format(name=name)}")
     assert cell.status == "ok", cell.traceback
     assert f"{name} 1.0.0" in cell.plain
     assert desk.value(f"{name}('abcdefg')") == "abcde…"
     assert desk.query("SELECT count(*) FROM tools WHERE name = ?", name) == [(1,)]
+
+
+def test_the_same_holds_for_an_answer(asking):
+    write(asking, "grown")
+    asking.run("%fact probe grown --seconds 8")
+    with interrupted_when_stored(asking):
+        cell = asking.run("%fact answer grown 1")
+    assert cell.status == "ok", cell.traceback
+    assert "has not changed" not in cell.plain
+    assert asking.value("grown.version") == "1.1.0"
