@@ -246,7 +246,8 @@ def add_runs(
     """Add runs as `add_generations` adds attempts, and index the words of their texts."""
     stored: list[int] = []
     for many in of_map:
-        first, last = insert_runs(connection, many)
+        first, new = insert_runs(connection, many)
+        last = first + new - 1
         _add_marks(connection, "tool_executions", "executed_at", first, last)
         stored += range(first, last + 1)
     before = connection.total_changes

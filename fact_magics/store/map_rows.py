@@ -1,16 +1,15 @@
-"""`MapRows`: rows of a map that went well, kept as columns and stored by one statement for each table.
+"""`MapRows`: rows of a map that went well, kept as columns and stored by few statements.
 
-SQLite reads them from one JSON document, so that other threads can run while it inserts. A statement for each
-row would take the interpreter's lock again for each.
+A statement inserts several hundred rows, so that other threads can run meanwhile. A statement for each row
+would take the interpreter's lock again for each.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import repeat
+from itertools import chain, count, repeat
 from typing import TYPE_CHECKING
 
 from fact_magics.store.binding import bindable, next_number, values_of
@@ -18,9 +17,12 @@ from fact_magics.store.rows import ENTRY_OVERHEAD, CacheEntry, ExecutionRow
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-# The columns that differ from row to row, in the order of the document's lists.
+# How many rows a statement inserts. The last one is filled up with rows of NULL, so that each table has only
+# one such statement, whose compilation takes as long as it does to insert these rows.
+_AT_ONCE = 400
+# The columns that differ from row to row.
 _VARYING = ("id", "position", "input_data", "output_data", "cache_key", "duration_ms", "saved_ms")
 
 
@@ -100,17 +102,16 @@ class MapRows:
 
 
 def insert_runs(connection: sqlite3.Connection, rows: MapRows) -> tuple[int, int]:
-    """Insert the runs as `binding.insert_many` does; returns the first and the last `seq`."""
-    took: Sequence[float] | repeat[float] = rows.durations_ms
-    saved: Sequence[float] | repeat[None] = repeat(None)
+    """Insert the runs as `binding.insert_many` does; returns the first `seq`, and how many rows are new."""
+    took: Iterable[float] = rows.durations_ms
+    saved: Iterable[float | None] = repeat(None)
     if rows.same.cached:
         took, saved = repeat(0.0), rows.durations_ms
-    columns = (rows.ids, rows.positions, rows.inputs, rows.outputs, rows.keys, took, saved)
-    document = json.dumps([*zip(*columns)], ensure_ascii=False)  # noqa: B905 - some repeat for ever
     same = {name: bindable(value) for name, value in values_of(rows.same).items() if name not in _VARYING}
     first = next_number(connection, "tool_executions")
-    kept = _insert(connection, "tool_executions", _VARYING, {**same, "seq": first}, document)
-    return first, first + kept - 1
+    columns = (rows.ids, rows.positions, rows.inputs, rows.outputs, rows.keys, took, saved, count(first))
+    names = (*_VARYING, "seq")
+    return first, _insert(connection, "tool_executions", names, same, columns, "ON CONFLICT (id) DO NOTHING")
 
 
 def _insert(
@@ -118,19 +119,30 @@ def _insert(
     table: str,
     names: Sequence[str],
     same: Mapping[str, object],
-    document: str,
-    conflict: str = "ON CONFLICT (id) DO NOTHING",
+    columns: Sequence[Iterable[object]],
+    conflict: str,
 ) -> int:
-    blobs = {"result": "CAST(value ->> {} AS BLOB)"}
-    varying = [blobs.get(name, "value ->> {}").format(number) for number, name in enumerate(names)]
-    shared = [":seq + key" if name == "seq" else f":{name}" for name in same]
+    """Insert rows with the `same` values, and with those of `columns`, the first of which is never NULL."""
+    size, rows = len(names), [*zip(*columns)]  # noqa: B905 - some go on for ever
+    first = len(same) + 1
+    blanks = ", ".join(
+        f"({', '.join(f'?{number}' for number in range(start, start + size))})"
+        for start in range(first, first + size * _AT_ONCE, size)
+    )
+    varying = [f"column{number + 1}" for number in range(size)]
     statement = " ".join(
         (
             "INSERT INTO", table, f"({', '.join((*names, *same))})",
-            "SELECT", ", ".join((*varying, *shared)), "FROM json_each(:document) WHERE true", conflict,
+            "SELECT", ", ".join((*varying, *(f"?{number}" for number in range(1, first)))),
+            "FROM (VALUES", blanks, ") WHERE column1 IS NOT NULL", conflict,
         )
     )  # fmt: skip
-    return connection.execute(statement, {**same, "document": document}).rowcount
+    missing = [None] * size * (-len(rows) % _AT_ONCE)
+    parameters = (
+        (*same.values(), *chain.from_iterable(part), *(missing if len(part) < _AT_ONCE else ()))
+        for part in (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
+    )
+    return connection.executemany(statement, parameters).rowcount
 
 
 def insert_answers(connection: sqlite3.Connection, rows: MapRows, conflict: str, used_at: str) -> None:
@@ -138,8 +150,7 @@ def insert_answers(connection: sqlite3.Connection, rows: MapRows, conflict: str,
     encoded = [answered.encode() for answered in rows.outputs]
     hashes = [hashlib.blake2b(one, digest_size=16).hexdigest() for one in encoded]
     sizes = [ENTRY_OVERHEAD + len(one) for one in encoded]
-    columns = (rows.keys, rows.outputs, hashes, rows.durations_ms, sizes)
-    document = json.dumps([*zip(*columns, strict=True)], ensure_ascii=False)
+    answers = sorted(zip(rows.keys, encoded, hashes, rows.durations_ms, sizes, strict=True))
     same = {
         "tool_id": rows.same.tool_id,
         "created_at": rows.same.executed_at,
@@ -149,4 +160,5 @@ def insert_answers(connection: sqlite3.Connection, rows: MapRows, conflict: str,
         "used_at": used_at,
     }
     names = ("key", "result", "result_hash", "duration_ms", "size")
-    _insert(connection, "cache", names, same, document, conflict)
+    # In the order of their keys, neighbours go to the same page of the index.
+    _insert(connection, "cache", names, same, [*zip(*answers, strict=True)], conflict)
