@@ -193,7 +193,7 @@ class BulkRows:
             return None
         return MapRows(
             same=replace(self._same, cached=cached, isolation=isolation, executed_at=utc_now()),
-            ids=new_ids(len(plans)),
+            ids=sorted(new_ids(len(plans))),
             positions=[planned.position for planned in plans],
             inputs=[text[_NAMED:-1] for text in given],
             outputs=outputs,

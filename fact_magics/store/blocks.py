@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from fact_magics.store.totals import (
+    CACHED,
     EVERYTHING,
+    LAST,
     RUNS,
     Event,
     Scope,
     Total,
+    add,
     events,
     first_total,
     last_block,
+    name_of,
     numbers_at,
     stored_total,
     sum_of,
@@ -23,13 +28,19 @@ from fact_magics.text import utc_now
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from fact_magics.store.map_rows import MapRows
 
 LEADERS = 32
 """How many tools of a session are in the table `leaders`."""
 
 BLOCK = 64
-"""The largest number of rows in a block."""
+"""The largest number of rows in a block, except of rows of a map."""
+
+# Rows of a map that are stored together have the same time, session and tool, so that their block is seldom
+# read row by row.
+_LARGE = 512
 
 # After so many runs of a scope, their numbers are stored.
 _NUMBERED = 256
@@ -56,6 +67,34 @@ def keep_up(connection: sqlite3.Connection, of: str, stored: Sequence[int]) -> N
         catch_up(connection, of, _FAR_BEHIND)
 
 
+def keep_up_with_map(connection: sqlite3.Connection, rows: MapRows, first: int) -> bool:
+    """Complete blocks of rows of a map that were just stored, the first of which has the number `first`.
+
+    Their values are at hand, so counting them takes a fraction of the time that it would take to read them.
+    False if they are not counted, because they are few, or many earlier rows are missing.
+    """
+    if len(rows) < BLOCK or missing(connection, RUNS) > _FAR_BEHIND:
+        return False
+    while last_block(connection, RUNS) < first - 1 and catch_up(
+        connection, RUNS, until=first - 1, to_the_end=True
+    ):
+        pass
+    same, took_ms = rows.same, rows.durations_ms
+    outcome = CACHED if same.cached else same.status.value
+    for start in range(0, len(rows), _LARGE):
+        part = took_ms[start : start + _LARGE]
+        block = _Block(connection, RUNS, last_block(connection, RUNS))
+        block.add_many(
+            (same.session_id or "", same.tool_name),
+            first + start + len(part) - 1,
+            same.executed_at,
+            Total(len(part), len(part), 0, sum(part)) if same.cached else Total(len(part)),
+            Counter(name_of(outcome, 0.0 if same.cached else ms) for ms in part),
+        )
+        block.end()
+    return True
+
+
 def missing(connection: sqlite3.Connection, of: str) -> int:
     """Return how many rows may be missing in the totals; after a migration, all rows are."""
     (latest,) = connection.execute(f"SELECT max(seq) FROM {of}").fetchone()  # noqa: S608 - no input
@@ -63,15 +102,20 @@ def missing(connection: sqlite3.Connection, of: str) -> int:
 
 
 def catch_up(
-    connection: sqlite3.Connection, of: str, limit: int = _CHUNK, *, to_the_end: bool = False
+    connection: sqlite3.Connection,
+    of: str,
+    limit: int = _CHUNK,
+    *,
+    until: int = LAST,
+    to_the_end: bool = False,
 ) -> bool:
-    """Complete the next blocks in a transaction of the caller; False if there is none.
+    """Complete the next blocks, up to a row, in a transaction of the caller; False if there is none.
 
     The last of the rows that are read ends a block only with `to_the_end`.
     """
     after = last_block(connection, of)
     block = _Block(connection, of, after)
-    for event in events(connection, of, EVERYTHING, after, limit=limit):
+    for event in events(connection, of, EVERYTHING, after, until, limit):
         if block.ends_before(event):
             block.end()
             block = _Block(connection, of, block.seq)
@@ -99,6 +143,8 @@ class _Block:
         self._enough = max(_FEW, total_at(connection, of, EVERYTHING, start).runs // 512)
         self.counted = 0
         self._events: dict[Scope, list[Event]] = {}
+        self._known: dict[Scope, Total] = {}
+        self._numbers: tuple[int, Mapping[str, float]] | None = None
         self._due = {EVERYTHING}
 
     def ends_before(self, event: Event) -> bool:
@@ -116,6 +162,15 @@ class _Block:
         self.seq = event.seq
         self._reached_at = max(self._reached_at, event.at)
 
+    def add_many(
+        self, place: Scope, seq: int, at: str, total: Total, numbers: Mapping[str, float]
+    ) -> None:
+        """Add all rows of the block, which are of one session and tool, by their counts."""
+        self._known[place], self._numbers = total, (self.start, numbers)
+        self._due |= _scopes(place)
+        self.seq = seq
+        self._reached_at = max(self._reached_at, at)
+
     def end(self) -> None:
         """Store the totals of all scopes."""
         connection, of, now = self._connection, self._of, utc_now()
@@ -127,8 +182,8 @@ class _Block:
             "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", (of, self.seq, min(self._reached_at, now))
         )
         gained: dict[Scope, Total] = {}
-        for place, counted in self._events.items():
-            total = sum_of(counted)
+        counted = {place: sum_of(events_) for place, events_ in self._events.items()}
+        for place, total in (counted | self._known).items():
             for scope in _scopes(place):
                 known = gained.get(scope)
                 gained[scope] = known.plus(total) if known else total
@@ -142,7 +197,7 @@ class _Block:
         _store(connection, [(of, *scope, self.seq, *total) for scope, _, total in stored])
         for scope, runs, total in stored:
             if total.runs // _NUMBERED > runs // _NUMBERED:
-                keep_numbers(connection, of, scope, self.seq)
+                keep_numbers(connection, of, scope, self.seq, self._numbers)
         if of == RUNS:
             _note_leaders(connection, [(*scope, total.runs) for scope, _, total in stored if scope[1]])
 
@@ -157,11 +212,23 @@ def _note_leaders(connection: sqlite3.Connection, tools: list[tuple[str, str, in
     connection.executemany(delete, [{"session": session, "most": LEADERS} for session in sessions])
 
 
-def keep_numbers(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) -> None:
-    """Store the numbers of a scope at the end of a block."""
-    numbers = json.dumps(numbers_at(connection, of, scope, seq), separators=(",", ":"))
+def keep_numbers(
+    connection: sqlite3.Connection,
+    of: str,
+    scope: Scope,
+    seq: int,
+    known: tuple[int, Mapping[str, float]] | None = None,
+) -> None:
+    """Store the numbers of a scope at the end of a block.
+
+    `known` is the row before the block and the numbers of the rows after it, if they need not be read.
+    """
+    after, more = known or (seq, {})
+    numbers = numbers_at(connection, of, scope, after)
+    add(numbers, more)
     connection.execute(
-        "INSERT OR REPLACE INTO distributions VALUES (?, ?, ?, ?, ?)", (of, *scope, seq, numbers)
+        "INSERT OR REPLACE INTO distributions VALUES (?, ?, ?, ?, ?)",
+        (of, *scope, seq, json.dumps(numbers, separators=(",", ":"))),
     )
 
 

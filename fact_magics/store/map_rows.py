@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain, count, repeat
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # How many rows a statement inserts. The last one is filled up with rows of NULL, so that each table has only
 # one such statement, whose compilation takes as long as it does to insert these rows.
-_AT_ONCE = 400
+_AT_ONCE = 200
 # The columns that differ from row to row.
 _VARYING = ("id", "position", "input_data", "output_data", "cache_key", "duration_ms", "saved_ms")
 
@@ -117,32 +117,38 @@ def insert_runs(connection: sqlite3.Connection, rows: MapRows) -> tuple[int, int
 def _insert(
     connection: sqlite3.Connection,
     table: str,
-    names: Sequence[str],
+    names: tuple[str, ...],
     same: Mapping[str, object],
     columns: Sequence[Iterable[object]],
     conflict: str,
 ) -> int:
     """Insert rows with the `same` values, and with those of `columns`, the first of which is never NULL."""
-    size, rows = len(names), [*zip(*columns)]  # noqa: B905 - some go on for ever
-    first = len(same) + 1
-    blanks = ", ".join(
+    rows = [*zip(*columns)]  # noqa: B905 - some go on for ever
+    rows += [(None,) * len(names)] * (-len(rows) % _AT_ONCE)
+    parameters = (
+        (*same.values(), *chain.from_iterable(rows[start : start + _AT_ONCE]))
+        for start in range(0, len(rows), _AT_ONCE)
+    )
+    return connection.executemany(_statement(table, names, (*same,), conflict), parameters).rowcount
+
+
+@cache
+def _statement(table: str, names: tuple[str, ...], same: tuple[str, ...], conflict: str) -> str:
+    size, first = len(names), len(same) + 1
+    blanks = (
         f"({', '.join(f'?{number}' for number in range(start, start + size))})"
         for start in range(first, first + size * _AT_ONCE, size)
     )
-    varying = [f"column{number + 1}" for number in range(size)]
-    statement = " ".join(
+    chosen = (
+        *(f"column{number}" for number in range(1, size + 1)),
+        *(f"?{number}" for number in range(1, first)),
+    )
+    return " ".join(
         (
-            "INSERT INTO", table, f"({', '.join((*names, *same))})",
-            "SELECT", ", ".join((*varying, *(f"?{number}" for number in range(1, first)))),
-            "FROM (VALUES", blanks, ") WHERE column1 IS NOT NULL", conflict,
+            "INSERT INTO", table, f"({', '.join((*names, *same))})", "SELECT", ", ".join(chosen),
+            "FROM (VALUES", ", ".join(blanks), ") WHERE column1 IS NOT NULL", conflict,
         )
     )  # fmt: skip
-    missing = [None] * size * (-len(rows) % _AT_ONCE)
-    parameters = (
-        (*same.values(), *chain.from_iterable(part), *(missing if len(part) < _AT_ONCE else ()))
-        for part in (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
-    )
-    return connection.executemany(statement, parameters).rowcount
 
 
 def insert_answers(connection: sqlite3.Connection, rows: MapRows, conflict: str, used_at: str) -> None:
