@@ -192,11 +192,12 @@ class BulkRows:
         if max(map(len, given)) > _SHORT:
             return None
         return MapRows(
-            same=replace(self._same, cached=cached, isolation=isolation, executed_at=utc_now()),
+            same=replace(self._same, cached=cached, isolation=isolation),
             ids=sorted(new_ids(len(plans))),
             positions=[planned.position for planned in plans],
             inputs=[text[_NAMED:-1] for text in given],
             outputs=outputs,
             keys=[planned.key for planned in plans],
+            times=[utc_now()] * len(plans),
             durations_ms=durations_ms,
         )

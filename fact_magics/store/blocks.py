@@ -38,8 +38,8 @@ LEADERS = 32
 BLOCK = 64
 """The largest number of rows in a block, except of rows of a map."""
 
-# Rows of a map that are stored together have the same time, session and tool, so that their block is seldom
-# read row by row.
+# Rows of a map that are stored together have one session, one tool and nearly the same time, so that their
+# block is seldom read row by row.
 _LARGE = 512
 
 # After so many runs of a scope, their numbers are stored.
@@ -87,7 +87,7 @@ def keep_up_with_map(connection: sqlite3.Connection, rows: MapRows, first: int) 
         block.add_many(
             (same.session_id or "", same.tool_name),
             first + start + len(part) - 1,
-            same.executed_at,
+            max(rows.times[start : start + _LARGE]),
             Total(len(part), len(part), 0, sum(part)) if same.cached else Total(len(part)),
             Counter(name_of(outcome, 0.0 if same.cached else ms) for ms in part),
         )
@@ -162,9 +162,7 @@ class _Block:
         self.seq = event.seq
         self._reached_at = max(self._reached_at, event.at)
 
-    def add_many(
-        self, place: Scope, seq: int, at: str, total: Total, numbers: Mapping[str, float]
-    ) -> None:
+    def add_many(self, place: Scope, seq: int, at: str, total: Total, numbers: Mapping[str, float]) -> None:
         """Add all rows of the block, which are of one session and tool, by their counts."""
         self._known[place], self._numbers = total, (self.start, numbers)
         self._due |= _scopes(place)

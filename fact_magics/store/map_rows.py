@@ -7,9 +7,10 @@ would take the interpreter's lock again for each.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from itertools import chain, count, repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from fact_magics.store.binding import bindable, next_number, values_of
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 # one such statement, whose compilation takes as long as it does to insert these rows.
 _AT_ONCE = 200
 # The columns that differ from row to row.
-_VARYING = ("id", "position", "input_data", "output_data", "cache_key", "duration_ms", "saved_ms")
+_VARYING = (
+    *("id", "position", "input_data", "output_data", "cache_key", "executed_at", "duration_ms", "saved_ms"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,8 +37,9 @@ class MapRows:
     ----------
     same : ExecutionRow
         A row with the values that all rows share.
-    ids, inputs, outputs, keys : list of str
-        The texts of each row. `outputs` are the results in their canonical form, and short.
+    ids, inputs, outputs, keys, times : list of str
+        The texts of each row. `outputs` are the results in their canonical form, and short; `times` are those
+        of the executions.
     positions : list of int
         The numbers of the rows in the map.
     durations_ms : list of float
@@ -48,7 +52,25 @@ class MapRows:
     inputs: list[str]
     outputs: list[str]
     keys: list[str]
+    times: list[str]
     durations_ms: list[float]
+
+    @classmethod
+    def joined(cls, of_map: Iterable[MapRows]) -> list[MapRows]:
+        """Join rows that share the same values, because few statements insert many rows faster."""
+        groups: dict[ExecutionRow, list[MapRows]] = {}
+        for many in of_map:
+            groups.setdefault(many.same, []).append(many)
+        return [
+            cls(
+                same=same,
+                **{
+                    name: [*chain.from_iterable(getattr(many, name) for many in group)]
+                    for name in (each.name for each in fields(cls) if each.name != "same")
+                },
+            )
+            for same, group in groups.items()
+        ]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,7 +91,8 @@ class MapRows:
         """Make a row of each."""
         is_cached = self.same.cached
         columns = zip(
-            self.ids, self.positions, self.inputs, self.outputs, self.keys, self.durations_ms, strict=True
+            *(self.ids, self.positions, self.inputs, self.outputs, self.keys, self.times, self.durations_ms),
+            strict=True,
         )
         return [
             replace(
@@ -79,10 +102,11 @@ class MapRows:
                 input_data=given,
                 output_data=answered,
                 cache_key=key,
+                executed_at=time,
                 duration_ms=0.0 if is_cached else duration_ms,
                 saved_ms=duration_ms if is_cached else None,
             )
-            for id_, position, given, answered, key, duration_ms in columns
+            for id_, position, given, answered, key, time, duration_ms in columns
         ]
 
     def entries(self) -> list[CacheEntry]:
@@ -95,9 +119,11 @@ class MapRows:
                 tool_id=self.same.tool_id,
                 result=answered.encode(),
                 duration_ms=duration_ms,
-                created_at=self.same.executed_at,
+                created_at=time,
             )
-            for key, answered, duration_ms in zip(self.keys, self.outputs, self.durations_ms, strict=True)
+            for key, answered, time, duration_ms in zip(
+                self.keys, self.outputs, self.times, self.durations_ms, strict=True
+            )
         ]
 
 
@@ -109,7 +135,8 @@ def insert_runs(connection: sqlite3.Connection, rows: MapRows) -> tuple[int, int
         took, saved = repeat(0.0), rows.durations_ms
     same = {name: bindable(value) for name, value in values_of(rows.same).items() if name not in _VARYING}
     first = next_number(connection, "tool_executions")
-    columns = (rows.ids, rows.positions, rows.inputs, rows.outputs, rows.keys, took, saved, count(first))
+    texts = (rows.inputs, rows.outputs, rows.keys, rows.times)
+    columns = (rows.ids, rows.positions, *texts, took, saved, count(first))
     names = (*_VARYING, "seq")
     return first, _insert(connection, "tool_executions", names, same, columns, "ON CONFLICT (id) DO NOTHING")
 
@@ -156,15 +183,16 @@ def insert_answers(connection: sqlite3.Connection, rows: MapRows, conflict: str,
     encoded = [answered.encode() for answered in rows.outputs]
     hashes = [hashlib.blake2b(one, digest_size=16).hexdigest() for one in encoded]
     sizes = [ENTRY_OVERHEAD + len(one) for one in encoded]
-    answers = sorted(zip(rows.keys, encoded, hashes, rows.durations_ms, sizes, strict=True))
+    # In the order of their keys, neighbours go to the same page of the index.
+    answers = sorted(
+        zip(rows.keys, encoded, hashes, rows.times, rows.durations_ms, sizes, strict=True), key=itemgetter(0)
+    )
     same = {
         "tool_id": rows.same.tool_id,
-        "created_at": rows.same.executed_at,
         "printed": "",
         "expires_at": None,
         "confirmations": 1,
         "used_at": used_at,
     }
-    names = ("key", "result", "result_hash", "duration_ms", "size")
-    # In the order of their keys, neighbours go to the same page of the index.
+    names = ("key", "result", "result_hash", "created_at", "duration_ms", "size")
     _insert(connection, "cache", names, same, [*zip(*answers, strict=True)], conflict)

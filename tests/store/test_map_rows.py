@@ -26,6 +26,7 @@ def many() -> MapRows:
         inputs=[*TEXTS],
         outputs=["1", '"\u00fc"', '"\\u0000"', '{"a":[null,true,1.5]}'],
         keys=[f"{place:040x}" for place in range(number)],
+        times=[f"2026-11-22T09:00:0{place}.000Z" for place in range(number)],
         durations_ms=[0.5 * place for place in range(number)],
     )
 
