@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fact_magics.mapping.table import Table
 
 _MOST_UNSAVED = 16_000
-_SAVED_AT_ONCE = 4_000
+_SAVED_AT_ONCE = 2_000
 _SAVE_SECONDS = 0.3
 _TELL_SECONDS = 0.1
 

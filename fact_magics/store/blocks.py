@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from fact_magics.store.totals import (
@@ -15,10 +16,10 @@ from fact_magics.store.totals import (
     Scope,
     Total,
     add,
+    bucket,
     events,
     first_total,
     last_block,
-    name_of,
     numbers_at,
     stored_total,
     sum_of,
@@ -73,7 +74,7 @@ def keep_up_with_map(connection: sqlite3.Connection, rows: MapRows, first: int) 
     Their values are at hand, so counting them takes a fraction of the time that it would take to read them.
     False if they are not counted, because they are few, or many earlier rows are missing.
     """
-    if len(rows) < BLOCK or missing(connection, RUNS) > _FAR_BEHIND:
+    if len(rows) < BLOCK or first - 1 - last_block(connection, RUNS) > _FAR_BEHIND:
         return False
     while last_block(connection, RUNS) < first - 1 and catch_up(
         connection, RUNS, until=first - 1, to_the_end=True
@@ -83,13 +84,14 @@ def keep_up_with_map(connection: sqlite3.Connection, rows: MapRows, first: int) 
     outcome = CACHED if same.cached else same.status.value
     for start in range(0, len(rows), _LARGE):
         part = took_ms[start : start + _LARGE]
+        counted = Counter(map(bucket, repeat(0.0, len(part)) if same.cached else part))
         block = _Block(connection, RUNS, last_block(connection, RUNS))
         block.add_many(
             (same.session_id or "", same.tool_name),
             first + start + len(part) - 1,
             max(rows.times[start : start + _LARGE]),
             Total(len(part), len(part), 0, sum(part)) if same.cached else Total(len(part)),
-            Counter(name_of(outcome, 0.0 if same.cached else ms) for ms in part),
+            {f"{outcome} {number}": runs for number, runs in counted.items()},
         )
         block.end()
     return True

@@ -329,13 +329,8 @@ def numbers_at(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) 
 
 
 def _count(numbers: dict[str, float], outcome: str, took_ms: float | None) -> None:
-    name = name_of(outcome, took_ms)
+    name = outcome if took_ms is None else f"{outcome} {bucket(took_ms)}"
     numbers[name] = numbers.get(name, 0) + 1
-
-
-def name_of(outcome: str, took_ms: float | None) -> str:
-    """Return the name under which a run is counted in the numbers of a scope."""
-    return outcome if took_ms is None else f"{outcome} {bucket(took_ms)}"
 
 
 def _read(stored: object) -> dict[str, float]:
