@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fact_magics.store import ExecutionRow, blocks, stats
+from fact_magics.store import ExecutionRow, MapRows, blocks, stats
 from fact_magics.store.binding import Connection
 from fact_magics.store.history import add_runs
 from fact_magics.store.pruning import remove_runs
@@ -31,7 +32,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 def small() -> Iterator[None]:
     """Let few rows do what many rows do."""
     with (
-        patch.multiple(blocks, BLOCK=4, _NUMBERED=6, _FEW=2, is_due=lambda seq: seq % 5 == 0),
+        patch.multiple(blocks, BLOCK=4, _LARGE=5, _NUMBERED=6, _FEW=2, is_due=lambda seq: seq % 5 == 0),
         patch.object(stats, "ROWS_READ", 3),
     ):
         yield
@@ -125,6 +126,44 @@ def test_numbers_are_those_of_all_rows(
 ) -> None:
     connection, rows = opened(), timed(history)
     keep(connection, rows, size)
+    for since in (None, rows[at].executed_at if at < len(rows) else utc_text(START + timedelta(seconds=at))):
+        found = read_stats(connection, session_id=scope[0], tool_name=scope[1], since=since)
+        agree(found, rows, scope, since)
+    connection.close()
+
+
+def as_map(rows: Sequence[ExecutionRow]) -> MapRows:
+    same = ExecutionRow(
+        **{name: getattr(rows[0], name) for name in ("session_id", "tool_name", "status", "cached")}
+    )
+    return MapRows(
+        same=same,
+        ids=[row.id for row in rows],
+        positions=[*range(len(rows))],
+        inputs=["{}"] * len(rows),
+        outputs=["1"] * len(rows),
+        keys=[row.id for row in rows],
+        times=[row.executed_at for row in rows],
+        durations_ms=[row.saved_ms or 0.0 if row.cached else row.duration_ms for row in rows],
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(gaps, runs, st.integers(1, 17)), max_size=15), scopes, st.integers(0, 90))
+def test_rows_of_maps_are_counted_as_rows_alone_are(
+    history: list[tuple[float, ExecutionRow, int]], scope: tuple[str, str], at: int
+) -> None:
+    connection, rows = opened(), list[ExecutionRow]()
+    now = START
+    for gap, row, times in history:
+        now += timedelta(seconds=gap)
+        took = {"executed_at": utc_text(now)} | ({"duration_ms": 0.0} if row.cached else {})
+        part = [replace(row, id=f"{len(rows) + place}", **took) for place in range(times)]
+        rows += part
+        if row.status is Status.OK:
+            add_runs(connection, [], [as_map(part)])
+        else:
+            add_runs(connection, part)
     for since in (None, rows[at].executed_at if at < len(rows) else utc_text(START + timedelta(seconds=at))):
         found = read_stats(connection, session_id=scope[0], tool_name=scope[1], since=since)
         agree(found, rows, scope, since)

@@ -54,6 +54,21 @@ async def test_they_are_stored_as_they_are(tmp_path, many, is_cached):
     assert (stats.runs, stats.hits) == (len(many), len(many) if is_cached else 0)
 
 
+async def test_rows_that_are_committed_together_are_joined(tmp_path, many):
+    parts = [
+        replace(many, **{name: [*range(number)] for name in ("positions", "inputs")}) for number in (2, 1)
+    ]
+    assert [part.positions for part in MapRows.joined(parts)] == [[0, 1, 0]]
+    other = replace(many, same=replace(many.same, cached=True))
+    assert [part.same for part in MapRows.joined([many, other, many])] == [many.same, other.same]
+    [long] = MapRows.joined([many] * 150)
+    long = replace(long, ids=[f"{place:016x}" for place in range(len(long))], positions=[*range(len(long))])
+    rows, answers, stats = await stored(tmp_path, long)
+    assert rows == long.rows()
+    assert len(answers) == len(many)
+    assert stats.runs == len(long) == len(rows)
+
+
 async def test_texts_that_need_escapes_are_stored_one_by_one(tmp_path, many):
     many.inputs[0] = '"\ud800"'
     rows, answers, _ = await stored(tmp_path, many)
