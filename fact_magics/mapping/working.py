@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _MOST_WAITING = 16_000  # planned rows that wait for a process
 # Planning more rows would delay the sample, for which all processes wait.
-_MOST_BEFORE_SAMPLE = 2_000
+_MOST_BEFORE_SAMPLE = 4_000
 
 
 class Workers:
