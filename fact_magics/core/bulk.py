@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fact_magics.tool import ToolInput
 
 _SHORT = 100_000  # bytes; the history shortens longer values
+_IDS_AT_ONCE = 2_000
 _NAMED = len('{"args":[],"kwargs":')
 
 
@@ -54,6 +55,7 @@ class BulkRows:
         self._runs = ManyRuns(tool.signature)
         # Answers by key, since the last call of `note_saved` and the one before it.
         self._unsaved: list[dict[str, tuple[bytes, float]]] = [{}]
+        self._ids: list[str] = []
         self.saves = 0
         """How often answers were stored."""
         self._settings = (request.timeout_seconds, request.memory_mb, request.fresh)
@@ -182,6 +184,13 @@ class BulkRows:
         self._recorder.add_of_map(recorded)
         return values
 
+    def _next_ids(self, count: int) -> list[str]:
+        """Take ids in ascending order, so that neighbours go to the same page of the database's index."""
+        while len(self._ids) < count:
+            self._ids += sorted(new_ids(_IDS_AT_ONCE))
+        taken, self._ids = self._ids[:count], self._ids[count:]
+        return taken
+
     def _recorded(
         self,
         plans: Sequence[Plan],
@@ -200,7 +209,7 @@ class BulkRows:
             return None
         return MapRows(
             same=replace(self._same, cached=cached, isolation=isolation),
-            ids=sorted(new_ids(len(plans))),
+            ids=self._next_ids(len(plans)),
             positions=[planned.position for planned in plans],
             inputs=[text[_NAMED:-1] for text in given],
             outputs=outputs,
