@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fact_magics.collector import uncollected
 from fact_magics.core.cache import has_address, used_only_input
 from fact_magics.core.outputs import Answered, read_answer
 from fact_magics.core.plan import Plan
@@ -79,6 +80,7 @@ class BulkRows:
         has_end = metadata.ttl_seconds is not None or request.ttl_seconds is not None
         return is_plain and not has_end and not answers.is_shared
 
+    @uncollected()
     def plan(self, start: int, rows: Sequence[Mapping[str, Any]]) -> list[Plan] | None:
         """Plan the runs of rows; see `RowRunner.plan`."""
         validated = self._runs.inputs(rows)
@@ -123,6 +125,7 @@ class BulkRows:
         """Whether `recall` finds all answers that were not stored at the time of so many saves."""
         return self.saves <= saves + 1
 
+    @uncollected()
     def keep(
         self,
         plans: Sequence[Plan],
@@ -165,6 +168,7 @@ class BulkRows:
             for value, wire, answer in zip(values, wires, answers, strict=True)
         ]
 
+    @uncollected()
     def recalled(self, plans: Sequence[Plan], entries: Sequence[CacheEntry]) -> list[Any] | None:
         """Record rows that the cache answered, and return their values; see `RowRunner.recall`."""
         if any(entry.printed for entry in entries):

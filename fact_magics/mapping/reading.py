@@ -81,8 +81,8 @@ class Reader:
         except FactError as error:
             unread = error
         except BaseException:
-            for part in coming:
-                part.known.cancel()
+            for each in coming:
+                each.known.cancel()
             raise
         while coming:
             await self._admit(coming.popleft())

@@ -13,6 +13,7 @@ from itertools import chain, count, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from fact_magics.collector import uncollected
 from fact_magics.store.binding import bindable, next_number, values_of
 from fact_magics.store.rows import ENTRY_OVERHEAD, CacheEntry, ExecutionRow
 
@@ -136,9 +137,10 @@ def insert_runs(connection: sqlite3.Connection, rows: MapRows) -> tuple[int, int
     same = {name: bindable(value) for name, value in values_of(rows.same).items() if name not in _VARYING}
     first = next_number(connection, "tool_executions")
     texts = (rows.inputs, rows.outputs, rows.keys, rows.times)
-    columns = (rows.ids, rows.positions, *texts, took, saved, count(first))
+    with uncollected():
+        found = [*zip(rows.ids, rows.positions, *texts, took, saved, count(first))]
     names = (*_VARYING, "seq")
-    return first, _insert(connection, "tool_executions", names, same, columns, "ON CONFLICT (id) DO NOTHING")
+    return first, _insert(connection, "tool_executions", names, same, found, "ON CONFLICT (id) DO NOTHING")
 
 
 def _insert(
@@ -146,11 +148,10 @@ def _insert(
     table: str,
     names: tuple[str, ...],
     same: Mapping[str, object],
-    columns: Sequence[Iterable[object]],
+    rows: list[tuple[object, ...]],
     conflict: str,
 ) -> int:
-    """Insert rows with the `same` values, and with those of `columns`, the first of which is never NULL."""
-    rows = [*zip(*columns)]  # noqa: B905 - some go on for ever
+    """Insert rows with the `same` values, and with values of their own, the first of which is never NULL."""
     rows += [(None,) * len(names)] * (-len(rows) % _AT_ONCE)
     parameters = (
         (*same.values(), *chain.from_iterable(rows[start : start + _AT_ONCE]))
@@ -180,13 +181,13 @@ def _statement(table: str, names: tuple[str, ...], same: tuple[str, ...], confli
 
 def insert_answers(connection: sqlite3.Connection, rows: MapRows, conflict: str, used_at: str) -> None:
     """Insert the answers of the runs into the cache; `conflict` says what replaces an older answer."""
-    encoded = [answered.encode() for answered in rows.outputs]
-    hashes = [hashlib.blake2b(one, digest_size=16).hexdigest() for one in encoded]
-    sizes = [ENTRY_OVERHEAD + len(one) for one in encoded]
-    # In the order of their keys, neighbours go to the same page of the index.
-    answers = sorted(
-        zip(rows.keys, encoded, hashes, rows.times, rows.durations_ms, sizes, strict=True), key=itemgetter(0)
-    )
+    with uncollected():
+        encoded = [answered.encode() for answered in rows.outputs]
+        hashes = [hashlib.blake2b(one, digest_size=16).hexdigest() for one in encoded]
+        sizes = [ENTRY_OVERHEAD + len(one) for one in encoded]
+        columns = (rows.keys, encoded, hashes, rows.times, rows.durations_ms, sizes)
+        # In the order of their keys, neighbours go to the same page of the index.
+        found = sorted(zip(*columns, strict=True), key=itemgetter(0))
     same = {
         "tool_id": rows.same.tool_id,
         "printed": "",
@@ -195,4 +196,4 @@ def insert_answers(connection: sqlite3.Connection, rows: MapRows, conflict: str,
         "used_at": used_at,
     }
     names = ("key", "result", "result_hash", "created_at", "duration_ms", "size")
-    _insert(connection, "cache", names, same, [*zip(*answers, strict=True)], conflict)
+    _insert(connection, "cache", names, same, found, conflict)

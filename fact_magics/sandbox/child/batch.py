@@ -93,7 +93,8 @@ def serve(
 
 def _quick(codec: ModuleType) -> Any:
     """Return a codec that reads most arguments in half the time; their wires come from the parent."""
-    decode, scan = codec.decode, json.JSONDecoder().scan_once
+    decoder: Any = json.JSONDecoder()
+    decode, scan = codec.decode, decoder.scan_once
 
     def decode_call(wire: bytes, *, classes: Mapping[str, type]) -> Any:
         if b'"$' in wire or b"\\u0024" in wire:
