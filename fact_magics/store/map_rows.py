@@ -19,7 +19,7 @@ from fact_magics.store.rows import ENTRY_OVERHEAD, CacheEntry, ExecutionRow
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 # How many rows a statement inserts. The last one is filled up with rows of NULL, so that each table has only
 # one such statement, whose compilation takes as long as it does to insert these rows.
