@@ -113,17 +113,18 @@ class Workers:
     async def _try_sample(self) -> None:
         """Run some rows alone, then in one process; if their answers differ, no rows share a process."""
         queue = self._ledger.queue
-        while len(queue) < Sample.WORTH:
+        while True:
             async with self._changed:
                 await self._changed.wait_for(
                     lambda: self.is_read or len(queue) >= Sample.WORTH or (queue and self._is_full)
                 )
-            if self.is_read and len(queue) < Sample.WORTH:
+            if len(queue) >= Sample.WORTH:
+                break
+            if self.is_read:
                 self._alone = True
                 return
-            if self._is_full and len(queue) < Sample.WORTH:  # most rows are equal, and wait for one of them
-                await self._run_alone([queue.popleft()])
-                await self.tell()
+            await self._run_alone([queue.popleft()])  # most rows are equal, and wait for this one
+            await self.tell()
         rows = [queue.popleft() for _ in range(Sample.ROWS)]
         size = self._executor.rows_alone
         parts = [rows[start : start + size] for start in range(0, len(rows), size)]
